@@ -1,0 +1,74 @@
+"""Every error that this package raises on purpose.
+
+    StreamDetectError
+    ├── SettingsError            a setting is missing, unknown or contradicts another one
+    ├── BundleError              a model bundle is absent, incomplete or of the wrong form
+    │   └── BundleTamperedError  a file of a bundle does not have the sha256 that its card states
+    ├── AnalysisError            a detector or classifier could not be run, or gave no usable number
+    ├── MediaError               a picture or stream cannot be decoded or encoded
+    ├── SignalingError           a session description cannot be answered
+    │   ├── OfferError           it is malformed, or offers no video
+    │   └── CodecError           it offers no codec that we have
+    ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
+    ├── NotFoundError            nothing of that name or id is here
+    └── DatasetError             training data are absent, unreadable or one-sided
+
+A message says what was expected, what was received, and how to mend it; it never carries a secret.
+"""
+
+
+class StreamDetectError(Exception):
+    """Root of all errors raised by stream-detect."""
+
+
+class SettingsError(StreamDetectError):
+    """A setting is missing, unknown or contradicts another one."""
+
+
+class BundleError(StreamDetectError):
+    """A model bundle is absent, incomplete or of the wrong form."""
+
+
+class BundleTamperedError(BundleError):
+    """A file of a bundle does not have the sha256 that its card states."""
+
+
+class AnalysisError(StreamDetectError):
+    """A detector or classifier could not be run, or gave no usable number."""
+
+
+class MediaError(StreamDetectError):
+    """A picture or stream cannot be decoded or encoded."""
+
+
+class SignalingError(StreamDetectError):
+    """A session description cannot be answered."""
+
+
+class OfferError(SignalingError):
+    """The offer is malformed, or offers no video."""
+
+
+class CodecError(SignalingError):
+    """The offer has no codec that this server can send and receive."""
+
+
+class CapacityError(StreamDetectError):
+    """The server has as many sessions as it may have.
+
+    Args:
+        message: what is full, and how to mend it.
+        retry_after_s: when trying again makes sense, in whole seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class NotFoundError(StreamDetectError):
+    """Nothing of that name or id is here."""
+
+
+class DatasetError(StreamDetectError):
+    """Training data are absent, unreadable or one-sided."""

@@ -1,0 +1,116 @@
+"""Settings: built-in defaults, then the settings file, then the environment; read at the composition root only.
+
+Every other room gets the part that concerns it by constructor. Each value has its unit in its name and its reason here.
+"""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+
+
+class Section(BaseModel):
+    """A part of the settings: unknown keys are errors, values do not change after start."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class ServerSettings(Section):
+    """Where the server listens and who may come in."""
+
+    host: str = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
+    tls_certificate: Path | None = Field(default=None, description="PEM file; browsers open a camera only on localhost or https")
+    tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+
+
+class ModelSettings(Section):
+    """Which bundle judges, and what runs it."""
+
+    name: str = Field(default="meso4-dfdc", description="name of a shipped bundle or of one in models.folder")
+    folder: Path | None = Field(default=None, description="folder with further bundles")
+    backend: Literal["openvino", "tensorflow"] = "openvino"
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="inference threads a call: batching does not help on a CPU (FACTS)")
+
+
+class FaceSettings(Section):
+    """Face detection and tracks."""
+
+    detector: Literal["full", "short"] = Field(default="full", description="BlazeFace range: full finds faces to 5 m, short to 2 m at a third of the time")
+    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=10.0, description="samples a second of stream time in which faces are searched")
+    min_score: Share = Field(default=0.6, description="detector confidence below which a box is no face (MediaPipe's full-range graph uses .6)")
+    max_faces: Annotated[int, Field(ge=1, le=64)] = Field(default=8, description="largest faces kept a frame, so that a crowd cannot stall the analysis")
+
+
+class QualitySettings(Section):
+    """What a face must be for its score to count. A refused face is named, never guessed at."""
+
+    min_face_px: Annotated[int, Field(ge=16)] = Field(default=64, description="shorter side of the face's box; below it a 256 px crop is mostly interpolation")
+    min_sharpness: Annotated[float, Field(ge=0)] = Field(default=12.0, description="variance of the Laplacian of the face scaled to 128 px, grey values 0..255")
+    min_luma: Share = Field(default=0.12, description="mean brightness of the face below which it is too dark")
+    max_luma: Share = Field(default=0.92, description="mean brightness of the face above which it is overexposed")
+    max_yaw: Share = Field(default=0.75, description="|nose offset from the eyes' middle| / eye distance; above it the face is in profile")
+    min_detector_score: Share = Field(default=0.65, description="detector confidence below which a face is tracked but not judged")
+
+
+class WindowSettings(Section):
+    """The sliding window of scores behind a verdict."""
+
+    score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="scores a second and face")
+    length_s: Annotated[float, Field(gt=0, le=600)] = Field(default=10.0, description="stream time that the window looks back")
+    min_scores: Annotated[int, Field(ge=1)] = Field(default=12, description="admitted scores in the window before a verdict")
+    min_dwell_s: Annotated[float, Field(ge=0)] = Field(default=1.0, description="a verdict stands at least this long before the next one")
+    expire_s: Annotated[float, Field(gt=0)] = Field(default=3.0, description="without an admitted score for so long, a track's verdict goes back to gathering")
+    stale_s: Annotated[float, Field(gt=0)] = Field(default=1.0, description="wall clock after which the badge shows that no result came")
+
+
+class WebRtcSettings(Section):
+    """WebRTC peers."""
+
+    max_sessions: Annotated[int, Field(ge=1, le=256)] = Field(default=4, description="streams at once; four hold 30 fps on two cores (docs/benchmarks)")
+    ice_servers: tuple["IceServer", ...] = ()
+    connect_timeout_s: Annotated[float, Field(gt=0)] = Field(default=30.0, description="a peer that is not connected by then is closed")
+    vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(default=8.0, description="no frame and no ping for so long: the peer is gone")
+
+
+class IceServer(Section):
+    """A STUN or TURN server, as in RTCIceServer."""
+
+    urls: tuple[str, ...]
+    username: str | None = None
+    credential: SecretStr | None = None
+
+
+class VideoSettings(Section):
+    """The picture that goes back."""
+
+    h264: bool = Field(default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc")
+    min_bitrate_bps: Annotated[int, Field(ge=50_000)] = 200_000
+    start_bitrate_bps: Annotated[int, Field(ge=50_000)] = 1_500_000
+    max_bitrate_bps: Annotated[int, Field(ge=50_000)] = 4_000_000
+
+
+class Settings(Section):
+    """All of it."""
+
+    server: ServerSettings = ServerSettings()
+    model: ModelSettings = ModelSettings()
+    faces: FaceSettings = FaceSettings()
+    quality: QualitySettings = QualitySettings()
+    window: WindowSettings = WindowSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
+    video: VideoSettings = VideoSettings()
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
