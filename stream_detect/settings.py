@@ -5,9 +5,9 @@ Every other room gets the part that concerns it by constructor. Each value has i
 
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
@@ -24,8 +24,30 @@ class ServerSettings(Section):
     host: str = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65535)] = 8080
     token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
-    tls_certificate: Path | None = Field(default=None, description="PEM file; browsers open a camera only on localhost or https")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file; browsers open a camera only on localhost or https"
+    )
     tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+
+    @field_validator("token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        value = token.get_secret_value() if token else ""
+        if token and (len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("a token has at least 8 printable ASCII characters and no space")
+        return token
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            absent = "tls_key" if self.tls_key is None else "tls_certificate"
+            raise ValueError(f"expected tls_certificate and tls_key together; {absent} is not set")
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} can be reached from other machines: set an access token (STREAM_DETECT_TOKEN or "
+                "server.token), or keep host 127.0.0.1"
+            )
+        return self
 
 
 class ModelSettings(Section):
@@ -34,47 +56,82 @@ class ModelSettings(Section):
     name: str = Field(default="meso4-dfdc", description="name of a shipped bundle or of one in models.folder")
     folder: Path | None = Field(default=None, description="folder with further bundles")
     backend: Literal["openvino", "tensorflow"] = "openvino"
-    threads: Annotated[int, Field(ge=1, le=64)] = Field(default=1, description="inference threads a call: batching does not help on a CPU (FACTS)")
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="inference threads a call: batching does not help on a CPU (FACTS)"
+    )
 
 
 class FaceSettings(Section):
     """Face detection and tracks."""
 
-    detector: Literal["full", "short"] = Field(default="full", description="BlazeFace range: full finds faces to 5 m, short to 2 m at a third of the time")
-    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=10.0, description="samples a second of stream time in which faces are searched")
-    min_score: Share = Field(default=0.6, description="detector confidence below which a box is no face (MediaPipe's full-range graph uses .6)")
-    max_faces: Annotated[int, Field(ge=1, le=64)] = Field(default=8, description="largest faces kept a frame, so that a crowd cannot stall the analysis")
+    detector: Literal["full", "short"] = Field(
+        default="full", description="BlazeFace range: full finds faces to 5 m, short to 2 m at a third of the time"
+    )
+    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=10.0, description="samples a second of stream time in which faces are searched"
+    )
+    min_score: Share = Field(
+        default=0.6,
+        description="detector confidence below which a box is no face (MediaPipe's full-range graph uses .6)",
+    )
+    max_faces: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=8, description="largest faces kept a frame, so that a crowd cannot stall the analysis"
+    )
 
 
 class QualitySettings(Section):
     """What a face must be for its score to count. A refused face is named, never guessed at."""
 
-    min_face_px: Annotated[int, Field(ge=16)] = Field(default=64, description="shorter side of the face's box; below it a 256 px crop is mostly interpolation")
-    min_sharpness: Annotated[float, Field(ge=0)] = Field(default=12.0, description="variance of the Laplacian of the face scaled to 128 px, grey values 0..255")
+    min_face_px: Annotated[int, Field(ge=16)] = Field(
+        default=64, description="shorter side of the face's box; below it a 256 px crop is mostly interpolation"
+    )
+    min_sharpness: Annotated[float, Field(ge=0)] = Field(
+        default=12.0, description="variance of the Laplacian of the face scaled to 128 px, grey values 0..255"
+    )
     min_luma: Share = Field(default=0.12, description="mean brightness of the face below which it is too dark")
     max_luma: Share = Field(default=0.92, description="mean brightness of the face above which it is overexposed")
-    max_yaw: Share = Field(default=0.75, description="|nose offset from the eyes' middle| / eye distance; above it the face is in profile")
-    min_detector_score: Share = Field(default=0.65, description="detector confidence below which a face is tracked but not judged")
+    max_yaw: Share = Field(
+        default=0.75, description="|nose offset from the eyes' middle| / eye distance; above it the face is in profile"
+    )
+    min_detector_score: Share = Field(
+        default=0.65, description="detector confidence below which a face is tracked but not judged"
+    )
 
 
 class WindowSettings(Section):
     """The sliding window of scores behind a verdict."""
 
     score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="scores a second and face")
-    length_s: Annotated[float, Field(gt=0, le=600)] = Field(default=10.0, description="stream time that the window looks back")
-    min_scores: Annotated[int, Field(ge=1)] = Field(default=12, description="admitted scores in the window before a verdict")
-    min_dwell_s: Annotated[float, Field(ge=0)] = Field(default=1.0, description="a verdict stands at least this long before the next one")
-    expire_s: Annotated[float, Field(gt=0)] = Field(default=3.0, description="without an admitted score for so long, a track's verdict goes back to gathering")
-    stale_s: Annotated[float, Field(gt=0)] = Field(default=1.0, description="wall clock after which the badge shows that no result came")
+    length_s: Annotated[float, Field(gt=0, le=600)] = Field(
+        default=10.0, description="stream time that the window looks back"
+    )
+    min_scores: Annotated[int, Field(ge=1)] = Field(
+        default=12, description="admitted scores in the window before a verdict"
+    )
+    min_dwell_s: Annotated[float, Field(ge=0)] = Field(
+        default=1.0, description="a verdict stands at least this long before the next one"
+    )
+    expire_s: Annotated[float, Field(gt=0)] = Field(
+        default=3.0, description="without an admitted score for so long, a track's verdict goes back to gathering"
+    )
+    stale_s: Annotated[float, Field(gt=0)] = Field(
+        default=1.0, description="wall clock after which the badge shows that no result came"
+    )
 
 
 class WebRtcSettings(Section):
     """WebRTC peers."""
 
-    max_sessions: Annotated[int, Field(ge=1, le=256)] = Field(default=4, description="streams at once; four hold 30 fps on two cores (docs/benchmarks)")
+    max_sessions: Annotated[int, Field(ge=1, le=256)] = Field(
+        default=4, description="streams at once; four hold 30 fps on two cores (docs/benchmarks)"
+    )
     ice_servers: tuple["IceServer", ...] = ()
-    connect_timeout_s: Annotated[float, Field(gt=0)] = Field(default=30.0, description="a peer that is not connected by then is closed")
-    vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(default=8.0, description="no frame and no ping for so long: the peer is gone")
+    connect_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="a peer that is not connected by then is closed"
+    )
+    vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=8.0, description="no frame and no ping for so long: the peer is gone"
+    )
 
 
 class IceServer(Section):
@@ -88,10 +145,18 @@ class IceServer(Section):
 class VideoSettings(Section):
     """The picture that goes back."""
 
-    h264: bool = Field(default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc")
+    h264: bool = Field(
+        default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc"
+    )
     min_bitrate_bps: Annotated[int, Field(ge=50_000)] = 200_000
     start_bitrate_bps: Annotated[int, Field(ge=50_000)] = 1_500_000
     max_bitrate_bps: Annotated[int, Field(ge=50_000)] = 4_000_000
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Self:
+        if not self.min_bitrate_bps <= self.start_bitrate_bps <= self.max_bitrate_bps:
+            raise ValueError("expected min_bitrate_bps <= start_bitrate_bps <= max_bitrate_bps")
+        return self
 
 
 class Settings(Section):
