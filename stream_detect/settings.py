@@ -12,6 +12,16 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, m
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
 class Section(BaseModel):
     """A part of the settings: unknown keys are errors, values do not change after start."""
 
@@ -169,13 +179,3 @@ class Settings(Section):
     window: WindowSettings = WindowSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
     video: VideoSettings = VideoSettings()
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach `host`."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return False
