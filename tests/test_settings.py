@@ -1,0 +1,167 @@
+"""The settings' loader: what is refused is named with its key, its place and what was expected; secrets stay secret."""
+
+import re
+from pathlib import Path
+
+import pytest
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from stream_detect.errors import SettingsError
+from stream_detect.settings import Settings, is_loopback
+from stream_detect.settings_file import load_settings
+
+SECRET = "correct-horse-battery"
+OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"
+
+
+@pytest.fixture(autouse=True)
+def _empty_working_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+
+
+def write(text: str) -> Path:
+    path = Path("stream-detect.yaml")
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_without_a_file_or_environment_the_defaults_hold():
+    assert load_settings(None, {}) == Settings()
+
+
+def test_the_file_of_the_working_folder_is_read():
+    write("# mine\nserver:\n  port: 9000\nwindow:\n")
+    assert load_settings(None, {}).server.port == 9000
+
+
+def test_an_empty_file_is_fine():
+    write("# server:\n#   port: 1\n")
+    assert load_settings(None, {}) == Settings()
+
+
+def test_the_environment_goes_over_the_file():
+    write("server: {port: 9000, host: 127.0.0.2}\n")
+    settings = load_settings(
+        None,
+        {
+            "STREAM_DETECT_SERVER__PORT": "9001",
+            "STREAM_DETECT_VIDEO__H264": "false",
+            "STREAM_DETECT_WEBRTC__ICE_SERVERS": '[{"urls": ["stun:stun.example.org"]}]',
+            "PATH": "/bin",
+        },
+    )
+    assert (settings.server.port, settings.server.host, settings.video.h264) == (9001, "127.0.0.2", False)
+    assert settings.webrtc.ice_servers[0].urls == ("stun:stun.example.org",)
+
+
+def test_the_file_can_be_named_by_argument_or_variable(tmp_path):
+    other = tmp_path / "other.yaml"
+    other.write_text("server: {port: 9002}\n")
+    assert load_settings(other, {}).server.port == 9002
+    assert load_settings(None, {"STREAM_DETECT_SETTINGS": str(other)}).server.port == 9002
+    with pytest.raises(SettingsError, match=r"expected a settings file at absent\.yaml"):
+        load_settings(Path("absent.yaml"), {})
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("server:\n  prot: 1\n", r"stream-detect\.yaml, line 2: server\.prot is not a setting; did you mean port\?"),
+        ("\nservers:\n  port: 1\n", r"line 2: servers is not a setting; did you mean server\?"),
+        ("window:\n  zzz: 1\n", r"line 2: window\.zzz is not a setting; expected one of score_rate_hz, length_s"),
+        ("server:\n  port: 99999\n", r"line 2: server\.port: expected .*less than or equal to 65535, received 99999"),
+        ("server:\n  port: many\n", r"line 2: server\.port: expected .*valid integer.*received 'many'"),
+        ("model:\n  backend: torch\n", r"line 2: model\.backend: expected .*'openvino' or 'tensorflow'"),
+        ("server: 5\n", r"line 1: server: expected .*dictionary"),
+        ("- 1\n", r"line 1: expected sections such as `server:`"),
+        ("server:\n  port: 1\n  port: 2\n", r"line 3: server\.port is set twice"),
+        ("server: {port: [}\n", r"line 1: expected YAML"),
+        ("server:\n  port: !!int x\n", r"line 2: server\.port: expected a plain YAML value"),
+        ("webrtc:\n  ice_servers:\n    - url: a\n", r"line 3: webrtc\.ice_servers\.0\.url.* did you mean urls\?"),
+        ("\nserver:\n  host: 0.0.0.0\n", r"line 2: server: .*0\.0\.0\.0 .*set an access token \(STREAM_DETECT_TOKEN"),
+        ("server:\n  tls_certificate: a.pem\n", r"line 1: server: .*together; tls_key is not set"),
+        ("server: {tls_certificate: a.pem, tls_key: b.pem}\n", r"server\.tls_certificate: .*none is at a\.pem"),
+        ("model:\n  folder: nowhere\n", r"line 2: model\.folder: expected a folder, none is at nowhere"),
+        ("video:\n  max_bitrate_bps: 60000\n", r"line 1: video: .*min_bitrate_bps <= start_bitrate_bps"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_key_line_and_cure(text, expected):
+    write(text)
+    with pytest.raises(SettingsError, match=expected):
+        load_settings(None, {})
+
+
+@pytest.mark.parametrize(
+    ("env", "expected"),
+    [
+        ({"STREAM_DETECT_SERVER__PORT": "x"}, r"environment variable STREAM_DETECT_SERVER__PORT: server\.port: expected"),
+        ({"STREAM_DETECT_SERVER__PROT": "1"}, r"STREAM_DETECT_SERVER__PROT: server\.prot is not a setting"),
+        ({"STREAM_DETECT_TOKNE": SECRET}, r"STREAM_DETECT_TOKNE: expected STREAM_DETECT_SECTION__KEY"),
+        ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": "["}, r"STREAM_DETECT_WEBRTC__ICE_SERVERS: expected a JSON list"),
+        ({"STREAM_DETECT_TOKEN": "short"}, r"STREAM_DETECT_TOKEN: server\.token: .*at least 8"),
+    ],
+)
+def test_what_is_wrong_in_the_environment_is_named_by_its_variable(env, expected):
+    with pytest.raises(SettingsError, match=expected) as error:
+        load_settings(None, env)
+    assert SECRET not in str(error.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"server:\n  tokken: {SECRET}\n",
+        f"server:\n  token: [{SECRET}]\n",
+        f"server:\n  token: '{SECRET} {SECRET}'\n",
+        f"server: {SECRET}\n",
+        f"server:\n  token: *{SECRET}\n",
+        f"server:\n  token: !{SECRET}\n",
+        f"server:\n  token: '{SECRET}\n",
+        f"server:\n  token: {SECRET}\n  port: x\n",
+        f"webrtc:\n  ice_servers: [{{urls: [a], credential: [{SECRET}]}}]\n",
+        f"{SECRET}\n",
+    ],
+)
+def test_no_message_shows_a_secret(text):
+    write(text)
+    with pytest.raises(SettingsError) as error:
+        load_settings(None, {})
+    assert SECRET not in str(error.value)
+    assert error.value.__cause__ is None
+
+
+def test_a_token_opens_other_addresses_and_stays_out_of_the_representation():
+    settings = load_settings(None, {"STREAM_DETECT_TOKEN": SECRET, "STREAM_DETECT_SERVER__HOST": "0.0.0.0"})
+    assert settings.server.token is not None
+    assert settings.server.token.get_secret_value() == SECRET
+    assert SECRET not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("host", "loopback"),
+    [("127.0.0.1", True), ("127.8.8.8", True), ("::1", True), ("localhost", True), ("0.0.0.0", False), ("a.b", False)],
+)
+def test_loopback_is_what_only_this_machine_reaches(host, loopback):
+    assert is_loopback(host) is loopback
+
+
+def fields(section: type[BaseModel], prefix: str = "") -> dict[str, FieldInfo]:
+    """Every setting by its dotted name."""
+    found: dict[str, FieldInfo] = {}
+    for name, info in section.model_fields.items():
+        if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
+            found |= fields(info.annotation, f"{prefix}{name}.")
+        else:
+            found[f"{prefix}{name}"] = info
+    return found
+
+
+def test_every_setting_is_documented_with_its_default_and_none_that_is_gone():
+    rows = re.findall(r"^\| `([a-z0-9_.]+)` \| `?([^|`]*)`? \|", OPERATIONS.read_text(encoding="utf-8"), re.MULTILINE)
+    documented = dict(rows)
+    settings = fields(Settings)
+    assert sorted(documented) == sorted(settings)
+    for name, info in settings.items():
+        default = {None: "none", (): "none", True: "yes", False: "no"}.get(info.default, str(info.default))
+        assert documented[name].strip() == default, name
