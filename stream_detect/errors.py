@@ -7,8 +7,12 @@
     ├── AnalysisError            a detector or classifier could not be run, or gave no usable number
     ├── MediaError               a picture or stream cannot be decoded or encoded
     ├── SignalingError           a session description cannot be answered
-    │   ├── OfferError           it is malformed, or offers no video
+    │   ├── OfferError           it is malformed
+    │   │   └── NoVideoError     it is well-formed, but offers no video to send and receive
     │   └── CodecError           it offers no codec that we have
+    ├── RequestError             a request's body has not the form that its route asks for
+    │   ├── BodyTooLargeError    it is longer than the route allows
+    │   └── ContentTypeError     it is of a content type that the route does not take
     ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
     ├── NotFoundError            nothing of that name or id is here
     └── DatasetError             training data are absent, unreadable or one-sided
@@ -46,11 +50,27 @@ class SignalingError(StreamDetectError):
 
 
 class OfferError(SignalingError):
-    """The offer is malformed, or offers no video."""
+    """The offer is malformed."""
+
+
+class NoVideoError(OfferError):
+    """The offer is well-formed, but has no video that is both sent and received."""
 
 
 class CodecError(SignalingError):
     """The offer has no codec that this server can send and receive."""
+
+
+class RequestError(StreamDetectError):
+    """A request's body has not the form that its route asks for."""
+
+
+class BodyTooLargeError(RequestError):
+    """The body is longer than the route allows."""
+
+
+class ContentTypeError(RequestError):
+    """The body is of a content type that the route does not take."""
 
 
 class CapacityError(StreamDetectError):
