@@ -1,0 +1,118 @@
+"""Errors on their way out: an exception enters, application/problem+json (RFC 9457) leaves.
+
+`detail` says what was expected, what came and how to mend it. What nobody foresaw is logged with its traceback and
+answered by a sentence that tells nothing of the inside.
+"""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from stream_detect.errors import (
+    AnalysisError,
+    BundleError,
+    CapacityError,
+    CodecError,
+    MediaError,
+    NotFoundError,
+    OfferError,
+    SignalingError,
+    StreamDetectError,
+)
+
+MEDIA_TYPE = "application/problem+json"
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """How one of our errors is told over HTTP."""
+
+    status: HTTPStatus
+    title: str
+
+
+# Looked up along an error's class order, so that a subclass without a line of its own is told as its parent is.
+_KINDS: Mapping[type[StreamDetectError], _Kind] = {
+    OfferError: _Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
+    CodecError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No common codec"),
+    SignalingError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Offer cannot be answered"),
+    CapacityError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Server full"),
+    NotFoundError: _Kind(HTTPStatus.NOT_FOUND, "Not found"),
+    MediaError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),
+    AnalysisError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Analysis unavailable"),
+    BundleError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Model bundle not usable"),
+    StreamDetectError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
+}
+
+
+def problem(
+    status: HTTPStatus, detail: str, title: str | None = None, headers: Mapping[str, str] | None = None
+) -> Response:
+    """A problem+json response.
+
+    Args:
+        status: of the response; also its title when none is given.
+        detail: what was expected, what came, how to mend it.
+        title: short name of the kind of problem.
+        headers: further headers.
+    """
+    content = {"type": "about:blank", "title": title or status.phrase, "status": int(status), "detail": detail}
+    return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
+
+
+def install(application: FastAPI) -> None:
+    """Make `application` answer every error as a problem."""
+    application.exception_handler(StreamDetectError)(_ours)
+    application.exception_handler(HTTPException)(_http)
+    application.exception_handler(RequestValidationError)(_invalid)
+    application.exception_handler(Exception)(_unforeseen)
+
+
+async def _ours(_request: Request, error: StreamDetectError) -> Response:
+    kind = next(_KINDS[parent] for parent in type(error).__mro__ if parent in _KINDS)
+    if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        _log.error("%s: %s", type(error).__name__, error)
+    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, CapacityError) else {}
+    return problem(kind.status, str(error), kind.title, headers)
+
+
+async def _http(request: Request, error: HTTPException) -> Response:
+    status = HTTPStatus(error.status_code)
+    detail = str(error.detail)
+    if detail == status.phrase:  # raised by the router, which says no more
+        detail = _ROUTER.get(status, "{method} {path} cannot be answered").format(
+            method=request.method, path=request.url.path, allowed=(error.headers or {}).get("Allow", "other methods")
+        )
+    return problem(status, detail, headers=error.headers)
+
+
+_ROUTER: Mapping[HTTPStatus, str] = {
+    HTTPStatus.NOT_FOUND: "nothing is at {path}; /docs lists the routes",
+    HTTPStatus.METHOD_NOT_ALLOWED: "expected {allowed} at {path}, received {method}",
+}
+
+
+async def _invalid(_request: Request, error: RequestValidationError) -> Response:
+    details: list[str] = [_sentence(found) for found in error.errors()]
+    return problem(HTTPStatus.UNPROCESSABLE_ENTITY, "; ".join(details), "Request not understood")
+
+
+def _sentence(found: Mapping[str, Any]) -> str:
+    place = ".".join(str(part) for part in found["loc"])
+    return f"{place}: {found['msg']}"
+
+
+async def _unforeseen(request: Request, error: Exception) -> Response:
+    _log.error("%s %s failed", request.method, request.url.path, exc_info=error)
+    return problem(
+        HTTPStatus.INTERNAL_SERVER_ERROR, "the server failed on this request; its log says why", "Server error"
+    )
