@@ -1,0 +1,98 @@
+"""Decoded frames in; RGB pictures for the analysis and own, writable yuv420p copies for the overlay out.
+
+A decoded frame is never written to: the decoder may still predict from it (FACTS.md). What is drawn on is a copy.
+"""
+
+from dataclasses import dataclass
+from typing import Self
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange
+from numpy.typing import NDArray
+
+from stream_detect.errors import MediaError
+from stream_detect.types import Image
+
+Plane = NDArray[np.uint8]
+"""One plane of a picture, (rows, columns) uint8, a view of the frame's own memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class Planes:
+    """The three planes of a yuv420p frame, as views: what is written here is in the picture.
+
+    Args:
+        y: luma, (h, w) uint8.
+        u: blue difference, (h / 2, w / 2) uint8, halves rounded up.
+        v: red difference, the same shape.
+    """
+
+    y: Plane
+    u: Plane
+    v: Plane
+
+    @classmethod
+    def of(cls, frame: av.VideoFrame) -> Self:
+        """Views of a yuv420p frame.
+
+        Raises:
+            MediaError: the frame has another pixel format.
+        """
+        if frame.format.name != "yuv420p":
+            raise MediaError(f"expected a yuv420p frame, received {frame.format.name}; pass it through copy_yuv420p")
+        y, u, v = (
+            np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, plane.line_size)[
+                :, : plane.width
+            ]
+            for plane in frame.planes
+        )
+        return cls(y, u, v)
+
+
+def to_rgb(frame: av.VideoFrame) -> Image:
+    """The picture as RGB uint8 (h, w, 3), of any pixel format, size and depth; the frame stays as it is.
+
+    Raises:
+        MediaError: the pixel format cannot be converted.
+    """
+    try:
+        return np.ascontiguousarray(frame.reformat(format="rgb24", threads=1).to_ndarray())
+    except (av.FFmpegError, ValueError) as error:
+        raise _unreadable(frame) from error
+
+
+def copy_yuv420p(frame: av.VideoFrame) -> av.VideoFrame:
+    """An own copy in limited-range yuv420p of even width and height, to be drawn on and encoded.
+
+    H.264 in yuv420p has even sides only: an odd size loses its last column or row. Timestamp, time base and colour
+    tags stay.
+
+    Raises:
+        MediaError: the pixel format cannot be converted, or the picture is smaller than 2x2.
+    """
+    if frame.width < 2 or frame.height < 2:
+        raise MediaError(f"expected a picture of 2x2 pixels or more, received {frame.width}x{frame.height}")
+    source = frame
+    if frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
+        try:
+            source = frame.reformat(format="yuv420p", dst_color_range=ColorRange.MPEG, threads=1)
+        except (av.FFmpegError, ValueError) as error:
+            raise _unreadable(frame) from error
+    if source is not frame and frame.width % 2 == 0 and frame.height % 2 == 0:
+        copy = source
+    else:
+        copy = av.VideoFrame(frame.width & ~1, frame.height & ~1, "yuv420p")
+        target, origin = Planes.of(copy), Planes.of(source)
+        for to, of in ((target.y, origin.y), (target.u, origin.u), (target.v, origin.v)):
+            np.copyto(to, of[: to.shape[0], : to.shape[1]])
+        copy.colorspace, copy.color_range = source.colorspace, source.color_range
+        copy.color_primaries, copy.color_trc = source.color_primaries, source.color_trc
+    copy.pts = frame.pts
+    if frame.time_base is not None:
+        copy.time_base = frame.time_base
+    return copy
+
+
+def _unreadable(frame: av.VideoFrame) -> MediaError:
+    return MediaError(f"a picture of {frame.width}x{frame.height} in {frame.format.name} cannot be converted")
