@@ -1,0 +1,101 @@
+# make run · make test · make check · make bench: each sets up what it needs, once.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(firstword $(foreach name,python3 python3.13 python3.12 python3.11,$(shell \
+  $(name) -c 'import sys; (3, 11) <= sys.version_info[:2] <= (3, 13) and print("$(name)")' 2>/dev/null)))
+VENV := .venv
+BIN := $(VENV)/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement
+NPM := $(BIN)/python scripts/npm.py
+
+# Stamps: each says that its step was done with the files it depends on.
+INSTALLED := $(VENV)/.installed
+DEV := $(VENV)/.installed-dev
+MODULES := web/node_modules/.package-lock.json
+PAGE := stream_detect/page/index.html
+PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
+
+.PHONY: help run test check bench web lock clean chromium
+
+help:
+	@echo 'make run     set up and serve at http://127.0.0.1:8080'
+	@echo 'make test    set up and run the tests'
+	@echo 'make check   format, lint, types and import rules, Python and web'
+	@echo 'make bench   measure: JSON in build/live.json and a table'
+	@echo 'make web     build the page'
+	@echo 'make lock    renew the lock files after a change of pyproject.toml'
+	@echo 'make clean   remove all that these made'
+
+run: $(INSTALLED) $(PAGE)
+	@exec $(BIN)/python server.py
+
+test: $(DEV) $(PAGE) chromium
+	$(BIN)/python -m pytest
+
+check: $(DEV) $(MODULES)
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+	$(NPM) run lint
+	$(NPM) run typecheck
+	$(NPM) run test
+
+bench: $(DEV) $(PAGE)
+	mkdir -p build
+	$(BIN)/python benchmarks/live.py --json build/live.json
+
+web: $(PAGE)
+
+lock: $(DEV)
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml \
+	  -o requirements.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev \
+	  -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group node \
+	  -o requirements-node.lock
+
+clean:
+	rm -rf $(VENV) web/node_modules stream_detect/page build *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache \
+	  .import_linter_cache .hypothesis
+
+$(BIN)/python:
+	@test -n '$(PYTHON)' || { echo 'stream-detect needs Python 3.11, 3.12 or 3.13, and none is on the PATH:' \
+	  'install one, or name it: make PYTHON=/path/to/python3.12' >&2; exit 2; }
+	@'$(PYTHON)' -c 'import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' || { \
+	  echo "stream-detect needs Python 3.11, 3.12 or 3.13; $(PYTHON) is $$('$(PYTHON)' --version)" >&2; exit 2; }
+	@'$(PYTHON)' -m venv $(VENV) || { echo 'Python has no venv module here: on Debian, apt install python3-venv' >&2; \
+	  exit 2; }
+
+# The package itself is linked, not copied: pip builds it with the setuptools that the lock file has.
+$(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
+	@echo 'Installing the locked Python packages (a few minutes the first time) ...'
+	$(PIP) requirements.lock
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(DEV): $(INSTALLED) requirements-dev.lock
+	@echo 'Installing the locked development tools ...'
+	$(PIP) requirements-dev.lock
+	@touch $@
+
+# npm writes this file at the end of an installation; touched, since npm leaves it alone when nothing changed.
+$(MODULES): web/package.json web/package-lock.json | $(INSTALLED)
+	@echo 'Installing the locked web packages ...'
+	$(NPM) ci --no-audit --no-fund --loglevel=error
+	@touch $@
+
+$(PAGE): $(MODULES) $(PAGE_SOURCES)
+	$(NPM) run build
+	@touch $@
+
+# A real browser is a test peer.
+chromium:
+	@command -v chromium chromium-browser google-chrome >/dev/null || { \
+	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
+	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } || { \
+	  echo 'The browser tests need Chromium: put chromium or google-chrome on the PATH' >&2; exit 2; }
