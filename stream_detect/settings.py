@@ -109,24 +109,43 @@ class QualitySettings(Section):
 
 
 class WindowSettings(Section):
-    """The sliding window of scores behind a verdict."""
+    """The sliding window of scores behind a verdict.
 
-    score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="scores a second and face")
+    Scores of neighbouring frames are much alike (lag-1 correlation about .9, FACTS): more of them a second cost time and
+    tell nearly nothing new; a longer look does.
+    """
+
+    score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=5.0, description="scores a second of stream time and face; more are near copies of each other"
+    )
     length_s: Annotated[float, Field(gt=0, le=600)] = Field(
         default=10.0, description="stream time that the window looks back"
     )
     min_scores: Annotated[int, Field(ge=1)] = Field(
-        default=12, description="admitted scores in the window before a verdict"
+        default=12, description="admitted scores in the window before a verdict: 2.2 s of a good picture"
     )
     min_dwell_s: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="a verdict stands at least this long before the next one"
+        default=1.0, description="a verdict stands at least this long before the next one, so that it can be read"
     )
     expire_s: Annotated[float, Field(gt=0)] = Field(
-        default=3.0, description="without an admitted score for so long, a track's verdict goes back to gathering"
+        default=3.0, description="without an admitted score for so long, a track's evidence is dropped: gathering again"
+    )
+    gap_s: Annotated[float, Field(gt=0)] = Field(
+        default=2.0, description="a hole this long in stream time begins everything anew: nobody saw who sat down"
     )
     stale_s: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="wall clock after which the badge shows that no result came"
     )
+
+    @model_validator(mode="after")
+    def _verdict_is_reachable(self) -> Self:
+        most = self.length_s * self.score_rate_hz
+        if self.min_scores > most:
+            raise ValueError(
+                f"expected min_scores of at most length_s * score_rate_hz = {most:g}, received {self.min_scores}: "
+                "no verdict would ever be reached; lower min_scores, or lengthen the window"
+            )
+        return self
 
 
 class WebRtcSettings(Section):
