@@ -11,6 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_detect.analysis.boxes import overlaps
 from stream_detect.types import Face
 
 Range = Literal["full", "short"]
@@ -125,7 +126,8 @@ def suppress(candidates: Candidates, iou: float = SUPPRESSION_IOU) -> Candidates
     points, scores = candidates.points, candidates.scores
     means, best = [], []
     while len(scores):
-        agree = overlap(points[0, :2].ravel(), points[:, :2].reshape(-1, 4)) > iou
+        boxes = points[:, :2].reshape(-1, 4)
+        agree = overlaps(boxes[:1], boxes)[0] > iou
         agree[0] = True  # even a box without an area leaves the list
         weights = scores[agree] / scores[agree].sum()
         means.append(np.tensordot(weights, points[agree], axes=1))
@@ -135,15 +137,6 @@ def suppress(candidates: Candidates, iou: float = SUPPRESSION_IOU) -> Candidates
         np.array(means, np.float32).reshape(-1, 2 + KEYPOINTS, 2),
         np.array(best, np.float32),
     )
-
-
-def overlap(box: Floats, boxes: Floats) -> Floats:
-    """Intersection over union of one xyxy box (4,) with many (n, 4): float32 (n,) in [0, 1], 0 without area."""
-    wh = np.minimum(box[2:], boxes[:, 2:]) - np.maximum(box[:2], boxes[:, :2])
-    shared = np.prod(np.maximum(wh, 0), axis=1)
-    areas = np.prod(np.maximum(boxes[:, 2:] - boxes[:, :2], 0), axis=1)
-    union = np.prod(np.maximum(box[2:] - box[:2], 0)) + areas - shared
-    return np.asarray(np.divide(shared, union, out=np.zeros_like(shared), where=union > 0), np.float32)
 
 
 def to_faces(found: Candidates, letterbox: Letterbox, max_faces: int) -> list[Face]:

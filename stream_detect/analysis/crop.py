@@ -16,7 +16,7 @@ from stream_detect.types import CropPolicy, Face, Image
 _RIGHT_EYE, _LEFT_EYE, _NOSE, _MOUTH = 0, 1, 2, 3
 
 _MAX_STEP = 1.5
-"""Frame pixels a crop pixel that bilinear sampling takes without visible aliasing; beyond it the face is halved first."""
+"""Frame pixels a crop pixel that bilinear sampling takes without visible aliasing; beyond it the face is halved."""
 
 
 def cut(image: Image, face: Face, policy: CropPolicy) -> Image:

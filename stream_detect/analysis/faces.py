@@ -89,10 +89,12 @@ class BlazeFace:
             self._letterbox = Letterbox.fit(self._frame_wh, self._graph.input_px)
             self._canvas[:] = 0
         (w, h), left, top = self._letterbox.wh, self._letterbox.left, self._letterbox.top
-        shrinks = max(height, width) > self._graph.input_px
-        self._canvas[0, top : top + h, left : left + w] = cv2.resize(
-            image, (w, h), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        )
+        # Area averaging of the whole frame costs .6-1.3 ms; sampling at twice the size and averaging 2 x 2 costs .15-.2
+        # whatever the frame's size, and moves key points by .1-.3% of a face where plain bilinear moves them by .1-.7%.
+        twice = (2 * w, 2 * h) if max(height, width) > self._graph.input_px else (w, h)
+        sampled = cv2.resize(image, twice, interpolation=cv2.INTER_LINEAR)
+        target = self._canvas[0, top : top + h, left : left + w]
+        cv2.resize(sampled, (w, h), dst=target, interpolation=cv2.INTER_AREA)
 
 
 def model_file(kind: Range) -> Path:

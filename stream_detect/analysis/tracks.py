@@ -1,0 +1,121 @@
+"""Tracks: the faces of each sampled frame enter, the same with their numbers leave. By place only, never by likeness."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.analysis.boxes import overlaps
+from stream_detect.types import Face
+
+_SMOOTHING = 0.5
+"""Weight of the newest motion: the detector's jitter (about 1% of a face) is damped, a turn shows within two samples."""
+
+_MAX_AHEAD_S = 0.2
+"""How far a motion is carried on: two samples at 10 Hz. Further on, heads have stopped or turned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Track:
+    """A face with its number.
+
+    Args:
+        track_id: from 1; the same while the face stays, never used again in a stream.
+        face: as detected.
+    """
+
+    track_id: int
+    face: Face
+
+
+class Tracker:
+    """Numbers the faces of one stream.
+
+    A face belongs to the track whose box, carried on by its motion, it overlaps most; best pairs first. A face without
+    a track begins one. A face that leaves for longer than `lost_s` and comes back is a new track: it may be someone
+    else.
+
+    Args:
+        min_iou: overlap in [0, 1] that a face needs with a track's expected box; .2 is a sideways jump of two thirds of
+            its width between two samples, a step no head takes in a tenth of a second.
+        lost_s: stream time without a match after which a track is forgotten; 7 samples at 10 Hz bridge a blink of the
+            detector or a hand before the face.
+    """
+
+    def __init__(self, min_iou: float = 0.2, lost_s: float = 0.7) -> None:
+        self._min_iou = min_iou
+        self._lost_s = lost_s
+        self._trails: list[_Trail] = []
+        self._last_id = 0
+
+    @property
+    def alive(self) -> frozenset[int]:
+        """Numbers of the tracks that a coming face may still belong to, seen in the newest frame or not."""
+        return frozenset(trail.track_id for trail in self._trails)
+
+    def update(self, faces: list[Face], time_s: float) -> list[Track]:
+        """The faces of one frame with their numbers, in the order given.
+
+        Args:
+            faces: of the stream's next frame.
+            time_s: its stream time; a step back of more than `lost_s` ends all tracks, as a gap of that length does.
+        """
+        self._trails = [trail for trail in self._trails if abs(time_s - trail.seen_s) <= self._lost_s]
+        boxes = np.array([face.xyxy for face in faces], np.float64).reshape(-1, 4)
+        expected = np.array([trail.expected(time_s) for trail in self._trails], np.float64).reshape(-1, 4)
+        pairs = dict(_best_pairs(overlaps(boxes, expected), self._min_iou))
+        return [
+            self._follow(self._trails[pairs[i]], face, boxes[i], time_s)
+            if i in pairs
+            else self._begin(face, boxes[i], time_s)
+            for i, face in enumerate(faces)
+        ]
+
+    def reset(self) -> None:
+        """Forgets all tracks (the stream began anew); numbers go on rising."""
+        self._trails = []
+
+    def _begin(self, face: Face, box: NDArray[np.float64], time_s: float) -> Track:
+        self._last_id += 1
+        self._trails.append(_Trail(self._last_id, box, time_s))
+        return Track(self._last_id, face)
+
+    @staticmethod
+    def _follow(trail: "_Trail", face: Face, box: NDArray[np.float64], time_s: float) -> Track:
+        trail.move_to(box, time_s)
+        return Track(trail.track_id, face)
+
+
+class _Trail:
+    """Where a track was last seen, and how it moved."""
+
+    def __init__(self, track_id: int, box: NDArray[np.float64], seen_s: float) -> None:
+        self.track_id = track_id
+        self.seen_s = seen_s
+        self._box = box
+        self._px_per_s = np.zeros(2)
+
+    def expected(self, time_s: float) -> NDArray[np.float64]:
+        """The box (4,) xyxy to look for at `time_s`."""
+        ahead_s = min(max(time_s - self.seen_s, 0.0), _MAX_AHEAD_S)
+        return self._box + np.tile(self._px_per_s * ahead_s, 2)
+
+    def move_to(self, box: NDArray[np.float64], time_s: float) -> None:
+        passed_s = time_s - self.seen_s
+        if passed_s > 0:
+            moved = (box - self._box).reshape(2, 2).mean(axis=0) / passed_s
+            self._px_per_s += _SMOOTHING * (moved - self._px_per_s)
+        self._box, self.seen_s = box, time_s
+
+
+def _best_pairs(shares: NDArray[np.float64], least: float) -> list[tuple[int, int]]:
+    """Rows and columns paired one to one, largest share first, none below `least`."""
+    pairs: list[tuple[int, int]] = []
+    left = shares.copy()
+    while left.size and (best := left.max()) >= least:
+        row, column = (int(i) for i in np.unravel_index(left.argmax(), left.shape))
+        if best <= 0.0:
+            break
+        pairs.append((row, column))
+        left[row, :] = left[:, column] = -1.0
+    return pairs
