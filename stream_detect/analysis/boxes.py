@@ -11,10 +11,11 @@ def overlaps(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDAr
     wh = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.maximum(wh, 0).prod(axis=2, dtype=np.float64)
     union = _areas(a)[:, None] + _areas(b)[None, :] - shared
-    share = np.zeros_like(shared)
+    share: NDArray[np.float64] = np.zeros_like(shared)
     np.divide(shared, union, out=share, where=union > 0)
     return share
 
 
 def _areas(boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    return np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1, dtype=np.float64)
+    wh = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).astype(np.float64)
+    return np.asarray(wh[:, 0] * wh[:, 1])

@@ -1,4 +1,4 @@
-"""Tracks: the faces of each sampled frame enter, the same with their numbers leave. By place only, never by likeness."""
+"""Tracks: the faces of each sampled frame enter, the same with numbers leave. By place only, never by likeness."""
 
 from dataclasses import dataclass
 
@@ -9,7 +9,7 @@ from stream_detect.analysis.boxes import overlaps
 from stream_detect.types import Face
 
 _SMOOTHING = 0.5
-"""Weight of the newest motion: the detector's jitter (about 1% of a face) is damped, a turn shows within two samples."""
+"""Weight of the newest motion: the detector's jitter (about 1% of a face) is damped, a turn shows in two samples."""
 
 _MAX_AHEAD_S = 0.2
 """How far a motion is carried on: two samples at 10 Hz. Further on, heads have stopped or turned."""
