@@ -1,0 +1,170 @@
+"""Pipeline: a sampled `Frame` enters, its `Result` leaves; faces -> classifier -> window -> verdict."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from stream_detect.analysis.crop import cut
+from stream_detect.analysis.quality import QualityGate
+from stream_detect.analysis.sampler import Sampler
+from stream_detect.analysis.tracks import Track, Tracker
+from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
+from stream_detect.analysis.window import ScoreWindow, bounded, probability
+from stream_detect.errors import AnalysisError
+from stream_detect.settings import Settings
+from stream_detect.types import Classifier, Detector, Face, Frame, Result, TrackResult, Verdict, VerdictState
+
+
+class _Subject:
+    """What is remembered of one track: when to score it, its scores, its verdict."""
+
+    def __init__(self, sampler: Sampler, window: ScoreWindow, verdict: TrackVerdict) -> None:
+        self.sampler = sampler
+        self.window = window
+        self.verdict = verdict
+        self.rejected: str | None = None  # of the newest sample
+
+
+@dataclass(frozen=True, slots=True)
+class _Sample:
+    """One track in one frame: its calibrated logit, or why it was refused; neither when it was not its turn."""
+
+    track: Track
+    logit: float | None = None
+    rejected: str | None = None
+
+
+class Pipeline:
+    """The analysis of one stream. Synchronous, no clock of its own, not safe to call from two threads at once.
+
+    Every frame is searched for faces; each track is scored at `settings.window.score_rate_hz` of stream time, one crop
+    a call (batching does not help on a CPU, FACTS).
+
+    Gaps: after a hole of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that
+    began anew), everything begins again, tracks included: nobody saw who sat down meanwhile. A frame flagged as coming
+    after a gap only leaves a mark in the traces: packets get lost all the time, and a verdict that each loss could take
+    back would be no use on the networks that need it.
+
+    Args:
+        detector: finds faces.
+        classifier: scores them.
+        tracker: gives each face its number.
+        gate: says which faces are fit to be scored.
+        settings: `faces`, `quality` and `window` are used.
+    """
+
+    def __init__(
+        self, detector: Detector, classifier: Classifier, tracker: Tracker, gate: QualityGate, settings: Settings
+    ) -> None:
+        self._detector = detector
+        self._classifier = classifier
+        self._tracker = tracker
+        self._gate = gate
+        self._settings = settings.window
+        self._min_face_px = settings.quality.min_face_px
+        # All samples of a window, and a gap mark for each frame.
+        rate_hz = settings.window.score_rate_hz + settings.faces.rate_hz
+        self._max_entries = math.ceil(settings.window.length_s * rate_hz) + 2
+        self._subjects: dict[int, _Subject] = {}
+        self._newest_s = -math.inf
+
+    def step(self, frame: Frame) -> Result:
+        """Analyses one sampled frame, the next of its stream.
+
+        Returns:
+            The result; `sequence`, `latency_s` and `dropped_samples` are 0 and left to the caller, who knows them.
+
+        Raises:
+            AnalysisError: the detector or the classifier could not be run; the next frame may be tried all the same.
+        """
+        self._note_gap(frame)
+        tracks = self._faces(frame)
+        samples = [self._score(frame, track) for track in tracks]
+        results = tuple(self._judge(frame.time_s, sample) for sample in samples)
+        return Result(
+            sequence=0,
+            time_s=frame.time_s,
+            arrived_s=frame.arrived_s,
+            pts=frame.pts,
+            wh=(frame.image.shape[1], frame.image.shape[0]),
+            verdict=self._overall(results),
+            tracks=results,
+            latency_s=0.0,
+            dropped_samples=0,
+        )
+
+    def _note_gap(self, frame: Frame) -> None:
+        hole_s = frame.time_s - self._newest_s
+        if abs(hole_s) >= self._settings.gap_s:
+            self._newest_s = frame.time_s
+            self._subjects.clear()
+            self._tracker.reset()
+            return
+        self._newest_s = max(self._newest_s, frame.time_s)
+        if frame.gap:
+            for subject in self._subjects.values():
+                subject.window.mark_gap(frame.time_s)
+
+    def _faces(self, frame: Frame) -> list[Track]:
+        tracks = self._tracker.update(self._detector.detect(frame.image), frame.time_s)
+        known = self._subjects  # a track that is only out of sight keeps its evidence
+        self._subjects = {number: known.get(number) or self._new_subject() for number in self._tracker.alive}
+        return tracks
+
+    def _new_subject(self) -> _Subject:
+        return _Subject(
+            sampler=Sampler(self._settings.score_rate_hz),
+            window=ScoreWindow(self._settings.length_s, self._max_entries),
+            verdict=TrackVerdict(self._classifier.thresholds, self._settings),
+        )
+
+    def _score(self, frame: Frame, track: Track) -> _Sample:
+        if not self._subjects[track.track_id].sampler.wants(frame.time_s):
+            return _Sample(track)
+        rejected = self._gate.reject(frame.image, track.face)
+        if rejected is not None:
+            return _Sample(track, rejected=rejected)
+        crop = cut(frame.image, track.face, self._classifier.crop)
+        raw = float(self._classifier.predict(crop[np.newaxis])[0])
+        if not 0.0 <= raw <= 1.0:
+            raise AnalysisError(f"expected a fake_probability in [0, 1] from the classifier, received {raw}")
+        return _Sample(track, logit=bounded(self._classifier.calibration.logit(raw)))
+
+    def _judge(self, time_s: float, sample: _Sample) -> TrackResult:
+        subject = self._subjects[sample.track.track_id]
+        window = subject.window
+        if sample.logit is not None:
+            window.add(time_s, sample.logit)
+            subject.rejected = None
+        elif sample.rejected is not None:
+            window.refuse(time_s)
+            subject.rejected = sample.rejected
+        window.advance(self._newest_s)
+        evidence = window.evidence()
+        if self._newest_s - evidence.newest_s > self._settings.expire_s:
+            window.forget_before(math.nextafter(evidence.newest_s, math.inf))
+            evidence = window.evidence()
+        return TrackResult(
+            track_id=sample.track.track_id,
+            face=sample.track.face,
+            verdict=subject.verdict.step(evidence, self._newest_s, subject.rejected),
+            score=None if sample.logit is None else probability(sample.logit),
+            rejected=sample.rejected,
+            trace=window.trace(),
+        )
+
+    def _overall(self, results: tuple[TrackResult, ...]) -> Verdict:
+        """The stream's verdict; a face too small to be judged ever is none to it, or a poster could hold it up."""
+        verdicts = [
+            result.verdict
+            for result in results
+            if result.verdict.state is not VerdictState.GATHERING or _shorter_side_px(result.face) >= self._min_face_px
+        ]
+        absent = f"no face larger than {self._min_face_px} px in the picture"
+        return stream_verdict(verdicts, self._settings.min_scores, absent)
+
+
+def _shorter_side_px(face: Face) -> float:
+    left, top, right, bottom = face.xyxy
+    return min(right - left, bottom - top)

@@ -1,0 +1,185 @@
+"""Worker: suppliers of sampled frames enter, their results leave, on a thread of the stream's own.
+
+submit ──> mailbox (one slot, newest wins) ──> supplier() ──> pipeline.step ──> on_result
+"""
+
+import logging
+import math
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Thread, current_thread
+from types import TracebackType
+from typing import Protocol, Self
+
+from stream_detect.analysis.health import Health
+from stream_detect.analysis.mailbox import Mailbox
+from stream_detect.errors import StreamDetectError
+from stream_detect.types import Frame, Result, Verdict, VerdictState
+
+FIRST_RETRY_S = 0.5
+LAST_RETRY_S = 8.0
+"""After a failure the analysis is tried again in .5 s, 1, 2, 4 and then every 8 s: a detector that is down costs next
+to nothing, one that came back is used within seconds."""
+
+CLOSE_S = 2.0
+"""A step takes some 10 ms; a model that does not return in this time hangs."""
+
+log = logging.getLogger(__name__)
+
+
+class Analysis(Protocol):
+    """What the worker runs: a `Pipeline`."""
+
+    def step(self, frame: Frame) -> Result:
+        """The result of one sampled frame."""
+        ...
+
+
+class AnalysisWorker:
+    """Runs the analysis of one stream off the event loop.
+
+    A failing detector or classifier does not end it: each frame then gives a `Result` that carries the error and claims
+    nothing, and the analysis is tried again with growing pauses. After `close` no result is delivered.
+
+    Args:
+        pipeline_factory: makes the stream's pipeline; called on the worker's thread, as loading models takes a while.
+        on_result: takes each result, on the worker's thread.
+        health: where failure and recovery are noted.
+        clock: monotonic seconds, the clock of `Frame.arrived_s`.
+    """
+
+    def __init__(
+        self,
+        pipeline_factory: Callable[[], Analysis],
+        on_result: Callable[[Result], None],
+        health: Health,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._pipeline_factory = pipeline_factory
+        self._pipeline: Analysis | None = None
+        self._on_result = on_result
+        self._health = health
+        self._clock = clock
+        self._mailbox: Mailbox[Callable[[], Frame]] = Mailbox()
+        # A daemon only so that a model call that never returns cannot keep the process from ending.
+        self._thread = Thread(target=self._run, name="analysis", daemon=True)
+        self._latest = Result(0, 0.0, 0.0, None, (0, 0), _no_verdict(""), (), 0.0, 0)
+        self._error: str | None = None
+        self._edge_error: str | None = None
+        self._retry_s = FIRST_RETRY_S
+        self._retry_at_s = -math.inf
+
+    @property
+    def dropped_samples(self) -> int:
+        """Frames that were replaced by newer ones before they were analysed, so far."""
+        return self._mailbox.replaced
+
+    def start(self) -> None:
+        """Starts the thread; once."""
+        self._thread.start()
+
+    def submit(self, supplier: Callable[[], Frame]) -> None:
+        """Leaves a frame to be analysed, in place of one that is still waiting; returns at once, from any thread.
+
+        Args:
+            supplier: makes the frame (decoding, conversion to RGB); called on the worker's thread, at most once.
+        """
+        self._mailbox.put(supplier)
+
+    def close(self, timeout_s: float = CLOSE_S) -> None:
+        """Ends the thread; waits at most `timeout_s` for a step in progress, so call it off the event loop."""
+        self._mailbox.close()
+        if self._thread.ident is None or self._thread is current_thread():
+            return
+        self._thread.join(timeout_s)
+        if self._thread.is_alive():
+            log.warning(
+                "the analysis did not end within %.1f s: a model call hangs; its thread is left behind", timeout_s
+            )
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _run(self) -> None:
+        try:
+            while (supplier := self._mailbox.take()) is not None:
+                self._deliver(self._analyse(supplier))
+        finally:
+            self._health.forget(self)
+
+    def _analyse(self, supplier: Callable[[], Frame]) -> Result:
+        try:
+            frame = supplier()
+        except Exception as error:  # noqa: BLE001 - the thread's edge: one bad picture must not end the analysis
+            self._log_edge("a picture could not be converted", error)
+            return self._unavailable("analysis unavailable: the picture could not be converted")
+        self._latest = replace(
+            self._latest,
+            time_s=frame.time_s,
+            arrived_s=frame.arrived_s,
+            pts=frame.pts,
+            wh=(frame.image.shape[1], frame.image.shape[0]),
+        )
+        if self._error is not None and self._clock() < self._retry_at_s:
+            return self._unavailable(self._error)
+        try:
+            if self._pipeline is None:
+                self._pipeline = self._pipeline_factory()
+            result = self._pipeline.step(frame)
+        except Exception as error:  # noqa: BLE001 - the thread's edge: whatever fails, the video goes on and says so
+            return self._failed(error)
+        self._succeeded()
+        return result
+
+    def _succeeded(self) -> None:
+        if self._error is not None:
+            log.info("analysis available again")
+        self._error, self._retry_s = None, FIRST_RETRY_S
+        self._health.record(self, None)
+
+    def _failed(self, error: Exception) -> Result:
+        ours = isinstance(error, StreamDetectError)  # others may say what is not for a viewer's eyes
+        message = f"analysis unavailable: {error if ours else f'unexpected {type(error).__name__}'}"
+        if message != self._error:
+            log.error("%s", message, exc_info=None if ours else error)
+        self._error = message
+        self._retry_at_s = self._clock() + self._retry_s
+        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+        self._health.record(self, message)
+        return self._unavailable(message)
+
+    def _unavailable(self, message: str) -> Result:
+        return replace(self._latest, verdict=_no_verdict("analysis unavailable"), error=message)
+
+    def _deliver(self, result: Result) -> None:
+        if self._mailbox.closed:
+            return
+        self._latest = replace(self._latest, sequence=self._latest.sequence + 1)
+        stamped = replace(
+            result,
+            sequence=self._latest.sequence,
+            latency_s=self._clock() - result.arrived_s,
+            dropped_samples=self._mailbox.replaced,
+        )
+        try:
+            self._on_result(stamped)
+        except Exception as error:  # noqa: BLE001 - the thread's edge: a receiver that fails must not end the analysis
+            self._log_edge("a result could not be delivered", error)
+
+    def _log_edge(self, what: str, error: Exception) -> None:
+        """Logs what failed before or after the analysis, once a change: it may well fail for every frame."""
+        message = f"{what}: {type(error).__name__}"
+        if message != self._edge_error:
+            log.error("%s", message, exc_info=error)
+        self._edge_error = message
+
+
+def _no_verdict(reason: str) -> Verdict:
+    return Verdict(VerdictState.NO_FACE, reason, None, 0, 0)
