@@ -95,7 +95,10 @@ def test_what_is_wrong_in_the_file_is_named_with_key_line_and_cure(text, expecte
 @pytest.mark.parametrize(
     ("env", "expected"),
     [
-        ({"STREAM_DETECT_SERVER__PORT": "x"}, r"environment variable STREAM_DETECT_SERVER__PORT: server\.port: expected"),
+        (
+            {"STREAM_DETECT_SERVER__PORT": "x"},
+            r"environment variable STREAM_DETECT_SERVER__PORT: server\.port: expected",
+        ),
         ({"STREAM_DETECT_SERVER__PROT": "1"}, r"STREAM_DETECT_SERVER__PROT: server\.prot is not a setting"),
         ({"STREAM_DETECT_TOKNE": SECRET}, r"STREAM_DETECT_TOKNE: expected STREAM_DETECT_SECTION__KEY"),
         ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": "["}, r"STREAM_DETECT_WEBRTC__ICE_SERVERS: expected a JSON list"),

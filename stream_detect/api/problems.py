@@ -17,12 +17,16 @@ from starlette.responses import JSONResponse, Response
 
 from stream_detect.errors import (
     AnalysisError,
+    BodyTooLargeError,
     BundleError,
     CapacityError,
     CodecError,
+    ContentTypeError,
     MediaError,
     NotFoundError,
+    NoVideoError,
     OfferError,
+    RequestError,
     SignalingError,
     StreamDetectError,
 )
@@ -43,8 +47,12 @@ class _Kind:
 # Looked up along an error's class order, so that a subclass without a line of its own is told as its parent is.
 _KINDS: Mapping[type[StreamDetectError], _Kind] = {
     OfferError: _Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
+    NoVideoError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No video offered"),
     CodecError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No common codec"),
     SignalingError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Offer cannot be answered"),
+    RequestError: _Kind(HTTPStatus.BAD_REQUEST, "Request not understood"),
+    BodyTooLargeError: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large"),
+    ContentTypeError: _Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content type not taken"),
     CapacityError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Server full"),
     NotFoundError: _Kind(HTTPStatus.NOT_FOUND, "Not found"),
     MediaError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),

@@ -1,0 +1,81 @@
+"""The server process: an application enters, it is served until a signal says stop.
+
+One process with one event loop: sessions live in its memory. On SIGINT or SIGTERM open requests get two seconds, then
+the application closes what it holds.
+"""
+
+import logging
+import socket
+from collections.abc import Callable
+
+import cv2
+import uvicorn
+from fastapi import FastAPI
+
+from stream_detect.errors import SettingsError
+from stream_detect.settings import Settings
+
+_REQUESTS_MAY_END_S = 2
+_log = logging.getLogger("stream_detect")
+
+
+def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
+    """Serve until a signal arrives.
+
+    Args:
+        settings: where to listen; handed to `build`.
+        build: makes the application. Called once the port is ours, so that a taken one is told at once.
+
+    Raises:
+        SettingsError: the address cannot be listened on.
+        BundleError: the model cannot be served.
+    """
+    _log_to_stderr()
+    # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
+    cv2.setNumThreads(1)
+    with listen(settings) as listener:
+        server = uvicorn.Server(
+            uvicorn.Config(
+                build(settings),
+                lifespan="on",
+                ws="none",
+                log_config=None,
+                access_log=False,
+                server_header=False,
+                proxy_headers=False,
+                timeout_graceful_shutdown=_REQUESTS_MAY_END_S,
+                ssl_certfile=settings.server.tls_certificate,
+                ssl_keyfile=settings.server.tls_key,
+            )
+        )
+        _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
+        server.run(sockets=[listener])
+
+
+def listen(settings: Settings) -> socket.socket:
+    """A socket at the settings' address.
+
+    Raises:
+        SettingsError: the address is taken or not ours.
+    """
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        return socket.create_server((host, port), family=family, backlog=128)
+    except OSError as error:
+        raise SettingsError(
+            f"cannot listen on {host} port {port}: {error.strerror or error}; set server.host or server.port to another"
+        ) from error
+
+
+def address(settings: Settings, listener: socket.socket) -> str:
+    """URL to open in a browser on this machine."""
+    scheme = "https" if settings.server.tls_certificate else "http"
+    host = settings.server.host
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _log_to_stderr() -> None:
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    for chatty in ("aioice", "aiortc", "uvicorn"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)

@@ -1,0 +1,103 @@
+"""The command line. A command imports what it needs when it runs: `serve` and `--help` never load TensorFlow.
+
+An error of ours is one line on stderr and exit status 2.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_detect import __version__
+from stream_detect.errors import StreamDetectError
+
+app = typer.Typer(
+    help="Real-time deepfake detector for live video.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+]
+# The other room's command reads what follows, --help too.
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit.
+
+    Args:
+        arguments: what follows the program's name; None takes the process's own.
+    """
+    try:
+        app(args=arguments, prog_name="stream-detect")
+    except StreamDetectError as error:
+        sys.stderr.write(f"stream-detect: {error}\n")
+        sys.exit(2)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stream-detect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Real-time deepfake detector for live video."""
+
+
+@app.command()
+def serve(settings: SettingsFile = None) -> None:
+    """Serve the page and the WebRTC check until ctrl-c."""
+    from stream_detect.api.application import create_application
+    from stream_detect.api.serve import serve as serve_until_stopped
+    from stream_detect.settings_file import load_settings
+
+    serve_until_stopped(load_settings(settings, os.environ), create_application)
+
+
+@app.command()
+def doctor(settings: SettingsFile = None) -> None:
+    """Look whether this machine has what serving takes, and say what is missing."""
+    from stream_detect.doctor import examine, print_findings
+
+    findings = examine(settings, os.environ)
+    print_findings(findings)
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command(context_settings=_PASS_ON)
+def train(context: typer.Context) -> None:
+    """Train a model on a folder of labelled faces."""
+    _run_elsewhere("stream_detect.training.commands", ["train", *context.args])
+
+
+@app.command(context_settings=_PASS_ON)
+def evaluate(context: typer.Context) -> None:
+    """Measure a model bundle on labelled faces."""
+    _run_elsewhere("stream_detect.training.commands", ["evaluate", *context.args])
+
+
+@app.command(context_settings=_PASS_ON)
+def models(context: typer.Context) -> None:
+    """List, check and import model bundles."""
+    _run_elsewhere("stream_detect.models.commands", context.args)
+
+
+def _run_elsewhere(module: str, arguments: list[str]) -> None:
+    elsewhere: typer.Typer = importlib.import_module(module).app
+    elsewhere(args=arguments, prog_name="stream-detect")
