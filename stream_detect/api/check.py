@@ -1,0 +1,127 @@
+"""The live check over HTTP: an SDP offer enters, the answer leaves; the media go by WebRTC (docs/protocol.md)."""
+
+from collections.abc import Callable
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Path, Request, Response
+from fastapi.responses import JSONResponse
+from pydantic import BaseModel, ConfigDict, ValidationError
+from starlette.requests import ClientDisconnect
+
+from stream_detect.errors import BodyTooLargeError, ContentTypeError, OfferError, RequestError
+from stream_detect.webrtc.sessions import CheckSessions
+
+SDP = "application/sdp"
+JSON = "application/json"
+
+MAX_OFFER_BYTES = 64 * 1024
+"""A browser's offer is 5 to 10 KiB."""
+
+
+class SessionDescription(BaseModel):
+    """A browser's RTCSessionDescription as JSON."""
+
+    model_config = ConfigDict(frozen=True, strict=True)
+
+    sdp: str
+    type: Literal["offer"]
+
+
+def router(sessions: CheckSessions) -> APIRouter:
+    """The routes of the live check."""
+    routes = APIRouter(prefix="/webrtc/check", tags=["live check"])
+
+    @routes.post("", status_code=201, openapi_extra=_OFFER, responses=_ANSWERS, response_class=Response)
+    async def open_check(request: Request) -> Response:
+        """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
+        read, respond = _form(request)
+        answer = await sessions.answer(read(await _body(request)))
+        response = respond(answer.sdp)
+        response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
+        return response
+
+    @routes.delete(
+        "/{session_id}", status_code=204, response_class=Response, responses={404: {"description": "no such session"}}
+    )
+    async def close_check(session_id: Annotated[str, Path(max_length=64)]) -> None:
+        """Ends a session."""
+        await sessions.close(session_id)
+
+    return routes
+
+
+def _form(request: Request) -> tuple[Callable[[bytes], str], Callable[[str], Response]]:
+    """How the offer is read and the answer written, by the content type of the request."""
+    received = request.headers.get("content-type", "")
+    match received.partition(";")[0].strip().lower():
+        case "application/sdp":
+            return _read_sdp, _write_sdp
+        case "application/json":
+            return _read_json, _write_json
+    raise ContentTypeError(f"expected a body of {SDP} or {JSON}, received {received[:80] or 'no content type'}")
+
+
+async def _body(request: Request) -> bytes:
+    """The body, read no further than the limit, whatever length it claims to have."""
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_OFFER_BYTES:
+                raise BodyTooLargeError(f"expected an offer of {MAX_OFFER_BYTES} bytes at most, received more")
+    except ClientDisconnect as error:
+        raise RequestError("expected an offer, but the client went away before its end") from error
+    return bytes(body)
+
+
+def _read_sdp(body: bytes) -> str:
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise OfferError(f"expected a session description in UTF-8, received other bytes: {error.reason}") from error
+
+
+def _read_json(body: bytes) -> str:
+    try:
+        return SessionDescription.model_validate_json(body).sdp
+    except ValidationError as error:
+        found = error.errors(include_url=False, include_input=False)[0]
+        place = ".".join(str(part) for part in found["loc"]) or "the body"
+        raise OfferError(f'expected {{"sdp": "...", "type": "offer"}}; {place}: {found["msg"]}') from error
+
+
+def _write_sdp(sdp: str) -> Response:
+    return Response(sdp, status_code=201, media_type=SDP)
+
+
+def _write_json(sdp: str) -> Response:
+    return JSONResponse({"sdp": sdp, "type": "answer"}, status_code=201)
+
+
+def _described(kind: str) -> dict[str, Any]:
+    return {
+        SDP: {"schema": {"type": "string"}},
+        JSON: {
+            "schema": {
+                "type": "object",
+                "required": ["sdp", "type"],
+                "properties": {"sdp": {"type": "string"}, "type": {"const": kind}},
+            }
+        },
+    }
+
+
+_OFFER: dict[str, Any] = {"requestBody": {"required": True, "content": _described("offer")}}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "the answer, in the form that the offer came in",
+        "content": _described("answer"),
+        "headers": {"Location": {"description": "DELETE it to end the session", "schema": {"type": "string"}}},
+    },
+    400: {"description": "malformed session description or JSON"},
+    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"neither {SDP} nor {JSON}"},
+    422: {"description": "no sendrecv video, or no codec in common (H.264, VP8)"},
+    503: {"description": "all sessions are taken; Retry-After says when to try again"},
+}

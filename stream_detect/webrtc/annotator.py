@@ -1,0 +1,86 @@
+"""Annotator: a decoded frame enters, the picture that is sent back leaves: badge drawn, and encoded when in H.264."""
+
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+import av
+
+from stream_detect.errors import MediaError
+from stream_detect.types import Result
+from stream_detect.video.encoder import H264Encoder
+from stream_detect.video.overlay import Overlay
+from stream_detect.video.picture import copy_yuv420p
+
+_log = logging.getLogger(__name__)
+
+
+class Annotator:
+    """The work on one session's pictures. Synchronous; one call at a time, from any thread.
+
+    What fails here costs the badge or the compression of a frame, never the stream: an undrawn copy is encoded, and an
+    unencoded one is left to aiortc's own encoder.
+
+    Args:
+        overlay: draws on the copies.
+        newest: the newest result; None before the first.
+        encoder: compresses; None leaves it to aiortc.
+    """
+
+    def __init__(self, overlay: Overlay, newest: Callable[[], Result | None], encoder: H264Encoder | None) -> None:
+        self._overlay = overlay
+        self._newest = newest
+        self._encoder = encoder
+        self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
+        self._trouble: str | None = None
+
+    def annotate(
+        self, frame: av.VideoFrame, bitrate_bps: int, keyframe: bool
+    ) -> "av.VideoFrame | av.Packet[Any] | None":  # noqa: FBT001
+        """The picture to send for a frame, with the frame's pts.
+
+        Args:
+            frame: as decoded; only read.
+            bitrate_bps: what the peer can take.
+            keyframe: it asked for a picture that decodes by itself.
+
+        Returns:
+            A packet, or a frame for aiortc to encode; None when the picture is of no kind that can be sent.
+        """
+        try:
+            picture = self._drawn(frame)
+        except MediaError as error:
+            self._note(f"pictures are left out: {error}")
+            return None
+        if self._encoder is None:
+            return picture
+        self._encoder.target_bitrate_bps = bitrate_bps
+        try:
+            (packet,) = self._encoder.encode(picture, keyframe or self._broken)
+        except (MediaError, ValueError) as error:
+            self._broken = True
+            self._note(f"pictures are left to aiortc's encoder: {error}")
+            return picture
+        self._broken = False
+        return packet
+
+    def close(self) -> None:
+        """Frees the encoder; a call in progress still ends well."""
+        if self._encoder is not None:
+            self._encoder.close()
+
+    def _drawn(self, frame: av.VideoFrame) -> av.VideoFrame:
+        picture = copy_yuv420p(frame)
+        try:
+            self._overlay.draw(picture, self._newest(), time.monotonic())
+        except Exception as error:  # noqa: BLE001 - the session's edge: a badge that fails must not end the video
+            self._note(f"pictures go back without a badge: {error!r}")
+            return copy_yuv420p(frame)
+        return picture
+
+    def _note(self, trouble: str) -> None:
+        """Logs once a change, not once a frame."""
+        if trouble != self._trouble:
+            _log.error("%s", trouble)
+            self._trouble = trouble

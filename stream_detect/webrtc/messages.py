@@ -1,0 +1,136 @@
+"""The data channel `results` (docs/protocol.md): values enter, JSON text leaves, and the other way for the client's."""
+
+import json
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from stream_detect.types import Result, Thresholds, TrackResult
+
+PROTOCOL = 1
+"""Version of the messages; raised when one changes its meaning."""
+
+MAX_CLIENT_MESSAGE_CHARS = 1024
+"""A client sends pings only; whatever is longer is passed over unread."""
+
+ByeReason = Literal["server_shutdown", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What `hello` tells every client of the model that judges.
+
+    Args:
+        model_name: name of the bundle.
+        model_title: what a person reads.
+        model_sha256: of the weights that are served.
+        thresholds: where the verdict changes, each in [0, 1].
+        window_s: stream time that a verdict looks back.
+        needed: admitted scores that a verdict takes.
+    """
+
+    model_name: str
+    model_title: str
+    model_sha256: str
+    thresholds: Thresholds
+    window_s: float
+    needed: int
+
+
+def hello(session_id: str, about: Introduction) -> str:
+    """The first message of a channel."""
+    return _envelope(
+        "hello",
+        {
+            "session": session_id,
+            "protocol": PROTOCOL,
+            "model": {"name": about.model_name, "title": about.model_title, "sha256": about.model_sha256},
+            "thresholds": {
+                "fake_enter": about.thresholds.fake_enter,
+                "fake_leave": about.thresholds.fake_leave,
+                "real_enter": about.thresholds.real_enter,
+                "real_leave": about.thresholds.real_leave,
+            },
+            "window_s": about.window_s,
+            "needed": about.needed,
+        },
+    )
+
+
+def result(of: Result, dropped_frames: int) -> str:
+    """One analysed frame.
+
+    Args:
+        of: what the analysis says.
+        dropped_frames: pictures of this session not sent back, so far.
+    """
+    verdict = of.verdict
+    width, height = of.wh
+    return _envelope(
+        "result",
+        {
+            "sequence": of.sequence,
+            "pts": of.pts,
+            "time_s": round(of.time_s, 3),
+            "width": width,
+            "height": height,
+            "state": verdict.state.value,
+            "reason": verdict.reason,
+            "fake_probability": _share(verdict.fake_probability),
+            "admitted": verdict.admitted,
+            "needed": verdict.needed,
+            "faces": [_face(track) for track in of.tracks],
+            "latency_ms": round(1000.0 * of.latency_s, 1),
+            "dropped": {"samples": of.dropped_samples, "frames": dropped_frames},
+            "error": of.error,
+        },
+    )
+
+
+def pong(ping_id: int | str) -> str:
+    """The answer to the ping of that id."""
+    return _envelope("pong", {"id": ping_id})
+
+
+def bye(reason: ByeReason) -> str:
+    """The last message: the server closes the session."""
+    return _envelope("bye", {"reason": reason})
+
+
+def read_ping(text: str | bytes) -> int | str | None:
+    """The id of a client's ping; None for every other message, which is to be passed over."""
+    if len(text) > MAX_CLIENT_MESSAGE_CHARS:
+        return None
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match message:
+        case {"type": "ping", "value": {"id": bool()}}:
+            return None
+        case {"type": "ping", "value": {"id": int() | str() as ping_id}}:
+            return ping_id
+        case _:
+            return None
+
+
+def _face(track: TrackResult) -> dict[str, Any]:
+    verdict = track.verdict
+    return {
+        "track": track.track_id,
+        "box": [round(float(edge), 1) for edge in track.face.xyxy],
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "fake_probability": _share(verdict.fake_probability),
+        "score": _share(track.score),
+        "rejected": track.rejected,
+        "admitted": verdict.admitted,
+        "needed": verdict.needed,
+    }
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _envelope(kind: str, value: dict[str, Any]) -> str:
+    return json.dumps({"type": kind, "value": value}, separators=(",", ":"), allow_nan=False)
