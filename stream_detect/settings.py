@@ -31,8 +31,8 @@ class Section(BaseModel):
 class ServerSettings(Section):
     """Where the server listens and who may come in."""
 
-    host: str = "127.0.0.1"
-    port: Annotated[int, Field(ge=0, le=65535)] = 8080
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 is every address of this machine")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="TCP port; 0 takes any free one")
     token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
     tls_certificate: Path | None = Field(
         default=None, description="PEM file; browsers open a camera only on localhost or https"
@@ -65,9 +65,11 @@ class ModelSettings(Section):
 
     name: str = Field(default="meso4-dfdc", description="name of a shipped bundle or of one in models.folder")
     folder: Path | None = Field(default=None, description="folder with further bundles")
-    backend: Literal["openvino", "tensorflow"] = "openvino"
+    backend: Literal["openvino", "tensorflow"] = Field(
+        default="openvino", description="what runs it: openvino, or tensorflow as the slow reference"
+    )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="inference threads a call: batching does not help on a CPU (FACTS)"
+        default=1, description="inference threads a call: batching does not help on a CPU"
     )
 
 
@@ -101,7 +103,8 @@ class QualitySettings(Section):
     min_luma: Share = Field(default=0.12, description="mean brightness of the face below which it is too dark")
     max_luma: Share = Field(default=0.92, description="mean brightness of the face above which it is overexposed")
     max_yaw: Share = Field(
-        default=0.75, description="|nose offset from the eyes' middle| / eye distance; above it the face is in profile"
+        default=0.75,
+        description="nose offset from the middle of the eyes / eye distance; above it the face is in profile",
     )
     min_detector_score: Share = Field(
         default=0.65, description="detector confidence below which a face is tracked but not judged"
@@ -152,9 +155,11 @@ class WebRtcSettings(Section):
     """WebRTC peers."""
 
     max_sessions: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=4, description="streams at once; four hold 30 fps on two cores (docs/benchmarks)"
+        default=4, description="streams at once; four hold 30 fps on two cores (README.md, figures)"
     )
-    ice_servers: tuple["IceServer", ...] = ()
+    ice_servers: tuple["IceServer", ...] = Field(
+        default=(), description="STUN and TURN servers, each with urls, username, credential; needed across NATs"
+    )
     connect_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=30.0, description="a peer that is not connected by then is closed"
     )
@@ -177,9 +182,15 @@ class VideoSettings(Section):
     h264: bool = Field(
         default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc"
     )
-    min_bitrate_bps: Annotated[int, Field(ge=50_000)] = 200_000
-    start_bitrate_bps: Annotated[int, Field(ge=50_000)] = 1_500_000
-    max_bitrate_bps: Annotated[int, Field(ge=50_000)] = 4_000_000
+    min_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
+        default=200_000, description="the H.264 encoder's least, however narrow the peer's link is"
+    )
+    start_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
+        default=1_500_000, description="until the peer's first estimate of its link arrives"
+    )
+    max_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
+        default=4_000_000, description="the most, however wide the link is"
+    )
 
     @model_validator(mode="after")
     def _ordered(self) -> Self:
