@@ -1,0 +1,107 @@
+"""A scene: one server, some viewers, a steady window. What it costs and what the viewers see.
+
+Enters: a `Scene`. Leaves: an `Observation` of the window that follows the warm-up, with whatever makes it void: a
+server that did not do its work must not win by it.
+"""
+
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from clip import RATE_HZ, Codec
+from servers import ServerKind, running
+from stream import Stream, stream_of
+from viewers import Viewer
+
+MIN_RETURNED_HZ = RATE_HZ - 1.0
+"""For a single stream, whose cost is compared; with several the rate is what is measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """Who serves whom.
+
+    Args:
+        kind: the server.
+        codec: what the viewers offer, and hence what goes both ways.
+        streams: viewers at once.
+    """
+
+    kind: ServerKind
+    codec: Codec
+    streams: int
+
+    @property
+    def name(self) -> str:
+        """As tables call it."""
+        return f"{self.kind} {self.codec} x{self.streams}"
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Until the encoders, the peers' bandwidth estimates and the verdicts are steady; and the window that counts."""
+
+    warm_s: float
+    window_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """What a scene showed: CPU of one core for each stream, resident memory at the window's end."""
+
+    scene: Scene
+    cpu_per_stream: float
+    rss_mb: float
+    streams: tuple[Stream, ...]
+
+    @property
+    def void(self) -> tuple[str, ...]:
+        """Why its figures are meaningless; empty when all is well."""
+        reasons = [reason for stream in self.streams for reason in stream.void]
+        if len(self.streams) == 1 and self.returned_hz < MIN_RETURNED_HZ:
+            reasons.append(f"{self.returned_hz:.1f} pictures a second came back, expected {RATE_HZ}")
+        return tuple(f"{self.scene.name}: {reason}" for reason in reasons)
+
+    @property
+    def returned_hz(self) -> float:
+        """Pictures a second that came back to the worst-off viewer."""
+        return min(stream.returned_hz for stream in self.streams)
+
+    def percentile_ms(self, what: str, percent: float) -> float:
+        """Of all viewers' `round_trip_ms`, `result_ms` or `score_age_ms`; NaN where there are none."""
+        values = np.concatenate([getattr(stream, what) for stream in self.streams])
+        return float(np.percentile(values, percent)) if values.size else float("nan")
+
+
+def observe(scene: Scene, timing: Timing, folder: Path) -> Observation:
+    """Start the server, let the viewers in, wait, measure.
+
+    Every returned picture of a single viewer is decoded for its counter. Of several, only the first: the viewers would
+    take the processors that the server is measured on.
+
+    Args:
+        scene: who serves whom.
+        timing: how long.
+        folder: holds the clips; takes the logs.
+    """
+    with running(scene.kind, folder) as server, ExitStack() as stack:
+        viewers = [
+            stack.enter_context(Viewer(server.offer_url, folder, scene.codec, read_all=scene.streams == 1))
+            for _ in range(scene.streams)
+        ]
+        for viewer in viewers:
+            viewer.wait_connected()
+        time.sleep(timing.warm_s)
+        start_s, before = time.monotonic(), server.footprint()
+        time.sleep(timing.window_s)
+        end_s, after = time.monotonic(), server.footprint()
+        records = [viewer.leave() for viewer in viewers]
+    judged = scene.kind is ServerKind.OURS
+    return Observation(
+        scene=scene,
+        cpu_per_stream=(after.cpu_s - before.cpu_s) / (end_s - start_s) / scene.streams,
+        rss_mb=after.rss_mb,
+        streams=tuple(stream_of(record, (start_s, end_s), judged=judged) for record in records),
+    )

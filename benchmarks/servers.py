@@ -1,0 +1,145 @@
+"""A server under test in a process of its own: started, asked when it is ready, weighed, stopped.
+
+Enters: which server, and a folder for its log. Leaves: the address to offer to, seconds until ready, CPU seconds and
+memory of the process and its children, as the kernel counts them.
+"""
+
+import os
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+from typing import Self
+
+import httpx
+import psutil  # type: ignore[import-untyped]
+
+ROOT = Path(__file__).resolve().parents[1]
+START_TIMEOUT_S = 60.0
+STOP_TIMEOUT_S = 10.0
+POLL_S = 0.02
+MEBIBYTE = 1 << 20
+
+
+class ServerKind(StrEnum):
+    """The two servers that are set side by side."""
+
+    OURS = "ours"
+    ECHO = "echo"
+
+
+@dataclass(frozen=True, slots=True)
+class Footprint:
+    """What a process and its children hold at one moment.
+
+    Args:
+        cpu_s: user and system time since the start, seconds.
+        rss_mb: resident memory, MiB.
+        threads: running threads.
+        files: open files and sockets.
+    """
+
+    cpu_s: float
+    rss_mb: float
+    threads: int
+    files: int
+
+
+class ServerUnderTest:
+    """A running server.
+
+    Args:
+        kind: which one.
+        folder: an empty folder for its log; it also runs in there, away from any settings file of the user.
+        max_sessions: how many streams ours admits.
+    """
+
+    def __init__(self, kind: ServerKind, folder: Path, max_sessions: int = 8) -> None:
+        self.kind = kind
+        self.ready_s = 0.0
+        port = _free_port()
+        self._origin = f"http://127.0.0.1:{port}"
+        self._log = folder / f"{kind}.log"
+        environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
+        if kind is ServerKind.OURS:
+            command = [sys.executable, str(ROOT / "server.py")]
+            environment["STREAM_DETECT_SERVER__PORT"] = str(port)
+            environment["STREAM_DETECT_WEBRTC__MAX_SESSIONS"] = str(max_sessions)
+        else:
+            command = [sys.executable, str(ROOT / "benchmarks/stock_echo.py"), "--port", str(port)]
+        self._started_s = time.monotonic()
+        with self._log.open("wb") as log:
+            self._process = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
+
+    @property
+    def offer_url(self) -> str:
+        """Where a peer posts its offer."""
+        return self._origin + ("/webrtc/check" if self.kind is ServerKind.OURS else "/offer")
+
+    @property
+    def process_id(self) -> int:
+        """Of the server's first process."""
+        return self._process.pid
+
+    def wait_ready(self) -> Self:
+        """Return once `/readyz` says 200; sets `ready_s`, counted from the start of the process.
+
+        Raises:
+            RuntimeError: it ended, or was not ready in a minute; the message has the end of its log.
+        """
+        with httpx.Client(timeout=5) as client:
+            while (elapsed_s := time.monotonic() - self._started_s) < START_TIMEOUT_S and self._process.poll() is None:
+                try:
+                    if client.get(f"{self._origin}/readyz").status_code == httpx.codes.OK:
+                        self.ready_s = time.monotonic() - self._started_s
+                        return self
+                except httpx.TransportError:
+                    pass  # not listening yet
+                time.sleep(POLL_S)
+        raise RuntimeError(
+            f"expected {self.kind} to be ready, waited {elapsed_s:.0f} s, exit status {self._process.poll()}; "
+            "its log ends:\n" + self._log.read_text(errors="replace")[-2000:]
+        )
+
+    def footprint(self) -> Footprint:
+        """Of the process and its children, now."""
+        first = psutil.Process(self._process.pid)
+        family = [first, *first.children(recursive=True)]
+        ended = first.cpu_times()
+        return Footprint(
+            cpu_s=ended.children_user + ended.children_system + sum(sum(each.cpu_times()[:2]) for each in family),
+            rss_mb=sum(each.memory_info().rss for each in family) / MEBIBYTE,
+            threads=sum(each.num_threads() for each in family),
+            files=sum(each.num_fds() for each in family),
+        )
+
+    def stop(self) -> None:
+        """End the process: kindly, then by force."""
+        self._process.terminate()
+        try:
+            self._process.wait(STOP_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+
+
+@contextmanager
+def running(kind: ServerKind, folder: Path) -> Iterator[ServerUnderTest]:
+    """A server that is ready, stopped at the end."""
+    server = ServerUnderTest(kind, folder)
+    try:
+        yield server.wait_ready()
+    finally:
+        server.stop()
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+    return port

@@ -1,0 +1,90 @@
+"""Whether the server grows while viewers come and go.
+
+Enters: minutes. Leaves: a `Growth` of memory, threads and open files. Three viewers are in at any time; every ten
+seconds the longest there leaves and a new one comes. The server is weighed just before each change, always under the
+same load.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from servers import Footprint, ServerKind, running
+from viewers import Viewer
+
+AT_ONCE = 3
+STAY_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Growth:
+    """From the second fifth of the run (the first fills caches) to the last: medians, and memory's slope.
+
+    Args:
+        rss_mb: MiB more at the end.
+        rss_mb_per_min: least-squares slope over all but the first fifth.
+        threads: more at the end.
+        files: more at the end.
+        visits: viewers that came and went.
+    """
+
+    rss_mb: float
+    rss_mb_per_min: float
+    threads: float
+    files: float
+    visits: int
+
+
+def soak(minutes: float, folder: Path, report: Callable[[str], None]) -> Growth:
+    """Let viewers come and go for so many minutes.
+
+    Args:
+        minutes: at least one.
+        folder: holds the H.264 clip; takes the log.
+        report: told of the progress now and then.
+    """
+    times_s: list[float] = []
+    weights: list[Footprint] = []
+    with running(ServerKind.OURS, folder) as server, ExitStack() as stack:
+        inside: deque[Viewer] = deque()
+        end_s = time.monotonic() + 60 * minutes
+        while time.monotonic() < end_s:
+            viewer = stack.enter_context(Viewer(server.offer_url, folder, "h264"))
+            viewer.wait_connected()
+            inside.append(viewer)
+            time.sleep(STAY_S)
+            if len(inside) < AT_ONCE:
+                continue
+            times_s.append(time.monotonic())
+            weights.append(server.footprint())
+            inside.popleft().leave()
+            if len(weights) % 6 == 1:
+                report(f"soak: {weights[-1].rss_mb:.0f} MiB, {weights[-1].threads} threads, {weights[-1].files} files")
+    return growth_of(times_s, weights)
+
+
+def growth_of(times_s: list[float], weights: list[Footprint]) -> Growth:
+    """Compare the end with the beginning.
+
+    Raises:
+        ValueError: there are fewer than five weights.
+    """
+    fifth = len(weights) // 5
+    if fifth == 0:
+        raise ValueError(f"expected at least 5 weights of the server, received {len(weights)}: soak for longer")
+
+    def more(values: list[float]) -> float:
+        return float(np.median(values[-fifth:]) - np.median(values[fifth : 2 * fifth]))
+
+    rss_mb = [weight.rss_mb for weight in weights]
+    return Growth(
+        rss_mb=more(rss_mb),
+        rss_mb_per_min=60 * float(np.polyfit(times_s[fifth:], rss_mb[fifth:], 1)[0]),
+        threads=more([weight.threads for weight in weights]),
+        files=more([weight.files for weight in weights]),
+        visits=len(weights),
+    )
