@@ -114,8 +114,8 @@ class QualitySettings(Section):
 class WindowSettings(Section):
     """The sliding window of scores behind a verdict.
 
-    Scores of neighbouring frames are much alike (lag-1 correlation about .9, FACTS): more of them a second cost time and
-    tell nearly nothing new; a longer look does.
+    Scores of neighbouring frames are much alike (lag-1 correlation about .9): more of them a second cost time and tell
+    nearly nothing new; a longer look does.
     """
 
     score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
