@@ -7,13 +7,19 @@ worth 1.0-2.3 dB at the same bitrate (measured on two talking heads at .4 to 1.5
 
 from fractions import Fraction
 from types import TracebackType
-from typing import Self, cast
+from typing import TYPE_CHECKING, Self, cast
 
 import av
 from av.video.codeccontext import VideoCodecContext
 from av.video.frame import PictureType
 
 from stream_detect.errors import MediaError
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+    from av.video.stream import VideoStream
+
+    VideoPacket = Packet[VideoStream]
 
 NOMINAL_FPS = 30
 """What x264 believes the frame rate to be. It counts bits a frame, so the bitrate that it is told is scaled by this and
@@ -65,14 +71,14 @@ class H264Encoder:
 
     @property
     def target_bitrate_bps(self) -> int:
-        """Bits a second to keep to; clamped to the encoder's limits, in force from the next frame, without a keyframe."""
+        """Bits a second to keep to, clamped to the limits; in force from the next frame, without a keyframe."""
         return self._target_bps
 
     @target_bitrate_bps.setter
     def target_bitrate_bps(self, bitrate_bps: int) -> None:
         self._target_bps = min(max(bitrate_bps, self._min_bps), self._max_bps)
 
-    def encode(self, frame: av.VideoFrame, keyframe: bool = False) -> list[av.Packet]:  # noqa: FBT001, FBT002 - as PyAV
+    def encode(self, frame: av.VideoFrame, keyframe: bool = False) -> "list[VideoPacket]":  # noqa: FBT001, FBT002
         """The frame as one packet, with the frame's own pts and time base.
 
         Args:
@@ -96,11 +102,11 @@ class H264Encoder:
             self._context = None
             raise MediaError(f"x264 refused a {frame.width}x{frame.height} frame: {error}") from error
         finally:
-            frame.pts, frame.time_base = pts, time_base
+            frame.pts, frame.time_base = pts, cast("Fraction", time_base)
         self._count += 1
         for packet in packets:
             packet.pts = packet.dts = pts
-            packet.time_base = time_base
+            packet.time_base = cast("Fraction", time_base)
         return packets
 
     def close(self) -> None:
@@ -136,7 +142,7 @@ class H264Encoder:
         return self._context
 
     def _open(self, frame: av.VideoFrame) -> VideoCodecContext:
-        context = cast("VideoCodecContext", av.CodecContext.create("libx264", "w"))
+        context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
         context.colorspace, context.color_range = frame.colorspace, frame.color_range
         context.framerate, context.time_base = Fraction(NOMINAL_FPS), Fraction(1, NOMINAL_FPS)

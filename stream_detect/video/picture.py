@@ -4,7 +4,7 @@ A decoded frame is never written to: the decoder may still predict from it (FACT
 """
 
 from dataclasses import dataclass
-from typing import Self
+from typing import Self, cast
 
 import av
 import numpy as np
@@ -42,9 +42,9 @@ class Planes:
         if frame.format.name != "yuv420p":
             raise MediaError(f"expected a yuv420p frame, received {frame.format.name}; pass it through copy_yuv420p")
         y, u, v = (
-            np.frombuffer(plane, np.uint8)[: plane.height * plane.line_size].reshape(plane.height, plane.line_size)[
-                :, : plane.width
-            ]
+            np.frombuffer(cast("memoryview[int]", plane), np.uint8)[: plane.height * plane.line_size].reshape(
+                plane.height, plane.line_size
+            )[:, : plane.width]
             for plane in frame.planes
         )
         return cls(y, u, v)

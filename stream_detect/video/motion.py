@@ -1,0 +1,92 @@
+"""Detections ten times a second in; boxes for every frame out, moving as the faces do.
+
+Each corner coordinate of each track goes through an alpha-beta filter (a Kalman filter with constant gains, position
+and speed), is carried on from the time of the detection to the time of the frame, and eased toward there.
+"""
+
+import math
+from dataclasses import dataclass
+
+from stream_detect.types import Result, TrackResult, Xyxy
+
+POSITION_GAIN = 0.7
+SPEED_GAIN = 0.3
+"""Gains of the filter: heavier ones follow quicker and shake with the detector's noise (1-2 px)."""
+
+CARRY_S = 0.2
+"""A speed is trusted for so long after its detection; then the box waits."""
+
+EASE_S = 0.035
+"""Time constant of the easing, about one frame: hides the step of each correction."""
+
+FORGET_S = 1.0
+"""After a pause longer than this a track's speed says nothing; it starts anew."""
+
+
+@dataclass(slots=True)
+class _Path:
+    """Where a track is held to be: box and speed (pixels a second) at `time_s`, and what was shown last."""
+
+    time_s: float
+    box: Xyxy
+    speed: Xyxy
+    shown: Xyxy
+    shown_s: float
+
+
+class Motion:
+    """One stream's boxes. New tracks appear at once where they were found; lost tracks go at once."""
+
+    def __init__(self) -> None:
+        self._sequence: int | None = None
+        self._paths: dict[int, _Path] = {}
+
+    def follow(self, result: Result, now_s: float) -> list[tuple[TrackResult, Xyxy]]:
+        """The tracks of the newest result with the box of each at `now_s`.
+
+        Args:
+            result: newest; its `arrived_s` is the time of its boxes.
+            now_s: wall clock of the frame that is drawn on, the same clock.
+
+        Returns:
+            Tracks with finite boxes only, in the result's order; xyxy in pixels of the analysed frame.
+        """
+        if result.sequence != self._sequence:
+            self._sequence = result.sequence
+            self._paths = {
+                track.track_id: self._correct(track, result.arrived_s)
+                for track in result.tracks
+                if all(map(math.isfinite, track.face.xyxy))
+            }
+        return [
+            (track, _advance(path, now_s))
+            for track in result.tracks
+            if (path := self._paths.get(track.track_id)) is not None
+        ]
+
+    def _correct(self, track: TrackResult, time_s: float) -> _Path:
+        seen = track.face.xyxy
+        path = self._paths.get(track.track_id)
+        if path is None or not 0.0 < (elapsed_s := time_s - path.time_s) < FORGET_S:
+            return _Path(time_s, seen, (0.0, 0.0, 0.0, 0.0), seen, time_s)
+        due = _moved(path.box, path.speed, elapsed_s)
+        miss = _moved(seen, due, -1.0)
+        path.box = _moved(due, miss, POSITION_GAIN)
+        path.speed = _moved(path.speed, miss, SPEED_GAIN / elapsed_s)
+        path.time_s = time_s
+        return path
+
+
+def _advance(path: _Path, now_s: float) -> Xyxy:
+    goal = _moved(path.box, path.speed, min(max(now_s - path.time_s, 0.0), CARRY_S))
+    share = 1.0 - math.exp(-max(now_s - path.shown_s, 0.0) / EASE_S)
+    path.shown = _moved(path.shown, _moved(goal, path.shown, -1.0), share)
+    path.shown_s = now_s
+    return path.shown
+
+
+def _moved(start: Xyxy, direction: Xyxy, amount: float) -> Xyxy:
+    """Go from start by amount times direction."""
+    left, top, right, bottom = start
+    x0, y0, x1, y1 = direction
+    return left + amount * x0, top + amount * y0, right + amount * x1, bottom + amount * y1

@@ -1,0 +1,150 @@
+"""The newest `Result` in; boxes, badges and traces drawn on a frame's own yuv420p planes.
+
+Runs on every frame of the video clock: sprites are made once and laid, only the touched region is written.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import av
+
+from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState, Xyxy
+from stream_detect.video import palette
+from stream_detect.video.badges import BadgeSet, Form, Label, Layout, hatched_label, state_label
+from stream_detect.video.motion import Motion
+from stream_detect.video.outline import draw_outline
+from stream_detect.video.picture import Planes
+from stream_detect.video.placement import Wh, place
+from stream_detect.video.trace import draw_marker, draw_trace, trace_lines
+
+MAX_TRACES = 64
+"""Traces kept as lines, a new one a face and result; the least recently used one goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """A picture that is being drawn on.
+
+    Args:
+        planes: its memory.
+        wh: its size in pixels.
+        layout: sizes of what is drawn.
+        taken: areas that badges cover already.
+    """
+
+    planes: Planes
+    wh: Wh
+    layout: Layout
+    taken: list[Xyxy] = field(default_factory=list)
+
+
+class Overlay:
+    """One stream's overlay. Not safe to use from two threads at once.
+
+    Args:
+        thresholds: of the model that judges, drawn into the probability band.
+        stale_s: without a result for so long, all is shown hatched grey.
+    """
+
+    def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
+        self._stale_s = stale_s
+        self._badges = BadgeSet(thresholds)
+        self._motion = Motion()
+        self._started_s: float | None = None
+        self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
+
+    def draw(self, frame: av.VideoFrame, result: Result | None, now_s: float) -> None:
+        """Draw what is known onto a frame.
+
+        Args:
+            frame: yuv420p of even width and height, our own copy (`picture.copy_yuv420p`); written to.
+            result: newest of the stream, None before the first.
+            now_s: monotonic wall clock, the one of `Result.arrived_s`.
+
+        Raises:
+            MediaError: the frame is not yuv420p.
+        """
+        wh = frame.width, frame.height
+        canvas = _Canvas(Planes.of(frame), wh, Layout.of(wh))
+        if self._started_s is None:
+            self._started_s = now_s
+        age_s = now_s - (self._started_s if result is None else result.arrived_s + result.latency_s)
+        stale = age_s > self._stale_s
+        label = _picture_label(result, age_s if stale else None)
+        if label is not None:
+            self._draw_picture_badge(canvas, label)
+        if result is None:
+            return
+        hatched = stale or result.error is not None
+        faces = [(track, _fitted(box, result.wh, wh)) for track, box in self._motion.follow(result, now_s)]
+        for track, box in faces:
+            colour = palette.STALE_YUV if hatched else palette.STATE_YUV[track.verdict.state]
+            draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched)
+        for track, box in faces:
+            self._draw_face_badge(canvas, track, box, hatched=hatched)
+
+    def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
+        """The badge of the whole picture, in its upper left corner; its icon alone where the words do not fit."""
+        margin = canvas.layout.even(8)
+        for form in (Form.HEADER, Form.ICON):
+            sprite = self._badges.badge(label, form, canvas.layout, of_face=False)
+            if sprite.wh[0] + margin <= canvas.wh[0] and sprite.wh[1] + margin <= canvas.wh[1]:
+                sprite.lay(canvas.planes, margin, margin)
+                canvas.taken.append((0.0, 0.0, margin + sprite.wh[0], margin + sprite.wh[1]))
+                return
+
+    def _draw_face_badge(self, canvas: _Canvas, track: TrackResult, box: Xyxy, *, hatched: bool) -> None:
+        """A face's badge, as much of it as the face and the picture have room for; nothing for a face out of sight."""
+        if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
+            return
+        label = hatched_label("STALE") if hatched else state_label(track.verdict.state)
+        for form in _forms(canvas.layout, box, hatched=hatched):
+            sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
+            if sprite.wh[0] <= canvas.wh[0] and sprite.wh[1] <= canvas.wh[1]:
+                break
+        else:
+            return
+        x, y = place(sprite.wh, box, canvas.wh, canvas.taken)
+        canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
+        sprite.lay(canvas.planes, x, y)
+        if form is not Form.ICON and not hatched:
+            value = self._badges.value(_value_of(track.verdict), label, canvas.layout)
+            value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
+        if form is Form.FULL:
+            inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
+            draw_trace(inside, self._trace_lines(track.trace, sprite.wh[0], canvas.layout), canvas.layout)
+            if track.verdict.fake_probability is not None:
+                draw_marker(inside, track.verdict.fake_probability, canvas.layout)
+
+
+def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | None:
+    """What is said of the whole picture; None when its faces say it all."""
+    if stale_age_s is not None:
+        return hatched_label(f"NO RESULT FOR {math.floor(min(stale_age_s, 999.0))} S")
+    if result is None:
+        return state_label(VerdictState.GATHERING)
+    if result.error is not None:
+        return hatched_label("ANALYSIS UNAVAILABLE")
+    return None if result.tracks else state_label(result.verdict.state)
+
+
+def _forms(layout: Layout, box: Xyxy, *, hatched: bool) -> tuple[Form, ...]:
+    """Forms of a face's badge, the fullest that suits the face first: a badge is never half as high as its face."""
+    if hatched or box[3] - box[1] < 2 * (layout.header_px + layout.strip_px):
+        return (Form.HEADER, Form.ICON)
+    return (Form.FULL, Form.HEADER, Form.ICON)
+
+
+def _value_of(verdict: Verdict) -> str:
+    """The number in the header: the probability, or how much of the evidence is there."""
+    if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
+        return f"{verdict.admitted}/{verdict.needed}"
+    return f"{verdict.fake_probability:.2f}"
+
+
+def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:
+    """A box of one picture size in another, its corners in order and no farther off than the picture is large."""
+    xs = [min(max(x * to[0] / max(of[0], 1), -to[0]), 2.0 * to[0]) for x in (box[0], box[2])]
+    ys = [min(max(y * to[1] / max(of[1], 1), -to[1]), 2.0 * to[1]) for y in (box[1], box[3])]
+    return min(xs), min(ys), max(xs), max(ys)

@@ -1,0 +1,60 @@
+"""Where a badge goes: at its face, inside the picture, off eyes and mouth, off the other badges."""
+
+from stream_detect.types import Xyxy
+
+Wh = tuple[int, int]
+"""Width and height in pixels."""
+
+GAP_PX = 4
+"""Between a face's box and its badge."""
+
+
+def features_of(box: Xyxy) -> Xyxy:
+    """Where eyes, nose and mouth are in a face detector's box."""
+    left, top, right, bottom = box
+    w, h = right - left, bottom - top
+    return left + 0.1 * w, top + 0.2 * h, right - 0.1 * w, top + 0.9 * h
+
+
+def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy]) -> tuple[int, int]:
+    """Upper left corner of a badge, even, the badge wholly inside the frame.
+
+    Tried in turn: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The first
+    that covers neither the face's features nor what is taken is chosen, else the one that covers least.
+
+    Args:
+        badge: its size, at most the frame's.
+        box: the face's, may reach over the frame or lie outside of it.
+        frame: its size.
+        taken: areas of the frame to leave free.
+    """
+    w, h = badge
+    left, top, right, bottom = box
+    obstacles = [features_of(box), *taken]
+    least, chosen = float("inf"), (0, 0)
+    for x, y in (
+        (left, top - h - GAP_PX),
+        (left, bottom + GAP_PX),
+        (left, top + GAP_PX),
+        (left, bottom - h - GAP_PX),
+        (right + GAP_PX, top),
+        (left - w - GAP_PX, top),
+    ):
+        corner = _inside(x, frame[0] - w), _inside(y, frame[1] - h)
+        covered = sum(_overlap(corner, badge, obstacle) for obstacle in obstacles)
+        if covered < least:
+            least, chosen = covered, corner
+        if covered <= 0.0:
+            break
+    return chosen
+
+
+def _inside(start: float, last: int) -> int:
+    return int(min(max(start, 0), last)) & ~1
+
+
+def _overlap(corner: tuple[int, int], wh: Wh, area: Xyxy) -> float:
+    """Pixels of `area` under a rectangle."""
+    w = min(corner[0] + wh[0], area[2]) - max(corner[0], area[0])
+    h = min(corner[1] + wh[1], area[3]) - max(corner[1], area[1])
+    return w * h if w > 0 and h > 0 else 0.0

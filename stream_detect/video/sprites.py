@@ -1,0 +1,86 @@
+"""Small pictures with transparency, made once in RGB and laid over the planes of a frame many times."""
+
+from dataclasses import dataclass
+from typing import Self
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.types import Image
+from stream_detect.video.picture import Plane, Planes
+
+Mask = NDArray[np.uint8]
+"""Coverage 0..255, (h, w)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Layer:
+    """One plane of a sprite.
+
+    Args:
+        paint: its values times its opacity, (h, w) uint8.
+        keep: 255 - opacity: how much of the picture stays, (h, w) uint8.
+    """
+
+    paint: Plane
+    keep: Mask
+
+    def lay(self, plane: Plane, x: int, y: int) -> None:
+        """Blend into `plane` with the upper left corner at (x, y); what falls outside is left out."""
+        left, top = max(x, 0), max(y, 0)
+        right, bottom = min(x + self.paint.shape[1], plane.shape[1]), min(y + self.paint.shape[0], plane.shape[0])
+        if left >= right or top >= bottom:
+            return
+        below = plane[top:bottom, left:right]
+        inside = np.s_[top - y : bottom - y, left - x : right - x]
+        cv2.multiply(below, self.keep[inside], dst=below, scale=1 / 255)
+        cv2.add(below, self.paint[inside], dst=below)
+
+
+@dataclass(frozen=True, slots=True)
+class Sprite:
+    """A picture with transparency as yuv420p layers, of even width and height.
+
+    Args:
+        wh: size in luma pixels.
+        layers: of y, u and v.
+    """
+
+    wh: tuple[int, int]
+    layers: tuple[Layer, Layer, Layer]
+
+    @classmethod
+    def of(cls, rgb: Image, opacity: Mask) -> Self:
+        """Make one from an RGB picture (h, w, 3) and its opacity (h, w), h and w even.
+
+        Chroma is the mean of each 2x2 pixels weighted by their opacity, as if blended at full size.
+        """
+        h, w = opacity.shape
+        share = opacity.astype(np.float32) / 255.0
+        r, g, b = (rgb[..., channel].astype(np.float32) / 255.0 for channel in range(3))
+        luma = 0.299 * r + 0.587 * g + 0.114 * b
+        planes = (16 + 219 * luma, 128 + 112 / 0.886 * (b - luma), 128 + 112 / 0.701 * (r - luma))
+        layers = [_layer(planes[0], share)]
+        half = _halved(share)
+        for plane in planes[1:]:
+            layers.append(_layer(_halved(plane * share) / np.maximum(half, 1e-6), half))
+        return cls((w, h), (layers[0], layers[1], layers[2]))
+
+    def lay(self, planes: Planes, x: int, y: int) -> None:
+        """Blend into a picture with the upper left corner at (x, y), both even."""
+        luma, blue, red = self.layers
+        luma.lay(planes.y, x, y)
+        blue.lay(planes.u, x // 2, y // 2)
+        red.lay(planes.v, x // 2, y // 2)
+
+
+def _halved(values: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The mean of each 2x2."""
+    h, w = values.shape
+    return np.asarray(cv2.resize(values, (w // 2, h // 2), interpolation=cv2.INTER_AREA), np.float32)
+
+
+def _layer(values: NDArray[np.float32], share: NDArray[np.float32]) -> Layer:
+    keep = np.rint(255.0 * (1.0 - share)).astype(np.uint8)
+    return Layer(np.rint(values * share).astype(np.uint8), keep)
