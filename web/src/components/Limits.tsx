@@ -1,0 +1,30 @@
+import { ROUTES } from "../route";
+
+interface Props {
+  readonly limits: readonly string[];
+}
+
+/** What a verdict does not mean, one click away from it. */
+export function Limits({ limits }: Props) {
+  const models = ROUTES.find(({ route }) => route === "models");
+  return (
+    <details data-testid="limits" className="text-sm">
+      <summary>What this verdict does and does not mean</summary>
+      <div className="mt-2 space-y-2">
+        <p>It is a model&apos;s estimate from the last seconds of video, and it can be wrong both ways. It is no proof of who somebody is.</p>
+        {limits.length > 0 && (
+          <ul className="list-disc space-y-1 pl-5">
+            {limits.map((limit) => (
+              <li key={limit}>{limit}</li>
+            ))}
+          </ul>
+        )}
+        <p>
+          <a href={models?.href} className="underline">
+            How the model was trained and measured
+          </a>
+        </p>
+      </div>
+    </details>
+  );
+}

@@ -1,0 +1,108 @@
+import { useEffect, useRef, type ReactNode } from "react";
+import type { StreamSnapshot } from "../stream/checkStream";
+import type { Browser } from "../words";
+import { Countdown } from "./Countdown";
+import { Message } from "./Message";
+
+interface Props {
+  readonly snapshot: StreamSnapshot;
+  readonly browser: Browser;
+  readonly host: string;
+  readonly onToken: () => void;
+}
+
+/** The returned picture, or what is to be said in its place. Its box has its size before the first frame. */
+export function Stage({ snapshot, browser, host, onToken }: Props) {
+  const video = useRef<HTMLVideoElement>(null);
+  const { picture, state } = snapshot;
+  useEffect(() => {
+    if (video.current !== null) video.current.srcObject = picture;
+  }, [picture]);
+  const live = state === "live";
+  return (
+    <div className="relative grid aspect-video w-full overflow-hidden rounded-lg bg-stage text-white">
+      <video
+        ref={video}
+        data-testid="video"
+        aria-label="The checked video, as the server sent it back"
+        autoPlay
+        muted
+        playsInline
+        className={`absolute inset-0 size-full object-contain ${picture === null ? "invisible" : ""} ${live ? "" : "opacity-30"}`}
+      />
+      {!live && (
+        <div className="relative grid place-items-center p-6 text-center">
+          <Overlay snapshot={snapshot} browser={browser} host={host} onToken={onToken} />
+        </div>
+      )}
+    </div>
+  );
+}
+
+function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
+  const { state, failure, source, attempt, retryAtMs } = snapshot;
+  switch (state) {
+    case "idle":
+      return <Privacy host={host} title="Check a face in live video" />;
+    case "closed":
+      return <Privacy host={host} title={snapshot.sharingEnded ? "The sharing was ended in the browser" : "Stopped. The camera is off"} />;
+    case "asking":
+      return (
+        <Notice title={source === "screen" ? "Choose what to share" : "Allow the camera"}>
+          Your browser is asking {source === "screen" ? "which window, tab or screen to share" : "whether this page may use it"}.
+        </Notice>
+      );
+    case "connecting":
+      return <Notice title="Connecting">The picture comes back in a moment.</Notice>;
+    case "live":
+      return null;
+    case "waiting":
+    case "reconnecting":
+      if (failure === null) return <Notice title="Reconnecting">Trying again.</Notice>;
+      return (
+        <Message failure={failure} source={source} browser={browser}>
+          <p className="font-semibold">
+            {state === "waiting" ? "Asking again" : `Reconnecting, try ${attempt}`}
+            {retryAtMs !== null && (
+              <>
+                {" in "}
+                <Countdown key={retryAtMs} untilMs={retryAtMs} />
+              </>
+            )}
+          </p>
+        </Message>
+      );
+    case "failed":
+      if (failure === null) return null;
+      return (
+        <Message failure={failure} source={source} browser={browser}>
+          {failure.code === "token" && (
+            <button type="button" onClick={onToken} className="cursor-pointer underline">
+              Enter the access token
+            </button>
+          )}
+        </Message>
+      );
+  }
+}
+
+function Notice({ title, children }: { readonly title: string; readonly children: ReactNode }) {
+  return (
+    <div role="status" className="max-w-md">
+      <p className="text-lg font-semibold">{title}</p>
+      <p className="mt-1">{children}</p>
+    </div>
+  );
+}
+
+/** Said before the camera is asked for. */
+function Privacy({ title, host }: { readonly title: string; readonly host: string }) {
+  return (
+    <div className="max-w-md">
+      <p className="text-lg font-semibold">{title}</p>
+      <p className="mt-1">
+        Your picture goes to the server at {host}, is analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
+      </p>
+    </div>
+  );
+}

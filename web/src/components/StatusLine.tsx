@@ -1,0 +1,43 @@
+import { figure, NONE } from "../figures";
+import type { Resource } from "../resource";
+import type { StreamSnapshot } from "../stream/checkStream";
+import type { Status } from "../stream/server";
+
+interface Props {
+  readonly status: Resource<Status>;
+  readonly snapshot: StreamSnapshot;
+  readonly onRetry: () => void;
+}
+
+/** Which server, which model judges, and how fast it is. */
+export function StatusLine({ status, snapshot, onRetry }: Props) {
+  if (status.state === "failed") {
+    return (
+      <p className="flex flex-wrap items-center gap-2 text-sm text-muted">
+        {status.failure.code === "token" ? "The server asks for its access token." : "The server does not answer."}
+        <button type="button" onClick={onRetry} className="cursor-pointer underline">
+          Try again
+        </button>
+      </p>
+    );
+  }
+  const known = status.state === "ready" ? status.value : null;
+  const model = snapshot.hello?.model.title ?? known?.model.title ?? NONE;
+  return (
+    <dl className="flex flex-wrap gap-x-5 gap-y-1 text-sm text-muted">
+      <Entry term="Server" value={known === null ? NONE : `stream-detect ${known.version}`} />
+      <Entry term="Judged by" value={model} />
+      <Entry term="Round trip" value={figure(snapshot.roundTripMs, "ms")} width="min-w-14" />
+      <Entry term="Analysis" value={figure(snapshot.result?.latencyMs, "ms")} width="min-w-12" />
+    </dl>
+  );
+}
+
+function Entry({ term, value, width = "" }: { readonly term: string; readonly value: string; readonly width?: string }) {
+  return (
+    <div className="flex gap-1.5">
+      <dt>{term}</dt>
+      <dd className={`text-ink ${width}`}>{value}</dd>
+    </div>
+  );
+}

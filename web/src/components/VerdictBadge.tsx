@@ -1,0 +1,32 @@
+import { WORDS, type ShownState } from "../words";
+import { StateIcon } from "./StateIcon";
+
+/** Dark writing on orange and vermilion, white on blue and grey: each above 4.5 : 1. */
+const COLOURS: Readonly<Record<ShownState, string>> = {
+  real: "bg-real text-white",
+  uncertain: "bg-uncertain text-black",
+  fake: "bg-fake text-black",
+  gathering: "bg-unknown text-white",
+  no_face: "bg-unknown text-white",
+  stale: "bg-unknown text-white hatched",
+  unavailable: "bg-unknown text-white",
+  idle: "border border-edge text-muted",
+};
+
+interface Props {
+  readonly state: ShownState;
+  /** large: the stream's verdict; small: one face's */
+  readonly size: "large" | "small";
+  readonly testId?: string;
+}
+
+/** A state as colour, icon and word. */
+export function VerdictBadge({ state, size, testId }: Props) {
+  const measure = size === "large" ? "h-16 gap-3 rounded-lg px-4 text-3xl" : "h-6 gap-1 rounded px-2 text-sm";
+  return (
+    <span data-testid={testId} data-state={state} className={`inline-flex items-center font-semibold ${measure} ${COLOURS[state]}`}>
+      <StateIcon state={state} className={size === "large" ? "size-9" : "size-4"} />
+      {WORDS[state]}
+    </span>
+  );
+}

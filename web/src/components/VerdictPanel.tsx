@@ -1,0 +1,70 @@
+import { useState } from "react";
+import type { StreamSnapshot } from "../stream/checkStream";
+import type { Thresholds } from "../stream/messages";
+import { shownVerdict, type ShownState } from "../words";
+import { FaceChip } from "./FaceChip";
+import { Limits } from "./Limits";
+import { ProbabilityBand } from "./ProbabilityBand";
+import { VerdictBadge } from "./VerdictBadge";
+
+interface Props {
+  readonly snapshot: StreamSnapshot;
+  readonly thresholds: Thresholds | null;
+  readonly limits: readonly string[];
+}
+
+/** The stream's verdict, what it rests on, and each face's. */
+export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
+  const verdict = shownVerdict(snapshot);
+  const faces = verdict.state === "idle" || verdict.state === "stale" ? [] : (snapshot.result?.faces ?? []);
+  const { needed } = verdict;
+  return (
+    <section aria-labelledby="verdict-title" className="panel p-4">
+      <h2 id="verdict-title" className="font-semibold">
+        Verdict
+      </h2>
+      <div className="mt-3">
+        <VerdictBadge state={verdict.state} size="large" testId="verdict" />
+      </div>
+      <p data-testid="verdict-reason" className="mt-3 min-h-12">
+        {verdict.reason}
+      </p>
+      <Announcement state={verdict.state} text={verdict.reason} />
+      <div className="mt-3">
+        <ProbabilityBand value={verdict.fakeProbability} thresholds={thresholds} />
+      </div>
+      <p className="mt-3 flex justify-between text-sm">
+        <span className="text-muted">Usable frames in the window</span>
+        <span>{needed === null ? "–" : `${verdict.admitted} (${needed} needed)`}</span>
+      </p>
+      <div className="mt-4 border-t border-edge pt-4">
+        <h3 className="text-sm text-muted">Faces</h3>
+        {faces.length === 0 ? (
+          <p className="mt-2 min-h-12 text-sm text-muted">None in the picture.</p>
+        ) : (
+          <ul className="mt-2 space-y-3">
+            {faces.map((face) => (
+              <li key={face.track} className="min-h-12">
+                <FaceChip face={face} />
+              </li>
+            ))}
+          </ul>
+        )}
+      </div>
+      <div className="mt-4 border-t border-edge pt-4">
+        <Limits limits={limits} />
+      </div>
+    </section>
+  );
+}
+
+/** Says the verdict aloud when the state changes, and not at each of the ten results a second. */
+function Announcement({ state, text }: { readonly state: ShownState; readonly text: string }) {
+  const [said, setSaid] = useState({ state, text });
+  if (said.state !== state) setSaid({ state, text });
+  return (
+    <p role="status" aria-live="polite" className="sr-only" data-testid="announcement">
+      {said.text}
+    </p>
+  );
+}

@@ -1,0 +1,13 @@
+/** Numbers as the page writes them; a dash where there is none. */
+
+export const NONE = "–";
+
+export function figure(value: number | null | undefined, unit = "", digits = 0): string {
+  if (value === null || value === undefined) return NONE;
+  return `${value.toFixed(digits)}${unit === "" ? "" : ` ${unit}`}`;
+}
+
+/** A probability in [0, 1], always with two places: "0.08". */
+export function probability(value: number | null | undefined): string {
+  return figure(value, "", 2);
+}

@@ -1,0 +1,112 @@
+import { useEffect, useState } from "react";
+import { DetailsDrawer } from "../components/DetailsDrawer";
+import { SourcePicker } from "../components/SourcePicker";
+import { Stage } from "../components/Stage";
+import { Timeline } from "../components/Timeline";
+import { VerdictPanel } from "../components/VerdictPanel";
+import type { CheckStream, StreamSnapshot, StreamState } from "../stream/checkStream";
+import type { Status } from "../stream/server";
+import { listCameras, type Camera, type Media, type SourceChoice } from "../stream/source";
+import { browserOf } from "../words";
+
+interface Props {
+  readonly stream: CheckStream;
+  readonly snapshot: StreamSnapshot;
+  readonly status: Status | null;
+  readonly media: Media | undefined;
+  readonly onToken: () => void;
+}
+
+const RUNNING: ReadonlySet<StreamState> = new Set(["asking", "connecting", "waiting", "live", "reconnecting"]);
+
+export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
+  const [choice, setChoice] = useState<SourceChoice>({ kind: "camera", deviceId: null });
+  const cameras = useCameras(media, snapshot.state);
+  const running = RUNNING.has(snapshot.state);
+  const thresholds = snapshot.hello?.thresholds ?? status?.model.thresholds ?? null;
+
+  const choose = (chosen: SourceChoice): void => {
+    setChoice(chosen);
+    if (running) void stream.start(chosen);
+  };
+  return (
+    <div className="live-check">
+      <h1 className="sr-only">Live check</h1>
+      <div className="[grid-area:video]">
+        <Stage snapshot={snapshot} browser={browserOf(navigator.userAgent)} host={window.location.host} onToken={onToken} />
+        <div className="mt-4 flex flex-wrap items-center gap-4">
+          {running ? (
+            <Primary
+              testId="stop"
+              onClick={() => {
+                stream.stop();
+              }}
+            >
+              Stop
+            </Primary>
+          ) : (
+            <Primary
+              testId="start"
+              onClick={() => {
+                void stream.start(choice);
+              }}
+            >
+              Start check
+            </Primary>
+          )}
+          <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
+        </div>
+      </div>
+      <div className="[grid-area:verdict]">
+        <VerdictPanel snapshot={snapshot} thresholds={thresholds} limits={status?.model.limits ?? []} />
+      </div>
+      <div className="min-w-0 [grid-area:timeline]">
+        <Timeline history={snapshot.history} thresholds={thresholds} nowS={snapshot.atMs / 1000} />
+      </div>
+      <div className="[grid-area:details]">
+        <DetailsDrawer snapshot={snapshot} />
+      </div>
+    </div>
+  );
+}
+
+/** The page's one primary button. */
+function Primary({ testId, onClick, children }: { readonly testId: string; readonly onClick: () => void; readonly children: string }) {
+  return (
+    <button
+      type="button"
+      data-testid={testId}
+      onClick={onClick}
+      className="h-11 min-w-36 cursor-pointer rounded-lg bg-ink px-5 font-semibold text-canvas hover:opacity-90"
+    >
+      {children}
+    </button>
+  );
+}
+
+/** The cameras, read again when one is plugged in or out, and once they have names: after one was allowed. */
+function useCameras(media: Media | undefined, state: StreamState): readonly Camera[] {
+  const [cameras, setCameras] = useState<readonly Camera[]>([]);
+  const named = state === "live";
+  useEffect(() => {
+    if (media === undefined) return undefined;
+    let wanted = true;
+    const read = (): void => {
+      listCameras(media).then(
+        (found) => {
+          if (wanted) setCameras(found);
+        },
+        () => {
+          if (wanted) setCameras([]); // a browser that will not list them still opens the default one
+        },
+      );
+    };
+    read();
+    media.addEventListener("devicechange", read);
+    return () => {
+      wanted = false;
+      media.removeEventListener("devicechange", read);
+    };
+  }, [media, named]);
+  return cameras;
+}

@@ -1,0 +1,189 @@
+/**
+ * One WebRTC connection to the server: an open source and a server enter, the returned picture, messages, round trips
+ * and figures leave through the listener. It lives from `open` to `close`; a lost one is closed and a new one made.
+ */
+
+import { StreamFailure } from "./failure";
+import { parseMessage, pingMessage, type ServerMessage } from "./messages";
+import type { CheckServer } from "./server";
+import { ShapeError } from "./shape";
+import { readCounters, streamStats, type Counters, type StreamStats } from "./stats";
+
+/** Candidates that take longer than this belong to interfaces that lead nowhere. */
+const GATHER_MS = 3_000;
+/** From the answer to the first connected state. */
+const CONNECT_MS = 15_000;
+/** ICE mends a short "disconnected" by itself. */
+const MEND_MS = 3_000;
+const PING_MS = 2_000;
+/** Neither result nor pong for so long: the server is gone, whatever the connection says. */
+const SILENCE_MS = 6_000;
+const STATS_MS = 1_000;
+/** Pings without an answer that are remembered. */
+const MAX_PINGS = 8;
+
+export interface ConnectionListener {
+  onPicture(picture: MediaStream): void;
+  onMessage(message: ServerMessage): void;
+  onRoundTrip(ms: number): void;
+  onStats(stats: StreamStats): void;
+}
+
+export class Connection {
+  /** Resolves, with what happened in words, when the connection is lost or closed. */
+  readonly lost: Promise<string>;
+  readonly #channel: RTCDataChannel;
+  readonly #timers: ReturnType<typeof setInterval>[] = [];
+  readonly #pings = new Map<number, number>();
+  #lose: (why: string) => void = () => undefined;
+  #mend: ReturnType<typeof setTimeout> | null = null;
+  #counters: Counters | null = null;
+  #location: string | null = null;
+  #heardMs = 0;
+  #pinged = 0;
+  #closed = false;
+
+  constructor(
+    private readonly peer: RTCPeerConnection,
+    source: MediaStream,
+    private readonly server: CheckServer,
+    private readonly listener: ConnectionListener,
+  ) {
+    this.lost = new Promise((resolve) => (this.#lose = resolve));
+    for (const track of source.getVideoTracks().slice(0, 1)) peer.addTransceiver(track, { direction: "sendrecv", streams: [source] });
+    this.#channel = peer.createDataChannel("results");
+    this.#channel.onmessage = (event: MessageEvent<unknown>) => {
+      this.#receive(event.data);
+    };
+    this.#channel.onclose = () => {
+      this.#lose("the server closed the channel");
+    };
+    peer.ontrack = ({ track }) => {
+      listener.onPicture(new MediaStream([track]));
+    };
+  }
+
+  /**
+   * Offers, takes the answer and waits until media may flow.
+   *
+   * @throws {StreamFailure} when the server refuses, or no connection comes about in time
+   */
+  async open(): Promise<void> {
+    await this.peer.setLocalDescription();
+    await this.#gathered();
+    const answer = await this.server.offer(this.peer.localDescription?.sdp ?? "");
+    this.#location = answer.location;
+    if (this.#closed) {
+      await this.server.end(answer.location); // closed while the server was answering
+      throw new StreamFailure("connection-lost", "closed before it was open");
+    }
+    await this.peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
+    await this.#connected();
+    this.#heardMs = performance.now();
+    this.#timers.push(
+      setInterval(() => {
+        this.#ping();
+      }, PING_MS),
+      setInterval(() => {
+        void this.#measure();
+      }, STATS_MS),
+    );
+  }
+
+  /** Ends it on both sides. May be called at any time, and again. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.#timers.forEach(clearInterval);
+    if (this.#mend !== null) clearTimeout(this.#mend);
+    this.#channel.onmessage = this.#channel.onclose = null;
+    this.peer.ontrack = this.peer.onconnectionstatechange = this.peer.onicegatheringstatechange = null;
+    this.peer.close();
+    if (this.#location !== null) void this.server.end(this.#location);
+    this.#lose("closed");
+  }
+
+  /** The server takes a whole offer only: waits for the candidates, but not for ever. */
+  #gathered(): Promise<void> {
+    return new Promise((resolve) => {
+      const finish = (): void => {
+        if (this.peer.iceGatheringState !== "complete") return;
+        clearTimeout(timer);
+        resolve();
+      };
+      const timer = setTimeout(resolve, GATHER_MS);
+      this.peer.onicegatheringstatechange = finish;
+      finish();
+    });
+  }
+
+  async #connected(): Promise<void> {
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const connected = new Promise<null>((resolve) => {
+      this.peer.onconnectionstatechange = () => {
+        this.#watch();
+        if (this.peer.connectionState === "connected") resolve(null);
+      };
+      if (this.peer.connectionState === "connected") resolve(null);
+    });
+    const late = new Promise<string>((resolve) => {
+      timer = setTimeout(resolve, CONNECT_MS, `no connection within ${CONNECT_MS / 1000} s; a firewall may be in between`);
+    });
+    const why = await Promise.race([connected, this.lost, late]);
+    clearTimeout(timer);
+    if (why !== null) throw new StreamFailure("connection-lost", why);
+  }
+
+  #watch(): void {
+    if (this.#mend !== null) clearTimeout(this.#mend);
+    this.#mend = null;
+    const state = this.peer.connectionState;
+    if (state === "failed" || state === "closed") this.#lose(`the connection ${state === "failed" ? "failed" : "was closed"}`);
+    if (state === "disconnected") this.#mend = setTimeout(this.#lose, MEND_MS, "the network path was lost");
+  }
+
+  #receive(data: unknown): void {
+    this.#heardMs = performance.now();
+    if (typeof data !== "string") return;
+    let message: ServerMessage | null;
+    try {
+      message = parseMessage(data);
+    } catch (error) {
+      if (!(error instanceof ShapeError || error instanceof SyntaxError)) throw error;
+      console.warn(`passed over a message that is not of protocol 1: ${error.message}`);
+      return;
+    }
+    if (message === null) return;
+    if (message.type === "pong") this.#pong(message.value.id);
+    else this.listener.onMessage(message);
+    if (message.type === "bye") {
+      this.#lose(message.value.reason === "server_shutdown" ? "the server is shutting down" : "the server ended the session");
+    }
+  }
+
+  #ping(): void {
+    const now = performance.now();
+    if (now - this.#heardMs > SILENCE_MS) {
+      this.#lose(`nothing was heard from the server for ${SILENCE_MS / 1000} s`);
+      return;
+    }
+    if (this.#channel.readyState !== "open") return;
+    this.#pinged += 1;
+    this.#pings.set(this.#pinged, now);
+    this.#pings.delete(this.#pinged - MAX_PINGS);
+    this.#channel.send(pingMessage(this.#pinged));
+  }
+
+  #pong(id: number): void {
+    const sentMs = this.#pings.get(id);
+    this.#pings.delete(id);
+    if (sentMs !== undefined) this.listener.onRoundTrip(performance.now() - sentMs);
+  }
+
+  async #measure(): Promise<void> {
+    const now = readCounters(await this.peer.getStats());
+    if (this.#closed) return;
+    this.listener.onStats(streamStats(this.#counters, now));
+    this.#counters = now;
+  }
+}

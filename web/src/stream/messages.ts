@@ -1,0 +1,150 @@
+/**
+ * The data channel's messages (docs/protocol.md). A text enters, a typed message leaves; `null` for a type that this
+ * page does not know, which the protocol says to pass over.
+ */
+
+import { listOf, number, object, oneOf, orNull, share, text, type Read } from "./shape";
+
+export const VERDICT_STATES = ["no_face", "gathering", "real", "uncertain", "fake"] as const;
+export type VerdictState = (typeof VERDICT_STATES)[number];
+
+/** Hysteresis of the verdict on the window's fake probability, each in [0, 1]. */
+export interface Thresholds {
+  readonly fakeEnter: number;
+  readonly fakeLeave: number;
+  readonly realEnter: number;
+  readonly realLeave: number;
+}
+
+export interface Hello {
+  readonly session: string;
+  readonly model: { readonly name: string; readonly title: string; readonly sha256: string };
+  readonly thresholds: Thresholds;
+  readonly windowS: number;
+  readonly needed: number;
+}
+
+interface Judged {
+  readonly state: VerdictState;
+  readonly reason: string;
+  /** Of the window, in [0, 1], 1 = fake; null without enough evidence. */
+  readonly fakeProbability: number | null;
+  readonly admitted: number;
+  readonly needed: number;
+}
+
+export interface FaceResult extends Judged {
+  readonly track: number;
+  /** left, top, right, bottom in pixels of the frame */
+  readonly box: readonly number[];
+  /** Of this sample, in [0, 1], 1 = fake; null when it was not scored or was refused. */
+  readonly score: number | null;
+  readonly rejected: string | null;
+}
+
+export interface CheckResult extends Judged {
+  readonly sequence: number;
+  readonly timeS: number;
+  readonly width: number;
+  readonly height: number;
+  readonly faces: readonly FaceResult[];
+  readonly latencyMs: number;
+  readonly dropped: { readonly samples: number; readonly frames: number };
+  readonly error: string | null;
+}
+
+export type ServerMessage =
+  | { readonly type: "hello"; readonly value: Hello }
+  | { readonly type: "result"; readonly value: CheckResult }
+  | { readonly type: "pong"; readonly value: { readonly id: number } }
+  | { readonly type: "bye"; readonly value: { readonly reason: string } };
+
+/**
+ * @throws {SyntaxError} when the text is not JSON
+ * @throws {ShapeError} when a known message lacks what the protocol says
+ */
+export function parseMessage(data: string): ServerMessage | null {
+  const envelope = object(JSON.parse(data), "message");
+  switch (envelope.type) {
+    case "hello":
+      return { type: "hello", value: readHello(envelope.value, "hello") };
+    case "result":
+      return { type: "result", value: readResult(envelope.value, "result") };
+    case "pong":
+      return { type: "pong", value: { id: number(object(envelope.value, "pong").id, "pong.id") } };
+    case "bye":
+      return { type: "bye", value: { reason: text(object(envelope.value, "bye").reason, "bye.reason") } };
+    default:
+      return null;
+  }
+}
+
+export function pingMessage(id: number): string {
+  return JSON.stringify({ type: "ping", value: { id } });
+}
+
+export const readThresholds: Read<Thresholds> = (value, where) => {
+  const from = object(value, where);
+  return {
+    fakeEnter: share(from.fake_enter, `${where}.fake_enter`),
+    fakeLeave: share(from.fake_leave, `${where}.fake_leave`),
+    realEnter: share(from.real_enter, `${where}.real_enter`),
+    realLeave: share(from.real_leave, `${where}.real_leave`),
+  };
+};
+
+const readHello: Read<Hello> = (value, where) => {
+  const from = object(value, where);
+  const model = object(from.model, `${where}.model`);
+  return {
+    session: text(from.session, `${where}.session`),
+    model: {
+      name: text(model.name, `${where}.model.name`),
+      title: text(model.title, `${where}.model.title`),
+      sha256: text(model.sha256, `${where}.model.sha256`),
+    },
+    thresholds: readThresholds(from.thresholds, `${where}.thresholds`),
+    windowS: number(from.window_s, `${where}.window_s`),
+    needed: number(from.needed, `${where}.needed`),
+  };
+};
+
+function readJudged(from: Record<string, unknown>, where: string): Judged {
+  return {
+    state: oneOf(VERDICT_STATES)(from.state, `${where}.state`),
+    reason: text(from.reason, `${where}.reason`),
+    fakeProbability: orNull(share)(from.fake_probability, `${where}.fake_probability`),
+    admitted: number(from.admitted, `${where}.admitted`),
+    needed: number(from.needed, `${where}.needed`),
+  };
+}
+
+const readFace: Read<FaceResult> = (value, where) => {
+  const from = object(value, where);
+  return {
+    ...readJudged(from, where),
+    track: number(from.track, `${where}.track`),
+    box: listOf(number, 4)(from.box, `${where}.box`),
+    score: orNull(share)(from.score, `${where}.score`),
+    rejected: orNull(text)(from.rejected, `${where}.rejected`),
+  };
+};
+
+const readResult: Read<CheckResult> = (value, where) => {
+  const from = object(value, where);
+  const dropped = object(from.dropped, `${where}.dropped`);
+  return {
+    ...readJudged(from, where),
+    sequence: number(from.sequence, `${where}.sequence`),
+    timeS: number(from.time_s, `${where}.time_s`),
+    width: number(from.width, `${where}.width`),
+    height: number(from.height, `${where}.height`),
+    faces: listOf(readFace, 64)(from.faces, `${where}.faces`),
+    latencyMs: number(from.latency_ms, `${where}.latency_ms`),
+    dropped: {
+      samples: number(dropped.samples, `${where}.dropped.samples`),
+      frames: number(dropped.frames, `${where}.dropped.frames`),
+    },
+    error: orNull(text)(from.error, `${where}.error`),
+  };
+};
