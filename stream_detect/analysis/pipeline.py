@@ -125,7 +125,10 @@ class Pipeline:
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None:
             return _Sample(track, rejected=rejected)
-        crop = cut(frame.image, track.face, self._classifier.crop)
+        try:
+            crop = cut(frame.image, track.face, self._classifier.crop)
+        except AnalysisError:  # of this face alone: its points span no square
+            return _Sample(track, rejected="features unclear")
         raw = float(self._classifier.predict(crop[np.newaxis])[0])
         if not 0.0 <= raw <= 1.0:
             raise AnalysisError(f"expected a fake_probability in [0, 1] from the classifier, received {raw}")
