@@ -65,14 +65,14 @@ def _read(path: Path, folder: Path) -> PageFile:
     )
 
 
-def page_router(files: Mapping[str, PageFile]) -> APIRouter:
+def router(files: Mapping[str, PageFile]) -> APIRouter:
     """Routes of the page's files, or one that says how to build them."""
-    router = APIRouter(include_in_schema=False)
+    routes = APIRouter(include_in_schema=False)
     if not files:
-        router.add_api_route("/", _not_built, methods=["GET", "HEAD"])
+        routes.add_api_route("/", _not_built, methods=["GET", "HEAD"])
     for path, file in files.items():
-        router.add_api_route(path, _Route(file), methods=["GET", "HEAD"])
-    return router
+        routes.add_api_route(path, _Route(file), methods=["GET", "HEAD"])
+    return routes
 
 
 async def _not_built() -> Response:

@@ -12,14 +12,18 @@ from starlette.responses import HTMLResponse
 
 from stream_detect import __version__
 
-router = APIRouter(include_in_schema=False)
 
+def router() -> APIRouter:
+    """The route of the list."""
+    routes = APIRouter(include_in_schema=False)
 
-@router.get("/docs")
-async def reference(request: Request) -> HTMLResponse:
-    """Every route with what it does and answers."""
-    application: FastAPI = request.app
-    return HTMLResponse(render(application.openapi()))
+    @routes.get("/docs")
+    async def reference(request: Request) -> HTMLResponse:
+        """Every route with what it does and answers."""
+        application: FastAPI = request.app
+        return HTMLResponse(render(application.openapi()))
+
+    return routes
 
 
 def render(openapi: dict[str, Any]) -> str:

@@ -6,25 +6,25 @@ import pytest
 from fastapi import FastAPI
 from starlette.testclient import TestClient
 
-from stream_detect.api.page import page_router, read_page
+from stream_detect.api import page
 
 SCRIPT = "console.log('page');" * 100
 
 
 @pytest.fixture
 def folder(tmp_path):
-    page = tmp_path / "page"
-    (page / "assets").mkdir(parents=True)
-    (page / "index.html").write_text("<!doctype html><title>page</title>")
-    (page / "assets" / "index-abc.js").write_text(SCRIPT)
-    (page / "icon.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
+    built = tmp_path / "page"
+    (built / "assets").mkdir(parents=True)
+    (built / "index.html").write_text("<!doctype html><title>page</title>")
+    (built / "assets" / "index-abc.js").write_text(SCRIPT)
+    (built / "icon.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'/>")
     (tmp_path / "secret.txt").write_text("secret")
-    return page
+    return built
 
 
 def client(folder) -> TestClient:
     application = FastAPI()
-    application.include_router(page_router(read_page(folder)))
+    application.include_router(page.router(page.read_page(folder)))
     return TestClient(application)
 
 

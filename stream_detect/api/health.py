@@ -1,0 +1,39 @@
+"""Whether the process lives, and whether it can judge a stream."""
+
+from http import HTTPStatus
+
+from fastapi import APIRouter, Response
+
+from stream_detect.analysis.health import Health
+from stream_detect.api.schemas import ReadyBody
+
+LIVE_PATH = "/healthz"
+
+
+def router(health: Health) -> APIRouter:
+    """The routes that a supervisor asks.
+
+    Args:
+        health: outcome of the streams' newest analyses.
+    """
+    routes = APIRouter(tags=["health"])
+
+    @routes.get(LIVE_PATH)
+    async def live() -> dict[str, str]:
+        """The process lives. Needs no access token."""
+        return {"status": "alive"}
+
+    @routes.get(
+        "/readyz",
+        response_model_exclude_unset=True,
+        responses={503: {"model": ReadyBody, "description": "not ready, with the reasons"}},
+    )
+    async def ready(response: Response) -> ReadyBody:
+        """A stream can be judged; 503 with the reasons otherwise."""
+        failing = health.failing
+        if failing is None:
+            return ReadyBody(ready=True)
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return ReadyBody(ready=False, reasons=(failing,))
+
+    return routes
