@@ -3,7 +3,7 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeAlias
 
 import av
 
@@ -12,6 +12,10 @@ from stream_detect.types import Result
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.overlay import Overlay
 from stream_detect.video.picture import copy_yuv420p
+from stream_detect.webrtc.feedback import Demand
+
+Picture: TypeAlias = "av.VideoFrame | av.Packet[Any]"
+"""What aiortc's sender takes: a frame to encode, or a packet that is encoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -35,15 +39,12 @@ class Annotator:
         self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
         self._trouble: str | None = None
 
-    def annotate(
-        self, frame: av.VideoFrame, bitrate_bps: int, keyframe: bool
-    ) -> "av.VideoFrame | av.Packet[Any] | None":  # noqa: FBT001
+    def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Picture | None":
         """The picture to send for a frame, with the frame's pts.
 
         Args:
             frame: as decoded; only read.
-            bitrate_bps: what the peer can take.
-            keyframe: it asked for a picture that decodes by itself.
+            demand: what the peer asks of the encoder.
 
         Returns:
             A packet, or a frame for aiortc to encode; None when the picture is of no kind that can be sent.
@@ -55,9 +56,10 @@ class Annotator:
             return None
         if self._encoder is None:
             return picture
-        self._encoder.target_bitrate_bps = bitrate_bps
+        self._encoder.target_bitrate_bps = demand.bitrate_bps
         try:
-            (packet,) = self._encoder.encode(picture, keyframe or self._broken)
+            packet: Picture
+            (packet,) = self._encoder.encode(picture, demand.keyframe or self._broken)
         except (MediaError, ValueError) as error:
             self._broken = True
             self._note(f"pictures are left to aiortc's encoder: {error}")

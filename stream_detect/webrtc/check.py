@@ -132,7 +132,9 @@ class CheckSession:
         bounds_bps = (video.min_bitrate_bps, video.max_bitrate_bps)
         encoder = H264Encoder(bounds_bps[0], video.start_bitrate_bps, bounds_bps[1]) if codec is Codec.H264 else None
         feedback = Feedback(video.start_bitrate_bps, bounds_bps)
-        annotator = Annotator(Overlay(parts.engine.settings.window), lambda: self._newest, encoder)
+        annotator = Annotator(
+            Overlay(parts.about.thresholds, parts.engine.settings.window.stale_s), lambda: self._newest, encoder
+        )
         transceiver = self._connection.addTransceiver(
             AnnotatedTrack(self._frames, annotator, feedback, parts.pool), "sendrecv"
         )

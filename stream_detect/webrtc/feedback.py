@@ -7,6 +7,7 @@ transport looks up at every packet, is shadowed on that one object; no class is 
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from aiortc import RTCRtpSender
@@ -22,6 +23,19 @@ from aiortc.rtp import (
 KEYFRAME_INTERVAL_S = 0.4
 """Least time between two keyframes that a peer asked for: a peer under loss repeats its request with every broken
 frame, and a keyframe for each would cause more loss. A request in between is kept, not dropped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a peer asks of the next frame.
+
+    Args:
+        bitrate_bps: its estimate of its bandwidth (REMB), within the encoder's bounds.
+        keyframe: the frame must decode by itself.
+    """
+
+    bitrate_bps: int
+    keyframe: bool
 
 
 class Feedback:
@@ -42,21 +56,9 @@ class Feedback:
         self._requested = False
         self._granted_s: float | None = None
 
-    @property
-    def bitrate_bps(self) -> int:
-        """The peer's estimate of its bandwidth (REMB), within bounds."""
-        return self._bitrate_bps
-
-    def take_keyframe_request(self) -> bool:
-        """Whether the next frame must be a keyframe; a request that is granted is taken off."""
-        now_s = self._clock()
-        if not self._requested:
-            return False
-        if self._granted_s is not None and now_s - self._granted_s < KEYFRAME_INTERVAL_S:
-            return False
-        self._requested = False
-        self._granted_s = now_s
-        return True
+    def take(self) -> Demand:
+        """What the next frame must be like; a keyframe that is granted by it is taken off."""
+        return Demand(self._bitrate_bps, self._take_keyframe())
 
     def request_keyframe(self) -> None:
         """The picture cannot be decoded without a keyframe."""
@@ -72,6 +74,16 @@ class Feedback:
 
         shadowed: Any = sender
         shadowed._handle_rtcp_packet = listen  # noqa: SLF001
+
+    def _take_keyframe(self) -> bool:
+        if not self._requested:
+            return False
+        now_s = self._clock()
+        if self._granted_s is not None and now_s - self._granted_s < KEYFRAME_INTERVAL_S:
+            return False
+        self._requested = False
+        self._granted_s = now_s
+        return True
 
     def _read(self, packet: AnyRtcpPacket, ssrc: int) -> None:
         if not isinstance(packet, RtcpPsfbPacket):

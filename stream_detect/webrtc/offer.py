@@ -6,6 +6,7 @@ everything that it takes for granted is checked here first.
 
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 
 from aiortc.codecs import CODECS
 from aiortc.rtcpeerconnection import find_common_codecs
@@ -121,16 +122,32 @@ def _check_section(media: MediaDescription) -> None:
         raise OfferError(
             f"expected {MAX_CANDIDATES} candidates at most in {name}, received {len(media.ice_candidates)}"
         )
+    for candidate in media.ice_candidates:
+        if not _is_address(candidate.ip):
+            raise OfferError(f"expected the IP address of a candidate in {name}, received {candidate.ip[:40]!r}")
     if media.kind == "application":
-        if media.profile != "DTLS/SCTP" and media.sctp_port is None:
-            raise OfferError(f"expected a=sctp-port in {name}")
-        if media.profile == "DTLS/SCTP" and not str(media.fmt[0]).isdigit():
+        _check_data(media, name)
+        return
+    if not media.rtcp_mux:
+        raise OfferError(f"expected a=rtcp-mux in {name}")
+    if media.direction is None:
+        raise OfferError(f"expected a direction (a=sendrecv) in {name}")
+
+
+def _check_data(media: MediaDescription, name: str) -> None:
+    if media.profile == "DTLS/SCTP":  # older browsers
+        if not str(media.fmt[0]).isdigit():
             raise OfferError(f"expected a port number in {name}, received {media.fmt[0]}")
-    else:
-        if not media.rtcp_mux:
-            raise OfferError(f"expected a=rtcp-mux in {name}")
-        if media.direction is None:
-            raise OfferError(f"expected a direction (a=sendrecv) in {name}")
+    elif media.sctp_port is None:
+        raise OfferError(f"expected a=sctp-port in {name}")
+
+
+def _is_address(host: str) -> bool:
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return True
 
 
 def _without_mdns(text: str) -> str:

@@ -3,12 +3,10 @@
 import asyncio
 import logging
 from concurrent.futures import Executor
-from typing import Any
 
-import av
 from aiortc import MediaStreamTrack
 
-from stream_detect.webrtc.annotator import Annotator
+from stream_detect.webrtc.annotator import Annotator, Picture
 from stream_detect.webrtc.feedback import Feedback
 from stream_detect.webrtc.frames import FrameQueue
 
@@ -34,7 +32,7 @@ class AnnotatedTrack(MediaStreamTrack):
         self._feedback = feedback
         self._pool = pool
 
-    async def recv(self) -> "av.VideoFrame | av.Packet[Any]":
+    async def recv(self) -> Picture:
         """The next picture.
 
         Raises:
@@ -42,10 +40,10 @@ class AnnotatedTrack(MediaStreamTrack):
         """
         while True:
             frame = await self._frames.get()
-            keyframe = self._feedback.take_keyframe_request()
+            demand = self._feedback.take()
             try:
                 picture = await asyncio.get_running_loop().run_in_executor(
-                    self._pool, self._annotator.annotate, frame, self._feedback.bitrate_bps, keyframe
+                    self._pool, self._annotator.annotate, frame, demand
                 )
             except Exception:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
                 _log.exception("a picture goes back as it came")

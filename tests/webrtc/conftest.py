@@ -1,0 +1,252 @@
+"""A real peer in the same process, a server with a scripted analysis, and the proof that neither leaves anything."""
+
+import asyncio
+import json
+import random
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import numpy as np
+import pytest
+from aiortc import (
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.rtp import is_rtcp
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.messages import Introduction
+from stream_detect.webrtc.sessions import CheckSessions
+
+FACE = (110.0, 60.0, 210.0, 180.0)
+BIT_PX = 16
+BITS = 10
+
+ABOUT = Introduction("scripted", "Scripted", "0" * 64, Thresholds(), 10.0, 2)
+
+QUICK = Settings(window=WindowSettings(min_scores=2, score_rate_hz=10.0, min_dwell_s=0.0))
+
+
+def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> av.VideoFrame:
+    """A grey chequered picture that moves, its number in black and white squares along the lower edge."""
+    width, height = wh
+    rows, columns = np.mgrid[:height, :width]
+    luma = np.where(((columns + number) // 8 + rows // 8) % 2, 96, 160).astype(np.uint8)
+    for bit in range(BITS):
+        luma[-BIT_PX:, bit * BIT_PX : (bit + 1) * BIT_PX] = 235 if number >> bit & 1 else 16
+    frame = av.VideoFrame.from_ndarray(luma, format="gray")
+    return frame.reformat(format=pixel_format)
+
+
+def number_in(frame: av.VideoFrame) -> int:
+    """The number that `pattern` drew."""
+    luma = frame.reformat(format="gray").to_ndarray()
+    row = frame.height - BIT_PX // 2
+    return sum(int(luma[row, bit * BIT_PX + BIT_PX // 2] > 128) << bit for bit in range(BITS))
+
+
+class Camera(MediaStreamTrack):
+    """A webcam of numbered pictures; size, rate and presence may change while it runs."""
+
+    kind = "video"
+
+    def __init__(self, wh: tuple[int, int] = (320, 240), fps: float = 15.0) -> None:
+        super().__init__()
+        self.wh, self.fps = wh, fps
+        self.silent = False
+        self.sent: dict[int, int] = {}  # number -> pts
+        self._number = 0
+        self._pts = 0
+        self._due_s: float | None = None
+
+    async def recv(self) -> av.VideoFrame:
+        while self.silent:  # noqa: ASYNC110 - a test flips it whenever it likes
+            await asyncio.sleep(0.05)
+        now_s = time.monotonic()
+        self._due_s = max(now_s, (self._due_s or now_s) + 1 / self.fps)
+        await asyncio.sleep(self._due_s - now_s)
+        frame = pattern(self._number % (1 << BITS), self.wh)
+        frame.pts, frame.time_base = self._pts, Fraction(1, 90_000)
+        self.sent[self._number] = self._pts
+        self._number += 1
+        self._pts += round(90_000 / self.fps)
+        return frame
+
+
+class Peer:
+    """A client: a camera, the picture that comes back, the messages of the data channel."""
+
+    def __init__(
+        self, camera: Camera | None = None, codec: str = "H264", audio: MediaStreamTrack | None = None
+    ) -> None:
+        self.camera = camera or Camera()
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        self.frames: list[av.VideoFrame] = []
+        self.arrivals_s: list[float] = []
+        self.messages: list[dict] = []
+        self.lost_packets = 0
+        if audio is not None:
+            self.connection.addTransceiver(audio, "sendrecv")
+        self.video = self.connection.addTransceiver(self.camera, "sendrecv")
+        self.video.setCodecPreferences(
+            [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {codec, "rtx"}]
+        )
+        self.channel = self.connection.createDataChannel("results")
+        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
+        self._readers: list[asyncio.Task] = []
+        self.connection.on("track", self._on_track)
+
+    def _on_track(self, track: MediaStreamTrack) -> None:
+        if track.kind == "video":
+            self._readers.append(asyncio.create_task(self._read(track)))
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        try:
+            while True:
+                self.frames.append(await track.recv())
+                self.arrivals_s.append(time.monotonic())
+        except MediaStreamError:
+            pass
+
+    async def offer(self) -> str:
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
+    async def accept(self, sdp: str) -> None:
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+
+    async def connect(self, sessions: CheckSessions) -> str:
+        """Opens a session and waits until it is connected; its id."""
+        answer = await sessions.answer(await self.offer())
+        await self.accept(answer.sdp)
+        await self.until(lambda: self.connection.connectionState == "connected")
+        return answer.session_id
+
+    async def until(self, holds: Callable[[], object], timeout_s: float = 15.0) -> None:
+        """Waits for something to become true."""
+        async with asyncio.timeout(timeout_s):
+            while not holds():  # noqa: ASYNC110 - whatever it is, aiortc has no event for all of it
+                await asyncio.sleep(0.02)
+
+    def of_type(self, kind: str) -> list[dict]:
+        return [message["value"] for message in self.messages if message["type"] == kind]
+
+    def lose(self, share: float, seed: int = 7) -> None:
+        """Drops that share of the media packets in both directions from now on."""
+        transport = self.video.sender.transport.transport
+        dice = random.Random(seed)  # noqa: S311
+        send, receive = transport._send, transport._recv
+
+        def lost(data: bytes) -> bool:
+            media = 127 < data[0] < 192 and not is_rtcp(data)
+            if media and dice.random() < share:
+                self.lost_packets += 1
+                return True
+            return False
+
+        async def lossy_send(data: bytes) -> None:
+            if not lost(data):
+                await send(data)
+
+        async def lossy_receive() -> bytes:
+            while lost(data := await receive()):
+                pass
+            return data
+
+        transport._send, transport._recv = lossy_send, lossy_receive
+
+    async def vanish(self) -> None:
+        """Goes without a word, as when a laptop is shut."""
+        transport = self.video.sender.transport.transport
+
+        async def nothing(_data: bytes) -> None:
+            return
+
+        transport._send = nothing
+        transport._connection.send = nothing
+
+    async def close(self) -> None:
+        await self.connection.close()
+        self.camera.stop()
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+def scripted_engine(
+    classifier: Callable[[], ScriptedClassifier] = lambda: ScriptedClassifier(0.99), settings: Settings = QUICK
+) -> Engine:
+    return Engine(settings, lambda: ScriptedDetector([upright_face(FACE)]), classifier)
+
+
+def tasks_and_threads() -> set[str]:
+    tasks = {f"task {task!r}" for task in asyncio.all_tasks() if task is not asyncio.current_task()}
+    # asyncio's own executor (aiortc's VP8 encoder, to_thread) ends with the loop.
+    threads = {t.name for t in threading.enumerate() if t is not threading.main_thread() and "asyncio_" not in t.name}
+    return tasks | threads
+
+
+@pytest.fixture
+async def nothing_left():
+    """After the test, every task and thread that it started is gone."""
+    before = tasks_and_threads()
+    yield
+    deadline_s = time.monotonic() + 3.0
+    while left := {name for name in tasks_and_threads() - before if "fixture" not in name and "pytest" not in name}:
+        assert time.monotonic() < deadline_s, f"left behind: {left}"
+        await asyncio.sleep(0.02)
+
+
+@pytest.fixture
+async def open_sessions(nothing_left):
+    """Makes servers that are closed after the test."""
+    opened: list[CheckSessions] = []
+
+    def make(engine: Engine | None = None, *, video: VideoSettings | None = None, **webrtc: object) -> CheckSessions:
+        settings = WebRtcSettings(**webrtc)
+        opened.append(CheckSessions(engine or scripted_engine(), settings, video or VideoSettings(), ABOUT))
+        return opened[-1]
+
+    yield make
+    for sessions in opened:
+        await sessions.close_all()
+        assert sessions.count == 0
+
+
+@pytest.fixture
+async def make_peer(nothing_left):
+    """Makes peers that are closed after the test."""
+    peers: list[Peer] = []
+
+    def make(*args: object, **kwargs: object) -> Peer:
+        peers.append(Peer(*args, **kwargs))
+        return peers[-1]
+
+    yield make
+    for peer in peers:
+        await peer.close()
+
+
+@pytest.fixture
+def camera() -> type[Camera]:
+    return Camera
+
+
+@pytest.fixture
+def engine_of() -> Callable[..., Engine]:
+    return scripted_engine
+
+
+@pytest.fixture
+def read_number() -> Callable[[av.VideoFrame], int]:
+    return number_in

@@ -1,0 +1,152 @@
+"""Which offers are answered, in what, and what is said of the others."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_detect.errors import CodecError, NoVideoError, OfferError, SignalingError
+from stream_detect.webrtc.offer import Codec, read_offer
+
+TRANSPORT = """c=IN IP4 0.0.0.0
+a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0
+a=candidate:2 1 udp 2122260222 4c1a5b40-0001.local 50001 typ host generation 0
+a=ice-ufrag:dFgH
+a=ice-pwd:0123456789abcdefghijklmn
+a=ice-options:trickle
+a=fingerprint:sha-256 {fingerprint}
+a=setup:actpass
+""".format(fingerprint=":".join(["AB"] * 32))
+
+SESSION = """v=0
+o=- 4611731400430051336 2 IN IP4 127.0.0.1
+s=-
+t=0 0
+a=group:BUNDLE 0 1 2
+a=msid-semantic: WMS stream
+"""
+
+AUDIO = f"""m=audio 9 UDP/TLS/RTP/SAVPF 111 0
+{TRANSPORT}a=mid:0
+a=sendrecv
+a=rtcp-mux
+a=rtpmap:111 opus/48000/2
+a=fmtp:111 minptime=10;useinbandfec=1
+a=rtpmap:0 PCMU/8000
+"""
+
+H264 = """a=rtpmap:102 H264/90000
+a=rtcp-fb:102 goog-remb
+a=rtcp-fb:102 nack pli
+a=fmtp:102 level-asymmetry-allowed=1;packetization-mode=1;profile-level-id=42e01f
+"""
+
+VP8 = """a=rtpmap:96 VP8/90000
+a=rtcp-fb:96 goog-remb
+a=rtcp-fb:96 nack pli
+a=rtpmap:97 rtx/90000
+a=fmtp:97 apt=96
+"""
+
+VIDEO = f"""m=video 9 UDP/TLS/RTP/SAVPF 96 97 102 45
+{TRANSPORT}a=mid:1
+a=extmap:2 http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time
+a=sendrecv
+a=msid:stream camera
+a=rtcp-mux
+a=rtcp-rsize
+{VP8}{H264}a=rtpmap:45 AV1/90000
+a=ssrc-group:FID 1111 2222
+a=ssrc:1111 cname:x
+a=ssrc:2222 cname:x
+"""
+
+DATA = f"""m=application 9 UDP/DTLS/SCTP webrtc-datachannel
+{TRANSPORT}a=mid:2
+a=sctp-port:5000
+a=max-message-size:262144
+"""
+
+OFFER = SESSION + AUDIO + VIDEO + DATA
+
+
+@pytest.mark.parametrize(
+    ("text", "h264", "codec"),
+    [
+        (OFFER, True, Codec.H264),
+        (OFFER, False, Codec.VP8),
+        (OFFER.replace("packetization-mode=1", "packetization-mode=0"), True, Codec.VP8),
+        (OFFER.replace("42e01f", "640c1f"), True, Codec.VP8),
+        (OFFER.replace("42e01f", "42001f"), True, Codec.H264),
+        (OFFER.replace(VP8, ""), True, Codec.H264),
+        (SESSION.replace("0 1 2", "1") + VIDEO, True, Codec.H264),
+        (OFFER.replace("\n", "\r\n"), True, Codec.H264),
+    ],
+)
+def test_a_good_offer_is_answered_in_the_best_codec_that_it_has(text, h264, codec):
+    assert read_offer(text, h264=h264).codec is codec
+
+
+def test_mdns_candidates_are_left_out_and_others_kept():
+    sdp = read_offer(OFFER, h264=True).sdp
+    assert ".local" not in sdp
+    assert sdp.count("192.0.2.7") == 3
+
+
+CANDIDATE = "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "error", "words"),
+    [
+        ("", OfferError, "begins with v=0"),
+        ("hello", OfferError, "begins with v=0"),
+        ("v=0\r\n", OfferError, "media sections"),
+        ("v=zero\r\n", OfferError, "cannot be read"),
+        (OFFER.replace("m=video 9", "m=video nine"), OfferError, "cannot be read"),
+        (OFFER.replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP8"), OfferError, "cannot be read"),
+        (OFFER.replace("a=setup:actpass", "a=setup:maybe"), OfferError, "cannot be read"),
+        (OFFER.replace(CANDIDATE, "a=candidate:1 1 udp\n"), OfferError, "cannot be read"),
+        (OFFER.replace("192.0.2.7", "example.org"), OfferError, "IP address"),
+        (OFFER.replace(CANDIDATE, CANDIDATE * 65), OfferError, "64 candidates"),
+        (OFFER.replace("a=ice-pwd", "a=x-pwd"), OfferError, "a=ice-pwd"),
+        (OFFER.replace("a=fingerprint", "a=x"), OfferError, "a=fingerprint"),
+        (OFFER.replace("sha-256", "md5"), OfferError, "a=fingerprint"),
+        (OFFER.replace("a=mid:1", "a=mid:0"), OfferError, "mid of its own"),
+        (OFFER.replace("a=mid:1\n", ""), OfferError, "mid of its own"),
+        (OFFER.replace("BUNDLE 0 1 2", "BUNDLE 0 1 7"), OfferError, "BUNDLE"),
+        (OFFER.replace("a=rtcp-mux\n", ""), OfferError, "a=rtcp-mux"),
+        (OFFER.replace("a=sctp-port:5000\n", ""), OfferError, "a=sctp-port"),
+        (OFFER.replace("a=sendrecv\n", ""), OfferError, "a=sendrecv"),
+        (OFFER + DATA.replace("a=mid:2", "a=mid:3"), OfferError, "one data channel section"),
+        (OFFER + DATA.replace("a=mid:2", "a=mid:3").replace("application", "text"), OfferError, "received text"),
+        (SESSION.replace("0 1 2", "0 2") + AUDIO + DATA, NoVideoError, "without video"),
+        (OFFER.replace("a=sendrecv", "a=recvonly"), NoVideoError, "received recvonly"),
+        (OFFER.replace("a=sendrecv", "a=inactive"), NoVideoError, "received inactive"),
+        (OFFER.replace("a=sendrecv", "a=sendonly"), NoVideoError, "received sendonly"),
+        (OFFER.replace(VP8, "").replace(H264, ""), CodecError, "received AV1"),
+        (OFFER.replace("opus/48000/2", "lpc/8000").replace("PCMU", "DVI4"), CodecError, "Opus"),
+    ],
+)
+def test_a_bad_offer_is_refused_with_the_reason(text, error, words):
+    with pytest.raises(SignalingError, match=words) as raised:
+        read_offer(text, h264=True)
+    assert type(raised.value) is error
+
+
+@given(st.data())
+def test_whatever_is_cut_out_or_swapped_the_error_is_ours(data):
+    lines = OFFER.splitlines()
+    for _ in range(data.draw(st.integers(1, 4))):
+        index = data.draw(st.integers(0, len(lines) - 1))
+        line = lines[index]
+        cut = data.draw(st.integers(0, len(line)))
+        lines[index] = data.draw(
+            st.sampled_from(
+                [line[:cut], line[cut:], line + line[:cut], line.replace("1", "x"), lines[cut % len(lines)]]
+            )
+        )
+    try:
+        offer = read_offer("\n".join(lines), h264=True)
+    except SignalingError:
+        return
+    assert offer.codec in Codec
