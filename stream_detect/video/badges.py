@@ -6,16 +6,15 @@ the time and are drawn by the overlay; what is here only depends on the state, t
 """
 
 from dataclasses import dataclass
-from enum import Enum, auto
 from functools import lru_cache
 from itertools import pairwise
-from typing import Self
 
 import cv2
 import numpy as np
 
 from stream_detect.types import Image, Thresholds, VerdictState
 from stream_detect.video import palette
+from stream_detect.video.layout import Form, Layout
 from stream_detect.video.lettering import STATE_ICON, Icon, Lettering, draw_icon
 from stream_detect.video.palette import Rgb
 from stream_detect.video.sprites import Mask, Sprite
@@ -25,14 +24,6 @@ STRIP_OPACITY = 205
 
 MAX_SPRITES = 256
 """Kept a stream; at 640x480 the largest takes 30 kB. The least recently used one goes first."""
-
-
-class Form(Enum):
-    """How much of a badge is shown, by the room there is."""
-
-    FULL = auto()
-    HEADER = auto()
-    ICON = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,79 +43,19 @@ class Label:
     hatched: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Layout:
-    """Sizes in pixels at one scale; scale 1 belongs to 640x480."""
-
-    scale: float
-
-    @classmethod
-    def of(cls, wh: tuple[int, int]) -> Self:
-        """For a picture of this size: words 12 px high in 320x240, 15 in 640x480, 29 in 1920x1080, in 1/16 steps."""
-        return cls(round(max((min(wh) / 480) ** 0.8, 0.8) * 16) / 16)
-
-    def px(self, length: float) -> int:
-        """A length at this scale, 1 px at least."""
-        return max(1, round(length * self.scale))
-
-    def even(self, length: float) -> int:
-        """A length at this scale, even, so that chroma lies under luma."""
-        return max(2, 2 * round(length * self.scale / 2))
-
-    @property
-    def font_px(self) -> int:
-        """Size of the words."""
-        return self.px(15)
-
-    @property
-    def header_px(self) -> int:
-        """Height of the header."""
-        return self.even(24)
-
-    @property
-    def strip_px(self) -> int:
-        """Height of the strip below it."""
-        return self.even(36)
-
-    @property
-    def pad_px(self) -> int:
-        """Space inside a badge's edge."""
-        return self.px(7)
-
-    @property
-    def icon_px(self) -> int:
-        """Side of the icon."""
-        return self.px(15)
-
-    @property
-    def band_top_px(self) -> int:
-        """Upper edge of the probability band, from the badge's."""
-        return self.header_px + self.px(7)
-
-    @property
-    def band_px(self) -> int:
-        """Height of the probability band."""
-        return self.px(5)
-
-    @property
-    def trace_top_px(self) -> int:
-        """Upper edge of the trace, from the badge's."""
-        return self.band_top_px + self.band_px + self.px(5)
-
-    @property
-    def trace_px(self) -> int:
-        """Height of the trace."""
-        return self.header_px + self.strip_px - self.trace_top_px - self.px(5)
-
-
 def state_label(state: VerdictState) -> Label:
     """The label of a verdict's state."""
     return Label(STATE_ICON[state], state.value.replace("_", " ").upper(), palette.STATE_RGB[state])
 
 
-def hatched_label(word: str) -> Label:
-    """A label for what is stale or unavailable."""
+def stale_label(word: str) -> Label:
+    """A label for what is too old to be believed."""
     return Label(Icon.CLOCK, word, palette.STALE_RGB, hatched=True)
+
+
+def failed_label(word: str) -> Label:
+    """A label for what there is no analysis of."""
+    return Label(Icon.CROSS, word, palette.STALE_RGB, hatched=True)
 
 
 class BadgeSet:
@@ -156,7 +87,7 @@ class BadgeSet:
             layout: how large.
             of_face: as wide as all badges of faces; else as wide as its word.
         """
-        height = layout.header_px + (layout.strip_px if form is Form.FULL else 0)
+        height = layout.header_px + layout.strip_px(form)
         if form is Form.ICON:
             width = _even(layout.icon_px + layout.px(8))
         elif of_face:
@@ -168,7 +99,7 @@ class BadgeSet:
         opacity = _rounded((width, height), layout.px(5))
         rgb[: layout.header_px] = _ground(label, (width, layout.header_px), layout)
         self._write_label(rgb, label, form, layout)
-        if form is Form.FULL:
+        if layout.strip_px(form):
             rgb[layout.header_px :] = palette.INK
             opacity[layout.header_px :] = np.minimum(opacity[layout.header_px :], STRIP_OPACITY)
             self._draw_band(rgb, opacity, layout, dim=label.ground == palette.GREY)

@@ -24,6 +24,7 @@ class Icon(StrEnum):
     DOTS = "dots"
     BARRED = "barred"
     CLOCK = "clock"
+    CROSS = "cross"
 
 
 STATE_ICON: dict[VerdictState, Icon] = {
@@ -79,6 +80,10 @@ def draw_icon(icon: Icon, size_px: int) -> Mask:
             pen.disc(0.5, 0.5, 0.47)
             pen.disc(0.5, 0.5, 0.36, ink=0)
             pen.line([(0.2, 0.2), (0.8, 0.8)], 0.11)
+        case Icon.CROSS:
+            pen.disc(0.5, 0.5, 0.47)
+            pen.line([(0.33, 0.33), (0.67, 0.67)], 0.12, ink=0)
+            pen.line([(0.67, 0.33), (0.33, 0.67)], 0.12, ink=0)
         case Icon.CLOCK:
             pen.disc(0.5, 0.5, 0.47)
             pen.line([(0.5, 0.22), (0.5, 0.52), (0.7, 0.62)], 0.1, ink=0)

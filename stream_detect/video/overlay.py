@@ -11,7 +11,8 @@ import av
 
 from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState, Xyxy
 from stream_detect.video import palette
-from stream_detect.video.badges import BadgeSet, Form, Label, Layout, hatched_label, state_label
+from stream_detect.video.badges import BadgeSet, Label, failed_label, stale_label, state_label
+from stream_detect.video.layout import Form, Layout
 from stream_detect.video.motion import Motion
 from stream_detect.video.outline import draw_outline
 from stream_detect.video.picture import Planes
@@ -52,6 +53,7 @@ class Overlay:
         self._badges = BadgeSet(thresholds)
         self._motion = Motion()
         self._started_s: float | None = None
+        self._layout = lru_cache(1)(Layout.of)
         self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
 
     def draw(self, frame: av.VideoFrame, result: Result | None, now_s: float) -> None:
@@ -66,7 +68,7 @@ class Overlay:
             MediaError: the frame is not yuv420p.
         """
         wh = frame.width, frame.height
-        canvas = _Canvas(Planes.of(frame), wh, Layout.of(wh))
+        canvas = _Canvas(Planes.of(frame), wh, self._layout(wh))
         if self._started_s is None:
             self._started_s = now_s
         age_s = now_s - (self._started_s if result is None else result.arrived_s + result.latency_s)
@@ -98,7 +100,7 @@ class Overlay:
         """A face's badge, as much of it as the face and the picture have room for; nothing for a face out of sight."""
         if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
             return
-        label = hatched_label("STALE") if hatched else state_label(track.verdict.state)
+        label = stale_label("STALE") if hatched else state_label(track.verdict.state)
         for form in _forms(canvas.layout, box, hatched=hatched):
             sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
             if sprite.wh[0] <= canvas.wh[0] and sprite.wh[1] <= canvas.wh[1]:
@@ -111,29 +113,33 @@ class Overlay:
         if form is not Form.ICON and not hatched:
             value = self._badges.value(_value_of(track.verdict), label, canvas.layout)
             value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
+        inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
         if form is Form.FULL:
-            inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
             draw_trace(inside, self._trace_lines(track.trace, sprite.wh[0], canvas.layout), canvas.layout)
-            if track.verdict.fake_probability is not None:
-                draw_marker(inside, track.verdict.fake_probability, canvas.layout)
+        if canvas.layout.strip_px(form) and track.verdict.fake_probability is not None:
+            draw_marker(inside, track.verdict.fake_probability, canvas.layout)
 
 
 def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | None:
     """What is said of the whole picture; None when its faces say it all."""
     if stale_age_s is not None:
-        return hatched_label(f"NO RESULT FOR {math.floor(min(stale_age_s, 999.0))} S")
+        return stale_label(f"NO RESULT FOR {math.floor(min(stale_age_s, 999.0))} s")
     if result is None:
         return state_label(VerdictState.GATHERING)
     if result.error is not None:
-        return hatched_label("ANALYSIS UNAVAILABLE")
+        return failed_label("ANALYSIS UNAVAILABLE")
     return None if result.tracks else state_label(result.verdict.state)
 
 
 def _forms(layout: Layout, box: Xyxy, *, hatched: bool) -> tuple[Form, ...]:
-    """Forms of a face's badge, the fullest that suits the face first: a badge is never half as high as its face."""
-    if hatched or box[3] - box[1] < 2 * (layout.header_px + layout.strip_px):
-        return (Form.HEADER, Form.ICON)
-    return (Form.FULL, Form.HEADER, Form.ICON)
+    """Forms of a face's badge, the fullest first: at most half as high as the face, with the band alone two thirds."""
+    forms = (Form.HEADER, Form.ICON)
+    if hatched:
+        return forms
+    height = box[3] - box[1]
+    if height >= 2.0 * (layout.header_px + layout.strip_px(Form.FULL)):
+        return (Form.FULL, Form.BAND, *forms)
+    return (Form.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(Form.BAND)) else forms
 
 
 def _value_of(verdict: Verdict) -> str:

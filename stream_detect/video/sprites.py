@@ -61,11 +61,10 @@ class Sprite:
         r, g, b = (rgb[..., channel].astype(np.float32) / 255.0 for channel in range(3))
         luma = 0.299 * r + 0.587 * g + 0.114 * b
         planes = (16 + 219 * luma, 128 + 112 / 0.886 * (b - luma), 128 + 112 / 0.701 * (r - luma))
-        layers = [_layer(planes[0], share)]
         half = _halved(share)
-        for plane in planes[1:]:
-            layers.append(_layer(_halved(plane * share) / np.maximum(half, 1e-6), half))
-        return cls((w, h), (layers[0], layers[1], layers[2]))
+        painted = np.maximum(half, np.float32(1e-6))
+        blue, red = (_layer(np.divide(_halved(plane * share), painted), half) for plane in planes[1:])
+        return cls((w, h), (_layer(planes[0], share), blue, red))
 
     def lay(self, planes: Planes, x: int, y: int) -> None:
         """Blend into a picture with the upper left corner at (x, y), both even."""

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.video.badges import Layout
+from stream_detect.video.layout import Layout
 from stream_detect.video.picture import Plane
 
 WIDTH_IN_SAMPLES = 50
@@ -32,13 +32,14 @@ def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tupl
     """
     right, length = width_px - layout.pad_px - 1, width_px - 2 * layout.pad_px
     step = length / (max(len(trace), WIDTH_IN_SAMPLES) - 1)
-    bottom = layout.trace_top_px + layout.trace_px - 1
+    rise = layout.trace_px - 1
+    bottom = layout.trace_top_px + rise
     lines: list[Line] = []
     run: list[tuple[float, float]] = []
     for index, probability in enumerate((*trace, math.nan)):
         if math.isfinite(probability):
             share = min(max(probability, 0.0), 1.0)
-            run.append((right - (len(trace) - 1 - index) * step, bottom - share * (layout.trace_px - 1)))
+            run.append((right - (len(trace) - 1 - index) * step, bottom - share * rise))
         elif run:
             points = run if len(run) > 1 else [run[0], (run[0][0] + 1.0, run[0][1])]
             lines.append(np.rint(np.array(points) * (1 << SHIFT)).astype(np.int32))
