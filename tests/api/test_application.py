@@ -1,0 +1,130 @@
+"""The routes together, in front of a scripted analysis: bodies as docs/protocol.md has them, gates, documents."""
+
+import re
+from pathlib import Path
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from stream_detect import __version__
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.api.application import Judge, join
+from stream_detect.api.page import PageFile
+from stream_detect.settings import Settings
+from stream_detect.types import Thresholds
+
+PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
+TOKEN = "correct-horse-battery"
+JUDGE = Judge("scripted", "Scripted", "0" * 64, "none", ("It judges nothing.",), Thresholds())
+PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
+PAGE["/index.html"] = PAGE["/"]
+
+
+def make(settings: dict | None = None) -> tuple[FastAPI, Engine]:
+    checked = Settings.model_validate(settings or {})
+    engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
+    return join(checked, engine, JUDGE, [{"name": "scripted"}, {"name": "other"}], PAGE), engine
+
+
+@pytest.fixture
+def client():
+    application, _ = make()
+    with TestClient(application, base_url="http://127.0.0.1:8080") as entered:
+        yield entered
+
+
+def test_the_status_is_what_the_protocol_says():
+    application, _ = make({"webrtc": {"ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}]}})
+    with TestClient(application, base_url="http://localhost") as client:
+        assert client.get("/api/status").json() == {
+            "version": __version__,
+            "model": {
+                "name": "scripted",
+                "title": "Scripted",
+                "sha256": "0" * 64,
+                "terms": "none",
+                "limits": ["It judges nothing."],
+                "thresholds": {"fake_enter": 0.8, "fake_leave": 0.6, "real_enter": 0.2, "real_leave": 0.4},
+            },
+            "window_s": 10.0,
+            "needed": 12,
+            "stale_s": 1.0,
+            "sessions": 0,
+            "max_sessions": 4,
+            "ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}],
+        }
+
+
+def test_the_models_are_the_cards_and_which_one_judges(client):
+    assert client.get("/api/models").json() == {
+        "judging": "scripted",
+        "models": [{"name": "scripted"}, {"name": "other"}],
+    }
+
+
+def test_it_is_ready_until_no_stream_can_be_judged():
+    application, engine = make()
+    with TestClient(application, base_url="http://localhost") as client:
+        assert client.get("/healthz").status_code == 200
+        assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True})
+        engine.health.record("stream", "analysis unavailable: the detector is gone")
+        response = client.get("/readyz")
+        assert response.status_code == 503
+        assert response.json() == {"ready": False, "reasons": ["analysis unavailable: the detector is gone"]}
+        assert client.get("/healthz").status_code == 200
+
+
+def test_a_malformed_offer_is_a_problem_under_the_policy(client):
+    response = client.post("/webrtc/check", content="no sdp", headers={"Content-Type": "application/sdp"})
+    assert response.status_code == 400
+    assert response.headers["content-type"] == "application/problem+json"
+    assert "content-security-policy" in response.headers
+    assert "expected" in response.json()["detail"]
+
+
+def test_another_origin_can_open_no_session(client):
+    headers = {"Content-Type": "application/sdp", "Origin": "https://evil.example"}
+    assert client.post("/webrtc/check", content="v=0", headers=headers).status_code == 403
+
+
+def test_with_a_token_everything_but_the_shell_and_healthz_asks_for_it():
+    application, _ = make({"server": {"host": "0.0.0.0", "token": TOKEN}})
+    with TestClient(application, base_url="http://camera.example") as client:
+        for path in ("/", "/index.html", "/healthz"):
+            assert client.get(path).status_code == 200, path
+        for path in ("/api/status", "/api/models", "/readyz", "/docs", "/openapi.json", "/absent"):
+            response = client.get(path)
+            assert response.status_code == 401, path
+            assert "content-security-policy" in response.headers
+            known = 404 if path == "/absent" else 200
+            assert client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == known, path
+        assert client.post("/webrtc/check", content="v=0").status_code == 401
+        assert client.delete("/webrtc/check/x").status_code == 401
+
+
+def test_no_response_of_another_origin_can_be_read(client):
+    response = client.options(
+        "/api/status", headers={"Origin": "https://evil.example", "Access-Control-Request-Method": "GET"}
+    )
+    assert not [name for name in response.headers if name.startswith("access-control")]
+
+
+def test_the_routes_page_lists_every_route_and_needs_nothing_from_elsewhere(client):
+    html = client.get("/docs").text
+    described = client.get("/openapi.json").json()["paths"]
+    for path in described:
+        assert path in html
+    assert "<script" not in html
+    assert "style=" not in html
+    assert not re.search(r"(src|href)=.https?:", html)
+
+
+def test_every_route_is_in_the_protocol(client):
+    """A test fails when an endpoint is not documented."""
+    documented = PROTOCOL.read_text(encoding="utf-8")
+    for path, operations in client.get("/openapi.json").json()["paths"].items():
+        for method in operations:
+            name = path.replace("{session_id}", "{id}")
+            assert f"`{method.upper()} {name}`" in documented, f"{method} {path}"
