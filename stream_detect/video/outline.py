@@ -11,6 +11,9 @@ from stream_detect.video.picture import Planes
 SHIFT = 4
 """Fractional bits of the coordinates given to OpenCV: boxes move by less than a pixel."""
 
+EDGE_LUMA = 16
+"""Of the dark edge."""
+
 Strokes = NDArray[np.float64]
 """Open lines of one length each, (n, points, 2) in luma pixels."""
 
@@ -29,18 +32,15 @@ def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, d
         thickness_px: of the line.
         dashed: dashes all round instead of brackets at the corners.
     """
-    strokes = _dashes(box) if dashed else _brackets(box)
-    _draw(planes.y, strokes, 16, thickness_px + 2)
-    _draw(planes.y, strokes, colour[0], thickness_px)
-    half = strokes / 2.0
-    _draw(planes.u, half, colour[1], max(1, (thickness_px + 1) // 2))
-    _draw(planes.v, half, colour[2], max(1, (thickness_px + 1) // 2))
-
-
-def _draw(plane: NDArray[np.uint8], strokes: Strokes, value: int, thickness_px: int) -> None:
-    fixed = np.rint(strokes * (1 << SHIFT)).astype(np.int32)
-    cv2.polylines(plane, list(fixed), isClosed=False, color=value, thickness=thickness_px, lineType=cv2.LINE_AA,
-                  shift=SHIFT)  # fmt: skip
+    strokes = list(np.rint((_dashes(box) if dashed else _brackets(box)) * (1 << SHIFT)).astype(np.int32))
+    chroma_px = max(1, (thickness_px + 1) // 2)
+    for plane, value, width_px, shift in (
+        (planes.y, EDGE_LUMA, thickness_px + 2, SHIFT),
+        (planes.y, colour[0], thickness_px, SHIFT),
+        (planes.u, colour[1], chroma_px, SHIFT + 1),  # one bit more: half as large
+        (planes.v, colour[2], chroma_px, SHIFT + 1),
+    ):
+        cv2.polylines(plane, strokes, False, value, width_px, cv2.LINE_AA, shift)  # noqa: FBT003 - open lines
 
 
 def _brackets(box: Xyxy) -> Strokes:

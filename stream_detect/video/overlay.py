@@ -32,12 +32,14 @@ class _Canvas:
         wh: its size in pixels.
         layout: sizes of what is drawn.
         taken: areas that badges cover already.
+        sides: where the badge of each track is.
     """
 
     planes: Planes
     wh: Wh
     layout: Layout
     taken: list[Xyxy] = field(default_factory=list)
+    sides: dict[int, int] = field(default_factory=dict)
 
 
 class Overlay:
@@ -53,6 +55,7 @@ class Overlay:
         self._badges = BadgeSet(thresholds)
         self._motion = Motion()
         self._started_s: float | None = None
+        self._sides: dict[int, int] = {}
         self._layout = lru_cache(1)(Layout.of)
         self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
 
@@ -85,6 +88,7 @@ class Overlay:
             draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched)
         for track, box in faces:
             self._draw_face_badge(canvas, track, box, hatched=hatched)
+        self._sides = canvas.sides
 
     def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
         """The badge of the whole picture, in its upper left corner; its icon alone where the words do not fit."""
@@ -107,7 +111,9 @@ class Overlay:
                 break
         else:
             return
-        x, y = place(sprite.wh, box, canvas.wh, canvas.taken)
+        spot = place(sprite.wh, box, canvas.wh, canvas.taken, self._sides.get(track.track_id, 0))
+        x, y = spot.x, spot.y
+        canvas.sides[track.track_id] = spot.side
         canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
         sprite.lay(canvas.planes, x, y)
         if form is not Form.ICON and not hatched:

@@ -1,5 +1,7 @@
 """Where a badge goes: at its face, inside the picture, off eyes and mouth, off the other badges."""
 
+from dataclasses import dataclass
+
 from stream_detect.types import Xyxy
 
 Wh = tuple[int, int]
@@ -9,6 +11,21 @@ GAP_PX = 4
 """Between a face's box and its badge."""
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a badge is.
+
+    Args:
+        x: left edge in pixels, even.
+        y: upper edge in pixels, even.
+        side: which of the places around a face it is, 0 to 5.
+    """
+
+    x: int
+    y: int
+    side: int
+
+
 def features_of(box: Xyxy) -> Xyxy:
     """Where eyes, nose and mouth are in a face detector's box."""
     left, top, right, bottom = box
@@ -16,8 +33,8 @@ def features_of(box: Xyxy) -> Xyxy:
     return left + 0.1 * w, top + 0.2 * h, right - 0.1 * w, top + 0.9 * h
 
 
-def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy]) -> tuple[int, int]:
-    """Upper left corner of a badge, even, the badge wholly inside the frame.
+def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0) -> Place:
+    """Find a place for a badge, wholly inside the frame.
 
     Tried in turn: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The first
     that covers neither the face's features nor what is taken is chosen, else the one that covers least.
@@ -27,23 +44,26 @@ def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy]) -> tuple[int, int]
         box: the face's, may reach over the frame or lie outside of it.
         frame: its size.
         taken: areas of the frame to leave free.
+        side: tried first: where it was, so that it does not jump to and fro.
     """
     w, h = badge
     left, top, right, bottom = box
     obstacles = [features_of(box), *taken]
-    least, chosen = float("inf"), (0, 0)
-    for x, y in (
+    least, chosen = float("inf"), Place(0, 0, 0)
+    places = (
         (left, top - h - GAP_PX),
         (left, bottom + GAP_PX),
         (left, top + GAP_PX),
         (left, bottom - h - GAP_PX),
         (right + GAP_PX, top),
         (left - w - GAP_PX, top),
-    ):
+    )
+    for candidate in (side, *range(len(places))):
+        x, y = places[candidate]
         corner = _inside(x, frame[0] - w), _inside(y, frame[1] - h)
         covered = sum(_overlap(corner, badge, obstacle) for obstacle in obstacles)
         if covered < least:
-            least, chosen = covered, corner
+            least, chosen = covered, Place(*corner, candidate)
         if covered <= 0.0:
             break
     return chosen
