@@ -86,6 +86,16 @@ class FaceSettings(Section):
         default=0.6,
         description="detector confidence below which a box is no face (MediaPipe's full-range graph uses .6)",
     )
+    begin_score: Share = Field(
+        default=0.7,
+        description="detector confidence that begins a track; a drawn shape reached .65, real faces pass .7",
+    )
+    min_iou: Share = Field(
+        default=0.2, description="overlap of a face with its track's expected box; a jump of two thirds of its width"
+    )
+    lost_s: Annotated[float, Field(gt=0)] = Field(
+        default=0.7, description="a track without a face for so long ends; bridges a hand before the face"
+    )
     max_faces: Annotated[int, Field(ge=1, le=64)] = Field(
         default=8, description="largest faces kept a frame, so that a crowd cannot stall the analysis"
     )
@@ -97,17 +107,25 @@ class QualitySettings(Section):
     min_face_px: Annotated[int, Field(ge=16)] = Field(
         default=64, description="shorter side of the face's box; below it a 256 px crop is mostly interpolation"
     )
-    min_sharpness: Annotated[float, Field(ge=0)] = Field(
-        default=12.0, description="variance of the Laplacian of the face scaled to 128 px, grey values 0..255"
-    )
-    min_luma: Share = Field(default=0.12, description="mean brightness of the face below which it is too dark")
-    max_luma: Share = Field(default=0.92, description="mean brightness of the face above which it is overexposed")
-    max_yaw: Share = Field(
-        default=0.75,
-        description="nose offset from the middle of the eyes / eye distance; above it the face is in profile",
+    max_outside: Share = Field(
+        default=0.2, description="share of the face's box beyond the frame's edge; training crops reach .2"
     )
     min_detector_score: Share = Field(
         default=0.65, description="detector confidence below which a face is tracked but not judged"
+    )
+    max_yaw: Share = Field(
+        default=0.6,
+        description="nose offset from the middle of the eyes / eye distance; above it the face is in profile",
+    )
+    min_luma: Share = Field(
+        default=0.12, description="mean brightness of the face; below it is too dark (of 820 faces none, p1 is .15)"
+    )
+    max_blown: Share = Field(
+        default=0.25, description="share of the face at 250 of 255 or more: overexposed (of 820 faces none, p99 is .1)"
+    )
+    min_sharpness: Share = Field(
+        default=0.68,
+        description="share of the face's detail that a blur takes at 64 px; refuses 2% of soft faces, 98% at sigma face/64",
     )
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.analysis.boxes import overlaps
+from stream_detect.settings import FaceSettings
 from stream_detect.types import Face
 
 _SMOOTHING = 0.5
@@ -35,16 +36,15 @@ class Tracker:
     a track begins one. A face that leaves for longer than `lost_s` and comes back is a new track: it may be someone
     else.
 
+    Only a clear face begins a track; what is taken for one in passing seldom reaches that score (measured:
+    settings.FaceSettings). An unclear face is followed where a track is, and left out where none is.
+
     Args:
-        min_iou: overlap in [0, 1] that a face needs with a track's expected box; .2 is a sideways jump of two thirds of
-            its width between two samples, a step no head takes in a tenth of a second.
-        lost_s: stream time without a match after which a track is forgotten; 7 samples at 10 Hz bridge a blink of the
-            detector or a hand before the face.
+        settings: `begin_score`, `min_iou` and `lost_s` are used, each with its reason.
     """
 
-    def __init__(self, min_iou: float = 0.2, lost_s: float = 0.7) -> None:
-        self._min_iou = min_iou
-        self._lost_s = lost_s
+    def __init__(self, settings: FaceSettings | None = None) -> None:
+        self._settings = settings or FaceSettings()
         self._trails: list[_Trail] = []
         self._last_id = 0
 
@@ -54,36 +54,37 @@ class Tracker:
         return frozenset(trail.track_id for trail in self._trails)
 
     def update(self, faces: list[Face], time_s: float) -> list[Track]:
-        """The faces of one frame with their numbers, in the order given.
+        """The faces of one frame that have a number, in the order given.
 
         Args:
             faces: of the stream's next frame.
             time_s: its stream time; a step back of more than `lost_s` ends all tracks, as a gap of that length does.
         """
-        self._trails = [trail for trail in self._trails if abs(time_s - trail.seen_s) <= self._lost_s]
+        limits = self._settings
+        self._trails = [trail for trail in self._trails if abs(time_s - trail.seen_s) <= limits.lost_s]
         boxes = np.array([face.xyxy for face in faces], np.float64).reshape(-1, 4)
         expected = np.array([trail.expected(time_s) for trail in self._trails], np.float64).reshape(-1, 4)
-        pairs = dict(_best_pairs(overlaps(boxes, expected), self._min_iou))
-        return [
-            self._follow(self._trails[pairs[i]], face, boxes[i], time_s)
-            if i in pairs
-            else self._begin(face, boxes[i], time_s)
-            for i, face in enumerate(faces)
-        ]
+        matched = dict(_best_pairs(overlaps(boxes, expected), limits.min_iou))
+        tracks = []
+        for i, face in enumerate(faces):
+            if i in matched:
+                trail = self._trails[matched[i]]
+                trail.move_to(boxes[i], time_s)
+            elif face.score >= limits.begin_score:
+                trail = self._begin(boxes[i], time_s)
+            else:
+                continue
+            tracks.append(Track(trail.track_id, face))
+        return tracks
 
     def reset(self) -> None:
         """Forgets all tracks (the stream began anew); numbers go on rising."""
         self._trails = []
 
-    def _begin(self, face: Face, box: NDArray[np.float64], time_s: float) -> Track:
+    def _begin(self, box: NDArray[np.float64], time_s: float) -> "_Trail":
         self._last_id += 1
         self._trails.append(_Trail(self._last_id, box, time_s))
-        return Track(self._last_id, face)
-
-    @staticmethod
-    def _follow(trail: "_Trail", face: Face, box: NDArray[np.float64], time_s: float) -> Track:
-        trail.move_to(box, time_s)
-        return Track(trail.track_id, face)
+        return self._trails[-1]
 
 
 class _Trail:
