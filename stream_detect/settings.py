@@ -125,7 +125,7 @@ class QualitySettings(Section):
     )
     min_sharpness: Share = Field(
         default=0.68,
-        description="share of the face's detail that a blur takes at 64 px; refuses 2% of soft faces, 98% at sigma face/64",
+        description="share of a face's detail that a blur takes at 64 px; refuses 2% of faces, 98% with sigma face/64",
     )
 
 

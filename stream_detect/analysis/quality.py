@@ -17,8 +17,8 @@ _GREY_PX = 64
 taken for blurred: at 96 px, 40% of sharp 64 px faces were; and noise and JPEG blocks average out."""
 
 _REBLUR_SIGMA = 1.5
-"""In pixels of the scaled face. Of 48, 64 and 96 px, blurs of 1 to 2.5, Laplacian and Sobel, this told a Gaussian blur of
-1/64 face from none best: 97-100% of it at 1% of 220 validation faces, also under noise (sigma 4) and JPEG 30."""
+"""In pixels of the scaled face. Of 48, 64 and 96 px, blurs of 1 to 2.5, Laplacian and Sobel, this told a Gaussian blur
+of 1/64 face from none best: 97-100% of it at 1% of 220 validation faces, also under noise (sigma 4) and JPEG 30."""
 
 _BLOWN = 250
 """Grey value of 255 from which detail is lost; video's white after its round trips is not always 255."""
