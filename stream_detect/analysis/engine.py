@@ -45,7 +45,7 @@ class Engine:
         return Pipeline(
             self._detector_factory(),
             self._classifier_factory(),
-            Tracker(),
+            Tracker(self.settings.faces),
             QualityGate(self.settings.quality),
             self.settings,
         )

@@ -35,12 +35,12 @@ class Gate:
 class Stream:
     """A pipeline fed at 10 Hz by whatever `faces` holds at the time."""
 
-    def __init__(self, score=0.95, faces=(LEFT,), reason=None, **classifier):
+    def __init__(self, score=0.95, faces=(LEFT,), reason=None, tracker=None, **classifier):
         self.faces = list(faces)
         self.gate = Gate(reason)
         self.detector = ScriptedDetector(lambda _: list(self.faces))
         self.classifier = ScriptedClassifier(score, **classifier)
-        self.pipeline = Pipeline(self.detector, self.classifier, Tracker(), self.gate, SETTINGS)
+        self.pipeline = Pipeline(self.detector, self.classifier, tracker or Tracker(), self.gate, SETTINGS)
         self.time_s = 0.0
 
     def step(self, *, gap=False):
@@ -108,6 +108,14 @@ def test_a_blurred_face_is_never_judged(score):
     assert {result.tracks[0].rejected for result in results} == {"blurred", None}
 
 
+def test_the_reason_names_a_refusal_only_until_the_next_score():
+    stream = Stream(reason="blurred")
+    stream.step()
+    stream.gate.reason = None
+    assert stream.step().verdict.reason == "0 of 12 usable frames (blurred)"
+    assert stream.step().verdict.reason == "1 of 12 usable frames"
+
+
 def test_a_face_that_leaves_takes_its_verdict_along():
     stream = Stream()
     stream.run(4)
@@ -169,7 +177,7 @@ def test_a_face_too_small_to_be_judged_does_not_hold_the_stream_up():
 
 @pytest.mark.parametrize("jump_s", [2.0, 60.0, -2.0, -60.0])
 def test_a_hole_in_time_begins_everything_anew(jump_s):
-    stream = Stream()
+    stream = Stream(tracker=Tracker(FaceSettings(lost_s=1000)))
     stream.run(4)
     stream.time_s += jump_s - 0.1
     after = stream.step()

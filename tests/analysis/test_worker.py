@@ -189,9 +189,21 @@ def test_a_failing_analysis_says_so_claims_nothing_and_comes_back(steps, caplog,
         steps.error = None
         assert stream.analyse(0.2).error == says  # too early to try again
         stream.clock.now_s += 0.5
-        assert stream.analyse(0.3).error is None
+        assert [stream.analyse(time_s).error for time_s in (0.3, 0.4)] == [None, None]
         assert stream.health.failing is None
-    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO"]
+        steps.error = error
+        assert stream.analyse(0.5).error == says
+    assert [record.levelname for record in caplog.records] == ["ERROR", "INFO", "ERROR"]
+
+
+def test_the_failure_of_a_closed_stream_is_forgotten_in_time(steps):
+    steps.error = AnalysisError("down")
+    stream = Stream(lambda: steps)
+    with stream.worker:
+        stream.analyse(0.0)
+    assert stream.health.failing == "analysis unavailable: down"
+    stream.clock.now_s += REMEMBER_S + 1
+    assert stream.health.failing is None
 
 
 def test_retries_are_spread_out_and_bounded(steps, caplog):
@@ -271,6 +283,9 @@ def test_health_fails_only_when_no_stream_can_be_judged():
     assert health.failing == "down"
     health.record("b", None)
     assert health.failing is None
+    health.record("c", "also down")
+    assert health.failing is None
+    health.forget("c")
     health.forget("b")
     assert health.failing == "down"
     health.forget("a")
