@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.analysis.boxes import overlaps
+from stream_detect.errors import AnalysisError
 from stream_detect.types import Face
 
 Range = Literal["full", "short"]
@@ -102,12 +103,16 @@ def decode(regressors: Floats, logits: Floats, anchors: Floats, min_score: float
         logits: float32 (n,).
         anchors: float32 (n, 2) in input pixels.
         min_score: in [0, 1]; weaker anchors are left out before any arithmetic on their boxes.
+
+    Raises:
+        AnalysisError: the network gave numbers that are not finite.
     """
     with np.errstate(divide="ignore"):
         min_logit = np.log(min_score) - np.log1p(-min_score)
-    # A NaN compares false, so it is left out with the weak ones.
     kept = np.flatnonzero(logits >= min_logit)
     kept = kept[np.argsort(-logits[kept], kind="stable")]
+    if np.isnan(logits).any() or not np.isfinite(regressors[kept]).all():
+        raise AnalysisError("expected finite numbers of the face detector, received some that are not")
     raw = regressors[kept].reshape(-1, 2 + KEYPOINTS, 2)
     centres = raw[:, :1] + anchors[kept, None]
     half = raw[:, 1:2] / 2

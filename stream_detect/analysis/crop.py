@@ -36,11 +36,12 @@ def cut(image: Image, face: Face, policy: CropPolicy) -> Image:
         AnalysisError: the face's points span no square (they coincide, or are not finite).
     """
     matrix = crop_matrix(face, policy)
-    left, top, right, bottom = _neighbourhood(matrix, policy.wh, (image.shape[1], image.shape[0]))
+    step = 1.0 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
+    # Bilinear sampling looks one pixel beyond the crop, and one pixel of the halved picture is up to 2 x step wide.
+    left, top, right, bottom = _neighbourhood(matrix, policy, (image.shape[1], image.shape[0]), 2 + math.ceil(2 * step))
     region = image[top:bottom, left:right]
     # From here on the matrix maps pixels of the region.
     matrix[:, 2] += matrix[:, :2] @ (left, top)
-    step = 1.0 / math.sqrt(abs(np.linalg.det(matrix[:, :2])))
     while step > _MAX_STEP and min(region.shape[:2]) >= 2:
         h, w = region.shape[0] // 2, region.shape[1] // 2
         region = cv2.resize(region[: 2 * h, : 2 * w], (w, h), interpolation=cv2.INTER_AREA).astype(np.uint8, copy=False)
@@ -60,6 +61,8 @@ def crop_matrix(face: Face, policy: CropPolicy) -> NDArray[np.float64]:
         AnalysisError: the face's points span no square (they coincide, or are not finite).
     """
     points = face.keypoints.astype(np.float64)
+    if not (np.isfinite(points).all() and np.isfinite(face.xyxy).all()):
+        raise AnalysisError("expected a face with finite points, received some that are not")
     right_eye, left_eye, nose, mouth = points[[_RIGHT_EYE, _LEFT_EYE, _NOSE, _MOUTH]]
     left, top, right, bottom = face.xyxy
     eyes = left_eye - right_eye
@@ -69,33 +72,30 @@ def crop_matrix(face: Face, policy: CropPolicy) -> NDArray[np.float64]:
         measure = max(right - left, bottom - top)
     centre = nose if policy.centre == "nose" else np.array(((left + right) / 2, (top + bottom) / 2))
     side_px = measure * policy.side_factor
-    if not (1.0 <= side_px < math.inf and np.isfinite(centre).all()):
-        raise AnalysisError(
-            f"expected a face that spans at least one pixel, received one with a crop side of {side_px} px"
-        )
+    if side_px < 1.0:
+        raise AnalysisError(f"expected a face whose crop is at least one pixel wide, received {side_px} px")
     angle = math.atan2(eyes[1], eyes[0]) if policy.upright else 0.0
     turn = np.array(((math.cos(angle), math.sin(angle)), (-math.sin(angle), math.cos(angle))))
     linear = turn * (np.array(policy.wh, np.float64)[:, None] / side_px)
-    middle = np.array(policy.wh, np.float64) / 2
-    return np.column_stack((linear, middle - linear @ centre))
+    return np.column_stack((linear, np.array(policy.wh, np.float64) / 2 - linear @ centre))
 
 
 def _neighbourhood(
-    matrix: NDArray[np.float64], crop_wh: tuple[int, int], frame_wh: tuple[int, int]
+    matrix: NDArray[np.float64], policy: CropPolicy, frame_wh: tuple[int, int], margin: int
 ) -> tuple[int, int, int, int]:
     """The part of the frame that the crop and its mirrored edges are made of: left, top, right, bottom in pixels."""
-    corners = np.array(((0, 0), (crop_wh[0], 0), (0, crop_wh[1]), crop_wh), np.float64)
+    w, h = policy.wh
+    corners = np.array(((0, 0), (w, 0), (0, h), (w, h)), np.float64)
     reached = np.linalg.solve(matrix[:, :2], (corners - matrix[:, 2]).T)
     (left, right), (top, bottom) = (
-        _reflected_span(side.min(), side.max(), length) for side, length in zip(reached, frame_wh, strict=True)
+        _reflected_span(math.floor(axis.min()) - margin, math.ceil(axis.max()) + margin, length)
+        for axis, length in zip(reached, frame_wh, strict=True)
     )
     return left, top, right, bottom
 
 
-def _reflected_span(low: float, high: float, length: int) -> tuple[int, int]:
-    """The span within [0, length) that holds [low, high) and the mirror image of what reaches over the ends."""
-    margin = 2 + math.ceil((high - low) / 32)  # what bilinear sampling and the halving look at beside the crop
-    first, last = math.floor(low) - margin, math.ceil(high) + margin
-    inner_first = min(first, 2 * (length - 1) - last) if last > length else first
-    inner_last = max(last, -first + 1) if first < 0 else last
-    return max(0, min(inner_first, length - 1)), min(length, max(inner_last, 1))
+def _reflected_span(first: int, last: int, length: int) -> tuple[int, int]:
+    """The span within [0, length) that holds [first, last) and the mirror image of what reaches over the ends."""
+    from_right = 2 * (length - 1) - last if last > length else first
+    from_left = 1 - first if first < 0 else last
+    return max(0, min(first, from_right, length - 1)), min(length, max(last, from_left, 1))
