@@ -1,6 +1,5 @@
 """The worker: real threads, no sleeping; each step is held open or let go by the test."""
 
-import gc
 import logging
 import threading
 from queue import Queue
@@ -9,7 +8,6 @@ import numpy as np
 import pytest
 
 from stream_detect.analysis.health import REMEMBER_S, Health
-from stream_detect.analysis.mailbox import Mailbox
 from stream_detect.analysis.worker import AnalysisWorker
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
@@ -263,66 +261,3 @@ def test_a_receiver_that_fails_does_not_end_the_analysis(steps, caplog):
             worker.submit(lambda: frame(0.0))
             assert received.get(timeout=WAIT_S) == expected
     assert len(caplog.records) == 1
-
-
-def test_a_closed_worker_keeps_no_frame_alive():
-    steps = Steps(gated=True)
-    stream = Stream(lambda: steps)
-    mailbox = stream.worker._mailbox
-    mailbox.put(lambda: frame(0.0))
-    stream.worker.close()
-    gc.collect()
-    assert mailbox.take() is None
-
-
-def test_health_fails_only_when_no_stream_can_be_judged():
-    clock = Clock()
-    health = Health(clock)
-    assert health.failing is None
-    health.record("a", "down")
-    assert health.failing == "down"
-    health.record("b", None)
-    assert health.failing is None
-    health.record("c", "also down")
-    assert health.failing is None
-    health.forget("c")
-    health.forget("b")
-    assert health.failing == "down"
-    health.forget("a")
-    assert health.failing == "down"
-    clock.now_s += REMEMBER_S + 1
-    assert health.failing is None
-
-
-def test_health_remembers_a_failure_only_until_the_next_success():
-    health = Health(Clock())
-    health.record("a", "down")
-    health.forget("a")
-    health.record("b", None)
-    health.forget("b")
-    health.forget("never seen")
-    assert health.failing is None
-
-
-def test_a_mailbox_hands_over_between_threads_and_counts_what_it_replaced():
-    mailbox = Mailbox()
-    taken = Queue()
-
-    def taker():
-        while (item := mailbox.take()) is not None:
-            taken.put(item)
-
-    thread = threading.Thread(target=taker)
-    thread.start()
-    for number in range(1, 2001):
-        mailbox.put(number)
-    received = []
-    while not received or received[-1] != 2000:
-        received.append(taken.get(timeout=WAIT_S))
-    mailbox.close()
-    mailbox.put(2001)
-    thread.join(WAIT_S)
-    assert not thread.is_alive()
-    assert received == sorted(received)
-    assert len(received) + mailbox.replaced == 2000
-    assert mailbox.closed
