@@ -81,13 +81,13 @@ class Overlay:
             self._draw_picture_badge(canvas, label)
         if result is None:
             return
-        hatched = stale or result.error is not None
+        hatched = _hatched_label(result, stale=stale)
         faces = [(track, _fitted(box, result.wh, wh)) for track, box in self._motion.follow(result, now_s)]
         for track, box in faces:
             colour = palette.STALE_YUV if hatched else palette.STATE_YUV[track.verdict.state]
-            draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched)
+            draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched is not None)
         for track, box in faces:
-            self._draw_face_badge(canvas, track, box, hatched=hatched)
+            self._draw_face_badge(canvas, track, box, hatched)
         self._sides = canvas.sides
 
     def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
@@ -100,12 +100,12 @@ class Overlay:
                 canvas.taken.append((0.0, 0.0, margin + sprite.wh[0], margin + sprite.wh[1]))
                 return
 
-    def _draw_face_badge(self, canvas: _Canvas, track: TrackResult, box: Xyxy, *, hatched: bool) -> None:
+    def _draw_face_badge(self, canvas: _Canvas, track: TrackResult, box: Xyxy, hatched: Label | None) -> None:
         """A face's badge, as much of it as the face and the picture have room for; nothing for a face out of sight."""
         if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
             return
-        label = stale_label("STALE") if hatched else state_label(track.verdict.state)
-        for form in _forms(canvas.layout, box, hatched=hatched):
+        label = hatched or state_label(track.verdict.state)
+        for form in _forms(canvas.layout, box, bare=hatched is not None):
             sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
             if sprite.wh[0] <= canvas.wh[0] and sprite.wh[1] <= canvas.wh[1]:
                 break
@@ -137,10 +137,17 @@ def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | 
     return None if result.tracks else state_label(result.verdict.state)
 
 
-def _forms(layout: Layout, box: Xyxy, *, hatched: bool) -> tuple[Form, ...]:
+def _hatched_label(result: Result, *, stale: bool) -> Label | None:
+    """What each face's badge says instead of its state, when that is not to be believed."""
+    if stale:
+        return stale_label("STALE")
+    return None if result.error is None else failed_label("NO SCORE")
+
+
+def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[Form, ...]:
     """Forms of a face's badge, the fullest first: at most half as high as the face, with the band alone two thirds."""
     forms = (Form.HEADER, Form.ICON)
-    if hatched:
+    if bare:
         return forms
     height = box[3] - box[1]
     if height >= 2.0 * (layout.header_px + layout.strip_px(Form.FULL)):
@@ -151,7 +158,9 @@ def _forms(layout: Layout, box: Xyxy, *, hatched: bool) -> tuple[Form, ...]:
 def _value_of(verdict: Verdict) -> str:
     """The number in the header: the probability, or how much of the evidence is there."""
     if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
-        return f"{verdict.admitted}/{verdict.needed}"
+        if verdict.needed > 99:
+            return f"{min(100 * verdict.admitted // verdict.needed, 99)} %"
+        return f"{min(verdict.admitted, verdict.needed)}/{verdict.needed}"
     return f"{verdict.fake_probability:.2f}"
 
 
