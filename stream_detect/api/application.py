@@ -4,17 +4,22 @@ import asyncio
 import logging
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 
 from fastapi import FastAPI
 
 from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.faces import BlazeFace
 from stream_detect.api import check, health, models, page, problems, reference, status
 from stream_detect.api.access import TokenGate
 from stream_detect.api.headers import SameOrigin
-from stream_detect.api.page import PageFile
+from stream_detect.api.page import PageFile, read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.errors import BundleError
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import Bundle, read_card
+from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings, is_loopback
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.messages import Introduction
@@ -26,31 +31,49 @@ _CLOSE_S = 4.5
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Judge:
-    """The model that judges, as clients are told of it.
+def create_application(settings: Settings) -> FastAPI:
+    """The application of these settings, its models loaded.
 
-    Args:
-        name: of its bundle.
-        title: what a person reads.
-        sha256: of the weights that are served.
-        terms: licence and conditions of use.
-        limits: what it is known not to do, in sentences.
-        thresholds: where the verdict changes.
+    Raises:
+        BundleError: the model that shall judge is absent, broken or not the one its card states.
+        AnalysisError: the face detector's model cannot be loaded.
     """
+    registry = Registry.of(settings.model.folder)
+    bundle = registry.load(settings.model.name)
+    model = load_model(bundle, settings.model.backend, settings.model.threads)
+    faces = settings.faces
+    detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+    engine = Engine(settings, detector.sibling, model.classifier)
+    return join(settings, engine, _judge(bundle), _cards(registry), read_page())
 
-    name: str
-    title: str
-    sha256: str
-    terms: str
-    limits: tuple[str, ...]
-    thresholds: Thresholds
+
+def _judge(bundle: Bundle) -> JudgeBody:
+    card = bundle.card
+    return JudgeBody(
+        name=card.name,
+        title=card.title,
+        sha256=bundle.sha256,
+        terms=card.training.terms,
+        limits=card.limits,
+        thresholds=ThresholdsBody(**asdict(card.hysteresis())),
+    )
+
+
+def _cards(registry: Registry) -> list[dict[str, object]]:
+    """Cards of all bundles; one that is broken and does not judge is left out, and the log says why."""
+    cards: list[dict[str, object]] = []
+    for name in registry.names():
+        try:
+            cards.append(read_card(registry.folder_of(name)).model_dump(mode="json"))
+        except BundleError as error:
+            _log.warning("left out of the list of models: %s", error)
+    return cards
 
 
 def join(
     settings: Settings,
     engine: Engine,
-    judge: Judge,
+    judge: JudgeBody,
     cards: Sequence[dict[str, object]],
     files: Mapping[str, PageFile],
 ) -> FastAPI:
@@ -59,7 +82,7 @@ def join(
     Args:
         settings: all of them.
         engine: analyses.
-        judge: the model that the engine runs.
+        judge: the model that the engine runs, as clients are told of it.
         cards: of all bundles found, as JSON.
         files: the page.
     """
@@ -67,7 +90,7 @@ def join(
         model_name=judge.name,
         model_title=judge.title,
         model_sha256=judge.sha256,
-        thresholds=judge.thresholds,
+        thresholds=Thresholds(**judge.thresholds.model_dump()),
         window_s=settings.window.length_s,
         needed=settings.window.min_scores,
     )
@@ -81,7 +104,7 @@ def join(
     application = FastAPI(title="stream-detect", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(application)
     application.include_router(health.router(engine.health))
-    application.include_router(status.router(_body(judge), sessions, settings))
+    application.include_router(status.router(judge, sessions, settings))
     application.include_router(models.router(judge.name, cards))
     application.include_router(check.router(sessions))
     application.include_router(reference.router())
@@ -98,17 +121,6 @@ def _guard(application: FastAPI, settings: Settings, files: Mapping[str, PageFil
             TokenGate, token=server.token.get_secret_value(), open_paths=frozenset({*files, "/", health.LIVE_PATH})
         )
     application.add_middleware(SameOrigin, loopback=is_loopback(server.host), tls=server.tls_certificate is not None)
-
-
-def _body(judge: Judge) -> JudgeBody:
-    return JudgeBody(
-        name=judge.name,
-        title=judge.title,
-        sha256=judge.sha256,
-        terms=judge.terms,
-        limits=judge.limits,
-        thresholds=ThresholdsBody(**asdict(judge.thresholds)),
-    )
 
 
 async def _close(sessions: CheckSessions) -> None:

@@ -35,7 +35,8 @@ def render(openapi: dict[str, Any]) -> str:
     ]
     return (
         '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Routes</title></head>'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Routes</title>'
+        '<link rel="icon" href="data:,"></head>'
         f"<body><main><h1>Routes of stream-detect {escape(__version__)}</h1>"
         '<p>By machine: <a href="/openapi.json">openapi.json</a>. '
         "The data channel's messages are in docs/protocol.md.</p>" + "".join(sections) + "</main></body></html>"

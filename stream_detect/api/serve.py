@@ -5,8 +5,11 @@ the application closes what it holds.
 """
 
 import logging
+import signal
 import socket
+import sys
 from collections.abc import Callable
+from types import FrameType
 
 import cv2
 import uvicorn
@@ -48,8 +51,15 @@ def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
                 ssl_keyfile=settings.server.tls_key,
             )
         )
+        for stop in (signal.SIGINT, signal.SIGTERM):
+            # uvicorn raises the signal once more after it stopped: an orderly end has exit status 0.
+            signal.signal(stop, _exit)
         _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
         server.run(sockets=[listener])
+
+
+def _exit(_number: int, _frame: FrameType | None) -> None:
+    sys.exit(0)
 
 
 def listen(settings: Settings) -> socket.socket:

@@ -10,14 +10,21 @@ from starlette.testclient import TestClient
 from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
-from stream_detect.api.application import Judge, join
+from stream_detect.api.application import join
 from stream_detect.api.page import PageFile
+from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.settings import Settings
-from stream_detect.types import Thresholds
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 TOKEN = "correct-horse-battery"
-JUDGE = Judge("scripted", "Scripted", "0" * 64, "none", ("It judges nothing.",), Thresholds())
+JUDGE = JudgeBody(
+    name="scripted",
+    title="Scripted",
+    sha256="0" * 64,
+    terms="none",
+    limits=("It judges nothing.",),
+    thresholds=ThresholdsBody(fake_enter=0.8, fake_leave=0.6, real_enter=0.2, real_leave=0.4),
+)
 PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
 PAGE["/index.html"] = PAGE["/"]
 
