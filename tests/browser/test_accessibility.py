@@ -1,0 +1,81 @@
+"""axe-core finds nothing serious on any page, and no page is wider than its window: light and dark, phone to desk."""
+
+from pathlib import Path
+
+import pytest
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS_PX = (360, 768, 1440)
+HASHES = ("#/", "#/models")
+
+
+def look(opened) -> None:
+    """Every width of what is shown now."""
+    for width in WIDTHS_PX:
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        opened.page.wait_for_timeout(100)
+        found = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (violation["id"], [node["html"] for node in violation["nodes"]])
+            for violation in found["violations"]
+            if violation["impact"] in {"serious", "critical"}
+        ]
+        assert serious == [], f"at {width} px"
+        overhang = opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overhang <= 0, f"the page is wider than {width} px"
+
+
+@pytest.fixture
+def axe(visit):
+    """Opens a page with axe-core beside it."""
+
+    def open_page(*given, **context):
+        opened = visit(*given, **context)
+        opened.page.evaluate(AXE.read_text(encoding="utf-8"))
+        return opened
+
+    return open_page
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_every_page_at_rest(axe, scheme):
+    opened = axe(color_scheme=scheme, reduced_motion="reduce")
+    for address in HASHES:
+        opened.page.evaluate("address => { window.location.hash = address }", address)
+        opened.page.wait_for_timeout(500)
+        look(opened)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_running_check_with_everything_open(axe, webcam, scheme):
+    opened = axe(webcam("fake"), color_scheme=scheme, reduced_motion="reduce")
+    opened.start()
+    opened.wait_for_state("real", "uncertain", "fake")
+    for summary in opened.page.locator("summary").all():
+        summary.click()
+    look(opened)
+
+
+def test_a_message(axe):
+    opened = axe(camera=False)
+    opened.page.get_by_test_id("start").click()
+    opened.until(lambda: opened.page.get_by_test_id("message").count())
+    look(opened)
+
+
+def test_the_token_dialog(axe, start_server):
+    server = start_server(TOKEN="correct-horse-battery")
+    opened = axe(at=server, expected="401")
+    opened.until(opened.page.get_by_test_id("token-dialog").is_visible)
+    look(opened)
+
+
+def test_the_check_can_be_started_by_keyboard(visit, webcam):
+    opened = visit(webcam("no_face"))
+    focus = "document.activeElement.dataset.testid"
+    for _ in range(12):
+        opened.page.keyboard.press("Tab")
+        if opened.page.evaluate(focus) == "start":
+            break
+    opened.page.keyboard.press("Enter")
+    opened.until(lambda: opened.results)

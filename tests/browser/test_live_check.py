@@ -1,0 +1,87 @@
+"""The live check, from a webcam's picture to the badge in the pixels that come back."""
+
+import numpy as np
+import pytest
+
+from stream_detect.types import VerdictState
+from stream_detect.video.palette import STATE_RGB
+
+VERDICTS = ("real", "uncertain", "fake")
+BADGE_PX = 1000
+"""Least area in the state's colour: the badge's head is about 180x20 px at 640x480."""
+
+
+def painted(picture, face, state: str) -> int:
+    """Pixels in the state's colour in and around a face's box, where its badge is drawn.
+
+    H.264 at half the chroma resolution moves a flat colour by about 10; the sides of the badge more.
+    """
+    left, top, right, bottom = (round(edge) for edge in face["box"])
+    near = picture[max(top - 90, 0) : bottom + 90, max(left - 60, 0) : right + 60].astype(int)
+    return int((np.abs(near - STATE_RGB[VerdictState(state)]).max(axis=2) < 28).sum())
+
+
+def badge_matches(opened) -> bool:
+    """Whether the newest picture carries the badge of the newest result's state, and no other one."""
+    picture, result = opened.picture(), opened.results[-1]
+    areas = {state: painted(picture, result["faces"][0], state) for state in VERDICTS}
+    return areas[result["state"]] > BADGE_PX and max(areas, key=areas.get) == result["state"]
+
+
+@pytest.mark.parametrize("name", ["real", "fake"])
+def test_a_face_gets_a_verdict_and_its_badge_is_in_the_returned_pixels(visit, webcam, name):
+    opened = visit(webcam(name))
+    opened.start()
+    verdict = opened.wait_for_state(*VERDICTS)
+    assert verdict["admitted"] >= verdict["needed"]
+    opened.until(lambda: badge_matches(opened))
+    assert opened.states[0] in {"no_face", "gathering"}
+    assert "gathering" in opened.states
+    shown = opened.page.get_by_test_id("verdict")
+    opened.until(lambda: shown.get_attribute("data-state") == opened.results[-1]["state"])
+    opened.page.get_by_test_id("stop").click()
+    opened.until(lambda: shown.get_attribute("data-state") == "idle")
+
+
+def test_the_picture_comes_back_at_full_rate_and_results_at_their_own(visit, webcam):
+    opened = visit(webcam("real"))
+    opened.start()
+    first = opened.results[-1]
+    video = opened.page.get_by_test_id("video")
+    count = "video => video.getVideoPlaybackQuality().totalVideoFrames"
+    before = video.evaluate(count)
+    opened.page.wait_for_timeout(4000)
+    frames, last = video.evaluate(count) - before, opened.results[-1]
+    assert frames / 4 > 20
+    assert 7 < (last["sequence"] - first["sequence"]) / (last["time_s"] - first["time_s"]) < 11
+    assert (last["width"], last["height"]) == (640, 480)
+    assert last["error"] is None
+
+
+def test_a_picture_without_a_face_never_says_fake(visit, webcam):
+    opened = visit(webcam("no_face"))
+    opened.start()
+    opened.page.wait_for_timeout(7000)
+    assert opened.states == ["no_face"]
+    assert all(result["fake_probability"] is None for result in opened.results)
+    assert opened.page.get_by_test_id("verdict").get_attribute("data-state") == "no_face"
+
+
+def test_a_face_that_comes_is_gathered_first(visit, webcam):
+    opened = visit(webcam("face_comes"))
+    opened.start()
+    opened.wait_for_state(*VERDICTS)
+    assert opened.states[:2] == ["no_face", "gathering"]
+    assert opened.states[2] in VERDICTS
+
+
+def test_stopping_gives_the_place_back(visit, webcam, start_server):
+    server = start_server()
+    opened = visit(webcam("real"), server)
+    opened.start()
+    assert server.get("/api/status")["sessions"] == 1
+    opened.page.get_by_test_id("stop").click()
+    opened.until(lambda: server.get("/api/status")["sessions"] == 0)
+    opened.page.get_by_test_id("start").click()
+    opened.until(lambda: server.get("/api/status")["sessions"] == 1)
+    server.stop()
