@@ -94,7 +94,7 @@ class H264Encoder:
         self._measure_interval(frame)
         try:
             context = self._context_for(frame)
-            context.bit_rate = self._bitrate_at_nominal_fps()
+            self._apply_bitrate(context)
             frame.pict_type = PictureType.I if keyframe else PictureType.NONE
             frame.pts, frame.time_base = self._count, Fraction(1, NOMINAL_FPS)
             packets = context.encode(frame)
@@ -167,8 +167,11 @@ class H264Encoder:
     def _highest_at_nominal_fps(self) -> int:
         return self._max_bps * NOMINAL_FPS // SLOWEST_FPS
 
-    def _bitrate_at_nominal_fps(self) -> int:
-        return min(round(self._target_bps * NOMINAL_FPS * self._interval_s), self._highest_at_nominal_fps)
+    def _apply_bitrate(self, context: VideoCodecContext) -> None:
+        """Tell x264; changes below 2 % (jitter of the timestamps) are not worth setting up its rate control anew."""
+        wanted_bps = min(round(self._target_bps * NOMINAL_FPS * self._interval_s), self._highest_at_nominal_fps)
+        if abs(wanted_bps - (context.bit_rate or 0)) > 0.02 * wanted_bps:
+            context.bit_rate = wanted_bps
 
     def _measure_interval(self, frame: av.VideoFrame) -> None:
         """Follow the stream's frame interval; jumps (a pause, a timestamp that wrapped) do not count."""

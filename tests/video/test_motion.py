@@ -25,10 +25,10 @@ def run(track, result, centre, seconds=3.0, noise=0.0):
 
 
 @pytest.mark.parametrize("speed", [-400, -50, 0, 50, 200, 400])
-def test_a_steadily_moving_face_is_less_than_50_ms_ahead_of_its_box(track, result, speed):
+def test_a_steadily_moving_face_is_less_than_120_ms_ahead_of_its_box(track, result, speed):
     shown = run(track, result, lambda t: 300 + speed * t)
     late = shown[shown[:, 0] > 1]
-    assert np.abs(late[:, 1] - late[:, 2]).max() <= abs(speed) * 0.05 + 1e-6
+    assert np.abs(late[:, 1] - late[:, 2]).max() <= abs(speed) * 0.12 + 1e-6
 
 
 def test_a_shaken_head_is_followed(track, result):
@@ -45,10 +45,16 @@ def test_a_face_that_starts_and_stops_is_reached_within_150_ms_without_a_long_ov
     np.testing.assert_allclose(settled[:, 1], 500, atol=3)
 
 
-def test_noise_of_the_detector_is_damped_and_steps_are_small(track, result):
+def test_a_still_face_does_not_shake_more_than_its_detections(track, result):
     shown = run(track, result, lambda _t: 300.0, seconds=20, noise=1.5)
-    assert shown[30:, 1].std() < 1.5
-    assert np.abs(np.diff(shown[30:, 1])).mean() < 0.8
+    assert shown[30:, 1].std() < 1.5 * 1.25
+    assert np.abs(np.diff(shown[30:, 1], 2)).mean() < 1.5
+
+
+def test_a_step_is_eased_over_some_frames(track, result):
+    shown = run(track, result, lambda t: 300.0 if t < 1 else 330.0)
+    assert np.abs(np.diff(shown[:, 1])).max() < 25
+    np.testing.assert_allclose(shown[shown[:, 0] > 1.4][:, 1], 330, atol=1)
 
 
 def test_new_tracks_appear_where_they_are_and_lost_ones_are_gone_at_once(track, result):
@@ -67,7 +73,7 @@ def test_a_box_waits_when_no_detection_comes(track, result):
         motion.follow(newest, sequence / 10)
     for now_s in np.arange(1.0, 3.0, 1 / 30):
         ((_, box),) = motion.follow(newest, float(now_s))
-    assert box[0] == pytest.approx(200 + 200 * 0.2, abs=8)
+    assert box[0] == pytest.approx(200 + 200 * 0.05, abs=1)
 
 
 def test_boxes_without_numbers_are_not_shown(track, result):
