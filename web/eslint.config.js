@@ -24,6 +24,11 @@ export default defineConfig(
   {
     // The transport knows no view.
     files: ["src/stream/**/*.ts"],
-    rules: { "no-restricted-imports": ["error", { patterns: ["react", "react-dom", "react/*", "uplot", "../components/*", "../pages/*", "../words*"] }] },
+    rules: {
+      "no-restricted-imports": [
+        "error",
+        { patterns: ["react", "react-dom", "react/*", "uplot", "../components/*", "../pages/*", "../words*"] },
+      ],
+    },
   },
 );

@@ -31,6 +31,10 @@ export function App({ server, stream, token, media }: Props) {
     document.title = `${label} · stream-detect`;
   }, [label]);
 
+  const retry = (): void => {
+    setDialogClosed(false);
+    reloadStatus();
+  };
   const takeToken = (given: string): void => {
     token.keep(given);
     setTokensGiven((before) => before + 1);
@@ -40,7 +44,10 @@ export function App({ server, stream, token, media }: Props) {
   return (
     <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
       <header className="flex flex-wrap items-center gap-x-8 gap-y-1 py-3">
-        <span className="font-semibold">stream-detect</span>
+        <span className="flex items-center gap-2 font-semibold">
+          <img src="/icon.svg" alt="" className="size-6" />
+          stream-detect
+        </span>
         <nav aria-label="Pages" className="flex gap-1">
           {ROUTES.map(({ route: to, href, label: name }) => (
             <a
@@ -56,7 +63,7 @@ export function App({ server, stream, token, media }: Props) {
           ))}
         </nav>
         <div className="min-h-6 basis-full lg:ml-auto lg:basis-auto">
-          <StatusLine status={status} snapshot={snapshot} onRetry={reloadStatus} />
+          <StatusLine status={status} snapshot={snapshot} onRetry={retry} />
         </div>
       </header>
       <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">

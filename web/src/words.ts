@@ -54,7 +54,7 @@ export type Browser = "chrome" | "firefox" | "safari" | "other";
 export function browserOf(userAgent: string): Browser {
   if (/Firefox|FxiOS/.test(userAgent)) return "firefox";
   if (/Chrome|Chromium|CriOS/.test(userAgent)) return "chrome";
-  return userAgent.includes('Safari') ? "safari" : "other";
+  return userAgent.includes("Safari") ? "safari" : "other";
 }
 
 export interface FailureWords {
@@ -66,7 +66,11 @@ export interface FailureWords {
 const CAMERA_STEPS: Readonly<Record<Browser, readonly string[]>> = {
   chrome: ["Click the icon left of the address.", "Set Camera to Allow.", "Press Start check again."],
   firefox: ["Click the crossed-out camera left of the address.", "Remove the block on the camera.", "Press Start check again."],
-  safari: ["Open Safari, Settings for This Website (on a phone: the page menu in the address bar).", "Set Camera to Allow.", "Press Start check again."],
+  safari: [
+    "Open Safari, Settings for This Website (on a phone: the page menu in the address bar).",
+    "Set Camera to Allow.",
+    "Press Start check again.",
+  ],
   other: ["Open this site's permissions in the browser.", "Allow the camera.", "Press Start check again."],
 };
 
@@ -76,15 +80,25 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
   switch (failure.code) {
     case "permission-denied":
       if (source === "screen") {
-        return plain("Nothing was shared", "You closed the choice, or the system does not let this browser record the screen. Press Start check to choose again.");
+        return plain(
+          "Nothing was shared",
+          "You closed the choice, or the system does not let this browser record the screen. Press Start check to choose again.",
+        );
       }
-      return { title: "The camera is not allowed", text: "The browser keeps the camera from this page. To allow it:", steps: CAMERA_STEPS[browser] };
+      return {
+        title: "The camera is not allowed",
+        text: "The browser keeps the camera from this page. To allow it:",
+        steps: CAMERA_STEPS[browser],
+      };
     case "no-camera":
       return plain("No camera found", "Connect a camera, or choose a shared window, tab or screen as the source, and start again.");
     case "camera-busy":
-      return plain("The camera is busy", "Another program or tab seems to use it. Close that one, or choose another source, and start again.");
+      return plain(
+        "The camera is busy",
+        "Another program or tab seems to use it. Close that one, or choose another source, and start again.",
+      );
     case "server-full":
-      return plain("The server is full", `${asSentence(failure.detail)} Your place is asked for again by itself.`);
+      return plain("The server is full", "All its places are taken. This page asks again by itself.");
     case "connection-lost":
       return plain("The connection was lost", `${asSentence(failure.detail)} Check the network and that the server runs.`);
     case "insecure":

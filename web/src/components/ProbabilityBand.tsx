@@ -11,7 +11,9 @@ interface Props {
 /** The window's fake probability as a place between the two thresholds, rather than a bare number. */
 export function ProbabilityBand({ value, thresholds }: Props) {
   const bounds =
-    thresholds === null ? "" : `; real at or below ${probability(thresholds.realEnter)}, fake at or above ${probability(thresholds.fakeEnter)}`;
+    thresholds === null
+      ? ""
+      : `; real at or below ${probability(thresholds.realEnter)}, fake at or above ${probability(thresholds.fakeEnter)}`;
   const marks = thresholds === null ? [] : [thresholds.realEnter, thresholds.fakeEnter];
   const place = (share: number) => `${share * 100}%`;
   return (
@@ -29,32 +31,31 @@ export function ProbabilityBand({ value, thresholds }: Props) {
         aria-valuetext={`${value === null ? "no value yet" : probability(value)}${bounds}`}
         className="relative mt-2 h-6"
       >
-        <div className="absolute inset-x-0 inset-y-2 overflow-hidden rounded bg-edge">
-          {thresholds !== null && (
-            <>
-              <div className="absolute inset-y-0 left-0 bg-real/55" style={{ width: place(thresholds.realEnter) }} />
-              <div className="absolute inset-y-0 right-0 bg-fake/55" style={{ width: place(1 - thresholds.fakeEnter) }} />
-            </>
-          )}
-        </div>
+        {thresholds !== null && (
+          <div className={`absolute inset-x-0 inset-y-2 flex overflow-hidden rounded ${value === null ? "opacity-40" : ""}`}>
+            <div className="bg-real" style={{ width: place(thresholds.realEnter) }} />
+            <div className="flex-1 bg-uncertain" />
+            <div className="bg-fake" style={{ width: place(1 - thresholds.fakeEnter) }} />
+          </div>
+        )}
         {marks.map((threshold) => (
           <div key={threshold} className="absolute inset-y-1 w-px bg-ink" style={{ left: place(threshold) }} />
         ))}
         {value !== null && (
           <div
-            className="absolute inset-y-0 -ml-1 w-2 rounded-sm border-2 border-surface bg-ink transition-[left] duration-200"
+            className="absolute inset-y-0 -ml-1.5 w-3 rounded border-2 border-surface bg-ink transition-[left] duration-200"
             style={{ left: place(value) }}
           />
         )}
       </div>
       <div aria-hidden="true" className="relative h-5 text-xs text-muted">
-        <span className="absolute left-0">real</span>
+        <span className="absolute left-0 hidden @2xs:inline">real</span>
         {marks.map((threshold) => (
           <span key={threshold} className="absolute -translate-x-1/2" style={{ left: place(threshold) }}>
             {probability(threshold)}
           </span>
         ))}
-        <span className="absolute right-0">fake</span>
+        <span className="absolute right-0 hidden @2xs:inline">fake</span>
       </div>
     </div>
   );

@@ -20,7 +20,7 @@ export function Stage({ snapshot, browser, host, onToken }: Props) {
   }, [picture]);
   const live = state === "live";
   return (
-    <div className="relative grid aspect-video w-full overflow-hidden rounded-lg bg-stage text-white">
+    <div className="relative grid aspect-video w-full rounded-lg bg-stage text-white">
       <video
         ref={video}
         data-testid="video"
@@ -28,7 +28,7 @@ export function Stage({ snapshot, browser, host, onToken }: Props) {
         autoPlay
         muted
         playsInline
-        className={`absolute inset-0 size-full object-contain ${picture === null ? "invisible" : ""} ${live ? "" : "opacity-30"}`}
+        className={`absolute inset-0 size-full rounded-lg object-contain ${picture === null ? "invisible" : ""} ${live ? "" : "opacity-30"}`}
       />
       {!live && (
         <div className="relative grid place-items-center p-6 text-center">
@@ -99,9 +99,23 @@ function Notice({ title, children }: { readonly title: string; readonly children
 function Privacy({ title, host }: { readonly title: string; readonly host: string }) {
   return (
     <div className="max-w-md">
+      <svg
+        viewBox="0 0 48 48"
+        aria-hidden="true"
+        className="mx-auto mb-4 size-12 opacity-70"
+        fill="none"
+        stroke="currentColor"
+        strokeWidth="2.5"
+        strokeLinecap="round"
+      >
+        <path d="M4 14V8a4 4 0 0 1 4-4h6M34 4h6a4 4 0 0 1 4 4v6M44 34v6a4 4 0 0 1-4 4h-6M14 44H8a4 4 0 0 1-4-4v-6" />
+        <circle cx="24" cy="19" r="6" />
+        <path d="M12 36c1.500-6 6-9 12-9s10.500 3 12 9" />
+      </svg>
       <p className="text-lg font-semibold">{title}</p>
       <p className="mt-1">
-        Your picture goes to the server at {host}, is analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
+        Your picture goes to the server at {host}, is analysed on this server, not kept, and comes back with a badge on each face. Sound is
+        not sent.
       </p>
     </div>
   );

@@ -22,6 +22,8 @@ export function Timeline({ history, thresholds, nowS }: Props) {
   const newest = timeline.lines.at(-1)?.connection;
   const nameOf = (line: Line) => `Face ${line.track}${line.connection === newest ? "" : " (before the reconnection)"}`;
 
+  const hint = history.length === 0 ? "Scores appear here once a face is checked." : "line: average of the window, dots: single scores";
+
   useEffect(() => {
     if (box.current === null) return undefined;
     const drawn = new TimelineChart(box.current, thresholds, setHovered);
@@ -43,13 +45,15 @@ export function Timeline({ history, thresholds, nowS }: Props) {
           Last 60 seconds
         </h2>
         <p className="text-sm text-muted" aria-hidden="true">
-          {hovered === null ? "line: average of the window, dots: single scores" : readout(timeline, hovered, nowS, nameOf)}
+          {hovered === null ? hint : readout(timeline, hovered, nowS, nameOf)}
         </p>
       </div>
-      <div className="relative mt-2 h-48">
-        <div ref={box} role="img" aria-label="Fake probability of each face over the last 60 seconds; the table below has the values" className="absolute inset-0" />
-        {history.length === 0 && <p className="absolute inset-0 grid place-items-center pb-6 text-sm text-muted">Scores appear here once a face is checked.</p>}
-      </div>
+      <div
+        ref={box}
+        role="img"
+        aria-label="Fake probability of each face over the last 60 seconds; the table below has the values"
+        className="mt-2 h-48"
+      />
       <details className="mt-2 text-sm">
         <summary>Values as a table</summary>
         {timeline.lines.length === 0 ? (

@@ -33,7 +33,13 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
         <p>This server is only for people who have its access token. Whoever runs it can give it to you. It is kept for this tab.</p>
         <label className="block">
           <span className="text-sm text-muted">Token</span>
-          <input name="token" type="password" autoComplete="off" required className="mt-1 h-11 w-full rounded-lg border border-edge bg-canvas px-3" />
+          <input
+            name="token"
+            type="password"
+            autoComplete="off"
+            required
+            className="mt-1 h-11 w-full rounded-lg border border-edge bg-canvas px-3"
+          />
         </label>
         <p role="alert" className="min-h-6 font-semibold">
           {refused ? "The server did not take that token." : ""}

@@ -22,10 +22,13 @@ interface Props {
 
 /** A state as colour, icon and word. */
 export function VerdictBadge({ state, size, testId }: Props) {
-  const measure = size === "large" ? "h-16 gap-3 rounded-lg px-4 text-3xl" : "h-6 gap-1 rounded px-2 text-sm";
+  const measure =
+    size === "large"
+      ? "flex h-16 w-full gap-3 rounded-lg px-3 text-xl @2xs:px-4 @2xs:text-3xl"
+      : "inline-flex h-6 gap-1 rounded px-2 text-sm";
   return (
-    <span data-testid={testId} data-state={state} className={`inline-flex items-center font-semibold ${measure} ${COLOURS[state]}`}>
-      <StateIcon state={state} className={size === "large" ? "size-9" : "size-4"} />
+    <span data-testid={testId} data-state={state} className={`items-center font-semibold ${measure} ${COLOURS[state]}`}>
+      <StateIcon state={state} className={size === "large" ? "size-7 @2xs:size-9" : "size-4"} />
       {WORDS[state]}
     </span>
   );

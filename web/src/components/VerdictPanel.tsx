@@ -19,7 +19,7 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
   const faces = verdict.state === "idle" || verdict.state === "stale" ? [] : (snapshot.result?.faces ?? []);
   const { needed } = verdict;
   return (
-    <section aria-labelledby="verdict-title" className="panel p-4">
+    <section aria-labelledby="verdict-title" className="panel @container p-4">
       <h2 id="verdict-title" className="font-semibold">
         Verdict
       </h2>
@@ -34,13 +34,15 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
         <ProbabilityBand value={verdict.fakeProbability} thresholds={thresholds} />
       </div>
       <p className="mt-3 flex justify-between text-sm">
-        <span className="text-muted">Usable frames in the window</span>
+        <span className="text-muted">Usable frames</span>
         <span>{needed === null ? "–" : `${verdict.admitted} (${needed} needed)`}</span>
       </p>
       <div className="mt-4 border-t border-edge pt-4">
         <h3 className="text-sm text-muted">Faces</h3>
         {faces.length === 0 ? (
-          <p className="mt-2 min-h-12 text-sm text-muted">None in the picture.</p>
+          <p className="mt-2 min-h-12 text-sm text-muted">
+            {verdict.state === "idle" ? "They are listed here while a check runs." : "None in the picture."}
+          </p>
         ) : (
           <ul className="mt-2 space-y-3">
             {faces.map((face) => (

@@ -68,8 +68,22 @@ export class TimelineChart {
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: false, auto: false }, y: { range: [0, 1] } },
       axes: [
-        { ...axis, size: 24, gap: 4, grid: { show: false }, splits: (plot) => secondsAgo(plot), values: (plot, splits) => splits.map((at) => ago(plot, at)) },
-        { ...axis, size: 40, gap: 4, grid: { show: false }, splits: [0, ...marks, 1], values: (_, splits) => splits.map((value) => value.toFixed(2)) },
+        {
+          ...axis,
+          size: 28,
+          gap: 8,
+          grid: { show: false },
+          splits: (plot) => secondsAgo(plot),
+          values: (plot, splits) => splits.map((at) => ago(plot, at)),
+        },
+        {
+          ...axis,
+          size: 40,
+          gap: 4,
+          grid: { show: false },
+          splits: [0, ...marks, 1],
+          values: (_, splits) => splits.map((value) => value.toFixed(2)),
+        },
       ],
       series: [
         {},
@@ -118,6 +132,18 @@ export class TimelineChart {
       ctx.moveTo(bbox.left, y(value));
       ctx.lineTo(bbox.left + bbox.width, y(value));
       ctx.stroke();
+    }
+    ctx.setLineDash([]);
+    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+    ctx.fillStyle = this.#colour("--muted");
+    ctx.textAlign = "left";
+    ctx.textBaseline = "middle";
+    for (const [word, from, to] of [
+      ["fake", fakeEnter, 1],
+      ["uncertain", realEnter, fakeEnter],
+      ["real", 0, realEnter],
+    ] as const) {
+      ctx.fillText(word, bbox.left + 6 * devicePixelRatio, y((from + to) / 2));
     }
     ctx.restore();
   }

@@ -138,7 +138,7 @@ export class CheckStream {
     if (createPeer === undefined) throw new StreamFailure("unsupported", "this browser has no WebRTC");
     this.#set({ state: "connecting" });
     let attempt = 0;
-    for (let waits = 0; ; ) {
+    for (let waits = 0; ;) {
       let failure: StreamFailure;
       try {
         const liveMs = performance.now();
@@ -165,11 +165,7 @@ export class CheckStream {
   }
 
   /** One connection, from the offer to its loss. Returns why it was lost. */
-  async #converse(
-    source: MediaStream,
-    createPeer: NonNullable<StreamEnvironment["createPeer"]>,
-    signal: AbortSignal,
-  ): Promise<string> {
+  async #converse(source: MediaStream, createPeer: NonNullable<StreamEnvironment["createPeer"]>, signal: AbortSignal): Promise<string> {
     const { server } = this.environment;
     const status = await server.status();
     signal.throwIfAborted();
@@ -180,7 +176,16 @@ export class CheckStream {
     try {
       await connection.open();
       signal.throwIfAborted();
-      this.#set({ state: "live", failure: null, attempt: 0, retryAtMs: null, result: null, resultAtMs: null, scoredAtMs: null, stale: false });
+      this.#set({
+        state: "live",
+        failure: null,
+        attempt: 0,
+        retryAtMs: null,
+        result: null,
+        resultAtMs: null,
+        scoredAtMs: null,
+        stale: false,
+      });
       this.#awaitResult();
       return await connection.lost;
     } finally {
@@ -235,7 +240,13 @@ export class CheckStream {
       if (this.#source !== source) return;
       this.#release();
       if (choice.kind === "screen") this.#set({ ...NOTHING, state: "closed", sharingEnded: true });
-      else this.#set({ ...NOTHING, state: "failed", source: "camera", failure: new StreamFailure("no-camera", "the camera was disconnected") });
+      else
+        this.#set({
+          ...NOTHING,
+          state: "failed",
+          source: "camera",
+          failure: new StreamFailure("no-camera", "the camera was disconnected"),
+        });
     });
   }
 

@@ -44,7 +44,12 @@ export function timeline(history: readonly Sample[]): Timeline {
   const lines: Line[] = [];
   for (const { connection, track } of lastTracks(history)) {
     const at = rows.map((row) => (row.connection === connection ? row.faces.find((face) => face.track === track) : undefined));
-    lines.push({ track, connection, window: at.map((face) => face?.fakeProbability ?? null), scores: at.map((face) => face?.score ?? null) });
+    lines.push({
+      track,
+      connection,
+      window: at.map((face) => face?.fakeProbability ?? null),
+      scores: at.map((face) => face?.score ?? null),
+    });
   }
   return { atS: rows.map((row) => row.atS), lines };
 }

@@ -6,8 +6,7 @@
 import { mediaFailure, StreamFailure } from "./failure";
 
 export type SourceChoice =
-  | { readonly kind: "camera"; /** null: the browser's default one */ readonly deviceId: string | null }
-  | { readonly kind: "screen" };
+  { readonly kind: "camera"; /** null: the browser's default one */ readonly deviceId: string | null } | { readonly kind: "screen" };
 
 export interface Camera {
   readonly deviceId: string;
@@ -15,7 +14,8 @@ export interface Camera {
 }
 
 /** The part of MediaDevices that is used. Absent where the page is not served from localhost or over https. */
-export type Media = Pick<MediaDevices, "getUserMedia" | "enumerateDevices" | "addEventListener" | "removeEventListener"> & Partial<Pick<MediaDevices, "getDisplayMedia">>;
+export type Media = Pick<MediaDevices, "getUserMedia" | "enumerateDevices" | "addEventListener" | "removeEventListener"> &
+  Partial<Pick<MediaDevices, "getDisplayMedia">>;
 
 // 640x480 at 30 fps is the size the server's figures are stated for (docs/benchmarks).
 const CAMERA_VIDEO: MediaTrackConstraints = { width: { ideal: 640 }, height: { ideal: 480 }, frameRate: { ideal: 30, max: 30 } };

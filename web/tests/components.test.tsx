@@ -1,0 +1,126 @@
+import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { Message } from "../src/components/Message";
+import { ProbabilityBand } from "../src/components/ProbabilityBand";
+import { SourcePicker } from "../src/components/SourcePicker";
+import { Stage } from "../src/components/Stage";
+import { TokenDialog } from "../src/components/TokenDialog";
+import { VerdictPanel } from "../src/components/VerdictPanel";
+import { CheckStream, type StreamSnapshot } from "../src/stream/checkStream";
+import { FAILURE_CODES, StreamFailure } from "../src/stream/failure";
+import { parseMessage } from "../src/stream/messages";
+import { stage, THRESHOLDS, wireResult } from "./fakes";
+
+const IDLE = new CheckStream(stage().environment).snapshot();
+
+afterEach(cleanup);
+
+function liveWith(change: Record<string, unknown>): StreamSnapshot {
+  const message = parseMessage(JSON.stringify({ type: "result", value: wireResult(change) }));
+  if (message?.type !== "result") throw new Error("expected a result");
+  return { ...IDLE, state: "live", result: message.value };
+}
+
+describe("VerdictPanel", () => {
+  const panel = (snapshot: StreamSnapshot) => <VerdictPanel snapshot={snapshot} thresholds={THRESHOLDS} limits={["Blur misleads it."]} />;
+
+  it("shows the state as a word, for machines too", () => {
+    render(panel(liveWith({ state: "fake", reason: "steady over 20 usable frames" })));
+    expect(screen.getByTestId("verdict").dataset["state"]).toBe("fake");
+    expect(screen.getByTestId("verdict").textContent).toBe("Fake");
+    expect(screen.getByTestId("verdict-reason").textContent).toBe("Fake: steady over 20 usable frames");
+  });
+
+  it("announces a new state, but not each result", () => {
+    const { rerender } = render(panel(liveWith({ state: "real", reason: "steady over 20 usable frames" })));
+    const region = screen.getByTestId("announcement");
+    expect(region.getAttribute("aria-live")).toBe("polite");
+    rerender(panel(liveWith({ state: "real", reason: "steady over 21 usable frames" })));
+    expect(region.textContent).toBe("Real: steady over 20 usable frames");
+    rerender(panel(liveWith({ state: "uncertain", reason: "scores disagree" })));
+    expect(region.textContent).toBe("Uncertain: scores disagree");
+  });
+
+  it("has the limits one click away", () => {
+    render(panel(IDLE));
+    const limits = screen.getByTestId("limits");
+    expect(limits.textContent).toContain("Blur misleads it.");
+    expect(limits.querySelector("a")?.getAttribute("href")).toBe("#/models");
+  });
+
+  it("lists each face with why it was refused", () => {
+    render(panel(liveWith({})));
+    expect(screen.getByText("Face 1")).toBeTruthy();
+  });
+});
+
+describe("ProbabilityBand", () => {
+  it("says value and thresholds to those who do not see it", () => {
+    render(<ProbabilityBand value={0.08} thresholds={THRESHOLDS} />);
+    expect(screen.getByRole("meter").getAttribute("aria-valuetext")).toBe("0.08; real at or below 0.20, fake at or above 0.80");
+  });
+});
+
+describe("Message", () => {
+  it.each(FAILURE_CODES)("has words for %s", (code) => {
+    render(<Message failure={new StreamFailure(code, "no codec in common")} source="camera" browser="chrome" />);
+    expect(screen.getByTestId("message").dataset["code"]).toBe(code);
+    expect(screen.getByRole("alert").textContent.length).toBeGreaterThan(30);
+  });
+});
+
+describe("Stage", () => {
+  const shown = (snapshot: StreamSnapshot) =>
+    render(<Stage snapshot={snapshot} browser="chrome" host="127.0.0.1:8080" onToken={vi.fn()} />);
+
+  it("says what happens to the picture before the camera is asked for", () => {
+    shown(IDLE);
+    expect(document.body.textContent).toMatch(/analysed on this server, not kept/);
+  });
+
+  it("counts down to the next try, outside the alert", () => {
+    vi.useFakeTimers();
+    const failure = new StreamFailure("server-full", "all taken", 5);
+    shown({ ...IDLE, state: "waiting", failure, retryAtMs: performance.now() + 5000 });
+    expect(screen.getByTestId("message").textContent).toContain("Asking again in 5 s");
+    act(() => {
+      vi.advanceTimersByTime(2000);
+    });
+    expect(screen.getByTestId("message").textContent).toContain("Asking again in 3 s");
+    expect(screen.getByRole("alert").textContent).not.toContain("Asking again");
+    vi.useRealTimers();
+  });
+
+  it("names the try when the connection is made again", () => {
+    shown({ ...IDLE, state: "reconnecting", attempt: 2, failure: new StreamFailure("connection-lost", "gone") });
+    expect(screen.getByTestId("message").textContent).toContain("Reconnecting, try 2");
+  });
+});
+
+describe("SourcePicker", () => {
+  const cameras = [{ deviceId: "a", label: "Desk camera" }];
+
+  it("offers the cameras and, where the browser can, a shared screen", () => {
+    const onChoose = vi.fn();
+    const { rerender } = render(
+      <SourcePicker choice={{ kind: "camera", deviceId: null }} cameras={cameras} canShare onChoose={onChoose} />,
+    );
+    fireEvent.change(screen.getByLabelText("Source"), { target: { value: "camera:a" } });
+    fireEvent.change(screen.getByLabelText("Source"), { target: { value: "screen" } });
+    expect(onChoose.mock.calls).toEqual([[{ kind: "camera", deviceId: "a" }], [{ kind: "screen" }]]);
+    rerender(<SourcePicker choice={{ kind: "camera", deviceId: null }} cameras={cameras} canShare={false} onChoose={onChoose} />);
+    expect(screen.getAllByRole("option")).toHaveLength(2);
+  });
+});
+
+describe("TokenDialog", () => {
+  it("hands over what was entered, and says when it was not taken", () => {
+    const onToken = vi.fn();
+    render(<TokenDialog refused onToken={onToken} onClose={vi.fn()} />);
+    expect(screen.getByText("The server did not take that token.")).toBeTruthy();
+    const input = screen.getByLabelText("Token");
+    fireEvent.change(input, { target: { value: " secret " } });
+    fireEvent.click(screen.getByText("Continue"));
+    expect(onToken).toHaveBeenCalledWith("secret");
+  });
+});

@@ -1,0 +1,95 @@
+import { describe, expect, it, vi } from "vitest";
+import { AccessToken } from "../src/stream/accessToken";
+import { Server } from "../src/stream/server";
+
+const ORIGIN = "http://127.0.0.1:8080";
+const WIRE_STATUS = {
+  version: "0.1.0",
+  model: {
+    name: "meso4",
+    title: "Meso4",
+    sha256: "ab",
+    terms: "Apache-2.0",
+    limits: ["Blur misleads it."],
+    thresholds: { fake_enter: 0.8, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 },
+  },
+  window_s: 10,
+  needed: 12,
+  stale_s: 1,
+  sessions: 0,
+  max_sessions: 4,
+  ice_servers: [
+    { urls: ["turn:a"], username: "u", credential: "c" },
+    { urls: ["stun:b"], username: null, credential: null },
+  ],
+};
+
+function serverThat(answer: Response | Error, token: string | null = null) {
+  const fetch = vi.fn<typeof globalThis.fetch>(() => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)));
+  const kept = new AccessToken(() => sessionStorage);
+  sessionStorage.clear();
+  if (token !== null) kept.keep(token);
+  return { fetch, server: new Server(kept, fetch, ORIGIN) };
+}
+
+const json = (body: unknown, status = 200, headers: Record<string, string> = {}) => new Response(JSON.stringify(body), { status, headers });
+
+describe("Server", () => {
+  it("reads the status, without inventing ICE credentials", async () => {
+    const { server } = serverThat(json(WIRE_STATUS));
+    const status = await server.status();
+    expect(status).toMatchObject({ version: "0.1.0", needed: 12, model: { limits: ["Blur misleads it."] } });
+    expect(status.iceServers).toEqual([{ urls: ["turn:a"], username: "u", credential: "c" }, { urls: ["stun:b"] }]);
+  });
+
+  it("sends the kept token", async () => {
+    const { server, fetch } = serverThat(json(WIRE_STATUS), "secret");
+    await server.status();
+    expect(fetch.mock.calls[0]?.[1]?.headers).toMatchObject({ Authorization: "Bearer secret" });
+  });
+
+  it("offers SDP and returns the answer with its place", async () => {
+    const { server, fetch } = serverThat(new Response("v=0", { status: 201, headers: { Location: "/webrtc/check/a1" } }));
+    expect(await server.offer("v=0 offer")).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
+    expect(fetch.mock.calls[0]?.[1]).toMatchObject({ method: "POST", body: "v=0 offer", headers: { "Content-Type": "application/sdp" } });
+  });
+
+  it("takes no Location that leads elsewhere", async () => {
+    const { server } = serverThat(new Response("v=0", { status: 201, headers: { Location: "https://else.where/webrtc/check/a1" } }));
+    await expect(server.offer("v=0")).rejects.toMatchObject({ code: "server-error" });
+  });
+
+  it("ends a session in a request that outlives the page, and minds no failure", async () => {
+    const { server, fetch } = serverThat(new TypeError("gone"));
+    await server.end("/webrtc/check/a1");
+    expect(fetch.mock.calls[0]).toMatchObject(["/webrtc/check/a1", { method: "DELETE", keepalive: true }]);
+  });
+
+  it.each([
+    [json({ detail: "token?" }, 401), { code: "token", detail: "token?" }],
+    [json({ detail: "all taken" }, 503, { "Retry-After": "7" }), { code: "server-full", detail: "all taken", retryAfterS: 7 }],
+    [json({ detail: "all taken" }, 503), { code: "server-full", retryAfterS: 5 }],
+    [json({ detail: "no common codec" }, 422), { code: "server-error", detail: "no common codec" }],
+    [new Response("<html>", { status: 502 }), { code: "server-error", detail: "the server answered 502" }],
+    [new TypeError("Failed to fetch"), { code: "connection-lost", detail: "Failed to fetch" }],
+  ])("turns a refusal into its code: %#", async (answer, failure) => {
+    const { server } = serverThat(answer);
+    await expect(server.offer("v=0")).rejects.toMatchObject(failure);
+  });
+
+  it("says so when the status is of another shape", async () => {
+    const { server } = serverThat(json({ version: 1 }));
+    await expect(server.status()).rejects.toMatchObject({ code: "server-error" });
+  });
+});
+
+describe("AccessToken", () => {
+  it("lives in memory where storage is forbidden", () => {
+    const token = new AccessToken(() => {
+      throw new DOMException("forbidden", "SecurityError");
+    });
+    expect(token.headers()).toEqual({});
+    token.keep("secret");
+    expect(token.headers()).toEqual({ Authorization: "Bearer secret" });
+  });
+});
