@@ -72,10 +72,10 @@ def serve(settings: SettingsFile = None) -> None:
 @app.command()
 def doctor(settings: SettingsFile = None) -> None:
     """Look whether this machine has what serving takes, and say what is missing."""
-    from stream_detect.doctor import examine, print_findings
+    from stream_detect.doctor import examine, table
 
     findings = examine(settings, os.environ)
-    print_findings(findings)
+    typer.echo(table(findings))
     if not all(finding.well for finding in findings):
         raise typer.Exit(1)
 
