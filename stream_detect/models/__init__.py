@@ -1,1 +1,1 @@
-"""Model bundles: a folder with a card (the contract) and weights, found by name, checked by sha256, run by a backend."""
+"""Model bundles: a folder with a card and weights, found by name, checked by sha256, run by a backend."""

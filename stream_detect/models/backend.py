@@ -1,0 +1,66 @@
+"""What runs a bundle: a bundle and a backend's name enter, a model that makes classifiers leaves."""
+
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import AnalysisError
+from stream_detect.models.bundle import Bundle
+from stream_detect.types import Classifier
+
+BackendName = Literal["openvino", "tensorflow"]
+
+
+class Model(Protocol):
+    """A loaded bundle, shared by all streams."""
+
+    def classifier(self) -> Classifier:
+        """A classifier for one stream; the weights are shared."""
+        ...
+
+
+def load_model(bundle: Bundle, backend: BackendName, threads: int = 1) -> Model:
+    """Loads a bundle; the backend's library is imported here and not before.
+
+    Args:
+        bundle: verified.
+        backend: "openvino" serves, "tensorflow" is the reference and runs on a GPU where there is one.
+        threads: inference threads a call.
+
+    Raises:
+        BundleError: the backend cannot load the bundle's network.
+    """
+    if backend == "openvino":
+        from stream_detect.models.openvino import OpenVinoModel  # noqa: PLC0415 - one backend is loaded, not both
+
+        return OpenVinoModel(bundle, threads)
+    from stream_detect.models.tensorflow import KerasModel  # noqa: PLC0415 - TensorFlow takes seconds to import
+
+    return KerasModel(bundle)
+
+
+def check_crops(crops: NDArray[np.uint8], bundle: Bundle) -> None:
+    """Refuses what the contract does not allow.
+
+    Raises:
+        AnalysisError: not uint8 (n, h, w, 3) of the card's size.
+    """
+    wanted = (bundle.card.input.height_px, bundle.card.input.width_px, 3)
+    if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted:
+        raise AnalysisError(f"expected crops of uint8 (n, {wanted}), received {crops.dtype} {crops.shape}")
+
+
+def fake_probability(output: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
+    """A network's output (n, k) as raw fake_probability (n,), turned round where the contract says so.
+
+    Raises:
+        AnalysisError: the output the card names is not there, or is no probability.
+    """
+    meaning = bundle.card.output
+    if output.ndim != 2 or output.shape[1] <= meaning.index:
+        raise AnalysisError(f"expected output {meaning.index} of {bundle.card.name}, received shape {output.shape}")
+    value = output[:, meaning.index].astype(np.float32)
+    if not bool(np.all((value >= 0.0) & (value <= 1.0))):  # NaN fails it too
+        raise AnalysisError(f"expected numbers in [0, 1] from {bundle.card.name}, received {value}")
+    return np.asarray(1.0 - value if meaning.means == "real" else value, np.float32)

@@ -1,0 +1,129 @@
+"""The card of a bundle: what a model takes, what its output means, what it was trained on and how well it did.
+
+`card.json` enters, a validated `Card` leaves; its contract parts turn into the values of `types`. Nothing about a model
+is written down anywhere else.
+"""
+
+from typing import Annotated, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from stream_detect import types
+
+Share = Annotated[float, Field(ge=0.0, le=1.0)]
+Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Part(BaseModel):
+    """A part of the card: strict, unknown keys are errors."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
+
+
+class Input(Part):
+    """What the network is given: crop pixels * scale + offset, in this colour order, (n, h, w, 3) float32."""
+
+    width_px: Annotated[int, Field(ge=16, le=1024)]
+    height_px: Annotated[int, Field(ge=16, le=1024)]
+    colour_order: Literal["RGB", "BGR"] = "RGB"
+    scale: Annotated[float, Field(gt=0)] = 1 / 255
+    offset: float = 0.0
+
+
+class Crop(Part):
+    """How the face is cut out (`types.CropPolicy`)."""
+
+    centre: Literal["nose", "box"] = "nose"
+    side: Literal["landmarks", "box"] = "landmarks"
+    side_factor: Annotated[float, Field(gt=0.5, lt=10)] = 2.86
+    upright: bool = True
+
+
+class Output(Part):
+    """What the network's output (n, k) means."""
+
+    means: Literal["fake", "real"] = Field(description="what a value of 1 says: MesoNet's says real")
+    index: Annotated[int, Field(ge=0)] = 0
+
+
+class Calibration(Part):
+    """Platt scaling on the logit of fake_probability (`types.Calibration`)."""
+
+    slope: Annotated[float, Field(gt=0)] = 1.0
+    intercept: float = 0.0
+    fitted_on: str = Field(default="", description="which data the two numbers come from; empty: not calibrated")
+
+
+class Thresholds(Part):
+    """Hysteresis of the verdict on the window's calibrated fake_probability (`types.Thresholds`)."""
+
+    fake_enter: Share = 0.8
+    fake_leave: Share = 0.6
+    real_enter: Share = 0.2
+    real_leave: Share = 0.4
+
+    @model_validator(mode="after")
+    def _ordered(self) -> "Thresholds":
+        if not self.real_enter < self.real_leave <= self.fake_leave < self.fake_enter:
+            raise ValueError(
+                "expected real_enter < real_leave <= fake_leave < fake_enter, received "
+                f"{self.real_enter}, {self.real_leave}, {self.fake_leave}, {self.fake_enter}"
+            )
+        return self
+
+
+class Training(Part):
+    """Where the weights come from and who may use them."""
+
+    data: str
+    terms: str = Field(description="licence and conditions of use of these weights")
+    recipe: str = Field(description="the command that makes them")
+    never_shown: tuple[str, ...] = ()
+
+
+class Metric(Part):
+    """One measured figure, with the 95 % interval of a bootstrap by group where it has one."""
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+    data: str = Field(description="what it was measured on")
+    n: Annotated[int, Field(ge=1)] = Field(description="number of faces, clips or seconds")
+    threshold: Share | None = Field(default=None, description="fake_probability at which it was counted")
+
+
+class Card(Part):
+    """A model's contract and record."""
+
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    title: str
+    version: str
+    architecture: str
+    input: Input
+    crop: Crop = Crop()
+    output: Output
+    calibration: Calibration = Calibration()
+    thresholds: Thresholds = Thresholds()
+    training: Training
+    limits: tuple[str, ...] = Field(description="what the model is known not to do, in sentences for the page")
+    metrics: tuple[Metric, ...] = ()
+    sha256: dict[str, Sha256] = Field(description="of every other file of the bundle, by name")
+
+    def crop_policy(self) -> types.CropPolicy:
+        """How a face is cut out for this model."""
+        return types.CropPolicy(
+            wh=(self.input.width_px, self.input.height_px),
+            centre=self.crop.centre,
+            side=self.crop.side,
+            side_factor=self.crop.side_factor,
+            upright=self.crop.upright,
+        )
+
+    def platt(self) -> types.Calibration:
+        """The calibration of its fake_probability."""
+        return types.Calibration(self.calibration.slope, self.calibration.intercept)
+
+    def hysteresis(self) -> types.Thresholds:
+        """Where the verdict changes."""
+        return types.Thresholds(**self.thresholds.model_dump())

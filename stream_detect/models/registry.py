@@ -1,0 +1,70 @@
+"""The bundles that there are: folders enter, bundles by name leave. The first folder that has a name wins."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from stream_detect.errors import BundleError
+from stream_detect.models.bundle import CARD_FILE, Bundle
+
+SHIPPED = Path(__file__).parent / "shipped"
+"""The bundles that come with the package."""
+
+
+class Registry:
+    """Finds bundles.
+
+    Args:
+        folders: each holds bundles as subfolders, or is a bundle itself; looked through in this order.
+    """
+
+    def __init__(self, folders: Sequence[Path]) -> None:
+        self._folders = tuple(folders)
+
+    @classmethod
+    def of(cls, folder: Path | None) -> "Registry":
+        """The user's folder, if any, then the shipped bundles.
+
+        Raises:
+            BundleError: the folder does not exist.
+        """
+        if folder is not None and not folder.is_dir():
+            raise BundleError(f"expected a folder of model bundles at {folder}, there is none; mend models.folder")
+        return cls([SHIPPED] if folder is None else [folder, SHIPPED])
+
+    def names(self) -> tuple[str, ...]:
+        """Names of all bundles, sorted; a bundle's name is its folder's."""
+        return tuple(sorted(self._found()))
+
+    def load(self, name: str) -> Bundle:
+        """The verified bundle of that name.
+
+        Raises:
+            BundleError: there is none, or it is broken.
+        """
+        found = self._found()
+        if name not in found:
+            known = ", ".join(sorted(found)) or "none"
+            raise BundleError(f"expected the name of a model bundle, received {name!r}; known: {known}")
+        bundle = Bundle.load(found[name])
+        if bundle.card.name != name:
+            raise BundleError(f"expected the card in {found[name]} to be named {name!r}, received {bundle.card.name!r}")
+        return bundle
+
+    def folder_of(self, name: str) -> Path:
+        """Where the bundle of that name lies, unverified.
+
+        Raises:
+            BundleError: there is none.
+        """
+        found = self._found()
+        if name not in found:
+            raise BundleError(f"expected one of {', '.join(sorted(found)) or 'no bundle'}, received {name!r}")
+        return found[name]
+
+    def _found(self) -> dict[str, Path]:
+        found: dict[str, Path] = {}
+        for folder in self._folders:
+            for candidate in (folder, *sorted(folder.iterdir() if folder.is_dir() else ())):
+                if (candidate / CARD_FILE).is_file():
+                    found.setdefault(candidate.name, candidate)
+        return found
