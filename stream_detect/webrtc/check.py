@@ -27,11 +27,11 @@ from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Result
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.overlay import Overlay
+from stream_detect.webrtc import ice
 from stream_detect.webrtc.annotator import Annotator
 from stream_detect.webrtc.channel import ResultsChannel
 from stream_detect.webrtc.feedback import Feedback
 from stream_detect.webrtc.frames import FrameQueue, Pump
-from stream_detect.webrtc.ice import configuration
 from stream_detect.webrtc.messages import ByeReason, Introduction
 from stream_detect.webrtc.offer import Codec, Offer
 from stream_detect.webrtc.tracks import AnnotatedTrack
@@ -89,7 +89,7 @@ class CheckSession:
         self._channel = ResultsChannel(session_id, parts.about, self._note_life)
         self._worker = parts.engine.worker(self._deliver)
         self._pump = Pump(self._frames, parts.engine.sampler(), self._worker.submit)
-        self._connection = RTCPeerConnection(configuration(parts.settings.ice_servers))
+        self._connection = RTCPeerConnection(ice.configuration(parts.settings.ice_servers))
         self._annotator = self._add_video(codec, parts)
         self._connection.on("track", self._on_track)
         self._connection.on("datachannel", self._channel.adopt)
@@ -197,6 +197,6 @@ class CheckSession:
     async def _close_connection(self) -> None:
         try:
             async with asyncio.timeout(CLOSE_S):
-                await self._connection.close()
+                await ice.close(self._connection)
         except TimeoutError:
             _log.warning("session %s: the connection did not close within %g s", self.session_id[:6], CLOSE_S)

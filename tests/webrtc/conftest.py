@@ -25,6 +25,7 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.types import Thresholds
+from stream_detect.webrtc import ice
 from stream_detect.webrtc.messages import Introduction
 from stream_detect.webrtc.sessions import CheckSessions
 
@@ -41,7 +42,7 @@ def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> 
     """A grey chequered picture that moves, its number in black and white squares along the lower edge."""
     width, height = wh
     rows, columns = np.mgrid[:height, :width]
-    luma = np.where(((columns + number) // 8 + rows // 8) % 2, 96, 160).astype(np.uint8)
+    luma = np.where(((columns + number) // 8 + rows // 8) % 2, 60, 200).astype(np.uint8)
     for bit in range(BITS):
         luma[-BIT_PX:, bit * BIT_PX : (bit + 1) * BIT_PX] = 235 if number >> bit & 1 else 16
     frame = av.VideoFrame.from_ndarray(luma, format="gray")
@@ -87,7 +88,11 @@ class Peer:
     """A client: a camera, the picture that comes back, the messages of the data channel."""
 
     def __init__(
-        self, camera: Camera | None = None, codec: str = "H264", audio: MediaStreamTrack | None = None
+        self,
+        camera: Camera | None = None,
+        codecs: frozenset[str] = frozenset({"H264"}),
+        audio: MediaStreamTrack | None = None,
+        label: str | None = "results",
     ) -> None:
         self.camera = camera or Camera()
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -99,10 +104,11 @@ class Peer:
             self.connection.addTransceiver(audio, "sendrecv")
         self.video = self.connection.addTransceiver(self.camera, "sendrecv")
         self.video.setCodecPreferences(
-            [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {codec, "rtx"}]
+            [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in codecs | {"rtx"}]
         )
-        self.channel = self.connection.createDataChannel("results")
-        self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
+        if label is not None:
+            self.channel = self.connection.createDataChannel(label)
+            self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
         self._readers: list[asyncio.Task] = []
         self.connection.on("track", self._on_track)
 
@@ -137,6 +143,12 @@ class Peer:
         async with asyncio.timeout(timeout_s):
             while not holds():  # noqa: ASYNC110 - whatever it is, aiortc has no event for all of it
                 await asyncio.sleep(0.02)
+
+    async def more_frames(self, count: int, timeout_s: float = 15.0) -> list[av.VideoFrame]:
+        """The next frames that come back."""
+        seen = len(self.frames)
+        await self.until(lambda: len(self.frames) >= seen + count, timeout_s)
+        return self.frames[seen:]
 
     def of_type(self, kind: str) -> list[dict]:
         return [message["value"] for message in self.messages if message["type"] == kind]
@@ -176,7 +188,7 @@ class Peer:
         transport._connection.send = nothing
 
     async def close(self) -> None:
-        await self.connection.close()
+        await ice.close(self.connection)
         self.camera.stop()
         for reader in self._readers:
             reader.cancel()
@@ -250,3 +262,8 @@ def engine_of() -> Callable[..., Engine]:
 @pytest.fixture
 def read_number() -> Callable[[av.VideoFrame], int]:
     return number_in
+
+
+@pytest.fixture
+def about() -> Introduction:
+    return ABOUT
