@@ -95,9 +95,9 @@ def evaluate(context: typer.Context) -> None:
 @app.command(context_settings=_PASS_ON)
 def models(context: typer.Context) -> None:
     """List, check and import model bundles."""
-    _run_elsewhere("stream_detect.models.commands", context.args)
+    _run_elsewhere("stream_detect.models.commands", context.args, "stream-detect models")
 
 
-def _run_elsewhere(module: str, arguments: list[str]) -> None:
+def _run_elsewhere(module: str, arguments: list[str], name: str = "stream-detect") -> None:
     elsewhere: typer.Typer = importlib.import_module(module).app
-    elsewhere(args=arguments, prog_name="stream-detect")
+    elsewhere(args=arguments, prog_name=name)

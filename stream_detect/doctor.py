@@ -1,4 +1,4 @@
-"""Whether this machine has what serving takes: settings enter, findings leave, each with its cure where one is needed."""
+"""Whether this machine has what serving takes: settings enter, findings leave, each with its cure if need be."""
 
 import sys
 from collections.abc import Callable, Iterable, Mapping

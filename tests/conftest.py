@@ -1,11 +1,25 @@
-"""What every folder of tests shares: the test data beside the checkout, and no silent skip in CI."""
+"""What every folder of tests shares: the data beside the checkout, server processes, and no silent skip in CI."""
 
+import contextlib
+import json
 import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-SHARED = Path(__file__).parents[2] / "shared"
+ROOT = Path(__file__).parents[1]
+SHARED = ROOT.parent / "shared"
+START_S = 30
 SHARED_ABSENT = "../shared is absent"
 
 
@@ -28,3 +42,76 @@ def pytest_runtest_makereport(item, call):
         report.outcome = "failed"
         report.longrepr = f"skipped although CI is set: {report.longrepr}"
     return report
+
+
+@dataclass
+class Server:
+    """A server process that listens."""
+
+    process: subprocess.Popen[str]
+    url: str
+    log: list[str]
+
+    def get(self, path: str, token: str | None = None) -> Any:
+        """JSON of a route."""
+        headers = {"Authorization": f"Bearer {token}"} if token else {}
+        request = urllib.request.Request(f"{self.url}{path}", headers=headers)  # noqa: S310 - http, ours
+        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+            return json.load(answer)
+
+    def stop(self) -> None:
+        """SIGTERM; it must end within five seconds, and well."""
+        self.process.send_signal(signal.SIGTERM)
+        assert self.process.wait(timeout=5.5) == 0, "".join(self.log)
+
+
+@contextlib.contextmanager
+def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **settings: str) -> Iterator[Server]:
+    """A server on a free port.
+
+    Args:
+        command: what starts it, in the checkout's root.
+        settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
+    """
+    given = {"SERVER__PORT": "0", **settings}
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
+    environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
+    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    log: list[str] = []
+    told = threading.Event()
+
+    def read() -> None:
+        for line in process.stderr:
+            log.append(line)
+            if "serving at" in line:
+                told.set()
+        told.set()
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    try:
+        assert told.wait(START_S)
+        address = re.search(r"serving at (\S+)", "".join(log))
+        assert address, "".join(log)
+        yield Server(process, address[1].replace("0.0.0.0", "127.0.0.1"), log)
+        if process.poll() is None:
+            process.terminate()
+            process.wait(timeout=5.5)
+    finally:
+        process.kill()
+        process.wait()
+        reader.join(5)
+        process.stderr.close()
+
+
+@pytest.fixture(scope="session")
+def run_server() -> Callable[..., AbstractContextManager[Server]]:
+    """`running_server`, for fixtures that live longer than a test."""
+    return running_server
+
+
+@pytest.fixture
+def start_server() -> Iterator[Callable[..., Server]]:
+    """Starts servers of a test's own; all of them end with it."""
+    with contextlib.ExitStack() as stack:
+        yield lambda *command, **settings: stack.enter_context(running_server(*command, **settings))

@@ -1,18 +1,9 @@
 """A real Chromium in front of a real server process; its webcam is a clip, from the test data or made of a photo."""
 
 import base64
-import contextlib
 import io
-import json
-import os
-import re
 import shutil
-import signal
-import subprocess
-import sys
-import threading
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +21,6 @@ ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
 WH = (640, 480)
 CLIP_S = 8
-START_S = 30
 
 # What the page receives on its data channel, looked at from outside of its code.
 WATCH = """
@@ -58,77 +48,10 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@dataclass
-class Server:
-    """A server process that listens."""
-
-    process: subprocess.Popen[str]
-    url: str
-    log: list[str]
-
-    def get(self, path: str, token: str | None = None) -> Any:
-        """JSON of a route."""
-        headers = {"Authorization": f"Bearer {token}"} if token else {}
-        request = urllib.request.Request(f"{self.url}{path}", headers=headers)  # noqa: S310 - http, ours
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
-            return json.load(answer)
-
-    def stop(self) -> None:
-        """SIGTERM; it must end within five seconds, and well."""
-        self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=5.5) == 0, "".join(self.log)
-
-
-@contextlib.contextmanager
-def running_server(**settings: str) -> Iterator[Server]:
-    """`python server.py` on a free port.
-
-    Args:
-        settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
-    """
-    given = {"SERVER__PORT": "0", **settings}
-    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
-    environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
-    command = [sys.executable, str(ROOT / "server.py")]
-    process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
-    log: list[str] = []
-    told = threading.Event()
-
-    def read() -> None:
-        for line in process.stderr:
-            log.append(line)
-            if "serving at" in line:
-                told.set()
-        told.set()
-
-    reader = threading.Thread(target=read)
-    reader.start()
-    try:
-        assert told.wait(START_S)
-        address = re.search(r"serving at (\S+)", "".join(log))
-        assert address, "".join(log)
-        yield Server(process, address[1].replace("0.0.0.0", "127.0.0.1"), log)
-        if process.poll() is None:
-            process.terminate()
-            process.wait(timeout=5.5)
-    finally:
-        process.kill()
-        process.wait()
-        reader.join(5)
-        process.stderr.close()
-
-
-@pytest.fixture
-def start_server():
-    """Starts servers of a test's own; all of them end with it."""
-    with contextlib.ExitStack() as stack:
-        yield lambda **settings: stack.enter_context(running_server(**settings))
-
-
 @pytest.fixture(scope="session")
-def server() -> Iterator[Server]:
+def server(run_server):
     """One server with the default settings for all tests that need nothing else."""
-    with running_server() as started:
+    with run_server() as started:
         yield started
 
 
@@ -197,7 +120,7 @@ def visit(chromium, request) -> Iterator[Callable[..., Visit]]:
     browsers: list[Browser] = []
 
     def open_page(
-        webcam: Path | None = None, at: Server | None = None, *, camera: bool = True, expected: str = "", **context: Any
+        webcam: Path | None = None, at: Any = None, *, camera: bool = True, expected: str = "", **context: Any
     ) -> Visit:
         flags = [
             "--no-sandbox",
