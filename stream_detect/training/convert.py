@@ -1,0 +1,156 @@
+"""Conversion: a trained Keras model and its card enter, a bundle that both backends agree on leaves.
+
+Also the way in for published weights: an .h5 file of one of our architectures enters, a bundle leaves.
+"""
+
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Literal
+
+import h5py
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import BundleError
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import CARD_FILE, FILES, IR_FILE, KERAS_FILE, Bundle, sha256_of, write_card
+from stream_detect.models.contract import Card, Input, Output, Training
+from stream_detect.training.architectures import Architecture, architecture_named
+
+MAX_DIFFERENCE = 1e-3
+"""What the two backends may differ by in fake_probability; f32 on both sides gives about 1e-6."""
+
+_PROBES = 4
+_SEED = 20261122
+
+
+def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uint8] | None = None) -> Bundle:
+    """Writes a bundle folder, replacing a bundle that is there; nothing is left behind when it fails.
+
+    Args:
+        model: weights of the card's architecture.
+        card: its contract; the sha256 sums are filled in here.
+        to: the folder, named as the card is.
+        crops: uint8 (n, h, w, 3), compared on both backends beside random ones.
+
+    Raises:
+        BundleError: the folder is something else than a bundle, the model is not of the card's architecture, or the
+            backends disagree.
+    """
+    if to.exists() and not (to / CARD_FILE).is_file() and (not to.is_dir() or any(to.iterdir())):
+        raise BundleError(f"expected a new folder, or one with a {CARD_FILE}, at {to}; name another")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    plain = _without_training(model, card)
+    with tempfile.TemporaryDirectory(dir=to.parent, prefix=".bundle-") as scratch:
+        folder = Path(scratch) / card.name
+        folder.mkdir()
+        plain.save(folder / KERAS_FILE)
+        plain.export(str(folder / IR_FILE), format="openvino", verbose=False)
+        sums = {name: sha256_of(folder / name) for name in FILES}
+        write_card(folder, card.model_copy(update={"sha256": sums}))
+        check_agreement(Bundle.load(folder), crops)
+        if to.exists():
+            shutil.rmtree(to)
+        folder.rename(to)
+    return Bundle.load(to)
+
+
+def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> float:
+    """The largest difference in fake_probability between the two backends, on random crops and the given ones.
+
+    Raises:
+        BundleError: it is larger than MAX_DIFFERENCE.
+    """
+    given = bundle.card.input
+    shape = (_PROBES, given.height_px, given.width_px, 3)
+    probes = np.random.default_rng(_SEED).integers(0, 256, shape, np.uint8)
+    if crops is not None:
+        probes = np.concatenate((probes, crops))
+    served = load_model(bundle, "openvino").classifier().predict(probes)
+    reference = load_model(bundle, "tensorflow").classifier().predict(probes)
+    difference = float(np.abs(served - reference).max())
+    if difference > MAX_DIFFERENCE:
+        raise BundleError(
+            f"expected both backends of {bundle.card.name} to agree within {MAX_DIFFERENCE}, received a difference of "
+            f"{difference:.2g}: the conversion to OpenVINO changed the network"
+        )
+    return difference
+
+
+def import_weights(file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path) -> Bundle:
+    """Takes published weights over.
+
+    Args:
+        file: Keras weights (.h5) of that architecture.
+        architecture: as in `architectures.ARCHITECTURES`.
+        means: what an output of 1 says; MesoNet's says "real".
+        name: of the bundle.
+        to: folder that the bundle's folder is made in.
+
+    Raises:
+        BundleError: the file is missing, no .h5, or of another architecture.
+    """
+    known = architecture_named(architecture)
+    model = known.build(known.wh, known.dropout)
+    _load_published(model, known, file)
+    card = Card(
+        name=name,
+        title=f"{known.name}, imported from {file.name}",
+        version="1",
+        architecture=known.name,
+        input=Input(width_px=known.wh[0], height_px=known.wh[1]),
+        output=Output(means=means),
+        training=Training(
+            data=f"unknown: imported from {file.name} (sha256 {sha256_of(file)})",
+            terms="those of whoever published the weights",
+            recipe=f"imported from {file.name}",
+        ),
+        limits=("Imported weights: nothing was measured here. Run `stream-detect evaluate` before you rely on them.",),
+        sha256={},
+    )
+    return write_bundle(model, card, to / name)
+
+
+def _load_published(model: keras.Model, known: Architecture, file: Path) -> None:
+    """Loads an .h5 into the model, after its shapes were compared."""
+    try:
+        with h5py.File(file, "r") as stored:
+            received = _shapes(stored)
+    except OSError as error:
+        raise BundleError(f"expected Keras weights (.h5) at {file}, cannot read it: {error}") from error
+    expected = sorted(tuple(int(n) for n in weight.shape) for weight in model.weights)
+    if received != expected:
+        raise BundleError(
+            f"expected weights of {known.name}, {len(expected)} arrays with {_values(expected):,} values; received "
+            f"{len(received)} arrays with {_values(received):,} values in {file}: name its own architecture"
+        )
+    try:
+        model.load_weights(file)
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(
+            f"expected the layers of {known.name} in their order in {file}, received others: {error}"
+        ) from error
+
+
+def _shapes(stored: h5py.Group) -> list[tuple[int, ...]]:
+    found: list[tuple[int, ...]] = []
+    for item in stored.values():
+        found += [tuple(item.shape)] if isinstance(item, h5py.Dataset) else _shapes(item)
+    return sorted(found)
+
+
+def _values(shapes: list[tuple[int, ...]]) -> int:
+    return sum(int(np.prod(shape)) for shape in shapes)
+
+
+def _without_training(model: keras.Model, card: Card) -> keras.Model:
+    """The same weights in a new model without optimizer, loss or names of an earlier life."""
+    known = architecture_named(card.architecture)
+    plain = known.build((card.input.width_px, card.input.height_px), known.dropout)
+    try:
+        plain.set_weights(model.get_weights())
+    except ValueError as error:
+        raise BundleError(f"expected the weights of {known.name}, received others: {error}") from error
+    return plain
