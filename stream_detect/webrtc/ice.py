@@ -29,9 +29,9 @@ def configuration(servers: Sequence[IceServer]) -> RTCConfiguration:
 async def close(connection: RTCPeerConnection) -> None:
     """Closes a connection and leaves no task of it behind.
 
-    Closed at the moment when its checks succeed, aioice (0.13) still starts the task that asks the peer for its consent;
-    with no pair left to ask about, that task would loop for ever. So the end of the checks is waited for (it comes at
-    once), and the task is cancelled. Nothing public tells of either.
+    Closed at the moment when its checks succeed, aioice (0.13) still starts the task that asks the peer for its
+    consent; with no pair left to ask about, that task would loop for ever. So the end of the checks is waited for (it
+    comes at once), and the task is cancelled. Nothing public tells of either.
     """
     transports: set[Any] = _transports(connection)
     await connection.close()

@@ -1,0 +1,153 @@
+"""The routes of the live check, as docs/protocol.md has them: each status code, each form of the offer."""
+
+import asyncio
+import re
+from pathlib import Path
+
+import httpx
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from fastapi import FastAPI
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.api import check, problems
+from stream_detect.settings import Settings, VideoSettings, WebRtcSettings
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.messages import Introduction
+from stream_detect.webrtc.sessions import CheckSessions
+
+SDP = {"Content-Type": "application/sdp"}
+JSON = {"Content-Type": "application/json"}
+ABOUT = Introduction("scripted", "Scripted", "0" * 64, Thresholds(), 10.0, 12)
+
+
+@pytest.fixture
+async def sessions():
+    engine = Engine(Settings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.5))
+    sessions = CheckSessions(engine, WebRtcSettings(max_sessions=1), VideoSettings(), ABOUT)
+    yield sessions
+    await sessions.close_all()
+
+
+@pytest.fixture
+async def client(sessions):
+    application = FastAPI()
+    problems.install(application)
+    application.include_router(check.router(sessions))
+    transport = httpx.ASGITransport(application)
+    async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+        yield client
+
+
+@pytest.fixture
+async def peer():
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    connection.addTrack(VideoStreamTrack())
+    connection.createDataChannel("results")
+    await connection.setLocalDescription(await connection.createOffer())
+    yield connection
+    await connection.close()
+
+
+def is_problem(response: httpx.Response, status: int) -> bool:
+    body = response.json()
+    form = response.headers["content-type"] == "application/problem+json" and {"type", "title", "detail"} < set(body)
+    return form and response.status_code == body["status"] == status
+
+
+async def test_an_sdp_offer_is_answered_in_sdp_and_its_location_can_be_deleted(client, peer, sessions):
+    response = await client.post("/webrtc/check", content=peer.localDescription.sdp, headers=SDP)
+    assert response.status_code == 201
+    assert response.headers["content-type"].startswith("application/sdp")
+    location = response.headers["location"]
+    assert re.fullmatch(r"/webrtc/check/[\w-]{20,}", location)
+    await peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+    assert sessions.count == 1
+    deleted = await client.delete(location)
+    assert (deleted.status_code, deleted.content, sessions.count) == (204, b"", 0)
+    assert is_problem(await client.delete(location), 404)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])
+async def test_a_json_offer_is_answered_in_json(client, peer, content_type):
+    offer = {"sdp": peer.localDescription.sdp, "type": "offer"}
+    response = await client.post("/webrtc/check", json=offer, headers={"Content-Type": content_type})
+    assert response.status_code == 201
+    assert response.headers["content-type"] == "application/json"
+    assert response.json()["type"] == "answer"
+    await peer.setRemoteDescription(RTCSessionDescription(**response.json()))
+
+
+@pytest.mark.parametrize(
+    ("content", "headers", "status", "words"),
+    [
+        (b"hello", SDP, 400, "expected a session description"),
+        (b"", SDP, 400, "expected a session description"),
+        (b"\xff\xfe", SDP, 400, "UTF-8"),
+        (b"{", JSON, 400, "expected {"),
+        (b"[]", JSON, 400, "expected {"),
+        (b'{"sdp": "v=0"}', JSON, 400, "type"),
+        (b'{"sdp": 7, "type": "offer"}', JSON, 400, "sdp"),
+        (b'{"sdp": "v=0", "type": "answer"}', JSON, 400, "type"),
+        (b"v=0\r\n" * 20_000, SDP, 413, "65536 bytes"),
+        (b"v=0\r\n", {"Content-Type": "text/plain"}, 415, "application/sdp"),
+        (b"v=0\r\n", {}, 415, "no content type"),
+    ],
+)
+async def test_bad_bodies_are_told_what_was_expected(client, content, headers, status, words):
+    response = await client.post("/webrtc/check", content=content, headers=headers)
+    assert is_problem(response, status)
+    assert words in response.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [("a=sendrecv", "a=recvonly", "sendrecv"), ("VP8", "AV1", "codecs"), ("m=video", "m=audio", "video")],
+)
+async def test_an_offer_without_usable_video_is_unprocessable(client, peer, old, new, words):
+    sdp = peer.localDescription.sdp.replace("H264", "H266").replace(old, new)
+    response = await client.post("/webrtc/check", content=sdp, headers=SDP)
+    assert is_problem(response, 422)
+    assert words in response.json()["detail"]
+
+
+async def test_a_full_server_says_when_to_try_again(client, peer):
+    for status in [201, 503]:
+        response = await client.post("/webrtc/check", content=peer.localDescription.sdp, headers=SDP)
+        assert response.status_code == status
+    assert is_problem(response, 503)
+    assert int(response.headers["retry-after"]) > 0
+
+
+async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claims(sessions):
+    application = FastAPI()
+    problems.install(application)
+    application.include_router(check.router(sessions))
+    read, sent = 0, []
+
+    async def receive() -> dict:
+        nonlocal read
+        read += 16 * 1024
+        return {"type": "http.request", "body": b"v" * 16 * 1024, "more_body": True}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    scope = {
+        "type": "http", "method": "POST", "path": "/webrtc/check", "query_string": b"", "http_version": "1.1",
+        "headers": [(b"content-type", b"application/sdp"), (b"content-length", b"10")],
+    }  # fmt: skip
+    async with asyncio.timeout(5):
+        await application(scope, receive, send)
+    assert sent[0]["status"] == 413
+    assert read <= check.MAX_OFFER_BYTES + 16 * 1024
+
+
+async def test_every_status_code_of_the_document_is_in_the_openapi_description(sessions):
+    application = FastAPI()
+    application.include_router(check.router(sessions))
+    described = set(application.openapi()["paths"]["/webrtc/check"]["post"]["responses"])
+    document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
+    sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*)", document)[1]
+    assert set(re.findall(r"\b[45]\d\d\b", sentence)) | {"201"} == described
