@@ -9,17 +9,16 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import av
 import numpy as np
 import pytest
-import skimage.data
 from numpy.typing import NDArray
 from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
+import scripts.webcam
+
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
-WH = (640, 480)
 CLIP_S = 8
 
 # What the page receives on its data channel, looked at from outside of its code.
@@ -159,7 +158,10 @@ def _note(message: ConsoleMessage, errors: list[str]) -> None:
 
 @pytest.fixture(scope="session")
 def webcam(tmp_path_factory) -> Callable[[str], Path]:
-    """Motion-JPEG files for Chromium's fake webcam by name: "fake", "real", "no_face", "face_comes"."""
+    """Motion-JPEG files for Chromium's fake webcam by name: "fake", "real", "no_face", "face_comes".
+
+    Clips of the test data; without them the astronaut, who may get any verdict.
+    """
     folder = tmp_path_factory.mktemp("webcam")
     clips = {
         "fake": "AniPortrait__solo.mp4",
@@ -172,48 +174,14 @@ def webcam(tmp_path_factory) -> Callable[[str], Path]:
         file = folder / f"{name}.mjpeg"
         if not file.exists():
             clip = CLIPS / clips[name]
-            _write(file, _clip_pictures(clip) if clip.is_file() else _photo_pictures(name))
+            scripts.webcam.write(file, scripts.webcam.of_clip(clip, CLIP_S) if clip.is_file() else generated(name))
         return file
 
     return make
 
 
-def _write(file: Path, pictures: Iterator[NDArray[np.uint8]]) -> None:
-    with av.open(str(file), "w", format="mjpeg") as container:
-        stream = container.add_stream("mjpeg", rate=30)
-        stream.width, stream.height = WH
-        stream.pix_fmt = "yuvj420p"
-        stream.options = {"qmin": "3", "qmax": "3"}
-        for picture in pictures:
-            container.mux(
-                stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p"))
-            )
-        container.mux(stream.encode(None))
-
-
-def _clip_pictures(clip: Path) -> Iterator[NDArray[np.uint8]]:
-    """The first seconds of a clip at 30 fps, letterboxed."""
-    with av.open(str(clip)) as container:
-        stream = container.streams.video[0]
-        width, height = stream.width, stream.height
-        scale = min(WH[0] / width, WH[1] / height)
-        w, h = round(width * scale / 2) * 2, round(height * scale / 2) * 2
-        left, top = (WH[0] - w) // 2, (WH[1] - h) // 2
-        shown = 0
-        for frame in container.decode(stream):
-            canvas = np.zeros((WH[1], WH[0], 3), np.uint8)
-            canvas[top : top + h, left : left + w] = frame.reformat(width=w, height=h, format="rgb24").to_ndarray()
-            while shown <= frame.time * 30 and shown < CLIP_S * 30:
-                yield canvas
-                shown += 1
-
-
-def _photo_pictures(name: str) -> Iterator[NDArray[np.uint8]]:
-    """The public-domain astronaut, gently moving; "no_face" is a corner of the photo without her, "face_comes" both."""
-    photo = skimage.data.astronaut()
-    face = np.asarray(Image.fromarray(photo[:300, 60:460]).resize(WH, Image.Resampling.BICUBIC))
-    blank = np.asarray(Image.fromarray(photo[380:500, :160]).resize(WH, Image.Resampling.BICUBIC))
-    for number in range(CLIP_S * 30):
-        without = name == "no_face" or (name == "face_comes" and number < 60)
-        shift = round(12 * np.sin(2 * np.pi * number / 60))
-        yield np.ascontiguousarray(np.roll(blank if without else face, shift, axis=1))
+def generated(name: str) -> Iterator[NDArray[np.uint8]]:
+    """The same by the public-domain astronaut."""
+    before_s = {"no_face": CLIP_S, "face_comes": 2}.get(name, 0)
+    yield from scripts.webcam.faceless(before_s)
+    yield from scripts.webcam.astronaut(CLIP_S - before_s)

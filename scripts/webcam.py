@@ -1,0 +1,65 @@
+"""Motion-JPEG files for Chromium's fake webcam: pictures enter, a file for --use-file-for-fake-video-capture leaves."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import av
+import numpy as np
+import skimage.data
+from numpy.typing import NDArray
+from PIL import Image
+
+Picture = NDArray[np.uint8]
+"""RGB (480, 640, 3)."""
+
+WH = (640, 480)
+RATE_HZ = 30
+
+
+def write(file: Path, pictures: Iterable[Picture]) -> None:
+    """Write a file that Chromium plays over and over."""
+    with av.open(str(file), "w", format="mjpeg") as container:
+        stream = container.add_stream("mjpeg", rate=RATE_HZ)
+        stream.width, stream.height = WH
+        stream.pix_fmt = "yuvj420p"  # in any other format the picture is green
+        stream.options = {"qmin": "3", "qmax": "3"}
+        for picture in pictures:
+            frame = av.VideoFrame.from_ndarray(picture, format="rgb24").reformat(format="yuvj420p")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+
+
+def of_clip(clip: Path, length_s: float) -> Iterator[Picture]:
+    """The first seconds of a clip, letterboxed, at the webcam's rate."""
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        scale = min(WH[0] / stream.width, WH[1] / stream.height)
+        w, h = round(stream.width * scale / 2) * 2, round(stream.height * scale / 2) * 2
+        left, top = (WH[0] - w) // 2, (WH[1] - h) // 2
+        shown = 0
+        for frame in container.decode(stream):
+            canvas = np.zeros((WH[1], WH[0], 3), np.uint8)
+            canvas[top : top + h, left : left + w] = frame.reformat(width=w, height=h, format="rgb24").to_ndarray()
+            while shown <= (frame.time or 0.0) * RATE_HZ and shown < length_s * RATE_HZ:
+                yield canvas
+                shown += 1
+
+
+def astronaut(length_s: float) -> Iterator[Picture]:
+    """The public-domain astronaut, gently moving."""
+    return _moving(_scaled(skimage.data.astronaut()[:300, 60:460]), length_s)
+
+
+def faceless(length_s: float) -> Iterator[Picture]:
+    """A corner of the same photo in which nobody is, moving likewise."""
+    return _moving(_scaled(skimage.data.astronaut()[380:500, :160]), length_s)
+
+
+def _scaled(picture: NDArray[np.uint8]) -> Picture:
+    return np.asarray(Image.fromarray(picture).resize(WH, Image.Resampling.BICUBIC))
+
+
+def _moving(picture: Picture, length_s: float) -> Iterator[Picture]:
+    for number in range(round(length_s * RATE_HZ)):
+        shift = round(12 * np.sin(2 * np.pi * number / 60))
+        yield np.ascontiguousarray(np.roll(picture, shift, axis=1))
