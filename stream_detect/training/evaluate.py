@@ -1,0 +1,182 @@
+"""Measuring a model: its scores on labelled faces enter, a calibration and metrics with their intervals leave.
+
+The calibration is fitted on one half of the validation groups and everything is measured on the other half, so that no
+figure of a card comes from data that a number of that card was fitted on. (The best checkpoint of a training is chosen
+by the AUC on all of them: with a few dozen checkpoints that flatters the AUC by less than its interval.)
+"""
+
+import hashlib
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score, roc_auc_score
+
+from stream_detect.errors import DatasetError
+from stream_detect.models.contract import Calibration, Metric
+from stream_detect.types import Calibration as Platt
+
+_BOOTSTRAPS = 1000
+_SEED = 20261122
+_INTERVAL = (2.5, 97.5)
+"""Per cent: a 95 % interval."""
+
+STILLS = ("ffhq", "sdfd_sd21")
+"""Two sources that are one task: portraits, and portraits made by Stable Diffusion."""
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """Faces with a model's judgement.
+
+    Args:
+        probability: float64 (n,), fake_probability in [0, 1].
+        fake: bool (n,), the truth.
+        source: str (n,), collection each comes from.
+        group: str (n,), source video each comes from; the unit of the bootstrap.
+    """
+
+    probability: NDArray[np.float64]
+    fake: NDArray[np.bool_]
+    source: NDArray[np.str_]
+    group: NDArray[np.str_]
+
+    def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
+        """The chosen ones."""
+        return Scored(self.probability[chosen], self.fake[chosen], self.source[chosen], self.group[chosen])
+
+    def of(self, *sources: str) -> "Scored":
+        """Those of these sources."""
+        return self.where(np.isin(self.source, sources))
+
+    @property
+    def both(self) -> bool:
+        """Whether there are real ones and fake ones."""
+        return bool(self.fake.any() and not self.fake.all())
+
+
+def halves(scored: Scored) -> tuple[Scored, Scored]:
+    """Two halves, every group in one of them, by a hash of the group's name: the same for every model."""
+    first = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 0 for name in scored.group], bool)
+    return scored.where(first), scored.where(~first)
+
+
+def fit_calibration(scored: Scored, fitted_on: str) -> Calibration:
+    """Platt scaling (Platt 1999) of raw scores, real and fake weighing the same.
+
+    Raises:
+        DatasetError: one class only, or the scores do not rise with the truth.
+    """
+    if not scored.both:
+        raise DatasetError("expected real and fake faces to calibrate on, received one kind only")
+    logits = _logits(scored.probability)[:, None]
+    model = LogisticRegression(C=1e6, class_weight="balanced").fit(logits, scored.fake)
+    slope = float(model.coef_[0, 0])
+    if slope <= 0:
+        raise DatasetError(f"expected scores that rise with the truth, received a slope of {slope:.3g}: train longer")
+    return Calibration(slope=round(slope, 4), intercept=round(float(model.intercept_[0]), 4), fitted_on=fitted_on)
+
+
+def calibrated(scored: Scored, platt: Platt) -> Scored:
+    """The same faces with calibrated fake_probability."""
+    logits = [platt.logit(float(p)) for p in scored.probability]
+    probability = np.array([1 / (1 + math.exp(-logit)) for logit in logits])
+    return Scored(probability, scored.fake, scored.source, scored.group)
+
+
+def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
+    """All figures of a card.
+
+    Args:
+        scored: calibrated, none of them used for the calibration.
+        threshold: fake_probability from which on a face counts as said to be fake.
+        on: which data these are, in words.
+
+    Returns:
+        AUC, accuracy, precision, recall and false-alarm rate; then by source, where a source has what it takes.
+
+    Raises:
+        DatasetError: one class only.
+    """
+    if not scored.both:
+        raise DatasetError("expected real and fake faces to measure on, received one kind only")
+    metrics = _judged(scored, threshold, on)
+    sources = set(scored.source.tolist())
+    for part in (*((name,) for name in sorted(sources - set(STILLS))), STILLS):
+        chosen, what = scored.of(*part), f"{on}, {' and '.join(part)} only"
+        if len(sources) > 1 and chosen.both:
+            metrics += [_metric("auc", chosen, _auc, what), _metric("accuracy", chosen, _accuracy(threshold), what)]
+        if len(sources) > 1 and len(chosen.fake) and not chosen.fake.all():
+            metrics.append(_false_alarms(chosen, threshold, what))
+    return tuple(metrics)
+
+
+def confusion(scored: Scored, threshold: float) -> NDArray[np.int64]:
+    """Counts (2, 2): rows the truth (real, fake), columns what is said (real, fake)."""
+    said = scored.probability >= threshold
+    return np.asarray(confusion_matrix(scored.fake, said, labels=[False, True]), np.int64)
+
+
+def _judged(scored: Scored, threshold: float, on: str) -> list[Metric]:
+    def precision(some: Scored) -> float:
+        return float(precision_score(some.fake, some.probability >= threshold, zero_division=0))
+
+    def recall(some: Scored) -> float:
+        return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
+
+    return [
+        _metric("auc", scored, _auc, on),
+        _metric("accuracy", scored, _accuracy(threshold), on, threshold),
+        _metric("precision", scored, precision, on, threshold),
+        _metric("recall", scored, recall, on, threshold),
+        _false_alarms(scored, threshold, on),
+    ]
+
+
+def _auc(scored: Scored) -> float:
+    return float(roc_auc_score(scored.fake, scored.probability))
+
+
+def _accuracy(threshold: float) -> Callable[[Scored], float]:
+    return lambda scored: float(accuracy_score(scored.fake, scored.probability >= threshold))
+
+
+def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:
+    real = scored.where(~scored.fake)
+    return _metric(
+        "false_alarm_rate", real, lambda some: float((some.probability >= threshold).mean()), f"{on}, real", threshold
+    )
+
+
+def _metric(
+    name: str, scored: Scored, figure: Callable[[Scored], float], on: str, threshold: float | None = None
+) -> Metric:
+    low, high = _interval(scored, figure)
+    value = round(figure(scored), 4)
+    return Metric(name=name, value=value, low=low, high=high, data=on, n=len(scored.fake), threshold=threshold)
+
+
+def _interval(scored: Scored, figure: Callable[[Scored], float]) -> tuple[float, float]:
+    """95 % interval of a figure, groups drawn with replacement."""
+    rng = np.random.default_rng(_SEED)
+    names, which = np.unique(scored.group, return_inverse=True)
+    order = np.argsort(which, kind="stable")
+    ends = np.cumsum(np.bincount(which, minlength=len(names)))
+    members = np.split(order, ends[:-1])
+    needs_both = scored.both
+    values = []
+    for _ in range(_BOOTSTRAPS):
+        drawn = np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))])
+        some = scored.where(drawn)
+        if some.both or not needs_both:
+            values.append(figure(some))
+    low, high = np.percentile(values, _INTERVAL)
+    return round(float(low), 4), round(float(high), 4)
+
+
+def _logits(probability: NDArray[np.float64]) -> NDArray[np.float64]:
+    raw = Platt()
+    return np.array([raw.logit(float(p)) for p in probability])
