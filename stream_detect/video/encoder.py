@@ -63,8 +63,7 @@ class H264Encoder:
         self._max_bps = max_bitrate_bps
         self._target_bps = start_bitrate_bps
         self._context: VideoCodecContext | None = None
-        self._opened_for: tuple[int, ...] = ()
-        self._count = 0
+        self._opened_for: tuple[object, ...] = ()
         self._last_time_s: float | None = None
         self._interval_s = 1.0 / NOMINAL_FPS
         self._closed = False
@@ -90,23 +89,18 @@ class H264Encoder:
             MediaError: the frame is of another form, the encoder refused it, or it is closed.
         """
         self._check(frame)
-        pts, time_base = frame.pts, frame.time_base
         self._measure_interval(frame)
         try:
             context = self._context_for(frame)
             self._apply_bitrate(context)
             frame.pict_type = PictureType.I if keyframe else PictureType.NONE
-            frame.pts, frame.time_base = self._count, Fraction(1, NOMINAL_FPS)
             packets = context.encode(frame)
         except (av.FFmpegError, ValueError) as error:
             self._context = None
             raise MediaError(f"x264 refused a {frame.width}x{frame.height} frame: {error}") from error
-        finally:
-            frame.pts, frame.time_base = pts, cast("Fraction", time_base)
-        self._count += 1
         for packet in packets:
-            packet.pts = packet.dts = pts
-            packet.time_base = cast("Fraction", time_base)
+            packet.pts = packet.dts = frame.pts
+            packet.time_base = cast("Fraction", frame.time_base)
         return packets
 
     def close(self) -> None:
@@ -134,8 +128,8 @@ class H264Encoder:
             raise MediaError("expected a frame with pts and time base, received one without")
 
     def _context_for(self, frame: av.VideoFrame) -> VideoCodecContext:
-        """The open encoder, made anew (and so starting with a keyframe) when the frame does not fit it."""
-        wanted = (frame.width, frame.height, frame.colorspace, frame.color_range)
+        """The open encoder, made anew (and so starting with a keyframe) when it does not suit the frame."""
+        wanted = (frame.width, frame.height, frame.colorspace, frame.color_range, frame.time_base)
         if self._context is None or self._opened_for != wanted:
             self._context = self._open(frame)
             self._opened_for = wanted
@@ -145,7 +139,7 @@ class H264Encoder:
         context = av.CodecContext.create("libx264", "w")
         context.width, context.height, context.pix_fmt = frame.width, frame.height, "yuv420p"
         context.colorspace, context.color_range = frame.colorspace, frame.color_range
-        context.framerate, context.time_base = Fraction(NOMINAL_FPS), Fraction(1, NOMINAL_FPS)
+        context.framerate, context.time_base = Fraction(NOMINAL_FPS), cast("Fraction", frame.time_base)
         context.gop_size = KEYFRAME_INTERVAL
         context.max_b_frames = 0
         context.thread_count = 1

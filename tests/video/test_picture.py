@@ -31,8 +31,9 @@ def test_any_picture_becomes_rgb_and_an_even_copy_of_the_same_colour(flat, fmt, 
     assert checksum(frame) == before
 
 
-def test_a_copy_is_our_own_memory(moving):
-    frame = moving(1, 641, 359)[0]
+@pytest.mark.parametrize(("w", "h"), [(640, 480), (641, 359)])
+def test_a_copy_is_our_own_memory(moving, w, h):
+    frame = moving(1, w, h)[0]
     before = checksum(frame)
     planes = Planes.of(copy_yuv420p(frame))
     for plane in (planes.y, planes.u, planes.v):
