@@ -17,8 +17,10 @@ from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, r
 
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Calibration, Metric
+from stream_detect.training.dataset import Faces
 from stream_detect.types import Calibration as Platt
 
+_BATCH = 64
 _BOOTSTRAPS = 1000
 _SEED = 20261122
 _INTERVAL = (2.5, 97.5)
@@ -56,6 +58,17 @@ class Scored:
     def both(self) -> bool:
         """Whether there are real ones and fake ones."""
         return bool(self.fake.any() and not self.fake.all())
+
+
+def score(faces: Faces, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> Scored:
+    """Judges every face, some at a time.
+
+    Args:
+        faces: of one split.
+        predict: crops, uint8 (n, h, w, 3), to fake_probability (n,).
+    """
+    parts = [predict(np.asarray(faces.crops[i : i + _BATCH])) for i in range(0, len(faces.rows), _BATCH)]
+    return Scored(np.concatenate(parts).astype(np.float64), faces.fake, faces.sources, faces.groups)
 
 
 def halves(scored: Scored) -> tuple[Scored, Scored]:
