@@ -43,10 +43,10 @@ export function App({ server, stream, token, media }: Props) {
   };
   return (
     <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
-      <header className="flex flex-wrap items-center gap-x-8 gap-y-1 py-3">
+      <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">
         <span className="flex items-center gap-2 font-semibold">
           <img src="/icon.svg" alt="" className="size-6" />
-          stream-detect
+          <span className="sr-only sm:not-sr-only">stream-detect</span>
         </span>
         <nav aria-label="Pages" className="flex gap-1">
           {ROUTES.map(({ route: to, href, label: name }) => (

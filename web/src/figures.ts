@@ -11,3 +11,13 @@ export function figure(value: number | null | undefined, unit = "", digits = 0):
 export function probability(value: number | null | undefined): string {
   return figure(value, "", 2);
 }
+
+/** A measured figure of any size: three significant places. */
+export function measured(value: number): string {
+  return String(Number(value.toPrecision(3)));
+}
+
+/** The ends of an interval; empty where it was not measured. */
+export function interval(low: number | null, high: number | null): string {
+  return low === null || high === null ? "" : `${measured(low)} to ${measured(high)}`;
+}

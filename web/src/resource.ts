@@ -6,11 +6,11 @@ import { asFailure, type StreamFailure } from "./stream/failure";
 export type Resource<T> =
   | { readonly state: "loading" }
   | { readonly state: "ready"; readonly value: T }
-  | { readonly state: "failed"; readonly failure: StreamFailure };
+  | { readonly state: "failed"; readonly failure: StreamFailure; /** is being read again */ readonly retrying: boolean };
 
 /**
  * @param load must be the same function from render to render
- * @returns the resource, and a function that reads it again
+ * @returns the resource, and a function that reads it again; what was there stays until the answer comes
  */
 export function useResource<T>(load: () => Promise<T>): readonly [Resource<T>, () => void] {
   const [resource, setResource] = useState<Resource<T>>({ state: "loading" });
@@ -22,7 +22,7 @@ export function useResource<T>(load: () => Promise<T>): readonly [Resource<T>, (
         if (wanted) setResource({ state: "ready", value });
       },
       (error: unknown) => {
-        if (wanted) setResource({ state: "failed", failure: asFailure(error) });
+        if (wanted) setResource({ state: "failed", failure: asFailure(error), retrying: false });
       },
     );
     return () => {
@@ -30,7 +30,7 @@ export function useResource<T>(load: () => Promise<T>): readonly [Resource<T>, (
     };
   }, [load, round]);
   const reload = useCallback(() => {
-    setResource({ state: "loading" });
+    setResource((before) => (before.state === "failed" ? { ...before, retrying: true } : before));
     setRound((before) => before + 1);
   }, []);
   return [resource, reload];

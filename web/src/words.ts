@@ -15,7 +15,7 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
   no_face: "No face",
   stale: "Stale",
   unavailable: "Unavailable",
-  idle: "Not running",
+  idle: "Idle",
 };
 
 export interface ShownVerdict {

@@ -200,6 +200,15 @@ describe("a server that refuses", () => {
     expect(of.server.offers).toBe(1);
   });
 
+  it("forgets the failure when stopped", async () => {
+    const of = stage();
+    of.server.refusals.push(new StreamFailure("token", "no"));
+    const stream = new CheckStream(of.environment);
+    await stream.start(CAMERA);
+    stream.stop();
+    expect(stream.snapshot()).toMatchObject({ state: "closed", failure: null });
+  });
+
   it("ends a session that is answered after stop", async () => {
     let open: () => void = () => undefined;
     const of = stage();

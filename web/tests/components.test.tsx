@@ -26,7 +26,7 @@ describe("VerdictPanel", () => {
 
   it("shows the state as a word, for machines too", () => {
     render(panel(liveWith({ state: "fake", reason: "steady over 20 usable frames" })));
-    expect(screen.getByTestId("verdict").dataset["state"]).toBe("fake");
+    expect(screen.getByTestId("verdict").dataset.state).toBe("fake");
     expect(screen.getByTestId("verdict").textContent).toBe("Fake");
     expect(screen.getByTestId("verdict-reason").textContent).toBe("Fake: steady over 20 usable frames");
   });
@@ -64,7 +64,7 @@ describe("ProbabilityBand", () => {
 describe("Message", () => {
   it.each(FAILURE_CODES)("has words for %s", (code) => {
     render(<Message failure={new StreamFailure(code, "no codec in common")} source="camera" browser="chrome" />);
-    expect(screen.getByTestId("message").dataset["code"]).toBe(code);
+    expect(screen.getByTestId("message").dataset.code).toBe(code);
     expect(screen.getByRole("alert").textContent.length).toBeGreaterThan(30);
   });
 });

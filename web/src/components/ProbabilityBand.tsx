@@ -20,7 +20,7 @@ export function ProbabilityBand({ value, thresholds }: Props) {
     <div>
       <div className="flex justify-between text-sm">
         <span className="text-muted">Fake probability</span>
-        <span className="font-semibold">{value === null ? "no value yet" : probability(value)}</span>
+        <span className="font-semibold">{value === null ? "none yet" : probability(value)}</span>
       </div>
       <div
         role="meter"

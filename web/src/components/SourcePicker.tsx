@@ -13,15 +13,15 @@ const CAMERA = "camera:";
 
 export function SourcePicker({ choice, cameras, canShare, onChoose }: Props) {
   return (
-    <label className="flex min-w-0 flex-1 basis-60 flex-wrap items-center gap-x-2 gap-y-1">
-      <span className="text-sm text-muted">Source</span>
+    <label className="flex min-w-0 flex-1 items-center gap-2">
+      <span className="sr-only text-sm text-muted sm:not-sr-only">Source</span>
       <select
         data-testid="source"
         value={valueOf(choice)}
         onChange={(event) => {
           onChoose(choiceOf(event.target.value));
         }}
-        className="h-11 min-w-0 flex-1 basis-48 cursor-pointer truncate rounded-lg border border-edge bg-surface px-3"
+        className="h-11 min-w-0 flex-1 cursor-pointer truncate rounded-lg border border-edge bg-surface px-3"
       >
         <option value={CAMERA}>Default camera</option>
         {cameras.map((camera) => (

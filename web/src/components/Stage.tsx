@@ -20,7 +20,7 @@ export function Stage({ snapshot, browser, host, onToken }: Props) {
   }, [picture]);
   const live = state === "live";
   return (
-    <div className="relative grid aspect-video w-full rounded-lg bg-stage text-white">
+    <div className="relative grid aspect-[4/3] w-full rounded-lg bg-stage text-sm text-white sm:aspect-video sm:text-base">
       <video
         ref={video}
         data-testid="video"
@@ -31,7 +31,7 @@ export function Stage({ snapshot, browser, host, onToken }: Props) {
         className={`absolute inset-0 size-full rounded-lg object-contain ${picture === null ? "invisible" : ""} ${live ? "" : "opacity-30"}`}
       />
       {!live && (
-        <div className="relative grid place-items-center p-6 text-center">
+        <div className="relative grid place-items-center p-4 sm:p-6 text-center">
           <Overlay snapshot={snapshot} browser={browser} host={host} onToken={onToken} />
         </div>
       )}
@@ -102,7 +102,7 @@ function Privacy({ title, host }: { readonly title: string; readonly host: strin
       <svg
         viewBox="0 0 48 48"
         aria-hidden="true"
-        className="mx-auto mb-4 size-12 opacity-70"
+        className="mx-auto mb-4 hidden size-12 sm:block opacity-70"
         fill="none"
         stroke="currentColor"
         strokeWidth="2.5"

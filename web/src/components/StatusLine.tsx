@@ -16,7 +16,7 @@ export function StatusLine({ status, snapshot, onRetry }: Props) {
       <p className="flex flex-wrap items-center gap-2 text-sm text-muted">
         {status.failure.code === "token" ? "The server asks for its access token." : "The server does not answer."}
         <button type="button" onClick={onRetry} className="cursor-pointer underline">
-          Try again
+          {status.retrying ? "Trying …" : "Try again"}
         </button>
       </p>
     );

@@ -1,6 +1,7 @@
 import { useState } from "react";
 import type { StreamSnapshot } from "../stream/checkStream";
 import type { Thresholds } from "../stream/messages";
+import { NONE } from "../figures";
 import { shownVerdict, type ShownState } from "../words";
 import { FaceChip } from "./FaceChip";
 import { Limits } from "./Limits";
@@ -35,7 +36,7 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
       </div>
       <p className="mt-3 flex justify-between text-sm">
         <span className="text-muted">Usable frames</span>
-        <span>{needed === null ? "–" : `${verdict.admitted} (${needed} needed)`}</span>
+        <span>{needed === null ? NONE : evidence(verdict.admitted, needed)}</span>
       </p>
       <div className="mt-4 border-t border-edge pt-4">
         <h3 className="text-sm text-muted">Faces</h3>
@@ -58,6 +59,11 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
       </div>
     </section>
   );
+}
+
+/** "5 of 12" until there are enough, then their number. */
+function evidence(admitted: number, needed: number): string {
+  return admitted < needed ? `${admitted} of ${needed}` : String(admitted);
 }
 
 /** Says the verdict aloud when the state changes, and not at each of the ten results a second. */

@@ -34,7 +34,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
       <h1 className="sr-only">Live check</h1>
       <div className="[grid-area:video]">
         <Stage snapshot={snapshot} browser={browserOf(navigator.userAgent)} host={window.location.host} onToken={onToken} />
-        <div className="mt-4 flex flex-wrap items-center gap-4">
+        <div className="mt-4 flex items-center gap-4">
           {running ? (
             <Primary
               testId="stop"
@@ -57,7 +57,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
           <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
         </div>
       </div>
-      <div className="[grid-area:verdict]">
+      <div className="[grid-area:verdict] md:sticky md:top-4">
         <VerdictPanel snapshot={snapshot} thresholds={thresholds} limits={status?.model.limits ?? []} />
       </div>
       <div className="min-w-0 [grid-area:timeline]">
@@ -77,7 +77,7 @@ function Primary({ testId, onClick, children }: { readonly testId: string; reado
       type="button"
       data-testid={testId}
       onClick={onClick}
-      className="h-11 min-w-36 cursor-pointer rounded-lg bg-ink px-5 font-semibold text-canvas hover:opacity-90"
+      className="h-11 min-w-32 shrink-0 cursor-pointer rounded-lg bg-ink px-4 font-semibold text-canvas hover:opacity-90"
     >
       {children}
     </button>

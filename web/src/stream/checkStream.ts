@@ -121,7 +121,7 @@ export class CheckStream {
 
   /** Releases the source, ends the session. May be called in any state. */
   stop(): void {
-    if (this.#run === null) return;
+    if (this.#snapshot.state === "idle" || this.#snapshot.state === "closed") return;
     this.#release();
     this.#set({ ...NOTHING, state: "closed" });
   }

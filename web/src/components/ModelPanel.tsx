@@ -1,0 +1,110 @@
+import type { ReactNode } from "react";
+import { interval, measured, NONE, probability } from "../figures";
+import type { Metric, ModelCard } from "../modelCards";
+
+/** Places of a sha256 that are shown; the whole one is in the tooltip. */
+const SHORT = 12;
+
+/** One model's card: what it was trained on, how well it did, and what it cannot do. */
+export function ModelPanel({ card, judging }: { readonly card: ModelCard; readonly judging: boolean }) {
+  const { training, thresholds } = card;
+  return (
+    <article aria-labelledby={`model-${card.name}`} data-testid="model" className="panel space-y-5 p-4 md:p-6">
+      <header>
+        <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
+          <h2 id={`model-${card.name}`} className="text-lg font-semibold">
+            {card.title}
+          </h2>
+          {judging && <span className="rounded bg-ink px-2 py-0.5 text-sm font-semibold text-surface">judges now</span>}
+        </div>
+        <p className="mt-1 text-sm text-muted">
+          {[card.name, card.version && `version ${card.version}`, card.architecture].filter(Boolean).join(" · ")}
+        </p>
+      </header>
+      <Part title="What it cannot do">
+        {card.limits.length === 0 ? (
+          <p>Its card names no limits. That does not mean that it has none.</p>
+        ) : (
+          <ul className="list-disc space-y-1 pl-5">
+            {card.limits.map((limit) => (
+              <li key={limit}>{limit}</li>
+            ))}
+          </ul>
+        )}
+      </Part>
+      <Part title="How well it did">
+        {card.metrics.length === 0 ? <p>Nothing was measured.</p> : <Metrics metrics={card.metrics} of={card.title} />}
+      </Part>
+      {training !== null && (
+        <Part title="What it was trained on">
+          <p>{training.data}</p>
+          {training.neverShown.length > 0 && <p className="mt-1">Never shown in training: {training.neverShown.join(", ")}.</p>}
+          <p className="mt-1">Terms: {training.terms}</p>
+          {training.recipe !== null && <p className="mt-1 font-mono text-sm break-words text-muted">{training.recipe}</p>}
+        </Part>
+      )}
+      <Part title="When it says so">
+        {thresholds !== null && (
+          <p>
+            Fake from {probability(thresholds.fakeEnter)} until it falls below {probability(thresholds.fakeLeave)}, real up to{" "}
+            {probability(thresholds.realEnter)} until it rises above {probability(thresholds.realLeave)}, uncertain in between.
+          </p>
+        )}
+        <p className="mt-1">{card.calibratedOn ? `Calibrated on ${card.calibratedOn}.` : "Its probabilities are not calibrated."}</p>
+      </Part>
+      {card.files.length > 0 && (
+        <Part title="Files (sha256)">
+          <ul className="space-y-1 font-mono text-sm text-muted">
+            {card.files.map(({ file, sha256 }) => (
+              <li key={file} title={sha256} className="break-words">
+                {file} {sha256.slice(0, SHORT)}
+              </li>
+            ))}
+          </ul>
+        </Part>
+      )}
+    </article>
+  );
+}
+
+function Part({ title, children }: { readonly title: string; readonly children: ReactNode }) {
+  return (
+    <section>
+      <h3 className="mb-1 font-semibold">{title}</h3>
+      {children}
+    </section>
+  );
+}
+
+function Metrics({ metrics, of }: { readonly metrics: readonly Metric[]; readonly of: string }) {
+  return (
+    // A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div role="region" aria-label={`Measured figures of ${of}`} tabIndex={0} className="overflow-x-auto">
+      <table className="w-full min-w-md text-left text-sm">
+        <thead className="text-muted">
+          <tr>
+            {["Figure", "Value", "95 % interval", "Measured on", "Number"].map((heading) => (
+              <th key={heading} scope="col" className="py-1 pr-4 font-normal">
+                {heading}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        <tbody>
+          {metrics.map((metric) => (
+            <tr key={`${metric.name} ${metric.data}`} className="border-t border-edge align-top">
+              <th scope="row" className="py-1 pr-4 font-normal">
+                {metric.name}
+              </th>
+              <td className="py-1 pr-4 font-semibold">{measured(metric.value)}</td>
+              <td className="py-1 pr-4 whitespace-nowrap">{interval(metric.low, metric.high) || NONE}</td>
+              <td className="py-1 pr-4">{metric.data}</td>
+              <td className="py-1">{metric.n ?? NONE}</td>
+            </tr>
+          ))}
+        </tbody>
+      </table>
+    </div>
+  );
+}
