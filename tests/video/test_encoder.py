@@ -6,7 +6,7 @@ import pytest
 from aiortc.codecs.h264 import H264Encoder as Packetiser
 
 from stream_detect.errors import MediaError
-from stream_detect.video.encoder import KEYFRAME_INTERVAL, H264Encoder
+from stream_detect.video.encoder import KEYFRAME_INTERVAL, PEAK_S, H264Encoder
 from stream_detect.video.picture import to_rgb
 
 IDR, SPS, PPS = 5, 7, 8
@@ -110,7 +110,7 @@ def test_a_scene_cut_stays_within_a_tenth_of_a_second_at_the_highest_bitrate(mov
                 cut.pts, cut.time_base = frame.pts, frame.time_base
                 frame = cut  # noqa: PLW2901
             sizes.append(codec.encode(frame)[0].size)
-    assert max(sizes) <= 2_000_000 * 0.1 / 8 * 1.6
+    assert max(sizes) <= 2_000_000 * PEAK_S / 8
 
 
 def test_the_target_is_clamped():

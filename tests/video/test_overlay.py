@@ -1,11 +1,13 @@
 import math
 
+import av
 import numpy as np
 import pytest
 
 from stream_detect.errors import MediaError
 from stream_detect.types import VerdictState
 from stream_detect.video import palette
+from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.picture import Planes, copy_yuv420p, to_rgb
 
 BOX = (200.0, 150.0, 400.0, 400.0)
@@ -31,6 +33,16 @@ def test_a_badge_has_its_states_colour_and_readable_words_on_any_ground(flat, ov
         seen = header(to_rgb(frame))
         assert share_of(seen, palette.STATE_RGB[state]) > 0.5
         assert share_of(seen, palette.text_on(palette.STATE_RGB[state]), 60) > 0.08
+
+
+@pytest.mark.parametrize("state", JUDGED)
+def test_a_badge_is_still_known_by_its_colour_after_encoding_at_a_low_bitrate(moving, overlay, track, result, state):
+    decoder, seen = av.CodecContext.create("h264", "r"), []
+    with H264Encoder(200_000, 300_000, 1_000_000) as encoder:
+        for frame in moving(40, 640, 480):
+            overlay.draw(frame, result(track(BOX, state, JUDGED[state])), 0.02)
+            seen += [picture for packet in encoder.encode(frame) for picture in decoder.decode(packet)]
+    assert share_of(header(to_rgb(seen[-1])), palette.STATE_RGB[state], 30) > 0.5
 
 
 def test_every_state_has_a_shape_of_its_own(flat, overlay, track, result):
