@@ -15,7 +15,8 @@
     │   └── ContentTypeError     it is of a content type that the route does not take
     ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
     ├── NotFoundError            nothing of that name or id is here
-    └── DatasetError             training data are absent, unreadable or one-sided
+    ├── DatasetError             training data are absent, unreadable or one-sided
+    └── TrainingError            a training diverged, or a checkpoint belongs to another one
 
 A message says what was expected, what was received, and how to mend it; it never carries a secret.
 """
@@ -92,3 +93,7 @@ class NotFoundError(StreamDetectError):
 
 class DatasetError(StreamDetectError):
     """Training data are absent, unreadable or one-sided."""
+
+
+class TrainingError(StreamDetectError):
+    """A training diverged, or a checkpoint belongs to another one."""
