@@ -47,12 +47,16 @@ def of_clip(clip: Path, length_s: float) -> Iterator[Picture]:
 
 def astronaut(length_s: float) -> Iterator[Picture]:
     """The public-domain astronaut, gently moving."""
-    return _moving(_scaled(skimage.data.astronaut()[:300, 60:460]), length_s)
+    return _moving(_scaled(_photo()[:300, 60:460]), length_s)
 
 
 def faceless(length_s: float) -> Iterator[Picture]:
     """A corner of the same photo in which nobody is, moving likewise."""
-    return _moving(_scaled(skimage.data.astronaut()[380:500, :160]), length_s)
+    return _moving(_scaled(_photo()[380:500, :160]), length_s)
+
+
+def _photo() -> NDArray[np.uint8]:
+    return np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
 
 
 def _scaled(picture: NDArray[np.uint8]) -> Picture:

@@ -73,7 +73,7 @@ def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **s
         command: what starts it, in the checkout's root.
         settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
     """
-    given = {"SERVER__PORT": "0", **settings}
+    given = {"SETTINGS": os.devnull, "SERVER__PORT": "0", **settings}  # whatever stream-detect.yaml the checkout has
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)

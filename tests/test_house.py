@@ -1,5 +1,6 @@
 """The process and the repository around it: start, stop, exit statuses, what is never imported, lock files."""
 
+import os
 import shutil
 import signal
 import socket
@@ -18,6 +19,7 @@ NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py")
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A command of ours, to its end."""
     command = [sys.executable, "server.py", *arguments[1:]] if arguments[0] == "server.py" else list(arguments)
+    env = {"STREAM_DETECT_SETTINGS": os.devnull, **env}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
