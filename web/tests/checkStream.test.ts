@@ -280,12 +280,23 @@ describe("a connection that is lost", () => {
     await pass(afterMs);
     expect(stream.snapshot()).toMatchObject({ state: "reconnecting", attempt: 1, failure: { code: "connection-lost" } });
     expect(of.source.track.stopped).toBe(false);
-    expect(of.server.ended).toEqual(["/webrtc/check/1"]);
     await pass(500);
     last(of).become("connected");
     await pass(0);
     expect(stream.snapshot()).toMatchObject({ state: "live", attempt: 0 });
     expect(of.peers).toHaveLength(2);
+  });
+
+  it("ends the lost session, unless the server said that it did", async () => {
+    const of = stage();
+    await live(of);
+    last(of).become("failed");
+    await pass(500);
+    last(of).become("connected");
+    await pass(0);
+    last(of).channel.receive("bye", { reason: "closed" });
+    await pass(0);
+    expect(of.server.ended).toEqual(["/webrtc/check/1"]);
   });
 
   it("is not given up when ICE mends it", async () => {

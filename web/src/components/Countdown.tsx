@@ -1,6 +1,6 @@
 import { useEffect, useState } from "react";
 
-/** Seconds until a moment on the page's clock (ms of performance.now()). */
+/** "in 5 s", then "now", for a moment on the page's clock (ms of performance.now()). */
 export function Countdown({ untilMs }: { readonly untilMs: number }) {
   const [leftS, setLeftS] = useState(() => secondsUntil(untilMs));
   useEffect(() => {
@@ -11,7 +11,7 @@ export function Countdown({ untilMs }: { readonly untilMs: number }) {
       clearInterval(timer);
     };
   }, [untilMs]);
-  return <span>{leftS} s</span>;
+  return <span>{leftS === 0 ? "now" : `in ${leftS} s`}</span>;
 }
 
 function secondsUntil(untilMs: number): number {

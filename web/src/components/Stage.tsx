@@ -65,7 +65,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
             {state === "waiting" ? "Asking again" : `Reconnecting, try ${attempt}`}
             {retryAtMs !== null && (
               <>
-                {" in "}
+                {" "}
                 <Countdown key={retryAtMs} untilMs={retryAtMs} />
               </>
             )}

@@ -157,6 +157,7 @@ export class Connection {
     if (message.type === "pong") this.#pong(message.value.id);
     else this.listener.onMessage(message);
     if (message.type === "bye") {
+      this.#location = null; // the server has ended it already
       this.#lose(message.value.reason === "server_shutdown" ? "the server is shutting down" : "the server ended the session");
     }
   }
