@@ -21,7 +21,7 @@ from clip import DEFAULT_CLIP, Codec, encode_clip, save_clip
 from figures import DEFINITIONS, SCENES, Definition, Figure, Round, growth_figures, plain, ready_figure, round_figures
 from rich.console import Console
 from rich.table import Table
-from scene import Observation, Timing, observe
+from scene import Observation, Stage, observe
 from servers import ServerKind, running
 from soak import soak
 
@@ -36,15 +36,15 @@ def main() -> int:
     console = Console(stderr=True)
     figures: list[Figure] = []
     with tempfile.TemporaryDirectory(prefix="stream-detect-bench-") as name:
-        folder = Path(name)
+        stage = Stage(Path(name), dict(options.set), options.warm, options.seconds)
         for codec in get_args(Codec):
-            save_clip(folder / f"clip-{codec}.npz", encode_clip(codec, options.clip))
-        rounds = list(play(wanted, options.runs, Timing(options.warm, options.seconds), folder, console))
+            save_clip(stage.folder / f"clip-{codec}.npz", encode_clip(codec, options.clip))
+        rounds = list(play(wanted, options.runs, stage, console))
         figures += round_figures(rounds, wanted)
         if options.only in {None, "ready_s"}:
-            figures.append(ready_figure(tuple(start(folder, console) for _ in range(STARTS))))
+            figures.append(ready_figure(tuple(start(stage, console) for _ in range(STARTS))))
         if options.soak:
-            figures += growth_figures(soak(options.soak, folder, console.print))
+            figures += growth_figures(soak(options.soak, stage, console.print))
     report = {
         **{figure.key: figure.to_json() for figure in figures},
         "observations": [row(observation) for one in rounds for observation in one.values()],
@@ -71,6 +71,9 @@ def parse() -> argparse.Namespace:
     keys = [*(each.key for each in DEFINITIONS), "ready_s"]
     parser.add_argument("--only", choices=keys, metavar="NAME", help=f"one figure: {', '.join(keys)}")
     parser.add_argument("--soak", type=float, default=0, metavar="MINUTES", help="also let viewers come and go so long")
+    parser.add_argument(
+        "--set", action="append", type=setting_of, default=[], metavar="SECTION__KEY=VALUE", help="a setting of ours"
+    )
     parser.add_argument("--full", action="store_true", help=f"with a soak of {FULL_SOAK_MIN:.0f} minutes")
     parser.add_argument("--quick", action="store_true", help="one round of short windows: does it work?")
     options = parser.parse_args()
@@ -81,21 +84,29 @@ def parse() -> argparse.Namespace:
     return options
 
 
-def play(wanted: list[Definition], runs: int, timing: Timing, folder: Path, console: Console) -> Iterable[Round]:
+def setting_of(text: str) -> tuple[str, str]:
+    """Name and value of a setting on the command line."""
+    name, equals, value = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"expected SECTION__KEY=VALUE, received {text!r}")
+    return name.upper(), value
+
+
+def play(wanted: list[Definition], runs: int, stage: Stage, console: Console) -> Iterable[Round]:
     """Rounds of the scenes that the wanted figures need."""
     needed = {scene for each in wanted for scene in each.scenes}
     for number in range(runs if needed else 0):
         one = {}
         for scene in SCENES:
             if scene in needed:
-                one[scene] = observe(scene, timing, folder)
+                one[scene] = observe(scene, stage)
                 console.print(f"round {number + 1} of {runs}: {scene.name}: {one[scene].cpu_per_stream:.1%} of a core")
         yield one
 
 
-def start(folder: Path, console: Console) -> float:
+def start(stage: Stage, console: Console) -> float:
     """Seconds that our server takes to be ready."""
-    with running(ServerKind.OURS, folder) as server:
+    with running(ServerKind.OURS, stage.folder, stage.settings) as server:
         console.print(f"ready after {server.ready_s:.2f} s")
         return server.ready_s
 
@@ -118,6 +129,7 @@ def setting(options: argparse.Namespace) -> dict[str, Any]:
     """Where and with what it was measured."""
     return {
         "clip": options.clip.name if options.clip.is_file() else "skimage.data.astronaut()",
+        "settings": dict(options.set),
         "rounds": options.runs,
         "window_s": options.seconds,
         "warm_s": options.warm,

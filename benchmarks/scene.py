@@ -5,6 +5,7 @@ server that did not do its work must not win by it.
 """
 
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,9 +41,18 @@ class Scene:
 
 
 @dataclass(frozen=True, slots=True)
-class Timing:
-    """Until the encoders, the peers' bandwidth estimates and the verdicts are steady; and the window that counts."""
+class Stage:
+    """What all scenes of a run have in common.
 
+    Args:
+        folder: holds the clips; takes the logs.
+        settings: of our server, as `ServerUnderTest` takes them.
+        warm_s: until the encoders, the peers' bandwidth estimates and the verdicts are steady.
+        window_s: what counts.
+    """
+
+    folder: Path
+    settings: Mapping[str, str]
     warm_s: float
     window_s: float
 
@@ -75,7 +85,7 @@ class Observation:
         return float(np.percentile(values, percent)) if values.size else float("nan")
 
 
-def observe(scene: Scene, timing: Timing, folder: Path) -> Observation:
+def observe(scene: Scene, stage: Stage) -> Observation:
     """Start the server, let the viewers in, wait, measure.
 
     Every returned picture of a single viewer is decoded for its counter. Of several, only the first: the viewers would
@@ -83,19 +93,18 @@ def observe(scene: Scene, timing: Timing, folder: Path) -> Observation:
 
     Args:
         scene: who serves whom.
-        timing: how long.
-        folder: holds the clips; takes the logs.
+        stage: where and how long.
     """
-    with running(scene.kind, folder) as server, ExitStack() as stack:
+    with running(scene.kind, stage.folder, stage.settings) as server, ExitStack() as stack:
         viewers = [
-            stack.enter_context(Viewer(server.offer_url, folder, scene.codec, read_all=scene.streams == 1))
+            stack.enter_context(Viewer(server.offer_url, stage.folder, scene.codec, read_all=scene.streams == 1))
             for _ in range(scene.streams)
         ]
         for viewer in viewers:
             viewer.wait_connected()
-        time.sleep(timing.warm_s)
+        time.sleep(stage.warm_s)
         start_s, before = time.monotonic(), server.footprint()
-        time.sleep(timing.window_s)
+        time.sleep(stage.window_s)
         end_s, after = time.monotonic(), server.footprint()
         records = [viewer.leave() for viewer in viewers]
     judged = scene.kind is ServerKind.OURS

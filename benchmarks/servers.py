@@ -9,7 +9,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from enum import StrEnum
@@ -20,6 +20,8 @@ import httpx
 import psutil  # type: ignore[import-untyped]
 
 ROOT = Path(__file__).resolve().parents[1]
+PREFIX = "STREAM_DETECT_"
+MAX_SESSIONS = 8
 START_TIMEOUT_S = 60.0
 STOP_TIMEOUT_S = 10.0
 POLL_S = 0.02
@@ -55,21 +57,21 @@ class ServerUnderTest:
 
     Args:
         kind: which one.
-        folder: an empty folder for its log; it also runs in there, away from any settings file of the user.
-        max_sessions: how many streams ours admits.
+        folder: for its log; it also runs in there, away from any settings file of the user.
+        settings: of ours, by their names in the environment less the prefix ("VIDEO__H264"); all others are defaults.
     """
 
-    def __init__(self, kind: ServerKind, folder: Path, max_sessions: int = 8) -> None:
+    def __init__(self, kind: ServerKind, folder: Path, settings: Mapping[str, str]) -> None:
         self.kind = kind
         self.ready_s = 0.0
         port = _free_port()
         self._origin = f"http://127.0.0.1:{port}"
         self._log = folder / f"{kind}.log"
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
+        environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         if kind is ServerKind.OURS:
             command = [sys.executable, str(ROOT / "server.py")]
-            environment["STREAM_DETECT_SERVER__PORT"] = str(port)
-            environment["STREAM_DETECT_WEBRTC__MAX_SESSIONS"] = str(max_sessions)
+            ours = {"SERVER__PORT": str(port), "WEBRTC__MAX_SESSIONS": str(MAX_SESSIONS), **settings}
+            environment |= {PREFIX + name: value for name, value in ours.items()}
         else:
             command = [sys.executable, str(ROOT / "benchmarks/stock_echo.py"), "--port", str(port)]
         self._started_s = time.monotonic()
@@ -129,9 +131,9 @@ class ServerUnderTest:
 
 
 @contextmanager
-def running(kind: ServerKind, folder: Path) -> Iterator[ServerUnderTest]:
+def running(kind: ServerKind, folder: Path, settings: Mapping[str, str]) -> Iterator[ServerUnderTest]:
     """A server that is ready, stopped at the end."""
-    server = ServerUnderTest(kind, folder)
+    server = ServerUnderTest(kind, folder, settings)
     try:
         yield server.wait_ready()
     finally:

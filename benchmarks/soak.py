@@ -10,9 +10,9 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
+from scene import Stage
 from servers import Footprint, ServerKind, running
 from viewers import Viewer
 
@@ -39,21 +39,21 @@ class Growth:
     visits: int
 
 
-def soak(minutes: float, folder: Path, report: Callable[[str], None]) -> Growth:
+def soak(minutes: float, stage: Stage, report: Callable[[str], None]) -> Growth:
     """Let viewers come and go for so many minutes.
 
     Args:
         minutes: at least one.
-        folder: holds the H.264 clip; takes the log.
+        stage: where.
         report: told of the progress now and then.
     """
     times_s: list[float] = []
     weights: list[Footprint] = []
-    with running(ServerKind.OURS, folder) as server, ExitStack() as stack:
+    with running(ServerKind.OURS, stage.folder, stage.settings) as server, ExitStack() as stack:
         inside: deque[Viewer] = deque()
         end_s = time.monotonic() + 60 * minutes
         while time.monotonic() < end_s:
-            viewer = stack.enter_context(Viewer(server.offer_url, folder, "h264"))
+            viewer = stack.enter_context(Viewer(server.offer_url, stage.folder, "h264"))
             viewer.wait_connected()
             inside.append(viewer)
             time.sleep(STAY_S)
