@@ -1,25 +1,36 @@
 """The process and the repository around it: start, stop, exit statuses, what is never imported, lock files."""
 
+import datetime as dt
 import os
+import re
 import shutil
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import time
+import urllib.request
+from ipaddress import ip_address
 from pathlib import Path
 
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 ROOT = Path(__file__).parents[1]
 READY_S = 3.0
+DOCS = sorted((ROOT / "docs").glob("*.md"))
 NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py")
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A command of ours, to its end."""
     command = [sys.executable, "server.py", *arguments[1:]] if arguments[0] == "server.py" else list(arguments)
-    env = {"STREAM_DETECT_SETTINGS": os.devnull, **env}
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
+    env = {**inherited, "STREAM_DETECT_SETTINGS": os.devnull, **env}
     return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
@@ -92,6 +103,52 @@ def test_what_cannot_start_says_why_in_one_line(env, expected):
     assert said.stderr.count("\n") == 1
 
 
+def test_a_certificate_and_its_key_give_tls(start_server, certificate):
+    file, key = certificate
+    server = start_server(SERVER__TLS_CERTIFICATE=str(file), SERVER__TLS_KEY=str(key))
+    assert server.url.startswith("https://")
+    context = ssl.create_default_context(cafile=str(file))
+    with urllib.request.urlopen(f"{server.url}/healthz", timeout=5, context=context) as answer:  # noqa: S310
+        assert answer.status == 200
+        assert "max-age" in answer.headers["Strict-Transport-Security"]
+
+
+def test_a_certificate_that_is_none_is_named(tmp_path):
+    for name in ("a.pem", "b.pem"):
+        (tmp_path / name).write_text("nothing")
+    env = {"STREAM_DETECT_SERVER__TLS_CERTIFICATE": str(tmp_path / "a.pem")}
+    said = run(
+        "server.py", STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_SERVER__TLS_KEY=str(tmp_path / "b.pem"), **env
+    )
+    assert said.returncode == 2
+    assert "a.pem" in said.stderr
+    assert said.stderr.count("\n") == 1
+
+
+@pytest.fixture
+def certificate(tmp_path):
+    """A self-signed certificate of 127.0.0.1, and its key."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
+    now = dt.datetime.now(dt.UTC)
+    signed = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - dt.timedelta(hours=1))
+        .not_valid_after(now + dt.timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    file, key_file = tmp_path / "server.pem", tmp_path / "server.key"
+    file.write_bytes(signed.public_bytes(serialization.Encoding.PEM))
+    unencrypted = serialization.NoEncryption()
+    key_file.write_bytes(key.private_bytes(serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, unencrypted))
+    return file, key_file
+
+
 def test_a_taken_port_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
@@ -134,6 +191,13 @@ def test_the_lock_files_have_hashes_and_no_addresses(name):
     assert "--hash=sha256:" in text
     assert "://" not in text
     assert "/" not in "".join(line for line in text.splitlines() if "==" in line)
+
+
+@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS)])
+def test_every_link_of_a_document_leads_somewhere(document):
+    text = (ROOT / document).read_text(encoding="utf-8")
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
+        assert (ROOT / document).parent.joinpath(target).exists(), target
 
 
 def test_the_web_lock_file_has_no_addresses():

@@ -7,6 +7,7 @@ the application closes what it holds.
 import logging
 import signal
 import socket
+import ssl
 import sys
 from collections.abc import Callable
 from types import FrameType
@@ -30,10 +31,11 @@ def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
         build: makes the application. Called once the port is ours, so that a taken one is told at once.
 
     Raises:
-        SettingsError: the address cannot be listened on.
+        SettingsError: the address cannot be listened on, or the certificate not be used.
         BundleError: the model cannot be served.
     """
     _log_to_stderr()
+    _check_certificate(settings)
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
@@ -75,6 +77,19 @@ def listen(settings: Settings) -> socket.socket:
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; set server.host or server.port to another"
+        ) from error
+
+
+def _check_certificate(settings: Settings) -> None:
+    """Load it once on trial: uvicorn would end with a traceback, or ask the terminal for a password."""
+    certificate, key = settings.server.tls_certificate, settings.server.tls_key
+    if certificate is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
+    except (ssl.SSLError, OSError) as error:
+        raise SettingsError(
+            f"expected a PEM certificate in {certificate} and its key, without a password, in {key}: {error}"
         ) from error
 
 
