@@ -24,7 +24,7 @@ class Source:
 
 SOURCES = {
     "dfdc": Source(
-        "DeepFake Detection Challenge (DFDC, 2019-2020: face swaps in videos)", "research terms of the DFDC"
+        "DFDC (DeepFake Detection Challenge, 2019-2020: mostly face swaps in videos)", "research terms of the DFDC"
     ),
     "fairface": Source("FairFace (photos balanced by race and gender)", "CC BY 4.0"),
     "ffhq": Source("FFHQ (portraits)", "CC BY-NC-SA 4.0"),

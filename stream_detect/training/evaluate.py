@@ -26,6 +26,9 @@ _SEED = 20261122
 _INTERVAL = (2.5, 97.5)
 """Per cent: a 95 % interval."""
 
+COUNTED_FROM = 0.5
+"""The calibrated fake_probability from which on one picture counts as said to be fake."""
+
 STILLS = ("ffhq", "sdfd_sd21")
 """Two sources that are one task: portraits, and portraits made by Stable Diffusion."""
 
@@ -119,9 +122,12 @@ def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
     metrics = _judged(scored, threshold, on)
     sources = set(scored.source.tolist())
     for part in (*((name,) for name in sorted(sources - set(STILLS))), STILLS):
-        chosen, what = scored.of(*part), f"{on}, {' and '.join(part)} only"
+        chosen, what = scored.of(*part), f"{on}: {' and '.join(part)}"
         if len(sources) > 1 and chosen.both:
-            metrics += [_metric("auc", chosen, _auc, what), _metric("accuracy", chosen, _accuracy(threshold), what)]
+            metrics += [
+                _metric("auc", chosen, auc, what),
+                _metric("accuracy", chosen, _accuracy(threshold), what, threshold),
+            ]
         if len(sources) > 1 and len(chosen.fake) and not chosen.fake.all():
             metrics.append(_false_alarms(chosen, threshold, what))
     return tuple(metrics)
@@ -141,7 +147,7 @@ def _judged(scored: Scored, threshold: float, on: str) -> list[Metric]:
         return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
 
     return [
-        _metric("auc", scored, _auc, on),
+        _metric("auc", scored, auc, on),
         _metric("accuracy", scored, _accuracy(threshold), on, threshold),
         _metric("precision", scored, precision, on, threshold),
         _metric("recall", scored, recall, on, threshold),
@@ -149,7 +155,8 @@ def _judged(scored: Scored, threshold: float, on: str) -> list[Metric]:
     ]
 
 
-def _auc(scored: Scored) -> float:
+def auc(scored: Scored) -> float:
+    """Area under the ROC curve of real and fake faces."""
     return float(roc_auc_score(scored.fake, scored.probability))
 
 
@@ -160,7 +167,11 @@ def _accuracy(threshold: float) -> Callable[[Scored], float]:
 def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:
     real = scored.where(~scored.fake)
     return _metric(
-        "false_alarm_rate", real, lambda some: float((some.probability >= threshold).mean()), f"{on}, real", threshold
+        "false_alarm_rate",
+        real,
+        lambda some: float((some.probability >= threshold).mean()),
+        f"{on}, real faces",
+        threshold,
     )
 
 

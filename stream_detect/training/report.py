@@ -91,7 +91,7 @@ def _confusion(scored: Scored, threshold: float) -> Figure:
 
 def _scores(scored: Scored, threshold: float) -> Figure:
     figure, axes = _figure("Scores", "fake_probability", "share of the faces")
-    bins = np.linspace(0, 1, 41)
+    bins = [step / 40 for step in range(41)]
     for fake, colour in ((False, REAL), (True, FAKE)):
         values = scored.probability[scored.fake == fake]
         weights = np.full(len(values), 1 / max(len(values), 1))

@@ -1,0 +1,109 @@
+"""What a network is shown: faces of a split enter, batches of degraded pairs leave, each given by its number alone.
+
+A batch is drawn from a generator seeded by (seed, step): a training that was broken off goes on with the very batches
+it would have had, whatever threads made them.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import DatasetError
+from stream_detect.training.dataset import Faces, Row
+from stream_detect.training.degrade import degrade, draw, move
+from stream_detect.training.recipe import ANY_PAIRING, Pairing, Recipe
+from stream_detect.types import Image
+
+Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
+"""Pictures (n, h, w, 3) in [0, 1], and whether each is fake (n,), 0 or 1."""
+
+_THREADS = 2
+_AHEAD = 6
+"""Batches made or in the making beyond the one in use, 50 MB each at 256 x 256: bounds the memory."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Pool:
+    """The faces of a pairing: real ones beside each fake one."""
+
+    fakes: tuple[int, ...]
+    reals: tuple[tuple[int, ...], ...]
+    """For each fake, the real faces that it may be paired with."""
+
+
+class Batches:
+    """Draws pairs of a real and a fake face.
+
+    Args:
+        faces: of the training split.
+        recipe: pairings, batch size and seed.
+
+    Raises:
+        DatasetError: no fake has a real face to be paired with.
+    """
+
+    def __init__(self, faces: Faces, recipe: Recipe) -> None:
+        self._crops = faces.crops
+        self._recipe = recipe
+        filled = [(pairing.share, _pool(pairing, faces.rows)) for pairing in recipe.pairings]
+        filled = [(share, pool) for share, pool in filled if pool.fakes]
+        if not filled:
+            filled = [(1.0, _pool(ANY_PAIRING, faces.rows))]
+        self._pools = [pool for _, pool in filled]
+        if not self._pools[0].fakes:
+            raise DatasetError("expected real and fake faces to train on, received one kind only")
+        shares = np.array([share for share, _ in filled])
+        self._until = np.cumsum(shares / shares.sum())
+
+    def batch(self, step: int) -> Batch:
+        """The batch of a step: fake, real, fake, real, ...; both of a pair degraded alike, each moved on its own."""
+        rng = np.random.default_rng((self._recipe.seed, step))
+        pictures = [picture for _ in range(self._recipe.batch // 2) for picture in self._pair(rng)]
+        labels = np.tile(np.array((1.0, 0.0), np.float32), self._recipe.batch // 2)
+        return np.stack(pictures).astype(np.float32) / np.float32(255), labels
+
+    def from_step(self, first: int) -> Iterator[tuple[int, Batch]]:
+        """The batches of steps `first` to the recipe's last, made ahead on threads of their own."""
+        waiting: deque[tuple[int, Future[Batch]]] = deque()
+        pool = ThreadPoolExecutor(_THREADS, "batches")
+        try:
+            for step in range(first, self._recipe.steps + 1):
+                waiting.append((step, pool.submit(self.batch, step)))
+                if len(waiting) > _AHEAD:
+                    done, future = waiting.popleft()
+                    yield done, future.result()
+            while waiting:
+                done, future = waiting.popleft()
+                yield done, future.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+    def _pair(self, rng: np.random.Generator) -> tuple[Image, Image]:
+        pool = self._pools[min(int(np.searchsorted(self._until, rng.random())), len(self._pools) - 1)]
+        chosen = int(rng.integers(len(pool.fakes)))
+        beside = pool.reals[chosen]
+        real = beside[int(rng.integers(len(beside)))]
+        how = draw(rng)
+        fake_picture, real_picture = (degrade(move(self._crops[i], rng), how, rng) for i in (pool.fakes[chosen], real))
+        return fake_picture, real_picture
+
+
+def _pool(pairing: Pairing, rows: tuple[Row, ...]) -> _Pool:
+    reals: dict[str, list[int]] = {}
+    for index, row in enumerate(rows):
+        if row.label == "real" and pairing.real in (None, row.source):
+            reals.setdefault(row.group if pairing.same_group else "", []).append(index)
+    # One tuple for each group, shared by its fakes.
+    beside = {group: tuple(members) for group, members in reals.items()}
+    fakes = [
+        (index, beside[group])
+        for index, row in enumerate(rows)
+        if row.label == "fake"
+        and pairing.fake in (None, row.source)
+        and (group := row.group if pairing.same_group else "") in beside
+    ]
+    return _Pool(tuple(index for index, _ in fakes), tuple(members for _, members in fakes))

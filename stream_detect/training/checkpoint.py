@@ -1,0 +1,99 @@
+"""A training's state on disk: everything that the next step depends on is written, and read back.
+
+One .npz file: the network's variables (its dropout's random state among them), the optimizer's (its step among them),
+the moving average, the best figure so far and the curve. Batches depend on their number only (batches.py).
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from zipfile import BadZipFile
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import TrainingError
+from stream_detect.training.recipe import Recipe
+
+CHECKPOINT_FILE = "checkpoint.npz"
+
+Weights = list[NDArray[np.float32]]
+
+
+@dataclass(slots=True)
+class Progress:
+    """How far a training is.
+
+    Args:
+        step: batches done.
+        best_auc: highest validation AUC so far.
+        average: moving average of all weights; empty before its first step.
+        curve: for each point (step, loss since the last point, validation AUC or NaN).
+    """
+
+    step: int = 0
+    best_auc: float = -1.0
+    average: Weights = field(default_factory=list)
+    curve: list[tuple[float, float, float]] = field(default_factory=list)
+
+
+def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -> None:
+    """Writes the state; an interruption leaves the one before."""
+    state: dict[str, NDArray[np.generic]] = {
+        "recipe": np.array(_named(recipe)),
+        "step": np.array(progress.step),
+        "best_auc": np.array(progress.best_auc),
+        "curve": np.array(progress.curve, np.float64).reshape(-1, 3),
+    }
+    for kind, arrays in (
+        ("model", _values(model.variables)),
+        ("optimizer", _values(model.optimizer.variables)),
+        ("average", progress.average),
+    ):
+        state |= {f"{kind}_{index:04}": array for index, array in enumerate(arrays)}
+    scratch = folder / f".{CHECKPOINT_FILE}"
+    with scratch.open("wb") as stream:
+        np.savez(stream, **state)  # type: ignore[arg-type] # numpy takes these names for its own flag
+    scratch.replace(folder / CHECKPOINT_FILE)
+
+
+def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
+    """Reads the state into a compiled model of the same recipe.
+
+    Raises:
+        TrainingError: there is none, it is damaged, or it belongs to another recipe.
+    """
+    file = folder / CHECKPOINT_FILE
+    try:
+        with np.load(file, allow_pickle=False) as stored:
+            state = dict(stored)
+    except (OSError, ValueError, BadZipFile) as error:
+        raise TrainingError(f"expected a training's checkpoint at {file}, cannot read it: {error}") from error
+    if str(state["recipe"]) != _named(recipe):
+        raise TrainingError(
+            f"expected a checkpoint of this recipe at {file}, received one of another: give the options it was begun "
+            "with, or another folder"
+        )
+    model.optimizer.build(model.trainable_variables)
+    for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
+        for variable, value in zip(variables, _of_kind(state, kind), strict=True):
+            variable.assign(value)
+    return Progress(
+        int(state["step"]),
+        float(state["best_auc"]),
+        [array.astype(np.float32) for array in _of_kind(state, "average")],
+        [(float(step), float(loss), float(auc)) for step, loss, auc in state["curve"]],
+    )
+
+
+def _named(recipe: Recipe) -> str:
+    return str(asdict(recipe))
+
+
+def _values(variables: Sequence[keras.Variable]) -> list[NDArray[np.generic]]:
+    return [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+
+
+def _of_kind(state: dict[str, NDArray[np.generic]], kind: str) -> list[NDArray[np.generic]]:
+    return [state[name] for name in sorted(state) if name.startswith(f"{kind}_")]

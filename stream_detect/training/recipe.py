@@ -1,0 +1,80 @@
+"""How a model is trained: every number of it, with its reason."""
+
+from dataclasses import dataclass
+
+from stream_detect.errors import TrainingError
+
+
+@dataclass(frozen=True, slots=True)
+class Pairing:
+    """Where a fake face and the real one beside it come from.
+
+    Args:
+        share: of all pairs, before pairings without faces are left out.
+        fake: source of the fake one; None is any.
+        real: source of the real one; None is any.
+        same_group: the fake was made from the real one's video: same person, camera and light, so that nothing but
+            the manipulation tells them apart.
+    """
+
+    share: float
+    fake: str | None
+    real: str | None
+    same_group: bool = False
+
+
+PAIRINGS = (
+    Pairing(0.84, "dfdc", "dfdc", same_group=True),
+    # Stills are few: enough to know them, too few to be learnt by heart.
+    Pairing(0.09, "sdfd_sd21", "ffhq"),
+    # Photos of many real people, against false alarms on faces that DFDC's actors do not stand for.
+    Pairing(0.049, "dfdc", "fairface"),
+    Pairing(0.021, "sdfd_sd21", "fairface"),
+)
+ANY_PAIRING = Pairing(1.0, None, None)
+"""For data of which the other pairings know no source."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """A training.
+
+    Args:
+        architecture: by name.
+        steps: batches in all; 4,500 batches of 64 show each DFDC pair about 13 times.
+        batch: faces a batch, an even number: pairs of a real and a fake one.
+        learning_rate: of Adam at its peak; falls to a hundredth by a half cosine.
+        warmup_steps: until that peak, at most a quarter of all steps.
+        dropout: share hidden; .3 instead of the published .5, as the degradations do that work already.
+        label_smoothing: keeps logits moderate, so that the calibration finds usable ones.
+        ema: weight of the past in the moving average of the weights, which is what is measured and kept.
+        ema_from: step of the average's first value; the weights before it are of no use.
+        validate_every: steps between measurements; batch normalisation needs some hundred before the first means
+            anything.
+        seed: of everything that is drawn.
+        pairings: what a batch is made of.
+        selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds.
+    """
+
+    architecture: str = "meso4"
+    steps: int = 4500
+    batch: int = 64
+    learning_rate: float = 1e-3
+    warmup_steps: int = 200
+    dropout: float = 0.3
+    label_smoothing: float = 0.02
+    ema: float = 0.995
+    ema_from: int = 300
+    validate_every: int = 300
+    seed: int = 1
+    pairings: tuple[Pairing, ...] = PAIRINGS
+    selected_by: str = "dfdc"
+
+    def __post_init__(self) -> None:
+        if self.steps < 1 or self.batch < 2 or self.batch % 2:
+            raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
+
+    @property
+    def warmup(self) -> int:
+        """Steps until the learning rate's peak."""
+        return min(self.warmup_steps, self.steps // 4)

@@ -1,0 +1,137 @@
+"""The training loop, in pure Keras 3: a recipe and faces enter, a folder with the best weights leaves.
+
+The folder holds best.keras (moving average of the weights, at its best validation AUC), checkpoint.npz to go on from,
+and curves.csv. Nothing here depends on Keras' backend.
+"""
+
+import csv
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import cv2
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import TrainingError
+from stream_detect.training import checkpoint
+from stream_detect.training.architectures import architecture_named
+from stream_detect.training.batches import Batches
+from stream_detect.training.checkpoint import Progress, Weights
+from stream_detect.training.dataset import Faces
+from stream_detect.training.evaluate import auc, score
+from stream_detect.training.recipe import Recipe
+
+BEST_FILE = "best.keras"
+CURVES_FILE = "curves.csv"
+
+_POINT_EVERY = 50
+"""Steps that a point of the loss curve averages."""
+
+OnStep = Callable[[int, float, float], None]
+"""Takes the step, its loss, and the best validation AUC so far (negative before the first)."""
+
+
+def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnStep | None = None) -> Path:
+    """Trains to the recipe's last step; goes on where the folder's checkpoint ends, if it has one.
+
+    Args:
+        recipe: every number of the training.
+        faces: to learn from.
+        val: to choose the best weights by.
+        folder: made if absent.
+        on_step: called after every step.
+
+    Returns:
+        The file with the best weights.
+
+    Raises:
+        TrainingError: the loss is no number any more, or the folder's checkpoint is of another recipe.
+        DatasetError: the faces are one-sided.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    cv2.setNumThreads(1)  # batches are made on threads of our own
+    batches = Batches(faces, recipe)
+    model = _compiled(recipe, faces)
+    begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
+    progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
+    losses: list[float] = []
+    for step, (pictures, labels) in batches.from_step(progress.step + 1):
+        model.reset_metrics()  # else Keras gives the mean loss since the beginning
+        losses.append(_finite(float(model.train_on_batch(pictures, labels)), step))
+        progress.step = step
+        _average(progress, recipe, model)
+        due = step % recipe.validate_every == 0 or step == recipe.steps
+        if due or step % _POINT_EVERY == 0:
+            reached = _validate(progress, recipe, model, val, folder) if due else math.nan
+            progress.curve.append((step, float(np.mean(losses)), reached))
+            losses.clear()
+            _write_curve(progress, folder / CURVES_FILE)
+        if due:
+            checkpoint.save(folder, recipe, model, progress)
+        if on_step:
+            on_step(step, progress.curve[-1][1] if not losses else losses[-1], progress.best_auc)
+    return folder / BEST_FILE
+
+
+def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
+    keras.utils.set_random_seed(recipe.seed)
+    h, w = faces.crops.shape[1:3]
+    model = architecture_named(recipe.architecture).build((w, h), recipe.dropout)
+    schedule = keras.optimizers.schedules.CosineDecay(
+        1e-5, recipe.steps - recipe.warmup, alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=recipe.warmup
+    )
+    model.compile(
+        keras.optimizers.Adam(schedule), keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing)
+    )
+    return model
+
+
+def _finite(loss: float, step: int) -> float:
+    if not math.isfinite(loss):
+        raise TrainingError(
+            f"expected a finite loss, received {loss} at step {step}: it diverged; lower the learning rate"
+        )
+    return loss
+
+
+def _average(progress: Progress, recipe: Recipe, model: keras.Model) -> None:
+    """Takes the weights into the moving average, from the recipe's step on."""
+    if progress.step <= recipe.ema_from:
+        return
+    weights: Weights = model.get_weights()
+    if not progress.average:
+        progress.average = weights
+        return
+    rest = np.float32(1 - recipe.ema)
+    pairs = zip(progress.average, weights, strict=True)
+    progress.average = [average + rest * (now - average) for average, now in pairs]
+
+
+def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces, folder: Path) -> float:
+    """The validation AUC of the averaged weights, which are kept when it is the best so far."""
+    weights = model.get_weights()
+    if progress.average:
+        model.set_weights(progress.average)
+    scored = score(val, lambda crops: predict(model, crops))
+    chosen = scored.of(recipe.selected_by)
+    reached = auc(chosen if chosen.both else scored)
+    if reached > progress.best_auc:
+        progress.best_auc = reached
+        model.save(folder / BEST_FILE)
+    model.set_weights(weights)
+    return reached
+
+
+def _write_curve(progress: Progress, file: Path) -> None:
+    with file.open("w", newline="", encoding="utf-8") as stream:
+        table = csv.writer(stream)
+        table.writerow(("step", "loss", "val_auc"))
+        for step, loss, reached in progress.curve:
+            table.writerow((int(step), f"{loss:.5f}", "" if math.isnan(reached) else f"{reached:.5f}"))
+
+
+def predict(model: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """Raw fake_probability (n,) of crops, uint8 (n, h, w, 3), by a network of ours."""
+    return np.asarray(model.predict_on_batch(crops.astype(np.float32) / np.float32(255)), np.float32)[:, 0]
