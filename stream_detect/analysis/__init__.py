@@ -1,1 +1,4 @@
-"""The way of a frame to a verdict: sampler, faces, quality, classifier, window, verdict. Synchronous and pure; time is injected."""
+"""The way of a frame to a verdict: sampler, faces, quality, classifier, window, verdict.
+
+Synchronous and pure; time is injected.
+"""
