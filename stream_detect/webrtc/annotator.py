@@ -38,6 +38,7 @@ class Annotator:
         self._encoder = encoder
         self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
         self._trouble: str | None = None
+        self._closed = False
 
     def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Picture | None":
         """The picture to send for a frame, with the frame's pts.
@@ -61,6 +62,8 @@ class Annotator:
             packet: Picture
             (packet,) = self._encoder.encode(picture, demand.keyframe or self._broken)
         except (MediaError, ValueError) as error:
+            if self._closed:
+                return None
             self._broken = True
             self._note(f"pictures are left to aiortc's encoder: {error}")
             return picture
@@ -68,7 +71,8 @@ class Annotator:
         return packet
 
     def close(self) -> None:
-        """Frees the encoder; a call in progress still ends well."""
+        """Frees the encoder; a call in progress, which outlives the sender that asked for it, gives nothing."""
+        self._closed = True
         if self._encoder is not None:
             self._encoder.close()
 
