@@ -28,6 +28,8 @@ _INTERVAL = (2.5, 97.5)
 
 COUNTED_FROM = 0.5
 """The calibrated fake_probability from which on one picture counts as said to be fake."""
+SURE_FROM = 0.8
+"""Where the badge of a whole window becomes "fake" by default: recall and false alarms are stated there too."""
 
 STILLS = ("ffhq", "sdfd_sd21")
 """Two sources that are one task: portraits, and portraits made by Stable Diffusion."""
@@ -119,7 +121,7 @@ def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
     """
     if not scored.both:
         raise DatasetError("expected real and fake faces to measure on, received one kind only")
-    metrics = _judged(scored, threshold, on)
+    metrics = [*_judged(scored, threshold, on), _recall(scored, SURE_FROM, on), _false_alarms(scored, SURE_FROM, on)]
     sources = set(scored.source.tolist())
     for part in (*((name,) for name in sorted(sources - set(STILLS))), STILLS):
         chosen, what = scored.of(*part), f"{on}: {' and '.join(part)}"
@@ -143,14 +145,11 @@ def _judged(scored: Scored, threshold: float, on: str) -> list[Metric]:
     def precision(some: Scored) -> float:
         return float(precision_score(some.fake, some.probability >= threshold, zero_division=0))
 
-    def recall(some: Scored) -> float:
-        return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
-
     return [
         _metric("auc", scored, auc, on),
         _metric("accuracy", scored, _accuracy(threshold), on, threshold),
         _metric("precision", scored, precision, on, threshold),
-        _metric("recall", scored, recall, on, threshold),
+        _recall(scored, threshold, on),
         _false_alarms(scored, threshold, on),
     ]
 
@@ -162,6 +161,13 @@ def auc(scored: Scored) -> float:
 
 def _accuracy(threshold: float) -> Callable[[Scored], float]:
     return lambda scored: float(accuracy_score(scored.fake, scored.probability >= threshold))
+
+
+def _recall(scored: Scored, threshold: float, on: str) -> Metric:
+    def recall(some: Scored) -> float:
+        return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
+
+    return _metric("recall", scored, recall, on, threshold)
 
 
 def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:
