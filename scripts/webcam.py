@@ -4,10 +4,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 import skimage.data
 from numpy.typing import NDArray
-from PIL import Image
 
 Picture = NDArray[np.uint8]
 """RGB (480, 640, 3)."""
@@ -47,23 +47,20 @@ def of_clip(clip: Path, length_s: float) -> Iterator[Picture]:
 
 def astronaut(length_s: float) -> Iterator[Picture]:
     """The public-domain astronaut, gently moving."""
-    return _moving(_scaled(_photo()[:300, 60:460]), length_s)
+    return _moving((50.0, 0.0, 400.0, 300.0), length_s)
 
 
 def faceless(length_s: float) -> Iterator[Picture]:
     """A corner of the same photo in which nobody is, moving likewise."""
-    return _moving(_scaled(_photo()[380:500, :160]), length_s)
+    return _moving((10.0, 385.0, 160.0, 120.0), length_s)
 
 
-def _photo() -> NDArray[np.uint8]:
-    return np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
-
-
-def _scaled(picture: NDArray[np.uint8]) -> Picture:
-    return np.asarray(Image.fromarray(picture).resize(WH, Image.Resampling.BICUBIC))
-
-
-def _moving(picture: Picture, length_s: float) -> Iterator[Picture]:
+def _moving(view: tuple[float, float, float, float], length_s: float) -> Iterator[Picture]:
+    """A view (left, top, width, height in pixels) of the photo that sways sideways once in two seconds."""
+    photo = np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
+    left, top, width, height = view
     for number in range(round(length_s * RATE_HZ)):
-        shift = round(12 * np.sin(2 * np.pi * number / 60))
-        yield np.ascontiguousarray(np.roll(picture, shift, axis=1))
+        sway = 0.02 * width * np.sin(np.pi * number / RATE_HZ)
+        placed = np.array([[WH[0] / width, 0, 0], [0, WH[1] / height, 0]])
+        placed[:, 2] = -placed[:, :2] @ (left + sway, top)
+        yield np.asarray(cv2.warpAffine(photo, placed, WH, flags=cv2.INTER_CUBIC), np.uint8)
