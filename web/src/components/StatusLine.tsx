@@ -35,7 +35,7 @@ export function StatusLine({ status, snapshot, onRetry }: Props) {
 
 function Entry({ term, value, width = "" }: { readonly term: string; readonly value: string; readonly width?: string }) {
   return (
-    <div className="flex gap-1.5">
+    <div className="flex gap-2">
       <dt>{term}</dt>
       <dd className={`text-ink ${width}`}>{value}</dd>
     </div>

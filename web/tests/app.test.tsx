@@ -1,0 +1,103 @@
+import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { App } from "../src/App";
+import { AccessToken } from "../src/stream/accessToken";
+import { CheckStream } from "../src/stream/checkStream";
+import { StreamFailure } from "../src/stream/failure";
+import { Server } from "../src/stream/server";
+import { stage, STATUS } from "./fakes";
+
+// There is no canvas here; the browser tests look at the drawing.
+vi.mock("../src/components/timelineChart", () => ({
+  TimelineChart: class {
+    readonly show = vi.fn();
+    readonly close = vi.fn();
+  },
+}));
+
+const CAMERA = { kind: "camera", deviceId: null } as const;
+
+beforeEach(() => {
+  sessionStorage.clear();
+  window.location.hash = "";
+});
+afterEach(cleanup);
+
+/** The page in front of a server that wants this token, or none. */
+function open(wanted: string | null = null) {
+  const of = stage();
+  const token = new AccessToken(() => sessionStorage);
+  const server = new Server(token, vi.fn(), "http://localhost");
+  vi.spyOn(server, "status").mockImplementation(() =>
+    wanted === null || token.value === wanted ? Promise.resolve(STATUS) : Promise.reject(new StreamFailure("token", "expected the token")),
+  );
+  const stream = new CheckStream(of.environment);
+  render(<App server={server} stream={stream} token={token} media={of.environment.media} />);
+  return { of, stream, token };
+}
+
+const enter = (token: string) => {
+  fireEvent.change(screen.getByLabelText("Token"), { target: { value: token } });
+  fireEvent.click(screen.getByText("Continue"));
+};
+
+describe("the page", () => {
+  it("says which server and which model it talks to", async () => {
+    open();
+    expect(await screen.findByText("stream-detect 0.1.0")).toBeTruthy();
+    expect(screen.getByText("Meso4")).toBeTruthy();
+    expect(document.title).toBe("Live check · stream-detect");
+  });
+
+  it("has one primary button, which starts and stops", async () => {
+    const { of } = open();
+    fireEvent.click(screen.getByTestId("start"));
+    fireEvent.click(await screen.findByTestId("stop"));
+    await screen.findByTestId("start");
+    await waitFor(() => {
+      expect(of.source.track.stopped).toBe(true);
+    });
+  });
+
+  it("changes the source of a running check", async () => {
+    const { of, stream } = open();
+    fireEvent.click(screen.getByTestId("start"));
+    await waitFor(() => {
+      expect(of.peers).toHaveLength(1);
+    });
+    fireEvent.change(screen.getByTestId("source"), { target: { value: "screen" } });
+    await waitFor(() => {
+      expect(of.peers.map((peer) => peer.closed)).toEqual([true, false]);
+    });
+    expect(stream.snapshot().source).toBe("screen");
+    act(() => {
+      stream.stop();
+    });
+  });
+});
+
+describe("a server with an access token", () => {
+  it("is asked for it once, and again when it was wrong", async () => {
+    const { token } = open("secret");
+    await screen.findByTestId("token-dialog");
+    enter("wrong");
+    await screen.findByText("The server did not take that token.");
+    enter("secret");
+    await waitFor(() => {
+      expect(screen.queryByTestId("token-dialog")).toBeNull();
+    });
+    expect(token.value).toBe("secret");
+  });
+
+  it("may change it while a page is open", async () => {
+    const { of, stream } = open();
+    of.server.refusals.push(new StreamFailure("token", "expected another token"));
+    await act(() => stream.start(CAMERA));
+    await screen.findByTestId("token-dialog");
+    enter("new");
+    await waitFor(() => {
+      expect(screen.queryByTestId("token-dialog")).toBeNull();
+    });
+    expect(stream.snapshot().state).toBe("closed");
+  });
+});

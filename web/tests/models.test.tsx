@@ -1,0 +1,75 @@
+import { cleanup, fireEvent, render, screen } from "@testing-library/react";
+import { afterEach, describe, expect, it, vi } from "vitest";
+import { readModels } from "../src/modelCards";
+import { Models } from "../src/pages/Models";
+import { AccessToken } from "../src/stream/accessToken";
+import { Server } from "../src/stream/server";
+
+const CARD = {
+  name: "meso4-dfdc",
+  title: "Meso4 trained on DFDC",
+  version: "1",
+  architecture: "meso4",
+  calibration: { slope: 1, intercept: 0, fitted_on: "1,204 faces" },
+  thresholds: { fake_enter: 0.8, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 },
+  training: { data: "DFDC faces", terms: "Apache-2.0", recipe: "stream-detect train", never_shown: ["AniPortrait"] },
+  limits: ["Blur misleads it."],
+  metrics: [{ name: "AUC", value: 0.78123, low: 0.751, high: 0.809, data: "validation faces", n: 1204, threshold: null }],
+  sha256: { "model.xml": "cd".repeat(32) },
+};
+const BARE = { name: "meso4", title: "MesoNet as published", architecture: "meso4" };
+
+function page(...answers: readonly (() => Promise<Response>)[]) {
+  const rest = [...answers];
+  const fetch = vi.fn<typeof globalThis.fetch>(() => rest.shift()?.() ?? Promise.reject(new Error("asked too often")));
+  const token = new AccessToken(() => sessionStorage);
+  return <Models server={new Server(token, fetch, "http://localhost")} />;
+}
+
+const answer = (body: unknown) => () => Promise.resolve(new Response(JSON.stringify(body)));
+
+afterEach(cleanup);
+
+describe("readModels", () => {
+  it("shows an older card with what it has", () => {
+    const [card] = readModels({ judging: "x", models: [BARE] }, "models").models;
+    expect(card).toMatchObject({ title: "MesoNet as published", training: null, thresholds: null, limits: [], metrics: [], files: [] });
+  });
+
+  it("refuses a card without a name", () => {
+    expect(() => readModels({ judging: "x", models: [{ ...BARE, name: 4 }] }, "models")).toThrow(
+      /models\.models\[0\]\.name: expected a text/,
+    );
+  });
+});
+
+describe("Models", () => {
+  it("shows the one that judges first, with figures, intervals and limits", async () => {
+    render(page(answer({ judging: "meso4-dfdc", models: [BARE, CARD] })));
+    const [first, second] = await screen.findAllByTestId("model");
+    for (const part of [
+      "judges now",
+      "Blur misleads it.",
+      "0.781",
+      "0.751 to 0.809",
+      "Never shown in training: AniPortrait",
+      "cdcdcdcdcdcd",
+    ]) {
+      expect(first?.textContent).toContain(part);
+    }
+    expect(second?.textContent).toContain("Its card names no limits.");
+    expect(second?.textContent).not.toContain("judges now");
+  });
+
+  it("says what to do when there is none", async () => {
+    render(page(answer({ judging: "x", models: [] })));
+    expect(screen.getByRole("status").textContent).toContain("Reading");
+    expect(await screen.findByText(/Put one into the folder/)).toBeTruthy();
+  });
+
+  it("offers to try again when the cards cannot be read", async () => {
+    render(page(() => Promise.reject(new TypeError("Failed to fetch")), answer({ judging: "meso4", models: [BARE] })));
+    fireEvent.click(await screen.findByText("Try again"));
+    expect(await screen.findByTestId("model")).toBeTruthy();
+  });
+});
