@@ -184,6 +184,9 @@ class WebRtcSettings(Section):
     vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=8.0, description="no frame and no ping for so long: the peer is gone"
     )
+    min_uplink_bps: Annotated[int, Field(ge=50_000)] = Field(
+        default=1_500_000, description="asked of a peer at least: 640x480 below it is too compressed to be judged"
+    )
 
 
 class IceServer(Section):

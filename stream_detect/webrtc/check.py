@@ -35,6 +35,7 @@ from stream_detect.webrtc.frames import FrameQueue, Pump
 from stream_detect.webrtc.messages import ByeReason, Introduction
 from stream_detect.webrtc.offer import Codec, Offer
 from stream_detect.webrtc.tracks import AnnotatedTrack
+from stream_detect.webrtc.uplink import raise_uplink
 
 WATCH_S = 1.0
 """How often a session looks whether its peer is still there."""
@@ -145,6 +146,7 @@ class CheckSession:
                 if capability.mimeType in {codec.value, "video/rtx"}
             ]
         )
+        raise_uplink(transceiver.receiver, parts.settings.min_uplink_bps)
         if encoder is not None:
             feedback.attach(transceiver.sender)
         return annotator
