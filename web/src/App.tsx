@@ -62,7 +62,7 @@ export function App({ server, stream, token, media }: Props) {
             </a>
           ))}
         </nav>
-        <div className="min-h-6 basis-full lg:ml-auto lg:basis-auto">
+        <div className="min-h-6 basis-full xl:ml-auto xl:basis-auto">
           <StatusLine status={status} snapshot={snapshot} onRetry={retry} />
         </div>
       </header>

@@ -12,9 +12,9 @@ export function probability(value: number | null | undefined): string {
   return figure(value, "", 2);
 }
 
-/** A measured figure of any size: three significant places. */
+/** A measured figure: a share with three places, another one with three significant ones. */
 export function measured(value: number): string {
-  return String(Number(value.toPrecision(3)));
+  return Math.abs(value) <= 1 ? value.toFixed(3) : String(Number(value.toPrecision(3)));
 }
 
 /** The ends of an interval; empty where it was not measured. */

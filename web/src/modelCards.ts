@@ -1,7 +1,7 @@
 /** The answer of GET /api/models: the cards of all bundles (stream_detect/models/contract.py). JSON enters, typed cards leave. */
 
 import { readThresholds, type Thresholds } from "./stream/messages";
-import { listOf, number, object, orNull, text, type Read } from "./stream/shape";
+import { listOf, number, object, orNull, share, text, type Read } from "./stream/shape";
 
 export interface Metric {
   readonly name: string;
@@ -10,7 +10,10 @@ export interface Metric {
   readonly low: number | null;
   readonly high: number | null;
   readonly data: string;
+  /** How many faces, clips or seconds. */
   readonly n: number | null;
+  /** Fake probability at which it was counted. */
+  readonly threshold: number | null;
 }
 
 export interface ModelCard {
@@ -79,5 +82,6 @@ const readMetric: Read<Metric> = (value, where) => {
     high: orNull(number)(from.high, `${where}.high`),
     data: text(from.data, `${where}.data`),
     n: orNull(number)(from.n, `${where}.n`),
+    threshold: orNull(share)(from.threshold, `${where}.threshold`),
   };
 };

@@ -44,7 +44,7 @@ const enter = (token: string) => {
 describe("the page", () => {
   it("says which server and which model it talks to", async () => {
     open();
-    expect(await screen.findByText("stream-detect 0.1.0")).toBeTruthy();
+    expect(await screen.findByText("version 0.1.0")).toBeTruthy();
     expect(screen.getByText("Meso4")).toBeTruthy();
     expect(document.title).toBe("Live check · stream-detect");
   });

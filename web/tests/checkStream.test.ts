@@ -238,6 +238,8 @@ describe("a server that refuses", () => {
     await pass(0);
     expect(stream.snapshot().state).toBe("live");
     expect(of.peers.map((peer) => peer.closed)).toEqual([true, false]);
+    stream.stop();
+    expect(of.peers.map((peer) => peer.closed)).toEqual([true, true]);
   });
 });
 

@@ -1,6 +1,7 @@
 import type { ReactNode } from "react";
-import { interval, measured, NONE, probability } from "../figures";
-import type { Metric, ModelCard } from "../modelCards";
+import { probability } from "../figures";
+import type { ModelCard } from "../modelCards";
+import { MetricTable } from "./MetricTable";
 
 /** Places of a sha256 that are shown; the whole one is in the tooltip. */
 const SHORT = 12;
@@ -33,7 +34,7 @@ export function ModelPanel({ card, judging }: { readonly card: ModelCard; readon
         )}
       </Part>
       <Part title="How well it did">
-        {card.metrics.length === 0 ? <p>Nothing was measured.</p> : <Metrics metrics={card.metrics} of={card.title} />}
+        {card.metrics.length === 0 ? <p>Nothing was measured.</p> : <MetricTable metrics={card.metrics} of={card.title} />}
       </Part>
       {training !== null && (
         <Part title="What it was trained on">
@@ -73,38 +74,5 @@ function Part({ title, children }: { readonly title: string; readonly children: 
       <h3 className="mb-1 font-semibold">{title}</h3>
       {children}
     </section>
-  );
-}
-
-function Metrics({ metrics, of }: { readonly metrics: readonly Metric[]; readonly of: string }) {
-  return (
-    // A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div role="region" aria-label={`Measured figures of ${of}`} tabIndex={0} className="overflow-x-auto">
-      <table className="w-full min-w-md text-left text-sm">
-        <thead className="text-muted">
-          <tr>
-            {["Figure", "Value", "95 % interval", "Measured on", "Number"].map((heading) => (
-              <th key={heading} scope="col" className="py-1 pr-4 font-normal">
-                {heading}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {metrics.map((metric) => (
-            <tr key={`${metric.name} ${metric.data}`} className="border-t border-edge align-top">
-              <th scope="row" className="py-1 pr-4 font-normal">
-                {metric.name}
-              </th>
-              <td className="py-1 pr-4 font-semibold">{measured(metric.value)}</td>
-              <td className="py-1 pr-4 whitespace-nowrap">{interval(metric.low, metric.high) || NONE}</td>
-              <td className="py-1 pr-4">{metric.data}</td>
-              <td className="py-1">{metric.n ?? NONE}</td>
-            </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
   );
 }

@@ -25,7 +25,7 @@ export function StatusLine({ status, snapshot, onRetry }: Props) {
   const model = snapshot.hello?.model.title ?? known?.model.title ?? NONE;
   return (
     <dl className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted sm:text-sm">
-      <Entry term="Server" value={known === null ? NONE : `stream-detect ${known.version}`} />
+      <Entry term="Server" value={known === null ? NONE : `version ${known.version}`} />
       <Entry term="Judged by" value={model} />
       <Entry term="Round trip" value={figure(snapshot.roundTripMs, "ms")} width="min-w-12" />
       <Entry term="Analysis" value={figure(snapshot.result?.latencyMs, "ms")} width="min-w-12" />

@@ -1,0 +1,66 @@
+import { interval, measured, NONE, probability } from "../figures";
+import type { Metric } from "../modelCards";
+
+/** What the figures of our own evaluation mean, in a person's words; others are shown by their name. */
+const NAMES: Readonly<Record<string, string>> = {
+  auc: "AUC: fakes ranked above real faces",
+  accuracy: "Accuracy",
+  precision: "Fakes among those called fake",
+  recall: "Fakes found",
+  false_alarm_rate: "Real faces called fake",
+};
+
+interface Props {
+  readonly metrics: readonly Metric[];
+  /** Whose they are. */
+  readonly of: string;
+}
+
+/** Measured figures, in groups by what they were measured on. */
+export function MetricTable({ metrics, of }: Props) {
+  const groups = [...new Set(metrics.map((metric) => metric.data))];
+  return (
+    // A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard.
+    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
+    <div role="region" aria-label={`Measured figures of ${of}`} tabIndex={0} className="overflow-x-auto">
+      <table className="w-full text-left text-sm">
+        <thead className="text-muted">
+          <tr>
+            {["Figure", "Value", "95 % interval", "Number"].map((heading) => (
+              <th key={heading} scope="col" className="py-1 pr-4 font-normal last:pr-0">
+                {heading}
+              </th>
+            ))}
+          </tr>
+        </thead>
+        {groups.map((data) => (
+          <tbody key={data} className="border-t border-edge">
+            <tr>
+              <th scope="rowgroup" colSpan={4} className="pt-2 pb-1 font-normal text-muted">
+                {data}
+              </th>
+            </tr>
+            {metrics
+              .filter((metric) => metric.data === data)
+              .map((metric) => (
+                <tr key={`${metric.name} ${metric.threshold ?? ""}`} className="align-top">
+                  <th scope="row" className="py-1 pr-4 font-normal">
+                    {nameOf(metric)}
+                  </th>
+                  <td className="py-1 pr-4 font-semibold">{measured(metric.value)}</td>
+                  <td className="py-1 pr-4">{interval(metric.low, metric.high) || NONE}</td>
+                  <td className="py-1">{metric.n ?? NONE}</td>
+                </tr>
+              ))}
+          </tbody>
+        ))}
+      </table>
+    </div>
+  );
+}
+
+/** "Fakes found, at 0.80" */
+function nameOf({ name, threshold }: Metric): string {
+  const words = NAMES[name] ?? name.replaceAll("_", " ");
+  return threshold === null ? words : `${words}, at ${probability(threshold)}`;
+}
