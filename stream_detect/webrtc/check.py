@@ -7,7 +7,7 @@ new ──answer──> connecting ──ICE, DTLS──> connected ──close�
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Executor
 from dataclasses import dataclass
 
@@ -97,8 +97,9 @@ class CheckSession:
         self._connection.on("connectionstatechange", self._on_state)
         self._made_s = time.monotonic()
         self._life_s: float | None = None  # the newest sign of life; None until connected
-        self._tasks = [self._loop.create_task(self._watch(), name=f"check {session_id[:6]} watch")]
+        self._tasks: list[asyncio.Task[None]] = []
         self._closing: asyncio.Task[None] | None = None
+        self._begin(self._watch(), "watch")
 
     @property
     def closing(self) -> bool:
@@ -151,9 +152,19 @@ class CheckSession:
             feedback.attach(transceiver.sender)
         return annotator
 
+    def _begin(self, work: Coroutine[None, None, None], name: str) -> None:
+        task = self._loop.create_task(work, name=f"check {self.session_id[:6]} {name}")
+        task.add_done_callback(self._note_failure)
+        self._tasks.append(task)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s failed", task.get_name(), exc_info=error)
+            self._on_gone(self, "a task of it failed")
+
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track is self._connection.getTransceivers()[0].receiver.track:
-            self._tasks.append(self._loop.create_task(self._pump.run(track), name=f"check {self.session_id[:6]} pump"))
+            self._begin(self._pump.run(track), "pump")
 
     def _on_state(self) -> None:
         state = self._connection.connectionState

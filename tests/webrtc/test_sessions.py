@@ -120,6 +120,17 @@ async def test_an_answer_that_nobody_waits_for_frees_its_place(open_sessions, ma
     await ended(sessions, 1.0)
 
 
+async def test_a_session_whose_own_task_fails_is_closed_and_logged(open_sessions, make_peer, monkeypatch, caplog):
+    def fail(*_args) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("stream_detect.webrtc.frames.StreamClock.read", fail)
+    sessions, peer = open_sessions(), make_peer()
+    await peer.connect(sessions)
+    await ended(sessions, 3.0)
+    assert any("pump failed" in record.message for record in caplog.records)
+
+
 async def test_a_peer_that_never_connects_is_closed(open_sessions, make_peer):
     sessions = open_sessions(connect_timeout_s=0.4)
     await sessions.answer(await make_peer().offer())

@@ -9,7 +9,7 @@ class Scripted:
     def __init__(self, *estimates) -> None:
         self._estimates = iter(estimates)
 
-    def add(self, **_packet: int):
+    def add(self, *_packet: int):
         return next(self._estimates)
 
 
