@@ -109,9 +109,10 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium, request) -> Iterator[Callable[..., Visit]]:
+def visit(chromium, request, start_server) -> Iterator[Callable[..., Visit]]:
     """Opens pages in browsers with a webcam; at the end none may have said an error or asked another server.
 
+    It asks for `start_server` so that browsers are closed before the servers that they talk to.
     `expected` is a part of the one console error that a test brings about, e.g. the status of a refusal.
     """
     kind, path = chromium

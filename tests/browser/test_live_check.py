@@ -84,4 +84,3 @@ def test_stopping_gives_the_place_back(visit, webcam, start_server):
     opened.until(lambda: server.get("/api/status")["sessions"] == 0)
     opened.page.get_by_test_id("start").click()
     opened.until(lambda: server.get("/api/status")["sessions"] == 1)
-    server.stop()
