@@ -19,5 +19,5 @@ export function measured(value: number): string {
 
 /** The ends of an interval; empty where it was not measured. */
 export function interval(low: number | null, high: number | null): string {
-  return low === null || high === null ? "" : `${measured(low)} to ${measured(high)}`;
+  return low === null || high === null ? "" : `${measured(low)}–${measured(high)}`;
 }

@@ -54,7 +54,7 @@ describe("Models", () => {
       "judges now",
       "Blur misleads it.",
       "0.781",
-      "0.751 to 0.809",
+      "0.751–0.809",
       "Never shown in training: AniPortrait",
       "cdcdcdcdcdcd",
     ]) {
