@@ -167,7 +167,7 @@ def _recall(scored: Scored, threshold: float, on: str) -> Metric:
     def recall(some: Scored) -> float:
         return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
 
-    return _metric("recall", scored, recall, on, threshold)
+    return _metric("recall", scored.where(scored.fake), recall, f"{on}, fake faces", threshold)
 
 
 def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:

@@ -1,0 +1,107 @@
+"""What a network is shown: pairs by the recipe, the same for the same step, in order, no more than wanted ahead."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from stream_detect.errors import DatasetError, TrainingError
+from stream_detect.training import batches as batches_module
+from stream_detect.training.batches import Batches
+from stream_detect.training.dataset import Faces, Row
+from stream_detect.training.degrade import Degradation
+from stream_detect.training.recipe import Pairing, Recipe
+
+RECIPE = Recipe(steps=9, batch=8)
+
+
+@pytest.fixture
+def numbered(monkeypatch):
+    """Faces that are of one value each, their index, and left as they are."""
+    rows = []
+    for i in range(10):
+        rows += [
+            Row(f"r{i}", "real", "dfdc", f"g{i}", "train"),
+            Row(f"f{i}", "fake", "dfdc", f"g{i}", "train"),
+            Row(f"p{i}", "real", "ffhq", f"p{i}", "train"),
+            Row(f"s{i}", "fake", "sdfd_sd21", f"s{i}", "train"),
+        ]
+    crops = np.broadcast_to(np.arange(40, dtype=np.uint8)[:, None, None, None], (40, 32, 32, 3))
+    monkeypatch.setattr(batches_module, "draw", lambda _: Degradation())
+    return Faces(crops, tuple(rows), ())
+
+
+def shown(batch):
+    return (batch[0][:, 16, 16, 0] * 255).round().astype(int)
+
+
+def test_a_batch_is_pairs_of_fake_and_real_in_zero_to_one(marked_faces):
+    pictures, labels = Batches(marked_faces, RECIPE).batch(1)
+    assert pictures.shape == (8, 256, 256, 3)
+    assert pictures.dtype == labels.dtype == np.float32
+    assert pictures.min() >= 0
+    assert 0.5 < pictures.max() <= 1
+    assert labels.tolist() == [1, 0] * 4
+
+
+def test_a_fake_stands_beside_a_real_face_of_its_group_or_of_the_pairing_s_source(numbered):
+    batches = Batches(numbered, RECIPE)
+    stills = 0
+    for step in range(1, 60):
+        picked = shown(batches.batch(step))
+        for fake, real in zip(picked[::2], picked[1::2], strict=True):
+            first, second = numbered.rows[fake], numbered.rows[real]
+            assert (first.label, second.label) == ("fake", "real")
+            if first.source == "dfdc":
+                assert first.group == second.group
+            else:
+                assert second.source == "ffhq"
+                stills += 1
+    # 9 of 93 parts: the pairings with FairFace, which is not there, left out.
+    assert stills / (59 * 4) == pytest.approx(0.09 / 0.93, abs=0.05)
+
+
+def test_both_of_a_pair_are_degraded_alike_and_pairs_are_not(marked_faces, monkeypatch):
+    seen = []
+    monkeypatch.setattr(batches_module, "degrade", lambda image, how, _: seen.append(how) or image)
+    Batches(marked_faces, RECIPE).batch(3)
+    assert seen[::2] == seen[1::2]
+    assert len(set(seen[::2])) == 4
+
+
+def test_a_step_s_batch_depends_on_seed_and_step_alone(marked_faces):
+    batches = Batches(marked_faces, RECIPE)
+    in_order = dict(batches.from_step(1))
+    assert list(in_order) == list(range(1, 10))
+    later = dict(Batches(marked_faces, RECIPE).from_step(7))
+    assert list(later) == [7, 8, 9]
+    assert np.array_equal(in_order[8][0], later[8][0])
+    other = Batches(marked_faces, replace(RECIPE, seed=2)).batch(8)
+    assert not np.array_equal(in_order[8][0], other[0])
+
+
+def test_few_batches_are_made_ahead(marked_faces, monkeypatch):
+    made = []
+    batches = Batches(marked_faces, replace(RECIPE, steps=1000))
+    monkeypatch.setattr(batches, "batch", lambda step: made.append(step) or (None, None))
+    given = batches.from_step(1)
+    next(given)
+    given.close()
+    assert len(made) <= 7
+
+
+def test_unknown_sources_are_paired_anyhow(marked_faces):
+    recipe = replace(RECIPE, pairings=(Pairing(1.0, "elsewhere", "nowhere"),))
+    assert Batches(marked_faces, recipe).batch(1)[1].tolist() == [1, 0] * 4
+
+
+def test_one_kind_only_is_told(numbered):
+    only = Faces(numbered.crops, tuple(replace(row, label="real") for row in numbered.rows), ())
+    with pytest.raises(DatasetError, match="one kind only"):
+        Batches(only, RECIPE)
+
+
+@pytest.mark.parametrize("wrong", [{"batch": 7}, {"batch": 0}, {"steps": 0}])
+def test_impossible_recipe_is_told(wrong):
+    with pytest.raises(TrainingError, match="expected steps"):
+        Recipe(**wrong)

@@ -1,0 +1,147 @@
+"""A real, tiny training: it learns, keeps its best, goes on where it was broken off, and ends as a bundle."""
+
+import csv
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from stream_detect.errors import TrainingError
+from stream_detect.models.bundle import Bundle
+from stream_detect.training import dataset
+from stream_detect.training.dataset import Faces
+from stream_detect.training.recipe import Recipe
+
+# ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
+# TensorFlow's variables do not know NumPy 2's `copy` yet.
+pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
+
+RECIPE = Recipe(steps=6, batch=4, ema_from=1, validate_every=3)
+
+
+@pytest.fixture
+def small(marked_faces):
+    """The marked faces at 64 x 64, so that a step takes milliseconds."""
+    return Faces(np.ascontiguousarray(marked_faces.crops[:, 96:160, 96:160]), marked_faces.rows, ())
+
+
+def weights_of(file):
+    import keras
+
+    return keras.saving.load_model(file, compile=False).get_weights()
+
+
+def test_a_training_broken_off_ends_as_if_it_had_not_been(small, tmp_path):
+    from stream_detect.training.train import train
+
+    whole = train(RECIPE, small, small, tmp_path / "whole")
+
+    class BrokenOffError(Exception):
+        pass
+
+    def stop(step, loss, best_auc):
+        if step == 4:
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        train(RECIPE, small, small, tmp_path / "halves", stop)
+    steps = []
+    again = train(RECIPE, small, small, tmp_path / "halves", lambda step, *_: steps.append(step))
+    assert steps == [4, 5, 6]  # the checkpoint is of step 3
+    for one, other in zip(weights_of(whole), weights_of(again), strict=True):
+        np.testing.assert_allclose(one, other, atol=1e-4)
+    curves = [(tmp_path / name / "curves.csv").read_text(encoding="utf-8") for name in ("whole", "halves")]
+    assert curves[0] == curves[1]
+
+
+def test_a_finished_training_does_nothing_more(small, tmp_path):
+    from stream_detect.training.train import train
+
+    train(RECIPE, small, small, tmp_path)
+    steps = []
+    train(RECIPE, small, small, tmp_path, lambda step, *_: steps.append(step))
+    assert steps == []
+
+
+def test_it_learns_what_is_easily_seen(small, tmp_path):
+    from stream_detect.training.train import train
+
+    losses, reached = [], []
+    recipe = replace(RECIPE, steps=60, batch=16, ema_from=30, ema=0.9, validate_every=20)
+    train(recipe, small, small, tmp_path, lambda _, loss, best_auc: (losses.append(loss), reached.append(best_auc)))
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    assert reached[-1] > 0.9
+    with (tmp_path / "curves.csv").open(encoding="utf-8") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [int(row["step"]) for row in rows if row["val_auc"]] == [20, 40, 60]
+
+
+def test_a_checkpoint_of_another_recipe_is_refused(small, tmp_path):
+    from stream_detect.training.train import train
+
+    train(RECIPE, small, small, tmp_path)
+    with pytest.raises(TrainingError, match="of another"):
+        train(replace(RECIPE, seed=2), small, small, tmp_path)
+
+
+def test_a_damaged_checkpoint_is_named(small, tmp_path):
+    from stream_detect.training.train import train
+
+    (tmp_path / "checkpoint.npz").write_bytes(b"PK half a file")
+    with pytest.raises(TrainingError, match=r"checkpoint\.npz"):
+        train(RECIPE, small, small, tmp_path)
+
+
+def test_a_training_that_diverges_says_so(small, tmp_path):
+    from stream_detect.training.train import train
+
+    with pytest.raises(TrainingError, match="learning rate"):
+        train(replace(RECIPE, steps=40, learning_rate=1e30), small, small, tmp_path)
+
+
+def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
+    from stream_detect.training import commands, recipe
+
+    rng = np.random.default_rng(1)
+    for i in range(4, 12):  # enough validation groups for both halves
+        folder.add((face * rng.uniform(0.6, 1.0)).astype(np.uint8), f"real/val{i}.jpg", f"val{i}")
+        marked = (face * rng.uniform(0.6, 1.0)).astype(np.uint8)
+        marked[::6] = 255 - marked[::6]
+        folder.add(marked, f"fake/val{i}.jpg", f"val{i}")
+    data, run, cache = folder.write(), tmp_path / "run", tmp_path / "cache"
+    monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
+    # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
+    monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
+    options = ["--data", str(data), "--cache", str(cache)]
+    trained = CliRunner().invoke(
+        commands.app,
+        ["train", *options, "--to", str(run), "--name", "tiny", "--steps", "2", "--batch", "4"],
+        catch_exceptions=False,
+    )
+    assert trained.exit_code == 0, trained.output
+    card = Bundle.load(run / "tiny").card
+    assert card.training.data == "4 real and 4 fake faces of astronaut"
+    assert "--steps 2 --batch 4" in card.training.recipe
+    assert {metric.name for metric in card.metrics} >= {"auc", "accuracy", "precision", "recall", "false_alarm_rate"}
+    assert {file.name for file in (run / "report").iterdir()} == {
+        "roc.png",
+        "confusion.png",
+        "scores.png",
+        "curves.png",
+    }
+    monkeypatch.setattr(dataset, "Cutter", None)  # evaluating takes the faces from the cache
+    evaluated = CliRunner().invoke(
+        commands.app,
+        ["evaluate", str(run / "tiny"), *options, "--report", str(tmp_path / "seen")],
+        catch_exceptions=False,
+    )
+    assert evaluated.exit_code == 0, evaluated.output
+    assert "false_alarm_rate" in evaluated.output
+    assert (tmp_path / "seen" / "metrics.json").is_file()
+
+
+def _identity(scored, fitted_on):
+    from stream_detect.models.contract import Calibration
+
+    return Calibration(fitted_on=fitted_on)
