@@ -58,9 +58,23 @@ describe("a check that works", () => {
     const stream = await live(of);
     stream.stop();
     expect(of.source.track.stopped).toBe(true);
-    expect(last(of).closed).toBe(true);
     expect(of.server.ended).toEqual(["/webrtc/check/1"]);
+    await pass(0);
+    expect(last(of).closed).toBe(true);
     expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it("ends the session before the connection, which the server would otherwise see go away first", async () => {
+    const of = stage();
+    const stream = await live(of);
+    let ended: () => void = () => undefined;
+    vi.spyOn(of.server, "end").mockReturnValue(new Promise((resolve) => (ended = resolve)));
+    stream.stop();
+    await pass(0);
+    expect(last(of).closed).toBe(false);
+    ended();
+    await pass(0);
+    expect(last(of).closed).toBe(true);
   });
 
   it("never changes a snapshot that was handed out", async () => {
@@ -147,6 +161,7 @@ describe("a source that cannot be had", () => {
     const stream = await live(of);
     of.source.track.dispatchEvent(new Event("ended"));
     expect(stream.snapshot()).toMatchObject({ state: "failed", failure: { code: "no-camera" } });
+    await pass(0);
     expect(last(of).closed).toBe(true);
   });
 
@@ -239,6 +254,7 @@ describe("a server that refuses", () => {
     expect(stream.snapshot().state).toBe("live");
     expect(of.peers.map((peer) => peer.closed)).toEqual([true, false]);
     stream.stop();
+    await pass(0);
     expect(of.peers.map((peer) => peer.closed)).toEqual([true, true]);
   });
 });

@@ -98,9 +98,14 @@ export class Connection {
     if (this.#mend !== null) clearTimeout(this.#mend);
     this.#channel.onmessage = this.#channel.onclose = null;
     this.peer.ontrack = this.peer.onconnectionstatechange = this.peer.onicegatheringstatechange = null;
-    this.peer.close();
-    if (this.#location !== null) void this.server.end(this.#location);
     this.#lose("closed");
+    void this.#end();
+  }
+
+  /** The session first: a server that sees the peer go away ends it by itself, and then knows none to end. */
+  async #end(): Promise<void> {
+    if (this.#location !== null) await this.server.end(this.#location);
+    this.peer.close();
   }
 
   /** The server takes a whole offer only: waits for the candidates, but not for ever. */
@@ -135,6 +140,7 @@ export class Connection {
   }
 
   #watch(): void {
+    if (this.#closed) return;
     if (this.#mend !== null) clearTimeout(this.#mend);
     this.#mend = null;
     const state = this.peer.connectionState;
