@@ -27,6 +27,7 @@ from soak import soak
 
 STARTS = 5
 FULL_SOAK_MIN = 10.0
+TABLE_COLUMNS = 160
 
 
 def main() -> int:
@@ -50,7 +51,7 @@ def main() -> int:
         "observations": [row(observation) for one in rounds for observation in one.values()],
         "setting": setting(options),
     }
-    Console().print(scene_table(rounds), figure_table(figures))
+    Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS).print(scene_table(rounds), figure_table(figures))
     if options.json:
         options.json.parent.mkdir(parents=True, exist_ok=True)
         options.json.write_text(json.dumps(report, indent=2) + "\n")
