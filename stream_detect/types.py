@@ -197,11 +197,19 @@ class Classifier(Protocol):
     """Scores face crops by a bundle's model. Not safe to call from two threads at once: one per stream."""
 
     @property
-    def crop(self) -> CropPolicy: ...
+    def crop(self) -> CropPolicy:
+        """How faces are to be cut out for `predict`."""
+        ...
+
     @property
-    def calibration(self) -> Calibration: ...
+    def calibration(self) -> Calibration:
+        """Of what `predict` returns."""
+        ...
+
     @property
-    def thresholds(self) -> Thresholds: ...
+    def thresholds(self) -> Thresholds:
+        """Where the verdict changes."""
+        ...
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw (uncalibrated) fake_probability of each crop.
