@@ -46,7 +46,6 @@ check: $(DEV) $(MODULES)
 	$(NPM) run test
 
 bench: $(DEV) $(PAGE)
-	mkdir -p build
 	$(BIN)/python benchmarks/live.py --json build/live.json
 
 web: $(PAGE)
@@ -74,19 +73,19 @@ $(BIN)/python:
 # The package itself is linked, not copied: pip builds it with the setuptools that the lock file has.
 $(INSTALLED): requirements.lock pyproject.toml | $(BIN)/python
 	@echo 'Installing the locked Python packages (a few minutes the first time) ...'
-	$(PIP) requirements.lock
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@$(PIP) requirements.lock
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(DEV): $(INSTALLED) requirements-dev.lock
 	@echo 'Installing the locked development tools ...'
-	$(PIP) requirements-dev.lock
+	@$(PIP) requirements-dev.lock
 	@touch $@
 
 # npm writes this file at the end of an installation; touched, since npm leaves it alone when nothing changed.
 $(MODULES): web/package.json web/package-lock.json | $(INSTALLED)
 	@echo 'Installing the locked web packages ...'
-	$(NPM) ci --no-audit --no-fund --loglevel=error
+	@$(NPM) ci --no-audit --no-fund --loglevel=error
 	@touch $@
 
 $(PAGE): $(MODULES) $(PAGE_SOURCES)
