@@ -84,3 +84,11 @@ def test_stopping_gives_the_place_back(visit, webcam, start_server):
     opened.until(lambda: server.get("/api/status")["sessions"] == 0)
     opened.page.get_by_test_id("start").click()
     opened.until(lambda: server.get("/api/status")["sessions"] == 1)
+
+
+def test_a_shared_window_is_checked_like_a_camera(visit):
+    opened = visit()
+    opened.page.get_by_test_id("source").select_option("screen")
+    opened.start()
+    assert opened.results[-1]["error"] is None
+    assert opened.results[-1]["width"] > 0
