@@ -2,35 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
 
 from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Training
 from stream_detect.training.dataset import Row
+from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
-
-
-@dataclass(frozen=True, slots=True)
-class Source:
-    """What is known of a collection of faces.
-
-    Args:
-        title: its name and what it is.
-        terms: under which it may be used.
-    """
-
-    title: str
-    terms: str
-
-
-SOURCES = {
-    "dfdc": Source(
-        "DFDC (DeepFake Detection Challenge, 2019-2020: mostly face swaps in videos)", "research terms of the DFDC"
-    ),
-    "fairface": Source("FairFace (photos balanced by race and gender)", "CC BY 4.0"),
-    "ffhq": Source("FFHQ (portraits)", "CC BY-NC-SA 4.0"),
-    "sdfd_sd21": Source("Stable Diffusion 2.1 portraits", "their authors' own terms"),
-}
-"""The collections that the shipped model learnt from, by their name in faces.csv."""
 
 _NEVER_SHOWN = (
     "talking heads made by diffusion or from one photo (LivePortrait, AniPortrait and the like)",
@@ -47,20 +23,20 @@ _LIMITS = (
 
 
 def data_in_words(rows: Iterable[Row]) -> str:
-    """The faces of a split, counted by source: "9,465 fake and 9,108 real faces of DFDC; ..."."""
+    """The faces of a split, counted by source: "9,108 real and 9,465 fake faces of DFDC (...); ..."."""
     counts = Counter((row.source, row.label) for row in rows)
     parts = []
-    for source in sorted({source for source, _ in counts}):
-        kinds = [f"{counts[source, label]:,} {label}" for label in ("real", "fake") if counts[source, label]]
-        parts.append(f"{' and '.join(kinds)} faces of {SOURCES[source].title if source in SOURCES else source}")
+    for name in sorted({name for name, _ in counts}):
+        kinds = [f"{counts[name, label]:,} {label}" for label in ("real", "fake") if counts[name, label]]
+        parts.append(f"{' and '.join(kinds)} faces of {source(name)}")
     return "; ".join(parts)
 
 
 def terms_in_words(rows: Iterable[Row]) -> str:
     """What the sources' terms mean for the weights."""
-    sources = sorted({row.source for row in rows})
-    known = [f"{name}: {SOURCES[name].terms if name in SOURCES else 'not known here'}" for name in sources]
-    return f"The weights were trained on data under these terms, which bind their use: {'; '.join(known)}."
+    known = [source(name) for name in sorted({row.source for row in rows})]
+    terms = "; ".join(f"{each.title}: {each.terms}" for each in known)
+    return f"The weights were trained on data under these terms, which bind their use. {terms}."
 
 
 def limits_in_words(metrics: Iterable[Metric], skill: str) -> tuple[str, ...]:
@@ -103,11 +79,11 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         metrics: measured after calibration.
         recipe: the command that makes it.
     """
-    sources = {row.source for row in rows if row.label == "fake"}
-    skill = " and ".join(sorted(SOURCES[source].title if source in SOURCES else source for source in sources))
+    fakes = Counter(row.source for row in rows if row.label == "fake")
+    skill = " and ".join(str(source(name)) for name in sorted(fakes))
     return Card(
         name=name,
-        title=f"{architecture.capitalize()}, trained by this project on {_short(rows)}",
+        title=f"{architecture.capitalize()}, trained by this project on {source(fakes.most_common(1)[0][0]).title}",
         version="1",
         architecture=architecture,
         input=Input(width_px=crop.wh[0], height_px=crop.wh[1]),
@@ -121,9 +97,3 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         metrics=metrics,
         sha256={},
     )
-
-
-def _short(rows: tuple[Row, ...]) -> str:
-    """The source that most faces come from."""
-    source = Counter(row.source for row in rows if row.label == "fake").most_common(1)[0][0]
-    return SOURCES[source].title.partition(" (")[0] if source in SOURCES else source

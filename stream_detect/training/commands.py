@@ -106,7 +106,7 @@ def evaluate(
     faces = _load(data, "val", classifier.crop, cache)
     scored = calibrated(score(faces, classifier.predict), classifier.calibration)
     chosen = scored if whole else halves(scored)[1]
-    metrics = measure(chosen, COUNTED_FROM, f"validation faces of {data}, {'all groups' if whole else 'second half'}")
+    metrics = measure(chosen, COUNTED_FROM, "all validation faces" if whole else "held-out faces")
     _print(metrics)
     if report:
         write_report(chosen, COUNTED_FROM, report)

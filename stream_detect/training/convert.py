@@ -79,22 +79,24 @@ def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> f
     return difference
 
 
-def import_weights(file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path) -> Bundle:
+def import_weights(file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path) -> Path:
     """Takes published weights over.
 
     Args:
-        file: Keras weights (.h5) of that architecture.
+        file: Keras weights (.h5), or a whole Keras model (.keras), of that architecture.
         architecture: as in `architectures.ARCHITECTURES`.
         means: what an output of 1 says; MesoNet's says "real".
         name: of the bundle.
         to: folder that the bundle's folder is made in.
 
+    Returns:
+        The bundle's folder.
+
     Raises:
-        BundleError: the file is missing, no .h5, or of another architecture.
+        BundleError: the file is missing, of another form, or of another architecture.
     """
     known = architecture_named(architecture)
-    model = known.build(known.wh, known.dropout)
-    _load_published(model, known, file)
+    model = _load_whole(file) if file.suffix == ".keras" else _load_published(known, file)
     card = Card(
         name=name,
         title=f"{known.name}, imported from {file.name}",
@@ -110,11 +112,19 @@ def import_weights(file: Path, architecture: str, means: Literal["fake", "real"]
         limits=("Imported weights: nothing was measured here. Run `stream-detect evaluate` before you rely on them.",),
         sha256={},
     )
-    return write_bundle(model, card, to / name)
+    return write_bundle(model, card, to / name).folder
 
 
-def _load_published(model: keras.Model, known: Architecture, file: Path) -> None:
-    """Loads an .h5 into the model, after its shapes were compared."""
+def _load_whole(file: Path) -> keras.Model:
+    try:
+        return keras.saving.load_model(file, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"expected a Keras model at {file}, cannot read it: {error}") from error
+
+
+def _load_published(known: Architecture, file: Path) -> keras.Model:
+    """The architecture with the weights of an .h5, whose shapes are compared first."""
+    model = known.build(known.wh, known.dropout)
     try:
         with h5py.File(file, "r") as stored:
             received = _shapes(stored)
@@ -132,6 +142,7 @@ def _load_published(model: keras.Model, known: Architecture, file: Path) -> None
         raise BundleError(
             f"expected the layers of {known.name} in their order in {file}, received others: {error}"
         ) from error
+    return model
 
 
 def _shapes(stored: h5py.Group) -> list[tuple[int, ...]]:
@@ -152,5 +163,5 @@ def _without_training(model: keras.Model, card: Card) -> keras.Model:
     try:
         plain.set_weights(model.get_weights())
     except ValueError as error:
-        raise BundleError(f"expected the weights of {known.name}, received others: {error}") from error
+        raise BundleError(f"expected weights of {known.name}, received others: {error}") from error
     return plain

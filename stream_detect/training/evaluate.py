@@ -13,11 +13,12 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, precision_score, recall_score, roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Calibration, Metric
 from stream_detect.training.dataset import Faces
+from stream_detect.training.sources import source
 from stream_detect.types import Calibration as Platt
 
 _BATCH = 64
@@ -111,7 +112,7 @@ def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
     Args:
         scored: calibrated, none of them used for the calibration.
         threshold: fake_probability from which on a face counts as said to be fake.
-        on: which data these are, in words.
+        on: which data these are, in words ("held-out faces").
 
     Returns:
         AUC, accuracy, precision, recall and false-alarm rate; then by source, where a source has what it takes.
@@ -124,7 +125,7 @@ def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
     metrics = [*_judged(scored, threshold, on), _recall(scored, SURE_FROM, on), _false_alarms(scored, SURE_FROM, on)]
     sources = set(scored.source.tolist())
     for part in (*((name,) for name in sorted(sources - set(STILLS))), STILLS):
-        chosen, what = scored.of(*part), f"{on}: {' and '.join(part)}"
+        chosen, what = scored.of(*part), f"{on} of {' and '.join(source(name).title for name in part)}"
         if len(sources) > 1 and chosen.both:
             metrics += [
                 _metric("auc", chosen, auc, what),
@@ -143,7 +144,8 @@ def confusion(scored: Scored, threshold: float) -> NDArray[np.int64]:
 
 def _judged(scored: Scored, threshold: float, on: str) -> list[Metric]:
     def precision(some: Scored) -> float:
-        return float(precision_score(some.fake, some.probability >= threshold, zero_division=0))
+        said = some.probability >= threshold
+        return float(some.fake[said].mean()) if said.any() else 0.0
 
     return [
         _metric("auc", scored, auc, on),
@@ -160,25 +162,20 @@ def auc(scored: Scored) -> float:
 
 
 def _accuracy(threshold: float) -> Callable[[Scored], float]:
-    return lambda scored: float(accuracy_score(scored.fake, scored.probability >= threshold))
+    return lambda scored: float(((scored.probability >= threshold) == scored.fake).mean())
 
 
 def _recall(scored: Scored, threshold: float, on: str) -> Metric:
-    def recall(some: Scored) -> float:
-        return float(recall_score(some.fake, some.probability >= threshold, zero_division=0))
-
-    return _metric("recall", scored.where(scored.fake), recall, f"{on}, fake faces", threshold)
+    return _metric("recall", scored.where(scored.fake), _share(threshold), on, threshold)
 
 
 def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:
-    real = scored.where(~scored.fake)
-    return _metric(
-        "false_alarm_rate",
-        real,
-        lambda some: float((some.probability >= threshold).mean()),
-        f"{on}, real faces",
-        threshold,
-    )
+    return _metric("false_alarm_rate", scored.where(~scored.fake), _share(threshold), on, threshold)
+
+
+def _share(threshold: float) -> Callable[[Scored], float]:
+    """Share of the faces that are said to be fake."""
+    return lambda scored: float((scored.probability >= threshold).mean())
 
 
 def _metric(

@@ -23,7 +23,8 @@ from stream_detect.training.train import CURVES_FILE, predict
 from stream_detect.types import Calibration as Platt
 from stream_detect.types import CropPolicy
 
-MEASURED_ON = "validation groups that the calibration did not use"
+MEASURED_ON = "held-out faces"
+"""In words for the card: validation faces of the groups that the calibration did not use."""
 
 _PROBED = 32
 """Faces that the two backends are compared on."""
@@ -64,7 +65,9 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
     model = keras.saving.load_model(weights, compile=False)
     scored = score(val, lambda crops: predict(model, crops))
     fitted, measured = halves(scored)
-    calibration = fit_calibration(fitted, f"{len(fitted.fake):,} validation faces, half of the validation groups")
+    calibration = fit_calibration(
+        fitted, f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
+    )
     judged = calibrated(measured, Platt(calibration.slope, calibration.intercept))
     metrics = measure(judged, COUNTED_FROM, MEASURED_ON)
     card = trained_card(

@@ -48,7 +48,7 @@ def published(shared, tmp_path_factory):
     from stream_detect.training.convert import import_weights
 
     folder = tmp_path_factory.mktemp("bundles")
-    return import_weights(shared / "mesonet" / "Meso4_DF.h5", "meso4", "real", "meso4-df", folder)
+    return Bundle.load(import_weights(shared / "mesonet" / "Meso4_DF.h5", "meso4", "real", "meso4-df", folder))
 
 
 @pytest.mark.parametrize("backend", ["openvino", "tensorflow"])
@@ -84,14 +84,24 @@ def test_unknown_architecture_is_refused(tmp_path):
         import_weights(tmp_path / "w.h5", "meso5", "real", "x", tmp_path)
 
 
-@pytest.mark.parametrize("content", [None, b"not an h5 file"], ids=["missing", "something else"])
-def test_file_that_is_no_h5_is_refused(tmp_path, content):
+def test_a_whole_model_is_imported_too(published, tmp_path):
     from stream_detect.training.convert import import_weights
 
-    file = tmp_path / "w.h5"
+    again = import_weights(published.folder / "model.keras", "meso4", "real", "again", tmp_path)
+    crops = np.random.default_rng(1).integers(0, 256, (2, 256, 256, 3), np.uint8)
+    one, other = (load_model(b, "openvino").classifier().predict(crops) for b in (published, Bundle.load(again)))
+    assert np.array_equal(one, other)
+
+
+@pytest.mark.parametrize("name", ["w.h5", "w.keras"])
+@pytest.mark.parametrize("content", [None, b"not what its name says"], ids=["missing", "something else"])
+def test_file_of_another_form_is_refused(tmp_path, content, name):
+    from stream_detect.training.convert import import_weights
+
+    file = tmp_path / name
     if content:
         file.write_bytes(content)
-    with pytest.raises(BundleError, match=r"w\.h5"):
+    with pytest.raises(BundleError, match=name):
         import_weights(file, "meso4", "real", "x", tmp_path)
 
 

@@ -111,6 +111,7 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
         folder.add(marked, f"fake/val{i}.jpg", f"val{i}")
     data, run, cache = folder.write(), tmp_path / "run", tmp_path / "cache"
     monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
+    monkeypatch.setattr("stream_detect.training.evaluate._BOOTSTRAPS", 20)
     # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
     monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
     options = ["--data", str(data), "--cache", str(cache)]
