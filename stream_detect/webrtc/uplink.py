@@ -16,6 +16,9 @@ SEND_TIME_WRAP = 1 << 24
 BURST_TICKS = (1 << 18) // 200
 """Packets sent within 5 ms are one burst, as in aiortc's estimator."""
 
+REPEAT_MS = 200
+"""Until the first estimate: a browser that is not ready yet for the first packet's answer passes over it."""
+
 Estimate = tuple[int, list[int]]
 """Bits a second, and the streams (SSRC) that share them."""
 
@@ -29,9 +32,10 @@ class Estimator(Protocol):
 
 
 class UplinkFloor:
-    """Raises an estimator's estimates to a floor, and gives the first at the first packet.
+    """Raises an estimator's estimates to a floor, and tells the floor until there is one, from the first packet on.
 
     A browser begins at .3 Mbit/s, and goes to what it is told in its first two seconds at once, later by 8 % a second.
+    aiortc's first estimate takes three.
     The estimator looks at bursts of packets, not at single ones; it is given one packet in the place of each burst,
     which saves most of its time (9 % of the event loop's otherwise).
 
@@ -45,6 +49,8 @@ class UplinkFloor:
         self._floor_bps = floor_bps
         self._burst_began: int | None = None
         self._burst_bytes = 0
+        self._estimated = False
+        self._tell_at_ms = 0
 
     def add(self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int) -> Estimate | None:
         """As an `Estimator`."""
@@ -54,10 +60,14 @@ class UplinkFloor:
             return None
         estimate = self._estimator.add(arrival_time_ms, abs_send_time, self._burst_bytes, ssrc)
         self._burst_began, self._burst_bytes = abs_send_time, 0
-        if estimate is None:
-            return (self._floor_bps, [ssrc]) if began is None else None
-        bitrate_bps, ssrcs = estimate
-        return max(bitrate_bps, self._floor_bps), ssrcs
+        if estimate is not None:
+            self._estimated = True
+            bitrate_bps, ssrcs = estimate
+            return max(bitrate_bps, self._floor_bps), ssrcs
+        if self._estimated or arrival_time_ms < self._tell_at_ms:
+            return None
+        self._tell_at_ms = arrival_time_ms + REPEAT_MS
+        return self._floor_bps, [ssrc]
 
 
 def raise_uplink(receiver: RTCRtpReceiver, floor_bps: int) -> None:

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_detect.webrtc.uplink import BURST_TICKS, SEND_TIME_WRAP, UplinkFloor
+from stream_detect.webrtc.uplink import BURST_TICKS, REPEAT_MS, SEND_TIME_WRAP, UplinkFloor
 
 
 class Scripted:
@@ -15,28 +15,29 @@ class Scripted:
         return next(self._estimates)
 
 
-def told(floor: UplinkFloor, *send_times: int) -> list:
-    return [floor.add(0, send_time % SEND_TIME_WRAP, 100, 7) for send_time in send_times]
+def told(floor: UplinkFloor, *packets: tuple[int, int]) -> list:
+    return [floor.add(arrived_ms, send_time % SEND_TIME_WRAP, 100, 7) for arrived_ms, send_time in packets]
 
 
 @pytest.mark.parametrize(
     ("estimates", "expected"),
     [
-        ([None, None], [(1000, [7]), None]),
-        ([None, (300, [7])], [(1000, [7]), (1000, [7])]),
-        ([(300, [7]), None], [(1000, [7]), None]),
-        ([(2500, [7, 8]), (900, [7, 8])], [(2500, [7, 8]), (1000, [7, 8])]),
+        ([None, None, None], [(1000, [7]), None, (1000, [7])]),
+        ([None, (300, [7]), None], [(1000, [7]), (1000, [7]), None]),
+        ([(300, [7]), None, None], [(1000, [7]), None, None]),
+        ([(2500, [7, 8]), (900, [7, 8]), None], [(2500, [7, 8]), (1000, [7, 8]), None]),
     ],
-    ids=["at the first packet", "then never less", "one first estimate", "more when there is more"],
+    ids=["the floor until there is one", "then never less", "one at once", "more when there is more"],
 )
 def test_estimates_leave_with_a_floor(estimates, expected):
-    assert told(UplinkFloor(Scripted(*estimates), 1000), 0, BURST_TICKS) == expected
+    packets = [(10, 0), (10 + REPEAT_MS - 1, BURST_TICKS), (10 + REPEAT_MS, 2 * BURST_TICKS)]
+    assert told(UplinkFloor(Scripted(*estimates), 1000), *packets) == expected
 
 
 @pytest.mark.parametrize("origin", [0, SEND_TIME_WRAP - 2 * BURST_TICKS], ids=["", "over the wrap"])
 def test_a_burst_is_one_packet_to_the_estimator_and_no_byte_is_lost(origin):
     estimator = Scripted(*[None] * 3)
-    told(UplinkFloor(estimator, 1000), *(origin + ticks for ticks in (0, 9, 99, 3 * BURST_TICKS, 6 * BURST_TICKS)))
+    told(UplinkFloor(estimator, 1000), *((0, origin + ticks) for ticks in (0, 9, 99, 3 * BURST_TICKS, 6 * BURST_TICKS)))
     assert estimator.sizes == [100, 300, 100]
 
 
