@@ -57,8 +57,10 @@ def train(  # noqa: PLR0913 - the command's options
     _quiet()
     from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import
     from stream_detect.training.architectures import architecture_named  # noqa: PLC0415
+    from stream_detect.training.convert import check_place  # noqa: PLC0415
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
+    check_place(to, name)
     recipe = Recipe(architecture=architecture, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
     crop = CropPolicy(architecture_named(architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)

@@ -6,12 +6,13 @@ Also the way in for published weights: an .h5 file of one of our architectures e
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 import h5py
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import TypeAdapter, ValidationError
 
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
@@ -36,11 +37,10 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
         crops: uint8 (n, h, w, 3), compared on both backends beside random ones.
 
     Raises:
-        BundleError: the folder is something else than a bundle, the model is not of the card's architecture, or the
+        BundleError: no bundle can be written there, the model is not of the card's architecture, or the
             backends disagree.
     """
-    if to.exists() and not (to / CARD_FILE).is_file() and (not to.is_dir() or any(to.iterdir())):
-        raise BundleError(f"expected a new folder, or one with a {CARD_FILE}, at {to}; name another")
+    check_place(to.parent, to.name)
     to.parent.mkdir(parents=True, exist_ok=True)
     plain = _without_training(model, card)
     with tempfile.TemporaryDirectory(dir=to.parent, prefix=".bundle-") as scratch:
@@ -55,6 +55,22 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
             shutil.rmtree(to)
         folder.rename(to)
     return Bundle.load(to)
+
+
+def check_place(folder: Path, name: str) -> None:
+    """Whether a bundle of that name can be made in `folder`; asked before hours of training.
+
+    Raises:
+        BundleError: the name is none for a bundle, or something else than a bundle is there.
+    """
+    form: TypeAdapter[str] = TypeAdapter(Annotated[str, Card.model_fields["name"]])  # type: ignore[arg-type] # a form
+    try:
+        form.validate_python(name)
+    except ValidationError as error:
+        raise BundleError(f"expected small letters, digits, '.', '_' or '-' as name, received {name!r}") from error
+    to = folder / name
+    if to.exists() and not (to / CARD_FILE).is_file() and (not to.is_dir() or any(to.iterdir())):
+        raise BundleError(f"expected a new folder, or one with a {CARD_FILE}, at {to}; name another")
 
 
 def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> float:
@@ -93,8 +109,9 @@ def import_weights(file: Path, architecture: str, means: Literal["fake", "real"]
         The bundle's folder.
 
     Raises:
-        BundleError: the file is missing, of another form, or of another architecture.
+        BundleError: the file is missing, of another form, or of another architecture, or the name is none.
     """
+    check_place(to, name)
     known = architecture_named(architecture)
     model = _load_whole(file) if file.suffix == ".keras" else _load_published(known, file)
     card = Card(

@@ -201,6 +201,10 @@ def _interval(scored: Scored, figure: Callable[[Scored], float]) -> tuple[float,
         if some.both or not needs_both:
             values.append(figure(some))
     low, high = np.percentile(values, _INTERVAL)
+    if low == high in (0.0, 1.0):
+        # No draw differs where nothing, or all, was seen to happen: the exact bound on a share (Clopper, Pearson 1934).
+        beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / len(names))
+        low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
     return round(float(low), 4), round(float(high), 4)
 
 

@@ -77,6 +77,14 @@ def test_weights_of_another_architecture_are_refused(shared, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize("name", ["My Model", "", "../up", "x" * 65])
+def test_a_name_that_is_none_is_refused(tmp_path, name):
+    from stream_detect.training.convert import import_weights
+
+    with pytest.raises(BundleError, match="small letters"):
+        import_weights(tmp_path / "w.h5", "meso4", "real", name, tmp_path / "Bundles")
+
+
 def test_unknown_architecture_is_refused(tmp_path):
     from stream_detect.training.convert import import_weights
 

@@ -77,6 +77,15 @@ def test_sources_are_measured_apart_and_stills_together():
     assert figures(metrics, "all of FFHQ and SDFD")["accuracy", 0.5].value == 1.0
 
 
+def test_what_was_never_seen_can_still_happen():
+    never = scored([0.1] * 25 + [0.9] * 5, [0] * 25 + [1] * 5)
+    got = figures(measure(never, 0.5, "all"))
+    alarms, recall = got["false_alarm_rate", 0.5], got["recall", 0.5]
+    # Clopper and Pearson's bounds for 0 of 25 and 5 of 5.
+    assert (alarms.value, alarms.low, alarms.high) == (0.0, 0.0, pytest.approx(0.1372, abs=1e-4))
+    assert (recall.value, recall.low, recall.high) == (1.0, pytest.approx(0.4782, abs=1e-4), 1.0)
+
+
 def test_calibration_recovers_a_known_bend():
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 2, 20_000)
