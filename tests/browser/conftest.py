@@ -47,16 +47,19 @@ def pytest_collection_modifyitems(items):
             item.add_marker(pytest.mark.browser)
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def server(run_server):
     """One server with the default settings for all tests that need nothing else."""
     with run_server() as started:
         yield started
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def chromium():
-    """Playwright's Chromium type and the path of the machine's browser."""
+    """Playwright's Chromium type and the path of the machine's browser.
+
+    For a module, not for the session: while it runs, its event loop is in the way of asynchronous tests elsewhere.
+    """
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
         pytest.skip("Chromium is not on the PATH: `make test` installs it as root, else put it there")
