@@ -1,8 +1,9 @@
 """Feedback: the RTCP of a peer that watches our own encoder's packets enters, bitrate and keyframe requests leave.
 
-One of three places that reach into aiortc (`ice.close` and `uplink` are the others). A sender that is handed packets ignores PLI and FIR, and keeps the
-peer's bandwidth estimate to an encoder of its own that it never uses. So the sender's `_handle_rtcp_packet`, which its
-transport looks up at every packet, is shadowed on that one object; no class is changed.
+One of three places that reach into aiortc (`ice.close` and `uplink` are the others). A sender that is handed packets
+ignores PLI and FIR, and keeps the peer's bandwidth estimate to an encoder of its own that it never uses. So the
+sender's `_handle_rtcp_packet`, which its transport looks up at every packet, is shadowed on that one object; no class
+is changed.
 """
 
 import time
