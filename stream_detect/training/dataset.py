@@ -50,6 +50,9 @@ class Row:
     group: str
     split: str
 
+    def __str__(self) -> str:
+        return self.file
+
 
 @dataclass(frozen=True, slots=True)
 class Faces:
@@ -158,7 +161,7 @@ def _cut_all(
 ) -> None:
     """Cuts every face into a memory map, and writes the index last: without it, the cache does not count."""
     w, h = policy.wh
-    # Space for all; cut to the faces found at the end, on a file system with holes at no cost.
+    # Space for all: what is left over for faces not found stays a hole in the file.
     scratch = array.with_suffix(".part")
     crops = np.lib.format.open_memmap(scratch, "w+", np.uint8, (len(rows), h, w, 3))
     kept: list[Row] = []
@@ -172,8 +175,8 @@ def _cut_all(
             kept.append(row)
         if on_progress and (done % 64 == 0 or done == len(rows)):
             on_progress(done, len(rows))
-    np.save(array, crops[: len(kept)])
-    scratch.unlink()
+    crops.flush()
+    scratch.replace(array)
     index = array.with_suffix(".json")
     index.write_text(json.dumps({"rows": [asdict(row) for row in kept], "not_found": not_found}), encoding="utf-8")
 
