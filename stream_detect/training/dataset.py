@@ -128,7 +128,8 @@ def load_faces(
         kept.mkdir(parents=True, exist_ok=True)
         _cut_all(folder, rows, policy, array, on_progress)
     found = json.loads(index.read_text(encoding="utf-8"))
-    return Faces(np.load(array, mmap_mode="r"), tuple(Row(**row) for row in found["rows"]), tuple(found["not_found"]))
+    crops = np.load(array, mmap_mode="r")[: len(found["rows"])]
+    return Faces(crops, tuple(Row(**row) for row in found["rows"]), tuple(found["not_found"]))
 
 
 def cache_key(folder: Path, policy: CropPolicy) -> str:
