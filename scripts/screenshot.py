@@ -61,7 +61,7 @@ def _shoot(address: str, chromium: str, clip: Path) -> None:
     ]
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=chromium, args=flags)
-        page = browser.new_page(viewport={"width": 1280, "height": 912}, color_scheme="light")
+        page = browser.new_page(viewport={"width": 1280, "height": 886}, color_scheme="light")
         page.goto(address)
         page.get_by_test_id("start").click()
         page.wait_for_timeout(WATCH_S * 1000)
