@@ -1,4 +1,4 @@
-"""The shipped bundle: whole, the same on both backends, with a card that says what it must, and documents that agree."""
+"""The shipped bundle: whole, the same on both backends; its card says what it must, and the documents agree."""
 
 from pathlib import Path
 
