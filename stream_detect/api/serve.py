@@ -4,6 +4,7 @@ One process with one event loop: sessions live in its memory. On SIGINT or SIGTE
 the application closes what it holds.
 """
 
+import gc
 import logging
 import signal
 import socket
@@ -39,9 +40,14 @@ def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
+        application = build(settings)
+        # What is there by now stays; left out of later collections, each of which would hold up all streams (190 ms on
+        # a busy machine).
+        gc.collect()
+        gc.freeze()
         server = uvicorn.Server(
             uvicorn.Config(
-                build(settings),
+                application,
                 lifespan="on",
                 ws="none",
                 log_config=None,

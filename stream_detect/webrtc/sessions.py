@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from stream_detect.analysis.engine import Engine
 from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.settings import VideoSettings, WebRtcSettings
+from stream_detect.webrtc import memory
 from stream_detect.webrtc.check import CheckSession, SessionParts
 from stream_detect.webrtc.messages import ByeReason, Introduction
 from stream_detect.webrtc.offer import read_offer
@@ -114,3 +115,6 @@ class CheckSessions:
             await session.close(reason)
         finally:
             self._sessions.pop(session.session_id, None)
+        if not self._closed:
+            del session
+            await asyncio.to_thread(memory.give_back)
