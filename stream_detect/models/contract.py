@@ -11,6 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 from stream_detect import types
 
 Share = Annotated[float, Field(ge=0.0, le=1.0)]
+BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
@@ -96,7 +97,7 @@ class Metric(Part):
 class Card(Part):
     """A model's contract and record."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+    name: BundleName
     title: str
     version: str
     architecture: str

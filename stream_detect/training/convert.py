@@ -6,7 +6,7 @@ Also the way in for published weights: an .h5 file of one of our architectures e
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import h5py
 import keras
@@ -17,7 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import CARD_FILE, FILES, IR_FILE, KERAS_FILE, Bundle, sha256_of, write_card
-from stream_detect.models.contract import Card, Input, Output, Training
+from stream_detect.models.contract import BundleName, Card, Input, Output, Training
 from stream_detect.training.architectures import Architecture, architecture_named
 
 MAX_DIFFERENCE = 1e-3
@@ -63,9 +63,8 @@ def check_place(folder: Path, name: str) -> None:
     Raises:
         BundleError: the name is none for a bundle, or something else than a bundle is there.
     """
-    form: TypeAdapter[str] = TypeAdapter(Annotated[str, Card.model_fields["name"]])  # type: ignore[arg-type] # a form
     try:
-        form.validate_python(name)
+        TypeAdapter(BundleName).validate_python(name)
     except ValidationError as error:
         raise BundleError(f"expected small letters, digits, '.', '_' or '-' as name, received {name!r}") from error
     to = folder / name
