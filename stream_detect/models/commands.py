@@ -62,7 +62,7 @@ def verify(names: Annotated[list[str] | None, typer.Argument()] = None, folder: 
 
 
 @app.command(name="import")
-def import_bundle(
+def import_bundle(  # noqa: PLR0913 - the command's options
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Keras .h5 or .keras weights.")],
     *,
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
@@ -71,12 +71,16 @@ def import_bundle(
     means: Annotated[
         Literal["fake", "real"], typer.Option("--output-means", help="What 1 says; MesoNet's says real.")
     ] = "fake",
+    index: Annotated[
+        int | None, typer.Option("--output-index", min=0, help="Which output says it; if not given, the last.")
+    ] = None,
 ) -> None:
     """Makes a bundle of trained weights; needs TensorFlow."""
     # The one way from serving to training: a command that runs by itself, found by name so that serving never loads it.
     from importlib import import_module  # noqa: PLC0415 - see above
 
-    folder = import_module("stream_detect.training.convert").import_weights(weights, architecture, means, name, to)
+    convert = import_module("stream_detect.training.convert")
+    folder = convert.import_weights(weights, architecture, means, name, to, index=index)
     typer.echo(f"made    {folder}")
 
 

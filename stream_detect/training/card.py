@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable
 
 from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Training
+from stream_detect.training.architectures import architecture_named
 from stream_detect.training.dataset import Row
 from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
@@ -88,7 +89,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         architecture=architecture,
         input=Input(width_px=crop.wh[0], height_px=crop.wh[1]),
         crop=Crop(centre=crop.centre, side=crop.side, side_factor=crop.side_factor, upright=crop.upright),
-        output=Output(means="fake"),
+        output=Output(means="fake", index=architecture_named(architecture).fake_output),
         calibration=calibration,
         training=Training(
             data=data_in_words(rows), terms=terms_in_words(rows), recipe=recipe, never_shown=_NEVER_SHOWN

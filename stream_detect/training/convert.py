@@ -94,7 +94,9 @@ def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> f
     return difference
 
 
-def import_weights(file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path) -> Path:
+def import_weights(  # noqa: PLR0913 - what the command asks for
+    file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path, *, index: int | None = None
+) -> Path:
     """Takes published weights over.
 
     Args:
@@ -103,15 +105,19 @@ def import_weights(file: Path, architecture: str, means: Literal["fake", "real"]
         means: what an output of 1 says; MesoNet's says "real".
         name: of the bundle.
         to: folder that the bundle's folder is made in.
+        index: of the output that is meant; None is the last.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        BundleError: the file is missing, of another form, or of another architecture, or the name is none.
+        BundleError: the file is missing, of another form, or of another architecture, or the name is none,
+            or it has no such output.
     """
     check_place(to, name)
     known = architecture_named(architecture)
+    if index is not None and index >= known.outputs:
+        raise BundleError(f"expected an output of {known.name} below {known.outputs}, received {index}")
     model = _load_whole(file) if file.suffix == ".keras" else _load_published(known, file)
     card = Card(
         name=name,
@@ -119,7 +125,7 @@ def import_weights(file: Path, architecture: str, means: Literal["fake", "real"]
         version="1",
         architecture=known.name,
         input=Input(width_px=known.wh[0], height_px=known.wh[1]),
-        output=Output(means=means),
+        output=Output(means=means, index=known.fake_output if index is None else index),
         training=Training(
             data=f"unknown: imported from {file.name} (sha256 {sha256_of(file)})",
             terms="those of whoever published the weights",

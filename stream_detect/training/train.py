@@ -59,7 +59,7 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
     losses: list[float] = []
     for step, (pictures, labels) in batches.from_step(progress.step + 1):
         model.reset_metrics()  # else Keras gives the mean loss since the beginning
-        losses.append(_finite(float(model.train_on_batch(pictures, labels)), step))
+        losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
         progress.step = step
         _average(progress, recipe, model)
         due = step % recipe.validate_every == 0 or step == recipe.steps
@@ -86,6 +86,13 @@ def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
         keras.optimizers.Adam(schedule), keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing)
     )
     return model
+
+
+def _targets(labels: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+    """What the network ought to say (n, k): its last output fake, any before it real."""
+    outputs = architecture_named(recipe.architecture).outputs
+    real = np.repeat(1 - labels[:, np.newaxis], outputs - 1, axis=1)
+    return np.concatenate((real, labels[:, np.newaxis]), axis=1)
 
 
 def _finite(loss: float, step: int) -> float:
@@ -133,5 +140,5 @@ def _write_curve(progress: Progress, file: Path) -> None:
 
 
 def predict(model: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """Raw fake_probability (n,) of crops, uint8 (n, h, w, 3), by a network of ours."""
-    return np.asarray(model.predict_on_batch(crops.astype(np.float32) / np.float32(255)), np.float32)[:, 0]
+    """Raw fake_probability (n,) of crops, uint8 (n, h, w, 3), by a network trained here: its last output."""
+    return np.asarray(model.predict_on_batch(crops.astype(np.float32) / np.float32(255)), np.float32)[:, -1]

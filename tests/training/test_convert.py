@@ -88,7 +88,7 @@ def test_a_name_that_is_none_is_refused(tmp_path, name):
 def test_unknown_architecture_is_refused(tmp_path):
     from stream_detect.training.convert import import_weights
 
-    with pytest.raises(BundleError, match=r"meso4; received 'meso5'"):
+    with pytest.raises(BundleError, match=r"streamnet; received 'meso5'"):
         import_weights(tmp_path / "w.h5", "meso5", "real", "x", tmp_path)
 
 
