@@ -1,6 +1,8 @@
-"""`stream-detect models ...`: what bundles there are, what they say of themselves, whether they are whole."""
+"""`stream-detect models ...`: what bundles there are, what they say, whether they are whole; the ways in and out."""
 
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import Annotated, Literal
 
 import typer
@@ -10,9 +12,11 @@ from rich.table import Table
 from stream_detect.errors import BundleError
 from stream_detect.models.bundle import read_card
 from stream_detect.models.contract import Card, Metric
+from stream_detect.models.export import export
+from stream_detect.models.pull import LICENCE, ORIGIN, PUBLISHED, credit, fetch, published_named
 from stream_detect.models.registry import Registry
 
-app = typer.Typer(help="List, describe, verify and import model bundles.", no_args_is_help=True)
+app = typer.Typer(help="List, describe, verify, import, export and pull model bundles.", no_args_is_help=True)
 
 Folder = Annotated[
     Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
@@ -76,12 +80,49 @@ def import_bundle(  # noqa: PLR0913 - the command's options
     ] = None,
 ) -> None:
     """Makes a bundle of trained weights; needs TensorFlow."""
-    # The one way from serving to training: a command that runs by itself, found by name so that serving never loads it.
-    from importlib import import_module  # noqa: PLC0415 - see above
-
-    convert = import_module("stream_detect.training.convert")
-    folder = convert.import_weights(weights, architecture, means, name, to, index=index)
+    folder = _training().import_weights(weights, architecture, means, name, to, index=index)
     typer.echo(f"made    {folder}")
+
+
+@app.command(name="export")
+def export_bundle(
+    name: str,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", help="Ends in .tflite (LiteRT), .xml (OpenVINO) or .keras.")
+    ],
+    folder: Folder = None,
+) -> None:
+    """Writes a bundle's network for other programs, with its card beside it."""
+    for file in export(Registry.of(folder).load(name), to):
+        typer.echo(f"made    {file}")
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(PUBLISHED)}; if not given, all.")] = None,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new ones are made.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
+    origin: Annotated[str, typer.Option("--from", metavar="URL", help="A mirror of the same files.")] = ORIGIN,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keeps the files; if not given, ~/.cache/stream-detect/weights.")
+    ] = None,
+) -> None:
+    """Fetches the weights that MesoNet's authors published, checks them, and makes bundles; needs TensorFlow."""
+    wanted = [published_named(name) for name in names or PUBLISHED]
+    typer.echo(LICENCE)
+    if not yes:
+        typer.confirm("Use them under this licence?", abort=True)
+    for each in wanted:
+        file = fetch(each, cache or Path.home() / ".cache" / "stream-detect" / "weights", origin)
+        home = _training().import_weights(file, each.architecture, "real", each.name, to)
+        credit(home, each)
+        typer.echo(f"made    {home}")
+
+
+def _training() -> ModuleType:
+    """The one way from serving to training: for commands that run by themselves, so that serving never loads it."""
+    return import_module("stream_detect.training.convert")
 
 
 def _metrics(card: Card) -> Table:

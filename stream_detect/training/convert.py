@@ -137,6 +137,18 @@ def import_weights(  # noqa: PLR0913 - what the command asks for
     return write_bundle(model, card, to / name).folder
 
 
+def write_litert(bundle: Bundle, to: Path) -> None:
+    """Writes the bundle's network as LiteRT (.tflite), in f32.
+
+    Raises:
+        BundleError: Keras cannot read the bundle's network.
+    """
+    model = _load_whole(bundle.folder / KERAS_FILE)
+    given = bundle.card.input
+    model(np.zeros((1, given.height_px, given.width_px, 3), np.float32))  # Keras exports what was called once
+    model.export(str(to), format="litert", verbose=False)
+
+
 def _load_whole(file: Path) -> keras.Model:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)

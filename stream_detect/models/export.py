@@ -1,0 +1,55 @@
+"""A bundle's network for other programs: a bundle and a file's name enter, that file and its card leave."""
+
+import shutil
+from collections.abc import Callable
+from importlib import import_module
+from pathlib import Path
+
+from stream_detect.errors import BundleError
+from stream_detect.models.bundle import IR_FILE, IR_WEIGHTS_FILE, KERAS_FILE, Bundle
+
+
+def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
+    """Writes the network in the format that the file's ending names, and beside it the card, which says how to use it.
+
+    Args:
+        bundle: verified.
+        to: ends in `.xml` (OpenVINO; a `.bin` lies beside it), `.tflite` (LiteRT) or `.keras`.
+
+    Returns:
+        The files written, the network's first.
+
+    Raises:
+        BundleError: another ending, or a file of that name is there.
+    """
+    if to.suffix not in _WRITERS:
+        raise BundleError(
+            f"expected a file that ends in {', '.join(_WRITERS)}, received {to.name!r}; ONNX needs packages that this "
+            "project does without: convert the .tflite or the .keras file with tf2onnx"
+        )
+    card = to.with_name(f"{to.stem}.card.json")
+    files = (to, *((to.with_suffix(".bin"),) if to.suffix == ".xml" else ()), card)
+    for file in files:
+        if file.exists():
+            raise BundleError(f"expected a new file, {file} is there; name another or remove it")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    _WRITERS[to.suffix](bundle, to)
+    card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return files
+
+
+def _openvino(bundle: Bundle, to: Path) -> None:
+    shutil.copyfile(bundle.folder / IR_FILE, to)
+    shutil.copyfile(bundle.folder / IR_WEIGHTS_FILE, to.with_suffix(".bin"))
+
+
+def _keras(bundle: Bundle, to: Path) -> None:
+    shutil.copyfile(bundle.folder / KERAS_FILE, to)
+
+
+def _litert(bundle: Bundle, to: Path) -> None:
+    # By name: serving must never load TensorFlow.
+    import_module("stream_detect.training.convert").write_litert(bundle, to)
+
+
+_WRITERS: dict[str, Callable[[Bundle, Path], None]] = {".tflite": _litert, ".xml": _openvino, ".keras": _keras}

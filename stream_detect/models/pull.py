@@ -1,0 +1,194 @@
+"""Published weights from where their authors keep them: a name enters, a file with the right sha256 leaves.
+
+A transfer that breaks off is gone on with, in the same call and in the next one.
+"""
+
+import http.client
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_detect.errors import BundleError
+from stream_detect.models.bundle import read_card, sha256_of, write_card
+
+HOST = "https://raw.githubusercontent.com"
+OWNER = "DariusAf"
+REPOSITORY = "MesoNet"
+COMMIT = "f3aa786e8f87e0894dcf36f6dba2f77a25293566"
+FOLDER = "weights"
+ORIGIN = f"{HOST}/{OWNER}/{REPOSITORY}/{COMMIT}/{FOLDER}"
+
+LICENCE = (
+    "MesoNet, Apache-2.0; copyright 2018 Darius Afchar, Vincent Nozick, National Institute of Informatics. "
+    f"Weights of github.com/{OWNER}/{REPOSITORY} at {COMMIT[:12]}; Afchar et al. 2018, arXiv:1809.00888."
+)
+
+ATTEMPTS = 5
+FIRST_WAIT_S = 0.5
+"""Between attempts .5, 1, 2 and 4 s."""
+TIMEOUT_S = 20.0
+MAX_BYTES = 10_000_000
+"""The files have 156 and 198 kB: a server that sends more than this sends something else."""
+_CHUNK_BYTES = 65_536
+_AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
+
+
+@dataclass(frozen=True, slots=True)
+class Published:
+    """Weights that can be pulled.
+
+    Args:
+        name: of the bundle.
+        file: as its authors call it.
+        architecture: that it belongs to.
+        fakes: that it was trained on.
+        sha256: of the file.
+    """
+
+    name: str
+    file: str
+    architecture: str
+    fakes: str
+    sha256: str
+
+
+PUBLISHED = {
+    each.name: each
+    for each in (
+        Published(
+            "meso4-df",
+            "Meso4_DF.h5",
+            "meso4",
+            "Deepfakes",
+            "036ed30d04ffd9c7506f825b97c86aa64915f5818931da96817b169aad790af5",
+        ),
+        Published(
+            "meso4-f2f",
+            "Meso4_F2F.h5",
+            "meso4",
+            "Face2Face",
+            "bcfda015d217b9f8d6557693edbdf9f4e79cfd22672541968dd0e2954462b5d7",
+        ),
+        Published(
+            "mesoinception4-df",
+            "MesoInception_DF.h5",
+            "mesoinception4",
+            "Deepfakes",
+            "234586d40058e76ef8b6f27ca4b63c06e31c2a5a69c0d8ba6f30b1468ab7bafa",
+        ),
+        Published(
+            "mesoinception4-f2f",
+            "MesoInception_F2F.h5",
+            "mesoinception4",
+            "Face2Face",
+            "d4533ac8a3197dc35c47405d23d99e888c1d0135e267e03540c7451feaccff3f",
+        ),
+    )
+}
+"""By name."""
+
+
+def published_named(name: str) -> Published:
+    """The published weights of that name.
+
+    Raises:
+        BundleError: there are none.
+    """
+    if name not in PUBLISHED:
+        raise BundleError(f"expected published weights of {', '.join(PUBLISHED)}; received {name!r}")
+    return PUBLISHED[name]
+
+
+def fetch(published: Published, folder: Path, origin: str = ORIGIN, wait: Callable[[float], None] = time.sleep) -> Path:
+    """The file, from `folder` where it lies there already; half a file is kept and gone on with.
+
+    Args:
+        published: what is wanted.
+        folder: where it is kept; made if absent.
+        origin: http or https address of the folder that has it.
+        wait: sleeps so many seconds between attempts.
+
+    Raises:
+        BundleError: it is not there, cannot be had after some attempts, or does not have its sha256.
+    """
+    if not origin.startswith(("https://", "http://")):
+        raise BundleError(f"expected an http or https address to pull from, received {origin!r}")
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / published.file
+    if file.is_file() and sha256_of(file) == published.sha256:
+        return file
+    part = folder / f"{published.file}.part"
+    begun = part.exists()
+    url = f"{origin.rstrip('/')}/{published.file}"
+    _transfer(url, part, wait)
+    if begun and sha256_of(part) != published.sha256:  # what an earlier call left may be of another file
+        part.unlink()
+        _transfer(url, part, wait)
+    received = sha256_of(part)
+    if received != published.sha256:
+        part.unlink()
+        raise BundleError(
+            f"expected sha256 {published.sha256[:12]}... of {url}, received {received[:12]}...: it is another file, "
+            "and was thrown away"
+        )
+    return part.replace(file)
+
+
+def credit(folder: Path, published: Published) -> None:
+    """Writes into an imported bundle's card what is known of published weights."""
+    card = read_card(folder)
+    training = card.training.model_copy(
+        update={
+            "data": f"faces of web videos, real and made by {published.fakes}, gathered by its authors in 2018",
+            "terms": LICENCE,
+            "recipe": f"stream-detect models pull {published.name}",
+        }
+    )
+    title = f"{published.architecture}, as published, for fakes made by {published.fakes}"
+    write_card(folder, card.model_copy(update={"title": title, "training": training}))
+
+
+def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
+    """Fills `part` up; what came before a break stays in it."""
+    pause_s = FIRST_WAIT_S
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            _go_on(url, part)
+        except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and resets are OSErrors
+            if isinstance(error, urllib.error.HTTPError) and error.code not in _AGAIN:
+                raise BundleError(f"expected the file at {url}, received HTTP {error.code}") from error
+            if attempt == ATTEMPTS:
+                kept = part.stat().st_size if part.exists() else 0
+                raise BundleError(
+                    f"expected the file at {url}, {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} bytes "
+                    "are kept, run it again to go on"
+                ) from error
+        else:
+            return
+        wait(pause_s)
+        pause_s *= 2
+
+
+def _go_on(url: str, part: Path) -> None:
+    have = part.stat().st_size if part.exists() else 0
+    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - see fetch
+    try:
+        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - http or https, see fetch
+    except urllib.error.HTTPError as error:
+        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+            return  # nothing is missing; the sha256 says whether it is the right file
+        raise
+    with answer:
+        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
+        missing = int(answer.headers.get("Content-Length", 0))
+        with part.open("ab" if resumed else "wb") as stream:
+            while chunk := answer.read(_CHUNK_BYTES):
+                if stream.tell() + len(chunk) > MAX_BYTES:
+                    raise BundleError(f"expected at most {MAX_BYTES:,} bytes from {url}, it sends more")
+                stream.write(chunk)
+                missing -= len(chunk)
+    if missing > 0:
+        raise ConnectionError(f"the transfer broke off, {missing:,} bytes early")
