@@ -88,8 +88,8 @@ def train(context: typer.Context) -> None:
 
 @app.command(context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
-    """Measure a model bundle on labelled faces."""
-    _run_elsewhere("stream_detect.training.commands", ["evaluate", *context.args])
+    """Measure models on labelled pictures and videos."""
+    _run_elsewhere("stream_detect.training.evaluation.commands", context.args, "stream-detect evaluate")
 
 
 @app.command(context_settings=_PASS_ON)

@@ -79,8 +79,13 @@ def score(faces: Faces, predict: Callable[[NDArray[np.uint8]], NDArray[np.float3
 
 def halves(scored: Scored) -> tuple[Scored, Scored]:
     """Two halves, every group in one of them, by a hash of the group's name: the same for every model."""
-    first = np.array([hashlib.sha256(name.encode()).digest()[0] % 2 == 0 for name in scored.group], bool)
-    return scored.where(first), scored.where(~first)
+    second = np.array([held_out(name) for name in scored.group], bool)
+    return scored.where(~second), scored.where(second)
+
+
+def held_out(group: str) -> bool:
+    """Whether a group is in the second half, that no calibration is fitted on."""
+    return hashlib.sha256(group.encode()).digest()[0] % 2 == 1
 
 
 def fit_calibration(scored: Scored, fitted_on: str) -> Calibration:

@@ -1,0 +1,5 @@
+"""Measuring models on any labelled pictures and videos: a manifest enters, scores, figures and a report leave.
+
+Apart from `training.evaluate`, which calibrates and measures a model on the faces of its own training folder for its
+card, this room takes files as people have them, judges them as the live check would, and compares models.
+"""

@@ -1,0 +1,93 @@
+"""The manifest of an evaluation: a CSV of files and labels enters, checked entries leave."""
+
+import csv
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from stream_detect.errors import DatasetError
+
+LABELS = ("real", "fake")
+_GROUP = "group"
+_NEEDED = ("file", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One row.
+
+    Args:
+        line: of the CSV, the header is 1.
+        file: as it stands there, relative to the root.
+        label: "real" or "fake".
+        columns: the further ones, by name.
+    """
+
+    line: int
+    file: str
+    label: str
+    columns: Mapping[str, str]
+
+    @property
+    def fake(self) -> bool:
+        """The truth."""
+        return self.label == "fake"
+
+    @property
+    def group(self) -> str:
+        """What it belongs to, the unit of the bootstrap: the column `group`, else the file itself."""
+        return self.columns.get(_GROUP) or self.file
+
+
+def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tuple[Entry, ...]:
+    """The rows, checked before anything is judged.
+
+    Args:
+        manifest: CSV with the columns file, label and any more.
+        only: rows whose columns have these values; empty takes all.
+        by: a column that has to be there; None asks for none.
+
+    Raises:
+        DatasetError: it cannot be read, lacks a column, has a row that makes no sense, no row, or one label only.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as stream:
+            table = csv.DictReader(stream, restval="")
+            names = tuple(table.fieldnames or ())
+            missing = [name for name in (*_NEEDED, *only, *([by] if by else ())) if name not in names]
+            if missing:
+                raise DatasetError(
+                    f"expected the column {missing[0]} in {manifest}, received {', '.join(names) or 'an empty file'}"
+                )
+            entries = tuple(_entry(manifest, table.line_num, row) for row in table)
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(f"expected a manifest (CSV in UTF-8) at {manifest}, cannot read it: {error}") from error
+    chosen = tuple(entry for entry in entries if all(entry.columns.get(name) == only[name] for name in only))
+    _check(manifest, chosen, only)
+    return chosen
+
+
+def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> Entry:
+    where = f"row {line} of {manifest}"
+    if None in row:
+        raise DatasetError(f"expected as many values as columns in {where}, received more")
+    columns = {str(name): value.strip() for name, value in row.items()}
+    file, label = (columns.pop(name) for name in _NEEDED)
+    path = PurePosixPath(file)
+    if not file or path.is_absolute() or ".." in path.parts:
+        raise DatasetError(f"expected a file below the root in {where}, received {file!r}")
+    if label.lower() not in LABELS:
+        raise DatasetError(f"expected the label real or fake in {where} ({file}), received {label!r}")
+    return Entry(line, file, label.lower(), columns)
+
+
+def _check(manifest: Path, entries: tuple[Entry, ...], only: Mapping[str, str]) -> None:
+    of = f"{manifest} with " + ", ".join(f"{k}={v}" for k, v in only.items()) if only else str(manifest)
+    if not entries:
+        raise DatasetError(f"expected rows in {of}, received none")
+    labels = {entry.label for entry in entries}
+    if len(labels) == 1:
+        raise DatasetError(
+            f"expected real and fake files in {of}, received {labels.pop()} ones only (the first is in row "
+            f"{entries[0].line}): no figure can be measured on one kind"
+        )

@@ -1,0 +1,138 @@
+"""A picture sent through a call: it enters, what the other end sees of it leaves.
+
+The call is one second of 640 x 480 at 30 frames a second. The picture moves a little, as a head does before a camera,
+and has a camera's noise, new in every frame: without the two an encoder sends the first frame and then nothing. The
+bitrate is held by a buffer of half a second. What counts is the last frame, where the picture lies still in its place.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Literal
+
+import av
+import cv2
+import numpy as np
+from av.video.codeccontext import VideoCodecContext
+
+from stream_detect.errors import MediaError
+from stream_detect.types import Image
+
+Codec = Literal["h264", "vp8"]
+
+CALL_WH = (640, 480)
+_RATE_HZ = 30
+_FRAMES = 30
+_DRIFT_PX = 4.0
+"""How far the picture moves from its place, along a slow ellipse; two pixels a frame at most."""
+_NOISE = 2.0
+"""Standard deviation of the camera's noise, of 255: a webcam in a lit room."""
+_OPTIONS = {
+    "h264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "threads": "1"},
+    # As WebRTC sets it: real time, speed 6 of a laptop, no look ahead.
+    "vp8": {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "error-resilient": "1", "threads": "1"},
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """How a picture is sent.
+
+    Args:
+        codec: that compresses it.
+        bitrate_bps: that it is given.
+    """
+
+    codec: Codec
+    bitrate_bps: int
+
+
+def in_a_call(image: Image, call: Call, rng: np.random.Generator) -> Image:
+    """What arrives of a picture, of the same size unless it is larger than the call.
+
+    Args:
+        image: RGB uint8 (h, w, 3); one larger than 640 x 480 is scaled down to fit, as a camera would see it.
+        call: how it is sent.
+        rng: draws the noise.
+
+    Raises:
+        MediaError: nothing arrives.
+    """
+    fitted = _fit(image)
+    canvas, left, top = _surrounded(fitted)
+    h, w = fitted.shape[:2]
+    return np.ascontiguousarray(_last(canvas, call, rng)[top : top + h, left : left + w])
+
+
+def _fit(image: Image) -> Image:
+    h, w = image.shape[:2]
+    scale = min(CALL_WH[0] / w, CALL_WH[1] / h)
+    if scale >= 1:
+        return image
+    wh = (max(round(w * scale), 1), max(round(h * scale), 1))
+    return np.asarray(cv2.resize(image, wh, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _surrounded(image: Image) -> tuple[Image, int, int]:
+    """The picture in the middle of the call's, its own blurred enlargement around it; and where it lies."""
+    h, w = image.shape[:2]
+    canvas = cv2.GaussianBlur(cv2.resize(image, CALL_WH, interpolation=cv2.INTER_LINEAR), (0, 0), 12)
+    left, top = (CALL_WH[0] - w) // 2, (CALL_WH[1] - h) // 2
+    canvas[top : top + h, left : left + w] = image
+    return np.asarray(canvas, np.uint8), left, top
+
+
+def _moving(canvas: Image, rng: np.random.Generator) -> Iterator[av.VideoFrame]:
+    """Frames that end with the canvas in its place; the noise is in their brightness."""
+    w, h = CALL_WH
+    planes = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_RGB2YUV_I420), np.uint8)
+    luma, chroma = planes[:h], planes[h:].reshape(2, h // 2, w // 2)
+    # Noise is dear to draw: one field, shifted and mirrored at random, is new enough in every frame.
+    noise = (rng.standard_normal((h, w), np.float32) * _NOISE).round().astype(np.int16)
+    for left in range(_FRAMES - 1, -1, -1):
+        angle = math.tau * left / _FRAMES
+        dx, dy = _DRIFT_PX * math.sin(angle), _DRIFT_PX / 2 * (1 - math.cos(angle))
+        fresh = np.roll(noise, tuple(rng.integers(0, (h, w)).tolist()), (0, 1)) * np.int16(rng.choice((-1, 1)))
+        frame = np.empty_like(planes)
+        frame[:h] = cv2.add(_shifted(luma, dx, dy), fresh, dtype=cv2.CV_8U)
+        frame[h:] = np.stack([_shifted(plane, dx / 2, dy / 2) for plane in chroma]).reshape(-1, w)
+        yield av.VideoFrame.from_ndarray(frame, format="yuv420p")
+
+
+def _shifted(plane: cv2.typing.MatLike, dx: float, dy: float) -> cv2.typing.MatLike:
+    move = np.array(((1, 0, dx), (0, 1, dy)), np.float64)
+    wh = (plane.shape[1], plane.shape[0])
+    return cv2.warpAffine(plane, move, wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+
+
+def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
+    encoder, decoder = _encoder(call), _decoder(call)
+    arrived: list[av.VideoFrame] = []
+    for i, frame in enumerate(_moving(canvas, rng)):
+        frame.pts = i
+        for packet in encoder.encode(frame):
+            arrived += decoder.decode(packet)
+        del arrived[:-1]
+    for packet in encoder.encode(None):
+        arrived += decoder.decode(packet)
+    arrived += decoder.decode(None)
+    if not arrived:
+        raise MediaError(f"no picture arrived by {call.codec} at {call.bitrate_bps} bit/s")
+    return np.asarray(arrived[-1].to_ndarray(format="rgb24"), np.uint8)
+
+
+def _encoder(call: Call) -> VideoCodecContext:
+    encoder = av.CodecContext.create("libx264", "w") if call.codec == "h264" else av.CodecContext.create("libvpx", "w")
+    encoder.width, encoder.height = CALL_WH
+    encoder.pix_fmt = "yuv420p"
+    encoder.time_base, encoder.framerate = Fraction(1, _RATE_HZ), Fraction(_RATE_HZ)
+    encoder.bit_rate = call.bitrate_bps
+    encoder.gop_size = 10 * _FRAMES
+    rate = str(call.bitrate_bps)
+    encoder.options = {**_OPTIONS[call.codec], "maxrate": rate, "bufsize": str(call.bitrate_bps // 2)}
+    return encoder
+
+
+def _decoder(call: Call) -> VideoCodecContext:
+    return av.CodecContext.create("h264", "r") if call.codec == "h264" else av.CodecContext.create("vp8", "r")
