@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
 from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.degrade import degrade, draw, move
+from stream_detect.training.degrade import degrade, draw, move, sometimes_sent
 from stream_detect.training.recipe import ANY_PAIRING, Pairing, Recipe
 from stream_detect.types import Image
 
@@ -87,7 +87,7 @@ class Batches:
         chosen = int(rng.integers(len(pool.fakes)))
         beside = pool.reals[chosen]
         real = beside[int(rng.integers(len(beside)))]
-        how = draw(rng)
+        how = sometimes_sent(draw(rng), self._recipe.sent, rng)
         fake_picture, real_picture = (degrade(move(self._crops[i], rng), how, rng) for i in (pool.fakes[chosen], real))
         return fake_picture, real_picture
 

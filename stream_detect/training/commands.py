@@ -50,6 +50,9 @@ def train(  # noqa: PLR0913 - the command's options
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = _DEFAULTS.steps,
     batch: Annotated[int, typer.Option(min=2, help="Faces a batch.")] = _DEFAULTS.batch,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = _DEFAULTS.learning_rate,
+    sent: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs that go through a real H.264 or VP8 encoder.")
+    ] = _DEFAULTS.sent,
     seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = _DEFAULTS.seed,
     cache: Cache = None,
 ) -> None:
@@ -61,7 +64,9 @@ def train(  # noqa: PLR0913 - the command's options
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
     check_place(to, name)
-    recipe = Recipe(architecture=architecture, steps=steps, batch=batch, learning_rate=learning_rate, seed=seed)
+    recipe = Recipe(
+        architecture=architecture, steps=steps, batch=batch, learning_rate=learning_rate, sent=sent, seed=seed
+    )
     crop = CropPolicy(architecture_named(architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
     with _bar("training") as (progress, task):
@@ -74,7 +79,7 @@ def train(  # noqa: PLR0913 - the command's options
         best = train_model(recipe, faces, val, to, on_step)
     command = (
         f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {architecture} --steps {steps} "
-        f"--batch {batch} --learning-rate {learning_rate:g} --seed {seed}"
+        f"--batch {batch} --learning-rate {learning_rate:g} --sent {sent:g} --seed {seed}"
     )
     trained = publish.Trained(name, architecture, crop, faces.rows, command)
     bundle = publish.publish(trained, best, val, to)

@@ -5,11 +5,12 @@ not shown all qualities of both learns the quality and not the fake; so a degrad
 both faces of a pair.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import cv2
 import numpy as np
 
+from stream_detect.training.codec import Sent, arrived, draw_sent
 from stream_detect.types import Image
 
 _LEAST_PX = 24
@@ -28,6 +29,7 @@ class Degradation:
         bias: added brightness, of 255.
         noise: standard deviation of added noise, of 255.
         jpeg: JPEG quality in [1, 100].
+        sent: through a video codec.
     """
 
     blur_px: float | None = None
@@ -37,6 +39,7 @@ class Degradation:
     bias: float = 0.0
     noise: float | None = None
     jpeg: int | None = None
+    sent: Sent | None = None
 
 
 def draw(rng: np.random.Generator) -> Degradation:
@@ -56,6 +59,11 @@ def draw(rng: np.random.Generator) -> Degradation:
         noise=at_times(0.3, 1, 8),
         jpeg=None if jpeg is None else int(jpeg),
     )
+
+
+def sometimes_sent(how: Degradation, share: float, rng: np.random.Generator) -> Degradation:
+    """The degradation, with so large a share of them sent through a video codec at last; nothing is drawn for none."""
+    return replace(how, sent=draw_sent(rng)) if share and rng.random() < share else how
 
 
 def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
@@ -83,6 +91,8 @@ def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
         # OpenCV takes the channels for BGR. Colour and brightness would be weighed wrongly: turn them round and back.
         _, encoded = cv2.imencode(".jpg", worse[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, how.jpeg))
         worse = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    if how.sent:
+        worse = arrived(np.ascontiguousarray(worse), how.sent)
     return np.ascontiguousarray(worse)
 
 

@@ -53,6 +53,7 @@ class Recipe:
             anything.
         seed: of everything that is drawn.
         pairings: what a batch is made of.
+        sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
         selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds.
     """
 
@@ -68,11 +69,14 @@ class Recipe:
     validate_every: int = 300
     seed: int = 1
     pairings: tuple[Pairing, ...] = PAIRINGS
+    sent: float = 0.0
     selected_by: str = "dfdc"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
             raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
+        if not 0 <= self.sent <= 1:
+            raise TrainingError(f"expected a share of pairs to be sent in [0, 1], received {self.sent}")
 
     @property
     def warmup(self) -> int:
