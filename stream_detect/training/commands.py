@@ -1,6 +1,5 @@
-"""The commands `stream-detect train` and `stream-detect evaluate`. Keras is imported when one of them runs."""
+"""The command `stream-detect train`. Keras is imported when it runs."""
 
-import json
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,10 +12,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from stream_detect.errors import DatasetError
-from stream_detect.models.backend import load_model
-from stream_detect.models.bundle import CARD_FILE, Bundle
 from stream_detect.models.contract import Metric
-from stream_detect.models.registry import Registry
 from stream_detect.training.dataset import Faces, Split, load_faces
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
@@ -35,7 +31,7 @@ _DEFAULTS = Recipe()
 
 @app.callback()
 def _root() -> None:
-    """Train and measure models."""
+    """Train models."""
 
 
 @app.command()
@@ -85,40 +81,6 @@ def train(  # noqa: PLR0913 - the command's options
     bundle = publish.publish(trained, best, val, to)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
-
-
-@app.command()
-def evaluate(
-    model: Annotated[str, typer.Argument(help="Name of a shipped bundle, or a bundle's folder.")],
-    data: Data,
-    *,
-    report: Annotated[Path | None, typer.Option(metavar="FOLDER", help="Write pictures and metrics.json here.")] = None,
-    whole: Annotated[
-        bool,
-        typer.Option(
-            "--whole",
-            help="Measure on all validation groups; without it, on the half that the calibration of a model trained "
-            "on this folder did not use.",
-        ),
-    ] = False,
-    cache: Cache = None,
-) -> None:
-    """Measure a model bundle on the validation faces of a folder, as the badge uses it."""
-    from stream_detect.training.evaluate import COUNTED_FROM, calibrated, halves, measure, score  # noqa: PLC0415
-    from stream_detect.training.report import write_report  # noqa: PLC0415
-
-    folder = Path(model)
-    bundle = Bundle.load(folder) if (folder / CARD_FILE).is_file() else Registry.of(None).load(model)
-    classifier = load_model(bundle, "openvino", threads=2).classifier()
-    faces = _load(data, "val", classifier.crop, cache)
-    scored = calibrated(score(faces, classifier.predict), classifier.calibration)
-    chosen = scored if whole else halves(scored)[1]
-    metrics = measure(chosen, COUNTED_FROM, "all validation faces" if whole else "held-out faces")
-    _print(metrics)
-    if report:
-        write_report(chosen, COUNTED_FROM, report)
-        text = json.dumps([metric.model_dump() for metric in metrics], indent=2)
-        (report / "metrics.json").write_text(text + "\n", encoding="utf-8")
 
 
 def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Faces:

@@ -1,6 +1,7 @@
 """A real, tiny training: it learns, keeps its best, goes on where it was broken off, and ends as a bundle."""
 
 import csv
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -9,7 +10,6 @@ from typer.testing import CliRunner
 
 from stream_detect.errors import TrainingError
 from stream_detect.models.bundle import Bundle
-from stream_detect.training import dataset
 from stream_detect.training.dataset import Faces
 from stream_detect.training.recipe import Recipe
 
@@ -102,6 +102,7 @@ def test_a_training_that_diverges_says_so(small, tmp_path):
 
 def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
     from stream_detect.training import commands, recipe
+    from stream_detect.training.evaluation import commands as evaluation
 
     rng = np.random.default_rng(1)
     for i in range(4, 12):  # enough validation groups for both halves
@@ -131,15 +132,26 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
         "scores.png",
         "curves.png",
     }
-    monkeypatch.setattr(dataset, "Cutter", None)  # evaluating takes the faces from the cache
     evaluated = CliRunner().invoke(
-        commands.app,
-        ["evaluate", str(run / "tiny"), *options, "--report", str(tmp_path / "seen")],
+        evaluation.app,
+        [
+            "--manifest",
+            str(data / "faces.csv"),
+            "--root",
+            str(data),
+            "--model",
+            str(run / "tiny"),
+            "--only",
+            "split=val",
+        ]
+        + ["--held-out", "--crops", "--by", "source", "--json", str(tmp_path / "seen.json")],
         catch_exceptions=False,
     )
     assert evaluated.exit_code == 0, evaluated.output
-    assert "false_alarm_rate" in evaluated.output
-    assert (tmp_path / "seen" / "metrics.json").is_file()
+    (whole, _) = json.loads((tmp_path / "seen.json").read_text(encoding="utf-8"))["parts"]
+    (measured,) = [m for m in card.metrics if m.name == "auc"]
+    assert whole["model"] == "tiny"
+    assert whole["figures"]["auc"]["value"] == pytest.approx(measured.value, abs=1e-3)
 
 
 def _identity(scored, fitted_on):

@@ -37,7 +37,7 @@ class AtThreshold:
     Args:
         threshold: in [0, 1].
         accuracy: share of right answers.
-        precision: share of fakes among those said to be fake; None where none is.
+        precision: share of fakes among those said to be fake; None where none is, and without fakes.
         recall: share of the fakes said to be fake; None without fakes.
         f1: harmonic mean of the two; None without fakes.
         false_alarm_rate: share of the real ones said to be fake; None without real ones.
@@ -78,7 +78,7 @@ class Figures:
     equal_error_rate: float | None
     recall_at_1_percent: float | None
     recall_at_5_percent: float | None
-    calibration_error: float
+    calibration_error: float | None
     at: tuple[AtThreshold, ...]
 
 
@@ -100,7 +100,7 @@ def figures(scored: Scored, thresholds: tuple[float, ...]) -> Figures:
         equal_error_rate=_rounded(equal_error_rate(scored)) if both else None,
         recall_at_1_percent=_rounded(recall_at(scored, 0.01)) if both else None,
         recall_at_5_percent=_rounded(recall_at(scored, 0.05)) if both else None,
-        calibration_error=_rounded(calibration_error(scored)),
+        calibration_error=_rounded(calibration_error(scored)) if both else None,
         at=tuple(_at(scored, threshold) for threshold in thresholds),
     )
 
@@ -152,7 +152,7 @@ def _at(scored: Scored, threshold: float) -> AtThreshold:
     return AtThreshold(
         threshold=threshold,
         accuracy=_share(counts, drawn, right, wrong, len(names)),
-        precision=_share(counts, drawn, true, false, len(np.unique(scored.group[said]))),
+        precision=_share(counts, drawn, true, false, len(np.unique(scored.group[said]))) if n_fake else None,
         recall=_share(counts, drawn, true, missed, n_fake),
         f1=_share(counts, drawn, 2 * true, false + missed, n_fake) if n_fake else None,
         false_alarm_rate=_share(counts, drawn, false, np.array((1, 0, 0, 0)), n_real),

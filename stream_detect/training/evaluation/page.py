@@ -6,9 +6,9 @@ from itertools import chain
 
 from stream_detect.training.evaluation import plots
 from stream_detect.training.evaluation.examine import Outcome
-from stream_detect.training.evaluation.figures import AtThreshold
+from stream_detect.training.evaluation.figures import AtThreshold, Estimate
 from stream_detect.training.evaluation.summary import Level, Part, Robustness, Summary, scored
-from stream_detect.training.evaluation.words import NOT_KNOWN, estimate, number, points, share, value
+from stream_detect.training.evaluation.words import NOT_KNOWN, number, percent, points, value
 
 _CSS = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6676; --line: #d9dee6; --page: #f6f7f9; --card: #fff;
@@ -25,7 +25,8 @@ h3 { font-size: .95rem; margin: 0 0 .5rem } p { max-width: 48rem } .soft { color
 .scroll { overflow-x: auto }
 table { border-collapse: collapse; width: 100%; font-size: .86rem; font-variant-numeric: tabular-nums }
 th, td { text-align: left; padding: .35rem .7rem .35rem 0; border-bottom: 1px solid var(--line); white-space: nowrap }
-th { color: var(--soft); font-weight: 600 } tr:last-child td { border-bottom: 0 } td.wide { white-space: normal }
+th { color: var(--soft); font-weight: 600 } tr:last-child td { border-bottom: 0 } td { vertical-align: top }
+small { display: block; color: var(--soft); font-size: .8em } .card > div small { display: inline; margin-left: .4em }
 svg { display: block; width: 100%; height: auto } svg text { font-family: system-ui, sans-serif !important }
 .confusion { table-layout: fixed } .confusion th, .confusion td { text-align: center; border: 0; padding: .6rem }
 .confusion td { background: rgb(var(--cell) / calc(.08 + .6 * var(--share))); border: 2px solid var(--card) }
@@ -93,8 +94,8 @@ def _cards(summary: Summary) -> str:
             cards.append(
                 f'<div class="card"><h3>{escape(part.model)}, {_LEVELS[part.level]}</h3>'
                 f'<div class="big">AUC {value(part.figures.auc)}</div>'
-                f"<div>from {at.threshold:g} on: false alarms {share(at.false_alarm_rate)}</div>"
-                f"<div>recall {share(at.recall)}</div></div>"
+                f"<div>from {at.threshold:g} on: false alarms {_share(at.false_alarm_rate)}</div>"
+                f"<div>recall {_share(at.recall)}</div></div>"
             )
     return f'<h2>In short</h2><div class="grid">{"".join(cards)}</div>'
 
@@ -109,7 +110,16 @@ def _figures(summary: Summary, level: Level) -> str:
         ("set", "model", "from", "accuracy", "precision", "recall", "F1", "false alarms"),
         (_by_answer(part, at) for part in parts if part.figures for at in part.figures.at),
     )
-    return f"<h3>{_LEVELS[level].capitalize()}</h3>{first}<br>{second}<br>"
+    alarms = "".join(_alarms(part) for part in parts if level == "video" and part.set is None)
+    return f"<h3>{_LEVELS[level].capitalize()}</h3>{first}<br>{second}{alarms}<br>"
+
+
+def _alarms(part: Part) -> str:
+    """How often the badge would have raised a false alarm."""
+    hours = part.counts.real_s / 3600
+    rate = f", {part.counts.alarms / hours:.1f} an hour" if hours else ""
+    times = f"{part.counts.alarms:,} times in {hours:.2f} hours of real videos"
+    return f"<p>The badge of {escape(part.model)} turned to FAKE {times}{rate}.</p>"
 
 
 def _by_rank(part: Part) -> tuple[str, ...]:
@@ -126,12 +136,12 @@ def _by_rank(part: Part) -> tuple[str, ...]:
         seen.recall_at_5_percent,
         seen.calibration_error,
     )
-    return (*start, f"{seen.real:,}", f"{seen.fake:,}", estimate(seen.auc), *(number(each) for each in rest))
+    return (*start, f"{seen.real:,}", f"{seen.fake:,}", _estimate(seen.auc), *(number(each) for each in rest))
 
 
 def _by_answer(part: Part, at: AtThreshold) -> tuple[str, ...]:
     values = (at.accuracy, at.precision, at.recall, at.f1, at.false_alarm_rate)
-    return (_set(part), escape(part.model), f"{at.threshold:g}", *(share(each) for each in values))
+    return (_set(part), escape(part.model), f"{at.threshold:g}", *(_share(each) for each in values))
 
 
 def _plots(summary: Summary, outcomes: Sequence[Outcome], level: Level) -> Iterable[str]:
@@ -180,11 +190,11 @@ def _robust(row: Robustness) -> tuple[str, ...]:
         escape(row.model),
         escape(row.condition),
         f"{row.judged:,} of {row.files:,}",
-        estimate(row.auc),
+        _estimate(row.auc),
         points(row.auc_change, 3),
-        share(row.false_alarm_rate),
+        _share(row.false_alarm_rate),
         points(row.false_alarm_change),
-        share(row.recall),
+        _share(row.recall),
         points(row.recall_change),
     )
 
@@ -207,6 +217,17 @@ def _not_judged(summary: Summary) -> str:
 
 def _set(part: Part) -> str:
     return "<strong>all</strong>" if part.set is None else escape(part.set or "(empty)")
+
+
+def _estimate(estimated: Estimate | None) -> str:
+    """A figure, its interval smaller below."""
+    between = f"<small>{estimated.low:.3f} - {estimated.high:.3f}</small>" if estimated else ""
+    return value(estimated) + between
+
+
+def _share(estimated: Estimate | None) -> str:
+    between = f"<small>{estimated.low:.1%} - {estimated.high:.1%}</small>" if estimated else ""
+    return percent(estimated) + between
 
 
 def _card(title: str, content: str) -> str:

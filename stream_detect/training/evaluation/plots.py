@@ -11,7 +11,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from stream_detect.training.evaluate import Scored
+from stream_detect.training.evaluate import Scored, auc
 from stream_detect.training.evaluation.figures import Floats, reliability
 
 COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
@@ -41,7 +41,7 @@ def roc(curves: Mapping[str, Scored]) -> str:
     def draw(axes: Axes) -> None:
         for colour, (name, some) in _coloured(curves):
             alarms, recall, _ = roc_curve(some.fake, some.probability)
-            axes.plot(*_thinned(alarms, recall), label=name, color=colour)
+            axes.plot(*_thinned(alarms, recall), label=f"{name}: AUC {round(auc(some), 4):.3f}", color=colour)
         _diagonal(axes)
 
     return _drawn(draw, "false-alarm rate", "recall of fakes")
@@ -65,7 +65,7 @@ def reliability_plot(curves: Mapping[str, Scored]) -> str:
         for colour, (name, some) in _coloured(curves):
             mean, share, n = reliability(some)
             axes.plot(mean, share, color=colour, linewidth=1, label=name)
-            axes.scatter(mean, share, 6 + 90 * n / n.sum(), color=colour, alpha=0.7, linewidths=0)
+            axes.scatter(mean, share, 12 + 150 * n / n.sum(), color=colour, alpha=0.7, linewidths=0)
         _diagonal(axes)
 
     return _drawn(draw, "mean fake_probability", "share of fakes")

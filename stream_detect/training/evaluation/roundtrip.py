@@ -135,4 +135,6 @@ def _encoder(call: Call) -> VideoCodecContext:
 
 
 def _decoder(call: Call) -> VideoCodecContext:
-    return av.CodecContext.create("h264", "r") if call.codec == "h264" else av.CodecContext.create("vp8", "r")
+    decoder = av.CodecContext.create("h264", "r") if call.codec == "h264" else av.CodecContext.create("vp8", "r")
+    decoder.thread_count = 1
+    return decoder

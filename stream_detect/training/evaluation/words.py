@@ -20,20 +20,6 @@ def percent(estimated: Estimate | None) -> str:
     return NOT_KNOWN if estimated is None else f"{estimated.value:.1%}"
 
 
-def estimate(estimated: Estimate | None) -> str:
-    """A figure with its interval."""
-    if estimated is None:
-        return NOT_KNOWN
-    return f"{estimated.value:.3f} ({estimated.low:.3f} to {estimated.high:.3f})"
-
-
-def share(estimated: Estimate | None) -> str:
-    """A share with its interval, in per cent."""
-    if estimated is None:
-        return NOT_KNOWN
-    return f"{estimated.value:.1%} ({estimated.low:.1%} to {estimated.high:.1%})"
-
-
 def points(change: float | None, digits: int | None = None) -> str:
     """A change with its sign: of a number with so many digits, or in points of a hundred."""
     if change is None:
