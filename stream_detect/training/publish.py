@@ -40,6 +40,7 @@ class Trained:
         crop: how its faces were cut.
         rows: what it was trained on.
         recipe: the command that trains it again.
+        blended: whether fakes were made of its real faces too.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Trained:
     crop: CropPolicy
     rows: tuple[Row, ...]
     recipe: str
+    blended: bool = False
 
 
 def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
@@ -78,6 +80,7 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
         calibration=calibration,
         metrics=metrics,
         recipe=trained.recipe,
+        blended=trained.blended,
     )
     bundle = write_bundle(model, card, to / trained.name, np.asarray(val.crops[:_PROBED]))
     write_report(judged, COUNTED_FROM, to / "report")

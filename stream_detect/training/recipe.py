@@ -31,6 +31,8 @@ PAIRINGS = (
     Pairing(0.049, "dfdc", "fairface"),
     Pairing(0.021, "sdfd_sd21", "fairface"),
 )
+LAST = "last"
+"""`selected_by` of a training that chooses no checkpoint."""
 ANY_PAIRING = Pairing(1.0, None, None)
 """For data of which the other pairings know no source."""
 
@@ -53,8 +55,11 @@ class Recipe:
             anything.
         seed: of everything that is drawn.
         pairings: what a batch is made of.
+        sources: collections to learn from; none named is all.
+        blended: share of pairs whose fake one is made of the real one (blending.py).
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
-        selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds.
+        selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds; "last"
+            chooses none and keeps the last.
     """
 
     architecture: str = "meso4"
@@ -69,14 +74,21 @@ class Recipe:
     validate_every: int = 300
     seed: int = 1
     pairings: tuple[Pairing, ...] = PAIRINGS
+    sources: tuple[str, ...] = ()
+    blended: float = 0.0
     sent: float = 0.0
     selected_by: str = "dfdc"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
             raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
-        if not 0 <= self.sent <= 1:
-            raise TrainingError(f"expected a share of pairs to be sent in [0, 1], received {self.sent}")
+        for what, share in (("blended", self.blended), ("sent", self.sent)):
+            if not 0 <= share <= 1:
+                raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
+
+    def learns_from(self, source: str) -> bool:
+        """Whether faces of that collection are trained on."""
+        return not self.sources or source in self.sources
 
     @property
     def warmup(self) -> int:

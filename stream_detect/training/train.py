@@ -21,7 +21,7 @@ from stream_detect.training.batches import Batches
 from stream_detect.training.checkpoint import Progress, Weights
 from stream_detect.training.dataset import Faces
 from stream_detect.training.evaluate import auc, score
-from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe import LAST, Recipe
 
 BEST_FILE = "best.keras"
 CURVES_FILE = "curves.csv"
@@ -124,8 +124,8 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     scored = score(val, lambda crops: predict(model, crops))
     chosen = scored.of(recipe.selected_by)
     reached = auc(chosen if chosen.both else scored)
-    if reached > progress.best_auc:
-        progress.best_auc = reached
+    if reached > progress.best_auc or recipe.selected_by == LAST:
+        progress.best_auc = max(reached, progress.best_auc)
         model.save(folder / BEST_FILE)
     model.set_weights(weights)
     return reached

@@ -7,7 +7,7 @@ import pytest
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
-from stream_detect.training.dataset import Faces
+from stream_detect.training.dataset import Faces, Row
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
@@ -136,3 +136,23 @@ def _measured():
     from stream_detect.models.contract import Metric
 
     return tuple(Metric(name=name, value=0.5, data="a test", n=1) for name in ("false_alarm_rate", "recall"))
+
+
+def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
+    from stream_detect.training.card import trained_card
+    from stream_detect.types import CropPolicy
+
+    card = trained_card(
+        name="blended",
+        architecture="streamnet",
+        crop=CropPolicy((192, 192)),
+        rows=(Row("a.jpg", "real", "fairface", "a", "train"),),
+        calibration=_uncalibrated(),
+        metrics=_measured(),
+        recipe="by a test",
+        blended=True,
+    )
+    assert card.title == "Streamnet, trained by this project on FairFace"
+    for said in (card.training.data, card.limits[0]):
+        assert "blending a changed copy of a real face" in said
+    assert "research terms" not in card.training.terms

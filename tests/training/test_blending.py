@@ -1,0 +1,137 @@
+"""Self-blended fakes: they differ from their real face within the face only; batches make a share of the pairs so."""
+
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from stream_detect.analysis.crop import cut
+from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.mesh import FaceMesh
+from stream_detect.errors import DatasetError, TrainingError
+from stream_detect.training import batches as batches_module
+from stream_detect.training.batches import Batches
+from stream_detect.training.blending import blending_mask, mismatched, self_blended
+from stream_detect.training.dataset import Faces, Row
+from stream_detect.training.degrade import Degradation
+from stream_detect.training.recipe import Recipe
+from stream_detect.types import CropPolicy
+
+
+@pytest.fixture(scope="module")
+def mesh_of():
+    return FaceMesh().points
+
+
+@pytest.fixture(scope="module")
+def face():
+    """A crop as training cuts it, RGB uint8 (224, 224, 3)."""
+    return cut(astronaut(), BlazeFace("full", 0.6, 1).detect(astronaut())[0], CropPolicy((224, 224)))
+
+
+@pytest.fixture
+def points(face, mesh_of):
+    return mesh_of(face)
+
+
+def test_the_fake_differs_in_the_face_and_nowhere_else(face, points):
+    rng = np.random.default_rng(1)
+    left, top = points.min(axis=0).astype(int) - 34  # deformed, softened and shifted: some hundredths further
+    changed = []
+    for _ in range(20):
+        real, fake = self_blended(face, points, rng)
+        assert real.shape == fake.shape == face.shape
+        assert real.dtype == fake.dtype == np.uint8
+        difference = np.abs(real.astype(int) - fake).max(axis=2)
+        outside = np.concatenate([difference[: max(top, 0)].ravel(), difference[:, : max(left, 0)].ravel()])
+        assert outside.size == 0 or outside.max() <= 1
+        changed.append(difference[80:140, 80:140].mean())
+    assert np.median(changed) > 3
+
+
+def test_the_real_face_is_changed_as_often_as_the_copy(face, points):
+    rng = np.random.default_rng(2)
+    kept = [np.array_equal(self_blended(face, points, rng)[0], face) for _ in range(100)]
+    assert 0.35 < np.mean(kept) < 0.7
+
+
+def test_the_same_seed_makes_the_same(face, points):
+    one, other, third = (self_blended(face, points, np.random.default_rng(seed)) for seed in (5, 5, 6))
+    assert np.array_equal(one, other)
+    assert not np.array_equal(one, third)
+
+
+def test_masks_are_soft_lie_on_the_face_and_vary(points):
+    rng = np.random.default_rng(3)
+    masks = [blending_mask(points, (224, 224), rng) for _ in range(60)]
+    assert all(mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1.0001 for mask in masks)
+    assert {round(float(mask.max()), 2) for mask in masks} == {0.25, 0.5, 0.75, 1.0}
+    assert all(((mask > 0.02) & (mask < mask.max() - 0.02)).mean() > 0.01 for mask in masks)  # an edge that is a slope
+    areas = [float((mask > mask.max() / 2).mean()) for mask in masks]
+    hull = float(np.ptp(points[:, 0]) * np.ptp(points[:, 1])) / 224**2
+    assert max(areas) < 1.2 * hull
+    assert np.std(areas) > 0.05
+    middle = points.mean(axis=0).astype(int)
+    assert np.mean([mask[middle[1], middle[0]] > mask.max() / 2 for mask in masks]) > 0.6
+
+
+def test_a_mismatch_is_seldom_none(face):
+    rng = np.random.default_rng(4)
+    off = [np.abs(mismatched(face, rng).astype(int) - face).mean() for _ in range(60)]
+    assert np.mean([each > 1 for each in off]) > 0.8
+    assert max(off) < 60
+
+
+@pytest.fixture
+def real_faces(face, monkeypatch):
+    """Eight real faces, four of each of two sources, left as they are."""
+    monkeypatch.setattr(batches_module, "draw", lambda _: Degradation())
+    monkeypatch.setattr(batches_module, "move", lambda image, _: image)
+    crops = np.stack([np.clip(face * (0.8 + 0.02 * i), 0, 255).astype(np.uint8) for i in range(8)])
+    rows = [Row(f"{i}.jpg", "real", "fairface" if i % 2 else "dfdc", f"g{i}", "train") for i in range(8)]
+    return Faces(crops, tuple(rows), ())
+
+
+def test_real_faces_alone_are_enough_when_all_fakes_are_made(real_faces):
+    recipe = Recipe(steps=1, batch=8, blended=1.0)
+    pictures, labels = Batches(real_faces, recipe).batch(1)
+    assert labels.tolist() == [1, 0] * 4
+    again, _ = Batches(real_faces, recipe).batch(1)
+    assert np.array_equal(pictures, again)
+    for fake, real in zip(pictures[::2], pictures[1::2], strict=True):
+        assert 0 < np.abs(fake - real).mean() < 0.15
+    with pytest.raises(DatasetError, match="one kind only"):
+        Batches(real_faces, Recipe(steps=1, batch=8, blended=0.5))
+
+
+def test_only_the_named_sources_are_learnt_from(real_faces, monkeypatch):
+    monkeypatch.setattr(batches_module, "self_blended", lambda crop, *_: (crop, crop))
+    batches = Batches(real_faces, Recipe(steps=9, batch=8, blended=1.0, sources=("fairface",)))
+    allowed = {int(crop.sum()) for crop in real_faces.crops[1::2]}
+    for step in range(1, 10):
+        pictures, _ = batches.batch(step)
+        assert {int(np.rint(255 * picture).astype(int).sum()) for picture in pictures} <= allowed
+    with pytest.raises(DatasetError, match="none of nowhere"):
+        Batches(real_faces, Recipe(steps=1, batch=8, blended=1.0, sources=("nowhere",)))
+
+
+def test_a_share_of_the_pairs_is_made(marked_faces, monkeypatch):
+    made = []
+    monkeypatch.setattr(batches_module, "self_blended", lambda crop, *_: made.append(1) or (crop, crop))
+    batches = Batches(marked_faces, Recipe(steps=9, batch=16, blended=0.3))
+    for step in range(1, 10):
+        batches.batch(step)
+    assert 0.15 < len(made) / 72 < 0.45
+
+
+def test_crops_that_show_no_face_are_passed_over_and_named_when_there_are_no_others(real_faces):
+    blank = np.zeros_like(real_faces.crops)
+    blank[0] = real_faces.crops[0]
+    recipe = Recipe(steps=1, batch=2, blended=1.0)
+    assert Batches(Faces(blank, real_faces.rows, ()), recipe).batch(3)[0].max() > 0.3
+    with pytest.raises(DatasetError, match="face mesh"):
+        Batches(Faces(np.zeros_like(blank), real_faces.rows, ()), recipe).batch(1)
+
+
+def test_a_share_that_is_none_is_refused():
+    with pytest.raises(TrainingError, match=r"blended in \[0, 1\], received -0\.1"):
+        Recipe(blended=-0.1)
