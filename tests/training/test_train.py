@@ -132,19 +132,10 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
         "scores.png",
         "curves.png",
     }
+    rows = ["--manifest", str(data / "faces.csv"), "--root", str(data), "--only", "split=val", "--held-out"]
     evaluated = CliRunner().invoke(
         evaluation.app,
-        [
-            "--manifest",
-            str(data / "faces.csv"),
-            "--root",
-            str(data),
-            "--model",
-            str(run / "tiny"),
-            "--only",
-            "split=val",
-        ]
-        + ["--held-out", "--crops", "--by", "source", "--json", str(tmp_path / "seen.json")],
+        [*rows, "--crops", "--by", "source", "--model", str(run / "tiny"), "--json", str(tmp_path / "seen.json")],
         catch_exceptions=False,
     )
     assert evaluated.exit_code == 0, evaluated.output

@@ -15,16 +15,6 @@ from stream_detect.training.evaluation.run import Entrant
 from stream_detect.training.evaluation.summary import Contestant
 
 
-def brightness(crop):
-    """A score that a test can set: the mean of the crop's green."""
-    return float(crop[..., 1].mean()) / 255
-
-
-def entrant(name="bright", score=brightness, threshold=0.8):
-    contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, "none")
-    return Entrant(contestant, lambda: ScriptedClassifier(score))
-
-
 def write_video(file: Path, images, codec="libx264", rate=10):
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=rate)
@@ -73,6 +63,17 @@ def folder(tmp_path):
     return Folder(root)
 
 
+@pytest.fixture
+def entrant():
+    """Makes a model whose score a test can set: a function of the crop, by default the mean of its green."""
+
+    def make(name="bright", score=lambda crop: float(crop[..., 1].mean()) / 255, threshold=0.8):
+        contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, "none")
+        return Entrant(contestant, lambda: ScriptedClassifier(score))
+
+    return make
+
+
 @pytest.fixture(scope="session")
 def photo():
     """A picture with one face, RGB uint8 (512, 512, 3)."""
@@ -83,9 +84,3 @@ def photo():
 def crop(photo):
     """The face alone, RGB uint8 (224, 224, 3)."""
     return np.asarray(cv2.resize(photo[20:220, 120:320], (224, 224), interpolation=cv2.INTER_AREA), np.uint8)
-
-
-@pytest.fixture(scope="session")
-def darker():
-    """Makes a picture darker, so that its score is lower."""
-    return lambda image, share: (image * share).astype(np.uint8)

@@ -57,7 +57,7 @@ def test_a_missing_column_to_measure_by_is_told(written):
 
 
 def test_no_table_is_told(tmp_path, written):
-    with pytest.raises(DatasetError, match="gone.csv, cannot read it"):
+    with pytest.raises(DatasetError, match=r"gone\.csv, cannot read it"):
         read_manifest(tmp_path / "gone.csv", {}, None)
     with pytest.raises(DatasetError, match="CSV in UTF-8"):
         read_manifest(written("file,label\nä,real\n", "latin-1"), {}, None)

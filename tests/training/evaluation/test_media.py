@@ -1,4 +1,4 @@
-"""Files: told by their content, found in folders and in tars, sampled as the live check samples, refused with a reason."""
+"""Files: told by their content, found in folders and in tars, sampled as the live check does, refused with a reason."""
 
 import io
 import tarfile
