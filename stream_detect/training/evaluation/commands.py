@@ -34,7 +34,7 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
     root: Annotated[
         Path, typer.Option(metavar="DIR", help="Folder the files are relative to; tars in it are looked into.")
     ],
-    more: Annotated[list[str] | None, typer.Argument(metavar="[NAME]...", help="Further models.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Further models.")] = None,
     *,
     model: Annotated[
         list[str] | None,
@@ -50,8 +50,10 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
         bool, typer.Option("--held-out", help="Leave out the groups on which training fits its calibration.")
     ] = False,
     crops: Annotated[bool, typer.Option("--crops", help="The pictures are face crops already.")] = False,
-    robustness: Annotated[bool, typer.Option("--robustness", help="Judge worsened pictures too.")] = False,
-    robustness_of: Annotated[int, typer.Option(metavar="N", min=2, help="Pictures for that, drawn evenly.")] = 200,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Judge worsened files too.")] = False,
+    robustness_of: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Pictures for that, drawn evenly; a tenth as many videos.")
+    ] = 200,
     json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures here.")] = None,
     html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report with plots here.")] = None,
     scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each file's score here, as CSV.")] = None,
@@ -142,10 +144,10 @@ def _figures(summary: Summary) -> Table:
 
 
 def _robustness(summary: Summary) -> Table:
-    table = Table("model", "condition", "judged", "AUC", "change", "alarms", "change", box=None)
+    table = Table("model", "of", "condition", "judged", "AUC", "change", "alarms", "change", box=None)
     for row in summary.robustness:
         judged = f"{row.judged}/{row.files}"
         auc = (value(row.auc), points(row.auc_change, 3))
         alarms = (percent(row.false_alarm_rate), points(row.false_alarm_change))
-        table.add_row(row.model, row.condition, judged, *auc, *alarms)
+        table.add_row(row.model, row.level, row.condition, judged, *auc, *alarms)
     return table

@@ -1,13 +1,14 @@
-"""The conditions of the robustness table: what is done to a picture before it is judged."""
+"""The conditions of the robustness table: what is done to a picture or video before it is judged."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stream_detect.training.degrade import Degradation, degrade
-from stream_detect.training.evaluation.roundtrip import Call, Codec, in_a_call
-from stream_detect.types import Image
+from stream_detect.training.evaluation.media import sampled
+from stream_detect.training.evaluation.roundtrip import Call, Codec, in_a_call, video_in_a_call
+from stream_detect.types import Frame, Image
 
 _KBIT_S = (800, 300, 150)
 _CODECS: tuple[tuple[Codec, str], ...] = (("h264", "H.264"), ("vp8", "VP8"))
@@ -19,11 +20,25 @@ class Condition:
 
     Args:
         name: as the table says it.
-        worsen: takes a picture, RGB uint8 (h, w, 3), and what draws the noise; gives a worse one.
+        picture: worsens a picture, RGB uint8 (h, w, 3); what it draws, it draws from the generator.
+        call: through which a whole video is sent; None where each of its frames is worsened by itself.
     """
 
     name: str
-    worsen: Callable[[Image, np.random.Generator], Image]
+    picture: Callable[[Image, np.random.Generator], Image]
+    call: Call | None = None
+
+    def video(self, stream: Iterable[Frame], rate_hz: float, rng: np.random.Generator) -> Iterator[Frame]:
+        """The sampled frames of a video, worsened.
+
+        Args:
+            stream: all of its frames.
+            rate_hz: samples a second of stream time.
+            rng: draws what is drawn.
+        """
+        if self.call is not None:
+            return sampled(video_in_a_call(stream, self.call), rate_hz)
+        return (replace(frame, image=self.picture(frame.image, rng)) for frame in sampled(stream, rate_hz))
 
 
 def conditions() -> tuple[Condition, ...]:
@@ -51,4 +66,4 @@ def _blur(sigma: float) -> Condition:
 
 def _call(codec: Codec, title: str, kbit_s: int) -> Condition:
     call = Call(codec, kbit_s * 1000)
-    return Condition(f"{title}, {kbit_s} kbit/s", lambda image, rng: in_a_call(image, call, rng))
+    return Condition(f"{title}, {kbit_s} kbit/s", lambda image, rng: in_a_call(image, call, rng), call)

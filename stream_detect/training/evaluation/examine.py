@@ -2,7 +2,7 @@
 
 import zlib
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from queue import SimpleQueue
@@ -11,15 +11,12 @@ from typing import Literal
 import numpy as np
 
 from stream_detect.errors import MediaError
+from stream_detect.training.evaluation.conditions import Condition
 from stream_detect.training.evaluation.judge import Judge, Judgement
 from stream_detect.training.evaluation.manifest import Entry
-from stream_detect.training.evaluation.media import Files, frames
-from stream_detect.types import Image
+from stream_detect.training.evaluation.media import Files, frames, sampled
 
 Kind = Literal["image", "video", "unreadable"]
-
-Worsen = Callable[[Image, np.random.Generator], Image]
-"""What a condition does to a picture; what it draws, it draws from the generator."""
 
 _AHEAD = 16
 """Files in work or done at once for each thread, so that a slow reader of the outcomes does not fill the memory."""
@@ -61,12 +58,12 @@ class Examination:
         self._crops = crops
         self._rate_hz = rate_hz
 
-    def run(self, entries: Iterable[Entry], worsen: Worsen | None = None) -> Iterator[Outcome]:
+    def run(self, entries: Iterable[Entry], condition: Condition | None = None) -> Iterator[Outcome]:
         """Judges the files, each by all models.
 
         Args:
             entries: of the manifest.
-            worsen: done to each picture first; videos are judged as they are.
+            condition: under which; None takes them as they are.
 
         Raises:
             AnalysisError: the detector or a model cannot be run.
@@ -76,7 +73,7 @@ class Examination:
         pool = ThreadPoolExecutor(self._threads, "examination")
         try:
             for entry in entries:
-                waiting.append(pool.submit(self._examine, entry, worsen))
+                waiting.append(pool.submit(self._examine, entry, condition))
                 if len(waiting) >= _AHEAD * self._threads:
                     yield waiting.popleft().result()
             while waiting:
@@ -84,19 +81,21 @@ class Examination:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _examine(self, entry: Entry, worsen: Worsen | None) -> Outcome:
+    def _examine(self, entry: Entry, condition: Condition | None) -> Outcome:
         judge = self._judges.get()
         try:
-            return self._judged(entry, judge, worsen)
+            return self._judged(entry, judge, condition)
         except MediaError as error:
             return Outcome(entry, "unreadable", (Judgement(None, 0, str(error)),) * self._models)
         finally:
             self._judges.put(judge)
 
-    def _judged(self, entry: Entry, judge: Judge, worsen: Worsen | None) -> Outcome:
+    def _judged(self, entry: Entry, judge: Judge, condition: Condition | None) -> Outcome:
         loaded = self._files.load(entry.file)
+        rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # draws the same for a file every time
         if not isinstance(loaded, np.ndarray):
-            return Outcome(entry, "video", judge.video(frames(loaded, self._rate_hz)))
-        if worsen is not None:
-            loaded = worsen(loaded, np.random.default_rng(zlib.crc32(entry.file.encode())))
-        return Outcome(entry, "image", judge.crop(loaded) if self._crops else judge.picture(loaded))
+            stream = frames(loaded)
+            taken = condition.video(stream, self._rate_hz, rng) if condition else sampled(stream, self._rate_hz)
+            return Outcome(entry, "video", judge.video(taken))
+        image = condition.picture(loaded, rng) if condition else loaded
+        return Outcome(entry, "image", judge.crop(image) if self._crops else judge.picture(image))

@@ -5,7 +5,7 @@ A file lies below the root, or is a member of a tar that lies in the root. What 
 
 import io
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -112,32 +112,35 @@ def decode_picture(encoded: bytes) -> Image:
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
-def frames(video: "Path | BinaryIO", rate_hz: float) -> Iterator[Frame]:
-    """A video's frames as the live check would sample them; what follows damage is lost.
+def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
+    """All frames of a video; what follows damage is lost.
 
     Args:
         video: a file, or an open one.
-        rate_hz: frames a second of stream time.
 
     Raises:
         MediaError: not one frame can be decoded.
     """
-    sampler = Sampler(rate_hz)
     decoded = False
     try:
-        opened = str(video) if isinstance(video, Path) else video
-        with av.open(opened, "r", options={"protocol_whitelist": "file"}) as container:  # a playlist fetches nothing
+        with av.open(str(video) if isinstance(video, Path) else video, "r") as container:
             if not container.streams.video:
                 raise MediaError("no picture in it")
             for frame in container.decode(container.streams.video[0]):
                 decoded = True
-                if frame.time is not None and sampler.wants(frame.time):
+                if frame.time is not None:
                     yield Frame(_upright(frame), frame.time, 0.0)
     except (av.error.FFmpegError, OSError, EOFError) as error:
         if not decoded:
             raise MediaError("neither a picture nor a video that can be decoded") from error
     if not decoded:
         raise MediaError("neither a picture nor a video that can be decoded")
+
+
+def sampled(stream: Iterable[Frame], rate_hz: float) -> Iterator[Frame]:
+    """The frames of a video that the live check would take, so many a second of stream time."""
+    sampler = Sampler(rate_hz)
+    return (frame for frame in stream if sampler.wants(frame.time_s))
 
 
 def _upright(frame: VideoFrame) -> Image:

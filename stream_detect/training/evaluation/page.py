@@ -39,9 +39,9 @@ be fake. EER: where misses and false alarms are equally frequent. AP: average pr
 error. Files without a usable face are counted, not guessed, and are in no other figure. A video's score is the robust
 mean of its worst face's scores.</p>"""
 
-_WORSENED = """<p class="soft">The same pictures, worsened before they are judged; false alarms and recall at each
-model's own threshold. H.264 and VP8: one second of a 640 x 480 call at 30 frames a second, of a picture that moves a
-little and has a camera's noise.</p>"""
+_WORSENED = """<p class="soft">The same files, worsened before they are judged; false alarms and recall at each
+model's own threshold. H.264 and VP8: sent through a call of at most 640 x 480; a picture for one second, moving a
+little and with a camera's noise.</p>"""
 
 _LEVELS: dict[Level, str] = {"image": "images", "frame": "frames of the videos", "video": "videos"}
 
@@ -180,7 +180,7 @@ def _confusion(at: AtThreshold) -> str:
 def _robustness(summary: Summary) -> str:
     if not summary.robustness:
         return ""
-    columns = ("model", "condition", "judged", "AUC", "change", "false alarms", "change", "recall", "change")
+    columns = ("model", "of", "condition", "judged", "AUC", "change", "false alarms", "change", "recall", "change")
     table = _table(columns, map(_robust, summary.robustness))
     return f"<h2>Robustness</h2>{_WORSENED}{table}"
 
@@ -188,6 +188,7 @@ def _robustness(summary: Summary) -> str:
 def _robust(row: Robustness) -> tuple[str, ...]:
     return (
         escape(row.model),
+        f"{row.level}s",
         escape(row.condition),
         f"{row.judged:,} of {row.files:,}",
         _estimate(row.auc),

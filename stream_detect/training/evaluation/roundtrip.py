@@ -1,13 +1,15 @@
-"""A picture sent through a call: it enters, what the other end sees of it leaves.
+"""A picture or a video sent through a call: it enters, what the other end sees of it leaves.
 
-The call is one second of 640 x 480 at 30 frames a second. The picture moves a little, as a head does before a camera,
-and has a camera's noise, new in every frame: without the two an encoder sends the first frame and then nothing. The
-bitrate is held by a buffer of half a second. What counts is the last frame, where the picture lies still in its place.
+A video is sent as it is. For a picture the call is one second of 640 x 480 at 30 frames a second. The picture moves a
+little, as a head does before a camera, and has a camera's noise, new in every frame: without the two an encoder sends
+the first frame and then nothing. What counts is the last frame, where the picture lies still in its place. The bitrate
+is held by a buffer of half a second.
 """
 
+import itertools
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import Literal
 
@@ -17,7 +19,7 @@ import numpy as np
 from av.video.codeccontext import VideoCodecContext
 
 from stream_detect.errors import MediaError
-from stream_detect.types import Image
+from stream_detect.types import Frame, Image
 
 Codec = Literal["h264", "vp8"]
 
@@ -65,6 +67,46 @@ def in_a_call(image: Image, call: Call, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(_last(canvas, call, rng)[top : top + h, left : left + w])
 
 
+def video_in_a_call(stream: Iterable[Frame], call: Call) -> Iterator[Frame]:
+    """What arrives of a whole video, frame by frame with their times.
+
+    Args:
+        stream: frames of one size; larger ones are scaled down to fit into 640 x 480.
+        call: how it is sent.
+    """
+    encoder: VideoCodecContext | None = None
+    decoder = _decoder(call)
+    sent: dict[int, Frame] = {}
+    ahead = iter(stream)
+    begun = list(itertools.islice(ahead, 2))
+    for number, frame in enumerate(itertools.chain(begun, ahead)):
+        image = _even(_fit(frame.image))
+        if encoder is None:
+            interval_s = begun[-1].time_s - begun[0].time_s
+            rate_hz = round(1 / interval_s) if interval_s > 0 else _RATE_HZ
+            encoder = _encoder(call, (image.shape[1], image.shape[0]), max(rate_hz, 1))
+        sent[number] = frame
+        picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+        picture.pts = number
+        for packet in encoder.encode(picture):
+            yield from _arrived(decoder.decode(packet), sent)
+    for packet in encoder.encode(None) if encoder else ():
+        yield from _arrived(decoder.decode(packet), sent)
+    yield from _arrived(decoder.decode(None), sent) if encoder else ()
+
+
+def _arrived(pictures: list[av.VideoFrame], sent: dict[int, Frame]) -> Iterator[Frame]:
+    """Pictures as frames, each with the time of the oldest that has not arrived: nothing is reordered in a call."""
+    for picture in pictures:
+        frame = sent.pop(min(sent))
+        yield replace(frame, image=np.asarray(picture.to_ndarray(format="rgb24"), np.uint8))
+
+
+def _even(image: Image) -> Image:
+    """Without the last column or row where there is an odd number of them."""
+    return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
+
+
 def _fit(image: Image) -> Image:
     h, w = image.shape[:2]
     scale = min(CALL_WH[0] / w, CALL_WH[1] / h)
@@ -107,7 +149,7 @@ def _shifted(plane: cv2.typing.MatLike, dx: float, dy: float) -> cv2.typing.MatL
 
 
 def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
-    encoder, decoder = _encoder(call), _decoder(call)
+    encoder, decoder = _encoder(call, CALL_WH, _RATE_HZ), _decoder(call)
     arrived: list[av.VideoFrame] = []
     for i, frame in enumerate(_moving(canvas, rng)):
         frame.pts = i
@@ -122,13 +164,13 @@ def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
     return np.asarray(arrived[-1].to_ndarray(format="rgb24"), np.uint8)
 
 
-def _encoder(call: Call) -> VideoCodecContext:
+def _encoder(call: Call, wh: tuple[int, int], rate_hz: int) -> VideoCodecContext:
     encoder = av.CodecContext.create("libx264", "w") if call.codec == "h264" else av.CodecContext.create("libvpx", "w")
-    encoder.width, encoder.height = CALL_WH
+    encoder.width, encoder.height = wh
     encoder.pix_fmt = "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(1, _RATE_HZ), Fraction(_RATE_HZ)
+    encoder.time_base, encoder.framerate = Fraction(1, rate_hz), Fraction(rate_hz)
     encoder.bit_rate = call.bitrate_bps
-    encoder.gop_size = 10 * _FRAMES
+    encoder.gop_size = 10 * _RATE_HZ
     rate = str(call.bitrate_bps)
     encoder.options = {**_OPTIONS[call.codec], "maxrate": rate, "bufsize": str(call.bitrate_bps // 2)}
     return encoder

@@ -1,7 +1,8 @@
 """An evaluation from end to end: a plan and models enter, a summary and every outcome leave."""
 
 import hashlib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from stream_detect.training.evaluation.media import Files
 from stream_detect.training.evaluation.scores import ScoreSheet
 from stream_detect.training.evaluation.summary import (
     Contestant,
+    Level,
     Robustness,
     Subject,
     Summary,
@@ -32,6 +34,9 @@ from stream_detect.types import Classifier
 AS_IT_IS = "as it is"
 _CROP_MIN_SCORE = 0.3
 """As in training (refind.py): that there is a face is known, only where is not."""
+
+PICTURES_A_VIDEO = 10
+"""One video is worsened for so many pictures: it takes far longer."""
 
 OnProgress = Callable[[str, int, int], None]
 """Takes what is being done, files done and files in all."""
@@ -49,7 +54,7 @@ class Plan:
         held_out: only groups that a calibration fitted by this project's training did not use.
         crops: pictures are face crops already.
         threads: that judge; each has a detector and classifiers of its own.
-        robust: pictures that the robustness table is measured on; 0 for no table.
+        robust: pictures that the robustness table is measured on, and a tenth as many videos; 0 for no table.
     """
 
     manifest: Path
@@ -180,26 +185,33 @@ def _robustness(
     models: tuple[Contestant, ...],
     on_progress: OnProgress,
 ) -> tuple[Robustness, ...]:
-    if not plan.robust:
-        return ()
-    clean = _chosen([outcome for outcome in outcomes if outcome.kind == "image"], plan.robust)
-    if not clean:
-        raise DatasetError(f"expected pictures for the robustness table in {plan.manifest}, received videos only")
-    passes = [(AS_IT_IS, clean)]
+    table: list[Robustness] = []
+    videos = math.ceil(plan.robust / PICTURES_A_VIDEO)
+    wanted: tuple[tuple[Level, int], ...] = (("image", plan.robust), ("video", videos))
+    for level, n in wanted:
+        clean = _chosen([outcome for outcome in outcomes if outcome.kind == level], n)
+        if clean:
+            passes = [(AS_IT_IS, clean), *_worsened(examination, clean, on_progress)]
+            table += robustness(passes, models, level)
+    return tuple(table)
+
+
+def _worsened(
+    examination: Examination, clean: Sequence[Outcome], on_progress: OnProgress
+) -> Iterator[tuple[str, list[Outcome]]]:
+    entries = [outcome.entry for outcome in clean]
     rows = conditions()
-    total, done = len(rows) * len(clean), 0
-    for condition in rows:
-        worse = []
-        for outcome in examination.run([outcome.entry for outcome in clean], condition.worsen):
+    for number, condition in enumerate(rows):
+        worse: list[Outcome] = []
+        for outcome in examination.run(entries, condition):
             worse.append(outcome)
-            done += 1
-            on_progress(condition.name, done, total)
-        passes.append((condition.name, worse))
-    return robustness(passes, models)
+            done = number * len(entries) + len(worse)
+            on_progress(f"{clean[0].kind}s, {condition.name}", done, len(rows) * len(entries))
+        yield condition.name, worse
 
 
 def _chosen(outcomes: Iterable[Outcome], n: int) -> list[Outcome]:
-    """So many pictures, as many real as fake ones where there are, in the manifest's order; the same every time."""
+    """So many files, as many real as fake ones where there are, in the manifest's order; the same every time."""
 
     def lot(outcome: Outcome) -> bytes:
         return hashlib.sha256(outcome.entry.file.encode()).digest()

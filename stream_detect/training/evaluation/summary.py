@@ -96,22 +96,24 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """One model under one condition; the changes are against the same pictures as they are.
+    """One model under one condition; the changes are against the same files as they are.
 
     Args:
         model: its name.
+        level: image or video.
         condition: in words; "as it is" first.
-        judged: pictures with a fake_probability.
-        files: pictures in all.
+        judged: files with a fake_probability.
+        files: in all.
         auc: with its interval.
-        auc_change: AUC - that of the pictures as they are.
-        false_alarm_rate: of the real pictures, at the model's own threshold.
+        auc_change: AUC - that of the files as they are.
+        false_alarm_rate: of the real files, at the model's own threshold.
         false_alarm_change: likewise.
-        recall: of the fake pictures, at that threshold.
+        recall: of the fake files, at that threshold.
         recall_change: likewise.
     """
 
     model: str
+    level: Level
     condition: str
     judged: int
     files: int
@@ -201,36 +203,37 @@ def unreadable(outcomes: Iterable[Outcome]) -> tuple[Unreadable, ...]:
     )
 
 
-def robustness(passes: Sequence[tuple[str, Sequence[Outcome]]], models: Sequence[Contestant]) -> tuple[Robustness, ...]:
+def robustness(
+    passes: Sequence[tuple[str, Sequence[Outcome]]], models: Sequence[Contestant], level: Level
+) -> tuple[Robustness, ...]:
     """The table, model by model.
 
     Args:
-        passes: a condition with its outcomes; the first is the pictures as they are.
+        passes: a condition with its outcomes, of one level; the first is the files as they are.
         models: as the judgements are in order.
+        level: image or video.
     """
     table: list[Robustness] = []
     for index, model in enumerate(models):
-        clean = _measured(passes[0][1], index, model)
-        table += [_robust(name, outcomes, index, model, clean) for name, outcomes in passes]
+        measured = [_measured(outcomes, index, model, level) for _, outcomes in passes]
+        for (condition, outcomes), seen in zip(passes, measured, strict=True):
+            judged = sum(o.judgements[index].fake_probability is not None for o in outcomes)
+            table.append(
+                Robustness(
+                    model=model.name,
+                    level=level,
+                    condition=condition,
+                    judged=judged,
+                    files=len(outcomes),
+                    auc=seen.auc,
+                    auc_change=_change(seen.auc, measured[0].auc),
+                    false_alarm_rate=seen.false_alarm_rate,
+                    false_alarm_change=_change(seen.false_alarm_rate, measured[0].false_alarm_rate),
+                    recall=seen.recall,
+                    recall_change=_change(seen.recall, measured[0].recall),
+                )
+            )
     return tuple(table)
-
-
-def _robust(
-    condition: str, outcomes: Sequence[Outcome], index: int, model: Contestant, clean: "_Measured"
-) -> Robustness:
-    seen = _measured(outcomes, index, model)
-    return Robustness(
-        model=model.name,
-        condition=condition,
-        judged=sum(o.judgements[index].fake_probability is not None for o in outcomes),
-        files=len(outcomes),
-        auc=seen.auc,
-        auc_change=_change(seen.auc, clean.auc),
-        false_alarm_rate=seen.false_alarm_rate,
-        false_alarm_change=_change(seen.false_alarm_rate, clean.false_alarm_rate),
-        recall=seen.recall,
-        recall_change=_change(seen.recall, clean.recall),
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,8 +245,8 @@ class _Measured:
     recall: Estimate | None = None
 
 
-def _measured(outcomes: Sequence[Outcome], index: int, model: Contestant) -> _Measured:
-    some = scored(outcomes, index, "image", None)
+def _measured(outcomes: Sequence[Outcome], index: int, model: Contestant, level: Level) -> _Measured:
+    some = scored(outcomes, index, level, None)
     if not len(some.fake):
         return _Measured()
     seen = figures(some, (model.threshold,))

@@ -145,7 +145,7 @@ def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, 
     assert worse.false_alarm_rate.value < clean.false_alarm_rate.value
     assert worse.false_alarm_change == pytest.approx(worse.false_alarm_rate.value - clean.false_alarm_rate.value)
     assert told[15] == ("judging", 16, 16)
-    assert told[-1] == ("darker", 8, 8)
+    assert told[-1] == ("images, darker", 8, 8)
 
 
 def test_the_same_pictures_are_drawn_every_time_half_of_them_fake(crops, entrant):
@@ -157,11 +157,22 @@ def test_the_same_pictures_are_drawn_every_time_half_of_them_fake(crops, entrant
     assert [o.entry.fake for o in run._chosen(only_two_fakes, 8)].count(False) == 6
 
 
-def test_robustness_of_videos_alone_is_refused(folder, photo, entrant):
-    folder.video("a.mp4", [photo] * 3, "real")
-    folder.video("b.mp4", [photo] * 3, "fake")
-    with pytest.raises(DatasetError, match="received videos only"):
-        evaluate(plan(folder, crops=False, robust=4), [entrant()], Settings())
+def test_videos_are_worsened_too_and_noise_is_the_same_every_time(folder, photo, entrant, monkeypatch):
+    rows = conditions.conditions()
+    wanted = [row for row in rows if row.name in ("noise of 10", "VP8, 150 kbit/s")]
+    monkeypatch.setattr(run, "conditions", lambda: wanted)
+    folder.video("a.mp4", [(photo * 0.6).astype(np.uint8)] * 6, "real")
+    folder.video("b.mp4", [photo] * 6, "fake")
+    folder.video("c.mp4", [photo] * 6, "fake")
+    chosen = plan(folder, crops=False, robust=20)
+    # The last digits of the score: nothing that is drawn twice gives the same.
+    fine = entrant(score=lambda crop: float(crop.astype(np.float64).mean()) * 1e4 % 1)
+    summary, _ = evaluate(chosen, [fine], Settings())
+    assert [(r.level, r.condition, r.judged, r.files) for r in summary.robustness] == [
+        ("video", name, 2, 2) for name in ("as it is", "noise of 10", "VP8, 150 kbit/s")
+    ]
+    again, _ = evaluate(chosen, [fine], Settings())
+    assert summary.to_json() == again.to_json()
 
 
 def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):

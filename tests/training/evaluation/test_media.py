@@ -1,6 +1,7 @@
 """Files: told by their content, found in folders and in tars, sampled as the live check does, refused with a reason."""
 
 import io
+import socket
 import tarfile
 
 import cv2
@@ -8,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError, MediaError
-from stream_detect.training.evaluation.media import Files, decode_picture, frames, is_picture
+from stream_detect.training.evaluation.media import Files, decode_picture, frames, is_picture, sampled
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".ppm"])
@@ -25,12 +26,12 @@ def test_a_video_called_jpg_is_a_video(folder, crop):
     (folder.root / "a.mp4").rename(folder.root / "a.jpg")
     loaded = Files(folder.root).load("a.jpg")
     assert not isinstance(loaded, np.ndarray)
-    assert len(list(frames(loaded, 10))) == 3
+    assert len(list(frames(loaded))) == 3
 
 
 def test_frames_are_sampled_by_stream_time(folder, crop):
     folder.video("a.mp4", [crop] * 20, "real")
-    times = [frame.time_s for frame in frames(folder.root / "a.mp4", 5)]
+    times = [frame.time_s for frame in sampled(frames(folder.root / "a.mp4"), 5)]
     assert len(times) == 10
     assert np.diff(times) == pytest.approx(0.2)
 
@@ -44,7 +45,7 @@ def test_files_may_lie_in_tars(folder, crop):
     files = Files(folder.root)
     assert np.array_equal(files.load("in/a.png"), crop)
     assert isinstance(video := files.load("in/b.mp4"), io.BytesIO)
-    assert len(list(frames(video, 10))) == 4
+    assert len(list(frames(video))) == 4
 
 
 def test_what_is_missing_or_damaged_has_a_reason(folder, crop):
@@ -60,7 +61,7 @@ def test_what_is_missing_or_damaged_has_a_reason(folder, crop):
         files.load("cut.jpg")
     for name in ("cut.mp4", "empty"):
         with pytest.raises(MediaError, match="neither a picture nor a video"):
-            list(frames(files.load(name), 10))
+            list(frames(files.load(name)))
 
 
 def test_a_video_damaged_on_the_way_is_seen_that_far(folder, crop):
@@ -69,13 +70,18 @@ def test_a_video_damaged_on_the_way_is_seen_that_far(folder, crop):
     folder.video("a.mkv", noisy, "real")
     content = (folder.root / "a.mkv").read_bytes()
     (folder.root / "a.mkv").write_bytes(content[: len(content) // 2])
-    assert 5 < len(list(frames(folder.root / "a.mkv", 10))) < 30
+    assert 5 < len(list(frames(folder.root / "a.mkv"))) < 30
 
 
-def test_a_playlist_reaches_no_other_address(folder):
-    (folder.root / "list.m3u8").write_text("#EXTM3U\n#EXTINF:1,\nhttp://127.0.0.1:9/a.ts\n", encoding="utf-8")
-    with pytest.raises(MediaError):
-        list(frames(folder.root / "list.m3u8", 10))
+def test_a_playlist_fetches_nothing(folder):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"http://127.0.0.1:{server.getsockname()[1]}/a.ts"
+        (folder.root / "list.m3u8").write_text(f"#EXTM3U\n#EXTINF:1,\n{address}\n#EXT-X-ENDLIST\n", encoding="utf-8")
+        with pytest.raises(MediaError):
+            list(frames(folder.root / "list.m3u8"))
+        server.setblocking(False)
+        with pytest.raises(BlockingIOError):
+            server.accept()
 
 
 def test_no_root_and_a_broken_tar_are_told(tmp_path):
