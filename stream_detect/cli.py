@@ -93,6 +93,12 @@ def evaluate(context: typer.Context) -> None:
 
 
 @app.command(context_settings=_PASS_ON)
+def explain(context: typer.Context) -> None:
+    """Show where in a face a model looked."""
+    _run_elsewhere("stream_detect.training.explain", context.args, "stream-detect explain")
+
+
+@app.command(context_settings=_PASS_ON)
 def models(context: typer.Context) -> None:
     """List, check and import model bundles."""
     _run_elsewhere("stream_detect.models.commands", context.args, "stream-detect models")

@@ -4,15 +4,22 @@ The contract's scaling and colour order are folded into the graph, so that a cla
 AVX512-BF16 OpenVINO would pick bf16 unasked, off by up to 2e-3 (FACTS); f32 agrees with Keras to 6e-8.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import numpy as np
 import openvino as ov
 from numpy.typing import NDArray
+from openvino import opset13 as ops
 from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from stream_detect.errors import AnalysisError, BundleError
 from stream_detect.models.backend import check_crops, fake_probability
 from stream_detect.models.bundle import IR_FILE, Bundle
 from stream_detect.types import Calibration, Classifier, CropPolicy, Thresholds
+
+_CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
+_BEFORE_ACTIVATION = frozenset({"Add", "Multiply", "Subtract", "Relu"})
 
 
 class OpenVinoModel:
@@ -28,7 +35,8 @@ class OpenVinoModel:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self._bundle = bundle
-        self._compiled = _compile(bundle, threads)
+        with _naming(bundle):
+            self._compiled = _compiled(_prepared(bundle), threads)
 
     def classifier(self) -> Classifier:
         """A classifier for one stream; the weights are shared."""
@@ -59,33 +67,110 @@ class OpenVinoClassifier:
         return fake_probability(self._request.get_output_tensor(0).data.copy(), self._bundle)
 
 
-def _compile(bundle: Bundle, threads: int) -> ov.CompiledModel:
-    card, file = bundle.card, bundle.folder / IR_FILE
-    core = ov.Core()
+class OpenVinoHalves:
+    """A bundle's network cut behind its last convolution, for heat maps (`heatmap.Halves`).
+
+    Args:
+        bundle: verified.
+        threads: inference threads a call.
+
+    Raises:
+        BundleError: the network cannot be read or compiled, or has no convolution.
+    """
+
+    def __init__(self, bundle: Bundle, threads: int = 1) -> None:
+        self._bundle = bundle
+        with _naming(bundle):
+            network = _prepared(bundle)
+            first, second, self._ends_in_sigmoid = _halves(network, bundle)
+            self._first = _compiled(first, threads).create_infer_request()
+            self._second = _compiled(second, threads).create_infer_request()
+
+    def features(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """What the last convolution says of a crop; see `heatmap.Halves`."""
+        check_crops(crop[np.newaxis], self._bundle)
+        return np.asarray(self._run(self._first, np.ascontiguousarray(crop[np.newaxis]))[0], np.float32)
+
+    def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The fake logit of each of (n, channels, y, x); see `heatmap.Halves`."""
+        output = self._run(self._second, np.ascontiguousarray(features))[:, self._bundle.card.output.index]
+        if not self._ends_in_sigmoid:
+            held = np.clip(output.astype(np.float64), 1e-7, 1 - 1e-7)
+            output = np.log(held / (1 - held))
+        return np.asarray(-output if self._bundle.card.output.means == "real" else output, np.float32)
+
+    def _run(self, request: ov.InferRequest, given: NDArray[np.generic]) -> NDArray[np.float32]:
+        try:
+            request.infer([given])
+        except RuntimeError as error:
+            raise AnalysisError(f"the model {self._bundle.card.name} could not be run: {error}") from error
+        return np.array(request.get_output_tensor(0).data, np.float32)
+
+
+def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool]:
+    """Crops to features (1, channels, y, x), features (n, channels, y, x) to output; whether that is a logit."""
+    convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
+    if not convolutions:
+        raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
+    cut = _activation_of(convolutions[-1])
+    first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
+    given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
+    for user in cut.output(0).get_target_inputs():
+        user.replace_source_output(given.output(0))
+    last = network.get_results()[0].input_value(0)
+    ends_in_sigmoid = last.get_node().get_type_name() == "Sigmoid"
+    output = last.get_node().input_value(0) if ends_in_sigmoid else last
+    return first, ov.Model([output], [given], "second half"), ends_in_sigmoid
+
+
+def _activation_of(convolution: ov.Node) -> ov.Node:
+    """The ReLU behind a convolution, past its bias, normalisation and shortcut; without one, the convolution itself."""
+    node = convolution
+    while node.get_type_name() != "Relu":
+        users = [user.get_node() for user in node.output(0).get_target_inputs()]
+        if len(users) != 1 or users[0].get_type_name() not in _BEFORE_ACTIVATION:
+            return convolution
+        node = users[0]
+    return node
+
+
+@contextmanager
+def _naming(bundle: Bundle) -> Iterator[None]:
+    """What OpenVINO refuses is the bundle's fault: says which."""
     try:
-        network = core.read_model(file)
-        network.reshape([1, card.input.height_px, card.input.width_px, 3])
-        steps = PrePostProcessor(network)
-        given = steps.input()
-        given.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
-        given.model().set_layout(ov.Layout("NHWC"))
-        if card.input.colour_order == "BGR":
-            given.preprocess().convert_color(ColorFormat.BGR)
-        given.preprocess().convert_element_type(ov.Type.f32)
-        given.preprocess().mean(-card.input.offset / card.input.scale).scale(1.0 / card.input.scale)
-        return core.compile_model(
-            steps.build(),
-            "CPU",
-            {
-                "PERFORMANCE_HINT": "LATENCY",
-                "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": "f32",
-                # By default a call is tied to one core and waits for it: twice the time on a busy machine (measured).
-                "ENABLE_CPU_PINNING": False,
-                "CACHE_DIR": "",
-            },
-        )
+        yield
     except RuntimeError as error:
         raise BundleError(
-            f"{file} cannot be loaded for crops as {bundle.folder / 'card.json'} says: {error}"
+            f"{bundle.folder / IR_FILE} cannot be loaded for crops as {bundle.folder / 'card.json'} says: {error}"
         ) from error
+
+
+def _prepared(bundle: Bundle) -> ov.Model:
+    """The network for one uint8 crop, the contract's scaling and colour order folded in."""
+    card = bundle.card
+    network = ov.Core().read_model(bundle.folder / IR_FILE)
+    network.reshape([1, card.input.height_px, card.input.width_px, 3])
+    steps = PrePostProcessor(network)
+    given = steps.input()
+    given.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
+    given.model().set_layout(ov.Layout("NHWC"))
+    if card.input.colour_order == "BGR":
+        given.preprocess().convert_color(ColorFormat.BGR)
+    given.preprocess().convert_element_type(ov.Type.f32)
+    given.preprocess().mean(-card.input.offset / card.input.scale).scale(1.0 / card.input.scale)
+    return steps.build()
+
+
+def _compiled(network: ov.Model, threads: int) -> ov.CompiledModel:
+    return ov.Core().compile_model(
+        network,
+        "CPU",
+        {
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_NUM_THREADS": threads,
+            "INFERENCE_PRECISION_HINT": "f32",
+            # By default a call is tied to one core and waits for it: twice the time on a busy machine (measured).
+            "ENABLE_CPU_PINNING": False,
+            "CACHE_DIR": "",
+        },
+    )

@@ -1,0 +1,163 @@
+"""Heat maps: where a known network looks, the gradient that a training library finds, what occlusion says; in time."""
+
+import time
+
+import cv2
+import numpy as np
+import openvino as ov
+import pytest
+from openvino import opset13 as ops
+from skimage.data import astronaut
+
+from stream_detect.errors import AnalysisError, BundleError
+from stream_detect.models.bundle import FILES, Bundle, read_card, sha256_of, write_card
+from stream_detect.models.heatmap import Heat, gains, heat_of, shown_over
+from stream_detect.models.openvino import OpenVinoHalves, OpenVinoModel
+from stream_detect.models.registry import Registry
+
+
+@pytest.fixture
+def redness(make_bundle, tmp_path):
+    """A bundle whose network says fake where it is red, and real where it is green; `means` turns it round."""
+
+    def make(means="fake"):
+        folder = make_bundle(f"redness-{means}", output={"means": means})
+        given = ops.parameter([-1, 16, 16, 3], np.float32, name="crops")
+        planes = ops.transpose(given, ops.constant([0, 3, 1, 2]))
+        kernel = np.zeros((2, 3, 1, 1), np.float32)
+        kernel[:, :, 0, 0] = ((1, -1, 0), (-1, 1, 0))
+        seen = ops.relu(ops.convolution(planes, ops.constant(kernel), [1, 1], [0, 0], [0, 0], [1, 1]))
+        mean = ops.reduce_mean(seen, ops.constant([2, 3]), keep_dims=False)
+        weights = ops.constant(np.array(((20.0,), (-20.0,)), np.float32))
+        score = ops.sigmoid(ops.matmul(mean, weights, transpose_a=False, transpose_b=False))
+        ov.save_model(ov.Model([score], [given], "redness"), folder / "model.xml", compress_to_fp16=False)
+        sums = {name: sha256_of(folder / name) for name in FILES}
+        write_card(folder, read_card(folder).model_copy(update={"sha256": sums}))
+        return Bundle.load(folder)
+
+    return make
+
+
+@pytest.fixture
+def spots():
+    """Grey, with a red spot above left and a green one below right."""
+    crop = np.full((16, 16, 3), 90, np.uint8)
+    crop[2:6, 2:6, 0] = 250
+    crop[10:14, 10:14, 1] = 250
+    return crop
+
+
+def test_heat_lies_where_the_network_looks(redness, spots):
+    heat = heat_of(OpenVinoHalves(redness()), spots)
+    assert heat.places.shape == (16, 16)
+    assert heat.places[2:6, 2:6].min() > 0.9
+    assert heat.places[10:14, 10:14].max() == 0
+    over = shown_over(spots, heat)
+    assert over.dtype == np.uint8
+    assert np.abs(over[3, 3].astype(int) - (253, 111, 27)).max() <= 3
+    assert np.array_equal(over[12, 12], spots[12, 12])
+
+
+def test_a_network_that_says_real_is_turned_round(redness, spots):
+    heat = heat_of(OpenVinoHalves(redness("real")), spots)
+    assert heat.places[10:14, 10:14].min() > 0.9
+    assert heat.places[2:6, 2:6].max() == 0
+
+
+def test_a_crop_that_is_the_same_everywhere_points_nowhere(redness):
+    heat = heat_of(OpenVinoHalves(redness()), np.full((16, 16, 3), (200, 50, 50), np.uint8))
+    assert heat.places.max() < 0.01
+
+
+@pytest.fixture(scope="module")
+def shipped():
+    return Registry.of(None).load("meso4-dfdc")
+
+
+@pytest.fixture(scope="module")
+def face():
+    return np.asarray(cv2.resize(astronaut()[60:200, 150:290], (256, 256)), np.uint8)
+
+
+def test_the_halves_together_are_the_whole(shipped, face):
+    expected = OpenVinoModel(shipped).classifier().predict(face[np.newaxis])[0]
+    assert heat_of(OpenVinoHalves(shipped), face).fake_probability == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_map_takes_less_than_50_ms(shipped, face):
+    halves = OpenVinoHalves(shipped)
+    heat_of(halves, face)
+    begun = time.process_time()
+    for _ in range(5):
+        heat_of(halves, face)
+    assert (time.process_time() - begun) / 5 < 0.05
+
+
+def test_occluding_what_is_hot_costs_more_than_occluding_what_is_not(shipped, face):
+    """Blurs one place of an 8 x 8 grid after the other, over the face in five brightnesses."""
+    halves = OpenVinoHalves(shipped)
+    ranks = []
+    for brightness in (0.6, 0.7, 0.8, 0.9, 1.0):
+        crop = (face * brightness).astype(np.uint8)
+        features = halves.features(crop)
+        blurred = np.asarray(cv2.GaussianBlur(crop, (0, 0), 12), np.uint8)
+        occluded = []
+        for y in range(0, 256, 32):
+            for x in range(0, 256, 32):
+                without = crop.copy()
+                without[y : y + 32, x : x + 32] = blurred[y : y + 32, x : x + 32]
+                occluded.append(halves.features(without))
+        lost = float(halves.fake_logits(features[np.newaxis])[0]) - halves.fake_logits(np.stack(occluded))
+        warm = cv2.resize(gains(halves, features), (8, 8), interpolation=cv2.INTER_AREA).ravel()
+        ranks.append(np.corrcoef(np.argsort(np.argsort(lost)), np.argsort(np.argsort(warm)))[0, 1])
+    assert np.mean(ranks) > 0.2, ranks
+
+
+@pytest.mark.tensorflow
+@pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+def test_gains_are_the_gradient_times_the_features(shipped, face):
+    import keras  # noqa: PLC0415 - TensorFlow is imported by the tests that run
+    import tensorflow as tf  # noqa: PLC0415
+
+    model = keras.saving.load_model(shipped.folder / "model.keras", compile=False)
+    last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
+    both = keras.Model(model.inputs, [last.output, model.output])
+    with tf.GradientTape() as tape:
+        seen, score = both(tf.constant(face[np.newaxis].astype(np.float32) / 255), training=False)
+        tape.watch(seen)
+        logit = tf.math.log(score / (1 - score))
+    gradient = tape.gradient(logit, seen).numpy()[0]
+    features = seen.numpy()[0]
+    each = (gradient * (features - features.mean(axis=(0, 1)))).sum(axis=2)
+    expected = each.reshape(16, 2, 16, 2).sum(axis=(1, 3))
+    halves = OpenVinoHalves(shipped)
+    assert halves.features(face) == pytest.approx(features.transpose(2, 0, 1), abs=1e-3)
+    got = gains(halves, halves.features(face))
+    # Where ReLU left neighbours equal, max-pooling has no gradient, and Keras takes another of its two sides.
+    off = np.abs(got - expected) / np.abs(expected).max()
+    assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.95
+    assert np.median(off) < 1e-3
+
+
+def test_a_network_without_convolution_is_named(make_bundle):
+    with pytest.raises(BundleError, match="expected a convolution in flat"):
+        OpenVinoHalves(Bundle.load(make_bundle("flat")))
+
+
+def test_a_crop_of_another_size_is_refused(shipped):
+    with pytest.raises(AnalysisError, match="expected crops"):
+        OpenVinoHalves(shipped).features(np.zeros((64, 64, 3), np.uint8))
+
+
+def test_heat_is_of_the_crop_s_size_on_any_grid():
+    class Uneven:
+        def features(self, _):
+            return np.random.default_rng(1).random((3, 37, 20), np.float32)
+
+        def fake_logits(self, features):
+            return features.sum(axis=(1, 2, 3)) / 100
+
+    heat = heat_of(Uneven(), np.zeros((50, 40, 3), np.uint8))
+    assert isinstance(heat, Heat)
+    assert heat.places.shape == (50, 40)
+    assert gains(Uneven(), Uneven().features(None)).shape == (16, 16)
