@@ -118,7 +118,7 @@ def _alarms(part: Part) -> str:
     """How often the badge would have raised a false alarm."""
     hours = part.counts.real_s / 3600
     rate = f", {part.counts.alarms / hours:.1f} an hour" if hours else ""
-    times = f"{part.counts.alarms:,} times in {hours:.2f} hours of real videos"
+    times = f"{part.counts.alarms:,} times in {60 * hours:.1f} minutes of real videos"
     return f"<p>The badge of {escape(part.model)} turned to FAKE {times}{rate}.</p>"
 
 

@@ -121,7 +121,7 @@ def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
     assert part_of(summary, "video").counts.real_s == pytest.approx(2 * 1.1, abs=0.01)
     text = page(summary, outcomes)
     assert "Plots, videos" in text
-    assert "0 times in 0.00 hours of real videos" in text
+    assert "0 times in 0.0 minutes of real videos, 0.0 an hour" in text
 
 
 def test_groups_that_a_calibration_used_can_be_left_out(crops, entrant):
