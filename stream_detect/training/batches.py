@@ -4,6 +4,7 @@ A batch is drawn from a generator seeded by (seed, step): a training that was br
 it would have had, whatever threads made them.
 """
 
+import os
 from collections import deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -24,11 +25,11 @@ from stream_detect.types import Image
 Batch = tuple[NDArray[np.float32], NDArray[np.float32]]
 """Pictures (n, h, w, 3) in [0, 1], and whether each is fake (n,), 0 or 1."""
 
-_THREADS = 2
+_LEAST_THREADS = 2
 _BLEND_ATTEMPTS = 16
 """The mesh is found in 97 of 100 faces."""
-_AHEAD = 6
-"""Batches made or in the making beyond the one in use, 50 MB each at 256 x 256: bounds the memory."""
+_AHEAD = 4
+"""Batches made beyond those in the making, 50 MB each at 256 x 256: bounds the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,13 +54,14 @@ class Batches:
 
     def __init__(self, faces: Faces, recipe: Recipe) -> None:
         self._crops = faces.crops
+        self._threads = max(_LEAST_THREADS, os.cpu_count() or 0)
         self._recipe = recipe
         self._reals = [i for i, row in enumerate(faces.rows) if row.label == "real" and recipe.learns_from(row.source)]
         self._meshes: SimpleQueue[FaceMesh] = SimpleQueue()
         if recipe.blended:
             _check_some(self._reals, recipe)
             first = FaceMesh()
-            for _ in range(_THREADS):
+            for _ in range(self._threads):
                 self._meshes.put(first.sibling())
         filled = [(pairing.share, _pool(pairing, faces.rows, recipe)) for pairing in recipe.pairings]
         filled = [(share, pool) for share, pool in filled if pool.fakes]
@@ -81,11 +83,11 @@ class Batches:
     def from_step(self, first: int) -> Iterator[tuple[int, Batch]]:
         """The batches of steps `first` to the recipe's last, made ahead on threads of their own."""
         waiting: deque[tuple[int, Future[Batch]]] = deque()
-        pool = ThreadPoolExecutor(_THREADS, "batches")
+        pool = ThreadPoolExecutor(self._threads, "batches")
         try:
             for step in range(first, self._recipe.steps + 1):
                 waiting.append((step, pool.submit(self.batch, step)))
-                if len(waiting) > _AHEAD:
+                if len(waiting) > self._threads + _AHEAD:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
