@@ -10,7 +10,7 @@ from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Tracker
 from stream_detect.analysis.worker import AnalysisWorker
 from stream_detect.settings import Settings
-from stream_detect.types import Classifier, Detector, Result
+from stream_detect.types import Classifier, Detector, Frame, Result
 
 
 class Engine:
@@ -33,8 +33,16 @@ class Engine:
         self.settings = settings
         self.health = Health(clock)
         self._detector_factory = detector_factory
-        self._classifier_factory = classifier_factory
+        self.classifier_factory = classifier_factory
         self._clock = clock
+
+    def judge_by(self, classifier_factory: Callable[[], Classifier]) -> None:
+        """Another model: streams to come begin with it, running ones take it at their next step, from any thread.
+
+        Args:
+            classifier_factory: makes a classifier; called once a stream, on the stream's thread.
+        """
+        self.classifier_factory = classifier_factory
 
     def sampler(self) -> Sampler:
         """Which frames of a stream to submit to its worker."""
@@ -44,7 +52,7 @@ class Engine:
         """The analysis of one stream, to be stepped by the caller (a file, a test); `worker` runs it on a thread."""
         return Pipeline(
             self._detector_factory(),
-            self._classifier_factory(),
+            self.classifier_factory(),
             Tracker(self.settings.faces),
             QualityGate(self.settings.quality),
             self.settings,
@@ -56,4 +64,21 @@ class Engine:
         Args:
             on_result: takes each result, on the worker's thread.
         """
-        return AnalysisWorker(self.pipeline, on_result, self.health, self._clock)
+        return AnalysisWorker(lambda: _Following(self), on_result, self.health, self._clock)
+
+
+class _Following:
+    """A pipeline that always judges by the engine's model."""
+
+    def __init__(self, engine: Engine) -> None:
+        self._engine = engine
+        self._judge = engine.classifier_factory
+        self._pipeline = engine.pipeline()
+
+    def step(self, frame: Frame) -> Result:
+        """See `Pipeline.step`."""
+        judge = self._engine.classifier_factory
+        if judge is not self._judge:
+            self._pipeline.judge_by(judge())
+            self._judge = judge
+        return self._pipeline.step(frame)

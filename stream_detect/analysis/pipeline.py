@@ -94,6 +94,11 @@ class Pipeline:
             dropped_samples=0,
         )
 
+    def judge_by(self, classifier: Classifier) -> None:
+        """Another classifier from the next step on; scores of the one before count no more, the tracks stay."""
+        self._classifier = classifier
+        self._subjects.clear()
+
     def _note_gap(self, frame: Frame) -> None:
         hole_s = frame.time_s - self._newest_s
         if abs(hole_s) >= self._settings.gap_s:

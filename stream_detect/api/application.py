@@ -14,6 +14,7 @@ from stream_detect.analysis.faces import BlazeFace
 from stream_detect.api import check, health, models, page, problems, reference, status
 from stream_detect.api.access import TokenGate
 from stream_detect.api.headers import SameOrigin
+from stream_detect.api.judging import Judging, loader
 from stream_detect.api.page import PageFile, read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.errors import BundleError
@@ -44,7 +45,8 @@ def create_application(settings: Settings) -> FastAPI:
     faces = settings.faces
     detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
     engine = Engine(settings, detector.sibling, model.classifier)
-    return join(settings, engine, _judge(bundle), _cards(registry), read_page())
+    judging = Judging(_judge(bundle), engine, loader(registry, settings.model, _judge))
+    return join(settings, engine, judging, _cards(registry), read_page())
 
 
 def _judge(bundle: Bundle) -> JudgeBody:
@@ -73,7 +75,7 @@ def _cards(registry: Registry) -> list[dict[str, object]]:
 def join(
     settings: Settings,
     engine: Engine,
-    judge: JudgeBody,
+    judging: Judging,
     cards: Sequence[dict[str, object]],
     files: Mapping[str, PageFile],
 ) -> FastAPI:
@@ -82,19 +84,12 @@ def join(
     Args:
         settings: all of them.
         engine: analyses.
-        judge: the model that the engine runs, as clients are told of it.
+        judging: the model that the engine runs, as clients are told of it, and how to change it.
         cards: of all bundles found, as JSON.
         files: the page.
     """
-    about = Introduction(
-        model_name=judge.name,
-        model_title=judge.title,
-        model_sha256=judge.sha256,
-        thresholds=Thresholds(**judge.thresholds.model_dump()),
-        window_s=settings.window.length_s,
-        needed=settings.window.min_scores,
-    )
-    sessions = CheckSessions(engine, settings.webrtc, settings.video, about)
+    sessions = CheckSessions(engine, settings.webrtc, settings.video, _introduction(judging.judge, settings))
+    judging.on_change = lambda judge: sessions.introduce(_introduction(judge, settings))
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
@@ -104,13 +99,24 @@ def join(
     application = FastAPI(title="stream-detect", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(application)
     application.include_router(health.router(engine.health))
-    application.include_router(status.router(judge, sessions, settings))
-    application.include_router(models.router(judge.name, cards))
+    application.include_router(status.router(judging, sessions, settings))
+    application.include_router(models.router(judging, cards))
     application.include_router(check.router(sessions))
     application.include_router(reference.router())
     application.include_router(page.router(files))
     _guard(application, settings, files)
     return application
+
+
+def _introduction(judge: JudgeBody, settings: Settings) -> Introduction:
+    return Introduction(
+        model_name=judge.name,
+        model_title=judge.title,
+        model_sha256=judge.sha256,
+        thresholds=Thresholds(**judge.thresholds.model_dump()),
+        window_s=settings.window.length_s,
+        needed=settings.window.min_scores,
+    )
 
 
 def _guard(application: FastAPI, settings: Settings, files: Mapping[str, PageFile]) -> None:

@@ -1,4 +1,4 @@
-"""The bodies of the GET routes, as docs/protocol.md has them."""
+"""The bodies of the routes, as docs/protocol.md has them."""
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -53,6 +53,14 @@ class ModelsBody(_Body):
 
     judging: str = Field(description="name of the model that judges")
     models: tuple[dict[str, object], ...] = Field(description="each bundle's card")
+
+
+class JudgeNameBody(_Body):
+    """The model that shall judge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(max_length=64, description="of the bundle")
 
 
 class ReadyBody(_Body):

@@ -5,16 +5,17 @@ from collections.abc import Sequence
 from fastapi import APIRouter
 
 from stream_detect import __version__
-from stream_detect.api.schemas import IceServerBody, JudgeBody, StatusBody
+from stream_detect.api.judging import Judging
+from stream_detect.api.schemas import IceServerBody, StatusBody
 from stream_detect.settings import IceServer, Settings
 from stream_detect.webrtc.sessions import CheckSessions
 
 
-def router(judge: JudgeBody, sessions: CheckSessions, settings: Settings) -> APIRouter:
+def router(judging: Judging, sessions: CheckSessions, settings: Settings) -> APIRouter:
     """The route of the server's status.
 
     Args:
-        judge: the model that judges.
+        judging: the model that judges.
         sessions: the live checks.
         settings: window and ICE servers.
     """
@@ -26,7 +27,7 @@ def router(judge: JudgeBody, sessions: CheckSessions, settings: Settings) -> API
         """Version, the model that judges, the window, sessions and ICE servers."""
         return StatusBody(
             version=__version__,
-            model=judge,
+            model=judging.judge,
             window_s=settings.window.length_s,
             needed=settings.window.min_scores,
             stale_s=settings.window.stale_s,

@@ -15,8 +15,9 @@ from stream_detect.models.contract import Card, Metric
 from stream_detect.models.export import export
 from stream_detect.models.pull import LICENCE, ORIGIN, PUBLISHED, credit, fetch, published_named
 from stream_detect.models.registry import Registry
+from stream_detect.models.swap import judge_by
 
-app = typer.Typer(help="List, describe, verify, import, export and pull model bundles.", no_args_is_help=True)
+app = typer.Typer(help="List, describe, verify, import, export, pull and use model bundles.", no_args_is_help=True)
 
 Folder = Annotated[
     Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
@@ -118,6 +119,17 @@ def pull(
         home = _training().import_weights(file, each.architecture, "real", each.name, to)
         credit(home, each)
         typer.echo(f"made    {home}")
+
+
+@app.command()
+def use(
+    name: str,
+    *,
+    url: Annotated[str, typer.Option(help="Address of the running server.")] = "http://127.0.0.1:8080",
+    token: Annotated[str | None, typer.Option(envvar="STREAM_DETECT_TOKEN", help="Its access token.")] = None,
+) -> None:
+    """Has a running server judge by another bundle, without dropping a stream."""
+    typer.echo(f"judging {judge_by(name, url, token)}")
 
 
 def _training() -> ModuleType:

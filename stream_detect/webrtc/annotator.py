@@ -70,6 +70,10 @@ class Annotator:
         self._broken = False
         return packet
 
+    def draw_with(self, overlay: Overlay) -> None:
+        """Another overlay from the next picture on."""
+        self._overlay = overlay
+
     def close(self) -> None:
         """Frees the encoder; a call in progress, which outlives the sender that asked for it, gives nothing."""
         self._closed = True

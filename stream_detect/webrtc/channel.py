@@ -45,6 +45,11 @@ class ResultsChannel:
         channel.on("message", self._receive)
         self._send(messages.hello(self._session_id, self._about))
 
+    def introduce(self, about: Introduction) -> None:
+        """Says hello once more: another model judges."""
+        self._about = about
+        self._send(messages.hello(self._session_id, about))
+
     def send_result(self, result: Result, dropped_frames: int) -> None:
         """Sends one result, or skips it.
 

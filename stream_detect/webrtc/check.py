@@ -84,6 +84,7 @@ class CheckSession:
         self.session_id = session_id
         self._loop = asyncio.get_running_loop()
         self._settings = parts.settings
+        self._stale_s = parts.engine.settings.window.stale_s
         self._on_gone = on_gone
         self._newest: Result | None = None
         self._frames = FrameQueue()
@@ -122,6 +123,11 @@ class CheckSession:
             raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
         return str(connection.localDescription.sdp)
 
+    def introduce(self, about: Introduction) -> None:
+        """Tells the peer, and the badge, that another model judges."""
+        self._annotator.draw_with(Overlay(about.thresholds, self._stale_s))
+        self._channel.introduce(about)
+
     async def close(self, reason: ByeReason) -> None:
         """Ends the session within a bounded time; called again, waits for the same end."""
         if self._closing is None:
@@ -134,9 +140,7 @@ class CheckSession:
         bounds_bps = (video.min_bitrate_bps, video.max_bitrate_bps)
         encoder = H264Encoder(bounds_bps[0], video.start_bitrate_bps, bounds_bps[1]) if codec is Codec.H264 else None
         feedback = Feedback(video.start_bitrate_bps, bounds_bps)
-        annotator = Annotator(
-            Overlay(parts.about.thresholds, parts.engine.settings.window.stale_s), lambda: self._newest, encoder
-        )
+        annotator = Annotator(Overlay(parts.about.thresholds, self._stale_s), lambda: self._newest, encoder)
         transceiver = self._connection.addTransceiver(
             AnnotatedTrack(self._frames, annotator, feedback, parts.pool), "sendrecv"
         )

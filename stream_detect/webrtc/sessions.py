@@ -5,7 +5,7 @@ import logging
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.errors import CapacityError, NotFoundError
@@ -56,6 +56,12 @@ class CheckSessions:
     def count(self) -> int:
         """Sessions that hold a place, those still closing among them."""
         return len(self._sessions)
+
+    def introduce(self, about: Introduction) -> None:
+        """Tells all peers, and those to come, that another model judges."""
+        self._parts = replace(self._parts, about=about)
+        for session in self._sessions.values():
+            session.introduce(about)
 
     async def answer(self, offer_sdp: str) -> Answer:
         """Opens a session for a peer.

@@ -121,3 +121,19 @@ def test_clips_without_a_face_are_never_called_fake(engine, shared, clip, expect
     assert {result.verdict.state for result in results} <= expected
     assert all(result.tracks for result in results if result.verdict.state is FAKE)
     assert results[0].verdict.state is NO_FACE
+
+
+def test_a_running_stream_takes_another_model_at_its_next_step(engine):
+    results = Queue()
+    with engine.worker(results.put) as worker:
+        for i in range(20):
+            worker.submit(lambda i=i: Frame(portrait(i / 10), i / 10, 0.0))
+            before = results.get(timeout=WAIT_S)
+        assert before.verdict.admitted > 3
+        engine.judge_by(lambda: ScriptedClassifier(0.05, CropPolicy(wh=(64, 64))))
+        worker.submit(lambda: Frame(portrait(2.0), 2.0, 0.0))
+        after = results.get(timeout=WAIT_S)
+    assert after.error is None
+    assert [track.track_id for track in after.tracks] == [track.track_id for track in before.tracks]
+    assert after.verdict.admitted <= 1  # the scores of the one before count no more
+    assert after.tracks[0].score == pytest.approx(0.05)

@@ -11,9 +11,12 @@ from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.api.application import join
+from stream_detect.api.judging import Judging
 from stream_detect.api.page import PageFile
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.errors import NotFoundError
 from stream_detect.settings import Settings
+from stream_detect.types import Thresholds
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 TOKEN = "correct-horse-battery"
@@ -29,10 +32,19 @@ PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
 PAGE["/index.html"] = PAGE["/"]
 
 
+def load(name: str):
+    """Another model, whose classifier is known by its thresholds."""
+    if name != "other":
+        raise NotFoundError(f"expected another, received {name}")
+    thresholds = Thresholds(fake_enter=0.9)
+    body = JUDGE.model_copy(update={"name": "other", "sha256": "1" * 64, "title": "Other"})
+    return body, lambda: ScriptedClassifier(0.1, thresholds=thresholds)
+
+
 def make(settings: dict | None = None) -> tuple[FastAPI, Engine]:
     checked = Settings.model_validate(settings or {})
     engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
-    return join(checked, engine, JUDGE, [{"name": "scripted"}, {"name": "other"}], PAGE), engine
+    return join(checked, engine, Judging(JUDGE, engine, load), [{"name": "scripted"}, {"name": "other"}], PAGE), engine
 
 
 @pytest.fixture
@@ -69,6 +81,32 @@ def test_the_models_are_the_cards_and_which_one_judges(client):
         "judging": "scripted",
         "models": [{"name": "scripted"}, {"name": "other"}],
     }
+
+
+def test_another_model_judges_from_now_on():
+    application, engine = make()
+    with TestClient(application, base_url="http://localhost") as client:
+        answer = client.put("/api/models/judging", json={"name": "other"})
+        assert (answer.status_code, answer.json()["name"]) == (200, "other")
+        assert client.get("/api/models").json()["judging"] == "other"
+        assert client.get("/api/status").json()["model"]["sha256"] == "1" * 64
+        assert engine.classifier_factory().thresholds.fake_enter == 0.9
+
+
+@pytest.mark.parametrize(("body", "status"), [({"name": "absent"}, 404), ({}, 422), ({"name": "x" * 65}, 422)])
+def test_a_model_that_cannot_judge_changes_nothing(client, body, status):
+    answer = client.put("/api/models/judging", json=body)
+    assert answer.status_code == status
+    assert answer.headers["content-type"].startswith("application/problem+json")
+    assert client.get("/api/models").json()["judging"] == "scripted"
+
+
+def test_changing_the_model_takes_the_token():
+    application, _ = make({"server": {"token": TOKEN}})
+    with TestClient(application, base_url="http://localhost") as client:
+        assert client.put("/api/models/judging", json={"name": "other"}).status_code == 401
+        authorised = {"Authorization": f"Bearer {TOKEN}"}
+        assert client.put("/api/models/judging", json={"name": "other"}, headers=authorised).status_code == 200
 
 
 def test_it_is_ready_until_no_stream_can_be_judged():

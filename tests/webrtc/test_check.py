@@ -3,6 +3,7 @@
 import asyncio
 import json
 import time
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, pack_remb_fci
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.errors import AnalysisError, MediaError
 from stream_detect.settings import VideoSettings
+from stream_detect.types import Thresholds
 from stream_detect.video import palette
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.overlay import Overlay
@@ -222,3 +224,22 @@ async def test_when_our_encoder_fails_aiortcs_steps_in(open_sessions, make_peer,
     assert len({frame.pts for frame in frames}) == 25
     assert calls[10], "after the other encoder's pictures ours must begin with a keyframe"
     assert sum("aiortc's encoder" in record.message for record in caplog.records) == 1
+
+
+async def test_another_model_drops_no_stream_and_says_hello_again(open_sessions, make_peer, engine_of, about):
+    engine = engine_of()
+    sessions = open_sessions(engine)
+    peer = make_peer()
+    await peer.connect(sessions)
+    await peer.until(lambda: len(peer.of_type("result")) > 5)
+    engine.judge_by(lambda: ScriptedClassifier(0.77))
+    sessions.introduce(replace(about, model_name="other", thresholds=Thresholds(fake_enter=0.9)))
+    seen = len(peer.of_type("result"))
+    await peer.until(lambda: len(peer.of_type("result")) > seen + 5)
+    hellos = peer.of_type("hello")
+    assert [hello["model"]["name"] for hello in hellos] == ["scripted", "other"]
+    assert hellos[1]["thresholds"]["fake_enter"] == 0.9
+    assert hellos[1]["session"] == hellos[0]["session"]
+    scores = [face["score"] for result in peer.of_type("result")[-4:] for face in result["faces"] if face["score"]]
+    assert scores
+    assert set(scores) == {0.77}

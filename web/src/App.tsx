@@ -31,6 +31,13 @@ export function App({ server, stream, token, media }: Props) {
     document.title = `${label} · stream-detect`;
   }, [label]);
 
+  // Another model judges from now on: its limits and terms are the status'.
+  const judging = snapshot.hello?.model.sha256;
+  const known = status.state === "ready" ? status.value.model.sha256 : undefined;
+  useEffect(() => {
+    if (judging !== undefined && known !== undefined && judging !== known) reloadStatus();
+  }, [judging, known, reloadStatus]);
+
   const retry = (): void => {
     setDialogClosed(false);
     reloadStatus();

@@ -5,7 +5,7 @@ import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
 import { StreamFailure } from "../src/stream/failure";
 import { Server } from "../src/stream/server";
-import { stage, STATUS } from "./fakes";
+import { stage, STATUS, WIRE_HELLO } from "./fakes";
 
 // There is no canvas here; the browser tests look at the drawing.
 vi.mock("../src/components/timelineChart", () => ({
@@ -28,12 +28,16 @@ function open(wanted: string | null = null) {
   const of = stage();
   const token = new AccessToken(() => sessionStorage);
   const server = new Server(token, vi.fn(), "http://localhost");
-  vi.spyOn(server, "status").mockImplementation(() =>
-    wanted === null || token.value === wanted ? Promise.resolve(STATUS) : Promise.reject(new StreamFailure("token", "expected the token")),
-  );
+  const status = vi
+    .spyOn(server, "status")
+    .mockImplementation(() =>
+      wanted === null || token.value === wanted
+        ? Promise.resolve(STATUS)
+        : Promise.reject(new StreamFailure("token", "expected the token")),
+    );
   const stream = new CheckStream(of.environment);
   render(<App server={server} stream={stream} token={token} media={of.environment.media} />);
-  return { of, stream, token };
+  return { of, status, stream, token };
 }
 
 const enter = (token: string) => {
@@ -56,6 +60,25 @@ describe("the page", () => {
     await screen.findByTestId("start");
     await waitFor(() => {
       expect(of.source.track.stopped).toBe(true);
+    });
+  });
+
+  it("shows the model that judges from now on, and reads what is known of it once", async () => {
+    const { of, status } = open();
+    await screen.findByText("Meso4");
+    fireEvent.click(screen.getByTestId("start"));
+    await waitFor(() => {
+      expect(of.peers).toHaveLength(1);
+    });
+    status.mockClear();
+    const other = { name: "other", title: "Streamnet", sha256: "cd".repeat(32) };
+    status.mockResolvedValue({ ...STATUS, model: { ...STATUS.model, ...other } });
+    act(() => {
+      of.peers[0]?.channel.receive("hello", { ...WIRE_HELLO, model: { ...other } });
+    });
+    expect(await screen.findByText("Streamnet")).toBeTruthy();
+    await waitFor(() => {
+      expect(status).toHaveBeenCalledTimes(1);
     });
   });
 
