@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Training
 from stream_detect.training.dataset import Row
+from stream_detect.training.evaluate import COUNTED_FROM, SURE_FROM
 from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
 
@@ -46,14 +47,19 @@ def limits_in_words(metrics: Iterable[Metric], skill: str) -> tuple[str, ...]:
         metrics: of the whole validation half first, then by source.
         skill: what it was trained to see, in a few words.
     """
-    first: dict[str, Metric] = {}
+    first: dict[tuple[str, float | None], Metric] = {}
     for metric in metrics:
-        first.setdefault(metric.name, metric)
-    alarms, recall = first["false_alarm_rate"], first["recall"]
+        first.setdefault((metric.name, metric.threshold), metric)
+
+    def counted_from(threshold: float) -> str:
+        alarms, recall = first["false_alarm_rate", threshold], first["recall", threshold]
+        return f"{alarms.value:.0%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
+
+    even, badge = COUNTED_FROM, SURE_FROM
     measured = (
-        f"Measured on single pictures it had not seen: it called {alarms.value:.0%} of the real faces fake, and missed "
-        f"{1 - recall.value:.0%} of the fake ones. The badge joins many pictures, which steadies the answer but does "
-        "not remove a bias against one face, camera or light."
+        f"Measured on single pictures it had not seen: from {badge:g} on, where the badge says fake, it calls fake "
+        f"{counted_from(badge)}; from {even:g} on, {counted_from(even)}. The badge joins many pictures, which steadies "
+        "the answer but does not remove a bias against one face, camera or light."
     )
     return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_LIMITS[1:])
 
