@@ -3,9 +3,9 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Training
+from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Thresholds, Training
 from stream_detect.training.dataset import Row
-from stream_detect.training.evaluate import COUNTED_FROM, SURE_FROM
+from stream_detect.training.evaluate import COUNTED_FROM
 from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
 
@@ -40,12 +40,13 @@ def terms_in_words(rows: Iterable[Row]) -> str:
     return f"The weights were trained on data under these terms, which bind their use. {terms}."
 
 
-def limits_in_words(metrics: Iterable[Metric], skill: str) -> tuple[str, ...]:
+def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) -> tuple[str, ...]:
     """Sentences for the page; the measured false alarms and misses among them.
 
     Args:
         metrics: of the whole validation half first, then by source.
         skill: what it was trained to see, in a few words.
+        badge: where the badge says fake and real.
     """
     first: dict[tuple[str, float | None], Metric] = {}
     for metric in metrics:
@@ -55,11 +56,12 @@ def limits_in_words(metrics: Iterable[Metric], skill: str) -> tuple[str, ...]:
         alarms, recall = first["false_alarm_rate", threshold], first["recall", threshold]
         return f"{alarms.value:.0%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
 
-    even, badge = COUNTED_FROM, SURE_FROM
+    taken = first["taken_for_real", badge.real_enter].value
     measured = (
-        f"Measured on single pictures it had not seen: from {badge:g} on, where the badge says fake, it calls fake "
-        f"{counted_from(badge)}; from {even:g} on, {counted_from(even)}. The badge joins many pictures, which steadies "
-        "the answer but does not remove a bias against one face, camera or light."
+        f"Measured on single pictures it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
+        f"calls fake {counted_from(badge.fake_enter)}; up to {badge.real_enter:g}, where the badge says real, lie "
+        f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. The badge "
+        "joins many pictures, which steadies the answer but does not remove a bias against one face, camera or light."
     )
     return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_LIMITS[1:])
 
@@ -71,6 +73,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     crop: CropPolicy,
     rows: tuple[Row, ...],
     calibration: Calibration,
+    thresholds: Thresholds,
     metrics: tuple[Metric, ...],
     recipe: str,
 ) -> Card:
@@ -82,6 +85,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         crop: how its faces were cut.
         rows: what it was trained on.
         calibration: of its raw scores.
+        thresholds: of the calibrated ones.
         metrics: measured after calibration.
         recipe: the command that makes it.
     """
@@ -96,10 +100,11 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         crop=Crop(centre=crop.centre, side=crop.side, side_factor=crop.side_factor, upright=crop.upright),
         output=Output(means="fake"),
         calibration=calibration,
+        thresholds=thresholds,
         training=Training(
             data=data_in_words(rows), terms=terms_in_words(rows), recipe=recipe, never_shown=_NEVER_SHOWN
         ),
-        limits=limits_in_words(metrics, skill),
+        limits=limits_in_words(metrics, skill, thresholds),
         metrics=metrics,
         sha256={},
     )

@@ -108,7 +108,8 @@ def evaluate(
     faces = _load(data, "val", classifier.crop, cache)
     scored = calibrated(score(faces, classifier.predict), classifier.calibration)
     chosen = scored if whole else halves(scored)[1]
-    metrics = measure(chosen, COUNTED_FROM, "all validation faces" if whole else "held-out faces")
+    on = "all validation faces" if whole else "held-out faces"
+    metrics = measure(chosen, COUNTED_FROM, on, bundle.card.thresholds)
     _print(metrics)
     if report:
         write_report(chosen, COUNTED_FROM, report)
