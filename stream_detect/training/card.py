@@ -60,8 +60,9 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) ->
     measured = (
         f"Measured on single pictures it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
         f"calls fake {counted_from(badge.fake_enter)}; up to {badge.real_enter:g}, where the badge says real, lie "
-        f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. The badge "
-        "joins many pictures, which steadies the answer but does not remove a bias against one face, camera or light."
+        f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. "
+        "The badge joins many pictures, which steadies the answer but does not remove a bias against one face, camera "
+        "or light."
     )
     return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_LIMITS[1:])
 
