@@ -121,6 +121,10 @@ def carried_file(name: str) -> Path:
     return file
 
 
+def _precision(core: ov.Core) -> str:
+    return "bf16" if "BF16" in core.get_property("CPU", "OPTIMIZATION_CAPABILITIES") else "f32"
+
+
 def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledModel:
     """The network with a uint8 input, the scaling to [-1, 1] folded in."""
     core = ov.Core()
@@ -145,7 +149,9 @@ def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledMode
             {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": threads,
-                "INFERENCE_PRECISION_HINT": "f32",
+                # bf16 where the processor has it: a quarter less time; boxes move by 1 % of a face (99th percentile of
+                # 301 frames of real clips), scores by .01, no face came or went (measured).
+                "INFERENCE_PRECISION_HINT": _precision(core),
                 # By default a call is tied to one core and waits for it: twice the time on a busy machine (measured).
                 "ENABLE_CPU_PINNING": False,
                 "CACHE_DIR": "",

@@ -138,9 +138,10 @@ def _training() -> ModuleType:
 
 
 def _metrics(card: Card) -> Table:
-    table = Table("figure", "value", "95 %", "n", "on", box=None)
+    table = Table("figure", "counted from", "value", "95 %", "n", "on", box=None)
     for metric in card.metrics:
-        table.add_row(metric.name, f"{metric.value:.3f}", _interval(metric), str(metric.n), metric.data)
+        counted = "" if metric.threshold is None else f"{metric.threshold:g}"
+        table.add_row(metric.name, counted, f"{metric.value:.3f}", _interval(metric), str(metric.n), metric.data)
     return table
 
 

@@ -3,9 +3,10 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Training
+from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Thresholds, Training
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.dataset import Row
+from stream_detect.training.evaluate import COUNTED_FROM
 from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
 
@@ -41,21 +42,29 @@ def terms_in_words(rows: Iterable[Row]) -> str:
     return f"The weights were trained on data under these terms, which bind their use. {terms}."
 
 
-def limits_in_words(metrics: Iterable[Metric], skill: str) -> tuple[str, ...]:
+def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) -> tuple[str, ...]:
     """Sentences for the page; the measured false alarms and misses among them.
 
     Args:
         metrics: of the whole validation half first, then by source.
         skill: what it was trained to see, in a few words.
+        badge: where the badge says fake and real.
     """
-    first: dict[str, Metric] = {}
+    first: dict[tuple[str, float | None], Metric] = {}
     for metric in metrics:
-        first.setdefault(metric.name, metric)
-    alarms, recall = first["false_alarm_rate"], first["recall"]
+        first.setdefault((metric.name, metric.threshold), metric)
+
+    def counted_from(threshold: float) -> str:
+        alarms, recall = first["false_alarm_rate", threshold], first["recall", threshold]
+        return f"{alarms.value:.0%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
+
+    taken = first["taken_for_real", badge.real_enter].value
     measured = (
-        f"Measured on single pictures it had not seen: it called {alarms.value:.0%} of the real faces fake, and missed "
-        f"{1 - recall.value:.0%} of the fake ones. The badge joins many pictures, which steadies the answer but does "
-        "not remove a bias against one face, camera or light."
+        f"Measured on single pictures it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
+        f"calls fake {counted_from(badge.fake_enter)}; up to {badge.real_enter:g}, where the badge says real, lie "
+        f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. "
+        "The badge joins many pictures, which steadies the answer but does not remove a bias against one face, camera "
+        "or light."
     )
     return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_LIMITS[1:])
 
@@ -67,6 +76,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     crop: CropPolicy,
     rows: tuple[Row, ...],
     calibration: Calibration,
+    thresholds: Thresholds,
     metrics: tuple[Metric, ...],
     recipe: str,
     blended: bool = False,
@@ -79,6 +89,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         crop: how its faces were cut.
         rows: what it was trained on.
         calibration: of its raw scores.
+        thresholds: of the calibrated ones.
         metrics: measured after calibration.
         recipe: the command that makes it.
         blended: whether fakes were made of its real faces too.
@@ -95,13 +106,14 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         crop=Crop(centre=crop.centre, side=crop.side, side_factor=crop.side_factor, upright=crop.upright),
         output=Output(means="fake", index=architecture_named(architecture).fake_output),
         calibration=calibration,
+        thresholds=thresholds,
         training=Training(
             data="; ".join([data_in_words(rows)] + [_BLENDED] * blended),
             terms=terms_in_words(rows),
             recipe=recipe,
             never_shown=_NEVER_SHOWN,
         ),
-        limits=limits_in_words(metrics, " and ".join(skills)),
+        limits=limits_in_words(metrics, " and ".join(skills), thresholds),
         metrics=metrics,
         sha256={},
     )

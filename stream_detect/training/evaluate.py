@@ -16,7 +16,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from stream_detect.errors import DatasetError
-from stream_detect.models.contract import Calibration, Metric
+from stream_detect.models.contract import Calibration, Metric, Thresholds
 from stream_detect.training.dataset import Faces
 from stream_detect.training.sources import source
 from stream_detect.types import Calibration as Platt
@@ -29,8 +29,13 @@ _INTERVAL = (2.5, 97.5)
 
 COUNTED_FROM = 0.5
 """The calibrated fake_probability from which on one picture counts as said to be fake."""
-SURE_FROM = 0.8
-"""Where the badge of a whole window becomes "fake" by default: recall and false alarms are stated there too."""
+MAX_ERRORS = 0.02
+"""Share of single real faces that may lie where the badge says fake, and of fake ones where it says real. A window's
+scores share what is unusual about one face, camera or light, so its verdict errs about as often as a single picture."""
+_FAKE_FROM = (0.8, 0.85, 0.9, 0.95)
+_REAL_TO = (0.2, 0.15, 0.1, 0.05)
+_HYSTERESIS = 0.2
+"""How far the window's mean must come back before a verdict is left."""
 
 STILLS = ("ffhq", "sdfd_sd21")
 """Two sources that are one task: portraits, and portraits made by Stable Diffusion."""
@@ -104,6 +109,23 @@ def fit_calibration(scored: Scored, fitted_on: str) -> Calibration:
     return Calibration(slope=round(slope, 4), intercept=round(float(model.intercept_[0]), 4), fitted_on=fitted_on)
 
 
+def choose_thresholds(scored: Scored) -> Thresholds:
+    """Where the badge shall say fake and real: the boldest of a few steps at which both kinds of error are rare.
+
+    Args:
+        scored: calibrated, the faces that the calibration was fitted on.
+    """
+    real, fake = scored.probability[~scored.fake], scored.probability[scored.fake]
+    fake_enter = next((at for at in _FAKE_FROM if (real >= at).mean() <= MAX_ERRORS), _FAKE_FROM[-1])
+    real_enter = next((at for at in _REAL_TO if (fake <= at).mean() <= MAX_ERRORS), _REAL_TO[-1])
+    return Thresholds(
+        fake_enter=fake_enter,
+        fake_leave=round(fake_enter - _HYSTERESIS, 2),
+        real_enter=real_enter,
+        real_leave=round(real_enter + _HYSTERESIS, 2),
+    )
+
+
 def calibrated(scored: Scored, platt: Platt) -> Scored:
     """The same faces with calibrated fake_probability."""
     logits = [platt.logit(float(p)) for p in scored.probability]
@@ -111,23 +133,35 @@ def calibrated(scored: Scored, platt: Platt) -> Scored:
     return Scored(probability, scored.fake, scored.source, scored.group)
 
 
-def measure(scored: Scored, threshold: float, on: str) -> tuple[Metric, ...]:
+def measure(
+    scored: Scored,
+    threshold: float,
+    on: str,
+    badge: Thresholds = Thresholds(),  # noqa: B008 - it is frozen
+) -> tuple[Metric, ...]:
     """All figures of a card.
 
     Args:
         scored: calibrated, none of them used for the calibration.
         threshold: fake_probability from which on a face counts as said to be fake.
         on: which data these are, in words ("held-out faces").
+        badge: where the badge says fake and real.
 
     Returns:
-        AUC, accuracy, precision, recall and false-alarm rate; then by source, where a source has what it takes.
+        AUC, accuracy, precision, recall and false-alarm rate; recall, false alarms and fakes taken for real as the
+        badge counts; then by source, where a source has what it takes.
 
     Raises:
         DatasetError: one class only.
     """
     if not scored.both:
         raise DatasetError("expected real and fake faces to measure on, received one kind only")
-    metrics = [*_judged(scored, threshold, on), _recall(scored, SURE_FROM, on), _false_alarms(scored, SURE_FROM, on)]
+    metrics = [
+        *_judged(scored, threshold, on),
+        _recall(scored, badge.fake_enter, on),
+        _false_alarms(scored, badge.fake_enter, on),
+        _taken_for_real(scored, badge.real_enter, on),
+    ]
     sources = set(scored.source.tolist())
     for part in (*((name,) for name in sorted(sources - set(STILLS))), STILLS):
         chosen, what = scored.of(*part), f"{on} of {' and '.join(source(name).title for name in part)}"
@@ -176,6 +210,11 @@ def _recall(scored: Scored, threshold: float, on: str) -> Metric:
 
 def _false_alarms(scored: Scored, threshold: float, on: str) -> Metric:
     return _metric("false_alarm_rate", scored.where(~scored.fake), _share(threshold), on, threshold)
+
+
+def _taken_for_real(scored: Scored, threshold: float, on: str) -> Metric:
+    said = scored.where(scored.fake)
+    return _metric("taken_for_real", said, lambda some: float((some.probability <= threshold).mean()), on, threshold)
 
 
 def _share(threshold: float) -> Callable[[Scored], float]:

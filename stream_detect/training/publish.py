@@ -13,6 +13,7 @@ from stream_detect.training.dataset import Faces, Row
 from stream_detect.training.evaluate import (
     COUNTED_FROM,
     calibrated,
+    choose_thresholds,
     fit_calibration,
     halves,
     measure,
@@ -70,14 +71,17 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
     calibration = fit_calibration(
         fitted, f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
     )
-    judged = calibrated(measured, Platt(calibration.slope, calibration.intercept))
-    metrics = measure(judged, COUNTED_FROM, MEASURED_ON)
+    platt = Platt(calibration.slope, calibration.intercept)
+    thresholds = choose_thresholds(calibrated(fitted, platt))
+    judged = calibrated(measured, platt)
+    metrics = measure(judged, COUNTED_FROM, MEASURED_ON, thresholds)
     card = trained_card(
         name=trained.name,
         architecture=trained.architecture,
         crop=trained.crop,
         rows=trained.rows,
         calibration=calibration,
+        thresholds=thresholds,
         metrics=metrics,
         recipe=trained.recipe,
         blended=trained.blended,

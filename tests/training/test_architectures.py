@@ -7,6 +7,7 @@ import pytest
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
+from stream_detect.models.contract import Thresholds
 from stream_detect.training.dataset import Faces, Row
 from stream_detect.training.recipe import Recipe
 
@@ -100,6 +101,7 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
         crop=CropPolicy((64, 64)),
         rows=small.rows,
         calibration=_uncalibrated(),
+        thresholds=Thresholds(),
         metrics=_measured(),
         recipe="by a test",
     )
@@ -135,7 +137,11 @@ def _uncalibrated():
 def _measured():
     from stream_detect.models.contract import Metric
 
-    return tuple(Metric(name=name, value=0.5, data="a test", n=1) for name in ("false_alarm_rate", "recall"))
+    counted = [("false_alarm_rate", 0.5), ("recall", 0.5), ("false_alarm_rate", 0.8), ("recall", 0.8)]
+    return tuple(
+        Metric(name=name, value=0.5, data="a test", n=1, threshold=threshold)
+        for name, threshold in [*counted, ("taken_for_real", 0.2)]
+    )
 
 
 def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
@@ -148,6 +154,7 @@ def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
         crop=CropPolicy((192, 192)),
         rows=(Row("a.jpg", "real", "fairface", "a", "train"),),
         calibration=_uncalibrated(),
+        thresholds=Thresholds(),
         metrics=_measured(),
         recipe="by a test",
         blended=True,

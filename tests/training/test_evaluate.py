@@ -7,7 +7,16 @@ import pytest
 
 from stream_detect.errors import DatasetError
 from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.evaluate import Scored, calibrated, confusion, fit_calibration, halves, measure, score
+from stream_detect.training.evaluate import (
+    Scored,
+    calibrated,
+    choose_thresholds,
+    confusion,
+    fit_calibration,
+    halves,
+    measure,
+    score,
+)
 from stream_detect.types import Calibration
 
 
@@ -139,3 +148,24 @@ def test_every_face_is_scored_in_order():
     got = score(Faces(crops, rows, ()), lambda some: some[:, 0, 0, 0].astype(np.float32) / 255)
     assert got.probability == pytest.approx(np.arange(150) / 255, abs=1e-6)
     assert got.fake.tolist() == [bool(i % 2) for i in range(150)]
+
+
+@pytest.mark.parametrize(
+    ("real_at", "fake_at", "expected"),
+    [
+        # Of 100 real faces so many lie at .82, .87, .92, .97; of 100 fakes at .18, .13, .08, .03.
+        ((0, 0, 0, 0), (0, 0, 0, 0), (0.8, 0.6, 0.2, 0.4)),
+        ((1, 1, 0, 0), (1, 1, 0, 0), (0.8, 0.6, 0.2, 0.4)),
+        ((1, 1, 1, 0), (1, 1, 1, 0), (0.85, 0.65, 0.15, 0.35)),
+        ((0, 1, 2, 0), (0, 0, 3, 0), (0.9, 0.7, 0.05, 0.25)),
+        ((9, 9, 9, 9), (9, 9, 9, 9), (0.95, 0.75, 0.05, 0.25)),
+    ],
+)
+def test_thresholds_are_the_boldest_at_which_both_errors_are_rare(real_at, fake_at, expected):
+    def faces(counts, places):
+        some = [place for count, place in zip(counts, places, strict=True) for _ in range(count)]
+        return some + [0.5] * (100 - len(some))
+
+    real, fake = faces(real_at, (0.82, 0.87, 0.92, 0.97)), faces(fake_at, (0.18, 0.13, 0.08, 0.03))
+    chosen = choose_thresholds(scored(real + fake, [0] * 100 + [1] * 100))
+    assert (chosen.fake_enter, chosen.fake_leave, chosen.real_enter, chosen.real_leave) == expected

@@ -8,6 +8,7 @@ const NAMES: Readonly<Record<string, string>> = {
   precision: "Fakes among those called fake",
   recall: "Fakes found",
   false_alarm_rate: "Real faces called fake",
+  taken_for_real: "Fake faces called real",
 };
 
 interface Props {
