@@ -48,14 +48,15 @@ export function ProbabilityBand({ value, thresholds }: Props) {
           />
         )}
       </div>
-      <div aria-hidden="true" className="relative h-5 text-xs text-muted">
-        <span className="absolute left-0 hidden @2xs:inline">real</span>
+      {/* The ends' words stand below the numbers: a threshold near an end would run into them. */}
+      <div aria-hidden="true" className="relative h-9 text-xs text-muted">
+        <span className="absolute left-0 top-4">real</span>
         {marks.map((threshold) => (
           <span key={threshold} className="absolute -translate-x-1/2" style={{ left: place(threshold) }}>
             {probability(threshold)}
           </span>
         ))}
-        <span className="absolute right-0 hidden @2xs:inline">fake</span>
+        <span className="absolute right-0 top-4">fake</span>
       </div>
     </div>
   );
