@@ -83,11 +83,6 @@ class ServerUnderTest:
         """Where a peer posts its offer."""
         return self._origin + ("/webrtc/check" if self.kind is ServerKind.OURS else "/offer")
 
-    @property
-    def process_id(self) -> int:
-        """Of the server's first process."""
-        return self._process.pid
-
     def wait_ready(self) -> Self:
         """Return once `/readyz` says 200; sets `ready_s`, counted from the start of the process.
 

@@ -82,7 +82,7 @@ class CheckSessions:
         self._sessions[session.session_id] = session
         try:
             sdp = await session.answer(offer)
-        except BaseException:
+        except BaseException:  # a request that is cancelled must give back its place too
             self._end_later(session, "closed")
             raise
         _log.info("session %s: answered in %s, %d of %d", session.session_id[:6], offer.codec, self.count, self.limit)
