@@ -15,6 +15,15 @@
     │   └── ContentTypeError     it is of a content type that the route does not take
     ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
     ├── NotFoundError            nothing of that name or id is here
+    ├── ConflictError            the name is taken, or the thing is in no state for this
+    ├── SourceError              a source gives no pictures
+    │   ├── AddressError         its address is malformed or not permitted
+    │   ├── SourceRefusedError   it refused our credentials, or to serve us at all
+    │   ├── SourceUnreachableError  nobody answers there, or nothing that can be decoded
+    │   ├── SourceStalledError   it answered, and then sent nothing in time
+    │   └── SourceEndedError     it ended; for a live source this is a failure like the others
+    ├── StorageError             the database or a file of ours cannot be read or written
+    │   └── DiskFullError        there is no room left for it
     ├── DatasetError             training data are absent, unreadable or one-sided
     └── TrainingError            a training diverged, or a checkpoint belongs to another one
 
@@ -89,6 +98,42 @@ class CapacityError(StreamDetectError):
 
 class NotFoundError(StreamDetectError):
     """Nothing of that name or id is here."""
+
+
+class ConflictError(StreamDetectError):
+    """The name is taken already, or the thing is in no state for this."""
+
+
+class SourceError(StreamDetectError):
+    """A source gives no pictures."""
+
+
+class AddressError(SourceError):
+    """A source's address is malformed or not permitted."""
+
+
+class SourceRefusedError(SourceError):
+    """A source refused our credentials, or to serve us at all."""
+
+
+class SourceUnreachableError(SourceError):
+    """Nobody answers at a source's address, or nothing that can be decoded does."""
+
+
+class SourceStalledError(SourceError):
+    """A source answered, and then sent nothing in time."""
+
+
+class SourceEndedError(SourceError):
+    """A source ended. For a live one this is a failure like the others."""
+
+
+class StorageError(StreamDetectError):
+    """The database, or a file of ours, cannot be read or written."""
+
+
+class DiskFullError(StorageError):
+    """There is no room left on the disk."""
 
 
 class DatasetError(StreamDetectError):

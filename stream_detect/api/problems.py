@@ -16,18 +16,23 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from stream_detect.errors import (
+    AddressError,
     AnalysisError,
     BodyTooLargeError,
     BundleError,
     CapacityError,
     CodecError,
+    ConflictError,
     ContentTypeError,
+    DiskFullError,
     MediaError,
     NotFoundError,
     NoVideoError,
     OfferError,
     RequestError,
     SignalingError,
+    SourceError,
+    StorageError,
     StreamDetectError,
 )
 
@@ -54,6 +59,11 @@ _KINDS: Mapping[type[StreamDetectError], _Kind] = {
     BodyTooLargeError: _Kind(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "Body too large"),
     ContentTypeError: _Kind(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "Content type not taken"),
     CapacityError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Server full"),
+    ConflictError: _Kind(HTTPStatus.CONFLICT, "Conflict"),
+    AddressError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Address not usable"),
+    SourceError: _Kind(HTTPStatus.BAD_GATEWAY, "Source gives no pictures"),
+    DiskFullError: _Kind(HTTPStatus.INSUFFICIENT_STORAGE, "Disk full"),
+    StorageError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Storage unavailable"),
     NotFoundError: _Kind(HTTPStatus.NOT_FOUND, "Not found"),
     MediaError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),
     AnalysisError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Analysis unavailable"),

@@ -1,0 +1,68 @@
+"""Settings: built-in defaults, then the settings file, then the environment; read at the composition root only.
+
+Every other room gets the part that concerns it by constructor. Each value has its unit in its name and its reason here.
+"""
+
+from collections import Counter
+from typing import Self
+
+from pydantic import model_validator
+
+from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
+from stream_detect.settings.analysis import FaceSettings, QualitySettings, WindowSettings
+from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
+from stream_detect.settings.media import IceServer, VideoSettings, WebRtcSettings
+from stream_detect.settings.section import Section
+from stream_detect.settings.server import ModelSettings, ServerSettings, is_loopback
+from stream_detect.settings.storage import EvidenceSettings, StorageSettings
+
+__all__ = (
+    "AlertSettings",
+    "CameraSettings",
+    "EvidenceSettings",
+    "FaceSettings",
+    "IceServer",
+    "ModelSettings",
+    "MonitoringSettings",
+    "MqttSettings",
+    "QualitySettings",
+    "Section",
+    "ServerSettings",
+    "Settings",
+    "StorageSettings",
+    "VideoSettings",
+    "WebRtcSettings",
+    "WebhookSettings",
+    "WindowSettings",
+    "is_loopback",
+)
+
+
+class Settings(Section):
+    """All of it."""
+
+    server: ServerSettings = ServerSettings()
+    model: ModelSettings = ModelSettings()
+    faces: FaceSettings = FaceSettings()
+    quality: QualitySettings = QualitySettings()
+    window: WindowSettings = WindowSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
+    video: VideoSettings = VideoSettings()
+    cameras: tuple[CameraSettings, ...] = ()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    storage: StorageSettings = StorageSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    alerts: AlertSettings = AlertSettings()
+    webhooks: tuple[WebhookSettings, ...] = ()
+    mqtt: MqttSettings = MqttSettings()
+
+    @model_validator(mode="after")
+    def _named_once(self) -> Self:
+        for what, names in (
+            ("camera", [camera.name for camera in self.cameras]),
+            ("webhook", [webhook.name for webhook in self.webhooks]),
+        ):
+            twice = [name for name, count in Counter(names).items() if count > 1]
+            if twice:
+                raise ValueError(f"expected every {what} to have a name of its own; {twice[0]} is there twice")
+        return self

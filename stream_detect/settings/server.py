@@ -1,0 +1,64 @@
+"""Where the server listens, who may come in, and which model judges."""
+
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
+
+from stream_detect.settings.section import Section
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach `host`."""
+    if host == "localhost":
+        return True
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+class ServerSettings(Section):
+    """Where the server listens and who may come in."""
+
+    host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 is every address of this machine")
+    port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="TCP port; 0 takes any free one")
+    token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
+    tls_certificate: Path | None = Field(
+        default=None, description="PEM file; browsers open a camera only on localhost or https"
+    )
+    tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+
+    @field_validator("token")
+    @classmethod
+    def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
+        value = token.get_secret_value() if token else ""
+        if token and (len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value):
+            raise ValueError("a token has at least 8 printable ASCII characters and no space")
+        return token
+
+    @model_validator(mode="after")
+    def _guarded(self) -> Self:
+        if (self.tls_certificate is None) != (self.tls_key is None):
+            absent = "tls_key" if self.tls_key is None else "tls_certificate"
+            raise ValueError(f"expected tls_certificate and tls_key together; {absent} is not set")
+        if self.token is None and not is_loopback(self.host):
+            raise ValueError(
+                f"{self.host} can be reached from other machines: set an access token (STREAM_DETECT_TOKEN or "
+                "server.token), or keep host 127.0.0.1"
+            )
+        return self
+
+
+class ModelSettings(Section):
+    """Which bundle judges, and what runs it."""
+
+    name: str = Field(default="meso4-dfdc", description="name of a shipped bundle or of one in models.folder")
+    folder: Path | None = Field(default=None, description="folder with further bundles")
+    backend: Literal["openvino", "tensorflow"] = Field(
+        default="openvino", description="what runs it: openvino, or tensorflow as the slow reference"
+    )
+    threads: Annotated[int, Field(ge=1, le=64)] = Field(
+        default=1, description="inference threads a call: batching does not help on a CPU"
+    )
