@@ -181,6 +181,21 @@ class Thresholds:
     real_leave: float = 0.4
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """The answer to an SDP offer.
+
+    Args:
+        session_id: to close it by; unguessable.
+        sdp: the session description.
+        etag: of the ICE session, for WHIP and WHEP; empty for a check.
+    """
+
+    session_id: str
+    sdp: str
+    etag: str = ""
+
+
 class Detector(Protocol):
     """Finds faces. Not safe to call from two threads at once: one per stream."""
 

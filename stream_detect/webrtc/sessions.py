@@ -5,11 +5,12 @@ import logging
 import os
 import secrets
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.settings import VideoSettings, WebRtcSettings
+from stream_detect.types import Answer
 from stream_detect.webrtc import memory
 from stream_detect.webrtc.check import CheckSession, SessionParts
 from stream_detect.webrtc.messages import ByeReason, Introduction
@@ -19,19 +20,6 @@ RETRY_AFTER_S = 10
 """When a refused peer may try again: a session that vanished is closed within ten seconds."""
 
 _log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """The answer to an offer.
-
-    Args:
-        session_id: to close it by; unguessable.
-        sdp: the session description.
-    """
-
-    session_id: str
-    sdp: str
 
 
 class CheckSessions:

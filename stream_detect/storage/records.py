@@ -1,0 +1,144 @@
+"""What is remembered, as values: they cross module lines, rows do not. All times are wall clock, unix seconds."""
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+EventKind = Literal["fake", "offline"]
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """The model that judged, and where its verdicts change: what a score meant when it was given.
+
+    Args:
+        name: of the bundle.
+        sha256: of its weights.
+        fake_enter: threshold, likewise the others.
+        fake_leave: see `types.Thresholds`.
+        real_enter: see there.
+        real_leave: see there.
+    """
+
+    name: str
+    sha256: str
+    fake_enter: float
+    fake_leave: float
+    real_enter: float
+    real_leave: float
+
+
+@dataclass(frozen=True, slots=True)
+class Evidence:
+    """Files kept of an event, by names relative to the evidence folder; None where there is none.
+
+    Args:
+        picture: annotated JPEG of the moment.
+        face: JPEG of the face.
+        clip: video from before to after the beginning, as received.
+        bytes: of all together.
+        problem: why something is missing ("disk full"); empty when all is well.
+    """
+
+    picture: str | None = None
+    face: str | None = None
+    clip: str | None = None
+    bytes: int = 0
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something that somebody may want to be told of.
+
+    Args:
+        id: 32 hexadecimal digits; sorts by time (UUID version 7).
+        camera: name.
+        kind: "fake": a face was called fake; "offline": the camera gave no pictures.
+        began_s: when.
+        ended_s: when; None while it goes on.
+        reason: a sentence.
+        interrupted: the end is the last that was known, as the process ended in its middle.
+        peak: highest fake_probability of the window in [0, 1]; None for "offline".
+        mean: its mean over the event; None likewise.
+        track: number of the face's track; None likewise.
+        judge: who judged; None likewise.
+        gaps_s: when pictures were lost inside the event.
+        evidence: None when the camera's owner did not ask for any.
+    """
+
+    id: str
+    camera: str
+    kind: EventKind
+    began_s: float
+    ended_s: float | None
+    reason: str
+    interrupted: bool = False
+    peak: float | None = None
+    mean: float | None = None
+    track: int | None = None
+    judge: Judge | None = None
+    gaps_s: tuple[float, ...] = field(default=())
+    evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A stream's window over one second, or one minute.
+
+    Args:
+        camera: name.
+        at_s: beginning of that second or minute, a whole number.
+        low: least fake_probability in [0, 1]; None when there was no verdict to take one from.
+        mean: likewise.
+        high: likewise.
+        state: the worst verdict state of it ("fake" > "uncertain" > "real" > "gathering" > "no_face").
+        samples: results that it is made of.
+    """
+
+    camera: str
+    at_s: int
+    low: float | None
+    mean: float | None
+    high: float | None
+    state: str
+    samples: int
+
+
+@dataclass(frozen=True, slots=True)
+class StateEntry:
+    """A camera entered a supervisor state.
+
+    Args:
+        camera: name.
+        at_s: when.
+        state: `monitoring.status.CameraState`'s word.
+        reason: a sentence.
+    """
+
+    camera: str
+    at_s: float
+    state: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Delivery:
+    """A webhook's message on its way: kept until it arrived or was given up.
+
+    Args:
+        id: of the delivery, 32 hexadecimal digits.
+        webhook: name.
+        event_id: the event it tells of; empty for a test alert.
+        body: JSON, as it will be signed and sent.
+        attempts: made so far.
+        due_s: when the next is made.
+        problem: of the last attempt; empty before the first.
+    """
+
+    id: str
+    webhook: str
+    event_id: str
+    body: str
+    attempts: int
+    due_s: float
+    problem: str = ""
