@@ -12,6 +12,7 @@ from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSe
 from stream_detect.settings.analysis import FaceSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
 from stream_detect.settings.media import IceServer, VideoSettings, WebRtcSettings
+from stream_detect.settings.review import ReviewSettings
 from stream_detect.settings.section import Section
 from stream_detect.settings.server import ModelSettings, ServerSettings, is_loopback
 from stream_detect.settings.storage import EvidenceSettings, StorageSettings
@@ -26,6 +27,7 @@ __all__ = (
     "MonitoringSettings",
     "MqttSettings",
     "QualitySettings",
+    "ReviewSettings",
     "Section",
     "ServerSettings",
     "Settings",
@@ -55,6 +57,7 @@ class Settings(Section):
     alerts: AlertSettings = AlertSettings()
     webhooks: tuple[WebhookSettings, ...] = ()
     mqtt: MqttSettings = MqttSettings()
+    review: ReviewSettings = ReviewSettings()
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:

@@ -142,3 +142,68 @@ class Delivery:
     attempts: int
     due_s: float
     problem: str = ""
+
+
+AnalysisState = Literal["queued", "fetching", "running", "done", "failed", "cancelled"]
+
+
+@dataclass(frozen=True, slots=True)
+class Upload:
+    """A file that was given to be analysed, by what its content says.
+
+    Args:
+        name: as the sender called it, shown to people and never used as a path.
+        bytes: length.
+        sha256: of its content.
+        kind: "image" or "video"; empty until it was looked at.
+        width_px: of the upright picture; 0 until then, likewise the others.
+        height_px: of it.
+        duration_s: of a video.
+        fps: of a video, on average.
+        codec: as FFmpeg or Pillow names it.
+    """
+
+    name: str
+    bytes: int
+    sha256: str
+    kind: str = ""
+    width_px: int = 0
+    height_px: int = 0
+    duration_s: float = 0.0
+    fps: float = 0.0
+    codec: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Analysis:
+    """A job: one file, judged by one or several models.
+
+    Args:
+        id: 32 hexadecimal digits; sorts by time (UUID version 7).
+        state: where it is.
+        upload: the file.
+        url: where it is fetched from, without secrets; empty for an upload.
+        models: names of the bundles, each with the sha256 that judged ("" until it ran).
+        rate_hz: samples a second.
+        created_s: when.
+        started_s: when it began to run; None before.
+        ended_s: when it was done, failed or was cancelled; None before.
+        done_share: how much of it is done, in [0, 1].
+        problem: why it failed, in a sentence.
+        results: JSON, as docs/protocol.md has it; empty until it is done.
+        verdict: worst state over its models, for lists; empty until it is done.
+    """
+
+    id: str
+    state: AnalysisState
+    upload: Upload
+    url: str
+    models: tuple[tuple[str, str], ...]
+    rate_hz: float
+    created_s: float
+    started_s: float | None = None
+    ended_s: float | None = None
+    done_share: float = 0.0
+    problem: str = ""
+    results: str = ""
+    verdict: str = ""

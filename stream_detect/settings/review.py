@@ -1,0 +1,36 @@
+"""Uploaded pictures and videos."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stream_detect.settings.section import Section
+
+
+class ReviewSettings(Section):
+    """Analyses of uploads: limits that hold for each, and how long they are kept."""
+
+    max_upload_bytes: Annotated[int, Field(ge=1_000)] = Field(
+        default=2_147_483_648, description="of one file; what is longer is refused and deleted"
+    )
+    max_files: Annotated[int, Field(ge=1, le=1000)] = Field(default=20, description="files of one request")
+    max_pixels: Annotated[int, Field(ge=10_000)] = Field(
+        default=100_000_000, description="of a picture or a frame: width times height, beyond it nothing is decoded"
+    )
+    max_duration_s: Annotated[float, Field(gt=0)] = Field(default=14_400.0, description="of a video's part looked at")
+    max_waiting: Annotated[int, Field(ge=1)] = Field(default=200, description="analyses that wait; more are refused")
+    jobs: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1, description="analyses at once; live streams go first all the same"
+    )
+    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="samples a second of a video")
+    max_flagged: Annotated[int, Field(ge=0, le=500)] = Field(
+        default=24, description="flagged frames kept as pictures, the highest scores of each face"
+    )
+    keep_days: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="analyses, with the uploaded files, are deleted after so many days"
+    )
+    urls: bool = Field(default=False, description="files may be fetched from http(s) addresses")
+    private_urls: bool = Field(
+        default=False, description="also from loopback, link-local and private addresses: only in a trusted network"
+    )
+    fetch_timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, description="for one file from an address")
