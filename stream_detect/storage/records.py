@@ -1,9 +1,11 @@
 """What is remembered, as values: they cross module lines, rows do not. All times are wall clock, unix seconds."""
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Generic, Literal, TypeVar
 
 EventKind = Literal["fake", "offline"]
+
+Item = TypeVar("Item")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,38 @@ class Event:
     judge: Judge | None = None
     gaps_s: tuple[float, ...] = field(default=())
     evidence: Evidence | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EventFilter:
+    """Which events to list; None leaves that matter open.
+
+    Args:
+        camera: name.
+        kind: of the event.
+        from_s: began then or later.
+        to_s: began before.
+        open: True: those that go on; False: those that ended.
+    """
+
+    camera: str | None = None
+    kind: EventKind | None = None
+    from_s: float | None = None
+    to_s: float | None = None
+    open: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Page(Generic[Item]):
+    """Some of a longer list.
+
+    Args:
+        items: in the list's order.
+        next: cursor of the following page; None on the last.
+    """
+
+    items: tuple[Item, ...]
+    next: str | None
 
 
 @dataclass(frozen=True, slots=True)
