@@ -17,6 +17,8 @@ from typing import Any
 
 import pytest
 
+from tests.rtsp.peer import RtspServer
+
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 START_S = 30
@@ -115,3 +117,17 @@ def start_server() -> Iterator[Callable[..., Server]]:
     """Starts servers of a test's own; all of them end with it."""
     with contextlib.ExitStack() as stack:
         yield lambda *command, **settings: stack.enter_context(running_server(*command, **settings))
+
+
+@pytest.fixture(scope="session")
+def rtsp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
+    """A real RTSP server that all tests share: ask it for addresses, and leave it running."""
+    with RtspServer(tmp_path_factory.getbasetemp()) as server:
+        yield server
+
+
+@pytest.fixture
+def own_rtsp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
+    """A real RTSP server of a test's own, to stop, freeze and start again."""
+    with RtspServer(tmp_path_factory.getbasetemp()) as server:
+        yield server

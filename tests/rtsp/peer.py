@@ -1,0 +1,122 @@
+"""The RTSP server of the tests as an object: `with RtspServer(folder) as server: server.url("face")`."""
+
+import json
+import signal
+import subprocess
+import time
+from pathlib import Path
+from select import select
+from typing import Self
+
+from tests.rtsp.films import FILMS, Film, write_units
+
+PYTHON = "/usr/bin/python3"
+ANSWER_S = 20
+
+
+class RtspServer:
+    """A process that serves films as cameras; what was mounted is mounted again after a restart, at the same port.
+
+    Args:
+        folder: for the films; those that are there already are not encoded again.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._log = folder / "rtsp-server.log"
+        self._orders: dict[str, dict[str, object]] = {}
+        self._process: subprocess.Popen[str] | None = None
+        self._ports: dict[object, object] = {}
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    @property
+    def pid(self) -> int:
+        return self._running().pid
+
+    def url(self, film: str = "face", *, user: str = "", password: str = "") -> str:
+        """Address of one of `FILMS`, with credentials if given, whether they are right or wrong."""
+        if f"/{film}" not in self._orders:
+            self.mount(film, FILMS[film])
+        credentials = f"{user}:{password}@" if user else ""
+        port = self._ports[self._orders[f"/{film}"].get("lock", "")]
+        return f"rtsp://{credentials}127.0.0.1:{port}/{film}"
+
+    def mount(self, path: str, film: Film, **options: object) -> str:
+        """Mounts a film.
+
+        Args:
+            path: without the slash.
+            film: what it shows.
+            options: lock ("basic" or "digest") with user and password; lose, the share of RTP packets never sent.
+
+        Returns:
+            Its address, without credentials.
+        """
+        order = {"path": f"/{path}", "film": str(self._written(film)), "codec": film.codec, "fps": film.fps, **options}
+        self._orders[f"/{path}"] = order
+        self._order(order)
+        return self.url(path)
+
+    def start(self) -> None:
+        """Serves what was mounted, at the ports that it had if it ran before."""
+        script = Path(__file__).with_name("server.py")
+        with self._log.open("a") as log:
+            self._process = subprocess.Popen(
+                (PYTHON, str(script)),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=log,
+                text=True,
+            )
+        for order in self._orders.values():
+            self._order(order)
+
+    def stop(self, *, kill: bool = False) -> None:
+        """Ends it; its clients see their connections closed. Nothing happens when it does not run."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        process.send_signal(signal.SIGCONT)
+        process.kill() if kill else process.terminate()
+        process.wait(timeout=5)
+        process.stdin.close()
+        process.stdout.close()
+
+    def freeze(self) -> None:
+        """Connections stay open and nothing is sent or answered any more."""
+        self._running().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Goes on after `freeze`."""
+        self._running().send_signal(signal.SIGCONT)
+
+    def _written(self, film: Film) -> Path:
+        sizes = "-".join(f"{w}x{h}" for w, h in film.whs)
+        path = self._folder / f"{film.codec}-{sizes}-{film.fps}-{film.seconds}-{film.key_s}.units"
+        return path if path.is_file() else write_units(film, path)
+
+    def _running(self) -> subprocess.Popen[str]:
+        assert self._process is not None, "the RTSP server does not run"
+        return self._process
+
+    def _order(self, order: dict[str, object]) -> None:
+        process = self._running()
+        lock = order.get("lock", "")
+        process.stdin.write(json.dumps({**order, "port": self._ports.get(lock, 0)}) + "\n")
+        process.stdin.flush()
+        answer = self._answer()
+        assert answer["mounted"] == order["path"]
+        self._ports[lock] = answer["port"]
+
+    def _answer(self) -> dict[str, object]:
+        stdout, deadline = self._running().stdout, time.monotonic() + ANSWER_S
+        ready, _, _ = select([stdout], [], [], deadline - time.monotonic())
+        line = stdout.readline() if ready else ""
+        assert line, f"the RTSP server said nothing: {self._log.read_text()}"
+        return json.loads(line)

@@ -1,0 +1,167 @@
+"""A real RTSP server for tests: GStreamer's, run by Debian's own python3 (apt: gir1.2-gst-rtsp-server-1.0 python3-gi).
+
+Enters: orders on stdin, a JSON object a line: {"path", "film", "codec", "fps", "port", ["lock", "user", "password",
+"lose"]} mounts a film. Leaves: {"mounted", "port"} on stdout, a line an order: where it is served. It ends with stdin.
+
+A film is a file of access units, each behind its length (4 bytes, big endian); it is sent live and over and over, one
+unit each 1/fps seconds, so nothing is encoded here and a camera costs next to nothing.
+"""
+
+import json
+import random
+import struct
+import sys
+import time
+from pathlib import Path
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtsp", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
+
+
+def units_of(film: Path) -> list[bytes]:
+    """Access units of a film, as PyAV's `pictures.py` wrote them."""
+    content, units, start = film.read_bytes(), [], 0
+    while start < len(content):
+        (length,) = struct.unpack_from(">I", content, start)
+        units.append(content[start + 4 : start + 4 + length])
+        start += 4 + length
+    return units
+
+
+class Projector:
+    """Sends a film's units at their times; ones that are late are sent at once.
+
+    Args:
+        units: of the film.
+        fps: units a second.
+        film: GStreamer's appsrc.
+    """
+
+    def __init__(self, units: list[bytes], fps: int, film: Gst.Element) -> None:
+        self._units, self._fps, self._film = units, fps, film
+        self._sent = 0
+        self._began_s = time.monotonic()
+        self._timer = 0
+
+    def send(self) -> bool:
+        self._film.emit("push-buffer", Gst.Buffer.new_wrapped(self._units[self._sent % len(self._units)]))
+        self._sent += 1
+        due_s = self._began_s + self._sent / self._fps
+        self._timer = GLib.timeout_add(max(0, round(1000 * (due_s - time.monotonic()))), self.send)
+        return GLib.SOURCE_REMOVE
+
+    def stop(self) -> None:
+        GLib.source_remove(self._timer)
+
+
+class Camera(GstRtspServer.RTSPMediaFactory):
+    """One mounted film; all its clients see the same pictures at the same time.
+
+    Args:
+        order: as it came on stdin.
+    """
+
+    def __init__(self, order: dict) -> None:
+        super().__init__()
+        self._units = units_of(Path(order["film"]))
+        self._fps = order["fps"]
+        self._lose = order.get("lose", 0.0)
+        codec = order["codec"]
+        self.set_launch(
+            f"( appsrc name=film is-live=true format=time do-timestamp=true "
+            f"caps=video/x-{codec},stream-format=byte-stream,alignment=au,framerate={self._fps}/1 "
+            f"! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+        )
+        self.set_shared(True)
+        self.set_latency(0)
+        if order.get("user"):
+            self._admit(order["user"])
+        self.connect("media-configure", self._configure)
+
+    def _admit(self, user: str) -> None:
+        permissions = GstRtspServer.RTSPPermissions.new()
+        permissions.add_permission_for_role(user, "media.factory.access", True)
+        permissions.add_permission_for_role(user, "media.factory.construct", True)
+        self.set_permissions(permissions)
+
+    def _configure(self, _factory, media) -> None:
+        top = media.get_element()
+        projector = Projector(self._units, self._fps, top.get_by_name("film"))
+        projector.send()
+        media.connect("unprepared", lambda _media: projector.stop())
+        if self._lose:
+            chance, kind = random.Random(7), Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST  # noqa: S311
+            top.get_by_name("pay0").get_static_pad("src").add_probe(
+                kind,
+                lambda _pad, _info: Gst.PadProbeReturn.DROP if chance.random() < self._lose else Gst.PadProbeReturn.OK,
+            )
+
+
+class Door:
+    """A listening port; behind one with a lock ("basic" or "digest") every mount takes its own account.
+
+    Args:
+        lock: "", "basic" or "digest".
+        port: 0 for any.
+    """
+
+    def __init__(self, lock: str, port: int) -> None:
+        self._lock = lock
+        self._server = GstRtspServer.RTSPServer()
+        self._server.set_address("127.0.0.1")
+        self._server.set_service(str(port))
+        if lock:
+            self._auth = GstRtspServer.RTSPAuth()
+            self._auth.set_supported_methods(getattr(GstRtsp.RTSPAuthMethod, lock.upper()))
+            self._server.set_auth(self._auth)
+        if not self._server.attach(None):
+            sys.exit(f"cannot listen at port {port}")
+        self.port = self._server.get_bound_port()
+
+    def mount(self, order: dict) -> None:
+        if self._lock:
+            token = GstRtspServer.RTSPToken()
+            token.set_string("media.factory.role", order["user"])
+            if self._lock == "digest":
+                self._auth.add_digest(order["user"], order["password"], token)
+            else:
+                self._auth.add_basic(self._auth.make_basic(order["user"], order["password"]), token)
+        self._server.get_mount_points().add_factory(order["path"], Camera(order))
+
+
+class Orders:
+    """Takes orders from stdin and says on stdout when each is done; ends the loop with stdin."""
+
+    def __init__(self, loop: GLib.MainLoop) -> None:
+        self._loop = loop
+        self._doors: dict[str, Door] = {}
+
+    def read(self, channel: GLib.IOChannel, _condition: GLib.IOCondition) -> bool:
+        line = channel.readline()
+        if not line:
+            self._loop.quit()
+            return False
+        order = json.loads(line)
+        lock = order.get("lock", "")
+        if lock not in self._doors:
+            self._doors[lock] = Door(lock, order["port"])
+        self._doors[lock].mount(order)
+        sys.stdout.write(json.dumps({"mounted": order["path"], "port": self._doors[lock].port}) + "\n")
+        sys.stdout.flush()
+        return True
+
+
+def main() -> None:
+    Gst.init(None)
+    loop = GLib.MainLoop()
+    channel = GLib.IOChannel.unix_new(sys.stdin.fileno())
+    GLib.io_add_watch(channel, GLib.IO_IN | GLib.IO_HUP, Orders(loop).read)
+    loop.run()
+
+
+if __name__ == "__main__":
+    main()
