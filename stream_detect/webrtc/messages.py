@@ -63,27 +63,29 @@ def result(of: Result, dropped_frames: int) -> str:
         of: what the analysis says.
         dropped_frames: pictures of this session not sent back, so far.
     """
+    return _envelope("result", result_value(of, dropped_frames))
+
+
+def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
+    """What a `result` says, here and in server-sent events."""
     verdict = of.verdict
     width, height = of.wh
-    return _envelope(
-        "result",
-        {
-            "sequence": of.sequence,
-            "pts": of.pts,
-            "time_s": round(of.time_s, 3),
-            "width": width,
-            "height": height,
-            "state": verdict.state.value,
-            "reason": verdict.reason,
-            "fake_probability": _share(verdict.fake_probability),
-            "admitted": verdict.admitted,
-            "needed": verdict.needed,
-            "faces": [_face(track) for track in of.tracks],
-            "latency_ms": round(1000.0 * of.latency_s, 1),
-            "dropped": {"samples": of.dropped_samples, "frames": dropped_frames},
-            "error": of.error,
-        },
-    )
+    return {
+        "sequence": of.sequence,
+        "pts": of.pts,
+        "time_s": round(of.time_s, 3),
+        "width": width,
+        "height": height,
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "fake_probability": _share(verdict.fake_probability),
+        "admitted": verdict.admitted,
+        "needed": verdict.needed,
+        "faces": [_face(track) for track in of.tracks],
+        "latency_ms": round(1000.0 * of.latency_s, 1),
+        "dropped": {"samples": of.dropped_samples, "frames": dropped_frames},
+        "error": of.error,
+    }
 
 
 def pong(ping_id: int | str) -> str:
