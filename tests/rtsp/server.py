@@ -74,7 +74,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self.set_launch(
             f"( appsrc name=film is-live=true format=time do-timestamp=true "
             f"caps=video/x-{codec},stream-format=byte-stream,alignment=au,framerate={self._fps}/1 "
-            f"! rtp{codec}pay name=pay0 pt=96 config-interval=-1 )"
+            f"! rtp{codec}pay name=pay pt=96 config-interval=-1 ! identity name=pay0 drop-probability={self._lose} )"
         )
         self.set_shared(True)
         self.set_latency(0)
@@ -93,12 +93,6 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         projector = Projector(self._units, self._fps, top.get_by_name("film"))
         projector.send()
         media.connect("unprepared", lambda _media: projector.stop())
-        if self._lose:
-            chance, kind = random.Random(7), Gst.PadProbeType.BUFFER | Gst.PadProbeType.BUFFER_LIST  # noqa: S311
-            top.get_by_name("pay0").get_static_pad("src").add_probe(
-                kind,
-                lambda _pad, _info: Gst.PadProbeReturn.DROP if chance.random() < self._lose else Gst.PadProbeReturn.OK,
-            )
 
 
 class Door:
