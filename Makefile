@@ -19,13 +19,14 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test check bench web lock clean chromium
+.PHONY: help run test check bench bench-cameras web lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
 	@echo 'make test    set up and run the tests'
 	@echo 'make check   format, lint, types and import rules, Python and web'
-	@echo 'make bench   measure: JSON in build/live.json and a table'
+	@echo 'make bench   measure the live check: JSON in build/live.json and a table'
+	@echo 'make bench-cameras   measure cameras: JSON in build/cameras.json and a table'
 	@echo 'make web     build the page'
 	@echo 'make lock    renew the lock files after a change of pyproject.toml'
 	@echo 'make clean   remove all that these made'
@@ -33,7 +34,7 @@ help:
 run: $(INSTALLED) $(PAGE)
 	@exec $(BIN)/python server.py
 
-test: $(DEV) $(PAGE) chromium
+test: $(DEV) $(PAGE) peers
 	$(BIN)/python -m pytest
 
 check: $(DEV) $(MODULES)
@@ -47,6 +48,9 @@ check: $(DEV) $(MODULES)
 
 bench: $(DEV) $(PAGE)
 	$(BIN)/python benchmarks/live.py --json build/live.json
+
+bench-cameras: $(DEV) peers
+	$(BIN)/python benchmarks/cameras.py --json build/cameras.json
 
 web: $(PAGE)
 
@@ -92,9 +96,6 @@ $(PAGE): $(MODULES) $(PAGE_SOURCES)
 	$(NPM) run build
 	@touch $@
 
-# A real browser is a test peer.
-chromium:
-	@command -v chromium chromium-browser google-chrome >/dev/null || { \
-	  [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && apt-get update -qq && \
-	  DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends chromium; } || { \
-	  echo 'The browser tests need Chromium: put chromium or google-chrome on the PATH' >&2; exit 2; }
+# What tests talk to is real: a browser, an RTSP server, an MQTT broker, PostgreSQL.
+peers: $(DEV)
+	@$(BIN)/python scripts/peers.py

@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import threading
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -75,7 +76,15 @@ def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **s
         command: what starts it, in the checkout's root.
         settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
     """
-    given = {"SETTINGS": os.devnull, "SERVER__PORT": "0", **settings}  # whatever stream-detect.yaml the checkout has
+    with tempfile.TemporaryDirectory(prefix="stream-detect-") as folder:
+        # Whatever stream-detect.yaml the checkout has, and nothing of ours left in it.
+        given = {"SETTINGS": os.devnull, "SERVER__PORT": "0", "STORAGE__FOLDER": folder, **settings}
+        with _running(command, given) as server:
+            yield server
+
+
+@contextlib.contextmanager
+def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server]:
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
