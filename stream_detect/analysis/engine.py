@@ -9,8 +9,12 @@ from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Tracker
 from stream_detect.analysis.worker import AnalysisWorker
+from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Frame, Result
+
+PERIODS_LOST = 1.5
+"""A track lives on for at least so many sampling periods without a face: at a slow rate each sample would begin one."""
 
 
 class Engine:
@@ -44,36 +48,86 @@ class Engine:
         """
         self.classifier_factory = classifier_factory
 
-    def sampler(self) -> Sampler:
-        """Which frames of a stream to submit to its worker."""
-        return Sampler(self.settings.faces.rate_hz)
+    def sampler(self, rate_hz: float | None = None) -> Sampler:
+        """Which frames of a stream to submit to its worker.
 
-    def pipeline(self) -> Pipeline:
-        """The analysis of one stream, to be stepped by the caller (a file, a test); `worker` runs it on a thread."""
+        Args:
+            rate_hz: of this stream; `settings.faces.rate_hz` if None.
+
+        Raises:
+            SettingsError: at this rate no verdict could be reached.
+        """
+        return Sampler(at_rate(self.settings, rate_hz).faces.rate_hz)
+
+    def pipeline(self, rate_hz: float | None = None) -> Pipeline:
+        """The analysis of one stream, to be stepped by the caller (a file, a test); `worker` runs it on a thread.
+
+        Args:
+            rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
+
+        Raises:
+            SettingsError: at this rate no verdict could be reached.
+        """
+        settings = at_rate(self.settings, rate_hz)
         return Pipeline(
             self._detector_factory(),
             self.classifier_factory(),
-            Tracker(self.settings.faces),
-            QualityGate(self.settings.quality),
-            self.settings,
+            Tracker(settings.faces),
+            QualityGate(settings.quality),
+            settings,
         )
 
-    def worker(self, on_result: Callable[[Result], None]) -> AnalysisWorker:
+    def worker(self, on_result: Callable[[Result], None], rate_hz: float | None = None) -> AnalysisWorker:
         """A worker for one stream, not yet started: `with engine.worker(...) as worker`, or `start` and `close`.
 
         Args:
             on_result: takes each result, on the worker's thread.
+            rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
+
+        Raises:
+            SettingsError: at this rate no verdict could be reached.
         """
-        return AnalysisWorker(lambda: _Following(self), on_result, self.health, self._clock)
+        at_rate(self.settings, rate_hz)  # raises here what would otherwise fail on the worker's thread
+        return AnalysisWorker(lambda: _Following(self, rate_hz), on_result, self.health, self._clock)
+
+
+def at_rate(settings: Settings, rate_hz: float | None) -> Settings:
+    """The settings of a stream whose frames are sampled at a rate of its own.
+
+    Scores come no faster than samples, and a track outlives the pause between two of them.
+
+    Args:
+        settings: of all streams.
+        rate_hz: samples a second of stream time; the settings' own if None.
+
+    Raises:
+        SettingsError: at this rate no verdict could be reached.
+    """
+    if rate_hz is None:
+        return settings
+    window = settings.window
+    least_hz = max(window.min_scores / window.length_s, 2.0 / window.gap_s, 1.0 / window.expire_s)
+    if rate_hz < least_hz:
+        raise SettingsError(
+            f"expected a rate_hz of at least {least_hz:.3g}, received {rate_hz:g}: no verdict would ever be reached; "
+            "raise it, or change window.min_scores, length_s, gap_s or expire_s"
+        )
+    lost_s = max(settings.faces.lost_s, PERIODS_LOST / rate_hz)
+    return settings.model_copy(
+        update={
+            "faces": settings.faces.model_copy(update={"rate_hz": rate_hz, "lost_s": lost_s}),
+            "window": window.model_copy(update={"score_rate_hz": min(window.score_rate_hz, rate_hz)}),
+        }
+    )
 
 
 class _Following:
     """A pipeline that always judges by the engine's model."""
 
-    def __init__(self, engine: Engine) -> None:
+    def __init__(self, engine: Engine, rate_hz: float | None) -> None:
         self._engine = engine
         self._judge = engine.classifier_factory
-        self._pipeline = engine.pipeline()
+        self._pipeline = engine.pipeline(rate_hz)
 
     def step(self, frame: Frame) -> Result:
         """See `Pipeline.step`."""

@@ -1,0 +1,115 @@
+"""Intake: pictures of a camera enter; the newest is kept, viewers see each, the analysis gets some.
+
+picture ──> newest
+        ├─> viewing.show        every one, while somebody watches
+        └─> sampler ──> worker  some; converted to RGB on the worker's thread
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from av import VideoFrame
+
+from stream_detect.analysis.sampler import Sampler
+from stream_detect.monitoring.observer import Viewing
+from stream_detect.types import Frame
+from stream_detect.video.picture import to_rgb
+
+MAX_PAUSE_S = 60.0
+"""A longer leap of the timestamps is a wrap or a new origin, not time that passed."""
+
+RATE_S = 10
+"""Seconds that the picture rate looks back."""
+
+
+class Intake:
+    """One camera's pictures from its start to its stop, over all of its connections.
+
+    Called by one thread at a time for pictures, by the worker's for conversion.
+
+    Args:
+        viewing: of the camera.
+        sampler: which pictures to analyse.
+        submit: takes the supplier of a picture to be analysed; returns at once.
+    """
+
+    def __init__(self, viewing: Viewing, sampler: Sampler, submit: Callable[[Callable[[], Frame]], None]) -> None:
+        self._viewing = viewing
+        self._sampler = sampler
+        self._submit = submit
+        self._time_s = 0.0
+        self._last: tuple[float, float] | None = None  # source's time and arrival of the newest picture
+        self._anew = False
+        self._gaps = 0
+        self._gaps_analysed = 0  # the worker's thread only
+        self.newest: VideoFrame | None = None
+        self.pictures = 0
+
+    def begin(self) -> None:
+        """A connection begins: its first picture comes after a gap, and its timestamps may start anywhere."""
+        self._anew = True
+
+    def take(self, frame: VideoFrame, source_s: float, arrived_s: float, *, gap: bool) -> None:
+        """Takes the next picture.
+
+        Args:
+            frame: upright; only read.
+            source_s: its time by the source's own count.
+            arrived_s: monotonic seconds.
+            gap: something was lost just before it.
+        """
+        if gap or self._anew:
+            self._gaps += self.pictures > 0
+        time_s = self._stream_time_s(source_s, arrived_s)
+        self.newest = frame
+        self.pictures += 1
+        if self._viewing.viewers:
+            self._viewing.show(frame)
+        if self._sampler.wants(time_s):
+            self._submit(partial(self._supply, frame, time_s, arrived_s, self._gaps))
+
+    def _stream_time_s(self, source_s: float, arrived_s: float) -> float:
+        """Stream time never falls, and goes on over a reconnect by the time that really passed."""
+        if self._last is not None:
+            last_source_s, last_arrived_s = self._last
+            step_s = source_s - last_source_s
+            if self._anew or not 0.0 <= step_s <= MAX_PAUSE_S:
+                step_s = max(arrived_s - last_arrived_s, 0.0)
+            self._time_s += step_s
+        self._anew = False
+        self._last = source_s, arrived_s
+        return self._time_s
+
+    def _supply(self, frame: VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
+        """The picture as the analysis takes it, made on its thread.
+
+        Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
+        """
+        image = to_rgb(frame)
+        gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
+        return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
+
+
+class PictureRate:
+    """Pictures a second over the last ten seconds, from a count that is looked at now and then."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S + 1)  # (monotonic seconds, pictures)
+
+    def clear(self) -> None:
+        """Pictures come no more: 0 until `mark` is called again."""
+        self._marks.clear()
+
+    def mark(self, now_s: float, pictures: int) -> None:
+        """Notes the count, once a second; more calls do nothing."""
+        if not self._marks or now_s - self._marks[-1][0] >= 1.0:
+            self._marks.append((now_s, pictures))
+
+    def hz(self, now_s: float, pictures: int) -> float:
+        """The rate now."""
+        marks = tuple(self._marks)
+        if not marks:
+            return 0.0
+        since_s, before = marks[0]
+        return (pictures - before) / max(now_s - since_s, 1.0)
