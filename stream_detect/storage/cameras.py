@@ -1,0 +1,47 @@
+"""The cameras that were added by the API, with their passwords. Those of the settings file are not in here."""
+
+from pydantic import SecretStr, ValidationError
+from sqlalchemy import delete, select
+
+from stream_detect.errors import StorageError
+from stream_detect.settings import CameraSettings
+from stream_detect.storage.database import Database
+from stream_detect.storage.tables import CameraRow
+
+
+class CameraList:
+    """Settings of cameras, by name."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def all(self) -> list[CameraSettings]:
+        """Every one, by name.
+
+        Raises:
+            StorageError: one is not usable for this program.
+        """
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(select(CameraRow).order_by(CameraRow.name))]
+
+    def put(self, camera: CameraSettings) -> None:
+        """Add it, or take the place of the one of its name."""
+        settings = camera.model_dump(mode="json", exclude={"name", "url"}) | {"url": camera.url.get_secret_value()}
+        with self._database.writing() as session:
+            session.merge(CameraRow(name=camera.name, settings=settings))
+
+    def delete(self, name: str) -> None:
+        """Forget it. Nothing happens when it is not there; its events and scores stay."""
+        with self._database.writing() as session:
+            session.execute(delete(CameraRow).where(CameraRow.name == name))
+
+
+def _value(row: CameraRow) -> CameraSettings:
+    try:
+        return CameraSettings(**{**row.settings, "name": row.name, "url": SecretStr(row.settings["url"])})
+    except (KeyError, TypeError, ValidationError) as error:
+        parts = [".".join(map(str, part["loc"])) for part in getattr(error, "errors", list)()]
+        raise StorageError(
+            f"expected settings of camera {row.name} that this program knows, received others "
+            f"({', '.join(parts) or 'no address'}): remove and add it again"
+        ) from None  # pydantic's message quotes the address

@@ -1,0 +1,171 @@
+"""Opens the database that the settings name, at this program's tables; hands out transactions and closes it.
+
+SQLite in a folder of ours by default, PostgreSQL by address. Both take calls from any thread.
+"""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
+
+from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.exc import ArgumentError
+from sqlalchemy.orm import Session
+from sqlalchemy.pool import ConnectionPoolEntry
+
+from stream_detect.errors import StorageError
+from stream_detect.settings import StorageSettings
+from stream_detect.storage.faults import Faults
+from stream_detect.storage.lock import FolderLock
+from stream_detect.storage.schema import migrate
+
+FILE_NAME = "stream-detect.sqlite3"
+BUSY_S = 10.0
+"""A writer waits so long for another one. Ours are short: this only meets other programs on the file."""
+
+WRITES = "stream_detect_writes"
+POSTGRESQL_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
+POSTGRESQL_DEFAULTS: Mapping[str, str] = {
+    "application_name": "stream-detect",
+    "connect_timeout": "5",
+    "keepalives_idle": "10",
+    "keepalives_interval": "5",
+    "keepalives_count": "3",
+    "tcp_user_timeout": "15000",  # ms; a server that vanished is noticed by then
+    "options": "-c statement_timeout=30s -c lock_timeout=10s",
+}
+"""What the address does not say itself: nothing may wait for ever."""
+
+
+class Database:
+    """An open database.
+
+    Args:
+        engine: to it.
+        faults: that say where it is.
+        lock: of its folder; None when it is shared.
+    """
+
+    def __init__(self, engine: Engine, faults: Faults, lock: FolderLock | None) -> None:
+        self._engine = engine
+        self._writing = engine.execution_options(**{WRITES: True})
+        self._faults = faults
+        self._lock = lock
+
+    @classmethod
+    def open(cls, settings: StorageSettings, *, alone: bool = True) -> Self:
+        """Make what is not there yet, and migrate what is older than this program.
+
+        Args:
+            settings: where it is.
+            alone: no other server may have the folder; False for a command beside a running server.
+
+        Raises:
+            DiskFullError: there is no room.
+            StorageError: it cannot be reached, read or written, another server has the folder, or a newer program
+                made the tables.
+        """
+        if settings.database_url is not None:
+            engine, place = _postgresql(settings.database_url.get_secret_value())
+            return cls._opened(engine, Faults(place, secret=engine.url.password), None)
+        file = settings.folder / FILE_NAME
+        faults = Faults(str(file), folder=settings.folder)
+        with faults.translated():
+            settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            file.touch(mode=0o600)
+            file.chmod(0o600)  # cameras' passwords are in it; its log files get the same rights
+            lock = FolderLock(settings.folder) if alone else None
+        return cls._opened(_sqlite(file), faults, lock)
+
+    @classmethod
+    def _opened(cls, engine: Engine, faults: Faults, lock: FolderLock | None) -> Self:
+        database = cls(engine, faults, lock)
+        try:
+            with faults.translated(), database._writing.begin() as connection:
+                migrate(connection)
+        except BaseException:
+            database.close()
+            raise
+        return database
+
+    @property
+    def dialect(self) -> str:
+        """Its kind: "sqlite" or "postgresql"."""
+        return self._engine.dialect.name
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give back connections and the folder; calls that still run end first or fail."""
+        self._engine.dispose()
+        if self._lock is not None:
+            self._lock.close()
+            self._lock = None
+
+    def check(self) -> None:
+        """Ask it something small.
+
+        Raises:
+            StorageError: it does not answer.
+        """
+        with self.reading() as session:
+            session.execute(text("SELECT 1"))
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Session]:
+        """A transaction that only reads: it sees one moment, and never waits for a writer."""
+        with self._faults.translated(), Session(self._engine) as session:
+            yield session
+
+    @contextlib.contextmanager
+    def writing(self) -> Iterator[Session]:
+        """A transaction that is on the disk when the block ends well, and never was when it raises."""
+        with self._faults.translated(), Session(self._writing) as session, session.begin():
+            yield session
+
+
+def _sqlite(file: Path) -> Engine:
+    engine = create_engine(
+        URL.create("sqlite+pysqlite", database=str(file)), connect_args={"timeout": BUSY_S}, hide_parameters=True
+    )
+    event.listen(engine, "connect", _configure_sqlite)
+    event.listen(engine, "begin", _begin_sqlite)
+    return engine
+
+
+def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
+    connection.isolation_level = None  # the driver's own BEGIN comes too late, and not at all before reading
+    cursor = connection.cursor()
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):  # FULL: survives a power cut too
+        cursor.execute(f"PRAGMA {pragma}")
+    cursor.close()
+
+
+def _begin_sqlite(connection: Connection) -> None:
+    writes = connection.get_execution_options().get(WRITES, False)
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")  # IMMEDIATE: waits its turn, never deadlocks
+
+
+def _postgresql(address: str) -> tuple[Engine, str]:
+    try:
+        url = make_url(address)
+    except (ArgumentError, ValueError):
+        raise StorageError(
+            "expected storage.database_url as postgresql://user:password@host/name, received something else"
+        ) from None  # the driver's message quotes it
+    if url.drivername not in POSTGRESQL_NAMES:
+        raise StorageError(f"expected storage.database_url to begin with postgresql://, received {url.drivername}://")
+    arguments: dict[str, Any] = {key: value for key, value in POSTGRESQL_DEFAULTS.items() if key not in url.query}
+    engine = create_engine(
+        url.set(drivername="postgresql+psycopg"),
+        connect_args=arguments,
+        pool_pre_ping=True,  # a connection that broke meanwhile is replaced, not handed out
+        pool_timeout=BUSY_S,
+        hide_parameters=True,
+    )
+    return engine, f"PostgreSQL database {url.database or ''} at {url.host or url.query.get('host', 'this machine')}"

@@ -1,0 +1,86 @@
+"""The outbox of webhooks: what has yet to arrive. Written with the event that it tells of, kept over restarts."""
+
+from collections.abc import Iterable
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from stream_detect.storage.database import Database
+from stream_detect.storage.records import Delivery
+from stream_detect.storage.tables import DeliveryRow
+
+
+def put_all(session: Session, deliveries: Iterable[Delivery]) -> None:
+    """Inside a transaction of somebody else's: the event and the word of it are written together or not at all."""
+    session.add_all(
+        DeliveryRow(
+            id=delivery.id,
+            webhook=delivery.webhook,
+            event_id=delivery.event_id,
+            body=delivery.body,
+            attempts=delivery.attempts,
+            due_s=delivery.due_s,
+            problem=delivery.problem,
+        )
+        for delivery in deliveries
+    )
+
+
+class Deliveries:
+    """What waits."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, delivery: Delivery) -> None:
+        """Keep it until `done`.
+
+        Raises:
+            ConflictError: one of this id waits already.
+        """
+        with self._database.writing() as session:
+            put_all(session, [delivery])
+
+    def due(self, now_s: float, limit: int = 50) -> list[Delivery]:
+        """Those whose time has come, the longest due first."""
+        newest = (DeliveryRow.due_s, DeliveryRow.id)
+        query = select(DeliveryRow).where(DeliveryRow.due_s <= now_s).order_by(*newest).limit(limit)
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(query)]
+
+    def next_due_s(self) -> float | None:
+        """When the next is due; None when nothing waits."""
+        with self._database.reading() as session:
+            return session.scalar(select(func.min(DeliveryRow.due_s)))
+
+    def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
+        """One attempt more was in vain; the next is at `due_s`. Nothing happens when it no longer waits."""
+        with self._database.writing() as session:
+            session.execute(
+                update(DeliveryRow)
+                .where(DeliveryRow.id == delivery_id)
+                .values(attempts=DeliveryRow.attempts + 1, due_s=due_s, problem=problem)
+            )
+
+    def done(self, delivery_id: str) -> None:
+        """It arrived, or was given up. Nothing happens when it no longer waits."""
+        with self._database.writing() as session:
+            session.execute(delete(DeliveryRow).where(DeliveryRow.id == delivery_id))
+
+    def waiting(self, webhook: str) -> int:
+        """How many wait for this webhook."""
+        query = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.webhook == webhook)
+        with self._database.reading() as session:
+            return session.scalar(query) or 0
+
+
+def _value(row: DeliveryRow) -> Delivery:
+    return Delivery(
+        id=row.id,
+        webhook=row.webhook,
+        event_id=row.event_id,
+        body=row.body,
+        attempts=row.attempts,
+        due_s=row.due_s,
+        problem=row.problem,
+    )

@@ -1,0 +1,262 @@
+"""Events: begun, followed, ended, listed and forgotten. Together with an event goes the word of it, or neither."""
+
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.storage.cursors import from_cursor, to_cursor
+from stream_detect.storage.database import Database
+from stream_detect.storage.deliveries import put_all
+from stream_detect.storage.records import Delivery, Event, EventFilter, EventKind, Evidence, Judge, Page
+from stream_detect.storage.tables import DeliveryRow, EventRow
+
+MAX_LIMIT = 500
+EXPIRE_AT_ONCE = 500
+"""Events of one transaction: others write in between."""
+
+
+class Events:
+    """All events.
+
+    Args:
+        database: theirs.
+        clock: wall clock, unix seconds.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def begin(self, event: Event, deliveries: Sequence[Delivery] = ()) -> None:
+        """Write it, and what is to be delivered of it, in one transaction.
+
+        Raises:
+            ConflictError: the id is taken.
+        """
+        with self._database.writing() as session:
+            session.add(_row(event, self._clock()))
+            put_all(session, deliveries)
+
+    def update(
+        self,
+        event_id: str,
+        *,
+        peak: float | None = None,
+        mean: float | None = None,
+        gaps_s: Sequence[float] | None = None,
+        evidence: Evidence | None = None,
+    ) -> bool:
+        """Write what is given; None leaves a thing as it is (`Evidence()` says that nothing is kept any more).
+
+        Returns:
+            False when there is no such event any more: somebody deleted it.
+        """
+        values: dict[str, Any] = {"peak": peak, "mean": mean, "gaps_s": None if gaps_s is None else list(gaps_s)}
+        values = {name: value for name, value in values.items() if value is not None}
+        if evidence is not None:
+            values |= _evidence_columns(evidence)
+        return self._change(event_id, values, ())
+
+    def end(self, event: Event, deliveries: Sequence[Delivery] = ()) -> bool:
+        """Write its end, and what is to be delivered of it, in one transaction.
+
+        Everything but identity, beginning and evidence is written: evidence comes from elsewhere, by `update`.
+
+        Returns:
+            False when there is no such event any more; then nothing is to be delivered of it either.
+        """
+        values = {
+            "ended_s": event.ended_s,
+            "interrupted": event.interrupted,
+            "reason": event.reason,
+            "peak": event.peak,
+            "mean": event.mean,
+            "track": event.track,
+            "gaps_s": list(event.gaps_s),
+        }
+        return self._change(event.id, values, deliveries)
+
+    def _change(self, event_id: str, values: dict[str, Any], deliveries: Sequence[Delivery]) -> bool:
+        with self._database.writing() as session:
+            heard = update(EventRow).where(EventRow.id == event_id).values(updated_s=self._clock(), **values)
+            there = session.execute(heard.returning(EventRow.id)).first() is not None
+            if there:
+                put_all(session, deliveries)
+            return there
+
+    def get(self, event_id: str) -> Event:
+        """One event.
+
+        Raises:
+            NotFoundError: no such event.
+        """
+        with self._database.reading() as session:
+            return _value(_found(session, event_id))
+
+    def page(self, wanted: EventFilter, cursor: str | None = None, limit: int = 50) -> Page[Event]:
+        """Events, the newest beginning first.
+
+        Args:
+            wanted: which ones.
+            cursor: `next` of the page before; None for the first.
+            limit: 1 to 500.
+
+        Raises:
+            RequestError: cursor or limit is not usable.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
+        query = select(EventRow).where(*_conditions(wanted))
+        if cursor is not None:
+            query = query.where(tuple_(EventRow.began_s, EventRow.id) < from_cursor(cursor))
+        query = query.order_by(EventRow.began_s.desc(), EventRow.id.desc()).limit(limit + 1)
+        with self._database.reading() as session:
+            events = [_value(row) for row in session.scalars(query)]
+        last = events[limit - 1] if len(events) > limit else None
+        return Page(tuple(events[:limit]), None if last is None else to_cursor(last.began_s, last.id))
+
+    def open_ones(self) -> list[Event]:
+        """Those that go on, the oldest first."""
+        query = select(EventRow).where(EventRow.ended_s.is_(None)).order_by(EventRow.began_s, EventRow.id)
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(query)]
+
+    def interrupted(self, now_s: float) -> list[Event]:
+        """At a start: end those that an earlier process left open, at the last that was heard of them.
+
+        Returns:
+            the ones that it ended, the oldest first.
+        """
+        heard = case((EventRow.updated_s > now_s, now_s), else_=EventRow.updated_s)  # a clock may be set back
+        ended = case((heard < EventRow.began_s, EventRow.began_s), else_=heard)
+        closing = update(EventRow).where(EventRow.ended_s.is_(None)).values(ended_s=ended, interrupted=True)
+        with self._database.writing() as session:
+            closed = [_value(row) for row in session.scalars(closing.returning(EventRow))]
+        return sorted(closed, key=lambda event: (event.began_s, event.id))
+
+    def delete(self, event_id: str) -> Evidence | None:
+        """Forget it, and what was still to be delivered of it.
+
+        Returns:
+            the evidence whose files must go.
+
+        Raises:
+            NotFoundError: no such event.
+        """
+        with self._database.writing() as session:
+            row = _found(session, event_id)
+            _delete(session, [row.id])
+            return _evidence(row)
+
+    def expire(self, before_s: float) -> list[Evidence]:
+        """Forget those that ended before then, some at a time.
+
+        Returns:
+            evidence whose files must go.
+        """
+        gone: list[Evidence] = []
+        old = select(EventRow).where(EventRow.began_s < before_s, EventRow.ended_s < before_s)
+        old = old.order_by(EventRow.began_s, EventRow.id).limit(EXPIRE_AT_ONCE)
+        while True:
+            with self._database.writing() as session:
+                rows = session.scalars(old).all()
+                _delete(session, [row.id for row in rows])
+                gone += [evidence for row in rows if (evidence := _evidence(row)) and evidence.bytes]
+            if len(rows) < EXPIRE_AT_ONCE:
+                return gone
+
+    def evidence_bytes(self) -> int:
+        """Of all evidence that events name."""
+        query = select(func.coalesce(func.sum(EventRow.evidence_bytes), 0)).where(EventRow.evidence_bytes > 0)
+        with self._database.reading() as session:
+            return int(session.scalar(query) or 0)
+
+    def with_evidence(self, limit: int = 100) -> list[Event]:
+        """Events that have files, the oldest first: those to take evidence from when there is too much."""
+        query = select(EventRow).where(EventRow.evidence_bytes > 0).order_by(EventRow.began_s, EventRow.id)
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(query.limit(limit))]
+
+
+def _conditions(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
+    if wanted.camera is not None:
+        yield EventRow.camera == wanted.camera
+    if wanted.kind is not None:
+        yield EventRow.kind == wanted.kind
+    if wanted.from_s is not None:
+        yield EventRow.began_s >= wanted.from_s
+    if wanted.to_s is not None:
+        yield EventRow.began_s < wanted.to_s
+    if wanted.open is not None:
+        yield EventRow.ended_s.is_(None) if wanted.open else EventRow.ended_s.is_not(None)
+
+
+def _found(session: Session, event_id: str) -> EventRow:
+    row = session.get(EventRow, event_id) if event_id.isascii() and "\0" not in event_id else None
+    if row is None:
+        raise NotFoundError("expected the id of an event, received one that is not here; it may have been deleted")
+    return row
+
+
+def _delete(session: Session, ids: Sequence[str]) -> None:
+    session.execute(delete(DeliveryRow).where(DeliveryRow.event_id.in_(ids)))
+    session.execute(delete(EventRow).where(EventRow.id.in_(ids)), execution_options={"synchronize_session": False})
+
+
+def _evidence_columns(evidence: Evidence | None) -> dict[str, Any]:
+    kept = evidence or Evidence()
+    return {
+        "picture": kept.picture,
+        "face": kept.face,
+        "clip": kept.clip,
+        "evidence_bytes": kept.bytes,
+        "evidence_problem": None if evidence is None else evidence.problem,
+    }
+
+
+def _evidence(row: EventRow) -> Evidence | None:
+    if row.evidence_problem is None:
+        return None
+    return Evidence(row.picture, row.face, row.clip, row.evidence_bytes, row.evidence_problem)
+
+
+def _row(event: Event, now_s: float) -> EventRow:
+    return EventRow(
+        id=event.id,
+        camera=event.camera,
+        kind=event.kind,
+        began_s=event.began_s,
+        ended_s=event.ended_s,
+        updated_s=now_s,
+        reason=event.reason,
+        interrupted=event.interrupted,
+        peak=event.peak,
+        mean=event.mean,
+        track=event.track,
+        judge=None if event.judge is None else asdict(event.judge),
+        gaps_s=list(event.gaps_s),
+        **_evidence_columns(event.evidence),
+    )
+
+
+def _value(row: EventRow) -> Event:
+    return Event(
+        id=row.id,
+        camera=row.camera,
+        kind=cast("EventKind", row.kind),
+        began_s=row.began_s,
+        ended_s=row.ended_s,
+        reason=row.reason,
+        interrupted=row.interrupted,
+        peak=row.peak,
+        mean=row.mean,
+        track=row.track,
+        judge=None if row.judge is None else Judge(**row.judge),
+        gaps_s=tuple(row.gaps_s),
+        evidence=_evidence(row),
+    )

@@ -1,0 +1,94 @@
+"""Turns what drivers and the system raise into our errors. Statements, parameters and addresses stay out of them."""
+
+import contextlib
+import errno
+import shutil
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+
+from stream_detect.errors import ConflictError, DiskFullError, StorageError
+
+NO_ROOM_BYTES = 1_000_000
+"""SQLite needs room for its write-ahead log's index too; with less left, an input/output error means a full disk."""
+
+SAID_LENGTH = 400
+
+FULL = "free some space, or lower evidence.max_bytes and the days in storage; writing goes on by itself then"
+CURES = {
+    sqlite3.SQLITE_BUSY: "another process kept it locked for too long; stop it",
+    sqlite3.SQLITE_READONLY: "it must be writable for the user that runs this program",
+    sqlite3.SQLITE_CANTOPEN: "the folder and the file must be writable for the user that runs this program",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore a backup",
+    sqlite3.SQLITE_NOTADB: "the file is no SQLite database; move it away, or restore a backup",
+}
+
+
+class Faults:
+    """Knows where the database is, to say it.
+
+    Args:
+        place: of the database, as people are told; without secrets.
+        folder: of an SQLite file; None for PostgreSQL.
+        secret: never said, whatever the driver says.
+    """
+
+    def __init__(self, place: str, folder: Path | None = None, secret: str | None = None) -> None:
+        self._place = place
+        self._folder = folder
+        self._secret = secret
+
+    @contextlib.contextmanager
+    def translated(self) -> Iterator[None]:
+        """Around everything that touches the database.
+
+        Raises:
+            DiskFullError: there is no room.
+            ConflictError: a row of that key is there.
+            StorageError: anything else the database or the system says.
+        """
+        try:
+            yield
+        except IntegrityError as error:
+            raise ConflictError(f"expected a new entry in {self._place}, received one that is there already") from error
+        except DBAPIError as error:
+            raise self._of_driver(error.orig) from error
+        except PoolTimeoutError as error:
+            raise StorageError(f"{self._place} is too slow: all connections to it stayed busy") from error
+        except SQLAlchemyError as error:
+            raise StorageError(f"{self._place}: {type(error).__name__}") from error
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise self._full() from error
+            raise StorageError(
+                f"expected {self._place} to be readable and writable, received {error.strerror}"
+            ) from error
+
+    def _of_driver(self, error: BaseException | None) -> StorageError:
+        if isinstance(error, sqlite3.Error):
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one; extended ones refine it
+            if code == sqlite3.SQLITE_FULL or (
+                code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and self._no_room()
+            ):
+                return self._full()
+            return StorageError(f"{self._place}: {error}: {CURES.get(code, 'see the message')}")
+        if isinstance(error, psycopg.errors.DiskFull):
+            return self._full()
+        if isinstance(error, psycopg.Error) and error.diag.message_primary:
+            return StorageError(f"{self._place}: {error.diag.message_primary}")  # its detail may quote a row
+        said = " ".join(str(error).split())[:SAID_LENGTH]
+        if self._secret:
+            said = said.replace(self._secret, "***")
+        return StorageError(
+            f"{self._place} cannot be used ({said}): it must run, and storage.database_url must name it rightly"
+        )
+
+    def _no_room(self) -> bool:
+        return self._folder is not None and shutil.disk_usage(self._folder).free < NO_ROOM_BYTES
+
+    def _full(self) -> DiskFullError:
+        return DiskFullError(f"no room is left for {self._place}: {FULL}")

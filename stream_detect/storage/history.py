@@ -1,0 +1,183 @@
+"""What a camera's scores and states were: rows by the second, by the minute once they are old, and then nothing.
+
+Rows of one camera and second (or minute) are joined, whoever wrote them and in whatever order (`joining`).
+"""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, Row, Select, Table, delete, func, select, union_all
+
+from stream_detect.errors import RequestError, StorageError
+from stream_detect.storage.database import Database
+from stream_detect.storage.joining import MINUTE_S, by_minute, joining_insert
+from stream_detect.storage.records import Score, StateEntry
+from stream_detect.storage.tables import MinuteRow, SecondRow, StateRow
+
+STATES = ("no_face", "gathering", "real", "uncertain", "fake")
+"""Verdict states, the worst last; rows hold the place."""
+
+DAY_S = 86_400
+AT_ONCE_S = {SecondRow: 3_600, MinuteRow: 2_592_000}
+"""What one transaction of the roll-up takes of a camera: 3600 seconds, 43 200 minutes. Others write in between."""
+
+MAX_STATES = 10_000
+LATEST_S = 2**53
+"""Times beyond what a float counts in whole seconds are no times."""
+
+
+class History:
+    """Scores and states of all cameras."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def add_scores(self, scores: Sequence[Score]) -> None:
+        """Write a batch in one transaction; what is there of a camera's second already is joined with it.
+
+        Raises:
+            StorageError: a state is none of `STATES`.
+        """
+        rows = [_row(score) for score in sorted(scores, key=lambda score: (score.camera, score.at_s))]
+        if rows:  # sorted: two batches never wait for each other crosswise
+            insert = joining_insert(_table(SecondRow), self._database.dialect)
+            with self._database.writing() as session:
+                session.connection().execute(insert, rows)  # past the ORM: its bulk way knows no joining
+
+    def add_state(self, entry: StateEntry) -> None:
+        """Write that a camera entered a state."""
+        row = StateRow(camera=entry.camera, at_s=entry.at_s, state=entry.state, reason=entry.reason)
+        with self._database.writing() as session:
+            session.add(row)
+
+    def scores(self, camera: str, from_s: float, to_s: float, step_s: int) -> list[Score]:
+        """A camera's scores that begin in [from_s, to_s), the oldest first.
+
+        Args:
+            camera: name.
+            from_s: with step_s 60, the whole minute that it lies in counts.
+            to_s: behind the last.
+            step_s: 1: those that are still there by the second; 60: all, by the minute.
+
+        Raises:
+            RequestError: step_s is another.
+        """
+        if step_s not in (1, MINUTE_S):
+            raise RequestError(f"expected a step of 1 or {MINUTE_S} seconds, received {step_s}")
+        first, behind = math.ceil(_bounded(from_s)), math.ceil(_bounded(to_s))
+        if step_s == MINUTE_S:
+            first = _minute(math.floor(_bounded(from_s)))
+            both = union_all(
+                _rows(SecondRow, camera, first, _minute(behind + MINUTE_S - 1)), _rows(MinuteRow, camera, first, behind)
+            )
+            query = by_minute(both.subquery())
+        else:
+            query = _rows(SecondRow, camera, first, behind)
+        with self._database.reading() as session:
+            return [_score(row) for row in session.execute(query.order_by("at_s"))]
+
+    def states(self, camera: str, from_s: float, to_s: float, limit: int = MAX_STATES) -> list[StateEntry]:
+        """The state in force at from_s, and those entered until to_s, the oldest first; the newest `limit` of them."""
+        of_camera = select(StateRow).where(StateRow.camera == camera)
+        newest = of_camera.order_by(StateRow.at_s.desc(), StateRow.id.desc())
+        with self._database.reading() as session:
+            inside = session.scalars(newest.where(StateRow.at_s > from_s, StateRow.at_s < to_s).limit(limit)).all()
+            before = session.scalars(newest.where(StateRow.at_s <= from_s).limit(limit - len(inside) and 1)).all()
+            return [StateEntry(row.camera, row.at_s, row.state, row.reason) for row in reversed([*inside, *before])]
+
+    def roll_up(
+        self, now_s: float, seconds_days: int, minutes_days: int, go_on: Callable[[], bool] = lambda: True
+    ) -> None:
+        """Turn old seconds into minutes; forget old minutes and states. Doing it again changes nothing.
+
+        Args:
+            now_s: wall clock.
+            seconds_days: age at which whole minutes of seconds become minutes.
+            minutes_days: age at which minutes and states are forgotten; the state in force then stays.
+            go_on: asked between transactions (some 10 ms each); False leaves the rest for the next time.
+        """
+        self._fold(_minute(math.floor(now_s - seconds_days * DAY_S)), go_on)
+        before = math.floor(now_s - minutes_days * DAY_S)
+        for camera in self._cameras(MinuteRow):
+            for part in self._parts(MinuteRow, camera, before, go_on):
+                with self._database.writing() as session:
+                    session.execute(delete(MinuteRow).where(*part))
+        for camera in self._cameras(StateRow):
+            if go_on():
+                self._forget_states(camera, before)
+
+    def _fold(self, before: int, go_on: Callable[[], bool]) -> None:
+        minutes, seconds = _table(MinuteRow), _table(SecondRow)
+        for camera in self._cameras(SecondRow):
+            for part in self._parts(SecondRow, camera, before, go_on):
+                rows = by_minute(select(seconds).where(*part).subquery())
+                with self._database.writing() as session:
+                    session.execute(joining_insert(minutes, self._database.dialect, rows))
+                    session.execute(delete(SecondRow).where(*part))
+
+    def _forget_states(self, camera: str, before: int) -> None:
+        of_camera = StateRow.camera == camera
+        with self._database.writing() as session:
+            in_force = session.scalar(select(func.max(StateRow.at_s)).where(of_camera, StateRow.at_s <= before))
+            session.execute(delete(StateRow).where(of_camera, StateRow.at_s < (in_force or 0.0)))
+
+    def _cameras(self, table: type[SecondRow | MinuteRow | StateRow]) -> Iterator[str]:
+        """Those with rows, by leaps through the index: DISTINCT would read all of it."""
+        camera: str | None = ""
+        while camera is not None:
+            with self._database.reading() as session:
+                camera = session.scalar(select(func.min(table.camera)).where(table.camera > camera))
+            if camera is not None:
+                yield camera
+
+    def _parts(
+        self, table: type[SecondRow | MinuteRow], camera: str, before: int, go_on: Callable[[], bool]
+    ) -> Iterator[tuple[ColumnElement[bool], ...]]:
+        """Conditions on a camera's rows that are older, the oldest first, each for one transaction.
+
+        The caller removes those rows; parts end where minutes do, or at `before`.
+        """
+        while go_on():
+            with self._database.reading() as session:
+                oldest = session.scalar(select(func.min(table.at_s)).where(table.camera == camera))
+            if oldest is None or oldest >= before:
+                return
+            behind = min(_minute(oldest) + AT_ONCE_S[table], before)
+            yield table.camera == camera, table.at_s < behind
+
+
+def _table(row: type[SecondRow | MinuteRow]) -> Table:
+    return cast("Table", row.__table__)
+
+
+def _rows(row: type[SecondRow | MinuteRow], camera: str, first: int, behind: int) -> Select[Any]:
+    table = _table(row)
+    return select(table).where(table.c.camera == camera, table.c.at_s >= first, table.c.at_s < behind)
+
+
+def _minute(at_s: int) -> int:
+    return at_s - at_s % MINUTE_S
+
+
+def _bounded(at_s: float) -> float:
+    return min(max(at_s, 0.0), LATEST_S)
+
+
+def _row(score: Score) -> dict[str, Any]:
+    if score.state not in STATES:
+        raise StorageError(f"expected a state of {', '.join(STATES)}, received {score.state!r}")
+    return {
+        "camera": score.camera,
+        "at_s": score.at_s,
+        "low": score.low,
+        "mean": score.mean,
+        "high": score.high,
+        "state": STATES.index(score.state),
+        "samples": score.samples,
+        "scored": 0 if score.mean is None else score.samples,
+    }
+
+
+def _score(row: Row[Any]) -> Score:
+    return Score(row.camera, row.at_s, row.low, row.mean, row.high, STATES[row.state], row.samples)

@@ -1,0 +1,142 @@
+"""The tables, as typed declarative classes. Rows stay in this room: what leaves it are the values of `records`.
+
+A change here needs a revision in `migrations/versions`; a test compares the two.
+"""
+
+from typing import Any
+
+from sqlalchemy import JSON, BigInteger, Double, Index, Integer, MetaData, SmallInteger, String, Text, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NAMES = {
+    "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+    "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+    "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+    "pk": "pk_%(table_name)s",
+}
+"""So that a later migration can name what it changes."""
+
+Counting = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up "INTEGER" keys only
+
+
+class Table(DeclarativeBase):
+    """Root of all tables."""
+
+    metadata = MetaData(naming_convention=NAMES)
+    type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it so
+        float: Double(),
+        str: Text(),
+        dict[str, Any]: JSON(none_as_null=True),
+        list[float]: JSON(),
+    }
+
+
+class EventRow(Table):
+    """One `records.Event`."""
+
+    __tablename__ = "events"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    camera: Mapped[str] = mapped_column(String(40))
+    kind: Mapped[str] = mapped_column(String(16))
+    began_s: Mapped[float]
+    ended_s: Mapped[float | None]
+    updated_s: Mapped[float]  # the last that was heard of it: its end, when the process dies in its middle
+    reason: Mapped[str]
+    interrupted: Mapped[bool]
+    peak: Mapped[float | None]
+    mean: Mapped[float | None]
+    track: Mapped[int | None] = mapped_column(BigInteger)
+    judge: Mapped[dict[str, Any] | None]
+    gaps_s: Mapped[list[float]]
+    picture: Mapped[str | None]
+    face: Mapped[str | None]
+    clip: Mapped[str | None]
+    evidence_bytes: Mapped[int] = mapped_column(BigInteger)
+    evidence_problem: Mapped[str | None]  # NULL: no evidence was asked for
+
+    __table_args__ = (
+        Index(None, "began_s", "id"),
+        Index(None, "camera", "began_s", "id"),
+        Index(None, "kind", "began_s", "id"),
+        Index(
+            "ix_events_open",
+            "began_s",
+            "id",
+            sqlite_where=text("ended_s IS NULL"),
+            postgresql_where=text("ended_s IS NULL"),
+        ),
+        Index(
+            "ix_events_evidence",
+            "began_s",
+            "id",
+            sqlite_where=text("evidence_bytes > 0"),
+            postgresql_where=text("evidence_bytes > 0"),
+        ),
+    )
+
+
+class ScoreColumns:
+    """What `records.Score` is in a table, at whichever step."""
+
+    camera: Mapped[str] = mapped_column(String(40), primary_key=True)
+    at_s: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    low: Mapped[float | None]
+    mean: Mapped[float | None]
+    high: Mapped[float | None]
+    state: Mapped[int] = mapped_column(SmallInteger)  # place in history.STATES: the worst of two is the greater
+    samples: Mapped[int] = mapped_column(BigInteger)
+    scored: Mapped[int] = mapped_column(BigInteger)  # the samples that `mean` is of: its weight when rows are joined
+
+
+class SecondRow(ScoreColumns, Table):
+    """A camera's second."""
+
+    __tablename__ = "score_seconds"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - rows lie in the order they are read in
+
+
+class MinuteRow(ScoreColumns, Table):
+    """A camera's minute, once its seconds are old."""
+
+    __tablename__ = "score_minutes"
+    __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - see SecondRow
+
+
+class StateRow(Table):
+    """One `records.StateEntry`."""
+
+    __tablename__ = "states"
+
+    id: Mapped[int] = mapped_column(Counting, primary_key=True, autoincrement=True)
+    camera: Mapped[str] = mapped_column(String(40))
+    at_s: Mapped[float]
+    state: Mapped[str] = mapped_column(String(16))
+    reason: Mapped[str]
+
+    __table_args__ = (Index(None, "camera", "at_s", "id"),)
+
+
+class DeliveryRow(Table):
+    """One `records.Delivery`. Its event may be gone already: no foreign key."""
+
+    __tablename__ = "deliveries"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    webhook: Mapped[str] = mapped_column(Text, index=True)
+    event_id: Mapped[str] = mapped_column(String(32), index=True)
+    body: Mapped[str]
+    attempts: Mapped[int]
+    due_s: Mapped[float]
+    problem: Mapped[str]
+
+    __table_args__ = (Index(None, "due_s", "id"),)
+
+
+class CameraRow(Table):
+    """A camera that was added by the API. The settings hold its address with the password."""
+
+    __tablename__ = "cameras"
+
+    name: Mapped[str] = mapped_column(String(40), primary_key=True)
+    settings: Mapped[dict[str, Any]]

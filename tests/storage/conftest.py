@@ -1,0 +1,113 @@
+"""Every test of the database runs on SQLite and on a PostgreSQL of this session's own."""
+
+import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from pydantic import SecretStr
+
+from stream_detect.settings import StorageSettings
+from stream_detect.storage.database import Database
+from stream_detect.storage.records import Event, Evidence, Judge
+
+PASSWORD = "hunter2-of-tests"
+JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
+
+
+class Cluster:
+    """A PostgreSQL server in a folder, as the postgres user when we are root (it refuses to run as root)."""
+
+    def __init__(self, folder: Path) -> None:
+        found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+        if not found:
+            pytest.skip("PostgreSQL is absent: apt-get install postgresql")
+        self.bin = found[-1].parent
+        self.folder = folder
+        self.count = 0
+        self._as = ("setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups") if os.geteuid() == 0 else ()
+        if self._as:
+            shutil.chown(folder, "postgres", "postgres")
+        password = folder / "password"
+        password.write_text(PASSWORD)
+        password.chmod(0o644)
+        self._run("initdb", "-D", str(folder / "data"), "-U", "tester", "-A", "scram-sha-256",
+                  f"--pwfile={password}", "-E", "UTF8", "--locale=C.UTF-8", "--no-sync")  # fmt: skip
+
+    def _run(self, program: str, *arguments: str) -> None:
+        done = subprocess.run(
+            [*self._as, str(self.bin / program), *arguments], cwd="/", capture_output=True, text=True, timeout=60
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+    def start(self) -> None:
+        options = f"-c listen_addresses='' -c unix_socket_directories='{self.folder}' -c fsync=off -c max_connections=40"
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-l", str(self.folder / "log"), "-o", options, "-w", "start")
+
+    def stop(self) -> None:
+        self._run("pg_ctl", "-D", str(self.folder / "data"), "-m", "immediate", "-w", "stop")
+
+    def url(self, name: str = "postgres", password: str = PASSWORD) -> str:
+        return f"postgresql://tester:{password}@/{name}?host={self.folder}"
+
+    def new(self) -> str:
+        """Address of a new, empty database."""
+        self.count += 1
+        name = f"test_{self.count}"
+        with psycopg.connect(self.url(), autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}")
+        return self.url(name)
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:  # pytest's own folders are for root alone, and too deep
+        Path(name).chmod(0o755)
+        cluster = Cluster(Path(name))
+        cluster.start()
+        try:
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def dialect(request) -> str:
+    return request.param
+
+
+@pytest.fixture
+def settings(dialect, tmp_path, request) -> StorageSettings:
+    """Of an empty database."""
+    url = SecretStr(request.getfixturevalue("cluster").new()) if dialect == "postgresql" else None
+    return StorageSettings(folder=tmp_path / "data", database_url=url)
+
+
+@pytest.fixture
+def database(settings) -> Iterator[Database]:
+    with Database.open(settings) as database:
+        yield database
+
+
+@pytest.fixture(scope="session")
+def make_event() -> Callable[..., Event]:
+    """Events with ids of their own; what is not said is a fake one that goes on."""
+    count = 0
+
+    def make(began_s: float = 1000.0, **said) -> Event:
+        nonlocal count
+        count += 1
+        values = {"id": f"{count:032x}", "camera": "door", "kind": "fake", "began_s": began_s, "ended_s": None,
+                  "reason": "a face looks fake", "peak": 0.97, "mean": 0.9, "track": 3, "judge": JUDGE}  # fmt: skip
+        return Event(**(values | said))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def evidence() -> Evidence:
+    return Evidence("e/picture.jpg", "e/face.jpg", None, 120_000)
