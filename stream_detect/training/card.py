@@ -7,6 +7,7 @@ from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.dataset import Row
 from stream_detect.training.evaluate import COUNTED_FROM
+from stream_detect.training.recipe import Recipe
 from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
 
@@ -72,29 +73,26 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) ->
 def trained_card(  # noqa: PLR0913 - a card has so many parts
     *,
     name: str,
-    architecture: str,
+    recipe: Recipe,
     crop: CropPolicy,
     rows: tuple[Row, ...],
     calibration: Calibration,
     thresholds: Thresholds,
     metrics: tuple[Metric, ...],
-    recipe: str,
-    blended: bool = False,
 ) -> Card:
     """The card of a model that this project trained, its sha256 sums still open.
 
     Args:
         name: of the bundle.
-        architecture: by name.
+        recipe: every number of its training.
         crop: how its faces were cut.
         rows: what it was trained on.
         calibration: of its raw scores.
         thresholds: of the calibrated ones.
         metrics: measured after calibration.
-        recipe: the command that makes it.
-        blended: whether fakes were made of its real faces too.
     """
     fakes = Counter(row.source for row in rows if row.label == "fake")
+    architecture, blended = recipe.architecture, recipe.blended > 0
     skills = [str(source(name)) for name in sorted(fakes)] + [_BLENDED] * blended
     mostly = (fakes or Counter(row.source for row in rows)).most_common(1)[0][0]
     return Card(
@@ -110,7 +108,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         training=Training(
             data="; ".join([data_in_words(rows)] + [_BLENDED] * blended),
             terms=terms_in_words(rows),
-            recipe=recipe,
+            recipe=recipe.command(name),
             never_shown=_NEVER_SHOWN,
         ),
         limits=limits_in_words(metrics, " and ".join(skills), thresholds),

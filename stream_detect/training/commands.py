@@ -13,8 +13,10 @@ from rich.table import Table
 
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Metric
-from stream_detect.training.dataset import Faces, Split, load_faces
+from stream_detect.training.alarms import real_clips
+from stream_detect.training.dataset import Faces, Split, load_faces, read_traits
 from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe_file import read_recipe
 from stream_detect.types import CropPolicy
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -41,24 +43,41 @@ def train(  # noqa: PLR0913 - the command's options
         Path, typer.Option("--to", metavar="FOLDER", help="The run's folder; a training begun there is gone on with.")
     ],
     *,
-    name: Annotated[str, typer.Option(help="Name of the bundle, made inside the run's folder.")] = "my-meso4",
-    architecture: Annotated[str, typer.Option(help="Network.")] = _DEFAULTS.architecture,
-    steps: Annotated[int, typer.Option(min=1, help="Batches in all.")] = _DEFAULTS.steps,
-    batch: Annotated[int, typer.Option(min=2, help="Faces a batch.")] = _DEFAULTS.batch,
-    learning_rate: Annotated[float, typer.Option(help="At its peak.")] = _DEFAULTS.learning_rate,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML; the options below go over it.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle, made inside the run's folder: my-ARCHITECTURE.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help=f"Network: {_DEFAULTS.architecture}.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help=f"Batches in all: {_DEFAULTS.steps}.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help=f"Faces a batch: {_DEFAULTS.batch}.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=f"At its peak: {_DEFAULTS.learning_rate}.")] = None,
     sources: Annotated[
         list[str] | None, typer.Option("--source", help="Learn from this collection only; may be given several times.")
     ] = None,
     blended: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of pairs whose fake face is made of the real one.")
-    ] = _DEFAULTS.blended,
+        float | None,
+        typer.Option(min=0, max=1, help=f"Share of pairs whose fake is made of the real one: {_DEFAULTS.blended}."),
+    ] = None,
     selected_by: Annotated[
-        str, typer.Option("--select-by", help="Source whose validation AUC chooses the weights; 'last' takes the last.")
-    ] = _DEFAULTS.selected_by,
+        str | None,
+        typer.Option(
+            "--select-by",
+            help=f"Source whose validation AUC chooses the weights, 'last' takes the last: {_DEFAULTS.selected_by}.",
+        ),
+    ] = None,
     sent: Annotated[
-        float, typer.Option(min=0, max=1, help="Share of pairs that go through a real H.264 or VP8 encoder.")
-    ] = _DEFAULTS.sent,
-    seed: Annotated[int, typer.Option(min=0, help="Of everything that is drawn.")] = _DEFAULTS.seed,
+        float | None,
+        typer.Option(min=0, max=1, help=f"Share of pairs through a real H.264 or VP8 encoder: {_DEFAULTS.sent}."),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=f"Of everything that is drawn: {_DEFAULTS.seed}.")] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Manifest of real clips: false alarms an hour are measured on them for the card."
+        ),
+    ] = None,
     cache: Cache = None,
 ) -> None:
     """Train a model on a folder of labelled faces, measure it, and make a bundle of it."""
@@ -68,36 +87,37 @@ def train(  # noqa: PLR0913 - the command's options
     from stream_detect.training.convert import check_place  # noqa: PLC0415
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
+    options = {
+        "architecture": architecture,
+        "steps": steps,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "sources": tuple(sources) if sources else None,
+        "blended": blended,
+        "selected_by": selected_by,
+        "sent": sent,
+        "seed": seed,
+    }
+    named, values = read_recipe(recipe_file) if recipe_file else (None, {})
+    recipe = Recipe(**values | {key: value for key, value in options.items() if value is not None})
+    name = name or named or f"my-{recipe.architecture}"
     check_place(to, name)
-    recipe = Recipe(
-        architecture=architecture,
-        steps=steps,
-        batch=batch,
-        learning_rate=learning_rate,
-        sources=tuple(sources or ()),
-        blended=blended,
-        sent=sent,
-        selected_by=selected_by,
-        seed=seed,
-    )
-    crop = CropPolicy(architecture_named(architecture).wh)
+    crop = CropPolicy(architecture_named(recipe.architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
     with _bar("training") as (progress, task):
-        progress.update(task, total=steps)
+        progress.update(task, total=recipe.steps)
 
         def on_step(step: int, loss: float, best_auc: float) -> None:
             reached = f", best validation AUC {best_auc:.4f}" if best_auc >= 0 else ""
             progress.update(task, completed=step, description=f"training, loss {loss:.3f}{reached}")
 
         best = train_model(recipe, faces, val, to, on_step)
-    command = (
-        f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {architecture} --steps {steps} "
-        f"--batch {batch} --learning-rate {learning_rate:g} --blended {blended:g} --sent {sent:g} "
-        f"--select-by {selected_by} --seed {seed}{''.join(f' --source {each}' for each in recipe.sources)}"
+    learnt = tuple(
+        row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
     )
-    learnt = tuple(row for row in faces.rows if recipe.learns_from(row.source) and (blended < 1 or row.label == "real"))
-    trained = publish.Trained(name, architecture, crop, learnt, command, blended=blended > 0)
-    bundle = publish.publish(trained, best, val, to)
+    trained = publish.Trained(name, recipe, crop, learnt)
+    beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
+    bundle = publish.publish(trained, best, val, to, beside)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
 

@@ -12,7 +12,7 @@ import csv
 import hashlib
 import json
 import tarfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
@@ -27,6 +27,7 @@ from stream_detect.types import CropPolicy
 Split = Literal["train", "val"]
 TABLE = "faces.csv"
 LABELS = ("real", "fake")
+TRAITS = ("race", "gender", "age")
 
 _VERSION = 1
 """Raised when faces are found or cut otherwise than before, so that old caches are not taken for new."""
@@ -103,6 +104,25 @@ def read_rows(folder: Path) -> tuple[Row, ...]:
         raise DatasetError(f"expected the table of faces at {file}, cannot read it: {error.strerror}") from error
     _check(rows, file)
     return rows
+
+
+def read_traits(folder: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[str, str]]:
+    """What the table says of the people, by group, where it says anything.
+
+    Args:
+        folder: with faces.csv.
+        columns: of the table; those that it has not are passed over.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    file = folder / TABLE
+    try:
+        with file.open(newline="", encoding="utf-8") as stream:
+            known = {row["group"]: {name: row.get(name) or "" for name in columns} for row in csv.DictReader(stream)}
+    except OSError as error:
+        raise DatasetError(f"expected the table of faces at {file}, cannot read it: {error.strerror}") from error
+    return {group: traits for group, traits in known.items() if any(traits.values())}
 
 
 def load_faces(

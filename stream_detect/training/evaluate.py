@@ -7,7 +7,7 @@ by the AUC on all of them: with a few dozen checkpoints that flatters the AUC by
 
 import hashlib
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,15 +17,12 @@ from sklearn.metrics import confusion_matrix, roc_auc_score
 
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Calibration, Metric, Thresholds
+from stream_detect.training import bootstrap
 from stream_detect.training.dataset import Faces
 from stream_detect.training.sources import source
 from stream_detect.types import Calibration as Platt
 
 _BATCH = 64
-_BOOTSTRAPS = 1000
-_SEED = 20261122
-_INTERVAL = (2.5, 97.5)
-"""Per cent: a 95 % interval."""
 
 COUNTED_FROM = 0.5
 """The calibrated fake_probability from which on one picture counts as said to be fake."""
@@ -36,6 +33,9 @@ _FAKE_FROM = (0.8, 0.85, 0.9, 0.95)
 _REAL_TO = (0.2, 0.15, 0.1, 0.05)
 _HYSTERESIS = 0.2
 """How far the window's mean must come back before a verdict is left."""
+
+_FEWEST_OF_A_TRAIT = 20
+"""Real faces below which a rate says nothing: one alarm would be 5 % and more."""
 
 STILLS = ("ffhq", "sdfd_sd21")
 """Two sources that are one task: portraits, and portraits made by Stable Diffusion."""
@@ -171,7 +171,33 @@ def measure(
                 _metric("accuracy", chosen, _accuracy(threshold), what, threshold),
             ]
         if len(sources) > 1 and len(chosen.fake) and not chosen.fake.all():
-            metrics.append(_false_alarms(chosen, threshold, what))
+            metrics += [_false_alarms(chosen, at, what) for at in (threshold, badge.fake_enter)]
+    return tuple(metrics)
+
+
+def alarms_by_trait(
+    scored: Scored, traits: Mapping[str, Mapping[str, str]], on: str, badge: Thresholds
+) -> tuple[Metric, ...]:
+    """False-alarm rates at the badge's threshold, by what is known of the people: "race" -> "Black".
+
+    Args:
+        scored: calibrated, none of them used for the calibration.
+        traits: of groups that are one person's picture each.
+        on: which data these are, in words.
+        badge: where the badge says fake.
+
+    Returns:
+        One metric for each value that enough real faces have.
+    """
+    real = scored.where(~scored.fake)
+    names = sorted({name for known in traits.values() for name in known})
+    metrics = []
+    for name in names:
+        has = np.array([traits.get(group, {}).get(name, "") for group in real.group])
+        for value in sorted(set(has.tolist()) - {""}):
+            some = real.where(has == value)
+            if len(some.fake) >= _FEWEST_OF_A_TRAIT:
+                metrics.append(_false_alarms(some, badge.fake_enter, f"{on}, {name} {value}"))
     return tuple(metrics)
 
 
@@ -232,24 +258,17 @@ def _metric(
 
 def _interval(scored: Scored, figure: Callable[[Scored], float]) -> tuple[float, float]:
     """95 % interval of a figure, groups drawn with replacement."""
-    rng = np.random.default_rng(_SEED)
     names, which = np.unique(scored.group, return_inverse=True)
-    order = np.argsort(which, kind="stable")
-    ends = np.cumsum(np.bincount(which, minlength=len(names)))
-    members = np.split(order, ends[:-1])
+    everyone = np.arange(len(which))
     needs_both = scored.both
     values = []
-    for _ in range(_BOOTSTRAPS):
-        drawn = np.concatenate([members[i] for i in rng.integers(len(names), size=len(names))])
-        some = scored.where(drawn)
-        if some.both or not needs_both:
-            values.append(figure(some))
-    low, high = np.percentile(values, _INTERVAL)
-    if low == high in (0.0, 1.0):
-        # No draw differs where nothing, or all, was seen to happen: the exact bound on a share (Clopper, Pearson 1934).
-        beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / len(names))
-        low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
-    return round(float(low), 4), round(float(high), 4)
+    for part in bootstrap.draws(len(names), len(which)):
+        for times in part.astype(np.intp):
+            some = scored.where(np.repeat(everyone, times[which]))
+            if some.both or not needs_both:
+                values.append(figure(some))
+    low, high = bootstrap.interval(values, len(names))
+    return round(low, 4), round(high, 4)
 
 
 def _logits(probability: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,17 +1,25 @@
-"""From a trained network to a bundle: weights and validation faces enter, a calibrated, measured bundle leaves."""
+"""From a trained network to a bundle: weights and validation faces enter, a calibrated, measured bundle leaves.
 
-from dataclasses import dataclass
+What was learnt from some collections only is calibrated on those only, on fakes made of their real faces: no number of
+such a bundle comes from data under other terms. It is measured on all of them.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import keras
 import numpy as np
 
-from stream_detect.models.bundle import Bundle
+from stream_detect.models.bundle import Bundle, write_card
+from stream_detect.training.alarms import alarms_an_hour
 from stream_detect.training.card import trained_card
 from stream_detect.training.convert import write_bundle
+from stream_detect.training.curves import CURVES_FILE
 from stream_detect.training.dataset import Faces, Row
 from stream_detect.training.evaluate import (
     COUNTED_FROM,
+    alarms_by_trait,
     calibrated,
     choose_thresholds,
     fit_calibration,
@@ -19,8 +27,10 @@ from stream_detect.training.evaluate import (
     measure,
     score,
 )
+from stream_detect.training.made import with_made_fakes
+from stream_detect.training.recipe import Recipe
 from stream_detect.training.report import write_curves, write_report
-from stream_detect.training.train import CURVES_FILE, predict
+from stream_detect.training.train import predict
 from stream_detect.types import Calibration as Platt
 from stream_detect.types import CropPolicy
 
@@ -37,29 +47,39 @@ class Trained:
 
     Args:
         name: of the bundle to be.
-        architecture: by name.
+        recipe: every number of it.
         crop: how its faces were cut.
         rows: what it was trained on.
-        recipe: the command that trains it again.
-        blended: whether fakes were made of its real faces too.
     """
 
     name: str
-    architecture: str
+    recipe: Recipe
     crop: CropPolicy
     rows: tuple[Row, ...]
-    recipe: str
-    blended: bool = False
 
 
-def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """What is measured beside the validation faces.
+
+    Args:
+        traits: of real faces, by file: "race" -> "Black"; false alarms are counted for each value.
+        clips: of real people; false alarms an hour are counted in them.
+    """
+
+    traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+    clips: Sequence[Path] = ()
+
+
+def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Beside = Beside()) -> Bundle:
     """Calibrates on one half of the validation groups, measures on the other, writes the bundle and its report.
 
     Args:
         trained: where the weights come from.
-        weights: .keras file of a network that gives fake_probability (n, 1).
+        weights: .keras file of a network of that architecture.
         val: faces that it was not trained on.
         to: the bundle's folder is made in it, and beside it "report", with pictures.
+        beside: what else is measured.
 
     Raises:
         DatasetError: the validation faces are one-sided.
@@ -68,25 +88,33 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path) -> Bundle:
     model = keras.saving.load_model(weights, compile=False)
     scored = score(val, lambda crops: predict(model, crops))
     fitted, measured = halves(scored)
-    calibration = fit_calibration(
-        fitted, f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
-    )
+    fitted_on = f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
+    if trained.recipe.sources:
+        made = with_made_fakes(val, trained.recipe)
+        fitted, _ = halves(score(made, lambda crops: predict(model, crops)))
+        fitted_on = (
+            f"{len(fitted.fake):,} validation faces of {' and '.join(trained.recipe.sources)}, half of them made"
+        )
+    calibration = fit_calibration(fitted, fitted_on)
     platt = Platt(calibration.slope, calibration.intercept)
     thresholds = choose_thresholds(calibrated(fitted, platt))
     judged = calibrated(measured, platt)
     metrics = measure(judged, COUNTED_FROM, MEASURED_ON, thresholds)
+    metrics += alarms_by_trait(judged, beside.traits, MEASURED_ON, thresholds)
     card = trained_card(
         name=trained.name,
-        architecture=trained.architecture,
+        recipe=trained.recipe,
         crop=trained.crop,
         rows=trained.rows,
         calibration=calibration,
         thresholds=thresholds,
         metrics=metrics,
-        recipe=trained.recipe,
-        blended=trained.blended,
     )
     bundle = write_bundle(model, card, to / trained.name, np.asarray(val.crops[:_PROBED]))
+    if beside.clips:
+        counted = alarms_an_hour(bundle, beside.clips)
+        write_card(bundle.folder, bundle.card.model_copy(update={"metrics": (*metrics, counted)}))
+        bundle = Bundle.load(bundle.folder)
     write_report(judged, COUNTED_FROM, to / "report")
     if (curves := to / CURVES_FILE).is_file():
         write_curves(curves, to / "report" / "curves.png")

@@ -94,3 +94,16 @@ class Recipe:
     def warmup(self) -> int:
         """Steps until the learning rate's peak."""
         return min(self.warmup_steps, self.steps // 4)
+
+    def command(self, name: str) -> str:
+        """The command that trains it again, for the card.
+
+        Args:
+            name: of the bundle.
+        """
+        return (
+            f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {self.architecture} "
+            f"--steps {self.steps} --batch {self.batch} --learning-rate {self.learning_rate:g} "
+            f"--blended {self.blended:g} --sent {self.sent:g} --select-by {self.selected_by} --seed {self.seed}"
+            + "".join(f" --source {each}" for each in self.sources)
+        )

@@ -1,12 +1,12 @@
 """The training loop, in pure Keras 3: a recipe and faces enter, a folder with the best weights leaves.
 
 The folder holds best.keras (moving average of the weights, at its best validation AUC), checkpoint.npz to go on from,
-and curves.csv. Nothing here depends on Keras' backend.
+curves.csv and tensorboard/. Nothing here depends on Keras' backend.
 """
 
-import csv
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import cv2
@@ -19,12 +19,12 @@ from stream_detect.training import checkpoint
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.batches import Batches
 from stream_detect.training.checkpoint import Progress, Weights
+from stream_detect.training.curves import Curves
 from stream_detect.training.dataset import Faces
 from stream_detect.training.evaluate import auc, score
 from stream_detect.training.recipe import LAST, Recipe
 
 BEST_FILE = "best.keras"
-CURVES_FILE = "curves.csv"
 
 _POINT_EVERY = 50
 """Steps that a point of the loss curve averages."""
@@ -47,7 +47,8 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
         The file with the best weights.
 
     Raises:
-        TrainingError: the loss is no number any more, or the folder's checkpoint is of another recipe.
+        TrainingError: the loss is no number any more, the folder's checkpoint is of another recipe, or the disk is
+            full.
         DatasetError: the faces are one-sided.
     """
     folder.mkdir(parents=True, exist_ok=True)
@@ -57,22 +58,36 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
     begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
     progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
     losses: list[float] = []
-    for step, (pictures, labels) in batches.from_step(progress.step + 1):
-        model.reset_metrics()  # else Keras gives the mean loss since the beginning
-        losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
-        progress.step = step
-        _average(progress, recipe, model)
-        due = step % recipe.validate_every == 0 or step == recipe.steps
-        if due or step % _POINT_EVERY == 0:
-            reached = _validate(progress, recipe, model, val, folder) if due else math.nan
-            progress.curve.append((step, float(np.mean(losses)), reached))
-            losses.clear()
-            _write_curve(progress, folder / CURVES_FILE)
-        if due:
-            checkpoint.save(folder, recipe, model, progress)
-        if on_step:
-            on_step(step, progress.curve[-1][1] if not losses else losses[-1], progress.best_auc)
+    with Curves(folder, progress.curve) as curves:
+        for step, (pictures, labels) in batches.from_step(progress.step + 1):
+            model.reset_metrics()  # else Keras gives the mean loss since the beginning
+            losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
+            progress.step = step
+            _average(progress, recipe, model)
+            due = step % recipe.validate_every == 0 or step == recipe.steps
+            if due or step % _POINT_EVERY == 0:
+                with _kept_before(step, folder):
+                    reached = _validate(progress, recipe, model, val, folder) if due else math.nan
+                    progress.curve.append((step, float(np.mean(losses)), reached))
+                    curves.write(progress.curve)
+                    if due:
+                        checkpoint.save(folder, recipe, model, progress)
+                losses.clear()
+            if on_step:
+                on_step(step, progress.curve[-1][1] if not losses else losses[-1], progress.best_auc)
     return folder / BEST_FILE
+
+
+@contextmanager
+def _kept_before(step: int, folder: Path) -> Iterator[None]:
+    """Says of a full disk what is lost, and what is not: every file is replaced only when the new one is whole."""
+    try:
+        yield
+    except OSError as error:
+        raise TrainingError(
+            f"expected room for step {step} in {error.filename or folder}, cannot write it: {error.strerror or error}; "
+            "the checkpoint before is kept: make room and give the same command again"
+        ) from error
 
 
 def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
@@ -126,17 +141,11 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     reached = auc(chosen if chosen.both else scored)
     if reached > progress.best_auc or recipe.selected_by == LAST:
         progress.best_auc = max(reached, progress.best_auc)
-        model.save(folder / BEST_FILE)
+        scratch = folder / f".{BEST_FILE}"
+        model.save(scratch)
+        scratch.replace(folder / BEST_FILE)
     model.set_weights(weights)
     return reached
-
-
-def _write_curve(progress: Progress, file: Path) -> None:
-    with file.open("w", newline="", encoding="utf-8") as stream:
-        table = csv.writer(stream)
-        table.writerow(("step", "loss", "val_auc"))
-        for step, loss, reached in progress.curve:
-            table.writerow((int(step), f"{loss:.5f}", "" if math.isnan(reached) else f"{reached:.5f}"))
 
 
 def predict(model: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:

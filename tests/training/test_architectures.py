@@ -97,13 +97,12 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     assert said[small.fake].min() > said[~small.fake].max()
     card = trained_card(
         name="two",
-        architecture="dilated10",
+        recipe=recipe,
         crop=CropPolicy((64, 64)),
         rows=small.rows,
         calibration=_uncalibrated(),
         thresholds=Thresholds(),
         metrics=_measured(),
-        recipe="by a test",
     )
     bundle = write_bundle(model, card, tmp_path / "two")
     served = load_model(bundle, "openvino").classifier().predict(small.crops)
@@ -150,14 +149,12 @@ def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
 
     card = trained_card(
         name="blended",
-        architecture="streamnet",
+        recipe=Recipe("streamnet", blended=1.0, sources=("fairface",)),
         crop=CropPolicy((192, 192)),
         rows=(Row("a.jpg", "real", "fairface", "a", "train"),),
         calibration=_uncalibrated(),
         thresholds=Thresholds(),
         metrics=_measured(),
-        recipe="by a test",
-        blended=True,
     )
     assert card.title == "Streamnet, trained by this project on FairFace"
     for said in (card.training.data, card.limits[0]):

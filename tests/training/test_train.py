@@ -112,7 +112,7 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
         folder.add(marked, f"fake/val{i}.jpg", f"val{i}")
     data, run, cache = folder.write(), tmp_path / "run", tmp_path / "cache"
     monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
-    monkeypatch.setattr("stream_detect.training.evaluate._BOOTSTRAPS", 20)
+    monkeypatch.setattr("stream_detect.training.bootstrap.DRAWS", 20)
     # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
     monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
     options = ["--data", str(data), "--cache", str(cache)]
@@ -149,3 +149,34 @@ def _identity(scored, fitted_on):
     from stream_detect.models.contract import Calibration
 
     return Calibration(fitted_on=fitted_on)
+
+
+def test_a_full_disk_keeps_the_checkpoint_before(small, tmp_path, monkeypatch):
+    from stream_detect.training import checkpoint
+    from stream_detect.training.train import train
+
+    whole = tmp_path / "run"
+
+    def full(folder, recipe, model, progress):
+        if progress.step == 6:
+            raise OSError(28, "No space left on device", str(folder / "checkpoint.npz"))
+        save(folder, recipe, model, progress)
+
+    save = checkpoint.save
+    monkeypatch.setattr(checkpoint, "save", full)
+    with pytest.raises(TrainingError, match=r"step 6 in .*checkpoint\.npz.*No space left.*same command again"):
+        train(RECIPE, small, small, whole)
+    monkeypatch.setattr(checkpoint, "save", save)
+    steps = []
+    train(RECIPE, small, small, whole, lambda step, *_: steps.append(step))
+    assert steps == [4, 5, 6]
+
+
+def test_tensorboard_finds_the_curve(small, tmp_path):
+    from stream_detect.training.train import train
+
+    train(RECIPE, small, small, tmp_path)
+    (events,) = (tmp_path / "tensorboard").iterdir()
+    content = events.read_bytes()
+    assert b"loss" in content
+    assert b"validation_AUC" in content

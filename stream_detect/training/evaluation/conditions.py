@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from stream_detect.training.codec import Codec
 from stream_detect.training.degrade import Degradation, degrade
 from stream_detect.training.evaluation.media import sampled
-from stream_detect.training.evaluation.roundtrip import Call, Codec, in_a_call, video_in_a_call
+from stream_detect.training.evaluation.roundtrip import Call, in_a_call, video_in_a_call
 from stream_detect.types import Frame, Image
 
 _KBIT_S = (800, 300, 150)

@@ -1,24 +1,17 @@
 """Figures of scored items: probabilities with the truth and their groups enter, figures with intervals leave."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_curve
 
+from stream_detect.training import bootstrap
+from stream_detect.training.bootstrap import Floats
 from stream_detect.training.evaluate import Scored
 
-_DRAWS = 1000
-_SEED = 20261122
-_INTERVAL = (2.5, 97.5)
-"""Per cent: a 95 % interval."""
-_AT_ONCE = 4_000_000
-"""Numbers held at once while drawing: 32 MB."""
 BINS = 10
 """Of the calibration error and the reliability plot, equally wide."""
-
-Floats = NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +137,7 @@ def _at(scored: Scored, threshold: float) -> AtThreshold:
     by_group = np.zeros((len(names), 4))
     np.add.at(by_group, (which, cell), 1.0)
     counts = by_group.sum(axis=0)
-    drawn = np.concatenate([times @ by_group for times in _draws(len(names), 4)])
+    drawn = np.concatenate([times @ by_group for times in bootstrap.draws(len(names), 4)])
     right, wrong = np.array((1, 0, 0, 1)), np.array((0, 1, 1, 0))
     true, false, missed = np.array((0, 0, 0, 1)), np.array((0, 1, 0, 0)), np.array((0, 0, 1, 0))
     n_real, n_fake = (len(np.unique(scored.group[scored.fake == fake])) for fake in (False, True))
@@ -166,11 +159,7 @@ def _share(counts: Floats, drawn: Floats, ups: NDArray[np.int64], others: NDArra
     if whole == 0:
         return None
     of = drawn @ (ups + others)
-    low, high = np.percentile((drawn @ ups)[of > 0] / of[of > 0], _INTERVAL)
-    if low == high in (0.0, 1.0):
-        # No draw differs where nothing, or all, was seen to happen: the exact bound on a share (Clopper, Pearson 1934).
-        beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / n)
-        low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
+    low, high = bootstrap.interval((drawn @ ups)[of > 0] / of[of > 0], n)
     return Estimate(_rounded(float(counts @ ups) / whole), _rounded(low), _rounded(high))
 
 
@@ -190,18 +179,9 @@ def _auc(scored: Scored) -> Estimate:
         return np.asarray((fakes * below).sum(axis=1)[pairs > 0] / pairs[pairs > 0], np.float64)
 
     value = float(areas(np.ones((1, len(names))))[0])
-    drawn = np.concatenate([areas(times) for times in _draws(len(names), len(fake))])
-    low, high = np.percentile(drawn, _INTERVAL) if len(drawn) else (value, value)
+    drawn = np.concatenate([areas(times) for times in bootstrap.draws(len(names), len(fake))])
+    low, high = bootstrap.interval(drawn, len(names)) if len(drawn) else (value, value)
     return Estimate(_rounded(value), _rounded(low), _rounded(high))
-
-
-def _draws(groups: int, width: int) -> Iterator[Floats]:
-    """How often each group is drawn, in parts of (draws, groups); seeded, so the same every time."""
-    rng = np.random.default_rng(_SEED)
-    at_once = max(_AT_ONCE // max(groups, width), 1)
-    shares = np.full(groups, 1 / groups)
-    for begun in range(0, _DRAWS, at_once):
-        yield rng.multinomial(groups, shares, min(at_once, _DRAWS - begun)).astype(np.float64)
 
 
 def _rounded(value: float) -> float:

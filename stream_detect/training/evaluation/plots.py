@@ -11,8 +11,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
+from stream_detect.training.bootstrap import Floats
 from stream_detect.training.evaluate import Scored, auc
-from stream_detect.training.evaluation.figures import Floats, reliability
+from stream_detect.training.evaluation.figures import reliability
 
 COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
 """Told apart on light and on dark, the first two by colour-blind people too (after Okabe and Ito)."""

@@ -10,18 +10,18 @@ import itertools
 import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from fractions import Fraction
-from typing import Literal
+from typing import TYPE_CHECKING
 
 import av
 import cv2
 import numpy as np
-from av.video.codeccontext import VideoCodecContext
 
 from stream_detect.errors import MediaError
+from stream_detect.training.codec import Codec, open_decoder, open_encoder
 from stream_detect.types import Frame, Image
 
-Codec = Literal["h264", "vp8"]
+if TYPE_CHECKING:
+    from av.video.codeccontext import VideoCodecContext
 
 CALL_WH = (640, 480)
 _RATE_HZ = 30
@@ -30,11 +30,6 @@ _DRIFT_PX = 4.0
 """How far the picture moves from its place, along a slow ellipse; two pixels a frame at most."""
 _NOISE = 2.0
 """Standard deviation of the camera's noise, of 255: a webcam in a lit room."""
-_OPTIONS = {
-    "h264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline", "threads": "1"},
-    # As WebRTC sets it: real time, speed 6 of a laptop, no look ahead.
-    "vp8": {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "error-resilient": "1", "threads": "1"},
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +70,7 @@ def video_in_a_call(stream: Iterable[Frame], call: Call) -> Iterator[Frame]:
         call: how it is sent.
     """
     encoder: VideoCodecContext | None = None
-    decoder = _decoder(call)
+    decoder = open_decoder(call.codec)
     sent: dict[int, Frame] = {}
     ahead = iter(stream)
     begun = list(itertools.islice(ahead, 2))
@@ -84,7 +79,7 @@ def video_in_a_call(stream: Iterable[Frame], call: Call) -> Iterator[Frame]:
         if encoder is None:
             interval_s = begun[-1].time_s - begun[0].time_s
             rate_hz = round(1 / interval_s) if interval_s > 0 else _RATE_HZ
-            encoder = _encoder(call, (image.shape[1], image.shape[0]), max(rate_hz, 1))
+            encoder = open_encoder(call.codec, (image.shape[1], image.shape[0]), max(rate_hz, 1), call.bitrate_bps)
         sent[number] = frame
         picture = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
         picture.pts = number
@@ -149,7 +144,7 @@ def _shifted(plane: cv2.typing.MatLike, dx: float, dy: float) -> cv2.typing.MatL
 
 
 def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
-    encoder, decoder = _encoder(call, CALL_WH, _RATE_HZ), _decoder(call)
+    encoder, decoder = open_encoder(call.codec, CALL_WH, _RATE_HZ, call.bitrate_bps), open_decoder(call.codec)
     arrived: list[av.VideoFrame] = []
     for i, frame in enumerate(_moving(canvas, rng)):
         frame.pts = i
@@ -162,21 +157,3 @@ def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
     if not arrived:
         raise MediaError(f"no picture arrived by {call.codec} at {call.bitrate_bps} bit/s")
     return np.asarray(arrived[-1].to_ndarray(format="rgb24"), np.uint8)
-
-
-def _encoder(call: Call, wh: tuple[int, int], rate_hz: int) -> VideoCodecContext:
-    encoder = av.CodecContext.create("libx264", "w") if call.codec == "h264" else av.CodecContext.create("libvpx", "w")
-    encoder.width, encoder.height = wh
-    encoder.pix_fmt = "yuv420p"
-    encoder.time_base, encoder.framerate = Fraction(1, rate_hz), Fraction(rate_hz)
-    encoder.bit_rate = call.bitrate_bps
-    encoder.gop_size = 10 * _RATE_HZ
-    rate = str(call.bitrate_bps)
-    encoder.options = {**_OPTIONS[call.codec], "maxrate": rate, "bufsize": str(call.bitrate_bps // 2)}
-    return encoder
-
-
-def _decoder(call: Call) -> VideoCodecContext:
-    decoder = av.CodecContext.create("h264", "r") if call.codec == "h264" else av.CodecContext.create("vp8", "r")
-    decoder.thread_count = 1
-    return decoder
