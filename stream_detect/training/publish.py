@@ -1,7 +1,7 @@
 """From a trained network to a bundle: weights and validation faces enter, a calibrated, measured bundle leaves.
 
-What was learnt from some collections only is calibrated on those only, on fakes made of their real faces: no number of
-such a bundle comes from data under other terms. It is measured on all of them.
+What was learnt from some collections only is calibrated on those only, on fakes made of their real faces where they
+have none: no number of such a bundle comes from data under other terms. It is measured on all of them.
 """
 
 from collections.abc import Mapping, Sequence
@@ -90,11 +90,13 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
     fitted, measured = halves(scored)
     fitted_on = f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
     if trained.recipe.sources:
-        made = with_made_fakes(val, trained.recipe)
-        fitted, _ = halves(score(made, lambda crops: predict(model, crops)))
-        fitted_on = (
-            f"{len(fitted.fake):,} validation faces of {' and '.join(trained.recipe.sources)}, half of them made"
-        )
+        fitted = fitted.of(*trained.recipe.sources)
+        names = " and ".join(trained.recipe.sources)
+        fitted_on = f"{len(fitted.fake):,} validation faces of {names}, of other groups than the held-out ones"
+        if not fitted.both:
+            made = with_made_fakes(val, trained.recipe)
+            fitted, _ = halves(score(made, lambda crops: predict(model, crops)))
+            fitted_on = f"{len(fitted.fake):,} validation faces of {names}, half of them fakes made of the others"
     calibration = fit_calibration(fitted, fitted_on)
     platt = Platt(calibration.slope, calibration.intercept)
     thresholds = choose_thresholds(calibrated(fitted, platt))
