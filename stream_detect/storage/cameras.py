@@ -1,6 +1,6 @@
 """The cameras that were added by the API, with their passwords. Those of the settings file are not in here."""
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 from sqlalchemy import delete, select
 
 from stream_detect.errors import StorageError
@@ -38,10 +38,10 @@ class CameraList:
 
 def _value(row: CameraRow) -> CameraSettings:
     try:
-        return CameraSettings(**{**row.settings, "name": row.name, "url": SecretStr(row.settings["url"])})
-    except (KeyError, TypeError, ValidationError) as error:
-        parts = [".".join(map(str, part["loc"])) for part in getattr(error, "errors", list)()]
+        return CameraSettings.model_validate({**row.settings, "name": row.name})
+    except ValidationError as error:
+        parts = ", ".join(".".join(map(str, part["loc"])) for part in error.errors())
         raise StorageError(
             f"expected settings of camera {row.name} that this program knows, received others "
-            f"({', '.join(parts) or 'no address'}): remove and add it again"
+            f"({parts}): remove and add it again"
         ) from None  # pydantic's message quotes the address

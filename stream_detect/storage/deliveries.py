@@ -41,10 +41,12 @@ class Deliveries:
         with self._database.writing() as session:
             put_all(session, [delivery])
 
-    def due(self, now_s: float, limit: int = 50) -> list[Delivery]:
-        """Those whose time has come, the longest due first."""
-        newest = (DeliveryRow.due_s, DeliveryRow.id)
-        query = select(DeliveryRow).where(DeliveryRow.due_s <= now_s).order_by(*newest).limit(limit)
+    def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
+        """Those whose time has come, the longest due first; of one webhook if it is named."""
+        first = (DeliveryRow.due_s, DeliveryRow.id)
+        query = select(DeliveryRow).where(DeliveryRow.due_s <= now_s).order_by(*first).limit(limit)
+        if webhook is not None:
+            query = query.where(DeliveryRow.webhook == webhook)
         with self._database.reading() as session:
             return [_value(row) for row in session.scalars(query)]
 

@@ -17,6 +17,7 @@ class FolderLock:
         folder: exists, and can be written.
 
     Raises:
+        OSError: the folder cannot be written.
         StorageError: another process holds it; the message says which.
     """
 
@@ -31,8 +32,12 @@ class FolderLock:
                 f"expected {folder} for this server alone, received it in use by process {holder}: "
                 "stop that one, or choose another storage.folder"
             ) from None
-        os.ftruncate(self._file, 0)
-        os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        try:
+            os.ftruncate(self._file, 0)
+            os.pwrite(self._file, f"{os.getpid()}\n".encode(), 0)
+        except OSError:
+            os.close(self._file)
+            raise
 
     def __enter__(self) -> Self:
         return self

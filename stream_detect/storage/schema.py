@@ -38,7 +38,7 @@ def migrate(connection: Connection, target: str = "head") -> None:
 
     def steps(here: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
         current = here[0] if here else "base"
-        rise = target == "head" or (target != "base" and target > current)
+        rise = target != "base" and (target == "head" or current == "base" or target > current)
         return (script._upgrade_revs if rise else script._downgrade_revs)(target, current)  # noqa: SLF001 - as alembic.command
 
     with EnvironmentContext(Config(), script, fn=steps) as context:

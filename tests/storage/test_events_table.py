@@ -1,4 +1,4 @@
-"""Events: what is written is what is read, pages never skip or repeat, and word of an event goes with it or not at all."""
+"""Events: what is written is what is read, pages never skip or repeat, and word of an event goes with it."""
 
 from dataclasses import replace
 
@@ -195,7 +195,11 @@ def test_a_page_is_bounded(events, limit):
 
 def test_old_events_go_and_say_whose_files_go_with_them(events, make_event, evidence, monkeypatch):
     monkeypatch.setattr("stream_detect.storage.events.EXPIRE_AT_ONCE", 2)
-    kept = [make_event(1.0), make_event(1.0, ended_s=100.0), make_event(99.0, ended_s=101.0)]  # open; at the edge; after
+    kept = [
+        make_event(1.0),
+        make_event(1.0, ended_s=100.0),
+        make_event(99.0, ended_s=101.0),
+    ]  # open; at the edge; after
     old = [make_event(float(at_s), ended_s=99.5, evidence=evidence if at_s % 2 else None) for at_s in range(5)]
     for event in kept + old:
         events.begin(event)
