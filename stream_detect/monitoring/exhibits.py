@@ -1,0 +1,144 @@
+"""Exhibits: what was seen when a fake event began enters, files of it and the `Evidence` that names them leave."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+from av import VideoFrame
+
+from stream_detect.errors import DiskFullError, MediaError, NotFoundError, StorageError
+from stream_detect.monitoring.clip import cuttable, suffix, write_clip
+from stream_detect.monitoring.files import EvidenceFolder
+from stream_detect.monitoring.ring import Film
+from stream_detect.monitoring.stills import annotated, face
+from stream_detect.storage.records import Event, Evidence
+from stream_detect.types import Result
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was there when an event began.
+
+    Args:
+        event: that began.
+        result: by which it did.
+        frame: the camera's newest picture; None when there was none.
+        film: packets around that moment, gathered until `film.until_s`; None when none are.
+        no_film: why; or why there may be none in it.
+    """
+
+    event: Event
+    result: Result
+    frame: VideoFrame | None
+    film: Film | None
+    no_film: str
+
+
+class Exhibits:
+    """Writes the files. Not safe to use from two threads at once.
+
+    Args:
+        folder: of the files.
+    """
+
+    def __init__(self, folder: EvidenceFolder) -> None:
+        self._folder = folder
+        self._wanted_bytes = 0
+        self.problem = ""
+        """Why nothing can be written now; empty when all is well. Safe to read from any thread."""
+
+    def look(self) -> None:
+        """Looks whether the disk is as it should be: `problem` goes once there is room again, and comes before."""
+        try:
+            self._folder.check_room(self._wanted_bytes)
+        except StorageError as error:
+            self._say(str(error))
+        else:
+            self._wanted_bytes = 0
+            self._say("")
+
+    def stills(self, seen: Seen) -> Evidence:
+        """Writes the picture with the badge, and the face."""
+        evidence = Evidence()
+        if seen.frame is None or seen.event.judge is None:
+            return replace(evidence, problem="no picture: the camera had none")
+        try:
+            picture = annotated(seen.frame, seen.result, seen.event.judge)
+            cut = face(seen.frame, seen.result, seen.event.track)
+        except MediaError as error:
+            return replace(evidence, problem=f"no picture: {error}")
+        name = f"{seen.event.id}-picture.jpg"
+        size = self._write(name, len(picture), lambda path: _put(path, picture))
+        evidence = self._joined(evidence, size, picture=name)
+        if cut is not None and size is not None:
+            name = f"{seen.event.id}-face.jpg"
+            evidence = self._joined(evidence, self._write(name, len(cut), lambda path: _put(path, cut)), face=name)
+        return evidence
+
+    def clip(self, seen: Seen, evidence: Evidence) -> Evidence:
+        """Adds the clip to what was written before.
+
+        Args:
+            seen: with the film as it is now.
+            evidence: that `stills` gave.
+        """
+        evidence = self._present(evidence)
+        packets = [] if seen.film is None else cuttable(seen.film.packets, seen.result.arrived_s)
+        if not packets:
+            return _with_problem(evidence, f"no clip: {seen.no_film}")
+        name = f"{seen.event.id}-clip.{suffix(packets)}"
+        bytes_about = sum(len(packet.data) for packet in packets)
+        try:
+            size = self._write(name, bytes_about, partial(write_clip, packets=packets))
+        except MediaError as error:
+            return _with_problem(evidence, f"no clip: {error}")
+        evidence = self._joined(evidence, size, clip=name)
+        if seen.film is not None and seen.film.cut_short:
+            return _with_problem(evidence, "the clip ends early: it is too large (evidence.ring_max_bytes)")
+        return evidence
+
+    def _write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int | None:
+        """The size of the file; None when it could not be written: `problem` says why."""
+        try:
+            return self._folder.write(name, bytes_about, put)
+        except StorageError as error:
+            if isinstance(error, DiskFullError):
+                self._wanted_bytes = max(self._wanted_bytes, bytes_about)
+            self._say(str(error))
+            return None
+
+    def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
+        if size is None:
+            return _with_problem(evidence, self.problem)
+        return replace(evidence, bytes=evidence.bytes + size, **names)
+
+    def _present(self, evidence: Evidence) -> Evidence:
+        """Without what was deleted meanwhile, by somebody or for want of room."""
+        return replace(evidence, picture=self._there(evidence.picture), face=self._there(evidence.face))
+
+    def _there(self, name: str | None) -> str | None:
+        try:
+            return None if name is None else self._folder.path(name).name
+        except NotFoundError:
+            return None
+
+    def _say(self, problem: str) -> None:
+        if problem and not self.problem:
+            log.warning("no evidence is kept: %s", problem)
+        elif self.problem and not problem:
+            log.info("evidence is kept again")
+        self.problem = problem
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _with_problem(evidence: Evidence, problem: str) -> Evidence:
+    if problem in evidence.problem:
+        return evidence
+    return replace(evidence, problem=f"{evidence.problem}; {problem}" if evidence.problem else problem)

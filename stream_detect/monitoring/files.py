@@ -1,0 +1,159 @@
+"""The folder of evidence files: each is there whole, or not at all, whenever the process or the power ends."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+from stream_detect.errors import DiskFullError, NotFoundError, StorageError
+from stream_detect.storage.records import Event, Evidence
+
+PART = ".part"
+"""Ending of files that are being written: never referenced, swept at the next start."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def names_of(evidence: Evidence) -> tuple[str, ...]:
+    """The files that it references."""
+    return tuple(name for name in (evidence.picture, evidence.face, evidence.clip) if name is not None)
+
+
+class EvidenceFolder:
+    """Files named `<event id>-<what>.<suffix>`, in one folder.
+
+    Args:
+        path: of the folder; made on the first write, for its owner alone.
+        min_free_bytes: left free on its disk.
+    """
+
+    def __init__(self, path: Path, min_free_bytes: int) -> None:
+        self._path = path
+        self._min_free_bytes = min_free_bytes
+
+    def path(self, name: str) -> Path:
+        """Of a file that an `Evidence` references.
+
+        Raises:
+            NotFoundError: it is not a name of ours, or no such file is there.
+        """
+        path = self._path / name
+        if path.parent != self._path or name.startswith(".") or not path.is_file():
+            raise NotFoundError("expected a file of evidence, received the name of none; it may have been deleted")
+        return path
+
+    def check_room(self, bytes_more: int = 0) -> None:
+        """Whether so much can be written.
+
+        Raises:
+            DiskFullError: too little would be left free.
+            StorageError: the disk cannot be asked.
+        """
+        place = self._path if self._path.exists() else self._path.parent
+        try:
+            free = shutil.disk_usage(place).free
+        except OSError as error:
+            raise _translated(error, self._path) from error
+        if free - bytes_more < self._min_free_bytes:
+            raise DiskFullError(
+                f"the disk is full: {free / 1e6:.0f} MB are free, {self._min_free_bytes / 1e6:.0f} MB are to stay free "
+                "(evidence.min_free_bytes)"
+            )
+
+    def write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int:
+        """Write a file: under another name, down to the disk, and only then under its own.
+
+        Args:
+            name: of the file.
+            bytes_about: how large it will be, about.
+            put: writes it to the path that it is given.
+
+        Returns:
+            its size in bytes.
+
+        Raises:
+            DiskFullError: there is no room, or too little would be left.
+            StorageError: it cannot be written.
+        """
+        self.check_room(bytes_about)
+        part = self._path / f".{name}{PART}"
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            try:
+                put(part)
+                size = _flush(part)
+                part.replace(self._path / name)
+                _flush(self._path)
+            finally:
+                part.unlink(missing_ok=True)
+        except OSError as error:
+            raise _translated(error, self._path) from error
+        return size
+
+    def delete(self, evidence: Evidence) -> None:
+        """Remove the files that it references; those that are gone already do not matter.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        for name in names_of(evidence):
+            try:
+                self.path(name).unlink(missing_ok=True)
+            except NotFoundError:
+                continue
+            except OSError as error:
+                raise _translated(error, self._path) from error
+
+    def sweep(self, event_of: Callable[[str], Event]) -> int:
+        """Remove what no event references: left by a process that was killed.
+
+        Not while another process writes here.
+
+        Args:
+            event_of: the event of an id; raises NotFoundError.
+
+        Returns:
+            how many files were removed.
+
+        Raises:
+            StorageError: the folder or the database cannot be used.
+        """
+        removed = 0
+        try:
+            for name in self._names():
+                if not self._referenced(name, event_of):
+                    (self._path / name).unlink(missing_ok=True)
+                    removed += 1
+        except OSError as error:
+            raise _translated(error, self._path) from error
+        return removed
+
+    def _names(self) -> Iterator[str]:
+        if self._path.is_dir():
+            yield from sorted(entry.name for entry in os.scandir(self._path) if entry.is_file(follow_symlinks=False))
+
+    def _referenced(self, name: str, event_of: Callable[[str], Event]) -> bool:
+        if name.endswith(PART):
+            return False
+        try:
+            evidence = event_of(name.partition("-")[0]).evidence
+        except NotFoundError:
+            return False
+        return evidence is not None and name in names_of(evidence)
+
+
+def _flush(path: Path) -> int:
+    """Down to the disk; returns the size in bytes."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        return os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+
+
+def _translated(error: OSError, path: Path) -> StorageError:
+    if error.errno in _FULL:
+        return DiskFullError(f"the disk is full: no room is left in {path}")
+    return StorageError(f"expected {path} to be readable and writable, received {error.strerror or error}")

@@ -1,0 +1,218 @@
+"""Ring: a camera's received packets enter on its reader's thread, those around a moment leave. Nothing is decoded."""
+
+import io
+from collections import deque
+from contextlib import suppress
+from dataclasses import dataclass, field
+from fractions import Fraction
+from threading import Lock
+from typing import Self
+
+import av
+from av.video.stream import VideoStream
+
+MAX_FILMS = 4
+"""Clips of one camera that are being gathered at once: an event ends after its rest, so more are never useful."""
+
+
+class Connection:
+    """What packets of one connection need to be understood; outlives the connection.
+
+    Args:
+        stream: of the connection, open; only read here.
+    """
+
+    def __init__(self, stream: VideoStream) -> None:
+        # An output that is never written keeps FFmpeg's own copy of all parameters: the stream's end with the input.
+        self._keeper = av.open(io.BytesIO(), "w", format="null")
+        self.template = self._keeper.add_stream_from_template(stream, opaque=True)
+        context = stream.codec_context
+        self.codec = context.codec.canonical_name
+        self.alike = self.codec, context.width, context.height, context.extradata
+        """Packets of connections in which this is equal go into one clip."""
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A packet.
+
+    Args:
+        data: as it came.
+        pts: in `time_base`; None where the sender gave none.
+        dts: likewise.
+        time_base: seconds a tick.
+        keyframe: whether decoding may begin here.
+        arrived_s: monotonic seconds.
+        connection: that it came by.
+    """
+
+    data: bytes
+    pts: int | None
+    dts: int | None
+    time_base: Fraction
+    keyframe: bool
+    arrived_s: float
+    connection: Connection
+
+    @classmethod
+    def of(cls, packet: av.Packet[VideoStream], arrived_s: float, connection: Connection) -> Self:
+        """A copy: the packet itself would hold on to its connection."""
+        return cls(bytes(packet), packet.pts, packet.dts, packet.time_base, packet.is_keyframe, arrived_s, connection)
+
+
+class Film:
+    """Packets around a moment, gathered until they are all there.
+
+    Args:
+        packets: from before, the first a key frame; empty when there was none.
+        until_s: monotonic seconds: the last packet wanted.
+        room_bytes: further packets are taken while they fit.
+    """
+
+    def __init__(self, packets: list[Received], until_s: float, room_bytes: int) -> None:
+        self.packets = packets
+        self.until_s = until_s
+        self.cut_short = False
+        """Whether packets were left out for want of room."""
+        self._room_bytes = room_bytes
+        self.closed = False
+
+    def close(self) -> None:
+        """No more is wanted."""
+        self.closed = True
+        self.packets = []
+
+    def take(self, packet: Received) -> bool:
+        """Appends the next packet of the camera; False once it wants no more."""
+        if packet.arrived_s > self.until_s or self.cut_short or self.closed:
+            return False
+        if not self.packets and not packet.keyframe:
+            return True
+        self._room_bytes -= len(packet.data)
+        self.cut_short = self._room_bytes < 0
+        if not self.cut_short:
+            self.packets.append(packet)
+        return not self.cut_short
+
+
+@dataclass(slots=True)
+class _Group:
+    """A key frame and what follows up to the next one."""
+
+    began_s: float
+    bytes: int = 0
+    packets: list[Received] = field(default_factory=list)
+
+
+class Ring:
+    """The newest packets of one camera: a `sources.PacketTap`. Safe from any thread.
+
+    It holds whole groups of pictures, each from a key frame on: those of the last `before_s`, back to the key frame
+    before it. Drop policy: beyond `max_bytes` the oldest group goes first; a single group that is larger goes as a
+    whole, and nothing is held until the next key frame. Packets before a connection's first key frame are not held.
+
+    Args:
+        before_s: seconds to hold.
+        max_bytes: of packets to hold.
+    """
+
+    def __init__(self, before_s: float, max_bytes: int) -> None:
+        self._before_s = before_s
+        self._max_bytes = max_bytes
+        self._lock = Lock()
+        self._groups: deque[_Group] = deque()
+        self._bytes = 0
+        self._connection: Connection | None = None
+        self._in_group = False
+        self._films: list[Film] = []
+        self._wanted = True
+        self.ever_opened = False
+        """Whether packets ever came: those of a WHIP publisher never do."""
+
+    @property
+    def bytes(self) -> int:
+        """Of the packets that it holds."""
+        with self._lock:
+            return self._bytes
+
+    def want(self, wanted: bool) -> None:  # noqa: FBT001 - the one thing it says
+        """Whether packets are of any use; False empties it."""
+        with self._lock:
+            self._wanted = wanted
+            if not wanted:
+                self._clear()
+
+    def opened(self, stream: VideoStream) -> None:
+        """A connection begins."""
+        connection: Connection | None = None
+        with suppress(av.FFmpegError, ValueError):  # a codec that FFmpeg could not put into any file
+            connection = Connection(stream)
+        with self._lock:
+            self._connection = connection
+            self._in_group = False
+            self.ever_opened = True
+
+    def packet(self, packet: av.Packet[VideoStream], arrived_s: float) -> None:
+        """Takes the next packet of the connection.
+
+        Args:
+            packet: as received; empty ones (the end of a file) are passed over.
+            arrived_s: monotonic seconds.
+        """
+        connection = self._connection  # changed by this thread only
+        if connection is None or not self._wanted or not packet.size:
+            return
+        received = Received.of(packet, arrived_s, connection)
+        with self._lock:
+            if self._wanted:
+                self._films = [film for film in self._films if film.take(received)]
+                self._hold(received)
+
+    def closed(self) -> None:
+        """The connection ended; what it gave is held for as long as ever."""
+        with self._lock:
+            self._connection = None
+            self._in_group = False
+
+    def film(self, from_s: float, until_s: float) -> Film | None:
+        """Begins to gather what lies around a moment.
+
+        Args:
+            from_s: monotonic seconds: the clip begins at the last key frame before it, or the first after it.
+            until_s: its end.
+
+        Returns:
+            the packets, more to come until then; None when as many as may be are being gathered.
+        """
+        with self._lock:
+            self._films = [film for film in self._films if not film.closed]
+            if len(self._films) >= MAX_FILMS:
+                return None
+            groups = list(self._groups)
+            while len(groups) > 1 and groups[1].began_s <= from_s:
+                del groups[0]
+            film = Film([packet for group in groups for packet in group.packets], until_s, self._max_bytes)
+            self._films.append(film)
+            return film
+
+    def _hold(self, received: Received) -> None:
+        if received.keyframe:
+            self._groups.append(_Group(received.arrived_s))
+            self._in_group = True
+        if not self._in_group:
+            return
+        group = self._groups[-1]
+        group.packets.append(received)
+        group.bytes += len(received.data)
+        self._bytes += len(received.data)
+        while len(self._groups) > 1 and (
+            self._groups[1].began_s <= received.arrived_s - self._before_s or self._bytes > self._max_bytes
+        ):
+            self._bytes -= self._groups.popleft().bytes
+        if self._bytes > self._max_bytes:
+            self._clear()
+
+    def _clear(self) -> None:
+        self._groups.clear()
+        self._bytes = 0
+        self._in_group = False
