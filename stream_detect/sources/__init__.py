@@ -1,1 +1,1 @@
-"""Where frames come from: network cameras, devices and files. PyAV lives here; threads are the caller's."""
+"""Where pictures come from: cameras of the network, publishers' names, devices and files, all through FFmpeg."""

@@ -1,0 +1,125 @@
+"""Addresses of sources: which are permitted, what FFmpeg is given, and what people and logs may see of them.
+
+A text enters, from the settings file or from the API; an `Address` leaves. Its password leaves only by `secret_url`.
+"""
+
+import re
+from dataclasses import dataclass, field
+from urllib.parse import parse_qsl, urlencode, urlsplit
+
+from stream_detect.errors import AddressError
+
+NETWORK = ("rtsp", "rtsps", "rtmp", "http", "https")
+LOCAL = ("file", "v4l2")
+PUSHED = "whip"
+LONGEST = 2000
+
+HIDDEN = "***"
+HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "resolution", "fps", "transport", "unicast"})
+"""Parts of a query that cameras' addresses are told apart by; the values of all others are hidden."""
+
+_CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
+_SECRETS = re.compile(r"(?i)(?<![a-z])((?:pass(?:wor[dt])?|pwd|token|key|auth|secret|sig(?:nature)?)=)[^&\s'\"<>]+")
+_SPACES = re.compile(r"[\x00-\x20\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """A permitted address.
+
+    Args:
+        scheme: "rtsp", "rtsps", "rtmp", "http", "https", "file", "v4l2" or "whip".
+        shown: without password and without the secrets of its query, for people and logs.
+        secret_url: as it was given. Not for logs, errors or answers.
+    """
+
+    scheme: str
+    shown: str
+    secret_url: str = field(repr=False)
+
+    @property
+    def is_live(self) -> bool:
+        """Whether its end is a failure. A file may end."""
+        return self.scheme != "file"
+
+    @property
+    def is_pushed(self) -> bool:
+        """Whether a publisher brings the pictures, so that there is nothing to open."""
+        return self.scheme == PUSHED
+
+    @property
+    def location(self) -> str:
+        """What FFmpeg opens: a path for what is local. As secret as `secret_url`."""
+        return self.secret_url.partition(":")[2] if self.scheme in LOCAL else self.secret_url
+
+    def __str__(self) -> str:
+        return self.shown
+
+
+def parse_address(url: str, *, from_settings_file: bool) -> Address:
+    """Checks an address.
+
+    Args:
+        url: rtsp(s), rtmp, http(s) with a host; "whip:"; "file:/path" or "v4l2:/dev/video0".
+        from_settings_file: only then files and devices are permitted.
+
+    Raises:
+        AddressError: not permitted, or malformed; says nothing secret.
+    """
+    url = url.strip()
+    scheme = url.partition(":")[0].lower()
+    if len(url) > LONGEST or _SPACES.search(url):
+        raise AddressError(f"expected an address of at most {LONGEST} characters without spaces (write them as %20)")
+    if scheme == PUSHED:
+        return _pushed(url)
+    if scheme in LOCAL:
+        return _local(url, scheme, permitted=from_settings_file)
+    if scheme not in NETWORK:
+        permitted = ", ".join(f"{name}://" for name in NETWORK)
+        raise AddressError(f"expected an address that begins with {permitted} or is {PUSHED}:")
+    return Address(scheme, _shown(url), url)
+
+
+def redacted(text: str) -> str:
+    """A text with the passwords and tokens of the addresses in it hidden; hides too much rather than too little."""
+    text = _CREDENTIALS.sub(lambda match: f"{match[1]}:{HIDDEN}@" if match[2] else f"{HIDDEN}@", text)
+    return _SECRETS.sub(rf"\1{HIDDEN}", text)
+
+
+def _pushed(url: str) -> Address:
+    if url.partition(":")[2]:
+        raise AddressError(f"expected {PUSHED}: alone: publishers send to /whip/ and the camera's name")
+    return Address(PUSHED, f"{PUSHED}:", f"{PUSHED}:")
+
+
+def _local(url: str, scheme: str, *, permitted: bool) -> Address:
+    if not permitted:
+        raise AddressError(f"{scheme}: addresses are taken from the settings file only")
+    path = url.partition(":")[2].removeprefix("//")
+    if not path.startswith("/") or (scheme == "v4l2" and not path.startswith("/dev/")):
+        example = "v4l2:/dev/video0" if scheme == "v4l2" else "file:/path/to/clip.mp4"
+        raise AddressError(f"expected an absolute path as in {example}")
+    return Address(scheme, f"{scheme}:{path}", f"{scheme}:{path}")
+
+
+def _shown(url: str) -> str:
+    """A network address without secrets.
+
+    Raises:
+        AddressError: it has no host, or a port that is none.
+    """
+    try:
+        parts = urlsplit(url)
+        host, port = parts.hostname, parts.port
+    except ValueError:  # its text has the password in it where a "/" or "@" was not escaped
+        host = port = None
+    if not host or (port is None and re.search(r":[^\]]*$", parts.netloc.rpartition("@")[2])):
+        raise AddressError(
+            "expected scheme://user:password@host:port/path; in a password write : as %3A, / as %2F, @ as %40, # as %23"
+        )
+    user = parts.username
+    name = f"{user}:{HIDDEN}@" if parts.password is not None else (f"{HIDDEN}@" if user else "")
+    where = parts.netloc.rpartition("@")[2]
+    asked = parse_qsl(parts.query, keep_blank_values=True)
+    query = urlencode([(key, value if key.lower() in HARMLESS else HIDDEN) for key, value in asked], safe="*")
+    return redacted(f"{parts.scheme}://{name}{where}{parts.path}{'?' * bool(query)}{query}")

@@ -1,0 +1,90 @@
+"""Which addresses are permitted, and that nothing secret in them is ever shown."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_detect.errors import AddressError
+from stream_detect.sources.address import parse_address, redacted
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("rtsp://10.0.0.5/stream", "rtsp://10.0.0.5/stream"),
+        ("rtsp://viewer:s3cret@10.0.0.5:554/stream", "rtsp://viewer:***@10.0.0.5:554/stream"),
+        ("rtsps://s3cret@cam/stream", "rtsps://***@cam/stream"),
+        ("RTSP://viewer:s3c%40ret@[fe80::1]:554/s", "rtsp://viewer:***@[fe80::1]:554/s"),
+        ("rtsp://cam/cam/realmonitor?channel=1&subtype=0", "rtsp://cam/cam/realmonitor?channel=1&subtype=0"),
+        ("http://cam/video?user=a&pwd=s3cret&channel=2", "http://cam/video?user=***&pwd=***&channel=2"),
+        ("rtsp://cam/user=a_password=s3cret_channel=1", "rtsp://cam/user=a_password=***"),
+        ("rtmp://host/live/door", "rtmp://host/live/door"),
+        ("whip:", "whip:"),
+        ("file:/srv/clip.mp4", "file:/srv/clip.mp4"),
+        ("file:///srv/clip.mp4", "file:/srv/clip.mp4"),
+        ("v4l2:/dev/video0", "v4l2:/dev/video0"),
+    ],
+)
+def test_addresses_are_shown_without_secrets(url: str, shown: str) -> None:
+    address = parse_address(url, from_settings_file=True)
+    assert address.shown == shown
+    assert "s3c" not in f"{address} {address!r}"
+
+
+def test_ffmpeg_is_given_the_whole_address() -> None:
+    assert parse_address("rtsp://u:p@h/s", from_settings_file=False).location == "rtsp://u:p@h/s"
+    assert parse_address("file:/a:b.mp4", from_settings_file=True).location == "/a:b.mp4"
+    assert parse_address("v4l2:/dev/video0", from_settings_file=True).location == "/dev/video0"
+
+
+@pytest.mark.parametrize(
+    ("url", "live", "pushed"),
+    [("rtsp://h/s", True, False), ("file:/a", False, False), ("whip:", True, True), ("v4l2:/dev/video0", True, False)],
+)
+def test_kinds(url: str, live: bool, pushed: bool) -> None:
+    address = parse_address(url, from_settings_file=True)
+    assert (address.is_live, address.is_pushed) == (live, pushed)
+
+
+@pytest.mark.parametrize("url", ["file:/etc/passwd", "v4l2:/dev/video0", "FILE:/etc/passwd"])
+def test_files_and_devices_only_from_the_settings_file(url: str) -> None:
+    with pytest.raises(AddressError, match="settings file only"):
+        parse_address(url, from_settings_file=False)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "",
+        "/etc/passwd",
+        "concat:/etc/passwd|/etc/hosts",
+        "ftp://host/film",
+        "udp://239.0.0.1:1234",
+        "data:video/mp4;base64,AAAA",
+        "subfile,,start,0,end,9,,:/etc/passwd",
+        "rtsp://",
+        "rtsp:///stream",
+        "rtsp://viewer:s3cret@host:none/",
+        "rtsp://viewer:s3/cret@host/",
+        "rtsp://viewer:s3cret@host:/",
+        "rtsp://viewer:s3cret@[nonsense/",
+        "rtsp://viewer:s3 cret@host/",
+        "http://host/a\r\nHost: other",
+        "whip:door",
+        "whip://viewer:s3cret@host",
+        "file:clip.mp4",
+        "v4l2:/etc/passwd",
+        "rtsp://host/" + "x" * 2000,
+    ],
+)
+def test_others_are_refused_without_a_secret_in_the_message(url: str) -> None:
+    with pytest.raises(AddressError) as caught:
+        parse_address(url, from_settings_file=True)
+    assert "s3" not in str(caught.value)
+    assert caught.value.__context__ is None
+
+
+@given(st.text(st.characters(codec="ascii", exclude_characters=" \"'<>", exclude_categories=["Cc", "Cs"]), min_size=3))
+def test_no_password_survives_redaction(password: str) -> None:
+    hidden = redacted(f"cannot open 'rtsp://viewer:{password}@10.0.0.5/stream' (401)")
+    assert hidden == "cannot open 'rtsp://viewer:***@10.0.0.5/stream' (401)"

@@ -1,0 +1,91 @@
+"""Stream time rises whatever the timestamps do; holes in a regular stream are noticed."""
+
+import itertools
+import threading
+import time
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_detect.sources.clock import Cadence, Pacer, StreamClock
+
+BEGAN_S = 5000.0
+
+
+def times(clock: StreamClock, pts_s: list[float | None], interval_s: float = 0.04) -> list[float]:
+    return [clock.at(pts, BEGAN_S + index * interval_s) for index, pts in enumerate(pts_s)]
+
+
+def steps(values: list[float]) -> list[float]:
+    return [round(b - a, 3) for a, b in itertools.pairwise(values)]
+
+
+@pytest.mark.parametrize(
+    ("pts_s", "expected"),
+    [
+        ([0.0, 0.04, 0.08, 0.2], [0.04, 0.04, 0.12]),
+        ([90.0, 90.04, 0.0, 0.04], [0.04, 0.04, 0.04]),  # began again
+        ([95443.68, 95443.7, 0.01, 0.05], [0.02, 0.04, 0.04]),  # 33 bits wrapped
+        ([0.0, 0.04, 4e9, 4e9 + 0.04], [0.04, 0.04, 0.04]),  # jumped to the camera's calendar
+        ([None, None, None], [0.04, 0.04]),
+        ([0.0, None, 0.08, 0.12], [0.04, 0.04, 0.04]),
+        ([1.0, 1.0, 1.04], [0.04, 0.04]),
+    ],
+)
+def test_jumps_and_missing_timestamps_are_bridged_by_arrival(pts_s: list[float | None], expected: list[float]) -> None:
+    found = times(StreamClock(paced=False, untimed=False), pts_s)
+    assert found[0] == BEGAN_S
+    assert steps(found) == pytest.approx(expected, abs=0.002)
+
+
+@given(st.lists(st.none() | st.floats(-1e10, 1e10), min_size=2, max_size=60), st.booleans())
+def test_time_always_rises(pts_s: list[float | None], paced: bool) -> None:
+    found = times(StreamClock(paced=paced, untimed=False), pts_s, interval_s=0.0)
+    assert all(step > 0 for step in steps(found))
+
+
+def test_a_camera_whose_clock_is_fast_stays_near_ours() -> None:
+    found = times(StreamClock(paced=False, untimed=False), [index * 0.0404 for index in range(5000)])
+    assert abs(found[-1] - (BEGAN_S + 4999 * 0.04)) < 0.1
+
+
+def test_made_up_timestamps_are_not_believed() -> None:
+    found = times(StreamClock(paced=False, untimed=True), [0.0, 0.04, 0.08], interval_s=0.2)
+    assert steps(found) == [0.2, 0.2]
+
+
+def test_a_file_may_rest_on_a_picture() -> None:
+    assert steps(times(StreamClock(paced=True, untimed=False), [0.0, 9.0, 9.04])) == [9.0, 0.04]
+
+
+def holes(times_s: list[float]) -> list[float]:
+    cadence = Cadence()
+    return [time_s for time_s in times_s if cadence.hole(time_s)]
+
+
+def test_a_missing_picture_in_a_regular_stream_is_a_hole() -> None:
+    regular = [10 + 0.04 * index for index in range(100)]
+    assert holes(regular) == []
+    assert holes(regular[:50] + regular[51:]) == [regular[51]]
+    assert holes(regular[:10] + regular[11:]) == []  # too early to know
+    assert holes([*regular[:50], regular[50] + 0.005, *regular[51:]]) == []
+
+
+def test_an_irregular_stream_has_no_holes() -> None:
+    assert holes([10 + 0.04 * index + 0.04 * (index // 7) for index in range(300)]) == []
+
+
+def test_a_wait_ends_when_stopped() -> None:
+    stopping = threading.Event()
+    threading.Timer(0.05, stopping.set).start()
+    began = time.monotonic()
+    Pacer(stopping).wait(began + 60)
+    assert time.monotonic() - began < 10
+
+
+def test_what_is_late_is_not_made_up_for() -> None:
+    pacer, began = Pacer(threading.Event()), time.monotonic()
+    pacer.wait(began - 30)
+    pacer.wait(began - 29.9)
+    assert time.monotonic() - began > 0.09

@@ -1,0 +1,153 @@
+"""RTSP cameras on a real server: what is seen, and that each way of going dark is told apart."""
+
+import itertools
+import threading
+import time
+
+import pytest
+
+from stream_detect.errors import (
+    SourceEndedError,
+    SourceError,
+    SourceRefusedError,
+    SourceStalledError,
+    SourceUnreachableError,
+)
+from stream_detect.sources.address import parse_address
+from stream_detect.sources.probe import probe
+from stream_detect.sources.reader import Reader, ReaderSettings
+from tests.rtsp.films import FILMS, Film
+from tests.rtsp.peer import RtspServer
+
+QUICK = ReaderSettings(open_timeout_s=2.0, read_timeout_s=1.5)
+
+
+def reader(url: str, settings: ReaderSettings = QUICK, stopping: threading.Event | None = None) -> Reader:
+    return Reader(parse_address(url, from_settings_file=False), settings, stopping or threading.Event())
+
+
+def problem_of(url: str) -> SourceError:
+    with pytest.raises(SourceError) as caught, reader(url) as opened:
+        next(opened.pictures())
+    assert "s3cret" not in repr(caught.value)
+    assert caught.value.__context__ is None, "PyAV's error has the whole address in it"
+    return caught.value
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+@pytest.mark.parametrize(("film", "codec"), [("face", "h264"), ("h265", "hevc"), ("portrait", "h264")])
+def test_pictures_come(rtsp_server: RtspServer, film: str, codec: str, transport: str) -> None:
+    with reader(rtsp_server.url(film), ReaderSettings(transport=transport)) as opened:
+        found = list(itertools.islice(opened.pictures(), 30))
+        assert opened.codec == codec
+        assert opened.fps == 25
+        assert opened.received_bytes > 10_000
+    assert {(picture.frame.width, picture.frame.height) for picture in found} == set(FILMS[film].whs)
+    assert found[0].keyframe
+    times = [picture.time_s for picture in found]
+    assert times[-1] - times[0] == pytest.approx(29 / 25, abs=0.3)
+    assert all(after > before for before, after in itertools.pairwise(times))
+    assert all(abs(picture.arrived_s - picture.time_s) < 2 for picture in found)
+    assert not any(picture.gap for picture in found)
+
+
+def test_the_picture_may_change_its_size(rtsp_server: RtspServer) -> None:
+    with reader(rtsp_server.url("changing")) as opened:
+        sizes = [(picture.frame.width, picture.frame.height) for picture in itertools.islice(opened.pictures(), 110)]
+        assert opened.decode_errors == 0
+    assert set(sizes) == {(640, 480), (480, 360)}
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_lost_packets_are_marked_and_damage_is_left_out(rtsp_server: RtspServer, transport: str) -> None:
+    film = Film(seconds=4, key_s=0.4)
+    rtsp_server.mount("lossy", film, lose=0.02)
+    with reader(rtsp_server.url("lossy"), ReaderSettings(transport=transport)) as opened:
+        found = list(itertools.islice(opened.pictures(), 120))
+    marked = [picture for picture in found if picture.gap]
+    assert marked
+    assert sum(picture.keyframe for picture in marked) > len(marked) * 0.8  # nothing that refers to what is lost
+    assert not any(picture.frame.is_corrupt for picture in found)
+
+
+def test_a_server_that_ends_closes_the_stream(own_rtsp_server: RtspServer) -> None:
+    with reader(own_rtsp_server.url("small")) as opened:
+        pictures = opened.pictures()
+        next(pictures)
+        own_rtsp_server.stop(kill=True)
+        with pytest.raises(SourceEndedError):
+            list(pictures)
+
+
+@pytest.mark.parametrize("transport", ["tcp", "udp"])
+def test_a_frozen_server_stalls_the_stream(own_rtsp_server: RtspServer, transport: str) -> None:
+    settings = ReaderSettings(transport=transport, open_timeout_s=4, read_timeout_s=1.5)
+    with reader(own_rtsp_server.url("small"), settings) as opened:
+        pictures = opened.pictures()
+        next(pictures)
+        own_rtsp_server.freeze()
+        began = time.monotonic()
+        with pytest.raises(SourceStalledError, match="nothing came"):
+            list(pictures)
+        assert time.monotonic() - began < 5
+    own_rtsp_server.thaw()
+
+
+def test_a_frozen_server_is_no_answer(own_rtsp_server: RtspServer) -> None:
+    url = own_rtsp_server.url("small")
+    own_rtsp_server.freeze()
+    problem = problem_of(url)
+    own_rtsp_server.thaw()
+    assert isinstance(problem, SourceUnreachableError)
+    assert str(problem) == "no answer within 2 s"
+
+
+@pytest.mark.parametrize("lock", ["basic", "digest"])
+def test_the_wrong_password_is_refused(rtsp_server: RtspServer, lock: str) -> None:
+    rtsp_server.mount(f"locked-{lock}", FILMS["small"], lock=lock, user="viewer", password="s3cret-right")
+    assert isinstance(problem_of(rtsp_server.url(f"locked-{lock}")), SourceRefusedError)
+    wrong = problem_of(rtsp_server.url(f"locked-{lock}", user="viewer", password="s3cret-wrong"))
+    assert isinstance(wrong, SourceRefusedError)
+    with reader(rtsp_server.url(f"locked-{lock}", user="viewer", password="s3cret-right")) as opened:
+        assert next(opened.pictures()).frame.width == 320
+
+
+def test_what_is_not_there(rtsp_server: RtspServer) -> None:
+    host = rtsp_server.url("small").removesuffix("/small")
+    missing = problem_of(f"{host}/missing".replace("rtsp://", "rtsp://viewer:s3cret@"))
+    assert isinstance(missing, SourceUnreachableError)
+    assert "404" in str(missing)
+    closed = problem_of("rtsp://viewer:s3cret@127.0.0.1:9/s")
+    assert isinstance(closed, SourceUnreachableError)
+    assert "refused" in str(closed)
+
+
+def test_stopping_ends_the_pictures(rtsp_server: RtspServer) -> None:
+    stopping = threading.Event()
+    with reader(rtsp_server.url("small"), stopping=stopping) as opened:
+        pictures = opened.pictures()
+        next(pictures)
+        stopping.set()
+        assert len(list(pictures)) <= 1
+
+
+def test_key_frames_only(rtsp_server: RtspServer) -> None:
+    with reader(rtsp_server.url("face")) as opened:
+        opened.keyframes_only = True
+        found = list(itertools.islice(opened.pictures(), 3))
+    assert all(picture.keyframe for picture in found)
+    assert found[2].time_s - found[1].time_s == pytest.approx(1.0, abs=0.2)
+
+
+def test_a_probe_shows_a_picture(rtsp_server: RtspServer) -> None:
+    found = probe(parse_address(rtsp_server.url("portrait"), from_settings_file=False), QUICK)
+    assert (found.codec, found.wh, found.fps) == ("h264", (360, 640), 25)
+    assert found.image.shape == (640, 360, 3)
+    assert found.image.std() > 10
+
+
+def test_a_failed_probe_says_why() -> None:
+    with pytest.raises(SourceUnreachableError, match="refused"):
+        probe(parse_address("rtsp://127.0.0.1:9/s", from_settings_file=False), QUICK)
+    with pytest.raises(SourceError, match="publisher"):
+        probe(parse_address("whip:", from_settings_file=False), QUICK)
