@@ -1,7 +1,5 @@
 """Annotator: a decoded frame enters, the picture that is sent back leaves: badge drawn, and encoded when in H.264."""
 
-import logging
-import time
 from collections.abc import Callable
 from typing import Any, TypeAlias
 
@@ -11,13 +9,11 @@ from stream_detect.errors import MediaError
 from stream_detect.types import Result
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.overlay import Overlay
-from stream_detect.video.picture import copy_yuv420p
+from stream_detect.webrtc.drawing import Drawing
 from stream_detect.webrtc.feedback import Demand
 
 Picture: TypeAlias = "av.VideoFrame | av.Packet[Any]"
 """What aiortc's sender takes: a frame to encode, or a packet that is encoded."""
-
-_log = logging.getLogger(__name__)
 
 
 class Annotator:
@@ -33,11 +29,9 @@ class Annotator:
     """
 
     def __init__(self, overlay: Overlay, newest: Callable[[], Result | None], encoder: H264Encoder | None) -> None:
-        self._overlay = overlay
-        self._newest = newest
+        self._drawing = Drawing(overlay, newest)
         self._encoder = encoder
         self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
-        self._trouble: str | None = None
         self._closed = False
 
     def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Picture | None":
@@ -51,9 +45,9 @@ class Annotator:
             A packet, or a frame for aiortc to encode; None when the picture is of no kind that can be sent.
         """
         try:
-            picture = self._drawn(frame)
+            picture = self._drawing.draw(frame)
         except MediaError as error:
-            self._note(f"pictures are left out: {error}")
+            self._drawing.note(f"pictures are left out: {error}")
             return None
         if self._encoder is None:
             return picture
@@ -65,32 +59,17 @@ class Annotator:
             if self._closed:
                 return None
             self._broken = True
-            self._note(f"pictures are left to aiortc's encoder: {error}")
+            self._drawing.note(f"pictures are left to aiortc's encoder: {error}")
             return picture
         self._broken = False
         return packet
 
     def draw_with(self, overlay: Overlay) -> None:
         """Another overlay from the next picture on."""
-        self._overlay = overlay
+        self._drawing.draw_with(overlay)
 
     def close(self) -> None:
         """Frees the encoder; a call in progress, which outlives the sender that asked for it, gives nothing."""
         self._closed = True
         if self._encoder is not None:
             self._encoder.close()
-
-    def _drawn(self, frame: av.VideoFrame) -> av.VideoFrame:
-        picture = copy_yuv420p(frame)
-        try:
-            self._overlay.draw(picture, self._newest(), time.monotonic())
-        except Exception as error:  # noqa: BLE001 - the session's edge: a badge that fails must not end the video
-            self._note(f"pictures go back without a badge: {error!r}")
-            return copy_yuv420p(frame)
-        return picture
-
-    def _note(self, trouble: str) -> None:
-        """Logs once a change, not once a frame."""
-        if trouble != self._trouble:
-            _log.error("%s", trouble)
-            self._trouble = trouble

@@ -7,6 +7,7 @@ everything that it takes for granted is checked here first.
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
+from typing import Literal
 
 from aiortc.codecs import CODECS
 from aiortc.rtcpeerconnection import find_common_codecs
@@ -47,16 +48,21 @@ class Offer:
     codec: Codec
 
 
-def read_offer(text: str, *, h264: bool) -> Offer:
+Direction = Literal["sendrecv", "recvonly", "sendonly"]
+"""What the peer does with its video: a check sends and receives it, a viewer receives, a publisher sends."""
+
+
+def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> Offer:
     """Checks an offer.
 
     Args:
         text: the session description.
         h264: whether H.264 may be answered at all; it is preferred to VP8 where offered.
+        direction: what its first video must be.
 
     Raises:
         OfferError: it is malformed.
-        NoVideoError: it has no video to send and receive.
+        NoVideoError: it has no video of that direction.
         CodecError: it has no codec that we have.
     """
     text = _without_mdns(text)
@@ -71,11 +77,11 @@ def read_offer(text: str, *, h264: bool) -> Offer:
     _check_sections(description)
     video = next((media for media in description.media if media.kind == "video"), None)
     if video is None:
-        raise NoVideoError("expected an offer with a sendrecv video track, received one without video")
-    if video.direction != "sendrecv":
+        raise NoVideoError(f"expected an offer with a {direction} video track, received one without video")
+    if video.direction != direction:
         raise NoVideoError(
-            f"expected the first video to be sendrecv, received {video.direction}: "
-            "offer the camera's track with direction sendrecv"
+            f"expected the first video to be {direction}, received {video.direction}: "
+            f"offer it with direction {direction}"
         )
     for media in description.media:
         if media.kind == "audio" and not find_common_codecs(CODECS["audio"], media.rtp.codecs):

@@ -28,7 +28,7 @@ def share_of(colour: tuple[int, int, int], frame) -> float:
 
 
 def session_of(sessions, session_id):
-    return sessions._sessions[session_id]
+    return sessions._sessions.running(session_id)
 
 
 @pytest.mark.parametrize(
