@@ -11,6 +11,6 @@ export default defineConfig({
     emptyOutDir: true,
     assetsInlineLimit: 0, // the content security policy of the server allows files only
   },
-  server: { proxy: { "/api": SERVER, "/webrtc": SERVER } },
+  server: { proxy: { "/api": SERVER, "/webrtc": SERVER, "/whep": SERVER } },
   test: { include: ["tests/**/*.test.{ts,tsx}"], environment: "happy-dom", restoreMocks: true },
 });

@@ -1,30 +1,39 @@
-import { useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { lazy, Suspense, useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { Loading } from "./components/ListState";
 import { StatusLine } from "./components/StatusLine";
 import { TokenDialog } from "./components/TokenDialog";
 import { LiveCheck } from "./pages/LiveCheck";
-import { Models } from "./pages/Models";
 import { useResource } from "./resource";
-import { ROUTES, useRoute } from "./route";
+import { PLACES, useRoute, type Route } from "./route";
+import { ServicesContext, type Services } from "./services";
 import type { AccessToken } from "./stream/accessToken";
 import type { CheckStream } from "./stream/checkStream";
-import type { Server } from "./stream/server";
+import type { Status } from "./stream/server";
 import type { Media } from "./stream/source";
 
+// The first page is there at once; the others come when they are asked for.
+const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
+const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).Cameras }));
+const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
+const Events = lazy(async () => ({ default: (await import("./pages/Events")).Events }));
+const Models = lazy(async () => ({ default: (await import("./pages/Models")).Models }));
+
 interface Props {
-  readonly server: Server;
+  readonly services: Services;
   readonly stream: CheckStream;
   readonly token: AccessToken;
   readonly media: Media | undefined;
 }
 
-export function App({ server, stream, token, media }: Props) {
+export function App({ services, stream, token, media }: Props) {
+  const { server, fleet } = services;
   const route = useRoute();
   const snapshot = useSyncExternalStore(stream.subscribe, stream.snapshot);
   const [status, reloadStatus] = useResource(useCallback(() => server.status(), [server]));
   const [dialogClosed, setDialogClosed] = useState(false);
   const [tokensGiven, setTokensGiven] = useState(0);
   const content = useRef<HTMLElement>(null);
-  const label = ROUTES.find((entry) => entry.route === route)?.label ?? "";
+  const label = PLACES.find(({ pages }) => pages.includes(route.page))?.label ?? "";
   const refused = (status.state === "failed" && status.failure.code === "token") || snapshot.failure?.code === "token";
 
   useEffect(() => {
@@ -46,57 +55,84 @@ export function App({ server, stream, token, media }: Props) {
     token.keep(given);
     setTokensGiven((before) => before + 1);
     stream.stop();
+    fleet.retry();
     reloadStatus();
   };
   return (
-    <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
-      <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">
-        <span className="flex items-center gap-2 font-semibold">
-          <img src="/icon.svg" alt="" className="size-6" />
-          <span className="sr-only sm:not-sr-only">stream-detect</span>
-        </span>
-        <nav aria-label="Pages" className="flex gap-1">
-          {ROUTES.map(({ route: to, href, label: name }) => (
-            <a
-              key={to}
-              href={href}
-              aria-current={to === route ? "page" : undefined}
-              onClick={() => content.current?.focus()}
-              className="rounded-lg px-3 py-2 text-muted aria-[current]:bg-surface aria-[current]:font-semibold aria-[current]:text-ink"
-            >
-              {name}
-              {to === "live" && route !== "live" && snapshot.state === "live" && <span className="font-normal"> (running)</span>}
-            </a>
-          ))}
-        </nav>
-        <div className="min-h-6 basis-full xl:ml-auto xl:basis-auto">
-          <StatusLine status={status} snapshot={snapshot} onRetry={retry} />
-        </div>
-      </header>
-      <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
-        {route === "live" ? (
-          <LiveCheck
-            stream={stream}
-            snapshot={snapshot}
-            status={status.state === "ready" ? status.value : null}
-            media={media}
-            onToken={() => {
-              setDialogClosed(false);
+    <ServicesContext value={services}>
+      <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
+        <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">
+          <span className="flex items-center gap-2 font-semibold">
+            <img src="/icon.svg" alt="" className="size-6" />
+            <span className="sr-only sm:not-sr-only">stream-detect</span>
+          </span>
+          <nav aria-label="Pages" className="flex gap-1">
+            {PLACES.map(({ pages, href, label: name }) => (
+              <a
+                key={href}
+                href={href}
+                aria-current={pages.includes(route.page) ? "page" : undefined}
+                onClick={() => content.current?.focus()}
+                className="rounded-lg px-2 py-2 text-muted aria-[current]:bg-surface aria-[current]:font-semibold aria-[current]:text-ink sm:px-3"
+              >
+                {name}
+                {href === "#/" && route.page !== "live" && snapshot.state === "live" && <span className="font-normal"> (running)</span>}
+              </a>
+            ))}
+          </nav>
+          <div className="min-h-6 basis-full xl:ml-auto xl:basis-auto">
+            <StatusLine status={status} snapshot={snapshot} onRetry={retry} />
+          </div>
+        </header>
+        <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
+          {route.page === "live" ? (
+            <LiveCheck
+              stream={stream}
+              snapshot={snapshot}
+              status={status.state === "ready" ? status.value : null}
+              media={media}
+              onToken={() => {
+                setDialogClosed(false);
+              }}
+            />
+          ) : (
+            // What a server refused is asked for again with another token.
+            <Suspense key={tokensGiven} fallback={<Loading>Loading the page …</Loading>}>
+              <Page route={route} services={services} status={status.state === "ready" ? status.value : null} />
+            </Suspense>
+          )}
+        </main>
+        {refused && !dialogClosed && (
+          <TokenDialog
+            refused={tokensGiven > 0}
+            onToken={takeToken}
+            onClose={() => {
+              setDialogClosed(true);
             }}
           />
-        ) : (
-          <Models server={server} />
         )}
-      </main>
-      {refused && !dialogClosed && (
-        <TokenDialog
-          refused={tokensGiven > 0}
-          onToken={takeToken}
-          onClose={() => {
-            setDialogClosed(true);
-          }}
-        />
-      )}
-    </div>
+      </div>
+    </ServicesContext>
   );
+}
+
+interface PageProps {
+  readonly route: Exclude<Route, { readonly page: "live" }>;
+  readonly services: Services;
+  readonly status: Status | null;
+}
+
+function Page({ route, services, status }: PageProps) {
+  switch (route.page) {
+    case "cameras":
+      return <Cameras limits={status?.model.limits ?? []} />;
+    case "camera":
+      return <CameraPage key={route.name} name={route.name} status={status} />;
+    case "events":
+      return <Events filter={route.filter} />;
+    case "event":
+      return <EventPage key={route.id} id={route.id} limits={status?.model.limits ?? []} />;
+    case "models":
+      return <Models server={services.server} />;
+  }
 }

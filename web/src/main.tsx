@@ -3,10 +3,17 @@
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
+import type { Services } from "./services";
 import { AccessToken } from "./stream/accessToken";
+import { CameraResults } from "./stream/cameraResults";
+import { CameraServer } from "./stream/cameraServer";
 import { CheckStream } from "./stream/checkStream";
+import { Fleet } from "./stream/fleet";
+import { Http } from "./stream/http";
+import { Pictures } from "./stream/pictures";
 import { Server } from "./stream/server";
 import type { Media } from "./stream/source";
+import { WhepPlayer } from "./stream/whepPlayer";
 import "./styles.css";
 
 const root = document.getElementById("root");
@@ -17,20 +24,28 @@ const media = (navigator as { mediaDevices?: Media }).mediaDevices;
 const Peer = (window as { RTCPeerConnection?: typeof RTCPeerConnection }).RTCPeerConnection;
 
 const token = new AccessToken(() => window.sessionStorage);
-const server = new Server(token, window.fetch.bind(window), window.location.origin);
-const stream = new CheckStream({
+const http = new Http(token, window.fetch.bind(window), window.location.origin);
+const server = new Server(http);
+const cameras = new CameraServer(http);
+const createPeer = Peer && ((configuration: RTCConfiguration) => new Peer(configuration));
+const random = Math.random;
+const stream = new CheckStream({ server, media, secure: window.isSecureContext, createPeer, random });
+const player = new WhepPlayer({ http, iceServers: async () => (await server.status()).iceServers, createPeer, random });
+const services: Services = {
   server,
-  media,
-  secure: window.isSecureContext,
-  createPeer: Peer && ((configuration) => new Peer(configuration)),
-  random: Math.random,
-});
+  cameras,
+  fleet: new Fleet(http, cameras, random),
+  player,
+  pictures: new Pictures(cameras),
+  resultsOf: (camera, staleS) => new CameraResults(http, camera, staleS, random),
+};
 window.addEventListener("pagehide", () => {
   stream.stop();
+  player.stop();
 });
 
 createRoot(root).render(
   <StrictMode>
-    <App server={server} stream={stream} token={token} media={media} />
+    <App services={services} stream={stream} token={token} media={media} />
   </StrictMode>,
 );

@@ -1,20 +1,65 @@
-/** The two pages, by the address's hash: the server needs to know no page of ours. */
+/** The pages, by the address's hash: the server needs to know no page of ours. */
 
-import { useSyncExternalStore } from "react";
+import { useMemo, useSyncExternalStore } from "react";
+import { EVERY_EVENT, filterQuery, readFilter, type EventFilter } from "./stream/events";
 
-export type Route = "live" | "models";
+export type Route =
+  | { readonly page: "live" }
+  | { readonly page: "cameras" }
+  | { readonly page: "models" }
+  | { readonly page: "camera"; readonly name: string }
+  | { readonly page: "events"; readonly filter: EventFilter }
+  | { readonly page: "event"; readonly id: string };
 
-export const ROUTES: readonly { readonly route: Route; readonly href: string; readonly label: string }[] = [
-  { route: "live", href: "#/", label: "Live check" },
-  { route: "models", href: "#/models", label: "Models" },
+/** What the navigation offers. A camera belongs to the cameras, an event to the events. */
+export const PLACES: readonly { readonly pages: readonly Route["page"][]; readonly href: string; readonly label: string }[] = [
+  { pages: ["live"], href: "#/", label: "Live check" },
+  { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras" },
+  { pages: ["events", "event"], href: "#/events", label: "Events" },
+  { pages: ["models"], href: "#/models", label: "Models" },
 ];
 
-export function routeOf(hash: string): Route {
-  return hash === "#/models" ? "models" : "live";
+export function hrefOf(route: Route): string {
+  switch (route.page) {
+    case "live":
+      return "#/";
+    case "cameras":
+      return "#/cameras";
+    case "models":
+      return "#/models";
+    case "camera":
+      return `#/cameras/${encodeURIComponent(route.name)}`;
+    case "event":
+      return `#/events/${encodeURIComponent(route.id)}`;
+    case "events": {
+      const query = filterQuery(route.filter).toString();
+      return query === "" ? "#/events" : `#/events?${query}`;
+    }
+  }
 }
 
+/** What leads nowhere leads to the live check. */
+export function routeOf(hash: string): Route {
+  const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
+  const [place, one] = path.split("/", 2).map(decoded);
+  if (place === "cameras") return one ? { page: "camera", name: one } : { page: "cameras" };
+  if (place === "events") return one ? { page: "event", id: one } : { page: "events", filter: readFilter(new URLSearchParams(query)) };
+  return place === "models" ? { page: "models" } : { page: "live" };
+}
+
+export const ALL_EVENTS: Route = { page: "events", filter: EVERY_EVENT };
+
 export function useRoute(): Route {
-  return useSyncExternalStore(subscribe, () => routeOf(window.location.hash));
+  const hash = useSyncExternalStore(subscribe, () => window.location.hash);
+  return useMemo(() => routeOf(hash), [hash]);
+}
+
+function decoded(part: string): string {
+  try {
+    return decodeURIComponent(part);
+  } catch {
+    return part; // a person typed a lone percent sign
+  }
 }
 
 function subscribe(listener: () => void): () => void {

@@ -5,7 +5,7 @@ import type { StreamSnapshot } from "./stream/checkStream";
 import type { VerdictState } from "./stream/messages";
 
 /** What the badge can show: the server's states, and what only the page can know. */
-export type ShownState = VerdictState | "stale" | "unavailable" | "idle";
+export type ShownState = VerdictState | "stale" | "unavailable" | "offline" | "idle";
 
 export const WORDS: Readonly<Record<ShownState, string>> = {
   real: "Real",
@@ -15,11 +15,14 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
   no_face: "No face",
   stale: "Stale",
   unavailable: "Unavailable",
+  offline: "Offline",
   idle: "Idle",
 };
 
 export interface ShownVerdict {
   readonly state: ShownState;
+  /** In place of the state's own word. */
+  readonly word?: string;
   /** One sentence, with the word in front: "Gathering: 5 of 12 usable frames". */
   readonly reason: string;
   readonly fakeProbability: number | null;
@@ -108,6 +111,8 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
       );
     case "token":
       return plain("An access token is needed", "This server is only for people who have its access token.");
+    case "not-found":
+      return plain("It is not there", asSentence(failure.detail));
     case "unsupported":
       return plain("This browser cannot do it", `${asSentence(failure.detail)} A current Chrome, Edge, Firefox or Safari can.`);
     case "server-error":

@@ -4,8 +4,9 @@ import { App } from "../src/App";
 import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
 import { StreamFailure } from "../src/stream/failure";
-import { Server } from "../src/stream/server";
+import { Http } from "../src/stream/http";
 import { stage, STATUS, WIRE_HELLO } from "./fakes";
+import { servicesOf } from "./fakeCameras";
 
 // There is no canvas here; the browser tests look at the drawing.
 vi.mock("../src/components/timelineChart", () => ({
@@ -27,7 +28,7 @@ afterEach(cleanup);
 function open(wanted: string | null = null) {
   const of = stage();
   const token = new AccessToken(() => sessionStorage);
-  const server = new Server(token, vi.fn(), "http://localhost");
+  const { services, server } = servicesOf(new Http(token, vi.fn(), "http://localhost"));
   const status = vi
     .spyOn(server, "status")
     .mockImplementation(() =>
@@ -36,7 +37,7 @@ function open(wanted: string | null = null) {
         : Promise.reject(new StreamFailure("token", "expected the token")),
     );
   const stream = new CheckStream(of.environment);
-  render(<App server={server} stream={stream} token={token} media={of.environment.media} />);
+  render(<App services={services} stream={stream} token={token} media={of.environment.media} />);
   return { of, status, stream, token };
 }
 

@@ -9,6 +9,7 @@ import { VerdictPanel } from "../src/components/VerdictPanel";
 import { CheckStream, type StreamSnapshot } from "../src/stream/checkStream";
 import { FAILURE_CODES, StreamFailure } from "../src/stream/failure";
 import { parseMessage } from "../src/stream/messages";
+import { shownVerdict } from "../src/words";
 import { stage, THRESHOLDS, wireResult } from "./fakes";
 
 const IDLE = new CheckStream(stage().environment).snapshot();
@@ -22,7 +23,14 @@ function liveWith(change: Record<string, unknown>): StreamSnapshot {
 }
 
 describe("VerdictPanel", () => {
-  const panel = (snapshot: StreamSnapshot) => <VerdictPanel snapshot={snapshot} thresholds={THRESHOLDS} limits={["Blur misleads it."]} />;
+  const panel = (snapshot: StreamSnapshot) => (
+    <VerdictPanel
+      verdict={shownVerdict(snapshot)}
+      faces={snapshot.result?.faces ?? []}
+      thresholds={THRESHOLDS}
+      limits={["Blur misleads it."]}
+    />
+  );
 
   it("shows the state as a word, for machines too", () => {
     render(panel(liveWith({ state: "fake", reason: "steady over 20 usable frames" })));

@@ -2,7 +2,8 @@
 
 import { StreamFailure } from "../src/stream/failure";
 import type { StreamEnvironment } from "../src/stream/checkStream";
-import type { Answer, CheckServer, Status } from "../src/stream/server";
+import type { Answer } from "../src/stream/http";
+import type { CheckServer, Status } from "../src/stream/server";
 import type { Media } from "../src/stream/source";
 
 export const THRESHOLDS = { fakeEnter: 0.8, fakeLeave: 0.6, realEnter: 0.2, realLeave: 0.4 };

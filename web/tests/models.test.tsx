@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it, vi } from "vitest";
 import { readModels } from "../src/modelCards";
 import { Models } from "../src/pages/Models";
 import { AccessToken } from "../src/stream/accessToken";
+import { Http } from "../src/stream/http";
 import { Server } from "../src/stream/server";
 
 const CARD = {
@@ -26,7 +27,7 @@ function page(...answers: readonly (() => Promise<Response>)[]) {
   const rest = [...answers];
   const fetch = vi.fn<typeof globalThis.fetch>(() => rest.shift()?.() ?? Promise.reject(new Error("asked too often")));
   const token = new AccessToken(() => sessionStorage);
-  return <Models server={new Server(token, fetch, "http://localhost")} />;
+  return <Models server={new Server(new Http(token, fetch, "http://localhost"))} />;
 }
 
 const answer = (body: unknown) => () => Promise.resolve(new Response(JSON.stringify(body)));

@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from "vitest";
 import { AccessToken } from "../src/stream/accessToken";
+import { Http } from "../src/stream/http";
 import { Server } from "../src/stream/server";
 
 const ORIGIN = "http://127.0.0.1:8080";
@@ -29,7 +30,7 @@ function serverThat(answer: Response | Error, token: string | null = null) {
   const kept = new AccessToken(() => sessionStorage);
   sessionStorage.clear();
   if (token !== null) kept.keep(token);
-  return { fetch, server: new Server(kept, fetch, ORIGIN) };
+  return { fetch, server: new Server(new Http(kept, fetch, ORIGIN)) };
 }
 
 const json = (body: unknown, status = 200, headers: Record<string, string> = {}) => new Response(JSON.stringify(body), { status, headers });

@@ -1,19 +1,27 @@
 import { useEffect, useState } from "react";
 
-/** "in 5 s", then "now", for a moment on the page's clock (ms of performance.now()). */
-export function Countdown({ untilMs }: { readonly untilMs: number }) {
-  const [leftS, setLeftS] = useState(() => secondsUntil(untilMs));
+const sinceStart = (): number => performance.now();
+
+interface Props {
+  readonly untilMs: number;
+  /** The clock that `untilMs` is on: the page's own (ms of performance.now()), or Date.now. */
+  readonly clock?: () => number;
+}
+
+/** "in 5 s", then "now". */
+export function Countdown({ untilMs, clock = sinceStart }: Props) {
+  const [leftS, setLeftS] = useState(() => secondsUntil(untilMs, clock()));
   useEffect(() => {
     const timer = setInterval(() => {
-      setLeftS(secondsUntil(untilMs));
+      setLeftS(secondsUntil(untilMs, clock()));
     }, 250);
     return () => {
       clearInterval(timer);
     };
-  }, [untilMs]);
+  }, [untilMs, clock]);
   return <span>{leftS === 0 ? "now" : `in ${leftS} s`}</span>;
 }
 
-function secondsUntil(untilMs: number): number {
-  return Math.max(0, Math.ceil((untilMs - performance.now()) / 1000));
+function secondsUntil(untilMs: number, nowMs: number): number {
+  return Math.max(0, Math.ceil((untilMs - nowMs) / 1000));
 }

@@ -1,4 +1,4 @@
-import { ROUTES } from "../route";
+import { hrefOf } from "../route";
 
 interface Props {
   readonly limits: readonly string[];
@@ -6,7 +6,6 @@ interface Props {
 
 /** What a verdict does not mean, one click away from it. */
 export function Limits({ limits }: Props) {
-  const models = ROUTES.find(({ route }) => route === "models");
   return (
     <details data-testid="limits" className="text-sm">
       <summary>What this verdict does and does not mean</summary>
@@ -22,7 +21,7 @@ export function Limits({ limits }: Props) {
           </ul>
         )}
         <p>
-          <a href={models?.href} className="underline">
+          <a href={hrefOf({ page: "models" })} className="underline">
             How the model was trained and measured
           </a>
         </p>

@@ -1,8 +1,9 @@
-import { useEffect, useRef, type ReactNode } from "react";
+import type { ReactNode } from "react";
 import type { StreamSnapshot } from "../stream/checkStream";
 import type { Browser } from "../words";
 import { Countdown } from "./Countdown";
 import { Message } from "./Message";
+import { Notice, StageBox } from "./StageBox";
 
 interface Props {
   readonly snapshot: StreamSnapshot;
@@ -11,31 +12,17 @@ interface Props {
   readonly onToken: () => void;
 }
 
-/** The returned picture, or what is to be said in its place. Its box has its size before the first frame. */
+/** The returned picture, or what is to be said in its place. */
 export function Stage({ snapshot, browser, host, onToken }: Props) {
-  const video = useRef<HTMLVideoElement>(null);
-  const { picture, state } = snapshot;
-  useEffect(() => {
-    if (video.current !== null) video.current.srcObject = picture;
-  }, [picture]);
-  const live = state === "live";
+  const live = snapshot.state === "live";
   return (
-    <div className="relative grid aspect-[4/3] w-full rounded-lg bg-stage text-sm text-white sm:aspect-video sm:text-base">
-      <video
-        ref={video}
-        data-testid="video"
-        aria-label="The checked video, as the server sent it back"
-        autoPlay
-        muted
-        playsInline
-        className={`absolute inset-0 size-full rounded-lg object-contain ${picture === null ? "invisible" : ""} ${live ? "" : "opacity-30"}`}
-      />
+    <StageBox picture={snapshot.picture} dimmed={!live} label="The checked video, as the server sent it back">
       {!live && (
         <div className="relative grid place-items-center p-4 sm:p-6 text-center">
           <Overlay snapshot={snapshot} browser={browser} host={host} onToken={onToken} />
         </div>
       )}
-    </div>
+    </StageBox>
   );
 }
 
@@ -84,15 +71,6 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
         </Message>
       );
   }
-}
-
-function Notice({ title, children }: { readonly title: string; readonly children: ReactNode }) {
-  return (
-    <div role="status" className="max-w-md">
-      <p className="text-lg font-semibold">{title}</p>
-      <p className="mt-1">{children}</p>
-    </div>
-  );
 }
 
 /** Said before the camera is asked for. */

@@ -45,6 +45,11 @@ const SHAPES: Readonly<Record<ShownState, ReactNode>> = {
       <path d="M12 10v4.500M12 17.300v.1" />
     </>
   ),
+  offline: (
+    <>
+      <path d="M15 8.500V7H9m-4.500 0H3v10h12v-1.500M17 11l4-2.500v7L17 13M3.500 3.500l17 17" />
+    </>
+  ),
   idle: <rect x="5" y="5" width="14" height="14" rx="2" />,
 };
 

@@ -1,4 +1,6 @@
-import { useEffect, useRef, type SubmitEvent } from "react";
+import type { SubmitEvent } from "react";
+import { Button } from "./Button";
+import { Dialog } from "./Dialog";
 
 interface Props {
   /** A token was given before and the server did not take it. */
@@ -9,27 +11,14 @@ interface Props {
 
 /** Asks for the server's access token; it is kept for this tab only. */
 export function TokenDialog({ refused, onToken, onClose }: Props) {
-  const dialog = useRef<HTMLDialogElement>(null);
-  useEffect(() => {
-    dialog.current?.showModal();
-  }, []);
   const submit = (event: SubmitEvent<HTMLFormElement>): void => {
     event.preventDefault();
     const token = new FormData(event.currentTarget).get("token");
     if (typeof token === "string" && token.trim() !== "") onToken(token.trim());
   };
   return (
-    <dialog
-      ref={dialog}
-      onClose={onClose}
-      aria-labelledby="token-title"
-      className="panel m-auto w-[min(28rem,calc(100vw-32px))] p-6 text-ink backdrop:bg-black/60"
-      data-testid="token-dialog"
-    >
+    <Dialog title="Access token" onClose={onClose} testId="token-dialog">
       <form onSubmit={submit} className="space-y-4">
-        <h2 id="token-title" className="text-lg font-semibold">
-          Access token
-        </h2>
         <p>This server is only for people who have its access token. Whoever runs it can give it to you. It is kept for this tab.</p>
         <label className="block">
           <span className="text-sm text-muted">Token</span>
@@ -44,10 +33,10 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
         <p role="alert" className="min-h-6 font-semibold">
           {refused ? "The server did not take that token." : ""}
         </p>
-        <button type="submit" className="h-11 cursor-pointer rounded-lg bg-ink px-5 font-semibold text-surface">
+        <Button primary submit>
           Continue
-        </button>
+        </Button>
       </form>
-    </dialog>
+    </Dialog>
   );
 }

@@ -10,6 +10,7 @@ const COLOURS: Readonly<Record<ShownState, string>> = {
   no_face: "bg-unknown text-white",
   stale: "bg-unknown text-white hatched",
   unavailable: "bg-unknown text-white",
+  offline: "bg-unknown text-white hatched",
   idle: "border border-edge text-muted",
 };
 
@@ -17,11 +18,13 @@ interface Props {
   readonly state: ShownState;
   /** large: the stream's verdict; small: one face's */
   readonly size: "large" | "small";
+  /** In place of the state's own: a camera's state has one. */
+  readonly word?: string | undefined;
   readonly testId?: string;
 }
 
 /** A state as colour, icon and word. */
-export function VerdictBadge({ state, size, testId }: Props) {
+export function VerdictBadge({ state, size, word = WORDS[state], testId }: Props) {
   const measure =
     size === "large"
       ? "flex h-16 w-full gap-3 rounded-lg px-3 text-xl @2xs:px-4 @2xs:text-3xl"
@@ -29,7 +32,7 @@ export function VerdictBadge({ state, size, testId }: Props) {
   return (
     <span data-testid={testId} data-state={state} className={`items-center font-semibold ${measure} ${COLOURS[state]}`}>
       <StateIcon state={state} className={size === "large" ? "size-7 @2xs:size-9" : "size-4"} />
-      {WORDS[state]}
+      {word}
     </span>
   );
 }

@@ -1,23 +1,25 @@
 import { useState } from "react";
-import type { StreamSnapshot } from "../stream/checkStream";
-import type { Thresholds } from "../stream/messages";
+import type { FaceResult, Thresholds } from "../stream/messages";
 import { NONE } from "../figures";
-import { shownVerdict, type ShownState } from "../words";
+import type { ShownState, ShownVerdict } from "../words";
 import { FaceChip } from "./FaceChip";
 import { Limits } from "./Limits";
 import { ProbabilityBand } from "./ProbabilityBand";
 import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {
-  readonly snapshot: StreamSnapshot;
+  readonly verdict: ShownVerdict;
+  /** Of the newest result; shown while the verdict says something about now. */
+  readonly faces: readonly FaceResult[];
   readonly thresholds: Thresholds | null;
   readonly limits: readonly string[];
 }
 
+const SILENT: ReadonlySet<ShownState> = new Set(["idle", "stale", "offline"]);
+
 /** The stream's verdict, what it rests on, and each face's. */
-export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
-  const verdict = shownVerdict(snapshot);
-  const faces = verdict.state === "idle" || verdict.state === "stale" ? [] : (snapshot.result?.faces ?? []);
+export function VerdictPanel({ verdict, faces: known, thresholds, limits }: Props) {
+  const faces = SILENT.has(verdict.state) ? [] : known;
   const { needed } = verdict;
   return (
     <section aria-labelledby="verdict-title" className="panel @container p-4">
@@ -25,7 +27,7 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
         Verdict
       </h2>
       <div className="mt-3">
-        <VerdictBadge state={verdict.state} size="large" testId="verdict" />
+        <VerdictBadge state={verdict.state} word={verdict.word} size="large" testId="verdict" />
       </div>
       <p data-testid="verdict-reason" className="mt-3 min-h-12">
         {verdict.reason}
@@ -42,7 +44,7 @@ export function VerdictPanel({ snapshot, thresholds, limits }: Props) {
         <h3 className="text-sm text-muted">Faces</h3>
         {faces.length === 0 ? (
           <p className="mt-2 min-h-12 text-sm text-muted">
-            {verdict.state === "idle" ? "They are listed here while a check runs." : "None in the picture."}
+            {SILENT.has(verdict.state) ? "They are listed here while video is checked." : "None in the picture."}
           </p>
         ) : (
           <ul className="mt-2 space-y-3">

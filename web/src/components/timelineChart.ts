@@ -4,9 +4,8 @@ import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { HISTORY_S, type Timeline } from "../stream/history";
 import type { Thresholds } from "../stream/messages";
+import { drawBands, FONT } from "./chartBands";
 import { lineStyle } from "./lineStyle";
-
-const FONT = "12px system-ui, sans-serif";
 
 export class TimelineChart {
   readonly #resize: ResizeObserver;
@@ -99,7 +98,7 @@ export class TimelineChart {
       hooks: {
         drawClear: [
           (plot) => {
-            this.#bands(plot);
+            drawBands(plot, this.thresholds, (variable) => this.#colour(variable));
           },
         ],
         setCursor: [
@@ -109,43 +108,6 @@ export class TimelineChart {
         ],
       },
     };
-  }
-
-  /** The thresholds: where fake is entered, where real is, and the dashed lines where each is left. */
-  #bands(plot: UPlot): void {
-    if (this.thresholds === null) return;
-    const { ctx, bbox } = plot;
-    const { fakeEnter, fakeLeave, realEnter, realLeave } = this.thresholds;
-    const y = (value: number) => plot.valToPos(value, "y", true);
-    const band = (variable: string, from: number, to: number) => {
-      ctx.fillStyle = `${this.#colour(variable)}38`;
-      ctx.fillRect(bbox.left, y(to), bbox.width, y(from) - y(to));
-    };
-    ctx.save();
-    band("--color-fake", fakeEnter, 1);
-    band("--color-real", 0, realEnter);
-    ctx.strokeStyle = this.#colour("--edge");
-    ctx.lineWidth = devicePixelRatio;
-    ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
-    for (const value of [fakeLeave, realLeave]) {
-      ctx.beginPath();
-      ctx.moveTo(bbox.left, y(value));
-      ctx.lineTo(bbox.left + bbox.width, y(value));
-      ctx.stroke();
-    }
-    ctx.setLineDash([]);
-    ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
-    ctx.fillStyle = this.#colour("--muted");
-    ctx.textAlign = "left";
-    ctx.textBaseline = "middle";
-    for (const [word, from, to] of [
-      ["fake", fakeEnter, 1],
-      ["uncertain", realEnter, fakeEnter],
-      ["real", 0, realEnter],
-    ] as const) {
-      ctx.fillText(word, bbox.left + 6 * devicePixelRatio, y((from + to) / 2));
-    }
-    ctx.restore();
   }
 }
 

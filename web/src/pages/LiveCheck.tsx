@@ -1,4 +1,5 @@
 import { useEffect, useState } from "react";
+import { Button } from "../components/Button";
 import { DetailsDrawer } from "../components/DetailsDrawer";
 import { SourcePicker } from "../components/SourcePicker";
 import { Stage } from "../components/Stage";
@@ -7,7 +8,7 @@ import { VerdictPanel } from "../components/VerdictPanel";
 import type { CheckStream, StreamSnapshot, StreamState } from "../stream/checkStream";
 import type { Status } from "../stream/server";
 import { listCameras, type Camera, type Media, type SourceChoice } from "../stream/source";
-import { browserOf } from "../words";
+import { browserOf, shownVerdict } from "../words";
 
 interface Props {
   readonly stream: CheckStream;
@@ -36,29 +37,36 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
         <Stage snapshot={snapshot} browser={browserOf(navigator.userAgent)} host={window.location.host} onToken={onToken} />
         <div className="mt-4 flex items-center gap-4">
           {running ? (
-            <Primary
+            <Button
+              primary
               testId="stop"
               onClick={() => {
                 stream.stop();
               }}
             >
               Stop
-            </Primary>
+            </Button>
           ) : (
-            <Primary
+            <Button
+              primary
               testId="start"
               onClick={() => {
                 void stream.start(choice);
               }}
             >
               Start check
-            </Primary>
+            </Button>
           )}
           <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
         </div>
       </div>
       <div className="[grid-area:verdict] md:sticky md:top-4">
-        <VerdictPanel snapshot={snapshot} thresholds={thresholds} limits={status?.model.limits ?? []} />
+        <VerdictPanel
+          verdict={shownVerdict(snapshot)}
+          faces={snapshot.result?.faces ?? []}
+          thresholds={thresholds}
+          limits={status?.model.limits ?? []}
+        />
       </div>
       <div className="min-w-0 [grid-area:timeline]">
         <Timeline history={snapshot.history} thresholds={thresholds} nowS={snapshot.atMs / 1000} />
@@ -67,20 +75,6 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
         <DetailsDrawer snapshot={snapshot} />
       </div>
     </div>
-  );
-}
-
-/** The page's one primary button. */
-function Primary({ testId, onClick, children }: { readonly testId: string; readonly onClick: () => void; readonly children: string }) {
-  return (
-    <button
-      type="button"
-      data-testid={testId}
-      onClick={onClick}
-      className="h-11 min-w-32 shrink-0 cursor-pointer rounded-lg bg-ink px-4 font-semibold text-canvas hover:opacity-90"
-    >
-      {children}
-    </button>
   );
 }
 

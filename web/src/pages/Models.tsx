@@ -1,9 +1,9 @@
 import { useCallback } from "react";
+import { Failed, Loading } from "../components/ListState";
 import { ModelPanel } from "../components/ModelPanel";
 import { readModels } from "../modelCards";
 import { useResource } from "../resource";
 import type { Server } from "../stream/server";
-import { asSentence } from "../words";
 
 interface Props {
   readonly server: Server;
@@ -15,18 +15,9 @@ export function Models({ server }: Props) {
   return (
     <div className="mx-auto max-w-3xl space-y-4">
       <h1 className="text-xl font-semibold">Models</h1>
-      {models.state === "loading" && (
-        <p role="status" className="text-muted">
-          Reading the model cards …
-        </p>
-      )}
+      {models.state === "loading" && <Loading>Reading the model cards …</Loading>}
       {models.state === "failed" && (
-        <div role="alert" className="panel space-y-3 p-4">
-          <p>The model cards could not be read. {asSentence(models.failure.detail)}</p>
-          <button type="button" onClick={reload} className="h-11 cursor-pointer rounded-lg border border-edge px-4">
-            {models.retrying ? "Trying …" : "Try again"}
-          </button>
-        </div>
+        <Failed what="The model cards could not be read." failure={models.failure} retrying={models.retrying} onRetry={reload} />
       )}
       {models.state === "ready" && models.value.models.length === 0 && (
         <p className="panel p-4">

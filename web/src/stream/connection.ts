@@ -5,16 +5,11 @@
 
 import { StreamFailure } from "./failure";
 import { parseMessage, pingMessage, type ServerMessage } from "./messages";
+import { PeerLink } from "./peerLink";
 import type { CheckServer } from "./server";
 import { ShapeError } from "./shape";
 import { readCounters, streamStats, type Counters, type StreamStats } from "./stats";
 
-/** Candidates that take longer than this belong to interfaces that lead nowhere. */
-const GATHER_MS = 3_000;
-/** From the answer to the first connected state. */
-const CONNECT_MS = 15_000;
-/** ICE mends a short "disconnected" by itself. */
-const MEND_MS = 3_000;
 const PING_MS = 2_000;
 /** Neither result nor pong for so long: the server is gone, whatever the connection says. */
 const SILENCE_MS = 6_000;
@@ -30,18 +25,14 @@ export interface ConnectionListener {
 }
 
 export class Connection {
-  /** Resolves, with what happened in words, when the connection is lost or closed. */
-  readonly lost: Promise<string>;
+  readonly #link: PeerLink;
   readonly #channel: RTCDataChannel;
   readonly #timers: ReturnType<typeof setInterval>[] = [];
   readonly #pings = new Map<number, number>();
-  #lose: (why: string) => void = () => undefined;
-  #mend: ReturnType<typeof setTimeout> | null = null;
   #counters: Counters | null = null;
   #location: string | null = null;
   #heardMs = 0;
   #pinged = 0;
-  #closed = false;
 
   constructor(
     private readonly peer: RTCPeerConnection,
@@ -49,18 +40,23 @@ export class Connection {
     private readonly server: CheckServer,
     private readonly listener: ConnectionListener,
   ) {
-    this.lost = new Promise((resolve) => (this.#lose = resolve));
+    this.#link = new PeerLink(peer);
     for (const track of source.getVideoTracks().slice(0, 1)) peer.addTransceiver(track, { direction: "sendrecv", streams: [source] });
     this.#channel = peer.createDataChannel("results");
     this.#channel.onmessage = (event: MessageEvent<unknown>) => {
       this.#receive(event.data);
     };
     this.#channel.onclose = () => {
-      this.#lose("the server closed the channel");
+      this.#link.lose("the server closed the channel");
     };
     peer.ontrack = ({ track }) => {
       listener.onPicture(new MediaStream([track]));
     };
+  }
+
+  /** Resolves, with what happened in words, when the connection is lost or closed. */
+  get lost(): Promise<string> {
+    return this.#link.lost;
   }
 
   /**
@@ -69,16 +65,13 @@ export class Connection {
    * @throws {StreamFailure} when the server refuses, or no connection comes about in time
    */
   async open(): Promise<void> {
-    await this.peer.setLocalDescription();
-    await this.#gathered();
-    const answer = await this.server.offer(this.peer.localDescription?.sdp ?? "");
+    const answer = await this.server.offer(await this.#link.offer());
     this.#location = answer.location;
-    if (this.#closed) {
+    if (this.#link.closed) {
       await this.server.end(answer.location); // closed while the server was answering
       throw new StreamFailure("connection-lost", "closed before it was open");
     }
-    await this.peer.setRemoteDescription({ type: "answer", sdp: answer.sdp });
-    await this.#connected();
+    await this.#link.connect(answer.sdp);
     this.#heardMs = performance.now();
     this.#timers.push(
       setInterval(() => {
@@ -92,13 +85,10 @@ export class Connection {
 
   /** Ends it on both sides. May be called at any time, and again. */
   close(): void {
-    if (this.#closed) return;
-    this.#closed = true;
+    if (this.#link.closed) return;
     this.#timers.forEach(clearInterval);
-    if (this.#mend !== null) clearTimeout(this.#mend);
     this.#channel.onmessage = this.#channel.onclose = null;
-    this.peer.ontrack = this.peer.onconnectionstatechange = this.peer.onicegatheringstatechange = null;
-    this.#lose("closed");
+    this.#link.close();
     void this.#end();
   }
 
@@ -106,46 +96,6 @@ export class Connection {
   async #end(): Promise<void> {
     if (this.#location !== null) await this.server.end(this.#location);
     this.peer.close();
-  }
-
-  /** The server takes a whole offer only: waits for the candidates, but not for ever. */
-  #gathered(): Promise<void> {
-    return new Promise((resolve) => {
-      const finish = (): void => {
-        if (this.peer.iceGatheringState !== "complete") return;
-        clearTimeout(timer);
-        resolve();
-      };
-      const timer = setTimeout(resolve, GATHER_MS);
-      this.peer.onicegatheringstatechange = finish;
-      finish();
-    });
-  }
-
-  async #connected(): Promise<void> {
-    let timer: ReturnType<typeof setTimeout> | undefined;
-    const connected = new Promise<null>((resolve) => {
-      this.peer.onconnectionstatechange = () => {
-        this.#watch();
-        if (this.peer.connectionState === "connected") resolve(null);
-      };
-      if (this.peer.connectionState === "connected") resolve(null);
-    });
-    const late = new Promise<string>((resolve) => {
-      timer = setTimeout(resolve, CONNECT_MS, `no connection within ${CONNECT_MS / 1000} s; a firewall may be in between`);
-    });
-    const why = await Promise.race([connected, this.lost, late]);
-    clearTimeout(timer);
-    if (why !== null) throw new StreamFailure("connection-lost", why);
-  }
-
-  #watch(): void {
-    if (this.#closed) return;
-    if (this.#mend !== null) clearTimeout(this.#mend);
-    this.#mend = null;
-    const state = this.peer.connectionState;
-    if (state === "failed" || state === "closed") this.#lose(`the connection ${state === "failed" ? "failed" : "was closed"}`);
-    if (state === "disconnected") this.#mend = setTimeout(this.#lose, MEND_MS, "the network path was lost");
   }
 
   #receive(data: unknown): void {
@@ -164,14 +114,14 @@ export class Connection {
     else this.listener.onMessage(message);
     if (message.type === "bye") {
       this.#location = null; // the server has ended it already
-      this.#lose(message.value.reason === "server_shutdown" ? "the server is shutting down" : "the server ended the session");
+      this.#link.lose(message.value.reason === "server_shutdown" ? "the server is shutting down" : "the server ended the session");
     }
   }
 
   #ping(): void {
     const now = performance.now();
     if (now - this.#heardMs > SILENCE_MS) {
-      this.#lose(`nothing was heard from the server for ${SILENCE_MS / 1000} s`);
+      this.#link.lose(`nothing was heard from the server for ${SILENCE_MS / 1000} s`);
       return;
     }
     if (this.#channel.readyState !== "open") return;
@@ -189,7 +139,7 @@ export class Connection {
 
   async #measure(): Promise<void> {
     const now = readCounters(await this.peer.getStats());
-    if (this.#closed) return;
+    if (this.#link.closed) return;
     this.listener.onStats(streamStats(this.#counters, now));
     this.#counters = now;
   }

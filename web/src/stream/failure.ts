@@ -1,4 +1,4 @@
-/** Why a check cannot go on, in one of nine codes that the page has words for. */
+/** Why a check or a view cannot go on, in one of ten codes that the page has words for. */
 
 export const FAILURE_CODES = [
   "permission-denied",
@@ -8,6 +8,7 @@ export const FAILURE_CODES = [
   "connection-lost",
   "insecure",
   "token",
+  "not-found",
   "unsupported",
   "server-error",
 ] as const;

@@ -130,7 +130,7 @@ const readFace: Read<FaceResult> = (value, where) => {
   };
 };
 
-const readResult: Read<CheckResult> = (value, where) => {
+export const readResult: Read<CheckResult> = (value, where) => {
   const from = object(value, where);
   const dropped = object(from.dropped, `${where}.dropped`);
   return {

@@ -25,6 +25,11 @@ export const number: Read<number> = (value, where) => {
   return value;
 };
 
+export const flag: Read<boolean> = (value, where) => {
+  if (typeof value !== "boolean") throw unexpected("true or false", value, where);
+  return value;
+};
+
 /** A number in [0, 1]. */
 export const share: Read<number> = (value, where) => {
   const read = number(value, where);

@@ -1,0 +1,79 @@
+import { useState } from "react";
+import { titleOf } from "../cameraWords";
+import { hrefOf } from "../route";
+import { useServices } from "../services";
+import type { Camera } from "../stream/cameras";
+import { asFailure } from "../stream/failure";
+import { asSentence } from "../words";
+import { Button } from "./Button";
+import { CameraDialog } from "./CameraDialog";
+import { ConfirmDialog } from "./ConfirmDialog";
+
+/** Stop or start, change, remove. A camera of the settings file is changed there. */
+export function CameraActions({ camera }: { readonly camera: Camera }) {
+  const { cameras, fleet } = useServices();
+  const [open, setOpen] = useState<"none" | "edit" | "remove">("none");
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const stopped = camera.state === "stopped";
+  const close = (): void => {
+    setOpen("none");
+  };
+  const turn = async (): Promise<void> => {
+    setBusy(true);
+    setProblem("");
+    try {
+      fleet.put(await (stopped ? cameras.start(camera.name) : cameras.stop(camera.name)));
+    } catch (error) {
+      setProblem(asSentence(asFailure(error).detail));
+    } finally {
+      setBusy(false);
+    }
+  };
+  const remove = async (): Promise<void> => {
+    await cameras.remove(camera.name);
+    fleet.drop(camera.name);
+    window.location.hash = hrefOf({ page: "cameras" });
+  };
+  return (
+    <div className="mt-4 space-y-2">
+      <div className="flex flex-wrap gap-2">
+        <Button primary testId="turn-camera" disabled={busy} onClick={() => void turn()}>
+          {stopped ? "Start" : "Stop"}
+        </Button>
+        {camera.origin === "api" && (
+          <>
+            <Button
+              testId="edit-camera"
+              onClick={() => {
+                setOpen("edit");
+              }}
+            >
+              Change settings
+            </Button>
+            <Button
+              testId="remove-camera"
+              onClick={() => {
+                setOpen("remove");
+              }}
+            >
+              Remove
+            </Button>
+          </>
+        )}
+      </div>
+      {camera.origin === "file" && (
+        <p className="text-sm text-muted">The server&apos;s settings file names this camera: it is changed and removed there.</p>
+      )}
+      <p role="alert" className="font-semibold empty:hidden">
+        {problem}
+      </p>
+      {open === "edit" && <CameraDialog camera={camera} onClose={close} />}
+      {open === "remove" && (
+        <ConfirmDialog title={`Remove ${titleOf(camera)}?`} action="Remove" onConfirm={remove} onClose={close}>
+          It is no longer watched. Its events and their evidence stay.
+        </ConfirmDialog>
+      )}
+    </div>
+  );
+}

@@ -1,0 +1,116 @@
+import { useCallback, useEffect, useState } from "react";
+import { useResource } from "../resource";
+import { hrefOf } from "../route";
+import { useServices } from "../services";
+import { EVERY_EVENT, withEvent, type CameraEvent } from "../stream/events";
+import type { Thresholds } from "../stream/messages";
+import { EventRow } from "./EventRow";
+import { Failed, Loading } from "./ListState";
+import { ScoreTimeline, type ScorePast } from "./ScoreTimeline";
+
+const SPANS = [
+  { hours: 24, label: "24 hours" },
+  { hours: 6, label: "6 hours" },
+  { hours: 1, label: "1 hour" },
+] as const;
+
+/** Rows of history are minutes, or seconds in the last hour. */
+const REFRESH_MS = 30_000;
+/** Marks that a chart of this size can show. */
+const MOST_MARKS = 500;
+/** Events listed below it; the rest is one click away. */
+const LISTED = 5;
+
+interface Props {
+  readonly name: string;
+  readonly thresholds: Thresholds | null;
+}
+
+/** A camera's last hours: scores, events as marks, states. */
+export function CameraPast({ name, thresholds }: Props) {
+  const { cameras, fleet } = useServices();
+  const [hours, setHours] = useState<number>(SPANS[0].hours);
+  const load = useCallback(async (): Promise<ScorePast> => {
+    const toS = Math.ceil(Date.now() / 1000);
+    const fromS = toS - hours * 3600;
+    const [scores, states, page] = await Promise.all([
+      cameras.scores(name, fromS, toS),
+      cameras.states(name, fromS, toS),
+      cameras.events({ ...EVERY_EVENT, camera: name, fromS }, null, MOST_MARKS),
+    ]);
+    return { scores, states, events: page.items, fromS, toS };
+  }, [cameras, name, hours]);
+  const [past, reload] = useResource(load);
+  const [told, setTold] = useState<readonly CameraEvent[]>([]);
+  useEffect(() => {
+    const timer = setInterval(reload, REFRESH_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [reload]);
+  useEffect(
+    () =>
+      fleet.onEvent((event) => {
+        if (event.camera === name) setTold((before) => withEvent(before, event, EVERY_EVENT));
+      }),
+    [fleet, name],
+  );
+
+  if (past.state === "loading") {
+    return (
+      <div className="panel min-h-80 p-4">
+        <Loading>Reading the last hours …</Loading>
+      </div>
+    );
+  }
+  if (past.state === "failed") {
+    return <Failed what="The last hours could not be read." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
+  }
+  const events = told.reduceRight<readonly CameraEvent[]>((list, event) => withEvent(list, event, EVERY_EVENT), past.value.events);
+  return (
+    <div className="space-y-4">
+      <ScoreTimeline
+        title={`Last ${SPANS.find((one) => one.hours === hours)?.label ?? ""}`}
+        past={{ ...past.value, events }}
+        thresholds={thresholds}
+      >
+        <label className="flex items-center gap-2 text-sm">
+          <span className="text-muted">Show</span>
+          <select
+            data-testid="span"
+            value={hours}
+            onChange={(event) => {
+              setHours(Number(event.target.value));
+            }}
+            className="h-11 cursor-pointer rounded-lg border border-edge bg-canvas px-3"
+          >
+            {SPANS.map((one) => (
+              <option key={one.hours} value={one.hours}>
+                {one.label}
+              </option>
+            ))}
+          </select>
+        </label>
+      </ScoreTimeline>
+      <section aria-labelledby="camera-events" className="panel p-4">
+        <h2 id="camera-events" className="font-semibold">
+          Events in this time
+        </h2>
+        {events.length === 0 ? (
+          <p className="mt-2 text-sm text-muted">None: no face was called fake, and the camera was not away for long.</p>
+        ) : (
+          <ul className="mt-2 space-y-2">
+            {events.slice(0, LISTED).map((event) => (
+              <EventRow key={event.id} event={event} nowS={past.value.toS} title={null} />
+            ))}
+          </ul>
+        )}
+        <p className="mt-3 text-sm">
+          <a href={hrefOf({ page: "events", filter: { ...EVERY_EVENT, camera: name } })} className="underline">
+            All events of this camera
+          </a>
+        </p>
+      </section>
+    </div>
+  );
+}

@@ -1,0 +1,44 @@
+import { useState, type ReactNode } from "react";
+import { asFailure } from "../stream/failure";
+import { asSentence } from "../words";
+import { Button } from "./Button";
+import { Dialog } from "./Dialog";
+
+interface Props {
+  readonly title: string;
+  /** The word on the button that does it. */
+  readonly action: string;
+  readonly onConfirm: () => Promise<void>;
+  readonly onClose: () => void;
+  /** What will be gone, and what stays. */
+  readonly children: ReactNode;
+}
+
+/** Asks before something is done that cannot be undone. */
+export function ConfirmDialog({ title, action, onConfirm, onClose, children }: Props) {
+  const [busy, setBusy] = useState(false);
+  const [problem, setProblem] = useState("");
+  const confirm = async (): Promise<void> => {
+    setBusy(true);
+    try {
+      await onConfirm();
+    } catch (error) {
+      setProblem(asSentence(asFailure(error).detail));
+      setBusy(false);
+    }
+  };
+  return (
+    <Dialog title={title} onClose={onClose} testId="confirm-dialog">
+      <p>{children}</p>
+      <p role="alert" className="mt-2 font-semibold empty:hidden">
+        {problem}
+      </p>
+      <div className="mt-4 flex flex-wrap gap-2">
+        <Button primary testId="confirm" disabled={busy} onClick={() => void confirm()}>
+          {action}
+        </Button>
+        <Button onClick={onClose}>Cancel</Button>
+      </div>
+    </Dialog>
+  );
+}

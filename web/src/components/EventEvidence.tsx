@@ -1,0 +1,96 @@
+import { useState } from "react";
+import { useFile } from "../pictureHooks";
+import type { CameraEvent } from "../stream/events";
+import { asSentence } from "../words";
+import { StageBox } from "./StageBox";
+
+/** The clip, the annotated picture and the face that were kept. */
+export function EventEvidence({ event }: { readonly event: CameraEvent }) {
+  const { evidence } = event;
+  const picture = useFile(evidence?.picture ?? null);
+  const face = useFile(evidence?.face ?? null);
+  if (evidence === null) {
+    return (
+      <StageBox picture={null} dimmed={false} label="No picture was kept">
+        <p className="relative grid place-items-center p-6 text-center">
+          {event.kind === "fake"
+            ? "No picture was kept: evidence is not switched on for this camera."
+            : "No picture is kept of a camera that gives none."}
+        </p>
+      </StageBox>
+    );
+  }
+  return (
+    <div className="space-y-4">
+      {evidence.clip === null ? null : <Clip path={evidence.clip} id={event.id} />}
+      <div className="flex flex-wrap items-start gap-4">
+        {evidence.picture !== null && (
+          <figure className="min-w-0 flex-1 basis-64">
+            <div className="grid aspect-video place-items-center rounded-lg bg-stage">
+              {picture.url !== null && (
+                <img
+                  src={picture.url}
+                  data-testid="event-picture"
+                  alt={`The event's beginning, with the badge "${event.kind}" on the face`}
+                  className="size-full rounded-lg object-contain"
+                />
+              )}
+              {picture.failure !== null && <p className="p-4 text-sm text-white">{asSentence(picture.failure.detail)}</p>}
+            </div>
+            <figcaption className="mt-1 text-sm text-muted">As it was judged</figcaption>
+          </figure>
+        )}
+        {evidence.face !== null && (
+          <figure className="w-40">
+            <div className="grid aspect-square place-items-center rounded-lg bg-stage">
+              {face.url !== null && (
+                <img src={face.url} data-testid="event-face" alt="The judged face" className="size-full rounded-lg object-contain" />
+              )}
+              {face.failure !== null && <p className="p-2 text-sm text-white">{asSentence(face.failure.detail)}</p>}
+            </div>
+            <figcaption className="mt-1 text-sm text-muted">{event.track === null ? "The face" : `Face ${event.track}`}</figcaption>
+          </figure>
+        )}
+      </div>
+      {evidence.problem !== "" && <p className="font-semibold">Not all of it was kept. {asSentence(evidence.problem)}</p>}
+    </div>
+  );
+}
+
+/** As the camera sent it: some browsers cannot play what some cameras send, and then it can still be kept and opened elsewhere. */
+function Clip({ path, id }: { readonly path: string; readonly id: string }) {
+  const clip = useFile(path);
+  const [unplayable, setUnplayable] = useState(false);
+  return (
+    <figure>
+      <div className="relative grid aspect-video w-full place-items-center rounded-lg bg-stage text-white">
+        {clip.url !== null && !unplayable && (
+          <video
+            src={clip.url}
+            data-testid="clip"
+            aria-label="The seconds before and after the event's beginning"
+            controls
+            muted
+            playsInline
+            onError={() => {
+              setUnplayable(true);
+            }}
+            className="absolute inset-0 size-full rounded-lg object-contain"
+          />
+        )}
+        {clip.url === null && <p className="p-6">{clip.failure === null ? "Reading the clip …" : asSentence(clip.failure.detail)}</p>}
+        {unplayable && (
+          <p className="p-6 text-center">This browser cannot play what this camera sends. Save the clip to look at it elsewhere.</p>
+        )}
+      </div>
+      <figcaption className="mt-1 flex flex-wrap justify-between gap-x-4 text-sm text-muted">
+        Before and after the beginning, as the camera sent it, without badges
+        {clip.url !== null && (
+          <a href={clip.url} download={`event-${id}.mp4`} className="underline">
+            Save the clip
+          </a>
+        )}
+      </figcaption>
+    </figure>
+  );
+}

@@ -1,0 +1,42 @@
+import type { ReactNode } from "react";
+import type { StreamFailure } from "../stream/failure";
+import { asSentence } from "../words";
+import { Button } from "./Button";
+
+/** A list that is being read. */
+export function Loading({ children }: { readonly children: ReactNode }) {
+  return (
+    <p role="status" className="text-muted">
+      {children}
+    </p>
+  );
+}
+
+/** A list with nothing in it: what to do about that. */
+export function Empty({ children }: { readonly children: ReactNode }) {
+  return (
+    <div data-testid="empty" className="panel space-y-3 p-4 md:p-6">
+      {children}
+    </div>
+  );
+}
+
+interface FailedProps {
+  /** "The cameras could not be read." */
+  readonly what: string;
+  readonly failure: StreamFailure;
+  readonly retrying: boolean;
+  readonly onRetry: () => void;
+}
+
+/** A list that could not be read, and the way to try again. */
+export function Failed({ what, failure, retrying, onRetry }: FailedProps) {
+  return (
+    <div role="alert" data-testid="failed" className="panel space-y-3 p-4">
+      <p>
+        {what} {asSentence(failure.detail)}
+      </p>
+      <Button onClick={onRetry}>{retrying ? "Trying …" : "Try again"}</Button>
+    </div>
+  );
+}

@@ -1,0 +1,43 @@
+/** What lies behind the scores of every chart: the thresholds as bands, named. */
+
+import type UPlot from "uplot";
+import type { Thresholds } from "../stream/messages";
+
+export const FONT = "12px system-ui, sans-serif";
+
+/** Where fake is entered, where real is, and the dashed lines where each is left. `colour` reads a CSS variable. */
+export function drawBands(plot: UPlot, thresholds: Thresholds | null, colour: (variable: string) => string): void {
+  if (thresholds === null) return;
+  const { ctx, bbox } = plot;
+  const { fakeEnter, fakeLeave, realEnter, realLeave } = thresholds;
+  const y = (value: number) => plot.valToPos(value, "y", true);
+  const band = (variable: string, from: number, to: number) => {
+    ctx.fillStyle = `${colour(variable)}38`;
+    ctx.fillRect(bbox.left, y(to), bbox.width, y(from) - y(to));
+  };
+  ctx.save();
+  band("--color-fake", fakeEnter, 1);
+  band("--color-real", 0, realEnter);
+  ctx.strokeStyle = colour("--edge");
+  ctx.lineWidth = devicePixelRatio;
+  ctx.setLineDash([4 * devicePixelRatio, 4 * devicePixelRatio]);
+  for (const value of [fakeLeave, realLeave]) {
+    ctx.beginPath();
+    ctx.moveTo(bbox.left, y(value));
+    ctx.lineTo(bbox.left + bbox.width, y(value));
+    ctx.stroke();
+  }
+  ctx.setLineDash([]);
+  ctx.font = `${12 * devicePixelRatio}px system-ui, sans-serif`;
+  ctx.fillStyle = colour("--muted");
+  ctx.textAlign = "left";
+  ctx.textBaseline = "middle";
+  for (const [word, from, to] of [
+    ["fake", fakeEnter, 1],
+    ["uncertain", realEnter, fakeEnter],
+    ["real", 0, realEnter],
+  ] as const) {
+    ctx.fillText(word, bbox.left + 6 * devicePixelRatio, y((from + to) / 2));
+  }
+  ctx.restore();
+}

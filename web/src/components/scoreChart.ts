@@ -1,0 +1,134 @@
+/** Hours of scores, drawn by uPlot: a box in the page and a history enter, pixels and the hovered index leave. */
+
+import UPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import type { CameraEvent } from "../stream/events";
+import type { Thresholds } from "../stream/messages";
+import type { ScoreLines } from "../stream/scoreHistory";
+import { clock } from "../times";
+import { drawBands, FONT } from "./chartBands";
+
+/** Where the plot lies in its box, in px: the strip of states below lines up with it. */
+export const PLOT_LEFT_PX = 40;
+export const PLOT_RIGHT_PX = 8;
+const MARK_PX = 6;
+
+export interface ScoreView {
+  readonly lines: ScoreLines;
+  readonly fromS: number;
+  readonly toS: number;
+  readonly thresholds: Thresholds | null;
+  readonly events: readonly Pick<CameraEvent, "kind" | "beganS" | "endedS">[];
+}
+
+export class ScoreChart {
+  readonly #resize: ResizeObserver;
+  readonly #dark = window.matchMedia("(prefers-color-scheme: dark)");
+  #plot: UPlot | null = null;
+  #view: ScoreView | null = null;
+
+  /** @param onHover is told the index of the values under the pointer, or null */
+  constructor(
+    private readonly box: HTMLElement,
+    private readonly onHover: (index: number | null) => void,
+  ) {
+    this.#resize = new ResizeObserver(() => {
+      this.#plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+    });
+    this.#resize.observe(box);
+    this.#dark.addEventListener("change", this.#redraw);
+  }
+
+  show(view: ScoreView): void {
+    this.#view = view;
+    const { lines, fromS, toS } = view;
+    const data: UPlot.AlignedData = [[...lines.atS], [...lines.low], [...lines.high], [...lines.mean]];
+    if (this.#plot === null) this.#plot = new UPlot(this.#options(), data, this.box);
+    else this.#plot.setData(data, false);
+    this.#plot.setScale("x", { min: fromS, max: toS });
+  }
+
+  close(): void {
+    this.#resize.disconnect();
+    this.#dark.removeEventListener("change", this.#redraw);
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+
+  /** Colours are read when the plot is made: another scheme takes another plot. */
+  readonly #redraw = (): void => {
+    this.#plot?.destroy();
+    this.#plot = null;
+    if (this.#view !== null) this.show(this.#view);
+  };
+
+  readonly #colour = (variable: string): string => getComputedStyle(this.box).getPropertyValue(variable).trim();
+
+  #options(): UPlot.Options {
+    const axis = { font: FONT, stroke: this.#colour("--muted"), ticks: { show: false }, grid: { show: false } };
+    const line = this.#colour("--line-1");
+    const quiet: UPlot.Series = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
+    return {
+      width: this.box.clientWidth,
+      height: this.box.clientHeight,
+      padding: [8, PLOT_RIGHT_PX, 0, 0],
+      legend: { show: false },
+      cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
+      scales: { x: { time: true, auto: false }, y: { range: [0, 1] } },
+      axes: [
+        { ...axis, size: 28, gap: 8, space: 72, values: (plot, splits) => splits.map((atS) => clock(atS, spanOf(plot) < 600)) },
+        {
+          ...axis,
+          size: PLOT_LEFT_PX,
+          gap: 4,
+          splits: () => this.#levels(),
+          values: (_, splits) => splits.map((value) => value.toFixed(2)),
+        },
+      ],
+      bands: [{ series: [2, 1], fill: `${line}40` }],
+      series: [{}, quiet, quiet, { stroke: line, width: 1.5, points: { show: false }, spanGaps: false }],
+      hooks: {
+        drawClear: [
+          (plot) => {
+            drawBands(plot, this.#view?.thresholds ?? null, this.#colour);
+          },
+        ],
+        draw: [
+          (plot) => {
+            this.#marks(plot);
+          },
+        ],
+        setCursor: [
+          (plot) => {
+            this.onHover(plot.cursor.idx ?? null);
+          },
+        ],
+      },
+    };
+  }
+
+  #levels(): number[] {
+    const thresholds = this.#view?.thresholds ?? null;
+    return thresholds === null ? [0, 0.5, 1] : [0, thresholds.realEnter, thresholds.fakeEnter, 1];
+  }
+
+  /** Each event: a bar along the top for as long as it lasted, and a line where it began. */
+  #marks(plot: UPlot): void {
+    const view = this.#view;
+    if (view === null) return;
+    const { ctx, bbox } = plot;
+    const x = (atS: number) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(atS, "x", true)));
+    ctx.save();
+    for (const { kind, beganS, endedS } of view.events) {
+      const [from, to] = [x(beganS), x(endedS ?? view.toS)];
+      ctx.fillStyle = this.#colour(kind === "fake" ? "--color-fake" : "--color-unknown");
+      ctx.fillRect(from, bbox.top, Math.max(to - from, MARK_PX * devicePixelRatio), MARK_PX * devicePixelRatio);
+      if (beganS >= view.fromS) ctx.fillRect(from, bbox.top, devicePixelRatio, bbox.height);
+    }
+    ctx.restore();
+  }
+}
+
+function spanOf(plot: UPlot): number {
+  return (plot.scales.x?.max ?? 0) - (plot.scales.x?.min ?? 0);
+}

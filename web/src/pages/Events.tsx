@@ -1,0 +1,125 @@
+import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { titleOf } from "../cameraWords";
+import { AlertWays } from "../components/AlertWays";
+import { Button } from "../components/Button";
+import { EventFilters } from "../components/EventFilters";
+import { EventRow } from "../components/EventRow";
+import { Empty, Failed, Loading } from "../components/ListState";
+import { useNowS } from "../now";
+import { useServices } from "../services";
+import { EVERY_EVENT, filterQuery, withEvent, type CameraEvent, type EventFilter } from "../stream/events";
+import { asFailure, type StreamFailure } from "../stream/failure";
+
+/** What happened, newest first. */
+export function Events({ filter }: { readonly filter: EventFilter }) {
+  const { fleet } = useServices();
+  const { cameras } = useSyncExternalStore(fleet.subscribe, fleet.snapshot);
+  const key = filterQuery(filter).toString();
+  return (
+    <div className="mx-auto max-w-4xl space-y-4">
+      <h1 className="text-xl font-semibold">Events</h1>
+      <AlertWays />
+      <EventFilters key={`filters ${key}`} filter={filter} cameras={(cameras ?? []).map(({ camera }) => camera)} />
+      <EventList
+        key={`list ${key}`}
+        filter={filter}
+        titles={new Map((cameras ?? []).map(({ camera }) => [camera.name, titleOf(camera)]))}
+      />
+    </div>
+  );
+}
+
+interface ListProps {
+  readonly filter: EventFilter;
+  readonly titles: ReadonlyMap<string, string>;
+}
+
+interface List {
+  /** null before the first page */
+  readonly items: readonly CameraEvent[] | null;
+  readonly next: string | null;
+  readonly failure: StreamFailure | null;
+  readonly reading: boolean;
+}
+
+const BEGINNING: List = { items: null, next: null, failure: null, reading: true };
+
+function EventList({ filter, titles }: ListProps) {
+  const { list, readOn } = useEvents(filter);
+  const { items, next, failure, reading } = list;
+  const nowS = useNowS();
+  return (
+    <>
+      {items === null && failure === null && <Loading>Reading the events …</Loading>}
+      {items?.length === 0 && <None filter={filter} />}
+      {items !== null && items.length > 0 && (
+        <ul aria-label="Events" className="space-y-2">
+          {items.map((event) => (
+            <EventRow key={event.id} event={event} nowS={nowS} title={titles.get(event.camera) ?? event.camera} />
+          ))}
+        </ul>
+      )}
+      {failure !== null && <Failed what="The events could not be read." failure={failure} retrying={reading} onRetry={readOn} />}
+      {failure === null && next !== null && (
+        <Button testId="older" disabled={reading} onClick={readOn}>
+          {reading ? "Reading …" : "Older events"}
+        </Button>
+      )}
+    </>
+  );
+}
+
+function None({ filter }: { readonly filter: EventFilter }) {
+  const every = filterQuery(filter).toString() === filterQuery(EVERY_EVENT).toString();
+  return (
+    <Empty>
+      <p className="font-semibold">{every ? "Nothing has happened yet." : "No event matches."}</p>
+      <p>
+        {every
+          ? "An event is written here when a face in a camera's picture is called fake, or when a camera gives no picture for a while."
+          : "Choose other cameras, kinds or times above."}
+      </p>
+    </Empty>
+  );
+}
+
+/** The pages read so far; events that begin or end meanwhile take their place in them. */
+function useEvents(filter: EventFilter) {
+  const { cameras, fleet } = useServices();
+  const [list, setList] = useState(BEGINNING);
+  const busy = useRef(false);
+  const read = async (cursor: string | null, wanted: () => boolean): Promise<void> => {
+    busy.current = true;
+    try {
+      const page = await cameras.events(filter, cursor);
+      if (!wanted()) return;
+      setList(({ items }) => ({ items: [...(items ?? []), ...page.items], next: page.next, failure: null, reading: false }));
+    } catch (error) {
+      if (wanted()) setList((before) => ({ ...before, failure: asFailure(error), reading: false }));
+    } finally {
+      busy.current = false;
+    }
+  };
+  const reading = useRef(read);
+  useEffect(() => {
+    let wanted = true;
+    setList(BEGINNING);
+    void reading.current(null, () => wanted);
+    return () => {
+      wanted = false;
+    };
+  }, []);
+  useEffect(
+    () =>
+      fleet.onEvent((event) => {
+        setList((before) => (before.items === null ? before : { ...before, items: withEvent(before.items, event, filter) }));
+      }),
+    [fleet, filter],
+  );
+  const readOn = (): void => {
+    if (busy.current) return;
+    setList((before) => ({ ...before, reading: true }));
+    void read(list.next, () => true);
+  };
+  return { list, readOn };
+}

@@ -1,0 +1,72 @@
+/** Pictures of the server as addresses that elements of the page can show; each is given back when it is no longer shown. */
+
+import { useEffect, useState, type RefObject } from "react";
+import { useServices } from "./services";
+import { asFailure, type StreamFailure } from "./stream/failure";
+
+export interface ShownFile {
+  /** null until it is there */
+  readonly url: string | null;
+  readonly failure: StreamFailure | null;
+}
+
+const NOTHING: ShownFile = { url: null, failure: null };
+
+/**
+ * @param path null shows nothing new and keeps what is there
+ * @param everyMs how often it is read anew; null for a file that does not change
+ */
+export function useFile(path: string | null, everyMs: number | null = null): ShownFile {
+  const { pictures } = useServices();
+  const [file, setFile] = useState(NOTHING);
+  useEffect(() => {
+    if (path === null) return undefined;
+    const run = new AbortController();
+    let timer: ReturnType<typeof setTimeout> | undefined;
+    const read = async (): Promise<void> => {
+      if (!document.hidden) {
+        try {
+          const blob = await pictures.load(path, run.signal);
+          if (run.signal.aborted) return;
+          setFile({ url: URL.createObjectURL(blob), failure: null });
+        } catch (error) {
+          if (run.signal.aborted) return;
+          setFile((before) => ({ ...before, failure: asFailure(error) }));
+        }
+      }
+      if (everyMs !== null) timer = setTimeout(() => void read(), everyMs);
+    };
+    void read();
+    return () => {
+      run.abort();
+      clearTimeout(timer);
+    };
+  }, [pictures, path, everyMs]);
+  const { url } = file;
+  useEffect(
+    () => () => {
+      if (url !== null) URL.revokeObjectURL(url);
+    },
+    [url],
+  );
+  return file;
+}
+
+/** Whether an element is in the window, or nearly. */
+export function useVisible(element: RefObject<Element | null>): boolean {
+  const [visible, setVisible] = useState(false);
+  useEffect(() => {
+    if (element.current === null) return undefined;
+    const observer = new IntersectionObserver(
+      (entries) => {
+        setVisible(entries.at(-1)?.isIntersecting ?? false);
+      },
+      { rootMargin: "80px" },
+    );
+    observer.observe(element.current);
+    return () => {
+      observer.disconnect();
+    };
+  }, [element]);
+  return visible;
+}

@@ -1,0 +1,27 @@
+/** What the pages need of the server, made at the composition root. */
+
+import { createContext, useContext } from "react";
+import type { CameraResults } from "./stream/cameraResults";
+import type { CameraServer } from "./stream/cameraServer";
+import type { Fleet } from "./stream/fleet";
+import type { Pictures } from "./stream/pictures";
+import type { Server } from "./stream/server";
+import type { WhepPlayer } from "./stream/whepPlayer";
+
+export interface Services {
+  readonly server: Server;
+  readonly cameras: CameraServer;
+  readonly fleet: Fleet;
+  /** The one live picture of the whole page. */
+  readonly player: WhepPlayer;
+  readonly pictures: Pictures;
+  readonly resultsOf: (camera: string, staleS: number) => CameraResults;
+}
+
+export const ServicesContext = createContext<Services | null>(null);
+
+export function useServices(): Services {
+  const services = useContext(ServicesContext);
+  if (services === null) throw new Error("expected a ServicesContext around the page");
+  return services;
+}

@@ -1,0 +1,75 @@
+/** The newest result of one camera, face by face, for whoever looks at that camera alone. Knows no view, like the others here. */
+
+import { EventFeed, type FeedState } from "./eventFeed";
+import type { StreamFailure } from "./failure";
+import type { Http } from "./http";
+import { readResult, type CheckResult } from "./messages";
+import { ShapeError } from "./shape";
+
+export interface ResultsSnapshot {
+  readonly feed: FeedState;
+  readonly failure: StreamFailure | null;
+  /** null before the first, and while the camera is not live */
+  readonly result: CheckResult | null;
+  /** No result for longer than the server's `stale_s`. */
+  readonly stale: boolean;
+}
+
+const NOTHING: ResultsSnapshot = { feed: "closed", failure: null, result: null, stale: false };
+
+export class CameraResults {
+  readonly #listeners = new Set<() => void>();
+  readonly #feed: EventFeed;
+  #snapshot = NOTHING;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    http: Http,
+    camera: string,
+    private readonly staleS: number,
+    random: () => number,
+  ) {
+    const path = `/api/streams/${encodeURIComponent(camera)}/results`;
+    const onMessage = (event: string, data: unknown): void => {
+      this.#take(event, data);
+    };
+    const onState = (feed: FeedState, failure: StreamFailure | null): void => {
+      this.#set(feed === "open" ? { feed, failure } : { feed, failure, stale: this.#snapshot.result !== null });
+    };
+    this.#feed = new EventFeed(http, path, { onMessage, onState }, random);
+  }
+
+  readonly snapshot = (): ResultsSnapshot => this.#snapshot;
+
+  /** Follows the camera while somebody watches. @returns the function that ends the subscription */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    if (this.#listeners.size === 1) this.#feed.open();
+    return () => {
+      this.#listeners.delete(listener);
+      if (this.#listeners.size > 0) return;
+      clearTimeout(this.#timer);
+      this.#feed.close();
+    };
+  };
+
+  #take(event: string, data: unknown): void {
+    if (event !== "result") return;
+    try {
+      this.#set({ result: readResult(data, "result"), stale: false });
+    } catch (error) {
+      if (!(error instanceof ShapeError)) throw error;
+      console.warn(`passed over a result that is not of the protocol: ${error.message}`);
+      return;
+    }
+    clearTimeout(this.#timer);
+    this.#timer = setTimeout(() => {
+      this.#set({ stale: true });
+    }, this.staleS * 1000);
+  }
+
+  #set(change: Partial<ResultsSnapshot>): void {
+    this.#snapshot = { ...this.#snapshot, ...change };
+    for (const listener of [...this.#listeners]) listener();
+  }
+}

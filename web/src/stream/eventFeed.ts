@@ -1,0 +1,123 @@
+/**
+ * A stream of server-sent events that comes back by itself. Read with `fetch`, since the browser's EventSource can send
+ * no access token.
+ *
+ *     closed     --open()--> connecting
+ *     connecting --answered--> open    --not reached--> waiting    --token wanted, nothing there--> refused
+ *     open       --ended, silent--> waiting
+ *     waiting    --pause over--> connecting
+ *     any of them --close()--> closed
+ *
+ * It never gives up waiting: a wall of cameras is left alone overnight.
+ */
+
+import { backoffMs, pause } from "./backoff";
+import { asFailure, StreamFailure } from "./failure";
+import type { Http } from "./http";
+import { SseReader } from "./sse";
+
+export type FeedState = "closed" | "connecting" | "open" | "waiting" | "refused";
+
+/** The server sends at least a comment every 15 s. */
+const SILENCE_MS = 40_000;
+/** A stream that held so long was a good one: the next loss is counted from one again. */
+const STEADY_MS = 10_000;
+
+export interface FeedListener {
+  /** @param data what was parsed from JSON */
+  onMessage(event: string, data: unknown): void;
+  onState(state: FeedState, failure: StreamFailure | null): void;
+}
+
+export class EventFeed {
+  #run: AbortController | null = null;
+
+  constructor(
+    private readonly http: Http,
+    private readonly path: string,
+    private readonly listener: FeedListener,
+    private readonly random: () => number,
+  ) {}
+
+  open(): void {
+    this.#run?.abort();
+    const run = new AbortController();
+    this.#run = run;
+    void this.#follow(run.signal);
+  }
+
+  close(): void {
+    if (this.#run === null) return;
+    this.#run.abort();
+    this.#run = null;
+    this.listener.onState("closed", null);
+  }
+
+  async #follow(signal: AbortSignal): Promise<void> {
+    for (let attempt = 1; ; attempt += 1) {
+      let failure: StreamFailure;
+      const beganMs = performance.now();
+      try {
+        this.listener.onState("connecting", null);
+        await this.#read(await this.http.open(this.path, signal), signal);
+        failure = new StreamFailure("connection-lost", "the server ended the stream");
+      } catch (error) {
+        failure = asFailure(error);
+      }
+      if (signal.aborted) return;
+      if (failure.code === "token" || failure.code === "not-found") {
+        this.listener.onState("refused", failure);
+        return;
+      }
+      if (performance.now() - beganMs > STEADY_MS) attempt = 1;
+      this.listener.onState("waiting", failure);
+      try {
+        await pause(failure.retryAfterS === null ? backoffMs(attempt, this.random()) : failure.retryAfterS * 1000, signal);
+      } catch {
+        return; // closed meanwhile
+      }
+    }
+  }
+
+  async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
+    const reader = body.getReader();
+    const decoder = new TextDecoder();
+    const messages = new SseReader();
+    this.listener.onState("open", null);
+    try {
+      for (;;) {
+        const { done, value } = await withinSilence(reader.read());
+        if (done || signal.aborted) return;
+        for (const { event, data } of messages.push(decoder.decode(value, { stream: true }))) this.#hand(event, data);
+      }
+    } finally {
+      // The stream may have failed already; there is nothing more to end then.
+      await reader.cancel().catch(() => undefined);
+    }
+  }
+
+  #hand(event: string, data: string): void {
+    let parsed: unknown;
+    try {
+      parsed = JSON.parse(data);
+    } catch {
+      console.warn(`passed over a message of ${this.path} that is not JSON`);
+      return;
+    }
+    this.listener.onMessage(event, parsed);
+  }
+}
+
+async function withinSilence<T>(reading: Promise<T>): Promise<T> {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  const silent = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new StreamFailure("connection-lost", `nothing was heard from the server for ${SILENCE_MS / 1000} s`));
+    }, SILENCE_MS);
+  });
+  try {
+    return await Promise.race([reading, silent]);
+  } finally {
+    clearTimeout(timer);
+  }
+}

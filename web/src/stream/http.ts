@@ -1,0 +1,129 @@
+/** Requests to our server, with the access token where one is kept: a path enters, a checked answer or a StreamFailure leaves. */
+
+import type { AccessToken } from "./accessToken";
+import { StreamFailure } from "./failure";
+import { object, orNull, ShapeError, text, type Read } from "./shape";
+
+/** Few routes of ours take longer; without a bound a dead server would leave the page asking for ever. */
+const TIMEOUT_MS = 10_000;
+const SDP = "application/sdp";
+/** Where the server says nothing about when to come back. */
+const RETRY_AFTER_S = 5;
+
+export interface Answer {
+  /** Path of the session, for `end`. */
+  readonly location: string;
+  readonly sdp: string;
+}
+
+export interface Asking {
+  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
+  readonly headers?: Record<string, string>;
+  readonly body?: string;
+  /** The request outlives the page that is being left. */
+  readonly keepalive?: boolean;
+  readonly signal?: AbortSignal;
+  readonly timeoutMs?: number;
+}
+
+export class Http {
+  constructor(
+    private readonly token: AccessToken,
+    private readonly fetch: typeof globalThis.fetch,
+    private readonly origin: string,
+  ) {}
+
+  /** JSON of a route, read by `read`. */
+  async read<T>(path: string, read: Read<T>, asking: Asking = {}): Promise<T> {
+    const response = await this.request(path, { ...asking, headers: { Accept: "application/json", ...asking.headers } });
+    try {
+      return read(await response.json(), path);
+    } catch (error) {
+      if (error instanceof ShapeError || error instanceof SyntaxError) throw new StreamFailure("server-error", error.message);
+      throw error;
+    }
+  }
+
+  /** Sends `body` as JSON and reads the answer. */
+  async send<T>(method: "POST" | "PUT", path: string, body: unknown, read: Read<T>, asking: Asking = {}): Promise<T> {
+    return this.read(path, read, {
+      ...asking,
+      method,
+      ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
+    });
+  }
+
+  /** Offers SDP to a route; the session that it makes lies below it. */
+  async offer(path: string, sdp: string): Promise<Answer> {
+    const response = await this.request(path, { method: "POST", headers: { "Content-Type": SDP, Accept: SDP }, body: sdp });
+    const location = new URL(response.headers.get("Location") ?? "", this.origin);
+    if (location.origin !== this.origin || !location.pathname.startsWith(`${path}/`)) {
+      throw new StreamFailure("server-error", `expected the session's Location, received ${location.href}`);
+    }
+    return { location: location.pathname, sdp: await response.text() };
+  }
+
+  /** Ends a session; never throws, since a session that nobody feeds or watches ends by itself. */
+  async end(location: string): Promise<void> {
+    await this.request(location, { method: "DELETE", keepalive: true }).catch(() => undefined);
+  }
+
+  /** The body of an answer that does not end by itself; only its beginning must come in time. */
+  async open(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
+    const late = new AbortController();
+    const timer = setTimeout(() => {
+      late.abort();
+    }, TIMEOUT_MS);
+    try {
+      const either = AbortSignal.any([signal, late.signal]);
+      const response = await this.#fetch(path, { headers: { Accept: "text/event-stream" } }, either);
+      if (response.body === null) throw new StreamFailure("server-error", `expected a stream at ${path}`);
+      return response.body;
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  async request(path: string, { timeoutMs = TIMEOUT_MS, signal, ...asking }: Asking = {}): Promise<Response> {
+    const late = AbortSignal.timeout(timeoutMs);
+    return this.#fetch(path, asking, signal === undefined ? late : AbortSignal.any([signal, late]));
+  }
+
+  async #fetch(path: string, asking: Omit<Asking, "timeoutMs" | "signal">, signal: AbortSignal): Promise<Response> {
+    let response: Response;
+    try {
+      response = await this.fetch(path, {
+        ...asking,
+        headers: { ...asking.headers, ...this.token.headers() },
+        cache: "no-store",
+        signal,
+      });
+    } catch (error) {
+      throw new StreamFailure("connection-lost", error instanceof Error ? error.message : String(error));
+    }
+    if (!response.ok) throw await refusal(response);
+    return response;
+  }
+}
+
+async function refusal(response: Response): Promise<StreamFailure> {
+  const detail = await problemDetail(response);
+  if (response.status === 401) return new StreamFailure("token", detail);
+  if (response.status === 404) return new StreamFailure("not-found", detail);
+  if (response.status === 503) {
+    const seconds = Number(response.headers.get("Retry-After") ?? Number.NaN);
+    return new StreamFailure("server-full", detail, seconds > 0 ? Math.min(seconds, 300) : RETRY_AFTER_S);
+  }
+  return new StreamFailure("server-error", detail);
+}
+
+/** The detail of an RFC 9457 problem, or the bare status line. */
+async function problemDetail(response: Response): Promise<string> {
+  const bare = `the server answered ${response.status} ${response.statusText}`.trim();
+  try {
+    const problem = object(await response.json(), "problem");
+    return orNull(text)(problem.detail, "problem.detail") ?? orNull(text)(problem.title, "problem.title") ?? bare;
+  } catch {
+    return bare; // no JSON: a proxy between us and the server spoke
+  }
+}
