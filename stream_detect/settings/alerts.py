@@ -1,8 +1,9 @@
 """Who is told of events."""
 
 from typing import Annotated, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, field_validator
 
 from stream_detect.settings.section import Section
 
@@ -25,11 +26,25 @@ class WebhookSettings(Section):
     secret: SecretStr | None = Field(default=None, description="key of the HMAC-SHA256 signature")
     kinds: tuple[AlertKind, ...] = Field(default=("fake", "offline"), description="events that it is told of")
 
+    @field_validator("name")
+    @classmethod
+    def _not_the_broker(cls, name: str) -> str:
+        if name == "mqtt":
+            raise ValueError("expected another name: the MQTT broker has this one")
+        return name
+
+    @field_validator("url")
+    @classmethod
+    def _http(cls, url: SecretStr) -> SecretStr:
+        if not _has_host(url.get_secret_value(), {"http", "https"}):
+            raise ValueError("expected an address http://host/... or https://host/...")
+        return url
+
 
 class MqttSettings(Section):
     """An MQTT broker that states and events are published to."""
 
-    url: str | None = Field(default=None, description="mqtt://host:1883 or mqtts://host:8883; off if not set")
+    url: SecretStr | None = Field(default=None, description="mqtt://host:1883 or mqtts://host:8883; off if not set")
     username: str | None = Field(default=None, description="of the broker")
     password: SecretStr | None = Field(default=None, description="of the broker")
     prefix: Annotated[str, Field(pattern=r"^[^#+\s/]+(/[^#+\s/]+)*$")] = Field(
@@ -38,3 +53,26 @@ class MqttSettings(Section):
     discovery_prefix: str | None = Field(
         default="homeassistant", description="where Home Assistant looks for devices; null switches discovery off"
     )
+
+    @field_validator("url")
+    @classmethod
+    def _broker(cls, url: SecretStr | None) -> SecretStr | None:  # secret, for those who put the password here
+        if url is not None and not _is_bare(url.get_secret_value()):
+            raise ValueError(
+                "expected mqtt://host:port or mqtts://host:port; username and password have their own keys"
+            )
+        return url
+
+
+def _is_bare(url: str) -> bool:
+    """Whether an address is a broker's host and port, and nothing more."""
+    return "@" not in url and _has_host(url, {"mqtt", "mqtts"}) and not urlsplit(url).path.strip("/")
+
+
+def _has_host(url: str, schemes: set[str]) -> bool:
+    """Whether an address is one of these schemes, with a host and, if it has a port, a usable one."""
+    try:
+        parts = urlsplit(url)
+        return parts.scheme in schemes and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        return False
