@@ -6,16 +6,12 @@ from typing import Annotated, Any, Literal
 from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
-from starlette.requests import ClientDisconnect
 
-from stream_detect.errors import BodyTooLargeError, ContentTypeError, OfferError, RequestError
+from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
+from stream_detect.errors import OfferError
 from stream_detect.webrtc.sessions import CheckSessions
 
-SDP = "application/sdp"
 JSON = "application/json"
-
-MAX_OFFER_BYTES = 64 * 1024
-"""A browser's offer is 5 to 10 KiB."""
 
 
 class SessionDescription(BaseModel):
@@ -35,7 +31,7 @@ def router(sessions: CheckSessions) -> APIRouter:
     async def open_check(request: Request) -> Response:
         """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
         read, respond = _form(request)
-        answer = await sessions.answer(read(await _body(request)))
+        answer = await sessions.answer(read(await read_body(request)))
         response = respond(answer.sdp)
         response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
         return response
@@ -52,33 +48,12 @@ def router(sessions: CheckSessions) -> APIRouter:
 
 def _form(request: Request) -> tuple[Callable[[bytes], str], Callable[[str], Response]]:
     """How the offer is read and the answer written, by the content type of the request."""
-    received = request.headers.get("content-type", "")
-    match received.partition(";")[0].strip().lower():
+    match content_type(request):
         case "application/sdp":
-            return _read_sdp, _write_sdp
+            return read_sdp, _write_sdp
         case "application/json":
             return _read_json, _write_json
-    raise ContentTypeError(f"expected a body of {SDP} or {JSON}, received {received[:80] or 'no content type'}")
-
-
-async def _body(request: Request) -> bytes:
-    """The body, read no further than the limit, whatever length it claims to have."""
-    body = bytearray()
-    try:
-        async for chunk in request.stream():
-            body += chunk
-            if len(body) > MAX_OFFER_BYTES:
-                raise BodyTooLargeError(f"expected an offer of {MAX_OFFER_BYTES} bytes at most, received more")
-    except ClientDisconnect as error:
-        raise RequestError("expected an offer, but the client went away before its end") from error
-    return bytes(body)
-
-
-def _read_sdp(body: bytes) -> str:
-    try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise OfferError(f"expected a session description in UTF-8, received other bytes: {error.reason}") from error
+    raise unexpected_content(request, f"{SDP} or {JSON}")
 
 
 def _read_json(body: bytes) -> str:

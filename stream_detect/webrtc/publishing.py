@@ -1,5 +1,6 @@
 """Publishing session: one publisher's offer enters; the pictures that it sends go to a camera."""
 
+import contextlib
 import secrets
 import time
 from collections.abc import Callable
@@ -8,7 +9,7 @@ from typing import Protocol
 import av
 from aiortc import MediaStreamError, MediaStreamTrack
 
-from stream_detect.errors import ConflictError
+from stream_detect.errors import StreamDetectError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.clock import StreamClock
 from stream_detect.webrtc.link import Ending, Link, Watch
@@ -30,12 +31,16 @@ class PublisherSink(Protocol):
             gap: something was lost just before it.
 
         Raises:
-            ConflictError: it takes no pictures (any more).
+            StreamDetectError: it takes no pictures any more.
         """
         ...
 
     def publisher_left(self, reason: str) -> None:
-        """No more pictures will come, for a reason in words."""
+        """No more pictures will come, for a reason in words.
+
+        Raises:
+            StreamDetectError: it took none any more.
+        """
         ...
 
 
@@ -98,7 +103,7 @@ class Publishing:
                     self._take(received)
         except MediaStreamError:
             self._note_gone("the publisher's video ended")
-        except ConflictError as error:
+        except StreamDetectError as error:  # the camera was removed, or is of another kind now
             self._note_gone(str(error))
 
     def _take(self, frame: av.VideoFrame) -> None:
@@ -114,5 +119,6 @@ class Publishing:
 
     async def _close(self, reason: ByeReason) -> None:
         await self._link.end_tasks()
-        self._sink.publisher_left(self._gone or _WORDS[reason])
+        with contextlib.suppress(StreamDetectError):  # likewise: there is nobody to tell
+            self._sink.publisher_left(self._gone or _WORDS[reason])
         await self._link.close()

@@ -12,6 +12,7 @@ from fastapi import FastAPI
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.api import check, problems
+from stream_detect.api.offers import MAX_OFFER_BYTES
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.messages import Introduction
@@ -141,7 +142,7 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claim
     async with asyncio.timeout(5):
         await application(scope, receive, send)
     assert sent[0]["status"] == 413
-    assert read <= check.MAX_OFFER_BYTES + 16 * 1024
+    assert read <= MAX_OFFER_BYTES + 16 * 1024
 
 
 async def test_every_status_code_of_the_document_is_in_the_openapi_description(sessions):

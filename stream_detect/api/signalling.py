@@ -1,0 +1,172 @@
+"""What WHIP (RFC 9725) and WHEP have in common: an offer is posted, its session is a resource that is deleted.
+
+All of our candidates are in the answer, so that there is nothing to trickle: PATCH is not taken.
+"""
+
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any, Protocol
+from urllib.parse import quote
+
+from fastapi import APIRouter, HTTPException, Path, Request, Response
+
+from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
+from stream_detect.api.parameters import Name
+from stream_detect.errors import ConflictError
+from stream_detect.monitoring.status import CameraState, CameraStatus
+from stream_detect.settings import CameraSettings, IceServer
+from stream_detect.types import Answer
+from stream_detect.webrtc.publishing import PublisherSink
+
+SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
+
+
+class Camera(PublisherSink, Protocol):
+    """What is needed of a camera (monitoring's cameras fit)."""
+
+    @property
+    def settings(self) -> CameraSettings:
+        """Its settings."""
+        ...
+
+    def status(self) -> CameraStatus:
+        """Its state."""
+        ...
+
+
+class Cameras(Protocol):
+    """All cameras by name (monitoring's fleet fits)."""
+
+    def camera(self, name: str) -> Camera:
+        """A camera.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Exchange:
+    """One of the two protocols.
+
+    Args:
+        protocol: "whip" or "whep".
+        purpose: what a session does, in words: "publishing".
+        refusals: status codes of POST of its own, with words.
+        answer: opens a session of a camera, given its name and the offer.
+        close: ends one, given the camera's name and the session's id.
+        ice_servers: told to clients.
+    """
+
+    protocol: str
+    purpose: str
+    refusals: Mapping[int, str]
+    answer: Callable[[str, str], Coroutine[None, None, Answer]]
+    close: Callable[[str, str], Coroutine[None, None, None]]
+    ice_servers: Sequence[IceServer]
+
+
+def started_camera(cameras: Cameras, name: str) -> Camera:
+    """A camera that is not stopped.
+
+    Raises:
+        NotFoundError: there is none of that name.
+        ConflictError: it is stopped.
+    """
+    camera = cameras.camera(name)
+    if camera.status().change.state is CameraState.STOPPED:
+        raise ConflictError(f"{name} is stopped: start it first")
+    return camera
+
+
+def routes_of(exchange: Exchange) -> APIRouter:
+    """The routes of a protocol: the endpoint of each camera, and its sessions."""
+    routes = APIRouter(prefix=f"/{exchange.protocol}", tags=[exchange.protocol.upper()])
+    links = [ice_link(server, url) for server in exchange.ice_servers for url in server.urls]
+
+    @routes.post(
+        "/{name}",
+        status_code=201,
+        response_class=Response,
+        openapi_extra=_OFFER,
+        responses=_ANSWERS | {status: {"description": words} for status, words in exchange.refusals.items()},
+        summary=f"Opens a session of {exchange.purpose}",
+    )
+    async def open_session(name: Name, request: Request) -> Response:
+        """Answers an SDP offer."""
+        if content_type(request) != SDP:
+            raise unexpected_content(request, SDP)
+        answer = await exchange.answer(name, read_sdp(await read_body(request)))
+        location = f"{routes.prefix}/{name}/{answer.session_id}"
+        response = Response(answer.sdp, 201, {"Location": location, "ETag": f'"{answer.etag}"'}, SDP)
+        for link in links:
+            response.headers.append("Link", link)
+        return response
+
+    @routes.delete(
+        "/{name}/{session_id}",
+        response_class=Response,
+        responses={404: {"description": "no such session"}},
+        summary=f"Ends a session of {exchange.purpose}",
+    )
+    async def close_session(name: Name, session_id: SessionId) -> Response:
+        """The media end, too."""
+        await exchange.close(name, session_id)
+        return Response()
+
+    _add_options(routes, "/{name}", "POST, OPTIONS")
+    _add_options(routes, "/{name}/{session_id}", "DELETE, OPTIONS")
+    return routes
+
+
+def _add_options(routes: APIRouter, path: str, allowed: str) -> None:
+    """OPTIONS, and 405 to all that is left, with every method that is allowed: the router would name one of them."""
+
+    @routes.options(path, status_code=204, response_class=Response, summary="What is taken here")
+    async def options() -> Response:
+        """Methods and content type."""
+        return Response(status_code=204, headers={"Allow": allowed, "Accept-Post": SDP})
+
+    @routes.api_route(path, methods=["GET", "HEAD", "PUT", "PATCH"], include_in_schema=False)
+    async def refuse() -> None:
+        raise HTTPException(405, headers={"Allow": allowed})
+
+
+def ice_link(server: IceServer, url: str) -> str:
+    """A STUN or TURN server as the value of a Link header (RFC 9725, 4.6)."""
+    parameters = ['rel="ice-server"']
+    if server.username is not None:
+        parameters.append(_parameter("username", server.username))
+    if server.credential is not None:
+        parameters += [_parameter("credential", server.credential.get_secret_value()), 'credential-type="password"']
+    return "; ".join((f"<{quote(url, safe=':/?&=[]@,.-_~')}>", *parameters))
+
+
+def _parameter(name: str, value: str) -> str:
+    """A parameter of a header: quoted, or percent-encoded where it is not of printable ASCII (RFC 8187)."""
+    if not (value.isascii() and value.isprintable()):
+        return f"{name}*=UTF-8''{quote(value, safe='')}"
+    escaped = value.replace("\\", r"\\").replace('"', r"\"")
+    return f'{name}="{escaped}"'
+
+
+_OFFER: dict[str, Any] = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
+
+_TEXT = {"type": "string"}
+
+_ANSWERS: dict[int | str, dict[str, Any]] = {
+    201: {
+        "description": "the answer",
+        "content": {SDP: {"schema": _TEXT}},
+        "headers": {
+            "Location": {"description": "DELETE it to end the session", "schema": _TEXT},
+            "ETag": {"description": "of the ICE session", "schema": _TEXT},
+            "Link": {"description": 'one for each ICE server, rel="ice-server"', "schema": _TEXT},
+        },
+    },
+    400: {"description": "malformed session description"},
+    404: {"description": "no such camera"},
+    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"not {SDP}"},
+}

@@ -1,0 +1,29 @@
+"""WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge in its picture (docs/protocol.md)."""
+
+from fastapi import APIRouter
+
+from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
+from stream_detect.settings import WebRtcSettings
+from stream_detect.types import Answer
+from stream_detect.webrtc.viewers import Viewers
+
+
+def router(viewers: Viewers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRouter:
+    """The routes of viewers.
+
+    Args:
+        viewers: the sessions.
+        cameras: what is watched.
+        webrtc: ICE servers.
+    """
+
+    async def answer(name: str, offer_sdp: str) -> Answer:
+        started_camera(cameras, name)
+        return await viewers.answer(name, offer_sdp)
+
+    refusals = {
+        409: "the camera is stopped",
+        422: "no recvonly video, or no codec in common (H.264, VP8)",
+        503: "too many viewers; Retry-After says when to try again",
+    }
+    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, webrtc.ice_servers))

@@ -1,0 +1,59 @@
+"""WHIP (RFC 9725): publishers bring the pictures of `whip:` cameras (docs/protocol.md)."""
+
+from dataclasses import dataclass
+
+import av
+from fastapi import APIRouter
+
+from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
+from stream_detect.errors import ConflictError
+from stream_detect.settings import WebRtcSettings
+from stream_detect.sources.address import parse_address
+from stream_detect.types import Answer
+from stream_detect.webrtc.ingest import Publishers
+
+
+@dataclass(frozen=True, slots=True)
+class CameraByName:
+    """A camera as a publisher's sink, looked up at every picture: one that is changed is replaced by another object.
+
+    Args:
+        cameras: all of them.
+        name: of the camera.
+    """
+
+    cameras: Cameras
+    name: str
+
+    def push(self, frame: av.VideoFrame, *, gap: bool = False) -> None:
+        """As a `PublisherSink`."""
+        self.cameras.camera(self.name).push(frame, gap=gap)
+
+    def publisher_left(self, reason: str) -> None:
+        """As a `PublisherSink`."""
+        self.cameras.camera(self.name).publisher_left(reason)
+
+
+def router(publishers: Publishers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRouter:
+    """The routes of publishers.
+
+    Args:
+        publishers: the sessions.
+        cameras: where their pictures go.
+        webrtc: ICE servers.
+    """
+
+    async def answer(name: str, offer_sdp: str) -> Answer:
+        settings = started_camera(cameras, name).settings
+        if not parse_address(settings.url.get_secret_value(), from_settings_file=True).is_pushed:
+            raise ConflictError(
+                f'{name} is watched at an address of its own; only a camera with url "whip:" is sent to'
+            )
+        return await publishers.answer(name, offer_sdp, CameraByName(cameras, name))
+
+    refusals = {
+        409: "stopped, no whip: camera, or another publisher is there",
+        422: "no sendonly video, or no codec in common (H.264, VP8)",
+        503: "the server is shutting down",
+    }
+    return routes_of(Exchange("whip", "publishing", refusals, answer, publishers.close, webrtc.ice_servers))

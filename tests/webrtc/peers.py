@@ -1,0 +1,178 @@
+"""Those who watch a camera and those who publish to one, as real aiortc connections; and a camera that is shown."""
+
+import asyncio
+import random
+import threading
+import time
+from collections.abc import Callable
+from fractions import Fraction
+
+import av
+import numpy as np
+from aiortc import (
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCSessionDescription,
+)
+from aiortc.rtp import is_rtcp
+
+from stream_detect.webrtc import ice
+
+BIT_PX = 16
+BITS = 12
+
+
+def numbered(number: int, wh: tuple[int, int] = (320, 240)) -> av.VideoFrame:
+    """A grey picture of moving squares, its number in black and white squares along the lower edge."""
+    rows, columns = np.mgrid[: wh[1], : wh[0]]
+    luma = np.where(((columns + number) // 8 + rows // 8) % 2, 60, 200).astype(np.uint8)
+    for bit in range(BITS):
+        luma[-BIT_PX:, bit * BIT_PX : (bit + 1) * BIT_PX] = 235 if number >> bit & 1 else 16
+    frame = av.VideoFrame.from_ndarray(luma, format="gray").reformat(format="yuv420p")
+    frame.pts, frame.time_base = number * 3600, Fraction(1, 90_000)
+    return frame
+
+
+def number_of(frame: av.VideoFrame) -> int:
+    """The number that `numbered` drew."""
+    luma = frame.reformat(format="gray").to_ndarray()
+    row = frame.height - BIT_PX // 2
+    return sum(int(luma[row, bit * BIT_PX + BIT_PX // 2] > 128) << bit for bit in range(BITS))
+
+
+class ShownCamera:
+    """Shows numbered pictures to a hub from a thread of its own, as a camera does, while somebody watches."""
+
+    def __init__(self, hub, fps: float = 25.0) -> None:
+        self.shown = 0
+        self._hub, self._fps = hub, fps
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="shown camera")
+        self._thread.start()
+
+    def _run(self) -> None:
+        number = 0
+        while not self._stop.wait(1 / self._fps):
+            if self._hub.viewers:
+                self._hub.show(numbered(number % (1 << BITS)))
+                self.shown += 1
+            number += 1
+
+    def stop(self) -> None:
+        self._stop.set()
+        self._thread.join()
+
+
+class End:
+    """What both ends share: a connection, and loss on its way."""
+
+    def __init__(self) -> None:
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+
+    @property
+    def transport(self):
+        (transceiver,) = self.connection.getTransceivers()
+        return transceiver.receiver.transport.transport
+
+    async def offer(self) -> str:
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        return self.connection.localDescription.sdp
+
+    async def accept(self, sdp: str) -> None:
+        await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
+
+    async def until(self, holds: Callable[[], object], timeout_s: float = 15.0) -> None:
+        async with asyncio.timeout(timeout_s):
+            while not holds():  # noqa: ASYNC110 - whatever it is, aiortc has no event for all of it
+                await asyncio.sleep(0.02)
+
+    def vanish(self) -> None:
+        """Says nothing any more, and hears nothing."""
+
+        async def nothing(_data: bytes) -> None:
+            return
+
+        self.transport._send = nothing
+        self.transport._connection.send = nothing
+        self.lose(1.0)
+
+    def lose(self, share: float, seed: int = 7) -> None:
+        """Loses that share of the media packets that come in."""
+        dice = random.Random(seed)  # noqa: S311
+        receive = self.transport._recv
+
+        async def lossy() -> bytes:
+            while True:
+                data = await receive()
+                if not 127 < data[0] < 192 or is_rtcp(data) or dice.random() >= share:
+                    return data
+
+        self.transport._recv = lossy
+
+
+class Screen(End):
+    """Watches: notes the number of every picture and when it came."""
+
+    def __init__(self, *codecs: str) -> None:
+        super().__init__()
+        self.numbers: list[int] = []
+        self.arrivals_s: list[float] = []
+        self.codec: str | None = None
+        self._readers: list[asyncio.Task] = []
+        transceiver = self.connection.addTransceiver("video", direction="recvonly")
+        transceiver.setCodecPreferences(
+            [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {*(codecs or ("H264",)), "rtx"}]
+        )
+        self.connection.on("track", lambda track: self._readers.append(asyncio.create_task(self._read(track))))
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        try:
+            while True:
+                frame = await track.recv()
+                self.numbers.append(number_of(frame))
+                self.arrivals_s.append(time.monotonic())
+        except MediaStreamError:
+            pass
+
+    async def watch(self, viewers, camera: str = "door") -> str:
+        """Opens a session; its id."""
+        answer = await viewers.answer(camera, await self.offer())
+        await self.accept(answer.sdp)
+        return answer.session_id
+
+    async def more(self, count: int, timeout_s: float = 15.0) -> list[int]:
+        """The numbers of the next pictures."""
+        seen = len(self.numbers)
+        await self.until(lambda: len(self.numbers) >= seen + count, timeout_s)
+        return self.numbers[seen:]
+
+    async def close(self) -> None:
+        await ice.close(self.connection)
+        for reader in self._readers:
+            reader.cancel()
+        await asyncio.gather(*self._readers, return_exceptions=True)
+
+
+class Publisher(End):
+    """Sends a track of numbered pictures."""
+
+    def __init__(self, track: MediaStreamTrack, codec: str = "H264") -> None:
+        super().__init__()
+        self.track = track
+        transceiver = self.connection.addTransceiver(track, direction="sendonly")
+        transceiver.setCodecPreferences(
+            [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {codec, "rtx"}]
+        )
+
+    async def publish(self, publishers, sink, camera: str = "studio") -> str:
+        """Opens a session; its id."""
+        answer = await publishers.answer(camera, await self.offer(), sink)
+        await self.accept(answer.sdp)
+        return answer.session_id
+
+    async def close(self) -> None:
+        await ice.close(self.connection)
+        self.track.stop()
