@@ -1,6 +1,7 @@
 """Opens the database that the settings name, at this program's tables; hands out transactions and closes it.
 
-SQLite in a folder of ours by default, PostgreSQL by address. Both take calls from any thread.
+SQLite in a folder of ours by default, PostgreSQL by address. Both take calls from any thread. The folder, which holds
+evidence too, belongs to one server at a time; a PostgreSQL database must not be given to two, with other folders.
 """
 
 import contextlib
@@ -66,17 +67,18 @@ class Database:
             StorageError: it cannot be reached, read or written, another server has the folder, or a newer program
                 made the tables.
         """
-        if settings.database_url is not None:
-            engine, place = _postgresql(settings.database_url.get_secret_value())
-            return cls._opened(engine, Faults(place, secret=engine.url.password), None)
         file = settings.folder / FILE_NAME
-        faults = Faults(str(file), folder=settings.folder)
-        with faults.translated():
+        if settings.database_url is None:
+            engine, faults = _sqlite(file), Faults(str(file), folder=settings.folder)
+        else:
+            engine, faults = _postgresql(settings.database_url.get_secret_value())
+        with Faults(str(settings.folder), folder=settings.folder).translated():
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            file.touch(mode=0o600)
-            file.chmod(0o600)  # cameras' passwords are in it; its log files get the same rights
+            if settings.database_url is None:
+                file.touch(mode=0o600)
+                file.chmod(0o600)  # cameras' passwords are in it; its log files get the same rights
             lock = FolderLock(settings.folder) if alone else None
-        return cls._opened(_sqlite(file), faults, lock)
+        return cls._opened(engine, faults, lock)
 
     @classmethod
     def _opened(cls, engine: Engine, faults: Faults, lock: FolderLock | None) -> Self:
@@ -151,7 +153,7 @@ def _begin_sqlite(connection: Connection) -> None:
     connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")  # IMMEDIATE: waits its turn, never deadlocks
 
 
-def _postgresql(address: str) -> tuple[Engine, str]:
+def _postgresql(address: str) -> tuple[Engine, Faults]:
     try:
         url = make_url(address)
     except (ArgumentError, ValueError):
@@ -168,4 +170,5 @@ def _postgresql(address: str) -> tuple[Engine, str]:
         pool_timeout=BUSY_S,
         hide_parameters=True,
     )
-    return engine, f"PostgreSQL database {url.database or ''} at {url.host or url.query.get('host', 'this machine')}"
+    place = f"PostgreSQL database {url.database or ''} at {url.host or url.query.get('host', 'this machine')}"
+    return engine, Faults(place, secret=url.password)

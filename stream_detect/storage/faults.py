@@ -80,11 +80,12 @@ class Faults:
             return self._full()
         if isinstance(error, psycopg.Error) and error.diag.message_primary:
             return StorageError(f"{self._place}: {error.diag.message_primary}")  # its detail may quote a row
-        said = " ".join(str(error).split())[:SAID_LENGTH]
+        said = " ".join(str(error).split())
         if self._secret:
             said = said.replace(self._secret, "***")
         return StorageError(
-            f"{self._place} cannot be used ({said}): it must run, and storage.database_url must name it rightly"
+            f"{self._place} cannot be used ({said[:SAID_LENGTH]}): "
+            "it must run, and storage.database_url must name it rightly"
         )
 
     def _no_room(self) -> bool:

@@ -65,9 +65,9 @@ class History:
         """
         if step_s not in (1, MINUTE_S):
             raise RequestError(f"expected a step of 1 or {MINUTE_S} seconds, received {step_s}")
-        first, behind = math.ceil(_bounded(from_s)), math.ceil(_bounded(to_s))
         if to_s <= from_s:
             return []
+        first, behind = math.ceil(_bounded(from_s)), math.ceil(_bounded(to_s))
         if step_s == MINUTE_S:
             first = _minute(math.floor(_bounded(from_s)))
             both = union_all(

@@ -116,14 +116,15 @@ def test_sqlite_is_durable_and_writers_never_deadlock(tmp_path):
     assert found == {"journal_mode": "wal", "synchronous": 2, "foreign_keys": 1, "busy_timeout": 10_000}
 
 
-def test_a_second_server_on_a_folder_is_refused_and_a_command_is_not(tmp_path):
-    settings = StorageSettings(folder=tmp_path)
+def test_a_second_server_on_a_folder_is_refused_and_a_command_is_not(settings):
+    url = settings.database_url.get_secret_value() if settings.database_url else ""
     code = (
         "import sys; from pathlib import Path; from stream_detect.settings import StorageSettings as S\n"
         "from stream_detect.storage.database import Database\n"
-        "Database.open(S(folder=Path(sys.argv[1]))); print('ready', flush=True); sys.stdin.read()"
+        "Database.open(S(folder=Path(sys.argv[1]), database_url=sys.argv[2] or None))\n"
+        "print('ready', flush=True); sys.stdin.read()"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    command = [sys.executable, "-c", code, str(settings.folder), url]
     first = subprocess.Popen(command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     with first:
         try:
