@@ -1,5 +1,7 @@
 """What FFmpeg's errors mean for a source. An error of PyAV's enters, one of ours without any secret leaves."""
 
+import errno
+
 import av
 from av.error import ConnectionRefusedError as NobodyListensError
 from av.error import (
@@ -22,7 +24,7 @@ REASONS: dict[type[BaseException], str] = {
     NobodyListensError: "connection refused: nothing listens there",
     FileNotFoundError: "there is no such file or device",
     HTTPNotFoundError: "the host answers, but has nothing of that name (404)",
-    InvalidDataError: "what is there is no video that can be read",
+    InvalidDataError: "no video that can be read comes from there",
     ProtocolNotFoundError: "it leads to a protocol that is not permitted",
 }
 """Of being unreachable."""
@@ -75,5 +77,7 @@ def _refusal(error: BaseException) -> SourceRefusedError | None:
 
 def _words(error: BaseException) -> str:
     """FFmpeg's reason. Not `str(error)`: PyAV puts the whole address into it."""
+    if isinstance(error, OSError) and error.errno == errno.EIO:
+        return "the host's name is not known, or the connection failed"  # FFmpeg says "Input/output error" to both
     reason = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
     return redacted(reason or type(error).__name__)

@@ -66,6 +66,11 @@ class Opened:
     paced: bool
     untimed: bool
 
+    @property
+    def regular(self) -> bool:
+        """Whether a missing picture can be told from its neighbours' timestamps."""
+        return not self.paced and not self.untimed
+
 
 class _Remaining:
     """Time left for opening. PyAV starts its clock anew for each stage and asks for the time-out by float()."""

@@ -189,8 +189,7 @@ class Reader:
         """The picture of a frame; None when it is not whole."""
         time_s = self._clock.at(frame.time, arrived_s)
         keyframe = frame.key_frame
-        hole = not opened.paced and not self._only_keys and self._cadence.hole(time_s)
-        if hole:
+        if opened.regular and not self._only_keys and self._cadence.hole(time_s):
             self._lost()
         if frame.is_corrupt:
             self._damaged()

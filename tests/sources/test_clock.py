@@ -59,6 +59,13 @@ def test_a_file_may_rest_on_a_picture() -> None:
     assert steps(times(StreamClock(paced=True, untimed=False), [0.0, 9.0, 9.04])) == [9.0, 0.04]
 
 
+def test_a_pause_of_the_network_keeps_the_rhythm() -> None:
+    clock, pause = StreamClock(paced=False, untimed=False), [0.0] * 40 + [4.0] * 40
+    found = [clock.at(0.04 * index, BEGAN_S + 0.04 * index + late) for index, late in enumerate(pause)]
+    assert max(steps(found)) < 0.045
+    assert holes(found) == []
+
+
 def holes(times_s: list[float]) -> list[float]:
     cadence = Cadence()
     return [time_s for time_s in times_s if cadence.hole(time_s)]

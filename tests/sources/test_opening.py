@@ -1,0 +1,76 @@
+"""Opening takes no longer than it may, whatever the other side does."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from stream_detect.errors import SourceUnreachableError
+from stream_detect.sources.address import parse_address
+from stream_detect.sources.opening import ReaderSettings, open_source
+from stream_detect.sources.reader import Reader
+
+Talk = Callable[[socket.socket, threading.Event], None]
+QUICK = ReaderSettings(open_timeout_s=2.0, read_timeout_s=1.0)
+
+
+@pytest.fixture
+def talker() -> Iterator[Callable[[Talk], int]]:
+    """Starts a server for one connection; returns its port."""
+    over = threading.Event()
+    ends: list[tuple[socket.socket, threading.Thread]] = []
+
+    def start(talk: Talk) -> int:
+        listening = socket.create_server(("127.0.0.1", 0))
+
+        def serve() -> None:
+            connection, _ = listening.accept()
+            with connection:
+                talk(connection, over)
+                over.wait(30)
+
+        thread = threading.Thread(target=serve)
+        thread.start()
+        ends.append((listening, thread))
+        return listening.getsockname()[1]
+
+    yield start
+    over.set()
+    for listening, thread in ends:
+        thread.join(5)
+        listening.close()
+
+
+@pytest.mark.parametrize("scheme", ["rtsp", "rtsps", "rtmp", "http", "https"])
+def test_a_silent_host_is_given_up(talker: Callable[[Talk], int], scheme: str) -> None:
+    port = talker(lambda _connection, _over: None)
+    began = time.monotonic()
+    with pytest.raises(SourceUnreachableError, match="no answer within 2 s"):
+        open_source(parse_address(f"{scheme}://127.0.0.1:{port}/s", from_settings_file=False), QUICK)
+    assert time.monotonic() - began < 3
+
+
+def test_the_time_is_for_all_stages_together(talker: Callable[[Talk], int], clip: Callable[..., Path]) -> None:
+    film = clip("film.ts", wh=(640, 480)).read_bytes()[: 188 * 16]
+
+    def slow(connection: socket.socket, over: threading.Event) -> None:
+        connection.recv(4096)
+        over.wait(1.5)
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Type: video/mp2t\r\n\r\n" + film)
+
+    address = parse_address(f"http://127.0.0.1:{talker(slow)}/film.ts", from_settings_file=False)
+    began = time.monotonic()
+    try:
+        with Reader(address, QUICK, threading.Event()):
+            pass
+    except SourceUnreachableError:
+        pass
+    assert time.monotonic() - began < 3
+
+
+def test_a_name_that_nobody_has() -> None:
+    with pytest.raises(SourceUnreachableError, match="name is not known"):
+        open_source(parse_address("rtsp://u:s3cret@nobody.invalid/s", from_settings_file=False), QUICK)
