@@ -8,12 +8,15 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from stream_detect import __version__
 from stream_detect.errors import StreamDetectError
+
+if TYPE_CHECKING:
+    from stream_detect.settings import Settings
 
 app = typer.Typer(
     help="Real-time deepfake detector for live video.",
@@ -61,12 +64,15 @@ def _root(
 
 @app.command()
 def serve(settings: SettingsFile = None) -> None:
-    """Serve the page and the WebRTC check until ctrl-c."""
-    from stream_detect.api.application import create_application
+    """Serve the page, the live check and the cameras until ctrl-c."""
+    from stream_detect.api.application import create_service
     from stream_detect.api.serve import serve as serve_until_stopped
     from stream_detect.settings_file import load_settings
 
-    serve_until_stopped(load_settings(settings, os.environ), create_application)
+    def read() -> "Settings":
+        return load_settings(settings, os.environ)
+
+    serve_until_stopped(read(), lambda given: create_service(given, read))
 
 
 @app.command()

@@ -2,7 +2,7 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -15,9 +15,12 @@ from stream_detect.api import check, health, models, page, problems, reference, 
 from stream_detect.api.access import TokenGate
 from stream_detect.api.headers import SameOrigin
 from stream_detect.api.judging import Judging, loader
+from stream_detect.api.monitoring import Monitoring
 from stream_detect.api.page import PageFile, read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
-from stream_detect.errors import BundleError
+from stream_detect.api.serve import Service
+from stream_detect.api.watching import routers
+from stream_detect.errors import BundleError, StreamDetectError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
@@ -32,12 +35,18 @@ _CLOSE_S = 4.5
 _log = logging.getLogger(__name__)
 
 
-def create_application(settings: Settings) -> FastAPI:
-    """The application of these settings, its models loaded.
+def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Service:
+    """What is served with these settings: models loaded, cameras watched.
+
+    Args:
+        settings: all of them.
+        read_again: the settings as they are now.
 
     Raises:
         BundleError: the model that shall judge is absent, broken or not the one its card states.
         AnalysisError: the face detector's model cannot be loaded.
+        StorageError: the database cannot be used.
+        AddressError: a camera has an address that is not usable.
     """
     registry = Registry.of(settings.model.folder)
     bundle = registry.load(settings.model.name)
@@ -46,7 +55,27 @@ def create_application(settings: Settings) -> FastAPI:
     detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
     engine = Engine(settings, detector.sibling, model.classifier)
     judging = Judging(_judge(bundle), engine, loader(registry, settings.model, _judge))
-    return join(settings, engine, judging, _cards(registry), read_page())
+    monitoring = Monitoring(settings, judging, read_again)
+    monitoring.start()
+    application = join(settings, judging, monitoring, _cards(registry), read_page())
+    return Service(application, stopping=monitoring.live.close, hangup=lambda: _reload(monitoring))
+
+
+def _reload(monitoring: Monitoring) -> None:
+    try:
+        done = monitoring.roster.reload()
+    except StreamDetectError as error:
+        _log.error("the settings file was not taken, nothing changes: %s", error)
+    else:
+        names = done.cameras
+        _log.info(
+            "settings read again: added %s, changed %s, removed %s",
+            *map(_listed, (names.added, names.changed, names.removed)),
+        )
+
+
+def _listed(names: Sequence[str]) -> str:
+    return ", ".join(names) or "none"
 
 
 def _judge(bundle: Bundle) -> JudgeBody:
@@ -74,36 +103,47 @@ def _cards(registry: Registry) -> list[dict[str, object]]:
 
 def join(
     settings: Settings,
-    engine: Engine,
     judging: Judging,
+    monitoring: Monitoring,
     cards: Sequence[dict[str, object]],
     files: Mapping[str, PageFile],
 ) -> FastAPI:
-    """An application of rooms that are built.
+    """An application of rooms that are built; it closes them at its lifespan's end.
 
     Args:
         settings: all of them.
-        engine: analyses.
-        judging: the model that the engine runs, as clients are told of it, and how to change it.
+        judging: the engine and the model that it runs, as clients are told of it, and how to change it.
+        monitoring: cameras.
         cards: of all bundles found, as JSON.
         files: the page.
     """
+    engine = judging.engine
     sessions = CheckSessions(engine, settings.webrtc, settings.video, _introduction(judging.judge, settings))
-    judging.on_change = lambda judge: sessions.introduce(_introduction(judge, settings))
+
+    def introduce(judge: JudgeBody) -> None:
+        sessions.introduce(_introduction(judge, settings))
+        monitoring.judge_by(judge)
+
+    judging.on_change = introduce
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        yield
-        await _close(sessions)
+        async with monitoring.run():
+            yield
+            await _close(sessions)
 
     application = FastAPI(title="stream-detect", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
     problems.install(application)
-    application.include_router(health.router(engine.health))
-    application.include_router(status.router(judging, sessions, settings))
-    application.include_router(models.router(judging, cards))
-    application.include_router(check.router(sessions))
-    application.include_router(reference.router())
-    application.include_router(page.router(files))
+    for router in (
+        health.router(engine.health, lambda: monitoring.storage_problem),
+        status.router(judging, sessions, settings, lambda: monitoring.problems),
+        models.router(judging, cards),
+        check.router(sessions),
+        *routers(monitoring, judging, settings, lambda: sessions.count),
+        reference.router(),
+        page.router(files),
+    ):
+        application.include_router(router)
     _guard(application, settings, files)
     return application
 

@@ -26,7 +26,7 @@ class Judging:
         self, judge: JudgeBody, engine: Engine, load: Callable[[str], tuple[JudgeBody, Callable[[], Classifier]]]
     ) -> None:
         self.judge = judge
-        self._engine = engine
+        self.engine = engine
         self._load = load
         self._one_at_a_time = asyncio.Lock()
         self.on_change: Callable[[JudgeBody], None] = lambda _: None
@@ -41,7 +41,7 @@ class Judging:
         """
         async with self._one_at_a_time:
             judge, classifier_factory = await asyncio.to_thread(self._load, name)
-            self._engine.judge_by(classifier_factory)
+            self.engine.judge_by(classifier_factory)
             self.judge = judge
             self.on_change(judge)
         return judge

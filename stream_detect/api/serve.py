@@ -1,7 +1,7 @@
 """The server process: an application enters, it is served until a signal says stop.
 
-One process with one event loop: sessions live in its memory. On SIGINT or SIGTERM open requests get two seconds, then
-the application closes what it holds.
+One process with one event loop: sessions live in its memory. On SIGINT or SIGTERM streams of events end at once, open
+requests get two seconds, then the application closes what it holds. SIGHUP has the settings file read again.
 """
 
 import gc
@@ -10,7 +10,9 @@ import signal
 import socket
 import ssl
 import sys
+import threading
 from collections.abc import Callable
+from dataclasses import dataclass
 from types import FrameType
 
 import cv2
@@ -24,30 +26,60 @@ _REQUESTS_MAY_END_S = 2
 _log = logging.getLogger("stream_detect")
 
 
-def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What is served, and what signals mean to it.
+
+    Args:
+        application: answers requests; closes what it holds at its lifespan's end.
+        stopping: called on the event loop when the server begins to stop: ends responses that would go on for ever.
+        hangup: called on SIGHUP, on a thread of its own: reads the settings again.
+    """
+
+    application: FastAPI
+    stopping: Callable[[], None]
+    hangup: Callable[[], None]
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, which waits for open responses before it tells the application."""
+
+    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._stopping = stopping
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn."""
+        self._stopping()
+        await super().shutdown(sockets)
+
+
+def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
     """Serve until a signal arrives.
 
     Args:
         settings: where to listen; handed to `build`.
-        build: makes the application. Called once the port is ours, so that a taken one is told at once.
+        build: makes what is served. Called once the port is ours, so that a taken one is told at once.
 
     Raises:
         SettingsError: the address cannot be listened on, or the certificate not be used.
         BundleError: the model cannot be served.
+        StorageError: the database cannot be used.
+        AddressError: a camera's address is not usable.
     """
     _log_to_stderr()
     _check_certificate(settings)
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
-        application = build(settings)
+        service = build(settings)
         # What is there by now stays; left out of later collections, each of which would hold up all streams (190 ms on
         # a busy machine).
         gc.collect()
         gc.freeze()
-        server = uvicorn.Server(
+        server = _Server(
             uvicorn.Config(
-                application,
+                service.application,
                 lifespan="on",
                 ws="none",
                 log_config=None,
@@ -57,17 +89,25 @@ def serve(settings: Settings, build: Callable[[Settings], FastAPI]) -> None:
                 timeout_graceful_shutdown=_REQUESTS_MAY_END_S,
                 ssl_certfile=settings.server.tls_certificate,
                 ssl_keyfile=settings.server.tls_key,
-            )
+            ),
+            service.stopping,
         )
         for stop in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises the signal once more after it stopped: an orderly end has exit status 0.
             signal.signal(stop, _exit)
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: _on_thread(service.hangup))
         _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
         server.run(sockets=[listener])
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
     sys.exit(0)
+
+
+def _on_thread(call: Callable[[], None]) -> None:
+    """A signal's handler must return at once."""
+    threading.Thread(target=call, name="hangup", daemon=True).start()
 
 
 def listen(settings: Settings) -> socket.socket:
@@ -108,5 +148,5 @@ def address(settings: Settings, listener: socket.socket) -> str:
 
 def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    for chatty in ("aioice", "aiortc", "uvicorn"):
+    for chatty in ("aioice", "aiortc", "alembic", "uvicorn"):
         logging.getLogger(chatty).setLevel(logging.WARNING)

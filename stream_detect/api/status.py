@@ -1,6 +1,6 @@
 """What the page needs to know before a session: who judges, how, and whether there is a place."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
@@ -11,20 +11,23 @@ from stream_detect.settings import IceServer, Settings
 from stream_detect.webrtc.sessions import CheckSessions
 
 
-def router(judging: Judging, sessions: CheckSessions, settings: Settings) -> APIRouter:
+def router(
+    judging: Judging, sessions: CheckSessions, settings: Settings, problems: Callable[[], tuple[str, ...]]
+) -> APIRouter:
     """The route of the server's status.
 
     Args:
         judging: the model that judges.
         sessions: the live checks.
         settings: window and ICE servers.
+        problems: what does not work now, in sentences.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
     ice_servers = _ice_servers(settings.webrtc.ice_servers)
 
     @routes.get("/status")
     async def status() -> StatusBody:
-        """Version, the model that judges, the window, sessions and ICE servers."""
+        """Version, the model that judges, the window, sessions, ICE servers, and what does not work."""
         return StatusBody(
             version=__version__,
             model=judging.judge,
@@ -34,6 +37,7 @@ def router(judging: Judging, sessions: CheckSessions, settings: Settings) -> API
             sessions=sessions.count,
             max_sessions=sessions.limit,
             ice_servers=ice_servers,
+            problems=problems(),
         )
 
     return routes

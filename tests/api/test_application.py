@@ -4,76 +4,38 @@ import re
 from pathlib import Path
 
 import pytest
-from fastapi import FastAPI
-from starlette.testclient import TestClient
 
 from stream_detect import __version__
-from stream_detect.analysis.engine import Engine
-from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
-from stream_detect.api.application import join
-from stream_detect.api.judging import Judging
-from stream_detect.api.page import PageFile
-from stream_detect.api.schemas import JudgeBody, ThresholdsBody
-from stream_detect.errors import NotFoundError
-from stream_detect.settings import Settings
-from stream_detect.types import Thresholds
 
 PROTOCOL = Path(__file__).parents[2] / "docs" / "protocol.md"
 TOKEN = "correct-horse-battery"
-JUDGE = JudgeBody(
-    name="scripted",
-    title="Scripted",
-    sha256="0" * 64,
-    terms="none",
-    limits=("It judges nothing.",),
-    thresholds=ThresholdsBody(fake_enter=0.8, fake_leave=0.6, real_enter=0.2, real_leave=0.4),
-)
-PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
-PAGE["/index.html"] = PAGE["/"]
-
-
-def load(name: str):
-    """Another model, whose classifier is known by its thresholds."""
-    if name != "other":
-        raise NotFoundError(f"expected another, received {name}")
-    thresholds = Thresholds(fake_enter=0.9)
-    body = JUDGE.model_copy(update={"name": "other", "sha256": "1" * 64, "title": "Other"})
-    return body, lambda: ScriptedClassifier(0.1, thresholds=thresholds)
-
-
-def make(settings: dict | None = None) -> tuple[FastAPI, Engine]:
-    checked = Settings.model_validate(settings or {})
-    engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
-    return join(checked, engine, Judging(JUDGE, engine, load), [{"name": "scripted"}, {"name": "other"}], PAGE), engine
 
 
 @pytest.fixture
-def client():
-    application, _ = make()
-    with TestClient(application, base_url="http://127.0.0.1:8080") as entered:
-        yield entered
+def client(make):
+    return make().client
 
 
-def test_the_status_is_what_the_protocol_says():
-    application, _ = make({"webrtc": {"ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}]}})
-    with TestClient(application, base_url="http://localhost") as client:
-        assert client.get("/api/status").json() == {
-            "version": __version__,
-            "model": {
-                "name": "scripted",
-                "title": "Scripted",
-                "sha256": "0" * 64,
-                "terms": "none",
-                "limits": ["It judges nothing."],
-                "thresholds": {"fake_enter": 0.8, "fake_leave": 0.6, "real_enter": 0.2, "real_leave": 0.4},
-            },
-            "window_s": 10.0,
-            "needed": 12,
-            "stale_s": 1.0,
-            "sessions": 0,
-            "max_sessions": 4,
-            "ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}],
-        }
+def test_the_status_is_what_the_protocol_says(make):
+    client = make({"webrtc": {"ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}]}}).client
+    assert client.get("/api/status").json() == {
+        "version": __version__,
+        "model": {
+            "name": "scripted",
+            "title": "Scripted",
+            "sha256": "0" * 64,
+            "terms": "none",
+            "limits": ["It judges nothing."],
+            "thresholds": {"fake_enter": 0.8, "fake_leave": 0.6, "real_enter": 0.2, "real_leave": 0.4},
+        },
+        "window_s": 10.0,
+        "needed": 12,
+        "stale_s": 1.0,
+        "sessions": 0,
+        "max_sessions": 4,
+        "ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}],
+        "problems": [],
+    }
 
 
 def test_the_models_are_the_cards_and_which_one_judges(client):
@@ -83,14 +45,14 @@ def test_the_models_are_the_cards_and_which_one_judges(client):
     }
 
 
-def test_another_model_judges_from_now_on():
-    application, engine = make()
-    with TestClient(application, base_url="http://localhost") as client:
-        answer = client.put("/api/models/judging", json={"name": "other"})
-        assert (answer.status_code, answer.json()["name"]) == (200, "other")
-        assert client.get("/api/models").json()["judging"] == "other"
-        assert client.get("/api/status").json()["model"]["sha256"] == "1" * 64
-        assert engine.classifier_factory().thresholds.fake_enter == 0.9
+def test_another_model_judges_from_now_on(make):
+    inside = make()
+    client, engine = inside.client, inside.engine
+    answer = client.put("/api/models/judging", json={"name": "other"})
+    assert (answer.status_code, answer.json()["name"]) == (200, "other")
+    assert client.get("/api/models").json()["judging"] == "other"
+    assert client.get("/api/status").json()["model"]["sha256"] == "1" * 64
+    assert engine.classifier_factory().thresholds.fake_enter == 0.9
 
 
 @pytest.mark.parametrize(("body", "status"), [({"name": "absent"}, 404), ({}, 422), ({"name": "x" * 65}, 422)])
@@ -101,24 +63,23 @@ def test_a_model_that_cannot_judge_changes_nothing(client, body, status):
     assert client.get("/api/models").json()["judging"] == "scripted"
 
 
-def test_changing_the_model_takes_the_token():
-    application, _ = make({"server": {"token": TOKEN}})
-    with TestClient(application, base_url="http://localhost") as client:
-        assert client.put("/api/models/judging", json={"name": "other"}).status_code == 401
-        authorised = {"Authorization": f"Bearer {TOKEN}"}
-        assert client.put("/api/models/judging", json={"name": "other"}, headers=authorised).status_code == 200
+def test_changing_the_model_takes_the_token(make):
+    client = make({"server": {"token": TOKEN}}).client
+    assert client.put("/api/models/judging", json={"name": "other"}).status_code == 401
+    authorised = {"Authorization": f"Bearer {TOKEN}"}
+    assert client.put("/api/models/judging", json={"name": "other"}, headers=authorised).status_code == 200
 
 
-def test_it_is_ready_until_no_stream_can_be_judged():
-    application, engine = make()
-    with TestClient(application, base_url="http://localhost") as client:
-        assert client.get("/healthz").status_code == 200
-        assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True})
-        engine.health.record("stream", "analysis unavailable: the detector is gone")
-        response = client.get("/readyz")
-        assert response.status_code == 503
-        assert response.json() == {"ready": False, "reasons": ["analysis unavailable: the detector is gone"]}
-        assert client.get("/healthz").status_code == 200
+def test_it_is_ready_until_no_stream_can_be_judged(make):
+    inside = make()
+    client, engine = inside.client, inside.engine
+    assert client.get("/healthz").status_code == 200
+    assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True})
+    engine.health.record("stream", "analysis unavailable: the detector is gone")
+    response = client.get("/readyz")
+    assert response.status_code == 503
+    assert response.json() == {"ready": False, "reasons": ["analysis unavailable: the detector is gone"]}
+    assert client.get("/healthz").status_code == 200
 
 
 def test_a_malformed_offer_is_a_problem_under_the_policy(client):
@@ -134,19 +95,18 @@ def test_another_origin_can_open_no_session(client):
     assert client.post("/webrtc/check", content="v=0", headers=headers).status_code == 403
 
 
-def test_with_a_token_everything_but_the_shell_and_healthz_asks_for_it():
-    application, _ = make({"server": {"host": "0.0.0.0", "token": TOKEN}})
-    with TestClient(application, base_url="http://camera.example") as client:
-        for path in ("/", "/index.html", "/healthz"):
-            assert client.get(path).status_code == 200, path
-        for path in ("/api/status", "/api/models", "/readyz", "/docs", "/openapi.json", "/absent"):
-            response = client.get(path)
-            assert response.status_code == 401, path
-            assert "content-security-policy" in response.headers
-            known = 404 if path == "/absent" else 200
-            assert client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == known, path
-        assert client.post("/webrtc/check", content="v=0").status_code == 401
-        assert client.delete("/webrtc/check/x").status_code == 401
+def test_with_a_token_everything_but_the_shell_and_healthz_asks_for_it(make):
+    client = make({"server": {"host": "0.0.0.0", "token": TOKEN}}, base_url="http://camera.example").client
+    for path in ("/", "/index.html", "/healthz"):
+        assert client.get(path).status_code == 200, path
+    for path in ("/api/status", "/api/models", "/readyz", "/docs", "/openapi.json", "/absent"):
+        response = client.get(path)
+        assert response.status_code == 401, path
+        assert "content-security-policy" in response.headers
+        known = 404 if path == "/absent" else 200
+        assert client.get(path, headers={"Authorization": f"Bearer {TOKEN}"}).status_code == known, path
+    assert client.post("/webrtc/check", content="v=0").status_code == 401
+    assert client.delete("/webrtc/check/x").status_code == 401
 
 
 def test_no_response_of_another_origin_can_be_read(client):
@@ -166,10 +126,18 @@ def test_the_routes_page_lists_every_route_and_needs_nothing_from_elsewhere(clie
     assert not re.search(r"(src|href)=.https?:", html)
 
 
-def test_every_route_is_in_the_protocol(client):
+def test_the_protocol_has_every_route_and_none_that_is_gone(client):
     """A test fails when an endpoint is not documented."""
-    documented = PROTOCOL.read_text(encoding="utf-8")
-    for path, operations in client.get("/openapi.json").json()["paths"].items():
-        for method in operations:
-            name = path.replace("{session_id}", "{id}")
-            assert f"`{method.upper()} {name}`" in documented, f"{method} {path}"
+    rows = [line.partition(" | ")[0] for line in PROTOCOL.read_text().splitlines() if line.startswith("| `")]
+    documented = {
+        re.sub(r"{(id|session)}", "{}", route) for row in rows for route in re.findall(r"`([A-Z]+ /[^`?]*)", row)
+    }
+    answered = {
+        f"{method.upper()} {re.sub(r'{(event_id|session_id)}', '{}', path)}"
+        for path, operations in client.get("/openapi.json").json()["paths"].items()
+        for method in operations
+        if method != "options"  # told in a sentence
+    }
+    unlisted = {"GET /docs", "GET /openapi.json"}  # they are about the others
+    coming = {route for route in documented if "/api/analyses" in route}  # the next part of the protocol
+    assert documented - unlisted - coming == answered - coming

@@ -1,13 +1,11 @@
-"""The bodies of the routes, as docs/protocol.md has them."""
+"""Bodies of the server's status, its models and its readiness."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import ConfigDict, Field
 
-
-class _Body(BaseModel):
-    model_config = ConfigDict(frozen=True)
+from stream_detect.api.schemas.body import Body
 
 
-class ThresholdsBody(_Body):
+class ThresholdsBody(Body):
     """Hysteresis of the verdict on the window's fake_probability."""
 
     fake_enter: float
@@ -16,7 +14,7 @@ class ThresholdsBody(_Body):
     real_leave: float
 
 
-class JudgeBody(_Body):
+class JudgeBody(Body):
     """The model that judges."""
 
     name: str
@@ -27,7 +25,7 @@ class JudgeBody(_Body):
     thresholds: ThresholdsBody
 
 
-class IceServerBody(_Body):
+class IceServerBody(Body):
     """A STUN or TURN server, for RTCPeerConnection."""
 
     urls: tuple[str, ...]
@@ -35,7 +33,7 @@ class IceServerBody(_Body):
     credential: str | None = None
 
 
-class StatusBody(_Body):
+class StatusBody(Body):
     """What the page needs to know before a session."""
 
     version: str
@@ -46,16 +44,19 @@ class StatusBody(_Body):
     sessions: int
     max_sessions: int
     ice_servers: tuple[IceServerBody, ...]
+    problems: tuple[str, ...] = Field(
+        default=(), description="what does not work now, in sentences; empty when all is well"
+    )
 
 
-class ModelsBody(_Body):
+class ModelsBody(Body):
     """All bundles found."""
 
     judging: str = Field(description="name of the model that judges")
     models: tuple[dict[str, object], ...] = Field(description="each bundle's card")
 
 
-class JudgeNameBody(_Body):
+class JudgeNameBody(Body):
     """The model that shall judge."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -63,7 +64,7 @@ class JudgeNameBody(_Body):
     name: str = Field(max_length=64, description="of the bundle")
 
 
-class ReadyBody(_Body):
+class ReadyBody(Body):
     """Whether a stream can be judged."""
 
     ready: bool

@@ -1,0 +1,203 @@
+"""Cameras day and night, joined: settings and the analysis enter; all that watches, remembers and tells leaves.
+
+fleet ──results, states──> recorder ──> database ──committed──> alerts, live
+  │            └──────────> alerts (MQTT), live, latencies
+  └──pictures──> viewers (WHEP)         publishers (WHIP) ──pictures──> fleet
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+
+from stream_detect.api.judging import Judging
+from stream_detect.api.live import Live
+from stream_detect.api.metrics import LatencyObserver
+from stream_detect.api.offloop import off_loop
+from stream_detect.api.roster import Roster
+from stream_detect.api.schemas import JudgeBody
+from stream_detect.errors import NotFoundError
+from stream_detect.monitoring.alerts import Alerts
+from stream_detect.monitoring.evidence import EvidenceKeeper, Sight
+from stream_detect.monitoring.files import EvidenceFolder
+from stream_detect.monitoring.fleet import Fleet
+from stream_detect.monitoring.journal import Ledger
+from stream_detect.monitoring.observers import Observers
+from stream_detect.monitoring.recorder import Recorder
+from stream_detect.settings import Settings
+from stream_detect.sources.address import parse_address
+from stream_detect.storage.cameras import CameraList
+from stream_detect.storage.database import Database
+from stream_detect.storage.deliveries import Deliveries
+from stream_detect.storage.events import Events
+from stream_detect.storage.history import History
+from stream_detect.storage.records import Judge
+from stream_detect.types import Result, Thresholds
+from stream_detect.webrtc.hub import Hub, Look
+from stream_detect.webrtc.ingest import Publishers
+from stream_detect.webrtc.viewers import Viewers
+
+EVIDENCE_FOLDER = "evidence"
+
+_CAMERAS_CLOSE_S = 3.4
+_CLOSE_S = 4.5
+"""Bounds on closing, from its beginning: the cameras', and everything's. What hangs is left to the process's end."""
+
+_LEAVE_S = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class Monitoring:
+    """All of it. `run` is entered on the event loop, and closes everything at its end.
+
+    Args:
+        settings: all of them.
+        judging: the engine, and the model that judges.
+        read_again: the settings as they are now.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+
+    def __init__(self, settings: Settings, judging: Judging, read_again: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._judging = judging
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._database = database = Database.open(settings.storage)
+        self.events, self.history, self.live, self.latency = (
+            Events(database),
+            History(database),
+            Live(),
+            LatencyObserver(),
+        )
+        self.publishers = Publishers(settings.webrtc)
+        look, limit = self._look(judging.judge), settings.monitoring.max_viewers
+        self.viewers = Viewers(settings.webrtc, settings.video, look, limit)
+        self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
+        self.keeper = self._keeper()
+        told = (self.alerts, self.live)
+        ledger = Ledger(self.events, self.history, settings.storage, self.alerts.deliveries_for, told)
+        self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
+        observer = Observers((self.recorder, self.alerts, self.live, self.latency))
+        self.fleet = Fleet(
+            judging.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
+        )
+        self.roster = Roster(self.fleet, CameraList(database), settings, read_again, self._leave)
+
+    def start(self) -> None:
+        """Begins to remember, to tell and to watch.
+
+        Raises:
+            AddressError: a camera of the settings file has an address that is not usable.
+            SettingsError: likewise a rate.
+            StorageError: the database cannot be used.
+        """
+        self.recorder.start()
+        self.alerts.start()
+        try:
+            self.roster.start()
+        except BaseException:
+            self.fleet.close()
+            self._close_memory()
+            raise
+
+    @contextlib.asynccontextmanager
+    async def run(self) -> AsyncIterator[None]:
+        """The time that the server answers."""
+        self._loop = asyncio.get_running_loop()
+        listing = self._loop.create_task(self.live.list_cameras(self.roster.bodies))
+        try:
+            yield
+        finally:
+            listing.cancel()
+            await self._close()
+
+    @property
+    def storage_problem(self) -> str:
+        """Why nothing can be remembered now; empty when all is well."""
+        problem = self.recorder.problem  # or else the keeper's
+        return "" if problem == self.keeper.problem else problem
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work now, in sentences."""
+        return tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
+
+    def judge_by(self, judge: JudgeBody) -> None:
+        """Another model judges from now on: its thresholds are drawn."""
+        self.viewers.look_as(self._look(judge))
+
+    async def _close(self) -> None:
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _CLOSE_S
+        self.live.close()
+        await asyncio.gather(
+            _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
+            _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),
+            _within(_CAMERAS_CLOSE_S, self.publishers.close_all(), "publishers"),
+        )
+        await _within(until_s - loop.time(), off_loop(self._close_memory, "close-memory"), "what is remembered")
+
+    def _close_memory(self) -> None:
+        with contextlib.ExitStack() as in_reverse_order:
+            in_reverse_order.callback(self._database.close)
+            in_reverse_order.callback(self.alerts.close)
+            in_reverse_order.callback(self.recorder.close)
+
+    def _leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
+        """Ends the WebRTC sessions of cameras that are not what they were; waits for it. Not on the event loop."""
+        if self._loop is None or not (changed or removed):
+            return
+
+        async def leave() -> None:
+            gone = (*removed, *(name for name in changed if not self._is_pushed(name)))
+            publishers = (self.publishers.forget(name) for name in gone)
+            await asyncio.gather(*publishers, *(self.viewers.forget(name) for name in removed))
+
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(leave(), self._loop).result(_LEAVE_S)
+
+    def _keeper(self) -> EvidenceKeeper:
+        settings = self._settings
+        folder = EvidenceFolder(settings.storage.folder / EVIDENCE_FOLDER, settings.evidence.min_free_bytes)
+        sight = Sight(
+            wants=lambda name: self.fleet.camera(name).settings.evidence,
+            picture_of=lambda name: self.fleet.camera(name).snapshot(),
+        )
+        return EvidenceKeeper(folder, settings.evidence, self.events, sight)
+
+    def _viewing(self, name: str) -> Hub:
+        self.viewers.show_results_of(name, lambda: self._newest(name))
+        return self.viewers.viewing(name)
+
+    def _is_pushed(self, name: str) -> bool:
+        url = self.fleet.camera(name).settings.url.get_secret_value()
+        return parse_address(url, from_settings_file=True).is_pushed
+
+    def _newest(self, name: str) -> Result | None:
+        try:
+            return self.fleet.camera(name).status().result
+        except NotFoundError:
+            return None
+
+    def _title_of(self, name: str) -> str:
+        try:
+            return self.fleet.camera(name).settings.title or name
+        except NotFoundError:
+            return name
+
+    def _judge(self) -> Judge:
+        judge = self._judging.judge
+        return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
+
+    def _look(self, judge: JudgeBody) -> Look:
+        return Look(Thresholds(**judge.thresholds.model_dump()), self._settings.window.stale_s)
+
+
+async def _within(seconds: float, work: Awaitable[None], what: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        _log.warning("%s did not close within %.1f s; the process ends all the same", what, seconds)

@@ -1,0 +1,45 @@
+"""Work off the event loop: a call that blocks enters, its outcome leaves.
+
+On a daemon thread of its own and not on a pool's: the process's end waits for pools, and a socket can take longer than
+that may. How many there are at once is the caller's to bound.
+"""
+
+import asyncio
+import contextlib
+import threading
+from collections.abc import Callable
+from typing import TypeVar
+
+T = TypeVar("T")
+
+
+async def off_loop(call: Callable[[], T], name: str) -> T:
+    """What `call` returns or raises, while the event loop goes on; when it is cancelled, the call ends unheard.
+
+    Args:
+        call: blocks.
+        name: of its thread.
+    """
+    loop = asyncio.get_running_loop()
+    outcome: asyncio.Future[T] = loop.create_future()
+
+    def settle(result: T | None, error: BaseException | None) -> None:
+        if outcome.done():
+            return
+        if error is None:
+            outcome.set_result(result)  # type: ignore[arg-type] # None only together with an error
+        else:
+            outcome.set_exception(error)
+
+    def run() -> None:
+        result: T | None = None
+        error: BaseException | None = None
+        try:
+            result = call()
+        except BaseException as raised:  # noqa: BLE001 - the thread's edge: it is raised again where it is awaited
+            error = raised
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, result, error)
+
+    threading.Thread(target=run, name=name, daemon=True).start()
+    return await outcome

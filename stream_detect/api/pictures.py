@@ -1,0 +1,58 @@
+"""JPEGs for people: a camera's picture and what is known of it enter, the picture with the badge leaves. Blocking."""
+
+import time
+
+import av
+import cv2
+
+from stream_detect.errors import MediaError
+from stream_detect.types import Image, Result, Thresholds
+from stream_detect.video.overlay import Overlay
+from stream_detect.video.picture import copy_yuv420p, to_rgb
+
+_QUALITY = 85
+
+
+def annotated(
+    frame: av.VideoFrame, result: Result | None, thresholds: Thresholds, stale_s: float, width: int | None
+) -> bytes:
+    """The picture as JPEG, the badge drawn at its final size, so that it can be read in a small one.
+
+    Args:
+        frame: only read.
+        result: the newest; None before the first.
+        thresholds: of the model that judges.
+        stale_s: a result older than this is drawn as stale.
+        width: in pixels; None, or more than the picture has, keeps the picture's own.
+
+    Raises:
+        MediaError: the picture is of no kind that can be drawn on.
+    """
+    picture = copy_yuv420p(_narrowed(frame, width))
+    Overlay(thresholds, stale_s).draw(picture, result, time.monotonic())
+    return jpeg(to_rgb(picture))
+
+
+def jpeg(image: Image, width: int | None = None) -> bytes:
+    """An RGB picture uint8 (h, w, 3) as JPEG, no wider than `width` pixels.
+
+    Raises:
+        MediaError: it cannot be compressed.
+    """
+    if width is not None and image.shape[1] > width:
+        height = max(2, round(image.shape[0] * width / image.shape[1]))
+        image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(image.dtype)
+    well, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    if not well:
+        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be written as JPEG")
+    return data.tobytes()
+
+
+def _narrowed(frame: av.VideoFrame, width: int | None) -> av.VideoFrame:
+    if width is None or width >= frame.width:
+        return frame
+    height = max(2, round(frame.height * width / frame.width / 2) * 2)
+    try:
+        return frame.reformat(width=width & ~1, height=height, format="yuv420p", threads=1)
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"a picture in {frame.format.name} cannot be made smaller") from error

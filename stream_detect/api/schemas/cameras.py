@@ -1,0 +1,194 @@
+"""Bodies of cameras: what a client sends of one, and what is told of it. A password goes in and never comes out."""
+
+from typing import Literal, Self
+
+from pydantic import Field, SecretStr
+
+from stream_detect.api.schemas.body import Body
+from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
+from stream_detect.settings import CameraSettings
+from stream_detect.settings.cameras import CameraName
+from stream_detect.sources.address import parse_address
+from stream_detect.types import Result, VerdictState
+
+Origin = Literal["file", "api"]
+MAX_URL_CHARS = 2048
+
+
+class CameraChange(CameraSettings):
+    """A camera's settings from now on, or those that are tried: what is left out takes its default, but the address."""
+
+    name: CameraName | None = Field(default=None, description="of the camera")  # type: ignore[assignment]
+    url: SecretStr | None = Field(  # type: ignore[assignment]
+        default=None, max_length=MAX_URL_CHARS, description="left out, or as it was shown: the one it has"
+    )
+
+    def settings(self, name: str, url: SecretStr) -> CameraSettings:
+        """The settings of the camera of that name and address."""
+        return CameraSettings(**{**dict(self), "name": name, "url": url})
+
+
+class ShownSettings(Body):
+    """A camera's settings as they may be shown."""
+
+    url: str = Field(description="a password in it reads ***")
+    transport: str
+    loop: bool
+    rate_hz: float
+    keyframes_only_when_idle: bool
+    evidence: bool
+
+
+class CountsBody(Body):
+    """Since the camera was started."""
+
+    pictures: int
+    analysed: int
+    dropped_samples: int
+    decode_errors: int
+    reconnects: int
+    received_bytes: int
+
+
+class VerdictBody(Body):
+    """The newest verdict."""
+
+    state: VerdictState
+    reason: str
+    fake_probability: float | None
+    faces: int
+    age_s: float
+
+    @classmethod
+    def of(cls, result: Result, age_s: float) -> Self:
+        """What a list says of a result."""
+        verdict = result.verdict
+        share = verdict.fake_probability
+        return cls(
+            state=verdict.state,
+            reason=result.error or verdict.reason,
+            fake_probability=None if share is None else round(share, 4),
+            faces=len(result.tracks),
+            age_s=round(age_s, 2),
+        )
+
+
+class CameraBody(Body):
+    """A camera."""
+
+    name: str
+    title: str
+    origin: Origin = Field(description="file: named by the settings file, read only here; api: added here")
+    enabled: bool
+    settings: ShownSettings
+    state: CameraState
+    reason: str
+    since_s: float
+    retry_at_s: float | None
+    width: int | None
+    height: int | None
+    codec: str
+    fps: float
+    viewers: int
+    counts: CountsBody
+    verdict: VerdictBody | None = Field(description="null unless the camera is live and a result came")
+
+    @classmethod
+    def of(cls, settings: CameraSettings, origin: Origin, status: CameraStatus) -> Self:
+        """A camera as it is listed.
+
+        Args:
+            settings: its own.
+            origin: who named it.
+            status: how it is.
+        """
+        width, height = status.wh or (None, None)
+        live = status.change.state is CameraState.LIVE
+        verdict = status.result if live else None
+        counts = status.counts
+        return cls(
+            name=settings.name,
+            title=settings.title or settings.name,
+            origin=origin,
+            enabled=settings.enabled,
+            settings=shown(settings, origin),
+            state=status.change.state,
+            reason=status.change.reason,
+            since_s=status.change.at_s,
+            retry_at_s=status.retry_at_s,
+            width=width,
+            height=height,
+            codec=status.codec,
+            fps=round(status.fps, 1),
+            viewers=status.viewers,
+            counts=CountsBody(
+                pictures=counts.pictures,
+                analysed=counts.analysed,
+                dropped_samples=counts.dropped_samples,
+                decode_errors=counts.decode_errors,
+                reconnects=counts.reconnects,
+                received_bytes=counts.received_bytes,
+            ),
+            verdict=None if verdict is None else VerdictBody.of(verdict, status.result_age_s or 0.0),
+        )
+
+
+def shown(settings: CameraSettings, origin: Origin) -> ShownSettings:
+    """A camera's settings without what is secret in its address."""
+    address = parse_address(settings.url.get_secret_value(), from_settings_file=origin == "file")
+    return ShownSettings(
+        url=address.shown,
+        transport=settings.transport,
+        loop=settings.loop,
+        rate_hz=settings.rate_hz,
+        keyframes_only_when_idle=settings.keyframes_only_when_idle,
+        evidence=settings.evidence,
+    )
+
+
+class CamerasBody(Body):
+    """All cameras, by name."""
+
+    items: tuple[CameraBody, ...]
+
+
+class AppliedBody(Body):
+    """What reading the settings file again changed."""
+
+    added: tuple[str, ...]
+    changed: tuple[str, ...]
+    removed: tuple[str, ...]
+    after_restart: tuple[str, ...] = Field(
+        description="sections that changed as well: they take effect after a restart"
+    )
+
+
+class ConnectionBody(Body):
+    """What a trial of a camera's address gave."""
+
+    ok: bool
+    detail: str
+    codec: str = ""
+    width: int | None = None
+    height: int | None = None
+    fps: float | None = None
+    picture: str | None = Field(default=None, description="a small JPEG as a data URL")
+
+
+class StateBody(Body):
+    """A camera's state in a stream or a history."""
+
+    state: str
+    reason: str
+    at_s: float
+
+    @classmethod
+    def of(cls, change: StateChange) -> Self:
+        """What a stream says of a change."""
+        return cls(state=change.state, reason=change.reason, at_s=change.at_s)
+
+
+class RemovedBody(Body):
+    """A camera is no more in the list."""
+
+    name: str

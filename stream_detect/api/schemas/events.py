@@ -1,0 +1,94 @@
+"""Bodies of events: what is remembered of one, and where its evidence is read."""
+
+from dataclasses import asdict
+from typing import Self
+
+from pydantic import Field
+
+from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.status import ThresholdsBody
+from stream_detect.storage.records import Event, EventKind, Evidence, Judge
+
+
+class EventJudgeBody(Body):
+    """The model that judged, with the thresholds that held then."""
+
+    name: str
+    sha256: str
+    thresholds: ThresholdsBody
+
+    @classmethod
+    def of(cls, judge: Judge) -> Self:
+        """The same as JSON."""
+        values = asdict(judge)
+        return cls(name=values.pop("name"), sha256=values.pop("sha256"), thresholds=ThresholdsBody(**values))
+
+
+class EvidenceBody(Body):
+    """Where the evidence of an event is read; null where there is none."""
+
+    picture: str | None
+    face: str | None
+    clip: str | None
+    bytes: int
+    problem: str = Field(description="why something is missing; empty when all is well")
+
+    @classmethod
+    def of(cls, event_id: str, evidence: Evidence) -> Self:
+        """The same as JSON: routes instead of file names."""
+        folder = f"/api/events/{event_id}"
+        return cls(
+            picture=f"{folder}/picture.jpg" if evidence.picture else None,
+            face=f"{folder}/face.jpg" if evidence.face else None,
+            clip=f"{folder}/clip.mp4" if evidence.clip else None,
+            bytes=evidence.bytes,
+            problem=evidence.problem,
+        )
+
+
+class EventBody(Body):
+    """An event."""
+
+    id: str
+    camera: str
+    kind: EventKind
+    began_s: float
+    ended_s: float | None = Field(description="null while it goes on")
+    interrupted: bool = Field(description="the end is the last that was known: the process ended in its middle")
+    reason: str
+    peak: float | None
+    mean: float | None
+    track: int | None
+    gaps_s: tuple[float, ...]
+    model: EventJudgeBody | None
+    evidence: EvidenceBody | None
+
+    @classmethod
+    def of(cls, event: Event) -> Self:
+        """The same as JSON."""
+        return cls(
+            id=event.id,
+            camera=event.camera,
+            kind=event.kind,
+            began_s=event.began_s,
+            ended_s=event.ended_s,
+            interrupted=event.interrupted,
+            reason=event.reason,
+            peak=_share(event.peak),
+            mean=_share(event.mean),
+            track=event.track,
+            gaps_s=event.gaps_s,
+            model=EventJudgeBody.of(event.judge) if event.judge else None,
+            evidence=EvidenceBody.of(event.id, event.evidence) if event.evidence else None,
+        )
+
+
+class EventsBody(Body):
+    """A page of events, newest first."""
+
+    items: tuple[EventBody, ...]
+    next: str | None = Field(description="cursor of the next page; null on the last")
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

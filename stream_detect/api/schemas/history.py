@@ -1,0 +1,22 @@
+"""Bodies of a camera's past: scores and states."""
+
+from pydantic import Field
+
+from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.cameras import StateBody
+
+ScoreRow = tuple[int, float | None, float | None, float | None, str]
+"""at_s, low, mean, high, state: short, since a day has many."""
+
+
+class ScoresBody(Body):
+    """Scores of a camera, oldest first."""
+
+    step_s: int
+    items: tuple[ScoreRow, ...] = Field(description="[at_s, low, mean, high, state]")
+
+
+class StatesBody(Body):
+    """States that a camera entered, oldest first, with the one in force at the beginning."""
+
+    items: tuple[StateBody, ...]

@@ -1,0 +1,84 @@
+"""A whole application in front of a scripted analysis, with a database and cameras of its own."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from starlette.testclient import TestClient
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.api.application import join
+from stream_detect.api.judging import Judging
+from stream_detect.api.monitoring import Monitoring
+from stream_detect.api.page import PageFile
+from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.errors import NotFoundError
+from stream_detect.settings import Settings
+from stream_detect.types import Thresholds
+
+JUDGE = JudgeBody(
+    name="scripted",
+    title="Scripted",
+    sha256="0" * 64,
+    terms="none",
+    limits=("It judges nothing.",),
+    thresholds=ThresholdsBody(fake_enter=0.8, fake_leave=0.6, real_enter=0.2, real_leave=0.4),
+)
+PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
+PAGE["/index.html"] = PAGE["/"]
+
+
+def load(name: str):
+    """Another model, whose classifier is known by its thresholds."""
+    if name != "other":
+        raise NotFoundError(f"expected another, received {name}")
+    thresholds = Thresholds(fake_enter=0.9)
+    body = JUDGE.model_copy(update={"name": "other", "sha256": "1" * 64, "title": "Other"})
+    return body, lambda: ScriptedClassifier(0.1, thresholds=thresholds)
+
+
+@dataclass
+class Inside:
+    """An application that runs, and its rooms."""
+
+    client: TestClient
+    application: FastAPI
+    engine: Engine
+    monitoring: Monitoring
+
+
+Make = Callable[..., Inside]
+
+
+@pytest.fixture
+def make(tmp_path: Path) -> Iterator[Make]:
+    """Makes applications of a test's own; they run until its end.
+
+    Called with the settings, and with what a reload will find instead of them.
+    """
+    with ExitStack() as stack:
+
+        def made(
+            settings: dict[str, Any] | None = None,
+            read_again: Callable[[], dict[str, Any]] | None = None,
+            base_url: str = "http://127.0.0.1:8080",
+        ) -> Inside:
+            given = {"storage": {"folder": tmp_path / "data"}, **(settings or {})}
+            checked = Settings.model_validate(given)
+            engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
+            judging = Judging(JUDGE, engine, load)
+            monitoring = Monitoring(
+                checked, judging, lambda: Settings.model_validate({**given, **(read_again or dict)()})
+            )
+            monitoring.start()
+            cards = [{"name": "scripted"}, {"name": "other"}]
+            application = join(checked, judging, monitoring, cards, PAGE)
+            client = stack.enter_context(TestClient(application, base_url=base_url))
+            return Inside(client, application, engine, monitoring)
+
+        yield made
