@@ -59,7 +59,9 @@ class Fleet:
         make_parts: Callable[..., CameraParts] = CameraParts,
     ) -> None:
         self._observer = observer
-        self._parts = lambda name: make_parts(engine, monitoring, observer, viewing(name), taps)
+        self._parts: Callable[[str], CameraParts] = lambda name: make_parts(
+            engine, monitoring, observer, viewing(name), taps
+        )
         self._cameras: dict[str, Camera] = {}
         self._changing = RLock()  # one change of the list at a time
         self._closing = Event()

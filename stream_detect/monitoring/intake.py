@@ -95,7 +95,7 @@ class PictureRate:
     """Pictures a second over the last ten seconds, from a count that is looked at now and then."""
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S + 1)  # (monotonic seconds, pictures)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, pictures)
 
     def clear(self) -> None:
         """Pictures come no more: 0 until `mark` is called again."""

@@ -13,6 +13,9 @@ class CameraState(StrEnum):
         │  └──failure──> backing_off <──failure, clean end──┘ <─────────────┘
         │                    └──pause over──> connecting
         └──wrong credentials──> refused ──long pause──> connecting          any ──stop──> stopped
+
+    A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
+    picture; a file that is not to begin again ends as stopped.
     """
 
     CONNECTING = "connecting"
