@@ -4,6 +4,7 @@ Nothing is counted here but latencies: a scrape reads the statuses that exist an
 vanish with it.
 """
 
+import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 
@@ -14,6 +15,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
 from stream_detect.api.metric_names import METRICS, MetricName
+from stream_detect.errors import StorageError
 from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
 from stream_detect.monitoring.ways import AlertWay
 from stream_detect.types import Result, VerdictState
@@ -29,7 +31,7 @@ class MetricSources:
         cameras: statuses of all.
         ways: of telling.
         suppressed: events nobody was told of, by kind.
-        evidence_bytes: kept now.
+        evidence_bytes: kept now; StorageError when nobody knows.
         evidence_problem: why no evidence is written; empty when all is well.
         storage_problem: why nothing can be remembered; empty likewise.
         check_sessions: live checks of webcams that run.
@@ -116,7 +118,8 @@ class _Statuses(Collector):
             _way(values, way)
         for kind, count in self._sources.suppressed().items():
             values.add("stream_detect_alerts_suppressed_total", count, kind)
-        values.add("stream_detect_evidence_bytes", self._sources.evidence_bytes())
+        with contextlib.suppress(StorageError):  # `storage_problem` says so
+            values.add("stream_detect_evidence_bytes", self._sources.evidence_bytes())
         values.add("stream_detect_evidence_problem", bool(self._sources.evidence_problem()))
         values.add("stream_detect_storage_problem", bool(self._sources.storage_problem()))
         values.add("stream_detect_check_sessions", self._sources.check_sessions())

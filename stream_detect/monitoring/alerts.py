@@ -94,11 +94,7 @@ class Alerts:
         return self._limit.suppressed
 
     def ways(self) -> list[AlertWay]:
-        """How each does, webhooks first.
-
-        Raises:
-            StorageError: the outbox cannot be read.
-        """
+        """How each does, webhooks first."""
         return [*self._sender.ways(), *([self._mqtt.way()] if self._mqtt else [])]
 
     def test(self, name: str) -> Tested:

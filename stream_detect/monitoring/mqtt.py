@@ -37,8 +37,8 @@ _RECONNECT_S = (1, 60)
 _MAX_WAITING = 1000
 _EVERY_S = 1.0
 _ACKNOWLEDGED_S = 5.0
-_FAREWELL_S = 1.0
-_CLOSE_S = 1.5
+_FAREWELL_S = 0.8
+_CLOSE_S = 1.1
 
 
 class MqttPublisher:

@@ -6,6 +6,7 @@ its own, so that one that hangs delays nobody else.
 """
 
 import asyncio
+import contextlib
 import logging
 import math
 import threading
@@ -32,17 +33,18 @@ _POLL_S = 2.0
 _REST_S = 30.0
 """A webhook that fails is left alone for longer and longer, up to this: one message feels the way for all that wait."""
 
-_CLOSE_S = 2.0
+_CLOSE_S = 1.0
 
 
 @dataclass(slots=True)
 class _Tally:
-    """How one webhook does; written by the sender's thread only."""
+    """How one webhook does; but for `waiting` written by the sender's thread only."""
 
     delivered: int = 0
     given_up: int = 0
     attempts_failed: int = 0
     in_a_row: int = 0
+    waiting: int = 0
     problem: str = ""
     arrived: str = ""
     """Newest message that arrived: sent no second time when the outbox could not be told."""
@@ -98,11 +100,7 @@ class WebhookSender:
         return tuple(self._webhooks)
 
     def ways(self) -> list[AlertWay]:
-        """How each does.
-
-        Raises:
-            StorageError: the outbox cannot be read.
-        """
+        """How each does; while the outbox cannot be read, with what waited when it could."""
         return [self._way(name, tally) for name, tally in self._tallies.items()]
 
     def test(self, name: str) -> Tested:
@@ -211,6 +209,10 @@ class WebhookSender:
                 _log.warning("%d messages dropped: the settings name their webhooks no more", len(orphans))
 
     def _way(self, name: str, tally: _Tally) -> AlertWay:
+        with contextlib.suppress(
+            StorageError
+        ):  # metrics are scraped all the more when storage fails, and say that it does
+            tally.waiting = self._outbox.waiting(name)
         return AlertWay(
             name=name,
             kind="webhook",
@@ -219,7 +221,7 @@ class WebhookSender:
             delivered=tally.delivered,
             failed=tally.given_up,
             attempts_failed=tally.attempts_failed,
-            waiting=self._outbox.waiting(name),
+            waiting=tally.waiting,
         )
 
     async def _test(self, webhook: Webhook) -> Tested:

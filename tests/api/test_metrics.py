@@ -11,6 +11,7 @@ from starlette.testclient import TestClient
 
 from stream_detect.api.metric_names import METRICS
 from stream_detect.api.metrics import LatencyObserver, MetricSources, router
+from stream_detect.errors import StorageError
 from stream_detect.monitoring.status import CameraState, CameraStatus, Counts, StateChange
 from stream_detect.monitoring.ways import AlertWay
 from stream_detect.types import Result, Verdict, VerdictState
@@ -37,11 +38,12 @@ class Scraped:
         self.cameras = [status(judged=result()), status("yard", CameraState.STALLED)]
         self.latency = LatencyObserver()
         self.problem = ""
+        self.database_is_away = False
         sources = MetricSources(
             cameras=lambda: self.cameras,
             ways=lambda: [WAY],
             suppressed=lambda: {"fake": 5, "offline": 0},
-            evidence_bytes=lambda: 120_000,
+            evidence_bytes=self.evidence_bytes,
             evidence_problem=lambda: self.problem,
             storage_problem=lambda: "",
             check_sessions=lambda: 1,
@@ -49,6 +51,11 @@ class Scraped:
         application = FastAPI()
         application.include_router(router(sources, self.latency))
         self.client = TestClient(application)
+
+    def evidence_bytes(self) -> int:
+        if self.database_is_away:
+            raise StorageError("the database is away")
+        return 120_000
 
     def text(self) -> httpx2.Response:
         return self.client.get("/metrics")
@@ -130,6 +137,13 @@ def test_ways_of_telling_and_problems_are_there(scraped):
     assert (samples["stream_detect_evidence_bytes",], samples["stream_detect_evidence_problem",]) == (120_000, 1)
     assert (samples["stream_detect_storage_problem",], samples["stream_detect_check_sessions",]) == (0, 1)
     assert samples["process_resident_memory_bytes",] > 0
+
+
+def test_while_the_database_fails_the_rest_is_told(scraped):
+    scraped.database_is_away = True
+    samples = scraped.samples()
+    assert ("stream_detect_evidence_bytes",) not in samples
+    assert samples["stream_detect_camera_fps", "door"] == 24.9
 
 
 def test_every_metric_is_in_the_document_and_no_other():

@@ -210,6 +210,19 @@ def test_what_arrived_is_not_sent_again_when_the_database_could_not_be_told(rece
     assert len(receiver.requests) == 1
 
 
+def test_while_the_outbox_cannot_be_read_the_ways_are_told_all_the_same(receiver, outbox, monkeypatch):
+    outbox.put(message(due_s=time.time() + 3600))
+
+    def away(_):
+        raise StorageError("the database is away")
+
+    with Running(outbox, hook(receiver)) as sender:
+        assert sender.ways()[0].waiting == 1
+        with monkeypatch.context() as patched:
+            patched.setattr(outbox, "waiting", away)
+            assert sender.ways()[0].waiting == 1
+
+
 def test_a_defect_does_not_silence_a_webhook(receiver, outbox, monkeypatch, caplog):
     due, calls = outbox.due, []
 
