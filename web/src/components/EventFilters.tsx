@@ -20,7 +20,7 @@ export function EventFilters({ filter, cameras }: Props) {
   // A camera that was removed still has events.
   const unknown = filter.camera !== null && !cameras.some(({ name }) => name === filter.camera) ? filter.camera : null;
   return (
-    <div role="group" aria-label="Filter" className="grid grid-cols-1 gap-3 sm:grid-cols-2 lg:grid-cols-4">
+    <div role="group" aria-label="Filter" className="grid grid-cols-2 gap-3 lg:grid-cols-4">
       <Field label="Camera">
         <select
           data-testid="filter-camera"
@@ -70,7 +70,7 @@ export function EventFilters({ filter, cameras }: Props) {
           change({ toS });
         }}
       />
-      <label className="flex min-h-11 cursor-pointer items-center gap-3">
+      <label className="col-span-2 flex min-h-11 cursor-pointer items-center gap-3">
         <input
           data-testid="filter-open"
           type="checkbox"
@@ -95,16 +95,18 @@ interface TimeProps {
 /** Taken when the person leaves it: a date that is being typed is none. */
 function Time({ label, value, onTime }: TimeProps) {
   return (
-    <Field label={label}>
-      <input
-        type="datetime-local"
-        defaultValue={localInput(value)}
-        onBlur={(event) => {
-          const atS = fromLocalInput(event.target.value);
-          if (localInput(atS) !== localInput(value)) onTime(atS);
-        }}
-        className={INPUT}
-      />
-    </Field>
+    <div className="col-span-2 min-w-0 sm:col-span-1">
+      <Field label={label}>
+        <input
+          type="datetime-local"
+          defaultValue={localInput(value)}
+          onBlur={(event) => {
+            const atS = fromLocalInput(event.target.value);
+            if (localInput(atS) !== localInput(value)) onTime(atS);
+          }}
+          className={INPUT}
+        />
+      </Field>
+    </div>
   );
 }

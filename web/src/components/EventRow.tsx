@@ -5,6 +5,7 @@ import { useFile, useVisible } from "../pictureHooks";
 import { hrefOf } from "../route";
 import type { CameraEvent } from "../stream/events";
 import { moment } from "../times";
+import { StateIcon } from "./StateIcon";
 import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {
@@ -24,7 +25,11 @@ export function EventRow({ event, title, nowS }: Props) {
     <li ref={row} data-testid="event" data-kind={event.kind}>
       <a href={hrefOf({ page: "event", id: event.id })} className="panel flex items-center gap-4 p-3 hover:border-ink">
         <span className="grid size-14 shrink-0 place-items-center overflow-hidden rounded bg-stage">
-          {picture.url !== null && <img src={picture.url} alt="" className="size-full object-cover" />}
+          {picture.url === null ? (
+            <StateIcon state={eventState(event)} className="size-6 text-white/70" />
+          ) : (
+            <img src={picture.url} alt="" className="size-full object-cover" />
+          )}
         </span>
         <span className="min-w-0 flex-1">
           <span className="flex flex-wrap items-center gap-x-3 gap-y-1">

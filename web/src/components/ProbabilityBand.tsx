@@ -6,10 +6,11 @@ interface Props {
   readonly value: number | null;
   /** null until the server has told them */
   readonly thresholds: Thresholds | null;
+  readonly label?: string;
 }
 
 /** The window's fake probability as a place between the two thresholds, rather than a bare number. */
-export function ProbabilityBand({ value, thresholds }: Props) {
+export function ProbabilityBand({ value, thresholds, label = "Fake probability" }: Props) {
   const bounds =
     thresholds === null
       ? ""
@@ -19,12 +20,12 @@ export function ProbabilityBand({ value, thresholds }: Props) {
   return (
     <div>
       <div className="flex justify-between text-sm">
-        <span className="text-muted">Fake probability</span>
+        <span className="text-muted">{label}</span>
         <span className="font-semibold">{value === null ? "none yet" : probability(value)}</span>
       </div>
       <div
         role="meter"
-        aria-label="Fake probability of the last seconds"
+        aria-label={label}
         aria-valuemin={0}
         aria-valuemax={1}
         aria-valuenow={value ?? 0}

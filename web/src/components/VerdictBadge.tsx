@@ -28,7 +28,7 @@ export function VerdictBadge({ state, size, word = WORDS[state], testId }: Props
   const measure =
     size === "large"
       ? "flex h-16 w-full gap-3 rounded-lg px-3 text-xl @2xs:px-4 @2xs:text-3xl"
-      : "inline-flex h-6 gap-1 rounded px-2 text-sm";
+      : "inline-flex h-6 shrink-0 gap-1 rounded px-2 text-sm whitespace-nowrap";
   return (
     <span data-testid={testId} data-state={state} className={`items-center font-semibold ${measure} ${COLOURS[state]}`}>
       <StateIcon state={state} className={size === "large" ? "size-7 @2xs:size-9" : "size-4"} />

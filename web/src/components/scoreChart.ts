@@ -120,6 +120,7 @@ export class ScoreChart {
     const x = (atS: number) => Math.min(bbox.left + bbox.width, Math.max(bbox.left, plot.valToPos(atS, "x", true)));
     ctx.save();
     for (const { kind, beganS, endedS } of view.events) {
+      if ((endedS ?? view.toS) < view.fromS || beganS > view.toS) continue;
       const [from, to] = [x(beganS), x(endedS ?? view.toS)];
       ctx.fillStyle = this.#colour(kind === "fake" ? "--color-fake" : "--color-unknown");
       ctx.fillRect(from, bbox.top, Math.max(to - from, MARK_PX * devicePixelRatio), MARK_PX * devicePixelRatio);

@@ -90,7 +90,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
           <EventEvidence event={event} />
         </div>
         <div className="min-w-0 space-y-4 [grid-area:verdict]">
-          <EventJudgement event={event} />
+          {event.model !== null && <EventJudgement event={event} model={event.model} />}
           {event.kind === "fake" && (
             <div className="panel p-4">
               <Limits limits={limits} />
