@@ -1,7 +1,9 @@
 """Watching a camera: once encoded for all, keyframes first, and nobody is slowed by another."""
 
 import asyncio
+import itertools
 import time
+from collections import defaultdict
 
 import pytest
 
@@ -10,6 +12,8 @@ from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc.offer import Codec
+from stream_detect.webrtc.outlet import Outlet
 from stream_detect.webrtc.viewers import Viewers
 from tests.webrtc.peers import Screen, ShownCamera
 
@@ -63,7 +67,7 @@ def encoded(monkeypatch):
 
 
 def gaps(numbers: list[int]) -> list[int]:
-    return [after - before for before, after in zip(numbers, numbers[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(numbers)]
 
 
 async def test_a_viewer_sees_the_pictures_as_they_are_shown(open_viewers, make_screen):
@@ -102,7 +106,15 @@ async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_s
     assert 1 <= sum(encoded) <= 3
 
 
-async def test_who_joins_late_gets_a_keyframe_first_and_soon(open_viewers, make_screen, encoded):
+async def test_who_joins_late_gets_a_keyframe_first_and_soon(open_viewers, make_screen, encoded, monkeypatch):
+    went_out = defaultdict(list)
+    send = Outlet.send
+
+    async def noted(outlet, coded):
+        went_out[outlet].append(coded.keyframe)
+        return await send(outlet, coded)
+
+    monkeypatch.setattr(Outlet, "send", noted)
     viewers = open_viewers()
     first, late = make_screen(), make_screen()
     await first.watch(viewers)
@@ -113,6 +125,7 @@ async def test_who_joins_late_gets_a_keyframe_first_and_soon(open_viewers, make_
     await late.more(1)
     assert late.arrivals_s[0] - begun_s < 5.0  # 300 pictures, 12 s, without having asked
     assert sum(encoded) == keyframes + 1
+    assert [keyframes[0] for keyframes in went_out.values()] == [True, True]
 
 
 async def test_one_who_hears_nothing_any_more_is_left_out_and_ended_while_the_other_misses_no_picture(
@@ -236,3 +249,19 @@ async def test_only_offers_to_receive_a_video_that_we_can_code_are_answered(open
     with pytest.raises(error):
         await viewers.answer("door", offer)
     assert viewers.count == 0
+
+
+async def test_the_picture_is_encoded_for_what_the_viewers_lines_take(open_viewers, make_screen):
+    viewers = open_viewers()
+    screens = [make_screen(), make_screen()]
+    playbacks = [viewers._sessions.running(await screen.watch(viewers)) for screen in screens]
+    await asyncio.gather(*(screen.more(3) for screen in screens))
+    for playback, estimate_bps in zip(playbacks, (700_000, 500_000), strict=True):
+        playback.estimate(estimate_bps)
+        playback._pace.estimate = lambda _bitrate_bps: None  # what they think of a loopback line
+    await screens[0].more(2)
+    encoder = viewers.viewing("door")._studio._lanes[Codec.H264]._encoder
+    assert encoder.target_bitrate_bps == 500_000
+    await viewers.close("door", playbacks[1].session_id)
+    await screens[0].more(2)
+    assert encoder.target_bitrate_bps == 700_000

@@ -1,0 +1,226 @@
+"""The routes of WHIP and WHEP, as docs/protocol.md has them: headers, each status code, what is not taken."""
+
+import re
+from types import SimpleNamespace
+
+import httpx
+import pytest
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+from fastapi import FastAPI
+
+from stream_detect.api import problems, whep, whip
+from stream_detect.api.signalling import ice_link
+from stream_detect.errors import NotFoundError
+from stream_detect.monitoring.status import CameraState
+from stream_detect.settings import IceServer, VideoSettings, WebRtcSettings
+from stream_detect.settings.cameras import CameraSettings
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc.ingest import Publishers
+from stream_detect.webrtc.viewers import Viewers
+
+SDP = {"Content-Type": "application/sdp"}
+# An address that nobody answers at: aiortc, which is given them too, must not ask anybody.
+ICE = (IceServer(urls=("turn:127.0.0.1:9?transport=udp",), username="viewer", credential='a "secret"'),)
+PATHS = ("/whip/studio", "/whep/door")
+
+
+class OneCamera:
+    def __init__(self, name, url, state=CameraState.LIVE):
+        self.settings = CameraSettings(name=name, url=url)
+        self.state = state
+        self.left = []
+
+    def status(self):
+        return SimpleNamespace(change=SimpleNamespace(state=self.state))
+
+    def push(self, frame, *, gap=False):
+        pass
+
+    def publisher_left(self, reason):
+        self.left.append(reason)
+
+
+class FewCameras(dict):
+    def camera(self, name):
+        if name not in self:
+            raise NotFoundError(f"expected a camera, received {name}")
+        return self[name]
+
+
+@pytest.fixture
+def cameras():
+    made = [
+        OneCamera("door", "rtsp://10.0.0.5/stream"),
+        OneCamera("studio", "whip:"),
+        OneCamera("dark", "rtsp://10.0.0.6/stream", CameraState.STOPPED),
+        OneCamera("silent", "whip:", CameraState.STOPPED),
+    ]
+    return FewCameras({camera.settings.name: camera for camera in made})
+
+
+@pytest.fixture
+async def serve(cameras):
+    opened = []
+
+    async def make(webrtc=None):
+        webrtc = webrtc or WebRtcSettings()
+        viewers = Viewers(WebRtcSettings(), VideoSettings(), Look(Thresholds(), 1.0), 1)
+        publishers = Publishers(WebRtcSettings())
+        application = FastAPI()
+        problems.install(application)
+        application.include_router(whip.router(publishers, cameras, webrtc))
+        application.include_router(whep.router(viewers, cameras, webrtc))
+        client = httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://server")
+        opened.append((viewers, publishers, client, application))
+        return client
+
+    yield make
+    for viewers, publishers, client, _ in opened:
+        await client.aclose()
+        await viewers.close_all()
+        await publishers.close_all()
+
+
+@pytest.fixture
+async def offers():
+    """An offer for each path, and the connections that they are of."""
+    watching = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    watching.addTransceiver("video", "recvonly")
+    watching.addTransceiver("audio", "recvonly")
+    sending = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    sending.addTransceiver(VideoStreamTrack(), "sendonly")
+    connections = {"/whep/door": watching, "/whip/studio": sending}
+    for connection in connections.values():
+        await connection.setLocalDescription(await connection.createOffer())
+    yield connections
+    for connection in connections.values():
+        await connection.close()
+
+
+def is_problem(response: httpx.Response, status: int, words: str = "") -> bool:
+    body = response.json()
+    form = response.headers["content-type"] == "application/problem+json" and {"type", "title", "detail"} < set(body)
+    return form and response.status_code == body["status"] == status and words in body["detail"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_offer_is_answered_with_its_session_which_can_be_deleted_once(serve, offers, path):
+    client = await serve()
+    response = await client.post(path, content=offers[path].localDescription.sdp, headers=SDP)
+    assert response.status_code == 201
+    assert response.headers["content-type"].startswith("application/sdp")
+    assert re.fullmatch(path + r"/[\w-]{20,}", response.headers["location"])
+    assert re.fullmatch(r'"[0-9a-f]{8,}"', response.headers["etag"])
+    assert "link" not in response.headers
+    await offers[path].setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+    direction = "sendonly" if path.startswith("/whep") else "recvonly"
+    assert f"a={direction}" in response.text
+    assert "a=candidate:" in response.text
+    deleted = await client.delete(response.headers["location"])
+    assert (deleted.status_code, deleted.content) == (200, b"")
+    assert is_problem(await client.delete(response.headers["location"]), 404)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_ice_servers_are_told_in_link_headers(serve, offers, path):
+    client = await serve(WebRtcSettings(ice_servers=ICE))
+    response = await client.post(path, content=offers[path].localDescription.sdp, headers=SDP)
+    (link,) = response.headers.get_list("link")
+    assert link.split("; ") == [
+        "<turn:127.0.0.1:9?transport=udp>",
+        'rel="ice-server"',
+        'username="viewer"',
+        'credential="a \\"secret\\""',
+        'credential-type="password"',
+    ]
+
+
+@pytest.mark.parametrize(
+    ("server", "link"),
+    [
+        (IceServer(urls=("stun:a.example:3478",)), '<stun:a.example:3478>; rel="ice-server"'),
+        (
+            IceServer(urls=("stun:a.example:3478",), username="zoë\r\nX: y"),
+            "<stun:a.example:3478>; rel=\"ice-server\"; username*=UTF-8''zo%C3%AB%0D%0AX%3A%20y",
+        ),
+        (IceServer(urls=("stun:a>\r\nb",)), '<stun:a%3E%0D%0Ab>; rel="ice-server"'),
+    ],
+)
+def test_no_setting_breaks_out_of_a_link_header(server, link):
+    assert ice_link(server, server.urls[0]) == link
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ((b"hello", SDP), 400, "expected a session description"),
+        ((b"\xff\xfe", SDP), 400, "UTF-8"),
+        ((b"v=0\r\n" * 20_000, SDP), 413, "65536 bytes"),
+        ((b'{"sdp": "", "type": "offer"}', {"Content-Type": "application/json"}), 415, "application/sdp"),
+        ((b"v=0\r\n", {}), 415, "no content type"),
+    ],
+)
+async def test_bad_bodies_are_told_what_was_expected(serve, path, body, status, words):
+    content, headers = body
+    assert is_problem(await (await serve()).post(path, content=content, headers=headers), status, words)
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "words"),
+    [
+        ("/whip/nowhere", 404, "nowhere"),
+        ("/whep/nowhere", 404, "nowhere"),
+        ("/whip/door", 409, "whip:"),
+        ("/whip/silent", 409, "stopped"),
+        ("/whep/dark", 409, "stopped"),
+    ],
+)
+async def test_cameras_that_cannot_be_watched_or_sent_to(serve, offers, path, status, words):
+    offer = offers["/whep/door" if path.startswith("/whep") else "/whip/studio"].localDescription.sdp
+    assert is_problem(await (await serve()).post(path, content=offer, headers=SDP), status, words)
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_an_offer_of_the_wrong_direction_or_codec_is_unprocessable(serve, offers, path):
+    client, sdp = await serve(), offers[path].localDescription.sdp
+    turned = sdp.replace("recvonly", "x").replace("sendonly", "recvonly").replace("a=x", "a=sendonly")
+    assert is_problem(await client.post(path, content=turned, headers=SDP), 422, "only")
+    other = sdp.replace("H264", "H266").replace("VP8", "AV1")
+    assert is_problem(await client.post(path, content=other, headers=SDP), 422, "codecs")
+
+
+async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_again(serve, offers):
+    client = await serve()
+    for path, status in (("/whip/studio", 409), ("/whep/door", 503)):
+        offer = offers[path].localDescription.sdp
+        assert (await client.post(path, content=offer, headers=SDP)).status_code == 201
+        refused = await client.post(path, content=offer, headers=SDP)
+        assert is_problem(refused, status)
+    assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_a_session_is_only_under_its_own_camera(serve, offers, cameras):
+    cameras["yard"] = OneCamera("yard", "whip:")
+    client = await serve()
+    for path, protocol in (("/whip/studio", "whip"), ("/whep/door", "whep")):
+        response = await client.post(path, content=offers[path].localDescription.sdp, headers=SDP)
+        session_id = response.headers["location"].rsplit("/", 1)[1]
+        assert is_problem(await client.delete(f"/{protocol}/yard/{session_id}"), 404)
+        assert (await client.delete(response.headers["location"])).status_code == 200
+    assert cameras["studio"].left == ["the publisher left"]
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_options_and_what_is_not_taken(serve, path):
+    client = await serve()
+    for resource, allowed in ((path, "POST, OPTIONS"), (f"{path}/some-session", "DELETE, OPTIONS")):
+        options = await client.options(resource)
+        assert (options.status_code, options.content) == (204, b"")
+        assert (options.headers["accept-post"], options.headers["allow"]) == ("application/sdp", allowed)
+        for method in ("PATCH", "PUT", "GET"):
+            refused = await client.request(method, resource)
+            assert is_problem(refused, 405, allowed)
+            assert refused.headers["allow"] == allowed
+    assert is_problem(await client.delete(f"{path}/some-session"), 404)

@@ -1,0 +1,153 @@
+"""A real Chromium watches a camera by WHEP and publishes one by WHIP, from a bare page of its own."""
+
+import asyncio
+import base64
+import io
+import threading
+import time
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import uvicorn
+from fastapi import FastAPI
+from fastapi.responses import HTMLResponse
+from PIL import Image
+
+from stream_detect.api import problems, whep, whip
+from stream_detect.monitoring.status import CameraState
+from stream_detect.settings import VideoSettings, WebRtcSettings
+from stream_detect.settings.cameras import CameraSettings
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc.ingest import Publishers
+from stream_detect.webrtc.viewers import Viewers
+from tests.webrtc.peers import BIT_PX, BITS, ShownCamera
+
+PAGE = """<!doctype html><title>bare</title><link rel="icon" href="data:,"><video muted autoplay playsinline></video>"""
+
+EXCHANGE = """
+async (connection, path) => {
+  await connection.setLocalDescription();
+  if (connection.iceGatheringState !== "complete")
+    await new Promise((done) => connection.addEventListener("icegatheringstatechange",
+      () => connection.iceGatheringState === "complete" && done()));
+  const answer = await fetch(path, {method: "POST", headers: {"Content-Type": "application/sdp"},
+                                    body: connection.localDescription.sdp});
+  await connection.setRemoteDescription({type: "answer", sdp: await answer.text()});
+  return answer.headers.get("location");
+}"""
+WATCH = f"""async (path) => {{
+  const connection = window.watching = new RTCPeerConnection();
+  connection.addTransceiver("video", {{direction: "recvonly"}});
+  connection.addTransceiver("audio", {{direction: "recvonly"}});
+  connection.addEventListener("track", (event) => {{
+    if (event.track.kind === "video") document.querySelector("video").srcObject = new MediaStream([event.track]);
+  }});
+  return ({EXCHANGE})(connection, path);
+}}"""
+PUBLISH = f"""async (path) => {{
+  const connection = window.publishing = new RTCPeerConnection();
+  const stream = await navigator.mediaDevices.getUserMedia({{video: {{width: 640, height: 480}}}});
+  connection.addTransceiver(stream.getVideoTracks()[0], {{direction: "sendonly"}});
+  return ({EXCHANGE})(connection, path);
+}}"""
+GRAB = """() => {
+  const video = document.querySelector("video");
+  const canvas = document.createElement("canvas");
+  canvas.width = video.videoWidth;
+  canvas.height = video.videoHeight;
+  if (!canvas.width) return "";
+  canvas.getContext("2d").drawImage(video, 0, 0);
+  return canvas.toDataURL("image/png").split(",")[1];
+}"""
+
+
+class PushedCamera:
+    """A camera that a publisher sends to, and that is watched, too."""
+
+    def __init__(self, name, hub):
+        self.settings = CameraSettings(name=name, url="whip:")
+        self.sizes, self.gaps, self.left = [], 0, []
+        self._hub = hub
+
+    def status(self):
+        return SimpleNamespace(change=SimpleNamespace(state=CameraState.LIVE))
+
+    def push(self, frame, *, gap=False):
+        self.sizes.append((frame.width, frame.height))
+        self.gaps += gap
+        self._hub.show(frame)
+
+    def publisher_left(self, reason):
+        self.left.append(reason)
+
+
+@pytest.fixture
+def site():
+    """A server in this process: camera `door` is shown numbered pictures, `studio` is published to."""
+    viewers = Viewers(WebRtcSettings(), VideoSettings(), Look(Thresholds(), 1.0), 4)
+    publishers = Publishers(WebRtcSettings())
+    cameras = {name: PushedCamera(name, viewers.viewing(name)) for name in ("door", "studio")}
+    fleet = SimpleNamespace(camera=cameras.__getitem__)
+    application = FastAPI()
+    problems.install(application)
+    application.include_router(whep.router(viewers, fleet, WebRtcSettings()))
+    application.include_router(whip.router(publishers, fleet, WebRtcSettings()))
+    application.get("/", response_class=HTMLResponse)(lambda: PAGE)
+    server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off"))
+
+    async def run():
+        await server.serve()
+        await viewers.close_all()
+        await publishers.close_all()
+
+    thread = threading.Thread(target=lambda: asyncio.run(run()))
+    thread.start()
+    while not server.started:
+        time.sleep(0.02)
+    shown = ShownCamera(viewers.viewing("door"))
+    port = server.servers[0].sockets[0].getsockname()[1]
+    yield SimpleNamespace(url=f"http://127.0.0.1:{port}/", viewers=viewers, studio=cameras["studio"])
+    shown.stop()
+    server.should_exit = True
+    thread.join(10)
+    assert not thread.is_alive()
+
+
+def number_seen(opened) -> int | None:
+    """The number of the picture on the page; None before the first."""
+    data = opened.page.evaluate(GRAB)
+    if not data:
+        return None
+    luma = np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("L"))
+    row = luma.shape[0] - BIT_PX // 2
+    return sum(int(luma[row, bit * BIT_PX + BIT_PX // 2] > 128) << bit for bit in range(BITS))
+
+
+def test_a_browser_sees_a_camera_move(visit, site):
+    opened = visit(at=site)
+    begun_s = time.monotonic()
+    location = opened.page.evaluate(WATCH, "/whep/door")
+    assert location.startswith("/whep/door/")
+    opened.until(lambda: number_seen(opened) is not None)
+    assert time.monotonic() - begun_s < 10.0
+    first = number_seen(opened)
+    opened.until(lambda: number_seen(opened) > first + 25)
+    (playback,) = site.viewers._sessions.all()
+    assert (playback.codec, playback.left_out) == ("video/H264", 0)
+    assert opened.page.evaluate("path => fetch(path, {method: 'DELETE'}).then((r) => r.status)", location) == 200
+    assert site.viewers.count == 0
+
+
+def test_a_browser_publishes_and_another_sees_it(visit, site, webcam):
+    sending = visit(webcam("real"), site)
+    location = sending.page.evaluate(PUBLISH, "/whip/studio")
+    sending.until(lambda: len(site.studio.sizes) > 30)
+    assert site.studio.sizes[-1] == (640, 480)
+    watching = visit(at=site)
+    watching.page.evaluate(WATCH, "/whep/studio")
+    played = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
+    watching.until(lambda: watching.page.evaluate(played) > 20)
+    assert sending.page.evaluate("path => fetch(path, {method: 'DELETE'}).then((r) => r.status)", location) == 200
+    assert site.studio.left == ["the publisher left"]
