@@ -5,7 +5,7 @@ camera's thread:    begin ──> a queue (the picture and the packets so far ar
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -35,7 +35,9 @@ LOOK_S = 1.0
 GRACE_S = 1.0
 """After the last second of a clip, for packets that are under way; a camera that fell silent sends none."""
 
-TIDY_S = 3600.0
+TIDY_S, TIDY_AGAIN_S = 3600.0, 60.0
+"""How often evidence that is too old is looked for; how soon again when the database was away."""
+
 CLOSE_S = 3.0
 
 PUSHED = "its pictures come decoded (WHIP), nothing is there to be cut"
@@ -92,7 +94,7 @@ class EvidenceKeeper:
         self._begun: Queue[Seen | None] = Queue(MAX_WAITING)
         self._filming: list[tuple[Seen, Evidence]] = []
         self._closing = Flag()
-        self._swept = False
+        self._unswept: Sequence[str] = ()
         self._look_at_s = self._tidy_at_s = self._now().now_s
         self._thread = Thread(target=self._run, name="evidence", daemon=True)
         self.dropped = 0
@@ -130,7 +132,11 @@ class EvidenceKeeper:
         self._report = report
 
     def start(self) -> None:
-        """Starts the thread; once."""
+        """Starts the thread; once, before anything begins."""
+        try:
+            self._unswept = self._folder.names()
+        except StorageError as error:
+            log.warning("evidence: %s", error)
         self._thread.start()
 
     def close(self) -> None:
@@ -226,11 +232,11 @@ class EvidenceKeeper:
                 with suppress(NotFoundError):  # it comes, or goes: not known yet, or no more
                     ring.want(self._sight.wants(camera))
         if moment.now_s >= self._tidy_at_s:
-            self._tidy_at_s = moment.now_s + TIDY_S
-            if not self._swept:
-                self._folder.sweep(self._events.get)
-                self._swept = True
+            self._tidy_at_s = moment.now_s + TIDY_AGAIN_S
+            self._folder.sweep(self._unswept, self._events.get)
+            self._unswept = ()
             self._purge()
+            self._tidy_at_s = moment.now_s + TIDY_S
 
     def _purge(self) -> None:
         purge(self._folder, self._events, self._now().at_s - self._settings.days * DAY_S, self._settings.max_bytes)

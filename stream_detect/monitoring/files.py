@@ -3,7 +3,7 @@
 import errno
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from stream_detect.errors import DiskFullError, NotFoundError, StorageError
@@ -105,33 +105,33 @@ class EvidenceFolder:
             except OSError as error:
                 raise _translated(error, self._path) from error
 
-    def sweep(self, event_of: Callable[[str], Event]) -> int:
-        """Remove what no event references: left by a process that was killed.
+    def names(self) -> list[str]:
+        """Of all files that are there, whole or not.
 
-        Not while another process writes here.
+        Raises:
+            StorageError: the folder cannot be read.
+        """
+        try:
+            return sorted(path.name for path in self._path.iterdir() if path.is_file()) if self._path.is_dir() else []
+        except OSError as error:
+            raise _translated(error, self._path) from error
+
+    def sweep(self, names: Sequence[str], event_of: Callable[[str], Event]) -> None:
+        """Remove those that no event references: left by a process that was killed.
 
         Args:
+            names: of files that nobody is writing: not those of this process, whose events may not know them yet.
             event_of: the event of an id; raises NotFoundError.
-
-        Returns:
-            how many files were removed.
 
         Raises:
             StorageError: the folder or the database cannot be used.
         """
-        removed = 0
-        try:
-            for name in self._names():
-                if not self._referenced(name, event_of):
+        for name in names:
+            if not self._referenced(name, event_of):
+                try:
                     (self._path / name).unlink(missing_ok=True)
-                    removed += 1
-        except OSError as error:
-            raise _translated(error, self._path) from error
-        return removed
-
-    def _names(self) -> Iterator[str]:
-        if self._path.is_dir():
-            yield from sorted(entry.name for entry in os.scandir(self._path) if entry.is_file(follow_symlinks=False))
+                except OSError as error:
+                    raise _translated(error, self._path) from error
 
     def _referenced(self, name: str, event_of: Callable[[str], Event]) -> bool:
         if name.endswith(PART):

@@ -55,7 +55,7 @@ class Received:
     connection: Connection
 
     @classmethod
-    def of(cls, packet: av.Packet[VideoStream], arrived_s: float, connection: Connection) -> Self:
+    def of(cls, packet: "av.Packet[VideoStream]", arrived_s: float, connection: Connection) -> Self:
         """A copy: the packet itself would hold on to its connection."""
         return cls(bytes(packet), packet.pts, packet.dts, packet.time_base, packet.is_keyframe, arrived_s, connection)
 
@@ -152,7 +152,7 @@ class Ring:
             self._in_group = False
             self.ever_opened = True
 
-    def packet(self, packet: av.Packet[VideoStream], arrived_s: float) -> None:
+    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float) -> None:
         """Takes the next packet of the connection.
 
         Args:
