@@ -126,6 +126,8 @@ class ScriptedReader:
                 self.hanging = True
                 self.stage.ending.wait()
                 self.hanging = False
+                while not self.script.empty():  # too late, and without looking whether it is to stop
+                    yield self.script.get()
             elif isinstance(step, Exception):
                 raise step
             else:

@@ -160,8 +160,6 @@ def test_a_stall_is_noticed_while_the_reader_is_blocked_and_its_late_pictures_ar
     following.script.put(stage.picture())
     stage.watcher.expect(CONNECTING, LIVE)
     pictures = camera.status().counts.pictures
-    reader.stopping.clear()  # even one that would go on
-    reader.stopping.set()
     reader.script.put(stage.picture())
     stage.ending.set()
     until(lambda: reader.closed)
@@ -214,18 +212,32 @@ def test_the_analysis_sees_a_gap_after_a_reconnect_and_after_a_loss(stage):
     assert (result.tracks[0].track_id, len(result.tracks[0].trace)) == (2, 1)  # it may be someone else
 
 
+def test_a_track_that_outlives_a_reconnect_shows_the_gap(stage):
+    camera, reader = stage.live(rate_hz=1.3)
+    stage.watcher.results.get(timeout=WAIT_S)
+    reader.script.put(SourceEndedError("it ended"))
+    stage.watcher.expect(BACKING_OFF)
+    stage.pass_s(camera, 1.0)
+    stage.connection().script.put(stage.picture())
+    (track,) = stage.watcher.results.get(timeout=WAIT_S)[1].tracks
+    assert [score != score for score in track.trace] == [False, True, False]  # noqa: PLR0124 - NaN
+
+
 def test_a_result_that_comes_after_the_stall_is_not_told(stage):
     release = []
-    stage.find = []
     stage.engine._detector_factory = lambda: _Slow(release)
-    camera, _ = stage.live()
+    camera, reader = stage.live()
     until(lambda: release)
+    stage.pass_s(camera, 1.0)
+    reader.script.put(stage.picture())
+    until(lambda: camera.status().counts.pictures == 2)
     stage.pass_s(camera, 5.0)
     stage.watcher.expect(STALLED)
     release[0].set()
-    camera.stop()
+    until(lambda: len(release) == 2)  # so the first was delivered, if at all
     assert stage.watcher.results.empty()
     assert camera.status().counts.analysed == 0
+    release[1].set()
 
 
 class _Slow:
@@ -402,7 +414,12 @@ class TestIdle:
         stage.pass_s(camera, 5.0)
         assert camera.status().change.state is STALLED
         assert "key frames come too seldom" in caplog.text
-        camera.stop()
+        until(lambda: camera.status().change.state is BACKING_OFF)
+        stage.pass_s(camera, 2.0)
+        reader = stage.connection()
+        for _ in range(15):
+            self.keyframe(stage, camera, reader, 1.0)
+            assert not reader.keyframes_only
 
     def test_it_is_not_spared_when_key_frames_come_seldom(self, stage):
         _, reader = self.idle(stage, interval_s=3.0)

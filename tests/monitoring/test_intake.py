@@ -56,6 +56,11 @@ def test_stream_time_goes_on_over_a_reconnect_by_the_time_that_passed():
     assert [frame.gap for frame in frames] == [False, False, True, False]
 
 
+def test_stream_time_of_a_reconnect_is_not_what_the_source_says():
+    frames = taken((5.0, 100.0, False), None, (6.0, 110.0, False))
+    assert [frame.time_s for frame in frames] == [0.0, 10.0]
+
+
 def test_stream_time_never_falls_whatever_the_timestamps_do():
     frames = taken((5.0, 100.0, False), (4.0, 101.0, False), (9000.0, 102.0, False), (9000.5, 102.0, False))
     assert [round(frame.time_s, 3) for frame in frames] == [0.0, 1.0, 2.0, 2.5]
