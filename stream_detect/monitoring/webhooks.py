@@ -178,7 +178,7 @@ class WebhookSender:
                 _log.info("webhook %s takes messages again", webhook.name)
             tally.delivered += 1
             tally.in_a_row, tally.problem, tally.arrived = 0, "", delivery.id
-        await asyncio.to_thread(self._outbox.done, delivery.id)
+        await _recorded(self._outbox.done, delivery.id)
 
     async def _failed(self, webhook: Webhook, delivery: Delivery, problem: str) -> None:
         tally = self._tallies[webhook.name]
@@ -189,11 +189,11 @@ class WebhookSender:
             _log.warning("webhook %s fails: %s", webhook.name, problem)
         due_s = self._clock() + self._pause(delivery.attempts)
         if due_s > told_at_s(delivery.body) + GIVE_UP_S:
-            await asyncio.to_thread(self._outbox.done, delivery.id)
+            await _recorded(self._outbox.done, delivery.id)
             tally.given_up += 1
             _log.warning("webhook %s: message %s given up after a day: %s", webhook.name, delivery.id, problem)
         else:
-            await asyncio.to_thread(self._outbox.failed, delivery.id, due_s, problem)
+            await _recorded(self._outbox.failed, delivery.id, due_s, problem)
 
     async def _drop_orphans(self) -> None:
         """Forgets what waits for webhooks that the settings no longer name."""
@@ -201,7 +201,7 @@ class WebhookSender:
             waiting = await asyncio.to_thread(self._outbox.due, math.inf, _ORPHANS)
             orphans = [delivery for delivery in waiting if delivery.webhook not in self._webhooks]
             for delivery in orphans:
-                await asyncio.to_thread(self._outbox.done, delivery.id)
+                await _recorded(self._outbox.done, delivery.id)
         except StorageError as error:
             _log.warning("messages for webhooks of the past stay: %s", error)
         else:
@@ -233,3 +233,8 @@ class WebhookSender:
         except NotDeliveredError as error:
             return Tested(ok=False, detail=str(error))
         return Tested(ok=True, detail="the webhook took it")
+
+
+async def _recorded(record: Callable[..., None], *said: str | float) -> None:
+    """Tells the outbox what came of an attempt, also when the sender is stopped just then: it waits for its threads."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, record, *said))

@@ -4,7 +4,9 @@ import hashlib
 import hmac
 import json
 import logging
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
@@ -132,6 +134,23 @@ def test_a_stop_does_not_wait_for_a_receiver_that_hangs_and_loses_nothing(receiv
     with Running(outbox, hook(receiver)):
         until(lambda: outbox.waiting("house") == 0)
     assert len(receiver.requests) == 2
+
+
+def test_a_stop_just_after_a_message_arrived_still_records_that(receiver, outbox, monkeypatch):
+    due, may_record, threads = outbox.due, threading.Event(), ThreadPoolExecutor(1)
+
+    def due_and_busy(*arguments):
+        threads.submit(may_record.wait, 10)  # the only thread: what is to be recorded next has to queue
+        return due(*arguments)
+
+    monkeypatch.setattr(outbox, "due", due_and_busy)
+    outbox.put(message())
+    running = Running(outbox, hook(receiver))
+    running.sender._loop.set_default_executor(threads)
+    with running as sender:
+        until(lambda: sender.ways()[0].delivered)
+        threading.Timer(0.2, may_record.set).start()
+    assert outbox.waiting("house") == 0
 
 
 def test_one_that_hangs_with_much_to_come_delays_no_other(receiver, other_receiver, outbox):
