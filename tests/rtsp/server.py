@@ -8,7 +8,6 @@ unit each 1/fps seconds, so nothing is encoded here and a camera costs next to n
 """
 
 import json
-import random
 import struct
 import sys
 import time
@@ -20,6 +19,14 @@ gi.require_version("Gst", "1.0")
 gi.require_version("GstRtsp", "1.0")
 gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtsp, GstRtspServer  # noqa: E402 - versions come first
+
+FORMS = {
+    "h264": ("video/x-h264,stream-format=byte-stream,alignment=au", "rtph264pay config-interval=-1"),
+    "h265": ("video/x-h265,stream-format=byte-stream,alignment=au", "rtph265pay config-interval=-1"),
+    "vp8": ("video/x-vp8", "rtpvp8pay"),
+    "jpeg": ("image/jpeg", "jpegparse ! rtpjpegpay"),
+}
+"""What each codec is called, and how it is cut into RTP packets."""
 
 
 def units_of(film: Path) -> list[bytes]:
@@ -69,12 +76,10 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         super().__init__()
         self._units = units_of(Path(order["film"]))
         self._fps = order["fps"]
-        self._lose = order.get("lose", 0.0)
-        codec = order["codec"]
+        form, payloader = FORMS[order["codec"]]
         self.set_launch(
-            f"( appsrc name=film is-live=true format=time do-timestamp=true "
-            f"caps=video/x-{codec},stream-format=byte-stream,alignment=au,framerate={self._fps}/1 "
-            f"! rtp{codec}pay name=pay pt=96 config-interval=-1 ! identity name=pay0 drop-probability={self._lose} )"
+            f"( appsrc name=film is-live=true format=time do-timestamp=true caps={form},framerate={self._fps}/1 "
+            f"! {payloader} pt=96 ! identity name=pay0 drop-probability={order.get('lose', 0.0)} )"
         )
         self.set_shared(True)
         self.set_latency(0)

@@ -39,6 +39,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         codec: str = "libx264",
         options: dict[str, str] | None = None,
         key_every: int = 10,
+        bframes: int = 2,
     ) -> Path:
         path = tmp_path / name
         with av.open(str(path), "w", options=options or {}) as container:
@@ -47,10 +48,8 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.codec_context.gop_size = key_every
             if codec == "libx264":
-                stream.codec_context.options = {
-                    "preset": "ultrafast",
-                    "x264-params": "bframes=2:scenecut=0:b-pyramid=0",
-                }
+                x264 = f"bframes={bframes}:scenecut=0:b-pyramid=0"
+                stream.codec_context.options = {"preset": "ultrafast", "x264-params": x264}
             if rotation:
                 stream.set_display_rotation(rotation)
             for image in clip_images(count, wh):

@@ -77,8 +77,9 @@ def test_rotated_pictures_are_turned_upright(
         assert picture.frame.pts == round(picture.time_s * 90000)
 
 
-def test_key_frames_only_and_back(clip: Callable[..., Path]) -> None:
-    with opened(clip(count=60)) as reader:
+@pytest.mark.parametrize("bframes", [0, 2])
+def test_key_frames_only_and_back(clip: Callable[..., Path], bframes: int) -> None:
+    with opened(clip(count=60, bframes=bframes)) as reader:
         pictures = reader.pictures()
         reader.keyframes_only = True
         idle = list(itertools.islice(pictures, 2))

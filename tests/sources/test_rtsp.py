@@ -35,7 +35,9 @@ def problem_of(url: str) -> SourceError:
 
 
 @pytest.mark.parametrize("transport", ["tcp", "udp"])
-@pytest.mark.parametrize(("film", "codec"), [("face", "h264"), ("h265", "hevc"), ("portrait", "h264")])
+@pytest.mark.parametrize(
+    ("film", "codec"), [("face", "h264"), ("h265", "hevc"), ("vp8", "vp8"), ("jpeg", "mjpeg"), ("portrait", "h264")]
+)
 def test_pictures_come(rtsp_server: RtspServer, film: str, codec: str, transport: str) -> None:
     with reader(rtsp_server.url(film), ReaderSettings(transport=transport)) as opened:
         found = list(itertools.islice(opened.pictures(), 30))
