@@ -121,12 +121,14 @@ def test_a_full_disk_is_said_and_writing_goes_on_when_there_is_room(small_disk, 
             assert session.scalar(text("PRAGMA integrity_check")) == "ok"
 
 
-def test_a_disk_without_any_room_is_said_at_the_start(small_disk):
+@pytest.mark.parametrize("left_bytes", [0, 8_192, 16_384, 45_056])  # for nothing; the lock; the file; its log
+def test_a_disk_without_room_is_said_at_the_start(small_disk, left_bytes):
     if not small_disk:
         pytest.xfail("no file system can be mounted here")
     ballast = small_disk / "ballast"
     with contextlib.suppress(OSError):  # as much as there is room for
         ballast.write_bytes(bytes(2_000_000))
+    os.truncate(ballast, ballast.stat().st_size - left_bytes)
     with pytest.raises(DiskFullError):
         Database.open(StorageSettings(folder=small_disk / "data"))
     ballast.unlink()
@@ -167,6 +169,15 @@ def test_postgresql_may_restart(cluster, tmp_path, make_event):
         assert events.end(replace(event, ended_s=2000.0))
 
 
+def test_a_restart_that_nobody_noticed_is_not_noticed(cluster, tmp_path, make_event):
+    settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
+    with Database.open(settings) as database:
+        Events(database).begin(make_event())
+        cluster.stop()
+        cluster.start()
+        Events(database).begin(make_event())
+
+
 def cut_inside_a_transaction(database: Database) -> None:
     with database.writing() as session:
         process = session.scalar(text("SELECT pg_backend_pid()"))
@@ -187,6 +198,7 @@ def test_a_connection_that_breaks_inside_a_transaction_is_replaced(cluster, tmp_
     ("change", "said"),
     [
         (lambda url: url.replace("tests", "wrong"), "password authentication failed"),
+        (lambda url: url.replace("tester", "hunter2-of-tests"), r"failed for user \"\*\*\*\""),
         (lambda url: url.replace("/postgres?", "/nowhere?"), "does not exist"),
         (lambda url: url.split("?")[0] + "?host=/nowhere", "No such file"),
         (lambda url: url.replace("@/", "@127.0.0.1:1/").split("?")[0], "refused"),
