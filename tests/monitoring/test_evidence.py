@@ -346,6 +346,16 @@ def test_a_start_sweeps_what_no_event_references(stage: Stage):
     assert stage.names() == {mine.evidence.picture}
 
 
+def test_a_start_does_not_sweep_what_begins_meanwhile(stage: Stage):
+    """The database does not know these files yet."""
+    stage.keeper.begin(event(), result())
+    stage.keeper.start()
+    stage.reports(1)
+    stage.keeper.begin(event(), result())
+    first, second = stage.reports(2)
+    assert {*names_of(first), *names_of(second)} == stage.names()
+
+
 def test_evidence_that_was_deleted_meanwhile_is_not_referenced(stage: Stage):
     stage.keeper.start()
     plays(stage, film(), 13.0, upto_s=14.0)
