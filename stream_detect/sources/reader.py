@@ -148,7 +148,7 @@ class Reader:
     def _until_end(self, opened: Opened) -> Iterator[Picture]:
         """Pictures of the open container."""
         try:
-            for packet in opened.container.demux(opened.stream):
+            for packet in self._packets(opened):
                 if self._stopping.is_set():
                     return
                 arrived_s = time.monotonic()
@@ -167,6 +167,22 @@ class Reader:
         else:
             return
         raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
+
+    def _packets(self, opened: Opened) -> "Iterator[av.Packet[VideoStream]]":
+        """Packets of the open container.
+
+        A read that times out first gives the packet that FFmpeg's parser still held, as if it had come just now, and
+        fails when it is asked again (measured: a stall would be noticed after twice the time-out).
+        """
+        packets = opened.container.demux(opened.stream)
+        while True:
+            asked_s = time.monotonic()
+            packet = next(packets, None)
+            if packet is None:
+                return
+            if time.monotonic() - asked_s >= self._settings.read_timeout_s:
+                raise TimeoutError
+            yield packet
 
     def _wanted(self, packet: "av.Packet[VideoStream]") -> bool:
         """Whether a packet is decoded, while only key frames are or until the first one after that."""
