@@ -42,9 +42,8 @@ def router(roster: Roster) -> APIRouter:
         """Reads the settings file again, as SIGHUP does: only cameras that changed are restarted."""
         done = roster.reload()
         cameras = done.cameras
-        return AppliedBody(
-            added=cameras.added, changed=cameras.changed, removed=cameras.removed, after_restart=done.after_restart
-        )
+        added, changed, removed = (tuple(sorted(n)) for n in (cameras.added, cameras.changed, cameras.removed))
+        return AppliedBody(added=added, changed=changed, removed=removed, after_restart=done.after_restart)
 
     @routes.get("/{name}", responses=_ABSENT)
     def camera(name: Name) -> CameraBody:

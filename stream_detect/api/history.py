@@ -1,7 +1,8 @@
 """A camera's past over HTTP: scores by the second or the minute, and the states it was in."""
 
 import time
-from typing import Annotated, Final, Literal
+from enum import IntEnum
+from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
@@ -12,8 +13,16 @@ from stream_detect.storage.history import History
 
 DAY_S: Final = 86_400.0
 SECONDS_UP_TO_S: Final = 3600.0
-MAX_ROWS: Final = 50_000
-"""Of one answer: half a day by the second, a month by the minute."""
+MAX_ROWS: Final = 100_000
+"""Of one answer: a day by the second, two months by the minute."""
+
+
+class Step(IntEnum):
+    """Seconds that a row stands for."""
+
+    SECOND = 1
+    MINUTE = 60
+
 
 From = Annotated[float | None, Query(alias="from", ge=0, description="unix seconds; a day before `to` if not given")]
 To = Annotated[float | None, Query(alias="to", ge=0, description="unix seconds; now if not given")]
@@ -28,10 +37,10 @@ def router(history: History) -> APIRouter:
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
 
     @routes.get("/{name}/scores")
-    def scores(name: Name, from_s: From = None, to_s: To = None, step: Literal[1, 60] | None = None) -> ScoresBody:
+    def scores(name: Name, from_s: From = None, to_s: To = None, step: Step | None = None) -> ScoresBody:
         """Scores of a camera, oldest first: by the second up to an hour, else by the minute, or as `step` says."""
         begin_s, end_s = _span(from_s, to_s)
-        step_s = step or (1 if end_s - begin_s <= SECONDS_UP_TO_S else 60)
+        step_s = step or (Step.SECOND if end_s - begin_s <= SECONDS_UP_TO_S else Step.MINUTE)
         if (end_s - begin_s) / step_s > MAX_ROWS:
             raise RequestError(
                 f"expected at most {MAX_ROWS} steps, received a span of {(end_s - begin_s) / step_s:.0f}"

@@ -1,0 +1,219 @@
+"""Cameras over HTTP: added, changed, stopped and removed, kept over restarts; what the file names is the file's."""
+
+import asyncio
+import io
+import time
+
+import av
+import numpy as np
+import pytest
+from PIL import Image
+
+from stream_detect.api import connection
+from stream_detect.api.offloop import off_loop
+from stream_detect.errors import StorageError
+from stream_detect.storage.records import Score, StateEntry
+
+PUSHED = {"name": "studio", "url": "whip:"}
+OF_FILE = {"cameras": [{"name": "door", "url": "rtsp://viewer:hunter2@127.0.0.1:9/a", "enabled": False}]}
+SECRET = "hunter2"
+
+
+def names(client) -> list[str]:
+    return [camera["name"] for camera in client.get("/api/cameras").json()["items"]]
+
+
+def test_a_camera_is_added_changed_and_removed(make):
+    client = make().client
+    added = client.post("/api/cameras", json={**PUSHED, "title": "Studio", "rate_hz": 4})
+    assert (added.status_code, added.headers["location"]) == (201, "/api/cameras/studio")
+    assert added.json() == client.get("/api/cameras/studio").json()
+    assert added.json() == {
+        "name": "studio", "title": "Studio", "origin": "api", "enabled": True,
+        "settings": {"url": "whip:", "transport": "tcp", "loop": False, "rate_hz": 4.0,
+                     "keyframes_only_when_idle": False, "evidence": False},
+        "state": "connecting", "reason": "waiting for a publisher", "since_s": added.json()["since_s"],
+        "retry_at_s": None, "width": None, "height": None, "codec": "", "fps": 0.0, "viewers": 0,
+        "counts": {"pictures": 0, "analysed": 0, "dropped_samples": 0, "decode_errors": 0, "reconnects": 0,
+                   "received_bytes": 0},
+        "verdict": None,
+    }  # fmt: skip
+    changed = client.put("/api/cameras/studio", json={"title": "Stage", "evidence": True}).json()
+    assert (changed["title"], changed["settings"]["url"], changed["settings"]["evidence"]) == ("Stage", "whip:", True)
+    assert changed["settings"]["rate_hz"] == 5.0
+    assert client.delete("/api/cameras/studio").status_code == 204
+    assert client.get("/api/cameras/studio").status_code == 404
+    assert names(client) == []
+
+
+@pytest.mark.parametrize(
+    ("body", "status", "words"),
+    [
+        ({"name": "a", "url": "file:/etc/passwd"}, 422, "settings file"),
+        ({"name": "a", "url": "v4l2:/dev/video0"}, 422, "settings file"),
+        ({"name": "a", "url": "ftp://example.org/a"}, 422, "rtsp"),
+        ({"name": "Not A Name", "url": "whip:"}, 422, "body.name"),
+        ({"name": "a"}, 422, "body.url"),
+        ({"name": "a", "url": "whip:", "colour": "red"}, 422, "body.colour"),
+        ({"name": "a", "url": "whip:", "rate_hz": 0.5}, 422, "rate"),
+        ({"name": "door", "url": "whip:"}, 409, "door"),
+    ],
+)
+def test_what_cannot_be_added_says_why_and_is_not_kept(make, body, status, words):
+    client = make(OF_FILE).client
+    answer = client.post("/api/cameras", json=body)
+    assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
+    assert words in answer.json()["detail"]
+    assert names(client) == ["door"]
+
+
+def test_no_password_comes_back_and_the_shown_address_means_the_one_before(make):
+    inside = make(OF_FILE)
+    client = inside.client
+    url = f"rtsp://viewer:{SECRET}@127.0.0.1:9/b?token={SECRET}"
+    answers = [
+        client.post("/api/cameras", json={"name": "yard", "url": url, "enabled": False}),
+        client.get("/api/cameras"),
+        client.put("/api/cameras/yard", json={"url": client.get("/api/cameras/yard").json()["settings"]["url"]}),
+        client.put("/api/cameras/yard", json={"title": "Yard", "enabled": False}),
+        client.put("/api/cameras/yard", json={"url": "rtsp://viewer:***@127.0.0.1:10/b"}),
+        client.put("/api/cameras/yard", json={"url": f"rtsp://viewer:{SECRET}@:bad:port/"}),
+        client.post("/api/cameras/test-connection", json={"url": f"rtsp://viewer:{SECRET}@127.0.0.1:9/a"}),
+    ]
+    assert [answer.status_code for answer in answers] == [201, 200, 200, 200, 422, 422, 200]
+    assert not [answer.text for answer in answers if SECRET in answer.text]
+    assert inside.monitoring.fleet.camera("yard").settings.url.get_secret_value() == url
+
+
+def test_a_camera_of_the_file_is_changed_in_the_file_only(make):
+    client = make(OF_FILE).client
+    for answer in (client.put("/api/cameras/door", json={"title": "x"}), client.delete("/api/cameras/door")):
+        assert answer.status_code == 409
+        assert "settings file" in answer.json()["detail"]
+    assert client.put("/api/cameras/absent", json={}).status_code == 404
+    assert client.delete("/api/cameras/absent").status_code == 404
+
+
+def test_added_cameras_and_their_rest_are_kept_over_a_restart(make):
+    first = make()
+    first.client.post("/api/cameras", json=PUSHED)
+    first.client.post("/api/cameras", json={"name": "stage", "url": "whip:"})
+    stopped = first.client.post("/api/cameras/stage/stop").json()
+    assert (stopped["state"], stopped["enabled"]) == ("stopped", False)
+    first.client.__exit__(None, None, None)
+    again = make().client
+    assert [(camera["name"], camera["state"]) for camera in again.get("/api/cameras").json()["items"]] == [
+        ("stage", "stopped"), ("studio", "connecting"),
+    ]  # fmt: skip
+    started = again.post("/api/cameras/stage/start").json()
+    assert (started["state"], started["enabled"]) == ("connecting", True)
+
+
+def test_a_camera_of_the_file_rests_until_the_restart(make):
+    client = make({"cameras": [{"name": "door", "url": "whip:"}]}).client
+    assert client.post("/api/cameras/door/stop").json()["state"] == "stopped"
+    assert client.post("/api/cameras/door/start").json()["state"] == "connecting"
+    assert client.post("/api/cameras/absent/start").status_code == 404
+
+
+def test_the_file_holds_where_it_names_an_added_camera(make):
+    first = make()
+    first.client.post("/api/cameras", json={**PUSHED, "title": "Added"})
+    first.client.__exit__(None, None, None)
+    named = {"cameras": [{**PUSHED, "title": "Of the file"}]}
+    now: dict = {}
+    inside = make(named, read_again=lambda: now)
+    camera = inside.client.get("/api/cameras/studio").json()
+    assert (camera["title"], camera["origin"]) == ("Of the file", "file")
+
+
+def test_a_reload_leaves_added_cameras_alone(make):
+    now: dict = {"cameras": [{"name": "door", "url": "whip:"}]}
+    client = make(read_again=lambda: now).client
+    client.post("/api/cameras", json=PUSHED)
+    assert client.post("/api/cameras/reload").json()["added"] == ["door"]
+    assert names(client) == ["door", "studio"]
+    now = {"cameras": [{"name": "door", "url": "nonsense:"}]}
+    refused = client.post("/api/cameras/reload")
+    assert refused.status_code == 422
+    assert "camera door of the settings file" in refused.json()["detail"]
+    now = {}
+    assert client.post("/api/cameras/reload").json()["removed"] == ["door"]
+    assert names(client) == ["studio"]
+
+
+def test_what_cannot_be_kept_is_not_done(make, monkeypatch):
+    inside = make()
+
+    def fail(_settings):
+        raise StorageError("the database is away")
+
+    monkeypatch.setattr(inside.monitoring.roster._kept, "put", fail)
+    assert inside.client.post("/api/cameras", json=PUSHED).status_code == 503
+    assert names(inside.client) == []
+
+
+def test_the_snapshot_is_the_newest_picture_as_small_as_asked(make):
+    inside = make({"cameras": [PUSHED]})
+    client = inside.client
+    assert client.get("/api/cameras/studio/snapshot.jpg").status_code == 404
+    assert client.get("/api/cameras/absent/snapshot.jpg").status_code == 404
+    inside.monitoring.fleet.camera("studio").push(av.VideoFrame.from_ndarray(np.full((96, 128, 3), 90, np.uint8)))
+    whole = client.get("/api/cameras/studio/snapshot.jpg")
+    assert (whole.headers["content-type"], whole.headers["cache-control"]) == ("image/jpeg", "no-store")
+    assert Image.open(io.BytesIO(whole.content)).size == (128, 96)
+    assert Image.open(io.BytesIO(client.get("/api/cameras/studio/snapshot.jpg?width=64").content)).size == (64, 48)
+    assert client.get("/api/cameras/studio/snapshot.jpg?width=4096").content[:2] == b"\xff\xd8"
+    assert client.get("/api/cameras/studio/snapshot.jpg?width=0").status_code == 422
+
+
+def test_an_address_is_tried_by_itself_or_by_the_cameras_name(make, rtsp_server):
+    url = rtsp_server.url("small")
+    client = make({"cameras": [{"name": "door", "url": url, "enabled": False}, PUSHED]}).client
+    for body in ({"url": url}, {"name": "door"}, {"name": "door", "url": url, "transport": "udp"}):
+        tried = client.post("/api/cameras/test-connection", json=body).json()
+        assert (tried["ok"], tried["codec"], tried["width"], tried["height"]) == (True, "h264", 320, 240), tried
+        assert tried["picture"].startswith("data:image/jpeg;base64,")
+    tried = client.post("/api/cameras/test-connection", json={"url": "rtsp://127.0.0.1:9/a"}).json()
+    assert (tried["ok"], tried["picture"]) == (False, None)
+    assert "refused" in tried["detail"]
+    assert client.post("/api/cameras/test-connection", json={"name": "studio"}).json()["ok"]
+    assert client.post("/api/cameras/test-connection", json={"url": "file:/etc/passwd"}).status_code == 422
+    assert client.post("/api/cameras/test-connection", json={"name": "absent"}).status_code == 404
+    assert client.post("/api/cameras/test-connection", json={}).status_code == 404
+
+
+def test_two_addresses_are_tried_at_once_and_no_more(make, monkeypatch):
+    monkeypatch.setattr(connection, "AT_ONCE", 0)
+    refused = make().client.post("/api/cameras/test-connection", json={"url": "rtsp://127.0.0.1:9/a"})
+    assert refused.status_code == 503
+    assert int(refused.headers["retry-after"]) > 0
+
+
+def test_scores_and_states_are_those_asked_for(make):
+    inside = make()
+    client, history = inside.client, inside.monitoring.history
+    now = int(time.time()) // 60 * 60
+    history.add_scores([Score("door", now - 120 + second, 0.1, 0.2, 0.3, "real", 5) for second in range(3)])
+    for at_s, state in ((now - 5000, "connecting"), (now - 100, "live")):
+        history.add_state(StateEntry("door", at_s, state, "why"))
+    span = {"from": now - 300, "to": now}
+    seconds = client.get("/api/cameras/door/scores", params=span).json()
+    assert seconds == {"step_s": 1, "items": [[now - 120 + second, 0.1, 0.2, 0.3, "real"] for second in range(3)]}
+    minutes = client.get("/api/cameras/door/scores").json()
+    assert (minutes["step_s"], minutes["items"]) == (60, [[now - 120, 0.1, 0.2, 0.3, "real"]])
+    assert client.get("/api/cameras/door/scores", params={**span, "step": 60}).json()["step_s"] == 60
+    states = client.get("/api/cameras/door/states", params=span).json()["items"]
+    assert [(row["state"], row["at_s"]) for row in states] == [("connecting", now - 5000), ("live", now - 100)]
+    assert client.get("/api/cameras/door/scores", params={"from": now, "to": now - 1}).status_code == 400
+    assert client.get("/api/cameras/door/scores", params={"from": 0, "to": now, "step": 1}).status_code == 400
+    assert client.get("/api/cameras/door/scores", params={"step": 7}).status_code == 422
+
+
+async def test_what_blocks_off_the_loop_gives_back_or_raises():
+    assert await off_loop(lambda: 7, "works") == 7
+    with pytest.raises(StorageError):
+        await off_loop(lambda: (_ for _ in ()).throw(StorageError("away")), "fails")
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.05):
+            await off_loop(lambda: time.sleep(0.5), "hangs")
