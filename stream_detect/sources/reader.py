@@ -166,7 +166,8 @@ class Reader:
             problem = reading_failure(error, timeout_s=self._settings.read_timeout_s)
         else:
             return
-        raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
+        if not self._stopping.is_set():
+            raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
 
     def _packets(self, opened: Opened) -> "Iterator[av.Packet[VideoStream]]":
         """Packets of the open container.

@@ -97,6 +97,19 @@ def test_a_frozen_server_stalls_the_stream(own_rtsp_server: RtspServer, transpor
     own_rtsp_server.thaw()
 
 
+def test_stopping_ends_a_wait_quietly(own_rtsp_server: RtspServer) -> None:
+    stopping = threading.Event()
+    with reader(own_rtsp_server.url("small"), stopping=stopping) as opened:
+        pictures = opened.pictures()
+        next(pictures)
+        own_rtsp_server.freeze()
+        timer = threading.Timer(0.5, stopping.set)
+        timer.start()
+        list(pictures)
+        timer.join()
+    own_rtsp_server.thaw()
+
+
 def test_a_frozen_server_is_no_answer(own_rtsp_server: RtspServer) -> None:
     url = own_rtsp_server.url("small")
     own_rtsp_server.freeze()
