@@ -1,7 +1,7 @@
 """Lanes: a drawn picture enters, the RTP payloads of one codec leave, the same for everybody who watches."""
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, cast
 
 import av
 from aiortc.codecs.h264 import H264Encoder as H264Packetiser
@@ -87,11 +87,14 @@ class Vp8Lane:
     def encode(self, picture: av.VideoFrame, *, keyframe: bool) -> Coded:
         """As a `Lane`."""
         picture.pict_type = PictureType.NONE  # another lane may have asked for a keyframe of its own
+        timestamp, time_base = cast("int", picture.pts), picture.time_base
         try:
-            payloads, timestamp = self._encoder.encode(picture, keyframe)
+            payloads, _ = self._encoder.encode(picture, keyframe)
         except (av.FFmpegError, ValueError) as error:
             self._encoder = Vp8Encoder()
             raise MediaError(f"libvpx refused a {picture.width}x{picture.height} frame: {error}") from error
+        finally:
+            picture.pts, picture.time_base = timestamp, time_base  # PyAV has put them into libvpx' clock
         return Coded(Codec.VP8, tuple(payloads), timestamp, keyframe=_is_vp8_keyframe(payloads))
 
     def follow(self, bitrate_bps: int) -> None:
