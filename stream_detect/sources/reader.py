@@ -147,8 +147,18 @@ class Reader:
 
     def _until_end(self, opened: Opened) -> Iterator[Picture]:
         """Pictures of the open container."""
+        for packet, arrived_s in self._packets(opened):
+            if (self._only_keys or self.keyframes_only) and not self._wanted(packet):
+                continue
+            for frame in self._decoded(packet, opened):
+                picture = self._picture(frame, arrived_s, opened)
+                if picture is not None:
+                    yield picture
+
+    def _packets(self, opened: Opened) -> Iterator[tuple["av.Packet[VideoStream]", float]]:
+        """Its packets with their arrivals, the taps served; the last one is empty and drains the decoder."""
         try:
-            for packet in self._packets(opened):
+            for packet in opened.container.demux(opened.stream):
                 if self._stopping.is_set():
                     return
                 arrived_s = time.monotonic()
@@ -156,34 +166,13 @@ class Reader:
                     self.received_bytes += packet.size
                     for tap in self._taps:
                         tap.packet(packet, arrived_s)
-                if (self._only_keys or self.keyframes_only) and not self._wanted(packet):
-                    continue
-                for frame in self._decoded(packet, opened):
-                    picture = self._picture(frame, arrived_s, opened)
-                    if picture is not None:
-                        yield picture
+                yield packet, arrived_s
         except FAILURES as error:
             problem = reading_failure(error, timeout_s=self._settings.read_timeout_s)
         else:
             return
         if not self._stopping.is_set():
             raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
-
-    def _packets(self, opened: Opened) -> "Iterator[av.Packet[VideoStream]]":
-        """Packets of the open container.
-
-        A read that times out first gives the packet that FFmpeg's parser still held, as if it had come just now, and
-        fails when it is asked again (measured: a stall would be noticed after twice the time-out).
-        """
-        packets = opened.container.demux(opened.stream)
-        while True:
-            asked_s = time.monotonic()
-            packet = next(packets, None)
-            if packet is None:
-                return
-            if time.monotonic() - asked_s >= self._settings.read_timeout_s:
-                raise TimeoutError
-            yield packet
 
     def _wanted(self, packet: "av.Packet[VideoStream]") -> bool:
         """Whether a packet is decoded, while only key frames are or until the first one after that."""
