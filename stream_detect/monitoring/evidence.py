@@ -178,7 +178,7 @@ class EvidenceKeeper:
             self._report(event.id, Evidence(problem=TOO_MANY))
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        while not (self._closing.is_set() and self._begun.empty()):
             seen = None
             with suppress(Empty):
                 seen = self._begun.get(timeout=LOOK_S)

@@ -47,7 +47,8 @@ class Exhibits:
 
     def __init__(self, folder: EvidenceFolder) -> None:
         self._folder = folder
-        self._wanted_bytes = 0
+        self._wanted_bytes = 0  # what had no room
+        self._broken = ""  # why the last file could not be written, if not for want of room
         self.problem = ""
         """Why nothing can be written now; empty when all is well. Safe to read from any thread."""
 
@@ -59,7 +60,7 @@ class Exhibits:
             self._say(str(error))
         else:
             self._wanted_bytes = 0
-            self._say("")
+            self._say(self._broken)
 
     def stills(self, seen: Seen) -> Evidence:
         """Writes the picture with the badge, and the face."""
@@ -104,12 +105,17 @@ class Exhibits:
     def _write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int | None:
         """The size of the file; None when it could not be written: `problem` says why."""
         try:
-            return self._folder.write(name, bytes_about, put)
-        except StorageError as error:
-            if isinstance(error, DiskFullError):
-                self._wanted_bytes = max(self._wanted_bytes, bytes_about)
+            size = self._folder.write(name, bytes_about, put)
+        except DiskFullError as error:
+            self._wanted_bytes = max(self._wanted_bytes, bytes_about)
             self._say(str(error))
             return None
+        except StorageError as error:
+            self._broken = str(error)
+            self._say(self._broken)
+            return None
+        self._broken = ""
+        return size
 
     def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
         if size is None:

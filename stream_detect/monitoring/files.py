@@ -5,9 +5,14 @@ import os
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Self
 
 from stream_detect.errors import DiskFullError, NotFoundError, StorageError
+from stream_detect.settings import EvidenceSettings, StorageSettings
 from stream_detect.storage.records import Event, Evidence
+
+FOLDER = "evidence"
+"""Its name in the storage folder."""
 
 PART = ".part"
 """Ending of files that are being written: never referenced, swept at the next start."""
@@ -31,6 +36,11 @@ class EvidenceFolder:
     def __init__(self, path: Path, min_free_bytes: int) -> None:
         self._path = path
         self._min_free_bytes = min_free_bytes
+
+    @classmethod
+    def of(cls, storage: StorageSettings, evidence: EvidenceSettings) -> Self:
+        """The one that the settings name."""
+        return cls(storage.folder / FOLDER, evidence.min_free_bytes)
 
     def path(self, name: str) -> Path:
         """Of a file that an `Evidence` references.

@@ -6,7 +6,7 @@ it, so that none that was announced is ever lost. While the database is away all
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 from stream_detect.errors import ConflictError, StorageError
@@ -114,7 +114,7 @@ class Journal:
         self._changes: Backlog[_Change | _Kept] = Backlog(MAX_CHANGES)
         self._states: Backlog[StateEntry] = Backlog(MAX_STATES)
         self._scores: Backlog[Score] = Backlog(MAX_SCORES)
-        self._written: dict[str, tuple[Event, float]] = {}  # open events as they are in the database, and since when
+        self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
         self._recovered = False
         self._last = False
         self._failures = 0
@@ -185,10 +185,11 @@ class Journal:
 
     def _write_change(self, change: _Change | _Kept) -> None:
         if isinstance(change, _Kept):
-            if not self._ledger.events.update(change.event_id, evidence=change.evidence):
-                self._forget(change.evidence)
+            self._write_evidence(change)
             return
         what, event = change.transition
+        if event.id in self._written:
+            event = replace(event, evidence=self._written[event.id][0].evidence)
         if change.deliveries is None:
             change.deliveries = self._deliveries_for(event, what)
         try:
@@ -205,13 +206,20 @@ class Journal:
             self._written.pop(event.id, None)
         self._announce(event, what)
 
+    def _write_evidence(self, kept: _Kept) -> None:
+        if not self._ledger.events.update(kept.event_id, evidence=kept.evidence):
+            self._forget(kept.evidence)
+        elif kept.event_id in self._written:
+            event, written_s = self._written[kept.event_id]
+            self._written[kept.event_id] = replace(event, evidence=kept.evidence), written_s
+
     def _update(self, open_events: Iterable[Event], now_s: float) -> None:
         for event in open_events:
-            before, written_s = self._written.get(event.id, (None, 0.0))
-            if before is None or now_s - written_s < (UPDATE_S if event != before else 6 * UPDATE_S):
-                continue
-            self._ledger.events.update(event.id, peak=event.peak, mean=event.mean, gaps_s=event.gaps_s)
-            self._written[event.id] = event, now_s
+            before, written_s = self._written.get(event.id, (None, now_s))
+            now = event if before is None else replace(event, evidence=before.evidence)
+            if now_s - written_s >= (UPDATE_S if now != before else 6 * UPDATE_S):
+                self._ledger.events.update(event.id, peak=event.peak, mean=event.mean, gaps_s=event.gaps_s)
+                self._written[event.id] = now, now_s
 
     def _upkeep(self) -> None:
         """Rolls up and forgets; breaks off when something is to be told."""

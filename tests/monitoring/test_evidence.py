@@ -1,6 +1,7 @@
 """Evidence of fake events: written whole, referenced, deleted in time; a full disk stops it and nothing else."""
 
 import errno
+import os
 import subprocess
 import threading
 import time
@@ -158,6 +159,31 @@ def test_closing_cuts_what_there_is(stage: Stage):
     assert stage.reports(2)[-1].clip in stage.names()
 
 
+def test_closing_keeps_what_waits(stage: Stage):
+    for _ in range(3):
+        stage.keeper.begin(event(), result())
+    stage.keeper.close()
+    stage.keeper.start()
+    assert len([evidence for evidence in stage.reports(6) if evidence.picture]) == 6
+
+
+def test_a_folder_that_cannot_be_written_is_said_until_it_can(stage: Stage):
+    stage.folder.write_text("a file is in its place")
+    stage.keeper.start()
+    stage.keeper.begin(event(), result())
+    assert "expected" in stage.reports(1)[0].problem
+    for _ in range(3):
+        stage.clock.passes(2.0)
+        looked = stage.keeper._look_at_s
+        until(lambda looked=looked: stage.keeper._look_at_s > looked)
+        assert "readable and writable" in stage.keeper.problem
+    stage.folder.unlink()
+    stage.keeper.begin(event(), result())
+    until(lambda: any(evidence.picture for _, evidence in stage.told))
+    stage.clock.passes(2.0)
+    until(lambda: not stage.keeper.problem)
+
+
 def test_a_publisher_has_no_clip_and_says_why(stage: Stage):
     stage.keeper.start()
     stage.keeper.begin(event(), result())
@@ -286,6 +312,26 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path):
         folder.path("a-picture.jpg")
     assert folder.write("a-picture.jpg", 5, lambda path: path.write_bytes(b"whole") and None) == 5
     assert folder.path("a-picture.jpg").read_bytes() == b"whole"
+
+
+def test_a_file_gets_its_name_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The order that no kill -9 and no power cut can break."""
+    done = []
+    fsync, replaced = os.fsync, Path.replace
+
+    def flushed(handle: int) -> None:
+        done.append(("flushed", Path(f"/proc/self/fd/{handle}").readlink().name))
+        fsync(handle)
+
+    def named(path: Path, target: Path) -> Path:
+        done.append(("named", target.name))
+        return replaced(path, target)
+
+    monkeypatch.setattr(os, "fsync", flushed)
+    monkeypatch.setattr(Path, "replace", named)
+    folder = EvidenceFolder(tmp_path / "evidence", 0)
+    folder.write("a-picture.jpg", 5, lambda path: path.write_bytes(b"whole") and None)
+    assert done == [("flushed", ".a-picture.jpg.part"), ("named", "a-picture.jpg"), ("flushed", "evidence")]
 
 
 @pytest.mark.parametrize(

@@ -279,6 +279,20 @@ def test_evidence_of_an_event_that_was_deleted_is_deleted_too(memory: Memory, cl
         memory.events.get(f"{1:032x}")
 
 
+def test_an_end_is_told_with_its_evidence(journal: Journal, memory: Memory, clock: Clock):
+    journal.transitions([Transition("began", fake())])
+    journal.kept(fake().id, Evidence(picture="0.jpg", bytes=5))
+    journal.write([fake()])
+    clock.passes(5.0)
+    journal.write([fake(peak=0.9, mean=0.9)])
+    assert memory.events.get(fake().id).peak == 0.9
+    journal.transitions([Transition("ended", fake(ended_s=WALL_S + 1))])
+    journal.write(())
+    (_, ended, _) = memory.told[-1]
+    assert ended.evidence == Evidence(picture="0.jpg", bytes=5)
+    assert ended.ended_s == WALL_S + 1
+
+
 def test_old_things_are_rolled_up_and_forgotten_hourly(memory: Memory, clock: Clock):
     forgotten = []
     journal = Journal(memory.ledger, forgotten.append, clock)
