@@ -86,6 +86,37 @@ def doctor(settings: SettingsFile = None) -> None:
         raise typer.Exit(1)
 
 
+@app.command()
+def purge(
+    settings: SettingsFile = None,
+    *,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Of events older than this; if not given, evidence.days.")
+    ] = None,
+    all_evidence: Annotated[bool, typer.Option("--all-evidence", help="However young the events are.")] = False,
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Of this camera only.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete evidence (pictures, faces, clips) of fake events; the events stay. A server may run meanwhile."""
+    from stream_detect.monitoring.files import EvidenceFolder
+    from stream_detect.monitoring.purging import Purge
+    from stream_detect.settings_file import load_settings
+    from stream_detect.storage.database import Database
+    from stream_detect.storage.events import Events
+
+    if all_evidence and days is not None:
+        raise typer.BadParameter("expected --days or --all-evidence, received both")
+    given = load_settings(settings, os.environ)
+    wanted = Purge(0 if all_evidence else given.evidence.days if days is None else days, camera)
+    with Database.open(given.storage, alone=False) as database:
+        events = Events(database)
+        sizes = [event.evidence.bytes for event in wanted.wanted(events) if event.evidence is not None]
+        if sizes and not yes:
+            typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
+        gone = wanted.do(events, EvidenceFolder.of(given.storage, given.evidence)) if sizes else None
+    typer.echo(f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB." if gone else "There is no such evidence.")
+
+
 @app.command(context_settings=_PASS_ON)
 def train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""

@@ -1,5 +1,7 @@
 """Whether this machine has what serving takes: settings enter, findings leave, each with its cure if need be."""
 
+import os
+import shutil
 import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -9,13 +11,25 @@ from pathlib import Path
 from stream_detect.analysis.faces import model_file
 from stream_detect.api.page import FOLDER, read_page
 from stream_detect.api.serve import listen
-from stream_detect.errors import NotFoundError, StreamDetectError
+from stream_detect.errors import AddressError, NotFoundError, StorageError, StreamDetectError
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from stream_detect.settings_file import load_settings
+from stream_detect.sources.address import parse_address
+from stream_detect.storage.database import FILE_NAME, Database
 
-_LIBRARIES = ("aiortc", "av", "opencv-python-headless", "numpy", "openvino", "fastapi", "uvicorn", "pydantic")
+_LIBRARIES = (
+    "aiortc",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "openvino",
+    "fastapi",
+    "uvicorn",
+    "pydantic",
+    "sqlalchemy",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,8 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("model", _model),
         ("face detector", lambda given: str(model_file(given.faces.detector))),
         ("page", _page),
+        ("storage", _storage),
+        ("cameras", _cameras),
         ("address", _address),
     )
     return [*findings, *(_look(subject, settings, look) for subject, look in looks)]
@@ -91,6 +107,29 @@ def _page(_: Settings) -> str:
     if not files:
         raise NotFoundError(f"expected the built page in {FOLDER}; run `make web`")
     return f"{len(files) - 1} files in {FOLDER}"
+
+
+def _storage(settings: Settings) -> str:
+    """Nothing is made here: a folder that is absent is looked for a place instead."""
+    folder, remote = settings.storage.folder, settings.storage.database_url is not None
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"expected a folder to write to, {place} is none; set storage.folder to another")
+    free_gb = shutil.disk_usage(place).free / 1e9
+    if not remote and not (folder / FILE_NAME).exists():
+        return f"{folder} will be made, {free_gb:.0f} GB free"
+    with Database.open(settings.storage, alone=False) as database:
+        database.check()
+        return f"{database.dialect} answers; {folder}, {free_gb:.0f} GB free"
+
+
+def _cameras(settings: Settings) -> str:
+    for camera in settings.cameras:
+        try:
+            parse_address(camera.url.get_secret_value(), from_settings_file=True)
+        except AddressError as error:
+            raise AddressError(f"{camera.name}: {error}") from None
+    return f"{len(settings.cameras)} in the settings, each with a usable address"
 
 
 def _address(settings: Settings) -> str:

@@ -37,8 +37,6 @@ from stream_detect.webrtc.hub import Hub, Look
 from stream_detect.webrtc.ingest import Publishers
 from stream_detect.webrtc.viewers import Viewers
 
-EVIDENCE_FOLDER = "evidence"
-
 _CAMERAS_CLOSE_S = 3.4
 _CLOSE_S = 4.5
 """Bounds on closing, from its beginning: the cameras', and everything's. What hangs is left to the process's end."""
@@ -160,12 +158,13 @@ class Monitoring:
 
     def _keeper(self) -> EvidenceKeeper:
         settings = self._settings
-        folder = EvidenceFolder(settings.storage.folder / EVIDENCE_FOLDER, settings.evidence.min_free_bytes)
         sight = Sight(
             wants=lambda name: self.fleet.camera(name).settings.evidence,
             picture_of=lambda name: self.fleet.camera(name).snapshot(),
         )
-        return EvidenceKeeper(folder, settings.evidence, self.events, sight)
+        return EvidenceKeeper(
+            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, self.events, sight
+        )
 
     def _viewing(self, name: str) -> Hub:
         self.viewers.show_results_of(name, lambda: self._newest(name))
