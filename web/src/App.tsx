@@ -10,6 +10,7 @@ import type { AccessToken } from "./stream/accessToken";
 import type { CheckStream } from "./stream/checkStream";
 import type { Status } from "./stream/server";
 import type { Media } from "./stream/source";
+import { asSentence } from "./words";
 
 // The first page is there at once; the others come when they are asked for.
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
@@ -17,6 +18,8 @@ const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).C
 const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
 const Events = lazy(async () => ({ default: (await import("./pages/Events")).Events }));
 const Models = lazy(async () => ({ default: (await import("./pages/Models")).Models }));
+
+const STATUS_MS = 60_000;
 
 interface Props {
   readonly services: Services;
@@ -46,6 +49,14 @@ export function App({ services, stream, token, media }: Props) {
   useEffect(() => {
     if (judging !== undefined && known !== undefined && judging !== known) reloadStatus();
   }, [judging, known, reloadStatus]);
+
+  // What the server says of itself changes, and a server that was away comes back.
+  useEffect(() => {
+    const timer = setInterval(reloadStatus, STATUS_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [reloadStatus]);
 
   const retry = (): void => {
     setDialogClosed(false);
@@ -81,9 +92,14 @@ export function App({ services, stream, token, media }: Props) {
             ))}
           </nav>
           <div className="min-h-6 basis-full xl:ml-auto xl:basis-auto">
-            <StatusLine status={status} snapshot={snapshot} onRetry={retry} />
+            <StatusLine status={status} snapshot={snapshot} delays={route.page === "live" || snapshot.state === "live"} onRetry={retry} />
           </div>
         </header>
+        {status.state === "ready" && status.value.problems.length > 0 && (
+          <p role="status" data-testid="problems" className="panel mb-4 p-3 text-sm">
+            <span className="font-semibold">Not working now:</span> {status.value.problems.map(asSentence).join(" ")}
+          </p>
+        )}
         <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
           {route.page === "live" ? (
             <LiveCheck

@@ -17,6 +17,7 @@ export const STATUS: Status = {
   sessions: 0,
   maxSessions: 4,
   iceServers: [],
+  problems: [],
 };
 
 export class FakeTrack extends EventTarget {

@@ -86,7 +86,7 @@ function Clip({ path, id }: { readonly path: string; readonly id: string }) {
       <figcaption className="mt-1 flex flex-wrap justify-between gap-x-4 text-sm text-muted">
         Before and after the beginning, as the camera sent it, without badges
         {clip.url !== null && (
-          <a href={clip.url} download={`event-${id}.mp4`} className="underline">
+          <a href={clip.url} download={`event-${id}`} className="underline">
             Save the clip
           </a>
         )}

@@ -6,11 +6,13 @@ import type { Status } from "../stream/server";
 interface Props {
   readonly status: Resource<Status>;
   readonly snapshot: StreamSnapshot;
+  /** Whether a live check's delays are of interest here. */
+  readonly delays: boolean;
   readonly onRetry: () => void;
 }
 
 /** Which server, which model judges, and how fast it is. */
-export function StatusLine({ status, snapshot, onRetry }: Props) {
+export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
   if (status.state === "failed") {
     return (
       <p className="flex flex-wrap items-center gap-2 text-sm text-muted">
@@ -27,8 +29,12 @@ export function StatusLine({ status, snapshot, onRetry }: Props) {
     <dl className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted sm:text-sm">
       <Entry term="Server" value={known === null ? NONE : `version ${known.version}`} />
       <Entry term="Judged by" value={model} />
-      <Entry term="Round trip" value={figure(snapshot.roundTripMs, "ms")} width="min-w-12" />
-      <Entry term="Analysis" value={figure(snapshot.result?.latencyMs, "ms")} width="min-w-12" />
+      {delays && (
+        <>
+          <Entry term="Round trip" value={figure(snapshot.roundTripMs, "ms")} width="min-w-12" />
+          <Entry term="Analysis" value={figure(snapshot.result?.latencyMs, "ms")} width="min-w-12" />
+        </>
+      )}
     </dl>
   );
 }

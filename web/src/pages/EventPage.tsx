@@ -96,14 +96,18 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
               <Limits limits={limits} />
             </div>
           )}
-          <Button
-            testId="delete-event"
-            onClick={() => {
-              setAsked(true);
-            }}
-          >
-            Delete
-          </Button>
+          {event.endedS === null ? (
+            <p className="text-sm text-muted">It goes on, and can be deleted once it is over.</p>
+          ) : (
+            <Button
+              testId="delete-event"
+              onClick={() => {
+                setAsked(true);
+              }}
+            >
+              Delete
+            </Button>
+          )}
         </div>
         <div className="min-w-0 [grid-area:timeline]">
           <EventScores event={event} />

@@ -83,6 +83,9 @@ export class EventFeed {
     const reader = body.getReader();
     const decoder = new TextDecoder();
     const messages = new SseReader();
+    // The stream may have failed already; there is nothing more to end then.
+    const end = (): void => void reader.cancel().catch(() => undefined);
+    signal.addEventListener("abort", end, { once: true });
     this.listener.onState("open", null);
     try {
       for (;;) {
@@ -91,8 +94,8 @@ export class EventFeed {
         for (const { event, data } of messages.push(decoder.decode(value, { stream: true }))) this.#hand(event, data);
       }
     } finally {
-      // The stream may have failed already; there is nothing more to end then.
-      await reader.cancel().catch(() => undefined);
+      signal.removeEventListener("abort", end);
+      end();
     }
   }
 

@@ -20,6 +20,8 @@ export interface Status {
   readonly sessions: number;
   readonly maxSessions: number;
   readonly iceServers: readonly RTCIceServer[];
+  /** What does not work now, in sentences. */
+  readonly problems: readonly string[];
 }
 
 /** What a check needs of the server; `Server` is the real one. */
@@ -81,5 +83,6 @@ export const readStatus: Read<Status> = (value, where) => {
     sessions: number(from.sessions, `${where}.sessions`),
     maxSessions: number(from.max_sessions, `${where}.max_sessions`),
     iceServers: orNull(listOf(readIceServer, 16))(from.ice_servers, `${where}.ice_servers`) ?? [],
+    problems: orNull(listOf(text, 64))(from.problems, `${where}.problems`) ?? [],
   };
 };

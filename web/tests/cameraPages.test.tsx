@@ -1,0 +1,319 @@
+import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { CameraPage } from "../src/pages/CameraPage";
+import { Cameras } from "../src/pages/Cameras";
+import { ServicesContext } from "../src/services";
+import { FakeCameraServer, httpOf, servicesOf, wireCamera, wireEvent } from "./fakeCameras";
+import { STATUS, wireResult } from "./fakes";
+
+// There is no canvas here; the browser tests look at the drawing.
+vi.mock("../src/components/scoreChart", () => ({
+  PLOT_LEFT_PX: 40,
+  PLOT_RIGHT_PX: 8,
+  ScoreChart: class {
+    readonly show = vi.fn();
+    readonly close = vi.fn();
+  },
+}));
+
+/** Tells every element at once whether it is in the window. */
+const observers: ((visible: boolean) => void)[] = [];
+
+beforeEach(() => {
+  observers.length = 0;
+  vi.stubGlobal(
+    "IntersectionObserver",
+    class {
+      constructor(told: (entries: { isIntersecting: boolean }[]) => void) {
+        observers.push((isIntersecting) => {
+          told([{ isIntersecting }]);
+        });
+      }
+      observe() {
+        return undefined;
+      }
+      disconnect() {
+        return undefined;
+      }
+    },
+  );
+  window.location.hash = "";
+});
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
+
+function wall(server = new FakeCameraServer()) {
+  const of = servicesOf(httpOf(server));
+  const { unmount } = render(
+    <ServicesContext value={of.services}>
+      <Cameras limits={["Blur misleads it."]} />
+    </ServicesContext>,
+  );
+  return { fake: server, unmount, services: of.services };
+}
+
+function page(name = "door", server = new FakeCameraServer()) {
+  const of = servicesOf(httpOf(server));
+  render(
+    <ServicesContext value={of.services}>
+      <CameraPage name={name} status={STATUS} />
+    </ServicesContext>,
+  );
+  return { services: of.services };
+}
+
+const asked = (server: FakeCameraServer, part: string) => server.asked.filter(({ path }) => path.includes(part)).length;
+
+describe("the camera wall", () => {
+  it("shows each camera's verdict and state in words", async () => {
+    const server = new FakeCameraServer();
+    const away = wireCamera({
+      name: "gate",
+      title: "",
+      state: "refused",
+      reason: "wrong password",
+      verdict: null,
+      width: null,
+      height: null,
+    });
+    server.json("GET /api/cameras", { items: [wireCamera(), away] });
+    wall(server);
+    const tiles = await screen.findAllByTestId("tile");
+    expect(tiles.map((tile) => tile.dataset.state)).toEqual(["real", "offline"]);
+    expect(tiles[0]?.textContent).toContain("Front doorReal");
+    expect(tiles[1]?.textContent).toContain("gateRefusedRefused: wrong password");
+    expect(screen.getByTestId("limits")).toBeTruthy();
+  });
+
+  it("asks for pictures of visible tiles only, and of none that has none", async () => {
+    const server = new FakeCameraServer();
+    server.json("GET /api/cameras", { items: [wireCamera(), wireCamera({ name: "gate", width: null, height: null })] });
+    wall(server);
+    await screen.findAllByTestId("tile");
+    expect(asked(server, "snapshot")).toBe(0);
+    act(() => {
+      observers.forEach((tell) => {
+        tell(true);
+      });
+    });
+    await waitFor(() => {
+      expect(screen.getAllByTestId("tile")[0]?.dataset.snapshot).toBe("true");
+    });
+    expect(server.asked.filter(({ path }) => path.includes("snapshot")).map(({ path }) => path)).toEqual([
+      "/api/cameras/door/snapshot.jpg?width=480",
+    ]);
+  });
+
+  it("gives every picture's address back", async () => {
+    const made = vi.spyOn(URL, "createObjectURL");
+    const revoked = vi.spyOn(URL, "revokeObjectURL");
+    const { unmount } = wall();
+    await screen.findByTestId("tile");
+    act(() => {
+      observers.forEach((tell) => {
+        tell(true);
+      });
+    });
+    await waitFor(() => {
+      expect(made).toHaveBeenCalledTimes(1);
+    });
+    unmount();
+    await waitFor(() => {
+      expect(revoked.mock.calls.map(([url]) => url)).toEqual(made.mock.results.map(({ value }) => value as string));
+    });
+  });
+
+  it("plays the one that has the focus, by keyboard too, until Escape", async () => {
+    const { player } = wall().services;
+    const tile = await screen.findByTestId("tile");
+    const link = tile.querySelector("a");
+    if (link === null) throw new Error("expected a link in the tile");
+    fireEvent.focus(link);
+    await waitFor(() => {
+      expect(player.snapshot().camera).toBe("door");
+    });
+    fireEvent.keyDown(link, { key: "Escape" });
+    await waitFor(() => {
+      expect(player.snapshot().state).toBe("idle");
+    });
+  });
+
+  it("does not play for a pointer that only passes", async () => {
+    const { player } = wall().services;
+    const link = (await screen.findByTestId("tile")).querySelector("a");
+    if (link === null) throw new Error("expected a link in the tile");
+    fireEvent.pointerEnter(link, { pointerType: "mouse" });
+    fireEvent.pointerLeave(link);
+    await new Promise((resolve) => setTimeout(resolve, 400));
+    expect(player.snapshot().state).toBe("idle");
+  });
+
+  it("shows only those that are looked for", async () => {
+    const server = new FakeCameraServer();
+    const fake = { state: "fake", reason: "", fake_probability: 0.97, faces: 1, age_s: 0.1 };
+    server.json("GET /api/cameras", { items: [wireCamera(), wireCamera({ name: "gate", title: "Gate", verdict: fake })] });
+    wall(server);
+    fireEvent.click(await screen.findByText("Fake 1"));
+    expect(screen.getAllByTestId("tile").map((tile) => tile.dataset.camera)).toEqual(["gate"]);
+  });
+
+  it("says what to do when there is none, and asks again when it could not be read", async () => {
+    const server = new FakeCameraServer();
+    server.json("GET /api/cameras", { items: [] });
+    wall(server);
+    expect((await screen.findByTestId("empty")).textContent).toContain("Add one");
+    cleanup();
+    const broken = new FakeCameraServer();
+    broken.problem("GET /api/cameras", 500, "the database is away");
+    wall(broken);
+    expect((await screen.findByTestId("failed")).textContent).toContain("The database is away.");
+    broken.json("GET /api/cameras", { items: [wireCamera()] });
+    fireEvent.click(screen.getByText("Try again"));
+    await screen.findByTestId("tile");
+  });
+
+  it("looks stale when the server is gone", async () => {
+    const { fake: server } = wall();
+    await screen.findByTestId("tile");
+    server.problem("GET /api/streams/events", 500, "away");
+    act(() => {
+      server.feed.end();
+    });
+    await waitFor(() => {
+      expect(screen.getByTestId("tile").dataset.state).toBe("stale");
+    });
+  });
+});
+
+describe("adding a camera", () => {
+  async function dialog(server = new FakeCameraServer()) {
+    wall(server);
+    await screen.findByTestId("tile");
+    fireEvent.click(screen.getByTestId("add-camera"));
+    fireEvent.change(screen.getByLabelText(/^Address/), { target: { value: "rtsp://me:secret@10.0.0.7/x" } });
+    fireEvent.change(screen.getByLabelText(/^Name/), { target: { value: "gate" } });
+    return server;
+  }
+
+  it("tries the connection and shows what the camera sees", async () => {
+    const server = await dialog();
+    const picture = "data:image/jpeg;base64,AAAA";
+    const tested = { ok: true, detail: "it sends H.264", codec: "h264", width: 640, height: 480, fps: 25, picture };
+    server.json("POST /api/cameras/test-connection", tested);
+    fireEvent.click(screen.getByTestId("test-connection"));
+    const image = await screen.findByAltText("What the camera sees now");
+    expect(image.getAttribute("src")).toBe(picture);
+    expect(screen.getByTestId("tested").textContent).toContain("640 × 480");
+    expect(server.asked.at(-1)?.body).toMatchObject({ name: "gate", url: "rtsp://me:secret@10.0.0.7/x", rate_hz: 5 });
+  });
+
+  it("says why none came", async () => {
+    const server = await dialog();
+    const tested = {
+      ok: false,
+      detail: "the camera refused the password",
+      codec: null,
+      width: null,
+      height: null,
+      fps: null,
+      picture: null,
+    };
+    server.json("POST /api/cameras/test-connection", tested);
+    fireEvent.click(screen.getByTestId("test-connection"));
+    await screen.findByText("No picture came.");
+    expect(screen.getByTestId("tested").textContent).toContain("The camera refused the password.");
+  });
+
+  it("adds it and goes to it; a name that is taken is said", async () => {
+    const server = await dialog();
+    server.problem("POST /api/cameras", 409, "there is a camera gate already");
+    const submit = () => {
+      fireEvent.click(screen.getByTestId("save-camera"));
+    };
+    submit();
+    await screen.findByText("There is a camera gate already.");
+    server.json("POST /api/cameras", wireCamera({ name: "gate" }), 201);
+    submit();
+    await waitFor(() => {
+      expect(window.location.hash).toBe("#/cameras/gate");
+    });
+  });
+});
+
+describe("a camera's page", () => {
+  it("shows the verdict face by face, plays, and has the last day", async () => {
+    const server = new FakeCameraServer();
+    server.json("GET /api/events", { items: [wireEvent()], next: null });
+    server.json("GET /api/cameras/door/scores", { step_s: 60, items: [[1795300000, 0.1, 0.2, 0.3, "real"]] });
+    const { services } = page("door", server);
+    await screen.findByText("Last 24 hours");
+    act(() => {
+      server.results.send("result", wireResult());
+    });
+    await waitFor(() => {
+      expect(screen.getByTestId("verdict").dataset.state).toBe("real");
+    });
+    expect(screen.getByText("Face 1")).toBeTruthy();
+    expect(services.player.snapshot().camera).toBe("door");
+    expect(screen.getByTestId("scores").dataset.points).toBe("1");
+    expect(screen.getByTestId("event").dataset.kind).toBe("fake");
+    expect(screen.getByTestId("facts").textContent).toContain("rtsp://viewer:***@10.0.0.5/stream");
+  });
+
+  it("says why there is no picture, and when the next try is", async () => {
+    const server = new FakeCameraServer();
+    const away = { state: "backing_off", reason: "the camera closed the connection", verdict: null, retry_at_s: Date.now() / 1000 + 30 };
+    server.json("GET /api/cameras", { items: [wireCamera(away)] });
+    const { services } = page("door", server);
+    expect((await screen.findByText("The camera closed the connection.", { exact: false })).textContent).toMatch(/Next try in (29|30) s/);
+    expect(screen.getByTestId("verdict").textContent).toBe("Trying again");
+    expect(services.player.snapshot().state).toBe("idle");
+  });
+
+  it("stops and starts it", async () => {
+    const server = new FakeCameraServer();
+    server.json("POST /api/cameras/door/stop", wireCamera({ state: "stopped", verdict: null, enabled: false }));
+    page("door", server);
+    fireEvent.click(await screen.findByTestId("turn-camera"));
+    await waitFor(() => {
+      expect(screen.getByTestId("turn-camera").textContent).toBe("Start");
+    });
+  });
+
+  it("changes its settings without asking for the password again", async () => {
+    const server = new FakeCameraServer();
+    server.json("PUT /api/cameras/door", wireCamera({ title: "Back door" }));
+    page("door", server);
+    fireEvent.click(await screen.findByTestId("edit-camera"));
+    fireEvent.change(screen.getByLabelText(/^Title/), { target: { value: "Back door" } });
+    fireEvent.click(screen.getByTestId("save-camera"));
+    await screen.findByRole("heading", { level: 1, name: "Back door" });
+    const { body } = server.asked.find(({ method }) => method === "PUT") ?? {};
+    expect(body).toMatchObject({ name: "door", title: "Back door", evidence: true });
+    expect(body).not.toHaveProperty("url");
+  });
+
+  it("asks before it removes one", async () => {
+    const server = new FakeCameraServer();
+    server.json("DELETE /api/cameras/door", null, 204);
+    page("door", server);
+    fireEvent.click(await screen.findByTestId("remove-camera"));
+    expect(server.asked.some(({ method }) => method === "DELETE")).toBe(false);
+    fireEvent.click(screen.getByTestId("confirm"));
+    await waitFor(() => {
+      expect(window.location.hash).toBe("#/cameras");
+    });
+    expect((await screen.findByTestId("empty")).textContent).toContain("There is no camera of that name");
+  });
+
+  it("leaves a camera of the settings file to that file", async () => {
+    const server = new FakeCameraServer();
+    server.json("GET /api/cameras", { items: [wireCamera({ origin: "file" })] });
+    page("door", server);
+    await screen.findByTestId("turn-camera");
+    expect(screen.queryByTestId("edit-camera")).toBeNull();
+    expect(screen.queryByTestId("remove-camera")).toBeNull();
+  });
+});
