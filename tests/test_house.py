@@ -91,6 +91,11 @@ def test_a_signal_ends_it_well_and_soon(start_server, stop):
             "cannot listen on 203.0.113.1",
         ),
         ({"STREAM_DETECT_MODEL__NAME": "absent"}, "expected the name of a model bundle, received 'absent'"),
+        ({"STREAM_DETECT_STORAGE__FOLDER": f"{os.devnull}/data"}, f"expected {os.devnull}/data to be readable"),
+        (
+            {"STREAM_DETECT_STORAGE__DATABASE_URL": "postgresql://viewer:hunter2@127.0.0.1:9/events"},
+            "PostgreSQL database events at 127.0.0.1 cannot be used",
+        ),
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(env, expected):
@@ -98,6 +103,7 @@ def test_what_cannot_start_says_why_in_one_line(env, expected):
     assert said.returncode == 2
     assert expected in said.stderr
     assert said.stderr.count("\n") == 1
+    assert "hunter2" not in said.stderr
 
 
 def test_a_certificate_and_its_key_give_tls(start_server, certificate):

@@ -173,3 +173,14 @@ def test_the_document_has_every_setting_and_none_that_is_gone():
     expected = rows(Settings)
     assert documented == expected, "put these rows into docs/operations.md:\n" + "\n".join(expected)
     assert not [row for row in expected if "| None |" in row], "every setting has a description"
+
+
+@pytest.mark.parametrize("document", [OPERATIONS, OPERATIONS.parents[1] / "README.md"], ids=lambda path: path.name)
+def test_the_documents_examples_are_settings(document):
+    for name in ("server.pem", "server.key"):
+        Path(name).write_text("a key")
+    examples = re.findall(r"```yaml\n(.*?)```", document.read_text(encoding="utf-8"), re.DOTALL)
+    assert examples
+    for example in examples:
+        write(example)
+        assert load_settings(None, {}) != Settings()

@@ -16,6 +16,8 @@ import pytest
 import yaml
 from PIL import Image
 
+from tests.rtsp.films import FILMS
+
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 QUICK = {
     "window": {"min_scores": 3, "min_dwell_s": 0.2},
@@ -191,6 +193,19 @@ def test_a_reload_restarts_what_changed_and_nothing_else(site, rtsp_server):
         "added": [], "changed": [], "removed": ["shed", "yard"], "after_restart": [],
     }  # fmt: skip
     assert site.camera()["since_s"] == before[0]["since_s"]
+
+
+def test_a_password_is_told_to_the_camera_only(site, own_rtsp_server):
+    own_rtsp_server.mount("locked", FILMS["small"], lock="digest", user="viewer", password="hunter2")
+    right, wrong = (own_rtsp_server.url("locked", user="viewer", password=word) for word in ("hunter2", "hunter3"))
+    site.write({"name": "door", "url": right}, {"name": "yard", "url": wrong})
+    site.serve()
+    site.is_live()
+    refused = site.comes(lambda: camera if (camera := site.camera("yard"))["state"] == "refused" else None)
+    assert refused["retry_at_s"] > time.time() + 60
+    said = [site.http.get(path).text for path in ("/api/cameras", "/metrics", "/api/status", "/api/events")]
+    site.server.stop()
+    assert "hunter" not in "".join([*said, *site.server.log])
 
 
 def test_an_event_outlives_a_kill(site, rtsp_server):
