@@ -22,6 +22,8 @@
     │   ├── SourceUnreachableError  nobody answers there, or nothing that can be decoded
     │   ├── SourceStalledError   it answered, and then sent nothing in time
     │   └── SourceEndedError     it ended; for a live source this is a failure like the others
+    ├── ReviewError              an uploaded file cannot be reviewed to its end
+    │   └── ReviewCancelledError somebody asked to stop
     ├── StorageError             the database or a file of ours cannot be read or written
     │   └── DiskFullError        there is no room left for it
     ├── DatasetError             training data are absent, unreadable or one-sided
@@ -126,6 +128,14 @@ class SourceStalledError(SourceError):
 
 class SourceEndedError(SourceError):
     """A source ended. For a live one this is a failure like the others."""
+
+
+class ReviewError(StreamDetectError):
+    """An uploaded file cannot be reviewed to its end."""
+
+
+class ReviewCancelledError(ReviewError):
+    """Somebody asked to stop."""
 
 
 class StorageError(StreamDetectError):

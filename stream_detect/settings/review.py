@@ -18,6 +18,10 @@ class ReviewSettings(Section):
         default=100_000_000, description="of a picture or a frame: width times height, beyond it nothing is decoded"
     )
     max_duration_s: Annotated[float, Field(gt=0)] = Field(default=14_400.0, description="of a video's part looked at")
+    max_run_s: Annotated[float, Field(gt=0)] = Field(
+        default=14_400.0, description="wall clock of one analysis; what is not looked at by then is left out, and said"
+    )
+    threads: Annotated[int, Field(ge=1, le=16)] = Field(default=1, description="decoding threads of one analysis")
     max_waiting: Annotated[int, Field(ge=1)] = Field(default=200, description="analyses that wait; more are refused")
     jobs: Annotated[int, Field(ge=1, le=16)] = Field(
         default=1, description="analyses at once; live streams go first all the same"

@@ -1,0 +1,158 @@
+"""The models that look at a file side by side: bundles' names enter; what judges, and how people are told of it, leave."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from threading import Lock
+from typing import TYPE_CHECKING
+
+from stream_detect.analysis.faces import BlazeFace
+from stream_detect.errors import AnalysisError, BundleError
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import Bundle
+from stream_detect.models.heatmap import Halves, heat_of, shown_over
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
+from stream_detect.types import Classifier, Detector, Image, Thresholds
+
+if TYPE_CHECKING:
+    from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Judge:
+    """A model as results and reports name it.
+
+    Args:
+        name: of the bundle.
+        title: for people.
+        sha256: of its weights.
+        terms: of their use.
+        limits: what it is known not to do, in sentences.
+        thresholds: where its verdict changes.
+    """
+
+    name: str
+    title: str
+    sha256: str
+    terms: str
+    limits: tuple[str, ...]
+    thresholds: Thresholds
+
+    @classmethod
+    def of(cls, bundle: Bundle) -> "Self":
+        """As the bundle's card says."""
+        card = bundle.card
+        return cls(card.name, card.title, bundle.sha256, card.training.terms, card.limits, card.hysteresis())
+
+
+class HeatMaps:
+    """Draws where a model looked; safe to use from many threads, one map at a time.
+
+    Args:
+        load: gives the model's halves, at the first map; None for a model that none can be drawn of.
+    """
+
+    def __init__(self, load: Callable[[], Halves] | None) -> None:
+        self._load = load
+        self._lock = Lock()
+
+    @cached_property
+    def _halves(self) -> Halves | None:
+        try:
+            return self._load() if self._load else None
+        except BundleError:  # no convolution in it: a score without a map is still a score
+            return None
+
+    def draw(self, crop: Image) -> Image | None:
+        """The crop with what spoke for a fake in orange; None where no map can be drawn.
+
+        Args:
+            crop: RGB uint8 (h, w, 3), as the model is given it.
+        """
+        with self._lock:
+            if self._halves is None:
+                return None
+            try:
+                return shown_over(crop, heat_of(self._halves, crop))
+            except AnalysisError:
+                return None
+
+
+@dataclass(frozen=True, slots=True)
+class Model:
+    """One that judges.
+
+    Args:
+        judge: how people are told of it.
+        classifier: makes a classifier, one for each file; from any thread.
+        heat_maps: where it looked.
+    """
+
+    judge: Judge
+    classifier: Callable[[], Classifier]
+    heat_maps: HeatMaps = field(default_factory=lambda: HeatMaps(None))
+
+
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """What looks at files: shared by all of them, safe to use from many threads.
+
+    Args:
+        models: judge side by side; at least one.
+        detector: makes a face detector, one for each file.
+        settings: `faces`, `quality`, `window`, `video` and `review` are used.
+    """
+
+    models: tuple[Model, ...]
+    detector: Callable[[], Detector]
+    settings: Settings
+
+    def only(self, name: str) -> "Panel":
+        """The same with one of its models.
+
+        Raises:
+            BundleError: it has none of that name.
+        """
+        for model in self.models:
+            if model.judge.name == name:
+                return Panel((model,), self.detector, self.settings)
+        raise BundleError(f"expected one of {', '.join(m.judge.name for m in self.models)}, received {name!r}")
+
+
+def load_panel(registry: Registry, names: Sequence[str], settings: Settings) -> Panel:
+    """Loads models, each once, in the order of their names, and the face detector.
+
+    Args:
+        registry: where the bundles are found.
+        names: of the bundles; the one that judges by the settings if there are none.
+        settings: all of them.
+
+    Raises:
+        BundleError: a bundle is absent or broken.
+        AnalysisError: the face detector's model cannot be loaded.
+    """
+    faces = settings.faces
+    detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+    wanted = tuple(dict.fromkeys(names)) or (settings.model.name,)
+    return Panel(tuple(load_judging(registry.load(name), settings) for name in wanted), detector.sibling, settings)
+
+
+def load_judging(bundle: Bundle, settings: Settings) -> Model:
+    """A bundle that judges.
+
+    Args:
+        bundle: verified.
+        settings: `model` is used: backend and threads.
+
+    Raises:
+        BundleError: the backend cannot load it.
+    """
+
+    def halves() -> Halves:
+        from stream_detect.models.openvino import OpenVinoHalves  # noqa: PLC0415 - only when a map is drawn
+
+        return OpenVinoHalves(bundle)
+
+    loaded = load_model(bundle, settings.model.backend, settings.model.threads)
+    return Model(Judge.of(bundle), loaded.classifier, HeatMaps(halves))
