@@ -168,7 +168,7 @@ class Reader:
                     return
                 arrived_s = time.monotonic()
                 if arrived_s - asked_s >= self._settings.read_timeout_s:
-                    raise TimeoutError  # noqa: TRY301 - as the next read would
+                    raise TimeoutError  # as the next read would
                 if packet.size:
                     self.received_bytes += packet.size
                     for tap in self._taps:
