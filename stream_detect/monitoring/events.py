@@ -8,8 +8,9 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal, NamedTuple
 
-from stream_detect.monitoring.fake import FakeSpell, Moment, event_id
+from stream_detect.monitoring.fake import FakeSpell, Moment
 from stream_detect.monitoring.status import CameraState, StateChange
+from stream_detect.storage.identity import new_id
 from stream_detect.storage.records import Event, Judge
 from stream_detect.types import Result, VerdictState
 
@@ -120,7 +121,7 @@ class OfflineEvents:
         change, since = self._dark
         if moment.now_s - since.now_s < self._after_s:
             return []
-        self._open = Event(event_id(since.at_s), self._camera, "offline", since.at_s, None, change.reason)
+        self._open = Event(new_id(since.at_s), self._camera, "offline", since.at_s, None, change.reason)
         return [Transition("began", self._open)]
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:

@@ -1,11 +1,11 @@
 """One spell of a fake verdict: results enter, the event that they make leaves. Pure: all times are given."""
 
 import math
-import secrets
 import time
 from dataclasses import dataclass, replace
 from typing import Self
 
+from stream_detect.storage.identity import new_id
 from stream_detect.storage.records import Event, Judge
 from stream_detect.types import Result, VerdictState
 
@@ -29,12 +29,6 @@ class Moment:
     def now(cls) -> Self:
         """This one."""
         return cls(time.time(), time.monotonic())
-
-
-def event_id(at_s: float) -> str:
-    """A new id, 32 hexadecimal digits that sort by time: UUID version 7 (RFC 9562, section 5.7)."""
-    time_ms = int(at_s * 1000) & (1 << 48) - 1
-    return f"{time_ms << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62):032x}"
 
 
 @dataclass(slots=True)
@@ -63,7 +57,7 @@ class FakeSpell:
         self.newest = moment
         """When the newest fake verdict came."""
         self._event = Event(
-            id=event_id(moment.at_s),
+            id=new_id(moment.at_s),
             camera=camera,
             kind="fake",
             began_s=moment.at_s,

@@ -210,22 +210,25 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A job: one file, judged by one or several models.
+    """A job: one file, judged by one or several models. Its results are a file of `review.library`.
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
         state: where it is.
         upload: the file.
         url: where it is fetched from, without secrets; empty for an upload.
-        models: names of the bundles, each with the sha256 that judged ("" until it ran).
+        models: names of the bundles, each with the sha256 of its weights.
         rate_hz: samples a second.
         created_s: when.
         started_s: when it began to run; None before.
         ended_s: when it was done, failed or was cancelled; None before.
         done_share: how much of it is done, in [0, 1].
         problem: why it failed, in a sentence.
-        results: JSON, as docs/protocol.md has it; empty until it is done.
         verdict: worst state over its models, for lists; empty until it is done.
+        same_as: id of the analysis whose results these are; empty for its own.
+        kept_bytes: of all its files.
+        attempts: how often it was begun; a file that ends the process must not do so for ever.
+        address: `url` with its secrets, until it is fetched; empty otherwise.
     """
 
     id: str
@@ -239,5 +242,41 @@ class Analysis:
     ended_s: float | None = None
     done_share: float = 0.0
     problem: str = ""
-    results: str = ""
     verdict: str = ""
+    same_as: str = ""
+    kept_bytes: int = 0
+    attempts: int = 0
+    address: str = field(default="", repr=False)
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more will happen to it."""
+        return self.state in ENDED_STATES
+
+
+ENDED_STATES: tuple[AnalysisState, ...] = ("done", "failed", "cancelled")
+
+AnnotationState = Literal["queued", "running", "done", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Annotation:
+    """The making of an annotated video, or picture.
+
+    Args:
+        analysis_id: of what.
+        model: name of the bundle whose verdicts are drawn.
+        state: where it is.
+        created_s: when somebody asked for it.
+        done_share: how much of it is done, in [0, 1].
+        problem: why it failed, in a sentence.
+        attempts: how often it was begun.
+    """
+
+    analysis_id: str
+    model: str
+    state: AnnotationState
+    created_s: float
+    done_share: float = 0.0
+    problem: str = ""
+    attempts: int = 0

@@ -28,6 +28,7 @@ class Table(DeclarativeBase):
         str: Text(),
         dict[str, Any]: JSON(none_as_null=True),
         list[float]: JSON(),
+        list[list[str]]: JSON(),
     }
 
 
@@ -140,3 +141,51 @@ class CameraRow(Table):
 
     name: Mapped[str] = mapped_column(String(40), primary_key=True)
     settings: Mapped[dict[str, Any]]
+
+
+class AnalysisRow(Table):
+    """One `records.Analysis`."""
+
+    __tablename__ = "analyses"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    name: Mapped[str]
+    name_folded: Mapped[str]  # what is searched: databases fold the letters of few languages
+    bytes: Mapped[int] = mapped_column(BigInteger)
+    sha256: Mapped[str] = mapped_column(String(64), index=True)
+    kind: Mapped[str] = mapped_column(String(16))
+    width_px: Mapped[int]
+    height_px: Mapped[int]
+    duration_s: Mapped[float]
+    fps: Mapped[float]
+    codec: Mapped[str]
+    url: Mapped[str]
+    models: Mapped[list[list[str]]]
+    rate_hz: Mapped[float]
+    created_s: Mapped[float]
+    started_s: Mapped[float | None]
+    ended_s: Mapped[float | None]
+    done_share: Mapped[float]
+    problem: Mapped[str]
+    verdict: Mapped[str] = mapped_column(String(16))
+    same_as: Mapped[str] = mapped_column(String(32))
+    kept_bytes: Mapped[int] = mapped_column(BigInteger)
+    attempts: Mapped[int]
+    address: Mapped[str]
+
+    __table_args__ = (Index(None, "created_s", "id"), Index(None, "state", "created_s", "id"))
+
+
+class AnnotationRow(Table):
+    """One `records.Annotation`; goes with its analysis."""
+
+    __tablename__ = "annotations"
+
+    analysis_id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    model: Mapped[str] = mapped_column(Text, primary_key=True)
+    state: Mapped[str] = mapped_column(String(16))
+    created_s: Mapped[float]
+    done_share: Mapped[float]
+    problem: Mapped[str]
+    attempts: Mapped[int]

@@ -1,0 +1,219 @@
+"""Analyses of uploads: put, followed, found again, listed and forgotten; and the annotated videos made of them.
+
+Whoever changes a state says which states it may come from: a job's thread and somebody who cancels meet here.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict, fields
+from typing import Any, cast
+
+from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
+from sqlalchemy.orm import Session
+
+from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.storage.cursors import from_cursor, to_cursor
+from stream_detect.storage.database import Database
+from stream_detect.storage.records import (
+    ENDED_STATES,
+    Analysis,
+    AnalysisState,
+    Annotation,
+    AnnotationState,
+    Page,
+    Upload,
+)
+from stream_detect.storage.tables import AnalysisRow, AnnotationRow
+
+MAX_LIMIT = 500
+
+_UPLOAD = tuple(field.name for field in fields(Upload))
+_OWN = tuple(field.name for field in fields(Analysis) if field.name not in {"upload", "models"})
+
+
+class Analyses:
+    """All analyses.
+
+    Args:
+        database: theirs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def put(self, analyses: Sequence[Analysis]) -> None:
+        """Write new ones: all of them, or none.
+
+        Raises:
+            ConflictError: an id is taken.
+        """
+        with self._database.writing() as session:
+            session.add_all([AnalysisRow(id=analysis.id, **_columns(analysis)) for analysis in analyses])
+
+    def change(self, analysis: Analysis, expected: Collection[AnalysisState]) -> bool:
+        """Write all of it, if it is in one of these states.
+
+        Returns:
+            False when it is in another one, or deleted: then nothing is written.
+        """
+        query = update(AnalysisRow).where(AnalysisRow.id == analysis.id, AnalysisRow.state.in_(expected))
+        with self._database.writing() as session:
+            return session.execute(query.values(**_columns(analysis)).returning(AnalysisRow.id)).first() is not None
+
+    def get(self, analysis_id: str) -> Analysis:
+        """One analysis.
+
+        Raises:
+            NotFoundError: no such analysis.
+        """
+        with self._database.reading() as session:
+            return _value(_found(session, analysis_id))
+
+    def is_here(self, analysis_id: str) -> bool:
+        """Whether there is such an analysis."""
+        with self._database.reading() as session:
+            return session.scalar(select(AnalysisRow.id).where(AnalysisRow.id == analysis_id)) is not None
+
+    def page(
+        self, search: str = "", state: AnalysisState | None = None, cursor: str | None = None, limit: int = 50
+    ) -> Page[Analysis]:
+        """Analyses, the newest first.
+
+        Args:
+            search: part of the file's name, in any case; all if empty.
+            state: they are in; any if None.
+            cursor: `next` of the page before; None for the first.
+            limit: 1 to 500.
+
+        Raises:
+            RequestError: cursor or limit is not usable.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
+        query = select(AnalysisRow).where(*_conditions(search, state))
+        if cursor is not None:
+            query = query.where(tuple_(AnalysisRow.created_s, AnalysisRow.id) < from_cursor(cursor))
+        query = query.order_by(AnalysisRow.created_s.desc(), AnalysisRow.id.desc()).limit(limit + 1)
+        with self._database.reading() as session:
+            found = [_value(row) for row in session.scalars(query)]
+        last = found[limit - 1] if len(found) > limit else None
+        return Page(tuple(found[:limit]), None if last is None else to_cursor(last.created_s, last.id))
+
+    def unfinished(self) -> list[Analysis]:
+        """Those that have not ended, the oldest first: what a start goes on with."""
+        query = select(AnalysisRow).where(AnalysisRow.state.not_in(ENDED_STATES))
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(query.order_by(AnalysisRow.created_s, AnalysisRow.id))]
+
+    def find_same(self, sha256: str, models: Sequence[tuple[str, str]], rate_hz: float) -> Analysis | None:
+        """The newest that is done, of the same bytes by the same models at the same rate."""
+        wanted = [list(model) for model in models]
+        query = select(AnalysisRow).where(
+            AnalysisRow.sha256 == sha256, AnalysisRow.state == "done", AnalysisRow.rate_hz == rate_hz
+        )
+        with self._database.reading() as session:
+            rows = session.scalars(query.order_by(AnalysisRow.created_s.desc(), AnalysisRow.id.desc()))
+            return next((_value(row) for row in rows if row.models == wanted), None)
+
+    def delete(self, analysis_id: str) -> Analysis:
+        """Forget it; those that have its results keep them.
+
+        Raises:
+            NotFoundError: no such analysis.
+        """
+        with self._database.writing() as session:
+            gone = _value(_found(session, analysis_id))
+            session.execute(update(AnalysisRow).where(AnalysisRow.same_as == analysis_id).values(same_as=""))
+            session.execute(delete(AnnotationRow).where(AnnotationRow.analysis_id == analysis_id))
+            session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
+            return gone
+
+    def old(self, before_s: float, limit: int = 100) -> list[str]:
+        """Ids of those that ended before then, the oldest first."""
+        query = select(AnalysisRow.id).where(AnalysisRow.ended_s < before_s, AnalysisRow.state.in_(ENDED_STATES))
+        with self._database.reading() as session:
+            return list(session.scalars(query.order_by(AnalysisRow.created_s, AnalysisRow.id).limit(limit)))
+
+    def kept_bytes(self) -> int:
+        """Of the files of all."""
+        with self._database.reading() as session:
+            return int(session.scalar(select(func.coalesce(func.sum(AnalysisRow.kept_bytes), 0))) or 0)
+
+    def add_kept_bytes(self, analysis_id: str, more: int) -> None:
+        """A file was made of it."""
+        query = update(AnalysisRow).where(AnalysisRow.id == analysis_id)
+        with self._database.writing() as session:
+            session.execute(query.values(kept_bytes=AnalysisRow.kept_bytes + more))
+
+    def counts(self) -> Mapping[str, int]:
+        """How many there are of each state."""
+        query = select(AnalysisRow.state, func.count()).group_by(AnalysisRow.state)
+        with self._database.reading() as session:
+            return dict(session.execute(query).tuples().all())
+
+    def put_annotation(self, annotation: Annotation) -> bool:
+        """Write it, new or again.
+
+        Returns:
+            False when its analysis is deleted: then nothing is written.
+        """
+        with self._database.writing() as session:
+            if session.get(AnalysisRow, annotation.analysis_id, with_for_update=True) is None:
+                return False
+            session.merge(AnnotationRow(**asdict(annotation)))
+            return True
+
+    def annotation(self, analysis_id: str, model: str) -> Annotation | None:
+        """What is known of the annotated video by a model; None when nobody asked for one."""
+        with self._database.reading() as session:
+            row = session.get(AnnotationRow, (analysis_id, model))
+            return None if row is None else _annotation(row)
+
+    def unfinished_annotations(self) -> list[Annotation]:
+        """Those that have not ended, the oldest first."""
+        query = select(AnnotationRow).where(AnnotationRow.state.in_(("queued", "running")))
+        with self._database.reading() as session:
+            return [_annotation(row) for row in session.scalars(query.order_by(AnnotationRow.created_s))]
+
+
+def _conditions(search: str, state: AnalysisState | None) -> Iterable[ColumnElement[bool]]:
+    if search:
+        yield AnalysisRow.name_folded.contains(_folded(search), autoescape=True)
+    if state is not None:
+        yield AnalysisRow.state == state
+
+
+def _folded(name: str) -> str:
+    return name.replace("\0", "").casefold()
+
+
+def _found(session: Session, analysis_id: str) -> AnalysisRow:
+    row = session.get(AnalysisRow, analysis_id) if analysis_id.isascii() and "\0" not in analysis_id else None
+    if row is None:
+        raise NotFoundError("expected the id of an analysis, received one that is not here; it may have been deleted")
+    return row
+
+
+def _columns(analysis: Analysis) -> dict[str, Any]:
+    values = {name: getattr(analysis, name) for name in _OWN if name != "id"}
+    values |= {name: getattr(analysis.upload, name) for name in _UPLOAD}
+    return values | {"models": [list(model) for model in analysis.models], "name_folded": _folded(analysis.upload.name)}
+
+
+def _value(row: AnalysisRow) -> Analysis:
+    return Analysis(
+        upload=Upload(**{name: getattr(row, name) for name in _UPLOAD}),
+        models=tuple((name, sha256) for name, sha256 in row.models),
+        **{name: getattr(row, name) for name in _OWN},
+    )
+
+
+def _annotation(row: AnnotationRow) -> Annotation:
+    return Annotation(
+        row.analysis_id,
+        row.model,
+        cast("AnnotationState", row.state),
+        row.created_s,
+        row.done_share,
+        row.problem,
+        row.attempts,
+    )
