@@ -5,7 +5,8 @@ import math
 import pytest
 
 from stream_detect.monitoring.events import CameraEvents, FakeEvents, OfflineEvents, Transition
-from stream_detect.monitoring.fake import MAX_GAPS, Moment, event_id
+from stream_detect.monitoring.fake import MAX_GAPS, Moment
+from stream_detect.storage.identity import new_id
 from tests.monitoring.scenes import JUDGE, WALL_S, at, change, result, track
 
 REST_S, AFTER_S = 5.0, 10.0
@@ -185,7 +186,7 @@ def test_knows_when_it_may_be_forgotten(events: CameraEvents):
 
 
 def test_ids_sort_by_time_and_are_uuids_of_version_7():
-    ids = [event_id(WALL_S + number) for number in range(50)]
+    ids = [new_id(WALL_S + number) for number in range(50)]
     assert ids == sorted(ids)
     assert all(len(one) == 32 and one[12] == "7" and one[16] in "89ab" for one in ids)
-    assert len({event_id(WALL_S) for _ in range(1000)}) == 1000
+    assert len({new_id(WALL_S) for _ in range(1000)}) == 1000
