@@ -1,4 +1,4 @@
-"""A server of many cameras that are not there: it speaks docs/protocol.md, "Cameras", and counts what the page asks for.
+"""A server of many cameras that are not there: it speaks docs/protocol.md and counts what the page asks for.
 
 For what no real server can show in a test's time: fifty cameras, a day of history, pages of events.
 """
@@ -118,7 +118,11 @@ class CameraStub:
     def _add_cameras(self, routes: FastAPI) -> None:
         @routes.get("/api/status")
         async def status() -> dict[str, Any]:
-            model = {**MODEL, "terms": "research", "limits": ["Blur misleads it.", "It knows some kinds of fakes only."]}
+            model = {
+                **MODEL,
+                "terms": "research",
+                "limits": ["Blur misleads it.", "It knows some kinds of fakes only."],
+            }
             return {
                 "version": "0.1.0",
                 "model": model,
@@ -146,11 +150,11 @@ class CameraStub:
             return Response(picture, media_type="image/jpeg", headers={"Cache-Control": "no-store"})
 
         @routes.get("/api/cameras/{name}/scores")
-        async def scores(request: Request) -> dict[str, Any]:
+        async def scores(name: str, request: Request) -> dict[str, Any]:
             return _scores(float(request.query_params["from"]), float(request.query_params["to"]))
 
         @routes.get("/api/cameras/{name}/states")
-        async def states(request: Request) -> dict[str, Any]:
+        async def states(name: str, request: Request) -> dict[str, Any]:
             return _states(float(request.query_params["from"]), float(request.query_params["to"]))
 
         @routes.get("/api/streams/events")
@@ -159,11 +163,11 @@ class CameraStub:
             return StreamingResponse(self._news(), media_type="text/event-stream")
 
         @routes.get("/api/streams/{name}/results")
-        async def results() -> StreamingResponse:
+        async def results(name: str) -> StreamingResponse:
             return StreamingResponse(_results(), media_type="text/event-stream")
 
         @routes.post("/whep/{name}")
-        async def watch() -> Response:
+        async def watch(name: str) -> Response:
             self.asked["whep"] += 1
             raise HTTPException(422, "expected a real camera")
 
@@ -280,7 +284,9 @@ def _scores(from_s: float, to_s: float) -> dict[str, Any]:
 def _states(from_s: float, to_s: float) -> dict[str, Any]:
     marks = ((0, "live"), (0.3, "stalled"), (0.31, "backing_off"), (0.35, "connecting"), (0.36, "live"))
     return {
-        "items": [{"at_s": from_s + part * (to_s - from_s), "state": state, "reason": REASONS[state]} for part, state in marks]
+        "items": [
+            {"at_s": from_s + part * (to_s - from_s), "state": state, "reason": REASONS[state]} for part, state in marks
+        ]
     }
 
 

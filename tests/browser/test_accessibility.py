@@ -4,9 +4,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser.camera_stub import CameraStub
+
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS_PX = (360, 768, 1440)
 HASHES = ("#/", "#/models")
+WATCHING = {
+    "the wall": "#/cameras",
+    "a live camera": "#/cameras/camera-01",
+    "a camera that is away": "#/cameras/camera-13",
+    "no such camera": "#/cameras/nowhere",
+    "the events": "#/events",
+    "no event": "#/events?camera=nowhere",
+    "a fake face": f"#/events/{1:032}",
+    "an outage": f"#/events/{2:032}",
+}
 
 
 def look(opened) -> None:
@@ -23,6 +35,13 @@ def look(opened) -> None:
         assert serious == [], f"at {width} px"
         overhang = opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
         assert overhang <= 0, f"the page is wider than {width} px"
+
+
+@pytest.fixture(scope="module")
+def cameras():
+    """Cameras and events of every kind."""
+    with CameraStub(25, events=30) as stub:
+        yield stub
 
 
 @pytest.fixture
@@ -54,6 +73,28 @@ def test_a_running_check_with_everything_open(axe, webcam, scheme):
     for summary in opened.page.locator("summary").all():
         summary.click()
     look(opened)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_of_cameras_and_events(axe, cameras, scheme):
+    opened = axe(at=cameras, expected="422", color_scheme=scheme, reduced_motion="reduce")
+    for address in WATCHING.values():
+        opened.page.evaluate("address => { window.location.hash = address }", address)
+        opened.page.wait_for_timeout(1500)
+        for summary in opened.page.locator("summary").all():
+            summary.click()
+        look(opened)
+
+
+@pytest.mark.parametrize(("address", "button"), [("#/cameras", "add-camera"), ("#/cameras/camera-01", "edit-camera")])
+def test_the_dialogs_of_cameras(axe, cameras, address, button):
+    opened = axe(at=cameras, expected="422")
+    opened.page.evaluate("address => { window.location.hash = address }", address)
+    opened.until(opened.page.get_by_test_id(button).count)
+    opened.page.get_by_test_id(button).click()
+    look(opened)
+    opened.page.keyboard.press("Escape")
+    opened.until(lambda: not opened.page.get_by_test_id("camera-dialog").count())
 
 
 def test_a_message(axe):

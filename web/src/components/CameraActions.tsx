@@ -11,7 +11,7 @@ import { ConfirmDialog } from "./ConfirmDialog";
 
 /** Stop or start, change, remove. A camera of the settings file is changed there. */
 export function CameraActions({ camera }: { readonly camera: Camera }) {
-  const { cameras, fleet } = useServices();
+  const { cameras, fleet, player } = useServices();
   const [open, setOpen] = useState<"none" | "edit" | "remove">("none");
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
@@ -22,10 +22,12 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
   const turn = async (): Promise<void> => {
     setBusy(true);
     setProblem("");
+    player.stop(); // before the server ends the session, which would look like a loss
     try {
       fleet.put(await (stopped ? cameras.start(camera.name) : cameras.stop(camera.name)));
     } catch (error) {
       setProblem(asSentence(asFailure(error).detail));
+      if (!stopped) player.play(camera.name);
     } finally {
       setBusy(false);
     }
