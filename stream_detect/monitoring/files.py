@@ -1,23 +1,16 @@
 """The folder of evidence files: each is there whole, or not at all, whenever the process or the power ends."""
 
-import errno
-import os
-import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
 
-from stream_detect.errors import DiskFullError, NotFoundError, StorageError
+from stream_detect.errors import NotFoundError
 from stream_detect.settings import EvidenceSettings, StorageSettings
+from stream_detect.storage.disk import PART, check_room, put_whole, translated
 from stream_detect.storage.records import Event, Evidence
 
 FOLDER = "evidence"
 """Its name in the storage folder."""
-
-PART = ".part"
-"""Ending of files that are being written: never referenced, swept at the next start."""
-
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def names_of(evidence: Evidence) -> tuple[str, ...]:
@@ -60,16 +53,7 @@ class EvidenceFolder:
             DiskFullError: too little would be left free.
             StorageError: the disk cannot be asked.
         """
-        place = self._path if self._path.exists() else self._path.parent
-        try:
-            free = shutil.disk_usage(place).free
-        except OSError as error:
-            raise _translated(error, self._path) from error
-        if free - bytes_more < self._min_free_bytes:
-            raise DiskFullError(
-                f"the disk is full: {free / 1e6:.0f} MB are free, {self._min_free_bytes / 1e6:.0f} MB are to stay free "
-                "(evidence.min_free_bytes)"
-            )
+        check_room(self._path, self._min_free_bytes, "evidence.min_free_bytes", bytes_more)
 
     def write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int:
         """Write a file: under another name, down to the disk, and only then under its own.
@@ -87,19 +71,11 @@ class EvidenceFolder:
             StorageError: it cannot be written.
         """
         self.check_room(bytes_about)
-        part = self._path / f".{name}{PART}"
         try:
             self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
-            try:
-                put(part)
-                size = _flush(part)
-                part.replace(self._path / name)
-                _flush(self._path)
-            finally:
-                part.unlink(missing_ok=True)
         except OSError as error:
-            raise _translated(error, self._path) from error
-        return size
+            raise translated(error, self._path) from error
+        return put_whole(self._path / name, put)
 
     def delete(self, evidence: Evidence) -> None:
         """Remove the files that it references; those that are gone already do not matter.
@@ -113,7 +89,7 @@ class EvidenceFolder:
             except NotFoundError:
                 continue
             except OSError as error:
-                raise _translated(error, self._path) from error
+                raise translated(error, self._path) from error
 
     def names(self) -> list[str]:
         """Of all files that are there, whole or not.
@@ -124,7 +100,7 @@ class EvidenceFolder:
         try:
             return sorted(path.name for path in self._path.iterdir() if path.is_file()) if self._path.is_dir() else []
         except OSError as error:
-            raise _translated(error, self._path) from error
+            raise translated(error, self._path) from error
 
     def sweep(self, names: Sequence[str], event_of: Callable[[str], Event]) -> None:
         """Remove those that no event references: left by a process that was killed.
@@ -141,7 +117,7 @@ class EvidenceFolder:
                 try:
                     (self._path / name).unlink(missing_ok=True)
                 except OSError as error:
-                    raise _translated(error, self._path) from error
+                    raise translated(error, self._path) from error
 
     def _referenced(self, name: str, event_of: Callable[[str], Event]) -> bool:
         if name.endswith(PART):
@@ -151,19 +127,3 @@ class EvidenceFolder:
         except NotFoundError:
             return False
         return evidence is not None and name in names_of(evidence)
-
-
-def _flush(path: Path) -> int:
-    """Down to the disk; returns the size in bytes."""
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-        return os.fstat(handle).st_size
-    finally:
-        os.close(handle)
-
-
-def _translated(error: OSError, path: Path) -> StorageError:
-    if error.errno in _FULL:
-        return DiskFullError(f"the disk is full: no room is left in {path}")
-    return StorageError(f"expected {path} to be readable and writable, received {error.strerror or error}")

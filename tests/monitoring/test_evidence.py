@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import threading
 import time
@@ -15,7 +16,6 @@ import cv2
 import pytest
 
 from stream_detect.errors import DiskFullError, NotFoundError
-from stream_detect.monitoring import files as evidence_files
 from stream_detect.monitoring.events import FakeEvents
 from stream_detect.monitoring.evidence import MAX_WAITING, EvidenceKeeper, Sight
 from stream_detect.monitoring.files import EvidenceFolder, names_of
@@ -234,7 +234,7 @@ def test_too_many_at_once_are_said_and_counted(stage: Stage):
 
 def test_little_room_stops_it_and_more_room_starts_it_again(make_stage: Callable[..., Stage], monkeypatch):
     free = 1_000_000
-    monkeypatch.setattr(evidence_files.shutil, "disk_usage", lambda _path: replace_free(free))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _path: replace_free(free))
     stage = make_stage(min_free_bytes=5_000_000)
     stage.keeper.start()
     stage.keeper.begin(event(), result())

@@ -1,0 +1,83 @@
+"""Files of ours: each is there whole, or not at all, whenever the process or the power ends; a full disk is said."""
+
+import errno
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+from stream_detect.errors import DiskFullError, StorageError
+
+PART = ".part"
+"""Ending of files that are being written: never referenced, swept at the next start."""
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+
+
+def put_whole(path: Path, put: Callable[[Path], None]) -> int:
+    """Write a file: under another name, down to the disk, and only then under its own.
+
+    Args:
+        path: of the file; its folder exists.
+        put: writes it to the path that it is given.
+
+    Returns:
+        its size in bytes.
+
+    Raises:
+        DiskFullError: there is no room.
+        StorageError: it cannot be written.
+    """
+    part = path.with_name(f".{path.name}{PART}")
+    try:
+        try:
+            put(part)
+            size = flush(part)
+            part.replace(path)
+            flush(path.parent)
+        finally:
+            part.unlink(missing_ok=True)
+    except OSError as error:
+        raise translated(error, path.parent) from error
+    return size
+
+
+def flush(path: Path) -> int:
+    """Down to the disk; returns the size in bytes."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+        return os.fstat(handle).st_size
+    finally:
+        os.close(handle)
+
+
+def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int = 0) -> None:
+    """Whether so much can be written.
+
+    Args:
+        folder: where; it or its parent exists.
+        min_free_bytes: left free on its disk.
+        setting: that says so.
+        bytes_more: to be written.
+
+    Raises:
+        DiskFullError: too little would be left free.
+        StorageError: the disk cannot be asked.
+    """
+    try:
+        free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
+    except OSError as error:
+        raise translated(error, folder) from error
+    if free - bytes_more < min_free_bytes:
+        raise DiskFullError(
+            f"the disk is full: {free / 1e6:.0f} MB are free, {min_free_bytes / 1e6:.0f} MB are to stay free "
+            f"({setting})"
+        )
+
+
+def translated(error: OSError, folder: Path) -> StorageError:
+    """What the system said of a file in a folder, as an error of ours."""
+    if error.errno in _FULL:
+        return DiskFullError(f"the disk is full: no room is left in {folder}")
+    return StorageError(f"expected {folder} to be readable and writable, received {error.strerror or error}")
