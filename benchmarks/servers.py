@@ -65,7 +65,7 @@ class ServerUnderTest:
         self.kind = kind
         self.ready_s = 0.0
         port = _free_port()
-        self._origin = f"http://127.0.0.1:{port}"
+        self.origin = f"http://127.0.0.1:{port}"
         self._log = folder / f"{kind}.log"
         environment = {name: value for name, value in os.environ.items() if not name.startswith(PREFIX)}
         if kind is ServerKind.OURS:
@@ -81,7 +81,7 @@ class ServerUnderTest:
     @property
     def offer_url(self) -> str:
         """Where a peer posts its offer."""
-        return self._origin + ("/webrtc/check" if self.kind is ServerKind.OURS else "/offer")
+        return self.origin + ("/webrtc/check" if self.kind is ServerKind.OURS else "/offer")
 
     def wait_ready(self) -> Self:
         """Return once `/readyz` says 200; sets `ready_s`, counted from the start of the process.
@@ -92,7 +92,7 @@ class ServerUnderTest:
         with httpx.Client(timeout=5) as client:
             while (elapsed_s := time.monotonic() - self._started_s) < START_TIMEOUT_S and self._process.poll() is None:
                 try:
-                    if client.get(f"{self._origin}/readyz").status_code == httpx.codes.OK:
+                    if client.get(f"{self.origin}/readyz").status_code == httpx.codes.OK:
                         self.ready_s = time.monotonic() - self._started_s
                         return self
                 except httpx.TransportError:

@@ -6,7 +6,7 @@ else the public-domain portrait of scikit-image, panned.
 
 import itertools
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 from pathlib import Path
@@ -109,7 +109,12 @@ def access_units(film: Film) -> Iterator[bytes]:
 
 def write_units(film: Film, path: Path) -> Path:
     """Writes a film as server.py reads it."""
+    return save_units(access_units(film), path)
+
+
+def save_units(units: Iterable[bytes], path: Path) -> Path:
+    """Writes access units as server.py reads them."""
     with path.open("wb") as file:
-        for unit in access_units(film):
+        for unit in units:
             file.write(struct.pack(">I", len(unit)) + unit)
     return path

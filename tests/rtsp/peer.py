@@ -58,7 +58,11 @@ class RtspServer:
         Returns:
             Its address, without credentials.
         """
-        order = {"path": f"/{path}", "film": str(self._written(film)), "codec": film.codec, "fps": film.fps, **options}
+        return self.serve(path, self._written(film), film.codec, film.fps, **options)
+
+    def serve(self, path: str, units: Path, codec: str, fps: int, **options: object) -> str:
+        """Mounts a film that was written already (`films.write_units`); else as `mount`."""
+        order = {"path": f"/{path}", "film": str(units), "codec": codec, "fps": fps, **options}
         self._orders[f"/{path}"] = order
         self._order(order)
         return self.url(path)

@@ -55,7 +55,10 @@ class Projector:
         self._timer = 0
 
     def send(self) -> bool:
-        self._film.emit("push-buffer", Gst.Buffer.new_wrapped(self._units[self._sent % len(self._units)]))
+        unit = Gst.Buffer.new_wrapped(self._units[self._sent % len(self._units)])
+        # As cameras do: the time at which it was taken, however late this process gets to send it.
+        unit.pts = self._sent * Gst.SECOND // self._fps
+        self._film.emit("push-buffer", unit)
         self._sent += 1
         due_s = self._began_s + self._sent / self._fps
         self._timer = GLib.timeout_add(max(0, round(1000 * (due_s - time.monotonic()))), self.send)
@@ -78,7 +81,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         self._fps = order["fps"]
         form, payloader = FORMS[order["codec"]]
         self.set_launch(
-            f"( appsrc name=film is-live=true format=time do-timestamp=true caps={form},framerate={self._fps}/1 "
+            f"( appsrc name=film is-live=true format=time caps={form},framerate={self._fps}/1 "
             f"! {payloader} pt=96 ! identity name=pay0 drop-probability={order.get('lose', 0.0)} )"
         )
         self.set_shared(True)
