@@ -58,7 +58,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     monitoring = Monitoring(settings, judging, read_again)
     monitoring.start()
     application = join(settings, judging, monitoring, _cards(registry), read_page())
-    return Service(application, stopping=monitoring.live.close, hangup=lambda: _reload(monitoring))
+    return Service(application, stopping=monitoring.hush, hangup=lambda: _reload(monitoring))
 
 
 def _reload(monitoring: Monitoring) -> None:

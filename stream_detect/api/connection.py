@@ -1,5 +1,6 @@
 """A trial of a camera's address: its settings enter, whether a picture came leaves. Nothing is kept of it."""
 
+import asyncio
 import base64
 import threading
 from typing import Final
@@ -21,45 +22,45 @@ RETRY_AFTER_S: Final = 10
 _PICTURE_PX: Final = 320
 
 
-def router(roster: Roster, monitoring: MonitoringSettings) -> APIRouter:
-    """The route of trials.
+class Trials:
+    """Few at once, each on a thread of its own. Lives on the event loop; `close` is its end.
 
     Args:
-        roster: knows the addresses of cameras that are here.
         monitoring: time-outs.
     """
-    routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
-    trials = _Trials(monitoring)
-
-    @routes.post(
-        "/test-connection",
-        responses={
-            404: {"description": "no such camera"},
-            422: {"description": "the address is not usable"},
-            503: {"description": "two trials run already"},
-        },
-    )
-    async def test_connection(body: CameraChange) -> ConnectionBody:
-        """Opens an address, waits for one picture and closes it; by `name` alone the address of a camera."""
-        return await trials.run(*roster.to_try(body))
-
-    return routes
-
-
-class _Trials:
-    """Runs few at once."""
 
     def __init__(self, monitoring: MonitoringSettings) -> None:
         self._monitoring = monitoring
         self._places = threading.BoundedSemaphore(AT_ONCE)
+        self._waiting: set[asyncio.Task[ConnectionBody]] = set()
+        self._closed = False
 
     async def run(self, settings: CameraSettings, address: Address) -> ConnectionBody:
+        """Opens the address, waits for one picture and closes it.
+
+        Raises:
+            CapacityError: others are being tried, or the server is closing.
+        """
         if address.is_pushed:
             return ConnectionBody(ok=True, detail="there is nothing to connect to: a publisher sends to this server")
-        if not self._places.acquire(blocking=False):
+        if self._closed or not self._places.acquire(blocking=False):
             raise CapacityError(f"{AT_ONCE} addresses are being tried already; try again in a moment", RETRY_AFTER_S)
-        # Given back by the trial itself: a client that goes away does not make room while it still runs.
-        return await off_loop(lambda: self._tried(settings, address), "try-camera")
+        # The place is given back by the trial itself: a client that goes away makes no room while it still runs.
+        trial = asyncio.ensure_future(off_loop(lambda: self._tried(settings, address), "try-camera"))
+        self._waiting.add(trial)
+        trial.add_done_callback(self._waiting.discard)
+        try:
+            return await trial
+        except asyncio.CancelledError:
+            if self._closed:
+                raise CapacityError("the server is shutting down", RETRY_AFTER_S) from None
+            raise
+
+    def close(self) -> None:
+        """Nobody waits for a trial any more; what still runs ends unheard."""
+        self._closed = True
+        for trial in self._waiting:
+            trial.cancel()
 
     def _tried(self, settings: CameraSettings, address: Address) -> ConnectionBody:
         try:
@@ -87,3 +88,27 @@ class _Trials:
             fps=found.fps or None,
             picture=f"data:image/jpeg;base64,{picture}",
         )
+
+
+def router(roster: Roster, trials: Trials) -> APIRouter:
+    """The route of trials.
+
+    Args:
+        roster: knows the addresses of cameras that are here.
+        trials: makes them.
+    """
+    routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
+
+    @routes.post(
+        "/test-connection",
+        responses={
+            404: {"description": "no such camera"},
+            422: {"description": "the address is not usable"},
+            503: {"description": "two trials run already"},
+        },
+    )
+    async def test_connection(body: CameraChange) -> ConnectionBody:
+        """Opens an address, waits for one picture and closes it; by `name` alone the address of a camera."""
+        return await trials.run(*roster.to_try(body))
+
+    return routes

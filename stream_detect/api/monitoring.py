@@ -10,6 +10,7 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 
+from stream_detect.api.connection import Trials
 from stream_detect.api.judging import Judging
 from stream_detect.api.live import Live
 from stream_detect.api.metrics import LatencyObserver
@@ -81,6 +82,7 @@ class Monitoring:
         self.fleet = Fleet(
             judging.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
         )
+        self.trials = Trials(settings.monitoring)
         self.roster = Roster(self.fleet, CameraList(database), settings, read_again, self._leave)
 
     def start(self) -> None:
@@ -126,10 +128,15 @@ class Monitoring:
         """Another model judges from now on: its thresholds are drawn."""
         self.viewers.look_as(self._look(judge))
 
+    def hush(self) -> None:
+        """The server begins to stop: ends, on the event loop, responses that would go on."""
+        self.live.close()
+        self.trials.close()
+
     async def _close(self) -> None:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _CLOSE_S
-        self.live.close()
+        self.hush()
         await asyncio.gather(
             _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
             _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),

@@ -37,7 +37,7 @@ def routers(
     fleet, roster, webrtc = monitoring.fleet, monitoring.roster, settings.webrtc
     return [
         cameras.router(roster),
-        connection.router(roster, settings.monitoring),
+        connection.router(roster, monitoring.trials),
         snapshots.router(fleet, judging, settings.window.stale_s),
         history.router(monitoring.history),
         events.router(monitoring.events, monitoring.keeper),

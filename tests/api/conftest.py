@@ -1,7 +1,9 @@
 """A whole application in front of a scripted analysis, with a database and cameras of its own."""
 
+import json
+import shutil
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,9 @@ from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.errors import NotFoundError
 from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
+from tests.api.watching_site import Site
 
+SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 JUDGE = JudgeBody(
     name="scripted",
     title="Scripted",
@@ -82,3 +86,23 @@ def make(tmp_path: Path) -> Iterator[Make]:
             return Inside(client, application, engine, monitoring)
 
         yield made
+
+
+@pytest.fixture(scope="module")
+def suspicious_model(tmp_path_factory) -> Path:
+    """The shipped model with thresholds that nearly every face is above."""
+    folder = tmp_path_factory.mktemp("models")
+    shutil.copytree(SHIPPED, folder / SHIPPED.name)
+    card = folder / SHIPPED.name / "card.json"
+    content = json.loads(card.read_text(encoding="utf-8"))
+    content["thresholds"] = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
+    card.write_text(json.dumps(content), encoding="utf-8")
+    return folder
+
+
+@pytest.fixture
+def site(start_server, tmp_path, suspicious_model) -> Iterator[Site]:
+    made = Site(start_server, tmp_path, suspicious_model)
+    yield made
+    with suppress(AttributeError):
+        made.http.close()

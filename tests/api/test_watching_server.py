@@ -1,106 +1,18 @@
 """The whole server and a real RTSP server: cameras come, are judged, go dark, come back; what happened is kept."""
 
-import contextlib
 import io
-import json
-import shutil
 import signal
 import time
-from collections.abc import Callable, Iterator
-from pathlib import Path
-from typing import Any, TypeVar
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import av
 import httpx
-import pytest
-import yaml
 from PIL import Image
 
+from stream_detect.api.live import MAX_LISTENERS
+from tests.api.watching_site import PATIENCE_S
 from tests.rtsp.films import FILMS
-
-SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
-QUICK = {
-    "window": {"min_scores": 3, "min_dwell_s": 0.2},
-    "monitoring": {"offline_after_s": 1, "fake_rest_s": 1, "backoff_last_s": 1},
-    "evidence": {"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
-}
-PATIENCE_S = 60.0
-
-T = TypeVar("T")
-
-
-class Site:
-    """A server, its settings file, and what is asked of it."""
-
-    def __init__(self, start: Callable[..., Any], folder: Path, model: Path) -> None:
-        self._start = start
-        self._folder = folder
-        self._model = model
-        self.file = folder / "settings.yaml"
-
-    def write(self, *cameras: dict[str, Any], **more: Any) -> None:
-        """Writes the settings file."""
-        settings = {
-            **QUICK,
-            "storage": {"folder": str(self._folder / "data")},
-            "model": {"folder": str(self._model)},
-            "cameras": list(cameras),
-            **more,
-        }
-        self.file.write_text(yaml.safe_dump(settings), encoding="utf-8")
-
-    def serve(self) -> None:
-        """Starts the server; again after it ended."""
-        self.server = self._start(SETTINGS=str(self.file), STORAGE__FOLDER=str(self._folder / "data"))
-        self.http = httpx.Client(base_url=self.server.url, timeout=20)
-
-    def camera(self, name: str = "door") -> dict[str, Any]:
-        return self.http.get(f"/api/cameras/{name}").raise_for_status().json()
-
-    def events(self, **wanted: str) -> list[dict[str, Any]]:
-        return self.http.get("/api/events", params=wanted).raise_for_status().json()["items"]
-
-    def comes(self, look: Callable[[], T]) -> T:
-        """What `look` returns once it is something."""
-        until = time.monotonic() + PATIENCE_S
-        while not (found := look()):
-            assert time.monotonic() < until, "".join(self.server.log)[-3000:]
-            time.sleep(0.1)
-        return found
-
-    def is_live(self, name: str = "door") -> dict[str, Any]:
-        return self.comes(lambda: camera if (camera := self.camera(name))["state"] == "live" else None)
-
-    def news(self, path: str, name: str, **like: Any) -> dict[str, Any]:
-        """The next server-sent event of a name with these values."""
-        with self.http.stream("GET", path, timeout=PATIENCE_S) as stream:
-            lines = stream.raise_for_status().iter_lines()
-            for line in lines:
-                if line == f"event: {name}":
-                    value = json.loads(next(lines).removeprefix("data: "))
-                    if like.items() <= value.items():
-                        return value
-        raise AssertionError(f"no {name} came")
-
-
-@pytest.fixture(scope="module")
-def suspicious_model(tmp_path_factory) -> Path:
-    """The shipped model with thresholds that nearly every face is above."""
-    folder = tmp_path_factory.mktemp("models")
-    shutil.copytree(SHIPPED, folder / SHIPPED.name)
-    card = folder / SHIPPED.name / "card.json"
-    content = json.loads(card.read_text(encoding="utf-8"))
-    content["thresholds"] = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
-    card.write_text(json.dumps(content), encoding="utf-8")
-    return folder
-
-
-@pytest.fixture
-def site(start_server, tmp_path, suspicious_model) -> Iterator[Site]:
-    made = Site(start_server, tmp_path, suspicious_model)
-    yield made
-    with contextlib.suppress(AttributeError):
-        made.http.close()
 
 
 def test_a_camera_is_live_judged_seen_and_heard_of(site, rtsp_server):
@@ -222,12 +134,25 @@ def test_an_event_outlives_a_kill(site, rtsp_server):
     assert announced["id"] not in {event["id"] for event in again}
 
 
-def test_a_frozen_camera_and_a_listener_hold_up_no_stop(site, own_rtsp_server):
-    site.write({"name": "door", "url": own_rtsp_server.url("small")})
+def test_a_frozen_camera_a_listener_and_a_trial_hold_up_no_stop(site, own_rtsp_server):
+    url = own_rtsp_server.url("small")
+    site.write({"name": "door", "url": url})
     site.serve()
     site.is_live()
-    with site.http.stream("GET", "/api/streams/events", timeout=PATIENCE_S) as stream:
+    with site.http.stream("GET", "/api/streams/events", timeout=PATIENCE_S) as stream, ThreadPoolExecutor() as threads:
         next(stream.iter_lines())
         own_rtsp_server.freeze()
+        trial = threads.submit(httpx.post, f"{site.server.url}/api/cameras/test-connection", json={"url": url})
+        time.sleep(0.5)  # it is under way by then; were it not, the test would ask less
         site.server.stop()
-    own_rtsp_server.thaw()
+        own_rtsp_server.thaw()
+        assert trial.exception() or trial.result().status_code >= 500
+    assert "Traceback" not in "".join(site.server.log)
+
+
+def test_listeners_who_leave_give_their_places_back(site):
+    site.write({"name": "studio", "url": "whip:"})
+    site.serve()
+    for _ in range(MAX_LISTENERS + 10):
+        assert site.news("/api/streams/events", "camera")["name"] == "studio"
+    assert site.http.get("/api/streams/absent/results").status_code == 404

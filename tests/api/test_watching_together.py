@@ -1,0 +1,113 @@
+"""The whole server with what is beside it: a webhook's receiver, an MQTT broker, PostgreSQL, a publisher, a viewer."""
+
+import asyncio
+import hashlib
+import hmac
+import signal
+import tempfile
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.api.watching_site import PATIENCE_S
+from tests.monitoring.alerts.conftest import PASSWORD, USER, Broker, Receiver, Watcher
+from tests.storage.conftest import Cluster
+from tests.webrtc.conftest import Camera
+from tests.webrtc.peers import Publisher, Screen
+
+SDP = {"Content-Type": "application/sdp"}
+KEY = "a key of this test"
+
+
+@pytest.fixture
+def broker(tmp_path):
+    (tmp_path / "broker").mkdir()
+    broker = Broker(tmp_path / "broker")
+    broker.start()
+    yield broker
+    broker.stop(signal.SIGKILL)
+
+
+@pytest.fixture
+def postgresql():
+    """Address of an empty database."""
+    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:  # where the user postgres may go
+        Path(name).chmod(0o755)
+        cluster = Cluster(Path(name))
+        cluster.start()
+        yield cluster.new()
+        cluster.stop()
+
+
+def test_a_dark_camera_is_kept_in_postgresql_and_told_by_webhook_and_mqtt(site, own_rtsp_server, broker, postgresql):
+    with Receiver() as receiver, Watcher(broker) as watcher:
+        site.write(
+            {"name": "door", "title": "Front door", "url": own_rtsp_server.url("small")},
+            storage={"database_url": postgresql},
+            webhooks=[{"name": "ops", "url": receiver.url, "secret": KEY, "kinds": ["offline"]}],
+            mqtt={"url": f"mqtt://127.0.0.1:{broker.port}", "username": USER, "password": PASSWORD},
+            monitoring={"offline_after_s": 3, "backoff_last_s": 1},
+            alerts={"min_interval_s": 0},
+        )
+        site.serve()
+        site.is_live()
+        state = watcher.last("stream-detect/cameras/door/state", lambda said: said.json["state"] == "live", PATIENCE_S)
+        assert state.json["title"] == "Front door"
+        ways = site.comes(
+            lambda: [way["state"] for way in site.http.get("/api/alerts").json()["items"]] == ["ok", "ok"]
+        )
+        assert ways
+        for name in ("ops", "mqtt"):
+            assert site.http.post(f"/api/alerts/{name}/test").json()["ok"]
+
+        own_rtsp_server.stop(kill=True)
+        request = site.comes(lambda: next((one for one in receiver.requests if one.json["event"]), None))
+        assert (request.json["type"], request.json["event"]["camera"]) == ("event.began", "door")
+        signed = request.headers["X-StreamDetect-Timestamp"].encode() + b"." + request.body
+        expected = "sha256=" + hmac.new(KEY.encode(), signed, hashlib.sha256).hexdigest()
+        assert request.headers["X-StreamDetect-Signature"] == expected
+        told = watcher.last("stream-detect/cameras/door/event", within_s=PATIENCE_S).json["event"]
+        assert told["id"] == request.json["event"]["id"]
+        (kept,) = site.events(kind="offline", open="true")
+        assert kept["id"] == told["id"]
+
+        site.server.stop()
+        assert watcher.last("stream-detect/status", lambda said: said.payload == "offline")
+        assert "hunter2" not in "".join(site.server.log)
+
+
+async def post(client: httpx.AsyncClient, path: str, end: Publisher | Screen) -> str:
+    """Opens a session over HTTP; its location."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            answer = await client.post(path, content=await end.offer(), headers=SDP)
+            if answer.status_code != 409:
+                break
+    assert answer.status_code == 201, answer.text
+    await end.accept(answer.text)
+    return answer.headers["location"]
+
+
+async def test_who_publishes_by_whip_is_watched_by_whep(site):
+    site.write({"name": "studio", "url": "whip:"})
+    site.serve()
+    publisher, screen = Publisher(Camera()), Screen()
+    async with httpx.AsyncClient(base_url=site.server.url, timeout=20) as client:
+        try:
+            published = await post(client, "/whip/studio", publisher)
+            await publisher.until(lambda: site.camera("studio")["state"] == "live", PATIENCE_S)
+            watched = await post(client, "/whep/studio", screen)
+            await screen.more(5, PATIENCE_S)
+            camera = (await client.get("/api/cameras/studio")).json()
+            assert (camera["viewers"], camera["width"], camera["height"]) == (1, 320, 240)
+            assert (await client.delete(watched)).status_code == 200
+            assert (await client.delete(published)).status_code == 200
+            began_s = time.monotonic()
+            while (await client.get("/api/cameras/studio")).json()["state"] == "live":
+                assert time.monotonic() - began_s < PATIENCE_S
+                await asyncio.sleep(0.1)
+        finally:
+            await publisher.close()
+            await screen.close()

@@ -1,0 +1,73 @@
+"""A whole server on a settings file, and what tests ask of it."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import yaml
+
+QUICK = {
+    "window": {"min_scores": 3, "min_dwell_s": 0.2},
+    "monitoring": {"offline_after_s": 1, "fake_rest_s": 1, "backoff_last_s": 1},
+    "evidence": {"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
+}
+PATIENCE_S = 60.0
+
+T = TypeVar("T")
+
+
+class Site:
+    """A server, its settings file, and what is asked of it."""
+
+    def __init__(self, start: Callable[..., Any], folder: Path, model: Path) -> None:
+        self._start = start
+        self._folder = folder
+        self._model = model
+        self.file = folder / "settings.yaml"
+
+    def write(self, *cameras: dict[str, Any], **more: Any) -> None:
+        """Writes the settings file."""
+        settings = {
+            **QUICK,
+            "storage": {"folder": str(self._folder / "data")},
+            "model": {"folder": str(self._model)},
+            "cameras": list(cameras),
+            **more,
+        }
+        self.file.write_text(yaml.safe_dump(settings), encoding="utf-8")
+
+    def serve(self) -> None:
+        """Starts the server; again after it ended."""
+        self.server = self._start(SETTINGS=str(self.file), STORAGE__FOLDER=str(self._folder / "data"))
+        self.http = httpx.Client(base_url=self.server.url, timeout=20)
+
+    def camera(self, name: str = "door") -> dict[str, Any]:
+        return self.http.get(f"/api/cameras/{name}").raise_for_status().json()
+
+    def events(self, **wanted: str) -> list[dict[str, Any]]:
+        return self.http.get("/api/events", params=wanted).raise_for_status().json()["items"]
+
+    def comes(self, look: Callable[[], T]) -> T:
+        """What `look` returns once it is something."""
+        until = time.monotonic() + PATIENCE_S
+        while not (found := look()):
+            assert time.monotonic() < until, "".join(self.server.log)[-3000:]
+            time.sleep(0.1)
+        return found
+
+    def is_live(self, name: str = "door") -> dict[str, Any]:
+        return self.comes(lambda: camera if (camera := self.camera(name))["state"] == "live" else None)
+
+    def news(self, path: str, name: str, **like: Any) -> dict[str, Any]:
+        """The next server-sent event of a name with these values."""
+        with self.http.stream("GET", path, timeout=PATIENCE_S) as stream:
+            lines = stream.raise_for_status().iter_lines()
+            for line in lines:
+                if line == f"event: {name}":
+                    value = json.loads(next(lines).removeprefix("data: "))
+                    if like.items() <= value.items():
+                        return value
+        raise AssertionError(f"no {name} came")
