@@ -65,6 +65,20 @@ def test_a_fake_event_has_evidence_and_can_be_deleted(site, rtsp_server):
     assert site.http.get(evidence["clip"]).status_code == 404
 
 
+def test_a_full_disk_stops_evidence_and_nothing_else(site, rtsp_server):
+    site.write({"name": "door", "url": rtsp_server.url("face"), "evidence": True}, evidence={"min_free_bytes": 10**16})
+    site.serve()
+    (event,) = site.comes(lambda: site.events(kind="fake"))
+    kept = site.comes(lambda: site.http.get(f"/api/events/{event['id']}").json()["evidence"])
+    assert (kept["picture"], kept["clip"]) == (None, None)
+    assert "disk is full" in kept["problem"]
+    (problem,) = site.comes(lambda: site.http.get("/api/status").json()["problems"])
+    assert "disk is full" in problem
+    assert "stream_detect_evidence_problem 1.0" in site.http.get("/metrics").text
+    assert site.http.get("/readyz").status_code == 200
+    assert site.camera()["verdict"]["state"] == "fake"
+
+
 def test_a_camera_that_goes_dark_is_an_event_until_it_is_back(site, own_rtsp_server):
     site.write({"name": "door", "url": own_rtsp_server.url("small")})
     site.serve()
