@@ -1,4 +1,4 @@
-"""What a review asks and tells while it runs: progress leaves; wishes to stop, or to let live streams go first, enter."""
+"""What a review asks and tells on its way: progress leaves; wishes to stop, or to let live streams go first, enter."""
 
 import time
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The models that look at a file side by side: bundles' names enter; what judges, and how people are told of it, leave."""
+"""The models that look at a file side by side: bundles' names enter; what judges, and how it is named, leaves."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.side_by_side import SideBySide
 from stream_detect.errors import DatasetError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
@@ -34,9 +35,11 @@ def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
     finder = BlazeFace(settings.faces.detector, settings.faces.min_score, settings.faces.max_faces)
     alarms, length_s = 0, 0.0
     for clip in clips:
-        footage = Footage(model.classifier(), settings)
+        footage = Footage(settings.window.min_scores)
+        look = SideBySide(finder, (model.classifier(),), settings)
         for frame in sampled(frames(clip), settings.faces.rate_hz):
-            footage.step(frame, finder.detect(frame.image))
+            (result,) = look.step(frame)
+            footage.take(result)
         alarms += footage.alarms
         length_s += footage.length_s
     if not length_s:

@@ -1,14 +1,10 @@
-"""A video through the pipeline that serves: frames with their faces enter, scores by frame and of the whole leave."""
+"""A video as the pipeline that serves sees it: its results enter, scores by frame and of the whole leave."""
 
 import math
 from collections import Counter
 
-from stream_detect.analysis.pipeline import Pipeline
-from stream_detect.analysis.quality import QualityGate
-from stream_detect.analysis.tracks import Tracker
 from stream_detect.analysis.window import ScoreWindow
-from stream_detect.settings import Settings
-from stream_detect.types import Classifier, Face, Frame, Image, Result, VerdictState
+from stream_detect.types import Result, VerdictState
 
 _MAX_SCORES = 1_000_000
 """Of one face in one video: two days at 5 Hz."""
@@ -18,15 +14,11 @@ class Footage:
     """What one model sees in one video.
 
     Args:
-        classifier: of the model.
-        settings: `faces`, `quality` and `window` are used.
+        min_scores: scores of a face that a verdict takes.
     """
 
-    def __init__(self, classifier: Classifier, settings: Settings) -> None:
-        self._found = _Found()
-        tracker, gate = Tracker(settings.faces), QualityGate(settings.quality)
-        self._pipeline = Pipeline(self._found, classifier, tracker, gate, settings)
-        self._needed = settings.window.min_scores
+    def __init__(self, min_scores: int) -> None:
+        self._needed = min_scores
         self._windows: dict[int, ScoreWindow] = {}
         self._refused: Counter[str] = Counter()
         self._frames: list[float] = []
@@ -35,16 +27,9 @@ class Footage:
         self._last_s = -math.inf
         self.alarms = 0
 
-    def step(self, frame: Frame, faces: list[Face]) -> None:
-        """Takes the next sampled frame.
-
-        Args:
-            frame: later than the one before.
-            faces: that a detector found in it.
-        """
-        self._found.faces = faces
-        result = self._pipeline.step(frame)
-        self._first_s, self._last_s = min(self._first_s, frame.time_s), max(self._last_s, frame.time_s)
+    def take(self, result: Result) -> None:
+        """Takes the result of the next sampled frame."""
+        self._first_s, self._last_s = min(self._first_s, result.time_s), max(self._last_s, result.time_s)
         self.alarms += result.verdict.state is VerdictState.FAKE and self._state is not VerdictState.FAKE
         self._state = result.verdict.state
         self._keep(result)
@@ -87,14 +72,3 @@ class Footage:
                 scores.append(track.score)
         if scores:
             self._frames.append(max(scores))
-
-
-class _Found:
-    """A detector that was asked already: all models look at the same faces."""
-
-    def __init__(self) -> None:
-        self.faces: list[Face] = []
-
-    def detect(self, image: Image) -> list[Face]:  # noqa: ARG002 - the seam's
-        """Those found in the present frame."""
-        return self.faces

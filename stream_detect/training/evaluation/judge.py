@@ -14,6 +14,7 @@ import numpy as np
 
 from stream_detect.analysis.crop import cut
 from stream_detect.analysis.quality import QualityGate, short_side_px
+from stream_detect.analysis.side_by_side import SideBySide
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
 from stream_detect.training.evaluation.footage import Footage
@@ -99,13 +100,13 @@ class Judge:
         Args:
             frames: of one file, in order.
         """
-        footages = [Footage(classifier, self._settings) for classifier in self._classifiers]
+        look = SideBySide(self._detector, self._classifiers, self._settings)
+        footages = [Footage(self._settings.window.min_scores) for _ in self._classifiers]
         most = 0
         for frame in frames:
-            faces = self._detector.detect(frame.image)
-            most = max(most, len(faces))
-            for footage in footages:
-                footage.step(frame, faces)
+            for footage, result in zip(footages, look.step(frame), strict=True):
+                footage.take(result)
+            most = max(most, look.faces)
         return tuple(_of(footage, most) for footage in footages)
 
 

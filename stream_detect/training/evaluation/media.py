@@ -6,23 +6,17 @@ A file lies below the root, or is a member of a tar that lies in the root. What 
 import io
 import tarfile
 from collections.abc import Iterable, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import BinaryIO
 
-import av
-import cv2
-import numpy as np
-from av.video.frame import VideoFrame
-
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.errors import DatasetError, MediaError
+from stream_detect.sources.media import open_media
+from stream_detect.sources.stills import HEAD_BYTES, decode_still, is_animated, is_still
 from stream_detect.types import Frame, Image
-
-_HEAD_BYTES = 16
-_PICTURES = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"II*\0", b"MM\0*", b"P5", b"P6", b"\0\0\0\x0cjP  ")
-"""First bytes of JPEG, PNG, BMP, TIFF, PNM and JPEG 2000; WebP and AVIF say it further in. GIF counts as a video."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,42 +72,27 @@ class Files:
         path, member = self._root / name, self._members.get(name)
         try:
             if path.is_file():
-                with path.open("rb") as stream:
-                    picture = is_picture(stream.read(_HEAD_BYTES))
-                return decode_picture(path.read_bytes()) if picture else path
+                return _loaded(path)
             if member is None:
                 raise MediaError("file is missing")
             with member.tar.open("rb") as stream:
                 stream.seek(member.offset)
-                content = stream.read(member.n_bytes)
+                return _loaded(io.BytesIO(stream.read(member.n_bytes)))
         except OSError as error:
             raise MediaError(f"cannot be read: {error.strerror}") from error
-        return decode_picture(content) if is_picture(content[:_HEAD_BYTES]) else io.BytesIO(content)
 
 
-def is_picture(head: bytes) -> bool:
-    """Whether a file that begins like this is a still picture."""
-    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
-    return head.startswith(_PICTURES) or webp or head[4:12] == b"ftypavif"
-
-
-def decode_picture(encoded: bytes) -> Image:
-    """RGB uint8 (h, w, 3), turned as its EXIF says.
-
-    Raises:
-        MediaError: it is damaged, or of a kind that is not known here.
-    """
-    try:
-        decoded = cv2.imdecode(np.frombuffer(encoded, np.uint8), cv2.IMREAD_COLOR)
-    except cv2.error:  # a size beyond its limits
-        decoded = None
-    if decoded is None:
-        raise MediaError("picture cannot be decoded")
-    return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
+def _loaded(file: "Path | BinaryIO") -> "Image | Path | BinaryIO":
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    else:
+        head = file.read(HEAD_BYTES)
+    return decode_still(file).image if is_still(head) and not is_animated(file) else file
 
 
 def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
-    """All frames of a video; what follows damage is lost.
+    """All frames of a video that can be decoded.
 
     Args:
         video: a file, or an open one.
@@ -121,29 +100,12 @@ def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
     Raises:
         MediaError: not one frame can be decoded.
     """
-    decoded = False
-    try:
-        with av.open(str(video) if isinstance(video, Path) else video, "r") as container:
-            if not container.streams.video:
-                raise MediaError("no picture in it")
-            for frame in container.decode(container.streams.video[0]):
-                decoded = True
-                if frame.time is not None:
-                    yield Frame(_upright(frame), frame.time, 0.0)
-    except (av.error.FFmpegError, OSError, EOFError) as error:
-        if not decoded:
-            raise MediaError("neither a picture nor a video that can be decoded") from error
-    if not decoded:
-        raise MediaError("neither a picture nor a video that can be decoded")
+    with closing(open_media(video)) as media:
+        for shot in media.shots():
+            yield Frame(shot.rgb(), shot.time_s, 0.0)
 
 
 def sampled(stream: Iterable[Frame], rate_hz: float) -> Iterator[Frame]:
     """The frames of a video that the live check would take, so many a second of stream time."""
     sampler = Sampler(rate_hz)
     return (frame for frame in stream if sampler.wants(frame.time_s))
-
-
-def _upright(frame: VideoFrame) -> Image:
-    """As RGB, turned as the file says: phones note how they were held."""
-    turns = round(frame.rotation / 90) % 4
-    return np.ascontiguousarray(np.rot90(frame.to_ndarray(format="rgb24"), turns), np.uint8)

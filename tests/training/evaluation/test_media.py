@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError, MediaError
-from stream_detect.training.evaluation.media import Files, decode_picture, frames, is_picture, sampled
+from stream_detect.sources.stills import decode_still, is_still
+from stream_detect.training.evaluation.media import Files, frames, sampled
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".ppm"])
@@ -111,5 +112,5 @@ def test_an_exif_turn_is_followed(crop):
     entry = b"\x01\x12\x00\x03\x00\x00\x00\x01\x00\x06\x00\x00"
     body = b"Exif\0\0MM\0*\0\0\0\x08\x00\x01" + entry + b"\0\0\0\0"
     marker = b"\xff\xe1" + (len(body) + 2).to_bytes(2, "big") + body
-    assert decode_picture(encoded[:2] + marker + encoded[2:]).shape == (224, 100, 3)
-    assert is_picture(encoded[:16])
+    assert decode_still(io.BytesIO(encoded[:2] + marker + encoded[2:])).image.shape == (224, 100, 3)
+    assert is_still(encoded[:16])

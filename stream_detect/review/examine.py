@@ -1,0 +1,125 @@
+"""One file examined: a path and a panel of models enter, what each says of it leaves. Bounded in time and memory.
+
+A video goes through the pipeline that serves, sampled by stream time; faces are searched once for all models.
+"""
+
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from stream_detect.analysis.engine import at_rate
+from stream_detect.analysis.sampler import Sampler
+from stream_detect.analysis.side_by_side import SideBySide
+from stream_detect.review.flagged import Flagging
+from stream_detect.review.hooks import Allowance, Hooks
+from stream_detect.review.panel import Model, Panel
+from stream_detect.review.reviewed import ModelReview, Reviewed
+from stream_detect.review.timeline import Timeline
+from stream_detect.review.verdict import Tally
+from stream_detect.settings import Settings
+from stream_detect.sources.media import Media, open_media
+from stream_detect.sources.shot import Decoding, Facts
+from stream_detect.types import Frame, Image, Result
+
+
+def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
+    """Examines a picture or a video, to its end or to the settings' limits; its notes say what was left out.
+
+    Args:
+        path: of a regular file; what it is, its content says.
+        panel: the models, and the settings.
+        rate_hz: samples a second of a video.
+        hooks: what is asked and told on the way.
+
+    Raises:
+        MediaError: it cannot be decoded, is too large, or has no picture in it; says which.
+        ReviewCancelledError: somebody asked to stop.
+        SettingsError: at this rate no verdict could be reached.
+        AnalysisError: the detector or a model could not be run.
+    """
+    hooks = hooks or Hooks()
+    settings = at_rate(panel.settings, rate_hz)
+    limits = settings.review
+    allowance = Allowance(hooks, limits.max_run_s)
+    with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
+        look = _Look(panel, settings, media.facts, rate_hz)
+        notes: list[str] = []
+        for shot in media.shots(Sampler(rate_hz).wants):
+            if shot.time_s > limits.max_duration_s:
+                notes.append(f"only the first {limits.max_duration_s:g} s were looked at (review.max_duration_s)")
+                break
+            look.take(Frame(shot.rgb(), shot.time_s, 0.0))
+            hooks.on_progress(media.done_share)
+            allowance.give_way()
+            if allowance.used_up:
+                notes.append(f"only the first {shot.time_s:.1f} s were looked at: time was up (review.max_run_s)")
+                break
+        reviewed = look.finished(media, notes)
+    hooks.on_progress(1.0)
+    return reviewed
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """One model at the file."""
+
+    model: Model
+    timeline: Timeline
+    tally: Tally
+    flagging: Flagging
+
+    def take(self, image: Image, result: Result, elapsed_s: float) -> None:
+        kept = self.tally.take(result, elapsed_s)
+        self.timeline.take(kept)
+        self.flagging.take(image, kept)
+
+    def finished(self, length_s: float) -> ModelReview:
+        tracks = tuple((track, self.tally.reason(track, length_s)) for track in self.tally.tracks())
+        overall = self.tally.overall(length_s)
+        return ModelReview(self.model.judge, overall, tracks, self.timeline, self.flagging.finished())
+
+
+class _Look:
+    """All models at one file."""
+
+    def __init__(self, panel: Panel, settings: Settings, facts: Facts, rate_hz: float) -> None:
+        classifiers = [model.classifier() for model in panel.models]
+        self._look = SideBySide(panel.detector(), classifiers, settings)
+        self._rate_hz = rate_hz
+        self._gap_s = settings.window.gap_s
+        self._last_s = -1.0 / rate_hz
+        self._sampled = 0
+        self._seats = tuple(
+            _Seat(
+                model,
+                Timeline(),
+                Tally(model.judge.thresholds, settings, picture=facts.kind == "image"),
+                Flagging(model, classifier.crop, settings.review.max_flagged),
+            )
+            for model, classifier in zip(panel.models, classifiers, strict=True)
+        )
+
+    def take(self, frame: Frame) -> None:
+        elapsed_s = min(frame.time_s - self._last_s, self._gap_s)
+        self._last_s = frame.time_s
+        self._sampled += 1
+        for seat, result in zip(self._seats, self._look.step(frame), strict=True):
+            seat.take(frame.image, result, elapsed_s)
+
+    def finished(self, media: Media, notes: list[str]) -> Reviewed:
+        facts, length_s = media.facts, self._length_s(media.facts)
+        if not notes and facts.kind == "video":
+            facts = replace(facts, duration_s=length_s)
+        if media.damaged:
+            notes.append(f"{media.damaged} damaged parts of the file were left out")
+        forgotten = max(seat.tally.forgotten for seat in self._seats)
+        if forgotten:
+            notes.append(f"{forgotten} more faces passed by and are not listed")
+        reviews = tuple(seat.finished(length_s) for seat in self._seats)
+        return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews)
+
+    def _length_s(self, facts: Facts) -> float:
+        """Of what was looked at: as the file says, where that fits the last sample."""
+        period_s = 1.0 / self._rate_hz
+        near = self._last_s < facts.duration_s < self._last_s + 2 * period_s
+        return facts.duration_s if near else self._last_s + period_s

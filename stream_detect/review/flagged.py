@@ -1,0 +1,174 @@
+"""Flagged frames: sampled frames with their results enter; the highest scores of each face, as pictures, leave.
+
+Nothing is decoded twice: a frame is made small at once, and coded when no better one came within a second.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from stream_detect.analysis.crop import cut
+from stream_detect.errors import AnalysisError, MediaError
+from stream_detect.review.panel import Model
+from stream_detect.types import CropPolicy, Image, Result, TrackResult, VerdictState, Xyxy
+from stream_detect.video.palette import STATE_RGB
+
+_SPACING_S = 1.0
+"""Between two of the same face: neighbouring frames show the same."""
+_MAX_SIDE_PX = 960
+_MAX_PENDING = 16
+_QUALITY = 82
+
+
+@dataclass(frozen=True, slots=True)
+class Flagged:
+    """One flagged frame.
+
+    Args:
+        n: number, from 1, in order of time.
+        time_s: of the frame.
+        track: of the face.
+        box: of the face, xyxy in pixels of the upright frame.
+        score: of the face in this frame, calibrated.
+        picture: JPEG of the frame, at most 960 px, with the box.
+        heat_map: JPEG of the face as the model was given it, with what spoke for a fake; None where none can be drawn.
+    """
+
+    n: int
+    time_s: float
+    track: int
+    box: Xyxy
+    score: float
+    picture: bytes
+    heat_map: bytes | None
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    """A frame that may be kept: `small` is its picture, `scale` that picture's size / the frame's."""
+
+    began_s: float
+    time_s: float
+    track: int
+    box: Xyxy
+    score: float
+    small: Image
+    scale: float
+    crop: Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """A frame that is kept, its picture coded."""
+
+    of: _Candidate
+    picture: bytes
+
+
+class Flagging:
+    """Gathers one model's flagged frames of one file; at most so many at any time.
+
+    Args:
+        model: whose scores they are.
+        crop: how it is given a face.
+        max_flagged: frames kept.
+    """
+
+    def __init__(self, model: Model, crop: CropPolicy, max_flagged: int) -> None:
+        self._model = model
+        self._crop = crop
+        self._enter = model.judge.thresholds.fake_enter
+        self._max = max_flagged
+        self._pending: dict[int, _Candidate] = {}
+        self._kept: list[_Kept] = []
+
+    def take(self, image: Image, result: Result) -> None:
+        """Looks at one sampled frame.
+
+        Args:
+            image: RGB uint8 (h, w, 3).
+            result: what was said of it.
+        """
+        small: Image | None = None
+        for track in result.tracks:
+            if track.score is None or track.score < self._enter or not self._max:
+                continue
+            held = self._pending.get(track.track_id)
+            if held is not None and result.time_s - held.began_s >= _SPACING_S:
+                self._keep(self._pending.pop(track.track_id))
+                held = None
+            if held is not None and held.score >= track.score:
+                continue
+            small = _small(image) if small is None else small
+            candidate = self._candidate(image, small, result.time_s, track, held)
+            if candidate is not None:
+                self._pending[track.track_id] = candidate
+        while len(self._pending) > _MAX_PENDING:
+            self._keep(self._pending.pop(next(iter(self._pending))))
+
+    def finished(self) -> tuple[Flagged, ...]:
+        """Those that are kept, in order of time, with their heat maps."""
+        for candidate in self._pending.values():
+            self._keep(candidate)
+        self._pending.clear()
+        ordered = sorted(self._kept, key=lambda kept: (kept.of.time_s, kept.of.track))
+        return tuple(self._flagged(n, kept) for n, kept in enumerate(ordered, 1))
+
+    def _candidate(
+        self, image: Image, small: Image, time_s: float, track: TrackResult, held: _Candidate | None
+    ) -> _Candidate | None:
+        try:
+            crop = cut(image, track.face, self._crop)
+        except AnalysisError:  # it was cut for the score: it can be
+            return held
+        began_s = time_s if held is None else held.began_s
+        scale = small.shape[1] / image.shape[1]
+        return _Candidate(began_s, time_s, track.track_id, track.face.xyxy, track.score or 0.0, small, scale, crop)
+
+    def _keep(self, candidate: _Candidate) -> None:
+        """Keeps it, and lets the least score go of the face that has the most, when there are too many."""
+        full = len(self._kept) >= self._max
+        if full and candidate.score <= min(kept.of.score for kept in self._kept) and self._has(candidate.track):
+            return
+        self._kept.append(_Kept(candidate, _with_box(candidate)))
+        if full:
+            counts = Counter(kept.of.track for kept in self._kept)
+            most = max(counts.values())
+            crowded = [kept for kept in self._kept if counts[kept.of.track] == most]
+            self._kept.remove(min(crowded, key=lambda kept: kept.of.score))
+
+    def _has(self, track: int) -> bool:
+        return any(kept.of.track == track for kept in self._kept)
+
+    def _flagged(self, n: int, kept: _Kept) -> Flagged:
+        of = kept.of
+        heat = self._model.heat_maps.draw(of.crop)
+        heat_map = None if heat is None else _jpeg(heat)
+        return Flagged(n, of.time_s, of.track, of.box, of.score, kept.picture, heat_map)
+
+
+def _small(image: Image) -> Image:
+    """A copy, at most 960 px."""
+    h, w = image.shape[:2]
+    scale = min(1.0, _MAX_SIDE_PX / max(h, w))
+    size = max(round(w * scale), 1), max(round(h * scale), 1)
+    return np.array(cv2.resize(image, size, interpolation=cv2.INTER_AREA), np.uint8)
+
+
+def _with_box(candidate: _Candidate) -> bytes:
+    image = candidate.small.copy()  # shared by all faces of the frame
+    left, top, right, bottom = (
+        round(min(max(value * candidate.scale, -_MAX_SIDE_PX), 2 * _MAX_SIDE_PX)) for value in candidate.box
+    )
+    for colour, px in (((16, 18, 20), 5), (STATE_RGB[VerdictState.FAKE], 3)):
+        cv2.rectangle(image, (left, top), (right, bottom), colour, px, cv2.LINE_AA)
+    return _jpeg(image)
+
+
+def _jpeg(image: Image) -> bytes:
+    done, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
+    if not done:
+        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be coded as JPEG")
+    return coded.tobytes()

@@ -1,0 +1,178 @@
+"""Pictures by Pillow: a file enters, an upright RGB picture leaves, or those of an animation. The content decides.
+
+The size is read from the header and compared with the limit before anything is decoded.
+"""
+
+import struct
+import warnings
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO
+
+import numpy as np
+from PIL import Image as Pillow
+from PIL import ImageOps, UnidentifiedImageError, features
+from PIL.Image import Image as PillowImage
+
+from stream_detect.errors import MediaError
+from stream_detect.types import Image
+
+HEAD_BYTES = 32
+"""Of a file, enough to tell its kind."""
+
+MAX_PIXELS = 100_000_000
+"""Width times height; beyond it nothing is decoded."""
+
+_SHORTEST_S = 0.02
+"""Browsers show a picture of an animation that asks for less than this for a tenth of a second."""
+_SLOW_S = 0.1
+
+_BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
+"""Of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are told otherwise."""
+_FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
+_ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
+_HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc", b"hevx"})
+_DAMAGE = (
+    *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError),
+    *(ZeroDivisionError, MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error),
+)
+"""What Pillow's readers raise on files that are damaged or made to hurt."""
+
+
+class TooLargeError(MediaError):
+    """A picture or frame has more pixels than are decoded."""
+
+
+@dataclass(frozen=True, slots=True)
+class Still:
+    """A decoded picture.
+
+    Args:
+        image: RGB uint8 (h, w, 3), upright.
+        codec: as Pillow names the format, in small letters.
+    """
+
+    image: Image
+    codec: str
+
+
+def is_still(head: bytes) -> bool:
+    """Whether a file that begins like this is for Pillow: a picture, or an animation of pictures.
+
+    Args:
+        head: its first `HEAD_BYTES`.
+    """
+    webp = head[:4] == b"RIFF" and head[8:12] == b"WEBP"
+    avif = head[4:12] in {b"ftypavif", b"ftypavis"} and features.check("avif")
+    pnm = head[:1] == b"P" and head[1:2] in b"123456" and head[2:3].isspace()
+    return head.startswith(_BEGINNINGS) or webp or bool(avif) or pnm
+
+
+def is_heif(head: bytes) -> bool:
+    """Whether a file that begins like this is a HEIC picture, which FFmpeg reads."""
+    return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
+
+
+def decode_still(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Still:
+    """A picture; of an animation or of several pages the first.
+
+    Args:
+        file: a path, or an open file.
+        max_pixels: width times height; beyond it nothing is decoded.
+
+    Raises:
+        MediaError: it is damaged, cut off, too large, or of a kind that is not known here.
+    """
+    with _opened(file, max_pixels) as picture:
+        return Still(_rgb(picture), (picture.format or "").lower())
+
+
+def is_animated(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> bool:
+    """Whether a file that `is_still` has more than one picture to be shown one after another.
+
+    Raises:
+        MediaError: as `decode_still`.
+    """
+    with _opened(file, max_pixels) as picture:
+        return picture.format in _ANIMATED and bool(getattr(picture, "is_animated", False))
+
+
+def animation(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Image, float]]:
+    """The pictures of an animation with the time of each, from 0 s; what follows damage is left out.
+
+    Raises:
+        MediaError: not one of them can be decoded.
+    """
+    time_s, number = 0.0, 0
+    try:
+        with _opened(file, max_pixels) as picture:
+            while True:
+                picture.seek(number)
+                _check_size(picture, max_pixels)
+                image = _rgb(picture)
+                number += 1
+                yield image, time_s
+                time_s += _shown_s(picture)
+    except TooLargeError:
+        raise
+    except MediaError:  # at the end, too
+        if not number:
+            raise
+
+
+def check_size(width: int, height: int, max_pixels: int) -> None:
+    """Refuses a picture that is too large.
+
+    Raises:
+        TooLargeError: of this size nothing is decoded.
+    """
+    if width * height > max_pixels:
+        raise TooLargeError(
+            f"expected at most {max_pixels:,} pixels (review.max_pixels), received {width}x{height}: nothing is decoded"
+        )
+
+
+def _check_size(picture: PillowImage, max_pixels: int) -> None:
+    check_size(picture.width, picture.height, max_pixels)
+
+
+@contextmanager
+def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
+    """The open picture, its header read and its size checked; behind it stands Pillow's own guard."""
+    if not isinstance(file, Path):
+        file.seek(0)
+    Pillow.MAX_IMAGE_PIXELS = max_pixels
+    warnings.simplefilter("error", Pillow.DecompressionBombWarning)  # the same again changes nothing: from any thread
+    try:
+        with Pillow.open(file, formats=_FORMATS) as picture:
+            _check_size(picture, max_pixels)
+            yield picture
+    except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
+        raise TooLargeError(f"expected at most {max_pixels:,} pixels (review.max_pixels): {error}") from error
+    except _DAMAGE as error:
+        raise MediaError(f"picture cannot be decoded: {_words(error)}") from error
+
+
+def _words(error: BaseException) -> str:
+    """The decoder's reason without a path, an address in memory or a line break."""
+    if isinstance(error, UnidentifiedImageError):
+        return "it is damaged, or of a kind that is not known here"
+    return f"it is damaged or cut off ({str(error).partition(chr(10))[0][:100] or type(error).__name__})"
+
+
+def _rgb(picture: PillowImage) -> Image:
+    """Upright RGB uint8 (h, w, 3); transparency is left away, 16 bits are rounded down to 8."""
+    if picture.mode.startswith("I"):
+        grey = np.asarray(picture)
+        picture = Pillow.fromarray((np.clip(grey, 0, 65_535) >> 8).astype(np.uint8))
+    upright = ImageOps.exif_transpose(picture)
+    return np.array(upright.convert("RGB"), np.uint8)
+
+
+def _shown_s(picture: PillowImage) -> float:
+    duration_ms = picture.info.get("duration", 0)
+    shown_s = float(duration_ms) / 1000 if isinstance(duration_ms, int | float) else 0.0
+    return shown_s if _SHORTEST_S <= shown_s < 3600 else _SLOW_S  # NaN is none of it
