@@ -136,12 +136,12 @@ def test_a_camera_is_tried_added_stopped_and_removed(at, rtsp_server, watching):
 
 
 def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
-    opened = at("#/events?kind=fake")
+    opened = at("#/events?camera=door&kind=fake")
     row = opened.page.get_by_test_id("event").first
     opened.until(row.count, 40)
 
     def whole() -> bool:
-        newest = watching.get("/api/events?kind=fake", TOKEN)["items"][0]
+        newest = watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"][0]
         return bool(newest["evidence"] and newest["evidence"]["clip"])
 
     opened.until(whole, 40)
@@ -160,14 +160,14 @@ def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     go(opened, "#/cameras/door")
     opened.page.get_by_test_id("turn-camera").click()
     opened.until(lambda: watching.get("/api/cameras/door", TOKEN)["state"] == "stopped")
-    opened.until(lambda: not watching.get("/api/events?kind=fake&open=true", TOKEN)["items"])
-    count = len(watching.get("/api/events?kind=fake", TOKEN)["items"])
-    go(opened, "#/events?kind=fake")
+    opened.until(lambda: not watching.get("/api/events?camera=door&kind=fake&open=true", TOKEN)["items"])
+    count = len(watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"])
+    go(opened, "#/events?camera=door&kind=fake")
     opened.until(lambda: opened.page.get_by_test_id("event").count() == count)
     opened.page.get_by_test_id("event").first.locator("a").click()
     opened.page.get_by_test_id("delete-event").click()
     opened.page.get_by_test_id("confirm").click()
-    opened.until(lambda: len(watching.get("/api/events?kind=fake", TOKEN)["items"]) == count - 1)
+    opened.until(lambda: len(watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"]) == count - 1)
     go(opened, "#/cameras/door")
     opened.page.get_by_test_id("turn-camera").click()
     opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake", 40)

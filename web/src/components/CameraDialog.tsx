@@ -72,7 +72,8 @@ export function CameraDialog({ camera, onClose }: Props) {
             testId="test-connection"
             disabled={testing.state === "running"}
             onClick={() => {
-              if (camera !== null || form.current?.reportValidity() === true) void test();
+              const url = form.current?.elements.namedItem("url");
+              if (url instanceof HTMLInputElement && url.reportValidity()) void test();
             }}
           >
             {testing.state === "running" ? "Testing …" : "Test connection"}

@@ -57,6 +57,7 @@ export function EventFilters({ filter, cameras }: Props) {
         </select>
       </Field>
       <Time
+        key={`from ${filter.fromS}`}
         label="From"
         value={filter.fromS}
         onTime={(fromS) => {
@@ -64,6 +65,7 @@ export function EventFilters({ filter, cameras }: Props) {
         }}
       />
       <Time
+        key={`until ${filter.toS}`}
         label="Until"
         value={filter.toS}
         onTime={(toS) => {

@@ -19,9 +19,9 @@ export function ProbabilityBand({ value, thresholds, label = "Fake probability" 
   const place = (share: number) => `${share * 100}%`;
   return (
     <div>
-      <div className="flex justify-between text-sm">
+      <div className="flex justify-between gap-2 text-sm">
         <span className="text-muted">{label}</span>
-        <span className="font-semibold">{value === null ? "none yet" : probability(value)}</span>
+        <span className="shrink-0 font-semibold whitespace-nowrap">{value === null ? "none yet" : probability(value)}</span>
       </div>
       <div
         role="meter"
@@ -53,7 +53,7 @@ export function ProbabilityBand({ value, thresholds, label = "Fake probability" 
       <div aria-hidden="true" className="relative h-9 text-xs text-muted">
         <span className="absolute left-0 top-4">real</span>
         {marks.map((threshold) => (
-          <span key={threshold} className="absolute -translate-x-1/2" style={{ left: place(threshold) }}>
+          <span key={threshold} className="absolute -translate-x-1/2 whitespace-nowrap" style={{ left: place(threshold) }}>
             {probability(threshold)}
           </span>
         ))}

@@ -58,7 +58,7 @@ export function Cameras({ limits }: Props) {
       {cameras?.length === 0 && (
         <Empty>
           <p className="font-semibold">No camera is watched yet.</p>
-          <p>Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and start the server again.</p>
+          <p>Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and have the server read it again.</p>
         </Empty>
       )}
       {cameras !== null && cameras.length > 0 && <Wall tiles={wall.filter((tile) => belongs(tile, show))} />}

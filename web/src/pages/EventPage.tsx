@@ -16,6 +16,10 @@ import type { CameraEvent } from "../stream/events";
 import { moment } from "../times";
 import { asSentence } from "../words";
 
+const GROWS_MS = 5_000;
+/** No clip is longer; one that has not come by then does not come. */
+const CLIP_COMES_S = 120;
+
 interface Props {
   readonly id: string;
   readonly limits: readonly string[];
@@ -32,6 +36,15 @@ export function EventPage({ id, limits }: Props) {
       }),
     [fleet, id, reload],
   );
+  const nowS = useNowS();
+  const growing = event.state === "ready" && grows(event.value, nowS);
+  useEffect(() => {
+    if (!growing) return undefined;
+    const timer = setInterval(reload, GROWS_MS);
+    return () => {
+      clearInterval(timer);
+    };
+  }, [growing, reload]);
   return (
     <div className="space-y-4">
       <nav aria-label="Where this is" className="text-sm">
@@ -49,6 +62,12 @@ export function EventPage({ id, limits }: Props) {
       {event.state === "ready" && <Seen event={event.value} limits={limits} />}
     </div>
   );
+}
+
+/** The clip is whole only a while after the beginning, and the highest score may still rise. */
+function grows({ endedS, beganS, evidence }: CameraEvent, nowS: number): boolean {
+  const clipComes = evidence !== null && evidence.clip === null && evidence.problem === "";
+  return endedS === null || (clipComes && nowS - beganS < CLIP_COMES_S);
 }
 
 function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits: readonly string[] }) {

@@ -19,7 +19,7 @@ export function Events({ filter }: { readonly filter: EventFilter }) {
     <div className="mx-auto max-w-4xl space-y-4">
       <h1 className="text-xl font-semibold">Events</h1>
       <AlertWays />
-      <EventFilters key={`filters ${key}`} filter={filter} cameras={(cameras ?? []).map(({ camera }) => camera)} />
+      <EventFilters filter={filter} cameras={(cameras ?? []).map(({ camera }) => camera)} />
       <EventList
         key={`list ${key}`}
         filter={filter}
