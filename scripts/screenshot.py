@@ -29,11 +29,10 @@ def main() -> None:
     if chromium is None:
         sys.exit("expected chromium or google-chrome on the PATH")
     IMAGE.parent.mkdir(parents=True, exist_ok=True)
-    environment = {**os.environ, "STREAM_DETECT_SERVER__PORT": "0"}
     command = [sys.executable, "server.py"]
     with (
         tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as server,
+        subprocess.Popen(command, cwd=ROOT, env=_environment(folder), stderr=subprocess.PIPE, text=True) as server,
     ):
         clip = Path(folder) / "astronaut.mjpeg"
         webcam.write(clip, webcam.astronaut(4))  # two sways: it repeats without a seam
@@ -41,6 +40,10 @@ def main() -> None:
             _shoot(_address(server), chromium, clip)
         finally:
             server.terminate()
+
+
+def _environment(folder: str) -> dict[str, str]:
+    return {**os.environ, "STREAM_DETECT_SERVER__PORT": "0", "STREAM_DETECT_STORAGE__FOLDER": folder}
 
 
 def _address(server: subprocess.Popen[str]) -> str:

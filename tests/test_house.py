@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import sys
+import tempfile
 import urllib.request
 from ipaddress import ip_address
 from pathlib import Path
@@ -30,8 +31,14 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
     """A command of ours, to its end."""
     command = [sys.executable, "server.py", *arguments[1:]] if arguments[0] == "server.py" else list(arguments)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
-    env = {**inherited, "STREAM_DETECT_SETTINGS": os.devnull, **env}
-    return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
+    with tempfile.TemporaryDirectory() as folder:
+        env = {
+            **inherited,
+            "STREAM_DETECT_SETTINGS": os.devnull,
+            "STREAM_DETECT_STORAGE__FOLDER": f"{folder}/data",
+            **env,
+        }
+        return subprocess.run(command, cwd=ROOT, env=env, capture_output=True, text=True, timeout=60, check=False)
 
 
 def imported(log: str) -> set[str]:
@@ -182,6 +189,7 @@ def test_the_doctor_says_what_is_there_and_what_is_missing():
     )
     assert well.returncode == 0, well.stdout
     assert "MISSING" not in well.stdout
+    assert "data will be made" in well.stdout
     code = "from stream_detect.cli import main; main(['doctor'])"
     ill = run(sys.executable, "-c", code, STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_MODEL__NAME="absent")
     assert ill.returncode == 1
