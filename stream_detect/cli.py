@@ -67,10 +67,12 @@ def serve(settings: SettingsFile = None) -> None:
     """Serve the page, the live check and the cameras until ctrl-c."""
     from stream_detect.api.application import create_service
     from stream_detect.api.serve import serve as serve_until_stopped
-    from stream_detect.settings_file import load_settings
+    from stream_detect.settings_file import file_in_use, load_settings
+
+    file = file_in_use(settings, os.environ)  # once it is there, one that vanished is an error and not "no cameras"
 
     def read() -> "Settings":
-        return load_settings(settings, os.environ)
+        return load_settings(file, os.environ)
 
     serve_until_stopped(read(), lambda given: create_service(given, read))
 

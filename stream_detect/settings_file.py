@@ -53,9 +53,9 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
         SettingsError: a file is absent, or a key is unknown, wrong or contradicts another one.
     """
     given = _Given()
-    named = path or (Path(env[FILE_VARIABLE]) if env.get(FILE_VARIABLE) else None)
-    if named is not None or DEFAULT_FILE.is_file():
-        _read_file(named or DEFAULT_FILE, given)
+    file = file_in_use(path, env)
+    if file is not None:
+        _read_file(file, given)
     _read_environment(env, given)
     try:
         settings = Settings.model_validate(given.values)
@@ -63,6 +63,20 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
         raise SettingsError("; ".join(_explain(detail, given) for detail in error.errors())) from None
     _check_files(settings, given)
     return settings
+
+
+def file_in_use(path: Path | None, env: Mapping[str, str]) -> Path | None:
+    """The settings file that `load_settings` reads now; None when there is none.
+
+    Args:
+        path: as for `load_settings`.
+        env: likewise.
+    """
+    if path is not None:
+        return path
+    if env.get(FILE_VARIABLE):
+        return Path(env[FILE_VARIABLE])
+    return DEFAULT_FILE if DEFAULT_FILE.is_file() else None
 
 
 def _read_file(path: Path, given: _Given) -> None:

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings, is_loopback
-from stream_detect.settings_file import load_settings
+from stream_detect.settings_file import file_in_use, load_settings
 
 SECRET = "correct-horse-battery"
 OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"
@@ -63,6 +63,14 @@ def test_the_file_can_be_named_by_argument_or_variable(tmp_path):
     assert load_settings(None, {"STREAM_DETECT_SETTINGS": str(other)}).server.port == 9002
     with pytest.raises(SettingsError, match=r"expected a settings file at absent\.yaml"):
         load_settings(Path("absent.yaml"), {})
+
+
+def test_the_file_in_use_is_the_one_that_is_read():
+    assert file_in_use(None, {}) is None
+    default = write("server: {port: 9000}\n")
+    assert file_in_use(None, {}) == default
+    assert file_in_use(None, {"STREAM_DETECT_SETTINGS": "b.yaml"}) == Path("b.yaml")
+    assert file_in_use(Path("a.yaml"), {"STREAM_DETECT_SETTINGS": "b.yaml"}) == Path("a.yaml")
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,8 @@ def test_a_reload_restarts_what_changed_and_nothing_else(site, rtsp_server):
     refused = site.http.post("/api/cameras/reload")
     assert refused.status_code == 422
     assert "line 2: cameras.0.nmae is not a setting; did you mean name?" in refused.json()["detail"]
+    site.file.unlink()
+    assert site.http.post("/api/cameras/reload").status_code == 422
     site.write(door)
     assert site.http.post("/api/cameras/reload").json() == {
         "added": [], "changed": [], "removed": ["shed", "yard"], "after_restart": [],
