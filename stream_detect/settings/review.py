@@ -30,6 +30,12 @@ class ReviewSettings(Section):
     max_flagged: Annotated[int, Field(ge=0, le=500)] = Field(
         default=24, description="flagged frames kept as pictures, the highest scores of each face"
     )
+    share_beside_live: Annotated[float, Field(gt=0, le=1)] = Field(
+        default=0.25, description="of its time that an analysis works at most while cameras or live checks run"
+    )
+    min_free_bytes: Annotated[int, Field(ge=0)] = Field(
+        default=500_000_000, description="with less left on the disk no upload is taken and nothing is made of one"
+    )
     keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="analyses, with the uploaded files, are deleted after so many days"
     )

@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
+from stream_detect.errors import NotFoundError
+
 EventKind = Literal["fake", "offline"]
 
 Item = TypeVar("Item")
@@ -252,6 +254,17 @@ class Analysis:
     def ended(self) -> bool:
         """Whether nothing more will happen to it."""
         return self.state in ENDED_STATES
+
+    def number_of(self, model: str | None) -> int:
+        """Place of a model among those that judged; the first one's if None.
+
+        Raises:
+            NotFoundError: it did not judge.
+        """
+        names = [name for name, _ in self.models]
+        if model is not None and model not in names:
+            raise NotFoundError(f"expected one of {', '.join(names)}, received another model")
+        return 0 if model is None else names.index(model)
 
 
 ENDED_STATES: tuple[AnalysisState, ...] = ("done", "failed", "cancelled")

@@ -1,0 +1,75 @@
+"""Analyses of uploads over HTTP: pages of them, one of them, how it goes on, its end and its deletion."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Query, Response
+from fastapi.sse import EventSourceResponse, ServerSentEvent
+from pydantic import BaseModel, ConfigDict, Field
+
+from stream_detect.api.following import Following
+from stream_detect.api.live import Mailbox
+from stream_detect.api.parameters import AnalysisId
+from stream_detect.api.schemas.analyses import AnalysesPageBody, AnalysisBody
+from stream_detect.review.jobs import Jobs
+from stream_detect.storage.records import AnalysisState
+
+_ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis"}}
+_ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "it has ended"}}
+
+
+class Asked(BaseModel):
+    """Which analyses, and which page of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    search: Annotated[str, Field(max_length=200, description="part of the file's name, in any case")] = ""
+    state: AnalysisState | None = None
+    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+def router(jobs: Jobs, following: Following) -> APIRouter:
+    """The routes of analyses.
+
+    Args:
+        jobs: all of them.
+        following: tells of changes.
+    """
+    routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
+
+    @routes.get("")
+    def page(asked: Annotated[Asked, Query()]) -> AnalysesPageBody:
+        """A page of analyses, newest first."""
+        found = jobs.page(asked.search, asked.state, asked.cursor, asked.limit)
+        return AnalysesPageBody(items=tuple(map(AnalysisBody.of, found.items)), next=found.next)
+
+    @routes.get("/{analysis_id}", responses=_ABSENT)
+    def analysis(analysis_id: AnalysisId) -> AnalysisBody:
+        """One analysis."""
+        return AnalysisBody.of(jobs.get(analysis_id))
+
+    @routes.post("/{analysis_id}/cancel", responses=_ENDED)
+    def cancel(analysis_id: AnalysisId) -> AnalysisBody:
+        """Ends an analysis; no file of it is kept."""
+        return AnalysisBody.of(jobs.cancel(analysis_id))
+
+    @routes.delete("/{analysis_id}", status_code=204, response_class=Response, responses=_ABSENT)
+    def delete(analysis_id: AnalysisId) -> None:
+        """Forgets an analysis, its file and all that was made of it."""
+        jobs.delete(analysis_id)
+
+    # Before the response begins, so that an id that is not known, or no place, is a problem with its status.
+    async def listening(analysis_id: AnalysisId) -> AsyncIterator[Mailbox]:
+        with following.analysis(analysis_id) as mailbox:
+            following.begin(mailbox, await asyncio.to_thread(jobs.get, analysis_id))
+            yield mailbox
+
+    @routes.get("/{analysis_id}/progress", response_class=EventSourceResponse, responses=_ABSENT)
+    async def progress(mailbox: Annotated[Mailbox, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
+        """Server-sent events: `progress` with the analysis, at once and on every change, until it has ended."""
+        async for message in mailbox:
+            yield ServerSentEvent(event=message.kind, raw_data=message.data)
+
+    return routes

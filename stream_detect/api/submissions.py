@@ -1,0 +1,170 @@
+"""Files and addresses to be analysed, over HTTP: a form, or a wish for an address, enters; its analyses leave."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Iterator, Sequence
+from http import HTTPStatus
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+from fastapi import APIRouter, HTTPException, Request
+from pydantic import ValidationError
+
+from stream_detect.analysis.engine import at_rate
+from stream_detect.api import forms
+from stream_detect.api.offers import content_type, read_body, unexpected_content
+from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
+from stream_detect.errors import AddressError, CapacityError, RequestError, SettingsError
+from stream_detect.review.incoming import shown_name
+from stream_detect.review.jobs import Jobs, Wish
+from stream_detect.review.library import Library
+from stream_detect.settings import Settings
+from stream_detect.sources.address import redacted
+from stream_detect.storage.records import Analysis
+
+MAX_UPLOADS = 8
+"""Requests that upload at the same time."""
+
+MAX_RATE_HZ = 60.0
+_RETRY_AFTER_S = 10
+_JSON = "application/json"
+
+Models = Callable[[Sequence[str]], tuple[tuple[str, str], ...]]
+"""Names and sha256 of these bundles, or of the one that judges; SettingsError when one is not known. Blocks."""
+
+
+class Submissions:
+    """Takes what is submitted. On the event loop.
+
+    Args:
+        jobs: all analyses.
+        library: where uploads are written.
+        models: looks up bundles.
+        settings: limits, and the rate when none is wished for.
+    """
+
+    def __init__(self, jobs: Jobs, library: Library, models: Models, settings: Settings) -> None:
+        self._jobs = jobs
+        self._library = library
+        self._models = models
+        self._settings = settings
+        self._uploads = 0
+
+    async def take(self, request: Request) -> Sequence[Analysis]:
+        """A form of files, or an address as JSON."""
+        if content_type(request) == _JSON:
+            return (await self._address(request),)
+        if content_type(request) == forms.MULTIPART:
+            return await self._form(request)
+        raise unexpected_content(request, f"{forms.MULTIPART} or {_JSON}")
+
+    async def _form(self, request: Request) -> Sequence[Analysis]:
+        self._jobs.check_place()
+        with self._uploading():
+            async with forms.received(request, self._library, self._settings.review.max_files) as form:
+                rates = form.fields.get("rate_hz", [])
+                wish = await self._wish(form.fields.get("model", []), _number(rates[-1]) if rates else None)
+                if not form.files:
+                    raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "expected at least one file, received none")
+                return await asyncio.to_thread(self._jobs.submit, form.files, wish)
+
+    async def _address(self, request: Request) -> Analysis:
+        if not self._settings.review.urls:
+            raise AddressError("fetching files from addresses is switched off here (review.urls); upload the file")
+        try:
+            wished = AddressWish.model_validate_json(await read_body(request))
+        except ValidationError as error:
+            raise RequestError(f"expected a url, and models and rate_hz if any: {error.errors()[0]['msg']}") from error
+        address = _checked(wished.url)
+        name = shown_name(unquote(urlsplit(address).path))
+        wish = await self._wish(wished.models, wished.rate_hz)
+        return await asyncio.to_thread(self._jobs.submit_address, address, _without_secrets(address), name, wish)
+
+    async def _wish(self, names: Sequence[str], rate_hz: float | None) -> Wish:
+        rate_hz = self._settings.review.rate_hz if rate_hz is None else rate_hz
+        if not math.isfinite(rate_hz) or not 0 < rate_hz <= MAX_RATE_HZ:
+            raise SettingsError(f"expected a rate_hz above 0 and up to {MAX_RATE_HZ:g}, received {rate_hz:g}")
+        at_rate(self._settings, rate_hz)
+        return Wish(await asyncio.to_thread(self._models, names), rate_hz)
+
+    @contextlib.contextmanager
+    def _uploading(self) -> Iterator[None]:
+        if self._uploads >= MAX_UPLOADS:
+            raise CapacityError(f"{MAX_UPLOADS} uploads are on their way, more are not taken now", _RETRY_AFTER_S)
+        self._uploads += 1
+        try:
+            yield
+        finally:
+            self._uploads -= 1
+
+
+def router(submissions: Submissions) -> APIRouter:
+    """The route of submissions.
+
+    Args:
+        submissions: takes them.
+    """
+    routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
+
+    @routes.post("", status_code=202, openapi_extra=_BODIES, responses=_REFUSALS)
+    async def submit(request: Request) -> AnalysesBody:
+        """Takes files, or an address to fetch one from; each becomes an analysis."""
+        return AnalysesBody(items=tuple(map(AnalysisBody.of, await submissions.take(request))))
+
+    return routes
+
+
+def _number(text: str) -> float:
+    try:
+        return float(text)
+    except ValueError:
+        raise SettingsError(f"expected a number as rate_hz, received {shown_name(text)}") from None
+
+
+def _checked(url: str) -> str:
+    """Its form alone; what it leads to is looked at when it is fetched."""
+    address = url.strip()
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable or any(character.isspace() or not character.isprintable() for character in address):
+        raise AddressError("expected an address that begins with http:// or https:// and names a host")
+    return address
+
+
+def _without_secrets(address: str) -> str:
+    """A query may be a signature: it is hidden whole."""
+    return redacted(address).partition("?")[0].partition("#")[0]
+
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"description": "malformed, or cut off"},
+    413: {"description": "a file is too long, or there are too many"},
+    415: {"description": "of another content type"},
+    422: {"description": "models, rate, parts or address not usable"},
+    503: {"description": "too many wait, or upload"},
+    507: {"description": "disk full"},
+}
+
+_BODIES: dict[str, Any] = {
+    "requestBody": {
+        "required": True,
+        "content": {
+            forms.MULTIPART: {
+                "schema": {
+                    "type": "object",
+                    "required": ["file"],
+                    "properties": {
+                        "file": {"type": "array", "items": {"type": "string", "format": "binary"}},
+                        "model": {"type": "array", "items": {"type": "string"}},
+                        "rate_hz": {"type": "number"},
+                    },
+                }
+            },
+            _JSON: {"schema": AddressWish.model_json_schema()},
+        },
+    }
+}
