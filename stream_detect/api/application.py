@@ -32,6 +32,9 @@ from stream_detect.webrtc.sessions import CheckSessions
 _CLOSE_S = 4.5
 """Bound on closing all sessions; each bounds itself below it."""
 
+MAX_BODY_BYTES = 128 * 1024
+"""Of a request, where its route says nothing else: the largest is an SDP offer, which has a limit of its own."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -128,11 +131,18 @@ def join(
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
-        async with monitoring.run():
-            yield
-            await _close(sessions)
+        monitoring.answer()
+        yield
+        await asyncio.gather(_close(sessions), monitoring.close())
 
-    application = FastAPI(title="stream-detect", version=__version__, lifespan=lifespan, docs_url=None, redoc_url=None)
+    application = FastAPI(
+        title="stream-detect",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+    )
     problems.install(application)
     for router in (
         health.router(engine.health, lambda: monitoring.storage_problem),

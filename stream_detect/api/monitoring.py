@@ -8,7 +8,7 @@ fleet ──results, states──> recorder ──> database ──committed─�
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from stream_detect.api.connection import Trials
 from stream_detect.api.judging import Judging
@@ -25,6 +25,7 @@ from stream_detect.monitoring.fleet import Fleet
 from stream_detect.monitoring.journal import Ledger
 from stream_detect.monitoring.observers import Observers
 from stream_detect.monitoring.recorder import Recorder
+from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import Settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.cameras import CameraList
@@ -48,7 +49,7 @@ _log = logging.getLogger(__name__)
 
 
 class Monitoring:
-    """All of it. `run` is entered on the event loop, and closes everything at its end.
+    """All of it: made, started, then `answer` and `close` on the event loop.
 
     Args:
         settings: all of them.
@@ -63,13 +64,10 @@ class Monitoring:
         self._settings = settings
         self._judging = judging
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._database = database = Database.open(settings.storage)
-        self.events, self.history, self.live, self.latency = (
-            Events(database),
-            History(database),
-            Live(),
-            LatencyObserver(),
-        )
+        self._listing: asyncio.Task[None] | None = None
+        self.database = database = Database.open(settings.storage)
+        self.events, self.history = Events(database), History(database)
+        self.live, self.latency = Live(), LatencyObserver()
         self.publishers = Publishers(settings.webrtc)
         look, limit = self._look(judging.judge), settings.monitoring.max_viewers
         self.viewers = Viewers(settings.webrtc, settings.video, look, limit)
@@ -102,16 +100,14 @@ class Monitoring:
             self._close_memory()
             raise
 
-    @contextlib.asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        """The time that the server answers."""
+    def answer(self) -> None:
+        """Listeners and WebRTC sessions may come from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        listing = self._loop.create_task(self.live.list_cameras(self.roster.bodies))
-        try:
-            yield
-        finally:
-            listing.cancel()
-            await self._close()
+        self._listing = self._loop.create_task(self.live.list_cameras(self.roster.bodies))
+
+    def watches(self) -> bool:
+        """Whether a camera gives pictures now."""
+        return any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
 
     @property
     def storage_problem(self) -> str:
@@ -133,10 +129,13 @@ class Monitoring:
         self.live.close()
         self.trials.close()
 
-    async def _close(self) -> None:
+    async def close(self) -> None:
+        """Ends watching, telling and remembering, in this order, within five seconds."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _CLOSE_S
         self.hush()
+        if self._listing is not None:
+            self._listing.cancel()
         await asyncio.gather(
             _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
             _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),
@@ -146,7 +145,7 @@ class Monitoring:
 
     def _close_memory(self) -> None:
         with contextlib.ExitStack() as in_reverse_order:
-            in_reverse_order.callback(self._database.close)
+            in_reverse_order.callback(self.database.close)
             in_reverse_order.callback(self.alerts.close)
             in_reverse_order.callback(self.recorder.close)
 

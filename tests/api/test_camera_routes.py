@@ -67,6 +67,10 @@ def test_what_cannot_be_added_says_why_and_is_not_kept(make, body, status, words
     assert names(client) == ["door"]
 
 
+def test_a_body_has_an_end(make):
+    assert make().client.post("/api/cameras", json={**PUSHED, "title": "x" * 200_000}).status_code == 413
+
+
 def test_no_password_comes_back_and_the_shown_address_means_the_one_before(make):
     inside = make(OF_FILE)
     client = inside.client
