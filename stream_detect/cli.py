@@ -120,6 +120,12 @@ def purge(
 
 
 @app.command(context_settings=_PASS_ON)
+def analyze(context: typer.Context) -> None:
+    """Say of pictures and videos whether their faces look real or fake."""
+    _run_elsewhere("stream_detect.review.commands", context.args, "stream-detect analyze")
+
+
+@app.command(context_settings=_PASS_ON)
 def train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""
     _run_elsewhere("stream_detect.training.commands", ["train", *context.args])

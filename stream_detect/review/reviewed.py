@@ -94,7 +94,7 @@ class Reviewed:
         yield _text(head)[:-1] + ', "models": ['
         for number, model in enumerate(self.models):
             yield ", " if number else ""
-            yield from _model_parts(model)
+            yield from model_parts(model)
         yield "]}"
 
 
@@ -113,7 +113,8 @@ def file_json(upload: Upload) -> dict[str, Any]:
     }
 
 
-def _model_parts(model: ModelReview) -> Iterator[str]:
+def model_parts(model: ModelReview) -> Iterator[str]:
+    """One model's part of the results."""
     head = {
         "model": asdict(model.judge),
         "verdict": {
@@ -121,12 +122,24 @@ def _model_parts(model: ModelReview) -> Iterator[str]:
             "reason": model.verdict.reason,
             "fake_probability": _share(model.verdict.fake_probability),
         },
-        "tracks": [_track(track, reason) for track, reason in model.tracks],
+        "tracks": tracks_json(model),
     }
-    yield _text(head)[:-1] + ', "frames": ['
+    yield _text(head)[:-1] + ", "
+    yield from frame_parts(model)
+    yield "}"
+
+
+def frame_parts(model: ModelReview) -> Iterator[str]:
+    """Its members "frames" and "flagged"."""
+    yield '"frames": ['
     for number, moment in enumerate(model.timeline.moments()):
         yield (", " if number else "") + _text(_moment(moment))
-    yield f'], "flagged": {_text([_flagged(flagged) for flagged in model.flagged])}}}'
+    yield f'], "flagged": {_text([_flagged(flagged) for flagged in model.flagged])}'
+
+
+def tracks_json(model: ModelReview) -> list[dict[str, Any]]:
+    """Its tracks as the API tells of them."""
+    return [_track(track, reason) for track, reason in model.tracks]
 
 
 def _track(track: Track, reason: str) -> dict[str, Any]:
@@ -169,6 +182,7 @@ def _flagged(flagged: Flagged) -> dict[str, Any]:
         "track": flagged.track,
         "box": _box(flagged.box),
         "score": _share(flagged.score),
+        "map": flagged.heat_map is not None,
     }
 
 

@@ -55,7 +55,7 @@ class Footage:
     def __init__(self, file: Path | BinaryIO, decoding: Decoding | None = None) -> None:
         self._decoding = decoding or Decoding()
         self._bytes = file.stat().st_size if isinstance(file, Path) else 0
-        self._container = _opened(file, self._decoding)
+        self._container = open_container(file, self._decoding)
         self._first: Shot | None = None
         self.done_share = 0.0
         self.damaged = 0
@@ -72,7 +72,7 @@ class Footage:
     def facts(self) -> Facts:
         """See `Media`."""
         first = cast("Shot", self._first).upright()
-        codec = self._stream.codec_context.name
+        codec = self._stream.codec_context.codec.canonical_name
         return Facts(
             "video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._clock.fps
         )
@@ -176,7 +176,12 @@ class _Clock:
         return self._last_s
 
 
-def _opened(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
+def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
+    """A file opened by FFmpeg, which reads it alone.
+
+    Raises:
+        MediaError: it is not there, or in no form that is known here.
+    """
     if isinstance(file, Path) and not file.is_file():
         raise MediaError("there is no such file" if not file.exists() else "it is no regular file")
     # With "file:" before it FFmpeg takes nothing in a name for a protocol or a pattern.

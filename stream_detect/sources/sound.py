@@ -1,0 +1,72 @@
+"""The sound of a video file, as packets to be copied into another one; nothing is decoded."""
+
+from collections.abc import Collection, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from av.audio.stream import AudioStream
+from av.container import InputContainer
+
+from stream_detect.errors import MediaError
+from stream_detect.sources.footage import open_container
+from stream_detect.sources.shot import FAILURES, Decoding
+
+if TYPE_CHECKING:
+    from av.packet import Packet
+
+
+class Sound:
+    """One stream of sound.
+
+    Args:
+        container: that it is in; closed with it.
+        stream: of the container.
+        begins_s: time in the file at which its pictures begin.
+    """
+
+    def __init__(self, container: InputContainer, stream: AudioStream, begins_s: float) -> None:
+        self._container = container
+        self.stream = stream
+        self.begins_s = begins_s
+
+    def packets(self) -> "Iterator[Packet[AudioStream]]":
+        """Those that have a timestamp, in order; what follows damage is lost."""
+        packets = self._container.demux(self.stream)
+        while True:
+            try:
+                packet = next(packets, None)
+            except FAILURES:
+                return
+            if packet is None:
+                return
+            if packet.pts is not None and packet.dts is not None and packet.size and packet.time_base:
+                yield packet
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._container.close()
+
+
+def open_sound(file: Path, codecs: Collection[str]) -> Sound | None:
+    """The first stream of sound in one of these codecs; None where there is none.
+
+    Args:
+        file: a video.
+        codecs: FFmpeg's names.
+    """
+    try:
+        container = open_container(file, Decoding())
+    except MediaError:
+        return None
+    for stream in container.streams.audio:
+        if stream.codec_context is not None and stream.codec_context.codec.canonical_name in codecs:
+            return Sound(container, stream, _pictures_begin_s(container))
+    container.close()
+    return None
+
+
+def _pictures_begin_s(container: InputContainer) -> float:
+    for stream in container.streams.video:
+        if stream.start_time is not None and stream.time_base is not None:
+            return float(stream.start_time * stream.time_base)
+    return 0.0
