@@ -13,6 +13,8 @@ import type { Media } from "./stream/source";
 import { asSentence } from "./words";
 
 // The first page is there at once; the others come when they are asked for.
+const Analyses = lazy(async () => ({ default: (await import("./pages/Analyses")).Analyses }));
+const AnalysisPage = lazy(async () => ({ default: (await import("./pages/AnalysisPage")).AnalysisPage }));
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
 const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).Cameras }));
 const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
@@ -148,6 +150,10 @@ function Page({ route, services, status }: PageProps) {
       return <Events filter={route.filter} />;
     case "event":
       return <EventPage key={route.id} id={route.id} limits={status?.model.limits ?? []} />;
+    case "analyses":
+      return <Analyses filter={route.filter} />;
+    case "analysis":
+      return <AnalysisPage key={route.id} id={route.id} />;
     case "models":
       return <Models server={services.server} />;
   }

@@ -12,6 +12,12 @@ export function probability(value: number | null | undefined): string {
   return figure(value, "", 2);
 }
 
+/** A threshold, in two places where they say it all and unrounded where they do not: "0.90", "0.002". */
+export function exact(value: number): string {
+  const short = value.toFixed(2);
+  return Number(short) === value ? short : String(value);
+}
+
 /** A measured figure: a share with three places, another one with three significant ones. */
 export function measured(value: number): string {
   return Math.abs(value) <= 1 ? value.toFixed(3) : String(Number(value.toPrecision(3)));

@@ -5,6 +5,8 @@ import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import type { Services } from "./services";
 import { AccessToken } from "./stream/accessToken";
+import { AnalysisProgress } from "./stream/analysisProgress";
+import { AnalysisServer } from "./stream/analysisServer";
 import { CameraResults } from "./stream/cameraResults";
 import { CameraServer } from "./stream/cameraServer";
 import { CheckStream } from "./stream/checkStream";
@@ -13,6 +15,7 @@ import { Http } from "./stream/http";
 import { Pictures } from "./stream/pictures";
 import { Server } from "./stream/server";
 import type { Media } from "./stream/source";
+import { Uploads } from "./stream/uploads";
 import { WhepPlayer } from "./stream/whepPlayer";
 import "./styles.css";
 
@@ -38,10 +41,17 @@ const services: Services = {
   player,
   pictures: new Pictures(cameras),
   resultsOf: (camera, staleS) => new CameraResults(http, camera, staleS, random),
+  analyses: new AnalysisServer(http),
+  uploads: new Uploads(token, () => new XMLHttpRequest()),
+  progressOf: (analysis, listener) => new AnalysisProgress(http, analysis, listener, random),
 };
 window.addEventListener("pagehide", () => {
   stream.stop();
   player.stop();
+});
+window.addEventListener("beforeunload", (event) => {
+  // What is still being sent would be lost.
+  if (services.uploads.snapshot().some(({ state }) => state !== "failed")) event.preventDefault();
 });
 
 createRoot(root).render(

@@ -1,6 +1,7 @@
 /** The pages, by the address's hash: the server needs to know no page of ours. */
 
 import { useMemo, useSyncExternalStore } from "react";
+import { analysisQuery, readAnalysisFilter, EVERY_ANALYSIS, type AnalysisFilter } from "./stream/analyses";
 import { EVERY_EVENT, filterQuery, readFilter, type EventFilter } from "./stream/events";
 
 export type Route =
@@ -9,13 +10,16 @@ export type Route =
   | { readonly page: "models" }
   | { readonly page: "camera"; readonly name: string }
   | { readonly page: "events"; readonly filter: EventFilter }
-  | { readonly page: "event"; readonly id: string };
+  | { readonly page: "event"; readonly id: string }
+  | { readonly page: "analyses"; readonly filter: AnalysisFilter }
+  | { readonly page: "analysis"; readonly id: string };
 
-/** What the navigation offers. A camera belongs to the cameras, an event to the events. */
+/** What the navigation offers. A camera belongs to the cameras, an event to the events, an analysis to the analyses. */
 export const PLACES: readonly { readonly pages: readonly Route["page"][]; readonly href: string; readonly label: string }[] = [
   { pages: ["live"], href: "#/", label: "Live check" },
   { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras" },
   { pages: ["events", "event"], href: "#/events", label: "Events" },
+  { pages: ["analyses", "analysis"], href: "#/analyses", label: "Analyses" },
   { pages: ["models"], href: "#/models", label: "Models" },
 ];
 
@@ -31,11 +35,17 @@ export function hrefOf(route: Route): string {
       return `#/cameras/${encodeURIComponent(route.name)}`;
     case "event":
       return `#/events/${encodeURIComponent(route.id)}`;
-    case "events": {
-      const query = filterQuery(route.filter).toString();
-      return query === "" ? "#/events" : `#/events?${query}`;
-    }
+    case "events":
+      return withQuery("#/events", filterQuery(route.filter));
+    case "analysis":
+      return `#/analyses/${encodeURIComponent(route.id)}`;
+    case "analyses":
+      return withQuery("#/analyses", analysisQuery(route.filter));
   }
+}
+
+function withQuery(place: string, query: URLSearchParams): string {
+  return query.size === 0 ? place : `${place}?${query}`;
 }
 
 /** What leads nowhere leads to the live check. */
@@ -44,10 +54,14 @@ export function routeOf(hash: string): Route {
   const [place, one] = path.split("/", 2).map(decoded);
   if (place === "cameras") return one ? { page: "camera", name: one } : { page: "cameras" };
   if (place === "events") return one ? { page: "event", id: one } : { page: "events", filter: readFilter(new URLSearchParams(query)) };
+  if (place === "analyses") {
+    return one ? { page: "analysis", id: one } : { page: "analyses", filter: readAnalysisFilter(new URLSearchParams(query)) };
+  }
   return place === "models" ? { page: "models" } : { page: "live" };
 }
 
 export const ALL_EVENTS: Route = { page: "events", filter: EVERY_EVENT };
+export const ALL_ANALYSES: Route = { page: "analyses", filter: EVERY_ANALYSIS };
 
 export function useRoute(): Route {
   const hash = useSyncExternalStore(subscribe, () => window.location.hash);

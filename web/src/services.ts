@@ -1,11 +1,14 @@
 /** What the pages need of the server, made at the composition root. */
 
 import { createContext, useContext } from "react";
+import type { AnalysisProgress, ProgressListener } from "./stream/analysisProgress";
+import type { AnalysisServer } from "./stream/analysisServer";
 import type { CameraResults } from "./stream/cameraResults";
 import type { CameraServer } from "./stream/cameraServer";
 import type { Fleet } from "./stream/fleet";
 import type { Pictures } from "./stream/pictures";
 import type { Server } from "./stream/server";
+import type { Uploads } from "./stream/uploads";
 import type { WhepPlayer } from "./stream/whepPlayer";
 
 export interface Services {
@@ -16,6 +19,9 @@ export interface Services {
   readonly player: WhepPlayer;
   readonly pictures: Pictures;
   readonly resultsOf: (camera: string, staleS: number) => CameraResults;
+  readonly analyses: AnalysisServer;
+  readonly uploads: Uploads;
+  readonly progressOf: (analysis: string, listener: ProgressListener) => AnalysisProgress;
 }
 
 export const ServicesContext = createContext<Services | null>(null);

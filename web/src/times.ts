@@ -43,3 +43,12 @@ export function fromLocalInput(value: string): number | null {
   const ms = new Date(value).getTime();
   return Number.isNaN(ms) ? null : ms / 1000;
 }
+
+/** A place in a video: "0:12", "1:02:03", with tenths "0:12.4" */
+export function mediaTime(seconds: number, digits = 0): string {
+  const tick = 10 ** digits;
+  const whole = Math.max(0, Math.round(seconds * tick)) / tick;
+  const [hours, minutes] = [Math.floor(whole / 3600), Math.floor((whole % 3600) / 60)];
+  const rest = (whole % 60).toFixed(digits).padStart(digits === 0 ? 2 : 3 + digits, "0");
+  return hours > 0 ? `${hours}:${String(minutes).padStart(2, "0")}:${rest}` : `${minutes}:${rest}`;
+}

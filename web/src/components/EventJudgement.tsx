@@ -1,4 +1,4 @@
-import { figure, probability } from "../figures";
+import { exact, figure, probability } from "../figures";
 import { hrefOf } from "../route";
 import type { CameraEvent } from "../stream/events";
 import { clock } from "../times";
@@ -21,10 +21,10 @@ export function EventJudgement({ event, model }: Props) {
     ["Mean", probability(mean)],
     ["Face", figure(track)],
     ["Kept", evidence === null ? "nothing" : figure(evidence.bytes / 1e6, "MB", 1)],
-    ["Fake from", probability(thresholds.fakeEnter)],
-    ["Fake until below", probability(thresholds.fakeLeave)],
-    ["Real up to", probability(thresholds.realEnter)],
-    ["Real until above", probability(thresholds.realLeave)],
+    ["Fake from", exact(thresholds.fakeEnter)],
+    ["Fake until below", exact(thresholds.fakeLeave)],
+    ["Real up to", exact(thresholds.realEnter)],
+    ["Real until above", exact(thresholds.realLeave)],
   ];
   return (
     <section aria-labelledby="judgement" data-testid="judgement" className="panel space-y-4 p-4">

@@ -10,7 +10,7 @@ import { drawBands, FONT } from "./chartBands";
 
 /** Where the plot lies in its box, in px: the strip of states below lines up with it. */
 export const PLOT_LEFT_PX = 40;
-export const PLOT_RIGHT_PX = 8;
+export const PLOT_RIGHT_PX = 28;
 const MARK_PX = 6;
 
 export interface ScoreView {

@@ -33,6 +33,10 @@ export class Http {
     private readonly origin: string,
   ) {}
 
+  get sendsToken(): boolean {
+    return this.token.value !== null;
+  }
+
   /** JSON of a route, read by `read`. */
   async read<T>(path: string, read: Read<T>, asking: Asking = {}): Promise<T> {
     const response = await this.request(path, { ...asking, headers: { Accept: "application/json", ...asking.headers } });
@@ -106,7 +110,8 @@ export class Http {
   }
 }
 
-async function refusal(response: Response): Promise<StreamFailure> {
+/** What an answer that is none says. */
+export async function refusal(response: Response): Promise<StreamFailure> {
   const detail = await problemDetail(response);
   if (response.status === 401) return new StreamFailure("token", detail);
   if (response.status === 404) return new StreamFailure("not-found", detail);

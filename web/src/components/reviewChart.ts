@@ -1,0 +1,205 @@
+/** Scores over a video, drawn by uPlot: a box in the page and a timeline enter; pixels, seeks and zooms leave. */
+
+import UPlot from "uplot";
+import "uplot/dist/uPlot.min.css";
+import type { FlaggedFrame } from "../stream/analyses";
+import type { Thresholds } from "../stream/messages";
+import { chosen, moved, zoomed, type ReviewTimeline, type TimeRange } from "../stream/reviewTimeline";
+import { mediaTime } from "../times";
+import { drawBands, FONT } from "./chartBands";
+import { lineStyle } from "./lineStyle";
+
+/** A pointer that moved less clicked. */
+const DRAG_PX = 6;
+const WHEEL_PER_DOUBLING = 240;
+const MARK_PX = 5;
+
+export interface ReviewView {
+  readonly timeline: ReviewTimeline;
+  readonly thresholds: Thresholds;
+  readonly flagged: readonly FlaggedFrame[];
+  readonly range: TimeRange;
+  readonly whole: TimeRange;
+}
+
+export interface ReviewChartListener {
+  /** The index of the values under the pointer, or null. */
+  onHover(index: number | null): void;
+  onSeek(timeS: number): void;
+  onRange(range: TimeRange): void;
+}
+
+export class ReviewChart {
+  readonly #resize: ResizeObserver;
+  readonly #dark = window.matchMedia("(prefers-color-scheme: dark)");
+  readonly #marker = document.createElement("div");
+  #plot: UPlot | null = null;
+  #view: ReviewView | null = null;
+  #timeS = 0;
+  #pressedPx: number | null = null;
+
+  constructor(
+    private readonly box: HTMLElement,
+    private readonly listener: ReviewChartListener,
+  ) {
+    this.#marker.className = "pointer-events-none absolute inset-y-0 z-10 -ml-px w-0.5 bg-ink";
+    this.#marker.dataset.testid = "marker";
+    this.#resize = new ResizeObserver(() => {
+      this.#plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+      this.mark(this.#timeS);
+    });
+    this.#resize.observe(box);
+    this.#dark.addEventListener("change", this.#redraw);
+  }
+
+  show(view: ReviewView): void {
+    const same = this.#view?.timeline === view.timeline && this.#view.thresholds === view.thresholds;
+    this.#view = view;
+    if (!same) this.#plot?.destroy();
+    if (!same || this.#plot === null) this.#plot = this.#draw(view);
+    this.#plot.setScale("x", { min: view.range.fromS, max: view.range.toS });
+    this.mark(this.#timeS);
+  }
+
+  /** Puts the line that says where the player stands; nothing is drawn anew for it. */
+  mark(timeS: number): void {
+    this.#timeS = timeS;
+    const view = this.#view;
+    if (this.#plot === null || view === null) return;
+    this.#marker.hidden = timeS < view.range.fromS || timeS > view.range.toS;
+    this.#marker.style.left = `${this.#plot.valToPos(timeS, "x")}px`;
+  }
+
+  close(): void {
+    this.#resize.disconnect();
+    this.#dark.removeEventListener("change", this.#redraw);
+    this.#plot?.destroy();
+    this.#plot = null;
+  }
+
+  /** Colours are read when the plot is made: another scheme takes another plot. */
+  readonly #redraw = (): void => {
+    this.#plot?.destroy();
+    this.#plot = null;
+    if (this.#view !== null) this.show(this.#view);
+  };
+
+  readonly #colour = (variable: string): string => getComputedStyle(this.box).getPropertyValue(variable).trim();
+
+  #draw(view: ReviewView): UPlot {
+    const { atS, lines } = view.timeline;
+    const data: UPlot.AlignedData = [[...atS], ...lines.flatMap(({ window, scores }) => [[...window], [...scores]])];
+    const plot = new UPlot(this.#options(view), data, this.box);
+    plot.over.append(this.#marker);
+    plot.over.addEventListener("mousedown", ({ offsetX }) => {
+      this.#pressedPx = offsetX;
+    });
+    plot.over.addEventListener("click", ({ offsetX }) => {
+      const clicked = this.#pressedPx === null || Math.abs(offsetX - this.#pressedPx) < DRAG_PX;
+      if (clicked) this.listener.onSeek(plot.posToVal(offsetX, "x"));
+    });
+    plot.over.addEventListener("wheel", this.#onWheel, { passive: false });
+    return plot;
+  }
+
+  #options(view: ReviewView): UPlot.Options {
+    const axis = { font: FONT, stroke: this.#colour("--muted"), ticks: { show: false }, grid: { show: false } };
+    const { realEnter, fakeEnter } = view.thresholds;
+    return {
+      width: this.box.clientWidth,
+      height: this.box.clientHeight,
+      padding: [8, 8, 0, 0],
+      legend: { show: false },
+      cursor: {
+        y: false,
+        drag: { x: true, y: false, setScale: false, dist: DRAG_PX },
+        points: { size: 6 },
+        bind: { dblclick: () => null },
+      },
+      scales: { x: { time: false, auto: false }, y: { range: [0, 1] } },
+      axes: [
+        { ...axis, size: 28, gap: 8, space: 72, values: (plot, splits) => splits.map((at) => mediaTime(at, digits(plot))) },
+        { ...axis, size: 40, gap: 4, splits: [0, realEnter, fakeEnter, 1], values: (_, splits) => splits.map((value) => value.toFixed(2)) },
+      ],
+      series: [
+        {},
+        ...view.timeline.lines.flatMap(({ track }): UPlot.Series[] => {
+          const { variable, dash } = lineStyle(track);
+          const stroke = this.#colour(variable);
+          return [
+            { stroke, width: 2, dash: [...dash], points: { show: false }, spanGaps: false },
+            { stroke, paths: () => null, points: { show: true, size: 4, width: 0, fill: `${stroke}80` } },
+          ];
+        }),
+      ],
+      hooks: {
+        drawClear: [
+          (plot) => {
+            drawBands(plot, this.#view?.thresholds ?? null, this.#colour);
+          },
+        ],
+        draw: [
+          (plot) => {
+            this.#drawFlags(plot);
+          },
+        ],
+        setCursor: [
+          (plot) => {
+            this.listener.onHover(plot.cursor.idx ?? null);
+          },
+        ],
+        setSelect: [
+          (plot) => {
+            this.#take(plot);
+          },
+        ],
+      },
+    };
+  }
+
+  /** A drag over the chart: its part of the video becomes the range. */
+  #take(plot: UPlot): void {
+    const { left, width } = plot.select;
+    if (width < DRAG_PX || this.#view === null) return;
+    plot.setSelect({ left: 0, top: 0, width: 0, height: 0 }, false);
+    this.listener.onRange(chosen(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"), this.#view.whole));
+  }
+
+  /** The page scrolls by the wheel as ever; the chart takes it once a person has gone into it, or holds Ctrl. */
+  readonly #onWheel = (event: WheelEvent): void => {
+    const meant = event.ctrlKey || event.metaKey || this.box.matches(":focus-within");
+    if (!meant || this.#plot === null || this.#view === null) return;
+    event.preventDefault();
+    const { range, whole } = this.#view;
+    const sideways = event.shiftKey ? event.deltaY : event.deltaX;
+    const perPx = (range.toS - range.fromS) / this.#plot.over.clientWidth;
+    this.listener.onRange(
+      sideways !== 0
+        ? moved(range, sideways * perPx, whole)
+        : zoomed(range, 2 ** (event.deltaY / WHEEL_PER_DOUBLING), this.#plot.posToVal(event.offsetX, "x"), whole),
+    );
+  };
+
+  /** A notch at the top for each flagged frame. */
+  #drawFlags(plot: UPlot): void {
+    if (this.#view === null) return;
+    const { ctx, bbox } = plot;
+    const side = MARK_PX * devicePixelRatio;
+    ctx.save();
+    ctx.fillStyle = this.#colour("--color-fake");
+    for (const { timeS } of this.#view.flagged) {
+      const x = plot.valToPos(timeS, "x", true);
+      if (x < bbox.left || x > bbox.left + bbox.width) continue;
+      ctx.beginPath();
+      ctx.moveTo(x - side, bbox.top - side);
+      ctx.lineTo(x + side, bbox.top - side);
+      ctx.lineTo(x, bbox.top + side);
+      ctx.fill();
+    }
+    ctx.restore();
+  }
+}
+
+function digits(plot: UPlot): number {
+  return (plot.scales.x?.max ?? 0) - (plot.scales.x?.min ?? 0) < 8 ? 1 : 0;
+}

@@ -1,0 +1,308 @@
+/** Analyses of uploads, as the server tells of them (docs/protocol.md, "Analyses of uploads"). JSON enters, typed values leave. */
+
+import { readThresholds, VERDICT_STATES, type Thresholds, type VerdictState } from "./messages";
+import { flag, listOf, number, object, oneOf, orNull, share, text, type Read } from "./shape";
+
+export const ANALYSIS_STATES = ["queued", "fetching", "running", "done", "failed", "cancelled"] as const;
+export type AnalysisState = (typeof ANALYSIS_STATES)[number];
+
+export const VERDICTS = ["fake", "uncertain", "real", "no_face"] as const;
+export type OverallVerdict = (typeof VERDICTS)[number];
+
+const ENDED: ReadonlySet<AnalysisState> = new Set(["done", "failed", "cancelled"]);
+/** Four hours at the highest rate of the settings. */
+const MOST_FRAMES = 900_000;
+const MOST_FACES = 4_096;
+
+export interface UploadedFile {
+  readonly name: string;
+  readonly bytes: number;
+  readonly sha256: string;
+  /** null until it was looked at; likewise the others, which a picture does not have */
+  readonly kind: "image" | "video" | null;
+  readonly width: number | null;
+  readonly height: number | null;
+  readonly durationS: number | null;
+  readonly fps: number | null;
+  readonly codec: string | null;
+}
+
+export interface Analysis {
+  readonly id: string;
+  readonly state: AnalysisState;
+  /** why it failed, in a sentence; empty otherwise */
+  readonly problem: string;
+  readonly createdS: number;
+  readonly startedS: number | null;
+  readonly endedS: number | null;
+  readonly doneShare: number;
+  readonly etaS: number | null;
+  readonly file: UploadedFile;
+  readonly models: readonly { readonly name: string; readonly sha256: string }[];
+  readonly rateHz: number;
+  /** the worst over its models; null until done */
+  readonly verdict: OverallVerdict | null;
+  /** id of the earlier analysis of the same bytes whose results these are */
+  readonly sameAs: string | null;
+}
+
+export interface AnalysisPage {
+  readonly items: readonly Analysis[];
+  /** Cursor of the older ones; null at the end. */
+  readonly next: string | null;
+}
+
+/** What a list shows; empty or null does not restrict. */
+export interface AnalysisFilter {
+  readonly search: string;
+  readonly state: AnalysisState | null;
+}
+
+export const EVERY_ANALYSIS: AnalysisFilter = { search: "", state: null };
+
+export interface SampledFace {
+  readonly track: number;
+  /** of this frame; null when it was too poor to judge */
+  readonly score: number | null;
+  /** of the window; null without enough evidence */
+  readonly fakeProbability: number | null;
+}
+
+export interface SampledFrame {
+  readonly timeS: number;
+  readonly faces: readonly SampledFace[];
+}
+
+export interface FaceTrack {
+  readonly track: number;
+  readonly state: VerdictState;
+  readonly reason: string;
+  readonly fakeProbability: number | null;
+  readonly fromS: number;
+  readonly toS: number;
+  readonly admitted: number;
+  /** how many of its faces were too poor to judge, by why */
+  readonly refused: readonly (readonly [why: string, count: number])[];
+}
+
+export interface FlaggedFrame {
+  readonly n: number;
+  readonly timeS: number;
+  readonly track: number;
+  readonly score: number;
+  /** Whether there is a heat map of the face. */
+  readonly map: boolean;
+}
+
+export interface ModelReview {
+  readonly model: {
+    readonly name: string;
+    readonly title: string;
+    readonly sha256: string;
+    readonly terms: string;
+    readonly limits: readonly string[];
+    readonly thresholds: Thresholds;
+  };
+  readonly verdict: { readonly state: VerdictState; readonly reason: string; readonly fakeProbability: number | null };
+  readonly tracks: readonly FaceTrack[];
+  readonly frames: readonly SampledFrame[];
+  readonly flagged: readonly FlaggedFrame[];
+}
+
+export interface Results {
+  readonly id: string;
+  readonly file: UploadedFile;
+  readonly rateHz: number;
+  readonly sampled: number;
+  /** what was left out, in sentences */
+  readonly notes: readonly string[];
+  readonly models: readonly ModelReview[];
+}
+
+/** The annotated video or picture of one model. */
+export interface Annotated {
+  /** none: nobody has asked for it */
+  readonly state: "none" | "queued" | "running" | "done" | "failed";
+  readonly doneShare: number;
+  readonly problem: string;
+}
+
+export const NOT_ANNOTATED: Annotated = { state: "none", doneShare: 0, problem: "" };
+
+export function hasEnded({ state }: Pick<Analysis, "state">): boolean {
+  return ENDED.has(state);
+}
+
+/** The filter as a query, in the server's words; the page's own address uses the same. */
+export function analysisQuery({ search, state }: AnalysisFilter): URLSearchParams {
+  const query = new URLSearchParams();
+  if (search !== "") query.set("search", search);
+  if (state !== null) query.set("state", state);
+  return query;
+}
+
+/** The other way round; what makes no sense restricts nothing. */
+export function readAnalysisFilter(query: URLSearchParams): AnalysisFilter {
+  return { search: query.get("search") ?? "", state: ANALYSIS_STATES.find((state) => state === query.get("state")) ?? null };
+}
+
+function matches({ file, state }: Analysis, filter: AnalysisFilter): boolean {
+  const found = file.name.toLowerCase().includes(filter.search.toLowerCase());
+  return found && (filter.state === null || state === filter.state);
+}
+
+/** A list, newest first, after an analysis came, went on or ended: it takes its place, or leaves it. */
+export function withAnalysis(items: readonly Analysis[], analysis: Analysis, filter: AnalysisFilter): readonly Analysis[] {
+  const place = items.findIndex(({ id }) => id === analysis.id);
+  if (!matches(analysis, filter)) return place < 0 ? items : items.toSpliced(place, 1);
+  if (place >= 0) return items.with(place, analysis);
+  const after = items.findIndex(({ createdS, id }) => createdS < analysis.createdS || (createdS === analysis.createdS && id < analysis.id));
+  return items.toSpliced(after < 0 ? items.length : after, 0, analysis);
+}
+
+/** Which analyses of a list to follow: those that run, and where none does, the one that is next. */
+export function followed(items: readonly Analysis[], most: number): readonly string[] {
+  const going = items.filter((analysis) => !hasEnded(analysis) && analysis.state !== "queued");
+  const next = items.findLast(({ state }) => state === "queued");
+  const chosen = going.length > 0 || next === undefined ? going : [next];
+  return chosen.slice(0, most).map(({ id }) => id);
+}
+
+/** 0 stands for what is not known yet. */
+const known: Read<number | null> = (value, where) => orNull(number)(value, where) || null;
+
+const readFile: Read<UploadedFile> = (value, where) => {
+  const from = object(value, where);
+  const kind = orNull(text)(from.kind, `${where}.kind`) ?? "";
+  return {
+    name: text(from.name, `${where}.name`),
+    bytes: number(from.bytes, `${where}.bytes`),
+    sha256: text(from.sha256, `${where}.sha256`),
+    kind: kind === "" ? null : oneOf(["image", "video"])(kind, `${where}.kind`),
+    width: known(from.width, `${where}.width`),
+    height: known(from.height, `${where}.height`),
+    durationS: known(from.duration_s, `${where}.duration_s`),
+    fps: known(from.fps, `${where}.fps`),
+    codec: orNull(text)(from.codec, `${where}.codec`) || null,
+  };
+};
+
+const readModelName: Read<Analysis["models"][number]> = (value, where) => {
+  const from = object(value, where);
+  return { name: text(from.name, `${where}.name`), sha256: text(from.sha256, `${where}.sha256`) };
+};
+
+export const readAnalysis: Read<Analysis> = (value, where) => {
+  const from = object(value, where);
+  return {
+    id: text(from.id, `${where}.id`),
+    state: oneOf(ANALYSIS_STATES)(from.state, `${where}.state`),
+    problem: orNull(text)(from.problem, `${where}.problem`) ?? "",
+    createdS: number(from.created_s, `${where}.created_s`),
+    startedS: orNull(number)(from.started_s, `${where}.started_s`),
+    endedS: orNull(number)(from.ended_s, `${where}.ended_s`),
+    doneShare: share(from.done_share, `${where}.done_share`),
+    etaS: orNull(number)(from.eta_s, `${where}.eta_s`),
+    file: readFile(from.file, `${where}.file`),
+    models: listOf(readModelName, 64)(from.models, `${where}.models`),
+    rateHz: number(from.rate_hz, `${where}.rate_hz`),
+    verdict: orNull(oneOf(VERDICTS))(from.verdict || null, `${where}.verdict`),
+    sameAs: orNull(text)(from.same_as, `${where}.same_as`) || null,
+  };
+};
+
+export const readAnalyses: Read<AnalysisPage> = (value, where) => {
+  const from = object(value, where);
+  return { items: listOf(readAnalysis, 500)(from.items, `${where}.items`), next: orNull(text)(from.next, `${where}.next`) };
+};
+
+export const readSubmitted: Read<readonly Analysis[]> = (value, where) =>
+  listOf(readAnalysis, 1000)(object(value, where).items, `${where}.items`);
+
+const readSampledFace: Read<SampledFace> = (value, where) => {
+  const from = object(value, where);
+  return {
+    track: number(from.track, `${where}.track`),
+    score: orNull(share)(from.score, `${where}.score`),
+    fakeProbability: orNull(share)(from.fake_probability, `${where}.fake_probability`),
+  };
+};
+
+const readFrame: Read<SampledFrame> = (value, where) => {
+  const from = object(value, where);
+  return {
+    timeS: number(from.time_s, `${where}.time_s`),
+    faces: listOf(readSampledFace, MOST_FACES)(from.faces, `${where}.faces`),
+  };
+};
+
+const readTrack: Read<FaceTrack> = (value, where) => {
+  const from = object(value, where);
+  const refused = Object.entries(object(from.refused, `${where}.refused`));
+  return {
+    track: number(from.track, `${where}.track`),
+    state: oneOf(VERDICT_STATES)(from.state, `${where}.state`),
+    reason: text(from.reason, `${where}.reason`),
+    fakeProbability: orNull(share)(from.fake_probability, `${where}.fake_probability`),
+    fromS: number(from.from_s, `${where}.from_s`),
+    toS: number(from.to_s, `${where}.to_s`),
+    admitted: number(from.admitted, `${where}.admitted`),
+    refused: refused.map(([why, count]) => [why, number(count, `${where}.refused.${why}`)]),
+  };
+};
+
+const readFlagged: Read<FlaggedFrame> = (value, where) => {
+  const from = object(value, where);
+  return {
+    n: number(from.n, `${where}.n`),
+    timeS: number(from.time_s, `${where}.time_s`),
+    track: number(from.track, `${where}.track`),
+    score: share(from.score, `${where}.score`),
+    map: orNull(flag)(from.map, `${where}.map`) ?? true,
+  };
+};
+
+const readReview: Read<ModelReview> = (value, where) => {
+  const from = object(value, where);
+  const model = object(from.model, `${where}.model`);
+  const verdict = object(from.verdict, `${where}.verdict`);
+  return {
+    model: {
+      name: text(model.name, `${where}.model.name`),
+      title: text(model.title, `${where}.model.title`),
+      sha256: text(model.sha256, `${where}.model.sha256`),
+      terms: orNull(text)(model.terms, `${where}.model.terms`) ?? "",
+      limits: listOf(text, 64)(model.limits, `${where}.model.limits`),
+      thresholds: readThresholds(model.thresholds, `${where}.model.thresholds`),
+    },
+    verdict: {
+      state: oneOf(VERDICT_STATES)(verdict.state, `${where}.verdict.state`),
+      reason: text(verdict.reason, `${where}.verdict.reason`),
+      fakeProbability: orNull(share)(verdict.fake_probability, `${where}.verdict.fake_probability`),
+    },
+    tracks: listOf(readTrack, MOST_FRAMES)(from.tracks, `${where}.tracks`),
+    frames: listOf(readFrame, MOST_FRAMES)(from.frames, `${where}.frames`),
+    flagged: listOf(readFlagged, 500)(from.flagged, `${where}.flagged`),
+  };
+};
+
+export const readResults: Read<Results> = (value, where) => {
+  const from = object(value, where);
+  return {
+    id: text(from.id, `${where}.id`),
+    file: readFile(from.file, `${where}.file`),
+    rateHz: number(from.rate_hz, `${where}.rate_hz`),
+    sampled: number(from.sampled, `${where}.sampled`),
+    notes: orNull(listOf(text, 1000))(from.notes, `${where}.notes`) ?? [],
+    models: listOf(readReview, 64)(from.models, `${where}.models`),
+  };
+};
+
+export const readAnnotated: Read<Annotated> = (value, where) => {
+  const from = object(value, where);
+  return {
+    state: oneOf(["none", "queued", "running", "done", "failed"])(from.state, `${where}.state`),
+    doneShare: orNull(share)(from.done_share, `${where}.done_share`) ?? 0,
+    problem: orNull(text)(from.problem, `${where}.problem`) ?? "",
+  };
+};

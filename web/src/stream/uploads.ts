@@ -1,0 +1,198 @@
+/**
+ * Files on their way to the server, one after the other. Sent by XMLHttpRequest, since `fetch` tells nothing of what was
+ * sent. Knows no view: it is watched by `subscribe` and read by `snapshot`, and goes on from page to page.
+ *
+ *     waiting  --its turn--> sending --last byte left--> handing_over --taken--> (gone: told as an analysis)
+ *     sending, handing_over --refused, not reached--> failed --retry()--> waiting
+ *     any of them --drop()--> (gone)
+ */
+
+import type { AccessToken } from "./accessToken";
+import { readSubmitted, type Analysis } from "./analyses";
+import { asFailure, StreamFailure } from "./failure";
+import { refusal } from "./http";
+import { ShapeError } from "./shape";
+
+const ROUTE = "/api/analyses";
+/** A connection that moves nothing for so long is dead. */
+const SILENCE_MS = 60_000;
+/** The rate of sending is the mean over about so long. */
+const RATE_OVER_S = 4;
+
+export type UploadState = "waiting" | "sending" | "handing_over" | "failed";
+
+export interface Upload {
+  readonly id: number;
+  readonly file: File;
+  readonly models: readonly string[];
+  readonly state: UploadState;
+  readonly sentBytes: number;
+  /** of the rest; null while there is nothing to tell it by */
+  readonly etaS: number | null;
+  readonly failure: StreamFailure | null;
+}
+
+export class Uploads {
+  readonly #listeners = new Set<() => void>();
+  readonly #analysisListeners = new Set<(analysis: Analysis) => void>();
+  #uploads: readonly Upload[] = [];
+  #ids = 0;
+  #running: { readonly id: number; readonly request: XMLHttpRequest } | null = null;
+
+  constructor(
+    private readonly token: AccessToken,
+    private readonly createRequest: () => XMLHttpRequest,
+  ) {}
+
+  readonly snapshot = (): readonly Upload[] => this.#uploads;
+
+  /** @returns the function that ends the subscription */
+  readonly subscribe = (listener: () => void): (() => void) => {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  };
+
+  /** Tells of each file that the server has taken. @returns the function that ends it */
+  readonly onAnalysis = (listener: (analysis: Analysis) => void): (() => void) => {
+    this.#analysisListeners.add(listener);
+    return () => this.#analysisListeners.delete(listener);
+  };
+
+  /** @param models names of the bundles that are to judge */
+  add(files: readonly File[], models: readonly string[]): void {
+    const fresh = files.map((file): Upload => {
+      this.#ids += 1;
+      return { id: this.#ids, file, models, state: "waiting", sentBytes: 0, etaS: null, failure: null };
+    });
+    this.#set([...this.#uploads, ...fresh]);
+    this.#next();
+  }
+
+  /** Takes a file off the list; one that is being sent is broken off, and the server keeps nothing of it. */
+  drop(id: number): void {
+    this.#set(this.#uploads.filter((upload) => upload.id !== id));
+    if (this.#running?.id !== id) return;
+    this.#running.request.abort();
+    this.#running = null;
+    this.#next();
+  }
+
+  retry(id: number): void {
+    this.#change(id, { state: "waiting", sentBytes: 0, etaS: null, failure: null });
+    this.#next();
+  }
+
+  #next(): void {
+    if (this.#running !== null) return;
+    const upload = this.#uploads.find(({ state }) => state === "waiting");
+    if (upload !== undefined) void this.#run(upload);
+  }
+
+  async #run(upload: Upload): Promise<void> {
+    const request = this.createRequest();
+    const run = { id: upload.id, request };
+    this.#running = run;
+    this.#change(upload.id, { state: "sending" });
+    try {
+      const analyses = await this.#send(upload, request);
+      if (this.#running !== run) return;
+      this.#set(this.#uploads.filter(({ id }) => id !== upload.id));
+      for (const analysis of analyses) for (const listener of [...this.#analysisListeners]) listener(analysis);
+    } catch (error) {
+      if (this.#running !== run) return; // dropped
+      this.#change(upload.id, { state: "failed", etaS: null, failure: asFailure(error) });
+    }
+    this.#running = null;
+    this.#next();
+  }
+
+  #send({ id, file, models }: Upload, request: XMLHttpRequest): Promise<readonly Analysis[]> {
+    const form = new FormData();
+    for (const model of models) form.append("model", model);
+    form.append("file", file);
+    const rate = new SendingRate(performance.now());
+    return new Promise((resolve, reject) => {
+      let timer: ReturnType<typeof setTimeout> | undefined;
+      const lost = (detail: string) => () => {
+        clearTimeout(timer);
+        reject(new StreamFailure("connection-lost", detail));
+      };
+      const heard = (): void => {
+        clearTimeout(timer);
+        timer = setTimeout(() => {
+          lost(`nothing was sent for ${SILENCE_MS / 1000} s`)();
+          request.abort();
+        }, SILENCE_MS);
+      };
+      request.upload.onprogress = ({ loaded, total }) => {
+        heard();
+        this.#change(id, { sentBytes: Math.min(loaded, file.size), etaS: rate.etaS(loaded, total, performance.now()) });
+      };
+      // The server may still have to write and compare: that may take long, and is bounded by the connection alone.
+      request.upload.onload = () => {
+        clearTimeout(timer);
+        this.#change(id, { state: "handing_over", sentBytes: file.size, etaS: null });
+      };
+      request.onerror = lost("the connection broke while the file was sent; it may be longer than the server takes");
+      request.onabort = lost("sending was broken off");
+      request.onload = () => {
+        clearTimeout(timer);
+        taken(request).then(resolve, reject);
+      };
+      request.open("POST", ROUTE);
+      request.setRequestHeader("Accept", "application/json");
+      for (const [name, value] of Object.entries(this.token.headers())) request.setRequestHeader(name, value);
+      heard();
+      request.send(form);
+    });
+  }
+
+  #change(id: number, change: Partial<Upload>): void {
+    this.#set(this.#uploads.map((upload) => (upload.id === id ? { ...upload, ...change } : upload)));
+  }
+
+  #set(uploads: readonly Upload[]): void {
+    this.#uploads = uploads;
+    for (const listener of [...this.#listeners]) listener();
+  }
+}
+
+/** How fast bytes leave, so that the rest can be told. Times are ms of a clock that only goes forward. */
+export class SendingRate {
+  #bytes = 0;
+  #atMs: number;
+  #perS: number | null = null;
+
+  constructor(beganMs: number) {
+    this.#atMs = beganMs;
+  }
+
+  /** @returns seconds that the rest will take; null while nothing was sent */
+  etaS(sentBytes: number, totalBytes: number, nowMs: number): number | null {
+    const lengthS = (nowMs - this.#atMs) / 1000;
+    if (lengthS > 0) {
+      const perS = (sentBytes - this.#bytes) / lengthS;
+      const weight = 1 - Math.exp(-lengthS / RATE_OVER_S);
+      this.#perS = this.#perS === null ? perS : this.#perS + weight * (perS - this.#perS);
+      this.#bytes = sentBytes;
+      this.#atMs = nowMs;
+    }
+    return this.#perS === null || this.#perS <= 0 ? null : Math.max(0, totalBytes - sentBytes) / this.#perS;
+  }
+}
+
+async function taken(request: XMLHttpRequest): Promise<readonly Analysis[]> {
+  if (request.status < 200 || request.status >= 300) {
+    const headers = new Headers();
+    const retryAfter = request.getResponseHeader("Retry-After");
+    if (retryAfter !== null) headers.set("Retry-After", retryAfter);
+    const { status, statusText } = request;
+    throw await refusal(new Response(request.responseText, { status, statusText, headers }));
+  }
+  try {
+    return readSubmitted(JSON.parse(request.responseText), ROUTE);
+  } catch (error) {
+    if (error instanceof ShapeError || error instanceof SyntaxError) throw new StreamFailure("server-error", error.message);
+    throw error;
+  }
+}
