@@ -17,6 +17,7 @@ from stream_detect.api.headers import SameOrigin
 from stream_detect.api.judging import Judging, loader
 from stream_detect.api.monitoring import Monitoring
 from stream_detect.api.page import PageFile, read_page
+from stream_detect.api.reviewing import Reviewing, lookup
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.api.serve import Service
 from stream_detect.api.watching import routers
@@ -24,6 +25,7 @@ from stream_detect.errors import BundleError, StreamDetectError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
+from stream_detect.review.reviewer import ModelReviewer
 from stream_detect.settings import Settings, is_loopback
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.messages import Introduction
@@ -60,8 +62,16 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     judging = Judging(_judge(bundle), engine, loader(registry, settings.model, _judge))
     monitoring = Monitoring(settings, judging, read_again)
     monitoring.start()
-    application = join(settings, judging, monitoring, _cards(registry), read_page())
-    return Service(application, stopping=monitoring.hush, hangup=lambda: _reload(monitoring))
+    reviewer = ModelReviewer(registry, settings)
+    reviewing = Reviewing(settings, monitoring.database, reviewer, lookup(registry, lambda: judging.judge.name))
+    reviewing.start()
+    application = join(settings, judging, (monitoring, reviewing), _cards(registry), read_page())
+
+    def stopping() -> None:
+        monitoring.hush()
+        reviewing.hush()
+
+    return Service(application, stopping, hangup=lambda: _reload(monitoring))
 
 
 def _reload(monitoring: Monitoring) -> None:
@@ -107,7 +117,7 @@ def _cards(registry: Registry) -> list[dict[str, object]]:
 def join(
     settings: Settings,
     judging: Judging,
-    monitoring: Monitoring,
+    rooms: tuple[Monitoring, Reviewing],
     cards: Sequence[dict[str, object]],
     files: Mapping[str, PageFile],
 ) -> FastAPI:
@@ -116,11 +126,11 @@ def join(
     Args:
         settings: all of them.
         judging: the engine and the model that it runs, as clients are told of it, and how to change it.
-        monitoring: cameras.
+        rooms: cameras; and uploads, which give way to them.
         cards: of all bundles found, as JSON.
         files: the page.
     """
-    engine = judging.engine
+    engine, (monitoring, reviewing) = judging.engine, rooms
     sessions = CheckSessions(engine, settings.webrtc, settings.video, _introduction(judging.judge, settings))
 
     def introduce(judge: JudgeBody) -> None:
@@ -128,12 +138,13 @@ def join(
         monitoring.judge_by(judge)
 
     judging.on_change = introduce
+    reviewing.busy = lambda: sessions.count > 0 or monitoring.watches()
 
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         monitoring.answer()
         yield
-        await asyncio.gather(_close(sessions), monitoring.close())
+        await asyncio.gather(_close(sessions), _close_in_order(reviewing, monitoring))
 
     application = FastAPI(
         title="stream-detect",
@@ -150,6 +161,7 @@ def join(
         models.router(judging, cards),
         check.router(sessions),
         *routers(monitoring, judging, settings, lambda: sessions.count),
+        *reviewing.routers(),
         reference.router(),
         page.router(files),
     ):
@@ -177,6 +189,12 @@ def _guard(application: FastAPI, settings: Settings, files: Mapping[str, PageFil
             TokenGate, token=server.token.get_secret_value(), open_paths=frozenset({*files, "/", health.LIVE_PATH})
         )
     application.add_middleware(SameOrigin, loopback=is_loopback(server.host), tls=server.tls_certificate is not None)
+
+
+async def _close_in_order(reviewing: Reviewing, monitoring: Monitoring) -> None:
+    """The database is monitoring's: what else uses it ends first."""
+    await reviewing.close()
+    await monitoring.close()
 
 
 async def _close(sessions: CheckSessions) -> None:

@@ -1,7 +1,6 @@
 """Analyses of uploads, joined: settings, database and models enter; the routes and the jobs behind them leave."""
 
-import contextlib
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
@@ -25,29 +24,23 @@ _CLOSE_S = 2.0
 
 
 class Reviewing:
-    """All of it. `run` is entered on the event loop, and closes everything at its end.
+    """All of it: made, started, then closed on the event loop.
 
     Args:
         settings: all of them.
-        database: open until `run` ends.
+        database: open until this is closed.
         reviewer: looks at files.
         models: looks up bundles.
-        busy: whether live streams run, which go first.
     """
 
-    def __init__(
-        self,
-        settings: Settings,
-        database: Database,
-        reviewer: Reviewer,
-        models: submissions.Models,
-        busy: Callable[[], bool],
-    ) -> None:
+    def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether live streams run, which go first; set where it is known."""
         self.following = Following()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
         kept = Kept(self.analyses, self.library, Board(self.following.tell))
-        self.jobs = Jobs(kept, reviewer, settings.review, busy)
+        self.jobs = Jobs(kept, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
         self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
 
     def start(self) -> None:
@@ -58,19 +51,15 @@ class Reviewing:
         """
         self.jobs.start()
 
-    def stopping(self) -> None:
+    def hush(self) -> None:
         """The server begins to stop: nobody follows any more, what runs ends soon."""
         self.following.close()
         self.jobs.stop()
 
-    @contextlib.asynccontextmanager
-    async def run(self) -> AsyncIterator[None]:
-        """The time that the server answers."""
-        try:
-            yield
-        finally:
-            self.stopping()
-            await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
+    async def close(self) -> None:
+        """Ends all jobs, within two seconds; the next start goes on with them."""
+        self.hush()
+        await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
 
     def routers(self) -> list[APIRouter]:
         """The routes of analyses."""

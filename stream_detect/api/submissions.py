@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import math
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -15,7 +16,7 @@ from stream_detect.analysis.engine import at_rate
 from stream_detect.api import forms
 from stream_detect.api.offers import content_type, read_body, unexpected_content
 from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
-from stream_detect.errors import AddressError, CapacityError, RequestError, SettingsError
+from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError, RequestError, SettingsError
 from stream_detect.review.incoming import shown_name
 from stream_detect.review.jobs import Jobs, Wish
 from stream_detect.review.library import Library
@@ -28,6 +29,7 @@ MAX_UPLOADS = 8
 
 MAX_RATE_HZ = 60.0
 _RETRY_AFTER_S = 10
+_FORM_BYTES = 1_000_000
 _JSON = "application/json"
 
 Models = Callable[[Sequence[str]], tuple[tuple[str, str], ...]]
@@ -61,6 +63,7 @@ class Submissions:
 
     async def _form(self, request: Request) -> Sequence[Analysis]:
         self._jobs.check_place()
+        self._check_length(request)
         with self._uploading():
             async with forms.received(request, self._library, self._settings.review.max_files) as form:
                 rates = form.fields.get("rate_hz", [])
@@ -68,6 +71,17 @@ class Submissions:
                 if not form.files:
                     raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "expected at least one file, received none")
                 return await asyncio.to_thread(self._jobs.submit, form.files, wish)
+
+    def _check_length(self, request: Request) -> None:
+        """What is known to be too long is not begun with; how long it is in truth shows while it is read."""
+        limits = self._settings.review
+        most = limits.max_upload_bytes * limits.max_files + _FORM_BYTES
+        stated = request.headers.get("content-length", "")
+        if stated.isdecimal() and int(stated) > most:
+            raise BodyTooLargeError(
+                f"expected at most {limits.max_files} files of {limits.max_upload_bytes / 1e6:.6g} MB "
+                f"(review.max_files, review.max_upload_bytes), received {int(stated) / 1e6:.6g} MB"
+            )
 
     async def _address(self, request: Request) -> Analysis:
         if not self._settings.review.urls:
@@ -107,7 +121,8 @@ def router(submissions: Submissions) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
-    @routes.post("", status_code=202, openapi_extra=_BODIES, responses=_REFUSALS)
+    # Starlette's limit says nothing of what is wrong; ours are kept while reading.
+    @routes.post("", status_code=202, max_body_size=sys.maxsize, openapi_extra=_BODIES, responses=_REFUSALS)
     async def submit(request: Request) -> AnalysesBody:
         """Takes files, or an address to fetch one from; each becomes an analysis."""
         return AnalysesBody(items=tuple(map(AnalysisBody.of, await submissions.take(request))))

@@ -2,7 +2,7 @@
 
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,11 +18,13 @@ from stream_detect.api.application import join
 from stream_detect.api.judging import Judging
 from stream_detect.api.monitoring import Monitoring
 from stream_detect.api.page import PageFile
+from stream_detect.api.reviewing import Reviewing
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
-from stream_detect.errors import NotFoundError
+from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
 from tests.api.watching_site import Site
+from tests.review.scripted_reviewer import SHA256, ScriptedReviewer
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 JUDGE = JudgeBody(
@@ -46,6 +48,13 @@ def load(name: str):
     return body, lambda: ScriptedClassifier(0.1, thresholds=thresholds)
 
 
+def bundles(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+    """Names and sha256 of the models that judge files."""
+    if not set(names) <= set(SHA256):
+        raise SettingsError(f"expected names of {', '.join(SHA256)}")
+    return tuple((name, SHA256[name]) for name in dict.fromkeys(names or ["scripted"]))
+
+
 @dataclass
 class Inside:
     """An application that runs, and its rooms."""
@@ -54,6 +63,8 @@ class Inside:
     application: FastAPI
     engine: Engine
     monitoring: Monitoring
+    reviewing: Reviewing
+    reviewer: ScriptedReviewer
 
 
 Make = Callable[..., Inside]
@@ -81,9 +92,12 @@ def make(tmp_path: Path) -> Iterator[Make]:
             )
             monitoring.start()
             cards = [{"name": "scripted"}, {"name": "other"}]
-            application = join(checked, judging, monitoring, cards, PAGE)
+            reviewer = ScriptedReviewer(checked)
+            reviewing = Reviewing(checked, monitoring.database, reviewer, bundles)
+            reviewing.start()
+            application = join(checked, judging, (monitoring, reviewing), cards, PAGE)
             client = stack.enter_context(TestClient(application, base_url=base_url))
-            return Inside(client, application, engine, monitoring)
+            return Inside(client, application, engine, monitoring, reviewing, reviewer)
 
         yield made
 
