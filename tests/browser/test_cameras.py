@@ -155,7 +155,8 @@ def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     opened.until(lambda: clip.evaluate(PLAYS))
     judgement = opened.page.get_by_test_id("judgement").inner_text()
     assert all(text in judgement for text in ("meso4-dfdc", "0.002", "0.0015", "0.0005", "0.001"))
-    assert int(opened.page.get_by_test_id("scores").get_attribute("data-points")) > 0
+    scores = opened.page.get_by_test_id("scores")
+    opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 0)
 
     go(opened, "#/cameras/door")
     opened.page.get_by_test_id("turn-camera").click()
