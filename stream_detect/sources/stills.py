@@ -130,9 +130,11 @@ def check_size(width: int, height: int, max_pixels: int) -> None:
         TooLargeError: of this size nothing is decoded.
     """
     if width * height > max_pixels:
-        raise TooLargeError(
-            f"expected at most {max_pixels:,} pixels (review.max_pixels), received {width}x{height}: nothing is decoded"
-        )
+        raise TooLargeError(f"{_expected(max_pixels)}, received {width}x{height}: nothing is decoded")
+
+
+def _expected(max_pixels: int) -> str:
+    return f"expected at most {max_pixels:,} pixels (review.max_pixels)"
 
 
 def _check_size(picture: PillowImage, max_pixels: int) -> None:
@@ -145,13 +147,15 @@ def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
     if not isinstance(file, Path):
         file.seek(0)
     Pillow.MAX_IMAGE_PIXELS = max_pixels
-    warnings.simplefilter("error", Pillow.DecompressionBombWarning)  # the same again changes nothing: from any thread
+    # From any thread: the same again changes nothing.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # on damage, which our errors tell of
+    warnings.simplefilter("error", Pillow.DecompressionBombWarning)
     try:
         with Pillow.open(file, formats=_FORMATS) as picture:
             _check_size(picture, max_pixels)
             yield picture
     except (Pillow.DecompressionBombError, Pillow.DecompressionBombWarning) as error:
-        raise TooLargeError(f"expected at most {max_pixels:,} pixels (review.max_pixels): {error}") from error
+        raise TooLargeError(f"{_expected(max_pixels)}, received more: nothing is decoded") from error
     except _DAMAGE as error:
         raise MediaError(f"picture cannot be decoded: {_words(error)}") from error
 
