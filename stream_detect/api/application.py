@@ -160,7 +160,7 @@ def join(
         status.router(judging, sessions, settings, lambda: monitoring.problems),
         models.router(judging, cards),
         check.router(sessions),
-        *routers(monitoring, judging, settings, lambda: sessions.count),
+        *routers(monitoring, judging, settings, lambda: sessions.count, reviewing.analyses),
         *reviewing.routers(),
         reference.router(),
         page.router(files),

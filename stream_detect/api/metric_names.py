@@ -57,6 +57,8 @@ _ALL: Final = (
     _process("evidence_problem", "1 while no evidence can be written"),
     _process("storage_problem", "1 while nothing can be remembered"),
     _process("check_sessions", "live checks of webcams that run"),
+    MetricName("stream_detect_analyses", "gauge", ("state",), "analyses of uploads that are kept, by their state"),
+    _process("analyses_bytes", "files of analyses kept now; those that share a result count each"),
 )
 
 METRICS: Final = {name.name: name for name in _ALL}

@@ -35,6 +35,8 @@ class MetricSources:
         evidence_problem: why no evidence is written; empty when all is well.
         storage_problem: why nothing can be remembered; empty likewise.
         check_sessions: live checks of webcams that run.
+        analyses: kept now, by state; StorageError when nobody knows.
+        analyses_bytes: of their files; likewise.
     """
 
     cameras: Callable[[], Sequence[CameraStatus]]
@@ -44,6 +46,8 @@ class MetricSources:
     evidence_problem: Callable[[], str]
     storage_problem: Callable[[], str]
     check_sessions: Callable[[], int]
+    analyses: Callable[[], Mapping[str, int]] = dict
+    analyses_bytes: Callable[[], int] = int
 
 
 class LatencyObserver:
@@ -123,6 +127,10 @@ class _Statuses(Collector):
         values.add("stream_detect_evidence_problem", bool(self._sources.evidence_problem()))
         values.add("stream_detect_storage_problem", bool(self._sources.storage_problem()))
         values.add("stream_detect_check_sessions", self._sources.check_sessions())
+        with contextlib.suppress(StorageError):
+            for state, count in self._sources.analyses().items():
+                values.add("stream_detect_analyses", count, state)
+            values.add("stream_detect_analyses_bytes", self._sources.analyses_bytes())
         return values.families()
 
 

@@ -21,10 +21,15 @@ from stream_detect.api.judging import Judging
 from stream_detect.api.metrics import MetricSources
 from stream_detect.api.monitoring import Monitoring
 from stream_detect.settings import Settings
+from stream_detect.storage.analyses import Analyses
 
 
 def routers(
-    monitoring: Monitoring, judging: Judging, settings: Settings, check_sessions: Callable[[], int]
+    monitoring: Monitoring,
+    judging: Judging,
+    settings: Settings,
+    check_sessions: Callable[[], int],
+    analyses: Analyses,
 ) -> list[APIRouter]:
     """Routers of cameras, events, alerts, live news, WebRTC and metrics.
 
@@ -33,6 +38,7 @@ def routers(
         judging: whose thresholds are drawn.
         settings: time-outs, ICE servers.
         check_sessions: live checks of webcams that run, for the metrics.
+        analyses: of uploads, likewise.
     """
     fleet, roster, webrtc = monitoring.fleet, monitoring.roster, settings.webrtc
     return [
@@ -46,11 +52,11 @@ def routers(
         alerts.router(monitoring.alerts),
         whip.router(monitoring.publishers, fleet, webrtc),
         whep.router(monitoring.viewers, fleet, webrtc),
-        metrics.router(_sources(monitoring, check_sessions), monitoring.latency),
+        metrics.router(_sources(monitoring, check_sessions, analyses), monitoring.latency),
     ]
 
 
-def _sources(monitoring: Monitoring, check_sessions: Callable[[], int]) -> MetricSources:
+def _sources(monitoring: Monitoring, check_sessions: Callable[[], int], analyses: Analyses) -> MetricSources:
     return MetricSources(
         cameras=monitoring.fleet.statuses,
         ways=monitoring.alerts.ways,
@@ -59,4 +65,6 @@ def _sources(monitoring: Monitoring, check_sessions: Callable[[], int]) -> Metri
         evidence_problem=lambda: monitoring.keeper.problem,
         storage_problem=lambda: monitoring.storage_problem,
         check_sessions=check_sessions,
+        analyses=analyses.counts,
+        analyses_bytes=analyses.kept_bytes,
     )
