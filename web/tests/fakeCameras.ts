@@ -2,12 +2,15 @@
 
 import type { Services } from "../src/services";
 import { AccessToken } from "../src/stream/accessToken";
+import { AnalysisProgress } from "../src/stream/analysisProgress";
+import { AnalysisServer } from "../src/stream/analysisServer";
 import { CameraResults } from "../src/stream/cameraResults";
 import { CameraServer } from "../src/stream/cameraServer";
 import { Fleet } from "../src/stream/fleet";
 import { Http } from "../src/stream/http";
 import { Pictures } from "../src/stream/pictures";
 import { Server } from "../src/stream/server";
+import { Uploads } from "../src/stream/uploads";
 import { WhepPlayer } from "../src/stream/whepPlayer";
 import { FakePeer } from "./fakes";
 
@@ -151,6 +154,9 @@ export function servicesOf(http: Http): { services: Services; server: Server; pe
     player: new WhepPlayer({ http, iceServers: () => Promise.resolve([]), createPeer, random }),
     pictures: new Pictures(cameras),
     resultsOf: (camera, staleS) => new CameraResults(http, camera, staleS, random),
+    analyses: new AnalysisServer(http),
+    uploads: new Uploads(new AccessToken(() => sessionStorage), () => new XMLHttpRequest()),
+    progressOf: (analysis, listener) => new AnalysisProgress(http, analysis, listener, random),
   };
   return { services, server, peers };
 }

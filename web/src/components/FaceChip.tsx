@@ -3,8 +3,10 @@ import type { FaceResult } from "../stream/messages";
 import { lineStyle } from "./lineStyle";
 import { VerdictBadge } from "./VerdictBadge";
 
+type Face = Pick<FaceResult, "track" | "state" | "reason" | "fakeProbability" | "rejected">;
+
 /** One face: its line in the timeline, its verdict, and why. */
-export function FaceChip({ face }: { readonly face: FaceResult }) {
+export function FaceChip({ face }: { readonly face: Face }) {
   const { variable, dash } = lineStyle(face.track);
   return (
     <div className="flex flex-wrap items-center gap-x-2 gap-y-1">

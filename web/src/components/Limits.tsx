@@ -2,17 +2,17 @@ import { hrefOf } from "../route";
 
 interface Props {
   readonly limits: readonly string[];
+  /** What the verdict rests on. */
+  readonly basis?: string;
 }
 
 /** What a verdict does not mean, one click away from it. */
-export function Limits({ limits }: Props) {
+export function Limits({ limits, basis = "the last seconds of video" }: Props) {
   return (
     <details data-testid="limits" className="text-sm">
       <summary>What this verdict does and does not mean</summary>
       <div className="mt-2 space-y-2">
-        <p>
-          It is a model&apos;s estimate from the last seconds of video, and it can be wrong both ways. It is no proof of who somebody is.
-        </p>
+        <p>It is a model&apos;s estimate from {basis}, and it can be wrong both ways. It is no proof of who somebody is.</p>
         {limits.length > 0 && (
           <ul className="list-disc space-y-1 pl-5">
             {limits.map((limit) => (

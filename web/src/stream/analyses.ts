@@ -169,7 +169,16 @@ export function followed(items: readonly Analysis[], most: number): readonly str
 }
 
 /** 0 stands for what is not known yet. */
-const known: Read<number | null> = (value, where) => orNull(number)(value, where) || null;
+const known: Read<number | null> = (value, where) => {
+  const read = orNull(number)(value, where);
+  return read === 0 ? null : read;
+};
+
+/** An empty text stands for none. */
+const written: Read<string | null> = (value, where) => {
+  const read = orNull(text)(value, where);
+  return read === "" ? null : read;
+};
 
 const readFile: Read<UploadedFile> = (value, where) => {
   const from = object(value, where);
@@ -183,7 +192,7 @@ const readFile: Read<UploadedFile> = (value, where) => {
     height: known(from.height, `${where}.height`),
     durationS: known(from.duration_s, `${where}.duration_s`),
     fps: known(from.fps, `${where}.fps`),
-    codec: orNull(text)(from.codec, `${where}.codec`) || null,
+    codec: written(from.codec, `${where}.codec`),
   };
 };
 
@@ -206,8 +215,8 @@ export const readAnalysis: Read<Analysis> = (value, where) => {
     file: readFile(from.file, `${where}.file`),
     models: listOf(readModelName, 64)(from.models, `${where}.models`),
     rateHz: number(from.rate_hz, `${where}.rate_hz`),
-    verdict: orNull(oneOf(VERDICTS))(from.verdict || null, `${where}.verdict`),
-    sameAs: orNull(text)(from.same_as, `${where}.same_as`) || null,
+    verdict: orNull(oneOf(VERDICTS))(written(from.verdict, `${where}.verdict`), `${where}.verdict`),
+    sameAs: written(from.same_as, `${where}.same_as`),
   };
 };
 

@@ -1,0 +1,72 @@
+import { useEffect, useState } from "react";
+import { ANALYSIS_WORDS } from "../analysisWords";
+import { hrefOf } from "../route";
+import { ANALYSIS_STATES, type AnalysisFilter } from "../stream/analyses";
+import { Field, INPUT } from "./Field";
+
+/** After the last key: a name is looked for when it is written, not at each of its letters. */
+const TYPING_MS = 300;
+
+/** The filter is the page's address: it can be kept and sent to somebody. */
+export function AnalysisFilters({ filter }: { readonly filter: AnalysisFilter }) {
+  return (
+    <div role="search" aria-label="Earlier analyses" className="grid grid-cols-1 gap-3 sm:grid-cols-[2fr_1fr]">
+      <Search filter={filter} />
+      <Field label="State">
+        <select
+          data-testid="filter-state"
+          value={filter.state ?? ""}
+          onChange={(event) => {
+            show({ ...filter, state: ANALYSIS_STATES.find((state) => state === event.target.value) ?? null });
+          }}
+          className={INPUT}
+        >
+          <option value="">Every state</option>
+          {ANALYSIS_STATES.map((state) => (
+            <option key={state} value={state}>
+              {ANALYSIS_WORDS[state]}
+            </option>
+          ))}
+        </select>
+      </Field>
+    </div>
+  );
+}
+
+function Search({ filter }: { readonly filter: AnalysisFilter }) {
+  const [typed, setTyped] = useState(filter.search);
+  const [known, setKnown] = useState(filter.search);
+  if (known !== filter.search) {
+    // The address was changed by something else: back, forward, the navigation.
+    setKnown(filter.search);
+    setTyped(filter.search);
+  }
+  useEffect(() => {
+    if (typed.trim() === filter.search) return undefined;
+    const timer = setTimeout(() => {
+      show({ ...filter, search: typed.trim() });
+    }, TYPING_MS);
+    return () => {
+      clearTimeout(timer);
+    };
+  }, [typed, filter]);
+  return (
+    <Field label="Search by file name">
+      <input
+        type="search"
+        data-testid="search"
+        value={typed}
+        maxLength={200}
+        onChange={(event) => {
+          setTyped(event.target.value);
+        }}
+        className={INPUT}
+      />
+    </Field>
+  );
+}
+
+/** In place of the address before: going back leaves the page, not the last letter. */
+function show(filter: AnalysisFilter): void {
+  window.location.replace(hrefOf({ page: "analyses", filter }));
+}

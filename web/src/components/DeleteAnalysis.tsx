@@ -1,0 +1,45 @@
+import { useState } from "react";
+import { useServices } from "../services";
+import type { Analysis } from "../stream/analyses";
+import { Button } from "./Button";
+import { ConfirmDialog } from "./ConfirmDialog";
+
+interface Props {
+  readonly analysis: Analysis;
+  readonly onGone: () => void;
+}
+
+/** Deletes an analysis, after a question. */
+export function DeleteAnalysis({ analysis: { id, file }, onGone }: Props) {
+  const { analyses } = useServices();
+  const [asked, setAsked] = useState(false);
+  const remove = async (): Promise<void> => {
+    await analyses.remove(id);
+    onGone();
+  };
+  return (
+    <>
+      <Button
+        testId="delete-analysis"
+        onClick={() => {
+          setAsked(true);
+        }}
+      >
+        Delete
+        <span className="sr-only"> {file.name}</span>
+      </Button>
+      {asked && (
+        <ConfirmDialog
+          title="Delete this analysis?"
+          action="Delete"
+          onConfirm={remove}
+          onClose={() => {
+            setAsked(false);
+          }}
+        >
+          The file {file.name} on this server, its results, pictures and annotated videos will be gone.
+        </ConfirmDialog>
+      )}
+    </>
+  );
+}

@@ -1,0 +1,39 @@
+import type { ModelList } from "../modelCards";
+
+interface Props {
+  readonly models: ModelList;
+  readonly chosen: ReadonlySet<string>;
+  readonly onChoose: (chosen: ReadonlySet<string>) => void;
+}
+
+/** Which models are to judge, side by side. */
+export function ModelTicks({ models: { models, judging }, chosen, onChoose }: Props) {
+  const turn = (name: string, wanted: boolean): void => {
+    const others = [...chosen].filter((one) => one !== name);
+    onChoose(new Set(wanted ? [...others, name] : others));
+  };
+  return (
+    <fieldset data-testid="models">
+      <legend className="text-sm text-muted">Judged by</legend>
+      <div className="flex flex-wrap gap-x-6">
+        {models.map(({ name, title }) => (
+          <label key={name} className="flex min-h-11 cursor-pointer items-center gap-3">
+            <input
+              type="checkbox"
+              value={name}
+              checked={chosen.has(name)}
+              onChange={(event) => {
+                turn(name, event.target.checked);
+              }}
+              className="size-4 shrink-0 accent-ink"
+            />
+            <span>
+              {title}
+              {name === judging && <span className="text-sm text-muted"> (judges the live checks)</span>}
+            </span>
+          </label>
+        ))}
+      </div>
+    </fieldset>
+  );
+}

@@ -1,0 +1,59 @@
+import { factsOf } from "../analysisWords";
+import { probability } from "../figures";
+import type { Analysis, ModelReview, Results } from "../stream/analyses";
+import { reportPath, type Report } from "../stream/analysisServer";
+import { asSentence } from "../words";
+import { SaveLink } from "./SaveLink";
+
+const REPORTS: readonly (readonly [Report, string])[] = [
+  ["html", "Report to read (HTML)"],
+  ["json", "Results (JSON)"],
+  ["csv", "Frames (CSV)"],
+];
+
+interface Props {
+  readonly analysis: Analysis;
+  readonly results: Results;
+  readonly review: ModelReview;
+}
+
+/** What was analysed, by which measure, and the reports to keep. */
+export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz, notes, file: known }, review: { model } }: Props) {
+  const { thresholds } = model;
+  const facts: readonly (readonly [string, string])[] = [
+    ["File", factsOf(known)],
+    ["Looked at", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} a second`],
+    ["Fake from", `${probability(thresholds.fakeEnter)}, until below ${probability(thresholds.fakeLeave)}`],
+    ["Real up to", `${probability(thresholds.realEnter)}, until above ${probability(thresholds.realLeave)}`],
+    ["Model", `${model.name}, sha256 ${model.sha256}`],
+    ["File's sha256", file.sha256],
+    ...(model.terms === "" ? [] : [["Terms of the model", model.terms] as const]),
+  ];
+  return (
+    <section aria-labelledby="facts-title" data-testid="facts" className="panel space-y-4 p-4">
+      <h2 id="facts-title" className="font-semibold">
+        How it was judged
+      </h2>
+      {notes.map((note) => (
+        <p key={note} className="font-semibold">
+          {asSentence(note)}
+        </p>
+      ))}
+      <dl className="grid gap-x-4 gap-y-2 text-sm sm:grid-cols-[auto_1fr]">
+        {facts.map(([term, value]) => (
+          <div key={term} className="sm:contents">
+            <dt className="text-muted">{term}</dt>
+            <dd>{value}</dd>
+          </div>
+        ))}
+      </dl>
+      <div className="flex flex-wrap gap-2">
+        {REPORTS.map(([report, words]) => (
+          <SaveLink key={report} path={reportPath(id, report)} name={`report-${file.name}.${report}`} testId={`report-${report}`}>
+            {words}
+          </SaveLink>
+        ))}
+      </div>
+    </section>
+  );
+}

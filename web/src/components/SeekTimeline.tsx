@@ -1,0 +1,275 @@
+import { useEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent } from "react";
+import { probability } from "../figures";
+import type { Playhead } from "../playhead";
+import type { ModelReview } from "../stream/analyses";
+import {
+  frameAt,
+  reviewRows,
+  reviewTimeline,
+  showing,
+  stepped,
+  wholeRange,
+  zoomed,
+  type ReviewTimeline,
+  type TimeRange,
+} from "../stream/reviewTimeline";
+import { mediaTime } from "../times";
+import { Button } from "./Button";
+import { ReviewChart } from "./reviewChart";
+
+/** Samples that Page up and Page down pass over. */
+const LEAP = 10;
+const ZOOM = 0.5;
+
+interface Props {
+  readonly review: ModelReview;
+  readonly rateHz: number;
+  readonly durationS: number | null;
+  readonly playhead: Playhead;
+}
+
+/** The scores over the whole video; the player follows it, and it follows the player. */
+export function SeekTimeline({ review, rateHz, durationS, playhead }: Props) {
+  const { frames, flagged, model } = review;
+  const timeline = useMemo(() => reviewTimeline(review, rateHz), [review, rateHz]);
+  const whole = useMemo(() => wholeRange(durationS, frames), [durationS, frames]);
+  const [range, setRange] = useState(whole);
+  const [hovered, setHovered] = useState<number | null>(null);
+  const timeS = useTenths(playhead);
+  const box = useRef<HTMLDivElement>(null);
+  const chart = useRef<ReviewChart | null>(null);
+
+  useEffect(() => {
+    if (box.current === null) return undefined;
+    const drawn = new ReviewChart(box.current, {
+      onHover: setHovered,
+      onSeek: (at) => {
+        playhead.seek(Math.min(whole.toS, Math.max(0, at)));
+      },
+      onRange: setRange,
+    });
+    chart.current = drawn;
+    const follow = playhead.subscribe(() => {
+      drawn.mark(playhead.timeS());
+    });
+    return () => {
+      follow();
+      drawn.close();
+      chart.current = null;
+    };
+  }, [playhead, whole]);
+  useEffect(() => {
+    chart.current?.show({ timeline, thresholds: model.thresholds, flagged, range, whole });
+    chart.current?.mark(playhead.timeS());
+  }, [timeline, model, flagged, range, whole, playhead]);
+
+  const seek = (at: number): void => {
+    playhead.seek(at);
+    setRange((before) => showing(before, at, whole));
+  };
+  const zoom = (factor: number): void => {
+    setRange((before) => zoomed(showing(before, timeS, whole), factor, timeS, whole));
+  };
+  const onKeyDown = (event: KeyboardEvent): void => {
+    const act = keyAction(
+      event.key,
+      {
+        seek,
+        zoom,
+        reset: () => {
+          setRange(whole);
+        },
+        step: (by) => {
+          seek(stepped(frames, timeS, by));
+        },
+      },
+      whole,
+    );
+    if (act === undefined || event.altKey || event.ctrlKey || event.metaKey) return;
+    event.preventDefault();
+    act();
+  };
+  const hint = "click: go there · drag: zoom · line: window, dots: single frames";
+  return (
+    <section aria-labelledby="scores-title" data-testid="seek-timeline" data-points={frames.length} className="panel p-4">
+      <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
+        <h2 id="scores-title" className="font-semibold">
+          Scores over the video
+        </h2>
+        <ZoomButtons
+          range={range}
+          whole={whole}
+          onZoom={zoom}
+          onReset={() => {
+            setRange(whole);
+          }}
+        />
+      </div>
+      <p className="mt-1 min-h-5 text-sm text-muted" aria-hidden="true">
+        {hovered === null ? hint : readout(timeline, hovered)}
+      </p>
+      <div
+        ref={box}
+        role="slider"
+        tabIndex={0}
+        data-testid="seek"
+        data-range={`${range.fromS.toFixed(2)} ${range.toS.toFixed(2)}`}
+        aria-label="Place in the video; arrow keys go from sample to sample, plus and minus zoom, 0 shows the whole"
+        aria-valuemin={0}
+        aria-valuemax={Math.round(whole.toS * 10) / 10}
+        aria-valuenow={timeS}
+        aria-valuetext={spoken(review, timeS)}
+        onKeyDown={onKeyDown}
+        className="relative mt-2 h-48 cursor-crosshair rounded"
+      />
+      <Values timeline={timeline} whole={whole} />
+    </section>
+  );
+}
+
+interface Actions {
+  readonly seek: (timeS: number) => void;
+  readonly step: (by: number) => void;
+  readonly zoom: (factor: number) => void;
+  readonly reset: () => void;
+}
+
+function keyAction(key: string, { seek, step, zoom, reset }: Actions, whole: TimeRange): (() => void) | undefined {
+  const actions: Readonly<Record<string, () => void>> = {
+    ArrowRight: () => {
+      step(1);
+    },
+    ArrowUp: () => {
+      step(1);
+    },
+    ArrowLeft: () => {
+      step(-1);
+    },
+    ArrowDown: () => {
+      step(-1);
+    },
+    PageUp: () => {
+      step(LEAP);
+    },
+    PageDown: () => {
+      step(-LEAP);
+    },
+    Home: () => {
+      seek(whole.fromS);
+    },
+    End: () => {
+      seek(whole.toS);
+    },
+    "+": () => {
+      zoom(ZOOM);
+    },
+    "=": () => {
+      zoom(ZOOM);
+    },
+    "-": () => {
+      zoom(1 / ZOOM);
+    },
+    "0": reset,
+  };
+  return actions[key];
+}
+
+/** Where the player stands, in tenths of a second: what is written and said need not change sixty times a second. */
+function useTenths(playhead: Playhead): number {
+  return useSyncExternalStore(playhead.subscribe, () => Math.round(playhead.timeS() * 10) / 10);
+}
+
+interface ZoomProps {
+  readonly range: TimeRange;
+  readonly whole: TimeRange;
+  readonly onZoom: (factor: number) => void;
+  readonly onReset: () => void;
+}
+
+function ZoomButtons({ range, whole, onZoom, onReset }: ZoomProps) {
+  const all = range.fromS <= whole.fromS && range.toS >= whole.toS;
+  return (
+    <div role="group" aria-label="Zoom" className="flex gap-2">
+      <Button
+        testId="zoom-in"
+        onClick={() => {
+          onZoom(ZOOM);
+        }}
+      >
+        <span aria-hidden="true">+</span>
+        <span className="sr-only">Zoom in</span>
+      </Button>
+      <Button
+        testId="zoom-out"
+        disabled={all}
+        onClick={() => {
+          onZoom(1 / ZOOM);
+        }}
+      >
+        <span aria-hidden="true">−</span>
+        <span className="sr-only">Zoom out</span>
+      </Button>
+      <Button testId="zoom-reset" disabled={all} onClick={onReset}>
+        Whole
+      </Button>
+    </div>
+  );
+}
+
+function Values({ timeline, whole }: { readonly timeline: ReviewTimeline; readonly whole: TimeRange }) {
+  if (timeline.lines.length === 0) return <p className="mt-2 text-sm text-muted">No face was found in the sampled frames.</p>;
+  const tenths = whole.toS < 60 ? 1 : 0;
+  return (
+    <details className="mt-3 text-sm">
+      <summary>Values as a table</summary>
+      <div className="overflow-x-auto">
+        <table className="mt-2 w-full text-left">
+          <caption className="sr-only">Highest score of each face in twelve parts of the video</caption>
+          <thead className="text-muted">
+            <tr>
+              <th scope="col" className="py-1 pr-4 font-normal">
+                When
+              </th>
+              {timeline.lines.map(({ track }) => (
+                <th key={track} scope="col" className="py-1 pr-4 font-normal">
+                  Face {track}
+                </th>
+              ))}
+            </tr>
+          </thead>
+          <tbody>
+            {reviewRows(timeline, whole).map((row) => (
+              <tr key={row.fromS} className="border-t border-edge">
+                <th scope="row" className="py-1 pr-4 font-normal whitespace-nowrap">
+                  {mediaTime(row.fromS, tenths)} to {mediaTime(row.toS, tenths)}
+                </th>
+                {row.highest.map((value, index) => (
+                  <td key={timeline.lines[index]?.track} className="py-1 pr-4">
+                    {probability(value)}
+                  </td>
+                ))}
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </details>
+  );
+}
+
+/** What lies under the pointer: "0:12.4: face 1 0.93, face 2 no score". */
+function readout({ atS, lines }: ReviewTimeline, index: number): string {
+  const at = atS[index];
+  if (at === undefined) return "";
+  const faces = lines.flatMap(({ track, window, scores }) => {
+    const value = scores[index] ?? window[index] ?? null;
+    return value === null ? [] : [`face ${track} ${probability(value)}`];
+  });
+  return `${mediaTime(at, 1)}: ${faces.length === 0 ? "no score" : faces.join(", ")}`;
+}
+
+function spoken({ frames }: ModelReview, timeS: number): string {
+  const scored =
+    frameAt(frames, timeS)?.faces.flatMap(({ track, score }) => (score === null ? [] : [`face ${track} ${probability(score)}`])) ?? [];
+  return `${mediaTime(timeS, 1)}, ${scored.length === 0 ? "no score" : scored.join(", ")}`;
+}
