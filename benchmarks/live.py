@@ -7,13 +7,9 @@ ready-made clip and decode next to nothing: only the server's processes count. W
 """
 
 import argparse
-import json
-import os
-import platform
 import sys
 import tempfile
 from collections.abc import Iterable
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, get_args
 
@@ -24,10 +20,10 @@ from rich.table import Table
 from scene import Observation, Stage, observe
 from servers import ServerKind, running
 from soak import soak
+from tables import figure_table, machine, print_tables, void_reasons, write_report
 
 STARTS = 5
 FULL_SOAK_MIN = 10.0
-TABLE_COLUMNS = 160
 
 
 def main() -> int:
@@ -46,19 +42,11 @@ def main() -> int:
             figures.append(ready_figure(tuple(start(stage, console) for _ in range(STARTS))))
         if options.soak:
             figures += growth_figures(soak(options.soak, stage, console.print))
-    report = {
-        **{figure.key: figure.to_json() for figure in figures},
-        "observations": [row(observation) for one in rounds for observation in one.values()],
-        "setting": setting(options),
-    }
-    Console(width=None if sys.stdout.isatty() else TABLE_COLUMNS).print(scene_table(rounds), figure_table(figures))
+    print_tables(scene_table(rounds), figure_table(figures))
     if options.json:
-        options.json.parent.mkdir(parents=True, exist_ok=True)
-        options.json.write_text(json.dumps(report, indent=2) + "\n")
-    void = dict.fromkeys(reason for figure in figures for reason in figure.void)
-    for reason in void:
-        console.print(f"[bold red]void[/] {reason}")
-    return 1 if void else 0
+        rows = [row(observation) for one in rounds for observation in one.values()]
+        write_report(options.json, figures, observations=rows, setting=setting(options))
+    return void_reasons(figures, console)
 
 
 def parse() -> argparse.Namespace:
@@ -134,10 +122,7 @@ def setting(options: argparse.Namespace) -> dict[str, Any]:
         "rounds": options.runs,
         "window_s": options.seconds,
         "warm_s": options.warm,
-        "processors": os.cpu_count(),
-        "machine": platform.platform(),
-        "python": platform.python_version(),
-        "packages": {name: version(name) for name in ("stream-detect", "aiortc", "av", "openvino")},
+        **machine(),
     }
 
 
@@ -158,24 +143,6 @@ def scene_table(rounds: list[Round]) -> Table:
                 str(cells["round_trip_p95_ms"]),
                 str(cells["rss_mb"]),
             )
-    return table
-
-
-def figure_table(figures: list[Figure]) -> Table:
-    """Every figure beside what it should be."""
-    table = Table(title="Figures", title_justify="left")
-    for heading in ("figure", "median", "runs", "target", "met", "what"):
-        table.add_column(heading, justify="right" if heading in {"median", "target"} else "left")
-    met = {None: "", True: "[green]yes[/]", False: "[red]no[/]"}
-    for figure in figures:
-        table.add_row(
-            figure.key,
-            f"{figure.value:.2f} {figure.unit}",
-            " ".join(f"{run:.2f}" for run in figure.runs),
-            str(figure.target or ""),
-            "[bold red]void[/]" if figure.void else met[figure.met],
-            figure.what,
-        )
     return table
 
 

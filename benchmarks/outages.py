@@ -42,13 +42,19 @@ class Outages:
     noticed_s: tuple[float, ...]
     relive_s: tuple[float, ...]
 
+    @property
+    def void(self) -> tuple[str, ...]:
+        """Nothing makes these meaningless."""
+        return ()
+
 
 def outages(folder: Path) -> Outages:
     """Freeze and kill a camera, a few times each."""
     noticed_s, relive_s = [], []
-    with RtspServer(folder) as peer, watching(
-        [peer.mount("face", FILMS["face"])], folder, backoff_last_s=LONGEST_PAUSE_S
-    ) as watch:
+    with (
+        RtspServer(folder) as peer,
+        watching([peer.mount("face", FILMS["face"])], folder, backoff_last_s=LONGEST_PAUSE_S) as watch,
+    ):
         for _ in range(CYCLES):
             noticed_s.append(_freeze(peer, watch))
             relive_s.append(_kill(peer, watch))

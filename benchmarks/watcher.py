@@ -23,7 +23,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import asdict
-from typing import Any, cast
+from typing import Any
 from unittest.mock import patch
 
 import av
@@ -99,8 +99,9 @@ async def viewing(url: str, on_picture: Complete) -> AsyncIterator[float]:
     """One viewer, from its POST (whose monotonic time it gives) to its DELETE."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     transceiver = connection.addTransceiver("video", direction="recvonly")
-    offered = RTCRtpReceiver.getCapabilities("video").codecs
-    transceiver.setCodecPreferences([each for each in offered if each.mimeType in {"video/H264", "video/rtx"}])
+    offered = RTCRtpReceiver.getCapabilities("video")
+    codecs = offered.codecs if offered else []
+    transceiver.setCodecPreferences([each for each in codecs if each.mimeType in {"video/H264", "video/rtx"}])
     Eye(on_picture).watch(transceiver.receiver)
     async with httpx.AsyncClient(timeout=30) as client:
         await connection.setLocalDescription(await connection.createOffer())
@@ -165,7 +166,7 @@ async def study(url: str, camera: str, results: str) -> Sight:
     def note(picture: bytes, at_s: float) -> None:
         first.set()
         for frame in decoder.decode(av.Packet(picture)):
-            counter = _counter(cast("av.VideoFrame", frame))
+            counter = _counter(frame)
             if counter is not None:
                 sight.drawn.append(Drawn(at_s, counter))
 
