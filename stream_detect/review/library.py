@@ -189,7 +189,8 @@ class Library:
 
     def _made(self, folder: Path) -> Path:
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder.mkdir(mode=0o700, exist_ok=True)
         except OSError as error:
             raise translated(error, self._path) from error
         return folder

@@ -4,6 +4,9 @@ import threading
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
+import numpy as np
+
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.errors import ReviewCancelledError
 from stream_detect.review.annotate import annotate
@@ -73,3 +76,16 @@ class ScriptedReviewer:
                 raise ReviewCancelledError("cancelled")
         if self.fails is not None:
             raise self.fails
+
+
+def write_clip(path: Path, seconds: float = 2.0, seed: int = 0) -> Path:
+    """An MP4 of 160x120 at 10 pictures a second, textured; another seed gives other bytes."""
+    texture = np.random.default_rng(seed).integers(60, 200, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(round(seconds * 10)):
+            frame = av.VideoFrame.from_ndarray(np.roll(texture, number, 1), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path
