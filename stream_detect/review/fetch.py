@@ -28,7 +28,6 @@ from stream_detect.settings import ReviewSettings
 MAX_REDIRECTS = 5
 _CONNECT_S = 10.0
 _READ_S = 15.0
-_CHUNK_BYTES = 1 << 18
 _LONGEST = 4000
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -108,7 +107,7 @@ class _Fetching:
         most_bytes = self._settings.max_upload_bytes
         received_bytes = 0
         with to.open("wb") as file:
-            for chunk in response.iter_raw(_CHUNK_BYTES):
+            for chunk in response.iter_raw():
                 received_bytes += len(chunk)
                 if max(expected_bytes, received_bytes) > most_bytes:
                     raise BodyTooLargeError(f"expected at most {most_bytes:,} bytes (review.max_upload_bytes)")
