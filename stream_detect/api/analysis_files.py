@@ -55,15 +55,16 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
         jobs.done(analysis_id)
         return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json", headers=_PRIVATE)
 
-    @routes.get("/flagged/{n}.jpg", response_class=FileResponse, responses=_NOT_YET)
-    def flagged(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
-        """A flagged frame with its box."""
-        return picture(flagged_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
-
+    # Before the other one, whose {n} would take "1-map".
     @routes.get("/flagged/{n}-map.jpg", response_class=FileResponse, responses=_NOT_YET)
     def heat_map(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
         """A flagged face with the heat map, where one could be drawn."""
         return picture(map_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
+
+    @routes.get("/flagged/{n}.jpg", response_class=FileResponse, responses=_NOT_YET)
+    def flagged(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
+        """A flagged frame with its box."""
+        return picture(flagged_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
 
     def picture(name: str, analysis_id: str) -> FileResponse:
         return FileResponse(library.path(analysis_id, name), media_type="image/jpeg", headers=_PRIVATE)

@@ -142,11 +142,15 @@ def _checked(url: str) -> str:
     address = url.strip()
     try:
         parts = urlsplit(address)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+        usable = (
+            parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0 and "@" not in parts.netloc
+        )
     except ValueError:
         usable = False
     if not usable or any(character.isspace() or not character.isprintable() for character in address):
-        raise AddressError("expected an address that begins with http:// or https:// and names a host")
+        raise AddressError(
+            "expected an address that begins with http:// or https:// and names a host, without a user and password"
+        )
     return address
 
 
