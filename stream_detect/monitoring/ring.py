@@ -122,6 +122,7 @@ class Ring:
         self._lock = Lock()
         self._groups: deque[_Group] = deque()
         self._bytes = 0
+        self._stream: VideoStream | None = None  # of a connection that no packet was wanted of yet
         self._connection: Connection | None = None
         self._in_group = False
         self._films: list[Film] = []
@@ -144,11 +145,8 @@ class Ring:
 
     def opened(self, stream: VideoStream) -> None:
         """A connection begins."""
-        connection: Connection | None = None
-        with suppress(av.FFmpegError, ValueError):  # a codec that FFmpeg could not put into any file
-            connection = Connection(stream)
         with self._lock:
-            self._connection = connection
+            self._stream, self._connection = stream, None
             self._in_group = False
             self.ever_opened = True
 
@@ -159,8 +157,10 @@ class Ring:
             packet: as received; empty ones (the end of a file) are passed over.
             arrived_s: monotonic seconds.
         """
-        connection = self._connection  # changed by this thread only
-        if connection is None or not self._wanted or not packet.size:
+        if not self._wanted or not packet.size:
+            return
+        connection = self._understood()
+        if connection is None:
             return
         received = Received.of(packet, arrived_s, connection)
         with self._lock:
@@ -171,7 +171,7 @@ class Ring:
     def closed(self) -> None:
         """The connection ended; what it gave is held for as long as ever."""
         with self._lock:
-            self._connection = None
+            self._stream = self._connection = None
             self._in_group = False
 
     def film(self, from_s: float, until_s: float) -> Film | None:
@@ -194,6 +194,14 @@ class Ring:
             film = Film([packet for group in groups for packet in group.packets], until_s, self._max_bytes)
             self._films.append(film)
             return film
+
+    def _understood(self) -> Connection | None:
+        """What packets of the connection need; made once they are wanted, as it takes some 100 kB."""
+        if self._stream is not None:  # changed by the reader's thread only, and this is it
+            with suppress(av.FFmpegError, ValueError):  # a codec that FFmpeg could not put into any file
+                self._connection = Connection(self._stream)
+            self._stream = None
+        return self._connection
 
     def _hold(self, received: Received) -> None:
         if received.keyframe:

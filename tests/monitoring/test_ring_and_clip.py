@@ -11,8 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from stream_detect.monitoring import ring as rings
 from stream_detect.monitoring.clip import cuttable, suffix, timeline, write_clip
-from stream_detect.monitoring.ring import MAX_FILMS, Film, Received, Ring
+from stream_detect.monitoring.ring import MAX_FILMS, Connection, Film, Received, Ring
 from tests.monitoring.scenes import FPS, film, play
 
 BEFORE_S, AFTER_S = 10.0, 10.0
@@ -109,6 +110,20 @@ def test_a_clip_larger_than_its_room_ends_early():
     gathered = around(Ring(BEFORE_S, 60_000), film(), 13.0)
     assert gathered.cut_short
     assert sum(len(packet.data) for packet in gathered.packets) <= 120_000
+
+
+def test_connections_cost_nothing_while_nobody_wants_their_packets(monkeypatch: pytest.MonkeyPatch):
+    made = []
+    monkeypatch.setattr(rings, "Connection", lambda stream: made.append(stream) or Connection(stream))
+    ring = Ring(BEFORE_S, 32_000_000)
+    ring.want(False)
+    for now_s in play(film(), ring):
+        assert not made
+        if now_s > 8.5:
+            break
+    ring.want(True)
+    assert any(made for _ in play(film(), ring))
+    assert len(made) == 1
 
 
 def test_what_nobody_wants_is_not_held():
