@@ -20,6 +20,7 @@ from stream_detect.monitoring.economy import Economy
 from stream_detect.monitoring.intake import Intake, PictureRate
 from stream_detect.monitoring.ledger import Ledger, Run
 from stream_detect.monitoring.parts import CameraParts, PictureSource
+from stream_detect.monitoring.repeats import Repeats
 from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
 from stream_detect.monitoring.supervisor import Attempt, Supervisor, one_line
 from stream_detect.settings import CameraSettings
@@ -69,6 +70,7 @@ class Camera:
         self._economy = Economy(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
         self._rate = PictureRate()
         self._ledger = Ledger()
+        self._repeats = Repeats()
         self._analysed = 0
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
         self._reader: PictureSource | None = None  # of the attempt that counts
@@ -305,7 +307,8 @@ class Camera:
         self._rate.clear()
         if change.state is CameraState.LIVE:
             self._rate.mark(self._clock(), self._ledger.counts.pictures)
-        log.info("camera %s: %s: %s", self.name, change.state.value, change.reason)
+        for news in self._repeats.news(change):
+            log.info("camera %s: %s: %s", self.name, news.state.value, news.reason)
         self._parts.observer.state(change)
 
     def _expect_pushed(self) -> None:

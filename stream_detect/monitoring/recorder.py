@@ -18,6 +18,7 @@ from stream_detect.monitoring.evidence import EvidenceKeeper
 from stream_detect.monitoring.fake import Moment
 from stream_detect.monitoring.history import Seconds
 from stream_detect.monitoring.journal import Journal, JournalCounts, Ledger
+from stream_detect.monitoring.repeats import Repeats
 from stream_detect.monitoring.status import StateChange
 from stream_detect.settings.cameras import MonitoringSettings
 from stream_detect.storage.records import Event, Evidence, Judge, Score, StateEntry
@@ -37,6 +38,7 @@ class _Watch:
             FakeEvents(camera, settings.fake_rest_s, judge), OfflineEvents(camera, settings.offline_after_s)
         )
         self.seconds = Seconds(camera)
+        self.repeats = Repeats()
 
     @property
     def idle(self) -> bool:
@@ -117,8 +119,10 @@ class Recorder:
         change = replace(change, reason=_plain(change.reason))
         moment = Moment(change.at_s, self._now().now_s)
         with self._lock:
-            self._note(self._watch(change.camera).events.state(change, moment))
-            self._journal.state(StateEntry(change.camera, change.at_s, change.state.value, change.reason))
+            watch = self._watch(change.camera)
+            self._note(watch.events.state(change, moment))
+            for news in watch.repeats.news(change):
+                self._journal.state(StateEntry(news.camera, news.at_s, news.state.value, news.reason))
         self._wake.set()
 
     def removed(self, camera: str) -> None:

@@ -103,6 +103,19 @@ def test_whatever_ends_a_live_source_is_a_failure_and_it_is_connected_again(stag
     until(lambda: reader.closed)
 
 
+def test_a_dead_camera_does_not_fill_the_log(stage, caplog):
+    caplog.set_level(logging.INFO, "stream_detect")
+    stage.refuse = SourceUnreachableError("nobody answers")
+    camera = stage.camera()
+    camera.start()
+    for _ in range(6):
+        stage.watcher.expect(CONNECTING, BACKING_OFF)  # told all the same
+        stage.pass_s(camera, 60)
+    stage.watcher.expect(CONNECTING, BACKING_OFF)
+    lines = [record.getMessage() for record in caplog.records if "camera door" in record.getMessage()]
+    assert len(lines) == 2, lines
+
+
 def test_the_first_connect_backs_off_too(stage):
     stage.refuse = SourceUnreachableError("nobody answers")
     camera = stage.camera()

@@ -115,6 +115,18 @@ def test_commits_before_it_announces(recorder: Recorder, memory: Memory, clock: 
     assert not event.interrupted
 
 
+def test_a_dead_camera_does_not_fill_the_history(recorder: Recorder, memory: Memory):
+    recorder.start()
+    for attempt in range(50):
+        recorder.state(change("connecting", WALL_S + 2 * attempt))
+        recorder.state(change("backing_off", WALL_S + 2 * attempt + 1, reason="nobody answers"))
+    recorder.state(change("stopped", WALL_S + 200))
+    until(lambda: len(memory.history.states("door", 0, WALL_S + 999)) == 3)
+    assert [entry.state for entry in memory.history.states("door", 0, WALL_S + 999)] == [
+        "connecting", "backing_off", "stopped",
+    ]  # fmt: skip
+
+
 def test_an_offline_camera_is_told_of_without_a_word_from_it(recorder: Recorder, memory: Memory, clock: Clock):
     recorder.start()
     recorder.state(change("connecting", WALL_S))
