@@ -35,10 +35,7 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
     @routes.get("/annotated", responses=_NOT_YET)
     def annotation(analysis_id: AnalysisId, model: ModelName = None) -> AnnotationBody:
         """How far the annotated video is."""
-        known = jobs.annotation(analysis_id, model)
-        if known is None:
-            raise NotFoundError("nobody asked for this annotated video yet: POST here begins to make it")
-        return AnnotationBody.of(known)
+        return AnnotationBody.of(jobs.annotation(analysis_id, model))
 
     @routes.get("/annotated.mp4", response_class=FileResponse, responses=_NOT_YET)
     def annotated_video(analysis_id: AnalysisId, model: ModelName = None) -> FileResponse:

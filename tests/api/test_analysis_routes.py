@@ -254,7 +254,7 @@ def test_the_annotated_file_is_made_on_demand(inside, clip, kind):
     done = ended(inside, upload(inside, clip))
     path = f"/api/analyses/{done['id']}/annotated"
     suffix, other = ("jpg", "mp4") if kind == "image" else ("mp4", "jpg")
-    assert inside.client.get(path).status_code == 404
+    assert inside.client.get(path).json() == {"state": "none", "done_share": 0.0, "problem": ""}
     assert inside.client.get(f"{path}.{suffix}").status_code == 409
     answer = inside.client.post(path)
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")

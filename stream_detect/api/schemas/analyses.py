@@ -1,7 +1,7 @@
 """Bodies of analyses of uploads."""
 
 import time
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field
 
@@ -114,13 +114,15 @@ class AddressWish(Body):
 class AnnotationBody(Body):
     """The making of an annotated video."""
 
-    state: AnnotationState
+    state: AnnotationState | Literal["none"] = Field(description="none: nobody asked for it")
     done_share: float
     problem: str = Field(description="why it failed; empty when it did not")
 
     @classmethod
-    def of(cls, annotation: Annotation) -> Self:
+    def of(cls, annotation: Annotation | None) -> Self:
         """The same as JSON."""
+        if annotation is None:
+            return cls(state="none", done_share=0.0, problem="")
         return cls(state=annotation.state, done_share=round(annotation.done_share, 4), problem=annotation.problem)
 
 
