@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stream_detect.settings.section import Section
 
@@ -30,6 +30,13 @@ class CameraSettings(Section):
         default=False, description="decode key frames only while nobody watches and no face is in the picture"
     )
     evidence: bool = Field(default=False, description="keep a picture, the face and a clip of each fake event")
+
+    @field_validator("title")
+    @classmethod
+    def _one_line(cls, title: str) -> str:
+        if not title.isprintable():
+            raise ValueError("expected a title of printable characters, on one line")
+        return title
 
 
 class MonitoringSettings(Section):

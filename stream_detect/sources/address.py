@@ -20,7 +20,6 @@ HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "reso
 
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
 _SECRETS = re.compile(r"(?i)(?<![a-z])((?:pass(?:wor[dt])?|pwd|token|key|auth|secret|sig(?:nature)?)=)[^&\s'\"<>]+")
-_SPACES = re.compile(r"[\x00-\x20\x7f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,10 +65,13 @@ def parse_address(url: str, *, from_settings_file: bool) -> Address:
     Raises:
         AddressError: not permitted, or malformed; says nothing secret.
     """
-    url = url.strip()
-    scheme = url.partition(":")[0].lower()
-    if len(url) > LONGEST or _SPACES.search(url):
-        raise AddressError(f"expected an address of at most {LONGEST} characters without spaces (write them as %20)")
+    scheme, colon, rest = url.strip().partition(":")
+    scheme = scheme.lower()  # FFmpeg knows no other case
+    url = scheme + colon + rest
+    if len(url) > LONGEST or not url.isprintable() or (" " in url and scheme not in LOCAL):
+        raise AddressError(
+            f"expected an address of at most {LONGEST} printable characters without spaces (write them as %20)"
+        )
     if scheme == PUSHED:
         return _pushed(url)
     if scheme in LOCAL:

@@ -33,7 +33,11 @@ def test_addresses_are_shown_without_secrets(url: str, shown: str) -> None:
 
 def test_ffmpeg_is_given_the_whole_address() -> None:
     assert parse_address("rtsp://u:p@h/s", from_settings_file=False).location == "rtsp://u:p@h/s"
+    assert parse_address("RTSP://u:P@H/S", from_settings_file=False).location == "rtsp://u:P@H/S"  # else it refuses it
     assert parse_address("file:/a:b.mp4", from_settings_file=True).location == "/a:b.mp4"
+    assert (
+        parse_address("FILE:///a b%20.mp4", from_settings_file=True).location == "/a b%20.mp4"
+    )  # a name, not an address
     assert parse_address("v4l2:/dev/video0", from_settings_file=True).location == "/dev/video0"
 
 
@@ -70,6 +74,9 @@ def test_files_and_devices_only_from_the_settings_file(url: str) -> None:
         "rtsp://viewer:s3cret@[nonsense/",
         "rtsp://viewer:s3 cret@host/",
         "http://host/a\r\nHost: other",
+        "rtsp://viewer:s3\u2028cret@host/",
+        "rtsp://viewer:s3\ud800cret@host/",  # JSON can say it, and nothing can send it
+        "file:/clip\0.mp4",
         "whip:door",
         "whip://viewer:s3cret@host",
         "file:clip.mp4",

@@ -12,7 +12,6 @@ from stream_detect.sources.address import parse_address
 from stream_detect.types import Result, VerdictState
 
 Origin = Literal["file", "api"]
-MAX_URL_CHARS = 2048
 
 
 class CameraChange(CameraSettings):
@@ -20,7 +19,7 @@ class CameraChange(CameraSettings):
 
     name: CameraName | None = Field(default=None, description="of the camera")  # type: ignore[assignment]
     url: SecretStr | None = Field(  # type: ignore[assignment]
-        default=None, max_length=MAX_URL_CHARS, description="left out, or as it was shown: the one it has"
+        default=None, description="left out, or as it was shown: the one it has"
     )
 
     def settings(self, name: str, url: SecretStr) -> CameraSettings:
