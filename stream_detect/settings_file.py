@@ -88,8 +88,10 @@ def _read_file(path: Path, given: _Given) -> None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        # Only the part before a quotation: what is quoted may be a token that begins with "*" or "!".
-        problem = (error.problem or "not YAML").split(" '")[0]
+        # Not what was found, only what was expected: what is quoted may be a token that begins with "*" or "!".
+        problem = error.problem or "not YAML"
+        problem = problem.partition(", but ")[0] if problem.startswith("expected ") else problem.partition(" '")[0]
+        problem = problem.removeprefix("expected ")
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"{path}, line {line}: expected YAML: {problem}") from None
     except yaml.YAMLError:

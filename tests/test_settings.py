@@ -86,6 +86,8 @@ def test_the_file_in_use_is_the_one_that_is_read():
         ("- 1\n", r"line 1: expected sections such as `server:`"),
         ("server:\n  port: 1\n  port: 2\n", r"line 3: server\.port is set twice"),
         ("server: {port: [}\n", r"line 1: expected YAML"),
+        ("cameras:\n  - {name: a\n  - {name: b}\n", r"line 3: expected YAML: ',' or '}'"),
+        ("cameras:\n  - {name: a, url: 'whip:', title: \"a\\tb\"}\n", r"line 2: cameras\.0\.title: .* printable"),
         ("server:\n  port: !!int x\n", r"line 2: server\.port: expected a plain YAML value"),
         ("webrtc:\n  ice_servers:\n    - url: a\n", r"line 3: webrtc\.ice_servers\.0\.url.* did you mean urls\?"),
         ("\nserver:\n  host: 0.0.0.0\n", r"line 2: server: .*0\.0\.0\.0 .*set an access token \(STREAM_DETECT_TOKEN"),
