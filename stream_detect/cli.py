@@ -116,7 +116,11 @@ def purge(
         if sizes and not yes:
             typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
         gone = wanted.do(events, EvidenceFolder.of(given.storage, given.evidence)) if sizes else None
-    typer.echo(f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB." if gone else "There is no such evidence.")
+    typer.echo(
+        f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB."
+        if gone
+        else "There is no such evidence; that of events which go on, or began in the last five minutes, stays."
+    )
 
 
 @app.command(context_settings=_PASS_ON)
