@@ -16,10 +16,14 @@ from stream_detect.review.lines import person_line
 from stream_detect.review.panel import load_panel
 from stream_detect.review.terminal import telling
 from stream_detect.review.written import STDOUT, outputs
+from stream_detect.settings import Settings
 from stream_detect.settings_file import load_settings
 from stream_detect.types import VerdictState
 
 FAKE_FOUND, FAILED = 1, 2
+
+_MOST_THREADS = 4
+"""Of one video's decoder: more gain little, and each holds frames."""
 
 _OUTPUTS = {"--json": (".json", ".jsonl", ".ndjson"), "--csv": (".csv",)}
 
@@ -71,8 +75,8 @@ def analyze(  # noqa: PLR0913 - the command's options
     """
     loaded = load_settings(settings, os.environ)
     rate_hz = loaded.review.rate_hz if rate is None else rate
-    panel = load_panel(Registry.of(loaded.model.folder), model or (), loaded)
     inputs = list(inputs_of(files))
+    panel = load_panel(Registry.of(loaded.model.folder), model or (), _with_spare(loaded, min(jobs, len(inputs))))
     if sum(given.name == STDIN for given in inputs) > 1:
         raise SettingsError("expected - once: standard input can be read once")
     if STDOUT == json == csv:
@@ -86,6 +90,12 @@ def analyze(  # noqa: PLR0913 - the command's options
             tell.done(number, person_line(finding))
             findings.append(_status(finding))
     raise typer.Exit(max(findings, default=0))
+
+
+def _with_spare(settings: Settings, jobs: int) -> Settings:
+    """Decoding may use the processors that no job needs."""
+    threads = max(settings.review.threads, min((os.cpu_count() or 1) // max(jobs, 1), _MOST_THREADS))
+    return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})
 
 
 def _status(finding: Finding) -> int:

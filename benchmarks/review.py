@@ -1,0 +1,180 @@
+"""`make bench-review`: measures reviews of uploaded videos; prints a table, writes JSON.
+
+- throughput_over_floor: the bare time of a clip (decoding alone, and one call of the detector and of the classifier for
+  each sample) / the time of its review, at 5 Hz, one thread each, in turn, the median over the rounds.
+- speedup_over_seed_way: the time of the way in `seed_way.py` / the time of the review, on the same file; both may use
+  all processors, as `stream-detect analyze` of one file does.
+- rss_growth_2h_mb: peak memory of a process that reviews two hours and writes the results, less that of ten seconds;
+  the two hours are the ten seconds over and over.
+"""
+
+import argparse
+import json
+import os
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import av
+import numpy as np
+from figures import Figure, Target
+from review_clips import clip_of, coded, looped, swaying
+from rich.console import Console
+from seed_way import SeedWay
+from tables import figure_table, machine, print_tables, void_reasons, write_report
+
+from stream_detect.analysis.crop import cut
+from stream_detect.models.registry import Registry
+from stream_detect.review.examine import examine
+from stream_detect.review.panel import Panel, load_panel
+from stream_detect.settings import Settings
+from stream_detect.sources.media import open_media
+from stream_detect.storage.records import Upload
+
+RATE_HZ = 5.0
+HOURS_S = 7200.0
+SHORT_S = 10.0
+BARE_CALLS = 100
+MOST_PREDICTIONS = 60
+
+
+def main() -> int:
+    """Run what was asked for; 1 when a figure is void."""
+    options = parse()
+    if options.child:
+        print(json.dumps(child(options.child)))
+        return 0
+    console = Console(stderr=True)
+    figures: list[Figure] = []
+    with tempfile.TemporaryDirectory(prefix="stream-detect-bench-") as name:
+        folder = Path(name)
+        if options.only in {None, "speed"}:
+            figures += speed(folder, options.runs, console)
+        if options.only in {None, "memory"}:
+            figures.append(memory(folder, options.hours * 3600.0, console))
+    print_tables(figure_table(figures))
+    if options.json:
+        write_report(options.json, figures, setting={**machine(), "rounds": options.runs, "rate_hz": RATE_HZ})
+    return void_reasons(figures, console)
+
+
+def parse() -> argparse.Namespace:
+    """The command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
+    parser.add_argument("--runs", type=int, default=5, help="rounds")
+    parser.add_argument("--only", choices=("speed", "memory"), help="measure these figures only")
+    parser.add_argument("--hours", type=float, default=HOURS_S / 3600, help="length of the long video")
+    parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
+    return parser.parse_args()
+
+
+def speed(folder: Path, runs: int, console: Console) -> list[Figure]:
+    """The review beside its floor and beside the seeds' way."""
+    settings = Settings()
+    panel = load_panel(Registry.of(None), (), settings)
+    review = settings.review.model_copy(update={"threads": os.cpu_count() or 1})
+    alone = Panel(panel.models, panel.detector, settings.model_copy(update={"review": review}))
+    clips = {size: clip_of(size, folder) for size in ("480p", "1080p")}
+    seeds = SeedWay(settings.model.name)
+    floors: dict[str, list[float]] = {size: [] for size in clips}
+    third, every = [], []
+    for number in range(runs):
+        console.print(f"round {number + 1} of {runs}")
+        for size, clip in clips.items():
+            ours_s = timed(lambda clip=clip: examine(clip, panel, RATE_HZ))  # type: ignore[misc]
+            floors[size].append(floor_s(clip, panel) / ours_s)
+            if size == "480p":
+                ours_s = timed(lambda clip=clip: examine(clip, alone, RATE_HZ))  # type: ignore[misc]
+                third.append(seeds.seconds(clip, 3, MOST_PREDICTIONS) / ours_s)
+                every.append(seeds.seconds(clip, 1, MOST_PREDICTIONS) / ours_s)
+    what = "bare time (decoding, one detector and one classifier call a sample) / time of the review"
+    return [
+        *(
+            Figure(
+                f"throughput_over_floor_{size}",
+                f"{what}, {clips[size].name}",
+                "",
+                Target(0.75, at_least=True),
+                tuple(runs_),
+            )
+            for size, runs_ in floors.items()
+        ),
+        Figure(
+            "speedup_over_seed_way",
+            "time of model.predict one by one on every third frame, no face search / time of the review",
+            "",
+            Target(15, at_least=True),
+            tuple(third),
+        ),
+        Figure("speedup_over_seed_way_every_frame", "the same on every frame", "", None, tuple(every)),
+    ]
+
+
+def floor_s(clip: Path, panel: Panel) -> float:
+    """The bare time: nothing is converted, gated, tracked or kept."""
+    decoding_s = timed(lambda: decode(clip))
+    detector, classifier = panel.detector(), panel.models[0].classifier()
+    media = open_media(clip)
+    shots = [shot.rgb() for shot in media.shots(lambda time_s: time_s < 0.1)]
+    media.close()
+    image = shots[0]
+    faces = detector.detect(image)
+    w, h = classifier.crop.wh
+    crop = cut(image, faces[0], classifier.crop) if faces else np.zeros((h, w, 3), np.uint8)
+    calls_s = timed(lambda: [(detector.detect(image), classifier.predict(crop[np.newaxis])) for _ in range(BARE_CALLS)])
+    return decoding_s + calls_s / BARE_CALLS * examine(clip, panel, RATE_HZ).sampled
+
+
+def decode(clip: Path) -> int:
+    """Decodes the whole clip on one thread, and nothing else."""
+    with av.open(str(clip)) as container:
+        stream = container.streams.video[0]
+        stream.codec_context.thread_count = 1
+        return sum(1 for _ in container.decode(stream))
+
+
+def timed(what: Callable[[], object]) -> float:
+    """Seconds that it takes."""
+    began_s = time.perf_counter()
+    what()
+    return time.perf_counter() - began_s
+
+
+def memory(folder: Path, long_s: float, console: Console) -> Figure:
+    """Peak memory of two processes of their own: a long video, a short one."""
+    short = coded(folder / "short.mp4", swaying((320, 240), SHORT_S, 15), 15)
+    long = looped(short, folder / "long.mp4", long_s)
+    peaks = {}
+    for clip in (short, long):
+        console.print(f"memory: {clip.name}, {clip.stat().st_size / 2**20:.1f} MiB")
+        out = subprocess.run(
+            [sys.executable, __file__, "--child", str(clip)], capture_output=True, text=True, check=True
+        )
+        peaks[clip] = json.loads(out.stdout)
+        console.print(f"  {peaks[clip]}")
+    growth_mb = peaks[long]["peak_mb"] - peaks[short]["peak_mb"]
+    void = () if peaks[long]["sampled"] > 0.9 * long_s * RATE_HZ else ("the long video was not looked at to its end",)
+    what = f"peak memory of the review of {long_s / 3600:g} h of video, less that of {SHORT_S:g} s"
+    return Figure("rss_growth_2h_mb", what, "MiB", Target(100), (growth_mb,), void)
+
+
+def child(clip: Path) -> dict[str, float]:
+    """Reviews a file and writes its results; says how much memory that took."""
+    panel = load_panel(Registry.of(None), (), Settings())
+    reviewed = examine(clip, panel, RATE_HZ)
+    with tempfile.TemporaryFile("w", encoding="utf-8") as file:
+        file.writelines(reviewed.json_parts("", Upload(clip.name, 0, "")))
+    return {
+        "sampled": reviewed.sampled,
+        "faces": sum(len(moment.faces) for moment in reviewed.models[0].timeline.moments()),
+        "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(main())
