@@ -151,10 +151,12 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
 def _detail(grey: cv2.typing.MatLike) -> NDArray[np.float32]:
     """Standard deviation of the second differences: across, down, and along both diagonals."""
+    middle = 2 * grey[1:-1, 1:-1]
     neighbours = (
         (grey[1:-1, :-2], grey[1:-1, 2:]),
         (grey[:-2, 1:-1], grey[2:, 1:-1]),
         (grey[:-2, :-2], grey[2:, 2:]),
         (grey[:-2, 2:], grey[2:, :-2]),
     )
-    return np.array([(before + after - 2 * grey[1:-1, 1:-1]).std() for before, after in neighbours], np.float32)
+    deviations = [cv2.meanStdDev(before + after - middle)[1] for before, after in neighbours]  # half of .std()'s time
+    return np.array(deviations, np.float32).ravel()

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from functools import partial
 
 from av import VideoFrame
+from av.video.reformatter import VideoReformatter
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.monitoring.observer import Viewing
@@ -42,7 +43,8 @@ class Intake:
         self._last: tuple[float, float] | None = None  # source's time and arrival of the newest picture
         self._anew = False
         self._gaps = 0
-        self._gaps_analysed = 0  # the worker's thread only
+        self._gaps_analysed = 0  # the worker's thread only, as the next
+        self._reformatter = VideoReformatter()
         self.newest: VideoFrame | None = None
         self.pictures = 0
 
@@ -86,7 +88,7 @@ class Intake:
 
         Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
         """
-        image = to_rgb(frame)
+        image = to_rgb(frame, self._reformatter)
         gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
         return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
 
