@@ -56,6 +56,8 @@ _ALL: Final = (
     _process("evidence_bytes", "evidence kept now"),
     _process("evidence_problem", "1 while no evidence can be written"),
     _process("storage_problem", "1 while nothing can be remembered"),
+    _process("storage_waiting", "events, states and scores that wait for the database"),
+    MetricName("stream_detect_storage_dropped_total", "counter", ("what",), "of them, lost as too many waited"),
     _process("check_sessions", "live checks of webcams that run"),
     MetricName("stream_detect_analyses", "gauge", ("state",), "analyses of uploads that are kept, by their state"),
     _process("analyses_bytes", "files of analyses kept now; those that share a result count each"),

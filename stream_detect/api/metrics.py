@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from stream_detect.api.metric_names import METRICS, MetricName
 from stream_detect.errors import StorageError
+from stream_detect.monitoring.journal import JournalCounts
 from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
 from stream_detect.monitoring.ways import AlertWay
 from stream_detect.types import Result, VerdictState
@@ -34,6 +35,7 @@ class MetricSources:
         evidence_bytes: kept now; StorageError when nobody knows.
         evidence_problem: why no evidence is written; empty when all is well.
         storage_problem: why nothing can be remembered; empty likewise.
+        journal: what waits for the database, and what was dropped.
         check_sessions: live checks of webcams that run.
         analyses: kept now, by state; StorageError when nobody knows.
         analyses_bytes: of their files; likewise.
@@ -45,6 +47,7 @@ class MetricSources:
     evidence_bytes: Callable[[], int]
     evidence_problem: Callable[[], str]
     storage_problem: Callable[[], str]
+    journal: Callable[[], JournalCounts]
     check_sessions: Callable[[], int]
     analyses: Callable[[], Mapping[str, int]] = dict
     analyses_bytes: Callable[[], int] = int
@@ -126,6 +129,7 @@ class _Statuses(Collector):
             values.add("stream_detect_evidence_bytes", self._sources.evidence_bytes())
         values.add("stream_detect_evidence_problem", bool(self._sources.evidence_problem()))
         values.add("stream_detect_storage_problem", bool(self._sources.storage_problem()))
+        _journal(values, self._sources.journal())
         values.add("stream_detect_check_sessions", self._sources.check_sessions())
         with contextlib.suppress(StorageError):
             for state, count in self._sources.analyses().items():
@@ -157,6 +161,16 @@ def _way(values: "_Values", way: AlertWay) -> None:
     values.add("stream_detect_alert_failed_total", way.failed, way.name, way.kind)
     values.add("stream_detect_alert_attempts_failed_total", way.attempts_failed, way.name, way.kind)
     values.add("stream_detect_alert_waiting", way.waiting, way.name, way.kind)
+
+
+def _journal(values: "_Values", counts: JournalCounts) -> None:
+    values.add("stream_detect_storage_waiting", counts.waiting)
+    for what, dropped in (
+        ("events", counts.dropped_changes),
+        ("states", counts.dropped_states),
+        ("scores", counts.dropped_scores),
+    ):
+        values.add("stream_detect_storage_dropped_total", dropped, what)
 
 
 class _Values:

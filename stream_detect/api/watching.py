@@ -64,6 +64,7 @@ def _sources(monitoring: Monitoring, check_sessions: Callable[[], int], analyses
         evidence_bytes=monitoring.events.evidence_bytes,
         evidence_problem=lambda: monitoring.keeper.problem,
         storage_problem=lambda: monitoring.storage_problem,
+        journal=lambda: monitoring.recorder.counts,
         check_sessions=check_sessions,
         analyses=analyses.counts,
         analyses_bytes=analyses.kept_bytes,

@@ -12,6 +12,7 @@ from starlette.testclient import TestClient
 from stream_detect.api.metric_names import METRICS
 from stream_detect.api.metrics import LatencyObserver, MetricSources, router
 from stream_detect.errors import StorageError
+from stream_detect.monitoring.journal import JournalCounts
 from stream_detect.monitoring.status import CameraState, CameraStatus, Counts, StateChange
 from stream_detect.monitoring.ways import AlertWay
 from stream_detect.types import Result, Verdict, VerdictState
@@ -46,6 +47,7 @@ class Scraped:
             evidence_bytes=self.evidence_bytes,
             evidence_problem=lambda: self.problem,
             storage_problem=lambda: "",
+            journal=lambda: JournalCounts(waiting=9, dropped_changes=1, dropped_states=2, dropped_scores=3),
             check_sessions=lambda: 1,
         )
         application = FastAPI()
@@ -136,6 +138,9 @@ def test_ways_of_telling_and_problems_are_there(scraped):
     assert samples["stream_detect_alerts_suppressed_total", "fake"] == 5
     assert (samples["stream_detect_evidence_bytes",], samples["stream_detect_evidence_problem",]) == (120_000, 1)
     assert (samples["stream_detect_storage_problem",], samples["stream_detect_check_sessions",]) == (0, 1)
+    assert samples["stream_detect_storage_waiting",] == 9
+    dropped = [samples["stream_detect_storage_dropped_total", what] for what in ("events", "states", "scores")]
+    assert dropped == [1, 2, 3]
     assert samples["process_resident_memory_bytes",] > 0
 
 
