@@ -50,11 +50,6 @@ class Deliveries:
         with self._database.reading() as session:
             return [_value(row) for row in session.scalars(query)]
 
-    def next_due_s(self) -> float | None:
-        """When the next is due; None when nothing waits."""
-        with self._database.reading() as session:
-            return session.scalar(select(func.min(DeliveryRow.due_s)))
-
     def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
         """One attempt more was in vain; the next is at `due_s`. Nothing happens when it no longer waits."""
         with self._database.writing() as session:
