@@ -3,6 +3,7 @@ from fractions import Fraction
 import av
 import numpy as np
 import pytest
+from av.video.reformatter import VideoReformatter
 
 from stream_detect.errors import MediaError
 from stream_detect.video.picture import Planes, copy_yuv420p, to_rgb
@@ -29,6 +30,19 @@ def test_any_picture_becomes_rgb_and_an_even_copy_of_the_same_colour(flat, fmt, 
     for picture in (rgb, to_rgb(copy)):
         np.testing.assert_allclose(picture.reshape(-1, 3).mean(0), colour, atol=4)
     assert checksum(frame) == before
+
+
+def test_one_converter_follows_a_stream_that_changes_size_format_and_colours(flat):
+    reformatter = VideoReformatter()
+    for fmt, w, h, space in [
+        ("yuv420p", 64, 48, 5),
+        ("yuv420p", 32, 48, 1),
+        ("nv12", 32, 48, 1),
+        ("yuv420p", 64, 48, 1),
+    ]:
+        frame = flat(w, h, (200, 40, 90), fmt)
+        frame.colorspace = space
+        assert np.array_equal(to_rgb(frame, reformatter), to_rgb(frame))
 
 
 @pytest.mark.parametrize(("w", "h"), [(640, 480), (641, 359)])
