@@ -1,12 +1,13 @@
 """The annotated video: the badge burnt in, every frame at its time, the sound as it was, and nothing half done."""
 
+import resource
 from fractions import Fraction
 
 import av
 import numpy as np
 import pytest
 
-from stream_detect.errors import MediaError, ReviewCancelledError, StorageError
+from stream_detect.errors import MediaError, ReviewCancelledError, StorageError, StreamDetectError
 from stream_detect.review.annotate import annotate
 from stream_detect.review.hooks import Hooks
 from stream_detect.types import VerdictState
@@ -110,3 +111,16 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path):
     assert list((tmp_path / "out").iterdir()) == []
     with pytest.raises(StorageError, match="cannot be written"):
         annotate(tmp_path / "a.mp4", tmp_path / "bad.mp4" / "b.mp4", panel(), 5.0)
+
+
+def test_a_full_disk_is_told_and_left_clean(tmp_path):
+    film(tmp_path / "a.mp4", [scene(n) for n in range(30)], options=FAST)
+    (tmp_path / "out").mkdir()
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
+    try:
+        with pytest.raises(StreamDetectError, match="written"):
+            annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", panel(), 5.0)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert list((tmp_path / "out").iterdir()) == []

@@ -214,3 +214,19 @@ def test_sound_is_found_and_timed(tmp_path):
 def test_an_open_file_is_as_good_as_a_path(tmp_path):
     content = io.BytesIO(film(tmp_path / "a.mp4", pictures(3)).read_bytes())
     assert len(seen(content)[1]) == 3
+
+
+def heic(path, count):
+    """Not one from a telephone, but a file of one picture of the same kind (FFmpeg can make no other)."""
+    content = bytearray(film(path, pictures(count), form="mp4").read_bytes())
+    begin = content.index(b"ftyp") + 4
+    content[begin : begin + 4] = b"heic"
+    path.write_bytes(content)
+    return path
+
+
+def test_a_heic_picture_is_a_picture(tmp_path):
+    facts, shots, _ = seen(heic(tmp_path / "a.jpg", 1))
+    assert (facts.kind, facts.codec, facts.wh, len(shots)) == ("image", "heic", (96, 64), 1)
+    facts, shots, _ = seen(heic(tmp_path / "b.jpg", 4))
+    assert (facts.kind, len(shots)) == ("video", 4)
