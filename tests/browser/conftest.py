@@ -16,6 +16,7 @@ from PIL import Image
 from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 import scripts.webcam
+from tests.browser.axe import AXE
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
@@ -153,6 +154,18 @@ def visit(chromium, request, start_server) -> Iterator[Callable[..., Visit]]:
     for opened in visits:
         assert [error for error in opened.errors if not opened.expected or opened.expected not in error] == []
         assert len({url.split("/")[2] for url in opened.requests if not url.startswith(("blob:", "data:"))}) == 1
+
+
+@pytest.fixture
+def axe(visit):
+    """Opens a page with axe-core beside it."""
+
+    def open_page(*given, **context):
+        opened = visit(*given, **context)
+        opened.page.evaluate(AXE.read_text(encoding="utf-8"))
+        return opened
+
+    return open_page
 
 
 def _note(message: ConsoleMessage, errors: list[str]) -> None:

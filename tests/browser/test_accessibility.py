@@ -1,13 +1,10 @@
 """axe-core finds nothing serious on any page, and no page is wider than its window: light and dark, phone to desk."""
 
-from pathlib import Path
-
 import pytest
 
+from tests.browser.axe import look
 from tests.browser.camera_stub import CameraStub
 
-AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
-WIDTHS_PX = (360, 768, 1440)
 HASHES = ("#/", "#/models")
 WATCHING = {
     "the wall": "#/cameras",
@@ -21,39 +18,11 @@ WATCHING = {
 }
 
 
-def look(opened) -> None:
-    """Every width of what is shown now."""
-    for width in WIDTHS_PX:
-        opened.page.set_viewport_size({"width": width, "height": 900})
-        opened.page.wait_for_timeout(100)
-        found = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
-        serious = [
-            (violation["id"], [node["html"] for node in violation["nodes"]])
-            for violation in found["violations"]
-            if violation["impact"] in {"serious", "critical"}
-        ]
-        assert serious == [], f"at {width} px"
-        overhang = opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
-        assert overhang <= 0, f"the page is wider than {width} px"
-
-
 @pytest.fixture(scope="module")
 def cameras():
     """Cameras and events of every kind."""
     with CameraStub(25, events=30) as stub:
         yield stub
-
-
-@pytest.fixture
-def axe(visit):
-    """Opens a page with axe-core beside it."""
-
-    def open_page(*given, **context):
-        opened = visit(*given, **context)
-        opened.page.evaluate(AXE.read_text(encoding="utf-8"))
-        return opened
-
-    return open_page
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -79,14 +79,14 @@ export function App({ services, stream, token, media }: Props) {
             <img src="/icon.svg" alt="" className="size-6" />
             <span className="sr-only sm:not-sr-only">stream-detect</span>
           </span>
-          <nav aria-label="Pages" className="flex sm:gap-1">
+          <nav aria-label="Pages" className="-mx-1 flex flex-wrap sm:mx-0 sm:gap-1">
             {PLACES.map(({ pages, href, label: name }) => (
               <a
                 key={href}
                 href={href}
                 aria-current={pages.includes(route.page) ? "page" : undefined}
                 onClick={() => content.current?.focus()}
-                className="rounded-lg px-1.5 py-2 text-sm whitespace-nowrap text-muted aria-[current]:bg-surface aria-[current]:font-semibold aria-[current]:text-ink sm:px-3 sm:text-base"
+                className="rounded-lg px-1 py-2 text-[13px] whitespace-nowrap text-muted aria-[current]:bg-surface aria-[current]:font-semibold aria-[current]:text-ink sm:px-3 sm:text-base"
               >
                 {name}
                 {href === "#/" && route.page !== "live" && snapshot.state === "live" && <span className="font-normal"> (running)</span>}

@@ -1,5 +1,5 @@
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
-import { probability } from "../figures";
+import { exact, probability } from "../figures";
 import { useFile, useVisible } from "../pictureHooks";
 import type { Playhead } from "../playhead";
 import type { FlaggedFrame, ModelReview } from "../stream/analyses";
@@ -33,11 +33,11 @@ export function FlaggedStrip({ id, review, timed, playhead }: Props) {
         Flagged frames
       </h2>
       {flagged.length === 0 ? (
-        <p className="mt-2 text-sm text-muted">None: no single frame scored {probability(model.thresholds.fakeEnter)} or more.</p>
+        <p className="mt-2 text-sm text-muted">None: no single frame scored {exact(model.thresholds.fakeEnter)} or more.</p>
       ) : (
         <>
           <p className="mt-1 text-sm text-muted">
-            Single frames that scored {probability(model.thresholds.fakeEnter)} or more. One such frame is no verdict.
+            Single frames that scored {exact(model.thresholds.fakeEnter)} or more. One such frame is no verdict.
           </p>
           <ul aria-label="Flagged frames" className="mt-3 flex snap-x gap-3 overflow-x-auto p-1">
             {flagged.map((frame) => (
@@ -87,7 +87,7 @@ function Item({ id, model, frame, timed, onOpen }: ItemProps) {
     beside?.querySelector("button")?.focus();
   };
   return (
-    <li ref={item} className="w-36 shrink-0 snap-start">
+    <li ref={item} className="w-40 shrink-0 snap-start">
       <button
         type="button"
         data-testid="flagged"
@@ -97,8 +97,8 @@ function Item({ id, model, frame, timed, onOpen }: ItemProps) {
         onKeyDown={onKeyDown}
         className="block w-full cursor-pointer rounded-lg text-left text-sm"
       >
-        <span className="grid aspect-video place-items-center overflow-hidden rounded-lg bg-stage">
-          {url !== null && <img src={url} alt="" className="size-full object-contain" />}
+        <span className="relative block aspect-video overflow-hidden rounded-lg bg-stage">
+          {url !== null && <img src={url} alt="" className="absolute inset-0 size-full object-contain" />}
         </span>
         <span className="mt-1 block">{caption(frame, timed)}</span>
       </button>
@@ -185,8 +185,10 @@ interface ShownProps {
 
 function Shown({ file: { url, failure }, alt, testId, wide }: ShownProps) {
   return (
-    <div className={`mt-3 grid place-items-center rounded-lg bg-stage ${wide ? "aspect-video" : "aspect-square w-48"}`}>
-      {url !== null && <img src={url} alt={alt} data-testid={testId} className="size-full rounded-lg object-contain" />}
+    <div
+      className={`relative mt-3 grid place-items-center overflow-hidden rounded-lg bg-stage ${wide ? "aspect-video" : "aspect-square w-48"}`}
+    >
+      {url !== null && <img src={url} alt={alt} data-testid={testId} className="absolute inset-0 size-full object-contain" />}
       {url === null && <p className="p-4 text-sm text-white">{failure === null ? "Reading …" : asSentence(failure.detail)}</p>}
     </div>
   );

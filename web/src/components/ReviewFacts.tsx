@@ -1,5 +1,5 @@
 import { factsOf } from "../analysisWords";
-import { probability } from "../figures";
+import { exact } from "../figures";
 import type { Analysis, ModelReview, Results } from "../stream/analyses";
 import { reportPath, type Report } from "../stream/analysisServer";
 import { asSentence } from "../words";
@@ -23,8 +23,8 @@ export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz
   const facts: readonly (readonly [string, string])[] = [
     ["File", factsOf(known)],
     ["Looked at", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} a second`],
-    ["Fake from", `${probability(thresholds.fakeEnter)}, until below ${probability(thresholds.fakeLeave)}`],
-    ["Real up to", `${probability(thresholds.realEnter)}, until above ${probability(thresholds.realLeave)}`],
+    ["Fake from", `${exact(thresholds.fakeEnter)}, until below ${exact(thresholds.fakeLeave)}`],
+    ["Real up to", `${exact(thresholds.realEnter)}, until above ${exact(thresholds.realLeave)}`],
     ["Model", `${model.name}, sha256 ${model.sha256}`],
     ["File's sha256", file.sha256],
     ...(model.terms === "" ? [] : [["Terms of the model", model.terms] as const]),

@@ -108,7 +108,7 @@ export class ReviewChart {
     return {
       width: this.box.clientWidth,
       height: this.box.clientHeight,
-      padding: [8, 8, 0, 0],
+      padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: {
         y: false,

@@ -1,0 +1,22 @@
+"""axe-core beside a page: what it finds at every width, and whether the page is wider than its window."""
+
+from pathlib import Path
+
+AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
+WIDTHS_PX = (360, 768, 1440)
+
+
+def look(opened) -> None:
+    """Every width of what is shown now."""
+    for width in WIDTHS_PX:
+        opened.page.set_viewport_size({"width": width, "height": 900})
+        opened.page.wait_for_timeout(100)
+        found = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
+        serious = [
+            (violation["id"], [node["html"] for node in violation["nodes"]])
+            for violation in found["violations"]
+            if violation["impact"] in {"serious", "critical"}
+        ]
+        assert serious == [], f"at {width} px"
+        overhang = opened.page.evaluate("document.documentElement.scrollWidth - window.innerWidth")
+        assert overhang <= 0, f"the page is wider than {width} px"
