@@ -61,10 +61,10 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     engine = Engine(settings, detector.sibling, model.classifier)
     judging = Judging(_judge(bundle), engine, loader(registry, settings.model, _judge))
     monitoring = Monitoring(settings, judging, read_again)
-    monitoring.start()
     reviewer = ModelReviewer(registry, settings)
     reviewing = Reviewing(settings, monitoring.database, reviewer, lookup(registry, lambda: judging.judge.name))
     reviewing.start()
+    monitoring.start()
     application = join(settings, judging, (monitoring, reviewing), _cards(registry), read_page())
 
     def stopping() -> None:

@@ -19,7 +19,7 @@ from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
 
-_CLOSE_S = 2.0
+_CLOSE_S = 1.0
 """A job stops between two packets; one that does not is left to the process's end."""
 
 
@@ -57,7 +57,7 @@ class Reviewing:
         self.jobs.stop()
 
     async def close(self) -> None:
-        """Ends all jobs, within two seconds; the next start goes on with them."""
+        """Ends all jobs, within a second; the next start goes on with them."""
         self.hush()
         await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
 

@@ -62,7 +62,7 @@ class Jobs:
         Raises:
             StorageError: database or folder cannot be used.
         """
-        self._library.sweep(self._analyses.is_here)
+        self._library.sweep(self._analyses.ids())
         tasks = []
         for analysis in self._analyses.unfinished():
             self._analyses.change(replace(analysis, state="queued", started_s=None), (analysis.state,))

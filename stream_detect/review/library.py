@@ -13,7 +13,7 @@ No name here comes from a sender.
 import os
 import secrets
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from pathlib import Path
 
 from stream_detect.errors import NotFoundError
@@ -167,11 +167,11 @@ class Library:
         except OSError as error:
             raise translated(error, self._path) from error
 
-    def sweep(self, is_here: Callable[[str], bool]) -> None:
+    def sweep(self, owners: Container[str]) -> None:
         """At a start: removes what a process that was killed left half-done, and what no analysis owns.
 
         Args:
-            is_here: whether there is an analysis of this id.
+            owners: ids of all analyses.
 
         Raises:
             StorageError: the folder cannot be read or written.
@@ -179,7 +179,7 @@ class Library:
         try:
             shutil.rmtree(self._path / _INCOMING, ignore_errors=True)
             for folder in self._path.iterdir() if self._path.is_dir() else ():
-                if not is_here(folder.name):
+                if folder.name not in owners:
                     shutil.rmtree(folder)
                     continue
                 for part in folder.glob(f".*{PART}"):

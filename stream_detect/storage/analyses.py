@@ -68,10 +68,10 @@ class Analyses:
         with self._database.reading() as session:
             return _value(_found(session, analysis_id))
 
-    def is_here(self, analysis_id: str) -> bool:
-        """Whether there is such an analysis."""
+    def ids(self) -> set[str]:
+        """Of all."""
         with self._database.reading() as session:
-            return session.scalar(select(AnalysisRow.id).where(AnalysisRow.id == analysis_id)) is not None
+            return set(session.scalars(select(AnalysisRow.id)))
 
     def page(
         self, search: str = "", state: AnalysisState | None = None, cursor: str | None = None, limit: int = 50

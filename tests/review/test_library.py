@@ -150,9 +150,9 @@ def test_a_start_sweeps_what_nobody_owns(library, tmp_path):
     half.write(b"half")
     half.finish()
     (tmp_path / "analyses" / ONE / ".results.json.part").write_bytes(b"half")
-    library.sweep(lambda analysis_id: analysis_id == ONE)
+    library.sweep({ONE})
     assert files(tmp_path / "analyses") == [f"{ONE}/original"]
-    Library(tmp_path / "nothing here", ReviewSettings()).sweep(lambda _: False)
+    Library(tmp_path / "nothing here", ReviewSettings()).sweep(())
 
 
 class Rests:

@@ -38,7 +38,7 @@ def test_what_is_put_is_got(analyses):
     )  # fmt: skip
     analyses.put([whole, make(2)])
     assert analyses.get(whole.id) == whole
-    assert analyses.is_here(whole.id)
+    assert analyses.ids() == {whole.id, make(2).id}
     assert analyses.kept_bytes() == 1 << 40
     assert analyses.counts() == {"done": 1, "queued": 1}
 
@@ -47,7 +47,7 @@ def test_all_are_put_or_none(analyses):
     analyses.put([make(1)])
     with pytest.raises(ConflictError):
         analyses.put([make(2), make(1)])
-    assert not analyses.is_here(make(2).id)
+    assert analyses.ids() == {make(1).id}
 
 
 @pytest.mark.parametrize("absent", ["0" * 32, "nonsense", "ü", "\0"])
