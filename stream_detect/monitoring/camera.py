@@ -9,13 +9,15 @@ This is the small interface behind which a camera is hosted; nothing here knows 
 
 import logging
 import time
-import traceback
+from contextlib import AbstractContextManager
 from dataclasses import replace
-from threading import RLock, Thread, current_thread
+from functools import partial
+from threading import RLock
 
 from av import VideoFrame
 
 from stream_detect.errors import ConflictError, SourceEndedError, SourceError, SourceStalledError
+from stream_detect.monitoring.connections import MAX_HANGING, Connections
 from stream_detect.monitoring.economy import Economy
 from stream_detect.monitoring.intake import Intake, PictureRate
 from stream_detect.monitoring.ledger import Ledger, Run
@@ -35,9 +37,6 @@ STOP_S = 4.8
 
 ANALYSIS_CLOSE_S = 1.0
 """Of it, for a model call in progress: some 10 ms, unless it hangs."""
-
-MAX_HANGING = 3
-"""Threads left behind in a read that never returns before no further connection is tried: they must not pile up."""
 
 WAITING = "waiting for a publisher"
 
@@ -75,7 +74,7 @@ class Camera:
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
         self._reader: PictureSource | None = None  # of the attempt that counts
         self._codec = ""
-        self._threads: list[Thread] = []  # of attempts, the newest last
+        self._connections = Connections(settings.name)
 
     @property
     def name(self) -> str:
@@ -203,13 +202,10 @@ class Camera:
                 return
             self._supervisor.stop(reason)
             self._ledger, self._reader = self._ledger.stopped(), None
-            thread = self._threads[-1] if self._threads else None  # earlier ones were left behind already
+            thread = self._connections.newest  # earlier ones were left behind already
         run.worker.close(ANALYSIS_CLOSE_S)
-        if thread is None or thread is current_thread():
-            return
-        thread.join(max(deadline_s - time.monotonic(), 0.0))
-        if thread.is_alive():
-            log.warning("camera %s: its connection did not end within %g s and is left behind", self.name, STOP_S)
+        if thread is not None:
+            self._connections.wait(thread, deadline_s)
 
     def _spare(self) -> None:
         """Key frames only, or all."""
@@ -224,39 +220,24 @@ class Camera:
         self._disconnected()
         run.intake.begin()
         attempt = self._supervisor.again(self._connecting)
-        if sum(thread.is_alive() for thread in self._threads) < MAX_HANGING:
-            self._read(run, attempt)
-        else:
+        if self._connections.hang:
             hanging = f"{MAX_HANGING} connections hang and have to end before the next"
             self._supervisor.failed(attempt, SourceStalledError(hanging))
+        else:
+            self._read(run, attempt)
 
     def _read(self, run: Run, attempt: Attempt) -> None:
-        # A daemon only so that a read that never returns cannot keep the process from ending.
-        thread = Thread(target=self._connect, args=(run, attempt), name=f"camera {self.name}", daemon=True)
-        self._threads = [*(thread for thread in self._threads if thread.is_alive()), thread]
         self._economy.begin(self._clock())
-        thread.start()
-
-    def _connect(self, run: Run, attempt: Attempt) -> None:
-        """One connection, on a thread of its own."""
-        limits = self._parts.monitoring
-        settings = ReaderSettings(
-            self.settings.transport, self.settings.loop, limits.open_timeout_s, limits.read_timeout_s
+        self._connections.begin(
+            partial(self._reader_of, attempt),
+            partial(self._take_pictures, run, attempt),
+            partial(self._failed, run, attempt),
         )
-        try:
-            taps = self._parts.taps(self.name)
-            with self._parts.open_reader(self._address, settings, attempt.stopping, taps) as reader:
-                error = self._take_pictures(run, attempt, reader)
-                # Said before the reader is closed: taking leave of a dead server takes its time.
-                self._failed(run, attempt, error)
-        except SourceError as error:
-            self._failed(run, attempt, error)
-        except Exception as error:  # noqa: BLE001 - the thread's edge: whatever fails, the camera is tried again
-            details = redacted("".join(traceback.format_exception(error)))
-            log.error(  # noqa: TRY400 - the exception itself may carry the address with its password
-                "camera %s: unexpected %s\n%s", self.name, type(error).__name__, details
-            )
-            self._failed(run, attempt, SourceError(f"unexpected {type(error).__name__}"))
+
+    def _reader_of(self, attempt: Attempt) -> AbstractContextManager[PictureSource, bool | None]:
+        limits, wanted = self._parts.monitoring, self.settings
+        how = ReaderSettings(wanted.transport, wanted.loop, limits.open_timeout_s, limits.read_timeout_s)
+        return self._parts.open_reader(self._address, how, attempt.stopping, self._parts.taps(self.name))
 
     def _take_pictures(self, run: Run, attempt: Attempt, reader: PictureSource) -> SourceError:
         """Takes the pictures of a connection; returns why there are no more."""

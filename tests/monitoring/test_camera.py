@@ -201,7 +201,7 @@ def test_connections_that_hang_do_not_pile_up(stage):
     stage.open_hangs = False
     stage.ending.set()
     until(lambda: stage.connections.qsize() == 3)
-    until(lambda: not any(thread.is_alive() for thread in camera._threads))
+    until(lambda: not any(thread.is_alive() for thread in camera._connections._threads))
     stage.pass_s(camera, 60.0)
     stage.watcher.expect(CONNECTING)
 
