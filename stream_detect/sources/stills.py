@@ -30,6 +30,9 @@ _SHORTEST_S = 0.02
 """Browsers show a picture of an animation that asks for less than this for a tenth of a second."""
 _SLOW_S = 0.1
 
+_STRIP_PIXELS = 1 << 22
+"""Converted at once: the whole of a large picture would lie in memory four times (measured)."""
+
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
 """Of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are told otherwise."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
@@ -172,8 +175,13 @@ def _rgb(picture: PillowImage) -> Image:
     if picture.mode.startswith("I"):
         grey = np.asarray(picture)
         picture = Pillow.fromarray((np.clip(grey, 0, 65_535) >> 8).astype(np.uint8))
-    upright = ImageOps.exif_transpose(picture)
-    return np.array(upright.convert("RGB"), np.uint8)
+    ImageOps.exif_transpose(picture, in_place=True)
+    w, h = picture.size
+    image = np.empty((h, w, 3), np.uint8)
+    rows = max(_STRIP_PIXELS // w, 1)
+    for top in range(0, h, rows):
+        image[top : top + rows] = np.asarray(picture.crop((0, top, w, min(top + rows, h))).convert("RGB"))
+    return image
 
 
 def _shown_s(picture: PillowImage) -> float:
