@@ -17,6 +17,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 
 import scripts.webcam
 from tests.browser.axe import AXE
+from tests.browser.review_site import analysed, film, settings_of
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
@@ -202,3 +203,29 @@ def generated(name: str) -> Iterator[NDArray[np.uint8]]:
     before_s = {"no_face": CLIP_S, "face_comes": 2}.get(name, 0)
     yield from scripts.webcam.faceless(before_s)
     yield from scripts.webcam.astronaut(CLIP_S - before_s)
+
+
+@pytest.fixture(scope="session")
+def settings(tmp_path_factory) -> Path:
+    """Settings of a server that analyses uploads by a suspicious model and a calm one."""
+    return settings_of(tmp_path_factory.mktemp("analyses"))
+
+
+@pytest.fixture(scope="module")
+def site(run_server, settings):
+    """That server, open to this machine."""
+    with run_server(SETTINGS=str(settings)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def clip(tmp_path_factory) -> Path:
+    """A film that browsers play: a clip of the test data, or one made of a photo."""
+    clip = CLIPS / "AniPortrait__solo.mp4"
+    return clip if clip.is_file() else film(tmp_path_factory.mktemp("clip") / clip.name, "libx264", generated("fake"))
+
+
+@pytest.fixture(scope="module")
+def looked_at(site, clip) -> str:
+    """The id of the clip's analysis."""
+    return analysed(site, clip)

@@ -1,0 +1,64 @@
+"""A server that analyses uploads, for the browser: its models, its films, and analyses without a browser."""
+
+import json
+import shutil
+import time
+from collections.abc import Iterable
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import httpx
+import numpy as np
+import yaml
+from numpy.typing import NDArray
+
+SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
+SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
+"""Nearly every face is above them: what is tested here is the page."""
+
+
+def settings_of(folder: Path) -> Path:
+    """Settings of a server with a suspicious model and a calm one."""
+    for name, change in (("meso4-dfdc", {"thresholds": SUSPICIOUS}), ("calm", {"name": "calm", "title": "A calm one"})):
+        shutil.copytree(SHIPPED, folder / "models" / name)
+        card = folder / "models" / name / "card.json"
+        card.write_text(json.dumps({**json.loads(card.read_text(encoding="utf-8")), **change}))
+    content = {
+        "window": {"min_scores": 3, "min_dwell_s": 0.2},
+        "model": {"folder": str(folder / "models"), "name": "meso4-dfdc"},
+        "review": {"min_free_bytes": 0},
+    }
+    file = folder / "settings.yaml"
+    file.write_text(yaml.safe_dump(content), encoding="utf-8")
+    return file
+
+
+def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
+    """A video of RGB pictures (480, 640, 3)."""
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream(codec, rate=30)
+        stream.width, stream.height, stream.pix_fmt, stream.time_base = 640, 480, "yuv420p", Fraction(1, 30)
+        for picture in pictures:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
+        container.mux(stream.encode(None))
+    return file
+
+
+def analysed(server, file: Path, token: str = "") -> str:
+    """The id of an analysis by both models that has ended, submitted without a browser."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    with httpx.Client(base_url=server.url, headers=headers, timeout=20) as client:
+        files = {"file": (file.name, file.read_bytes())}
+        submitted = client.post("/api/analyses", files=files, data={"model": ["meso4-dfdc", "calm"]})
+        assert submitted.status_code == 202, submitted.text
+        (analysis,) = submitted.json()["items"]
+        end_s = time.monotonic() + 60
+        while client.get(f"/api/analyses/{analysis['id']}").json()["ended_s"] is None:
+            assert time.monotonic() < end_s
+            time.sleep(0.1)
+    return analysis["id"]
+
+
+def go(opened, address: str) -> None:
+    opened.page.evaluate("address => { window.location.hash = address }", address)
