@@ -1,7 +1,8 @@
 /** What the page says of analyses: a state in a word and a sentence. Pure. */
 
 import { probability } from "./figures";
-import type { Analysis, AnalysisState, Annotated, ModelReview, UploadedFile } from "./stream/analyses";
+import type { Analysis, AnalysisState, Annotated, UploadedFile } from "./stream/analyses";
+import type { ModelReview } from "./stream/analysisResults";
 import type { Upload } from "./stream/uploads";
 import { span } from "./times";
 import { asSentence, WORDS, type ShownState } from "./words";

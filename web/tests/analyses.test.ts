@@ -2,7 +2,8 @@ import { describe, expect, it } from "vitest";
 import { factsOf, progressWords, quarter, size } from "../src/analysisWords";
 import { hrefOf, routeOf } from "../src/route";
 import { ShapeError } from "../src/stream/shape";
-import { EVERY_ANALYSIS, followed, readAnalysis, readAnnotated, readResults, withAnalysis, type Analysis } from "../src/stream/analyses";
+import { EVERY_ANALYSIS, followed, readAnalysis, readAnnotated, withAnalysis, type Analysis } from "../src/stream/analyses";
+import { readResults } from "../src/stream/analysisResults";
 import { wireAnalysis, wireResults } from "./fakeAnalyses";
 
 const read = (change: Record<string, unknown> = {}): Analysis => readAnalysis(wireAnalysis(change), "analysis");

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import type { FaceTrack, SampledFrame } from "../src/stream/analyses";
+import type { FaceTrack, SampledFrame } from "../src/stream/analysisResults";
 import {
   chosen,
   flaggedBeside,

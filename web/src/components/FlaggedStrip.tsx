@@ -2,7 +2,7 @@ import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { exact, probability } from "../figures";
 import { useFile, useVisible } from "../pictureHooks";
 import type { Playhead } from "../playhead";
-import type { FlaggedFrame, ModelReview } from "../stream/analyses";
+import type { FlaggedFrame, ModelReview } from "../stream/analysisResults";
 import { flaggedPath } from "../stream/analysisServer";
 import { flaggedBeside } from "../stream/reviewTimeline";
 import { mediaTime } from "../times";
@@ -157,7 +157,7 @@ function Opened({ id, model, frame, count, timed, onMove, onClose }: OpenedProps
             onMove(-1);
           }}
         >
-          Before
+          Previous
         </Button>
         <Button
           testId="flagged-after"

@@ -1,5 +1,5 @@
 import { verdictWords } from "../analysisWords";
-import type { ModelReview } from "../stream/analyses";
+import type { ModelReview } from "../stream/analysisResults";
 import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {

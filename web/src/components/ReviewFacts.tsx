@@ -1,6 +1,7 @@
 import { factsOf } from "../analysisWords";
 import { exact } from "../figures";
-import type { Analysis, ModelReview, Results } from "../stream/analyses";
+import type { Analysis } from "../stream/analyses";
+import type { ModelReview, Results } from "../stream/analysisResults";
 import { reportPath, type Report } from "../stream/analysisServer";
 import { asSentence } from "../words";
 import { SaveLink } from "./SaveLink";

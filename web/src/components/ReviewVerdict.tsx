@@ -1,5 +1,5 @@
 import type { Playhead } from "../playhead";
-import type { ModelReview } from "../stream/analyses";
+import type { ModelReview } from "../stream/analysisResults";
 import { refusedCounts } from "../stream/reviewTimeline";
 import { sentence } from "../words";
 import { Limits } from "./Limits";

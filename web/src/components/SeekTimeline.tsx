@@ -1,10 +1,9 @@
 import { useEffect, useMemo, useRef, useState, useSyncExternalStore, type KeyboardEvent } from "react";
 import { probability } from "../figures";
 import type { Playhead } from "../playhead";
-import type { ModelReview } from "../stream/analyses";
+import type { ModelReview } from "../stream/analysisResults";
 import {
   frameAt,
-  reviewRows,
   reviewTimeline,
   showing,
   stepped,
@@ -16,6 +15,7 @@ import {
 import { mediaTime } from "../times";
 import { Button } from "./Button";
 import { ReviewChart } from "./reviewChart";
+import { ReviewTable } from "./ReviewTable";
 
 /** Samples that Page up and Page down pass over. */
 const LEAP = 10;
@@ -122,7 +122,7 @@ export function SeekTimeline({ review, rateHz, durationS, playhead }: Props) {
         onKeyDown={onKeyDown}
         className="relative mt-2 h-48 cursor-crosshair rounded"
       />
-      <Values timeline={timeline} whole={whole} />
+      <ReviewTable timeline={timeline} whole={whole} />
     </section>
   );
 }
@@ -213,47 +213,6 @@ function ZoomButtons({ range, whole, onZoom, onReset }: ZoomProps) {
         Whole
       </Button>
     </div>
-  );
-}
-
-function Values({ timeline, whole }: { readonly timeline: ReviewTimeline; readonly whole: TimeRange }) {
-  if (timeline.lines.length === 0) return <p className="mt-2 text-sm text-muted">No face was found in the sampled frames.</p>;
-  const tenths = whole.toS < 60 ? 1 : 0;
-  return (
-    <details className="mt-3 text-sm">
-      <summary>Values as a table</summary>
-      <div className="overflow-x-auto">
-        <table className="mt-2 w-full text-left">
-          <caption className="sr-only">Highest score of each face in twelve parts of the video</caption>
-          <thead className="text-muted">
-            <tr>
-              <th scope="col" className="py-1 pr-4 font-normal">
-                When
-              </th>
-              {timeline.lines.map(({ track }) => (
-                <th key={track} scope="col" className="py-1 pr-4 font-normal">
-                  Face {track}
-                </th>
-              ))}
-            </tr>
-          </thead>
-          <tbody>
-            {reviewRows(timeline, whole).map((row) => (
-              <tr key={row.fromS} className="border-t border-edge">
-                <th scope="row" className="py-1 pr-4 font-normal whitespace-nowrap">
-                  {mediaTime(row.fromS, tenths)} to {mediaTime(row.toS, tenths)}
-                </th>
-                {row.highest.map((value, index) => (
-                  <td key={timeline.lines[index]?.track} className="py-1 pr-4">
-                    {probability(value)}
-                  </td>
-                ))}
-              </tr>
-            ))}
-          </tbody>
-        </table>
-      </div>
-    </details>
   );
 }
 

@@ -1,6 +1,6 @@
 import { useState } from "react";
 import type { Playhead } from "../playhead";
-import type { FaceTrack } from "../stream/analyses";
+import type { FaceTrack } from "../stream/analysisResults";
 import { MAX_LINES, worstFirst } from "../stream/reviewTimeline";
 import { mediaTime } from "../times";
 import { Button } from "./Button";

@@ -2,7 +2,7 @@
 
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import type { FlaggedFrame } from "../stream/analyses";
+import type { FlaggedFrame } from "../stream/analysisResults";
 import type { Thresholds } from "../stream/messages";
 import { chosen, moved, zoomed, type ReviewTimeline, type TimeRange } from "../stream/reviewTimeline";
 import { mediaTime } from "../times";

@@ -16,7 +16,8 @@ import { Playhead } from "../playhead";
 import { useResource } from "../resource";
 import { ALL_ANALYSES, hrefOf } from "../route";
 import { useServices } from "../services";
-import { hasEnded, type Analysis, type Results } from "../stream/analyses";
+import { hasEnded, type Analysis } from "../stream/analyses";
+import type { Results } from "../stream/analysisResults";
 import { moment } from "../times";
 
 /** One analysis: on its way, or with all that came out of it. */

@@ -6,13 +6,12 @@ import {
   readAnalyses,
   readAnalysis,
   readAnnotated,
-  readResults,
   type Analysis,
   type AnalysisFilter,
   type AnalysisPage,
   type Annotated,
-  type Results,
 } from "./analyses";
+import { readResults, type Results } from "./analysisResults";
 import { asFailure } from "./failure";
 import type { Http } from "./http";
 

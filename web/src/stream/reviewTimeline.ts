@@ -1,6 +1,6 @@
 /** A model's sampled frames as a chart, a table and a zoom want them. Pure; times are seconds from the video's first frame. */
 
-import type { FaceTrack, FlaggedFrame, ModelReview, SampledFrame } from "./analyses";
+import type { FaceTrack, FlaggedFrame, ModelReview, SampledFrame } from "./analysisResults";
 import { VERDICT_STATES } from "./messages";
 
 /** More lines than styles tell nobody anything: the worst faces are drawn. */
