@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +15,7 @@ from rich.table import Table
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Metric
 from stream_detect.training.alarms import real_clips
-from stream_detect.training.dataset import Faces, Split, load_faces, read_traits
+from stream_detect.training.dataset import Faces, Row, Split, load_faces, read_traits
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import read_recipe
 from stream_detect.types import CropPolicy
@@ -85,7 +86,6 @@ def train(  # noqa: PLR0913 - the command's options
     from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import
     from stream_detect.training.architectures import architecture_named  # noqa: PLC0415
     from stream_detect.training.convert import check_place  # noqa: PLC0415
-    from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
     options = {
         "architecture": architecture,
@@ -102,9 +102,38 @@ def train(  # noqa: PLR0913 - the command's options
     recipe = Recipe(**values | {key: value for key, value in options.items() if value is not None})
     name = name or named or f"my-{recipe.architecture}"
     check_place(to, name)
+    members = [read_recipe(recipe_file.parent / member) for member in recipe.members] if recipe_file else []
+    if members:
+        runs = [_run(Recipe(**numbers), data, to / str(called), cache) for called, numbers in members]
+        rows = tuple(dict.fromkeys(row for run in runs for row in run.rows))
+        val = _load(data, "val", CropPolicy(architecture_named(recipe.architecture).wh), cache)
+        best = _joined([run.weights for run in runs], val, to)
+    else:
+        run = _run(recipe, data, to, cache)
+        best, rows, val = run.weights, run.rows, run.val
+    trained = publish.Trained(name, recipe, CropPolicy(architecture_named(recipe.architecture).wh), rows)
+    beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
+    bundle = publish.publish(trained, best, val, to, beside)
+    _print(bundle.card.metrics)
+    typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one training leaves: the best weights, the faces it was chosen by, and what it learnt from."""
+
+    weights: Path
+    val: Faces
+    rows: tuple[Row, ...]
+
+
+def _run(recipe: Recipe, data: Path, to: Path, cache: Path | None) -> _Run:
+    from stream_detect.training.architectures import architecture_named  # noqa: PLC0415 - as above
+    from stream_detect.training.train import train as train_model  # noqa: PLC0415
+
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
-    with _bar("training") as (progress, task):
+    with _bar(f"training {recipe.architecture}") as (progress, task):
         progress.update(task, total=recipe.steps)
 
         def on_step(step: int, loss: float, best_auc: float) -> None:
@@ -115,11 +144,18 @@ def train(  # noqa: PLR0913 - the command's options
     learnt = tuple(
         row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
     )
-    trained = publish.Trained(name, recipe, crop, learnt)
-    beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
-    bundle = publish.publish(trained, best, val, to, beside)
-    _print(bundle.card.metrics)
-    typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+    return _Run(best, val, learnt)
+
+
+def _joined(weights: list[Path], val: Faces, to: Path) -> Path:
+    import keras  # noqa: PLC0415 - as above
+
+    from stream_detect.training.duet import join  # noqa: PLC0415
+    from stream_detect.training.train import BEST_FILE  # noqa: PLC0415
+
+    best = to / BEST_FILE
+    join([keras.saving.load_model(each, compile=False) for each in weights], val).save(best)
+    return best
 
 
 def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Faces:

@@ -33,6 +33,8 @@ PAIRINGS = (
 )
 LAST = "last"
 """`selected_by` of a training that chooses no checkpoint."""
+DUET = ("meso4", "streamnet")
+"""The networks of a duet, in the order of its members."""
 ANY_PAIRING = Pairing(1.0, None, None)
 """For data of which the other pairings know no source."""
 
@@ -60,6 +62,7 @@ class Recipe:
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
         selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds; "last"
             chooses none and keeps the last.
+        members: of a duet: the recipes of its two networks, files beside this one; each is trained by itself.
     """
 
     architecture: str = "meso4"
@@ -78,6 +81,7 @@ class Recipe:
     blended: float = 0.0
     sent: float = 0.0
     selected_by: str = "dfdc"
+    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
@@ -85,6 +89,8 @@ class Recipe:
         for what, share in (("blended", self.blended), ("sent", self.sent)):
             if not 0 <= share <= 1:
                 raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
+        if (self.architecture == "duet") != (len(self.members) == len(DUET)):
+            raise TrainingError(f"expected members, {' and '.join(DUET)}, for a duet and for nothing else")
 
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""
@@ -101,6 +107,8 @@ class Recipe:
         Args:
             name: of the bundle.
         """
+        if self.members:
+            return f"stream-detect train --recipe recipes/{name}.toml --data FOLDER --to FOLDER"
         return (
             f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {self.architecture} "
             f"--steps {self.steps} --batch {self.batch} --learning-rate {self.learning_rate:g} "
