@@ -70,8 +70,8 @@ class OpenVinoClassifier:
 class OpenVinoHalves:
     """A bundle's network cut behind its last convolution, for heat maps (`heatmap.Halves`).
 
-    Where a second branch of the network looks at the crop too, it keeps looking at the crop whose features were asked
-    for last: the map is the cut branch's.
+    Of a network with two branches, the one whose last convolution has the more places is cut. The other keeps looking
+    at the crop whose features were asked for last: the map is the cut branch's.
 
     Args:
         bundle: verified.
@@ -121,7 +121,8 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     if not convolutions:
         raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
-    cut = _activation_of(convolutions[-1])
+    last = [node for node in convolutions if not any(_reaches(other, node) for other in convolutions if other != node)]
+    cut = _activation_of(max(last, key=lambda node: int(node.output(0).shape[-1])))
     first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
     given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
     for user in cut.output(0).get_target_inputs():
@@ -133,13 +134,13 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     return first, ov.Model([output], [given, *beside], "second half"), ends_in_sigmoid
 
 
-def _reaches(node: ov.Node, parameter: ov.Node) -> bool:
-    """Whether a node's value still depends on a parameter."""
+def _reaches(node: ov.Node, origin: ov.Node) -> bool:
+    """Whether a node's value depends on another's."""
     seen: set[str] = set()
     waiting = [node]
     while waiting:
         at = waiting.pop()
-        if at.get_friendly_name() == parameter.get_friendly_name():
+        if at.get_friendly_name() == origin.get_friendly_name():
             return True
         inner = (value.get_source_output().get_node() for value in at.inputs())
         fresh = [each for each in inner if each.get_friendly_name() not in seen]
