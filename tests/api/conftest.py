@@ -21,12 +21,12 @@ from stream_detect.api.page import PageFile
 from stream_detect.api.reviewing import Reviewing
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.errors import NotFoundError, SettingsError
-from stream_detect.settings import Settings
+from stream_detect.settings import ModelSettings, Settings
 from stream_detect.types import Thresholds
 from tests.api.watching_site import Site
 from tests.review.scripted_reviewer import SHA256, ScriptedReviewer
 
-SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
+SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 JUDGE = JudgeBody(
     name="scripted",
     title="Scripted",

@@ -8,7 +8,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
+from stream_detect.settings import ModelSettings
+
+SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 TOKEN = "correct-horse-battery"
 SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
 """Nearly every face is above them: what is tested here is the page."""
@@ -154,7 +156,7 @@ def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     clip.evaluate("video => video.play()")
     opened.until(lambda: clip.evaluate(PLAYS))
     judgement = opened.page.get_by_test_id("judgement").inner_text()
-    assert all(text in judgement for text in ("meso4-dfdc", "0.002", "0.0015", "0.0005", "0.001"))
+    assert all(text in judgement for text in (SHIPPED.name, "0.002", "0.0015", "0.0005", "0.001"))
     scores = opened.page.get_by_test_id("scores")
     opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 0)
 

@@ -12,6 +12,7 @@ from stream_detect.errors import BundleError
 from stream_detect.models.bundle import read_card, write_card
 from stream_detect.models.commands import app
 from stream_detect.models.registry import SHIPPED
+from stream_detect.settings import ModelSettings
 
 
 class Handler(http.server.BaseHTTPRequestHandler):
@@ -70,7 +71,7 @@ def test_a_server_that_runs_judges_by_the_other(start_server, tmp_path):
     shutil.copytree(SHIPPED / "meso4-dfdc", home)
     write_card(home, read_card(home).model_copy(update={"name": "again", "title": "Once more"}))
     running = start_server(MODEL__FOLDER=str(tmp_path))
-    assert running.get("/api/models")["judging"] == "meso4-dfdc"
+    assert running.get("/api/models")["judging"] == ModelSettings().name
     said = CliRunner().invoke(app, ["use", "again", "--url", running.url])
     assert said.exit_code == 0, said.exception
     assert running.get("/api/models")["judging"] == "again"
