@@ -1,6 +1,7 @@
-"""Puts the figures that `make bench` measured into the README.
+"""Puts the figures that the benchmarks measured into the README.
 
-make bench && .venv/bin/python scripts/readme_figures.py build/live.json
+make bench bench-cameras bench-review
+.venv/bin/python scripts/readme_figures.py build/live.json build/cameras.json build/review.json
 """
 
 import json
@@ -11,30 +12,38 @@ from typing import Any
 README = Path(__file__).parents[1] / "README.md"
 BEGIN, END = "<!-- figures: scripts/readme_figures.py -->", "<!-- /figures -->"
 MET = {True: "yes", False: "**no**", None: ""}
+PARTS = {
+    "live": ("Live check", "`make bench`: beside a stock aiortc echo server, 640x480 at 30 fps"),
+    "cameras": (
+        "Cameras",
+        "`make bench-cameras`: real RTSP; the floor decodes, detects and classifies, and nothing else",
+    ),
+    "review": ("Files", "`make bench-review`: beside that floor, and beside the way of the projects this grew out of"),
+}
+"""Heading and words of each benchmark, by the name of its file."""
 
 
-def main(path: Path) -> None:
-    """Write the table between the README's two marks."""
+def main(files: list[Path]) -> None:
+    """Write the tables between the README's two marks."""
     text = README.read_text(encoding="utf-8")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
-    report = json.loads(path.read_text(encoding="utf-8"))
-    README.write_text(f"{before}{BEGIN}\n\n{render(report)}\n\n{END}{after}", encoding="utf-8")
+    tables = [render(PARTS[file.stem], json.loads(file.read_text(encoding="utf-8"))) for file in files]
+    README.write_text(f"{before}{BEGIN}\n\n{chr(10).join(tables)}\n{END}{after}", encoding="utf-8")
 
 
-def render(report: dict[str, Any]) -> str:
+def render(part: tuple[str, str], report: dict[str, Any]) -> str:
     """A Markdown table of the report's figures, and where they were measured."""
+    heading, how = part
     figures = {key: one for key, one in report.items() if isinstance(one, dict) and "value" in one}
     rows = [
         f"| {one['what']} | {_value(one)} | {one['target'] or ''} | {MET[one['met']]} |" for one in figures.values()
     ]
     setting = report["setting"]
-    where = (
-        f"Measured by `make bench`: {setting['rounds']} rounds of {setting['window_s']:g} s windows, "
-        f"{setting['processors']} processors ({setting['machine']}), clip {setting['clip']}, 640x480 at 30 fps, "
-        "side by side with a stock aiortc echo server."
+    where = f"{how}. Rounds: {setting['rounds']}; {setting['processors']} processors ({setting['machine']})."
+    return "\n".join(
+        (f"### {heading}", "", "| figure | median | wanted | met |", "|---|---|---|---|", *rows, "", where, "")
     )
-    return "\n".join(("| figure | median | wanted | met |", "|---|---|---|---|", *rows, "", where))
 
 
 def _value(figure: dict[str, Any]) -> str:
@@ -44,4 +53,4 @@ def _value(figure: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main([Path(name) for name in sys.argv[1:]])
