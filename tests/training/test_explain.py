@@ -24,7 +24,7 @@ def run(*arguments):
 def test_the_face_and_its_map_lie_side_by_side(picture, tmp_path):
     said = run(picture, "--to", tmp_path / "map.png")
     assert said.exit_code == 0, said.output
-    assert "duet-dfdc: 0." in said.output
+    assert "meso4-dfdc: 0." in said.output
     both = cv2.imread(str(tmp_path / "map.png"))
     assert both.shape == (256, 512, 3)
     face, over = both[:, :256].astype(int), both[:, 256:].astype(int)
