@@ -48,6 +48,8 @@ class Recipe:
         steps: batches in all; 4,500 batches of 64 show each DFDC pair about 13 times.
         batch: faces a batch, an even number: pairs of a real and a fake one.
         learning_rate: of Adam at its peak; falls to a hundredth by a half cosine.
+        restarts: steps, rising, after which it climbs to half of the peak before and falls again (SGDR, Loshchilov
+            and Hutter 2017, arXiv:1608.03983): goes on with a training that had more to learn.
         warmup_steps: until that peak, at most a quarter of all steps.
         dropout: share hidden; .3 instead of the published .5, as the degradations do that work already.
         label_smoothing: keeps logits moderate, so that the calibration finds usable ones.
@@ -69,6 +71,7 @@ class Recipe:
     steps: int = 4500
     batch: int = 64
     learning_rate: float = 1e-3
+    restarts: tuple[int, ...] = ()
     warmup_steps: int = 200
     dropout: float = 0.3
     label_smoothing: float = 0.02
@@ -86,6 +89,8 @@ class Recipe:
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
             raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
+        if list(self.restarts) != sorted({step for step in self.restarts if 0 < step < self.steps}):
+            raise TrainingError(f"expected restarts to rise between 0 and {self.steps} steps, received {self.restarts}")
         for what, share in (("blended", self.blended), ("sent", self.sent)):
             if not 0 <= share <= 1:
                 raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
@@ -95,11 +100,6 @@ class Recipe:
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""
         return not self.sources or source in self.sources
-
-    @property
-    def warmup(self) -> int:
-        """Steps until the learning rate's peak."""
-        return min(self.warmup_steps, self.steps // 4)
 
     def command(self, name: str) -> str:
         """The command that trains it again, for the card.

@@ -94,11 +94,9 @@ def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     h, w = faces.crops.shape[1:3]
     model = architecture_named(recipe.architecture).build((w, h), recipe.dropout)
-    schedule = keras.optimizers.schedules.CosineDecay(
-        1e-5, recipe.steps - recipe.warmup, alpha=0.01, warmup_target=recipe.learning_rate, warmup_steps=recipe.warmup
-    )
     model.compile(
-        keras.optimizers.Adam(schedule), keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing)
+        keras.optimizers.Adam(LearningRate(recipe)),
+        keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
     )
     return model
 
