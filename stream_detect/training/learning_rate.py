@@ -15,7 +15,7 @@ _AGAIN = 0.5
 """Each peak as a share of the one before."""
 
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc] # Keras has no types
     """Climbs from FLOOR to the peak, falls to a hundredth of it, and does so again after each restart.
 
     Args:

@@ -22,6 +22,7 @@ from stream_detect.training.checkpoint import Progress, Weights
 from stream_detect.training.curves import Curves
 from stream_detect.training.dataset import Faces
 from stream_detect.training.evaluate import auc, score
+from stream_detect.training.learning_rate import LearningRate
 from stream_detect.training.recipe import LAST, Recipe
 
 BEST_FILE = "best.keras"
