@@ -18,7 +18,7 @@ from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.errors import DatasetError
 from stream_detect.training.blending import self_blended
 from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.degrade import degrade, draw, move, sometimes_sent
+from stream_detect.training.degrade import Degradation, degrade, draw, move, sometimes_sent
 from stream_detect.training.recipe import ANY_PAIRING, Pairing, Recipe
 from stream_detect.types import Image
 
@@ -99,7 +99,10 @@ class Batches:
     def _pair(self, rng: np.random.Generator) -> tuple[Image, Image]:
         blended = self._recipe.blended and rng.random() < self._recipe.blended
         fake, real = self._blended(rng) if blended else self._collected(rng)
-        how = sometimes_sent(draw(rng), self._recipe.sent, rng)
+        how = draw(rng)
+        if self._recipe.degraded < 1 and rng.random() >= self._recipe.degraded:
+            how = Degradation()
+        how = sometimes_sent(how, self._recipe.sent, rng)
         fake_picture, real_picture = (degrade(move(picture, rng), how, rng) for picture in (fake, real))
         return fake_picture, real_picture
 

@@ -74,6 +74,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     *,
     name: str,
     recipe: Recipe,
+    command: str,
     crop: CropPolicy,
     rows: tuple[Row, ...],
     calibration: Calibration,
@@ -85,6 +86,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     Args:
         name: of the bundle.
         recipe: every number of its training.
+        command: that trains it again.
         crop: how its faces were cut.
         rows: what it was trained on.
         calibration: of its raw scores.
@@ -108,7 +110,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         training=Training(
             data="; ".join([data_in_words(rows)] + [_BLENDED] * blended),
             terms=terms_in_words(rows),
-            recipe=recipe.command(name),
+            recipe=command,
             never_shown=_NEVER_SHOWN,
         ),
         limits=limits_in_words(metrics, " and ".join(skills), thresholds),

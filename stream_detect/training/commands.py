@@ -1,7 +1,7 @@
 """The command `stream-detect train`. Keras is imported when it runs."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -111,11 +111,25 @@ def train(  # noqa: PLR0913 - the command's options
     else:
         run = _run(recipe, data, to, cache)
         best, rows, val = run.weights, run.rows, run.val
-    trained = publish.Trained(name, recipe, CropPolicy(architecture_named(recipe.architecture).wh), rows)
+    trained = publish.Trained(
+        name, recipe, _again(recipe_file, name, options), CropPolicy(architecture_named(recipe.architecture).wh), rows
+    )
     beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
     bundle = publish.publish(trained, best, val, to, beside)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+
+
+def _again(recipe_file: Path | None, name: str, options: Mapping[str, object]) -> str:
+    """The command that trains it again, for the card."""
+    words = ["stream-detect train --data FOLDER --to FOLDER --name", name]
+    if recipe_file:
+        words += ["--recipe", f"{recipe_file.absolute().parent.name}/{recipe_file.name}"]
+    for key, value in options.items():
+        flag = {"sources": "source", "selected_by": "select-by"}.get(key, key.replace("_", "-"))
+        for each in value if isinstance(value, tuple) else (value,) * (value is not None):
+            words += [f"--{flag}", f"{each}"]
+    return " ".join(words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,9 +1,7 @@
 """The learning rate of each step: a recipe's warm-up, half cosine and restarts."""
 
-from itertools import pairwise
-from typing import Any
-
-import keras
+import math
+from bisect import bisect_right
 
 from stream_detect.training.recipe import Recipe
 
@@ -15,32 +13,20 @@ _AGAIN = 0.5
 """Each peak as a share of the one before."""
 
 
-class LearningRate(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc] # Keras has no types
+def learning_rate(recipe: Recipe, step: int) -> float:
     """Climbs from FLOOR to the peak, falls to a hundredth of it, and does so again after each restart.
 
     Args:
         recipe: steps, restarts, peak and warm-up.
+        step: steps done before it, from 0 to the recipe's last.
     """
-
-    def __init__(self, recipe: Recipe) -> None:
-        super().__init__()
-        self._begins = (0, *recipe.restarts)
-        self._falls = []
-        for cycle, (begin, end) in enumerate(pairwise((*self._begins, recipe.steps))):
-            warmup = min(recipe.warmup_steps, (end - begin) // 4)
-            self._falls.append(
-                keras.optimizers.schedules.CosineDecay(
-                    FLOOR,
-                    end - begin - warmup,
-                    alpha=_LOWEST,
-                    warmup_target=recipe.learning_rate * _AGAIN**cycle,
-                    warmup_steps=warmup,
-                )
-            )
-
-    def __call__(self, step: Any) -> Any:  # Keras' types: a number or a tensor
-        """The rate of a step, counted from 0."""
-        rate = self._falls[0](step)
-        for begin, fall in zip(self._begins[1:], self._falls[1:], strict=True):
-            rate = keras.ops.where(step >= begin, fall(keras.ops.maximum(step - begin, 0)), rate)
-        return rate
+    ends = (*recipe.restarts, recipe.steps)
+    cycle = min(bisect_right(ends, step), len(ends) - 1)
+    begin, end = (0, *ends)[cycle], ends[cycle]
+    peak = recipe.learning_rate * _AGAIN**cycle
+    warmup = min(recipe.warmup_steps, (end - begin) // 4)
+    done = step - begin
+    if done < warmup:
+        return FLOOR + (peak - FLOOR) * done / warmup
+    falling = (1 + math.cos(math.pi * (done - warmup) / (end - begin - warmup))) / 2
+    return peak * (_LOWEST + (1 - _LOWEST) * falling)

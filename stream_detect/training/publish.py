@@ -48,12 +48,14 @@ class Trained:
     Args:
         name: of the bundle to be.
         recipe: every number of it.
+        command: that trains it again.
         crop: how its faces were cut.
         rows: what it was trained on.
     """
 
     name: str
     recipe: Recipe
+    command: str
     crop: CropPolicy
     rows: tuple[Row, ...]
 
@@ -106,6 +108,7 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
     card = trained_card(
         name=trained.name,
         recipe=trained.recipe,
+        command=trained.command,
         crop=trained.crop,
         rows=trained.rows,
         calibration=calibration,

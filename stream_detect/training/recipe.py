@@ -61,6 +61,7 @@ class Recipe:
         pairings: what a batch is made of.
         sources: collections to learn from; none named is all.
         blended: share of pairs whose fake one is made of the real one (blending.py).
+        degraded: share of pairs that are worsened as webcams, calls and re-uploads do.
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
         selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds; "last"
             chooses none and keeps the last.
@@ -82,6 +83,7 @@ class Recipe:
     pairings: tuple[Pairing, ...] = PAIRINGS
     sources: tuple[str, ...] = ()
     blended: float = 0.0
+    degraded: float = 1.0
     sent: float = 0.0
     selected_by: str = "dfdc"
     members: tuple[str, ...] = ()
@@ -91,7 +93,7 @@ class Recipe:
             raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
         if list(self.restarts) != sorted({step for step in self.restarts if 0 < step < self.steps}):
             raise TrainingError(f"expected restarts to rise between 0 and {self.steps} steps, received {self.restarts}")
-        for what, share in (("blended", self.blended), ("sent", self.sent)):
+        for what, share in (("blended", self.blended), ("degraded", self.degraded), ("sent", self.sent)):
             if not 0 <= share <= 1:
                 raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
         if (self.architecture == "duet") != (len(self.members) == len(DUET)):
@@ -100,18 +102,3 @@ class Recipe:
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""
         return not self.sources or source in self.sources
-
-    def command(self, name: str) -> str:
-        """The command that trains it again, for the card.
-
-        Args:
-            name: of the bundle.
-        """
-        if self.members:
-            return f"stream-detect train --recipe recipes/{name}.toml --data FOLDER --to FOLDER"
-        return (
-            f"stream-detect train --data FOLDER --to FOLDER --name {name} --architecture {self.architecture} "
-            f"--steps {self.steps} --batch {self.batch} --learning-rate {self.learning_rate:g} "
-            f"--blended {self.blended:g} --sent {self.sent:g} --select-by {self.selected_by} --seed {self.seed}"
-            + "".join(f" --source {each}" for each in self.sources)
-        )

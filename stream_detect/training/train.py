@@ -22,7 +22,7 @@ from stream_detect.training.checkpoint import Progress, Weights
 from stream_detect.training.curves import Curves
 from stream_detect.training.dataset import Faces
 from stream_detect.training.evaluate import auc, score
-from stream_detect.training.learning_rate import LearningRate
+from stream_detect.training.learning_rate import learning_rate
 from stream_detect.training.recipe import LAST, Recipe
 
 BEST_FILE = "best.keras"
@@ -61,6 +61,7 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
     losses: list[float] = []
     with Curves(folder, progress.curve) as curves:
         for step, (pictures, labels) in batches.from_step(progress.step + 1):
+            model.optimizer.learning_rate = learning_rate(recipe, step - 1)
             model.reset_metrics()  # else Keras gives the mean loss since the beginning
             losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
             progress.step = step
@@ -96,7 +97,7 @@ def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
     h, w = faces.crops.shape[1:3]
     model = architecture_named(recipe.architecture).build((w, h), recipe.dropout)
     model.compile(
-        keras.optimizers.Adam(LearningRate(recipe)),
+        keras.optimizers.Adam(recipe.learning_rate),
         keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
     )
     return model
@@ -141,7 +142,7 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     if reached > progress.best_auc or recipe.selected_by == LAST:
         progress.best_auc = max(reached, progress.best_auc)
         scratch = folder / f".{BEST_FILE}"
-        model.save(scratch)
+        model.save(scratch, include_optimizer=False)
         scratch.replace(folder / BEST_FILE)
     model.set_weights(weights)
     return reached

@@ -98,6 +98,7 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     card = trained_card(
         name="two",
         recipe=recipe,
+        command="again",
         crop=CropPolicy((64, 64)),
         rows=small.rows,
         calibration=_uncalibrated(),
@@ -150,6 +151,7 @@ def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
     card = trained_card(
         name="blended",
         recipe=Recipe("streamnet", blended=1.0, sources=("fairface",)),
+        command="again",
         crop=CropPolicy((192, 192)),
         rows=(Row("a.jpg", "real", "fairface", "a", "train"),),
         calibration=_uncalibrated(),

@@ -69,6 +69,15 @@ def test_both_of_a_pair_are_degraded_alike_and_pairs_are_not(marked_faces, monke
     assert len(set(seen[::2])) == 4
 
 
+def test_so_many_pairs_are_degraded_as_the_recipe_says(marked_faces, monkeypatch):
+    seen = []
+    monkeypatch.setattr(batches_module, "degrade", lambda image, how, _: seen.append(how) or image)
+    batches = Batches(marked_faces, replace(RECIPE, degraded=0.25))
+    for step in range(1, 60):
+        batches.batch(step)
+    assert np.mean([how != Degradation() for how in seen]) == pytest.approx(0.25, abs=0.09)  # 2.5 sigma of 236 pairs
+
+
 def test_a_step_s_batch_depends_on_seed_and_step_alone(marked_faces):
     batches = Batches(marked_faces, RECIPE)
     in_order = dict(batches.from_step(1))

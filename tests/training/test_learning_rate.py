@@ -3,7 +3,7 @@
 import pytest
 
 from stream_detect.errors import TrainingError
-from stream_detect.training.learning_rate import FLOOR, LearningRate
+from stream_detect.training.learning_rate import FLOOR, learning_rate
 from stream_detect.training.recipe import Recipe
 
 ONCE_MORE = Recipe(steps=1000, warmup_steps=100, restarts=(400,), learning_rate=1e-3)
@@ -22,13 +22,12 @@ ONCE_MORE = Recipe(steps=1000, warmup_steps=100, restarts=(400,), learning_rate=
     ],
 )
 def test_climbs_falls_and_does_so_again_to_half_the_peak(step, expected):
-    assert float(LearningRate(ONCE_MORE)(step)) == pytest.approx(expected, rel=1e-4)
+    assert learning_rate(ONCE_MORE, step) == pytest.approx(expected, rel=1e-4)
 
 
 def test_before_a_restart_it_is_that_of_a_training_which_ends_there():
-    shorter = LearningRate(Recipe(steps=400, warmup_steps=100, learning_rate=1e-3))
-    longer = LearningRate(ONCE_MORE)
-    assert [float(longer(step)) for step in range(400)] == [float(shorter(step)) for step in range(400)]
+    shorter = Recipe(steps=400, warmup_steps=100, learning_rate=1e-3)
+    assert all(learning_rate(ONCE_MORE, step) == learning_rate(shorter, step) for step in range(400))
 
 
 @pytest.mark.parametrize("restarts", [(0,), (1000,), (600, 400), (400, 400)])

@@ -124,7 +124,7 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
     assert trained.exit_code == 0, trained.output
     card = Bundle.load(run / "tiny").card
     assert card.training.data == "4 real and 4 fake faces of astronaut"
-    assert "--steps 2 --batch 4" in card.training.recipe
+    assert card.training.recipe == "stream-detect train --data FOLDER --to FOLDER --name tiny --steps 2 --batch 4"
     assert {metric.name for metric in card.metrics} >= {"auc", "accuracy", "precision", "recall", "false_alarm_rate"}
     assert {file.name for file in (run / "report").iterdir()} == {
         "roc.png",
@@ -143,6 +143,16 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
     (measured,) = [m for m in card.metrics if m.name == "auc"]
     assert whole["model"] == "tiny"
     assert whole["figures"]["auc"]["value"] == pytest.approx(measured.value, abs=1e-3)
+
+
+def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
+    from stream_detect.training.commands import _again
+
+    given = {"steps": None, "sources": ("a", "b"), "selected_by": "last", "blended": 0.0}
+    assert _again(tmp_path / "recipes" / "x.toml", "x", given) == (
+        "stream-detect train --data FOLDER --to FOLDER --name x --recipe recipes/x.toml "
+        "--source a --source b --select-by last --blended 0.0"
+    )
 
 
 def _identity(scored, fitted_on):
