@@ -50,7 +50,7 @@ class Models:
         self._detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
         self._side_px = GRAPHS[faces.detector].input_px
         bundle = Registry.of(settings.model.folder).load(settings.model.name)
-        self._model = OpenVinoModel(bundle, settings.model.threads)
+        self._model = OpenVinoModel(bundle, settings.model.threads, settings.model.precision)
         self._crop_px = bundle.card.input.width_px
 
     def sample_of(self, picture: Image) -> Callable[[], None]:

@@ -98,7 +98,7 @@ def _library(name: str) -> Finding:
 
 def _model(settings: Settings) -> str:
     bundle = Registry.of(settings.model.folder).load(settings.model.name)
-    load_model(bundle, settings.model.backend, settings.model.threads)
+    load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     return f"{bundle.card.name} by {settings.model.backend}, sha256 {bundle.sha256[:12]} as its card states"
 
 

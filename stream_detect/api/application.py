@@ -55,7 +55,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     """
     registry = Registry.of(settings.model.folder)
     bundle = registry.load(settings.model.name)
-    model = load_model(bundle, settings.model.backend, settings.model.threads)
+    model = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     faces = settings.faces
     detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
     engine = Engine(settings, detector.sibling, model.classifier)

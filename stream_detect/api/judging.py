@@ -64,6 +64,6 @@ def loader(
         except BundleError as error:
             raise NotFoundError(str(error)) from error
         bundle = registry.load(name)
-        return judge_of(bundle), load_model(bundle, settings.backend, settings.threads).classifier
+        return judge_of(bundle), load_model(bundle, settings.backend, settings.threads, settings.precision).classifier
 
     return load

@@ -10,6 +10,8 @@ from stream_detect.models.bundle import Bundle
 from stream_detect.types import Classifier
 
 BackendName = Literal["openvino", "tensorflow"]
+Precision = Literal["card", "f32"]
+"""What openvino computes in: the lowest that the card allows and the processor has, or f32 whatever they say."""
 
 
 class Model(Protocol):
@@ -20,13 +22,14 @@ class Model(Protocol):
         ...
 
 
-def load_model(bundle: Bundle, backend: BackendName, threads: int = 1) -> Model:
+def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision: Precision = "card") -> Model:
     """Loads a bundle; the backend's library is imported here and not before.
 
     Args:
         bundle: verified.
         backend: "openvino" serves, "tensorflow" is the reference and runs on a GPU where there is one.
         threads: inference threads a call.
+        precision: of openvino; tensorflow computes in f32.
 
     Raises:
         BundleError: the backend cannot load the bundle's network.
@@ -34,7 +37,7 @@ def load_model(bundle: Bundle, backend: BackendName, threads: int = 1) -> Model:
     if backend == "openvino":
         from stream_detect.models.openvino import OpenVinoModel  # noqa: PLC0415 - one backend is loaded, not both
 
-        return OpenVinoModel(bundle, threads)
+        return OpenVinoModel(bundle, threads, precision)
     from stream_detect.models.tensorflow import KerasModel  # noqa: PLC0415 - TensorFlow takes seconds to import
 
     return KerasModel(bundle)

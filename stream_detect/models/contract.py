@@ -106,6 +106,9 @@ class Card(Part):
     output: Output
     calibration: Calibration = Calibration()
     thresholds: Thresholds = Thresholds()
+    precision: Literal["f32", "bf16"] = Field(
+        default="f32", description="bf16: measured to bear it, and served in it by processors that compute in it"
+    )
     training: Training
     limits: tuple[str, ...] = Field(description="what the model is known not to do, in sentences for the page")
     metrics: tuple[Metric, ...] = ()

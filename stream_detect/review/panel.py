@@ -154,5 +154,5 @@ def load_judging(bundle: Bundle, settings: Settings) -> Model:
 
         return OpenVinoHalves(bundle)
 
-    loaded = load_model(bundle, settings.model.backend, settings.model.threads)
+    loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     return Model(Judge.of(bundle), loaded.classifier, HeatMaps(halves))

@@ -73,7 +73,7 @@ def check_place(folder: Path, name: str) -> None:
 
 
 def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> float:
-    """The largest difference in fake_probability between the two backends, on random crops and the given ones.
+    """The largest difference in fake_probability between the two backends, both in f32, on random and given crops.
 
     Raises:
         BundleError: it is larger than MAX_DIFFERENCE.
@@ -83,7 +83,7 @@ def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> f
     probes = np.random.default_rng(_SEED).integers(0, 256, shape, np.uint8)
     if crops is not None:
         probes = np.concatenate((probes, crops))
-    served = load_model(bundle, "openvino").classifier().predict(probes)
+    served = load_model(bundle, "openvino", precision="f32").classifier().predict(probes)
     reference = load_model(bundle, "tensorflow").classifier().predict(probes)
     difference = float(np.abs(served - reference).max())
     if difference > MAX_DIFFERENCE:

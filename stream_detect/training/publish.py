@@ -28,6 +28,7 @@ from stream_detect.training.evaluate import (
     score,
 )
 from stream_detect.training.made import with_made_fakes
+from stream_detect.training.precision import with_bf16
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.report import write_curves, write_report
 from stream_detect.training.train import predict
@@ -39,6 +40,8 @@ MEASURED_ON = "held-out faces"
 
 _PROBED = 32
 """Faces that the two backends are compared on."""
+_EVERY = 4
+"""One validation face in so many shows what bf16 changes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,9 +119,10 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
         metrics=metrics,
     )
     bundle = write_bundle(model, card, to / trained.name, np.asarray(val.crops[:_PROBED]))
+    bundle = with_bf16(bundle, np.asarray(val.crops[::_EVERY]), "validation faces")
     if beside.clips:
         counted = alarms_an_hour(bundle, beside.clips)
-        write_card(bundle.folder, bundle.card.model_copy(update={"metrics": (*metrics, counted)}))
+        write_card(bundle.folder, bundle.card.model_copy(update={"metrics": (*bundle.card.metrics, counted)}))
         bundle = Bundle.load(bundle.folder)
     write_report(judged, COUNTED_FROM, to / "report")
     if (curves := to / CURVES_FILE).is_file():

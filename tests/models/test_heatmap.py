@@ -81,7 +81,7 @@ def face():
 
 
 def test_the_halves_together_are_the_whole(shipped, face):
-    expected = OpenVinoModel(shipped).classifier().predict(face[np.newaxis])[0]
+    expected = OpenVinoModel(shipped, precision="f32").classifier().predict(face[np.newaxis])[0]
     assert heat_of(OpenVinoHalves(shipped), face).fake_probability == pytest.approx(expected, abs=1e-5)
 
 

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import AnalysisError, BundleError
+from stream_detect.models import openvino
 from stream_detect.models.backend import fake_probability, load_model
 from stream_detect.models.bundle import Bundle, sha256_of
 
@@ -41,6 +42,25 @@ def test_two_streams_share_a_model_and_not_their_scores(make_bundle):
     first = one.predict(crops(RED))
     other.predict(crops(BLUE))
     assert first == pytest.approx([1.0])
+
+
+@pytest.mark.parametrize(
+    ("allowed", "there", "asked", "expected"),
+    [
+        ("bf16", True, "card", "bf16"),
+        ("bf16", True, "f32", "f32"),
+        ("bf16", False, "card", "f32"),
+        ("f32", True, "card", "f32"),
+    ],
+)
+def test_bf16_is_for_cards_that_allow_it_and_processors_that_have_it(  # noqa: PLR0913, PLR0917 - a table's columns
+    make_bundle, monkeypatch, allowed, there, asked, expected
+):
+    compiled = []
+    monkeypatch.setattr(openvino, "has_bf16", lambda: there)
+    monkeypatch.setattr(openvino, "_compiled", lambda *given: compiled.append(given[-1]))
+    load_model(Bundle.load(make_bundle(precision=allowed)), "openvino", precision=asked)
+    assert compiled == [expected]
 
 
 @pytest.mark.parametrize(

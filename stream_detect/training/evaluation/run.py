@@ -92,7 +92,9 @@ def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ..
         contestant = Contestant(
             card.name, card.title, card.version, bundle.sha256, card.thresholds.fake_enter, card.training.terms
         )
-        entrants[card.name] = Entrant(contestant, load_model(bundle, settings.model.backend, 1).classifier)
+        entrants[card.name] = Entrant(
+            contestant, load_model(bundle, settings.model.backend, 1, settings.model.precision).classifier
+        )
     return tuple(entrants.values())
 
 
