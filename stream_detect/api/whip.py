@@ -25,9 +25,9 @@ class CameraByName:
     cameras: Cameras
     name: str
 
-    def push(self, frame: av.VideoFrame, *, gap: bool = False) -> None:
+    def push(self, frame: av.VideoFrame, codec: str, *, gap: bool = False) -> None:
         """As a `PublisherSink`."""
-        self.cameras.camera(self.name).push(frame, gap=gap)
+        self.cameras.camera(self.name).push(frame, codec, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
         """As a `PublisherSink`."""

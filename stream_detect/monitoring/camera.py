@@ -132,17 +132,19 @@ class Camera:
         newest = run.intake.newest if run else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
-    def push(self, frame: VideoFrame, *, gap: bool = False) -> None:
+    def push(self, frame: VideoFrame, codec: str, *, gap: bool = False) -> None:
         """Takes a publisher's next picture; returns at once. While stopped it is dropped.
 
         Args:
             frame: upright, with its timestamp.
+            codec: that it came in, as FFmpeg names it ("h264").
             gap: something was lost just before it.
 
         Raises:
             ConflictError: this camera takes no publisher.
         """
         self._expect_pushed()
+        self._codec = codec
         run, attempt = self._ledger.run, self._supervisor.attempt
         arrived_s = self._clock()
         if run is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):

@@ -23,11 +23,12 @@ _WORDS: dict[ByeReason, str] = {"closed": "the publisher left", "server_shutdown
 class PublisherSink(Protocol):
     """Where a publisher's pictures go (monitoring's cameras). Called on the event loop: must return at once."""
 
-    def push(self, frame: av.VideoFrame, *, gap: bool = False) -> None:
+    def push(self, frame: av.VideoFrame, codec: str, *, gap: bool = False) -> None:
         """A picture, only read, with pts and time base.
 
         Args:
             frame: as decoded.
+            codec: that it came in, as FFmpeg names it ("h264").
             gap: something was lost just before it.
 
         Raises:
@@ -66,6 +67,7 @@ class Publishing:
         self.camera = camera
         self.session_id = secrets.token_urlsafe(16)
         self._sink = sink
+        self._codec = codec.value.removeprefix("video/").lower()
         self._on_gone = on_gone
         self._clock = StreamClock()
         self._frame_s: float | None = None
@@ -111,7 +113,7 @@ class Publishing:
         if frame.pts is None:  # the decoder lost its packet's timestamp: it has no place in time
             return
         moment = self._clock.read(frame.pts, self._frame_s)
-        self._sink.push(frame, gap=moment.gap or frame.is_corrupt)
+        self._sink.push(frame, self._codec, gap=moment.gap or frame.is_corrupt)
 
     def _note_gone(self, reason: str) -> None:
         self._gone = self._gone or reason

@@ -34,7 +34,7 @@ class OneCamera:
     def status(self):
         return SimpleNamespace(change=SimpleNamespace(state=self.state))
 
-    def push(self, frame, *, gap=False):
+    def push(self, frame, codec, *, gap=False):
         pass
 
     def publisher_left(self, reason):

@@ -354,7 +354,7 @@ def test_it_stops_within_five_seconds_from_any_state_and_starts_again(stage, sit
     stage.open_hangs, stage.refuse = False, None
     camera.start()
     if situation is _waiting:
-        camera.push(frame())
+        camera.push(frame(), "vp8")
     else:
         stage.connection().script.put(stage.picture())
     until(lambda: camera.status().change.state is LIVE)
@@ -457,32 +457,33 @@ class TestPushed:
         camera = self.waiting(stage)
         stage.pass_s(camera, 3600)
         picture = frame()
-        camera.push(picture)
+        camera.push(picture, "vp8")
         stage.watcher.expect(LIVE)
         assert camera.snapshot()[0] is picture
+        assert camera.status().codec == "vp8"
         assert stage.watcher.results.get(timeout=WAIT_S)[0] == "door"
 
     def test_without_a_picture_it_stalls_and_the_next_one_revives_it(self, stage):
         camera = self.waiting(stage)
-        camera.push(frame())
+        camera.push(frame(), "vp8")
         stage.pass_s(camera, 5.0)
         stage.watcher.expect(LIVE, STALLED)
-        camera.push(frame(pts=1))
+        camera.push(frame(pts=1), "vp8")
         stage.watcher.expect(LIVE)
 
     def test_when_the_publisher_leaves_it_waits_for_the_next(self, stage):
         camera = self.waiting(stage)
-        camera.push(frame())
+        camera.push(frame(), "vp8")
         camera.publisher_left("the publisher left")
         assert stage.watcher.expect(LIVE, CONNECTING).reason == "waiting for a publisher: the publisher left"
         assert camera.status().retry_at_s is None
-        camera.push(frame())
+        camera.push(frame(), "vp8")
         stage.watcher.expect(LIVE)
 
     def test_pictures_for_a_stopped_camera_are_dropped(self, stage):
         camera = self.waiting(stage)
         camera.stop()
-        camera.push(frame())
+        camera.push(frame(), "vp8")
         camera.publisher_left("the publisher left")
         assert camera.status().change.state is STOPPED
         assert camera.status().counts.pictures == 0
@@ -490,7 +491,7 @@ class TestPushed:
     def test_others_take_no_publisher(self, stage):
         camera = stage.camera()
         with pytest.raises(ConflictError, match="takes no publisher"):
-            camera.push(frame())
+            camera.push(frame(), "vp8")
         with pytest.raises(ConflictError, match="takes no publisher"):
             camera.publisher_left("gone")
 

@@ -15,13 +15,14 @@ class Sink:
     """A camera that pictures are pushed to."""
 
     def __init__(self):
-        self.frames, self.gaps, self.left = [], 0, []
+        self.frames, self.codecs, self.gaps, self.left = [], set(), 0, []
         self.error = None
 
-    def push(self, frame, *, gap=False):
+    def push(self, frame, codec, *, gap=False):
         if self.error is not None:
             raise self.error
         self.frames.append(frame)
+        self.codecs.add(codec)
         self.gaps += gap
 
     def publisher_left(self, reason):
@@ -64,6 +65,7 @@ async def test_the_pictures_of_a_publisher_arrive(open_publishers, make_publishe
     numbers = [read_number(frame) for frame in sink.frames]
     assert numbers == sorted(numbers)
     assert (sink.gaps, sink.left) == (0, [])
+    assert sink.codecs == {codec.lower()}
     assert all(frame.pts is not None for frame in sink.frames)
 
 
