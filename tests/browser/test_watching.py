@@ -74,7 +74,7 @@ class PushedCamera:
     def status(self):
         return SimpleNamespace(change=SimpleNamespace(state=CameraState.LIVE))
 
-    def push(self, frame, codec, *, gap=False):
+    def push(self, frame, _codec, *, gap=False):
         self.sizes.append((frame.width, frame.height))
         self.gaps += gap
         self._hub.show(frame)
