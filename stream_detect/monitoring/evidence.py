@@ -17,7 +17,7 @@ from threading import Lock, Thread
 from av import VideoFrame
 
 from stream_detect.errors import NotFoundError, StorageError
-from stream_detect.monitoring.exhibits import Exhibits, Seen, with_problem
+from stream_detect.monitoring.exhibits import Exhibits, Seen
 from stream_detect.monitoring.fake import Moment
 from stream_detect.monitoring.files import EvidenceFolder
 from stream_detect.monitoring.retention import DAY_S, purge
@@ -199,12 +199,10 @@ class EvidenceKeeper:
     def _keep(self, seen: Seen) -> None:
         evidence = self._exhibits.stills(seen)
         if seen.film is None:
-            self._report(seen.event.id, self._exhibits.clip(seen, evidence))
-            return
-        self._filming.append((seen, evidence))
-        # Stays in the database if the server is killed before `_finish` reports anew.
-        coming = f"the clip is cut {self._settings.clip_after_s:g} s after the beginning, unless the server ends before"
-        self._report(seen.event.id, with_problem(evidence, coming))
+            evidence = self._exhibits.clip(seen, evidence)
+        else:
+            self._filming.append((seen, evidence))
+        self._report(seen.event.id, evidence)
 
     def _cut(self, now_s: float) -> None:
         """Writes the clips whose end has come."""

@@ -90,16 +90,16 @@ class Exhibits:
         evidence = self._present(evidence)
         packets = [] if seen.film is None else cuttable(seen.film.packets, seen.result.arrived_s)
         if not packets:
-            return with_problem(evidence, f"no clip: {seen.no_film}")
+            return _with_problem(evidence, f"no clip: {seen.no_film}")
         name = f"{seen.event.id}-clip.{suffix(packets)}"
         bytes_about = sum(len(packet.data) for packet in packets)
         try:
             size = self._write(name, bytes_about, partial(write_clip, packets=packets))
         except MediaError as error:
-            return with_problem(evidence, f"no clip: {error}")
+            return _with_problem(evidence, f"no clip: {error}")
         evidence = self._joined(evidence, size, clip=name)
         if seen.film is not None and seen.film.cut_short:
-            return with_problem(evidence, "the clip ends early: it is too large (evidence.ring_max_bytes)")
+            return _with_problem(evidence, "the clip ends early: it is too large (evidence.ring_max_bytes)")
         return evidence
 
     def _write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int | None:
@@ -119,7 +119,7 @@ class Exhibits:
 
     def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
         if size is None:
-            return with_problem(evidence, self.problem)
+            return _with_problem(evidence, self.problem)
         return replace(evidence, bytes=evidence.bytes + size, **names)
 
     def _present(self, evidence: Evidence) -> Evidence:
@@ -144,8 +144,7 @@ def _put(path: Path, content: bytes) -> None:
     path.write_bytes(content)
 
 
-def with_problem(evidence: Evidence, problem: str) -> Evidence:
-    """The evidence with one more thing to say of it."""
+def _with_problem(evidence: Evidence, problem: str) -> Evidence:
     if problem in evidence.problem:
         return evidence
     return replace(evidence, problem=f"{evidence.problem}; {problem}" if evidence.problem else problem)

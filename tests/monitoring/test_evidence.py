@@ -141,7 +141,7 @@ def test_picture_is_there_before_the_clip(stage: Stage):
     assert evidence.picture
     assert evidence.face
     assert evidence.clip is None
-    assert "cut 10 s after the beginning" in evidence.problem  # stays if the server is killed meanwhile
+    assert not evidence.problem
 
 
 def test_a_camera_that_falls_silent_has_its_clip_all_the_same(stage: Stage):
