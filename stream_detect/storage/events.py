@@ -16,6 +16,7 @@ from stream_detect.storage.records import Delivery, Event, EventFilter, EventKin
 from stream_detect.storage.tables import DeliveryRow, EventRow
 
 MAX_LIMIT = 500
+CLIP_LOST = "no clip: the server was ended before it was cut"
 EXPIRE_AT_ONCE = 500
 """Events of one transaction: others write in between."""
 
@@ -129,13 +130,17 @@ class Events:
     def interrupted(self, now_s: float) -> list[Event]:
         """At a start: end those that an earlier process left open, at the last that was heard of them.
 
+        Evidence that waited for its clip then will wait no more, and says so.
+
         Returns:
             the ones that it ended, the oldest first.
         """
         heard = case((EventRow.updated_s > now_s, now_s), else_=EventRow.updated_s)  # a clock may be set back
         ended = case((heard < EventRow.began_s, EventRow.began_s), else_=heard)
         closing = update(EventRow).where(EventRow.ended_s.is_(None)).values(ended_s=ended, interrupted=True)
+        waited = EventRow.evidence_bytes > 0, EventRow.clip.is_(None), EventRow.evidence_problem == ""
         with self._database.writing() as session:
+            session.execute(update(EventRow).where(*waited).values(evidence_problem=CLIP_LOST))
             closed = [_value(row) for row in session.scalars(closing.returning(EventRow))]
         return sorted(closed, key=lambda event: (event.began_s, event.id))
 

@@ -130,6 +130,18 @@ def test_a_restart_ends_what_was_left_open_at_the_last_that_was_heard(events, ma
     assert events.interrupted(4000.0) == []
 
 
+def test_a_restart_says_of_clips_that_will_not_come(events, make_event):
+    waiting = Evidence("a.jpg", "b.jpg", None, 7, "")
+    others = [Evidence("a.jpg", None, "a.mp4", 7, ""), Evidence(), Evidence("a.jpg", None, None, 7, "disk full"), None]
+    lost = make_event(ended_s=1500.0, evidence=waiting)
+    kept = [make_event(ended_s=1500.0, evidence=evidence) for evidence in others]
+    for event in (lost, *kept):
+        events.begin(event)
+    events.interrupted(3000.0)
+    assert events.get(lost.id).evidence == replace(waiting, problem="no clip: the server was ended before it was cut")
+    assert [events.get(event.id).evidence for event in kept] == others
+
+
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 500])
 def test_pages_hold_every_event_once_the_newest_first(events, make_event, limit):
     made = [make_event(began_s) for began_s in (5.0, 3.0, 3.0, 3.0, 1e9 + 0.1, 4.0, 3.0)]
