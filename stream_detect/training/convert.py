@@ -3,7 +3,10 @@
 Also the way in for published weights: an .h5 file of one of our architectures enters, a bundle leaves.
 """
 
+import os
 import shutil
+import subprocess
+import sys
 import tempfile
 from pathlib import Path
 from typing import Literal
@@ -22,6 +25,9 @@ from stream_detect.training.architectures import Architecture, architecture_name
 
 MAX_DIFFERENCE = 1e-3
 """What the two backends may differ by in fake_probability; f32 on both sides gives about 1e-6."""
+
+_EXPORTING = """import sys, keras
+keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2], format="openvino", verbose=False)"""
 
 _PROBES = 4
 _SEED = 20261122
@@ -47,7 +53,7 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
         folder = Path(scratch) / card.name
         folder.mkdir()
         plain.save(folder / KERAS_FILE)
-        plain.export(str(folder / IR_FILE), format="openvino", verbose=False)
+        _export(plain, folder / KERAS_FILE, folder / IR_FILE)
         sums = {name: sha256_of(folder / name) for name in FILES}
         write_card(folder, card.model_copy(update={"sha256": sums}))
         check_agreement(Bundle.load(folder), crops)
@@ -55,6 +61,26 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
             shutil.rmtree(to)
         folder.rename(to)
     return Bundle.load(to)
+
+
+def _export(model: keras.Model, file: Path, to: Path) -> None:
+    """Writes a network as OpenVINO IR. What JAX gives OpenVINO cannot read: then TensorFlow does it, in a process."""
+    if keras.backend.backend() == "tensorflow":
+        model.export(str(to), format="openvino", verbose=False)
+        return
+    child = subprocess.run(  # noqa: S603 - this interpreter, on files of our own
+        [sys.executable, "-c", _EXPORTING, str(file), str(to)],
+        env=os.environ | {"KERAS_BACKEND": "tensorflow"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if child.returncode:
+        last = (child.stderr.strip() or "no reason given").splitlines()[-1]
+        raise BundleError(
+            f"expected TensorFlow to convert the network, it could not: {last}; the weights are kept: give the same "
+            "command again once TensorFlow is installed"
+        )
 
 
 def check_place(folder: Path, name: str) -> None:
