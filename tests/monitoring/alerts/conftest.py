@@ -1,12 +1,13 @@
 """A receiver of webhooks and a broker, both real; and events to tell of."""
 
+import contextlib
 import json
 import os
+import random
 import signal
 import socket
 import subprocess
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -24,24 +25,19 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.records import Event, Evidence, Judge
 from stream_detect.types import Result, Verdict, VerdictState
+from tests.patience import PATIENCE_S, until
 
 JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
 USER, PASSWORD = "detector", "hunter2-of-the-broker"
 
 
-def until(condition: Callable[[], Any], within_s: float = 10.0) -> Any:
-    """Waits for something to become true, and gives it."""
-    end_s = time.monotonic() + within_s
-    while not (value := condition()):
-        assert time.monotonic() < end_s, "it did not happen"
-        time.sleep(0.01)
-    return value
-
-
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """A port that is free now, and that the system gives to nobody who asks for any."""
+    for port in random.sample(range(20_000, 30_000), 100):
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
+    raise AssertionError("no port is free")
 
 
 @dataclass(frozen=True)
@@ -89,7 +85,7 @@ class Receiver:
         self._stopping.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(PATIENCE_S)
 
     @property
     def url(self) -> str:
@@ -97,7 +93,7 @@ class Receiver:
 
     def _behave(self, handler: BaseHTTPRequestHandler, behaviour: int | str) -> None:
         if behaviour == "hang":
-            self._stopping.wait(60)
+            self._stopping.wait(10 * PATIENCE_S)
             return
         if isinstance(behaviour, str) and behaviour.startswith("redirect:"):
             handler.send_response(307)
@@ -193,7 +189,7 @@ class Broker:
 
     @staticmethod
     def _run(*command: str) -> None:
-        subprocess.run(command, check=True, capture_output=True, timeout=20)
+        subprocess.run(command, check=True, capture_output=True, timeout=PATIENCE_S)
 
     def start(self) -> None:
         with (self.folder / "log").open("ab") as log:
@@ -208,7 +204,7 @@ class Broker:
 
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
         self._process.send_signal(how)
-        self._process.wait(5)
+        self._process.wait(PATIENCE_S)
 
     def freeze(self, *, frozen: bool) -> None:
         os.kill(self._process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
@@ -256,7 +252,7 @@ class Watcher:
 
     def __enter__(self) -> Self:
         self._client.loop_start()
-        assert self.subscribed.wait(5)
+        assert self.subscribed.wait(PATIENCE_S)
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -266,7 +262,9 @@ class Watcher:
     def of(self, topic: str) -> list[Message]:
         return [message for message in list(self.messages) if message.topic == topic]
 
-    def last(self, topic: str, where: Callable[[Message], Any] = lambda _: True, within_s: float = 10.0) -> Message:
+    def last(
+        self, topic: str, where: Callable[[Message], Any] = lambda _: True, within_s: float = PATIENCE_S
+    ) -> Message:
         """The newest message of a topic, once it is as asked for."""
         return until(lambda: next((m for m in self.of(topic)[-1:] if where(m)), None), within_s)
 

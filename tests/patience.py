@@ -1,0 +1,37 @@
+"""How long tests wait for what must come: far longer than a busy machine takes, as only a test that fails waits for it.
+
+A bound on time tells what works from what hangs or went another way; how fast something is, the benchmarks say.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import TypeVar
+
+PATIENCE_S = 60.0
+POLL_S = 0.01
+
+T = TypeVar("T")
+
+
+def until(look: Callable[[], T], within_s: float = PATIENCE_S, said: Callable[[], object] = str) -> T:
+    """What `look` finds, once it is something.
+
+    Args:
+        look: asked again and again.
+        within_s: for so long.
+        said: what to show when nothing comes.
+    """
+    end_s = time.monotonic() + within_s
+    while not (found := look()):
+        assert time.monotonic() < end_s, f"it did not come within {within_s:g} s {said()}"
+        time.sleep(POLL_S)
+    return found
+
+
+async def soon(look: Callable[[], T], within_s: float = PATIENCE_S) -> T:
+    """Likewise, while the event loop goes on."""
+    async with asyncio.timeout(within_s):
+        while not (found := look()):  # noqa: ASYNC110 - whatever it is, there is no event for all of it
+            await asyncio.sleep(POLL_S)
+    return found
