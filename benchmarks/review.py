@@ -21,6 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from figures import Figure, Target
 from review_clips import clip_of, coded, looped, swaying
@@ -83,6 +84,7 @@ def parse() -> argparse.Namespace:
 
 def speed(folder: Path, runs: int, console: Console) -> list[Figure]:
     """The review beside its floor and beside the seeds' way."""
+    cv2.setNumThreads(1)  # as the server does
     settings = Settings()
     panel = load_panel(Registry.of(None), (), settings)
     review = settings.review.model_copy(update={"threads": os.cpu_count() or 1})

@@ -37,7 +37,19 @@ class SideBySide:
         Raises:
             AnalysisError: the detector or a classifier could not be run.
         """
-        self._found.faces = self._detector.detect(frame.image)
+        return self.judge(frame, self._detector.detect(frame.image))
+
+    def judge(self, frame: Frame, faces: Sequence[Face]) -> tuple[Result, ...]:
+        """The same with faces that were found before, on whatever thread: finding them remembers nothing of a stream.
+
+        Args:
+            frame: the next of its stream.
+            faces: that the detector found in it.
+
+        Raises:
+            AnalysisError: a classifier could not be run.
+        """
+        self._found.faces = list(faces)
         return tuple(pipeline.step(frame) for pipeline in self._pipelines)
 
     @property

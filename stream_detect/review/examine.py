@@ -1,6 +1,7 @@
 """One file examined: a path and a panel of models enter, what each says of it leaves. Bounded in time and memory.
 
-A video goes through the pipeline that serves, sampled by stream time; faces are searched once for all models.
+A video goes through the pipeline that serves, sampled by stream time; faces are searched once for all models. Decoding
+and the search for faces go ahead on threads of their own where `review.threads` allows.
 """
 
 from contextlib import closing
@@ -8,18 +9,21 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_detect.analysis.engine import at_rate
-from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.side_by_side import SideBySide
 from stream_detect.review.flagged import Flagging
 from stream_detect.review.hooks import Allowance, Hooks
 from stream_detect.review.panel import Model, Panel
 from stream_detect.review.reviewed import ModelReview, Reviewed
+from stream_detect.review.sampled import Sample, Samples
 from stream_detect.review.timeline import Timeline
 from stream_detect.review.verdict import Tally
 from stream_detect.settings import Settings
-from stream_detect.sources.media import Media, open_media
+from stream_detect.sources.media import open_media
 from stream_detect.sources.shot import Decoding, Facts
-from stream_detect.types import Frame, Image, Result
+from stream_detect.types import Detector, Image, Result
+
+_TOO_LONG = "review.max_duration_s"
+_TIME_UP = "time was up (review.max_run_s)"
 
 
 def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
@@ -42,19 +46,26 @@ def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None
     limits = settings.review
     allowance = Allowance(hooks, limits.max_run_s)
     with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
-        look = _Look(panel, settings, media.facts, rate_hz)
+        detector = panel.detector()
+        look = _Look(panel, detector, settings, media.facts, rate_hz)
+        samples = Samples(media, detector, rate_hz, limits.max_duration_s)
         notes: list[str] = []
-        for shot in media.shots(Sampler(rate_hz).wants):
-            if shot.time_s > limits.max_duration_s:
-                notes.append(f"only the first {limits.max_duration_s:g} s were looked at (review.max_duration_s)")
-                break
-            look.take(Frame(shot.rgb(), shot.time_s, 0.0))
-            hooks.on_progress(media.done_share)
-            allowance.give_way()
-            if allowance.used_up:
-                notes.append(f"only the first {shot.time_s:.1f} s were looked at: time was up (review.max_run_s)")
-                break
-        reviewed = look.finished(media, notes)
+        damaged = 0
+        with samples.searched(limits.threads, allowance.leave) as searched:
+            for sample in searched:
+                allowance.check()
+                look.take(sample)
+                hooks.on_progress(sample.done_share)
+                allowance.give_way()
+                if allowance.used_up:
+                    notes.append(f"only the first {sample.frame.time_s:.1f} s were looked at: {_TIME_UP}")
+                    damaged = sample.damaged
+                    break
+            else:
+                damaged = media.damaged
+                if samples.cut_short:
+                    notes.append(f"only the first {limits.max_duration_s:g} s were looked at ({_TOO_LONG})")
+        reviewed = look.finished(media.facts, damaged, notes)
     hooks.on_progress(1.0)
     return reviewed
 
@@ -82,9 +93,9 @@ class _Seat:
 class _Look:
     """All models at one file."""
 
-    def __init__(self, panel: Panel, settings: Settings, facts: Facts, rate_hz: float) -> None:
+    def __init__(self, panel: Panel, detector: Detector, settings: Settings, facts: Facts, rate_hz: float) -> None:
         classifiers = [model.classifier() for model in panel.models]
-        self._look = SideBySide(panel.detector(), classifiers, settings)
+        self._look = SideBySide(detector, classifiers, settings)
         self._rate_hz = rate_hz
         self._gap_s = settings.window.gap_s
         self._last_s = -1.0 / rate_hz
@@ -99,19 +110,20 @@ class _Look:
             for model, classifier in zip(panel.models, classifiers, strict=True)
         )
 
-    def take(self, frame: Frame) -> None:
+    def take(self, sample: Sample) -> None:
+        frame = sample.frame
         elapsed_s = min(frame.time_s - self._last_s, self._gap_s)
         self._last_s = frame.time_s
         self._sampled += 1
-        for seat, result in zip(self._seats, self._look.step(frame), strict=True):
+        for seat, result in zip(self._seats, self._look.judge(frame, sample.faces), strict=True):
             seat.take(frame.image, result, elapsed_s)
 
-    def finished(self, media: Media, notes: list[str]) -> Reviewed:
-        facts, length_s = media.facts, self._length_s(media.facts)
+    def finished(self, facts: Facts, damaged: int, notes: list[str]) -> Reviewed:
+        length_s = self._length_s(facts)
         if not notes and facts.kind == "video":
             facts = replace(facts, duration_s=length_s)
-        if media.damaged:
-            notes.append(f"{media.damaged} damaged parts of the file were left out")
+        if damaged:
+            notes.append(f"{damaged} damaged parts of the file were left out")
         forgotten = max(seat.tally.forgotten for seat in self._seats)
         if forgotten:
             notes.append(f"{forgotten} more faces passed by and are not listed")

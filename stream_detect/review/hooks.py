@@ -3,17 +3,18 @@
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from threading import Event
 
 from stream_detect.errors import ReviewCancelledError
 
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """All on the review's thread.
+    """On the review's thread, but for `cancelled`.
 
     Args:
         on_progress: is told the share done, in [0, 1], often.
-        cancelled: asked often; True ends the review with `ReviewCancelledError`.
+        cancelled: asked often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
         give_way: called between samples; may block as long as live streams need the machine.
     """
 
@@ -33,6 +34,9 @@ class Allowance:
     def __init__(self, hooks: Hooks, max_run_s: float) -> None:
         self._hooks = hooks
         self._end_s = time.monotonic() + max_run_s
+        self._going = Event()
+        self._going.set()
+        self._left = False
 
     @property
     def used_up(self) -> bool:
@@ -40,16 +44,25 @@ class Allowance:
         return time.monotonic() >= self._end_s
 
     def check(self) -> None:
-        """Between packets.
+        """Between packets, on whatever thread decodes; rests there while the review's own gives way.
 
         Raises:
-            ReviewCancelledError: somebody asked to stop.
+            ReviewCancelledError: somebody asked to stop, or the review was left.
         """
-        if self._hooks.cancelled():
+        self._going.wait()
+        if self._left or self._hooks.cancelled():
             raise ReviewCancelledError("cancelled")
 
     def give_way(self) -> None:
         """Between samples: lets live streams go first."""
         began_s = time.monotonic()
-        self._hooks.give_way()
+        self._going.clear()
+        try:
+            self._hooks.give_way()
+        finally:
+            self._going.set()
         self._end_s += time.monotonic() - began_s
+
+    def leave(self) -> None:
+        """Nothing more is wanted: what decodes ahead ends at its next packet."""
+        self._left = True

@@ -18,6 +18,9 @@ from stream_detect.types import Classifier, Detector, Image, Thresholds
 if TYPE_CHECKING:
     from typing import Self
 
+_KEPT_MODELS = 8
+"""Loaded at any time by one `Panels`; the one that was asked for longest ago goes."""
+
 
 @dataclass(frozen=True, slots=True)
 class Judge:
@@ -120,22 +123,56 @@ class Panel:
         raise BundleError(f"expected one of {', '.join(m.judge.name for m in self.models)}, received {name!r}")
 
 
-def load_panel(registry: Registry, names: Sequence[str], settings: Settings) -> Panel:
-    """Loads models, each once, in the order of their names, and the face detector.
+class Panels:
+    """Makes panels; the detector and each model are loaded once, a model anew when its bundle is another than before.
+
+    Safe to use from many threads.
 
     Args:
         registry: where the bundles are found.
-        names: of the bundles; the one that judges by the settings if there are none.
         settings: all of them.
-
-    Raises:
-        BundleError: a bundle is absent or broken.
-        AnalysisError: the face detector's model cannot be loaded.
     """
-    faces = settings.faces
-    detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
-    wanted = tuple(dict.fromkeys(names)) or (settings.model.name,)
-    return Panel(tuple(load_judging(registry.load(name), settings) for name in wanted), detector.sibling, settings)
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._registry = registry
+        self._settings = settings
+        self._lock = Lock()
+        self._loaded: dict[str, tuple[Bundle, Model]] = {}
+
+    def panel(self, names: Sequence[str]) -> Panel:
+        """The models, each once, in the order of their names, and the face detector.
+
+        Args:
+            names: of the bundles; the one that judges by the settings if there are none.
+
+        Raises:
+            BundleError: a bundle is absent or broken.
+            AnalysisError: the face detector's model cannot be loaded.
+        """
+        wanted = tuple(dict.fromkeys(names)) or (self._settings.model.name,)
+        with self._lock:
+            models = tuple(self._model(name) for name in wanted)
+            return Panel(models, self._detector.sibling, self._settings)
+
+    @cached_property
+    def _detector(self) -> BlazeFace:
+        faces = self._settings.faces
+        return BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+
+    def _model(self, name: str) -> Model:
+        bundle = self._registry.load(name)  # reads and verifies the files: a bundle that was changed is another
+        held, model = self._loaded.pop(name, (None, None))
+        if model is None or held != bundle:
+            model = load_judging(bundle, self._settings)
+        self._loaded[name] = bundle, model
+        if len(self._loaded) > _KEPT_MODELS:
+            del self._loaded[next(iter(self._loaded))]
+        return model
+
+
+def load_panel(registry: Registry, names: Sequence[str], settings: Settings) -> Panel:
+    """One panel; see `Panels`."""
+    return Panels(registry, settings).panel(names)
 
 
 def load_judging(bundle: Bundle, settings: Settings) -> Model:

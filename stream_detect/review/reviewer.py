@@ -9,7 +9,7 @@ from stream_detect.review.annotate import annotate
 from stream_detect.review.examine import examine
 from stream_detect.review.fetch import fetch
 from stream_detect.review.hooks import Hooks
-from stream_detect.review.panel import load_panel
+from stream_detect.review.panel import Panels
 from stream_detect.review.reviewed import Reviewed
 from stream_detect.settings import Settings
 
@@ -43,7 +43,7 @@ class Reviewer(Protocol):
 
 
 class ModelReviewer:
-    """The one that serves: loads the models anew for each file, so that a bundle that changed is taken as it is.
+    """The one that serves. A bundle that changed since the file before is taken as it is now.
 
     Args:
         registry: where bundles are found.
@@ -51,16 +51,16 @@ class ModelReviewer:
     """
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
-        self._registry = registry
+        self._panels = Panels(registry, settings)
         self._settings = settings
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
         """See `Reviewer`."""
-        return examine(file, load_panel(self._registry, models, self._settings), rate_hz, hooks)
+        return examine(file, self._panels.panel(models), rate_hz, hooks)
 
     def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
         """See `Reviewer`."""
-        annotate(file, to, load_panel(self._registry, [model], self._settings), rate_hz, hooks)
+        annotate(file, to, self._panels.panel([model]), rate_hz, hooks)
 
     def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
         """See `Reviewer`."""

@@ -23,6 +23,9 @@ ASSUMED_FPS = 25.0
 """Of a video that does not say its rate, between frames without a timestamp."""
 _FASTEST_FPS = 1000.0
 
+_SMALL_PX = 500_000
+"""Up to here further threads take more processor time than they save others: a fifth, at 640x480."""
+
 _CONTAINERS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "nut", "ivf", "m4v", "h264"),
     *("hevc", "vvc", "obu", "av1", "vc1", "dv", "h263", "yuv4mpegpipe", "rm", "wtv", "gif", "apng", "mjpeg", "amv"),
@@ -107,9 +110,9 @@ class Footage:
         context = self._stream.codec_context
         check_size(context.width, context.height, self._decoding.max_pixels)
         context.options = {"max_pixels": str(self._decoding.max_pixels)}
-        context.thread_count = self._decoding.threads
-        if self._decoding.threads > 1:
-            context.thread_type = "AUTO"
+        small = context.width * context.height <= _SMALL_PX
+        context.thread_count = 1 if small else self._decoding.threads
+        context.thread_type = "AUTO"
 
     def _look(self) -> Shot:
         first = next(self._shots, None)
