@@ -6,7 +6,7 @@ seen. The file appears under its name when it is whole, and not before.
 
 import errno
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import NamedTemporaryFile
@@ -17,9 +17,11 @@ from stream_detect.analysis.engine import at_rate
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.side_by_side import SideBySide
 from stream_detect.errors import DiskFullError, MediaError, StorageError
+from stream_detect.review.ahead import ahead
 from stream_detect.review.film import Film
 from stream_detect.review.hooks import Allowance, Hooks
 from stream_detect.review.panel import Panel
+from stream_detect.review.sampled import goes_ahead
 from stream_detect.review.verdict import of_picture
 from stream_detect.settings import Settings
 from stream_detect.sources.media import Media, open_media
@@ -98,8 +100,12 @@ def _picture(media: Media, look: _Look, to: Path) -> None:
 
 def _video(path: Path, media: Media, look: _Look, to: Path, bounds: tuple[Hooks, Allowance]) -> None:
     hooks, allowance = bounds
-    with Film(to, path, look.settings.video) as film:
-        for shot in media.shots():
+    shots = media.shots()
+    with Film(to, path, look.settings.video) as film, ExitStack() as stack:
+        if goes_ahead(media.facts, look.settings.review.threads):
+            shots = stack.enter_context(closing(ahead(shots)))
+        stack.callback(allowance.leave)
+        for shot in shots:
             if shot.time_s > look.settings.review.max_duration_s or allowance.used_up:
                 break
             result, sampled = look.at(shot)

@@ -5,6 +5,7 @@ import sys
 from pathlib import Path
 from typing import Annotated, Any
 
+import cv2
 import typer
 from typer.core import TyperCommand
 
@@ -73,6 +74,7 @@ def analyze(  # noqa: PLR0913 - the command's options
 
     Exit status: 0 all are real, undecided or without a face; 1 a fake was found; 2 an error, of one file or of all.
     """
+    cv2.setNumThreads(1)  # files, or the steps of one, are on threads of their own already
     loaded = load_settings(settings, os.environ)
     rate_hz = loaded.review.rate_hz if rate is None else rate
     inputs = list(inputs_of(files))

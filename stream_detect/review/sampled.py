@@ -14,6 +14,7 @@ from itertools import chain
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.review.ahead import ahead
 from stream_detect.sources.media import Media
+from stream_detect.sources.shot import Facts
 from stream_detect.types import Detector, Face, Frame
 
 _TURN = 8
@@ -41,6 +42,12 @@ class Sample:
 
 
 Turn = list[Sample]
+
+
+def goes_ahead(facts: Facts, threads: int) -> bool:
+    """Whether a file's frames may be decoded ahead of the one in use."""
+    w, h = facts.wh
+    return threads > 1 and facts.kind == "video" and w * h <= _MOST_AHEAD_PX
 
 
 class Samples:
@@ -73,10 +80,9 @@ class Samples:
             MediaError: a frame cannot be decoded.
             AnalysisError: the detector could not be run.
         """
-        w, h = self._media.facts.wh
         with ExitStack() as stack:
             turns: Iterable[Turn] = self._decoded()
-            if threads > 1 and self._media.facts.kind == "video" and w * h <= _MOST_AHEAD_PX:
+            if goes_ahead(self._media.facts, threads):
                 decoded = stack.enter_context(closing(ahead(turns)))
                 turns = stack.enter_context(closing(ahead(map(self._search, decoded))))
             else:

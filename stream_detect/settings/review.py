@@ -21,7 +21,11 @@ class ReviewSettings(Section):
     max_run_s: Annotated[float, Field(gt=0)] = Field(
         default=14_400.0, description="wall clock of one analysis; what is not looked at by then is left out, and said"
     )
-    threads: Annotated[int, Field(ge=1, le=16)] = Field(default=1, description="decoding threads of one analysis")
+    threads: Annotated[int, Field(ge=1, le=16)] = Field(
+        default=1,
+        description="threads of one analysis's decoder; "
+        "with two or more, decoding and the search for faces each go ahead on one of their own",
+    )
     max_waiting: Annotated[int, Field(ge=1)] = Field(default=200, description="analyses that wait; more are refused")
     jobs: Annotated[int, Field(ge=1, le=16)] = Field(
         default=1, description="analyses at once; live streams go first all the same"

@@ -1,6 +1,7 @@
 """The annotated video: the badge burnt in, every frame at its time, the sound as it was, and nothing half done."""
 
 import resource
+import threading
 from fractions import Fraction
 
 import av
@@ -45,6 +46,20 @@ def test_every_frame_is_there_and_the_badge_is_burnt_in(tmp_path):
     content = to.read_bytes()
     assert content.index(b"moov") < content.index(b"mdat")  # plays while it loads
     assert [path.name for path in to.parent.iterdir()] == ["a.mp4"]
+
+
+def test_decoded_ahead_it_is_the_same(tmp_path):
+    file = film(tmp_path / "a.mp4", [scene(n) for n in range(50)], options=FAST)
+    made = []
+    for threads in (1, 2):
+        annotate(file, tmp_path / "made.mp4", panel(threads=threads), 5.0)
+        made.append((tmp_path / "made.mp4").read_bytes())
+    assert made[0] == made[1]
+    told = []
+    with pytest.raises(ReviewCancelledError):
+        annotate(file, tmp_path / "b.mp4", panel(threads=2), 5.0, Hooks(told.append, cancelled=lambda: bool(told)))
+    assert not (tmp_path / "b.mp4").exists()
+    assert not [thread for thread in threading.enumerate() if thread.name.startswith("review-ahead")]
 
 
 def with_sound(path, begins):
