@@ -62,7 +62,7 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="stream-detect-bench-") as name:
         folder = Path(name)
         if options.only in {None, "speed"}:
-            figures += speed(folder, options.runs, console)
+            figures += speed(folder, options, console)
         if options.only in {None, "memory"}:
             figures.append(memory(folder, options.hours * 3600.0, console))
     print_tables(figure_table(figures))
@@ -77,24 +77,25 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--runs", type=int, default=5, help="rounds")
     parser.add_argument("--only", choices=("speed", "memory"), help="measure these figures only")
+    parser.add_argument("--model", metavar="NAME", default=Settings().model.name, help="bundle whose speed is measured")
     parser.add_argument("--hours", type=float, default=HOURS_S / 3600, help="length of the long video")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
 
 
-def speed(folder: Path, runs: int, console: Console) -> list[Figure]:
+def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[Figure]:
     """The review beside its floor and beside the seeds' way."""
     cv2.setNumThreads(1)  # as the server does
     settings = Settings()
-    panel = load_panel(Registry.of(None), (), settings)
+    panel = load_panel(Registry.of(None), (options.model,), settings)
     review = settings.review.model_copy(update={"threads": os.cpu_count() or 1})
     alone = Panel(panel.models, panel.detector, settings.model_copy(update={"review": review}))
     clips = {size: clip_of(size, folder) for size in ("480p", "1080p")}
-    seeds = SeedWay(settings.model.name)
+    seeds = SeedWay(options.model)
     floors: dict[str, list[Took]] = {size: [] for size in clips}
     third, every = [], []
-    for number in range(runs):
-        console.print(f"round {number + 1} of {runs}")
+    for number in range(options.runs):
+        console.print(f"round {number + 1} of {options.runs}")
         for size, clip in clips.items():
             before = took(lambda clip=clip: examine(clip, panel, RATE_HZ))  # type: ignore[misc]
             floor = floor_of(clip, panel)
