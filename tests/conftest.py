@@ -1,4 +1,4 @@
-"""What every folder of tests shares: the data beside the checkout, server processes, and no silent skip in CI."""
+"""What every folder of tests shares: data beside the checkout, servers, examples that repeat, no silent skip in CI."""
 
 import contextlib
 import json
@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
+from tests.patience import PATIENCE_S
 from tests.rtsp.peer import RtspServer
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
-START_S = 30
+START_S = 2 * PATIENCE_S
+STOPPED_S = 30.0
+"""What a stop must not wait for lasts longer."""
+settings.register_profile("repeatable", derandomize=True)
+settings.load_profile("repeatable")
 SHARED_ABSENT = "../shared is absent"
 
 
@@ -59,13 +65,13 @@ class Server:
         """JSON of a route."""
         headers = {"Authorization": f"Bearer {token}"} if token else {}
         request = urllib.request.Request(f"{self.url}{path}", headers=headers)  # noqa: S310 - http, ours
-        with urllib.request.urlopen(request, timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:  # noqa: S310
             return json.load(answer)
 
     def stop(self) -> None:
-        """SIGTERM; it must end within five seconds, and well."""
+        """SIGTERM; it must end soon, and well."""
         self.process.send_signal(signal.SIGTERM)
-        assert self.process.wait(timeout=5.5) == 0, "".join(self.log)
+        assert self.process.wait(STOPPED_S) == 0, "".join(self.log)
 
 
 @contextlib.contextmanager
@@ -107,11 +113,11 @@ def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server
         yield Server(process, address[1].replace("0.0.0.0", "127.0.0.1"), log)
         if process.poll() is None:
             process.terminate()
-            process.wait(timeout=5.5)
+            process.wait(STOPPED_S)
     finally:
         process.kill()
         process.wait()
-        reader.join(5)
+        reader.join(PATIENCE_S)
         process.stderr.close()
 
 

@@ -121,12 +121,6 @@ class Events:
         last = events[limit - 1] if len(events) > limit else None
         return Page(tuple(events[:limit]), None if last is None else to_cursor(last.began_s, last.id))
 
-    def open_ones(self) -> list[Event]:
-        """Those that go on, the oldest first."""
-        query = select(EventRow).where(EventRow.ended_s.is_(None)).order_by(EventRow.began_s, EventRow.id)
-        with self._database.reading() as session:
-            return [_value(row) for row in session.scalars(query)]
-
     def interrupted(self, now_s: float) -> list[Event]:
         """At a start: end those that an earlier process left open, at the last that was heard of them.
 

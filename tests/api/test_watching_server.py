@@ -11,7 +11,7 @@ import httpx
 from PIL import Image
 
 from stream_detect.api.live import MAX_LISTENERS
-from tests.api.watching_site import PATIENCE_S
+from tests.patience import PATIENCE_S
 from tests.rtsp.films import FILMS
 
 
@@ -158,7 +158,8 @@ def test_a_frozen_camera_a_listener_and_a_trial_hold_up_no_stop(site, own_rtsp_s
     with site.http.stream("GET", "/api/streams/events", timeout=PATIENCE_S) as stream, ThreadPoolExecutor() as threads:
         next(stream.iter_lines())
         own_rtsp_server.freeze()
-        trial = threads.submit(httpx.post, f"{site.server.url}/api/cameras/test-connection", json={"url": url})
+        trying = f"{site.server.url}/api/cameras/test-connection"
+        trial = threads.submit(httpx.post, trying, json={"url": url}, timeout=PATIENCE_S)
         time.sleep(0.5)  # it is under way by then; were it not, the test would ask less
         site.server.stop()
         own_rtsp_server.thaw()

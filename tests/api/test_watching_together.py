@@ -5,14 +5,13 @@ import hashlib
 import hmac
 import signal
 import tempfile
-import time
 from pathlib import Path
 
 import httpx
 import pytest
 
-from tests.api.watching_site import PATIENCE_S
 from tests.monitoring.alerts.conftest import PASSWORD, USER, Broker, Receiver, Watcher
+from tests.patience import PATIENCE_S, soon
 from tests.storage.conftest import Cluster
 from tests.webrtc.conftest import Camera
 from tests.webrtc.peers import Publisher, Screen
@@ -53,7 +52,7 @@ def test_a_dark_camera_is_kept_in_postgresql_and_told_by_webhook_and_mqtt(site, 
         )
         site.serve()
         site.is_live()
-        state = watcher.last("stream-detect/cameras/door/state", lambda said: said.json["state"] == "live", PATIENCE_S)
+        state = watcher.last("stream-detect/cameras/door/state", lambda said: said.json["state"] == "live")
         assert state.json["title"] == "Front door"
         ways = site.comes(
             lambda: [way["state"] for way in site.http.get("/api/alerts").json()["items"]] == ["ok", "ok"]
@@ -68,7 +67,7 @@ def test_a_dark_camera_is_kept_in_postgresql_and_told_by_webhook_and_mqtt(site, 
         signed = request.headers["X-StreamDetect-Timestamp"].encode() + b"." + request.body
         expected = "sha256=" + hmac.new(KEY.encode(), signed, hashlib.sha256).hexdigest()
         assert request.headers["X-StreamDetect-Signature"] == expected
-        told = watcher.last("stream-detect/cameras/door/event", within_s=PATIENCE_S).json["event"]
+        told = watcher.last("stream-detect/cameras/door/event").json["event"]
         assert told["id"] == request.json["event"]["id"]
         (kept,) = site.events(kind="offline", open="true")
         assert kept["id"] == told["id"]
@@ -94,20 +93,17 @@ async def test_who_publishes_by_whip_is_watched_by_whep(site):
     site.write({"name": "studio", "url": "whip:"})
     site.serve()
     publisher, screen = Publisher(Camera()), Screen()
-    async with httpx.AsyncClient(base_url=site.server.url, timeout=20) as client:
+    async with httpx.AsyncClient(base_url=site.server.url, timeout=PATIENCE_S) as client:
         try:
             published = await post(client, "/whip/studio", publisher)
-            await publisher.until(lambda: site.camera("studio")["state"] == "live", PATIENCE_S)
+            await publisher.until(lambda: site.camera("studio")["state"] == "live")
             watched = await post(client, "/whep/studio", screen)
-            await screen.more(5, PATIENCE_S)
+            await screen.more(5)
             camera = (await client.get("/api/cameras/studio")).json()
             assert (camera["viewers"], camera["width"], camera["height"]) == (1, 320, 240)
             assert (await client.delete(watched)).status_code == 200
             assert (await client.delete(published)).status_code == 200
-            began_s = time.monotonic()
-            while (await client.get("/api/cameras/studio")).json()["state"] == "live":
-                assert time.monotonic() - began_s < PATIENCE_S
-                await asyncio.sleep(0.1)
+            await soon(lambda: site.camera("studio")["state"] != "live")
         finally:
             await publisher.close()
             await screen.close()

@@ -1,7 +1,6 @@
 """A whole server on a settings file, and what tests ask of it."""
 
 import json
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -9,12 +8,13 @@ from typing import Any, TypeVar
 import httpx
 import yaml
 
+from tests.patience import PATIENCE_S, until
+
 QUICK = {
     "window": {"min_scores": 3, "min_dwell_s": 0.2},
     "monitoring": {"offline_after_s": 1, "fake_rest_s": 1, "backoff_last_s": 1},
     "evidence": {"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
 }
-PATIENCE_S = 60.0
 
 T = TypeVar("T")
 
@@ -42,7 +42,7 @@ class Site:
     def serve(self) -> None:
         """Starts the server; again after it ended."""
         self.server = self._start(SETTINGS=str(self.file), STORAGE__FOLDER=str(self._folder / "data"))
-        self.http = httpx.Client(base_url=self.server.url, timeout=20)
+        self.http = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S)
 
     def camera(self, name: str = "door") -> dict[str, Any]:
         return self.http.get(f"/api/cameras/{name}").raise_for_status().json()
@@ -52,14 +52,13 @@ class Site:
 
     def comes(self, look: Callable[[], T]) -> T:
         """What `look` returns once it is something."""
-        until = time.monotonic() + PATIENCE_S
-        while not (found := look()):
-            assert time.monotonic() < until, "".join(self.server.log)[-3000:]
-            time.sleep(0.1)
-        return found
+        return until(look, said=lambda: "".join(self.server.log)[-3000:])
 
     def is_live(self, name: str = "door") -> dict[str, Any]:
-        return self.comes(lambda: camera if (camera := self.camera(name))["state"] == "live" else None)
+        """Once its first picture was looked at."""
+        return self.comes(
+            lambda: camera if (camera := self.camera(name))["state"] == "live" and camera["width"] else None
+        )
 
     def news(self, path: str, name: str, **like: Any) -> dict[str, Any]:
         """The next server-sent event of a name with these values."""

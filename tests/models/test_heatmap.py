@@ -85,13 +85,22 @@ def test_the_halves_together_are_the_whole(shipped, face):
     assert heat_of(OpenVinoHalves(shipped), face).fake_probability == pytest.approx(expected, abs=1e-5)
 
 
-def test_a_map_takes_less_than_50_ms(shipped, face):
-    halves = OpenVinoHalves(shipped)
-    heat_of(halves, face)
-    begun = time.process_time()
-    for _ in range(5):
-        heat_of(halves, face)
-    assert (time.process_time() - begun) / 5 < 0.05
+def test_a_map_takes_little_more_than_a_judgement(shipped, face):
+    halves, classifier = OpenVinoHalves(shipped), OpenVinoModel(shipped, precision="f32").classifier()
+    map_s, judgement_s = (
+        least_s(work) for work in (lambda: heat_of(halves, face), lambda: classifier.predict(face[np.newaxis]))
+    )
+    assert map_s < 32 * judgement_s, "to judge the face once for each place takes 64 times as long"
+
+
+def least_s(work) -> float:
+    """The least CPU time that it takes: what others do on the machine adds to it."""
+    times_s = []
+    for _ in range(10):
+        begun_s = time.process_time()
+        work()
+        times_s.append(time.process_time() - begun_s)
+    return min(times_s)
 
 
 def test_occluding_what_is_hot_costs_more_than_occluding_what_is_not(shipped, face):

@@ -1,6 +1,5 @@
 """A camera whose reader, clock and faces a test controls: `with Stage() as stage: stage.camera(...)`."""
 
-import time
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, Queue
@@ -17,18 +16,10 @@ from stream_detect.monitoring.status import CameraState
 from stream_detect.monitoring.supervisor import Clocks
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.sources.reader import Picture
+from tests.patience import PATIENCE_S, until
 
-WAIT_S = 10.0
 POLL_S = 0.01
 """How often a scripted reader looks whether it is to stop, as a real one does between packets."""
-
-
-def until(condition, wait_s=WAIT_S):
-    """Waits for something that threads bring about; fails when it does not come."""
-    deadline_s = time.monotonic() + wait_s
-    while not condition():
-        assert time.monotonic() < deadline_s, "it did not come about"
-        time.sleep(POLL_S)
 
 
 def frame(wh=(160, 120), pts=0):
@@ -66,7 +57,7 @@ class Watcher:
     def next_change(self, camera=None):
         """The next state that was told (of one camera)."""
         while True:
-            change = self._states.get(timeout=WAIT_S)
+            change = self._states.get(timeout=PATIENCE_S)
             if camera is None or change.camera == camera:
                 return change
 
@@ -99,8 +90,8 @@ class ScriptedReader:
     closed: bool = False
 
     def settled(self):
-        """Whether it did what was scripted, as far as it can."""
-        return self.script.empty() or self.hanging or self.closed or self.stopping.is_set()
+        """Whether it did what was scripted, as far as it can, and the camera has taken what came of it."""
+        return not self.script.unfinished_tasks or self.hanging or self.closed or self.stopping.is_set()
 
     def __enter__(self):
         self.stage.opening.set()
@@ -128,11 +119,13 @@ class ScriptedReader:
                 self.hanging = False
                 while not self.script.empty():  # too late, and without looking whether it is to stop
                     yield self.script.get()
+                    self.script.task_done()
             elif isinstance(step, Exception):
                 raise step
             else:
                 self.received_bytes += 1000
                 yield step
+            self.script.task_done()
 
 
 class Stage:
@@ -184,7 +177,7 @@ class Stage:
 
     def connection(self):
         """The next reader that was opened."""
-        return self.connections.get(timeout=WAIT_S)
+        return self.connections.get(timeout=PATIENCE_S)
 
     def picture(self, *, keyframe=False, gap=False, wh=(160, 120)):
         """A picture that arrives now."""

@@ -5,7 +5,6 @@ import os
 import shutil
 import subprocess
 import threading
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import cache
@@ -26,9 +25,9 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Event, Evidence
 from tests.monitoring.scenes import JUDGE, WALL_S, Clock, at, film, picture, play, result
+from tests.patience import PATIENCE_S, until
 
 film = cache(film)
-WAIT_S = 20.0
 
 
 def event(at_s: float = 0.0, camera: str = "door") -> Event:
@@ -62,7 +61,7 @@ class Stage:
 
     def reports(self, count: int) -> list[Evidence]:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.told) >= count, WAIT_S), self.told
+            assert self.changed.wait_for(lambda: len(self.told) >= count, PATIENCE_S), self.told
             return [evidence for _, evidence in self.told]
 
     def names(self) -> set[str]:
@@ -91,13 +90,6 @@ def make_stage(tmp_path: Path, events: Events) -> Iterator[Callable[..., Stage]]
 @pytest.fixture
 def stage(make_stage: Callable[..., Stage]) -> Stage:
     return make_stage()
-
-
-def until(done: Callable[[], bool]) -> None:
-    end = time.monotonic() + WAIT_S
-    while not done():
-        assert time.monotonic() < end
-        time.sleep(0.01)
 
 
 def plays(stage: Stage, source: bytes, moment_s: float, upto_s: float = 99.0) -> Event:

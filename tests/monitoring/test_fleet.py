@@ -11,7 +11,8 @@ from stream_detect.monitoring.camera import CameraParts
 from stream_detect.monitoring.fleet import Applied, Fleet
 from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import CameraSettings
-from tests.monitoring.scripted_camera import HANG, Stage, until
+from tests.monitoring.scripted_camera import HANG, Stage
+from tests.patience import until
 
 CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
 
@@ -147,18 +148,18 @@ def test_one_camera_that_cannot_be_looked_after_does_not_keep_the_others_from_it
     monkeypatch.setattr(fleet.camera("door"), "look", fail)
     stage.now_s += 5.0
     until(lambda: fleet.camera("yard").status().change.state in {STALLED, BACKING_OFF})
-    assert "camera door could not be looked after" in caplog.text
+    until(lambda: "camera door could not be looked after" in caplog.text)
 
 
 def test_closing_stops_all_at_once_also_those_that_hang(stage, fleet, monkeypatch, caplog):
     monkeypatch.setattr(camera_module, "STOP_S", 1.0)
-    readers = live(stage, fleet, *(f"camera-{i}" for i in range(6)))
+    readers = live(stage, fleet, *(f"camera-{i}" for i in range(20)))
     for reader in readers.values():
         reader.script.put(HANG)
         until(reader.script.empty)
     began_s = time.monotonic()
     fleet.close()
-    assert time.monotonic() - began_s < 2.5
-    assert caplog.text.count("is left behind") == 6
+    assert time.monotonic() - began_s < 12.0, "one after the other they take twenty seconds"
+    assert caplog.text.count("is left behind") == 20
     assert {status.change.reason for status in fleet.statuses()} == {"the server stopped"}
     fleet.close()

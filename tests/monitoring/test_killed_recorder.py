@@ -23,13 +23,26 @@ from stream_detect.storage.history import History
 from stream_detect.storage.records import Event, EventFilter
 from tests.conftest import ROOT
 from tests.monitoring.scenes import JUDGE
+from tests.patience import until
 
-WAIT_S = 30.0
 KILLS_AFTER_EVENTS_AND_S = ((1, 0.0), (5, 0.13), (6, 0.29), (7, 0.41))
 
 
-def run_and_kill(folder: Path, events: int, more_s: float) -> list[str]:
-    """What a process announced before it was killed."""
+def has_clip(folder: Path) -> bool:
+    """Whether some event has a clip, as the database has it while another process writes into it."""
+    with Database.open(StorageSettings(folder=folder), alone=False) as database:
+        return any(event.evidence and event.evidence.clip for event in all_events(Events(database)))
+
+
+def run_and_kill(folder: Path, events: int, more_s: float, *, clip: bool) -> list[str]:
+    """What a process announced before it was killed.
+
+    Args:
+        folder: that it writes into.
+        events: that it announces before.
+        more_s: after the last of them, so that it is at something else each time.
+        clip: whether a clip is waited for, too.
+    """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.monitoring.recording", str(folder)],
         cwd=ROOT,
@@ -43,6 +56,8 @@ def run_and_kill(folder: Path, events: int, more_s: float) -> list[str]:
             line = process.stdout.readline()
             assert line, "it ended by itself"
             said.append(line)
+        if clip:
+            until(lambda: has_clip(folder))
         time.sleep(more_s)
     finally:
         process.kill()
@@ -69,7 +84,7 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     folder = tmp_path_factory.mktemp("killed")
     said = []
     for events, more_s in KILLS_AFTER_EVENTS_AND_S:
-        said += run_and_kill(folder, events, more_s)
+        said += run_and_kill(folder, events, more_s, clip=events == KILLS_AFTER_EVENTS_AND_S[-1][0])
     return folder, said
 
 
@@ -109,7 +124,7 @@ def test_the_next_start_ends_what_was_left_open_and_sweeps(killed: tuple[Path, l
     half.write_bytes(b"half")
     with Database.open(StorageSettings(folder=folder)) as database:
         events = Events(database)
-        left_open = [event.id for event in events.open_ones()]
+        left_open = [event.id for event in events.page(EventFilter(open=True)).items]
         assert left_open
         told = []
         ledger = Ledger(events, History(database), StorageSettings(folder=folder), announce=(Ear(told),))
@@ -118,12 +133,9 @@ def test_the_next_start_ends_what_was_left_open_and_sweeps(killed: tuple[Path, l
         )
         recorder = Recorder(ledger, MonitoringSettings(), lambda: JUDGE, keeper)
         recorder.start()
-        end_s = time.monotonic() + WAIT_S
-        while half.exists() or len(told) < len(left_open):
-            assert time.monotonic() < end_s
-            time.sleep(0.02)
+        until(lambda: not half.exists() and len(told) >= len(left_open))
         recorder.close()
-        assert events.open_ones() == []
+        assert not events.page(EventFilter(open=True)).items
         for event_id in left_open:
             event = events.get(event_id)
             assert event.interrupted

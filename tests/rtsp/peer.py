@@ -11,7 +11,7 @@ from typing import Self
 from tests.rtsp.films import FILMS, Film, write_units
 
 PYTHON = "/usr/bin/python3"
-ANSWER_S = 20
+ANSWER_S = 60
 
 
 class RtspServer:
@@ -88,7 +88,7 @@ class RtspServer:
             return
         process.send_signal(signal.SIGCONT)
         process.kill() if kill else process.terminate()
-        process.wait(timeout=5)
+        process.wait(60)
         process.stdin.close()
         process.stdout.close()
 

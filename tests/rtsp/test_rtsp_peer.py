@@ -10,7 +10,7 @@ from tests.rtsp.peer import RtspServer
 
 
 def opened(url: str, transport: str = "tcp") -> av.container.InputContainer:
-    return av.open(url, options={"rtsp_transport": transport}, timeout=(5.0, 5.0))
+    return av.open(url, options={"rtsp_transport": transport}, timeout=(60.0, 60.0))
 
 
 @pytest.mark.parametrize(

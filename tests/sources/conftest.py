@@ -133,7 +133,7 @@ def served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
     server.stopped.set()
     server.shutdown()
     server.server_close()
-    thread.join(5)
+    thread.join(60)
 
 
 @pytest.fixture

@@ -88,7 +88,7 @@ def test_a_wait_ends_when_stopped() -> None:
     threading.Timer(0.05, stopping.set).start()
     began = time.monotonic()
     Pacer(stopping).wait(began + 60)
-    assert time.monotonic() - began < 10
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_late_is_not_made_up_for() -> None:

@@ -2,7 +2,6 @@
 
 import io
 import struct
-import time
 
 import numpy as np
 import pytest
@@ -56,10 +55,8 @@ def test_one_pixel_is_a_picture():
 
 
 def test_too_large_is_refused_by_its_header():
-    began_s = time.monotonic()
     with pytest.raises(TooLargeError, match=r"at most 100,000,000 pixels .* nothing is decoded"):
         open_media(io.BytesIO(png_header(20_000, 20_000)))
-    assert time.monotonic() - began_s < 1
     with pytest.raises(TooLargeError):
         decode_still(io.BytesIO(still_bytes("PNG", picture())), max_pixels=96 * 64 - 1)
     assert decode_still(io.BytesIO(still_bytes("PNG", picture())), max_pixels=96 * 64).image.size

@@ -20,6 +20,7 @@ from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
 from stream_detect.storage.records import EventFilter, Score
+from tests.patience import until
 
 ROOT = Path(__file__).parents[2]
 WRITER = """
@@ -44,13 +45,13 @@ for number in range(1, 1_000_000):
 def wait_for_others_to_leave(database: Database) -> None:
     """PostgreSQL ends what a killed client had sent."""
     query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
-    last_s = time.monotonic() + 20
-    while database.dialect == "postgresql":
+
+    def alone() -> bool:
         with database.reading() as session:
-            if not session.scalar(query):
-                return
-        assert time.monotonic() < last_s
-        time.sleep(0.02)
+            return not session.scalar(query)
+
+    if database.dialect == "postgresql":
+        until(alone)
 
 
 @pytest.mark.parametrize("after", [1, 7, 23])
@@ -65,7 +66,7 @@ def test_kill_9_loses_no_event_that_was_announced(settings, after):
     with Database.open(settings) as database:
         wait_for_others_to_leave(database)
         events = Events(database)
-        kept = [event.id for event in events.open_ones()]
+        kept = [event.id for event in events.page(EventFilter(open=True), limit=500).items]
         assert set(kept) >= set(announced)
         assert len(kept) <= len(announced) + 1  # committed, and killed before it could say so
         waiting = [delivery.event_id for delivery in Deliveries(database).due(1.0, 10_000)]
@@ -83,10 +84,10 @@ def small_disk(tmp_path):
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
-    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True, timeout=10).returncode == 0
+    mounted = os.geteuid() == 0 and subprocess.run(mount, check=False, capture_output=True, timeout=60).returncode == 0
     yield folder if mounted else None
     if mounted:
-        subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=10)
+        subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=60)
 
 
 def fill(database: Database, make_event) -> None:
@@ -162,7 +163,7 @@ def test_postgresql_may_restart(cluster, tmp_path, make_event):
                 began_s = time.monotonic()
                 with pytest.raises(StorageError, match="cannot be used"):
                     call()
-                assert time.monotonic() - began_s < 10
+                assert time.monotonic() - began_s < 30
         finally:
             cluster.start()
         assert events.get(event.id) == event  # the first call after it is back

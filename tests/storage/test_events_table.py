@@ -78,7 +78,7 @@ def test_an_end_leaves_the_evidence_that_came_meanwhile(events, make_event, evid
     ended = replace(event, ended_s=1010.0, mean=0.8, reason="over")
     assert events.end(ended)
     assert events.get(event.id) == replace(ended, evidence=evidence)
-    assert events.open_ones() == []
+    assert not events.page(EventFilter(open=True)).items
 
 
 def test_what_was_deleted_stays_deleted(events, make_event, evidence, database):
