@@ -124,8 +124,8 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     if not convolutions:
         raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
-    last = [node for node in convolutions if not any(_reaches(other, node) for other in convolutions if other != node)]
-    cut = _activation_of(max(last, key=lambda node: int(node.output(0).shape[-1])))
+    ends = [node for node in convolutions if not any(_reaches(other, node) for other in convolutions if other != node)]
+    cut = _activation_of(max(ends, key=lambda node: int(node.output(0).shape[-1])))
     first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
     given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
     for user in cut.output(0).get_target_inputs():
