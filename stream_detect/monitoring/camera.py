@@ -20,11 +20,11 @@ from stream_detect.errors import ConflictError, SourceEndedError, SourceError, S
 from stream_detect.monitoring.connections import MAX_HANGING, Connections
 from stream_detect.monitoring.economy import Economy
 from stream_detect.monitoring.intake import Intake, PictureRate
-from stream_detect.monitoring.ledger import Ledger, Run
 from stream_detect.monitoring.parts import CameraParts, PictureSource
 from stream_detect.monitoring.repeats import Repeats
 from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
 from stream_detect.monitoring.supervisor import Attempt, Supervisor, one_line
+from stream_detect.monitoring.totals import Run, Totals
 from stream_detect.settings import CameraSettings
 from stream_detect.sources.address import parse_address, redacted
 from stream_detect.sources.reader import ReaderSettings
@@ -68,7 +68,7 @@ class Camera:
         self._supervisor = Supervisor(settings.name, parts.monitoring, self._tell, parts.clocks, self._lock)
         self._economy = Economy(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
         self._rate = PictureRate()
-        self._ledger = Ledger()
+        self._totals = Totals()
         self._repeats = Repeats()
         self._analysed = 0
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
@@ -84,10 +84,10 @@ class Camera:
     def start(self) -> None:
         """Begins to watch; returns at once. A camera that is watched already is left as it is."""
         with self._lock:
-            if self._ledger.run is not None:
+            if self._totals.run is not None:
                 return
             run = self._new_run()
-            self._ledger = replace(self._ledger, run=run)
+            self._totals = replace(self._totals, run=run)
             run.worker.start()
             if self._address.is_pushed:
                 self._supervisor.start(WAITING, pushed=True)
@@ -102,16 +102,16 @@ class Camera:
         Args:
             reason: one short sentence, for people.
         """
-        self._end(self._ledger.run, reason)
+        self._end(self._totals.run, reason)
 
     def status(self) -> CameraStatus:
         """What is known now; takes no lock, so that observers may ask."""
         now_s = self._clock()
-        ledger, situation, latest = self._ledger, self._supervisor.situation, self._latest
+        totals, situation, latest = self._totals, self._supervisor.situation, self._latest
         live = situation.state is CameraState.LIVE
-        counts = replace(ledger.counts, analysed=self._analysed, reconnects=self._supervisor.reconnects)
+        counts = replace(totals.counts, analysed=self._analysed, reconnects=self._supervisor.reconnects)
         fps = self._rate.hz(now_s, counts.pictures) if live else 0.0
-        newest = ledger.run.intake.newest if ledger.run else None
+        newest = totals.run.intake.newest if totals.run else None
         change = situation.change
         return CameraStatus(
             name=self.name,
@@ -128,7 +128,7 @@ class Camera:
 
     def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
         """The newest picture (only to be read) and, while live, the newest result; None before the first picture."""
-        run, latest = self._ledger.run, self._latest
+        run, latest = self._totals.run, self._latest
         newest = run.intake.newest if run else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
@@ -145,7 +145,7 @@ class Camera:
         """
         self._expect_pushed()
         self._codec = codec
-        run, attempt = self._ledger.run, self._supervisor.attempt
+        run, attempt = self._totals.run, self._supervisor.attempt
         arrived_s = self._clock()
         if run is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):
             run.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
@@ -161,20 +161,20 @@ class Camera:
         """
         self._expect_pushed()
         with self._lock:
-            if self._ledger.run is not None:
-                self._ledger.run.intake.begin()
+            if self._totals.run is not None:
+                self._totals.run.intake.begin()
                 self._supervisor.again(f"{WAITING}: {one_line(redacted(reason))}", pushed=True)
 
     def look(self) -> None:
         """Does what is due: notices a stall, begins the next attempt, spares an idle camera."""
         with self._lock:
-            run = self._ledger.run
+            run = self._totals.run
             if run is None:
                 return
             was_live = self._live
             self._supervisor.look()
             if self._live:
-                self._rate.mark(self._clock(), self._ledger.counts.pictures)
+                self._rate.mark(self._clock(), self._totals.counts.pictures)
                 self._spare()
             elif was_live and self._reader is not None and self._reader.keyframes_only:
                 log.warning("camera %s: key frames come too seldom; from now on all frames are decoded", self.name)
@@ -200,10 +200,10 @@ class Camera:
         """Ends a run, unless it is over."""
         deadline_s = time.monotonic() + STOP_S
         with self._lock:
-            if run is None or self._ledger.run is not run:
+            if run is None or self._totals.run is not run:
                 return
             self._supervisor.stop(reason)
-            self._ledger, self._reader = self._ledger.stopped(), None
+            self._totals, self._reader = self._totals.stopped(), None
             thread = self._connections.newest  # earlier ones were left behind already
         run.worker.close(ANALYSIS_CLOSE_S)
         if thread is not None:
@@ -245,7 +245,7 @@ class Camera:
         """Takes the pictures of a connection; returns why there are no more."""
         with self._lock:
             if attempt is self._supervisor.attempt:
-                self._ledger, self._reader = replace(self._ledger, connection=reader), reader
+                self._totals, self._reader = replace(self._totals, connection=reader), reader
                 self._codec = reader.codec
         try:
             for picture in reader.pictures():
@@ -270,13 +270,13 @@ class Camera:
             self._end(run, "the file ended")
 
     def _disconnected(self) -> None:
-        self._ledger, self._reader = self._ledger.disconnected(), None
+        self._totals, self._reader = self._totals.disconnected(), None
 
     def _take_result(self, run: Run, result: Result) -> None:
         """On the worker's thread. What comes when the camera is live no more says nothing about now."""
         now_s = self._clock()
         with self._lock:
-            if self._ledger.run is not run or not self._live:
+            if self._totals.run is not run or not self._live:
                 return
             if result.tracks:
                 self._economy.face(now_s)
@@ -289,7 +289,7 @@ class Camera:
         self._latest = None
         self._rate.clear()
         if change.state is CameraState.LIVE:
-            self._rate.mark(self._clock(), self._ledger.counts.pictures)
+            self._rate.mark(self._clock(), self._totals.counts.pictures)
         for news in self._repeats.news(change):
             log.info("camera %s: %s: %s", self.name, news.state.value, news.reason)
         self._parts.observer.state(change)

@@ -1,4 +1,4 @@
-"""Ledger: what a camera's present connection and run count enters, the sums since the camera was made leave."""
+"""Totals: what a camera's present connection and run count enters, the sums since the camera was made leave."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -36,7 +36,7 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
+class Totals:
     """Replaced as a whole, so that whoever reads it without a lock never sees a count fall.
 
     Args:
