@@ -4,16 +4,17 @@ Enters: the numbered film of clip.py, served as a camera at 25 pictures a second
 server's process, with the windows one after another.
 """
 
+import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
 import numpy as np
+from child import Child
 from clip import DEFAULT_CLIP, encode_clip
 from sight import Sight, score_ages_ms, unmatched
 from watch import Watch, watching
-from watchers import Watchers
 
 from tests.rtsp.films import save_units
 from tests.rtsp.peer import RtspServer
@@ -108,35 +109,35 @@ def _cpu(watch: Watch, seconds: float) -> float:
 
 
 def _crowd(watch: Watch, viewers: int, warm_s: float, seconds: float) -> Crowd:
-    with Watchers("watch", watch.whep_url(CAMERA), "--viewers", str(viewers)) as watchers:
-        watchers.wait_connected()
+    with Child("watcher.py", "watch", watch.whep_url(CAMERA), "--viewers", str(viewers)) as watchers:
+        watchers.wait_for("connected")
         time.sleep(warm_s)
         start_s, cpu, end_s = time.monotonic(), _cpu(watch, seconds), time.monotonic()
-        times = watchers.leave()
+        times = json.loads(watchers.leave())
     return Crowd(cpu, min(sum(start_s <= at_s < end_s for at_s in own) for own in times) / (end_s - start_s))
 
 
 def _joins(watch: Watch) -> list[float]:
     """Half of them while nobody else watches, so that the encoder begins for each; half beside another viewer."""
     url = watch.whep_url(CAMERA)
-    with Watchers("join", url, "--times", str(JOINS)) as alone:
-        joins_s: list[float] = alone.leave(JOIN_TIMEOUT_S)
-    with Watchers("watch", url) as other:
-        other.wait_connected()
-        with Watchers("join", url, "--times", str(JOINS)) as beside:
-            joins_s += beside.leave(JOIN_TIMEOUT_S)
+    with Child("watcher.py", "join", url, "--times", str(JOINS)) as alone:
+        joins_s: list[float] = json.loads(alone.leave(JOIN_TIMEOUT_S))
+    with Child("watcher.py", "watch", url) as other:
+        other.wait_for("connected")
+        with Child("watcher.py", "join", url, "--times", str(JOINS)) as beside:
+            joins_s += json.loads(beside.leave(JOIN_TIMEOUT_S))
     return joins_s
 
 
 def _study(watch: Watch, address: str, warm_s: float, seconds: float) -> tuple[Sight, tuple[float, float]]:
     url, results = watch.whep_url(CAMERA), watch.results_url(CAMERA)
-    with Watchers("study", url, "--camera", address, "--results", results) as student:
-        student.wait_connected()
+    with Child("watcher.py", "study", url, "--camera", address, "--results", results) as student:
+        student.wait_for("connected")
         time.sleep(warm_s)
         start_s = time.monotonic()
         time.sleep(seconds)
         window = start_s, time.monotonic()
-        return Sight.of(student.leave()), window
+        return Sight.of(json.loads(student.leave())), window
 
 
 def summary(one: Audience) -> dict[str, float]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import floor
 from pathlib import Path
 
-from reference import Done, Reference
+from reference import Done, done_by, reference
 from watch import RATE_HZ, Camera, watching
 
 from tests.rtsp.films import FILMS
@@ -98,15 +98,15 @@ def load(film: str, count: int, folder: Path, warm_s: float, seconds: float) -> 
     """
     with RtspServer(folder) as peer:
         addresses = [peer.mount(f"{film}{number}", FILMS[film]) for number in range(count)]
-        with watching(addresses, folder) as watch, Reference(addresses, EVERY) as reference:
-            reference.wait_ready()
+        with watching(addresses, folder) as watch, reference(addresses, EVERY) as floor_process:
+            floor_process.wait_for("ready")
             time.sleep(warm_s)
-            before, done = watch.cameras(), reference.done()
-            start_s, server_s, floor_s = time.monotonic(), watch.footprint().cpu_s, reference.cpu_s()
+            before, done = watch.cameras(), done_by(floor_process)
+            start_s, server_s, floor_s = time.monotonic(), watch.footprint().cpu_s, floor_process.cpu_s()
             time.sleep(seconds)
-            server_s, floor_s = watch.footprint().cpu_s - server_s, reference.cpu_s() - floor_s
+            server_s, floor_s = watch.footprint().cpu_s - server_s, floor_process.cpu_s() - floor_s
             seconds = time.monotonic() - start_s
-            after, done_after = watch.cameras(), reference.done()
+            after, done_after = watch.cameras(), done_by(floor_process)
     return Load(
         seconds=seconds,
         server_cpu_s=server_s,

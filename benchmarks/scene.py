@@ -14,7 +14,7 @@ import numpy as np
 from clip import RATE_HZ, Codec
 from servers import ServerKind, running
 from stream import Stream, stream_of
-from viewers import Viewer
+from viewers import record_of, viewer
 
 MIN_RETURNED_HZ = RATE_HZ - 1.0
 """For a single stream, whose cost is compared; with several the rate is what is measured."""
@@ -97,16 +97,16 @@ def observe(scene: Scene, stage: Stage) -> Observation:
     """
     with running(scene.kind, stage.folder, stage.settings) as server, ExitStack() as stack:
         viewers = [
-            stack.enter_context(Viewer(server.offer_url, stage.folder, scene.codec, read_all=scene.streams == 1))
+            stack.enter_context(viewer(server.offer_url, stage.folder, scene.codec, read_all=scene.streams == 1))
             for _ in range(scene.streams)
         ]
-        for viewer in viewers:
-            viewer.wait_connected()
+        for one in viewers:
+            one.wait_for("connected")
         time.sleep(stage.warm_s)
         start_s, before = time.monotonic(), server.footprint()
         time.sleep(stage.window_s)
         end_s, after = time.monotonic(), server.footprint()
-        records = [viewer.leave() for viewer in viewers]
+        records = [record_of(one) for one in viewers]
     judged = scene.kind is ServerKind.OURS
     return Observation(
         scene=scene,

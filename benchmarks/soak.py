@@ -10,11 +10,15 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from scene import Stage
 from servers import Footprint, ServerKind, running
-from viewers import Viewer
+from viewers import record_of, viewer
+
+if TYPE_CHECKING:
+    from child import Child
 
 AT_ONCE = 3
 STAY_S = 10.0
@@ -50,18 +54,17 @@ def soak(minutes: float, stage: Stage, report: Callable[[str], None]) -> Growth:
     times_s: list[float] = []
     weights: list[Footprint] = []
     with running(ServerKind.OURS, stage.folder, stage.settings) as server, ExitStack() as stack:
-        inside: deque[Viewer] = deque()
+        inside: deque[Child] = deque()
         end_s = time.monotonic() + 60 * minutes
         while time.monotonic() < end_s:
-            viewer = stack.enter_context(Viewer(server.offer_url, stage.folder, "h264"))
-            viewer.wait_connected()
-            inside.append(viewer)
+            inside.append(stack.enter_context(viewer(server.offer_url, stage.folder, "h264")))
+            inside[-1].wait_for("connected")
             time.sleep(STAY_S)
             if len(inside) < AT_ONCE:
                 continue
             times_s.append(time.monotonic())
             weights.append(server.footprint())
-            inside.popleft().leave()
+            record_of(inside.popleft())
             if len(weights) % 6 == 1:
                 report(f"soak: {weights[-1].rss_mb:.0f} MiB, {weights[-1].threads} threads, {weights[-1].files} files")
     return growth_of(times_s, weights)
