@@ -19,7 +19,7 @@ def router(
     Args:
         judging: the model that judges.
         sessions: the live checks.
-        settings: window and ICE servers.
+        settings: window, ICE servers, and whether addresses are taken for analyses.
         problems: what does not work now, in sentences.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
@@ -27,7 +27,7 @@ def router(
 
     @routes.get("/status")
     async def status() -> StatusBody:
-        """Version, the model that judges, the window, sessions, ICE servers, and what does not work."""
+        """Version, model, window, sessions, ICE servers, whether addresses are analysed, and what does not work."""
         return StatusBody(
             version=__version__,
             model=judging.judge,
@@ -37,6 +37,7 @@ def router(
             sessions=sessions.count,
             max_sessions=sessions.limit,
             ice_servers=ice_servers,
+            review_urls=settings.review.urls,
             problems=problems(),
         )
 

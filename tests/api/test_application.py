@@ -34,8 +34,13 @@ def test_the_status_is_what_the_protocol_says(make):
         "sessions": 0,
         "max_sessions": 4,
         "ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}],
+        "review_urls": False,
         "problems": [],
     }
+
+
+def test_the_status_says_whether_addresses_are_analysed(make):
+    assert make({"review": {"urls": True}}).client.get("/api/status").json()["review_urls"] is True
 
 
 def test_the_models_are_the_cards_and_which_one_judges(client):

@@ -4,6 +4,7 @@ import { Analyses } from "../src/pages/Analyses";
 import { AnalysisPage } from "../src/pages/AnalysisPage";
 import { ServicesContext } from "../src/services";
 import { EVERY_ANALYSIS } from "../src/stream/analyses";
+import { WIRE_STATUS } from "./fakes";
 import { ID, wireAnalysis, wireResults } from "./fakeAnalyses";
 import { FakeCameraServer, FakeFeed, httpOf, servicesOf } from "./fakeCameras";
 
@@ -175,6 +176,45 @@ describe("the drop zone", () => {
     expect(screen.getByText("Choose at least one model below.")).toBeTruthy();
     fireEvent.drop(screen.getByTestId("drop-zone"), { dataTransfer: { types: ["Files"], files: [new File(["x"], "a")] } });
     expect(add).not.toHaveBeenCalled();
+  });
+});
+
+describe("the address", () => {
+  const field = () => screen.findByLabelText(/^Or the address/);
+
+  it("is asked for where the server fetches files, and is given to the models that are ticked", async () => {
+    server.json("GET /api/status", { ...WIRE_STATUS, review_urls: true });
+    server.json("POST /api/analyses", { items: [wireAnalysis({ state: "fetching", ended_s: null })] }, 202);
+    list();
+    fireEvent.click(within(await screen.findByTestId("models")).getByLabelText("Calm"));
+    fireEvent.change(await field(), { target: { value: " https://example.org/clip.mp4 " } });
+    fireEvent.submit(screen.getByTestId("address-form"));
+    expect((await screen.findByTestId("analysis")).dataset.state).toBe("fetching");
+    const sent = server.asked.find(({ method }) => method === "POST");
+    expect(sent?.body).toEqual({ url: "https://example.org/clip.mp4", models: ["meso4", "calm"] });
+    expect((await field()).getAttribute("value")).toBe("");
+  });
+
+  it("that the server refuses stays there, with the reason", async () => {
+    server.json("GET /api/status", { ...WIRE_STATUS, review_urls: true });
+    server.json("POST /api/analyses", { detail: "expected an http(s) address" }, 422);
+    list();
+    await screen.findByTestId("models");
+    fireEvent.change(await field(), { target: { value: "ftp://a/b" } });
+    fireEvent.submit(screen.getByTestId("address-form"));
+    expect((await screen.findByRole("alert")).textContent).toBe("The address was not taken. Expected an http(s) address.");
+    expect((await field()).getAttribute("value")).toBe("ftp://a/b");
+  });
+
+  it("is not asked for where the server fetches none", async () => {
+    server.json("GET /api/status", WIRE_STATUS);
+    list();
+    await screen.findByTestId("models");
+    await waitFor(() => {
+      expect(asked("GET /api/status")).toBe(1);
+    });
+    await act(() => Promise.resolve());
+    expect(screen.queryByTestId("address-form")).toBeNull();
   });
 });
 

@@ -17,7 +17,31 @@ export const STATUS: Status = {
   sessions: 0,
   maxSessions: 4,
   iceServers: [],
+  reviewUrls: false,
   problems: [],
+};
+
+/** The same as the server writes it, with ICE servers. */
+export const WIRE_STATUS = {
+  version: "0.1.0",
+  model: {
+    name: "meso4",
+    title: "Meso4",
+    sha256: "ab",
+    terms: "Apache-2.0",
+    limits: ["Blur misleads it."],
+    thresholds: { fake_enter: 0.8, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 },
+  },
+  window_s: 10,
+  needed: 12,
+  stale_s: 1,
+  sessions: 0,
+  max_sessions: 4,
+  ice_servers: [
+    { urls: ["turn:a"], username: "u", credential: "c" },
+    { urls: ["stun:b"], username: null, credential: null },
+  ],
+  review_urls: false,
 };
 
 export class FakeTrack extends EventTarget {

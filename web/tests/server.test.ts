@@ -2,28 +2,9 @@ import { describe, expect, it, vi } from "vitest";
 import { AccessToken } from "../src/stream/accessToken";
 import { Http } from "../src/stream/http";
 import { Server } from "../src/stream/server";
+import { WIRE_STATUS } from "./fakes";
 
 const ORIGIN = "http://127.0.0.1:8080";
-const WIRE_STATUS = {
-  version: "0.1.0",
-  model: {
-    name: "meso4",
-    title: "Meso4",
-    sha256: "ab",
-    terms: "Apache-2.0",
-    limits: ["Blur misleads it."],
-    thresholds: { fake_enter: 0.8, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 },
-  },
-  window_s: 10,
-  needed: 12,
-  stale_s: 1,
-  sessions: 0,
-  max_sessions: 4,
-  ice_servers: [
-    { urls: ["turn:a"], username: "u", credential: "c" },
-    { urls: ["stun:b"], username: null, credential: null },
-  ],
-};
 
 function serverThat(answer: Response | Error, token: string | null = null) {
   const fetch = vi.fn<typeof globalThis.fetch>(() => (answer instanceof Error ? Promise.reject(answer) : Promise.resolve(answer)));
@@ -40,6 +21,7 @@ describe("Server", () => {
     const { server } = serverThat(json(WIRE_STATUS));
     const status = await server.status();
     expect(status).toMatchObject({ version: "0.1.0", needed: 12, model: { limits: ["Blur misleads it."] } });
+    expect(status.reviewUrls).toBe(false);
     expect(status.iceServers).toEqual([{ urls: ["turn:a"], username: "u", credential: "c" }, { urls: ["stun:b"] }]);
   });
 

@@ -44,6 +44,7 @@ class StatusBody(Body):
     sessions: int
     max_sessions: int
     ice_servers: tuple[IceServerBody, ...]
+    review_urls: bool = Field(description="whether POST /api/analyses takes an address (review.urls)")
     problems: tuple[str, ...] = Field(
         default=(), description="what does not work now, in sentences; empty when all is well"
     )

@@ -1,6 +1,7 @@
 import { useCallback, useState, useSyncExternalStore } from "react";
 import { useAnalyses } from "../analysisHooks";
 import { AnalysisFilters } from "../components/AnalysisFilters";
+import { AddressForm } from "../components/AddressForm";
 import { AnalysisRow } from "../components/AnalysisRow";
 import { Button } from "../components/Button";
 import { DropZone } from "../components/DropZone";
@@ -31,6 +32,7 @@ export function Analyses({ filter }: { readonly filter: AnalysisFilter }) {
 function Sending() {
   const { server, uploads } = useServices();
   const [models, reload] = useResource(useCallback(() => server.models(readModels), [server]));
+  const [status] = useResource(useCallback(() => server.status(), [server]));
   const [ticked, setTicked] = useState<ReadonlySet<string> | null>(null);
   const waiting = useSyncExternalStore(uploads.subscribe, uploads.snapshot);
   const chosen = ticked ?? new Set(models.state === "ready" ? [models.value.judging] : []);
@@ -41,10 +43,12 @@ function Sending() {
     },
     [uploads, key],
   );
-  const problem = models.state === "loading" ? "Reading which models there are …" : "Choose at least one model below.";
+  const lacking = models.state === "loading" ? "Reading which models there are …" : "Choose at least one model below.";
+  const problem = chosen.size === 0 && models.state !== "failed" ? lacking : "";
   return (
     <>
-      <DropZone problem={chosen.size === 0 && models.state !== "failed" ? problem : ""} onFiles={onFiles} />
+      <DropZone problem={problem} onFiles={onFiles} />
+      {status.state === "ready" && status.value.reviewUrls && <AddressForm disabled={problem !== ""} models={[...chosen]} />}
       {models.state === "ready" && <ModelTicks models={models.value} chosen={chosen} onChoose={setTicked} />}
       {models.state === "failed" && (
         <Failed

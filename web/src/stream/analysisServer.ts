@@ -6,6 +6,7 @@ import {
   readAnalyses,
   readAnalysis,
   readAnnotated,
+  readSubmitted,
   type Analysis,
   type AnalysisFilter,
   type AnalysisPage,
@@ -39,6 +40,11 @@ export class AnalysisServer {
 
   async analysis(id: string): Promise<Analysis> {
     return this.http.read(analysisPath(id), readAnalysis);
+  }
+
+  /** Has the server fetch a file and analyse it. @param models names of the bundles that are to judge; the judging one if none */
+  async submitAddress(url: string, models: readonly string[]): Promise<readonly Analysis[]> {
+    return this.http.send("POST", "/api/analyses", { url, models }, readSubmitted);
   }
 
   async results(id: string): Promise<Results> {

@@ -2,7 +2,7 @@
 
 import type { Answer, Http } from "./http";
 import { readThresholds, type Thresholds } from "./messages";
-import { listOf, number, object, orNull, text, type Read } from "./shape";
+import { flag, listOf, number, object, orNull, text, type Read } from "./shape";
 
 export interface Status {
   readonly version: string;
@@ -20,6 +20,8 @@ export interface Status {
   readonly sessions: number;
   readonly maxSessions: number;
   readonly iceServers: readonly RTCIceServer[];
+  /** Whether the server fetches files from addresses, to analyse them. */
+  readonly reviewUrls: boolean;
   /** What does not work now, in sentences. */
   readonly problems: readonly string[];
 }
@@ -83,6 +85,7 @@ export const readStatus: Read<Status> = (value, where) => {
     sessions: number(from.sessions, `${where}.sessions`),
     maxSessions: number(from.max_sessions, `${where}.max_sessions`),
     iceServers: orNull(listOf(readIceServer, 16))(from.ice_servers, `${where}.ice_servers`) ?? [],
+    reviewUrls: orNull(flag)(from.review_urls, `${where}.review_urls`) ?? false,
     problems: orNull(listOf(text, 64))(from.problems, `${where}.problems`) ?? [],
   };
 };

@@ -58,6 +58,11 @@ export class Uploads {
     return () => this.#analysisListeners.delete(listener);
   };
 
+  /** Tells of analyses that came another way than by an upload, as of its own. */
+  tell(analyses: readonly Analysis[]): void {
+    for (const analysis of analyses) for (const listener of [...this.#analysisListeners]) listener(analysis);
+  }
+
   /** @param models names of the bundles that are to judge */
   add(files: readonly File[], models: readonly string[]): void {
     const fresh = files.map((file): Upload => {
@@ -97,7 +102,7 @@ export class Uploads {
       const analyses = await this.#send(upload, request);
       if (this.#running !== run) return;
       this.#set(this.#uploads.filter(({ id }) => id !== upload.id));
-      for (const analysis of analyses) for (const listener of [...this.#analysisListeners]) listener(analysis);
+      this.tell(analyses);
     } catch (error) {
       if (this.#running !== run) return; // dropped
       this.#change(upload.id, { state: "failed", etaS: null, failure: asFailure(error) });
