@@ -1,13 +1,13 @@
 /** Scores over a video, drawn by uPlot: a box in the page and a timeline enter; pixels, seeks and zooms leave. */
 
-import UPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import type UPlot from "uplot";
 import type { FlaggedFrame } from "../stream/analysisResults";
 import type { Thresholds } from "../stream/messages";
 import { chosen, moved, zoomed, type ReviewTimeline, type TimeRange } from "../stream/reviewTimeline";
 import { mediaTime } from "../times";
-import { drawBands, FONT } from "./chartBands";
+import { drawBands } from "./chartBands";
 import { lineStyle } from "./lineStyle";
+import { PlotBox } from "./plotBox";
 
 /** A pointer that moved less clicked. */
 const DRAG_PX = 6;
@@ -30,10 +30,8 @@ export interface ReviewChartListener {
 }
 
 export class ReviewChart {
-  readonly #resize: ResizeObserver;
-  readonly #dark = window.matchMedia("(prefers-color-scheme: dark)");
+  readonly #drawn: PlotBox;
   readonly #marker = document.createElement("div");
-  #plot: UPlot | null = null;
   #view: ReviewView | null = null;
   #timeS = 0;
   #pressedPx: number | null = null;
@@ -44,20 +42,21 @@ export class ReviewChart {
   ) {
     this.#marker.className = "pointer-events-none absolute inset-y-0 z-10 -ml-px w-0.5 bg-ink";
     this.#marker.dataset.testid = "marker";
-    this.#resize = new ResizeObserver(() => {
-      this.#plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
-      this.mark(this.#timeS);
+    this.#drawn = new PlotBox(box, {
+      onResize: () => {
+        this.mark(this.#timeS);
+      },
+      onRecolour: () => {
+        if (this.#view !== null) this.show(this.#view);
+      },
     });
-    this.#resize.observe(box);
-    this.#dark.addEventListener("change", this.#redraw);
   }
 
   show(view: ReviewView): void {
     const same = this.#view?.timeline === view.timeline && this.#view.thresholds === view.thresholds;
     this.#view = view;
-    if (!same) this.#plot?.destroy();
-    if (!same || this.#plot === null) this.#plot = this.#draw(view);
-    this.#plot.setScale("x", { min: view.range.fromS, max: view.range.toS });
+    const plot = (same ? this.#drawn.plot : null) ?? this.#draw(view);
+    plot.setScale("x", { min: view.range.fromS, max: view.range.toS });
     this.mark(this.#timeS);
   }
 
@@ -65,31 +64,20 @@ export class ReviewChart {
   mark(timeS: number): void {
     this.#timeS = timeS;
     const view = this.#view;
-    if (this.#plot === null || view === null) return;
+    const { plot } = this.#drawn;
+    if (plot === null || view === null) return;
     this.#marker.hidden = timeS < view.range.fromS || timeS > view.range.toS;
-    this.#marker.style.left = `${this.#plot.valToPos(timeS, "x")}px`;
+    this.#marker.style.left = `${plot.valToPos(timeS, "x")}px`;
   }
 
   close(): void {
-    this.#resize.disconnect();
-    this.#dark.removeEventListener("change", this.#redraw);
-    this.#plot?.destroy();
-    this.#plot = null;
+    this.#drawn.close();
   }
-
-  /** Colours are read when the plot is made: another scheme takes another plot. */
-  readonly #redraw = (): void => {
-    this.#plot?.destroy();
-    this.#plot = null;
-    if (this.#view !== null) this.show(this.#view);
-  };
-
-  readonly #colour = (variable: string): string => getComputedStyle(this.box).getPropertyValue(variable).trim();
 
   #draw(view: ReviewView): UPlot {
     const { atS, lines } = view.timeline;
     const data: UPlot.AlignedData = [[...atS], ...lines.flatMap(({ window, scores }) => [[...window], [...scores]])];
-    const plot = new UPlot(this.#options(view), data, this.box);
+    const plot = this.#drawn.draw(this.#options(view), data);
     plot.over.append(this.#marker);
     plot.over.addEventListener("mousedown", ({ offsetX }) => {
       this.#pressedPx = offsetX;
@@ -103,11 +91,10 @@ export class ReviewChart {
   }
 
   #options(view: ReviewView): UPlot.Options {
-    const axis = { font: FONT, stroke: this.#colour("--muted"), ticks: { show: false }, grid: { show: false } };
+    const { axis, colour } = this.#drawn;
     const { realEnter, fakeEnter } = view.thresholds;
     return {
-      width: this.box.clientWidth,
-      height: this.box.clientHeight,
+      ...this.#drawn.size,
       padding: [8, 20, 0, 0],
       legend: { show: false },
       cursor: {
@@ -125,7 +112,7 @@ export class ReviewChart {
         {},
         ...view.timeline.lines.flatMap(({ track }): UPlot.Series[] => {
           const { variable, dash } = lineStyle(track);
-          const stroke = this.#colour(variable);
+          const stroke = colour(variable);
           return [
             { stroke, width: 2, dash: [...dash], points: { show: false }, spanGaps: false },
             { stroke, paths: () => null, points: { show: true, size: 4, width: 0, fill: `${stroke}80` } },
@@ -135,7 +122,7 @@ export class ReviewChart {
       hooks: {
         drawClear: [
           (plot) => {
-            drawBands(plot, this.#view?.thresholds ?? null, this.#colour);
+            drawBands(plot, this.#view?.thresholds ?? null, colour);
           },
         ],
         draw: [
@@ -168,15 +155,16 @@ export class ReviewChart {
   /** The page scrolls by the wheel as ever; the chart takes it once a person has gone into it, or holds Ctrl. */
   readonly #onWheel = (event: WheelEvent): void => {
     const meant = event.ctrlKey || event.metaKey || this.box.matches(":focus-within");
-    if (!meant || this.#plot === null || this.#view === null) return;
+    const { plot } = this.#drawn;
+    if (!meant || plot === null || this.#view === null) return;
     event.preventDefault();
     const { range, whole } = this.#view;
     const sideways = event.shiftKey ? event.deltaY : event.deltaX;
-    const perPx = (range.toS - range.fromS) / this.#plot.over.clientWidth;
+    const perPx = (range.toS - range.fromS) / plot.over.clientWidth;
     this.listener.onRange(
       sideways !== 0
         ? moved(range, sideways * perPx, whole)
-        : zoomed(range, 2 ** (event.deltaY / WHEEL_PER_DOUBLING), this.#plot.posToVal(event.offsetX, "x"), whole),
+        : zoomed(range, 2 ** (event.deltaY / WHEEL_PER_DOUBLING), plot.posToVal(event.offsetX, "x"), whole),
     );
   };
 
@@ -186,7 +174,7 @@ export class ReviewChart {
     const { ctx, bbox } = plot;
     const side = MARK_PX * devicePixelRatio;
     ctx.save();
-    ctx.fillStyle = this.#colour("--color-fake");
+    ctx.fillStyle = this.#drawn.colour("--color-fake");
     for (const { timeS } of this.#view.flagged) {
       const x = plot.valToPos(timeS, "x", true);
       if (x < bbox.left || x > bbox.left + bbox.width) continue;

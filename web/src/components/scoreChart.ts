@@ -1,12 +1,12 @@
 /** Hours of scores, drawn by uPlot: a box in the page and a history enter, pixels and the hovered index leave. */
 
-import UPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import type UPlot from "uplot";
 import type { CameraEvent } from "../stream/events";
 import type { Thresholds } from "../stream/messages";
 import type { ScoreLines } from "../stream/scoreHistory";
 import { clock } from "../times";
-import { drawBands, FONT } from "./chartBands";
+import { drawBands } from "./chartBands";
+import { PlotBox } from "./plotBox";
 
 /** Where the plot lies in its box, in px: the strip of states below lines up with it. */
 export const PLOT_LEFT_PX = 40;
@@ -22,55 +22,40 @@ export interface ScoreView {
 }
 
 export class ScoreChart {
-  readonly #resize: ResizeObserver;
-  readonly #dark = window.matchMedia("(prefers-color-scheme: dark)");
-  #plot: UPlot | null = null;
+  readonly #drawn: PlotBox;
   #view: ScoreView | null = null;
 
   /** @param onHover is told the index of the values under the pointer, or null */
   constructor(
-    private readonly box: HTMLElement,
+    box: HTMLElement,
     private readonly onHover: (index: number | null) => void,
   ) {
-    this.#resize = new ResizeObserver(() => {
-      this.#plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+    this.#drawn = new PlotBox(box, {
+      onRecolour: () => {
+        if (this.#view !== null) this.show(this.#view);
+      },
     });
-    this.#resize.observe(box);
-    this.#dark.addEventListener("change", this.#redraw);
   }
 
   show(view: ScoreView): void {
     this.#view = view;
     const { lines, fromS, toS } = view;
     const data: UPlot.AlignedData = [[...lines.atS], [...lines.low], [...lines.high], [...lines.mean]];
-    if (this.#plot === null) this.#plot = new UPlot(this.#options(), data, this.box);
-    else this.#plot.setData(data, false);
-    this.#plot.setScale("x", { min: fromS, max: toS });
+    const { plot } = this.#drawn;
+    plot?.setData(data, false);
+    (plot ?? this.#drawn.draw(this.#options(), data)).setScale("x", { min: fromS, max: toS });
   }
 
   close(): void {
-    this.#resize.disconnect();
-    this.#dark.removeEventListener("change", this.#redraw);
-    this.#plot?.destroy();
-    this.#plot = null;
+    this.#drawn.close();
   }
 
-  /** Colours are read when the plot is made: another scheme takes another plot. */
-  readonly #redraw = (): void => {
-    this.#plot?.destroy();
-    this.#plot = null;
-    if (this.#view !== null) this.show(this.#view);
-  };
-
-  readonly #colour = (variable: string): string => getComputedStyle(this.box).getPropertyValue(variable).trim();
-
   #options(): UPlot.Options {
-    const axis = { font: FONT, stroke: this.#colour("--muted"), ticks: { show: false }, grid: { show: false } };
-    const line = this.#colour("--line-1");
+    const { axis, colour } = this.#drawn;
+    const line = colour("--line-1");
     const quiet: UPlot.Series = { stroke: "transparent", width: 0, points: { show: false }, spanGaps: false };
     return {
-      width: this.box.clientWidth,
-      height: this.box.clientHeight,
+      ...this.#drawn.size,
       padding: [8, PLOT_RIGHT_PX, 0, 0],
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
@@ -90,7 +75,7 @@ export class ScoreChart {
       hooks: {
         drawClear: [
           (plot) => {
-            drawBands(plot, this.#view?.thresholds ?? null, this.#colour);
+            drawBands(plot, this.#view?.thresholds ?? null, colour);
           },
         ],
         draw: [
@@ -122,7 +107,7 @@ export class ScoreChart {
     for (const { kind, beganS, endedS } of view.events) {
       if ((endedS ?? view.toS) < view.fromS || beganS > view.toS) continue;
       const [from, to] = [x(beganS), x(endedS ?? view.toS)];
-      ctx.fillStyle = this.#colour(kind === "fake" ? "--color-fake" : "--color-unknown");
+      ctx.fillStyle = this.#drawn.colour(kind === "fake" ? "--color-fake" : "--color-unknown");
       ctx.fillRect(from, bbox.top, Math.max(to - from, MARK_PX * devicePixelRatio), MARK_PX * devicePixelRatio);
       if (beganS >= view.fromS) ctx.fillRect(from, bbox.top, devicePixelRatio, bbox.height);
     }

@@ -1,68 +1,48 @@
 /** The timeline's drawing, by uPlot: a box in the page and a timeline enter, pixels and the hovered index leave. */
 
-import UPlot from "uplot";
-import "uplot/dist/uPlot.min.css";
+import type UPlot from "uplot";
 import { HISTORY_S, type Timeline } from "../stream/history";
 import type { Thresholds } from "../stream/messages";
-import { drawBands, FONT } from "./chartBands";
+import { drawBands } from "./chartBands";
 import { lineStyle } from "./lineStyle";
+import { PlotBox } from "./plotBox";
 
 export class TimelineChart {
-  readonly #resize: ResizeObserver;
-  readonly #dark = window.matchMedia("(prefers-color-scheme: dark)");
-  #plot: UPlot | null = null;
+  readonly #drawn: PlotBox;
   #key = "";
   #shown: { timeline: Timeline; nowS: number } | null = null;
 
   /** @param onHover is told the index of the values under the pointer, or null */
   constructor(
-    private readonly box: HTMLElement,
+    box: HTMLElement,
     private readonly thresholds: Thresholds | null,
     private readonly onHover: (index: number | null) => void,
   ) {
-    this.#resize = new ResizeObserver(() => {
-      this.#plot?.setSize({ width: box.clientWidth, height: box.clientHeight });
+    this.#drawn = new PlotBox(box, {
+      onRecolour: () => {
+        if (this.#shown !== null) this.show(this.#shown.timeline, this.#shown.nowS);
+      },
     });
-    this.#resize.observe(box);
-    this.#dark.addEventListener("change", this.#redraw);
   }
 
   show(timeline: Timeline, nowS: number): void {
     this.#shown = { timeline, nowS };
     const key = timeline.lines.map((line) => `${line.connection}/${line.track}`).join(" ");
-    if (this.#plot === null || key !== this.#key) {
-      this.#plot?.destroy();
-      this.#plot = new UPlot(this.#options(timeline), dataOf(timeline), this.box);
-      this.#key = key;
-    } else this.#plot.setData(dataOf(timeline), false);
-    this.#plot.setScale("x", { min: nowS - HISTORY_S, max: nowS });
+    const plot = key === this.#key ? this.#drawn.plot : null;
+    this.#key = key;
+    plot?.setData(dataOf(timeline), false);
+    (plot ?? this.#drawn.draw(this.#options(timeline), dataOf(timeline))).setScale("x", { min: nowS - HISTORY_S, max: nowS });
   }
 
   close(): void {
-    this.#resize.disconnect();
-    this.#dark.removeEventListener("change", this.#redraw);
-    this.#plot?.destroy();
-    this.#plot = null;
-  }
-
-  /** Colours are read when the plot is made: another scheme takes another plot. */
-  readonly #redraw = (): void => {
-    this.#plot?.destroy();
-    this.#plot = null;
-    if (this.#shown !== null) this.show(this.#shown.timeline, this.#shown.nowS);
-  };
-
-  #colour(variable: string): string {
-    return getComputedStyle(this.box).getPropertyValue(variable).trim();
+    this.#drawn.close();
   }
 
   #options(timeline: Timeline): UPlot.Options {
-    const muted = this.#colour("--muted");
+    const { axis, colour } = this.#drawn;
     const marks = this.thresholds === null ? [] : [this.thresholds.realEnter, this.thresholds.fakeEnter];
-    const axis = { font: FONT, stroke: muted, ticks: { show: false } };
     return {
-      width: this.box.clientWidth,
-      height: this.box.clientHeight,
+      ...this.#drawn.size,
       legend: { show: false },
       cursor: { y: false, drag: { x: false, y: false }, points: { size: 6 } },
       scales: { x: { time: false, auto: false }, y: { range: [0, 1] } },
@@ -71,7 +51,6 @@ export class TimelineChart {
           ...axis,
           size: 28,
           gap: 8,
-          grid: { show: false },
           splits: (plot) => secondsAgo(plot),
           values: (plot, splits) => splits.map((at) => ago(plot, at)),
         },
@@ -79,7 +58,6 @@ export class TimelineChart {
           ...axis,
           size: 40,
           gap: 4,
-          grid: { show: false },
           splits: [0, ...marks, 1],
           values: (_, splits) => splits.map((value) => value.toFixed(2)),
         },
@@ -88,7 +66,7 @@ export class TimelineChart {
         {},
         ...timeline.lines.flatMap((line): UPlot.Series[] => {
           const { variable, dash } = lineStyle(line.track);
-          const stroke = this.#colour(variable);
+          const stroke = colour(variable);
           return [
             { stroke, width: 2, dash: [...dash], points: { show: false }, spanGaps: false },
             { stroke, paths: () => null, points: { show: true, size: 4, width: 0, fill: `${stroke}80` } },
@@ -98,7 +76,7 @@ export class TimelineChart {
       hooks: {
         drawClear: [
           (plot) => {
-            drawBands(plot, this.thresholds, (variable) => this.#colour(variable));
+            drawBands(plot, this.thresholds, colour);
           },
         ],
         setCursor: [
