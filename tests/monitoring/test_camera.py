@@ -1,17 +1,14 @@
 """A camera with a scripted reader: only the test moves the clock; what threads do is waited for, never guessed."""
 
 import logging
-import time
 from threading import Event
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from stream_detect.analysis.scripted import upright_face
 from stream_detect.errors import (
     AddressError,
-    ConflictError,
     SettingsError,
     SourceEndedError,
     SourceRefusedError,
@@ -21,18 +18,10 @@ from stream_detect.errors import (
 from stream_detect.monitoring import camera as camera_module
 from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import CameraSettings
-from tests.monitoring.scripted_camera import HANG, Stage, failing, frame
+from tests.monitoring.scripted_camera import HANG, Stage, failing
 from tests.patience import PATIENCE_S, until
 
 CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
-STOPPED_S = 30.0
-"""What hangs does so until the test ends."""
-
-
-@pytest.fixture
-def stage():
-    with Stage() as stage:
-        yield stage
 
 
 def test_its_first_picture_makes_it_live_and_its_status_says_what_is_known(stage):
@@ -286,218 +275,6 @@ def test_a_file_that_cannot_be_read_is_tried_again(stage, tmp_path):
     _, reader = stage.live(url=f"file:{tmp_path}/film.mp4")
     reader.script.put(SourceUnreachableError("nothing that can be decoded"))
     stage.watcher.expect(BACKING_OFF)
-
-
-def _opening(stage):
-    stage.open_hangs = True
-    camera = stage.camera()
-    camera.start()
-    assert stage.opening.wait(PATIENCE_S)
-    return camera
-
-
-def _blocked(stage):
-    camera, reader = stage.live()
-    reader.script.put(HANG)
-    until(reader.script.empty)
-    return camera
-
-
-def _stalled(stage):
-    camera = _blocked(stage)
-    stage.pass_s(camera, 5.0)
-    return camera
-
-
-def _backing_off(stage):
-    camera, reader = stage.live()
-    reader.script.put(SourceEndedError("it ended"))
-    stage.watcher.expect(BACKING_OFF)
-    return camera
-
-
-def _refused(stage):
-    stage.refuse = SourceRefusedError("no")
-    camera = stage.camera()
-    camera.start()
-    stage.watcher.expect(CONNECTING, REFUSED)
-    return camera
-
-
-def _waiting(stage):
-    camera = stage.camera(url="whip:")
-    camera.start()
-    return camera
-
-
-@pytest.mark.parametrize(
-    ("situation", "hangs"),
-    [
-        (lambda stage: stage.live()[0], False),
-        (_opening, True),
-        (_blocked, True),
-        (_stalled, True),
-        (_backing_off, False),
-        (_refused, False),
-        (_waiting, False),
-    ],
-)
-def test_it_stops_soon_from_any_state_and_starts_again(stage, situation, hangs, monkeypatch, caplog):
-    camera = situation(stage)
-    began_s = time.monotonic()
-    camera.stop()
-    assert time.monotonic() - began_s < STOPPED_S
-    assert ("is left behind" in caplog.text) is hangs
-    status = camera.status()
-    assert (status.change.state, status.change.reason) == (STOPPED, "stopped by an operator")
-    assert (status.retry_at_s, status.wh, camera.snapshot()) == (None, None, None)
-    told = len(stage.watcher.changes)
-    stage.pass_s(camera, 1000.0)
-    camera.stop()
-    assert [change.state for change in stage.watcher.changes[told - 1 :]] == [STOPPED]
-    stage.open_hangs, stage.refuse = False, None
-    camera.start()
-    if situation is _waiting:
-        camera.push(frame(), "vp8")
-    else:
-        stage.connection().script.put(stage.picture())
-    until(lambda: camera.status().change.state is LIVE)
-
-
-def test_counts_only_grow(stage):
-    camera, reader = stage.live()
-    reader.decode_errors = 7
-    reader.script.put(SourceEndedError("it ended"))
-    stage.watcher.expect(BACKING_OFF)
-    camera.stop()
-    camera.start()
-    stage.watcher.expect(STOPPED, CONNECTING)
-    reader = stage.connection()
-    reader.decode_errors = 2
-    reader.script.put(stage.picture())
-    stage.watcher.expect(LIVE)
-    until(lambda: camera.status().counts.pictures == 2)
-    counts = camera.status().counts
-    assert (counts.decode_errors, counts.received_bytes, counts.reconnects) == (9, 2000, 0)
-
-
-def test_starting_twice_makes_one_connection(stage):
-    camera, _ = stage.live()
-    camera.start()
-    camera.look()
-    assert stage.connections.empty()
-
-
-class TestIdle:
-    def idle(self, stage, interval_s=1.0):
-        """A camera without a face that has shown its key frames for twelve seconds."""
-        stage.find.clear()
-        camera, reader = stage.live(keyframes_only_when_idle=True)
-        for i in range(round(12 / interval_s)):
-            assert not reader.keyframes_only or i * interval_s >= 9
-            self.keyframe(stage, camera, reader, interval_s)
-        return camera, reader
-
-    def keyframe(self, stage, camera, reader, interval_s):
-        pictures = camera.status().counts.pictures
-        stage.now_s += interval_s
-        reader.script.put(stage.picture(keyframe=True))
-        until(lambda: camera.status().counts.pictures == pictures + 1)
-        camera.look()
-
-    def test_key_frames_suffice_after_ten_seconds_without_a_face(self, stage):
-        _, reader = self.idle(stage)
-        assert reader.keyframes_only
-
-    def test_a_viewer_brings_all_frames_back(self, stage):
-        camera, reader = self.idle(stage)
-        stage.watcher.viewers = 1
-        camera.look()
-        assert not reader.keyframes_only
-
-    def test_a_face_brings_all_frames_back(self, stage):
-        camera, reader = self.idle(stage)
-        stage.find.append(upright_face((20, 10, 130, 115)))
-        while not stage.watcher.results.empty():
-            stage.watcher.results.get()
-        self.keyframe(stage, camera, reader, 1.0)
-        assert stage.watcher.results.get(timeout=PATIENCE_S)[1].tracks
-        camera.look()
-        assert not reader.keyframes_only
-
-    def test_key_frames_that_stop_coming_are_noticed_as_a_stall_and_it_is_spared_no_more(self, stage, caplog):
-        camera, reader = self.idle(stage)
-        assert reader.keyframes_only
-        stage.pass_s(camera, 5.0)
-        assert camera.status().change.state is STALLED
-        assert "key frames come too seldom" in caplog.text
-        until(lambda: camera.status().change.state is BACKING_OFF)
-        stage.pass_s(camera, 2.0)
-        reader = stage.connection()
-        for _ in range(15):
-            self.keyframe(stage, camera, reader, 1.0)
-            assert not reader.keyframes_only
-
-    def test_it_is_not_spared_when_key_frames_come_seldom(self, stage):
-        _, reader = self.idle(stage, interval_s=3.0)
-        assert not reader.keyframes_only
-
-    def test_it_is_not_spared_unless_it_is_configured(self, stage):
-        stage.find.clear()
-        camera, reader = stage.live()
-        for _ in range(12):
-            self.keyframe(stage, camera, reader, 1.0)
-        assert not reader.keyframes_only
-
-
-class TestPushed:
-    def waiting(self, stage):
-        camera = stage.camera(url="whip:")
-        camera.start()
-        assert stage.watcher.expect(CONNECTING).reason == "waiting for a publisher"
-        return camera
-
-    def test_a_publishers_first_picture_makes_it_live(self, stage):
-        camera = self.waiting(stage)
-        stage.pass_s(camera, 3600)
-        picture = frame()
-        camera.push(picture, "vp8")
-        stage.watcher.expect(LIVE)
-        assert camera.snapshot()[0] is picture
-        assert camera.status().codec == "vp8"
-        assert stage.watcher.results.get(timeout=PATIENCE_S)[0] == "door"
-
-    def test_without_a_picture_it_stalls_and_the_next_one_revives_it(self, stage):
-        camera = self.waiting(stage)
-        camera.push(frame(), "vp8")
-        stage.pass_s(camera, 5.0)
-        stage.watcher.expect(LIVE, STALLED)
-        camera.push(frame(pts=1), "vp8")
-        stage.watcher.expect(LIVE)
-
-    def test_when_the_publisher_leaves_it_waits_for_the_next(self, stage):
-        camera = self.waiting(stage)
-        camera.push(frame(), "vp8")
-        camera.publisher_left("the publisher left")
-        assert stage.watcher.expect(LIVE, CONNECTING).reason == "waiting for a publisher: the publisher left"
-        assert camera.status().retry_at_s is None
-        camera.push(frame(), "vp8")
-        stage.watcher.expect(LIVE)
-
-    def test_pictures_for_a_stopped_camera_are_dropped(self, stage):
-        camera = self.waiting(stage)
-        camera.stop()
-        camera.push(frame(), "vp8")
-        camera.publisher_left("the publisher left")
-        assert camera.status().change.state is STOPPED
-        assert camera.status().counts.pictures == 0
-
-    def test_others_take_no_publisher(self, stage):
-        camera = stage.camera()
-        with pytest.raises(ConflictError, match="takes no publisher"):
-            camera.push(frame(), "vp8")
-        with pytest.raises(ConflictError, match="takes no publisher"):
-            camera.publisher_left("gone")
 
 
 def test_an_address_or_a_rate_that_is_of_no_use_is_refused_at_once(stage):

@@ -11,16 +11,10 @@ from stream_detect.monitoring.camera import CameraParts
 from stream_detect.monitoring.fleet import Applied, Fleet
 from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import CameraSettings
-from tests.monitoring.scripted_camera import HANG, Stage
+from tests.monitoring.scripted_camera import HANG
 from tests.patience import until
 
 CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
-
-
-@pytest.fixture
-def stage():
-    with Stage() as stage:
-        yield stage
 
 
 @pytest.fixture
