@@ -24,7 +24,7 @@ from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.settings import ModelSettings, Settings
 from stream_detect.types import Thresholds
 from tests.api.watching_site import Site
-from tests.review.scripted_reviewer import SHA256, ScriptedReviewer
+from tests.review.scripted_reviewer import SHA256, ScriptedReviewer, write_clip
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 JUDGE = JudgeBody(
@@ -112,6 +112,12 @@ def suspicious_model(tmp_path_factory) -> Path:
     content["thresholds"] = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
     card.write_text(json.dumps(content), encoding="utf-8")
     return folder
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> bytes:
+    """Two seconds with one face."""
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4").read_bytes()
 
 
 @pytest.fixture
