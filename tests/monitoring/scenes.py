@@ -3,16 +3,19 @@
 import io
 import math
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
+from pathlib import Path
 
 import av
 import numpy as np
 
+from stream_detect.monitoring.events import FakeEvents
 from stream_detect.monitoring.fake import Moment
 from stream_detect.monitoring.ring import Ring
 from stream_detect.monitoring.status import CameraState, StateChange
-from stream_detect.storage.records import Judge
+from stream_detect.storage.events import Events
+from stream_detect.storage.records import Event, Evidence, Judge
 from stream_detect.types import Face, Result, TrackResult, Verdict, VerdictState
 
 JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
@@ -68,6 +71,22 @@ def result(
 
 def change(state: str, at_s: float, reason: str = "the camera does not answer", camera: str = "door") -> StateChange:
     return StateChange(camera, CameraState(state), reason, at_s)
+
+
+def event(at_s: float = 0.0, camera: str = "door") -> Event:
+    (began,) = FakeEvents(camera, 5.0, lambda: JUDGE).result(result(arrived_s=at_s), at(at_s))
+    return began.event
+
+
+def kept(events: Events, folder: Path, began_s: float, size: int) -> Event:
+    """An event with a picture of so many bytes."""
+    one = replace(event(began_s - WALL_S), ended_s=began_s + 1)
+    name = f"{one.id}-picture.jpg"
+    folder.mkdir(exist_ok=True)
+    (folder / name).write_bytes(b"\0" * size)
+    one = replace(one, evidence=Evidence(picture=name, bytes=size))
+    events.begin(one)
+    return one
 
 
 def picture(w: int = 640, h: int = 480, number: int = 0) -> av.VideoFrame:
