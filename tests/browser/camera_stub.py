@@ -64,7 +64,7 @@ class CameraStub:
 
     def __exit__(self, *_: object) -> None:
         self._server.should_exit = True
-        self._thread.join(5)
+        self._thread.join(30)
         self._socket.close()
 
     def camera(self, name: str) -> dict[str, Any]:

@@ -18,6 +18,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
 import scripts.webcam
 from tests.browser.axe import AXE
 from tests.browser.review_site import analysed, film, settings_of
+from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
@@ -28,6 +29,7 @@ WATCH = """
 window.received = [];
 const create = RTCPeerConnection.prototype.createDataChannel;
 RTCPeerConnection.prototype.createDataChannel = function (...given) {
+  window.connection = this;
   const channel = create.apply(this, given);
   channel.addEventListener("message", (event) => window.received.push(JSON.parse(event.data)));
   return channel;
@@ -90,11 +92,11 @@ class Visit:
         states = [result["state"] for result in self.results]
         return [state for before, state in zip([None, *states], states, strict=False) if state != before]
 
-    def until(self, true: Callable[[], Any], timeout_s: float = 20.0) -> Any:
+    def until(self, true: Callable[[], Any]) -> Any:
         """The first true value of `true`. Asked from here: the page's policy forbids Playwright's own waiting in it."""
-        end_s = time.monotonic() + timeout_s
+        end_s = time.monotonic() + PATIENCE_S
         while not (value := true()):
-            assert time.monotonic() < end_s, f"waited {timeout_s:.0f} s in vain; states so far: {self.states}"
+            assert time.monotonic() < end_s, f"waited {PATIENCE_S:.0f} s in vain; states so far: {self.states}"
             self.page.wait_for_timeout(100)
         return value
 
@@ -140,6 +142,7 @@ def visit(chromium, request, start_server) -> Iterator[Callable[..., Visit]]:
         browser = kind.launch(executable_path=path, args=flags)
         browsers.append(browser)
         page = browser.new_context(**context).new_page()
+        page.set_default_timeout(1000 * PATIENCE_S)
         page.add_init_script(WATCH)
         opened = Visit(page, expected)
         visits.append(opened)

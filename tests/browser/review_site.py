@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
@@ -12,6 +11,8 @@ import httpx
 import numpy as np
 import yaml
 from numpy.typing import NDArray
+
+from tests.patience import PATIENCE_S, until
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
@@ -48,15 +49,12 @@ def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
 def analysed(server, file: Path, token: str = "") -> str:
     """The id of an analysis by both models that has ended, submitted without a browser."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
-    with httpx.Client(base_url=server.url, headers=headers, timeout=20) as client:
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_S) as client:
         files = {"file": (file.name, file.read_bytes())}
         submitted = client.post("/api/analyses", files=files, data={"model": ["meso4-dfdc", "calm"]})
         assert submitted.status_code == 202, submitted.text
         (analysis,) = submitted.json()["items"]
-        end_s = time.monotonic() + 60
-        while client.get(f"/api/analyses/{analysis['id']}").json()["ended_s"] is None:
-            assert time.monotonic() < end_s
-            time.sleep(0.1)
+        until(lambda: client.get(f"/api/analyses/{analysis['id']}").json()["ended_s"])
     return analysis["id"]
 
 

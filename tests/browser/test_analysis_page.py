@@ -110,7 +110,7 @@ def test_models_are_compared_and_the_annotated_video_is_made_and_played(review, 
     assert verdict.get_attribute("data-state") == results["models"][1]["verdict"]["state"]
     assert "calm, sha256" in review.page.get_by_test_id("facts").inner_text()
     review.page.get_by_test_id("annotate").click()
-    review.until(lambda: review.page.get_by_test_id("show-annotated").count(), 60)
+    review.until(lambda: review.page.get_by_test_id("show-annotated").count())
     review.page.get_by_test_id("show-annotated").click()
     player = review.page.get_by_test_id("player")
     review.until(lambda: "annotated.mp4" in (player.get_attribute("src") or ""))
@@ -128,7 +128,7 @@ def test_a_codec_of_no_browser_is_offered_as_annotated_video(visit, site, tmp_pa
     opened.until(opened.page.get_by_test_id("unplayable").count)
     assert "annotated video" in opened.page.get_by_test_id("unplayable").inner_text()
     opened.page.get_by_test_id("annotate").click()
-    opened.until(lambda: opened.page.get_by_test_id("show-annotated").count(), 60)
+    opened.until(lambda: opened.page.get_by_test_id("show-annotated").count())
     opened.page.get_by_test_id("show-annotated").click()
     player = opened.page.get_by_test_id("player")
     opened.until(lambda: player.count() and player.evaluate("video => video.videoWidth") > 0)

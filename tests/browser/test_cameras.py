@@ -2,7 +2,6 @@
 
 import json
 import shutil
-import time
 from pathlib import Path
 
 import pytest
@@ -66,7 +65,7 @@ def state(locator) -> str | None:
 def test_the_wall_shows_a_live_camera_its_verdict_and_its_live_picture(at, watching):
     opened = at("#/cameras")
     door, away = (opened.page.locator(f"[data-camera={name}]") for name in ("door", "away"))
-    opened.until(lambda: state(door) == "fake", 40)
+    opened.until(lambda: state(door) == "fake")
     opened.until(lambda: state(away) == "offline")
     assert "hush" not in opened.page.content()
     opened.until(lambda: door.locator("img").count() and door.locator("img").evaluate(SHOWN))
@@ -87,16 +86,16 @@ def test_the_wall_shows_a_live_camera_its_verdict_and_its_live_picture(at, watch
 
 def test_a_cameras_page_plays_it_and_has_its_last_hours(at):
     opened = at("#/cameras/door")
-    opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake", 40)
+    opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake")
     video = opened.page.get_by_test_id("video")
     opened.until(lambda: video.evaluate(PLAYS))
     before = video.evaluate("video => video.currentTime")
     opened.until(lambda: video.evaluate("video => video.currentTime") > before + 1)
     scores = opened.page.get_by_test_id("scores")
-    opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 0, 60)
+    opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 0)
     assert scores.locator("canvas").is_visible()
     opened.page.get_by_test_id("span").select_option("1")
-    opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 3, 60)
+    opened.until(lambda: scores.count() and int(scores.get_attribute("data-points")) > 3)
     assert opened.page.get_by_test_id("states").locator("[data-state=live]").count() >= 1
 
 
@@ -139,15 +138,14 @@ def test_a_camera_is_tried_added_stopped_and_removed(at, rtsp_server, watching):
 
 def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     opened = at("#/events?camera=door&kind=fake")
-    row = opened.page.get_by_test_id("event").first
-    opened.until(row.count, 40)
 
-    def whole() -> bool:
-        newest = watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"][0]
-        return bool(newest["evidence"] and newest["evidence"]["clip"])
+    def whole() -> str | None:
+        events = watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"]
+        return next((one["id"] for one in events if one["evidence"] and one["evidence"]["clip"]), None)
 
-    opened.until(whole, 40)
-    row.locator("a").click()
+    row = opened.page.locator(f"[data-testid=event] a[href='#/events/{opened.until(whole)}']")
+    opened.until(row.count)
+    row.click()
     for name in ("event-picture", "event-face"):
         image = opened.page.get_by_test_id(name)
         opened.until(lambda image=image: image.count() and image.evaluate(SHOWN))
@@ -173,7 +171,7 @@ def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     opened.until(lambda: len(watching.get("/api/events?camera=door&kind=fake", TOKEN)["items"]) == count - 1)
     go(opened, "#/cameras/door")
     opened.page.get_by_test_id("turn-camera").click()
-    opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake", 40)
+    opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake")
 
 
 def test_a_camera_that_goes_dark_looks_like_it(visit, start_server, own_rtsp_server, tmp_path):
@@ -184,11 +182,9 @@ def test_a_camera_that_goes_dark_looks_like_it(visit, start_server, own_rtsp_ser
     opened = visit(at=server)
     go(opened, "#/cameras")
     tile = opened.page.get_by_test_id("tile")
-    opened.until(lambda: state(tile) not in {None, "offline"}, 40)
+    opened.until(lambda: state(tile) not in {None, "offline"})
     own_rtsp_server.stop(kill=True)
-    opened.until(lambda: state(tile) == "offline", 30)
+    opened.until(lambda: state(tile) == "offline")
     assert tile.locator(".hatched").count() >= 1
-    went = time.monotonic()
     own_rtsp_server.start()
-    opened.until(lambda: state(tile) != "offline", 30)
-    assert time.monotonic() - went < 30
+    opened.until(lambda: state(tile) != "offline")

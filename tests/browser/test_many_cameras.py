@@ -7,8 +7,8 @@ from tests.browser.camera_stub import CameraStub
 COUNT = 50
 AT_ONCE = 3
 WATCH_MS = 6000
-LONGEST_TASK_MS = 1000
-"""Loose: the machine has other work. A wall that draws all tiles with every message takes several seconds."""
+LONGEST_TASK_MS = 3000
+"""Loose: the machine has other work, and one that draws all tiles with every message takes several seconds."""
 LONG_TASKS = """
 window.longest = 0;
 new PerformanceObserver((list) => {

@@ -27,7 +27,7 @@ def test_a_full_server_is_named_and_asked_again(visit, webcam, start_server):
     second.page.get_by_test_id("start").click()
     second.until(lambda: code(second) == "server-full")
     first.page.get_by_test_id("stop").click()
-    second.until(lambda: second.results, timeout_s=30)
+    second.until(lambda: second.results)
     assert code(second) is None
 
 
@@ -57,7 +57,7 @@ def test_a_connection_that_is_lost_comes_back(visit, webcam, start_server):
     opened.until(lambda: code(opened) == "connection-lost")
     seen = len(opened.results)
     start_server(SERVER__PORT=server.url.rpartition(":")[2])
-    opened.until(lambda: len(opened.results) > seen, timeout_s=40)
+    opened.until(lambda: len(opened.results) > seen)
     assert code(opened) is None
 
 
