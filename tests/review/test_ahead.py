@@ -181,7 +181,7 @@ def test_what_decodes_ahead_rests_while_the_review_gives_way():
 
     allowance = Allowance(Hooks(give_way=give_way), 10.0)
     allowance.give_way()
-    decoder.join(10.0)
+    decoder.join(60.0)
     assert rested == [True]
     assert checked.is_set()
 

@@ -19,7 +19,7 @@ def test_a_training_on_jax_ends_as_a_bundle_that_both_backends_agree_on(tmp_path
         env=os.environ | {"KERAS_BACKEND": "jax", "TF_CPP_MIN_LOG_LEVEL": "3"},
         capture_output=True,
         text=True,
-        timeout=150,
+        timeout=500,
         check=False,
     )
     assert child.returncode == 0, child.stderr[-2000:]
