@@ -4,6 +4,7 @@ One .npz file: the network's variables (its dropout's random state among them), 
 the moving average, the best figure so far and the curve. Batches depend on their number only (batches.py).
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -36,6 +37,12 @@ class Progress:
     best_auc: float = -1.0
     average: Weights = field(default_factory=list)
     curve: list[tuple[float, float, float]] = field(default_factory=list)
+
+    @property
+    def since_best(self) -> int:
+        """Validations since the first that reached the highest AUC."""
+        reached = [auc for _, _, auc in self.curve if not math.isnan(auc)]
+        return len(reached) - 1 - reached.index(max(reached)) if reached else 0
 
 
 def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -> None:
@@ -88,7 +95,8 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
 
 
 def _named(recipe: Recipe) -> str:
-    return str(asdict(recipe))
+    """All that the weights depend on; patience only says when to end, so a training can be gone on with beyond it."""
+    return str({key: value for key, value in asdict(recipe).items() if key != "patience"})
 
 
 def _values(variables: Sequence[keras.Variable]) -> list[NDArray[np.generic]]:

@@ -1,6 +1,7 @@
 """The command `stream-detect train`. Keras is imported when it runs."""
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -15,14 +16,23 @@ from rich.table import Table
 from stream_detect.errors import DatasetError
 from stream_detect.models.contract import Metric
 from stream_detect.training.alarms import real_clips
-from stream_detect.training.dataset import Faces, Row, Split, load_faces, read_traits
+from stream_detect.training.crops import load_faces
+from stream_detect.training.dataset import Faces, Row, Split, read_traits
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import read_recipe
 from stream_detect.types import CropPolicy
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
-Data = Annotated[Path, typer.Option("--data", metavar="FOLDER", help="Folder with faces.csv and its tars.")]
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="FOLDER|CSV",
+        help="Folder with faces.csv, or such a table: file, label, and any of source, group, split. What it lists lies "
+        "below its folder.",
+    ),
+]
 Cache = Annotated[
     Path | None,
     typer.Option(
@@ -72,6 +82,13 @@ def train(  # noqa: PLR0913 - the command's options
         float | None,
         typer.Option(min=0, max=1, help=f"Share of pairs through a real H.264 or VP8 encoder: {_DEFAULTS.sent}."),
     ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"Validations without a new best AUC after which it ends, 0 never: {_DEFAULTS.patience}.",
+        ),
+    ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=f"Of everything that is drawn: {_DEFAULTS.seed}.")] = None,
     clips: Annotated[
         Path | None,
@@ -96,6 +113,7 @@ def train(  # noqa: PLR0913 - the command's options
         "blended": blended,
         "selected_by": selected_by,
         "sent": sent,
+        "patience": patience,
         "seed": seed,
     }
     named, values = read_recipe(recipe_file) if recipe_file else (None, {})
@@ -105,7 +123,8 @@ def train(  # noqa: PLR0913 - the command's options
     members = [read_recipe(recipe_file.parent / member) for member in recipe.members] if recipe_file else []
     if members:
         runs = [_run(Recipe(**numbers), data, to / str(called), cache) for called, numbers in members]
-        rows = tuple(dict.fromkeys(row for run in runs for row in run.rows))
+        # What either learnt from; crops of one video have rows alike.
+        rows = tuple((Counter(runs[0].rows) | Counter(runs[1].rows)).elements())
         val = _load(data, "val", CropPolicy(architecture_named(recipe.architecture).wh), cache)
         best = _joined([run.weights for run in runs], val, to)
     else:
@@ -143,10 +162,12 @@ class _Run:
 
 def _run(recipe: Recipe, data: Path, to: Path, cache: Path | None) -> _Run:
     from stream_detect.training.architectures import architecture_named  # noqa: PLC0415 - as above
+    from stream_detect.training.publish import check_halves  # noqa: PLC0415
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
+    check_halves(val, recipe)
     with _bar(f"training {recipe.architecture}") as (progress, task):
         progress.update(task, total=recipe.steps)
 
@@ -154,7 +175,7 @@ def _run(recipe: Recipe, data: Path, to: Path, cache: Path | None) -> _Run:
             reached = f", best validation AUC {best_auc:.4f}" if best_auc >= 0 else ""
             progress.update(task, completed=step, description=f"training, loss {loss:.3f}{reached}")
 
-        best = train_model(recipe, faces, val, to, on_step)
+        best = train_model(recipe, faces, val, to, on_step, tell=typer.echo)
     learnt = tuple(
         row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
     )
@@ -183,8 +204,9 @@ def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Fac
         )
         progress.update(task, completed=len(faces.rows), total=len(faces.rows))
     if not faces.rows:
-        raise DatasetError(f"expected faces in split {split} of {data}, found none in {len(faces.not_found)} pictures")
-    typer.echo(f"{split}: {len(faces.rows):,} faces; in {len(faces.not_found)} pictures none was found")
+        raise DatasetError(f"expected faces in split {split} of {data}, found none in {len(faces.not_found)} files")
+    files = len({row.file for row in faces.rows}) + len(faces.not_found)
+    typer.echo(f"{split}: {len(faces.rows):,} faces of {files:,} files; in {len(faces.not_found):,} none was found")
     return faces
 
 

@@ -1,19 +1,14 @@
-"""The training data: a folder of labelled face pictures enters, crops cut as in serving leave.
+"""The training data: a table of labelled files enters, checked rows leave; and what is cut from them, faces.
 
-The folder holds `faces.csv` (file, label, source, group, split; further columns are left alone) and, for each split and
-label, a tar of pictures, e.g. `train-real.tar`, whose members are the table's files. A group is a source video with
-the fakes made from it: it stays in one split, so that no model is measured on what it learnt from.
-
-The faces are found again by our own detector, so that training and serving crop alike. That takes minutes, so the
-crops are kept in a cache folder as memory-mapped arrays.
+The table has the columns file and label, and where it likes source, group and split; further columns are left alone. A
+group is what belongs together, a source video with the fakes made from it: it stays in one split, so that no model is
+measured on what it learnt from.
 """
 
-import csv
 import hashlib
-import json
-import tarfile
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
@@ -21,27 +16,27 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
-from stream_detect.training.refind import Cutter
-from stream_detect.types import CropPolicy
+from stream_detect.training.evaluation.manifest import LABELS, Entry, read_entries
+from stream_detect.training.sources import OWN
 
 Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
 TABLE = "faces.csv"
-LABELS = ("real", "fake")
 TRAITS = ("race", "gender", "age")
 
-_VERSION = 1
-"""Raised when faces are found or cut otherwise than before, so that old caches are not taken for new."""
+_ONE_IN = 10
+"""Groups of a table without splits, so many for each that goes to val."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One picture of the table.
+    """What is known of one file, or of one crop.
 
     Args:
-        file: name inside its tar.
+        file: name below the table's folder, or inside its tar.
         label: "real" or "fake".
         source: collection it comes from.
-        group: source video, or the picture itself.
+        group: source video, or the file itself.
         split: "train" or "val".
     """
 
@@ -51,8 +46,52 @@ class Row:
     group: str
     split: str
 
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row where it stands.
+
+    Args:
+        line: of the table, the header is 1.
+        row: itself.
+    """
+
+    line: int
+    row: Row
+
     def __str__(self) -> str:
-        return self.file
+        return f"row {self.line} ({self.row.file})"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of files.
+
+    Args:
+        file: the CSV; what it lists lies below its folder.
+        listed: all rows, checked.
+    """
+
+    file: Path
+    listed: tuple[Listed, ...]
+
+    @property
+    def folder(self) -> Path:
+        """What the files are relative to."""
+        return self.file.parent
+
+    @property
+    def packed(self) -> bool:
+        """Whether the files are tight pictures of one face each, in tars: `train-real.tar`, ..."""
+        return any(self.tar(split, label).exists() for split in SPLITS for label in LABELS)
+
+    def tar(self, split: str, label: str) -> Path:
+        """Where packed files lie."""
+        return self.folder / f"{split}-{label}.tar"
+
+    def of(self, split: Split) -> tuple[Listed, ...]:
+        """The rows of a split."""
+        return tuple(each for each in self.listed if each.row.split == split)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +100,7 @@ class Faces:
 
     Args:
         crops: RGB uint8 (n, h, w, 3), memory-mapped.
-        rows: one a crop.
+        rows: one a crop; those of one video are alike.
         not_found: files in which no face was found; they are left out.
     """
 
@@ -85,137 +124,86 @@ class Faces:
         return np.array([row.group for row in self.rows])
 
 
-def read_rows(folder: Path) -> tuple[Row, ...]:
+def read_table(data: Path) -> Table:
     """The table, checked.
 
+    Args:
+        data: a folder with faces.csv, or such a table.
+
     Raises:
-        DatasetError: it is missing or malformed, a split has one class only, or a group is in both splits.
+        DatasetError: it is missing or malformed, a group is in both splits, a file in two rows, or a split has one
+            class only.
     """
-    file = folder / TABLE
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            table = csv.DictReader(stream)
-            wanted = Row.__dataclass_fields__.keys()
-            missing = wanted - set(table.fieldnames or ())
-            if missing:
-                raise DatasetError(f"expected the columns {', '.join(wanted)} in {file}; {sorted(missing)} are missing")
-            rows = tuple(Row(*(entry[name] for name in wanted)) for entry in table)
-    except OSError as error:
-        raise DatasetError(f"expected the table of faces at {file}, cannot read it: {error.strerror}") from error
-    _check(rows, file)
-    return rows
+    file = _table_file(data)
+    entries = read_entries(file)
+    table = Table(file, tuple(_listed(entries, file)))
+    if table.packed and any(not entry.columns.get("split") for entry in entries):
+        raise DatasetError(
+            f"expected train or val in the column split of every row of {file}: its tars are named by it"
+        )
+    _check(table)
+    return table
 
 
-def read_traits(folder: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[str, str]]:
+def read_traits(data: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[str, str]]:
     """What the table says of the people, by group, where it says anything.
 
     Args:
-        folder: with faces.csv.
+        data: a folder with faces.csv, or such a table.
         columns: of the table; those that it has not are passed over.
 
     Raises:
         DatasetError: it cannot be read.
     """
-    file = folder / TABLE
-    try:
-        with file.open(newline="", encoding="utf-8") as stream:
-            known = {row["group"]: {name: row.get(name) or "" for name in columns} for row in csv.DictReader(stream)}
-    except OSError as error:
-        raise DatasetError(f"expected the table of faces at {file}, cannot read it: {error.strerror}") from error
+    entries = read_entries(_table_file(data))
+    known = {entry.group: {name: entry.columns.get(name, "") for name in columns} for entry in entries}
     return {group: traits for group, traits in known.items() if any(traits.values())}
 
 
-def load_faces(
-    folder: Path, split: Split, policy: CropPolicy, cache: Path, on_progress: Callable[[int, int], None] | None = None
-) -> Faces:
-    """The crops of a split, from the cache or cut anew.
-
-    Args:
-        folder: with faces.csv and the tars.
-        split: "train" or "val".
-        policy: how the model wants its faces cut.
-        cache: folder for the cut crops; 200 kB a face at 256 x 256.
-        on_progress: takes pictures done and pictures in all.
-
-    Raises:
-        DatasetError: a tar or a picture is missing or broken, or the table is.
-    """
-    rows = [row for row in read_rows(folder) if row.split == split]
-    kept = cache / cache_key(folder, policy)
-    array = kept / f"{split}.npy"
-    index = array.with_suffix(".json")
-    if not index.is_file():
-        kept.mkdir(parents=True, exist_ok=True)
-        _cut_all(folder, rows, policy, array, on_progress)
-    found = json.loads(index.read_text(encoding="utf-8"))
-    crops = np.load(array, mmap_mode="r")[: len(found["rows"])]
-    return Faces(crops, tuple(Row(**row) for row in found["rows"]), tuple(found["not_found"]))
+def _table_file(data: Path) -> Path:
+    return data / TABLE if data.is_dir() else data
 
 
-def cache_key(folder: Path, policy: CropPolicy) -> str:
-    """Names what the crops depend on: the table, the sizes of the tars, the crop policy."""
-    digest = hashlib.sha256((folder / TABLE).read_bytes())
-    sizes = {tar.name: tar.stat().st_size for tar in sorted(folder.glob("*.tar"))}
-    digest.update(json.dumps([_VERSION, sizes, asdict(policy)]).encode())
-    return digest.hexdigest()[:16]
-
-
-def _check(rows: tuple[Row, ...], file: Path) -> None:
+def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
+    """Each row with its split; where it names none, that of its group."""
     splits: dict[str, str] = {}
-    labels: dict[str, set[str]] = {"train": set(), "val": set()}
-    for row in rows:
-        if row.label not in LABELS or row.split not in labels:
-            raise DatasetError(
-                f"expected label real or fake and split train or val for {row.file} in {file}; "
-                f"received {row.label!r}, {row.split!r}"
-            )
-        labels[row.split].add(row.label)
-        if splits.setdefault(row.group, row.split) != row.split:
-            raise DatasetError(f"expected each group of {file} in one split; {row.group} is in both: {row.file}")
-    for split, present in labels.items():
-        if present != set(LABELS):
-            raise DatasetError(f"expected real and fake faces in split {split} of {file}; received {sorted(present)}")
-
-
-def _cut_all(
-    folder: Path, rows: list[Row], policy: CropPolicy, array: Path, on_progress: Callable[[int, int], None] | None
-) -> None:
-    """Cuts every face into a memory map, and writes the index last: without it, the cache does not count."""
-    w, h = policy.wh
-    # Space for all: what is left over for faces not found stays a hole in the file.
-    scratch = array.with_suffix(".part")
-    crops = np.lib.format.open_memmap(scratch, "w+", np.uint8, (len(rows), h, w, 3))
-    kept: list[Row] = []
-    not_found: list[str] = []
-    cutter = Cutter(policy)
-    for done, (row, crop) in enumerate(cutter.cut_each(_pictures(folder, rows)), 1):
-        if crop is None:
-            not_found.append(row.file)
-        else:
-            crops[len(kept)] = crop
-            kept.append(row)
-        if on_progress and (done % 64 == 0 or done == len(rows)):
-            on_progress(done, len(rows))
-    crops.flush()
-    scratch.replace(array)
-    index = array.with_suffix(".json")
-    index.write_text(json.dumps({"rows": [asdict(row) for row in kept], "not_found": not_found}), encoding="utf-8")
-
-
-def _pictures(folder: Path, rows: list[Row]) -> Iterator[tuple[Row, bytes]]:
-    """Each row with its encoded picture, in the order of the tars."""
-    for label in LABELS:
-        wanted = {row.file: row for row in rows if row.label == label}
-        if not wanted:
+    for entry in entries:
+        split = entry.columns.get("split")
+        if not split:
             continue
-        file = folder / f"{next(iter(wanted.values())).split}-{label}.tar"
-        try:
-            with tarfile.open(file) as tar:
-                for member in tar:
-                    stream = tar.extractfile(member) if member.name in wanted else None
-                    if stream is not None:
-                        yield wanted.pop(member.name), stream.read()
-        except (OSError, tarfile.TarError) as error:
-            raise DatasetError(f"expected a tar of face pictures at {file}, cannot read it: {error}") from error
-        if wanted:
-            raise DatasetError(f"expected {len(wanted)} more pictures in {file}, {next(iter(wanted))} first")
+        if split not in SPLITS:
+            raise DatasetError(
+                f"expected split train or val in row {entry.line} of {file} ({entry.file}), not {split!r}"
+            )
+        if splits.setdefault(entry.group, split) != split:
+            raise DatasetError(
+                f"expected each group of {file} in one split; {entry.group} is in both: row {entry.line} ({entry.file})"
+            )
+    for entry in entries:
+        split = splits.get(entry.group) or _drawn(entry.group)
+        yield Listed(entry.line, Row(entry.file, entry.label, entry.columns.get("source") or OWN, entry.group, split))
+
+
+def _drawn(group: str) -> Split:
+    """The split of a group that names none: the same for ever, whatever else the table lists."""
+    # Not the first byte: it says in which half of val a group is (evaluate.py).
+    number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
+    return "val" if number % _ONE_IN == 0 else "train"
+
+
+def _check(table: Table) -> None:
+    lines: dict[tuple[str, ...], int] = {}
+    for each in table.listed:
+        row = each.row
+        # A tar has names of its own.
+        place = (row.file, row.split, row.label) if table.packed else (row.file,)
+        if lines.setdefault(place, each.line) != each.line:
+            raise DatasetError(f"expected each file of {table.file} once; {each} stands in row {lines[place]} too")
+    for split in SPLITS:
+        counts = Counter(each.row.label for each in table.of(split))
+        if len(counts) < len(LABELS):
+            raise DatasetError(
+                f"expected real and fake files in split {split} of {table.file}, received {counts['real']:,} real and "
+                f"{counts['fake']:,} fake ones; add files, or say in the column split which are for train and which "
+                f"for val (without it, one group in {_ONE_IN} goes to val)"
+            )

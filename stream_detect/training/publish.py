@@ -11,6 +11,7 @@ from pathlib import Path
 import keras
 import numpy as np
 
+from stream_detect.errors import DatasetError
 from stream_detect.models.bundle import Bundle, write_card
 from stream_detect.training.alarms import alarms_an_hour
 from stream_detect.training.card import trained_card
@@ -24,6 +25,7 @@ from stream_detect.training.evaluate import (
     choose_thresholds,
     fit_calibration,
     halves,
+    held_out,
     measure,
     score,
 )
@@ -74,6 +76,24 @@ class Beside:
 
     traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clips: Sequence[Path] = ()
+
+
+def check_halves(val: Faces, recipe: Recipe) -> None:
+    """Tells before a training what would end it at its end: faces of one kind in a half of the validation groups.
+
+    Raises:
+        DatasetError: which half lacks what.
+    """
+    second = np.array([held_out(group) for group in val.groups], bool)
+    # Where the recipe names sources, the first half is made two-sided if it is not.
+    wanted = {"measured on": second} if recipe.sources else {"calibrated on": ~second, "measured on": second}
+    for what, half in wanted.items():
+        real, fake = int((half & ~val.fake).sum()), int((half & val.fake).sum())
+        if not (real and fake):
+            raise DatasetError(
+                "expected real and fake faces in both halves of split val, drawn by group; the one that the model is "
+                f"{what} has {real:,} real and {fake:,} fake ones: put more groups of both into split val"
+            )
 
 
 def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Beside = Beside()) -> Bundle:

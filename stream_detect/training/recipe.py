@@ -65,6 +65,8 @@ class Recipe:
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
         selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds; "last"
             chooses none and keeps the last.
+        patience: validations without a new best AUC after which the training ends; 0 never ends it early. The warm-up
+            of the figures counts among them: with `validate_every` 300, some 5 are sensible.
         members: of a duet: the recipes of its two networks, files beside this one; each is trained by itself.
     """
 
@@ -86,6 +88,7 @@ class Recipe:
     degraded: float = 1.0
     sent: float = 0.0
     selected_by: str = "dfdc"
+    patience: int = 0
     members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
@@ -96,6 +99,11 @@ class Recipe:
         for what, share in (("blended", self.blended), ("degraded", self.degraded), ("sent", self.sent)):
             if not 0 <= share <= 1:
                 raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
+        if self.patience < 0 or (self.patience and self.selected_by == LAST):
+            raise TrainingError(
+                f"expected patience >= 0, and 0 where the last weights are taken, received {self.patience} and weights "
+                f"selected by {self.selected_by}"
+            )
         if (self.architecture == "duet") != (len(self.members) == len(DUET)):
             raise TrainingError(f"expected members, {' and '.join(DUET)}, for a duet and for nothing else")
 

@@ -21,7 +21,11 @@ class Source:
         return f"{self.title} ({self.what})" if self.what else self.title
 
 
+OWN = "own"
+"""Of files whose table names no source."""
+
 _KNOWN = {
+    OWN: Source("own files", "", "whatever their owners allow"),
     "dfdc": Source(
         "DFDC", "DeepFake Detection Challenge 2019-2020, mostly face swaps in videos", "research terms of the challenge"
     ),

@@ -34,8 +34,16 @@ OnStep = Callable[[int, float, float], None]
 """Takes the step, its loss, and the best validation AUC so far (negative before the first)."""
 
 
-def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnStep | None = None) -> Path:
-    """Trains to the recipe's last step; goes on where the folder's checkpoint ends, if it has one.
+def train(  # noqa: PLR0913 - two of them are for the screen
+    recipe: Recipe,
+    faces: Faces,
+    val: Faces,
+    folder: Path,
+    on_step: OnStep | None = None,
+    *,
+    tell: Callable[[str], None] | None = None,
+) -> Path:
+    """Trains to the recipe's last step, or until its patience ends; goes on where the folder's checkpoint ends, if any.
 
     Args:
         recipe: every number of the training.
@@ -43,6 +51,7 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
         val: to choose the best weights by.
         folder: made if absent.
         on_step: called after every step.
+        tell: takes why the training ended before its last step.
 
     Returns:
         The file with the best weights.
@@ -61,6 +70,8 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
     losses: list[float] = []
     with Curves(folder, progress.curve) as curves:
         for step, (pictures, labels) in batches.from_step(progress.step + 1):
+            if 0 < recipe.patience <= progress.since_best:
+                break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
             model.reset_metrics()  # else Keras gives the mean loss since the beginning
             losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
@@ -77,6 +88,11 @@ def train(recipe: Recipe, faces: Faces, val: Faces, folder: Path, on_step: OnSte
                 losses.clear()
             if on_step:
                 on_step(step, progress.curve[-1][1] if not losses else losses[-1], progress.best_auc)
+    if tell and progress.step < recipe.steps:
+        tell(
+            f"stopped early at step {progress.step:,} of {recipe.steps:,}: {progress.since_best} validations in a row "
+            f"without an AUC above {progress.best_auc:.4f} (patience {recipe.patience}); the best weights are kept"
+        )
     return folder / BEST_FILE
 
 

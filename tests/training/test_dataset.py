@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError
-from stream_detect.training import dataset
-from stream_detect.training.dataset import load_faces, read_rows
+from stream_detect.training import crops
+from stream_detect.training.crops import cache_key, load_faces
+from stream_detect.training.dataset import read_table
 from stream_detect.types import CropPolicy
 
 POLICY = CropPolicy((64, 64))
@@ -41,7 +42,7 @@ def test_the_second_time_comes_from_the_cache(folder, tmp_path, monkeypatch):
     path, calls = folder.write(), []
     first = load_faces(path, "val", POLICY, tmp_path / "cache", lambda *done: calls.append(done))
     assert calls[-1] == (8, 8)
-    monkeypatch.setattr(dataset, "Cutter", None)  # cutting again would fail
+    monkeypatch.setattr(crops, "Cutter", None)  # cutting again would fail
     second = load_faces(path, "val", POLICY, tmp_path / "cache")
     assert np.array_equal(first.crops, second.crops)
     assert first.rows == second.rows
@@ -49,16 +50,16 @@ def test_the_second_time_comes_from_the_cache(folder, tmp_path, monkeypatch):
 
 def test_another_table_or_policy_is_cut_anew(folder, tmp_path):
     path = folder.write()
-    before = dataset.cache_key(path, POLICY)
-    assert dataset.cache_key(path, CropPolicy((64, 64), side_factor=2.0)) != before
+    before = cache_key(read_table(path), POLICY)
+    assert cache_key(read_table(path), CropPolicy((64, 64), side_factor=2.0)) != before
     folder.rows.pop()
     folder.write()
-    assert dataset.cache_key(path, POLICY) != before
+    assert cache_key(read_table(path), POLICY) != before
 
 
 def test_a_run_broken_off_leaves_no_cache_that_counts(folder, face, tmp_path):
     folder.tars["val-fake.tar"]["fake/val3.jpg"] = b"not a picture"
-    with pytest.raises(DatasetError, match=r"cannot decode it: fake/val3\.jpg$"):
+    with pytest.raises(DatasetError, match=r"cannot decode row \d+ \(fake/val3\.jpg\)"):
         load_faces(folder.write(), "val", POLICY, tmp_path / "cache")
     folder.rows = [row for row in folder.rows if row[0] != "fake/val3.jpg"]
     assert len(load_faces(folder.write(), "val", POLICY, tmp_path / "cache").rows) == 7
@@ -66,7 +67,7 @@ def test_a_run_broken_off_leaves_no_cache_that_counts(folder, face, tmp_path):
 
 def test_no_folder(tmp_path):
     with pytest.raises(DatasetError, match=r"faces\.csv"):
-        read_rows(tmp_path)
+        read_table(tmp_path)
 
 
 def test_missing_tar_is_named(folder, tmp_path):
@@ -85,7 +86,7 @@ def test_something_else_than_a_tar_is_named(folder, tmp_path):
 
 def test_picture_that_no_tar_holds_is_named(folder, tmp_path):
     del folder.tars["train-real.tar"]["real/train2.jpg"]
-    with pytest.raises(DatasetError, match=r"1 more pictures in .*train-real\.tar, real/train2\.jpg"):
+    with pytest.raises(DatasetError, match=r"1 more pictures .*train-real\.tar, row 4 \(real/train2\.jpg\)"):
         load_faces(folder.write(), "train", POLICY, tmp_path / "cache")
 
 
@@ -97,16 +98,22 @@ def test_picture_that_no_tar_holds_is_named(folder, tmp_path):
 def test_bad_row_is_told(folder, column, value, told):
     folder.rows[0][column] = value
     with pytest.raises(DatasetError, match=told):
-        read_rows(folder.write())
+        read_table(folder.write())
 
 
 def test_one_class_only_is_told(folder):
     folder.rows = [row for row in folder.rows if not row[0].startswith("fake/val")]
-    with pytest.raises(DatasetError, match=r"split val .*received \['real'\]"):
-        read_rows(folder.write())
+    with pytest.raises(DatasetError, match=r"split val .*received 4 real and 0 fake"):
+        read_table(folder.write())
 
 
 def test_missing_column_is_told(tmp_path):
-    (tmp_path / "faces.csv").write_text("file,label\na.jpg,real\n", encoding="utf-8")
-    with pytest.raises(DatasetError, match="group"):
-        read_rows(tmp_path)
+    (tmp_path / "faces.csv").write_text("file,source\na.jpg,real\n", encoding="utf-8")
+    with pytest.raises(DatasetError, match="the column label"):
+        read_table(tmp_path)
+
+
+def test_tars_need_their_splits_in_the_table(folder):
+    folder.rows[3][4] = ""
+    with pytest.raises(DatasetError, match="column split of every row"):
+        read_table(folder.write())

@@ -1,5 +1,7 @@
 """Faces found again: a tight picture gives the face where the whole picture has it, and order is kept."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
@@ -49,18 +51,43 @@ def test_of_several_the_one_in_the_middle_is_taken():
 
 def test_crops_come_in_the_order_of_the_pictures(face):
     shades = [round(0.5 + 0.004 * i, 3) for i in range(100)]
-    pictures = ((shade, jpeg((face * shade).astype(np.uint8))) for shade in shades)
-    crops = dict(Cutter(CropPolicy((32, 32)), threads=3).cut_each(pictures))
+    pictures = ((shade, io.BytesIO(jpeg((face * shade).astype(np.uint8)))) for shade in shades)
+    crops = dict(Cutter(CropPolicy((32, 32)), tight=True, threads=3).cut_each(pictures))
     assert list(crops) == shades
-    assert np.corrcoef(shades, [crop.mean() for crop in crops.values()])[0, 1] > 0.99
+    assert np.corrcoef(shades, [crop.mean() for (crop,) in crops.values()])[0, 1] > 0.99
 
 
-def test_picture_without_a_face_gives_none():
-    wall = jpeg(np.full((100, 100, 3), 90, np.uint8))
-    assert list(Cutter(CropPolicy((32, 32))).cut_each([("wall", wall)])) == [("wall", None)]
+@pytest.mark.parametrize("tight", [True, False])
+def test_picture_without_a_face_gives_none(tight):
+    wall = io.BytesIO(jpeg(np.full((100, 100, 3), 90, np.uint8)))
+    assert list(Cutter(CropPolicy((32, 32)), tight=tight).cut_each([("wall", wall)])) == [("wall", ())]
 
 
 @pytest.mark.parametrize("content", [b"", b"no picture"])
 def test_broken_picture_is_named(content):
     with pytest.raises(DatasetError, match=r"lost\.jpg"):
-        list(Cutter(CropPolicy((32, 32))).cut_each([("lost.jpg", content)]))
+        list(Cutter(CropPolicy((32, 32)), tight=True).cut_each([("lost.jpg", io.BytesIO(content))]))
+
+
+def test_a_whole_picture_gives_its_largest_face(tmp_path):
+    photo = astronaut()
+    beside = np.full((512, 1024, 3), 128, np.uint8)
+    beside[64:448, :384] = cv2.resize(photo, (384, 384), interpolation=cv2.INTER_AREA) // 3
+    beside[:, 512:] = photo
+    alone = np.ascontiguousarray(beside[:, 512:])
+    files = [("both", io.BytesIO(jpeg(beside))), ("large", io.BytesIO(jpeg(alone)))]
+    crops = dict(Cutter(CropPolicy((32, 32)), tight=False).cut_each(files))
+    assert len(crops["both"]) == 1
+    assert crops["both"][0].mean() > 0.8 * crops["large"][0].mean()  # the smaller one is dark
+
+
+def test_a_tight_picture_among_whole_ones_is_tried_again_in_grey(face):
+    again = io.BytesIO(jpeg(np.ascontiguousarray(face[40:200, 30:190])))
+    ((_, crops),) = Cutter(CropPolicy((32, 32)), tight=False).cut_each([("tight", again)])
+    assert len(crops) == 1
+
+
+def test_a_large_tight_picture_is_shrunk_and_its_face_lies_where_it_was(detector, face):
+    large = np.asarray(cv2.resize(face, (2240, 2240)), np.uint8)
+    small, big = middle_face(face, detector), middle_face(large, detector)
+    np.testing.assert_allclose(big.keypoints / 10, small.keypoints, atol=4)

@@ -190,3 +190,28 @@ def test_tensorboard_finds_the_curve(small, tmp_path):
     content = events.read_bytes()
     assert b"loss" in content
     assert b"validation_AUC" in content
+
+
+def test_patience_ends_a_training_early_and_a_resumed_one_alike(small, tmp_path, monkeypatch):
+    from stream_detect.training import train as training
+
+    recipe = replace(RECIPE, steps=12, validate_every=1, patience=2)
+    reached = iter((0.6, 0.7, 0.7, 0.65, 0.9))
+    monkeypatch.setattr(training, "auc", lambda _: next(reached))
+    told, steps = [], []
+    training.train(recipe, small, small, tmp_path, lambda step, *_: steps.append(step), tell=told.append)
+    assert steps == [1, 2, 3, 4]
+    assert "stopped early at step 4 of 12: 2 validations" in told[0]
+    assert "0.7000" in told[0]
+    training.train(recipe, small, small, tmp_path, lambda step, *_: steps.append(step), tell=told.append)
+    assert steps == [1, 2, 3, 4]
+    assert told[1] == told[0]
+    more = replace(recipe, patience=3)  # only says when to end: the checkpoint is still of this training
+    with pytest.raises(StopIteration):
+        training.train(more, small, small, tmp_path, lambda step, *_: steps.append(step))
+    assert steps == [1, 2, 3, 4, 5]
+
+
+def test_no_patience_with_the_last_weights():
+    with pytest.raises(TrainingError, match="patience"):
+        Recipe(patience=3, selected_by="last")

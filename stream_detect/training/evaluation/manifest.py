@@ -1,7 +1,7 @@
-"""The manifest of an evaluation: a CSV of files and labels enters, checked entries leave."""
+"""The manifest of an evaluation or a training: a CSV of files and labels enters, checked entries leave."""
 
 import csv
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -35,7 +35,7 @@ class Entry:
 
     @property
     def group(self) -> str:
-        """What it belongs to, the unit of the bootstrap: the column `group`, else the file itself."""
+        """What it belongs to, the unit of bootstrap and split: the column `group`, else the file itself."""
         return self.columns.get(_GROUP) or self.file
 
 
@@ -50,21 +50,34 @@ def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tu
     Raises:
         DatasetError: it cannot be read, lacks a column, has a row that makes no sense, no row, or one label only.
     """
+    entries = read_entries(manifest, (*only, *([by] if by else ())))
+    chosen = tuple(entry for entry in entries if all(entry.columns.get(name) == only[name] for name in only))
+    _check(manifest, chosen, only)
+    return chosen
+
+
+def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[Entry, ...]:
+    """All rows, each checked by itself; there may be none.
+
+    Args:
+        manifest: CSV with the columns file, label and any more.
+        columns: that have to be there too.
+
+    Raises:
+        DatasetError: it cannot be read, lacks a column, or has a row that makes no sense.
+    """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as stream:
             table = csv.DictReader(stream, restval="")
             names = tuple(table.fieldnames or ())
-            missing = [name for name in (*_NEEDED, *only, *([by] if by else ())) if name not in names]
+            missing = [name for name in (*_NEEDED, *columns) if name not in names]
             if missing:
                 raise DatasetError(
                     f"expected the column {missing[0]} in {manifest}, received {', '.join(names) or 'an empty file'}"
                 )
-            entries = tuple(_entry(manifest, table.line_num, row) for row in table)
+            return tuple(_entry(manifest, table.line_num, row) for row in table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(f"expected a manifest (CSV in UTF-8) at {manifest}, cannot read it: {error}") from error
-    chosen = tuple(entry for entry in entries if all(entry.columns.get(name) == only[name] for name in only))
-    _check(manifest, chosen, only)
-    return chosen
 
 
 def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> Entry:

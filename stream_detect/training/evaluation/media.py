@@ -1,4 +1,4 @@
-"""Files of a manifest: a name enters, a decoded picture or a video's sampled frames leave.
+"""Files of a manifest: a name enters, a decoded picture or some of a video's frames leave.
 
 A file lies below the root, or is a member of a tar that lies in the root. What it is, its content says, not its name.
 """
@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import islice
 from pathlib import Path
 from typing import BinaryIO
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.errors import DatasetError, MediaError
-from stream_detect.sources.media import open_media
+from stream_detect.sources.media import Media, open_media
 from stream_detect.sources.stills import HEAD_BYTES, decode_still, is_animated, is_still
 from stream_detect.types import Frame, Image
 
@@ -109,3 +110,40 @@ def sampled(stream: Iterable[Frame], rate_hz: float) -> Iterator[Frame]:
     """The frames of a video that the live check would take, so many a second of stream time."""
     sampler = Sampler(rate_hz)
     return (frame for frame in stream if sampler.wants(frame.time_s))
+
+
+def spread(file: "Path | BinaryIO", most: int) -> Iterator[Image]:
+    """Pictures evenly spread over a file's length, at most so many: the first of each of so many equal parts.
+
+    Args:
+        file: a video, an animation or a still, which gives its one picture.
+        most: at least 1.
+
+    Returns:
+        RGB uint8 (h, w, 3) each, in order.
+
+    Raises:
+        MediaError: not one can be decoded.
+    """
+    with closing(open_media(file)) as media:
+        length_s = media.facts.duration_s
+        if length_s or media.facts.kind == "image":
+            yield from _firsts(media, length_s, most)
+            return
+        # Browsers record videos that do not say how long they are: this one is seen twice.
+        length_s = max(shot.time_s for shot in media.shots())
+    with closing(open_media(file)) as media:
+        yield from _firsts(media, length_s, most)
+
+
+def _firsts(media: Media, length_s: float, most: int) -> Iterator[Image]:
+    last = -1
+
+    def wants(time_s: float) -> bool:
+        nonlocal last
+        part = min(int(most * time_s / length_s), most - 1) if length_s else 0
+        first, last = part > last, max(part, last)
+        return first
+
+    for shot in islice(media.shots(wants), most):
+        yield shot.rgb()

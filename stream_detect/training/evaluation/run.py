@@ -29,11 +29,10 @@ from stream_detect.training.evaluation.summary import (
     robustness,
     unreadable,
 )
+from stream_detect.training.refind import TIGHT_MIN_SCORE
 from stream_detect.types import Classifier
 
 AS_IT_IS = "as it is"
-_CROP_MIN_SCORE = 0.3
-"""As in training (refind.py): that there is a face is known, only where is not."""
 
 PICTURES_A_VIDEO = 10
 """One video is worsened for so many pictures: it takes far longer."""
@@ -163,7 +162,7 @@ def _held_out(entries: tuple[Entry, ...], manifest: Path) -> tuple[Entry, ...]:
 def _examination(plan: Plan, entrants: Sequence[Entrant], settings: Settings) -> Examination:
     faces = settings.faces
     whole = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
-    tight = BlazeFace("full", _CROP_MIN_SCORE, faces.max_faces)
+    tight = BlazeFace("full", TIGHT_MIN_SCORE, faces.max_faces)
     judges = [
         Judge(whole.sibling(), tight.sibling(), [entrant.classifier() for entrant in entrants], settings)
         for _ in range(plan.threads)
