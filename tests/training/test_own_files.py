@@ -138,7 +138,7 @@ def test_a_missing_file_and_a_folder_are_named_with_their_rows(own, tmp_path):
         ([("a.png", "real", "test")], r"train or val in row 2 .*'test'"),
         ([("a.png", "real", "train"), ("a.png", "fake", "train")], r"once; row 3 \(a\.png\) stands in row 2 too"),
         ([("a.png", "real", "train"), ("b.png", "fake", "train")], r"split val .*0 real and 0 fake .*column split"),
-        ([("../a.png", "real", "val")], r"below the root in row 2"),
+        ([("../a.png", "real", "val")], r"below the root, relative to it, in row 2"),
     ],
 )
 def test_bad_rows_are_told(own, tmp_path, rows, told):

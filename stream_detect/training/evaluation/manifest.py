@@ -88,7 +88,7 @@ def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> Entry:
     file, label = (columns.pop(name) for name in _NEEDED)
     path = PurePosixPath(file)
     if not file or path.is_absolute() or ".." in path.parts:
-        raise DatasetError(f"expected a file below the root in {where}, received {file!r}")
+        raise DatasetError(f"expected a file below the root, relative to it, in {where}, received {file!r}")
     if label.lower() not in LABELS:
         raise DatasetError(f"expected the label real or fake in {where} ({file}), received {label!r}")
     return Entry(line, file, label.lower(), columns)
