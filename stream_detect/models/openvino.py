@@ -73,9 +73,6 @@ class OpenVinoClassifier:
 class OpenVinoHalves:
     """A bundle's network cut behind its last convolution, for heat maps (`heatmap.Halves`).
 
-    Of a network with two branches, the one whose last convolution has the more places is cut. The other keeps looking
-    at the crop whose features were asked for last: the map is the cut branch's.
-
     Args:
         bundle: verified.
         threads: inference threads a call.
@@ -91,29 +88,23 @@ class OpenVinoHalves:
             first, second, self._ends_in_sigmoid = _halves(network, bundle)
             self._first = _compiled(first, threads, "f32").create_infer_request()
             self._second = _compiled(second, threads, "f32").create_infer_request()
-            self._looks_twice = len(second.get_parameters()) > 1
-            self._crop: NDArray[np.uint8] | None = None
 
     def features(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
         """What the last convolution says of a crop; see `heatmap.Halves`."""
         check_crops(crop[np.newaxis], self._bundle)
-        self._crop = np.ascontiguousarray(crop[np.newaxis])
-        return np.asarray(self._run(self._first, [self._crop])[0], np.float32)
+        return np.asarray(self._run(self._first, np.ascontiguousarray(crop[np.newaxis]))[0], np.float32)
 
     def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
         """The fake logit of each of (n, channels, y, x); see `heatmap.Halves`."""
-        given: list[NDArray[np.generic]] = [np.ascontiguousarray(features)]
-        if self._looks_twice and self._crop is not None:
-            given.append(self._crop)
-        output = self._run(self._second, given)[:, self._bundle.card.output.index]
+        output = self._run(self._second, np.ascontiguousarray(features))[:, self._bundle.card.output.index]
         if not self._ends_in_sigmoid:
             held = np.clip(output.astype(np.float64), 1e-7, 1 - 1e-7)
             output = np.log(held / (1 - held))
         return np.asarray(-output if self._bundle.card.output.means == "real" else output, np.float32)
 
-    def _run(self, request: ov.InferRequest, given: list[NDArray[np.generic]]) -> NDArray[np.float32]:
+    def _run(self, request: ov.InferRequest, given: NDArray[np.generic]) -> NDArray[np.float32]:
         try:
-            request.infer(given)
+            request.infer([given])
         except RuntimeError as error:
             raise AnalysisError(f"the model {self._bundle.card.name} could not be run: {error}") from error
         return np.array(request.get_output_tensor(0).data, np.float32)
@@ -124,8 +115,7 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     if not convolutions:
         raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
-    ends = [node for node in convolutions if not any(_reaches(other, node) for other in convolutions if other != node)]
-    cut = _activation_of(max(ends, key=lambda node: int(node.output(0).shape[-1])))
+    cut = _activation_of(convolutions[-1])
     first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
     given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
     for user in cut.output(0).get_target_inputs():
@@ -133,23 +123,7 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     last = network.get_results()[0].input_value(0)
     ends_in_sigmoid = last.get_node().get_type_name() == "Sigmoid"
     output = last.get_node().input_value(0) if ends_in_sigmoid else last
-    beside = network.get_parameters() if _reaches(output.get_node(), network.get_parameters()[0]) else []
-    return first, ov.Model([output], [given, *beside], "second half"), ends_in_sigmoid
-
-
-def _reaches(node: ov.Node, origin: ov.Node) -> bool:
-    """Whether a node's value depends on another's."""
-    seen: set[str] = set()
-    waiting = [node]
-    while waiting:
-        at = waiting.pop()
-        if at.get_friendly_name() == origin.get_friendly_name():
-            return True
-        inner = (value.get_source_output().get_node() for value in at.inputs())
-        fresh = [each for each in inner if each.get_friendly_name() not in seen]
-        seen.update(each.get_friendly_name() for each in fresh)
-        waiting += fresh
-    return False
+    return first, ov.Model([output], [given], "second half"), ends_in_sigmoid
 
 
 def _activation_of(convolution: ov.Node) -> ov.Node:

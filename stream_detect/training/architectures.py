@@ -50,7 +50,12 @@ def meso4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model
         float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
     """
     given = keras.Input((wh[1], wh[0], 3))
-    return keras.Model(given, _meso4_score(given, dropout), name="meso4")
+    x = given
+    for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
+        x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
+        x = layers.BatchNormalization()(x)
+        x = layers.MaxPooling2D(pool, padding="same")(x)
+    return keras.Model(given, _meso_head(x, dropout), name="meso4")
 
 
 def mesoinception4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model:
@@ -123,51 +128,7 @@ def streamnet(wh: tuple[int, int] = (192, 192), dropout: float = 0.3) -> keras.M
         float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
     """
     given = keras.Input((wh[1], wh[0], 3))
-    return keras.Model(given, _streamnet_score(given, dropout), name="streamnet")
-
-
-def duet(wh: tuple[int, int] = (256, 256), dropout: float = 0.0) -> keras.Model:
-    """Meso4 and streamnet side by side on the same face: their logits, each weighed, are added.
-
-    The two err on different faces: weighed alike they rank held-out faces better than either (docs/models.md). Each is
-    trained by itself; the three numbers that join them are fitted on the calibration's faces (duet.py).
-
-    Args:
-        wh: width and height of the input in pixels; streamnet sees it at three quarters of that.
-        dropout: share hidden in each of the two; 0, as it is never trained as a whole.
-
-    Returns:
-        float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
-    """
-    given = keras.Input((wh[1], wh[0], 3))
-    smaller = (wh[0] * 3 // 4, wh[1] * 3 // 4)
-    coarse = _meso4_score(given, dropout)
-    # The operation, not the layer `Resizing`: behind that, Keras 3.15 exports batch normalisation as if in training.
-    resized = keras.ops.image.resize(given, (smaller[1], smaller[0]), interpolation="bilinear")
-    fine = _streamnet_score(resized, dropout)
-    # Two layers and a sum, not one layer over both: a heat map runs many of one branch beside one of the other.
-    weighed = [
-        layers.Dense(1, use_bias=False, name="coarse")(_logit(coarse)),
-        layers.Dense(1, name="fine")(_logit(fine)),
-    ]
-    return keras.Model(given, layers.Activation("sigmoid")(layers.Add()(weighed)), name="duet")
-
-
-def _logit(probability: keras.KerasTensor) -> keras.KerasTensor:
-    held = keras.ops.clip(probability, 1e-6, 1 - 1e-6)
-    return keras.ops.log(held) - keras.ops.log(1 - held)
-
-
-def _meso4_score(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    for filters, kernel, pool in ((8, 3, 2), (8, 5, 2), (16, 5, 2), (16, 5, 4)):
-        x = layers.Conv2D(filters, kernel, padding="same", activation="relu")(x)
-        x = layers.BatchNormalization()(x)
-        x = layers.MaxPooling2D(pool, padding="same")(x)
-    return _meso_head(x, dropout)
-
-
-def _streamnet_score(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
-    x = _convolution(x, STREAMNET_WIDTHS[0])
+    x = _convolution(given, STREAMNET_WIDTHS[0])
     x = layers.MaxPooling2D(2)(_convolution(x, STREAMNET_WIDTHS[0]))
     for filters in STREAMNET_WIDTHS[1:]:
         x = _convolution(x, filters)
@@ -175,7 +136,7 @@ def _streamnet_score(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
         x = layers.ReLU()(layers.Add()([x, layers.BatchNormalization()(inner)]))
         x = layers.MaxPooling2D(2)(x) if filters != STREAMNET_WIDTHS[-1] else x
     x = layers.Dropout(dropout)(layers.GlobalAveragePooling2D()(x))
-    return layers.Dense(1, activation="sigmoid")(x)
+    return keras.Model(given, layers.Dense(1, activation="sigmoid")(x), name="streamnet")
 
 
 def _meso_head(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
@@ -207,7 +168,6 @@ ARCHITECTURES = {
         Architecture("mesoinception4", mesoinception4, (256, 256), 0.5),
         Architecture("dilated10", dilated10, (224, 224), 0.5, outputs=2),
         Architecture("streamnet", streamnet, (192, 192), 0.3),
-        Architecture("duet", duet, (256, 256), 0.0),
     )
 }
 """By name."""

@@ -1,7 +1,6 @@
 """The command `stream-detect train`. Keras is imported when it runs."""
 
 import os
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -120,21 +119,11 @@ def train(  # noqa: PLR0913 - the command's options
     recipe = Recipe(**values | {key: value for key, value in options.items() if value is not None})
     name = name or named or f"my-{recipe.architecture}"
     check_place(to, name)
-    members = [read_recipe(recipe_file.parent / member) for member in recipe.members] if recipe_file else []
-    if members:
-        runs = [_run(Recipe(**numbers), data, to / str(called), cache) for called, numbers in members]
-        # What either learnt from; crops of one video have rows alike.
-        rows = tuple((Counter(runs[0].rows) | Counter(runs[1].rows)).elements())
-        val = _load(data, "val", CropPolicy(architecture_named(recipe.architecture).wh), cache)
-        best = _joined([run.weights for run in runs], val, to)
-    else:
-        run = _run(recipe, data, to, cache)
-        best, rows, val = run.weights, run.rows, run.val
-    trained = publish.Trained(
-        name, recipe, _again(recipe_file, name, options), CropPolicy(architecture_named(recipe.architecture).wh), rows
-    )
+    crop = CropPolicy(architecture_named(recipe.architecture).wh)
+    run = _run(recipe, data, crop, to, cache)
+    trained = publish.Trained(name, recipe, _again(recipe_file, name, options), crop, run.rows)
     beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
-    bundle = publish.publish(trained, best, val, to, beside)
+    bundle = publish.publish(trained, run.weights, run.val, to, beside)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
 
@@ -160,15 +149,13 @@ class _Run:
     rows: tuple[Row, ...]
 
 
-def _run(recipe: Recipe, data: Path, to: Path, cache: Path | None) -> _Run:
-    from stream_detect.training.architectures import architecture_named  # noqa: PLC0415 - as above
-    from stream_detect.training.publish import check_halves  # noqa: PLC0415
+def _run(recipe: Recipe, data: Path, crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
+    from stream_detect.training.publish import check_halves  # noqa: PLC0415 - as above
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
-    crop = CropPolicy(architecture_named(recipe.architecture).wh)
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
     check_halves(val, recipe)
-    with _bar(f"training {recipe.architecture}") as (progress, task):
+    with _bar("training") as (progress, task):
         progress.update(task, total=recipe.steps)
 
         def on_step(step: int, loss: float, best_auc: float) -> None:
@@ -180,17 +167,6 @@ def _run(recipe: Recipe, data: Path, to: Path, cache: Path | None) -> _Run:
         row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
     )
     return _Run(best, val, learnt)
-
-
-def _joined(weights: list[Path], val: Faces, to: Path) -> Path:
-    import keras  # noqa: PLC0415 - as above
-
-    from stream_detect.training.duet import join  # noqa: PLC0415
-    from stream_detect.training.train import BEST_FILE  # noqa: PLC0415
-
-    best = to / BEST_FILE
-    join([keras.saving.load_model(each, compile=False) for each in weights], val).save(best)
-    return best
 
 
 def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Faces:

@@ -33,8 +33,6 @@ PAIRINGS = (
 )
 LAST = "last"
 """`selected_by` of a training that chooses no checkpoint."""
-DUET = ("meso4", "streamnet")
-"""The networks of a duet, in the order of its members."""
 ANY_PAIRING = Pairing(1.0, None, None)
 """For data of which the other pairings know no source."""
 
@@ -67,7 +65,6 @@ class Recipe:
             chooses none and keeps the last.
         patience: validations without a new best AUC after which the training ends; 0 never ends it early. The warm-up
             of the figures counts among them: with `validate_every` 300, some 5 are sensible.
-        members: of a duet: the recipes of its two networks, files beside this one; each is trained by itself.
     """
 
     architecture: str = "meso4"
@@ -89,7 +86,6 @@ class Recipe:
     sent: float = 0.0
     selected_by: str = "dfdc"
     patience: int = 0
-    members: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
@@ -104,8 +100,6 @@ class Recipe:
                 f"expected patience >= 0, and 0 where the last weights are taken, received {self.patience} and weights "
                 f"selected by {self.selected_by}"
             )
-        if (self.architecture == "duet") != (len(self.members) == len(DUET)):
-            raise TrainingError(f"expected members, {' and '.join(DUET)}, for a duet and for nothing else")
 
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""

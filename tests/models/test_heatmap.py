@@ -69,15 +69,18 @@ def test_a_crop_that_is_the_same_everywhere_points_nowhere(redness):
     assert heat.places.max() < 0.01
 
 
-@pytest.fixture(scope="module", params=["meso4-dfdc", "duet-dfdc"])
+@pytest.fixture(scope="module", params=["meso4-dfdc", "streamnet-dfdc"])
 def shipped(request):
-    """Of the duet, the map is its second branch's; the first keeps looking at the crop."""
     return Registry.of(None).load(request.param)
 
 
 @pytest.fixture(scope="module")
-def face():
-    return np.asarray(cv2.resize(astronaut()[60:200, 150:290], (256, 256)), np.uint8)
+def face(shipped):
+    return face_for(shipped)
+
+
+def face_for(bundle):
+    return np.asarray(cv2.resize(astronaut()[60:200, 150:290], bundle.card.crop_policy().wh), np.uint8)
 
 
 def test_the_halves_together_are_the_whole(shipped, face):
@@ -104,32 +107,31 @@ def least_s(work) -> float:
 
 
 def test_occluding_what_is_hot_costs_more_than_occluding_what_is_not(shipped, face):
-    """Blurs one place of an 8 x 8 grid after the other, over the face in five brightnesses."""
+    """Blurs the hottest and the coldest quarter of an 8 x 8 grid, over the face in five brightnesses."""
     halves = OpenVinoHalves(shipped)
-    ranks = []
+    place_px = len(face) // 8
     for brightness in (0.6, 0.7, 0.8, 0.9, 1.0):
         crop = (face * brightness).astype(np.uint8)
-        features = halves.features(crop)
-        blurred = np.asarray(cv2.GaussianBlur(crop, (0, 0), 12), np.uint8)
-        occluded = []
-        for y in range(0, 256, 32):
-            for x in range(0, 256, 32):
-                without = crop.copy()
-                without[y : y + 32, x : x + 32] = blurred[y : y + 32, x : x + 32]
-                occluded.append(halves.features(without))
-        lost = float(halves.fake_logits(features[np.newaxis])[0]) - halves.fake_logits(np.stack(occluded))
-        warm = cv2.resize(gains(halves, features), (8, 8), interpolation=cv2.INTER_AREA).ravel()
-        ranks.append(np.corrcoef(np.argsort(np.argsort(lost)), np.argsort(np.argsort(warm)))[0, 1])
-    assert np.mean(ranks) > 0.2, ranks
+        blurred = cv2.GaussianBlur(crop, (0, 0), len(face) / 21)
+        warm = cv2.resize(gains(halves, halves.features(crop)), (8, 8), interpolation=cv2.INTER_AREA).ravel()
+        places = np.argsort(warm)
+        without = []
+        for quarter in (places[:16], places[-16:]):
+            hidden = np.isin(np.arange(64), quarter).reshape(8, 8).repeat(place_px, axis=0).repeat(place_px, axis=1)
+            without.append(halves.features(np.where(hidden[..., np.newaxis], blurred, crop)))
+        without_cold, without_hot = halves.fake_logits(np.stack(without))
+        # Measured: a map turned round fails, one of shuffled places too, and Meso4's averaged as Grad-CAM does.
+        assert without_cold - without_hot > 0.5, brightness
 
 
 @pytest.mark.tensorflow
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
-def test_gains_are_the_gradient_times_the_features(face):
+def test_gains_are_the_gradient_times_the_features():
     import keras  # noqa: PLC0415 - TensorFlow is imported by the tests that run
     import tensorflow as tf  # noqa: PLC0415
 
     shipped = Registry.of(None).load("meso4-dfdc")
+    face = face_for(shipped)
     model = keras.saving.load_model(shipped.folder / "model.keras", compile=False)
     last = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)][-1]
     both = keras.Model(model.inputs, [last.output, model.output])

@@ -6,7 +6,7 @@ import pytest
 
 from stream_detect.errors import TrainingError
 from stream_detect.models.registry import Registry
-from stream_detect.training.recipe import DUET, Recipe
+from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import read_recipe
 
 RECIPES = Path(__file__).parents[2] / "recipes"
@@ -31,8 +31,6 @@ def test_a_recipe_sets_what_it_names_and_leaves_the_rest(tmp_path):
         ("stesp = 10\n", r"recipe\.toml: stesp is not part of a recipe; did you mean steps\?"),
         ("zzz = 10\n", r"zzz is not part of a recipe; expected one of architecture, steps"),
         ('steps = "many"\n', r"recipe\.toml: steps: .*integer.*'many'"),
-        ('architecture = "duet"\n', r"expected members, meso4 and streamnet, for a duet and for nothing else"),
-        ('members = ["a.toml", "b.toml"]\n', r"for a duet and for nothing else"),
         ("blended = 2\n", r"share of pairs to be blended"),
         ("steps = [\n", r"expected a recipe in TOML at .*recipe\.toml"),
         ("name = 5\n", r"name: expected the bundle's name as text, received 5"),
@@ -53,8 +51,6 @@ def test_every_shipped_model_has_its_recipe_in_the_repository(bundle):
     name, values = read_recipe(RECIPES / f"{bundle}.toml")
     card = Registry.of(None).load(bundle).card
     assert (name, Recipe(**values).architecture) == (card.name, card.architecture)
-    if values.get("members"):
-        assert tuple(Recipe(**read_recipe(RECIPES / member)[1]).architecture for member in values["members"]) == DUET
     if "--recipe" in card.training.recipe:
         assert f"--recipe recipes/{name}.toml" in card.training.recipe
         return
