@@ -7,6 +7,7 @@ from skimage.data import astronaut
 from typer.testing import CliRunner
 
 from stream_detect.errors import BundleError, MediaError
+from stream_detect.settings import Settings
 from stream_detect.training.explain import app
 
 
@@ -24,10 +25,10 @@ def run(*arguments):
 def test_the_face_and_its_map_lie_side_by_side(picture, tmp_path):
     said = run(picture, "--to", tmp_path / "map.png")
     assert said.exit_code == 0, said.output
-    assert "meso4-dfdc: 0." in said.output
+    assert f"{Settings().model.name}: 0." in said.output
     both = cv2.imread(str(tmp_path / "map.png"))
-    assert both.shape == (256, 512, 3)
-    face, over = both[:, :256].astype(int), both[:, 256:].astype(int)
+    assert both.shape == (192, 384, 3)
+    face, over = both[:, :192].astype(int), both[:, 192:].astype(int)
     assert 0.01 < np.mean(np.abs(face - over).max(axis=2) > 20) < 0.9
     assert (over - face)[..., 0].mean() < 0 < (over - face)[..., 2].mean()  # orange: less blue, more red
 
