@@ -19,6 +19,8 @@ import psutil
 import pytest
 from PIL import Image
 
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
 from tests.patience import PATIENCE_S, until
 
 BESIDE_S = 4.0
@@ -111,10 +113,11 @@ def test_a_clip_is_uploaded_followed_judged_reported_and_deleted(site, face):
     assert (results["file"]["codec"], results["sampled"]) == ("h264", 12)
     flagged = results["models"][0]["flagged"]
     assert flagged
+    given = Registry.of(None).load(Settings().model.name).card.input
     for one in flagged:
         picture = Image.open(io.BytesIO(here.http.get(f"{path}/flagged/{one['n']}.jpg").content))
         heat = Image.open(io.BytesIO(here.http.get(f"{path}/flagged/{one['n']}-map.jpg").content))
-        assert (picture.size, heat.size) == ((640, 360), (256, 256))
+        assert (picture.size, heat.size) == ((640, 360), (given.width_px, given.height_px))
     assert here.http.post(f"{path}/annotated").status_code == 202
     here.until(lambda: here.http.get(f"{path}/annotated").json()["state"] == "done")
     with av.open(io.BytesIO(here.http.get(f"{path}/annotated.mp4").content)) as film:
