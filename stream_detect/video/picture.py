@@ -61,11 +61,16 @@ def to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter | None = None) ->
         MediaError: the pixel format cannot be converted.
     """
     try:
-        return np.ascontiguousarray(
-            (reformatter or VideoReformatter()).reformat(frame, format="rgb24", threads=1).to_ndarray()
-        )
+        converted = (reformatter or VideoReformatter()).reformat(frame, format="rgb24", threads=1)
     except (av.FFmpegError, ValueError) as error:
         raise _unreadable(frame) from error
+    if converted is frame:  # it was RGB, and the decoder's
+        return np.array(converted.to_ndarray(), np.uint8)
+    # A view, which keeps the frame: `to_ndarray` copies, 2.1 ms of 2.9 at 1080p.
+    (plane,) = converted.planes
+    rows = np.frombuffer(cast("memoryview[int]", plane), np.uint8).reshape(-1, plane.line_size)
+    wanted = rows[: converted.height, : 3 * converted.width]
+    return np.ascontiguousarray(wanted).reshape(converted.height, converted.width, 3)
 
 
 def copy_yuv420p(frame: av.VideoFrame) -> av.VideoFrame:
