@@ -1,6 +1,5 @@
 """The quality gate: a good face passes, each defect is refused with its own reason."""
 
-import time
 from dataclasses import replace
 
 import av
@@ -13,6 +12,7 @@ from stream_detect.analysis.faces import BlazeFace
 from stream_detect.analysis.quality import QualityGate, blown_share, grey_face, luma, outside_share, sharpness, yaw
 from stream_detect.settings import QualitySettings
 from stream_detect.types import Face
+from tests.effort import least_s
 
 FACE_CLIPS = [
     "AniPortrait__kara.mp4",
@@ -206,18 +206,8 @@ def test_a_check_looks_at_the_face_however_large_the_picture(gate, portrait):
     image, face = portrait
     wide = np.zeros((8 * image.shape[0], 8 * image.shape[1], 3), np.uint8)
     wide[: image.shape[0], : image.shape[1]] = image
-    alone_s, within_s = (least_s(lambda picture=picture: gate.reject(picture, face)) for picture in (image, wide))
+    alone_s, within_s = (least_s(lambda picture=picture: gate.reject(picture, face), 40) for picture in (image, wide))
     assert within_s < 8 * alone_s, "to look at all of it takes 64 times as long"
-
-
-def least_s(check) -> float:
-    """The least CPU time that it takes: what others do on the machine adds to it."""
-    times_s = []
-    for _ in range(40):
-        start_s = time.thread_time()
-        check()
-        times_s.append(time.thread_time() - start_s)
-    return min(times_s)
 
 
 @pytest.mark.parametrize("clip", FACE_CLIPS)

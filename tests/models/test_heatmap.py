@@ -1,7 +1,5 @@
 """Heat maps: where a known network looks, the gradient that a training library finds, what occlusion says; in time."""
 
-import time
-
 import cv2
 import numpy as np
 import openvino as ov
@@ -14,6 +12,7 @@ from stream_detect.models.bundle import FILES, Bundle, read_card, sha256_of, wri
 from stream_detect.models.heatmap import Heat, gains, heat_of, shown_over
 from stream_detect.models.openvino import OpenVinoHalves, OpenVinoModel
 from stream_detect.models.registry import Registry
+from tests.effort import least_s
 
 
 @pytest.fixture
@@ -94,16 +93,6 @@ def test_a_map_takes_little_more_than_a_judgement(shipped, face):
         least_s(work) for work in (lambda: heat_of(halves, face), lambda: classifier.predict(face[np.newaxis]))
     )
     assert map_s < 32 * judgement_s, "to judge the face once for each place takes 64 times as long"
-
-
-def least_s(work) -> float:
-    """The least CPU time that it takes: what others do on the machine adds to it."""
-    times_s = []
-    for _ in range(10):
-        begun_s = time.process_time()
-        work()
-        times_s.append(time.process_time() - begun_s)
-    return min(times_s)
 
 
 def test_occluding_what_is_hot_costs_more_than_occluding_what_is_not(shipped, face):
