@@ -5,7 +5,7 @@ Least of the low, greatest of the high, mean weighted by the samples that had a 
 
 from typing import Any
 
-from sqlalchemy import BigInteger, FromClause, Integer, Select, Table, case, cast, func, literal_column, select
+from sqlalchemy import BigInteger, FromClause, Integer, Select, Table, case, func, cast as sql_cast, literal_column, select
 from sqlalchemy.dialects import postgresql, sqlite
 
 MINUTE_S = 60
@@ -24,8 +24,8 @@ def by_minute(seconds: FromClause) -> Select[Any]:
         (func.sum(column.mean * column.scored) / func.nullif(scored, 0)).label("mean"),
         func.max(column.high).label("high"),
         func.max(column.state).label("state"),
-        cast(func.sum(column.samples), BigInteger).label("samples"),
-        cast(scored, BigInteger).label("scored"),
+        sql_cast(func.sum(column.samples), BigInteger).label("samples"),
+        sql_cast(scored, BigInteger).label("scored"),
     ).group_by(column.camera, minute)
 
 

@@ -43,12 +43,12 @@ class ResultsChannel:
             return
         self._channel = channel
         channel.on("message", self._receive)
-        self._send(messages.hello(self._session_id, self._about))
+        self._send(messages.hello_message(self._session_id, self._about))
 
     def introduce(self, about: Introduction) -> None:
         """Says hello once more: another model judges."""
         self._about = about
-        self._send(messages.hello(self._session_id, about))
+        self._send(messages.hello_message(self._session_id, about))
 
     def send_result(self, result: Result, dropped_frames: int) -> None:
         """Sends one result, or skips it.
@@ -63,14 +63,14 @@ class ResultsChannel:
         if channel.bufferedAmount > MAX_BUFFERED_BYTES:
             self.skipped += 1
             return
-        self._send(messages.result(result, dropped_frames))
+        self._send(messages.result_message(result, dropped_frames))
 
     async def say_bye(self, reason: ByeReason) -> None:
         """Sends the last message and waits, for a bounded time, until it is on its way."""
         channel = self._channel
         if channel is None or channel.readyState != "open":
             return
-        self._send(messages.bye(reason))
+        self._send(messages.bye_message(reason))
         left = asyncio.Event()
         channel.on("bufferedamountlow", left.set)
         try:
@@ -85,7 +85,7 @@ class ResultsChannel:
             return
         self._on_ping()
         if self._channel is not None and self._channel.bufferedAmount <= MAX_BUFFERED_BYTES:
-            self._send(messages.pong(ping_id))
+            self._send(messages.pong_message(ping_id))
 
     def _send(self, text: str) -> None:
         if self._channel is None or self._channel.readyState != "open":

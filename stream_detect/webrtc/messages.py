@@ -36,7 +36,7 @@ class Introduction:
     needed: int
 
 
-def hello(session_id: str, about: Introduction) -> str:
+def hello_message(session_id: str, about: Introduction) -> str:
     """The first message of a channel."""
     return _envelope(
         "hello",
@@ -56,7 +56,7 @@ def hello(session_id: str, about: Introduction) -> str:
     )
 
 
-def result(of: Result, dropped_frames: int) -> str:
+def result_message(of: Result, dropped_frames: int) -> str:
     """One analysed frame.
 
     Args:
@@ -88,12 +88,12 @@ def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
     }
 
 
-def pong(ping_id: int | str) -> str:
+def pong_message(ping_id: int | str) -> str:
     """The answer to the ping of that id."""
     return _envelope("pong", {"id": ping_id})
 
 
-def bye(reason: ByeReason) -> str:
+def bye_message(reason: ByeReason) -> str:
     """The last message: the server closes the session."""
     return _envelope("bye", {"reason": reason})
 

@@ -30,14 +30,14 @@ RESULT = Result(
 
 def test_a_result_has_exactly_the_documented_keys_and_values():
     documented = json.loads(re.search(r"```json\n(.*?)```", DOCUMENT.read_text(), re.DOTALL)[1])
-    sent = json.loads(messages.result(RESULT, dropped_frames=2))
+    sent = json.loads(messages.result_message(RESULT, dropped_frames=2))
     documented["value"]["faces"][0]["reason"] = VERDICT.reason
     assert sent == documented
 
 
 def test_what_is_not_known_is_null():
     unknown = replace(RESULT, verdict=replace(VERDICT, fake_probability=None), tracks=(), error="analysis unavailable")
-    value = json.loads(messages.result(unknown, 0))["value"]
+    value = json.loads(messages.result_message(unknown, 0))["value"]
     assert value["fake_probability"] is None
     assert value["faces"] == []
     assert value["error"] == "analysis unavailable"
@@ -46,12 +46,12 @@ def test_what_is_not_known_is_null():
 def test_numbers_of_numpy_are_taken():
     face = replace(FACE, xyxy=tuple(np.array(FACE.xyxy, np.float32)))
     track = replace(RESULT.tracks[0], face=face, score=np.float32(0.25))
-    assert json.loads(messages.result(replace(RESULT, tracks=(track,)), 0))["value"]["faces"][0]["score"] == 0.25
+    assert json.loads(messages.result_message(replace(RESULT, tracks=(track,)), 0))["value"]["faces"][0]["score"] == 0.25
 
 
 def test_hello_introduces_the_model():
     about = messages.Introduction("m", "Model", "ab", Thresholds(), 10.0, 12)
-    value = json.loads(messages.hello("id", about))["value"]
+    value = json.loads(messages.hello_message("id", about))["value"]
     assert value["session"] == "id"
     assert value["protocol"] == 1
     assert value["model"] == {"name": "m", "title": "Model", "sha256": "ab"}
