@@ -22,7 +22,7 @@ import cv2
 import numpy as np
 
 from stream_detect.analysis.blazeface import GRAPHS
-from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.models.openvino import OpenVinoModel
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings

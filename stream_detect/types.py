@@ -134,6 +134,43 @@ class Result:
     error: str | None = None
 
 
+class CameraState(StrEnum):
+    """What the supervisor is doing.
+
+    connecting ──first picture──> live ──no picture for stall_s──> stalled ─┐
+        │  └──failure──> backing_off <──failure, clean end──┘ <─────────────┘
+        │                    └──pause over──> connecting
+        └──wrong credentials──> refused ──long pause──> connecting          any ──stop──> stopped
+
+    A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
+    picture; a file that is not to begin again ends as stopped.
+    """
+
+    CONNECTING = "connecting"
+    LIVE = "live"
+    STALLED = "stalled"
+    BACKING_OFF = "backing_off"
+    REFUSED = "refused"
+    STOPPED = "stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class StateChange:
+    """A camera entered a state.
+
+    Args:
+        camera: its name.
+        state: the one it is in from now on.
+        reason: one short sentence a person can read, without secrets ("the camera refused the password").
+        at_s: wall clock, unix seconds.
+    """
+
+    camera: str
+    state: CameraState
+    reason: str
+    at_s: float
+
+
 @dataclass(frozen=True, slots=True)
 class CropPolicy:
     """How a face is cut out for a model; part of the bundle's contract.

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings, is_loopback
-from stream_detect.settings_file import file_in_use, load_settings
+from stream_detect.settings.file import file_in_use, load_settings
 
 SECRET = "correct-horse-battery"
 OPERATIONS = Path(__file__).parents[1] / "docs" / "operations.md"

@@ -11,7 +11,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.boxes import overlaps
+from stream_detect.analysis.tracks import overlaps
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Face
 

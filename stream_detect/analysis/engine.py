@@ -3,12 +3,11 @@
 import time
 from collections.abc import Callable
 
-from stream_detect.analysis.health import Health
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Tracker
-from stream_detect.analysis.worker import AnalysisWorker
+from stream_detect.analysis.worker import AnalysisWorker, Health
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Frame, Result

@@ -9,7 +9,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 
-from stream_detect.analysis.faces import carried_file
+from stream_detect.analysis.detector import carried_file
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Image
 

@@ -1,6 +1,7 @@
 """Pipeline: a sampled `Frame` enters, its `Result` leaves; faces -> classifier -> window -> verdict."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
 from stream_detect.analysis.window import ScoreWindow, bounded, probability
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
-from stream_detect.types import Classifier, Detector, Frame, Result, TrackResult, Verdict, VerdictState
+from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, TrackResult, Verdict, VerdictState
 
 
 class _Subject:
@@ -171,3 +172,63 @@ class Pipeline:
         ]
         absent = f"no face larger than {self._min_face_px} px in the picture"
         return stream_verdict(verdicts, self._settings.min_scores, absent)
+
+
+class SideBySide:
+    """The analysis of one stream by several models. As synchronous as `Pipeline`, and as little safe to share.
+
+    A face has the same track number with all models: they are given the same faces.
+
+    Args:
+        detector: finds faces.
+        classifiers: of the models, in order.
+        settings: `faces`, `quality` and `window` are used.
+    """
+
+    def __init__(self, detector: Detector, classifiers: Sequence[Classifier], settings: Settings) -> None:
+        self._detector = detector
+        self._found = _Found()
+        self._pipelines = tuple(
+            Pipeline(self._found, classifier, Tracker(settings.faces), QualityGate(settings.quality), settings)
+            for classifier in classifiers
+        )
+
+    def step(self, frame: Frame) -> tuple[Result, ...]:
+        """Analyses one sampled frame, the next of its stream.
+
+        Returns:
+            As of `Pipeline.step`, one a model.
+
+        Raises:
+            AnalysisError: the detector or a classifier could not be run.
+        """
+        return self.judge(frame, self._detector.detect(frame.image))
+
+    def judge(self, frame: Frame, faces: Sequence[Face]) -> tuple[Result, ...]:
+        """The same with faces that were found before, on whatever thread: finding them remembers nothing of a stream.
+
+        Args:
+            frame: the next of its stream.
+            faces: that the detector found in it.
+
+        Raises:
+            AnalysisError: a classifier could not be run.
+        """
+        self._found.faces = list(faces)
+        return tuple(pipeline.step(frame) for pipeline in self._pipelines)
+
+    @property
+    def faces(self) -> int:
+        """How many were found in the newest frame."""
+        return len(self._found.faces)
+
+
+class _Found:
+    """A detector that was asked already."""
+
+    def __init__(self) -> None:
+        self.faces: list[Face] = []
+
+    def detect(self, image: Image) -> list[Face]:  # noqa: ARG002 - the seam's
+        """Those found in the present frame."""
+        return self.faces

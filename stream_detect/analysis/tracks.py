@@ -1,13 +1,29 @@
 """Tracks: the faces of each sampled frame enter, the same with numbers leave. By place only, never by likeness."""
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.boxes import overlaps
 from stream_detect.settings import FaceSettings
 from stream_detect.types import Face
+
+
+def overlaps(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Intersection over union of each box of a (n, 4) with each of b (m, 4): (n, m) in [0, 1]; 0 without area."""
+    wh = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
+    shared = np.maximum(wh, 0).prod(axis=2, dtype=np.float64)
+    union = _areas(a)[:, None] + _areas(b)[None, :] - shared
+    share: NDArray[np.float64] = np.zeros_like(shared)
+    np.divide(shared, union, out=share, where=union > 0)
+    return share
+
+
+def _areas(boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    wh = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).astype(np.float64)
+    return np.asarray(wh[:, 0] * wh[:, 1])
+
 
 _SMOOTHING = 0.5
 """Weight of the newest motion: the detector's jitter (about 1% of a face) is damped, a turn shows in two samples."""

@@ -8,12 +8,11 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Thread, current_thread
+from threading import Lock, Thread, current_thread
 from types import TracebackType
 from typing import Protocol, Self
 
-from stream_detect.analysis.health import Health
-from stream_detect.analysis.mailbox import Mailbox
+from stream_detect.analysis.sampler import Mailbox
 from stream_detect.errors import StreamDetectError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
 
@@ -26,6 +25,49 @@ CLOSE_S = 2.0
 """A step takes some 10 ms; a model that does not return in this time hangs."""
 
 log = logging.getLogger(__name__)
+
+
+REMEMBER_S = 60.0
+"""How long a failure is believed after its stream ended. Believed for ever, it could keep a load balancer from sending
+the very stream that would show that all is well again."""
+
+
+class Health:
+    """Shared by all streams; safe from any thread.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._streams: dict[object, str | None] = {}
+        self._remembered: str | None = None
+        self._remembered_s = 0.0
+
+    @property
+    def failing(self) -> str | None:
+        """Why no stream can be judged; None when one was, or when nothing is known to be wrong."""
+        with self._lock:
+            if self._streams:
+                messages = list(self._streams.values())
+                return None if None in messages else messages[0]
+            if self._clock() - self._remembered_s > REMEMBER_S:
+                self._remembered = None
+            return self._remembered
+
+    def record(self, stream: object, error: str | None) -> None:
+        """Notes the outcome of a stream's newest analysis: its error, or None when it succeeded."""
+        with self._lock:
+            self._streams[stream] = error
+
+    def forget(self, stream: object) -> None:
+        """Notes that a stream ended; the outcome of the last one is remembered for a while."""
+        with self._lock:
+            if stream in self._streams:
+                self._remembered = self._streams.pop(stream)
+                self._remembered_s = self._clock()
 
 
 class Analysis(Protocol):

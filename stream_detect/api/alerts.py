@@ -2,8 +2,8 @@
 
 from fastapi import APIRouter
 
+from stream_detect.alerts.notifiers import Alerts
 from stream_detect.api.schemas.alerts import AlertWayBody, AlertWaysBody, TestedBody
-from stream_detect.monitoring.alerts import Alerts
 
 
 def router(alerts: Alerts) -> APIRouter:

@@ -8,11 +8,10 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.following import Following
-from stream_detect.api.live import Mailbox
 from stream_detect.api.parameters import AnalysisId
 from stream_detect.api.schemas.analyses import AnalysesPageBody, AnalysisBody
-from stream_detect.review.jobs import Jobs
+from stream_detect.app.live import Following, Mailbox
+from stream_detect.jobs.jobs import Jobs
 from stream_detect.storage.records import AnalysisState
 
 _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis"}}

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
 from stream_detect.api.parameters import AnalysisId, ModelName
-from stream_detect.review.jobs import Jobs
-from stream_detect.review.library import ORIGINAL, RESULTS, Library, flagged_name, map_name
+from stream_detect.jobs.jobs import Jobs
+from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, flagged_name, map_name
 from stream_detect.storage.records import Upload
 
 _PRIVATE: Final = {"Cache-Control": "private, no-cache"}

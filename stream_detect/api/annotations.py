@@ -9,8 +9,8 @@ from fastapi.responses import FileResponse
 from stream_detect.api.parameters import AnalysisId, ModelName
 from stream_detect.api.schemas.analyses import AnnotationBody
 from stream_detect.errors import ConflictError, NotFoundError
-from stream_detect.review.jobs import Jobs
-from stream_detect.review.library import Library, annotated_name
+from stream_detect.jobs.jobs import Jobs
+from stream_detect.jobs.library import Library, annotated_name
 
 _NOT_YET: Final[dict[int | str, dict[str, Any]]] = {
     404: {"description": "no such analysis, or no such file of it"},

@@ -5,8 +5,8 @@ from typing import Any
 from fastapi import APIRouter, Response
 
 from stream_detect.api.parameters import Name
-from stream_detect.api.roster import Roster
 from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody
+from stream_detect.app.camera_list import Roster
 from stream_detect.settings import CameraSettings
 
 _ABSENT: dict[int | str, dict[str, Any]] = {404: {"description": "no such camera"}}

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
 from stream_detect.errors import OfferError
-from stream_detect.webrtc.sessions import CheckSessions
+from stream_detect.webrtc.check import CheckSessions
 
 JSON = "application/json"
 

@@ -9,13 +9,13 @@ from fastapi import APIRouter
 
 from stream_detect.api.offloop import off_loop
 from stream_detect.api.pictures import jpeg
-from stream_detect.api.roster import Roster
 from stream_detect.api.schemas import CameraChange, ConnectionBody
+from stream_detect.app.camera_list import Roster
 from stream_detect.errors import CapacityError, SourceError
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.address import Address
 from stream_detect.sources.opening import ReaderSettings
-from stream_detect.sources.probe import probe
+from stream_detect.sources.reader import probe
 
 AT_ONCE: Final = 2
 RETRY_AFTER_S: Final = 10

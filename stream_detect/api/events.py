@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream_detect.api.parameters import EventId
 from stream_detect.api.schemas import EventBody, EventsBody
 from stream_detect.errors import ConflictError
-from stream_detect.monitoring.evidence import EvidenceKeeper
+from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import EventFilter, EventKind

@@ -8,7 +8,7 @@ from fastapi.responses import FileResponse
 
 from stream_detect.api.parameters import EventId
 from stream_detect.errors import NotFoundError
-from stream_detect.monitoring.evidence import EvidenceKeeper
+from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.storage.events import Events
 
 _TYPES: Mapping[str, str] = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}

@@ -17,8 +17,8 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from stream_detect.errors import BodyTooLargeError, RequestError
-from stream_detect.review.incoming import Incoming, Received, shown_name
-from stream_detect.review.library import Library
+from stream_detect.jobs.incoming import Incoming, Received, shown_name
+from stream_detect.jobs.library import Library
 
 MULTIPART = "multipart/form-data"
 

@@ -5,7 +5,7 @@ from http import HTTPStatus
 
 from fastapi import APIRouter, Response
 
-from stream_detect.analysis.health import Health
+from stream_detect.analysis.worker import Health
 from stream_detect.api.schemas import ReadyBody
 
 LIVE_PATH = "/healthz"

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 from fastapi import APIRouter
 
-from stream_detect.api.judging import Judging
 from stream_detect.api.schemas import JudgeBody, JudgeNameBody, ModelsBody
+from stream_detect.app.judge import Judging
 
 
 def router(judging: Judging, cards: Sequence[dict[str, object]]) -> APIRouter:

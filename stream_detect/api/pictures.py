@@ -6,9 +6,9 @@ import av
 import cv2
 
 from stream_detect.errors import MediaError
+from stream_detect.media.planes import copy_yuv420p, to_rgb
+from stream_detect.overlay.overlay import Overlay
 from stream_detect.types import Image, Result, Thresholds
-from stream_detect.video.overlay import Overlay
-from stream_detect.video.picture import copy_yuv420p, to_rgb
 
 _QUALITY = 85
 

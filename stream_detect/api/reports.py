@@ -10,8 +10,8 @@ from starlette.responses import Response
 
 from stream_detect.api.parameters import AnalysisId
 from stream_detect.errors import NotFoundError
-from stream_detect.review.jobs import Jobs
-from stream_detect.review.library import RESULTS, Library, flagged_name, map_name
+from stream_detect.jobs.jobs import Jobs
+from stream_detect.jobs.library import RESULTS, Library, flagged_name, map_name
 from stream_detect.review.report import csv_report, html_report
 from stream_detect.storage.records import Analysis
 

@@ -12,11 +12,11 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
 from stream_detect.api.parameters import Name
+from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import ConflictError
-from stream_detect.monitoring.status import CameraState, CameraStatus
 from stream_detect.settings import CameraSettings, IceServer
-from stream_detect.types import Answer
-from stream_detect.webrtc.publishing import PublisherSink
+from stream_detect.types import Answer, CameraState
+from stream_detect.webrtc.whip import PublisherSink
 
 SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
 

@@ -5,11 +5,11 @@ from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from stream_detect.api.judging import Judging
 from stream_detect.api.parameters import Name
 from stream_detect.api.pictures import annotated
+from stream_detect.app.judge import Judging
+from stream_detect.cameras.fleet import Fleet
 from stream_detect.errors import NotFoundError
-from stream_detect.monitoring.fleet import Fleet
 from stream_detect.types import Thresholds
 
 _DRAWN_AT_ONCE = 2

@@ -5,10 +5,10 @@ from collections.abc import Callable, Sequence
 from fastapi import APIRouter
 
 from stream_detect import __version__
-from stream_detect.api.judging import Judging
 from stream_detect.api.schemas import IceServerBody, StatusBody
+from stream_detect.app.judge import Judging
 from stream_detect.settings import IceServer, Settings
-from stream_detect.webrtc.sessions import CheckSessions
+from stream_detect.webrtc.check import CheckSessions
 
 
 def router(

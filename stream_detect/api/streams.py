@@ -9,9 +9,9 @@ from typing import Annotated
 from fastapi import APIRouter, Depends
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stream_detect.api.live import Live, Mailbox, Message, camera_message, state_message
 from stream_detect.api.parameters import Name
-from stream_detect.api.roster import Roster
+from stream_detect.app.camera_list import Roster
+from stream_detect.app.live import Live, Mailbox, Message, camera_message, state_message
 
 
 def router(roster: Roster, live: Live) -> APIRouter:

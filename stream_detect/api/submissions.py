@@ -17,9 +17,9 @@ from stream_detect.api import forms
 from stream_detect.api.offers import content_type, read_body, unexpected_content
 from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
 from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError, RequestError, SettingsError
-from stream_detect.review.incoming import shown_name
-from stream_detect.review.jobs import Jobs, Wish
-from stream_detect.review.library import Library
+from stream_detect.jobs.incoming import shown_name
+from stream_detect.jobs.jobs import Jobs, Wish
+from stream_detect.jobs.library import Library
 from stream_detect.settings import Settings
 from stream_detect.sources.address import redacted
 from stream_detect.storage.records import Analysis

@@ -17,9 +17,9 @@ from stream_detect.api import (
     whep,
     whip,
 )
-from stream_detect.api.judging import Judging
 from stream_detect.api.metrics import MetricSources
-from stream_detect.api.monitoring import Monitoring
+from stream_detect.app.judge import Judging
+from stream_detect.app.monitoring import Monitoring
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 

@@ -5,7 +5,7 @@ from fastapi import APIRouter
 from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
 from stream_detect.settings import WebRtcSettings
 from stream_detect.types import Answer
-from stream_detect.webrtc.viewers import Viewers
+from stream_detect.webrtc.whep import Viewers
 
 
 def router(viewers: Viewers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRouter:

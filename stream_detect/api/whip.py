@@ -10,7 +10,7 @@ from stream_detect.errors import ConflictError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.sources.address import parse_address
 from stream_detect.types import Answer
-from stream_detect.webrtc.ingest import Publishers
+from stream_detect.webrtc.whip import Publishers
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from stream_detect.errors import BundleError, BundleTamperedError
-from stream_detect.models.contract import Card
+from stream_detect.models.card import Card
 
 CARD_FILE = "card.json"
 KERAS_FILE = "model.keras"

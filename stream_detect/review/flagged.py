@@ -11,9 +11,9 @@ import numpy as np
 
 from stream_detect.analysis.crop import cut
 from stream_detect.errors import AnalysisError, MediaError
-from stream_detect.review.panel import Model
+from stream_detect.overlay.sprite import STATE_RGB
+from stream_detect.review.models import Model
 from stream_detect.types import CropPolicy, Image, Result, TrackResult, VerdictState, Xyxy
-from stream_detect.video.palette import STATE_RGB
 
 _SPACING_S = 1.0
 """Between two of the same face: neighbouring frames show the same."""

@@ -5,20 +5,20 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from fractions import Fraction
-from threading import Event
-from typing import Protocol, Self
+from threading import Event, Timer
+from typing import Protocol, Self, cast
 
 import av
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream_detect.errors import SourceEndedError, SourceUnreachableError
+from stream_detect.errors import SourceEndedError, SourceStalledError, SourceUnreachableError
+from stream_detect.media.clock import Cadence, Pacer, StreamClock
+from stream_detect.media.upright import Upright
 from stream_detect.sources.address import Address
-from stream_detect.sources.clock import Cadence, Pacer, StreamClock
-from stream_detect.sources.failures import FAILURES, reading_failure
-from stream_detect.sources.opening import Opened, open_source
+from stream_detect.sources.opening import FAILURES, Opened, open_source, reading_failure
 from stream_detect.sources.opening import ReaderSettings as ReaderSettings  # noqa: PLC0414 - readers are made with it
-from stream_detect.sources.upright import Upright
+from stream_detect.types import Image
 
 HEAL_S = 2.0
 """After damage, pictures are left out until a key frame, but no longer: some cameras send one every ten seconds, and a
@@ -234,3 +234,41 @@ class Reader:
         """What follows is marked, and left out as long as it refers to what is not there."""
         self._gap = True
         self._heal_by_s = time.monotonic() + HEAL_S
+
+
+LONGEST_S = 10.0
+
+
+@dataclass(frozen=True, slots=True)
+class Probed:
+    """What a source sent.
+
+    Args:
+        codec: as FFmpeg names it ("h264").
+        wh: size of the upright picture in pixels.
+        fps: pictures a second, as the stream states it; 0 when it does not.
+        image: RGB uint8 (h, w, 3), its first whole picture.
+    """
+
+    codec: str
+    wh: tuple[int, int]
+    fps: float
+    image: Image
+
+
+def probe(address: Address, settings: ReaderSettings) -> Probed:
+    """Opens a source, waits for one picture and closes it, within `LONGEST_S`.
+
+    Raises:
+        AddressError, SourceRefusedError, SourceUnreachableError, SourceStalledError, SourceEndedError: no picture came.
+    """
+    stopping = Event()
+    with ExitStack() as stack:
+        timer = Timer(max(0.0, LONGEST_S - settings.read_timeout_s), stopping.set)  # a read may have just begun
+        timer.start()
+        stack.callback(timer.cancel)
+        reader = stack.enter_context(Reader(address, settings, stopping))
+        for picture in reader.pictures():
+            image = cast("Image", picture.frame.to_ndarray(format="rgb24"))
+            return Probed(reader.codec, (image.shape[1], image.shape[0]), reader.fps, image)
+    raise SourceStalledError(f"it answered, but no picture came within {LONGEST_S:g} s")

@@ -8,8 +8,8 @@ from av.audio.stream import AudioStream
 from av.container import InputContainer
 
 from stream_detect.errors import MediaError
-from stream_detect.sources.footage import open_container
-from stream_detect.sources.shot import FAILURES, Decoding
+from stream_detect.sources.file_frame import FAILURES, Decoding
+from stream_detect.sources.video_file import open_container
 
 if TYPE_CHECKING:
     from av.packet import Packet

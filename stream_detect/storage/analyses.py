@@ -11,7 +11,6 @@ from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from stream_detect.errors import NotFoundError, RequestError
-from stream_detect.storage.cursors import from_cursor, to_cursor
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import (
     ENDED_STATES,
@@ -21,6 +20,8 @@ from stream_detect.storage.records import (
     AnnotationState,
     Page,
     Upload,
+    from_cursor,
+    to_cursor,
 )
 from stream_detect.storage.tables import AnalysisRow, AnnotationRow
 

@@ -9,6 +9,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Self
 
+from alembic.config import Config
+from alembic.runtime.environment import EnvironmentContext
+from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
@@ -19,7 +23,42 @@ from stream_detect.errors import StorageError
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.faults import Faults
 from stream_detect.storage.lock import FolderLock
-from stream_detect.storage.schema import migrate
+
+MIGRATIONS = Path(__file__).parent / "migrations"
+ONE_AT_A_TIME = 0x53_44_4D_49  # "SDMI": PostgreSQL's advisory lock of whoever migrates
+
+
+def migrate(connection: Connection, target: str = "head") -> None:
+    """Run the steps between what is there and what this program needs, all of them or none.
+
+    Args:
+        connection: inside a transaction, which the caller commits.
+        target: revision to arrive at, up or down; "base" is an empty database.
+
+    Raises:
+        StorageError: the database was made by a newer program.
+    """
+    if connection.dialect.name == "postgresql":
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # steps may take long on a large table
+        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
+    script = ScriptDirectory(str(MIGRATIONS))
+    known = {step.revision for step in script.walk_revisions()}
+    there = MigrationContext.configure(connection).get_current_heads()
+    if unknown := set(there) - known:
+        raise StorageError(
+            f"expected a database of revision {script.get_current_head()} or older, received {', '.join(unknown)}: "
+            "a newer stream-detect made it; update this one, or restore a backup from before the update"
+        )
+
+    def steps(here: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
+        current = here[0] if here else "base"
+        rise = target != "base" and (target == "head" or current == "base" or target > current)
+        return (script._upgrade_revs if rise else script._downgrade_revs)(target, current)  # noqa: SLF001 - as alembic.command
+
+    with EnvironmentContext(Config(), script, fn=steps) as context:
+        context.configure(connection=connection, transactional_ddl=True)
+        context.run_migrations()
+
 
 FILE_NAME = "stream-detect.sqlite3"
 BUSY_S = 10.0

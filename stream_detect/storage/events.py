@@ -9,10 +9,19 @@ from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from stream_detect.errors import NotFoundError, RequestError
-from stream_detect.storage.cursors import from_cursor, to_cursor
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import put_all
-from stream_detect.storage.records import Delivery, Event, EventFilter, EventKind, Evidence, Judge, Page
+from stream_detect.storage.records import (
+    Delivery,
+    Event,
+    EventFilter,
+    EventKind,
+    Evidence,
+    Judge,
+    Page,
+    from_cursor,
+    to_cursor,
+)
 from stream_detect.storage.tables import DeliveryRow, EventRow
 
 MAX_LIMIT = 500

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 
 from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.errors import DatasetError
+from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.degradation import Degradation, degrade, draw, move, sometimes_sent
 from stream_detect.training.blending import self_blended
-from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.degrade import Degradation, degrade, draw, move, sometimes_sent
 from stream_detect.training.recipe import ANY_PAIRING, Pairing, Recipe
 from stream_detect.types import Image
 

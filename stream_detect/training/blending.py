@@ -12,6 +12,11 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_detect.analysis.mesh import FaceMesh
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.degradation import degrade, draw, sometimes_sent
+from stream_detect.training.recipe import Recipe
 from stream_detect.types import Image
 
 Mask = NDArray[np.float32]
@@ -114,3 +119,35 @@ def _displaced(copy: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image
     moved = cv2.warpAffine(copy, matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     share = cv2.warpAffine(mask, matrix, (w, h), flags=cv2.INTER_LINEAR)
     return np.asarray(moved, np.uint8), np.asarray(share, np.float32)
+
+
+_SEED = 20261122
+
+
+def with_made_fakes(faces: Faces, recipe: Recipe) -> Faces:
+    """The recipe's real faces, each followed by a self-blended fake; both degraded alike, as in training.
+
+    Args:
+        faces: of the validation split.
+        recipe: names the collections, and the share that is sent through a codec.
+
+    Raises:
+        DatasetError: the face mesh finds none of them.
+    """
+    rng = np.random.default_rng(_SEED)
+    mesh = FaceMesh()
+    pictures: list[Image] = []
+    rows: list[Row] = []
+    for index, row in enumerate(faces.rows):
+        if row.label != "real" or not recipe.learns_from(row.source):
+            continue
+        crop = np.ascontiguousarray(faces.crops[index])
+        points = mesh.points(crop)
+        if points is None:
+            continue
+        how = sometimes_sent(draw(rng), recipe.sent, rng)
+        pictures += [degrade(picture, how, rng) for picture in self_blended(crop, points, rng)]
+        rows += [Row(row.file, label, row.source, row.group, row.split) for label in ("real", "fake")]
+    if not pictures:
+        raise DatasetError("expected real faces to make validation fakes of, the face mesh found none")
+    return Faces(np.stack(pictures), tuple(rows), ())

@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_detect.models.contract import Calibration, Card, Crop, Input, Metric, Output, Thresholds, Training
+from stream_detect.evaluation.calibration import COUNTED_FROM
+from stream_detect.evaluation.dataset import Row
+from stream_detect.evaluation.sources import source
+from stream_detect.models.card import Calibration, Card, Crop, Input, Metric, Output, Thresholds, Training
 from stream_detect.training.architectures import architecture_named
-from stream_detect.training.dataset import Row
-from stream_detect.training.evaluate import COUNTED_FROM
 from stream_detect.training.recipe import Recipe
-from stream_detect.training.sources import source
 from stream_detect.types import CropPolicy
 
 _NEVER_SHOWN = (

@@ -4,15 +4,19 @@ One .npz file: the network's variables (its dropout's random state among them), 
 the moving average, the best figure so far and the curve. Batches depend on their number only (batches.py).
 """
 
+import csv
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 from zipfile import BadZipFile
 
 import keras
 import numpy as np
 from numpy.typing import NDArray
+from tensorboardX import SummaryWriter
 
 from stream_detect.errors import TrainingError
 from stream_detect.training.recipe import Recipe
@@ -105,3 +109,51 @@ def _values(variables: Sequence[keras.Variable]) -> list[NDArray[np.generic]]:
 
 def _of_kind(state: dict[str, NDArray[np.generic]], kind: str) -> list[NDArray[np.generic]]:
     return [state[name] for name in sorted(state) if name.startswith(f"{kind}_")]
+
+
+CURVES_FILE = "curves.csv"
+BOARD_FOLDER = "tensorboard"
+
+Point = tuple[float, float, float]
+"""Step, loss since the point before, validation AUC or NaN."""
+
+
+class Curves:
+    """A run's curves, a context manager.
+
+    Args:
+        folder: of the run.
+        begun: points that are written already, of the checkpoint that the run goes on from.
+    """
+
+    def __init__(self, folder: Path, begun: Sequence[Point]) -> None:
+        self._file = folder / CURVES_FILE
+        # What a broken-off run wrote beyond its checkpoint is struck from TensorBoard's curves.
+        after = int(begun[-1][0]) + 1 if begun else 0
+        self._board = SummaryWriter(str(folder / BOARD_FOLDER), purge_step=after)
+
+    def write(self, curve: Sequence[Point]) -> None:
+        """Takes the newest point of the curve; the CSV file is replaced as a whole.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        step, loss, reached = curve[-1]
+        scratch = self._file.with_name(f".{self._file.name}")
+        with scratch.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.writer(stream)
+            table.writerow(("step", "loss", "val_auc"))
+            for at, mean, auc in curve:
+                table.writerow((int(at), f"{mean:.5f}", "" if math.isnan(auc) else f"{auc:.5f}"))
+        scratch.replace(self._file)
+        self._board.add_scalar("loss", loss, int(step))
+        if not math.isnan(reached):
+            self._board.add_scalar("validation AUC", reached, int(step))
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._board.close()

@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import CARD_FILE, FILES, IR_FILE, KERAS_FILE, Bundle, sha256_of, write_card
-from stream_detect.models.contract import BundleName, Card, Input, Output, Training
+from stream_detect.models.card import BundleName, Card, Input, Output, Training
 from stream_detect.training.architectures import Architecture, architecture_named
 
 MAX_DIFFERENCE = 1e-3

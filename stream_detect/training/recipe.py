@@ -1,6 +1,14 @@
 """How a model is trained: every number of it, with its reason."""
 
-from dataclasses import dataclass
+import difflib
+import math
+import tomllib
+from bisect import bisect_right
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
 
 from stream_detect.errors import TrainingError
 
@@ -104,3 +112,64 @@ class Recipe:
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""
         return not self.sources or source in self.sources
+
+
+NAME = "name"
+"""The one key that is no number of the training: what the bundle is called."""
+
+
+def read_recipe(file: Path) -> tuple[str | None, dict[str, Any]]:
+    """The bundle's name, None where it is not given, and the recipe's values that the file sets.
+
+    Raises:
+        TrainingError: it cannot be read, or has a key or value that a recipe has not.
+    """
+    try:
+        given = tomllib.loads(file.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise TrainingError(f"expected a recipe at {file}, cannot read it: {error}") from error
+    except tomllib.TOMLDecodeError as error:
+        raise TrainingError(f"expected a recipe in TOML at {file}: {error}") from error
+    name = given.pop(NAME, None)
+    if name is not None and not isinstance(name, str):
+        raise TrainingError(f"{file}: name: expected the bundle's name as text, received {name!r}")
+    known = {field.name: field.type for field in fields(Recipe)}
+    for key in given:
+        if key not in known:
+            near = difflib.get_close_matches(key, known, n=1)
+            cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
+            raise TrainingError(f"{file}: {key} is not part of a recipe; {cure}")
+    try:
+        recipe = TypeAdapter(Recipe).validate_python(given)
+    except ValidationError as error:
+        found = error.errors(include_url=False)[0]
+        place = ".".join(str(part) for part in found["loc"])
+        raise TrainingError(f"{file}: {place}: {found['msg']}, received {found['input']!r}") from error
+    return name, {key: getattr(recipe, key) for key in given}
+
+
+FLOOR = 1e-5
+"""Where a warm-up begins."""
+_LOWEST = 0.01
+"""Of the peak: where a half cosine ends."""
+_AGAIN = 0.5
+"""Each peak as a share of the one before."""
+
+
+def learning_rate(recipe: Recipe, step: int) -> float:
+    """Climbs from FLOOR to the peak, falls to a hundredth of it, and does so again after each restart.
+
+    Args:
+        recipe: steps, restarts, peak and warm-up.
+        step: steps done before it, from 0 to the recipe's last.
+    """
+    ends = (*recipe.restarts, recipe.steps)
+    cycle = min(bisect_right(ends, step), len(ends) - 1)
+    begin, end = (0, *ends)[cycle], ends[cycle]
+    peak = recipe.learning_rate * _AGAIN**cycle
+    warmup = min(recipe.warmup_steps, (end - begin) // 4)
+    done = step - begin
+    if done < warmup:
+        return FLOOR + (peak - FLOOR) * done / warmup
+    falling = (1 + math.cos(math.pi * (done - warmup) / (end - begin - warmup))) / 2
+    return peak * (_LOWEST + (1 - _LOWEST) * falling)

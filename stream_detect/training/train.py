@@ -15,15 +15,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import TrainingError
+from stream_detect.evaluation.calibration import auc, score
+from stream_detect.evaluation.dataset import Faces
 from stream_detect.training import checkpoint
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.batches import Batches
-from stream_detect.training.checkpoint import Progress, Weights
-from stream_detect.training.curves import Curves
-from stream_detect.training.dataset import Faces
-from stream_detect.training.evaluate import auc, score
-from stream_detect.training.learning_rate import learning_rate
-from stream_detect.training.recipe import LAST, Recipe
+from stream_detect.training.checkpoint import Curves, Progress, Weights
+from stream_detect.training.recipe import LAST, Recipe, learning_rate
 
 BEST_FILE = "best.keras"
 

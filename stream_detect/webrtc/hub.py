@@ -10,13 +10,12 @@ from dataclasses import dataclass
 
 import av
 
+from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Result, Thresholds
-from stream_detect.video.overlay import Overlay
-from stream_detect.webrtc.drawing import Drawing
-from stream_detect.webrtc.fanout import Fanout, Viewer
+from stream_detect.webrtc.annotated_track import Drawing
 from stream_detect.webrtc.offer import Codec
-from stream_detect.webrtc.studio import Outgoing, Studio
+from stream_detect.webrtc.renderer import Fanout, Outgoing, Studio, Viewer
 
 REPEAT_S = 0.5
 """When the newest picture is older, a new viewer is shown it again instead of waiting for a slow or stalled camera."""

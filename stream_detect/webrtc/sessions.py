@@ -1,78 +1,121 @@
-"""Check sessions: offers enter, answers leave; how many there may be, and that all of them end."""
+"""Sessions by their ids: sessions enter as they are opened; that all of them end, each once, is kept here."""
 
 import asyncio
-import os
-import secrets
-from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
+import ctypes
+import gc
+import logging
+import platform
+from typing import Generic, Protocol, TypeVar
 
-from stream_detect.analysis.engine import Engine
-from stream_detect.errors import CapacityError
-from stream_detect.settings import VideoSettings, WebRtcSettings
-from stream_detect.types import Answer
-from stream_detect.webrtc.check import CheckSession, SessionParts
-from stream_detect.webrtc.messages import Introduction
-from stream_detect.webrtc.offer import read_offer
-from stream_detect.webrtc.session_table import SessionTable
-
-RETRY_AFTER_S = 10
-"""When a refused peer may try again: a session that vanished is closed within ten seconds."""
+from stream_detect.errors import NotFoundError
+from stream_detect.webrtc.offer import Offer
+from stream_detect.webrtc.results_channel import ByeReason
 
 
-class CheckSessions:
-    """All live checks of a server. Made and used on one event loop; `close_all` is its end.
-
-    Args:
-        engine: analyses.
-        settings: limits, time-outs, ICE servers.
-        video: bitrates, codec.
-        about: the model that judges, for the peers.
-    """
-
-    def __init__(self, engine: Engine, settings: WebRtcSettings, video: VideoSettings, about: Introduction) -> None:
-        self.limit = settings.max_sessions
-        self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
-        self._parts = SessionParts(engine, settings, video, about, self._pool)
-        self._sessions: SessionTable[CheckSession] = SessionTable("check")
+class Session(Protocol):
+    """One peer, from offer to end. Lives on the event loop."""
 
     @property
-    def count(self) -> int:
-        """Sessions that hold a place, those still closing among them."""
+    def session_id(self) -> str:
+        """Unguessable."""
+        ...
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` was called."""
+        ...
+
+    async def answer(self, offer: Offer) -> str:
+        """The answer to the peer's offer."""
+        ...
+
+    async def close(self, reason: ByeReason) -> None:
+        """Ends within a bounded time; called again, waits for the same end."""
+        ...
+
+
+S = TypeVar("S", bound=Session)
+
+_log = logging.getLogger(__name__)
+
+
+class SessionTable(Generic[S]):
+    """All live sessions of one kind. Made and used on one event loop; `close_all` is its end.
+
+    Args:
+        kind: for the log.
+    """
+
+    def __init__(self, kind: str) -> None:
+        self._kind = kind
+        self._sessions: dict[str, S] = {}
+        self._ends: set[asyncio.Task[None]] = set()
+        self.closed = False
+        """Whether `close_all` was called."""
+
+    def __len__(self) -> int:
         return len(self._sessions)
 
-    def introduce(self, about: Introduction) -> None:
-        """Tells all peers, and those to come, that another model judges."""
-        self._parts = replace(self._parts, about=about)
-        for session in self._sessions.all():
-            session.introduce(about)
+    def all(self) -> list[S]:
+        """Sessions that hold a place, those still closing among them."""
+        return list(self._sessions.values())
 
-    async def answer(self, offer_sdp: str) -> Answer:
-        """Opens a session for a peer.
+    async def open(self, session: S, offer: Offer) -> str:
+        """Gives a session its place and answers its peer; whatever goes wrong gives the place back.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
-            CodecError: it has no codec that we have.
-            CapacityError: all places are taken, or the server is closing.
+            OfferError: it cannot be answered.
         """
-        offer = read_offer(offer_sdp, h264=self._parts.video.h264)
-        if self._sessions.closed:
-            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if self.count >= self.limit:
-            raise CapacityError(
-                f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
-            )
-        session = CheckSession(secrets.token_urlsafe(16), offer.codec, self._parts, self._sessions.gone)
-        return Answer(session.session_id, await self._sessions.open(session, offer))
+        self._sessions[session.session_id] = session
+        try:
+            sdp = await session.answer(offer)
+        except BaseException:  # a request that is cancelled must give back its place too
+            self._end_later(session, "closed")
+            raise
+        _log.info("%s %s: answered in %s", self._kind, session.session_id[:6], offer.codec)
+        return sdp
 
-    async def close(self, session_id: str) -> None:
-        """Ends a session.
+    def running(self, session_id: str) -> S:
+        """A session that is not closing.
 
         Raises:
-            NotFoundError: there is none of that id, or it is closing already.
+            NotFoundError: there is none of that id.
         """
-        await self._sessions.end(self._sessions.running(session_id))
+        session = self._sessions.get(session_id)
+        if session is None or session.closing:
+            raise NotFoundError("expected the id of a running session, received another one; it may have ended already")
+        return session
+
+    async def end(self, session: S, reason: ByeReason = "closed") -> None:
+        """Ends a session and takes it off."""
+        try:
+            await session.close(reason)
+        finally:
+            self._sessions.pop(session.session_id, None)
+        if not self.closed:
+            del session
+            await asyncio.to_thread(give_back)
+
+    def gone(self, session: S, reason: str) -> None:
+        """The peer of a session has gone, for a reason in words: it is ended soon."""
+        if not session.closing:
+            _log.info("%s %s: %s", self._kind, session.session_id[:6], reason)
+            self._end_later(session, "closed")
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more."""
-        await self._sessions.close_all()
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)
+        """Ends all sessions at once, each within its bound."""
+        self.closed = True
+        ends = [self.end(session, "server_shutdown") for session in self.all()]
+        await asyncio.gather(*ends, *self._ends)
+
+    def _end_later(self, session: S, reason: ByeReason) -> None:
+        task = asyncio.get_running_loop().create_task(self.end(session, reason))
+        self._ends.add(task)
+        task.add_done_callback(self._ends.discard)
+
+
+def give_back() -> None:
+    """Collects what only reference cycles hold (aiortc's connections do), and returns free pages; some 10 ms."""
+    gc.collect()
+    if platform.libc_ver()[0] == "glibc":
+        ctypes.CDLL(None).malloc_trim(0)

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_detect.analysis.blazeface import GRAPHS, Candidates, Letterbox, decode, suppress, to_faces
-from stream_detect.analysis.boxes import overlaps
+from stream_detect.analysis.tracks import overlaps
 from stream_detect.errors import AnalysisError
 
 ANCHORS = np.float32(((10, 10), (50, 10), (10, 50)))

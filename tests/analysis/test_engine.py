@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.engine import Engine
-from stream_detect.analysis.faces import BlazeFace
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings

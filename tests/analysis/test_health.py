@@ -1,6 +1,6 @@
 """Health: ready while some stream can be judged, failing while none can."""
 
-from stream_detect.analysis.health import REMEMBER_S, Health
+from stream_detect.analysis.worker import REMEMBER_S, Health
 
 
 class Clock:

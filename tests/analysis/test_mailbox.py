@@ -3,7 +3,7 @@
 import threading
 from queue import Queue
 
-from stream_detect.analysis.mailbox import Mailbox
+from stream_detect.analysis.sampler import Mailbox
 from tests.patience import PATIENCE_S
 
 

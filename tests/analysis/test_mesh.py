@@ -7,7 +7,7 @@ from skimage.data import astronaut
 
 from stream_detect.analysis import mesh as mesh_module
 from stream_detect.analysis.crop import crop_matrix, cut
-from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.mesh import POINTS, FaceMesh
 from stream_detect.errors import AnalysisError
 from stream_detect.types import CropPolicy

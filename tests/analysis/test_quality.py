@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.quality import QualityGate, blown_share, grey_face, luma, outside_share, sharpness, yaw
 from stream_detect.settings import QualitySettings
 from stream_detect.types import Face

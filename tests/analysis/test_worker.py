@@ -7,8 +7,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
-from stream_detect.analysis.health import REMEMBER_S, Health
-from stream_detect.analysis.worker import AnalysisWorker
+from stream_detect.analysis.worker import REMEMBER_S, AnalysisWorker, Health
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
 from tests.patience import PATIENCE_S

@@ -14,17 +14,17 @@ from starlette.testclient import TestClient
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
-from stream_detect.api.application import join
-from stream_detect.api.judging import Judging
-from stream_detect.api.monitoring import Monitoring
 from stream_detect.api.page import PageFile
-from stream_detect.api.reviewing import Reviewing
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.app.analyses import Reviewing
+from stream_detect.app.judge import Judging
+from stream_detect.app.monitoring import Monitoring
+from stream_detect.app.service import join
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.settings import ModelSettings, Settings
 from stream_detect.types import Thresholds
 from tests.api.watching_site import Site
-from tests.review.scripted_reviewer import SHA256, ScriptedReviewer, write_clip
+from tests.jobs.scripted_reviewer import SHA256, ScriptedReviewer, write_clip
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 JUDGE = JudgeBody(

@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from stream_detect.api.access import TokenGate
+from stream_detect.api.gate import TokenGate
 
 TOKEN = "correct-horse-battery"
 

@@ -7,7 +7,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from stream_detect.review import fetch
+from stream_detect.jobs import fetch
 from tests.api.analysing import REVIEW, ended, kept
 
 

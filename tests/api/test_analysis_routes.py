@@ -13,8 +13,8 @@ from PIL import Image
 
 from stream_detect.storage.records import Analysis, Upload
 from tests.api.analysing import BOUNDARY, END, REVIEW, TYPE, ended, kept, part, upload
+from tests.jobs.scripted_reviewer import MODELS
 from tests.patience import PATIENCE_S, until
-from tests.review.scripted_reviewer import MODELS
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from stream_detect.api import check, problems
 from stream_detect.api.offers import MAX_OFFER_BYTES
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc.messages import Introduction
-from stream_detect.webrtc.sessions import CheckSessions
+from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.results_channel import Introduction
 
 SDP = {"Content-Type": "application/sdp"}
 JSON = {"Content-Type": "application/json"}

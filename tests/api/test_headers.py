@@ -6,7 +6,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from stream_detect.api.headers import SameOrigin
+from stream_detect.api.gate import SameOrigin
 
 
 def client(*, loopback: bool = True, tls: bool = False) -> TestClient:

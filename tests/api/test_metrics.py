@@ -9,13 +9,12 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from stream_detect.api.metric_names import METRICS
-from stream_detect.api.metrics import LatencyObserver, MetricSources, router
+from stream_detect.alerts.messages import AlertWay
+from stream_detect.api.metrics import METRICS, LatencyObserver, MetricSources, router
+from stream_detect.cameras.status import CameraStatus, Counts
 from stream_detect.errors import StorageError
-from stream_detect.monitoring.journal import JournalCounts
-from stream_detect.monitoring.status import CameraState, CameraStatus, Counts, StateChange
-from stream_detect.monitoring.ways import AlertWay
-from stream_detect.types import Result, Verdict, VerdictState
+from stream_detect.events.journal import JournalCounts
+from stream_detect.types import CameraState, Result, StateChange, Verdict, VerdictState
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 COUNTS = Counts(pictures=250, analysed=50, dropped_samples=2, decode_errors=3, reconnects=1, received_bytes=123_456)

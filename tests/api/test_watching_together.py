@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.monitoring.alerts.conftest import PASSWORD, USER, Broker, Receiver, Watcher
+from tests.alerts.conftest import PASSWORD, USER, Broker, Receiver, Watcher
 from tests.patience import PATIENCE_S, soon
 from tests.storage.conftest import Cluster
 from tests.webrtc.conftest import Camera

@@ -11,13 +11,12 @@ from fastapi import FastAPI
 from stream_detect.api import problems, whep, whip
 from stream_detect.api.signalling import ice_link
 from stream_detect.errors import NotFoundError
-from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import IceServer, VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
-from stream_detect.types import Thresholds
+from stream_detect.types import CameraState, Thresholds
 from stream_detect.webrtc.hub import Look
-from stream_detect.webrtc.ingest import Publishers
-from stream_detect.webrtc.viewers import Viewers
+from stream_detect.webrtc.whep import Viewers
+from stream_detect.webrtc.whip import Publishers
 
 SDP = {"Content-Type": "application/sdp"}
 # An address that nobody answers at: aiortc, which is given them too, must not ask anybody.

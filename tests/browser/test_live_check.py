@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from stream_detect.overlay.sprite import STATE_RGB
 from stream_detect.types import VerdictState
-from stream_detect.video.palette import STATE_RGB
 
 PICTURES = """async () => {
   const stats = [...(await window.connection.getStats()).values()].filter((one) => one.kind === "video");

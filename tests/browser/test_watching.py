@@ -14,13 +14,12 @@ from fastapi.responses import HTMLResponse
 from PIL import Image
 
 from stream_detect.api import problems, whep, whip
-from stream_detect.monitoring.status import CameraState
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
-from stream_detect.types import Thresholds
+from stream_detect.types import CameraState, Thresholds
 from stream_detect.webrtc.hub import Look
-from stream_detect.webrtc.ingest import Publishers
-from stream_detect.webrtc.viewers import Viewers
+from stream_detect.webrtc.whep import Viewers
+from stream_detect.webrtc.whip import Publishers
 from tests.patience import PATIENCE_S, until
 from tests.webrtc.peers import BIT_PX, BITS, ShownCamera
 

@@ -5,10 +5,10 @@ import openvino as ov
 import pytest
 from typer.testing import CliRunner
 
+from stream_detect.cli.models import app
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
-from stream_detect.models.commands import app
-from stream_detect.models.contract import Card
+from stream_detect.models.card import Card
 from stream_detect.models.registry import Registry
 
 

@@ -8,10 +8,10 @@ from dataclasses import replace
 import pytest
 from typer.testing import CliRunner
 
+from stream_detect.cli.models import app
 from stream_detect.errors import BundleError
 from stream_detect.models import pull
 from stream_detect.models.bundle import Bundle
-from stream_detect.models.commands import app
 from stream_detect.models.pull import ATTEMPTS, ORIGIN, PUBLISHED, fetch
 
 CONTENT = bytes(range(256)) * 800

@@ -7,12 +7,11 @@ import re
 
 import pytest
 
-from stream_detect.review.curve import curve
-from stream_detect.review.examine import examine
-from stream_detect.review.report import csv_report, html_report
-from stream_detect.review.written import pictures_of
+from stream_detect.cli.analyze_output import pictures_of
+from stream_detect.review.examination import examine
+from stream_detect.review.report import csv_report, curve, html_report
 from stream_detect.storage.records import Upload
-from tests.review.scripted_panel import LEFT, TINY, model, panel, scene
+from tests.review.scripted_models import LEFT, TINY, model, panel, scene
 from tests.sources.media_files import film
 
 NAME = "=<script>alert(1)</script>.mp4"

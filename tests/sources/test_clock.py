@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.sources.clock import Cadence, Pacer, StreamClock
+from stream_detect.media.clock import Cadence, Pacer, StreamClock
 
 BEGAN_S = 5000.0
 

@@ -12,7 +12,7 @@ from stream_detect.errors import (
     SourceStalledError,
     SourceUnreachableError,
 )
-from stream_detect.sources.failures import opening_failure, reading_failure
+from stream_detect.sources.opening import opening_failure, reading_failure
 
 ADDRESS = "rtsp://viewer:s3cret@10.0.0.5/stream"
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import MediaError, ReviewCancelledError
-from stream_detect.sources.fields import WholePictures
-from stream_detect.sources.footage import Footage, _Clock
-from stream_detect.sources.media import open_media
-from stream_detect.sources.shot import Decoding
+from stream_detect.sources.deinterlace import WholePictures
+from stream_detect.sources.file_frame import Decoding
+from stream_detect.sources.files import open_media
 from stream_detect.sources.sound import open_sound
 from stream_detect.sources.stills import TooLargeError
+from stream_detect.sources.video_file import Footage, _Clock
 from tests.sources.media_files import film, picture, sound, turned
 
 NEITHER = "neither a picture nor a video"

@@ -15,8 +15,7 @@ from stream_detect.errors import (
     SourceUnreachableError,
 )
 from stream_detect.sources.address import parse_address
-from stream_detect.sources.probe import probe
-from stream_detect.sources.reader import Reader, ReaderSettings
+from stream_detect.sources.reader import Reader, ReaderSettings, probe
 from tests.rtsp.films import FILMS, Film
 from tests.rtsp.peer import RtspServer
 
@@ -170,7 +169,7 @@ def test_key_frames_only(rtsp_server: RtspServer) -> None:
 
 
 def test_a_probe_shows_a_picture(rtsp_server: RtspServer, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("stream_detect.sources.probe.LONGEST_S", 2 * PATIENT.read_timeout_s)
+    monkeypatch.setattr("stream_detect.sources.reader.LONGEST_S", 2 * PATIENT.read_timeout_s)
     found = probe(parse_address(rtsp_server.url("portrait"), from_settings_file=False), PATIENT)
     assert (found.codec, found.wh, found.fps) == ("h264", (360, 640), 25)
     assert found.image.shape == (640, 360, 3)

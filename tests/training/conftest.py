@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from skimage.data import astronaut
 
-from stream_detect.training.dataset import Faces, Row
+from stream_detect.evaluation.dataset import Faces, Row
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 

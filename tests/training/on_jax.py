@@ -6,9 +6,9 @@ from pathlib import Path
 import keras
 import numpy as np
 
-from stream_detect.models.contract import Card, Input, Output, Training
+from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.models.card import Card, Input, Output, Training
 from stream_detect.training.convert import check_agreement, write_bundle
-from stream_detect.training.dataset import Faces, Row
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.train import train
 

@@ -5,10 +5,10 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import BundleError
+from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
-from stream_detect.models.contract import Thresholds
-from stream_detect.training.dataset import Faces, Row
+from stream_detect.models.card import Thresholds
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
@@ -129,13 +129,13 @@ def test_an_output_that_is_not_there_is_refused(tmp_path):
 
 
 def _uncalibrated():
-    from stream_detect.models.contract import Calibration
+    from stream_detect.models.card import Calibration
 
     return Calibration()
 
 
 def _measured():
-    from stream_detect.models.contract import Metric
+    from stream_detect.models.card import Metric
 
     counted = [("false_alarm_rate", 0.5), ("recall", 0.5), ("false_alarm_rate", 0.8), ("recall", 0.8)]
     return tuple(

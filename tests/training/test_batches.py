@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError, TrainingError
+from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.degradation import Degradation
 from stream_detect.training import batches as batches_module
 from stream_detect.training.batches import Batches
-from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.degrade import Degradation
 from stream_detect.training.recipe import Pairing, Recipe
 
 RECIPE = Recipe(steps=9, batch=8)

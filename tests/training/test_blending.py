@@ -5,14 +5,14 @@ import pytest
 from skimage.data import astronaut
 
 from stream_detect.analysis.crop import cut
-from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.errors import DatasetError, TrainingError
+from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.degradation import Degradation
 from stream_detect.training import batches as batches_module
 from stream_detect.training.batches import Batches
 from stream_detect.training.blending import blending_mask, mismatched, self_blended
-from stream_detect.training.dataset import Faces, Row
-from stream_detect.training.degrade import Degradation
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 

@@ -28,7 +28,7 @@ def untrained():
 
 @pytest.fixture
 def draft():
-    from stream_detect.models.contract import Card, Input, Output, Training
+    from stream_detect.models.card import Card, Input, Output, Training
 
     return Card(
         name="small",

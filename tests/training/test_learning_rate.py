@@ -3,8 +3,7 @@
 import pytest
 
 from stream_detect.errors import TrainingError
-from stream_detect.training.learning_rate import FLOOR, learning_rate
-from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe import FLOOR, Recipe, learning_rate
 
 ONCE_MORE = Recipe(steps=1000, warmup_steps=100, restarts=(400,), learning_rate=1e-3)
 

@@ -11,10 +11,9 @@ import pytest
 from skimage.data import astronaut
 
 from stream_detect.errors import DatasetError
-from stream_detect.training.crops import cache_key, load_faces
-from stream_detect.training.dataset import read_table
-from stream_detect.training.evaluation.media import spread
-from stream_detect.training.refind import FRAMES_A_VIDEO
+from stream_detect.evaluation.crops import FRAMES_A_VIDEO, cache_key, load_faces
+from stream_detect.evaluation.dataset import read_table
+from stream_detect.evaluation.media import spread
 from stream_detect.types import CropPolicy
 
 POLICY = CropPolicy((32, 32))

@@ -7,14 +7,14 @@ import pytest
 from skimage.data import astronaut
 
 from stream_detect.analysis.crop import cut
-from stream_detect.analysis.faces import BlazeFace
+from stream_detect.analysis.detector import BlazeFace
 from stream_detect.errors import DatasetError
-from stream_detect.models.contract import Thresholds
+from stream_detect.evaluation.alarms import alarms_an_hour, real_clips
+from stream_detect.evaluation.calibration import Scored, alarms_by_trait
+from stream_detect.evaluation.dataset import Faces, Row, read_traits
+from stream_detect.models.card import Thresholds
 from stream_detect.models.registry import Registry
-from stream_detect.training.alarms import alarms_an_hour, real_clips
-from stream_detect.training.dataset import Faces, Row, read_traits
-from stream_detect.training.evaluate import Scored, alarms_by_trait
-from stream_detect.training.made import with_made_fakes
+from stream_detect.training.blending import with_made_fakes
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 

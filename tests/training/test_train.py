@@ -9,8 +9,8 @@ import pytest
 from typer.testing import CliRunner
 
 from stream_detect.errors import TrainingError
+from stream_detect.evaluation.dataset import Faces
 from stream_detect.models.bundle import Bundle
-from stream_detect.training.dataset import Faces
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
@@ -101,8 +101,9 @@ def test_a_training_that_diverges_says_so(small, tmp_path):
 
 
 def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
-    from stream_detect.training import commands, recipe
-    from stream_detect.training.evaluation import commands as evaluation
+    from stream_detect.cli import evaluate as evaluation
+    from stream_detect.cli import train as commands
+    from stream_detect.training import recipe
 
     rng = np.random.default_rng(1)
     for i in range(4, 12):  # enough validation groups for both halves
@@ -112,7 +113,7 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
         folder.add(marked, f"fake/val{i}.jpg", f"val{i}")
     data, run, cache = folder.write(), tmp_path / "run", tmp_path / "cache"
     monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
-    monkeypatch.setattr("stream_detect.training.bootstrap.DRAWS", 20)
+    monkeypatch.setattr("stream_detect.evaluation.figures.DRAWS", 20)
     # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
     monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
     options = ["--data", str(data), "--cache", str(cache)]
@@ -146,7 +147,7 @@ def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
 
 
 def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
-    from stream_detect.training.commands import _again
+    from stream_detect.cli.train import _again
 
     given = {"steps": None, "sources": ("a", "b"), "selected_by": "last", "blended": 0.0}
     assert _again(tmp_path / "recipes" / "x.toml", "x", given) == (
@@ -156,7 +157,7 @@ def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
 
 
 def _identity(scored, fitted_on):
-    from stream_detect.models.contract import Calibration
+    from stream_detect.models.card import Calibration
 
     return Calibration(fitted_on=fitted_on)
 

@@ -26,9 +26,9 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc import ice
-from stream_detect.webrtc.messages import Introduction
-from stream_detect.webrtc.sessions import CheckSessions
+from stream_detect.webrtc import aiortc_private as ice
+from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.results_channel import Introduction
 from tests.patience import PATIENCE_S, soon
 
 FACE = (110.0, 60.0, 210.0, 180.0)
@@ -262,8 +262,8 @@ def session_clock(monkeypatch) -> SessionClock:
     clock = SessionClock()
     for module in ("check", "frames", "publishing"):
         monkeypatch.setattr(f"stream_detect.webrtc.{module}.time", clock)
-    monkeypatch.setattr("stream_detect.webrtc.link.time", SimpleNamespace(monotonic=clock.looked_at))
-    monkeypatch.setattr("stream_detect.webrtc.link.WATCH_S", 0.02)
+    monkeypatch.setattr("stream_detect.webrtc.peer_connection.time", SimpleNamespace(monotonic=clock.looked_at))
+    monkeypatch.setattr("stream_detect.webrtc.peer_connection.WATCH_S", 0.02)
     return clock
 
 

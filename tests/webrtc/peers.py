@@ -19,7 +19,7 @@ from aiortc import (
 )
 from aiortc.rtp import is_rtcp
 
-from stream_detect.webrtc import ice
+from stream_detect.webrtc import aiortc_private as ice
 from tests.patience import PATIENCE_S, soon
 
 BIT_PX = 16

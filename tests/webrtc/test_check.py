@@ -11,11 +11,11 @@ from aiortc.rtp import RTCP_PSFB_APP, RtcpPsfbPacket, pack_remb_fci
 
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.errors import AnalysisError, MediaError
+from stream_detect.media.encoder import H264Encoder
+from stream_detect.overlay import sprite as palette
+from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds
-from stream_detect.video import palette
-from stream_detect.video.encoder import H264Encoder
-from stream_detect.video.overlay import Overlay
 from tests.patience import PATIENCE_S
 
 H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})

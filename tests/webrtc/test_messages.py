@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
-from stream_detect.webrtc import messages
+from stream_detect.webrtc import results_channel as messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
 
@@ -46,7 +46,9 @@ def test_what_is_not_known_is_null():
 def test_numbers_of_numpy_are_taken():
     face = replace(FACE, xyxy=tuple(np.array(FACE.xyxy, np.float32)))
     track = replace(RESULT.tracks[0], face=face, score=np.float32(0.25))
-    assert json.loads(messages.result_message(replace(RESULT, tracks=(track,)), 0))["value"]["faces"][0]["score"] == 0.25
+    assert (
+        json.loads(messages.result_message(replace(RESULT, tracks=(track,)), 0))["value"]["faces"][0]["score"] == 0.25
+    )
 
 
 def test_hello_introduces_the_model():

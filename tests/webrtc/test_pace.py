@@ -2,8 +2,8 @@
 
 import pytest
 
-from stream_detect.webrtc.keyframes import KeyframeGate
-from stream_detect.webrtc.pace import BURST_S, SILENT_S, Pace, shared_bitrate_bps
+from stream_detect.webrtc.encoding import KeyframeGate
+from stream_detect.webrtc.sender import BURST_S, SILENT_S, Pace, shared_bitrate_bps
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from pyee import EventEmitter
 
 from stream_detect.types import Result, Verdict, VerdictState
-from stream_detect.webrtc.channel import MAX_BUFFERED_BYTES, ResultsChannel
+from stream_detect.webrtc.results_channel import MAX_BUFFERED_BYTES, ResultsChannel
 
 RESULT = Result(1, 0.0, 0.0, 0, (4, 4), Verdict(VerdictState.NO_FACE, "no face", None, 0, 12), (), 0.0, 0)
 PING = '{"type": "ping", "value": {"id": 1}}'

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.webrtc.clock import StreamClock
+from stream_detect.webrtc.frames import StreamClock
 
 TICK = 90_000
 

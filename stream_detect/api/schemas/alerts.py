@@ -4,8 +4,8 @@ from typing import Literal, Self
 
 from pydantic import Field
 
+from stream_detect.alerts.messages import AlertWay
 from stream_detect.api.schemas.body import Body
-from stream_detect.monitoring.ways import AlertWay
 
 
 class AlertWayBody(Body):

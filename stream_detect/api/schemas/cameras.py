@@ -5,11 +5,11 @@ from typing import Literal, Self
 from pydantic import Field, SecretStr
 
 from stream_detect.api.schemas.body import Body
-from stream_detect.monitoring.status import CameraState, CameraStatus, StateChange
+from stream_detect.cameras.status import CameraStatus
 from stream_detect.settings import CameraSettings
 from stream_detect.settings.cameras import CameraName
 from stream_detect.sources.address import parse_address
-from stream_detect.types import Result, VerdictState
+from stream_detect.types import CameraState, Result, StateChange, VerdictState
 
 Origin = Literal["file", "api"]
 

@@ -1,0 +1,234 @@
+"""MQTT: cameras' states, verdicts and events enter, messages to a broker leave (topics: `mqtt_topics`).
+
+The library's own thread talks with the broker and connects again by itself. States are retained and said again after
+each connecting; events wait while there is no broker, `_MAX_WAITING` of them: newer ones are then dropped and counted.
+"""
+
+import logging
+import ssl
+import threading
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
+from urllib.parse import urlsplit
+
+from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.enums import CallbackAPIVersion
+from paho.mqtt.reasoncodes import ReasonCode
+
+from stream_detect.alerts.messages import AlertWay, Tested, What, event_message, trial_message
+from stream_detect.alerts.mqtt_topics import CameraPicture, Topics
+from stream_detect.settings import MqttSettings
+from stream_detect.storage.records import Event
+from stream_detect.types import CameraState, Result, StateChange
+
+_log = logging.getLogger(__name__)
+
+_ONLINE, _OFFLINE = "online", "offline"
+_PORTS = {"mqtt": 1883, "mqtts": 8883}
+_KEEPALIVE_S = 30
+_CONNECT_S = 4.0
+_RECONNECT_S = (1, 60)
+_MAX_WAITING = 1000
+_EVERY_S = 1.0
+_ACKNOWLEDGED_S = 5.0
+_FAREWELL_S = 0.8
+_CLOSE_S = 1.1
+
+
+class MqttPublisher:
+    """Publishes to one broker. An `Observer` and an `Announcer`; thread-safe.
+
+    Args:
+        settings: the broker and the topics; its `url` is set.
+        title_of: a camera's title for people, by its name; must not wait.
+        clock: unix seconds.
+    """
+
+    def __init__(
+        self, settings: MqttSettings, title_of: Callable[[str], str] = str, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._settings = settings
+        self._title_of = title_of
+        self._clock = clock
+        self._topics = Topics(settings.prefix, settings.discovery_prefix)
+        self._lock = threading.Lock()  # never taken in `_acknowledge`, which the library calls under a lock of its own
+        self._cameras: dict[str, CameraPicture] = {}
+        self._said_s: dict[str, float] = {}
+        self._gone: set[str] = set()
+        self._waiting: set[int] = set()
+        self._acknowledged: deque[int] = deque(maxlen=4 * _MAX_WAITING)
+        self._delivered = self._dropped = self._connects_failed = 0
+        self._connected = False
+        self._problem: str | None = None
+        self._address = urlsplit(settings.url.get_secret_value() if settings.url else "")
+        self._client = self._made()
+
+    def start(self) -> None:
+        """Connects, and again whenever the connection is lost; waits for nothing."""
+        host, port = self._address.hostname or "", self._address.port or _PORTS[self._address.scheme]
+        self._client.connect_async(host, port, keepalive=_KEEPALIVE_S)
+        self._client.loop_start()
+
+    def close(self) -> None:
+        """Says that this process is offline, and goes: within three seconds, whatever the broker does."""
+        if self._connected:
+            farewell = self._client.publish(self._topics.status, _OFFLINE, qos=1, retain=True)
+            _arrives(farewell, _FAREWELL_S)
+        self._client.disconnect()
+        # It joins its thread, which may be waiting for a broker: a daemon, left behind if need be.
+        stopping = threading.Thread(target=self._client.loop_stop, name="mqtt-stop", daemon=True)
+        stopping.start()
+        stopping.join(_CLOSE_S)
+
+    def state(self, change: StateChange) -> None:
+        """A camera entered a state: said at once."""
+        with self._lock:
+            before = self._cameras.get(change.camera)
+            live = change.state is CameraState.LIVE
+            picture = replace(
+                before or CameraPicture(), change=change, result=before.result if before and live else None
+            )
+            self._cameras[change.camera] = picture
+            if before is None:
+                self._introduce(change.camera)
+            self._say(change.camera)
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """A result: said at once when the verdict is another one, else once a second."""
+        with self._lock:
+            before = self._cameras.get(camera)
+            if before is None or before.change is None or before.change.state is not CameraState.LIVE:
+                return
+            picture = self._cameras[camera] = replace(before, result=result, at_s=at_s)
+            if picture.word != before.word or time.monotonic() - self._said_s[camera] >= _EVERY_S:
+                self._say(camera)
+
+    def removed(self, camera: str) -> None:
+        """Takes back all that the broker keeps of the camera."""
+        with self._lock:
+            self._cameras.pop(camera, None)
+            self._said_s.pop(camera, None)
+            self._gone.add(camera)
+            if self._connected:
+                self._forget_gone()
+
+    def announce(self, event: Event, what: What) -> None:
+        """Says that an event began or ended; it waits while there is no broker."""
+        message = event_message(uuid.uuid4().hex, event, what, self._clock())
+        with self._lock:
+            self._settle()
+            if len(self._waiting) >= _MAX_WAITING:
+                self._dropped += 1
+            else:
+                self._waiting.add(self._client.publish(self._topics.event(event.camera), message, qos=1).mid)
+
+    def way(self) -> AlertWay:
+        """How the broker does."""
+        with self._lock:
+            self._settle()
+            problem = self._problem
+            return AlertWay(
+                name="mqtt",
+                kind="mqtt",
+                state="ok" if self._connected else "failing" if problem else "connecting",
+                detail="connected" if self._connected else problem or "connecting",
+                delivered=self._delivered,
+                failed=self._dropped,
+                attempts_failed=self._connects_failed,
+                waiting=len(self._waiting),
+            )
+
+    def test(self) -> Tested:
+        """Publishes a test alert and waits until the broker has it."""
+        if not self._connected:
+            return Tested(ok=False, detail=self._problem or "the broker has not answered yet")
+        message = trial_message(uuid.uuid4().hex, self._clock())
+        if _arrives(self._client.publish(self._topics.trial, message, qos=1), _ACKNOWLEDGED_S):
+            return Tested(ok=True, detail="the broker took it")
+        return Tested(ok=False, detail=f"the broker did not acknowledge it within {_ACKNOWLEDGED_S:.0f} s")
+
+    def _made(self) -> Client:
+        client = Client(CallbackAPIVersion.VERSION2, client_id=f"stream-detect-{uuid.uuid4().hex[:12]}")
+        if self._settings.username is not None:
+            password = self._settings.password
+            client.username_pw_set(self._settings.username, password.get_secret_value() if password else None)
+        if self._address.scheme == "mqtts":
+            client.tls_set_context(ssl.create_default_context())
+        client.will_set(self._topics.status, _OFFLINE, qos=1, retain=True)
+        client.max_queued_messages_set(4 * _MAX_WAITING)  # events, and room for what is said after connecting
+        client.reconnect_delay_set(*_RECONNECT_S)
+        client.connect_timeout = _CONNECT_S
+        client.on_connect = self._on_connect
+        client.on_connect_fail = self._on_connect_fail
+        client.on_disconnect = self._on_disconnect
+        client.on_publish = self._acknowledge
+        return client
+
+    def _on_connect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if reason.is_failure:
+            self._fails(f"the broker refused us: {reason}")
+            return
+        _log.info("mqtt: connected")
+        with self._lock:
+            self._connected, self._problem = True, None
+            self._client.publish(self._topics.status, _ONLINE, qos=1, retain=True)
+            self._forget_gone()
+            for camera in self._cameras:
+                self._introduce(camera)
+                self._say(camera)
+
+    def _on_connect_fail(self, _client: Client, _data: Any) -> None:
+        self._fails("no connection: the broker does not answer, or TLS failed")
+
+    def _on_disconnect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
+        if self._connected and reason.is_failure:
+            self._fails("the connection to the broker was lost")
+        self._connected = False
+
+    def _fails(self, problem: str) -> None:
+        self._connects_failed += 1
+        if problem != self._problem:
+            _log.warning("mqtt: %s", problem)
+        self._problem = problem
+
+    def _acknowledge(self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
+        self._acknowledged.append(mid)
+
+    def _settle(self) -> None:
+        """Counts the events that the broker acknowledged. Called under the lock, as is what follows."""
+        while self._acknowledged:
+            mid = self._acknowledged.popleft()
+            if mid in self._waiting:
+                self._waiting.remove(mid)
+                self._delivered += 1
+
+    def _say(self, camera: str) -> None:
+        self._said_s[camera] = time.monotonic()
+        self._settle()
+        if self._connected:
+            payload = self._cameras[camera].payload(camera, self._title_of(camera))
+            self._client.publish(self._topics.state(camera), payload, retain=True)
+
+    def _introduce(self, camera: str) -> None:
+        self._gone.discard(camera)
+        if self._connected:
+            for topic, payload in self._topics.discovery(camera, self._title_of(camera)).items():
+                self._client.publish(topic, payload, qos=1, retain=True)
+
+    def _forget_gone(self) -> None:
+        for camera in self._gone:
+            for topic in self._topics.retained(camera):
+                self._client.publish(topic, None, qos=1, retain=True)
+        self._gone.clear()
+
+
+def _arrives(message: MQTTMessageInfo, within_s: float) -> bool:
+    try:
+        message.wait_for_publish(within_s)
+        return message.is_published()
+    except (RuntimeError, ValueError):  # it was not sent: the connection was lost just now, or too much waits
+        return False

@@ -1,0 +1,167 @@
+"""Telling somebody: events enter, webhooks and the MQTT broker are told of those that the limit lets through.
+
+Webhooks' messages are written with the event (`deliveries_for`), in one transaction; the broker is told after it.
+"""
+
+import contextlib
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+
+from stream_detect.alerts.messages import AlertWay, Tested, What, event_message
+from stream_detect.alerts.mqtt import MqttPublisher
+from stream_detect.alerts.webhook import Outbox
+from stream_detect.alerts.webhook_sender import WebhookSender
+from stream_detect.errors import NotFoundError
+from stream_detect.settings import AlertSettings, MqttSettings, WebhookSettings
+from stream_detect.storage.records import Delivery, Event, EventKind
+from stream_detect.types import Result, StateChange
+
+_REMEMBERED = 4096
+"""Decisions kept, the oldest forgotten first. An event that is not known any more, as after a restart, is told of."""
+
+
+class AlertLimit:
+    """Lets one event of a camera and kind through in so long. All ways of telling ask the same one; thread-safe.
+
+    Args:
+        min_interval_s: from one beginning that was told to the next.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, min_interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._min_interval_s = min_interval_s
+        self._clock = clock
+        self._told: dict[str, bool] = {}
+        self._newest_s: dict[tuple[str, EventKind], float] = {}
+        self._suppressed: Counter[EventKind] = Counter()
+        self._lock = threading.Lock()
+
+    def lets_through(self, event: Event) -> bool:
+        """Whether to tell of this event. An event's end is told exactly when its beginning was."""
+        with self._lock:
+            known = self._told.get(event.id)
+            if known is None:
+                known = event.ended_s is not None or self._is_due(event)
+                self._told[event.id] = known
+                if len(self._told) > _REMEMBERED:
+                    del self._told[next(iter(self._told))]
+            return known
+
+    @property
+    def suppressed(self) -> Mapping[EventKind, int]:
+        """Events that nobody was told of, by kind, since the start."""
+        with self._lock:
+            return {"fake": self._suppressed["fake"], "offline": self._suppressed["offline"]}
+
+    def _is_due(self, event: Event) -> bool:
+        now_s = self._clock()
+        recent = {key: at_s for key, at_s in self._newest_s.items() if now_s - at_s < self._min_interval_s}
+        key = (event.camera, event.kind)
+        due = key not in recent
+        if due:
+            recent[key] = now_s
+        else:
+            self._suppressed[event.kind] += 1
+        self._newest_s = recent
+        return due
+
+
+MQTT = "mqtt"
+"""Name of the broker among the ways; no webhook may have it."""
+
+
+class Alerts:
+    """All ways of telling. An `Observer` (the broker hears of states and verdicts) and an `Announcer`; thread-safe.
+
+    Args:
+        settings: how often.
+        webhooks: to be told.
+        mqtt: the broker.
+        outbox: keeps webhooks' messages.
+        title_of: a camera's title for people, by its name; asked on cameras' threads: must not wait.
+    """
+
+    def __init__(
+        self,
+        settings: AlertSettings,
+        webhooks: Sequence[WebhookSettings],
+        mqtt: MqttSettings,
+        outbox: Outbox,
+        title_of: Callable[[str], str] = str,
+    ) -> None:
+        self._limit = AlertLimit(settings.min_interval_s)
+        self._webhooks = tuple(webhooks)
+        self._sender = WebhookSender(webhooks, outbox)
+        self._mqtt = MqttPublisher(mqtt, title_of) if mqtt.url else None
+
+    def start(self) -> None:
+        """Tells from now on; waits for nobody."""
+        self._sender.start()
+        if self._mqtt:
+            self._mqtt.start()
+
+    def close(self) -> None:
+        """Tells no more, within three seconds. What waits for webhooks goes out after the next start."""
+        with contextlib.ExitStack() as both:
+            both.callback(self._sender.close)
+            if self._mqtt:
+                both.callback(self._mqtt.close)
+
+    def deliveries_for(self, event: Event, what: What) -> list[Delivery]:
+        """What the outbox has to keep, one message a webhook that wants events of this kind; none beyond the limit."""
+        if not self._limit.lets_through(event):
+            return []
+        return [self._delivery(webhook, event, what) for webhook in self._webhooks if event.kind in webhook.kinds]
+
+    def announce(self, event: Event, what: What) -> None:
+        """The event is committed: tells the broker, and the sender that there is something to send."""
+        self._sender.wake()
+        if self._mqtt and self._limit.lets_through(event):
+            self._mqtt.announce(event, what)
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """For the broker. See `Observer`."""
+        if self._mqtt:
+            self._mqtt.result(camera, result, at_s)
+
+    def state(self, change: StateChange) -> None:
+        """For the broker. See `Observer`."""
+        if self._mqtt:
+            self._mqtt.state(change)
+
+    def removed(self, camera: str) -> None:
+        """For the broker. See `Observer`."""
+        if self._mqtt:
+            self._mqtt.removed(camera)
+
+    @property
+    def suppressed(self) -> Mapping[EventKind, int]:
+        """Events that nobody was told of, by kind, since the start."""
+        return self._limit.suppressed
+
+    def ways(self) -> list[AlertWay]:
+        """How each does, webhooks first."""
+        return [*self._sender.ways(), *([self._mqtt.way()] if self._mqtt else [])]
+
+    def test(self, name: str) -> Tested:
+        """Sends a test alert one way at once; says within ten seconds what came of it. Waits: not for event loops.
+
+        Raises:
+            NotFoundError: there is no way of that name.
+        """
+        if self._mqtt and name == MQTT:
+            return self._mqtt.test()
+        if name in self._sender.names():
+            return self._sender.test(name)
+        there = [*self._sender.names(), *([MQTT] if self._mqtt else [])]
+        raise NotFoundError(
+            f"expected one of the ways of telling ({', '.join(there) or 'none is set'}), received {name!r}"
+        )
+
+    def _delivery(self, webhook: WebhookSettings, event: Event, what: What) -> Delivery:
+        message_id, now_s = uuid.uuid4().hex, time.time()
+        body = event_message(message_id, event, what, now_s)
+        return Delivery(message_id, webhook.name, event.id, body, attempts=0, due_s=now_s)

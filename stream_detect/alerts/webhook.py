@@ -1,0 +1,138 @@
+"""One webhook: a message's text enters, whether it arrived leaves. No error and no log has its address."""
+
+import asyncio
+import hashlib
+import hmac
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol
+
+import httpx
+
+from stream_detect.errors import StreamDetectError
+from stream_detect.settings import WebhookSettings
+from stream_detect.storage.records import Delivery
+
+TIMEOUT_S = 8.0
+"""For one message, from the first packet to the status line: a test alert has to be answered within ten seconds."""
+
+_CONNECT_S = 4.0
+
+
+class NotDeliveredError(StreamDetectError):
+    """A webhook did not take a message. The sentence has no address in it."""
+
+
+def signature(secret: str, timestamp: str, body: str) -> str:
+    """What `X-StreamDetect-Signature` says: HMAC-SHA256 of the timestamp, a full stop and the body.
+
+    Args:
+        secret: the webhook's key.
+        timestamp: as in `X-StreamDetect-Timestamp`.
+        body: as sent.
+    """
+    digest = hmac.new(secret.encode(), f"{timestamp}.{body}".encode(), hashlib.sha256).hexdigest()
+    return f"sha256={digest}"
+
+
+def client() -> httpx.AsyncClient:
+    """What sends to all webhooks. Follows no redirects: a message goes where the settings say or nowhere."""
+    return httpx.AsyncClient(
+        timeout=httpx.Timeout(TIMEOUT_S, connect=_CONNECT_S),
+        limits=httpx.Limits(max_keepalive_connections=0),
+        follow_redirects=False,
+        headers={"User-Agent": "stream-detect"},
+    )
+
+
+class Webhook:
+    """Sends to one address.
+
+    Args:
+        settings: name, address, key and kinds of events.
+        clock: unix seconds, for the signature.
+    """
+
+    def __init__(self, settings: WebhookSettings, clock: Callable[[], float] = time.time) -> None:
+        self.name = settings.name
+        self.kinds = settings.kinds
+        self._settings = settings
+        self._clock = clock
+
+    async def send(self, via: httpx.AsyncClient, message_id: str, body: str) -> None:
+        """Sends one message. The answer's body is not read: only its status tells.
+
+        Args:
+            via: see `client`.
+            message_id: the same in each attempt, so that the receiver can tell copies.
+            body: JSON.
+
+        Raises:
+            NotDeliveredError: it was not answered by 2xx in time.
+        """
+        try:
+            async with asyncio.timeout(TIMEOUT_S):
+                status = await self._post(via, self._headers(message_id, body), body)
+        except (TimeoutError, httpx.TimeoutException) as error:
+            raise NotDeliveredError(f"no answer within {TIMEOUT_S:.0f} s") from error
+        except httpx.ConnectError as error:
+            raise NotDeliveredError("no connection: nobody answers there, or TLS failed") from error
+        except (httpx.HTTPError, httpx.InvalidURL) as error:
+            raise NotDeliveredError(f"no usable answer ({type(error).__name__})") from error
+        if not 200 <= status < 300:
+            raise NotDeliveredError(f"expected a status 2xx, received {status}")
+
+    async def _post(self, via: httpx.AsyncClient, headers: dict[str, str], body: str) -> int:
+        url = self._settings.url.get_secret_value()
+        async with via.stream("POST", url, content=body.encode(), headers=headers) as answer:
+            return answer.status_code
+
+    def _headers(self, message_id: str, body: str) -> dict[str, str]:
+        timestamp = str(int(self._clock()))
+        headers = {
+            "Content-Type": "application/json",
+            "X-StreamDetect-Delivery": message_id,
+            "X-StreamDetect-Timestamp": timestamp,
+        }
+        if self._settings.secret is not None:
+            key = self._settings.secret.get_secret_value()
+            headers["X-StreamDetect-Signature"] = signature(key, timestamp, body)
+        return headers
+
+
+GIVE_UP_S = 24 * 3600.0
+"""A message that did not arrive in a day is given up."""
+
+_FIRST_S = 5.0
+_LONGEST_S = 3600.0
+
+
+class Outbox(Protocol):
+    """Keeps messages until they arrived. Thread-safe; each method may raise StorageError."""
+
+    def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
+        """Those whose time has come, the longest due first; of one webhook if named."""
+        ...
+
+    def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
+        """One attempt more was in vain; the next is at `due_s`."""
+        ...
+
+    def done(self, delivery_id: str) -> None:
+        """It arrived, or was given up."""
+        ...
+
+    def waiting(self, webhook: str) -> int:
+        """How many wait for this webhook."""
+        ...
+
+
+def pause_s(attempts: int, chance: Callable[[], float] = random.random) -> float:
+    """How long to wait after the attempt that follows `attempts` earlier ones: doubles, +-25 %, an hour at most.
+
+    Args:
+        attempts: in vain before this one.
+        chance: in [0, 1); spreads the attempts of many messages.
+    """
+    return float(min(_FIRST_S * 2 ** min(attempts, 20), _LONGEST_S) * (0.75 + 0.5 * chance()))

@@ -1,0 +1,238 @@
+"""Webhooks: what waits in the outbox enters, signed requests leave, until each was answered or a day is over.
+
+The outbox is the truth: an attempt's outcome is written there before the next is made, so that a restart loses nothing
+and at worst repeats a message, under the same id. All webhooks share one thread and its event loop; each has a task of
+its own, so that one that hangs delays nobody else.
+"""
+
+import asyncio
+import contextlib
+import logging
+import math
+import threading
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import httpx
+
+from stream_detect.alerts.messages import AlertWay, Tested, told_at_s, trial_message
+from stream_detect.alerts.webhook import GIVE_UP_S, TIMEOUT_S, NotDeliveredError, Outbox, Webhook, client, pause_s
+from stream_detect.errors import StorageError
+from stream_detect.settings import WebhookSettings
+from stream_detect.storage.records import Delivery
+
+_log = logging.getLogger(__name__)
+
+_AT_ONCE = 20
+_ORPHANS = 10_000
+_POLL_S = 2.0
+_REST_S = 30.0
+"""A webhook that fails is left alone for longer and longer, up to this: one message feels the way for all that wait."""
+
+_CLOSE_S = 1.0
+
+
+@dataclass(slots=True)
+class _Tally:
+    """How one webhook does; but for `waiting` written by the sender's thread only."""
+
+    delivered: int = 0
+    given_up: int = 0
+    attempts_failed: int = 0
+    in_a_row: int = 0
+    waiting: int = 0
+    problem: str = ""
+    arrived: str = ""
+    """Newest message that arrived: sent no second time when the outbox could not be told."""
+
+
+class WebhookSender:
+    """Empties the outbox.
+
+    Args:
+        webhooks: to send to; messages for others are dropped at the start.
+        outbox: what waits.
+        clock: unix seconds.
+        pause: see `outbox.pause_s`.
+    """
+
+    def __init__(
+        self,
+        webhooks: Sequence[WebhookSettings],
+        outbox: Outbox,
+        clock: Callable[[], float] = time.time,
+        pause: Callable[[int], float] = pause_s,
+    ) -> None:
+        self._webhooks = {settings.name: Webhook(settings, clock) for settings in webhooks}
+        self._tallies = {name: _Tally() for name in self._webhooks}
+        self._outbox = outbox
+        self._clock = clock
+        self._pause = pause
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name="webhooks", daemon=True)
+        self._stop = asyncio.Event()
+        self._news = {name: asyncio.Event() for name in self._webhooks}
+
+    def start(self) -> None:
+        """Sends from now on."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines have the addresses
+        self._thread.start()
+
+    def close(self) -> None:
+        """Sends no more; an attempt that is under way is broken off and made again after the next start."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._stop.set)
+            self._thread.join(_CLOSE_S)
+        elif not self._loop.is_closed():
+            self._loop.close()
+
+    def wake(self) -> None:
+        """Something new is in the outbox. Safe from any thread."""
+        if self._thread.is_alive():
+            self._loop.call_soon_threadsafe(self._look_now)
+
+    def names(self) -> tuple[str, ...]:
+        """Of all webhooks."""
+        return tuple(self._webhooks)
+
+    def ways(self) -> list[AlertWay]:
+        """How each does; while the outbox cannot be read, with what waited when it could."""
+        return [self._way(name, tally) for name, tally in self._tallies.items()]
+
+    def test(self, name: str) -> Tested:
+        """Sends a test alert at once, past the outbox, and says what came of it within ten seconds."""
+        if not self._thread.is_alive():
+            return Tested(ok=False, detail="the server is stopping")
+        trying = asyncio.run_coroutine_threadsafe(self._test(self._webhooks[name]), self._loop)
+        try:
+            return trying.result(TIMEOUT_S + 1.0)
+        except TimeoutError:
+            trying.cancel()
+            return Tested(ok=False, detail=f"no answer within {TIMEOUT_S:.0f} s")
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._send_all())
+
+    def _look_now(self) -> None:
+        for news in self._news.values():
+            news.set()
+
+    async def _send_all(self) -> None:
+        async with client() as via:
+            tasks = [asyncio.create_task(self._serve(webhook, via)) for webhook in self._webhooks.values()]
+            tasks.append(asyncio.create_task(self._drop_orphans()))
+            await self._stop.wait()
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _serve(self, webhook: Webhook, via: httpx.AsyncClient) -> None:
+        """Sends what is due for one webhook, for ever."""
+        tally, news = self._tallies[webhook.name], self._news[webhook.name]
+        while True:
+            news.clear()
+            try:
+                more = await self._send_due(webhook, via)
+            except StorageError as error:
+                _log.warning("webhook %s: the outbox cannot be used: %s", webhook.name, error)
+                await asyncio.sleep(_POLL_S)
+            except Exception as error:  # noqa: BLE001 - the task's edge: a defect must not silence a webhook for weeks
+                _log.error("webhook %s: %s", webhook.name, type(error).__name__)
+                await asyncio.sleep(_POLL_S)
+            else:
+                if tally.in_a_row:
+                    await asyncio.sleep(min(self._pause(tally.in_a_row - 1), _REST_S))
+                elif not more:
+                    await self._wait_for(news)
+
+    async def _send_due(self, webhook: Webhook, via: httpx.AsyncClient) -> bool:
+        """Sends up to the first failure; returns whether more may be due."""
+        due = await asyncio.to_thread(self._outbox.due, self._clock(), _AT_ONCE, webhook.name)
+        for delivery in due:
+            await self._attempt(webhook, via, delivery)
+            if self._tallies[webhook.name].in_a_row:
+                break
+        return len(due) == _AT_ONCE
+
+    @staticmethod
+    async def _wait_for(news: asyncio.Event) -> None:
+        try:
+            await asyncio.wait_for(news.wait(), _POLL_S)
+        except TimeoutError:
+            return
+
+    async def _attempt(self, webhook: Webhook, via: httpx.AsyncClient, delivery: Delivery) -> None:
+        tally = self._tallies[webhook.name]
+        if tally.arrived != delivery.id:
+            try:
+                await webhook.send(via, delivery.id, delivery.body)
+            except NotDeliveredError as error:
+                await self._failed(webhook, delivery, str(error))
+                return
+            if tally.in_a_row:
+                _log.info("webhook %s takes messages again", webhook.name)
+            tally.delivered += 1
+            tally.in_a_row, tally.problem, tally.arrived = 0, "", delivery.id
+        await _recorded(self._outbox.done, delivery.id)
+
+    async def _failed(self, webhook: Webhook, delivery: Delivery, problem: str) -> None:
+        tally = self._tallies[webhook.name]
+        tally.attempts_failed += 1
+        tally.in_a_row += 1
+        tally.problem = problem
+        if tally.in_a_row == 1:
+            _log.warning("webhook %s fails: %s", webhook.name, problem)
+        due_s = self._clock() + self._pause(delivery.attempts)
+        if due_s > told_at_s(delivery.body) + GIVE_UP_S:
+            await _recorded(self._outbox.done, delivery.id)
+            tally.given_up += 1
+            _log.warning("webhook %s: message %s given up after a day: %s", webhook.name, delivery.id, problem)
+        else:
+            await _recorded(self._outbox.failed, delivery.id, due_s, problem)
+
+    async def _drop_orphans(self) -> None:
+        """Forgets what waits for webhooks that the settings no longer name."""
+        try:
+            waiting = await asyncio.to_thread(self._outbox.due, math.inf, _ORPHANS)
+            orphans = [delivery for delivery in waiting if delivery.webhook not in self._webhooks]
+            for delivery in orphans:
+                await _recorded(self._outbox.done, delivery.id)
+        except StorageError as error:
+            _log.warning("messages for webhooks of the past stay: %s", error)
+        else:
+            if orphans:
+                _log.warning("%d messages dropped: the settings name their webhooks no more", len(orphans))
+
+    def _way(self, name: str, tally: _Tally) -> AlertWay:
+        with contextlib.suppress(
+            StorageError
+        ):  # metrics are scraped all the more when storage fails, and say that it does
+            tally.waiting = self._outbox.waiting(name)
+        return AlertWay(
+            name=name,
+            kind="webhook",
+            state="failing" if tally.in_a_row else "ok",
+            detail=tally.problem or (f"{tally.delivered} delivered" if tally.delivered else "nothing was sent yet"),
+            delivered=tally.delivered,
+            failed=tally.given_up,
+            attempts_failed=tally.attempts_failed,
+            waiting=tally.waiting,
+        )
+
+    async def _test(self, webhook: Webhook) -> Tested:
+        """One attempt; it counts for nothing: the outbox's own messages say how the webhook does."""
+        message_id = uuid.uuid4().hex
+        try:
+            async with client() as via:
+                await webhook.send(via, message_id, trial_message(message_id, self._clock()))
+        except NotDeliveredError as error:
+            return Tested(ok=False, detail=str(error))
+        return Tested(ok=True, detail="the webhook took it")
+
+
+async def _recorded(record: Callable[..., None], *said: str | float) -> None:
+    """Tells the outbox what came of an attempt, also when the sender is stopped just then: it waits for its threads."""
+    await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, record, *said))

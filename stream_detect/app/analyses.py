@@ -1,0 +1,91 @@
+"""Analyses of uploads, joined: settings, database and models enter; the routes and the jobs behind them leave."""
+
+from collections.abc import Callable, Sequence
+
+from fastapi import APIRouter
+
+from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
+from stream_detect.api.offloop import off_loop
+from stream_detect.app.live import Following
+from stream_detect.errors import BundleError, SettingsError
+from stream_detect.jobs.jobs import Jobs
+from stream_detect.jobs.library import FOLDER, Library
+from stream_detect.jobs.progress import Board
+from stream_detect.jobs.work import Kept, Reviewer
+from stream_detect.models.bundle import IR_WEIGHTS_FILE, read_card
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
+from stream_detect.storage.analyses import Analyses
+from stream_detect.storage.database import Database
+
+_CLOSE_S = 1.0
+"""A job stops between two packets; one that does not is left to the process's end."""
+
+
+class Reviewing:
+    """All of it: made, started, then closed on the event loop.
+
+    Args:
+        settings: all of them.
+        database: open until this is closed.
+        reviewer: looks at files.
+        models: looks up bundles.
+    """
+
+    def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
+        self.busy: Callable[[], bool] = lambda: False
+        """Whether live streams run, which go first; set where it is known."""
+        self.following = Following()
+        self.analyses = Analyses(database)
+        self.library = Library(settings.storage.folder / FOLDER, settings.review)
+        kept = Kept(self.analyses, self.library, Board(self.following.tell))
+        self.jobs = Jobs(kept, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
+        self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
+
+    def start(self) -> None:
+        """Goes on with what had not ended.
+
+        Raises:
+            StorageError: database or folder cannot be used.
+        """
+        self.jobs.start()
+
+    def hush(self) -> None:
+        """The server begins to stop: nobody follows any more, what runs ends soon."""
+        self.following.close()
+        self.jobs.stop()
+
+    async def close(self) -> None:
+        """Ends all jobs, within a second; the next start goes on with them."""
+        self.hush()
+        await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
+
+    def routers(self) -> list[APIRouter]:
+        """The routes of analyses."""
+        return [
+            submissions.router(self._submissions),
+            analyses.router(self.jobs, self.following),
+            analysis_files.router(self.jobs, self.library),
+            annotations.router(self.jobs, self.library),
+            reports.router(self.jobs, self.library),
+        ]
+
+
+def lookup(registry: Registry, judging: Callable[[], str]) -> submissions.Models:
+    """What finds bundles by their names, unverified: whoever loads them looks closer.
+
+    Args:
+        registry: where they are found.
+        judging: name of the one that judges now.
+    """
+
+    def models(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
+        try:
+            return tuple(
+                (name, read_card(registry.folder_of(name)).sha256[IR_WEIGHTS_FILE])
+                for name in dict.fromkeys(names or [judging()])
+            )
+        except (BundleError, KeyError) as error:
+            raise SettingsError(f"expected names of model bundles: {error}") from error
+
+    return models

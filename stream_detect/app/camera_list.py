@@ -1,0 +1,260 @@
+"""The list of cameras: the settings file's and those added over HTTP enter, the fleet watches both.
+
+A camera of the file is changed in the file only; where both name the same one, the file's holds. Calls that change
+something block until cameras have stopped and are made one after another; readers never wait for them.
+"""
+
+import contextlib
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from pydantic import SecretStr
+
+from stream_detect.api.schemas import CameraBody, CameraChange
+from stream_detect.api.schemas.cameras import Origin, shown
+from stream_detect.cameras.fleet import Applied, Fleet
+from stream_detect.cameras.status import CameraStatus
+from stream_detect.errors import AddressError, ConflictError, NotFoundError, SettingsError
+from stream_detect.settings import CameraSettings, Settings
+from stream_detect.sources.address import Address, parse_address
+from stream_detect.storage.cameras import CameraList
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Reloaded:
+    """What reading the settings file again came to.
+
+    Args:
+        cameras: those that are new, were restarted, or are no more.
+        after_restart: sections of the settings that changed too; nothing follows from it before a restart.
+    """
+
+    cameras: Applied
+    after_restart: tuple[str, ...]
+
+
+class Roster:
+    """All cameras of this server.
+
+    Args:
+        fleet: watches them.
+        kept: those added over HTTP, over restarts.
+        settings: as the server started with.
+        read_again: the settings as they are now.
+        leave: takes names of cameras that are other ones now, and of those that are no more: ends their sessions.
+    """
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        kept: CameraList,
+        settings: Settings,
+        read_again: Callable[[], Settings],
+        leave: Callable[[Sequence[str], Sequence[str]], None] = lambda _changed, _removed: None,
+    ) -> None:
+        self._fleet = fleet
+        self._kept = kept
+        self._settings = settings
+        self._read_again = read_again
+        self._leave = leave
+        self._changing = threading.Lock()
+        self._of_file: frozenset[str] = frozenset()
+
+    def start(self) -> None:
+        """Begins to watch all cameras. One added over HTTP that cannot be watched any more is left out and logged.
+
+        Raises:
+            AddressError: a camera of the settings file has an address that is not usable.
+            SettingsError: likewise a rate.
+            StorageError: those added over HTTP cannot be read.
+        """
+        kept = []
+        for settings in self._kept.all():
+            try:
+                self._fleet.check(settings, from_settings_file=False)
+                kept.append(settings)
+            except (AddressError, SettingsError) as error:
+                _log.error("camera %s, added over HTTP, is left out: %s", settings.name, error)
+        with self._changing:
+            self._apply(self._settings.cameras, kept)
+
+    def bodies(self) -> list[CameraBody]:
+        """All cameras, by name."""
+        bodies = []
+        for status in self._fleet.statuses():
+            with contextlib.suppress(NotFoundError):  # removed since
+                bodies.append(self._body(status))
+        return bodies
+
+    def body(self, name: str) -> CameraBody:
+        """One camera.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return self._body(self.status(name))
+
+    def status(self, name: str) -> CameraStatus:
+        """How a camera is.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        return self._fleet.camera(name).status()
+
+    def add(self, settings: CameraSettings) -> CameraBody:
+        """Adds a camera and begins to watch it.
+
+        Raises:
+            AddressError: its address is not usable from here.
+            SettingsError: nor is its rate.
+            ConflictError: the name is taken.
+            StorageError: it cannot be kept.
+        """
+        with self._changing:
+            if settings.name in self._fleet.names():
+                raise ConflictError(f"a camera is called {settings.name} already; choose another name")
+            self._fleet.check(settings, from_settings_file=False)
+            self._kept.put(settings)
+            self._fleet.add(settings)
+        return self.body(settings.name)
+
+    def change(self, name: str, wanted: CameraChange) -> CameraBody:
+        """Another title, address or way of watching, from now on.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: the settings file names it, or it should get another name.
+            AddressError: its address is not usable from here.
+            SettingsError: nor is its rate.
+            StorageError: it cannot be kept.
+        """
+        with self._changing:
+            before = self._own(name)
+            if wanted.name not in {None, name}:
+                raise ConflictError(f"a camera keeps its name: expected {name}, received {wanted.name}")
+            settings = wanted.settings(name, _address(wanted, before, "api"))
+            self._fleet.check(settings, from_settings_file=False)
+            self._kept.put(settings)
+            self._fleet.change(settings)
+            self._leave((name,), ())
+        return self.body(name)
+
+    def remove(self, name: str) -> None:
+        """Ends watching a camera; its events stay.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: the settings file names it.
+            StorageError: the list cannot be written.
+        """
+        with self._changing:
+            self._own(name)
+            self._kept.delete(name)
+            self._fleet.remove(name)
+            self._leave((), (name,))
+
+    def switch(self, name: str, *, on: bool) -> CameraBody:
+        """Stops or starts a camera; held over a restart for those added over HTTP.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            StorageError: the list cannot be written.
+        """
+        with self._changing:
+            camera = self._fleet.camera(name)
+            settings = camera.settings.model_copy(update={"enabled": on})
+            added_here = name not in self._of_file
+            if added_here:
+                self._kept.put(settings)
+            if not on:
+                camera.stop()
+            if added_here:
+                self._fleet.change(settings)
+                self._leave((name,), ())
+            elif on:
+                camera.start()
+        return self.body(name)
+
+    def reload(self) -> Reloaded:
+        """Reads the settings file again and applies its cameras; nothing changes when it is not usable.
+
+        Raises:
+            SettingsError: the file is not usable.
+            AddressError: the address of one of its cameras is not.
+        """
+        with self._changing:
+            settings = self._read_again()
+            added_here = [self._settings_of(name) for name in self._fleet.names() if name not in self._of_file]
+            applied = self._apply(settings.cameras, added_here)
+            self._leave(applied.changed, applied.removed)
+        later = tuple(
+            section
+            for section in Settings.model_fields
+            if section != "cameras" and getattr(settings, section) != getattr(self._settings, section)
+        )
+        for section in later:
+            _log.warning("settings: %s changed; that takes effect after a restart", section)
+        return Reloaded(applied, later)
+
+    def to_try(self, wanted: CameraChange) -> tuple[CameraSettings, Address]:
+        """A camera to be tried, and its address: by its name alone, one that is here.
+
+        Raises:
+            NotFoundError: there is none of that name, and no address.
+            AddressError: the address is not usable from here.
+        """
+        before = self._settings_of(wanted.name) if wanted.name in self._fleet.names() else None
+        if wanted.url is None and before is None:
+            raise NotFoundError("expected a url to try, or the name of a camera that is here")
+        origin: Origin = "api" if before is None else self._origin(before.name)
+        url = _address(wanted, before, origin)
+        own = before is not None and url == before.url
+        address = parse_address(url.get_secret_value(), from_settings_file=own and origin == "file")
+        return wanted.settings(wanted.name or "trial", url), address
+
+    def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:
+        """All of the file's cameras, or nothing changes."""
+        for camera in of_file:
+            try:
+                self._fleet.check(camera, from_settings_file=True)
+            except (AddressError, SettingsError) as error:
+                raise type(error)(f"camera {camera.name} of the settings file: {error}") from None
+        names = frozenset(camera.name for camera in of_file)
+        for camera in added_here:
+            if camera.name in names:
+                _log.warning("camera %s, added over HTTP, is in the settings file too: the file's holds", camera.name)
+        applied = self._fleet.apply([*of_file, *(camera for camera in added_here if camera.name not in names)])
+        self._of_file = names
+        return applied
+
+    def _body(self, status: CameraStatus) -> CameraBody:
+        return CameraBody.of(self._settings_of(status.name), self._origin(status.name), status)
+
+    def _settings_of(self, name: str) -> CameraSettings:
+        return self._fleet.camera(name).settings
+
+    def _origin(self, name: str) -> Origin:
+        return "file" if name in self._of_file else "api"
+
+    def _own(self, name: str) -> CameraSettings:
+        """Settings of a camera that may be changed here."""
+        settings = self._settings_of(name)
+        if name in self._of_file:
+            raise ConflictError(f"the settings file names the camera {name}: change it there, then reload")
+        return settings
+
+
+def _address(wanted: CameraChange, before: CameraSettings | None, origin: Origin) -> SecretStr:
+    """The address that is meant: left out, or as it was shown, it is the one before."""
+    if before is not None and (wanted.url is None or wanted.url.get_secret_value() == shown(before, origin).url):
+        return before.url
+    if wanted.url is None:
+        raise AddressError("expected a url")
+    if ":***@" in wanted.url.get_secret_value():
+        raise AddressError("expected the password instead of ***: it is kept only while the rest of the address stays")
+    return wanted.url

@@ -1,0 +1,207 @@
+"""Cameras day and night, joined: settings and the analysis enter; all that watches, remembers and tells leaves.
+
+fleet ──results, states──> recorder ──> database ──committed──> alerts, live
+  │            └──────────> alerts (MQTT), live, latencies
+  └──pictures──> viewers (WHEP)         publishers (WHIP) ──pictures──> fleet
+"""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+
+from stream_detect.alerts.notifiers import Alerts
+from stream_detect.api.connection import Trials
+from stream_detect.api.metrics import LatencyObserver
+from stream_detect.api.offloop import off_loop
+from stream_detect.api.schemas import JudgeBody
+from stream_detect.app.camera_list import Roster
+from stream_detect.app.judge import Judging
+from stream_detect.app.live import Live
+from stream_detect.cameras.fleet import Fleet
+from stream_detect.cameras.observer import Observers
+from stream_detect.errors import NotFoundError
+from stream_detect.events.journal import Ledger
+from stream_detect.events.recorder import Recorder
+from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.settings import Settings
+from stream_detect.sources.address import parse_address
+from stream_detect.storage.cameras import CameraList
+from stream_detect.storage.database import Database
+from stream_detect.storage.deliveries import Deliveries
+from stream_detect.storage.events import Events
+from stream_detect.storage.history import History
+from stream_detect.storage.records import Judge
+from stream_detect.types import CameraState, Result, Thresholds
+from stream_detect.webrtc.hub import Hub, Look
+from stream_detect.webrtc.whep import Viewers
+from stream_detect.webrtc.whip import Publishers
+
+_CAMERAS_CLOSE_S = 3.4
+_CLOSE_S = 4.5
+"""Bounds on closing, from its beginning: the cameras', and everything's. What hangs is left to the process's end."""
+
+_LEAVE_S = 3.0
+
+_log = logging.getLogger(__name__)
+
+
+class Monitoring:
+    """All of it: made, started, then `answer` and `close` on the event loop.
+
+    Args:
+        settings: all of them.
+        judging: the engine, and the model that judges.
+        read_again: the settings as they are now.
+
+    Raises:
+        StorageError: the database cannot be used.
+    """
+
+    def __init__(self, settings: Settings, judging: Judging, read_again: Callable[[], Settings]) -> None:
+        self._settings = settings
+        self._judging = judging
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._listing: asyncio.Task[None] | None = None
+        self.database = database = Database.open(settings.storage)
+        self.events, self.history = Events(database), History(database)
+        self.live, self.latency = Live(), LatencyObserver()
+        self.publishers = Publishers(settings.webrtc)
+        look, limit = self._look(judging.judge), settings.monitoring.max_viewers
+        self.viewers = Viewers(settings.webrtc, settings.video, look, limit)
+        self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
+        self.keeper = self._keeper()
+        told = (self.alerts, self.live)
+        ledger = Ledger(self.events, self.history, settings.storage, self.alerts.deliveries_for, told)
+        self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
+        observer = Observers((self.recorder, self.alerts, self.live, self.latency))
+        self.fleet = Fleet(
+            judging.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
+        )
+        self.trials = Trials(settings.monitoring)
+        self.roster = Roster(self.fleet, CameraList(database), settings, read_again, self._leave)
+
+    def start(self) -> None:
+        """Begins to remember, to tell and to watch.
+
+        Raises:
+            AddressError: a camera of the settings file has an address that is not usable.
+            SettingsError: likewise a rate.
+            StorageError: the database cannot be used.
+        """
+        self.recorder.start()
+        self.alerts.start()
+        try:
+            self.roster.start()
+        except BaseException:
+            self.fleet.close()
+            self._close_memory()
+            raise
+
+    def answer(self) -> None:
+        """Listeners and WebRTC sessions may come from now on; called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._listing = self._loop.create_task(self.live.list_cameras(self.roster.bodies))
+
+    def watches(self) -> bool:
+        """Whether a camera gives pictures now."""
+        return any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
+
+    @property
+    def storage_problem(self) -> str:
+        """Why nothing can be remembered now; empty when all is well."""
+        problem = self.recorder.problem  # or else the keeper's
+        return "" if problem == self.keeper.problem else problem
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work now, in sentences."""
+        return tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
+
+    def judge_by(self, judge: JudgeBody) -> None:
+        """Another model judges from now on: its thresholds are drawn."""
+        self.viewers.look_as(self._look(judge))
+
+    def hush(self) -> None:
+        """The server begins to stop: ends, on the event loop, responses that would go on."""
+        self.live.close()
+        self.trials.close()
+
+    async def close(self) -> None:
+        """Ends watching, telling and remembering, in this order, within five seconds."""
+        loop = asyncio.get_running_loop()
+        until_s = loop.time() + _CLOSE_S
+        self.hush()
+        if self._listing is not None:
+            self._listing.cancel()
+        await asyncio.gather(
+            _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
+            _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),
+            _within(_CAMERAS_CLOSE_S, self.publishers.close_all(), "publishers"),
+        )
+        await _within(until_s - loop.time(), off_loop(self._close_memory, "close-memory"), "what is remembered")
+
+    def _close_memory(self) -> None:
+        with contextlib.ExitStack() as in_reverse_order:
+            in_reverse_order.callback(self.database.close)
+            in_reverse_order.callback(self.alerts.close)
+            in_reverse_order.callback(self.recorder.close)
+
+    def _leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
+        """Ends the WebRTC sessions of cameras that are not what they were; waits for it. Not on the event loop."""
+        if self._loop is None or not (changed or removed):
+            return
+
+        async def leave() -> None:
+            gone = (*removed, *(name for name in changed if not self._is_pushed(name)))
+            publishers = (self.publishers.forget(name) for name in gone)
+            await asyncio.gather(*publishers, *(self.viewers.forget(name) for name in removed))
+
+        with contextlib.suppress(TimeoutError):
+            asyncio.run_coroutine_threadsafe(leave(), self._loop).result(_LEAVE_S)
+
+    def _keeper(self) -> EvidenceKeeper:
+        settings = self._settings
+        sight = Sight(
+            wants=lambda name: self.fleet.camera(name).settings.evidence,
+            picture_of=lambda name: self.fleet.camera(name).snapshot(),
+        )
+        return EvidenceKeeper(
+            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, self.events, sight
+        )
+
+    def _viewing(self, name: str) -> Hub:
+        self.viewers.show_results_of(name, lambda: self._newest(name))
+        return self.viewers.viewing(name)
+
+    def _is_pushed(self, name: str) -> bool:
+        url = self.fleet.camera(name).settings.url.get_secret_value()
+        return parse_address(url, from_settings_file=True).is_pushed
+
+    def _newest(self, name: str) -> Result | None:
+        try:
+            return self.fleet.camera(name).status().result
+        except NotFoundError:
+            return None
+
+    def _title_of(self, name: str) -> str:
+        try:
+            return self.fleet.camera(name).settings.title or name
+        except NotFoundError:
+            return name
+
+    def _judge(self) -> Judge:
+        judge = self._judging.judge
+        return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
+
+    def _look(self, judge: JudgeBody) -> Look:
+        return Look(Thresholds(**judge.thresholds.model_dump()), self._settings.window.stale_s)
+
+
+async def _within(seconds: float, work: Awaitable[None], what: str) -> None:
+    try:
+        async with asyncio.timeout(seconds):
+            await work
+    except TimeoutError:
+        _log.warning("%s did not close within %.1f s; the process ends all the same", what, seconds)

@@ -1,0 +1,296 @@
+"""Camera: an address enters; while it is started its pictures are judged and shown, and its state is known at any time.
+
+reader's thread, one a connection ──┬──picture──> supervisor ──> intake ──┬──> viewers
+publisher (push) ───────────────────┘                 │                   └──> worker ──results──> observer
+clockwork (fleet.py) ──look──> stalls, due attempts ──┴──states──> observer
+
+This is the small interface behind which a camera is hosted; nothing here knows who asks.
+"""
+
+import logging
+import time
+from contextlib import AbstractContextManager
+from dataclasses import replace
+from functools import partial
+from threading import RLock
+
+from av import VideoFrame
+
+from stream_detect.cameras.connections import MAX_HANGING, CameraParts, Connections, PictureSource
+from stream_detect.cameras.intake import Economy, Intake, PictureRate
+from stream_detect.cameras.status import CameraStatus, Run, Totals
+from stream_detect.cameras.supervisor import Attempt, Supervisor, one_line
+from stream_detect.errors import ConflictError, SourceEndedError, SourceError, SourceStalledError
+from stream_detect.events.rules import Repeats
+from stream_detect.settings import CameraSettings
+from stream_detect.sources.address import parse_address, redacted
+from stream_detect.sources.reader import ReaderSettings
+from stream_detect.types import CameraState, Result, StateChange
+
+__all__ = ("Camera", "CameraParts")
+
+STOP_S = 4.8
+"""A stop takes no longer: what hangs beyond is left behind, on daemon threads."""
+
+ANALYSIS_CLOSE_S = 1.0
+"""Of it, for a model call in progress: some 10 ms, unless it hangs."""
+
+WAITING = "waiting for a publisher"
+
+log = logging.getLogger(__name__)
+
+
+class Camera:
+    """One camera, watched from `start` to `stop`, as often as they are called. Thread-safe; every call is bounded.
+
+    Somebody must call `look` several times a second (`Fleet` does).
+
+    Args:
+        settings: of the camera.
+        parts: what it is made of.
+        from_settings_file: files and devices are permitted.
+
+    Raises:
+        AddressError: its address is malformed or not permitted.
+        SettingsError: at its rate no verdict could be reached.
+    """
+
+    def __init__(self, settings: CameraSettings, parts: CameraParts, *, from_settings_file: bool = False) -> None:
+        self.settings = settings
+        self._address = parse_address(settings.url.get_secret_value(), from_settings_file=from_settings_file)
+        parts.engine.sampler(settings.rate_hz)  # raises now what would otherwise fail at the start
+        self._parts = parts
+        self._clock = parts.clocks.monotonic
+        self._lock = RLock()
+        self._supervisor = Supervisor(settings.name, parts.monitoring, self._tell, parts.clocks, self._lock)
+        self._economy = Economy(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
+        self._rate = PictureRate()
+        self._totals = Totals()
+        self._repeats = Repeats()
+        self._analysed = 0
+        self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
+        self._reader: PictureSource | None = None  # of the attempt that counts
+        self._codec = ""
+        self._connections = Connections(settings.name)
+
+    @property
+    def name(self) -> str:
+        """Of the camera."""
+        return self.settings.name
+
+    def start(self) -> None:
+        """Begins to watch; returns at once. A camera that is watched already is left as it is."""
+        with self._lock:
+            if self._totals.run is not None:
+                return
+            run = self._new_run()
+            self._totals = replace(self._totals, run=run)
+            run.worker.start()
+            if self._address.is_pushed:
+                self._supervisor.start(WAITING, pushed=True)
+            else:
+                self._read(run, self._supervisor.start(self._connecting))
+
+    def stop(self, reason: str = "stopped by an operator") -> None:
+        """Ends watching, from any state, within 5 s; its state is "stopped" at once.
+
+        A thread that hangs longer is left behind; what it still brings is ignored.
+
+        Args:
+            reason: one short sentence, for people.
+        """
+        self._end(self._totals.run, reason)
+
+    def status(self) -> CameraStatus:
+        """What is known now; takes no lock, so that observers may ask."""
+        now_s = self._clock()
+        totals, situation, latest = self._totals, self._supervisor.situation, self._latest
+        live = situation.state is CameraState.LIVE
+        counts = replace(totals.counts, analysed=self._analysed, reconnects=self._supervisor.reconnects)
+        fps = self._rate.hz(now_s, counts.pictures) if live else 0.0
+        newest = totals.run.intake.newest if totals.run else None
+        change = situation.change
+        return CameraStatus(
+            name=self.name,
+            change=replace(change, reason=f"{fps:.0f} pictures a second") if fps >= 1.0 else change,
+            counts=counts,
+            fps=fps,
+            wh=(newest.width, newest.height) if newest else None,
+            codec=self._codec,
+            viewers=self._parts.viewing.viewers,
+            retry_at_s=situation.retry_at_s,
+            result=latest[0] if live and latest else None,
+            result_age_s=now_s - latest[1] if live and latest else None,
+        )
+
+    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
+        """The newest picture (only to be read) and, while live, the newest result; None before the first picture."""
+        run, latest = self._totals.run, self._latest
+        newest = run.intake.newest if run else None
+        return None if newest is None else (newest, latest[0] if latest else None)
+
+    def push(self, frame: VideoFrame, codec: str, *, gap: bool = False) -> None:
+        """Takes a publisher's next picture; returns at once. While stopped it is dropped.
+
+        Args:
+            frame: upright, with its timestamp.
+            codec: that it came in, as FFmpeg names it ("h264").
+            gap: something was lost just before it.
+
+        Raises:
+            ConflictError: this camera takes no publisher.
+        """
+        self._expect_pushed()
+        self._codec = codec
+        run, attempt = self._totals.run, self._supervisor.attempt
+        arrived_s = self._clock()
+        if run is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):
+            run.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
+
+    def publisher_left(self, reason: str) -> None:
+        """The publisher has gone: waits for the next one.
+
+        Args:
+            reason: one short sentence, for people.
+
+        Raises:
+            ConflictError: this camera takes no publisher.
+        """
+        self._expect_pushed()
+        with self._lock:
+            if self._totals.run is not None:
+                self._totals.run.intake.begin()
+                self._supervisor.again(f"{WAITING}: {one_line(redacted(reason))}", pushed=True)
+
+    def look(self) -> None:
+        """Does what is due: notices a stall, begins the next attempt, spares an idle camera."""
+        with self._lock:
+            run = self._totals.run
+            if run is None:
+                return
+            was_live = self._live
+            self._supervisor.look()
+            if self._live:
+                self._rate.mark(self._clock(), self._totals.counts.pictures)
+                self._spare()
+            elif was_live and self._reader is not None and self._reader.keyframes_only:
+                log.warning("camera %s: key frames come too seldom; from now on all frames are decoded", self.name)
+                self._economy.forbid()
+            if self._supervisor.due:
+                self._reconnect(run)
+
+    @property
+    def _live(self) -> bool:
+        return self._supervisor.situation.state is CameraState.LIVE
+
+    @property
+    def _connecting(self) -> str:
+        return f"connecting to {self._address.shown}"
+
+    def _new_run(self) -> Run:
+        engine, rate_hz = self._parts.engine, self.settings.rate_hz
+        worker = engine.worker(lambda result: self._take_result(run, result), rate_hz)
+        run = Run(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
+        return run
+
+    def _end(self, run: Run | None, reason: str) -> None:
+        """Ends a run, unless it is over."""
+        deadline_s = time.monotonic() + STOP_S
+        with self._lock:
+            if run is None or self._totals.run is not run:
+                return
+            self._supervisor.stop(reason)
+            self._totals, self._reader = self._totals.stopped(), None
+            thread = self._connections.newest  # earlier ones were left behind already
+        run.worker.close(ANALYSIS_CLOSE_S)
+        if thread is not None:
+            self._connections.wait(thread, deadline_s)
+
+    def _spare(self) -> None:
+        """Key frames only, or all."""
+        reader = self._reader
+        if reader is None:
+            return
+        suffices = self._economy.suffices(self._clock(), self._parts.viewing.viewers)
+        if reader.keyframes_only != suffices:
+            reader.keyframes_only = suffices
+
+    def _reconnect(self, run: Run) -> None:
+        self._disconnected()
+        run.intake.begin()
+        attempt = self._supervisor.again(self._connecting)
+        if self._connections.hang:
+            hanging = f"{MAX_HANGING} connections hang and have to end before the next"
+            self._supervisor.failed(attempt, SourceStalledError(hanging))
+        else:
+            self._read(run, attempt)
+
+    def _read(self, run: Run, attempt: Attempt) -> None:
+        self._economy.begin(self._clock())
+        self._connections.begin(
+            partial(self._reader_of, attempt),
+            partial(self._take_pictures, run, attempt),
+            partial(self._failed, run, attempt),
+        )
+
+    def _reader_of(self, attempt: Attempt) -> AbstractContextManager[PictureSource, bool | None]:
+        limits, wanted = self._parts.monitoring, self.settings
+        how = ReaderSettings(wanted.transport, wanted.loop, limits.open_timeout_s, limits.read_timeout_s)
+        return self._parts.open_reader(self._address, how, attempt.stopping, self._parts.taps(self.name))
+
+    def _take_pictures(self, run: Run, attempt: Attempt, reader: PictureSource) -> SourceError:
+        """Takes the pictures of a connection; returns why there are no more."""
+        with self._lock:
+            if attempt is self._supervisor.attempt:
+                self._totals, self._reader = replace(self._totals, connection=reader), reader
+                self._codec = reader.codec
+        try:
+            for picture in reader.pictures():
+                if not self._supervisor.picture(attempt, picture.arrived_s):
+                    break
+                if picture.keyframe:
+                    self._economy.keyframe(picture.arrived_s)
+                run.intake.take(picture.frame, picture.time_s, picture.arrived_s, gap=picture.gap)
+        except SourceError as error:
+            return error
+        return SourceEndedError("the stream ended")
+
+    def _failed(self, run: Run, attempt: Attempt, error: SourceError) -> None:
+        with self._lock:
+            if attempt is not self._supervisor.attempt:
+                return  # stopped, or given up already
+            ended = isinstance(error, SourceEndedError) and not self._address.is_live
+            if not ended:
+                self._disconnected()
+                self._supervisor.failed(attempt, type(error)(redacted(str(error))))
+        if ended:
+            self._end(run, "the file ended")
+
+    def _disconnected(self) -> None:
+        self._totals, self._reader = self._totals.disconnected(), None
+
+    def _take_result(self, run: Run, result: Result) -> None:
+        """On the worker's thread. What comes when the camera is live no more says nothing about now."""
+        now_s = self._clock()
+        with self._lock:
+            if self._totals.run is not run or not self._live:
+                return
+            if result.tracks:
+                self._economy.face(now_s)
+            self._latest = result, now_s
+            self._analysed += result.error is None
+            self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))
+
+    def _tell(self, change: StateChange) -> None:
+        """Under the lock, so that states and results are told in the order in which they came to be."""
+        self._latest = None
+        self._rate.clear()
+        if change.state is CameraState.LIVE:
+            self._rate.mark(self._clock(), self._totals.counts.pictures)
+        for news in self._repeats.news(change):
+            log.info("camera %s: %s: %s", self.name, news.state.value, news.reason)
+        self._parts.observer.state(change)
+
+    def _expect_pushed(self) -> None:
+        if not self._address.is_pushed:
+            raise ConflictError(f"camera {self.name} takes no publisher: its address is not whip:")

@@ -1,0 +1,176 @@
+"""Intake: pictures of a camera enter; the newest is kept, viewers see each, the analysis gets some.
+
+picture ──> newest
+        ├─> viewing.show        every one, while somebody watches
+        └─> sampler ──> worker  some; converted to RGB on the worker's thread
+"""
+
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+
+from av import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from stream_detect.analysis.sampler import Sampler
+from stream_detect.cameras.observer import Viewing
+from stream_detect.media.planes import to_rgb
+from stream_detect.types import Frame
+
+MAX_PAUSE_S = 60.0
+"""A longer leap of the timestamps is a wrap or a new origin, not time that passed."""
+
+RATE_S = 10
+"""Seconds that the picture rate looks back."""
+
+
+class Intake:
+    """One camera's pictures from its start to its stop, over all of its connections.
+
+    Called by one thread at a time for pictures, by the worker's for conversion.
+
+    Args:
+        viewing: of the camera.
+        sampler: which pictures to analyse.
+        submit: takes the supplier of a picture to be analysed; returns at once.
+    """
+
+    def __init__(self, viewing: Viewing, sampler: Sampler, submit: Callable[[Callable[[], Frame]], None]) -> None:
+        self._viewing = viewing
+        self._sampler = sampler
+        self._submit = submit
+        self._time_s = 0.0
+        self._last: tuple[float, float] | None = None  # source's time and arrival of the newest picture
+        self._anew = False
+        self._gaps = 0
+        self._gaps_analysed = 0  # the worker's thread only, as the next
+        self._reformatter = VideoReformatter()
+        self.newest: VideoFrame | None = None
+        self.pictures = 0
+
+    def begin(self) -> None:
+        """A connection begins: its first picture comes after a gap, and its timestamps may start anywhere."""
+        self._anew = True
+
+    def take(self, frame: VideoFrame, source_s: float, arrived_s: float, *, gap: bool) -> None:
+        """Takes the next picture.
+
+        Args:
+            frame: upright; only read.
+            source_s: its time by the source's own count.
+            arrived_s: monotonic seconds.
+            gap: something was lost just before it.
+        """
+        if gap or self._anew:
+            self._gaps += self.pictures > 0
+        time_s = self._stream_time_s(source_s, arrived_s)
+        self.newest = frame
+        self.pictures += 1
+        if self._viewing.viewers:
+            self._viewing.show(frame)
+        if self._sampler.wants(time_s):
+            self._submit(partial(self._supply, frame, time_s, arrived_s, self._gaps))
+
+    def _stream_time_s(self, source_s: float, arrived_s: float) -> float:
+        """Stream time never falls, and goes on over a reconnect by the time that really passed."""
+        if self._last is not None:
+            last_source_s, last_arrived_s = self._last
+            step_s = source_s - last_source_s
+            if self._anew or not 0.0 <= step_s <= MAX_PAUSE_S:
+                step_s = max(arrived_s - last_arrived_s, 0.0)
+            self._time_s += step_s
+        self._anew = False
+        self._last = source_s, arrived_s
+        return self._time_s
+
+    def _supply(self, frame: VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
+        """The picture as the analysis takes it, made on its thread.
+
+        Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
+        """
+        image = to_rgb(frame, self._reformatter)
+        gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
+        return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
+
+
+class PictureRate:
+    """Pictures a second over the last ten seconds, from a count that is looked at now and then."""
+
+    def __init__(self) -> None:
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, pictures)
+
+    def clear(self) -> None:
+        """Pictures come no more: 0 until `mark` is called again."""
+        self._marks.clear()
+
+    def mark(self, now_s: float, pictures: int) -> None:
+        """Notes the count, once a second; more calls do nothing."""
+        if not self._marks or now_s - self._marks[-1][0] >= 1.0:
+            self._marks.append((now_s, pictures))
+
+    def hz(self, now_s: float, pictures: int) -> float:
+        """The rate now."""
+        marks = tuple(self._marks)
+        if not marks:
+            return 0.0
+        since_s, before = marks[0]
+        return (pictures - before) / max(now_s - since_s, 1.0)
+
+
+NO_FACE_S = 10.0
+"""Key frames suffice once no face was in the picture for so long: someone who turns away is still there."""
+
+SAMPLE = 3
+"""Intervals between key frames to be seen before they are trusted."""
+
+
+class Economy:
+    """Decides between all frames and key frames only (an idle 1080p camera costs a quarter then: FACTS.md).
+
+    Key frames alone are no way to notice a stall when they come seldom: a camera is spared only once it has shown that
+    two of them come within the time in which a stall is to be noticed.
+
+    Args:
+        allowed: by the camera's settings.
+        stall_s: without a picture for so long a camera has stalled.
+    """
+
+    def __init__(self, *, allowed: bool, stall_s: float) -> None:
+        self._allowed = allowed
+        self._most_s = stall_s / 2
+        self._face_s = 0.0
+        self._key_s: float | None = None
+        self._intervals = 0
+        self._longest_s = 0.0
+
+    def begin(self, now_s: float) -> None:
+        """A connection begins: nothing is known of its key frames, and somebody may have come meanwhile."""
+        self._face_s = now_s
+        self._key_s = None
+        self._intervals = 0
+        self._longest_s = 0.0
+
+    def keyframe(self, arrived_s: float) -> None:
+        """A key frame came (monotonic seconds)."""
+        if self._key_s is not None:
+            self._intervals += 1
+            self._longest_s = max(self._longest_s, arrived_s - self._key_s)
+        self._key_s = arrived_s
+
+    def face(self, now_s: float) -> None:
+        """A face was in the picture."""
+        self._face_s = now_s
+
+    def forbid(self) -> None:
+        """Key frames stopped coming in time: this camera is spared no more."""
+        self._allowed = False
+
+    def suffices(self, now_s: float, viewers: int) -> bool:
+        """Whether key frames suffice now."""
+        return (
+            self._allowed
+            and viewers == 0
+            and now_s - self._face_s >= NO_FACE_S
+            and self._intervals >= SAMPLE
+            and self._longest_s <= self._most_s
+        )

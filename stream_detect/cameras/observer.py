@@ -1,0 +1,72 @@
+"""The seam between a camera and whoever wants to know of it: history, metrics, live results."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from av import VideoFrame
+
+from stream_detect.types import Result, StateChange
+
+
+class Observer(Protocol):
+    """Is told of every camera. Called on cameras' own threads: must return at once and never raise."""
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """A result came.
+
+        Args:
+            camera: its name.
+            result: of the analysis.
+            at_s: wall clock of the analysed frame, unix seconds.
+        """
+        ...
+
+    def state(self, change: StateChange) -> None:
+        """A camera entered a state."""
+        ...
+
+    def removed(self, camera: str) -> None:
+        """The camera is no more in the list: nothing further will be said of it."""
+        ...
+
+
+class Viewing(Protocol):
+    """Where a camera's pictures go while somebody watches (webrtc/hub.py); one a camera."""
+
+    @property
+    def viewers(self) -> int:
+        """Who watch now. Safe from any thread."""
+        ...
+
+    def show(self, frame: VideoFrame) -> None:
+        """Takes a picture of the camera, upright and only read, with pts and time base; returns at once.
+
+        Called on the camera's thread for every picture while there are viewers. One that is still waiting is replaced.
+        """
+        ...
+
+
+class Observers:
+    """Tells each, in their order; fits `Observer`.
+
+    Args:
+        observers: to be told.
+    """
+
+    def __init__(self, observers: Sequence[Observer]) -> None:
+        self._observers = tuple(observers)
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.result(camera, result, at_s)
+
+    def state(self, change: StateChange) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.state(change)
+
+    def removed(self, camera: str) -> None:
+        """See `Observer`."""
+        for observer in self._observers:
+            observer.removed(camera)

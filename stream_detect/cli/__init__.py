@@ -1,0 +1,158 @@
+"""The command line. A command imports what it needs when it runs: `serve` and `--help` never load TensorFlow.
+
+An error of ours is one line on stderr and exit status 2.
+"""
+
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from stream_detect import __version__
+from stream_detect.errors import StreamDetectError
+
+if TYPE_CHECKING:
+    from stream_detect.settings import Settings
+
+app = typer.Typer(
+    help="Real-time deepfake detector for live video.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+SettingsFile = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+]
+# The other room's command reads what follows, --help too.
+_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command and exit.
+
+    Args:
+        arguments: what follows the program's name; None takes the process's own.
+    """
+    try:
+        app(args=arguments, prog_name="stream-detect")
+    except StreamDetectError as error:
+        sys.stderr.write(f"stream-detect: {error}\n")
+        sys.exit(2)
+
+
+def _version(*, wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"stream-detect {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _root(
+    *,
+    _: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Show the version and exit.")
+    ] = False,
+) -> None:
+    """Real-time deepfake detector for live video."""
+
+
+@app.command()
+def serve(settings: SettingsFile = None) -> None:
+    """Serve the page, the live check and the cameras until ctrl-c."""
+    from stream_detect.app.server import serve as serve_until_stopped
+    from stream_detect.app.service import create_service
+    from stream_detect.settings.file import file_in_use, load_settings
+
+    file = file_in_use(settings, os.environ)  # once it is there, one that vanished is an error and not "no cameras"
+
+    def read() -> "Settings":
+        return load_settings(file, os.environ)
+
+    serve_until_stopped(read(), lambda given: create_service(given, read))
+
+
+@app.command()
+def doctor(settings: SettingsFile = None) -> None:
+    """Look whether this machine has what serving takes, and say what is missing."""
+    from stream_detect.cli.doctor import examine, table
+
+    findings = examine(settings, os.environ)
+    typer.echo(table(findings))
+    if not all(finding.well for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def purge(
+    settings: SettingsFile = None,
+    *,
+    days: Annotated[
+        float | None, typer.Option(min=0, help="Of events older than this; if not given, evidence.days.")
+    ] = None,
+    all_evidence: Annotated[bool, typer.Option("--all-evidence", help="However young the events are.")] = False,
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Of this camera only.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+) -> None:
+    """Delete evidence (pictures, faces, clips) of fake events; the events stay. A server may run meanwhile."""
+    from stream_detect.evidence.folder import EvidenceFolder
+    from stream_detect.evidence.retention import Purge
+    from stream_detect.settings.file import load_settings
+    from stream_detect.storage.database import Database
+    from stream_detect.storage.events import Events
+
+    if all_evidence and days is not None:
+        raise typer.BadParameter("expected --days or --all-evidence, received both")
+    given = load_settings(settings, os.environ)
+    wanted = Purge(0 if all_evidence else given.evidence.days if days is None else days, camera)
+    with Database.open(given.storage, alone=False) as database:
+        events = Events(database)
+        sizes = [event.evidence.bytes for event in wanted.wanted(events) if event.evidence is not None]
+        if sizes and not yes:
+            typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
+        gone = wanted.do(events, EvidenceFolder.of(given.storage, given.evidence)) if sizes else None
+    typer.echo(
+        f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB."
+        if gone
+        else "There is no such evidence; that of events which go on, or began in the last five minutes, stays."
+    )
+
+
+@app.command(context_settings=_PASS_ON)
+def analyze(context: typer.Context) -> None:
+    """Say of pictures and videos whether their faces look real or fake."""
+    _run_elsewhere("stream_detect.cli.analyze", context.args, "stream-detect analyze")
+
+
+@app.command(context_settings=_PASS_ON)
+def train(context: typer.Context) -> None:
+    """Train a model on a folder of labelled faces."""
+    _run_elsewhere("stream_detect.cli.train", ["train", *context.args])
+
+
+@app.command(context_settings=_PASS_ON)
+def evaluate(context: typer.Context) -> None:
+    """Measure models on labelled pictures and videos."""
+    _run_elsewhere("stream_detect.cli.evaluate", context.args, "stream-detect evaluate")
+
+
+@app.command(context_settings=_PASS_ON)
+def explain(context: typer.Context) -> None:
+    """Show where in a face a model looked."""
+    _run_elsewhere("stream_detect.cli.explain", context.args, "stream-detect explain")
+
+
+@app.command(context_settings=_PASS_ON)
+def models(context: typer.Context) -> None:
+    """List, check and import model bundles."""
+    _run_elsewhere("stream_detect.cli.models", context.args, "stream-detect models")
+
+
+def _run_elsewhere(module: str, arguments: list[str], name: str = "stream-detect") -> None:
+    elsewhere: typer.Typer = importlib.import_module(module).app
+    elsewhere(args=arguments, prog_name=name)

@@ -1,0 +1,137 @@
+"""The command `stream-detect analyze`."""
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import cv2
+import typer
+from typer.core import TyperCommand
+
+from stream_detect.cli.analyze_output import STDOUT, outputs, person_line
+from stream_detect.cli.batch import Finding, Plan, examined
+from stream_detect.cli.inputs import STDIN, inputs_of
+from stream_detect.cli.progress import telling
+from stream_detect.errors import SettingsError
+from stream_detect.models.registry import Registry
+from stream_detect.review.models import load_panel
+from stream_detect.settings import Settings
+from stream_detect.settings.file import load_settings
+from stream_detect.types import VerdictState
+
+FAKE_FOUND, FAILED = 1, 2
+
+_MOST_THREADS = 4
+"""Of one video's decoder: more gain little, and each holds frames."""
+
+_OUTPUTS = {"--json": (".json", ".jsonl", ".ndjson"), "--csv": (".csv",)}
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+class _Analyze(TyperCommand):
+    """`--json` and `--csv` alone write to standard output, before a name that ends as they do to that file."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        return super().parse_args(ctx, _with_outputs(args))
+
+
+@app.command(name="analyze", cls=_Analyze)
+def analyze(  # noqa: PLR0913 - the command's options
+    files: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="PATH|GLOB|DIR|URL|-", help="Pictures and videos; folders with all below; - is standard input."
+        ),
+    ],
+    *,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(metavar="NAME", help="A bundle; again for more, side by side. If not given, the one that serves."),
+    ] = None,
+    rate: Annotated[
+        float | None, typer.Option(metavar="HZ", help="Samples a second of a video; review.rate_hz if not given.")
+    ] = None,
+    json: Annotated[
+        str | None, typer.Option(metavar="[FILE.json]", help="One object a file, one a line; without FILE to stdout.")
+    ] = None,
+    csv: Annotated[
+        str | None, typer.Option(metavar="[FILE.csv]", help="One line a file and model; without FILE to stdout.")
+    ] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="A report with pictures, whole in itself.")] = None,
+    annotate: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Write each video there with the badge burnt in.")
+    ] = None,
+    jobs: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Files at once.")] = os.cpu_count() or 1,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+    ] = None,
+) -> None:
+    """Say of pictures and videos whether their faces look real or fake.
+
+    Exit status: 0 all are real, undecided or without a face; 1 a fake was found; 2 an error, of one file or of all.
+    """
+    cv2.setNumThreads(1)  # files, or the steps of one, are on threads of their own already
+    loaded = load_settings(settings, os.environ)
+    rate_hz = loaded.review.rate_hz if rate is None else rate
+    inputs = list(inputs_of(files))
+    panel = load_panel(Registry.of(loaded.model.folder), model or (), _with_spare(loaded, min(jobs, len(inputs))))
+    if sum(given.name == STDIN for given in inputs) > 1:
+        raise SettingsError("expected - once: standard input can be read once")
+    if STDOUT == json == csv:
+        raise SettingsError("expected --json or --csv on standard output, not both; name a file for one")
+    plan = Plan(panel, rate_hz, jobs, annotate)
+    findings: list[int] = []
+    lines = sys.stderr if STDOUT in (json, csv) else sys.stdout
+    with outputs(json, csv, html) as take, telling([given.name for given in inputs], lines, sys.stderr) as tell:
+        for number, finding in enumerate(examined(inputs, plan, tell.share)):
+            take(finding)
+            tell.done(number, person_line(finding))
+            findings.append(_status(finding))
+    raise typer.Exit(max(findings, default=0))
+
+
+def _with_spare(settings: Settings, jobs: int) -> Settings:
+    """Decoding may use the processors that no job needs."""
+    threads = max(settings.review.threads, min((os.cpu_count() or 1) // max(jobs, 1), _MOST_THREADS))
+    return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})
+
+
+def _status(finding: Finding) -> int:
+    if finding.reviewed is None:
+        return FAILED
+    return FAKE_FOUND if finding.reviewed.verdict is VerdictState.FAKE else 0
+
+
+def _with_outputs(arguments: list[str]) -> list[str]:
+    """Each `--json` and `--csv` with its file: what follows it, where that is one of its kind; else "-".
+
+    So `--json clip.mp4` reads the clip, and can never write over it. A "-" after it is standard output, unless there is
+    nothing else to be looked at.
+    """
+    written: list[str] = []
+    rest = list(arguments)
+    while rest:
+        each = rest.pop(0)
+        if each == "--":
+            return [*written, each, *rest]
+        suffixes = _OUTPUTS.get(each)
+        if suffixes is None:
+            written.append(each)
+        elif rest and (rest[0].lower().endswith(suffixes) or (rest[0] == STDOUT and _others(written, rest[1:]))):
+            written.append(f"{each}={rest.pop(0)}")
+        else:
+            written.append(f"{each}={STDOUT}")
+    return written
+
+
+def _others(before: list[str], after: list[str]) -> bool:
+    """Whether something is there that may be a file to be looked at: no option, and not what belongs to one."""
+    valued = {"--model", "--rate", "--html", "--annotate", "--jobs", "--settings"}
+    line = [*before, *after]
+    return any(
+        (not each.startswith("-") or each == STDIN) and (not number or line[number - 1] not in valued)
+        for number, each in enumerate(line)
+    )

@@ -1,0 +1,168 @@
+"""Where results of the command line go: findings enter one by one; JSON lines, CSV and an HTML page leave."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from stream_detect.cli.batch import Finding
+from stream_detect.errors import StorageError
+from stream_detect.review.report import csv_line, html_page, html_problem, html_section
+from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
+from stream_detect.review.verdict import worst_of
+
+_WORDS = {"fake": "FAKE", "real": "REAL", "uncertain": "UNCERTAIN", "no_face": "NO FACE"}
+_PROBABILITY = "fake_probability"
+CSV_HEAD = (
+    *("file", "sha256", "kind", "model", "model_sha256", "verdict", _PROBABILITY, "reason"),
+    *("tracks", "sampled", "flagged", "error"),
+)
+
+
+def person_line(finding: Finding) -> str:
+    """One line: verdict, probability, name, reason."""
+    if finding.reviewed is None:
+        return f"{'ERROR':<9}      {finding.given.name}: {finding.problem}"
+    worst = worst_review(finding.reviewed)
+    value = worst.verdict.fake_probability
+    shown = "    " if value is None else f"{value:.2f}"
+    by = f" [{worst.judge.name}]" if len(finding.reviewed.models) > 1 else ""
+    notes = "".join(f"; {note}" for note in finding.reviewed.notes)
+    return f"{_WORDS[worst.verdict.state]:<9} {shown} {finding.given.name}{by}: {worst.verdict.reason}{notes}"
+
+
+def json_parts(finding: Finding) -> Iterator[str]:
+    """One object on one line, in parts: of several models the worst's, and all of them in `models`."""
+    if finding.reviewed is None:
+        yield _text({"file": finding.given.name, "verdict": None, "error": finding.problem}) + "\n"
+        return
+    reviewed, worst = finding.reviewed, worst_review(finding.reviewed)
+    facts, value = file_json(finding.upload), worst.verdict.fake_probability
+    head: dict[str, Any] = {
+        "file": finding.given.name,
+        "verdict": worst.verdict.state,
+        _PROBABILITY: None if value is None else round(value, 4),
+        "reason": worst.verdict.reason,
+        "bundle": {"name": worst.judge.name, "sha256": worst.judge.sha256},
+        **{name: facts[name] for name in facts if name != "name"},
+        "rate_hz": reviewed.rate_hz,
+        "sampled": reviewed.sampled,
+        "notes": list(reviewed.notes),
+        "annotated": [str(path) for path in finding.annotated],
+        "tracks": tracks_json(worst),
+    }
+    yield _text(head)[:-1] + ", "
+    yield from frame_parts(worst)
+    if len(reviewed.models) > 1:
+        for number, model in enumerate(reviewed.models):
+            yield ', "models": [' if not number else ", "
+            yield from model_parts(model)
+        yield "]"
+    yield "}\n"
+
+
+def csv_lines(finding: Finding) -> Iterator[str]:
+    """A line a model; one with the error when there is a problem."""
+    given = finding.given.name
+    if finding.reviewed is None:
+        yield csv_line([given, *[""] * (len(CSV_HEAD) - 2), finding.problem])
+        return
+    for model in finding.reviewed.models:
+        verdict = model.verdict
+        value = "" if verdict.fake_probability is None else round(verdict.fake_probability, 4)
+        counts = len(model.tracks), finding.reviewed.sampled, len(model.flagged)
+        file = given, finding.upload.sha256, finding.upload.kind
+        yield csv_line([*file, model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason, *counts, ""])
+
+
+def worst_review(reviewed: Reviewed) -> ModelReview:
+    """Of several models the one whose verdict is the file's."""
+    state = worst_of([model.verdict.state for model in reviewed.models])
+    same = [model for model in reviewed.models if model.verdict.state is state]
+    return max(same, key=lambda model: model.verdict.fake_probability or 0.0)
+
+
+def _text(value: object) -> str:
+    return json.dumps(value, ensure_ascii=False, allow_nan=False)
+
+
+STDOUT = "-"
+
+Take = Callable[[Finding], None]
+
+
+@contextmanager
+def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> Iterator[Take]:
+    """What takes findings, in order, and writes them where they are wanted.
+
+    Args:
+        json_to: file, or "-"; None for none.
+        csv_to: likewise.
+        html_to: file.
+
+    Raises:
+        StorageError: a file cannot be written.
+    """
+    takes: list[Take] = []
+    with ExitStack() as stack:
+        if json_to is not None:
+            lines = stack.enter_context(_opened(json_to))
+            takes.append(lambda finding: lines.writelines(json_parts(finding)))
+        if csv_to is not None:
+            table = stack.enter_context(_opened(csv_to))
+            table.write(csv_line(CSV_HEAD))
+            takes.append(lambda finding: table.writelines(csv_lines(finding)))
+        if html_to is not None:
+            takes.append(stack.enter_context(_page(html_to)))
+
+        def take(finding: Finding) -> None:
+            for each in takes:
+                each(finding)
+
+        yield take
+
+
+@contextmanager
+def _page(to: Path) -> Iterator[Take]:
+    with _opened(str(to)) as page:
+        begin, end = html_page(("",), to.stem), ""
+        page.write(next(begin))
+
+        def take(finding: Finding) -> None:
+            page.write(_section(finding))
+
+        yield take
+        end = "".join(begin)
+        page.write(end)
+
+
+def _section(finding: Finding) -> str:
+    if finding.reviewed is None:
+        return html_problem(finding.given.name, finding.problem)
+    results = json.loads(finding.reviewed.as_json("", finding.upload))
+    return html_section(results, pictures_of(finding.reviewed))
+
+
+def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "map"]], bytes | None]:
+    """The pictures that a report shows."""
+
+    def picture(model: str, n: int, kind: Literal["picture", "map"]) -> bytes | None:
+        flagged = reviewed.flagged[model][n - 1]
+        return flagged.picture if kind == "picture" else flagged.heat_map
+
+    return picture
+
+
+@contextmanager
+def _opened(to: str) -> Iterator[TextIO]:
+    if to == STDOUT:
+        yield sys.stdout
+        sys.stdout.flush()
+        return
+    try:
+        with Path(to).open("w", encoding="utf-8", newline="") as file:
+            yield file
+    except OSError as error:
+        raise StorageError(f"{to} cannot be written: {error.strerror}") from error

@@ -1,0 +1,138 @@
+"""Whether this machine has what serving takes: settings enter, findings leave, each with its cure if need be."""
+
+import os
+import shutil
+import sys
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+
+from stream_detect.analysis.detector import model_file
+from stream_detect.api.page import FOLDER, read_page
+from stream_detect.app.server import listen
+from stream_detect.errors import AddressError, NotFoundError, StorageError, StreamDetectError
+from stream_detect.models.backend import load_model
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
+from stream_detect.settings.file import load_settings
+from stream_detect.sources.address import parse_address
+from stream_detect.storage.database import FILE_NAME, Database
+
+_LIBRARIES = (
+    "aiortc",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "openvino",
+    "fastapi",
+    "uvicorn",
+    "pydantic",
+    "sqlalchemy",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What one look found.
+
+    Args:
+        subject: what was looked at.
+        well: nothing is missing.
+        detail: what is there, or what is missing and how to mend it.
+    """
+
+    subject: str
+    well: bool
+    detail: str
+
+
+def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
+    """Look at everything that serving takes.
+
+    Args:
+        path: the settings file, as for `load_settings`.
+        env: the environment's variables.
+    """
+    findings = [_python(), *map(_library, _LIBRARIES)]
+    try:
+        settings = load_settings(path, env)
+    except StreamDetectError as error:
+        return [*findings, Finding("settings", well=False, detail=str(error))]
+    looks: Iterable[tuple[str, Callable[[Settings], str]]] = (
+        ("settings", lambda _: "read and valid"),
+        ("model", _model),
+        ("face detector", lambda given: str(model_file(given.faces.detector))),
+        ("page", _page),
+        ("storage", _storage),
+        ("cameras", _cameras),
+        ("address", _address),
+    )
+    return [*findings, *(_look(subject, settings, look) for subject, look in looks)]
+
+
+def table(findings: Iterable[Finding]) -> str:
+    """One line a finding."""
+    return "\n".join(f"{'ok     ' if one.well else 'MISSING'}  {one.subject:<24}{one.detail}" for one in findings)
+
+
+def _look(subject: str, settings: Settings, look: Callable[[Settings], str]) -> Finding:
+    try:
+        return Finding(subject, well=True, detail=look(settings))
+    except StreamDetectError as error:
+        return Finding(subject, well=False, detail=str(error))
+
+
+def _python() -> Finding:
+    version = ".".join(map(str, sys.version_info[:3]))
+    well = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    return Finding("python", well, version if well else f"{version}; expected 3.11, 3.12 or 3.13")
+
+
+def _library(name: str) -> Finding:
+    try:
+        return Finding(name, well=True, detail=metadata.version(name))
+    except metadata.PackageNotFoundError:
+        return Finding(name, well=False, detail="not installed; run `make run`, or pip install -r requirements.lock")
+
+
+def _model(settings: Settings) -> str:
+    bundle = Registry.of(settings.model.folder).load(settings.model.name)
+    load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
+    return f"{bundle.card.name} by {settings.model.backend}, sha256 {bundle.sha256[:12]} as its card states"
+
+
+def _page(_: Settings) -> str:
+    files = read_page()
+    if not files:
+        raise NotFoundError(f"expected the built page in {FOLDER}; run `make web`")
+    return f"{len(files) - 1} files in {FOLDER}"
+
+
+def _storage(settings: Settings) -> str:
+    """Nothing is made here: a folder that is absent is looked for a place instead."""
+    folder, remote = settings.storage.folder, settings.storage.database_url is not None
+    place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
+        raise StorageError(f"expected a folder to write to, {place} is none; set storage.folder to another")
+    free_gb = shutil.disk_usage(place).free / 1e9
+    if not remote and not (folder / FILE_NAME).exists():
+        return f"{folder} will be made, {free_gb:.0f} GB free"
+    with Database.open(settings.storage, alone=False) as database:
+        database.check()
+        return f"{database.dialect} answers; {folder}, {free_gb:.0f} GB free"
+
+
+def _cameras(settings: Settings) -> str:
+    for camera in settings.cameras:
+        try:
+            parse_address(camera.url.get_secret_value(), from_settings_file=True)
+        except AddressError as error:
+            raise AddressError(f"{camera.name}: {error}") from None
+    return f"{len(settings.cameras)} in the settings, each with a usable address"
+
+
+def _address(settings: Settings) -> str:
+    with listen(settings) as listener:
+        host, port = listener.getsockname()[:2]
+    return f"{host} port {port} is free"

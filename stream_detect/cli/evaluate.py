@@ -1,0 +1,152 @@
+"""The command `stream-detect evaluate`."""
+
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.page import page, percent, points, value
+from stream_detect.evaluation.run import OnProgress, Plan, evaluate, load_entrants
+from stream_detect.evaluation.scores import write_whole
+from stream_detect.evaluation.summary import Summary
+from stream_detect.settings.file import load_settings
+
+_MOST_TOLD = 5
+"""Unreadable files named on the screen; all are in the report and the scores."""
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+
+@app.command(name="evaluate")
+def evaluate_models(  # noqa: PLR0913 - the command's options
+    manifest: Annotated[
+        Path, typer.Option(metavar="CSV", help="Table with the columns file, label (real, fake) and any more.")
+    ],
+    root: Annotated[
+        Path, typer.Option(metavar="DIR", help="Folder the files are relative to; tars in it are looked into.")
+    ],
+    more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Further models.")] = None,
+    *,
+    model: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME", help="A bundle, or its folder; again for more. If not given, the one that serves."
+        ),
+    ] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Measure each value of this column too.")] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Take these rows only; again for more.")
+    ] = None,
+    held_out: Annotated[
+        bool, typer.Option("--held-out", help="Leave out the groups on which training fits its calibration.")
+    ] = False,
+    crops: Annotated[bool, typer.Option("--crops", help="The pictures are face crops already.")] = False,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Judge worsened files too.")] = False,
+    robustness_of: Annotated[
+        int, typer.Option(metavar="N", min=2, help="Pictures for that, drawn evenly; a tenth as many videos.")
+    ] = 200,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures here.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report with plots here.")] = None,
+    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each file's score here, as CSV.")] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Files judged at once.")] = os.cpu_count() or 1,
+    settings: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+    ] = None,
+) -> None:
+    """Measure models on labelled pictures and videos."""
+    loaded = load_settings(settings, os.environ)
+    names = [*(model or []), *(more or [])] or [loaded.model.name]
+    plan = Plan(
+        manifest=manifest,
+        root=root,
+        by=by,
+        only=_pairs(only or []),
+        held_out=held_out,
+        crops=crops,
+        threads=threads,
+        robust=robustness_of if robustness else 0,
+    )
+    begun_s = time.monotonic()
+    entrants = load_entrants(names, loaded)
+    with _bar() as on_progress:
+        summary, outcomes = evaluate(plan, entrants, loaded, scores, on_progress)
+    took_s = time.monotonic() - begun_s
+    if json:
+        write_whole(json, summary.to_json())
+    if html:
+        write_whole(html, page(summary, outcomes))
+    _tell(summary)
+    typer.echo(f"{len(outcomes):,} files in {took_s:.1f} s")
+
+
+def _pairs(only: list[str]) -> dict[str, str]:
+    pairs = {}
+    for text in only:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise DatasetError(f"expected --only COLUMN=VALUE, received {text!r}")
+        pairs[name] = value
+    return pairs
+
+
+@contextmanager
+def _bar() -> Iterator[OnProgress]:
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        task = progress.add_task("judging", total=None)
+
+        def on_progress(what: str, done: int, total: int) -> None:
+            progress.update(task, description=what, completed=done, total=total)
+
+        yield on_progress
+
+
+def _tell(summary: Summary) -> None:
+    console = Console()
+    console.print(_figures(summary))
+    if summary.robustness:
+        console.print(_robustness(summary))
+    for bad in summary.unreadable[:_MOST_TOLD]:
+        console.print(f"row {bad.row}, {bad.file}: {bad.reason}", highlight=False)
+    if len(summary.unreadable) > _MOST_TOLD:
+        console.print(f"and {len(summary.unreadable) - _MOST_TOLD} more files that could not be read")
+
+
+def _figures(summary: Summary) -> Table:
+    table = Table("model", "level", "set", "judged", "AUC", "from", "alarms", "recall", "right", box=None)
+    for part in summary.parts:
+        start = (part.model, part.level, part.set if part.set is not None else "all")
+        judged, seen = f"{part.counts.judged}/{part.counts.files}", part.figures
+        if seen is None:
+            table.add_row(*start, judged)
+            continue
+        for i, at in enumerate(seen.at):
+            first = (*start, judged, value(seen.auc)) if i == 0 else ("",) * 5
+            shares = (percent(at.false_alarm_rate), percent(at.recall), percent(at.accuracy))
+            table.add_row(*first, f"{at.threshold:g}", *shares)
+    return table
+
+
+def _robustness(summary: Summary) -> Table:
+    table = Table("model", "of", "condition", "judged", "AUC", "change", "alarms", "change", box=None)
+    for row in summary.robustness:
+        judged = f"{row.judged}/{row.files}"
+        auc = (value(row.auc), points(row.auc_change, 3))
+        alarms = (percent(row.false_alarm_rate), points(row.false_alarm_change))
+        table.add_row(row.model, row.level, row.condition, judged, *auc, *alarms)
+    return table

@@ -1,0 +1,197 @@
+"""`stream-detect models ...`: what bundles there are, what they say, whether they are whole; the ways in and out."""
+
+import http.client
+import json
+import urllib.error
+import urllib.request
+from importlib import import_module
+from pathlib import Path
+from types import ModuleType
+from typing import Annotated, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from stream_detect.errors import BundleError
+from stream_detect.models.bundle import read_card
+from stream_detect.models.card import Card, Metric
+from stream_detect.models.export import export
+from stream_detect.models.pull import LICENCE, ORIGIN, PUBLISHED, credit, fetch, published_named
+from stream_detect.models.registry import Registry
+
+ROUTE = "/api/models/judging"
+TIMEOUT_S = 30.0
+"""Loading a bundle takes some tenths of a second, with the tensorflow backend ten."""
+
+
+def judge_by(name: str, url: str, token: str | None) -> str:
+    """Has the server judge by the bundle of that name.
+
+    Args:
+        name: of a bundle that the server finds.
+        url: http or https address of the server.
+        token: its access token, if it has one.
+
+    Returns:
+        The name that the server confirms.
+
+    Raises:
+        BundleError: the server cannot be reached, or refuses; says why.
+    """
+    if not url.startswith(("https://", "http://")):
+        raise BundleError(f"expected the http or https address of a server, received {url!r}")
+    request = urllib.request.Request(  # noqa: S310 - http or https, see above
+        url.rstrip("/") + ROUTE,
+        json.dumps({"name": name}).encode(),
+        {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
+        method="PUT",
+    )
+    try:
+        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - likewise
+            return str(json.load(answer)["name"])
+    except urllib.error.HTTPError as error:
+        with error:
+            raise BundleError(f"the server refuses to judge by {name!r}: {_detail(error)}") from error
+    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        raise BundleError(f"expected a stream-detect server at {url}, received none: {error}") from error
+
+
+def _detail(error: urllib.error.HTTPError) -> str:
+    """What the server says in its problem+json; else the status alone."""
+    try:
+        return str(json.loads(error.read())["detail"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return f"HTTP {error.code}"
+
+
+app = typer.Typer(help="List, describe, verify, import, export, pull and use model bundles.", no_args_is_help=True)
+
+Folder = Annotated[
+    Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
+]
+
+
+@app.command(name="list")
+def list_bundles(folder: Folder = None) -> None:
+    """Name, architecture and title of every bundle found."""
+    registry = Registry.of(folder)
+    table = Table("name", "architecture", "crop", "title", box=None)
+    for name in registry.names():
+        card = read_card(registry.folder_of(name))
+        table.add_row(name, card.architecture, f"{card.input.width_px}x{card.input.height_px}", card.title)
+    Console().print(table)
+
+
+@app.command()
+def info(name: str, folder: Folder = None) -> None:
+    """A bundle's card: terms, limits, measured figures."""
+    home = Registry.of(folder).folder_of(name)
+    card = read_card(home)
+    console = Console(highlight=False)
+    console.print(f"{card.title}  ({card.name} {card.version}, {card.architecture})", style="bold")
+    console.print(f"in      {home}\ndata    {card.training.data}\nterms   {card.training.terms}")
+    console.print(f"made by {card.training.recipe}")
+    for limit in card.limits:
+        console.print(f"limit   {limit}")
+    console.print(_metrics(card))
+
+
+@app.command()
+def verify(names: Annotated[list[str] | None, typer.Argument()] = None, folder: Folder = None) -> None:
+    """Checks cards and sha256 sums, of all bundles if none is named; exit status 1 when one is broken."""
+    registry = Registry.of(folder)
+    broken = False
+    for name in names or registry.names():
+        try:
+            registry.load(name)
+        except BundleError as error:
+            broken = True
+            typer.echo(f"broken  {name}: {error}")
+        else:
+            typer.echo(f"whole   {name}")
+    if broken:
+        raise typer.Exit(1)
+
+
+@app.command(name="import")
+def import_bundle(  # noqa: PLR0913 - the command's options
+    weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Keras .h5 or .keras weights.")],
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
+    name: Annotated[str, typer.Option("--name", help="Name of the new bundle.")],
+    architecture: Annotated[str, typer.Option("--architecture", help="Which network the weights belong to.")] = "meso4",
+    means: Annotated[
+        Literal["fake", "real"], typer.Option("--output-means", help="What 1 says; MesoNet's says real.")
+    ] = "fake",
+    index: Annotated[
+        int | None, typer.Option("--output-index", min=0, help="Which output says it; if not given, the last.")
+    ] = None,
+) -> None:
+    """Makes a bundle of trained weights; needs TensorFlow."""
+    folder = _training().import_weights(weights, architecture, means, name, to, index=index)
+    typer.echo(f"made    {folder}")
+
+
+@app.command(name="export")
+def export_bundle(
+    name: str,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FILE", help="Ends in .tflite (LiteRT), .xml (OpenVINO) or .keras.")
+    ],
+    folder: Folder = None,
+) -> None:
+    """Writes a bundle's network for other programs, with its card beside it."""
+    for file in export(Registry.of(folder).load(name), to):
+        typer.echo(f"made    {file}")
+
+
+@app.command()
+def pull(
+    names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(PUBLISHED)}; if not given, all.")] = None,
+    *,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new ones are made.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
+    origin: Annotated[str, typer.Option("--from", metavar="URL", help="A mirror of the same files.")] = ORIGIN,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Keeps the files; if not given, ~/.cache/stream-detect/weights.")
+    ] = None,
+) -> None:
+    """Fetches the weights that MesoNet's authors published, checks them, and makes bundles; needs TensorFlow."""
+    wanted = [published_named(name) for name in names or PUBLISHED]
+    typer.echo(LICENCE)
+    if not yes:
+        typer.confirm("Use them under this licence?", abort=True)
+    for each in wanted:
+        file = fetch(each, cache or Path.home() / ".cache" / "stream-detect" / "weights", origin)
+        home = _training().import_weights(file, each.architecture, "real", each.name, to)
+        credit(home, each)
+        typer.echo(f"made    {home}")
+
+
+@app.command()
+def use(
+    name: str,
+    *,
+    url: Annotated[str, typer.Option(help="Address of the running server.")] = "http://127.0.0.1:8080",
+    token: Annotated[str | None, typer.Option(envvar="STREAM_DETECT_TOKEN", help="Its access token.")] = None,
+) -> None:
+    """Has a running server judge by another bundle, without dropping a stream."""
+    typer.echo(f"judging {judge_by(name, url, token)}")
+
+
+def _training() -> ModuleType:
+    """The one way from serving to training: for commands that run by themselves, so that serving never loads it."""
+    return import_module("stream_detect.training.convert")
+
+
+def _metrics(card: Card) -> Table:
+    table = Table("figure", "counted from", "value", "95 %", "n", "on", box=None)
+    for metric in card.metrics:
+        counted = "" if metric.threshold is None else f"{metric.threshold:g}"
+        table.add_row(metric.name, counted, f"{metric.value:.3f}", _interval(metric), str(metric.n), metric.data)
+    return table
+
+
+def _interval(metric: Metric) -> str:
+    return "" if metric.low is None or metric.high is None else f"{metric.low:.3f}-{metric.high:.3f}"

@@ -1,0 +1,205 @@
+"""The command `stream-detect train`. Keras is imported when it runs."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.alarms import real_clips
+from stream_detect.evaluation.crops import load_faces
+from stream_detect.evaluation.dataset import Faces, Row, Split, read_traits
+from stream_detect.models.card import Metric
+from stream_detect.training.recipe import Recipe, read_recipe
+from stream_detect.types import CropPolicy
+
+app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+
+Data = Annotated[
+    Path,
+    typer.Option(
+        "--data",
+        metavar="FOLDER|CSV",
+        help="Folder with faces.csv, or such a table: file, label, and any of source, group, split. What it lists lies "
+        "below its folder.",
+    ),
+]
+Cache = Annotated[
+    Path | None,
+    typer.Option(
+        "--cache", metavar="FOLDER", help="Where cut faces are kept, 200 kB each; if not given, ~/.cache/stream-detect."
+    ),
+]
+_DEFAULTS = Recipe()
+
+
+@app.callback()
+def _root() -> None:
+    """Train models."""
+
+
+@app.command()
+def train(  # noqa: PLR0913 - the command's options
+    data: Data,
+    to: Annotated[
+        Path, typer.Option("--to", metavar="FOLDER", help="The run's folder; a training begun there is gone on with.")
+    ],
+    *,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML; the options below go over it.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the bundle, made inside the run's folder: my-ARCHITECTURE.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help=f"Network: {_DEFAULTS.architecture}.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help=f"Batches in all: {_DEFAULTS.steps}.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help=f"Faces a batch: {_DEFAULTS.batch}.")] = None,
+    learning_rate: Annotated[float | None, typer.Option(help=f"At its peak: {_DEFAULTS.learning_rate}.")] = None,
+    sources: Annotated[
+        list[str] | None, typer.Option("--source", help="Learn from this collection only; may be given several times.")
+    ] = None,
+    blended: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help=f"Share of pairs whose fake is made of the real one: {_DEFAULTS.blended}."),
+    ] = None,
+    selected_by: Annotated[
+        str | None,
+        typer.Option(
+            "--select-by",
+            help=f"Source whose validation AUC chooses the weights, 'last' takes the last: {_DEFAULTS.selected_by}.",
+        ),
+    ] = None,
+    sent: Annotated[
+        float | None,
+        typer.Option(min=0, max=1, help=f"Share of pairs through a real H.264 or VP8 encoder: {_DEFAULTS.sent}."),
+    ] = None,
+    patience: Annotated[
+        int | None,
+        typer.Option(
+            min=0,
+            help=f"Validations without a new best AUC after which it ends, 0 never: {_DEFAULTS.patience}.",
+        ),
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help=f"Of everything that is drawn: {_DEFAULTS.seed}.")] = None,
+    clips: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="CSV", help="Manifest of real clips: false alarms an hour are measured on them for the card."
+        ),
+    ] = None,
+    cache: Cache = None,
+) -> None:
+    """Train a model on a folder of labelled faces, measure it, and make a bundle of it."""
+    _quiet()
+    from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import
+    from stream_detect.training.architectures import architecture_named  # noqa: PLC0415
+    from stream_detect.training.convert import check_place  # noqa: PLC0415
+
+    options = {
+        "architecture": architecture,
+        "steps": steps,
+        "batch": batch,
+        "learning_rate": learning_rate,
+        "sources": tuple(sources) if sources else None,
+        "blended": blended,
+        "selected_by": selected_by,
+        "sent": sent,
+        "patience": patience,
+        "seed": seed,
+    }
+    named, values = read_recipe(recipe_file) if recipe_file else (None, {})
+    recipe = Recipe(**values | {key: value for key, value in options.items() if value is not None})
+    name = name or named or f"my-{recipe.architecture}"
+    check_place(to, name)
+    crop = CropPolicy(architecture_named(recipe.architecture).wh)
+    run = _run(recipe, data, crop, to, cache)
+    trained = publish.Trained(name, recipe, _again(recipe_file, name, options), crop, run.rows)
+    beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
+    bundle = publish.publish(trained, run.weights, run.val, to, beside)
+    _print(bundle.card.metrics)
+    typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+
+
+def _again(recipe_file: Path | None, name: str, options: Mapping[str, object]) -> str:
+    """The command that trains it again, for the card."""
+    words = ["stream-detect train --data FOLDER --to FOLDER --name", name]
+    if recipe_file:
+        words += ["--recipe", f"{recipe_file.absolute().parent.name}/{recipe_file.name}"]
+    for key, value in options.items():
+        flag = {"sources": "source", "selected_by": "select-by"}.get(key, key.replace("_", "-"))
+        for each in value if isinstance(value, tuple) else (value,) * (value is not None):
+            words += [f"--{flag}", f"{each}"]
+    return " ".join(words)
+
+
+@dataclass(frozen=True, slots=True)
+class _Run:
+    """What one training leaves: the best weights, the faces it was chosen by, and what it learnt from."""
+
+    weights: Path
+    val: Faces
+    rows: tuple[Row, ...]
+
+
+def _run(recipe: Recipe, data: Path, crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
+    from stream_detect.training.publish import check_halves  # noqa: PLC0415 - as above
+    from stream_detect.training.train import train as train_model  # noqa: PLC0415
+
+    faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
+    check_halves(val, recipe)
+    with _bar("training") as (progress, task):
+        progress.update(task, total=recipe.steps)
+
+        def on_step(step: int, loss: float, best_auc: float) -> None:
+            reached = f", best validation AUC {best_auc:.4f}" if best_auc >= 0 else ""
+            progress.update(task, completed=step, description=f"training, loss {loss:.3f}{reached}")
+
+        best = train_model(recipe, faces, val, to, on_step, tell=typer.echo)
+    learnt = tuple(
+        row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
+    )
+    return _Run(best, val, learnt)
+
+
+def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Faces:
+    with _bar(f"finding the faces of {split}") as (progress, task):
+        faces = load_faces(
+            data,
+            split,
+            crop,
+            cache or Path.home() / ".cache" / "stream-detect",
+            lambda done, total: progress.update(task, completed=done, total=total),
+        )
+        progress.update(task, completed=len(faces.rows), total=len(faces.rows))
+    if not faces.rows:
+        raise DatasetError(f"expected faces in split {split} of {data}, found none in {len(faces.not_found)} files")
+    files = len({row.file for row in faces.rows}) + len(faces.not_found)
+    typer.echo(f"{split}: {len(faces.rows):,} faces of {files:,} files; in {len(faces.not_found):,} none was found")
+    return faces
+
+
+@contextmanager
+def _bar(what: str) -> Iterator[tuple[Progress, TaskID]]:
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True)) as progress:
+        yield progress, progress.add_task(what, total=None)
+
+
+def _print(metrics: tuple[Metric, ...]) -> None:
+    table = Table("figure", "value", "95 % interval", "faces", "measured on")
+    for metric in metrics:
+        interval = "" if metric.low is None else f"{metric.low:.3f} to {metric.high:.3f}"
+        table.add_row(metric.name, f"{metric.value:.3f}", interval, f"{metric.n:,}", metric.data)
+    Console().print(table)
+
+
+def _quiet() -> None:
+    """TensorFlow writes a page to stderr while it is imported, unless told not to."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -1,0 +1,209 @@
+"""The training data: a table of labelled files enters, checked rows leave; and what is cut from them, faces.
+
+The table has the columns file and label, and where it likes source, group and split; further columns are left alone. A
+group is what belongs together, a source video with the fakes made from it: it stays in one split, so that no model is
+measured on what it learnt from.
+"""
+
+import hashlib
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.manifest import LABELS, Entry, read_entries
+from stream_detect.evaluation.sources import OWN
+
+Split = Literal["train", "val"]
+SPLITS: tuple[Split, ...] = ("train", "val")
+TABLE = "faces.csv"
+TRAITS = ("race", "gender", "age")
+
+_ONE_IN = 10
+"""Groups of a table without splits, so many for each that goes to val."""
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """What is known of one file, or of one crop.
+
+    Args:
+        file: name below the table's folder, or inside its tar.
+        label: "real" or "fake".
+        source: collection it comes from.
+        group: source video, or the file itself.
+        split: "train" or "val".
+    """
+
+    file: str
+    label: str
+    source: str
+    group: str
+    split: str
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """A row where it stands.
+
+    Args:
+        line: of the table, the header is 1.
+        row: itself.
+    """
+
+    line: int
+    row: Row
+
+    def __str__(self) -> str:
+        return f"row {self.line} ({self.row.file})"
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A table of files.
+
+    Args:
+        file: the CSV; what it lists lies below its folder.
+        listed: all rows, checked.
+    """
+
+    file: Path
+    listed: tuple[Listed, ...]
+
+    @property
+    def folder(self) -> Path:
+        """What the files are relative to."""
+        return self.file.parent
+
+    @property
+    def packed(self) -> bool:
+        """Whether the files are tight pictures of one face each, in tars: `train-real.tar`, ..."""
+        return any(self.tar(split, label).exists() for split in SPLITS for label in LABELS)
+
+    def tar(self, split: str, label: str) -> Path:
+        """Where packed files lie."""
+        return self.folder / f"{split}-{label}.tar"
+
+    def of(self, split: Split) -> tuple[Listed, ...]:
+        """The rows of a split."""
+        return tuple(each for each in self.listed if each.row.split == split)
+
+
+@dataclass(frozen=True, slots=True)
+class Faces:
+    """The crops of one split.
+
+    Args:
+        crops: RGB uint8 (n, h, w, 3), memory-mapped.
+        rows: one a crop; those of one video are alike.
+        not_found: files in which no face was found; they are left out.
+    """
+
+    crops: NDArray[np.uint8]
+    rows: tuple[Row, ...]
+    not_found: tuple[str, ...]
+
+    @property
+    def fake(self) -> NDArray[np.bool_]:
+        """Whether each crop is a fake, (n,)."""
+        return np.array([row.label == "fake" for row in self.rows])
+
+    @property
+    def sources(self) -> NDArray[np.str_]:
+        """Each crop's source, (n,)."""
+        return np.array([row.source for row in self.rows])
+
+    @property
+    def groups(self) -> NDArray[np.str_]:
+        """Each crop's group, (n,)."""
+        return np.array([row.group for row in self.rows])
+
+
+def read_table(data: Path) -> Table:
+    """The table, checked.
+
+    Args:
+        data: a folder with faces.csv, or such a table.
+
+    Raises:
+        DatasetError: it is missing or malformed, a group is in both splits, a file in two rows, or a split has one
+            class only.
+    """
+    file = _table_file(data)
+    entries = read_entries(file)
+    table = Table(file, tuple(_listed(entries, file)))
+    if table.packed and any(not entry.columns.get("split") for entry in entries):
+        raise DatasetError(
+            f"expected train or val in the column split of every row of {file}: its tars are named by it"
+        )
+    _check(table)
+    return table
+
+
+def read_traits(data: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[str, str]]:
+    """What the table says of the people, by group, where it says anything.
+
+    Args:
+        data: a folder with faces.csv, or such a table.
+        columns: of the table; those that it has not are passed over.
+
+    Raises:
+        DatasetError: it cannot be read.
+    """
+    entries = read_entries(_table_file(data))
+    known = {entry.group: {name: entry.columns.get(name, "") for name in columns} for entry in entries}
+    return {group: traits for group, traits in known.items() if any(traits.values())}
+
+
+def _table_file(data: Path) -> Path:
+    return data / TABLE if data.is_dir() else data
+
+
+def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
+    """Each row with its split; where it names none, that of its group."""
+    splits: dict[str, str] = {}
+    for entry in entries:
+        split = entry.columns.get("split")
+        if not split:
+            continue
+        if split not in SPLITS:
+            raise DatasetError(
+                f"expected split train or val in row {entry.line} of {file} ({entry.file}), not {split!r}"
+            )
+        if splits.setdefault(entry.group, split) != split:
+            raise DatasetError(
+                f"expected each group of {file} in one split; {entry.group} is in both: row {entry.line} ({entry.file})"
+            )
+    for entry in entries:
+        split = splits.get(entry.group) or _drawn(entry.group)
+        yield Listed(entry.line, Row(entry.file, entry.label, entry.columns.get("source") or OWN, entry.group, split))
+
+
+def _drawn(group: str) -> Split:
+    """The split of a group that names none: the same for ever, whatever else the table lists."""
+    # Not the first byte: it says in which half of val a group is (evaluate.py).
+    number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
+    return "val" if number % _ONE_IN == 0 else "train"
+
+
+def _check(table: Table) -> None:
+    lines: dict[tuple[str, ...], int] = {}
+    for each in table.listed:
+        row = each.row
+        # A tar has names of its own.
+        place = (row.file, row.split, row.label) if table.packed else (row.file,)
+        if lines.setdefault(place, each.line) != each.line:
+            raise DatasetError(f"expected each file of {table.file} once; {each} stands in row {lines[place]} too")
+    for split in SPLITS:
+        counts = Counter(each.row.label for each in table.of(split))
+        if len(counts) < len(LABELS):
+            raise DatasetError(
+                f"expected real and fake files in split {split} of {table.file}, received {counts['real']:,} real and "
+                f"{counts['fake']:,} fake ones; add files, or say in the column split which are for train and which "
+                f"for val (without it, one group in {_ONE_IN} goes to val)"
+            )

@@ -1,0 +1,112 @@
+"""What cameras, codecs and screens do to a face: a crop enters, a worse one leaves.
+
+Fakes have often gone through one more codec than real pictures, and stills are sharper than videos. A network that is
+not shown all qualities of both learns the quality and not the fake; so a degradation is drawn once and done alike to
+both faces of a pair.
+"""
+
+from dataclasses import dataclass, replace
+
+import cv2
+import numpy as np
+
+from stream_detect.evaluation.codec import Sent, arrived, draw_sent
+from stream_detect.types import Image
+
+_LEAST_PX = 24
+"""Side below which a rescaled face is no face any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Degradation:
+    """What is done to a face, in this order; None leaves a step out.
+
+    Args:
+        blur_px: sigma of a Gaussian blur, pixels of the crop.
+        scale: size to which it is shrunk before it is enlarged again, share of its own in (0, 1].
+        gamma: exponent of the brightness curve.
+        gain: contrast about the middle grey.
+        bias: added brightness, of 255.
+        noise: standard deviation of added noise, of 255.
+        jpeg: JPEG quality in [1, 100].
+        sent: through a video codec.
+    """
+
+    blur_px: float | None = None
+    scale: float | None = None
+    gamma: float = 1.0
+    gain: float = 1.0
+    bias: float = 0.0
+    noise: float | None = None
+    jpeg: int | None = None
+    sent: Sent | None = None
+
+
+def draw(rng: np.random.Generator) -> Degradation:
+    """A degradation as webcams, calls and re-uploads bring it; each step is left out at times."""
+
+    def at_times(share: float, low: float, high: float) -> float | None:
+        value = float(rng.uniform(low, high))
+        return value if rng.random() < share else None
+
+    jpeg = at_times(0.7, 30, 95)
+    return Degradation(
+        blur_px=at_times(0.35, 0.3, 2.0),
+        scale=at_times(0.5, 0.25, 1.0),
+        gamma=at_times(0.4, 0.7, 1.4) or 1.0,
+        gain=at_times(0.6, 0.7, 1.3) or 1.0,
+        bias=at_times(0.6, -25, 25) or 0.0,
+        noise=at_times(0.3, 1, 8),
+        jpeg=None if jpeg is None else int(jpeg),
+    )
+
+
+def sometimes_sent(how: Degradation, share: float, rng: np.random.Generator) -> Degradation:
+    """The degradation, with so large a share of them sent through a video codec at last; nothing is drawn for none."""
+    return replace(how, sent=draw_sent(rng)) if share and rng.random() < share else how
+
+
+def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
+    """The worse picture, of the same size; the noise itself comes from `rng`.
+
+    Args:
+        image: RGB uint8 (h, w, 3).
+        how: drawn once for both faces of a pair.
+        rng: draws the noise.
+    """
+    h, w = image.shape[:2]
+    worse: Image = image
+    if how.blur_px:
+        worse = np.asarray(cv2.GaussianBlur(worse, (0, 0), how.blur_px), np.uint8)
+    if how.scale:
+        small = (max(int(w * how.scale), _LEAST_PX), max(int(h * how.scale), _LEAST_PX))
+        shrunk = cv2.resize(worse, small, interpolation=cv2.INTER_AREA)
+        worse = np.asarray(cv2.resize(shrunk, (w, h), interpolation=cv2.INTER_LINEAR), np.uint8)
+    curve = (255 * (np.arange(256) / 255) ** how.gamma - 128) * how.gain + 128 + how.bias
+    worse = np.asarray(cv2.LUT(worse, np.clip(curve, 0, 255).astype(np.uint8)), np.uint8)
+    if how.noise:
+        noise = rng.standard_normal(worse.shape, np.float32) * np.float32(how.noise)
+        worse = np.clip(worse + noise, 0, 255).astype(np.uint8)
+    if how.jpeg:
+        # OpenCV takes the channels for BGR. Colour and brightness would be weighed wrongly: turn them round and back.
+        _, encoded = cv2.imencode(".jpg", worse[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, how.jpeg))
+        worse = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
+    if how.sent:
+        worse = arrived(np.ascontiguousarray(worse), how.sent)
+    return np.ascontiguousarray(worse)
+
+
+def move(image: Image, rng: np.random.Generator) -> Image:
+    """The face mirrored or not, turned by up to 6 degrees, 8 % smaller to 12 % larger, shifted by up to a 32nd.
+
+    What the detector's own jitter does to a crop, and a little more.
+    """
+    h, w = image.shape[:2]
+    mirrored = image[:, ::-1] if rng.random() < 0.5 else image
+    turn = cv2.getRotationMatrix2D((w / 2, h / 2), float(rng.uniform(-6, 6)), float(rng.uniform(0.92, 1.12)))
+    matrix = np.asarray(turn, np.float64)
+    matrix[:, 2] += np.multiply(rng.uniform(-1 / 32, 1 / 32, 2), (w, h))
+    moved = cv2.warpAffine(
+        np.ascontiguousarray(mirrored), matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101
+    )
+    return np.asarray(moved, np.uint8)

@@ -1,0 +1,190 @@
+"""Figures of scored items: probabilities with the truth and their groups enter, figures with intervals leave."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score, roc_curve
+
+from stream_detect.evaluation.bootstrap import draws, interval
+from stream_detect.evaluation.calibration import Scored
+
+Floats = NDArray[np.float64]
+
+
+BINS = 10
+"""Of the calibration error and the reliability plot, equally wide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with the 95 % interval of a bootstrap in which whole groups are drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class AtThreshold:
+    """Figures of the answers "fake from this fake_probability on".
+
+    Args:
+        threshold: in [0, 1].
+        accuracy: share of right answers.
+        precision: share of fakes among those said to be fake; None where none is, and without fakes.
+        recall: share of the fakes said to be fake; None without fakes.
+        f1: harmonic mean of the two; None without fakes.
+        false_alarm_rate: share of the real ones said to be fake; None without real ones.
+        confusion: counts, rows the truth (real, fake), columns what is said (real, fake).
+    """
+
+    threshold: float
+    accuracy: Estimate | None
+    precision: Estimate | None
+    recall: Estimate | None
+    f1: Estimate | None
+    false_alarm_rate: Estimate | None
+    confusion: tuple[tuple[int, int], tuple[int, int]]
+
+
+@dataclass(frozen=True, slots=True)
+class Figures:
+    """All figures of some scored items; None where there are only real, or only fake ones.
+
+    Args:
+        real: items.
+        fake: items.
+        groups: that they come from.
+        auc: area under the ROC curve.
+        average_precision: of the fakes.
+        equal_error_rate: where misses and false alarms are equally frequent, between the two nearest points of the ROC.
+        recall_at_1_percent: the most fakes found while no more than 1 % of the real ones are called fake.
+        recall_at_5_percent: likewise for 5 %.
+        calibration_error: expected calibration error, ten equally wide bins of fake_probability.
+        at: by threshold.
+    """
+
+    real: int
+    fake: int
+    groups: int
+    auc: Estimate | None
+    average_precision: float | None
+    equal_error_rate: float | None
+    recall_at_1_percent: float | None
+    recall_at_5_percent: float | None
+    calibration_error: float | None
+    at: tuple[AtThreshold, ...]
+
+
+def figures(scored: Scored, thresholds: tuple[float, ...]) -> Figures:
+    """All figures.
+
+    Args:
+        scored: at least one item.
+        thresholds: from which on an item counts as said to be fake.
+    """
+    fake = int(scored.fake.sum())
+    both = scored.both
+    return Figures(
+        real=len(scored.fake) - fake,
+        fake=fake,
+        groups=len(np.unique(scored.group)),
+        auc=_auc(scored) if both else None,
+        average_precision=_rounded(average_precision_score(scored.fake, scored.probability)) if both else None,
+        equal_error_rate=_rounded(equal_error_rate(scored)) if both else None,
+        recall_at_1_percent=_rounded(recall_at(scored, 0.01)) if both else None,
+        recall_at_5_percent=_rounded(recall_at(scored, 0.05)) if both else None,
+        calibration_error=_rounded(calibration_error(scored)) if both else None,
+        at=tuple(_at(scored, threshold) for threshold in thresholds),
+    )
+
+
+def equal_error_rate(scored: Scored) -> float:
+    """The rate at which misses and false alarms are equally frequent, between the two nearest points of the ROC."""
+    alarms, recall, _ = roc_curve(scored.fake, scored.probability, drop_intermediate=False)
+    gap = (1 - recall) - alarms  # falls from 1 to -1
+    after = int(np.argmax(gap <= 0))
+    before = after - 1
+    share = gap[before] / (gap[before] - gap[after])
+    return float(alarms[before] + share * (alarms[after] - alarms[before]))
+
+
+def recall_at(scored: Scored, most_alarms: float) -> float:
+    """The greatest recall at a threshold with no more than this share of false alarms."""
+    alarms, recall, _ = roc_curve(scored.fake, scored.probability, drop_intermediate=False)
+    return float(recall[alarms <= most_alarms].max())
+
+
+def reliability(scored: Scored) -> tuple[Floats, Floats, NDArray[np.int64]]:
+    """By bin of fake_probability: its mean, the share of fakes, the number of items; empty bins are left out."""
+    which = np.minimum((scored.probability * BINS).astype(np.int64), BINS - 1)
+    n = np.bincount(which, minlength=BINS)
+    filled = n > 0
+    mean = np.bincount(which, scored.probability, BINS)[filled] / n[filled]
+    share = np.bincount(which, scored.fake.astype(np.float64), BINS)[filled] / n[filled]
+    return mean, share, n[filled].astype(np.int64)
+
+
+def calibration_error(scored: Scored) -> float:
+    """Expected calibration error (Naeini et al. 2015): |mean fake_probability - share of fakes|, over the bins."""
+    mean, share, n = reliability(scored)
+    return float(np.abs(mean - share) @ n / n.sum())
+
+
+def _at(scored: Scored, threshold: float) -> AtThreshold:
+    said = scored.probability >= threshold
+    cell = 2 * scored.fake.astype(np.int64) + said  # of the flattened confusion matrix
+    names, which = np.unique(scored.group, return_inverse=True)
+    by_group = np.zeros((len(names), 4))
+    np.add.at(by_group, (which, cell), 1.0)
+    counts = by_group.sum(axis=0)
+    drawn = np.concatenate([times @ by_group for times in draws(len(names), 4)])
+    right, wrong = np.array((1, 0, 0, 1)), np.array((0, 1, 1, 0))
+    true, false, missed = np.array((0, 0, 0, 1)), np.array((0, 1, 0, 0)), np.array((0, 0, 1, 0))
+    n_real, n_fake = (len(np.unique(scored.group[scored.fake == fake])) for fake in (False, True))
+    (tn, fp), (fn, tp) = counts.astype(int).reshape(2, 2).tolist()
+    return AtThreshold(
+        threshold=threshold,
+        accuracy=_share(counts, drawn, right, wrong, len(names)),
+        precision=_share(counts, drawn, true, false, len(np.unique(scored.group[said]))) if n_fake else None,
+        recall=_share(counts, drawn, true, missed, n_fake),
+        f1=_share(counts, drawn, 2 * true, false + missed, n_fake) if n_fake else None,
+        false_alarm_rate=_share(counts, drawn, false, np.array((1, 0, 0, 0)), n_real),
+        confusion=((tn, fp), (fn, tp)),
+    )
+
+
+def _share(counts: Floats, drawn: Floats, ups: NDArray[np.int64], others: NDArray[np.int64], n: int) -> Estimate | None:
+    """The share ups / (ups + others), in the items and in each draw; None without any."""
+    whole = float(counts @ (ups + others))
+    if whole == 0:
+        return None
+    of = drawn @ (ups + others)
+    low, high = interval((drawn @ ups)[of > 0] / of[of > 0], n)
+    return Estimate(_rounded(float(counts @ ups) / whole), _rounded(low), _rounded(high))
+
+
+def _auc(scored: Scored) -> Estimate:
+    names, which = np.unique(scored.group, return_inverse=True)
+    order = np.argsort(scored.probability, kind="stable")
+    fake, which = scored.fake[order], which[order]
+    # Where a new score begins: ties count as half a win.
+    starts = np.flatnonzero(np.diff(scored.probability[order], prepend=-np.inf))
+
+    def areas(times: Floats) -> Floats:
+        weights = times[:, which]
+        fakes = np.add.reduceat(np.where(fake, weights, 0.0), starts, axis=1)
+        reals = np.add.reduceat(np.where(fake, 0.0, weights), starts, axis=1)
+        below = np.cumsum(reals, axis=1) - reals / 2
+        pairs = fakes.sum(axis=1) * reals.sum(axis=1)
+        return np.asarray((fakes * below).sum(axis=1)[pairs > 0] / pairs[pairs > 0], np.float64)
+
+    value = float(areas(np.ones((1, len(names))))[0])
+    drawn = np.concatenate([areas(times) for times in draws(len(names), len(fake))])
+    low, high = interval(drawn, len(names)) if len(drawn) else (value, value)
+    return Estimate(_rounded(value), _rounded(low), _rounded(high))
+
+
+def _rounded(value: float) -> float:
+    return round(float(value), 4)

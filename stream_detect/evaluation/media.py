@@ -1,0 +1,149 @@
+"""Files of a manifest: a name enters, a decoded picture or some of a video's frames leave.
+
+A file lies below the root, or is a member of a tar that lies in the root. What it is, its content says, not its name.
+"""
+
+import io
+import tarfile
+from collections.abc import Iterable, Iterator
+from contextlib import closing
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import BinaryIO
+
+from stream_detect.analysis.sampler import Sampler
+from stream_detect.errors import DatasetError, MediaError
+from stream_detect.sources.files import Media, open_media
+from stream_detect.sources.stills import HEAD_BYTES, decode_still, is_animated, is_still
+from stream_detect.types import Frame, Image
+
+
+@dataclass(frozen=True, slots=True)
+class _Member:
+    """Where a file lies within a tar."""
+
+    tar: Path
+    offset: int
+    n_bytes: int
+
+
+class Files:
+    """What lies below a root, tars in it included. Safe to use from many threads.
+
+    Args:
+        root: the folder that the manifest's files are relative to.
+
+    Raises:
+        DatasetError: there is no such folder.
+    """
+
+    def __init__(self, root: Path) -> None:
+        if not root.is_dir():
+            raise DatasetError(f"expected the folder of the manifest's files at {root}, there is none; mend --root")
+        self._root = root
+
+    @cached_property
+    def _members(self) -> dict[str, _Member]:
+        members: dict[str, _Member] = {}
+        for file in sorted(self._root.glob("*.tar")):
+            try:
+                with tarfile.open(file) as tar:
+                    found = {m.name: _Member(file, m.offset_data, m.size) for m in tar if m.isfile()}
+            except (OSError, tarfile.TarError) as error:
+                raise DatasetError(f"expected a tar at {file}, cannot read it: {error}") from error
+            members |= found
+        return members
+
+    def index(self) -> None:
+        """Reads the tables of contents of the tars, so that threads find them there.
+
+        Raises:
+            DatasetError: one is broken.
+        """
+        _ = self._members
+
+    def load(self, name: str) -> "Image | Path | BinaryIO":
+        """A decoded picture, RGB uint8 (h, w, 3), or what `frames` takes for a video.
+
+        Raises:
+            MediaError: it is missing, unreadable, or a picture that cannot be decoded.
+        """
+        path, member = self._root / name, self._members.get(name)
+        try:
+            if path.is_file():
+                return _loaded(path)
+            if member is None:
+                raise MediaError("file is missing")
+            with member.tar.open("rb") as stream:
+                stream.seek(member.offset)
+                return _loaded(io.BytesIO(stream.read(member.n_bytes)))
+        except OSError as error:
+            raise MediaError(f"cannot be read: {error.strerror}") from error
+
+
+def _loaded(file: "Path | BinaryIO") -> "Image | Path | BinaryIO":
+    if isinstance(file, Path):
+        with file.open("rb") as stream:
+            head = stream.read(HEAD_BYTES)
+    else:
+        head = file.read(HEAD_BYTES)
+    return decode_still(file).image if is_still(head) and not is_animated(file) else file
+
+
+def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
+    """All frames of a video that can be decoded.
+
+    Args:
+        video: a file, or an open one.
+
+    Raises:
+        MediaError: not one frame can be decoded.
+    """
+    with closing(open_media(video)) as media:
+        for shot in media.shots():
+            yield Frame(shot.rgb(), shot.time_s, 0.0)
+
+
+def sampled(stream: Iterable[Frame], rate_hz: float) -> Iterator[Frame]:
+    """The frames of a video that the live check would take, so many a second of stream time."""
+    sampler = Sampler(rate_hz)
+    return (frame for frame in stream if sampler.wants(frame.time_s))
+
+
+def spread(file: "Path | BinaryIO", most: int) -> Iterator[Image]:
+    """Pictures evenly spread over a file's length, at most so many: the first of each of so many equal parts.
+
+    Args:
+        file: a video, an animation or a still, which gives its one picture.
+        most: at least 1.
+
+    Returns:
+        RGB uint8 (h, w, 3) each, in order.
+
+    Raises:
+        MediaError: not one can be decoded.
+    """
+    with closing(open_media(file)) as media:
+        length_s = media.facts.duration_s
+        if length_s or media.facts.kind == "image":
+            yield from _firsts(media, length_s, most)
+            return
+        # Browsers record videos that do not say how long they are: this one is seen twice.
+        length_s = max(shot.time_s for shot in media.shots())
+    with closing(open_media(file)) as media:
+        yield from _firsts(media, length_s, most)
+
+
+def _firsts(media: Media, length_s: float, most: int) -> Iterator[Image]:
+    last = -1
+
+    def wants(time_s: float) -> bool:
+        nonlocal last
+        part = min(int(most * time_s / length_s), most - 1) if length_s else 0
+        first, last = part > last, max(part, last)
+        return first
+
+    for shot in islice(media.shots(wants), most):
+        yield shot.rgb()

@@ -1,0 +1,126 @@
+"""Plots of an evaluation: scored items enter, SVG for a page leaves; ink takes the colour of the text around it."""
+
+import io
+import re
+from collections.abc import Callable, Mapping
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.axes import Axes
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure
+from sklearn.metrics import precision_recall_curve, roc_curve
+
+from stream_detect.evaluation.calibration import Scored, auc
+from stream_detect.evaluation.figures import Floats, reliability
+
+COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
+"""Told apart on light and on dark, the first two by colour-blind people too (after Okabe and Ito)."""
+REAL, FAKE = COLOURS[0], COLOURS[1]
+
+_INK = "#123456"
+"""Stands for the text's colour until the SVG is written."""
+_STYLE = {
+    "svg.fonttype": "none",
+    "svg.hashsalt": "stream-detect",
+    "font.family": "sans-serif",
+    "font.size": 10,
+    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), _INK),
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "legend.frameon": False,
+}
+_MOST_POINTS = 400
+"""Of a curve: more cannot be seen, and make the page heavy."""
+_SIDE_IN = 4.2
+
+
+def roc(curves: Mapping[str, Scored]) -> str:
+    """Fakes found against false alarms, a curve for each name; each has real and fake items."""
+
+    def draw(axes: Axes) -> None:
+        for colour, (name, some) in _coloured(curves):
+            alarms, recall, _ = roc_curve(some.fake, some.probability)
+            axes.plot(*_thinned(alarms, recall), label=f"{name}: AUC {round(auc(some), 4):.3f}", color=colour)
+        _diagonal(axes)
+
+    return _drawn(draw, "false-alarm rate", "recall of fakes")
+
+
+def precision_recall(curves: Mapping[str, Scored]) -> str:
+    """Precision against recall, a curve for each name; each has real and fake items."""
+
+    def draw(axes: Axes) -> None:
+        for colour, (name, some) in _coloured(curves):
+            precision, recall, _ = precision_recall_curve(some.fake, some.probability)
+            axes.step(*_thinned(recall, precision), where="post", label=name, color=colour)
+
+    return _drawn(draw, "recall of fakes", "precision")
+
+
+def reliability_plot(curves: Mapping[str, Scored]) -> str:
+    """The share of fakes against the mean fake_probability, in ten bins; larger dots hold more items."""
+
+    def draw(axes: Axes) -> None:
+        for colour, (name, some) in _coloured(curves):
+            mean, share, n = reliability(some)
+            axes.plot(mean, share, color=colour, linewidth=1, label=name)
+            axes.scatter(mean, share, 12 + 150 * n / n.sum(), color=colour, alpha=0.7, linewidths=0)
+        _diagonal(axes)
+
+    return _drawn(draw, "mean fake_probability", "share of fakes")
+
+
+def histogram(some: Scored, thresholds: tuple[float, ...]) -> str:
+    """How the scores of real and of fake items are spread."""
+
+    def draw(axes: Axes) -> None:
+        bins = [step / 40 for step in range(41)]
+        tops = [0.01]
+        for fake, colour in ((False, REAL), (True, FAKE)):
+            values = some.probability[some.fake == fake]
+            label = f"{'fake' if fake else 'real'} ({len(values):,})"
+            weights = np.full(len(values), 1 / max(len(values), 1))
+            shares, _, _ = axes.hist(values, bins, weights=weights, color=colour, alpha=0.6, label=label)
+            tops.append(float(np.max(shares)))
+        for threshold in thresholds:
+            axes.axvline(threshold, color=_INK, linestyle=":", linewidth=0.8)
+        axes.set_ylim(0, 1.15 * max(tops))
+
+    return _drawn(draw, "fake_probability", "share of the items")
+
+
+def _diagonal(axes: Axes) -> None:
+    axes.plot((0, 1), (0, 1), color=_INK, linestyle=":", linewidth=0.8)
+
+
+def _coloured(curves: Mapping[str, Scored]) -> list[tuple[str, tuple[str, Scored]]]:
+    return [(COLOURS[i % len(COLOURS)], item) for i, item in enumerate(curves.items())]
+
+
+def _thinned(x: Floats, y: Floats) -> tuple[Floats, Floats]:
+    chosen = np.unique(np.linspace(0, len(x) - 1, min(len(x), _MOST_POINTS)).astype(np.int64))
+    return x[chosen], y[chosen]
+
+
+def _drawn(draw: Callable[[Axes], None], x: str, y: str) -> str:
+    with rc_context(_STYLE):
+        figure = Figure(figsize=(_SIDE_IN, _SIDE_IN), layout="constrained")
+        FigureCanvasSVG(figure)
+        axes = figure.add_subplot()
+        axes.set(xlabel=x, ylabel=y, xlim=(-0.01, 1.01), ylim=(-0.01, 1.02))
+        draw(axes)
+        axes.legend(fontsize=9)
+        written = io.StringIO()
+        figure.savefig(written, format="svg", transparent=True, metadata={"Date": None})
+    return _for_page(written.getvalue())
+
+
+def _for_page(svg: str) -> str:
+    """The element alone, its groups without names that would be there twice on a page."""
+    inner = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
+    inner = re.sub(r'<g id="[^"]*"', "<g", inner)
+    # The page sets the size.
+    inner = re.sub(r'(<svg[^>]*?) width="[^"]*"', r"\1", inner, count=1)
+    inner = re.sub(r'(<svg[^>]*?) height="[^"]*"', r"\1", inner, count=1)
+    return inner.replace(_INK, "currentColor")

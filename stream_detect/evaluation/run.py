@@ -1,0 +1,223 @@
+"""An evaluation from end to end: a plan and models enter, a summary and every outcome leave."""
+
+import hashlib
+import math
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream_detect.analysis.detector import BlazeFace
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.calibration import held_out
+from stream_detect.evaluation.conditions import conditions
+from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
+from stream_detect.evaluation.judge import Examination, Judge, Outcome
+from stream_detect.evaluation.manifest import Entry, read_manifest
+from stream_detect.evaluation.media import Files
+from stream_detect.evaluation.scores import ScoreSheet
+from stream_detect.evaluation.summary import (
+    Contestant,
+    Level,
+    Robustness,
+    Subject,
+    Summary,
+    parts,
+    robustness,
+    unreadable,
+)
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import CARD_FILE, Bundle
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
+from stream_detect.types import Classifier
+
+AS_IT_IS = "as it is"
+
+PICTURES_A_VIDEO = 10
+"""One video is worsened for so many pictures: it takes far longer."""
+
+OnProgress = Callable[[str, int, int], None]
+"""Takes what is being done, files done and files in all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What to evaluate.
+
+    Args:
+        manifest: CSV with file and label.
+        root: the folder that its files are relative to.
+        by: column that names the sets; None for none.
+        only: rows whose columns have these values.
+        held_out: only groups that a calibration fitted by this project's training did not use.
+        crops: pictures are face crops already.
+        threads: that judge; each has a detector and classifiers of its own.
+        robust: pictures that the robustness table is measured on, and a tenth as many videos; 0 for no table.
+    """
+
+    manifest: Path
+    root: Path
+    by: str | None = None
+    only: Mapping[str, str] | None = None
+    held_out: bool = False
+    crops: bool = False
+    threads: int = 2
+    robust: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Entrant:
+    """A model with what makes its classifiers, one a thread."""
+
+    contestant: Contestant
+    classifier: Callable[[], Classifier]
+
+
+def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ...]:
+    """Models by name, or by their bundle's folder, on the backend that the settings name.
+
+    Raises:
+        BundleError: one is not there, or broken.
+        DatasetError: one is named twice.
+    """
+    registry = Registry.of(settings.model.folder)
+    entrants: dict[str, Entrant] = {}
+    for name in names:
+        bundle = Bundle.load(Path(name)) if (Path(name) / CARD_FILE).is_file() else registry.load(name)
+        card = bundle.card
+        if card.name in entrants:
+            raise DatasetError(f"expected different models, received {card.name} twice")
+        contestant = Contestant(
+            card.name, card.title, card.version, bundle.sha256, card.thresholds.fake_enter, card.training.terms
+        )
+        entrants[card.name] = Entrant(
+            contestant, load_model(bundle, settings.model.backend, 1, settings.model.precision).classifier
+        )
+    return tuple(entrants.values())
+
+
+def evaluate(
+    plan: Plan,
+    entrants: Sequence[Entrant],
+    settings: Settings,
+    scores: Path | None = None,
+    on_progress: OnProgress | None = None,
+) -> tuple[Summary, tuple[Outcome, ...]]:
+    """Judges every file of a manifest by every model and measures them.
+
+    Args:
+        plan: what to evaluate.
+        entrants: the models.
+        settings: `faces`, `quality` and `window` are used.
+        scores: CSV file of the scores, written row by row as they come.
+        on_progress: is told how far it is.
+
+    Raises:
+        DatasetError: the manifest makes no sense, or not one of its files can be read.
+        AnalysisError: the detector or a model cannot be run.
+    """
+    entries = read_manifest(plan.manifest, plan.only or {}, plan.by)
+    if plan.held_out:
+        entries = _held_out(entries, plan.manifest)
+    models = tuple(entrant.contestant for entrant in entrants)
+    examination = _examination(plan, entrants, settings)
+    tell = on_progress or _silent
+    outcomes: list[Outcome] = []
+    with ScoreSheet(scores, [model.name for model in models]) as sheet:
+        for outcome in examination.run(entries):
+            outcomes.append(outcome)
+            sheet.add(outcome)
+            tell("judging", len(outcomes), len(entries))
+    _check_readable(outcomes, plan)
+    table = _robustness(plan, examination, outcomes, models, tell)
+    summary = Summary(
+        subject=Subject(
+            manifest=plan.manifest.name,
+            sha256=hashlib.sha256(plan.manifest.read_bytes()).hexdigest(),
+            rows=len(entries),
+            only=(*(f"{k}={v}" for k, v in (plan.only or {}).items()), *(["held-out groups"] if plan.held_out else [])),
+            by=plan.by,
+            crops=plan.crops,
+        ),
+        models=models,
+        unreadable=unreadable(outcomes),
+        parts=parts(outcomes, models, plan.by),
+        robustness=table,
+    )
+    return summary, tuple(outcomes)
+
+
+def _silent(what: str, done: int, total: int) -> None:
+    """Tells nobody."""
+
+
+def _held_out(entries: tuple[Entry, ...], manifest: Path) -> tuple[Entry, ...]:
+    chosen = tuple(entry for entry in entries if held_out(entry.group))
+    if len({entry.fake for entry in chosen}) < 2:
+        raise DatasetError(f"expected real and fake files in the held-out groups of {manifest}, received one kind only")
+    return chosen
+
+
+def _examination(plan: Plan, entrants: Sequence[Entrant], settings: Settings) -> Examination:
+    faces = settings.faces
+    whole = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+    tight = BlazeFace("full", TIGHT_MIN_SCORE, faces.max_faces)
+    judges = [
+        Judge(whole.sibling(), tight.sibling(), [entrant.classifier() for entrant in entrants], settings)
+        for _ in range(plan.threads)
+    ]
+    return Examination(Files(plan.root), judges, len(entrants), crops=plan.crops, rate_hz=faces.rate_hz)
+
+
+def _check_readable(outcomes: Sequence[Outcome], plan: Plan) -> None:
+    if all(outcome.kind == "unreadable" for outcome in outcomes):
+        first = outcomes[0]
+        raise DatasetError(
+            f"expected files below {plan.root}, could read none of {len(outcomes)}; row {first.entry.line} of "
+            f"{plan.manifest}, {first.entry.file}: {first.judgements[0].reason}; mend --root"
+        )
+
+
+def _robustness(
+    plan: Plan,
+    examination: Examination,
+    outcomes: Sequence[Outcome],
+    models: tuple[Contestant, ...],
+    on_progress: OnProgress,
+) -> tuple[Robustness, ...]:
+    table: list[Robustness] = []
+    videos = math.ceil(plan.robust / PICTURES_A_VIDEO)
+    wanted: tuple[tuple[Level, int], ...] = (("image", plan.robust), ("video", videos))
+    for level, n in wanted:
+        clean = _chosen([outcome for outcome in outcomes if outcome.kind == level], n)
+        if clean:
+            passes = [(AS_IT_IS, clean), *_worsened(examination, clean, on_progress)]
+            table += robustness(passes, models, level)
+    return tuple(table)
+
+
+def _worsened(
+    examination: Examination, clean: Sequence[Outcome], on_progress: OnProgress
+) -> Iterator[tuple[str, list[Outcome]]]:
+    entries = [outcome.entry for outcome in clean]
+    rows = conditions()
+    for number, condition in enumerate(rows):
+        worse: list[Outcome] = []
+        for outcome in examination.run(entries, condition):
+            worse.append(outcome)
+            done = number * len(entries) + len(worse)
+            on_progress(f"{clean[0].kind}s, {condition.name}", done, len(rows) * len(entries))
+        yield condition.name, worse
+
+
+def _chosen(outcomes: Iterable[Outcome], n: int) -> list[Outcome]:
+    """So many files, as many real as fake ones where there are, in the manifest's order; the same every time."""
+
+    def lot(outcome: Outcome) -> bytes:
+        return hashlib.sha256(outcome.entry.file.encode()).digest()
+
+    drawn = sorted(outcomes, key=lot)
+    real = [outcome for outcome in drawn if not outcome.entry.fake]
+    fake = [outcome for outcome in drawn if outcome.entry.fake]
+    reals = min(len(real), max(n - n // 2, n - len(fake)))
+    return sorted([*real[:reals], *fake[: n - reals]], key=lambda outcome: outcome.entry.line)

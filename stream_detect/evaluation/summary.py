@@ -1,0 +1,272 @@
+"""What an evaluation says: outcomes enter, a summary leaves, which the JSON file, the tables and the page all show."""
+
+import json
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal
+
+import numpy as np
+
+from stream_detect.evaluation.calibration import COUNTED_FROM, Scored
+from stream_detect.evaluation.figures import Estimate, Figures, figures
+from stream_detect.evaluation.judge import Outcome
+
+SCHEMA = 1
+"""Raised when a key of the JSON file is renamed, goes, or changes its meaning."""
+
+Level = Literal["image", "frame", "video"]
+_LEVELS: tuple[Level, ...] = ("image", "frame", "video")
+
+
+@dataclass(frozen=True, slots=True)
+class Contestant:
+    """A model that is measured.
+
+    Args:
+        name: of its bundle.
+        title: of its card.
+        version: of its card.
+        sha256: of the weights that are served.
+        threshold: fake_probability from which on its badge says fake.
+        terms: of its card.
+    """
+
+    name: str
+    title: str
+    version: str
+    sha256: str
+    threshold: float
+    terms: str
+
+    @property
+    def thresholds(self) -> tuple[float, ...]:
+        """Where it is counted: at .5, and where its badge says fake."""
+        return tuple(sorted({COUNTED_FROM, self.threshold}))
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """Files, counted.
+
+    Args:
+        files: of this kind.
+        judged: those with a fake_probability.
+        crops_themselves: those of them in which no face was found again, so that the crop itself was judged.
+        unusable: the others, by reason.
+        alarms: times at which the badge turned to FAKE in real videos.
+        real_s: stream time of the real videos.
+    """
+
+    files: int
+    judged: int
+    crops_themselves: int
+    unusable: dict[str, int]
+    alarms: int
+    real_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One model on one set at one level.
+
+    Args:
+        model: its name.
+        level: image; frame = each scored frame of the videos; video = one score each.
+        set: value of the column that was asked for; None for all of them together.
+        counts: of files.
+        figures: None where nothing was judged.
+    """
+
+    model: str
+    level: Level
+    set: str | None
+    counts: Counts
+    figures: Figures | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unreadable:
+    """A file that could not be read."""
+
+    row: int
+    file: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Robustness:
+    """One model under one condition; the changes are against the same files as they are.
+
+    Args:
+        model: its name.
+        level: image or video.
+        condition: in words; "as it is" first.
+        judged: files with a fake_probability.
+        files: in all.
+        auc: with its interval.
+        auc_change: AUC - that of the files as they are.
+        false_alarm_rate: of the real files, at the model's own threshold.
+        false_alarm_change: likewise.
+        recall: of the fake files, at that threshold.
+        recall_change: likewise.
+    """
+
+    model: str
+    level: Level
+    condition: str
+    judged: int
+    files: int
+    auc: Estimate | None
+    auc_change: float | None
+    false_alarm_rate: Estimate | None
+    false_alarm_change: float | None
+    recall: Estimate | None
+    recall_change: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What was evaluated.
+
+    Args:
+        manifest: name of the file.
+        sha256: of it.
+        rows: that were taken.
+        only: how they were chosen, e.g. "split=val".
+        by: column that names the sets.
+        crops: whether pictures were face crops already.
+    """
+
+    manifest: str
+    sha256: str
+    rows: int
+    only: tuple[str, ...]
+    by: str | None
+    crops: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """All of it."""
+
+    subject: Subject
+    models: tuple[Contestant, ...]
+    unreadable: tuple[Unreadable, ...]
+    parts: tuple[Part, ...]
+    robustness: tuple[Robustness, ...] = ()
+
+    def to_json(self) -> str:
+        """The JSON file; docs/evaluation.md describes it."""
+        return json.dumps({"schema": SCHEMA, **asdict(self)}, indent=2, ensure_ascii=False) + "\n"
+
+
+def scored(outcomes: Iterable[Outcome], model: int, level: Level, by: str | None) -> Scored:
+    """The scores of one model at one level, without what it could not judge."""
+    rows: list[tuple[float, bool, str, str]] = []
+    for outcome in outcomes:
+        if outcome.kind != ("image" if level == "image" else "video"):
+            continue
+        entry, judgement = outcome.entry, outcome.judgements[model]
+        one = () if judgement.fake_probability is None else (judgement.fake_probability,)
+        part = entry.columns[by] if by else ""
+        rows += [(value, entry.fake, part, entry.group) for value in (judgement.frames if level == "frame" else one)]
+    columns = tuple(zip(*rows, strict=True)) or ((), (), (), ())
+    return Scored(
+        np.array(columns[0], np.float64),
+        np.array(columns[1], bool),
+        np.array(columns[2], str),
+        np.array(columns[3], str),
+    )
+
+
+def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | None) -> tuple[Part, ...]:
+    """Every model at every level there is, on all sets together and on each."""
+    sets = sorted({outcome.entry.columns[by] for outcome in outcomes}) if by else []
+    found: list[Part] = []
+    for index, model in enumerate(models):
+        for level in _LEVELS:
+            for name in (None, *sets):
+                of = [o for o in outcomes if name is None or (by and o.entry.columns[by] == name)]
+                counts = _counts(of, index, level)
+                if counts.files:
+                    some = scored(of, index, level, by)
+                    measured = figures(some, model.thresholds) if len(some.fake) else None
+                    found.append(Part(model.name, level, name, counts, measured))
+    return tuple(found)
+
+
+def unreadable(outcomes: Iterable[Outcome]) -> tuple[Unreadable, ...]:
+    """Files that could not be read, in the manifest's order."""
+    return tuple(
+        Unreadable(o.entry.line, o.entry.file, o.judgements[0].reason) for o in outcomes if o.kind == "unreadable"
+    )
+
+
+def robustness(
+    passes: Sequence[tuple[str, Sequence[Outcome]]], models: Sequence[Contestant], level: Level
+) -> tuple[Robustness, ...]:
+    """The table, model by model.
+
+    Args:
+        passes: a condition with its outcomes, of one level; the first is the files as they are.
+        models: as the judgements are in order.
+        level: image or video.
+    """
+    table: list[Robustness] = []
+    for index, model in enumerate(models):
+        measured = [_measured(outcomes, index, model, level) for _, outcomes in passes]
+        for (condition, outcomes), seen in zip(passes, measured, strict=True):
+            judged = sum(o.judgements[index].fake_probability is not None for o in outcomes)
+            table.append(
+                Robustness(
+                    model=model.name,
+                    level=level,
+                    condition=condition,
+                    judged=judged,
+                    files=len(outcomes),
+                    auc=seen.auc,
+                    auc_change=_change(seen.auc, measured[0].auc),
+                    false_alarm_rate=seen.false_alarm_rate,
+                    false_alarm_change=_change(seen.false_alarm_rate, measured[0].false_alarm_rate),
+                    recall=seen.recall,
+                    recall_change=_change(seen.recall, measured[0].recall),
+                )
+            )
+    return tuple(table)
+
+
+@dataclass(frozen=True, slots=True)
+class _Measured:
+    """What the robustness table compares."""
+
+    auc: Estimate | None = None
+    false_alarm_rate: Estimate | None = None
+    recall: Estimate | None = None
+
+
+def _measured(outcomes: Sequence[Outcome], index: int, model: Contestant, level: Level) -> _Measured:
+    some = scored(outcomes, index, level, None)
+    if not len(some.fake):
+        return _Measured()
+    seen = figures(some, (model.threshold,))
+    return _Measured(seen.auc, seen.at[0].false_alarm_rate, seen.at[0].recall)
+
+
+def _change(after: Estimate | None, before: Estimate | None) -> float | None:
+    return round(after.value - before.value, 4) if after and before else None
+
+
+def _counts(outcomes: Iterable[Outcome], model: int, level: Level) -> Counts:
+    of = [o for o in outcomes if o.kind == ("image" if level == "image" else "video")]
+    judgements = [o.judgements[model] for o in of]
+    real = [o.judgements[model] for o in of if not o.entry.fake]
+    reasons = Counter(j.reason for j in judgements if j.fake_probability is None)
+    return Counts(
+        files=len(of),
+        judged=sum(j.fake_probability is not None for j in judgements),
+        crops_themselves=sum(j.crop_itself for j in judgements),
+        unusable=dict(sorted(reasons.items())),
+        alarms=sum(j.alarms for j in real),
+        real_s=round(sum(j.length_s for j in real), 3),
+    )

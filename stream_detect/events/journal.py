@@ -1,0 +1,313 @@
+"""Journal: events, states and scores enter as they happen; they leave into the database, and are then announced.
+
+The order is the promise: an event is committed, with its deliveries in the same transaction, before anybody hears of
+it, so that none that was announced is ever lost. While the database is away all waits here; `problem` says so.
+"""
+
+import logging
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import Generic, Protocol, TypeVar
+
+from stream_detect.errors import ConflictError, StorageError
+from stream_detect.events.rules import Transition, What
+from stream_detect.media.clock import Moment
+from stream_detect.settings.storage import StorageSettings
+from stream_detect.storage.events import Events
+from stream_detect.storage.history import History
+from stream_detect.storage.records import Delivery, Event, Evidence, Score, StateEntry
+
+Item = TypeVar("Item")
+
+
+class Backlog(Generic[Item]):
+    """A bounded queue whose items can be given back when they could not be written.
+
+    Drop policy: when it is full the oldest item goes, and is counted.
+
+    Args:
+        limit: items that it holds.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._lock = Lock()
+        self._items: deque[Item] = deque()
+        self._dropped = 0
+
+    def __len__(self) -> int:
+        with self._lock:
+            return len(self._items)
+
+    @property
+    def dropped(self) -> int:
+        """Items that were dropped so far."""
+        with self._lock:
+            return self._dropped
+
+    def put(self, items: Iterable[Item]) -> None:
+        """Appends them."""
+        with self._lock:
+            self._items.extend(items)
+            self._shorten()
+
+    def take(self, count: int = 1) -> list[Item]:
+        """The oldest ones, at most `count`; empty when nothing waits."""
+        with self._lock:
+            return [self._items.popleft() for _ in range(min(count, len(self._items)))]
+
+    def give_back(self, items: Sequence[Item]) -> None:
+        """Puts what was taken in front again."""
+        with self._lock:
+            self._items.extendleft(reversed(items))
+            self._shorten()
+
+    def _shorten(self) -> None:
+        while len(self._items) > self._limit:
+            self._items.popleft()
+            self._dropped += 1
+
+
+MAX_CHANGES = 10_000
+MAX_STATES = 50_000
+MAX_SCORES = 50_000
+"""What waits at most while the database is away, some 10 MB each: a quarter of an hour of scores of 50 cameras, days of
+their events and states. Beyond it the oldest go, and are counted."""
+
+AT_ONCE = 1_000
+FLUSH_S = 5.0
+UPDATE_S = 5.0
+"""How often peak, mean and gaps of open events are written; where nothing changed, six times less often."""
+
+UPKEEP_S, UPKEEP_LEFT_S = 3_600.0, 60.0
+"""How often old scores are rolled up and old events forgotten; how soon again when more urgent work broke it off."""
+
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+DAY_S = 86_400.0
+
+log = logging.getLogger(__name__)
+
+
+class Announcer(Protocol):
+    """Is told of events, once they are in the database. Called on the recorder's thread: must return at once."""
+
+    def announce(self, event: Event, what: What) -> None:
+        """The event began, or ended."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Where things are written down, and who is told.
+
+    Args:
+        events: of the database.
+        history: likewise.
+        storage: for how long things are kept.
+        deliveries_for: what webhooks are to be sent of an event that began or ended.
+        announce: who is told, after the commit.
+    """
+
+    events: Events
+    history: History
+    storage: StorageSettings
+    deliveries_for: Callable[[Event, What], Sequence[Delivery]] = lambda _event, _what: ()
+    announce: Sequence[Announcer] = ()
+
+
+@dataclass(slots=True)
+class _Change:
+    """A transition; its deliveries once they are made, so that an attempt repeated makes no others."""
+
+    transition: Transition
+    deliveries: Sequence[Delivery] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Kept:
+    """There is evidence of an event."""
+
+    event_id: str
+    evidence: Evidence
+
+
+@dataclass(frozen=True, slots=True)
+class JournalCounts:
+    """What waits, and what was dropped so far while the database was away.
+
+    Args:
+        waiting: events' beginnings, ends and evidence; states; scores.
+        dropped_changes: of the first.
+        dropped_states: of the second.
+        dropped_scores: of the third.
+    """
+
+    waiting: int
+    dropped_changes: int
+    dropped_states: int
+    dropped_scores: int
+
+
+class Journal:
+    """Writes what it is told, again and again until it is written. `write` is called on one thread, the rest on any.
+
+    Args:
+        ledger: where to.
+        forget: takes evidence whose event is no more, to delete the files.
+        now: the clocks.
+    """
+
+    def __init__(self, ledger: Ledger, forget: Callable[[Evidence], None], now: Callable[[], Moment]) -> None:
+        self._ledger = ledger
+        self._forget = forget
+        self._now = now
+        self._changes: Backlog[_Change | _Kept] = Backlog(MAX_CHANGES)
+        self._states: Backlog[StateEntry] = Backlog(MAX_STATES)
+        self._scores: Backlog[Score] = Backlog(MAX_SCORES)
+        self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
+        self._recovered = False
+        self._last = False
+        self._failures = 0
+        self._retry_at_s = self._flush_at_s = self._upkeep_at_s = -1e9
+        self.problem = ""
+        """Why nothing can be written now; empty when all is well."""
+
+    @property
+    def counts(self) -> JournalCounts:
+        """What waits, and what was dropped."""
+        backlogs = self._changes, self._states, self._scores
+        return JournalCounts(sum(len(backlog) for backlog in backlogs), *(backlog.dropped for backlog in backlogs))
+
+    def transitions(self, transitions: Iterable[Transition]) -> None:
+        """Events began or ended."""
+        self._changes.put(_Change(transition) for transition in transitions)
+
+    def kept(self, event_id: str, evidence: Evidence) -> None:
+        """There is evidence of an event: the files are on the disk."""
+        self._changes.put([_Kept(event_id, evidence)])
+
+    def state(self, entry: StateEntry) -> None:
+        """A camera entered a state."""
+        self._states.put([entry])
+
+    def scores(self, scores: Iterable[Score]) -> None:
+        """Seconds of cameras are over."""
+        self._scores.put(scores)
+
+    def write(self, open_events: Iterable[Event], *, last: bool = False) -> None:
+        """Writes what waits, unless the database failed just now.
+
+        Args:
+            open_events: those that go on, as they are now.
+            last: nothing more will come: try now, do not put off anything but upkeep.
+        """
+        now_s = self._now().now_s
+        if now_s < self._retry_at_s and not last:
+            return
+        self._last = last
+        try:
+            self._write_all(open_events, now_s)
+        except StorageError as error:
+            pause_s = min(FIRST_RETRY_S * 2**self._failures, LAST_RETRY_S)
+            self._failures += pause_s < LAST_RETRY_S
+            self._retry_at_s = now_s + pause_s
+            if not self.problem:
+                log.warning("nothing can be remembered, it is tried again: %s", error)
+            self.problem = str(error)
+        else:
+            if self.problem:
+                log.info("the database takes everything again")
+            self.problem, self._failures = "", 0
+
+    def _write_all(self, open_events: Iterable[Event], now_s: float) -> None:
+        if not self._recovered:
+            closed = self._ledger.events.interrupted(self._now().at_s)
+            self._recovered = True
+            self.transitions(Transition("ended", event) for event in closed)
+        _drain(self._changes, 1, lambda changes: self._write_change(changes[0]))
+        _drain(self._states, 1, lambda states: self._ledger.history.add_state(states[0]))
+        if now_s >= self._flush_at_s or self._last:
+            self._flush_at_s = now_s + FLUSH_S
+            _drain(self._scores, AT_ONCE, self._ledger.history.add_scores)
+        self._update(open_events, now_s)
+        if now_s >= self._upkeep_at_s and not self._last:
+            self._upkeep()
+
+    def _write_change(self, change: _Change | _Kept) -> None:
+        if isinstance(change, _Kept):
+            self._write_evidence(change)
+            return
+        what, event = change.transition
+        if event.id in self._written:
+            event = replace(event, evidence=self._written[event.id][0].evidence)
+        if change.deliveries is None:
+            change.deliveries = self._deliveries_for(event, what)
+        try:
+            if what == "began":
+                self._ledger.events.begin(event, change.deliveries)
+            else:
+                self._ledger.events.end(event, change.deliveries)
+        except ConflictError:
+            # An attempt that failed in our eyes, as the connection broke on the answer, was committed.
+            log.info("event %s was written before", event.id)
+        if what == "began":
+            self._written[event.id] = event, self._now().now_s
+        else:
+            self._written.pop(event.id, None)
+        self._announce(event, what)
+
+    def _write_evidence(self, kept: _Kept) -> None:
+        if not self._ledger.events.update(kept.event_id, evidence=kept.evidence):
+            self._forget(kept.evidence)
+        elif kept.event_id in self._written:
+            event, written_s = self._written[kept.event_id]
+            self._written[kept.event_id] = replace(event, evidence=kept.evidence), written_s
+
+    def _update(self, open_events: Iterable[Event], now_s: float) -> None:
+        for event in open_events:
+            before, written_s = self._written.get(event.id, (None, now_s))
+            now = event if before is None else replace(event, evidence=before.evidence)
+            if now_s - written_s >= (UPDATE_S if now != before else 6 * UPDATE_S):
+                self._ledger.events.update(event.id, peak=event.peak, mean=event.mean, gaps_s=event.gaps_s)
+                self._written[event.id] = now, now_s
+
+    def _upkeep(self) -> None:
+        """Rolls up and forgets; breaks off when something is to be told."""
+        moment, storage = self._now(), self._ledger.storage
+        self._upkeep_at_s = moment.now_s + UPKEEP_S
+
+        def go_on() -> bool:
+            return not len(self._changes)
+
+        self._ledger.history.roll_up(moment.at_s, storage.seconds_days, storage.minutes_days, go_on)
+        if not go_on():
+            self._upkeep_at_s = moment.now_s + UPKEEP_LEFT_S
+            return
+        for evidence in self._ledger.events.expire(moment.at_s - storage.events_days * DAY_S):
+            self._forget(evidence)
+
+    def _deliveries_for(self, event: Event, what: What) -> Sequence[Delivery]:
+        try:
+            return tuple(self._ledger.deliveries_for(event, what))
+        except Exception:  # the edge to who tells: an event that cannot be told of is remembered all the same
+            log.exception("nothing is delivered of event %s", event.id)
+            return ()
+
+    def _announce(self, event: Event, what: What) -> None:
+        for announcer in self._ledger.announce:
+            try:
+                announcer.announce(event, what)
+            except Exception:  # likewise: one who cannot be told keeps it from nobody else
+                log.exception("event %s could not be announced", event.id)
+
+
+def _drain(backlog: Backlog[Item], count: int, write: Callable[[list[Item]], None]) -> None:
+    """Writes what waits, `count` at a time; what failed is in front again."""
+    while items := backlog.take(count):
+        try:
+            write(items)
+        except StorageError:
+            backlog.give_back(items)
+            raise

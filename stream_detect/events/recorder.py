@@ -1,0 +1,189 @@
+"""Recorder: what cameras say enters; events and history of it leave, into the database and then to who is told.
+
+cameras' threads:   result, state ──> events, scores           under a lock, never waiting for a disk
+"recorder" thread:  ──> journal ──> database ──> announcers    every quarter of a second, sooner when something began
+
+Results are not queued: each is folded into its camera's events and score at once, so nothing that happened is missed
+while the database is away. What waits for it is bounded by the journal.
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from threading import Event as Flag
+from threading import Lock, Thread
+
+from stream_detect.events.journal import Journal, JournalCounts, Ledger
+from stream_detect.events.rules import CameraEvents, FakeEvents, OfflineEvents, Repeats, Transition
+from stream_detect.events.scores import Seconds
+from stream_detect.evidence.keeper import EvidenceKeeper
+from stream_detect.media.clock import Moment
+from stream_detect.settings.cameras import MonitoringSettings
+from stream_detect.storage.records import Event, Evidence, Judge, Score, StateEntry
+from stream_detect.types import Result, StateChange
+
+TICK_S = 0.25
+CLOSE_S = 3.0
+
+log = logging.getLogger(__name__)
+
+
+class _Watch:
+    """What is remembered of one camera."""
+
+    def __init__(self, camera: str, settings: MonitoringSettings, judge: Callable[[], Judge]) -> None:
+        self.events = CameraEvents(
+            FakeEvents(camera, settings.fake_rest_s, judge), OfflineEvents(camera, settings.offline_after_s)
+        )
+        self.seconds = Seconds(camera)
+        self.repeats = Repeats()
+
+    @property
+    def idle(self) -> bool:
+        return self.events.idle and self.seconds.idle
+
+
+class Recorder:
+    """Remembers what cameras say: an `Observer`. It starts and closes the evidence keeper that it is given.
+
+    Args:
+        ledger: where it is written, and who is told.
+        settings: of events.
+        judge: who judges now; called on cameras' threads.
+        evidence: keeps pictures and clips of fake events; None for none.
+        now: the clocks.
+    """
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        settings: MonitoringSettings,
+        judge: Callable[[], Judge],
+        evidence: EvidenceKeeper | None = None,
+        now: Callable[[], Moment] = Moment.now,
+    ) -> None:
+        self._settings = settings
+        self._judge = judge
+        self._evidence = evidence
+        self._now = now
+        self._journal = Journal(ledger, self._forget, now)
+        self._lock = Lock()
+        self._watches: dict[str, _Watch] = {}
+        self._wake = Flag()
+        self._closing = Flag()
+        self._thread = Thread(target=self._run, name="recorder", daemon=True)
+        if evidence is not None:
+            evidence.report_to(self._journal.kept)
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be remembered, or no evidence kept, now; empty when all is well."""
+        return self._journal.problem or (self._evidence.problem if self._evidence else "")
+
+    @property
+    def counts(self) -> JournalCounts:
+        """What waits for the database, and what was dropped."""
+        return self._journal.counts
+
+    def start(self) -> None:
+        """Ends the events that a crash left open, and starts the threads; once."""
+        if self._evidence is not None:
+            self._evidence.start()
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends open events as interrupted, writes what waits, and ends the threads; after the cameras are stopped."""
+        self._closing.set()
+        self._wake.set()
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+            if self._thread.is_alive():
+                log.warning("the database did not take everything within %.0f s", CLOSE_S)
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """See `Observer.result`."""
+        moment = Moment(at_s, self._now().now_s)
+        with self._lock:
+            watch = self._watch(camera)
+            transitions = watch.events.result(result, moment)
+            score = watch.seconds.add(result, at_s)
+            self._note(transitions, score)
+        for what, event in transitions:
+            if what == "began" and self._evidence is not None:
+                self._evidence.begin(event, result)
+
+    def state(self, change: StateChange) -> None:
+        """See `Observer.state`."""
+        change = replace(change, reason=_plain(change.reason))
+        moment = Moment(change.at_s, self._now().now_s)
+        with self._lock:
+            watch = self._watch(change.camera)
+            self._note(watch.events.state(change, moment))
+            for news in watch.repeats.news(change):
+                self._journal.state(StateEntry(news.camera, news.at_s, news.state.value, news.reason))
+        self._wake.set()
+
+    def removed(self, camera: str) -> None:
+        """See `Observer.removed`."""
+        with self._lock:
+            watch = self._watches.pop(camera, None)
+            if watch is not None:
+                self._note(watch.events.close(self._now(), interrupted=False), watch.seconds.close())
+        if self._evidence is not None:
+            self._evidence.forget(camera)
+
+    def _watch(self, camera: str) -> _Watch:
+        watch = self._watches.get(camera)
+        if watch is None:
+            watch = self._watches[camera] = _Watch(camera, self._settings, self._judge)
+        return watch
+
+    def _note(self, transitions: Sequence[Transition], score: Score | None = None) -> None:
+        """Under the lock, so that the journal has everything in its order."""
+        if transitions:
+            self._journal.transitions(transitions)
+            self._wake.set()
+        if score is not None:
+            self._journal.scores([score])
+
+    def _run(self) -> None:
+        while not self._closing.is_set():
+            self._wake.wait(TICK_S)
+            self._wake.clear()
+            self._guarded(lambda: self._journal.write(self._tick()))
+        self._guarded(self._finish)
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception:  # the thread's edge: what cannot be written must not end the writing of what can
+            log.exception("something could not be remembered")
+
+    def _tick(self) -> list[Event]:
+        """Lets time pass for all cameras; returns the events that go on."""
+        moment = self._now()
+        with self._lock:
+            for camera, watch in list(self._watches.items()):
+                self._note(watch.events.tick(moment), watch.seconds.tick(moment.at_s))
+                if watch.idle:
+                    del self._watches[camera]
+            return [event for watch in self._watches.values() for event in watch.events.open]
+
+    def _finish(self) -> None:
+        with self._lock:
+            for watch in self._watches.values():
+                self._note(watch.events.close(self._now(), interrupted=True), watch.seconds.close())
+            self._watches.clear()
+        self._journal.write((), last=True)
+        if self._evidence is not None:
+            self._evidence.close()
+            self._journal.write((), last=True)
+
+    def _forget(self, evidence: Evidence) -> None:
+        if self._evidence is not None:
+            self._evidence.delete(evidence)
+
+
+def _plain(text: str) -> str:
+    """What any database takes, whatever a camera's server said: PostgreSQL takes no NUL, and no half of a surrogate."""
+    return "".join(letter if letter.isprintable() else " " for letter in text)

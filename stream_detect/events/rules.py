@@ -1,0 +1,306 @@
+"""Events of one camera: its results and states enter, beginnings and ends of events leave. Pure: all times are given.
+
+fake:     quiet ──verdict fake──> open ──another verdict, or no result, for rest_s──> quiet
+offline:  live ──any other state──> dark ──for after_s──> open        dark, open ──live, or stopped by its owner──> live
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Literal, NamedTuple
+
+from stream_detect.media.clock import Moment
+from stream_detect.storage.records import Event, Judge, new_id
+from stream_detect.types import CameraState, Result, StateChange, VerdictState
+
+FAILED = frozenset({CameraState.BACKING_OFF, CameraState.REFUSED})
+
+
+UNDECIDED = frozenset({CameraState.CONNECTING, CameraState.STALLED})
+"""What an attempt after a failure goes through before it is known what comes of it."""
+
+
+class Repeats:
+    """Leaves out attempts that end as the one before did. Not safe to use from two threads at once."""
+
+    def __init__(self) -> None:
+        self._failure: StateChange | None = None
+        self._held: list[StateChange] = []
+
+    def news(self, change: StateChange) -> list[StateChange]:
+        """Takes the camera's next state; returns what is to be written, in order.
+
+        An attempt after a failure is held back. Ends it the same way, for the same reason, it is left out.
+        """
+        before = self._failure
+        if before is not None and change.state in UNDECIDED:
+            self._held.append(change)
+            return []
+        held, self._held = self._held, []
+        self._failure = change if change.state in FAILED else None
+        if before is not None and (before.state, before.reason) == (change.state, change.reason):
+            return []
+        return [*held, change]
+
+
+MAX_GAPS = 100
+"""Gap marks kept of an event, the first ones: a link that loses packets for hours says no more by a longer list."""
+
+
+@dataclass(slots=True)
+class _Scores:
+    total: float = 0.0
+    count: int = 0
+    peak: float = -math.inf
+
+    def add(self, others: "_Scores") -> None:
+        self.total += others.total
+        self.count += others.count
+        self.peak = max(self.peak, others.peak)
+
+
+class FakeSpell:
+    """A fake event that goes on.
+
+    Args:
+        camera: its name.
+        judge: who judged.
+        result: the first with the verdict fake.
+        moment: `at_s` of its frame, `now_s` of its coming.
+    """
+
+    def __init__(self, camera: str, judge: Judge, result: Result, moment: Moment) -> None:
+        self.newest = moment
+        """When the newest fake verdict came."""
+        self._event = Event(
+            id=new_id(moment.at_s),
+            camera=camera,
+            kind="fake",
+            began_s=moment.at_s,
+            ended_s=None,
+            reason=f"a face was called fake: {result.verdict.reason}",
+            judge=judge,
+        )
+        self._other_at_s: float | None = None
+        self._scores = _Scores()  # up to the newest fake verdict
+        self._tail = _Scores()  # since: the event's only if it goes on
+        self._gaps_s: list[float] = []
+        self._broken = True  # the track's trace ended in NaN, so that one more there says nothing new
+        self.add(result, moment)
+
+    @property
+    def over_s(self) -> float:
+        """Wall clock at which the verdict ceased to be fake, as far as is known."""
+        return self.newest.at_s if self._other_at_s is None else self._other_at_s
+
+    def event(self, ended_s: float | None = None) -> Event:
+        """The event as it is now, or as it was when it ended."""
+        return replace(
+            self._event,
+            ended_s=None if ended_s is None else max(ended_s, self._event.began_s),
+            peak=self._scores.peak if self._scores.count else None,
+            mean=min(self._scores.total / self._scores.count, self._scores.peak) if self._scores.count else None,
+            gaps_s=tuple(self._gaps_s),
+        )
+
+    def add(self, result: Result, moment: Moment) -> None:
+        """Takes the next result, of whatever verdict."""
+        self._look_for_gap(result, moment)
+        score = result.verdict.fake_probability
+        if score is not None:
+            self._tail.add(_Scores(score, 1, score))
+        if result.verdict.state is not VerdictState.FAKE:
+            self._other_at_s = moment.at_s if self._other_at_s is None else self._other_at_s
+            return
+        self.newest, self._other_at_s = moment, None
+        worse = score is not None and score > self._scores.peak
+        self._scores.add(self._tail)
+        self._tail = _Scores()
+        if worse:
+            self._follow_worst(result)
+
+    def mark_gap(self, moment: Moment) -> None:
+        """Pictures were lost about now."""
+        if len(self._gaps_s) < MAX_GAPS:
+            self._gaps_s.append(moment.at_s)
+
+    def _follow_worst(self, result: Result) -> None:
+        faces = [track for track in result.tracks if track.verdict.state is VerdictState.FAKE]
+        if faces:
+            worst = max(faces, key=lambda track: track.verdict.fake_probability or 0.0)
+            if worst.track_id != self._event.track:
+                self._event = replace(self._event, track=worst.track_id)
+                self._broken = not worst.trace or math.isnan(worst.trace[-1])
+
+    def _look_for_gap(self, result: Result, moment: Moment) -> None:
+        """A gap stands in a trace as NaN before the newest sample; the NaN of a refused sample is that sample."""
+        for track in result.tracks:
+            if track.track_id == self._event.track and track.trace:
+                sampled = track.score is not None or track.rejected is not None
+                before = track.trace[:-1] if sampled else track.trace
+                if before and math.isnan(before[-1]) and not self._broken:
+                    self.mark_gap(moment)
+                self._broken = math.isnan(track.trace[-1])
+
+
+What = Literal["began", "ended"]
+
+
+class Transition(NamedTuple):
+    """An event began or ended.
+
+    Args:
+        what: which of the two.
+        event: as it is now.
+    """
+
+    what: What
+    event: Event
+
+
+class FakeEvents:
+    """When a camera's verdict is fake.
+
+    Args:
+        camera: its name.
+        rest_s: an event ends when the verdict was another for so long.
+        judge: who judges now.
+    """
+
+    def __init__(self, camera: str, rest_s: float, judge: Callable[[], Judge]) -> None:
+        self._camera = camera
+        self._rest_s = rest_s
+        self._judge = judge
+        self._spell: FakeSpell | None = None
+
+    @property
+    def open(self) -> Event | None:
+        """The event that goes on, as it is now."""
+        return None if self._spell is None else self._spell.event()
+
+    def result(self, result: Result, moment: Moment) -> list[Transition]:
+        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        left = self.tick(moment)
+        if self._spell is not None:
+            self._spell.add(result, moment)
+        elif result.verdict.state is VerdictState.FAKE:
+            self._spell = FakeSpell(self._camera, self._judge(), result, moment)
+            left.append(Transition("began", self._spell.event()))
+        return left
+
+    def gap(self, moment: Moment) -> None:
+        """Pictures are lost from now on: the camera is not live any more."""
+        if self._spell is not None:
+            self._spell.mark_gap(moment)
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Time passed: the event may have come to rest."""
+        if self._spell is None or moment.now_s - self._spell.newest.now_s < self._rest_s:
+            return []
+        return self._end(self._spell.event(ended_s=self._spell.over_s))
+
+    def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
+        """Nothing more comes: what goes on ends now."""
+        if self._spell is None:
+            return []
+        return self._end(replace(self._spell.event(ended_s=moment.at_s), interrupted=interrupted))
+
+    def _end(self, event: Event) -> list[Transition]:
+        self._spell = None
+        return [Transition("ended", event)]
+
+
+class OfflineEvents:
+    """When a camera gives no pictures, though its owner wants it to.
+
+    Args:
+        camera: its name.
+        after_s: shorter drops are no events.
+    """
+
+    def __init__(self, camera: str, after_s: float) -> None:
+        self._camera = camera
+        self._after_s = after_s
+        self._dark: tuple[StateChange, Moment] | None = None
+        self._open: Event | None = None
+
+    @property
+    def open(self) -> Event | None:
+        """The event that goes on."""
+        return self._open
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is remembered."""
+        return self._dark is None
+
+    def state(self, change: StateChange, moment: Moment) -> list[Transition]:
+        """Takes the camera's next state; `moment.at_s` is that of the change."""
+        if change.state in {CameraState.LIVE, CameraState.STOPPED}:
+            left = [*self.tick(moment), *self.close(moment, interrupted=False)]
+            self._dark = None
+            return left
+        self._dark = change, moment if self._dark is None else self._dark[1]
+        return self.tick(moment)
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Time passed: the camera may have been dark for long enough."""
+        if self._dark is None or self._open is not None:
+            return []
+        change, since = self._dark
+        if moment.now_s - since.now_s < self._after_s:
+            return []
+        self._open = Event(new_id(since.at_s), self._camera, "offline", since.at_s, None, change.reason)
+        return [Transition("began", self._open)]
+
+    def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
+        """Nothing more comes, or pictures do: what goes on ends now."""
+        if self._open is None:
+            return []
+        event, self._open = self._open, None
+        return [Transition("ended", replace(event, ended_s=max(moment.at_s, event.began_s), interrupted=interrupted))]
+
+
+class CameraEvents:
+    """All events of one camera. Not safe to use from two threads at once.
+
+    Args:
+        fake: those of its verdict.
+        offline: those of its state.
+    """
+
+    def __init__(self, fake: FakeEvents, offline: OfflineEvents) -> None:
+        self._fake = fake
+        self._offline = offline
+
+    @property
+    def open(self) -> list[Event]:
+        """Events that go on, as they are now."""
+        return [event for event in (self._fake.open, self._offline.open) if event is not None]
+
+    @property
+    def idle(self) -> bool:
+        """Whether nothing is remembered: a new object would do as well."""
+        return self._fake.open is None and self._offline.idle
+
+    def result(self, result: Result, moment: Moment) -> list[Transition]:
+        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        return self._fake.result(result, moment)
+
+    def state(self, change: StateChange, moment: Moment) -> list[Transition]:
+        """Takes the camera's next state; `moment.at_s` is that of the change."""
+        left = self._fake.tick(moment)
+        if change.state is not CameraState.LIVE:
+            self._fake.gap(moment)
+        return [*left, *self._offline.state(change, moment)]
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Time passed."""
+        return [*self._fake.tick(moment), *self._offline.tick(moment)]
+
+    def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
+        """Nothing more comes: the camera is no more (`interrupted` false), or this process (true)."""
+        return [
+            *self._fake.close(moment, interrupted=interrupted),
+            *self._offline.close(moment, interrupted=interrupted),
+        ]

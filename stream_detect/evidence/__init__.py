@@ -1,0 +1,1 @@
+"""What is kept of a fake event for people to look at: clip, pictures, their folder and their retention."""

@@ -1,0 +1,129 @@
+"""The folder of evidence files: each is there whole, or not at all, whenever the process or the power ends."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Self
+
+from stream_detect.errors import NotFoundError
+from stream_detect.media.files import PART, check_room, put_whole, translated
+from stream_detect.settings import EvidenceSettings, StorageSettings
+from stream_detect.storage.records import Event, Evidence
+
+FOLDER = "evidence"
+"""Its name in the storage folder."""
+
+
+def names_of(evidence: Evidence) -> tuple[str, ...]:
+    """The files that it references."""
+    return tuple(name for name in (evidence.picture, evidence.face, evidence.clip) if name is not None)
+
+
+class EvidenceFolder:
+    """Files named `<event id>-<what>.<suffix>`, in one folder.
+
+    Args:
+        path: of the folder; made on the first write, for its owner alone.
+        min_free_bytes: left free on its disk.
+    """
+
+    def __init__(self, path: Path, min_free_bytes: int) -> None:
+        self._path = path
+        self._min_free_bytes = min_free_bytes
+
+    @classmethod
+    def of(cls, storage: StorageSettings, evidence: EvidenceSettings) -> Self:
+        """The one that the settings name."""
+        return cls(storage.folder / FOLDER, evidence.min_free_bytes)
+
+    def path(self, name: str) -> Path:
+        """Of a file that an `Evidence` references.
+
+        Raises:
+            NotFoundError: it is not a name of ours, or no such file is there.
+        """
+        path = self._path / name
+        if path.parent != self._path or name.startswith(".") or not path.is_file():
+            raise NotFoundError("expected a file of evidence, received the name of none; it may have been deleted")
+        return path
+
+    def check_room(self, bytes_more: int = 0) -> None:
+        """Whether so much can be written.
+
+        Raises:
+            DiskFullError: too little would be left free.
+            StorageError: the disk cannot be asked.
+        """
+        check_room(self._path, self._min_free_bytes, "evidence.min_free_bytes", bytes_more)
+
+    def write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int:
+        """Write a file: under another name, down to the disk, and only then under its own.
+
+        Args:
+            name: of the file.
+            bytes_about: how large it will be, about.
+            put: writes it to the path that it is given.
+
+        Returns:
+            its size in bytes.
+
+        Raises:
+            DiskFullError: there is no room, or too little would be left.
+            StorageError: it cannot be written.
+        """
+        self.check_room(bytes_about)
+        try:
+            self._path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        except OSError as error:
+            raise translated(error, self._path) from error
+        return put_whole(self._path / name, put)
+
+    def delete(self, evidence: Evidence) -> None:
+        """Remove the files that it references; those that are gone already do not matter.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        for name in names_of(evidence):
+            try:
+                self.path(name).unlink(missing_ok=True)
+            except NotFoundError:
+                continue
+            except OSError as error:
+                raise translated(error, self._path) from error
+
+    def names(self) -> list[str]:
+        """Of all files that are there, whole or not.
+
+        Raises:
+            StorageError: the folder cannot be read.
+        """
+        try:
+            return sorted(path.name for path in self._path.iterdir() if path.is_file()) if self._path.is_dir() else []
+        except OSError as error:
+            raise translated(error, self._path) from error
+
+    def sweep(self, names: Sequence[str], event_of: Callable[[str], Event]) -> None:
+        """Remove those that no event references: left by a process that was killed.
+
+        Args:
+            names: of files that nobody is writing: not those of this process, whose events may not know them yet.
+            event_of: the event of an id; raises NotFoundError.
+
+        Raises:
+            StorageError: the folder or the database cannot be used.
+        """
+        for name in names:
+            if not self._referenced(name, event_of):
+                try:
+                    (self._path / name).unlink(missing_ok=True)
+                except OSError as error:
+                    raise translated(error, self._path) from error
+
+    def _referenced(self, name: str, event_of: Callable[[str], Event]) -> bool:
+        if name.endswith(PART):
+            return False
+        try:
+            evidence = event_of(name.partition("-")[0]).evidence
+        except NotFoundError:
+            return False
+        return evidence is not None and name in names_of(evidence)

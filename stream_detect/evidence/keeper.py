@@ -1,0 +1,242 @@
+"""Evidence: fake events enter as they begin; files of each, and word of them, leave.
+
+camera's thread:    begin ──> a queue (the picture and the packets so far are taken at once)
+"evidence" thread:  picture, face ──> files ──> report       clip_after_s later: clip ──> file ──> report
+"""
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from queue import Empty, Full, Queue
+from threading import Event as Flag
+from threading import Lock, Thread
+
+from av import VideoFrame
+
+from stream_detect.errors import NotFoundError, StorageError
+from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.evidence.packet_ring import Ring
+from stream_detect.evidence.retention import DAY_S, purge
+from stream_detect.evidence.stills import Exhibits, Seen
+from stream_detect.media.clock import Moment
+from stream_detect.settings.storage import EvidenceSettings
+from stream_detect.storage.events import Events
+from stream_detect.storage.records import Event, Evidence
+from stream_detect.types import Result
+
+MAX_WAITING = 16
+"""Events whose picture waits to be written: each holds a decoded one (3 MB at 1080p). Further events get no evidence,
+and say so."""
+
+LOOK_S = 1.0
+GRACE_S = 1.0
+"""After the last second of a clip, for packets that are under way; a camera that fell silent sends none."""
+
+TIDY_S, TIDY_AGAIN_S = 3600.0, 60.0
+"""How often evidence that is too old is looked for; how soon again when the database was away."""
+
+CLOSE_S = 3.0
+
+PUSHED = "its pictures come decoded (WHIP), nothing is there to be cut"
+NO_KEYFRAME = "no key frame was received"
+TOO_MANY = "too many events began at once"
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Sight:
+    """What is asked of cameras, by name and on any thread; both return at once and raise NotFoundError for none.
+
+    Args:
+        wants: whether the camera's owner asked for evidence.
+        picture_of: its newest picture, see `Camera.snapshot`.
+    """
+
+    wants: Callable[[str], bool]
+    picture_of: Callable[[str], tuple[VideoFrame, Result | None] | None]
+
+
+class EvidenceKeeper:
+    """Keeps evidence of fake events, for the cameras whose owners asked for it, and deletes it in time.
+
+    Watching never waits for it. Without room on the disk nothing is kept, `problem` says so, and it goes on by itself
+    once there is room.
+
+    Args:
+        folder: of the files.
+        settings: of evidence.
+        events: that reference the files.
+        sight: of the cameras.
+        now: the clocks.
+    """
+
+    def __init__(
+        self,
+        folder: EvidenceFolder,
+        settings: EvidenceSettings,
+        events: Events,
+        sight: Sight,
+        now: Callable[[], Moment] = Moment.now,
+    ) -> None:
+        self._folder = folder
+        self._settings = settings
+        self._events = events
+        self._sight = sight
+        self._now = now
+        self._exhibits = Exhibits(folder)
+        self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        self._rings: dict[str, Ring] = {}
+        self._rings_lock = Lock()
+        self._begun: Queue[Seen | None] = Queue(MAX_WAITING)
+        self._filming: list[tuple[Seen, Evidence]] = []
+        self._closing = Flag()
+        self._unswept: Sequence[str] = ()
+        self._look_at_s = self._tidy_at_s = self._now().now_s
+        self._thread = Thread(target=self._run, name="evidence", daemon=True)
+        self.dropped = 0
+        """Events that got no evidence as too many began at once, so far."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be kept now; empty when all is well."""
+        return self._exhibits.problem
+
+    def tap(self, camera: str) -> Ring:
+        """Where the camera's packets go; the same for each of its connections."""
+        with self._rings_lock:
+            fresh = Ring(self._settings.clip_before_s, self._settings.ring_max_bytes)
+            return self._rings.setdefault(camera, fresh)
+
+    def path(self, name: str) -> Path:
+        """Of a file that an `Evidence` references.
+
+        Raises:
+            NotFoundError: no such file is there.
+        """
+        return self._folder.path(name)
+
+    def delete(self, evidence: Evidence) -> None:
+        """Removes files of an event that is no more.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        self._folder.delete(evidence)
+
+    def report_to(self, report: Callable[[str, Evidence], None]) -> None:
+        """Who writes down what there is of an event; told on this thread, each time of all that there is so far."""
+        self._report = report
+
+    def start(self) -> None:
+        """Starts the thread; once, before anything begins."""
+        try:
+            self._unswept = self._folder.names()
+        except StorageError as error:
+            log.warning("evidence: %s", error)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Ends the thread; clips that are being gathered end with what they have. May be called again."""
+        self._closing.set()
+        with suppress(Full):
+            self._begun.put_nowait(None)
+        if self._thread.ident is not None:
+            self._thread.join(CLOSE_S)
+
+    def forget(self, camera: str) -> None:
+        """The camera is no more: its packets go."""
+        with self._rings_lock:
+            self._rings.pop(camera, None)
+
+    def begin(self, event: Event, result: Result) -> None:
+        """Takes what is to be seen of an event that begins; returns at once, from any thread.
+
+        Args:
+            event: that began.
+            result: by which it did.
+        """
+        try:
+            if self._closing.is_set() or not self._sight.wants(event.camera):
+                return
+            snapshot = self._sight.picture_of(event.camera)
+        except NotFoundError:
+            return
+        ring = self.tap(event.camera)
+        moment_s = result.arrived_s
+        film = ring.film(moment_s - self._settings.clip_before_s, moment_s + self._settings.clip_after_s)
+        reason = TOO_MANY if film is None else NO_KEYFRAME if ring.ever_opened else PUSHED
+        try:
+            self._begun.put_nowait(Seen(event, result, snapshot[0] if snapshot else None, film, reason))
+        except Full:
+            self.dropped += 1
+            if film is not None:
+                film.close()
+            self._report(event.id, Evidence(problem=TOO_MANY))
+
+    def _run(self) -> None:
+        while not (self._closing.is_set() and self._begun.empty()):
+            seen = None
+            with suppress(Empty):
+                seen = self._begun.get(timeout=LOOK_S)
+            if seen is not None:
+                self._guarded(partial(self._keep, seen))
+            self._cut(self._now().now_s)
+            self._guarded(self._look)
+        self._cut(float("inf"))
+
+    def _guarded(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except StorageError as error:
+            log.warning("evidence: %s", error)
+        except Exception:  # the thread's edge: whatever fails, the next event is kept
+            log.exception("evidence could not be kept")
+
+    def _keep(self, seen: Seen) -> None:
+        evidence = self._exhibits.stills(seen)
+        if seen.film is None:
+            evidence = self._exhibits.clip(seen, evidence)
+        else:
+            self._filming.append((seen, evidence))
+        self._report(seen.event.id, evidence)
+
+    def _cut(self, now_s: float) -> None:
+        """Writes the clips whose end has come."""
+        filming, self._filming = self._filming, []
+        for seen, evidence in filming:
+            if seen.film is not None and seen.film.until_s + GRACE_S > now_s:
+                self._filming.append((seen, evidence))
+            else:
+                self._guarded(partial(self._finish, seen, evidence))
+
+    def _finish(self, seen: Seen, evidence: Evidence) -> None:
+        try:
+            self._report(seen.event.id, self._exhibits.clip(seen, evidence))
+        finally:
+            if seen.film is not None:
+                seen.film.close()
+        self._purge()
+
+    def _look(self) -> None:
+        moment = self._now()
+        if moment.now_s >= self._look_at_s:
+            self._look_at_s = moment.now_s + LOOK_S
+            self._exhibits.look()
+            with self._rings_lock:
+                rings = list(self._rings.items())
+            for camera, ring in rings:
+                with suppress(NotFoundError):  # it comes, or goes: not known yet, or no more
+                    ring.want(self._sight.wants(camera))
+        if moment.now_s >= self._tidy_at_s:
+            self._tidy_at_s = moment.now_s + TIDY_AGAIN_S
+            self._folder.sweep(self._unswept, self._events.get)
+            self._unswept = ()
+            self._purge()
+            self._tidy_at_s = moment.now_s + TIDY_S
+
+    def _purge(self) -> None:
+        purge(self._folder, self._events, self._now().at_s - self._settings.days * DAY_S, self._settings.max_bytes)

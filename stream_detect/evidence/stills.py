@@ -1,0 +1,203 @@
+"""Exhibits: what was seen when a fake event began enters, files of it and the `Evidence` that names them leave."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import cv2
+import numpy as np
+from av import VideoFrame
+
+from stream_detect.analysis.crop import cut
+from stream_detect.errors import AnalysisError, DiskFullError, MediaError, NotFoundError, StorageError
+from stream_detect.evidence.clip import cuttable, suffix, write_clip
+from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.evidence.packet_ring import Film
+from stream_detect.media.planes import copy_yuv420p, to_rgb
+from stream_detect.overlay.overlay import Overlay
+from stream_detect.storage.records import Event, Evidence, Judge
+from stream_detect.types import CropPolicy, Face, Image, Result, Thresholds
+
+QUALITY = 88
+FACE = CropPolicy(wh=(320, 320), centre="box", side="box", side_factor=1.6, upright=False)
+"""For people to look at: the whole head, as it was held."""
+
+
+def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
+    """JPEG of a picture with what was known of it drawn in.
+
+    Raises:
+        MediaError: the picture cannot be converted.
+    """
+    copy = copy_yuv420p(frame)
+    thresholds = Thresholds(judge.fake_enter, judge.fake_leave, judge.real_enter, judge.real_leave)
+    Overlay(thresholds, stale_s=60.0).draw(copy, result, result.arrived_s + result.latency_s)
+    return _jpeg(to_rgb(copy))
+
+
+def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
+    """JPEG of the face of a track, 320x320, of the same picture; None when that face is not in the result.
+
+    Raises:
+        MediaError: the picture cannot be converted.
+    """
+    found = next((one.face for one in result.tracks if one.track_id == track), None)
+    if found is None:
+        return None
+    image = to_rgb(frame)
+    scale = image.shape[1] / max(result.wh[0], 1), image.shape[0] / max(result.wh[1], 1)
+    try:
+        return _jpeg(cut(image, _scaled(found, scale), FACE))
+    except AnalysisError:  # its points span no square
+        return None
+
+
+def _scaled(one: Face, scale: tuple[float, float]) -> Face:
+    """The face in a picture of another size than the one that it was found in."""
+    x, y = scale
+    left, top, right, bottom = one.xyxy
+    keypoints = (one.keypoints * np.array(scale)).astype(np.float32)
+    return Face((left * x, top * y, right * x, bottom * y), keypoints, one.score)
+
+
+def _jpeg(image: Image) -> bytes:
+    done, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
+    if not done:
+        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be coded as JPEG")
+    return coded.tobytes()
+
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What was there when an event began.
+
+    Args:
+        event: that began.
+        result: by which it did.
+        frame: the camera's newest picture; None when there was none.
+        film: packets around that moment, gathered until `film.until_s`; None when none are.
+        no_film: why; or why there may be none in it.
+    """
+
+    event: Event
+    result: Result
+    frame: VideoFrame | None
+    film: Film | None
+    no_film: str
+
+
+class Exhibits:
+    """Writes the files. Not safe to use from two threads at once.
+
+    Args:
+        folder: of the files.
+    """
+
+    def __init__(self, folder: EvidenceFolder) -> None:
+        self._folder = folder
+        self._wanted_bytes = 0  # what had no room
+        self._broken = ""  # why the last file could not be written, if not for want of room
+        self.problem = ""
+        """Why nothing can be written now; empty when all is well. Safe to read from any thread."""
+
+    def look(self) -> None:
+        """Looks whether the disk is as it should be: `problem` goes once there is room again, and comes before."""
+        try:
+            self._folder.check_room(self._wanted_bytes)
+        except StorageError as error:
+            self._say(str(error))
+        else:
+            self._wanted_bytes = 0
+            self._say(self._broken)
+
+    def stills(self, seen: Seen) -> Evidence:
+        """Writes the picture with the badge, and the face."""
+        evidence = Evidence()
+        if seen.frame is None or seen.event.judge is None:
+            return replace(evidence, problem="no picture: the camera had none")
+        try:
+            picture = annotated(seen.frame, seen.result, seen.event.judge)
+            cut = face(seen.frame, seen.result, seen.event.track)
+        except MediaError as error:
+            return replace(evidence, problem=f"no picture: {error}")
+        name = f"{seen.event.id}-picture.jpg"
+        size = self._write(name, len(picture), lambda path: _put(path, picture))
+        evidence = self._joined(evidence, size, picture=name)
+        if cut is not None and size is not None:
+            name = f"{seen.event.id}-face.jpg"
+            evidence = self._joined(evidence, self._write(name, len(cut), lambda path: _put(path, cut)), face=name)
+        return evidence
+
+    def clip(self, seen: Seen, evidence: Evidence) -> Evidence:
+        """Adds the clip to what was written before.
+
+        Args:
+            seen: with the film as it is now.
+            evidence: that `stills` gave.
+        """
+        evidence = self._present(evidence)
+        packets = [] if seen.film is None else cuttable(seen.film.packets, seen.result.arrived_s)
+        if not packets:
+            return _with_problem(evidence, f"no clip: {seen.no_film}")
+        name = f"{seen.event.id}-clip.{suffix(packets)}"
+        bytes_about = sum(len(packet.data) for packet in packets)
+        try:
+            size = self._write(name, bytes_about, partial(write_clip, packets=packets))
+        except MediaError as error:
+            return _with_problem(evidence, f"no clip: {error}")
+        evidence = self._joined(evidence, size, clip=name)
+        if seen.film is not None and seen.film.cut_short:
+            return _with_problem(evidence, "the clip ends early: it is too large (evidence.ring_max_bytes)")
+        return evidence
+
+    def _write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int | None:
+        """The size of the file; None when it could not be written: `problem` says why."""
+        try:
+            size = self._folder.write(name, bytes_about, put)
+        except DiskFullError as error:
+            self._wanted_bytes = max(self._wanted_bytes, bytes_about)
+            self._say(str(error))
+            return None
+        except StorageError as error:
+            self._broken = str(error)
+            self._say(self._broken)
+            return None
+        self._broken = ""
+        return size
+
+    def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
+        if size is None:
+            return _with_problem(evidence, self.problem)
+        return replace(evidence, bytes=evidence.bytes + size, **names)
+
+    def _present(self, evidence: Evidence) -> Evidence:
+        """Without what was deleted meanwhile, by somebody or for want of room."""
+        return replace(evidence, picture=self._there(evidence.picture), face=self._there(evidence.face))
+
+    def _there(self, name: str | None) -> str | None:
+        try:
+            return None if name is None else self._folder.path(name).name
+        except NotFoundError:
+            return None
+
+    def _say(self, problem: str) -> None:
+        if problem and not self.problem:
+            log.warning("no evidence is kept: %s", problem)
+        elif self.problem and not problem:
+            log.info("evidence is kept again")
+        self.problem = problem
+
+
+def _put(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+
+
+def _with_problem(evidence: Evidence, problem: str) -> Evidence:
+    if problem in evidence.problem:
+        return evidence
+    return replace(evidence, problem=f"{evidence.problem}; {problem}" if evidence.problem else problem)

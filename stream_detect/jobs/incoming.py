@@ -1,0 +1,129 @@
+"""A file on its way in: its bytes enter as they come, down to the disk; its length and sha256 leave with it."""
+
+import hashlib
+import unicodedata
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+from stream_detect.errors import BodyTooLargeError
+from stream_detect.media.files import flush, translated
+
+ROOM_EVERY_BYTES = 16_000_000
+"""How often it is asked whether there is still room."""
+
+MAX_NAME = 200
+_READ_BYTES = 1 << 20
+
+
+def shown_name(name: str) -> str:
+    """A sender's name of a file as people may see it: no folders, nothing that turns or hides text, not too long."""
+    last = name.replace("\\", "/").rpartition("/")[2]
+    visible = "".join(" " if character.isspace() else character for character in last)
+    visible = "".join(character for character in visible if not unicodedata.category(character).startswith("C"))
+    return " ".join(visible.split())[:MAX_NAME] or "unnamed"
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A file that is here whole.
+
+    Args:
+        name: as the sender called it; shown, and never used as a path.
+        path: where it lies until it is taken.
+        bytes: length.
+        sha256: of its content.
+    """
+
+    name: str
+    path: Path
+    bytes: int
+    sha256: str
+
+    @classmethod
+    def of(cls, name: str, path: Path) -> Self:
+        """One that somebody else wrote.
+
+        Raises:
+            StorageError: it cannot be read.
+        """
+        digest, size = hashlib.sha256(), 0
+        try:
+            with path.open("rb") as file:
+                while chunk := file.read(_READ_BYTES):
+                    digest.update(chunk)
+                    size += len(chunk)
+        except OSError as error:
+            raise translated(error, path.parent) from error
+        return cls(name, path, size, digest.hexdigest())
+
+
+class Incoming:
+    """Writes a file; blocks. One thread at a time.
+
+    Args:
+        name: as the sender calls it.
+        path: where to; nothing is there.
+        max_bytes: that it may have.
+        check_room: raises DiskFullError.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+
+    def __init__(self, name: str, path: Path, max_bytes: int, check_room: Callable[[], None]) -> None:
+        self._name = name
+        self._path = path
+        self._max_bytes = max_bytes
+        self._check_room = check_room
+        self._digest = hashlib.sha256()
+        self._bytes = 0
+        self._room_until_bytes = 0
+        try:
+            self._file = path.open("xb", buffering=0)
+        except OSError as error:
+            raise translated(error, path.parent) from error
+
+    def write(self, chunk: bytes) -> None:
+        """The next bytes.
+
+        Raises:
+            BodyTooLargeError: these are too many.
+            DiskFullError: there is no room for them.
+            StorageError: they cannot be written.
+        """
+        self._bytes += len(chunk)
+        if self._bytes > self._max_bytes:
+            raise BodyTooLargeError(
+                f"expected a file of at most {self._max_bytes / 1e6:.6g} MB (review.max_upload_bytes), "
+                f"{self._name} is longer"
+            )
+        if self._bytes >= self._room_until_bytes:
+            self._check_room()
+            self._room_until_bytes = self._bytes + ROOM_EVERY_BYTES
+        self._digest.update(chunk)
+        left = memoryview(chunk)
+        try:
+            while left:
+                left = left[self._file.write(left) :]
+        except OSError as error:
+            raise translated(error, self._path.parent) from error
+
+    def finish(self) -> Received:
+        """No more will come.
+
+        Raises:
+            StorageError: it cannot be brought down to the disk.
+        """
+        try:
+            self._file.close()
+            flush(self._path)
+        except OSError as error:
+            raise translated(error, self._path.parent) from error
+        return Received(self._name, self._path, self._bytes, self._digest.hexdigest())
+
+    def discard(self) -> None:
+        """Nothing is left of it."""
+        self._file.close()
+        self._path.unlink(missing_ok=True)

@@ -1,0 +1,247 @@
+"""Analyses as jobs: files and wishes enter; analyses leave, wait, run, are followed, cancelled and forgotten.
+
+A job is a row in the database: it goes on after a restart, from its beginning.
+"""
+
+import contextlib
+import logging
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from stream_detect.errors import ConflictError, NotFoundError, ReviewCancelledError, StorageError
+from stream_detect.jobs.incoming import Received
+from stream_detect.jobs.queue import Line, Task
+from stream_detect.jobs.work import Kept, Reviewer, Work
+from stream_detect.settings import ReviewSettings
+from stream_detect.storage.records import Analysis, AnalysisState, Annotation, Page, Upload, new_id
+
+UPKEEP_S = 3600.0
+DAY_S = 86_400.0
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """How files are to be judged.
+
+    Args:
+        models: names and sha256 of the bundles, at least one.
+        rate_hz: samples a second.
+    """
+
+    models: tuple[tuple[str, str], ...]
+    rate_hz: float
+
+
+class Jobs:
+    """All of them. Thread-safe; calls that touch the disk block.
+
+    Args:
+        kept: where analyses are kept.
+        reviewer: looks at the files.
+        settings: limits.
+        busy: whether live streams run, which go first.
+    """
+
+    def __init__(self, kept: Kept, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]) -> None:
+        self._analyses, self._library, self._board = kept.analyses, kept.library, kept.board
+        self._settings = settings
+        self._work = Work(kept, reviewer, settings, busy)
+        self.line = Line(self._work.run, settings.jobs, settings.max_waiting)
+        self._closing = threading.Event()
+        self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
+
+    def start(self) -> None:
+        """Sweeps what a killed process left, goes on with what had not ended, and begins to work.
+
+        Raises:
+            StorageError: database or folder cannot be used.
+        """
+        self._library.sweep(self._analyses.ids())
+        tasks = []
+        for analysis in self._analyses.unfinished():
+            self._analyses.change(replace(analysis, state="queued", started_s=None), (analysis.state,))
+            tasks.append(Task(analysis.id))
+        for asked in self._analyses.unfinished_annotations():
+            self._analyses.put_annotation(replace(asked, state="queued"))
+            tasks.append(Task(asked.analysis_id, asked.model))
+        self.line.put(tasks)
+        self.line.start()
+        self._upkeep.start()
+
+    def stop(self) -> None:
+        """Has everything end soon; does not wait for it."""
+        self._closing.set()
+        self.line.stop()
+
+    def close(self, within_s: float) -> None:
+        """Stops, and waits so long at most; what runs is begun again by the next start."""
+        self.stop()
+        self.line.close(within_s)
+
+    def submit(self, files: Sequence[Received], wish: Wish) -> tuple[Analysis, ...]:
+        """Takes files, all or none; those judged before are answered at once.
+
+        Raises:
+            CapacityError: too many wait.
+            StorageError: they cannot be kept.
+        """
+        now_s = time.time()
+        made = [
+            Analysis(
+                new_id(now_s), "queued", Upload(f.name, f.bytes, f.sha256), "", *_of(wish), now_s, kept_bytes=f.bytes
+            )
+            for f in files
+        ]
+        with self.line.places(len(made)):
+            with contextlib.ExitStack() as undo:
+                for analysis, file in zip(made, files, strict=True):
+                    undo.callback(self._library.delete, analysis.id)
+                    self._library.take(file, analysis.id)
+                self._analyses.put(made)
+                undo.pop_all()
+            answered = tuple(map(self._answered, made))
+            self.line.put([Task(analysis.id) for analysis in answered if not analysis.ended])
+        return answered
+
+    def _answered(self, analysis: Analysis) -> Analysis:
+        try:
+            return self._work.from_earlier(analysis) or analysis
+        except (StorageError, ReviewCancelledError):  # it is remembered: the line comes to it
+            return analysis
+
+    def check_place(self) -> None:
+        """Before an upload is read.
+
+        Raises:
+            CapacityError: too many wait.
+        """
+        with self.line.places(1):
+            pass
+
+    def submit_address(self, address: str, shown: str, name: str, wish: Wish) -> Analysis:
+        """Takes an address that a file is to be fetched from.
+
+        Args:
+            address: checked.
+            shown: the same without secrets.
+            name: of the file, for people.
+            wish: how it is to be judged.
+
+        Raises:
+            CapacityError: too many wait.
+            StorageError: it cannot be remembered.
+        """
+        now_s = time.time()
+        analysis = Analysis(new_id(now_s), "queued", Upload(name, 0, ""), shown, *_of(wish), now_s, address=address)
+        with self.line.places(1):
+            self._analyses.put([analysis])
+            self.line.put([Task(analysis.id)])
+        return analysis
+
+    def get(self, analysis_id: str) -> Analysis:
+        """One analysis, as far as it is.
+
+        Raises:
+            NotFoundError: no such analysis.
+        """
+        return self._board.latest(self._analyses.get(analysis_id))
+
+    def done(self, analysis_id: str) -> Analysis:
+        """One that is done.
+
+        Raises:
+            NotFoundError: no such analysis.
+            ConflictError: it is in another state.
+        """
+        analysis = self.get(analysis_id)
+        if analysis.state != "done":
+            why = f": {analysis.problem}" if analysis.problem else ""
+            raise ConflictError(f"the analysis is not done but {analysis.state}{why}")
+        return analysis
+
+    def page(self, search: str, state: AnalysisState | None, cursor: str | None, limit: int) -> Page[Analysis]:
+        """Analyses, the newest first; see `Analyses.page`."""
+        found = self._analyses.page(search, state, cursor, limit)
+        return replace(found, items=tuple(map(self._board.latest, found.items)))
+
+    def cancel(self, analysis_id: str) -> Analysis:
+        """Ends an analysis that has not ended; no file of it is kept.
+
+        Raises:
+            NotFoundError: no such analysis.
+            ConflictError: it has ended.
+        """
+        analysis = self.get(analysis_id)
+        cancelled = replace(analysis, state="cancelled", ended_s=time.time(), address="", kept_bytes=0)
+        if not self._analyses.change(cancelled, ("queued", "fetching", "running")):
+            raise ConflictError(f"the analysis has ended ({self.get(analysis_id).state}): there is nothing to cancel")
+        self.line.drop(analysis_id)
+        self._library.delete(analysis_id)
+        self._board.changed(cancelled)
+        return cancelled
+
+    def delete(self, analysis_id: str) -> None:
+        """Forgets an analysis, its file and all that was made of it.
+
+        Raises:
+            NotFoundError: no such analysis.
+        """
+        gone = self._analyses.delete(analysis_id)
+        self.line.drop(analysis_id)
+        self._library.delete(analysis_id)
+        if not gone.ended:
+            self._board.changed(replace(gone, state="cancelled", ended_s=time.time()))
+
+    def annotate(self, analysis_id: str, model: str | None) -> Annotation:
+        """Begins to make the annotated video; one that is made, or on its way, is left at that.
+
+        Args:
+            analysis_id: of what.
+            model: whose verdicts are drawn; the first one's if None.
+
+        Raises:
+            NotFoundError: no such analysis, or that model did not judge it.
+            ConflictError: it is not done.
+            CapacityError: too many wait.
+        """
+        analysis = self.done(analysis_id)
+        known = self.annotation(analysis_id, model)
+        if known is not None and known.state != "failed":
+            return known
+        asked = Annotation(analysis_id, analysis.models[analysis.number_of(model)][0], "queued", time.time())
+        with self.line.places(1):
+            if not self._analyses.put_annotation(asked):
+                raise NotFoundError("the analysis was deleted at this moment")
+            self.line.put([Task(analysis_id, asked.model)])
+        return asked
+
+    def annotation(self, analysis_id: str, model: str | None) -> Annotation | None:
+        """How far the annotated video is; None when nobody asked for it.
+
+        Raises:
+            NotFoundError: no such analysis, or that model did not judge it.
+            ConflictError: it is not done.
+        """
+        analysis = self.done(analysis_id)
+        known = self._analyses.annotation(analysis_id, analysis.models[analysis.number_of(model)][0])
+        return known and self._board.latest_annotation(known)
+
+    def _keep_tidy(self) -> None:
+        """Forgets what is too old, now and then."""
+        while True:
+            try:
+                for analysis_id in self._analyses.old(time.time() - self._settings.keep_days * DAY_S):
+                    with contextlib.suppress(NotFoundError):
+                        self.delete(analysis_id)
+            except StorageError as error:
+                _log.warning("old analyses were not deleted, tried again in an hour: %s", error)
+            if self._closing.wait(UPKEEP_S):
+                return
+
+
+def _of(wish: Wish) -> tuple[tuple[tuple[str, str], ...], float]:
+    return wish.models, wish.rate_hz

@@ -1,0 +1,101 @@
+"""How far everything is that runs: shares enter, at most four a second are told; the database has the rest."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from threading import Event
+
+from stream_detect.jobs.queue import Task
+from stream_detect.storage.records import Analysis, Annotation
+
+TELL_EVERY_S = 0.25
+
+
+class Board:
+    """Safe to use from any thread.
+
+    Args:
+        tell: is told of every analysis that changed, on the thread that changed it; must not block.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, tell: Callable[[Analysis], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._tell = tell
+        self._clock = clock
+        self._shares: dict[Task, float] = {}
+
+    def changed(self, analysis: Analysis) -> None:
+        """Its state is another one."""
+        self._tell(self.latest(analysis))
+
+    def follow(self, task: Task, analysis: Analysis) -> Callable[[float], None]:
+        """Takes the shares done of a task that begins, in [0, 1], however often; `forget` ends it.
+
+        Args:
+            task: that runs.
+            analysis: as it is in the database while it runs.
+        """
+        told_s = self._clock()
+        self._shares[task] = 0.0
+
+        def on_progress(share: float) -> None:
+            nonlocal told_s
+            self._shares[task] = min(max(share, 0.0), 1.0)
+            now_s = self._clock()
+            if not task.model and now_s - told_s >= TELL_EVERY_S:
+                told_s = now_s
+                self._tell(self.latest(analysis))
+
+        return on_progress
+
+    def forget(self, task: Task) -> None:
+        """It runs no more."""
+        self._shares.pop(task, None)
+
+    def latest(self, analysis: Analysis) -> Analysis:
+        """With the share that is done by now."""
+        share = None if analysis.ended else self._shares.get(Task(analysis.id))
+        return analysis if share is None else replace(analysis, done_share=share)
+
+    def latest_annotation(self, annotation: Annotation) -> Annotation:
+        """Likewise."""
+        share = self._shares.get(Task(annotation.analysis_id, annotation.model))
+        return annotation if share is None or annotation.state != "running" else replace(annotation, done_share=share)
+
+
+MAX_REST_S = 5.0
+"""After one sample, however long it took."""
+
+ASK_EVERY_S = 0.5
+
+
+class Pace:
+    """Of one job, on its thread.
+
+    Args:
+        busy: whether live streams run.
+        share: of its time that it works then, in (0, 1].
+        stop: ends a rest.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, busy: Callable[[], bool], share: float, stop: Event, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._busy = busy
+        self._rest_factor = 1.0 / share - 1.0
+        self._stop = stop
+        self._clock = clock
+        self._since_s = clock()
+        self._asked_s = float("-inf")
+        self._is_busy = False
+
+    def give_way(self) -> None:
+        """Between samples: rests, if somebody is live."""
+        now_s = self._clock()
+        worked_s = now_s - self._since_s
+        if now_s - self._asked_s >= ASK_EVERY_S:
+            self._is_busy, self._asked_s = self._busy(), now_s
+        if self._is_busy:
+            self._stop.wait(min(worked_s * self._rest_factor, MAX_REST_S))
+        self._since_s = self._clock()

@@ -1,0 +1,281 @@
+"""What is done for a task of the line: an analysis by its id enters; its files and its state in the database leave.
+
+Files are written first, and named by the database last: a process that is killed leaves an analysis that is not done,
+which the next start goes on with from its beginning.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+from stream_detect.errors import NotFoundError, ReviewCancelledError, StorageError, StreamDetectError
+from stream_detect.jobs.fetch import fetch
+from stream_detect.jobs.incoming import Received
+from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, annotated_name, flagged_name, map_name
+from stream_detect.jobs.progress import Board, Pace
+from stream_detect.jobs.queue import Run
+from stream_detect.models.registry import Registry
+from stream_detect.review.annotated_video import annotate
+from stream_detect.review.examination import Hooks, examine
+from stream_detect.review.models import Panels
+from stream_detect.review.results import Reviewed, with_head
+from stream_detect.settings import ReviewSettings, Settings
+from stream_detect.storage.analyses import Analyses
+from stream_detect.storage.records import Analysis, AnalysisState
+
+
+class Reviewer(Protocol):
+    """Thread-safe; all of it blocks, and ends with `ReviewCancelledError` when the hooks say so."""
+
+    def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
+        """Looks at a file.
+
+        Raises:
+            StreamDetectError: it cannot be judged; the message says what is wrong.
+        """
+        ...
+
+    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
+        """Writes the annotated video, or picture, to a path whose suffix says nothing.
+
+        Raises:
+            StreamDetectError: it cannot be made.
+        """
+        ...
+
+    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
+        """Fetches a file.
+
+        Raises:
+            StreamDetectError: it cannot be fetched, or must not be.
+        """
+        ...
+
+
+class ModelReviewer:
+    """The one that serves. A bundle that changed since the file before is taken as it is now.
+
+    Args:
+        registry: where bundles are found.
+        settings: all of them.
+    """
+
+    def __init__(self, registry: Registry, settings: Settings) -> None:
+        self._panels = Panels(registry, settings)
+        self._settings = settings
+
+    def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
+        """See `Reviewer`."""
+        return examine(file, self._panels.panel(models), rate_hz, hooks)
+
+    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
+        """See `Reviewer`."""
+        annotate(file, to, self._panels.panel([model]), rate_hz, hooks)
+
+    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
+        """See `Reviewer`."""
+        fetch(address, to, self._settings.review, hooks)
+
+
+MAX_ATTEMPTS = 3
+"""A file that ends the process would do so at each start for ever."""
+
+_ENDED_WITH_IT = f"the server ended {MAX_ATTEMPTS} times in the middle of this; it is not begun again"
+_UNFORESEEN = "this failed in a way that nobody foresaw; the server's log says more"
+_UNDER_WAY: tuple[AnalysisState, ...] = ("queued", "fetching", "running")
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """Where analyses are kept.
+
+    Args:
+        analyses: in the database.
+        library: their files.
+        board: how far they are.
+    """
+
+    analyses: Analyses
+    library: Library
+    board: Board
+
+
+class Work:
+    """Does tasks, on the line's threads.
+
+    Args:
+        kept: where analyses are kept.
+        reviewer: looks at the files.
+        settings: how much of the time.
+        busy: whether live streams run.
+    """
+
+    def __init__(self, kept: Kept, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]) -> None:
+        self._analyses, self._library, self._board = kept.analyses, kept.library, kept.board
+        self._reviewer = reviewer
+        self._settings = settings
+        self._busy = busy
+
+    def run(self, run: Run) -> None:
+        """Does a task; one that was cancelled or deleted meanwhile is no more to be done.
+
+        Raises:
+            StorageError: the database cannot be used now.
+        """
+        try:
+            analysis = self._analyses.get(run.task.analysis_id)
+            if run.task.model:
+                self._annotate(analysis, run)
+            elif not analysis.ended:
+                self._analyse(analysis, run)
+        except NotFoundError:
+            return
+        finally:
+            self._board.forget(run.task)
+
+    def from_earlier(self, analysis: Analysis) -> Analysis | None:
+        """Answers it by an earlier result of the same bytes; None when there is none.
+
+        Raises:
+            StorageError: the database cannot be used.
+        """
+        same = self._analyses.find_same(analysis.upload.sha256, analysis.models, analysis.rate_hz)
+        if same is None:
+            return None
+        upload = replace(same.upload, name=analysis.upload.name)
+        try:
+            self._library.share(same.id, analysis.id)
+            results = self._library.path(same.id, RESULTS).read_text()
+            self._library.write(analysis.id, RESULTS, _put(with_head(results, analysis.id, upload)))
+        except (StorageError, NotFoundError, OSError):  # deleted at this very moment, or no room: it is looked at anew
+            return None
+        return self._done(replace(analysis, upload=upload, verdict=same.verdict, same_as=same.id))
+
+    def _analyse(self, analysis: Analysis, run: Run) -> None:
+        try:
+            _check_attempts(analysis.attempts)
+            if analysis.address:
+                analysis = self._fetched(self._entered(analysis, "fetching"), run)
+            elif self.from_earlier(analysis):
+                return
+            analysis = self._entered(analysis, "running")
+            hooks = self._hooks(run, self._board.follow(run.task, analysis))
+            file, names = self._library.path(analysis.id, ORIGINAL), [name for name, _ in analysis.models]
+            self._keep(analysis, self._reviewer.review(file, names, analysis.rate_hz, hooks))
+        except ReviewCancelledError:
+            self._left(analysis, run)
+        except StreamDetectError as error:
+            self._failed(analysis, str(error))
+        except Exception:  # the job's edge: whatever a file brings about, people are told that it failed
+            log.exception("analysis %s failed", analysis.id)
+            self._failed(analysis, _UNFORESEEN)
+
+    def _entered(self, analysis: Analysis, state: AnalysisState) -> Analysis:
+        attempts = analysis.attempts + (analysis.state == "queued")
+        entered = replace(analysis, state=state, started_s=time.time(), attempts=attempts, done_share=0.0)
+        if not self._analyses.change(entered, _UNDER_WAY):
+            raise ReviewCancelledError("cancelled before it began")
+        self._board.changed(entered)
+        return entered
+
+    def _fetched(self, analysis: Analysis, run: Run) -> Analysis:
+        path = self._library.incoming_path()
+        try:
+            self._reviewer.fetch(analysis.address, path, self._hooks(run, self._board.follow(run.task, analysis)))
+            received = Received.of(analysis.upload.name, path)
+            self._library.take(received, analysis.id)
+        finally:
+            path.unlink(missing_ok=True)
+        upload = replace(analysis.upload, bytes=received.bytes, sha256=received.sha256)
+        return replace(analysis, upload=upload, address="")
+
+    def _keep(self, analysis: Analysis, reviewed: Reviewed) -> None:
+        for number, model in enumerate(reviewed.models):
+            for flagged in model.flagged:
+                self._library.write(analysis.id, flagged_name(number, flagged.n), _put([flagged.picture]))
+                if flagged.heat_map is not None:
+                    self._library.write(analysis.id, map_name(number, flagged.n), _put([flagged.heat_map]))
+        upload = reviewed.completed(analysis.upload)
+        parts = reviewed.json_parts(analysis.id, analysis.upload)
+        self._library.write(analysis.id, RESULTS, _put(part.encode() for part in parts))
+        models = tuple((model.judge.name, model.judge.sha256) for model in reviewed.models)
+        self._done(replace(analysis, upload=upload, models=models, verdict=str(reviewed.verdict)))
+
+    def _done(self, analysis: Analysis) -> Analysis:
+        now_s = time.time()
+        done = replace(
+            analysis,
+            state="done",
+            started_s=analysis.started_s or now_s,
+            ended_s=now_s,
+            done_share=1.0,
+            kept_bytes=self._library.bytes_of(analysis.id),
+        )
+        if not self._analyses.change(done, _UNDER_WAY):
+            raise ReviewCancelledError("cancelled when it was nearly done")
+        self._board.changed(done)
+        return done
+
+    def _failed(self, analysis: Analysis, problem: str) -> None:
+        failed = replace(analysis, state="failed", ended_s=time.time(), problem=problem, address="", kept_bytes=0)
+        if self._analyses.change(failed, _UNDER_WAY):
+            self._board.changed(failed)
+        self._library.delete(analysis.id)
+
+    def _left(self, analysis: Analysis, run: Run) -> None:
+        """Because the server stops: it waits for the next start; else it was cancelled or deleted."""
+        waiting = replace(analysis, state="queued", started_s=None, attempts=max(analysis.attempts - 1, 0))
+        if not (run.closing.is_set() and self._analyses.change(waiting, _UNDER_WAY)):
+            self._library.delete(analysis.id)
+
+    def _annotate(self, analysis: Analysis, run: Run) -> None:
+        asked = self._analyses.annotation(analysis.id, run.task.model)
+        if asked is None or asked.state == "done":
+            return
+        running = replace(asked, state="running", attempts=asked.attempts + 1, done_share=0.0)
+        try:
+            _check_attempts(asked.attempts)
+            self._analyses.put_annotation(running)
+            self._draw(analysis, run)
+            ended = replace(running, state="done", done_share=1.0)
+        except ReviewCancelledError:
+            ended = replace(running, state="queued", attempts=asked.attempts)
+        except StreamDetectError as error:
+            ended = replace(running, state="failed", problem=str(error))
+        except Exception:  # the job's edge, as above
+            log.exception("annotated video of %s failed", analysis.id)
+            ended = replace(running, state="failed", problem=_UNFORESEEN)
+        if not self._analyses.put_annotation(ended):
+            self._library.delete(analysis.id)
+
+    def _draw(self, analysis: Analysis, run: Run) -> None:
+        model = run.task.model
+        hooks = self._hooks(run, self._board.follow(run.task, analysis))
+        file, rate_hz = self._library.path(analysis.id, ORIGINAL), analysis.rate_hz
+        name = annotated_name(analysis.number_of(model), analysis.upload.kind)
+        size = self._library.write(
+            analysis.id, name, lambda path: self._reviewer.annotate(file, path, model, rate_hz, hooks)
+        )
+        self._analyses.add_kept_bytes(analysis.id, size)
+
+    def _hooks(self, run: Run, on_progress: Callable[[float], None]) -> Hooks:
+        pace = Pace(self._busy, self._settings.share_beside_live, run.stop)
+        return Hooks(on_progress, run.is_stopped, pace.give_way)
+
+
+def _check_attempts(attempts: int) -> None:
+    if attempts >= MAX_ATTEMPTS:
+        raise StreamDetectError(_ENDED_WITH_IT)
+
+
+def _put(parts: Iterable[bytes]) -> Callable[[Path], None]:
+    def put(path: Path) -> None:
+        with path.open("wb") as file:
+            file.writelines(parts)
+
+    return put

@@ -1,0 +1,141 @@
+"""Stream time: timestamps of pictures enter, as sources have them; a time that always rises leaves.
+
+It begins at the monotonic clock, so that it goes on rising over a reconnect.
+"""
+
+import time
+from dataclasses import dataclass
+from threading import Event
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """A moment by both clocks.
+
+    Args:
+        at_s: wall clock, unix seconds: what is written down.
+        now_s: monotonic seconds: what durations are measured by, as wall clocks jump.
+    """
+
+    at_s: float
+    now_s: float
+
+    @classmethod
+    def now(cls) -> Self:
+        """This one."""
+        return cls(time.time(), time.monotonic())
+
+
+JUMP_S = 2.0
+"""A live stream's timestamps may run so far ahead of their arrival; beyond it they have jumped."""
+
+PACED_JUMP_S = 60.0
+"""A file may rest so long on one picture."""
+
+SHORTEST_STEP_S = 0.001
+
+LEAN = 0.01
+"""Share of the difference from the arrivals' clock that each picture takes away: no camera's clock is ours (50 ppm are
+four seconds a day), and 100 ms of jitter move a timestamp by 1 ms."""
+
+MOST_LEAN = 0.1
+"""Of an interval: after a network's pause time runs a little faster for a while, and a regular stream stays regular."""
+
+
+class StreamClock:
+    """Times of one source's pictures.
+
+    Args:
+        paced: the source is held back to real time, so arrivals say nothing about its clock.
+        untimed: its timestamps mean nothing.
+    """
+
+    def __init__(self, *, paced: bool, untimed: bool) -> None:
+        self._jump_s = PACED_JUMP_S if paced else JUMP_S
+        self._lean = 0.0 if paced else LEAN
+        self._untimed = untimed
+        self._pts_s: float | None = None
+        self._arrived_s = 0.0
+        self._time_s = 0.0
+
+    def at(self, pts_s: float | None, arrived_s: float) -> float:
+        """Time of the next picture in seconds, above the last one's.
+
+        Args:
+            pts_s: the picture's timestamp, if it has one; it may have jumped or wrapped.
+            arrived_s: monotonic clock.
+        """
+        if self._untimed:
+            pts_s = None
+        if not self._time_s:
+            self._time_s = arrived_s
+        else:
+            elapsed_s = arrived_s - self._arrived_s
+            step_s = elapsed_s if pts_s is None or self._pts_s is None else pts_s - self._pts_s
+            if not 0 < step_s < elapsed_s + self._jump_s:
+                step_s = elapsed_s
+            late_s = arrived_s - self._time_s - step_s
+            step_s += max(-MOST_LEAN * step_s, min(self._lean * late_s, MOST_LEAN * step_s))
+            self._time_s += max(step_s, SHORTEST_STEP_S)
+        self._pts_s = pts_s
+        self._arrived_s = arrived_s
+        return self._time_s
+
+
+class Pacer:
+    """Holds a source back to real time.
+
+    Args:
+        stopping: ends a wait.
+    """
+
+    LATE_S = 1.0
+    """What is later than this stays late: a machine that was busy does not then show a file in fast motion."""
+
+    def __init__(self, stopping: Event) -> None:
+        self._stopping = stopping
+        self._late_s = 0.0
+
+    def wait(self, time_s: float) -> None:
+        """Until it is a picture's time (`StreamClock`'s)."""
+        ahead_s = time_s + self._late_s - time.monotonic()
+        if ahead_s > 0:
+            self._stopping.wait(ahead_s)
+        elif ahead_s < -self.LATE_S:
+            self._late_s -= ahead_s
+
+
+class Cadence:
+    """Notices that a picture is missing in a stream that sent them regularly.
+
+    RTP's lost packets are not reported by FFmpeg, and H.264 decodes on from the wrong reference when a whole picture is
+    lost (measured: smeared, yet marked sound). A stream that is irregular by itself never gets as far as to be judged.
+    """
+
+    NEEDED = 25
+    """Regular intervals in a row before one is judged."""
+
+    def __init__(self) -> None:
+        self._last_s = 0.0
+        self._usual_s = 0.0
+        self._regular = 0
+
+    def hole(self, time_s: float) -> bool:
+        """Whether pictures are missing before that of this time (in seconds, rising)."""
+        interval_s, self._last_s = time_s - self._last_s, time_s
+        if 0.6 * self._usual_s < interval_s < 1.6 * self._usual_s:
+            self._usual_s += 0.1 * (interval_s - self._usual_s)
+            self._regular += 1
+            return False
+        judged = self._regular >= self.NEEDED
+        if judged and interval_s < self._usual_s:
+            return False  # late ones that came together
+        self._regular = 0
+        if not judged:
+            self._usual_s = interval_s
+        return judged
+
+    def forget(self) -> None:
+        """What comes next has another rhythm."""
+        self._regular = 0

@@ -1,0 +1,230 @@
+"""What a badge looks like: its sprites for a state, a value and a size, each made once and kept.
+
+A badge is a header in the state's colour (icon, word, value at the right) and, when there is room, a dark strip with
+the probability band (both thresholds drawn in) and the trace of the window. The band's marker and the trace change all
+the time and are drawn by the overlay; what is here only depends on the state, the value's text and the scale.
+"""
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.media.planes import Plane
+from stream_detect.overlay import sprite as palette
+from stream_detect.overlay.layout import Form, Layout
+from stream_detect.overlay.lettering import STATE_ICON, Icon, Lettering, draw_icon
+from stream_detect.overlay.sprite import Mask, Rgb, Sprite
+from stream_detect.types import Image, Thresholds, VerdictState
+
+STRIP_OPACITY = 205
+"""Of 255: the picture shines through a little, light lines on it keep a contrast of 7 : 1 over white."""
+
+MAX_SPRITES = 256
+"""Kept a stream; at 640x480 the largest takes 30 kB. The least recently used one goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What a header says.
+
+    Args:
+        icon: at the left.
+        word: in capitals.
+        ground: colour of the header.
+        hatched: whether it is struck through with diagonals, as what is stale or unavailable is.
+    """
+
+    icon: Icon
+    word: str
+    ground: Rgb
+    hatched: bool = False
+
+
+def state_label(state: VerdictState) -> Label:
+    """The label of a verdict's state."""
+    return Label(STATE_ICON[state], state.value.replace("_", " ").upper(), palette.STATE_RGB[state])
+
+
+def stale_label(word: str) -> Label:
+    """A label for what is too old to be believed."""
+    return Label(Icon.CLOCK, word, palette.STALE_RGB, hatched=True)
+
+
+def failed_label(word: str) -> Label:
+    """A label for what there is no analysis of."""
+    return Label(Icon.CROSS, word, palette.STALE_RGB, hatched=True)
+
+
+class BadgeSet:
+    """One stream's badge sprites. Not safe to use from two threads at once.
+
+    Args:
+        thresholds: drawn into the band.
+    """
+
+    def __init__(self, thresholds: Thresholds) -> None:
+        self._zones = (0.0, thresholds.real_enter, thresholds.fake_enter, 1.0)
+        self._lettering = Lettering()
+        self.badge = lru_cache(MAX_SPRITES)(self._badge)
+        self.value = lru_cache(MAX_SPRITES)(self._value)
+        self.face_width_px = lru_cache(MAX_SPRITES)(self._face_width_px)
+
+    def _face_width_px(self, layout: Layout) -> int:
+        """Width of every face's badge at a scale, so that it does not jump from state to state."""
+        widest = max(self._lettering.width_px(word, layout.font_px) for word in ("GATHERING", "UNCERTAIN"))
+        value = self._lettering.width_px("12/12", layout.font_px)
+        return _even(layout.pad_px * 2 + layout.icon_px + layout.px(5) + widest + layout.px(10) + value)
+
+    def _badge(self, label: Label, form: Form, layout: Layout, *, of_face: bool) -> Sprite:
+        """A badge without its value, marker and trace.
+
+        Args:
+            label: what it says.
+            form: how much of it.
+            layout: how large.
+            of_face: as wide as all badges of faces; else as wide as its word.
+        """
+        height = layout.header_px + layout.strip_px(form)
+        if form is Form.ICON:
+            width = _even(layout.icon_px + layout.px(8))
+        elif of_face:
+            width = self.face_width_px(layout)
+        else:
+            word = self._lettering.width_px(label.word, layout.font_px)
+            width = _even(layout.pad_px * 2 + layout.icon_px + layout.px(5) + word)
+        rgb = np.empty((height, width, 3), np.uint8)
+        opacity = _rounded((width, height), layout.px(5))
+        rgb[: layout.header_px] = _ground(label, (width, layout.header_px), layout)
+        self._write_label(rgb, label, form, layout)
+        if layout.strip_px(form):
+            rgb[layout.header_px :] = palette.INK
+            opacity[layout.header_px :] = np.minimum(opacity[layout.header_px :], STRIP_OPACITY)
+            self._draw_band(rgb, opacity, layout, dim=label.ground == palette.GREY)
+        return Sprite.of(rgb, opacity)
+
+    def _value(self, text: str, label: Label, layout: Layout) -> Sprite:
+        """A value's text alone, to be laid on the right of a header."""
+        mask = np.zeros((layout.header_px, _even(self._lettering.width_px(text, layout.font_px))), np.uint8)
+        self._lettering.write(mask, text, 0, _baseline(layout), layout.font_px)
+        rgb = np.full((*mask.shape, 3), palette.text_on(label.ground), np.uint8)
+        return Sprite.of(rgb, mask)
+
+    def _write_label(self, rgb: Image, label: Label, form: Form, layout: Layout) -> None:
+        mask = np.zeros(rgb.shape[:2], np.uint8)
+        x = (rgb.shape[1] - layout.icon_px) // 2 if form is Form.ICON else layout.pad_px
+        y = (layout.header_px - layout.icon_px) // 2
+        mask[y : y + layout.icon_px, x : x + layout.icon_px] = draw_icon(label.icon, layout.icon_px)
+        if form is not Form.ICON:
+            x += layout.icon_px + layout.px(5)
+            self._lettering.write(mask, label.word, x, _baseline(layout), layout.font_px)
+        share = mask[..., None] / 255.0
+        rgb[...] = np.rint(rgb * (1 - share) + np.array(palette.text_on(label.ground)) * share)
+
+    def _draw_band(self, rgb: Image, opacity: Mask, layout: Layout, *, dim: bool) -> None:
+        """The probability from 0 to 1 as three zones, a tick at each of the two thresholds between them."""
+        left, length = layout.pad_px, rgb.shape[1] - 2 * layout.pad_px
+        rows = slice(layout.band_top_px, layout.band_top_px + layout.band_px)
+        edges = [left + round(share * (length - 1)) for share in self._zones]
+        for (start, end), colour in zip(
+            pairwise(edges), (palette.BLUE, palette.ORANGE, palette.VERMILION), strict=True
+        ):
+            rgb[rows, start : end + 1] = np.array(colour) // (2 if dim else 1)
+            opacity[rows, start : end + 1] = 255
+        ticks = slice(rows.start - layout.px(2), rows.stop + layout.px(2))
+        for edge in edges[1:3]:
+            rgb[ticks, edge : edge + layout.px(1)] = palette.WHITE
+            opacity[ticks, edge : edge + layout.px(1)] = 255
+
+
+def _even(length_px: int) -> int:
+    return (length_px + 1) & ~1
+
+
+def _baseline(layout: Layout) -> int:
+    """Row on which capitals stand centred: they are .7 of the font size high."""
+    return round((layout.header_px + 0.7 * layout.font_px) / 2)
+
+
+def _rounded(wh: tuple[int, int], radius_px: int) -> Mask:
+    """Opacity of a rectangle with rounded corners."""
+    fine = 8
+    w, h = wh[0] * fine, wh[1] * fine
+    radius = min(radius_px * fine, w // 2, h // 2)
+    mask = np.zeros((h, w), np.uint8)
+    cv2.rectangle(mask, (radius, 0), (w - radius - 1, h - 1), 255, cv2.FILLED)
+    cv2.rectangle(mask, (0, radius), (w - 1, h - radius - 1), 255, cv2.FILLED)
+    for x in (radius, w - radius - 1):
+        for y in (radius, h - radius - 1):
+            cv2.circle(mask, (x, y), radius, 255, cv2.FILLED)
+    return cv2.resize(mask, wh, interpolation=cv2.INTER_AREA).astype(np.uint8)
+
+
+def _ground(label: Label, wh: tuple[int, int], layout: Layout) -> Image:
+    """A header's ground (h, w, 3), struck through with diagonals when hatched."""
+    ground = np.full((wh[1], wh[0], 3), label.ground, np.uint8)
+    if label.hatched:
+        column, row = np.meshgrid(np.arange(wh[0]), np.arange(wh[1]))
+        period = layout.px(10)
+        ground[(column + row) % period < period / 2] = palette.HATCH_RGB
+    return ground
+
+
+WIDTH_IN_SAMPLES = 50
+"""Samples that fill the trace's width: ten seconds at five a second. Fewer stand at its right end."""
+
+LINE_LUMA = 215
+MARKER_LUMA = 235
+EDGE_LUMA = 16
+SHIFT = 4
+"""Fractional bits of the coordinates given to OpenCV."""
+
+Line = NDArray[np.int32]
+"""Points (n, 2) in the badge, in 1/16 px."""
+
+
+def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tuple[Line, ...]:
+    """The trace as one line a run of samples; a gap (NaN) parts two lines.
+
+    Args:
+        trace: fake_probability of each sample, oldest first, NaN for none.
+        width_px: of the badge.
+        layout: of the badge.
+    """
+    right, length = width_px - layout.pad_px - 1, width_px - 2 * layout.pad_px
+    step = length / (max(len(trace), WIDTH_IN_SAMPLES) - 1)
+    rise = layout.trace_px - 1
+    bottom = layout.trace_top_px + rise
+    lines: list[Line] = []
+    run: list[tuple[float, float]] = []
+    for index, probability in enumerate((*trace, math.nan)):
+        if math.isfinite(probability):
+            share = min(max(probability, 0.0), 1.0)
+            run.append((right - (len(trace) - 1 - index) * step, bottom - share * rise))
+        elif run:
+            points = run if len(run) > 1 else [run[0], (run[0][0] + 1.0, run[0][1])]
+            lines.append(np.rint(np.array(points) * (1 << SHIFT)).astype(np.int32))
+            run = []
+    return tuple(lines)
+
+
+def draw_trace(luma: Plane, lines: tuple[Line, ...], layout: Layout) -> None:
+    """Draw a trace into the luma of a badge (h, w)."""
+    cv2.polylines(luma, lines, isClosed=False, color=LINE_LUMA, thickness=layout.px(1.2), lineType=cv2.LINE_AA,
+                  shift=SHIFT)  # fmt: skip
+
+
+def draw_marker(luma: Plane, probability: float, layout: Layout) -> None:
+    """Draw a bright bar with dark edges across the band at a probability (clipped to 0..1; none for NaN)."""
+    if math.isnan(probability):
+        return
+    length = luma.shape[1] - 2 * layout.pad_px
+    half = layout.px(1.5)
+    x = layout.pad_px + round(min(max(probability, 0.0), 1.0) * (length - 1))
+    rows = slice(layout.band_top_px - layout.px(3), layout.band_top_px + layout.band_px + layout.px(3))
+    luma[rows, x - half - 1 : x + half + 2] = EDGE_LUMA
+    luma[rows, x - half : x + half + 1] = MARKER_LUMA

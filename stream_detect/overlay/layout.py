@@ -1,0 +1,166 @@
+"""Sizes of all that is drawn, from the size of the picture."""
+
+from dataclasses import dataclass
+from enum import Enum, auto
+from functools import cached_property
+from typing import Self
+
+from stream_detect.types import Xyxy
+
+
+class Form(Enum):
+    """How much of a badge is shown, by the room there is."""
+
+    FULL = auto()
+    BAND = auto()
+    HEADER = auto()
+    ICON = auto()
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Sizes in pixels at one scale; scale 1 belongs to 640x480.
+
+    Not slotted: each size is worked out once and kept in the instance, for they are asked for on every frame.
+    """
+
+    scale: float
+
+    @classmethod
+    def of(cls, wh: tuple[int, int]) -> Self:
+        """For a picture of this size: words 12 px high in 320x240, 15 in 640x480, 29 in 1920x1080, in 1/16 steps."""
+        return cls(round(max((min(wh) / 480) ** 0.8, 0.8) * 16) / 16)
+
+    def px(self, length: float) -> int:
+        """A length at this scale, 1 px at least."""
+        return max(1, round(length * self.scale))
+
+    def even(self, length: float) -> int:
+        """A length at this scale, even, so that chroma lies under luma."""
+        return max(2, 2 * round(length * self.scale / 2))
+
+    @cached_property
+    def font_px(self) -> int:
+        """Size of the words."""
+        return self.px(15)
+
+    @cached_property
+    def header_px(self) -> int:
+        """Height of the header."""
+        return self.even(24)
+
+    def strip_px(self, form: Form) -> int:
+        """Height of the strip below it: band and trace, the band alone, or none."""
+        match form:
+            case Form.FULL:
+                return self.even(36)
+            case Form.BAND:
+                return self.even(18)
+            case _:
+                return 0
+
+    @cached_property
+    def pad_px(self) -> int:
+        """Space inside a badge's edge."""
+        return self.px(7)
+
+    @cached_property
+    def icon_px(self) -> int:
+        """Side of the icon."""
+        return self.px(15)
+
+    @cached_property
+    def band_top_px(self) -> int:
+        """Upper edge of the probability band, from the badge's."""
+        return self.header_px + self.px(7)
+
+    @cached_property
+    def band_px(self) -> int:
+        """Height of the probability band."""
+        return self.px(5)
+
+    @cached_property
+    def trace_top_px(self) -> int:
+        """Upper edge of the trace, from the badge's."""
+        return self.band_top_px + self.band_px + self.px(5)
+
+    @cached_property
+    def trace_px(self) -> int:
+        """Height of the trace."""
+        return self.header_px + self.strip_px(Form.FULL) - self.trace_top_px - self.px(5)
+
+
+Wh = tuple[int, int]
+"""Width and height in pixels."""
+
+GAP_PX = 4
+"""Between a face's box and its badge."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a badge is.
+
+    Args:
+        x: left edge in pixels, even.
+        y: upper edge in pixels, even.
+        side: which of the places around a face it is, 0 to 5.
+    """
+
+    x: int
+    y: int
+    side: int
+
+
+def features_of(box: Xyxy) -> Xyxy:
+    """Where eyes, nose and mouth are in a face detector's box."""
+    left, top, right, bottom = box
+    w, h = right - left, bottom - top
+    return left + 0.1 * w, top + 0.2 * h, right - 0.1 * w, top + 0.9 * h
+
+
+def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0) -> Place:
+    """Find a place for a badge, wholly inside the frame.
+
+    Tried in turn: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The first
+    that covers neither the face's features nor what is taken is chosen, else the one that covers least.
+
+    Args:
+        badge: its size, at most the frame's.
+        box: the face's, may reach over the frame or lie outside of it.
+        frame: its size.
+        taken: areas of the frame to leave free.
+        side: tried first: where it was, so that it does not jump to and fro.
+    """
+    w, h = badge
+    left, top, right, bottom = box
+    obstacles = [features_of(box), *taken]
+    least, chosen = float("inf"), Place(0, 0, 0)
+    places = (
+        (left, top - h - GAP_PX),
+        (left, bottom + GAP_PX),
+        (left, top + GAP_PX),
+        (left, bottom - h - GAP_PX),
+        (right + GAP_PX, top),
+        (left - w - GAP_PX, top),
+    )
+    for candidate in (side, *range(len(places))):
+        x, y = places[candidate]
+        corner = _inside(x, frame[0] - w), _inside(y, frame[1] - h)
+        covered = sum(_overlap(corner, badge, obstacle) for obstacle in obstacles)
+        if covered < least:
+            least, chosen = covered, Place(*corner, candidate)
+        if covered <= 0.0:
+            break
+    return chosen
+
+
+def _inside(start: float, last: int) -> int:
+    return int(min(max(start, 0), last)) & ~1
+
+
+def _overlap(corner: tuple[int, int], wh: Wh, area: Xyxy) -> float:
+    """Pixels of `area` under a rectangle."""
+    w = min(corner[0] + wh[0], area[2]) - max(corner[0], area[0])
+    h = min(corner[1] + wh[1], area[3]) - max(corner[1], area[1])
+    return w * h if w > 0 and h > 0 else 0.0

@@ -1,0 +1,239 @@
+"""The newest `Result` in; boxes, badges and traces drawn on a frame's own yuv420p planes.
+
+Runs on every frame of the video clock: sprites are made once and laid, only the touched region is written.
+"""
+
+import math
+from dataclasses import dataclass, field
+from functools import lru_cache
+
+import av
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.media.planes import Planes
+from stream_detect.overlay import sprite as palette
+from stream_detect.overlay.badge import (
+    BadgeSet,
+    Label,
+    draw_marker,
+    draw_trace,
+    failed_label,
+    stale_label,
+    state_label,
+    trace_lines,
+)
+from stream_detect.overlay.layout import Form, Layout, Wh, place
+from stream_detect.overlay.motion import Motion
+from stream_detect.overlay.sprite import Yuv
+from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState, Xyxy
+
+SHIFT = 4
+"""Fractional bits of the coordinates given to OpenCV: boxes move by less than a pixel."""
+
+EDGE_LUMA = 16
+"""Of the dark edge."""
+
+Strokes = NDArray[np.float64]
+"""Open lines of one length each, (n, points, 2) in luma pixels."""
+
+_TURN = np.linspace(0.0, np.pi / 2, 5)
+_ARC = np.stack([1.0 - np.cos(_TURN), 1.0 - np.sin(_TURN)], axis=1)
+"""A quarter circle of radius 1 from (0, 1) to (1, 0)."""
+
+
+def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, dashed: bool) -> None:
+    """Draw a box's outline; what falls outside the picture is left out.
+
+    Args:
+        planes: of the picture.
+        box: finite, right of left and below top, no farther than some pictures' sizes away.
+        colour: of the line; a dark edge of one pixel keeps it visible on any ground.
+        thickness_px: of the line.
+        dashed: dashes all round instead of brackets at the corners.
+    """
+    strokes = list(np.rint((_dashes(box) if dashed else _brackets(box)) * (1 << SHIFT)).astype(np.int32))
+    chroma_px = max(1, (thickness_px + 1) // 2)
+    for plane, value, width_px, shift in (
+        (planes.y, EDGE_LUMA, thickness_px + 2, SHIFT),
+        (planes.y, colour[0], thickness_px, SHIFT),
+        (planes.u, colour[1], chroma_px, SHIFT + 1),  # one bit more: half as large
+        (planes.v, colour[2], chroma_px, SHIFT + 1),
+    ):
+        cv2.polylines(plane, strokes, False, value, width_px, cv2.LINE_AA, shift)  # noqa: FBT003 - open lines
+
+
+def _brackets(box: Xyxy) -> Strokes:
+    """Four corners, arms a fifth of the shorter side."""
+    left, top, right, bottom = box
+    side = min(right - left, bottom - top)
+    arm, radius = 0.2 * side, 0.07 * side
+    corner = np.concatenate([[[0.0, arm]], _ARC * radius, [[arm, 0.0]]])
+    signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float64)
+    origins = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
+    strokes: Strokes = origins[:, None] + signs[:, None] * corner
+    return strokes
+
+
+def _dashes(box: Xyxy) -> Strokes:
+    """Six dashes a side, gaps as long as dashes."""
+    left, top, right, bottom = box
+    corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
+    starts = np.arange(6) / 5.5
+    shares = np.stack([starts, np.minimum(starts + 1 / 11, 1.0)], axis=1).reshape(1, 6, 2, 1)
+    sides = np.roll(corners, -1, axis=0) - corners
+    strokes: Strokes = (corners[:, None, None] + shares * sides[:, None, None]).reshape(24, 2, 2)
+    return strokes
+
+
+MAX_TRACES = 64
+"""Traces kept as lines, a new one a face and result; the least recently used one goes first."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Canvas:
+    """A picture that is being drawn on.
+
+    Args:
+        planes: its memory.
+        wh: its size in pixels.
+        layout: sizes of what is drawn.
+        taken: areas that badges cover already.
+        sides: where the badge of each track is.
+    """
+
+    planes: Planes
+    wh: Wh
+    layout: Layout
+    taken: list[Xyxy] = field(default_factory=list)
+    sides: dict[int, int] = field(default_factory=dict)
+
+
+class Overlay:
+    """One stream's overlay. Not safe to use from two threads at once.
+
+    Args:
+        thresholds: of the model that judges, drawn into the probability band.
+        stale_s: without a result for so long, all is shown hatched grey.
+    """
+
+    def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
+        self._stale_s = stale_s
+        self._badges = BadgeSet(thresholds)
+        self._motion = Motion()
+        self._started_s: float | None = None
+        self._sides: dict[int, int] = {}
+        self._layout = lru_cache(1)(Layout.of)
+        self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
+
+    def draw(self, frame: av.VideoFrame, result: Result | None, now_s: float) -> None:
+        """Draw what is known onto a frame.
+
+        Args:
+            frame: yuv420p of even width and height, our own copy (`picture.copy_yuv420p`); written to.
+            result: newest of the stream, None before the first.
+            now_s: monotonic wall clock, the one of `Result.arrived_s`.
+
+        Raises:
+            MediaError: the frame is not yuv420p.
+        """
+        wh = frame.width, frame.height
+        canvas = _Canvas(Planes.of(frame), wh, self._layout(wh))
+        if self._started_s is None:
+            self._started_s = now_s
+        age_s = now_s - (self._started_s if result is None else result.arrived_s + result.latency_s)
+        stale = age_s > self._stale_s
+        label = _picture_label(result, age_s if stale else None)
+        if label is not None:
+            self._draw_picture_badge(canvas, label)
+        if result is None:
+            return
+        hatched = _hatched_label(result, stale=stale)
+        faces = [(track, _fitted(box, result.wh, wh)) for track, box in self._motion.follow(result, now_s)]
+        for track, box in faces:
+            colour = palette.STALE_YUV if hatched else palette.STATE_YUV[track.verdict.state]
+            draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched is not None)
+        for track, box in faces:
+            self._draw_face_badge(canvas, track, box, hatched)
+        self._sides = canvas.sides
+
+    def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
+        """The badge of the whole picture, in its upper left corner; its icon alone where the words do not fit."""
+        margin = canvas.layout.even(8)
+        for form in (Form.HEADER, Form.ICON):
+            sprite = self._badges.badge(label, form, canvas.layout, of_face=False)
+            if sprite.wh[0] + margin <= canvas.wh[0] and sprite.wh[1] + margin <= canvas.wh[1]:
+                sprite.lay(canvas.planes, margin, margin)
+                canvas.taken.append((0.0, 0.0, margin + sprite.wh[0], margin + sprite.wh[1]))
+                return
+
+    def _draw_face_badge(self, canvas: _Canvas, track: TrackResult, box: Xyxy, hatched: Label | None) -> None:
+        """A face's badge, as much of it as the face and the picture have room for; nothing for a face out of sight."""
+        if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
+            return
+        label = hatched or state_label(track.verdict.state)
+        for form in _forms(canvas.layout, box, bare=hatched is not None):
+            sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
+            if sprite.wh[0] <= canvas.wh[0] and sprite.wh[1] <= canvas.wh[1]:
+                break
+        else:
+            return
+        spot = place(sprite.wh, box, canvas.wh, canvas.taken, self._sides.get(track.track_id, 0))
+        x, y = spot.x, spot.y
+        canvas.sides[track.track_id] = spot.side
+        canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
+        sprite.lay(canvas.planes, x, y)
+        if form is not Form.ICON and not hatched:
+            value = self._badges.value(_value_of(track.verdict), label, canvas.layout)
+            value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
+        inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
+        if form is Form.FULL:
+            draw_trace(inside, self._trace_lines(track.trace, sprite.wh[0], canvas.layout), canvas.layout)
+        if canvas.layout.strip_px(form) and track.verdict.fake_probability is not None:
+            draw_marker(inside, track.verdict.fake_probability, canvas.layout)
+
+
+def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | None:
+    """What is said of the whole picture; None when its faces say it all."""
+    if stale_age_s is not None:
+        return stale_label(f"NO RESULT FOR {math.floor(min(stale_age_s, 999.0))} s")
+    if result is None:
+        return state_label(VerdictState.GATHERING)
+    if result.error is not None:
+        return failed_label("ANALYSIS UNAVAILABLE")
+    return None if result.tracks else state_label(result.verdict.state)
+
+
+def _hatched_label(result: Result, *, stale: bool) -> Label | None:
+    """What each face's badge says instead of its state, when that is not to be believed."""
+    if stale:
+        return stale_label("STALE")
+    return None if result.error is None else failed_label("NO SCORE")
+
+
+def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[Form, ...]:
+    """Forms of a face's badge, the fullest first: at most half as high as the face, with the band alone two thirds."""
+    forms = (Form.HEADER, Form.ICON)
+    if bare:
+        return forms
+    height = box[3] - box[1]
+    if height >= 2.0 * (layout.header_px + layout.strip_px(Form.FULL)):
+        return (Form.FULL, Form.BAND, *forms)
+    return (Form.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(Form.BAND)) else forms
+
+
+def _value_of(verdict: Verdict) -> str:
+    """The number in the header: the probability, or how much of the evidence is there."""
+    if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
+        if verdict.needed > 99:
+            return f"{min(100 * verdict.admitted // verdict.needed, 99)} %"
+        return f"{min(verdict.admitted, verdict.needed)}/{verdict.needed}"
+    return f"{verdict.fake_probability:.2f}"
+
+
+def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:
+    """A box of one picture size in another, its corners in order and no farther off than the picture is large."""
+    xs = [min(max(x * to[0] / max(of[0], 1), -to[0]), 2.0 * to[0]) for x in (box[0], box[2])]
+    ys = [min(max(y * to[1] / max(of[1], 1), -to[1]), 2.0 * to[1]) for y in (box[1], box[3])]
+    return min(xs), min(ys), max(xs), max(ys)

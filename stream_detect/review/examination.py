@@ -1,0 +1,201 @@
+"""One file examined: a path and a panel of models enter, what each says of it leaves. Bounded in time and memory.
+
+A video goes through the pipeline that serves, sampled by stream time; faces are searched once for all models. Decoding
+and the search for faces go ahead on threads of their own where `review.threads` allows.
+"""
+
+import time
+from collections.abc import Callable
+from contextlib import closing
+from dataclasses import dataclass, replace
+from pathlib import Path
+from threading import Event
+
+from stream_detect.analysis.engine import at_rate
+from stream_detect.analysis.pipeline import SideBySide
+from stream_detect.errors import ReviewCancelledError
+from stream_detect.review.flagged import Flagging
+from stream_detect.review.models import Model, Panel
+from stream_detect.review.results import ModelReview, Reviewed
+from stream_detect.review.samples import Sample, Samples
+from stream_detect.review.timeline import Timeline
+from stream_detect.review.verdict import Tally
+from stream_detect.settings import Settings
+from stream_detect.sources.file_frame import Decoding, Facts
+from stream_detect.sources.files import open_media
+from stream_detect.types import Detector, Image, Result
+
+
+@dataclass(frozen=True, slots=True)
+class Hooks:
+    """On the review's thread, but for `cancelled`.
+
+    Args:
+        on_progress: is told the share done, in [0, 1], often.
+        cancelled: asked often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
+        give_way: called between samples; may block as long as live streams need the machine.
+    """
+
+    on_progress: Callable[[float], None] = lambda _: None
+    cancelled: Callable[[], bool] = lambda: False
+    give_way: Callable[[], None] = lambda: None
+
+
+class Allowance:
+    """A bound on the time that one file takes; what `give_way` waits for is not counted.
+
+    Args:
+        hooks: asked on the way.
+        max_run_s: the bound.
+    """
+
+    def __init__(self, hooks: Hooks, max_run_s: float) -> None:
+        self._hooks = hooks
+        self._end_s = time.monotonic() + max_run_s
+        self._going = Event()
+        self._going.set()
+        self._left = False
+
+    @property
+    def used_up(self) -> bool:
+        """Whether the time is over."""
+        return time.monotonic() >= self._end_s
+
+    def check(self) -> None:
+        """Between packets, on whatever thread decodes; rests there while the review's own gives way.
+
+        Raises:
+            ReviewCancelledError: somebody asked to stop, or the review was left.
+        """
+        self._going.wait()
+        if self._left or self._hooks.cancelled():
+            raise ReviewCancelledError("cancelled")
+
+    def give_way(self) -> None:
+        """Between samples: lets live streams go first."""
+        began_s = time.monotonic()
+        self._going.clear()
+        try:
+            self._hooks.give_way()
+        finally:
+            self._going.set()
+        self._end_s += time.monotonic() - began_s
+
+    def leave(self) -> None:
+        """Nothing more is wanted: what decodes ahead ends at its next packet."""
+        self._left = True
+
+
+_TOO_LONG = "review.max_duration_s"
+_TIME_UP = "time was up (review.max_run_s)"
+
+
+def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
+    """Examines a picture or a video, to its end or to the settings' limits; its notes say what was left out.
+
+    Args:
+        path: of a regular file; what it is, its content says.
+        panel: the models, and the settings.
+        rate_hz: samples a second of a video.
+        hooks: what is asked and told on the way.
+
+    Raises:
+        MediaError: it cannot be decoded, is too large, or has no picture in it; says which.
+        ReviewCancelledError: somebody asked to stop.
+        SettingsError: at this rate no verdict could be reached.
+        AnalysisError: the detector or a model could not be run.
+    """
+    hooks = hooks or Hooks()
+    settings = at_rate(panel.settings, rate_hz)
+    limits = settings.review
+    allowance = Allowance(hooks, limits.max_run_s)
+    with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
+        detector = panel.detector()
+        look = _Look(panel, detector, settings, media.facts, rate_hz)
+        samples = Samples(media, detector, rate_hz, limits.max_duration_s)
+        notes: list[str] = []
+        damaged = 0
+        with samples.searched(limits.threads, allowance.leave) as searched:
+            for sample in searched:
+                allowance.check()
+                look.take(sample)
+                hooks.on_progress(sample.done_share)
+                allowance.give_way()
+                if allowance.used_up:
+                    notes.append(f"only the first {sample.frame.time_s:.1f} s were looked at: {_TIME_UP}")
+                    damaged = sample.damaged
+                    break
+            else:
+                damaged = media.damaged
+                if samples.cut_short:
+                    notes.append(f"only the first {limits.max_duration_s:g} s were looked at ({_TOO_LONG})")
+        reviewed = look.finished(media.facts, damaged, notes)
+    hooks.on_progress(1.0)
+    return reviewed
+
+
+@dataclass(frozen=True, slots=True)
+class _Seat:
+    """One model at the file."""
+
+    model: Model
+    timeline: Timeline
+    tally: Tally
+    flagging: Flagging
+
+    def take(self, image: Image, result: Result, elapsed_s: float) -> None:
+        kept = self.tally.take(result, elapsed_s)
+        self.timeline.take(kept)
+        self.flagging.take(image, kept)
+
+    def finished(self, length_s: float) -> ModelReview:
+        tracks = tuple((track, self.tally.reason(track, length_s)) for track in self.tally.tracks())
+        overall = self.tally.overall(length_s)
+        return ModelReview(self.model.judge, overall, tracks, self.timeline, self.flagging.finished())
+
+
+class _Look:
+    """All models at one file."""
+
+    def __init__(self, panel: Panel, detector: Detector, settings: Settings, facts: Facts, rate_hz: float) -> None:
+        classifiers = [model.classifier() for model in panel.models]
+        self._look = SideBySide(detector, classifiers, settings)
+        self._rate_hz = rate_hz
+        self._gap_s = settings.window.gap_s
+        self._last_s = -1.0 / rate_hz
+        self._sampled = 0
+        self._seats = tuple(
+            _Seat(
+                model,
+                Timeline(),
+                Tally(model.judge.thresholds, settings, picture=facts.kind == "image"),
+                Flagging(model, classifier.crop, settings.review.max_flagged),
+            )
+            for model, classifier in zip(panel.models, classifiers, strict=True)
+        )
+
+    def take(self, sample: Sample) -> None:
+        frame = sample.frame
+        elapsed_s = min(frame.time_s - self._last_s, self._gap_s)
+        self._last_s = frame.time_s
+        self._sampled += 1
+        for seat, result in zip(self._seats, self._look.judge(frame, sample.faces), strict=True):
+            seat.take(frame.image, result, elapsed_s)
+
+    def finished(self, facts: Facts, damaged: int, notes: list[str]) -> Reviewed:
+        length_s = self._length_s(facts)
+        if not notes and facts.kind == "video":
+            facts = replace(facts, duration_s=length_s)
+        if damaged:
+            notes.append(f"{damaged} damaged parts of the file were left out")
+        forgotten = max(seat.tally.forgotten for seat in self._seats)
+        if forgotten:
+            notes.append(f"{forgotten} more faces passed by and are not listed")
+        reviews = tuple(seat.finished(length_s) for seat in self._seats)
+        return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews)
+
+    def _length_s(self, facts: Facts) -> float:
+        """Of what was looked at: as the file says, where that fits the last sample."""
+        period_s = 1.0 / self._rate_hz
+        near = self._last_s < facts.duration_s < self._last_s + 2 * period_s
+        return facts.duration_s if near else self._last_s + period_s

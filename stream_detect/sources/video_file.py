@@ -1,0 +1,221 @@
+"""Video files: a file enters; its shots leave, upright, whole and timed from 0 s. The content decides what it is.
+
+FFmpeg reads that file alone: playlists, lists of files and every protocol but plain files are refused.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Self, cast
+
+import av
+from av.container import InputContainer
+from av.video.frame import VideoFrame
+from av.video.stream import VideoStream
+
+from stream_detect.errors import MediaError
+from stream_detect.sources.deinterlace import WholePictures
+from stream_detect.sources.file_frame import CLOCK_HZ, FAILURES, NEITHER, TIME_BASE, Decoding, Facts, Shot, Tools, words
+from stream_detect.sources.stills import check_size
+
+ASSUMED_FPS = 25.0
+"""Of a video that does not say its rate, between frames without a timestamp."""
+_FASTEST_FPS = 1000.0
+
+_SMALL_PX = 500_000
+"""Up to here further threads take more processor time than they save others: a fifth, at 640x480."""
+
+_CONTAINERS = (
+    *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "nut", "ivf", "m4v", "h264"),
+    *("hevc", "vvc", "obu", "av1", "vc1", "dv", "h263", "yuv4mpegpipe", "rm", "wtv", "gif", "apng", "mjpeg", "amv"),
+    *("wav", "mp3", "flac", "aac", "ac3", "aiff", "amr", "caf", "w64"),  # to be able to say: only sound in it
+)
+"""FFmpeg's names. Not among them: what refers to other files or networks (hls, dash, concat, sdp, image2 ...)."""
+
+_OPTIONS = {
+    "protocol_whitelist": "file",
+    "format_whitelist": ",".join(_CONTAINERS),
+    "enable_drefs": "0",  # tracks of a .mov that lie in another file
+    "use_absolute_path": "0",
+    "probesize": "8000000",
+    "analyzeduration": "5000000",
+    "max_streams": "200",
+}
+
+
+class Footage:
+    """A video file by FFmpeg.
+
+    Args:
+        file: a path to a regular file, or an open file.
+        decoding: how.
+
+    Raises:
+        MediaError: as `open_media`.
+    """
+
+    def __init__(self, file: Path | BinaryIO, decoding: Decoding | None = None) -> None:
+        self._decoding = decoding or Decoding()
+        self._bytes = file.stat().st_size if isinstance(file, Path) else 0
+        self._container = open_container(file, self._decoding)
+        self._first: Shot | None = None
+        self.done_share = 0.0
+        self.damaged = 0
+        with ExitStack() as stack:
+            stack.callback(self._container.close)
+            self._stream = _pictures_of(self._container)
+            self._prepare()
+            self._shots = self._decoded()
+            self._clock = _Clock(_fps(self._stream))
+            self._first = self._look()
+            stack.pop_all()
+
+    @property
+    def facts(self) -> Facts:
+        """See `Media`."""
+        first = cast("Shot", self._first).upright()
+        codec = self._stream.codec_context.codec.canonical_name
+        return Facts(
+            "video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._clock.fps
+        )
+
+    def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
+        """See `Media`."""
+        first = cast("Shot", self._first)
+        if wants(first.time_s):
+            yield first
+        for shot in self._shots:
+            if wants(shot.time_s):
+                yield shot
+
+    @property
+    def streams(self) -> int:
+        """How many streams of pictures there are."""
+        return len(self._container.streams.video)
+
+    def close(self) -> None:
+        """See `Media`."""
+        self._container.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def _prepare(self) -> None:
+        context = self._stream.codec_context
+        check_size(context.width, context.height, self._decoding.max_pixels)
+        context.options = {"max_pixels": str(self._decoding.max_pixels)}
+        small = context.width * context.height <= _SMALL_PX
+        context.thread_count = 1 if small else self._decoding.threads
+        context.thread_type = "AUTO"
+
+    def _look(self) -> Shot:
+        first = next(self._shots, None)
+        if first is None:
+            raise MediaError(NEITHER)
+        return first
+
+    def _decoded(self) -> Iterator[Shot]:
+        whole, tools = WholePictures(), Tools()
+        for frame in self._frames():
+            check_size(frame.width, frame.height, self._decoding.max_pixels)
+            time_s = self._clock.at(frame)
+            frame.pts, frame.time_base = round(time_s * CLOCK_HZ), TIME_BASE
+            for picture in whole.push(frame):
+                yield Shot(picture, picture.time, tools)
+        for picture in whole.flush():
+            yield Shot(picture, picture.time, tools)
+
+    def _frames(self) -> Iterator[VideoFrame]:
+        """All frames that can be decoded; damaged packets are counted and passed over."""
+        packets = self._container.demux(self._stream)
+        while True:
+            self._decoding.between()
+            try:
+                packet = next(packets)
+                if self._bytes and packet.pos:
+                    self.done_share = min(max(self.done_share, packet.pos / self._bytes), 1.0)
+            except StopIteration:
+                break
+            except FAILURES:  # the file breaks off here
+                self.damaged += 1
+                break
+            try:
+                frames = packet.decode()
+            except FAILURES:
+                self.damaged += 1
+                continue
+            yield from frames
+
+
+class _Clock:
+    """Times that begin at 0 and rise, whatever the file's timestamps do.
+
+    Args:
+        fps: as the file says; 0 when it does not.
+    """
+
+    def __init__(self, fps: float) -> None:
+        self.fps = fps
+        self._step_s = 1 / (fps or ASSUMED_FPS)
+        self._offset_s: float | None = None
+        self._last_s = -self._step_s
+
+    def at(self, frame: VideoFrame) -> float:
+        """Of the next frame, in seconds; without a timestamp, or with one that falls, a frame's length later."""
+        given_s = frame.time if frame.pts is not None and frame.time_base else None
+        expected_s = self._last_s + self._step_s
+        if given_s is None:
+            self._last_s = expected_s
+            return expected_s
+        if self._offset_s is None or given_s + self._offset_s <= self._last_s:
+            self._offset_s = expected_s - given_s
+        self._last_s = given_s + self._offset_s
+        return self._last_s
+
+
+def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
+    """A file opened by FFmpeg, which reads it alone.
+
+    Raises:
+        MediaError: it is not there, or in no form that is known here.
+    """
+    if isinstance(file, Path) and not file.is_file():
+        raise MediaError("there is no such file" if not file.exists() else "it is no regular file")
+    # With "file:" before it FFmpeg takes nothing in a name for a protocol or a pattern.
+    if not isinstance(file, Path):
+        file.seek(0)
+    source = f"file:{file.resolve()}" if isinstance(file, Path) else file
+    try:
+        return av.open(source, "r", options={"max_pixels": str(decoding.max_pixels)}, container_options=_OPTIONS)
+    except FAILURES as error:
+        raise MediaError(f"{NEITHER} ({words(error)})") from error
+
+
+def _pictures_of(container: InputContainer) -> VideoStream:
+    cover = av.stream.Disposition.attached_pic
+    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
+    if not streams:
+        raise MediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
+    known = [stream for stream in streams if stream.codec_context is not None]
+    if not known:
+        raise MediaError("its pictures are of a codec that is not known here")
+    return known[0]
+
+
+def _fps(stream: VideoStream) -> float:
+    for rate in (stream.average_rate, stream.guessed_rate):
+        if rate and 0 < float(rate) <= _FASTEST_FPS:
+            return float(rate)
+    return 0.0
+
+
+def _duration_s(container: InputContainer, stream: VideoStream) -> float:
+    if stream.duration and stream.time_base:
+        return max(float(stream.duration * stream.time_base), 0.0)
+    return max((container.duration or 0) / av.time_base, 0.0)

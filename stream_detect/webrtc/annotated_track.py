@@ -1,0 +1,167 @@
+"""Annotator: a decoded frame enters, the picture that is sent back leaves: badge drawn, and encoded when in H.264."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from concurrent.futures import Executor
+from typing import Any, TypeAlias
+
+import av
+from aiortc import MediaStreamTrack
+
+from stream_detect.errors import MediaError
+from stream_detect.media.encoder import H264Encoder
+from stream_detect.media.planes import copy_yuv420p
+from stream_detect.overlay.overlay import Overlay
+from stream_detect.types import Result
+from stream_detect.webrtc.aiortc_private import Demand, Feedback
+from stream_detect.webrtc.frames import FrameQueue
+
+_log = logging.getLogger(__name__)
+
+
+class Drawing:
+    """Draws what is known onto one stream's pictures. One call at a time, from any thread.
+
+    A badge that fails costs the badge of a frame, never the frame.
+
+    Args:
+        overlay: draws on the copies.
+        newest: the newest result; None before the first.
+    """
+
+    def __init__(self, overlay: Overlay, newest: Callable[[], Result | None]) -> None:
+        self._overlay = overlay
+        self._newest = newest
+        self._trouble: str | None = None
+
+    def draw_with(self, overlay: Overlay) -> None:
+        """Another overlay from the next picture on."""
+        self._overlay = overlay
+
+    def draw(self, frame: av.VideoFrame) -> av.VideoFrame:
+        """A copy in yuv420p with the badge, or without where it failed.
+
+        Args:
+            frame: as decoded; only read.
+
+        Raises:
+            MediaError: the picture is of no kind that can be sent.
+        """
+        picture = copy_yuv420p(frame)
+        try:
+            self._overlay.draw(picture, self._newest(), time.monotonic())
+        except Exception as error:  # noqa: BLE001 - the session's edge: a badge that fails must not end the video
+            self.note(f"pictures go out without a badge: {error!r}")
+            return copy_yuv420p(frame)
+        return picture
+
+    def note(self, trouble: str) -> None:
+        """Logs once a change, not once a frame."""
+        if trouble != self._trouble:
+            _log.error("%s", trouble)
+            self._trouble = trouble
+
+
+Picture: TypeAlias = "av.VideoFrame | av.Packet[Any]"
+"""What aiortc's sender takes: a frame to encode, or a packet that is encoded."""
+
+
+class Annotator:
+    """The work on one session's pictures. Synchronous; one call at a time, from any thread.
+
+    What fails here costs the badge or the compression of a frame, never the stream: an undrawn copy is encoded, and an
+    unencoded one is left to aiortc's own encoder.
+
+    Args:
+        overlay: draws on the copies.
+        newest: the newest result; None before the first.
+        encoder: compresses; None leaves it to aiortc.
+    """
+
+    def __init__(self, overlay: Overlay, newest: Callable[[], Result | None], encoder: H264Encoder | None) -> None:
+        self._drawing = Drawing(overlay, newest)
+        self._encoder = encoder
+        self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
+        self._closed = False
+
+    def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Picture | None":
+        """The picture to send for a frame, with the frame's pts.
+
+        Args:
+            frame: as decoded; only read.
+            demand: what the peer asks of the encoder.
+
+        Returns:
+            A packet, or a frame for aiortc to encode; None when the picture is of no kind that can be sent.
+        """
+        try:
+            picture = self._drawing.draw(frame)
+        except MediaError as error:
+            self._drawing.note(f"pictures are left out: {error}")
+            return None
+        if self._encoder is None:
+            return picture
+        self._encoder.target_bitrate_bps = demand.bitrate_bps
+        try:
+            packet: Picture
+            (packet,) = self._encoder.encode(picture, demand.keyframe or self._broken)
+        except (MediaError, ValueError) as error:
+            if self._closed:
+                return None
+            self._broken = True
+            self._drawing.note(f"pictures are left to aiortc's encoder: {error}")
+            return picture
+        self._broken = False
+        return packet
+
+    def draw_with(self, overlay: Overlay) -> None:
+        """Another overlay from the next picture on."""
+        self._drawing.draw_with(overlay)
+
+    def close(self) -> None:
+        """Frees the encoder; a call in progress, which outlives the sender that asked for it, gives nothing."""
+        self._closed = True
+        if self._encoder is not None:
+            self._encoder.close()
+
+
+class AnnotatedTrack(MediaStreamTrack):
+    """The video that goes back. What `recv` awaits delays every frame: a draw and an encode off the loop, no model.
+
+    Args:
+        frames: what the peer sent.
+        annotator: makes pictures of them.
+        feedback: what the peer asks of the encoder.
+        pool: where the annotator works.
+    """
+
+    kind = "video"
+
+    def __init__(self, frames: FrameQueue, annotator: Annotator, feedback: Feedback, pool: Executor) -> None:
+        super().__init__()
+        self._frames = frames
+        self._annotator = annotator
+        self._feedback = feedback
+        self._pool = pool
+
+    async def recv(self) -> Picture:
+        """The next picture.
+
+        Raises:
+            MediaStreamError: the peer's track has ended. Nothing else: any other error would end the sender unseen.
+        """
+        while True:
+            frame = await self._frames.get()
+            demand = self._feedback.take()
+            try:
+                picture = await asyncio.get_running_loop().run_in_executor(
+                    self._pool, self._annotator.annotate, frame, demand
+                )
+            except Exception:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
+                _log.exception("a picture goes back as it came")
+                return frame
+            if picture is not None:
+                return picture
+            self._frames.dropped += 1

@@ -1,0 +1,179 @@
+"""Link: one peer connection from our answer to its end, with the watch over whether the peer is still there.
+
+new ──answer──> connecting ──ICE, DTLS──> connected ──close──> closed
+                    └── connect_timeout_s, failure ──────────────┘
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+
+from aiortc import (
+    InvalidAccessError,
+    InvalidStateError,
+    MediaStreamTrack,
+    RTCPeerConnection,
+    RTCRtpSender,
+    RTCRtpTransceiver,
+    RTCSessionDescription,
+)
+from aiortc.exceptions import InternalError, OperationError
+
+from stream_detect.errors import OfferError
+from stream_detect.settings import WebRtcSettings
+from stream_detect.webrtc import aiortc_private as ice
+from stream_detect.webrtc.offer import Codec, Offer
+from stream_detect.webrtc.results_channel import ByeReason
+
+WATCH_S = 1.0
+"""How often a link looks whether its peer is still there."""
+
+CLOSE_S = 3.0
+"""Bound on the end of a connection."""
+
+_AIORTC_ERRORS = (InvalidAccessError, InvalidStateError, InternalError, OperationError, ValueError)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What a link tells, and asks, its session. All are called on the event loop.
+
+    Args:
+        connected: the peer has come.
+        gone: the peer failed, left, vanished or never came, with the reason in words; may be called more than once.
+        life_s: monotonic time of the newest sign of life apart from having connected; None before the first.
+        silence: what a vanished peer did not give, in words ("neither frame nor ping").
+    """
+
+    connected: Callable[[], None]
+    gone: Callable[[str], None]
+    life_s: Callable[[], float | None]
+    silence: str
+
+
+class Link:
+    """One peer connection and the tasks of its session. Lives on the event loop.
+
+    Args:
+        name: for the log and the tasks.
+        settings: time-outs, ICE servers.
+        watch: who is told.
+    """
+
+    def __init__(self, name: str, settings: WebRtcSettings, watch: Watch) -> None:
+        self._name = name
+        self._settings = settings
+        self._watch = watch
+        self._loop = asyncio.get_running_loop()
+        self.connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
+        self.connection.on("connectionstatechange", self._on_state)
+        self._made_s = time.monotonic()
+        self._connected_s: float | None = None
+        self._tasks: list[asyncio.Task[None]] = []
+        self._closing = False
+        self.begin(self._look(), "watch")
+
+    def add_video(self, direction: str, codec: Codec, track: MediaStreamTrack | None = None) -> RTCRtpTransceiver:
+        """The transceiver of the one video, in one codec. Preferences work only before the remote description.
+
+        Args:
+            direction: ours: sendrecv, sendonly or recvonly.
+            codec: what it is answered in.
+            track: what is sent, if aiortc is to send it.
+        """
+        transceiver = self.connection.addTransceiver(track or "video", direction)
+        capabilities = RTCRtpSender.getCapabilities("video").codecs
+        transceiver.setCodecPreferences([c for c in capabilities if c.mimeType in {codec.value, "video/rtx"}])
+        return transceiver
+
+    async def answer(self, offer: Offer) -> str:
+        """The answer to the peer's offer, with all of our candidates; all but the first video is declined.
+
+        Raises:
+            OfferError: aiortc cannot answer it.
+        """
+        connection = self.connection
+        try:
+            await connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            for transceiver in connection.getTransceivers()[1:]:
+                transceiver.direction = "inactive"
+            await connection.setLocalDescription()
+        except _AIORTC_ERRORS as error:
+            raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
+        return str(connection.localDescription.sdp)
+
+    def begin(self, work: Coroutine[None, None, None], name: str) -> None:
+        """Starts a task that ends with the link; its failure ends the session."""
+        task = self._loop.create_task(work, name=f"{self._name} {name}")
+        task.add_done_callback(self._note_failure)
+        self._tasks.append(task)
+
+    async def end_tasks(self) -> None:
+        """Ends the tasks; the first part of `close`, for who has something to do in between."""
+        self._closing = True
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def close(self) -> None:
+        """Ends the tasks and the connection within a bounded time."""
+        await self.end_tasks()
+        try:
+            async with asyncio.timeout(CLOSE_S):
+                await ice.close(self.connection)
+        except TimeoutError:
+            _log.warning("%s: the connection did not close within %g s", self._name, CLOSE_S)
+
+    def _note_failure(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("%s failed", task.get_name(), exc_info=error)
+            self._watch.gone("a task of it failed")
+
+    def _on_state(self) -> None:
+        state = self.connection.connectionState
+        if state == "connected" and self._connected_s is None and not self._closing:
+            self._connected_s = time.monotonic()
+            self._watch.connected()
+        elif state in {"failed", "closed"}:
+            self._watch.gone(f"connection {state}")
+
+    async def _look(self) -> None:
+        """Ends when the peer did not come, or went without a word."""
+        connect_s, vanish_s = self._settings.connect_timeout_s, self._settings.vanish_timeout_s
+        while True:
+            await asyncio.sleep(min(WATCH_S, connect_s / 4, vanish_s / 4))
+            now_s = time.monotonic()
+            if self._connected_s is None:
+                if now_s - self._made_s > connect_s:
+                    return self._watch.gone(f"not connected within {connect_s:g} s")
+            elif now_s - max(self._connected_s, self._watch.life_s() or 0.0) > vanish_s:
+                return self._watch.gone(f"{self._watch.silence} for {vanish_s:g} s")
+
+
+class Ending:
+    """Runs a session's end once: whoever asks again waits for the same end, and a request that is cancelled stops none.
+
+    Args:
+        name: of the task.
+        end: what there is to do.
+    """
+
+    def __init__(self, name: str, end: Callable[[ByeReason], Coroutine[None, None, None]]) -> None:
+        self._name = name
+        self._end = end
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether `run` was called."""
+        return self._task is not None
+
+    async def run(self, reason: ByeReason) -> None:
+        """Ends, or waits for the end that is under way."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._end(reason), name=f"{self._name} close")
+        await asyncio.shield(self._task)

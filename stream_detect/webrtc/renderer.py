@@ -1,0 +1,234 @@
+"""Studio: a camera's pictures enter from its thread, coded pictures leave: drawn once, encoded once a codec.
+
+camera ──> Mailbox ──thread──> Drawing ──> Lane (H.264) ──> deliver
+                                      └──> Lane (VP8)   ──> deliver
+"""
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from fractions import Fraction
+from threading import Thread
+from typing import Protocol
+
+import av
+
+from stream_detect.analysis.sampler import Mailbox
+from stream_detect.errors import MediaError
+from stream_detect.settings import VideoSettings
+from stream_detect.webrtc.annotated_track import Drawing
+from stream_detect.webrtc.encoding import Coded, KeyframeGate, Lane, lane_of
+from stream_detect.webrtc.frames import CLOCK_RATE_HZ, StreamClock
+from stream_detect.webrtc.offer import Codec
+from stream_detect.webrtc.sender import shared_bitrate_bps
+
+KEYFRAME_INTERVAL_S = 0.5
+"""Least time between two keyframes of a codec: viewers who come, or lose something, within it share one."""
+
+_TIME_BASE = Fraction(1, CLOCK_RATE_HZ)
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """Where coded pictures go. Called on the studio's thread.
+
+    Args:
+        codecs: those that somebody watches in now.
+        is_free: whether the ones before have been sent; if not, the picture is left out before it is encoded.
+        deliver: takes a coded picture; returns at once.
+    """
+
+    codecs: Callable[[], frozenset[Codec]]
+    is_free: Callable[[], bool]
+    deliver: Callable[[Coded], None]
+
+
+class Studio:
+    """The encoding of one camera, for as long as somebody watches: a thread of its own from `start` to `stop`.
+
+    Drop policy: one picture waits at most, the newest; those it replaced, and those for which the loop had no time, are
+    counted.
+
+    Args:
+        name: of the camera.
+        drawing: draws on the pictures.
+        video: bitrates.
+        outgoing: where they go.
+    """
+
+    def __init__(self, name: str, drawing: Drawing, video: VideoSettings, outgoing: Outgoing) -> None:
+        self._drawing = drawing
+        self._video = video
+        self._outgoing = outgoing
+        self._pictures: Mailbox[tuple[av.VideoFrame, float]] = Mailbox()
+        self._keyframes = {codec: KeyframeGate(KEYFRAME_INTERVAL_S) for codec in Codec}
+        self._targets_bps = dict.fromkeys(Codec, video.start_bitrate_bps)
+        self._lanes: dict[Codec, Lane] = {}
+        self._clock = StreamClock()
+        self._ticks = -1
+        self._skipped = 0
+        self._thread = Thread(target=self._work, name=f"studio {name}", daemon=True)
+
+    @property
+    def dropped(self) -> int:
+        """Pictures that were shown to it and not encoded, so far."""
+        return self._pictures.replaced + self._skipped
+
+    def start(self) -> None:
+        """Begins to work."""
+        self._thread.start()
+
+    def show(self, frame: av.VideoFrame) -> None:
+        """Takes a picture, from any thread."""
+        self._pictures.put((frame, time.monotonic()))
+
+    def request_keyframe(self, codec: Codec) -> None:
+        """Somebody cannot decode without one."""
+        self._keyframes[codec].request()
+
+    def follow(self, codec: Codec, bitrate_bps: int) -> None:
+        """Bitrate to encode for from the next picture on."""
+        self._targets_bps[codec] = bitrate_bps
+
+    def stop(self) -> None:
+        """The thread ends after the picture that it is at."""
+        self._pictures.close()
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the thread has not ended yet."""
+        return self._thread.is_alive()
+
+    def join(self, timeout_s: float) -> None:
+        """Waits for the thread's end."""
+        self._thread.join(timeout_s)
+
+    def _work(self) -> None:
+        while (item := self._pictures.take()) is not None:
+            try:
+                self._make(*item)
+            except MediaError as error:
+                self._drawing.note(f"{self._thread.name}: a picture is left out: {error}")
+            except Exception:  # noqa: BLE001 - the thread's edge: one picture that fails must not end the view
+                _log.exception("%s: a picture is left out", self._thread.name)
+        self._keep(frozenset())
+
+    def _make(self, frame: av.VideoFrame, arrived_s: float) -> None:
+        codecs = self._outgoing.codecs()
+        self._keep(codecs)
+        if not self._outgoing.is_free():
+            self._skipped += 1
+            return
+        picture = self._drawing.draw(frame)
+        picture.pts, picture.time_base = self._timestamp(frame, arrived_s), _TIME_BASE
+        for codec in codecs:
+            lane = self._lanes.setdefault(codec, lane_of(codec, self._video))
+            lane.follow(self._targets_bps[codec])
+            self._outgoing.deliver(lane.encode(picture, keyframe=self._keyframes[codec].take()))
+
+    def _keep(self, codecs: frozenset[Codec]) -> None:
+        """Closes the lanes that nobody watches any more."""
+        for codec in self._lanes.keys() - codecs:
+            self._lanes.pop(codec).close()
+
+    def _timestamp(self, frame: av.VideoFrame, arrived_s: float) -> int:
+        """90 kHz ticks since the first picture; rises, whatever the source's clock does."""
+        seconds = arrived_s if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
+        moment = self._clock.read(round(seconds * CLOCK_RATE_HZ), arrived_s)
+        self._ticks = max(round(moment.time_s * CLOCK_RATE_HZ), self._ticks + 1)
+        return self._ticks
+
+
+MAX_UNDELIVERED = 4
+"""Coded pictures that may wait for the event loop; while they do, further ones are left out before they are encoded."""
+
+
+class Viewer(Protocol):
+    """Who watches. Used on the event loop."""
+
+    @property
+    def codec(self) -> Codec:
+        """What it watches in."""
+        ...
+
+    @property
+    def bitrate_bps(self) -> int:
+        """What its line takes, as far as is known."""
+        ...
+
+    async def take(self, coded: Coded) -> None:
+        """A picture for it; must neither wait nor raise: the others are next."""
+        ...
+
+
+class Fanout:
+    """Hands pictures to viewers. Used on the event loop, but for what says otherwise."""
+
+    def __init__(self) -> None:
+        self._viewers: tuple[Viewer, ...] = ()
+        self._codecs: frozenset[Codec] = frozenset()
+        self._undelivered: deque[Coded] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._arrived = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    @property
+    def codecs(self) -> frozenset[Codec]:
+        """Those that somebody watches in. Safe from any thread."""
+        return self._codecs
+
+    @property
+    def is_free(self) -> bool:
+        """Whether there is room for another picture. Safe from any thread."""
+        return len(self._undelivered) < MAX_UNDELIVERED
+
+    @property
+    def viewers(self) -> tuple[Viewer, ...]:
+        """Who watch now."""
+        return self._viewers
+
+    def deliver(self, coded: Coded) -> None:
+        """Takes a picture, from any thread, and returns at once."""
+        loop = self._loop
+        if loop is not None:
+            self._undelivered.append(coded)
+            loop.call_soon_threadsafe(self._arrived.set)
+
+    def attach(self, viewer: Viewer) -> None:
+        """Pictures go to this viewer, too."""
+        self._set((*self._viewers, viewer))
+        if self._task is None:
+            self._loop = asyncio.get_running_loop()
+            self._task = self._loop.create_task(self._run(), name="fan-out")
+
+    def detach(self, viewer: Viewer) -> None:
+        """No more pictures for this one."""
+        self._set(tuple(other for other in self._viewers if other is not viewer))
+        if not self._viewers and self._task is not None:
+            self._task.cancel()
+            self._task = self._loop = None
+            self._undelivered.clear()
+
+    def bitrate_bps(self, codec: Codec) -> int | None:
+        """What to encode for; None when nobody watches in this codec."""
+        estimates_bps = [viewer.bitrate_bps for viewer in self._viewers if viewer.codec is codec]
+        return shared_bitrate_bps(estimates_bps) if estimates_bps else None
+
+    def _set(self, viewers: tuple[Viewer, ...]) -> None:
+        self._viewers = viewers
+        self._codecs = frozenset(viewer.codec for viewer in viewers)
+
+    async def _run(self) -> None:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            while self._undelivered:
+                coded = self._undelivered.popleft()
+                for viewer in self._viewers:
+                    if viewer.codec is coded.codec:
+                        await viewer.take(coded)

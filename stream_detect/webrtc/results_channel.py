@@ -1,0 +1,229 @@
+"""Results channel: results enter, messages on the peer's data channel `results` leave (docs/protocol.md)."""
+
+import asyncio
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from aiortc import RTCDataChannel
+
+from stream_detect.types import Result, Thresholds, TrackResult
+
+PROTOCOL = 1
+"""Version of the messages; raised when one changes its meaning."""
+
+MAX_CLIENT_MESSAGE_CHARS = 1024
+"""A client sends pings only; whatever is longer is passed over unread."""
+
+ByeReason = Literal["server_shutdown", "closed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Introduction:
+    """What `hello` tells every client of the model that judges.
+
+    Args:
+        model_name: name of the bundle.
+        model_title: what a person reads.
+        model_sha256: of the weights that are served.
+        thresholds: where the verdict changes, each in [0, 1].
+        window_s: stream time that a verdict looks back.
+        needed: admitted scores that a verdict takes.
+    """
+
+    model_name: str
+    model_title: str
+    model_sha256: str
+    thresholds: Thresholds
+    window_s: float
+    needed: int
+
+
+def hello_message(session_id: str, about: Introduction) -> str:
+    """The first message of a channel."""
+    return _envelope(
+        "hello",
+        {
+            "session": session_id,
+            "protocol": PROTOCOL,
+            "model": {"name": about.model_name, "title": about.model_title, "sha256": about.model_sha256},
+            "thresholds": {
+                "fake_enter": about.thresholds.fake_enter,
+                "fake_leave": about.thresholds.fake_leave,
+                "real_enter": about.thresholds.real_enter,
+                "real_leave": about.thresholds.real_leave,
+            },
+            "window_s": about.window_s,
+            "needed": about.needed,
+        },
+    )
+
+
+def result_message(of: Result, dropped_frames: int) -> str:
+    """One analysed frame.
+
+    Args:
+        of: what the analysis says.
+        dropped_frames: pictures of this session not sent back, so far.
+    """
+    return _envelope("result", result_value(of, dropped_frames))
+
+
+def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
+    """What a `result` says, here and in server-sent events."""
+    verdict = of.verdict
+    width, height = of.wh
+    return {
+        "sequence": of.sequence,
+        "pts": of.pts,
+        "time_s": round(of.time_s, 3),
+        "width": width,
+        "height": height,
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "fake_probability": _share(verdict.fake_probability),
+        "admitted": verdict.admitted,
+        "needed": verdict.needed,
+        "faces": [_face(track) for track in of.tracks],
+        "latency_ms": round(1000.0 * of.latency_s, 1),
+        "dropped": {"samples": of.dropped_samples, "frames": dropped_frames},
+        "error": of.error,
+    }
+
+
+def pong_message(ping_id: int | str) -> str:
+    """The answer to the ping of that id."""
+    return _envelope("pong", {"id": ping_id})
+
+
+def bye_message(reason: ByeReason) -> str:
+    """The last message: the server closes the session."""
+    return _envelope("bye", {"reason": reason})
+
+
+def read_ping(text: str | bytes) -> int | str | None:
+    """The id of a client's ping; None for every other message, which is to be passed over."""
+    if len(text) > MAX_CLIENT_MESSAGE_CHARS:
+        return None
+    try:
+        message = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    match message:
+        case {"type": "ping", "value": {"id": bool()}}:
+            return None
+        case {"type": "ping", "value": {"id": int() | str() as ping_id}}:
+            return ping_id
+        case _:
+            return None
+
+
+def _face(track: TrackResult) -> dict[str, Any]:
+    verdict = track.verdict
+    return {
+        "track": track.track_id,
+        "box": [round(float(edge), 1) for edge in track.face.xyxy],
+        "state": verdict.state.value,
+        "reason": verdict.reason,
+        "fake_probability": _share(verdict.fake_probability),
+        "score": _share(track.score),
+        "rejected": track.rejected,
+        "admitted": verdict.admitted,
+        "needed": verdict.needed,
+    }
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)
+
+
+def _envelope(kind: str, value: dict[str, Any]) -> str:
+    return json.dumps({"type": kind, "value": value}, separators=(",", ":"), allow_nan=False)
+
+
+LABEL = "results"
+
+MAX_BUFFERED_BYTES = 256 * 1024
+"""Unsent bytes above which results are skipped: some ten seconds of results, to a peer that has stopped taking any."""
+
+BYE_S = 0.25
+"""How long a closing session waits for its last message to leave."""
+
+
+class ResultsChannel:
+    """The server's end of `results`. Before the peer opens it, and after it closed, messages are dropped.
+
+    Drop policy: results are skipped and counted while MAX_BUFFERED_BYTES wait, and so are pongs; hello and bye are not.
+
+    Args:
+        session_id: for `hello`.
+        about: for `hello`.
+        on_ping: called at each ping, as a sign of life.
+    """
+
+    def __init__(self, session_id: str, about: Introduction, on_ping: Callable[[], None]) -> None:
+        self._session_id = session_id
+        self._about = about
+        self._on_ping = on_ping
+        self._channel: RTCDataChannel | None = None
+        self.skipped = 0
+        """Messages not sent because too much was waiting, or because the peer takes none of that length."""
+
+    def adopt(self, channel: RTCDataChannel) -> None:
+        """Takes a channel that the peer has opened, if it is the first of its label."""
+        if channel.label != LABEL or self._channel is not None:
+            return
+        self._channel = channel
+        channel.on("message", self._receive)
+        self._send(hello_message(self._session_id, self._about))
+
+    def introduce(self, about: Introduction) -> None:
+        """Says hello once more: another model judges."""
+        self._about = about
+        self._send(hello_message(self._session_id, about))
+
+    def send_result(self, result: Result, dropped_frames: int) -> None:
+        """Sends one result, or skips it.
+
+        Args:
+            result: what the analysis says.
+            dropped_frames: pictures of this session not sent back, so far.
+        """
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        if channel.bufferedAmount > MAX_BUFFERED_BYTES:
+            self.skipped += 1
+            return
+        self._send(result_message(result, dropped_frames))
+
+    async def say_bye(self, reason: ByeReason) -> None:
+        """Sends the last message and waits, for a bounded time, until it is on its way."""
+        channel = self._channel
+        if channel is None or channel.readyState != "open":
+            return
+        self._send(bye_message(reason))
+        left = asyncio.Event()
+        channel.on("bufferedamountlow", left.set)
+        try:
+            async with asyncio.timeout(BYE_S):
+                await left.wait()
+        except TimeoutError:
+            pass  # the peer takes nothing any more
+
+    def _receive(self, message: str | bytes) -> None:
+        ping_id = read_ping(message)
+        if ping_id is None:
+            return
+        self._on_ping()
+        if self._channel is not None and self._channel.bufferedAmount <= MAX_BUFFERED_BYTES:
+            self._send(pong_message(ping_id))
+
+    def _send(self, text: str) -> None:
+        if self._channel is None or self._channel.readyState != "open":
+            return
+        try:
+            self._channel.send(text)
+        except ValueError:
+            self.skipped += 1  # longer than the peer said it takes

@@ -1,0 +1,155 @@
+"""Live news: who listens hears what is so now; the slow hear less, nobody hears for ever."""
+
+import asyncio
+import json
+import threading
+
+import pytest
+
+from stream_detect.api.schemas import CameraBody
+from stream_detect.app import live as module
+from stream_detect.app.live import Live, Mailbox, Message
+from stream_detect.cameras.status import CameraStatus, Counts
+from stream_detect.errors import CapacityError
+from stream_detect.settings import CameraSettings
+from stream_detect.storage.records import Event
+from stream_detect.types import CameraState, Result, StateChange, Verdict, VerdictState
+from tests.patience import PATIENCE_S
+
+LIVE = StateChange("door", CameraState.LIVE, "pictures come", 100.0)
+EVENT = Event("0" * 32, "door", "offline", 100.0, None, "nobody answers")
+
+
+def result(sequence: int) -> Result:
+    verdict = Verdict(VerdictState.REAL, "steady", 0.1, 12, 12)
+    return Result(sequence, 1.0, 1.0, None, (64, 48), verdict, (), 0.01, 0)
+
+
+def body(name: str, reason: str = "pictures come") -> CameraBody:
+    change = StateChange(name, CameraState.LIVE, reason, 100.0)
+    status = CameraStatus(name, change, Counts(), 25.0, (64, 48), "h264", 0, None, None, None)
+    return CameraBody.of(CameraSettings(name=name, url="rtsp://u:secret@10.0.0.1/a"), "api", status)
+
+
+async def next_of(mailbox: Mailbox, count: int = 1) -> list[tuple[str, dict]]:
+    """The next messages that come, in their order."""
+    heard = []
+    async with asyncio.timeout(PATIENCE_S):
+        async for message in mailbox:
+            heard.append((message.kind, json.loads(message.data)))
+            if len(heard) == count:
+                break
+    return heard
+
+
+async def test_results_and_states_of_one_camera_reach_who_listens_to_it():
+    live = Live()
+    with live.camera("door") as door, live.camera("yard") as yard:
+        live.result("door", result(1), 100.0)
+        ((kind, value),) = await next_of(door)
+        assert (kind, value["sequence"], value["state"], value["dropped"]) == (
+            "result", 1, "real", {"samples": 0, "frames": 0},
+        )  # fmt: skip
+        live.state(LIVE)
+        assert await next_of(door) == [("state", {"state": "live", "reason": "pictures come", "at_s": 100.0})]
+        live.state(StateChange("yard", CameraState.STALLED, "silent", 101.0))
+        assert await next_of(yard) == [("state", {"state": "stalled", "reason": "silent", "at_s": 101.0})]
+
+
+async def test_a_slow_listener_finds_the_newest_result_only():
+    live = Live()
+    with live.camera("door") as mailbox:
+        for sequence in range(100):
+            live.result("door", result(sequence), 100.0)
+        live.state(LIVE)
+        heard = await next_of(mailbox, 2)
+    assert [(kind, value.get("sequence")) for kind, value in heard] == [("result", 99), ("state", None)]
+
+
+async def test_what_waits_is_bounded_and_the_oldest_goes():
+    mailbox = Mailbox()
+    for number in range(10_000):
+        mailbox.put(f"event {number}", Message("event", str(number)))
+    heard = await next_of(mailbox, 512)
+    assert heard[-1] == ("event", 9_999)
+
+
+async def test_events_and_removals_reach_who_listens_to_all():
+    live = Live()
+    with live.cameras() as mailbox:
+        live.announce(EVENT, "began")
+        live.removed("door")
+        heard = await next_of(mailbox, 2)
+    assert [kind for kind, _ in heard] == ["event", "removed"]
+    assert (heard[0][1]["id"], heard[0][1]["ended_s"]) == ("0" * 32, None)
+    assert heard[1][1] == {"name": "door"}
+
+
+async def test_news_come_from_any_thread():
+    live = Live()
+    with live.camera("door") as mailbox:
+        thread = threading.Thread(target=live.result, args=("door", result(7), 100.0))
+        thread.start()
+        assert (await next_of(mailbox))[0][1]["sequence"] == 7
+        thread.join()
+
+
+async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
+    live = Live()
+    with live.camera("door") as of_door, live.cameras() as of_all:
+        live.removed("door")
+        assert await next_of(of_door) == []
+        live.close()
+        assert await next_of(of_all, 2) == [("removed", {"name": "door"})]
+        with pytest.raises(CapacityError), live.camera("door"):
+            pass
+
+
+async def test_places_are_counted_and_given_back(monkeypatch):
+    monkeypatch.setattr(module, "MAX_LISTENERS", 2)
+    live = Live()
+    with live.camera("door"), live.cameras(), pytest.raises(CapacityError), live.camera("door"):
+        pass
+    with live.camera("door"), live.camera("yard"):
+        pass
+    assert live._of_camera == {}
+
+
+async def test_only_cameras_that_changed_are_listed_again(monkeypatch):
+    monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
+    live, bodies = Live(), {"door": body("door"), "yard": body("yard")}
+    with live.cameras() as mailbox:
+        listing = asyncio.create_task(live.list_cameras(lambda: list(bodies.values())))
+        assert {value["name"] for _, value in await next_of(mailbox, 2)} == {"door", "yard"}
+        bodies["yard"] = body("yard", "silent")
+        assert [(kind, value["name"]) for kind, value in await next_of(mailbox)] == [("camera", "yard")]
+        listing.cancel()
+
+
+async def test_a_camera_that_was_removed_while_the_list_was_read_does_not_come_back(monkeypatch):
+    monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
+    live = Live()
+    left = [body("door"), body("yard")]
+
+    def read() -> list[CameraBody]:
+        listed = list(left)
+        if len(left) == 2:
+            left.pop(0)
+            live.removed("door")
+        return listed
+
+    with live.cameras() as mailbox:
+        listing = asyncio.create_task(live.list_cameras(read))
+        heard = await next_of(mailbox, 2)
+        listing.cancel()
+    assert [(kind, value["name"]) for kind, value in heard] == [("removed", "door"), ("camera", "yard")]
+
+
+def test_nothing_is_told_when_the_loop_is_gone():
+    live = Live()
+
+    async def listen() -> None:
+        live._of_all.add(Mailbox())
+
+    asyncio.run(listen())
+    live.announce(EVENT, "began")

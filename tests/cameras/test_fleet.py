@@ -1,0 +1,159 @@
+"""Many cameras: the list changes, and one thread looks after all of them."""
+
+import time
+from functools import partial
+
+import pytest
+
+from stream_detect.cameras import camera as camera_module
+from stream_detect.cameras.camera import CameraParts
+from stream_detect.cameras.fleet import Applied, Fleet
+from stream_detect.errors import AddressError, ConflictError, NotFoundError, SettingsError
+from stream_detect.settings import CameraSettings
+from stream_detect.types import CameraState
+from tests.patience import until
+from tests.scripted_camera import HANG
+
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+
+
+@pytest.fixture
+def fleet(stage):
+    parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
+    fleet = Fleet(stage.engine, stage.monitoring, stage.watcher, lambda _name: stage.watcher, lambda _name: (), parts)
+    yield fleet
+    stage.ending.set()
+    fleet.close()
+
+
+def settings(name, **given):
+    return CameraSettings(name=name, url=f"rtsp://10.0.0.5/{name}", **given)
+
+
+def live(stage, fleet, *names):
+    """The readers of cameras that were added and gave a picture."""
+    readers = {}
+    for name in names:
+        fleet.add(settings(name))
+        readers[name] = stage.connection()
+        readers[name].script.put(stage.picture())
+        until(lambda name=name: fleet.camera(name).status().change.state is LIVE)
+    return readers
+
+
+def test_cameras_are_added_found_listed_and_removed(stage, fleet):
+    live(stage, fleet, "yard", "door")
+    assert fleet.names() == ["door", "yard"]
+    assert [status.name for status in fleet.statuses()] == ["door", "yard"]
+    fleet.remove("yard")
+    assert fleet.names() == ["door"]
+    assert stage.watcher.gone == ["yard"]
+    assert stage.watcher.changes[-1].state is STOPPED
+    with pytest.raises(NotFoundError, match="no camera is called yard"):
+        fleet.camera("yard")
+    with pytest.raises(NotFoundError, match="no camera is called yard"):
+        fleet.remove("yard")
+
+
+def test_a_name_is_taken_once(stage, fleet):
+    live(stage, fleet, "door")
+    with pytest.raises(ConflictError, match="door"):
+        fleet.add(settings("door", rate_hz=2))
+    assert fleet.camera("door").status().change.state is LIVE
+
+
+def test_a_camera_that_is_not_enabled_is_listed_and_stopped(stage, fleet):
+    fleet.add(settings("door", enabled=False))
+    change = fleet.camera("door").status().change
+    assert (change.state, change.reason) == (STOPPED, "switched off")
+    assert stage.connections.empty()
+
+
+def test_files_and_devices_come_only_with_the_whole_list(stage, fleet, tmp_path):
+    film = CameraSettings(name="film", url=f"file:{tmp_path}/film.mp4")
+    with pytest.raises(AddressError):
+        fleet.add(film)
+    with pytest.raises(AddressError):
+        fleet.check(film, from_settings_file=False)
+    fleet.check(film, from_settings_file=True)
+    assert fleet.apply([film]) == Applied(("film",), (), ())
+    with pytest.raises(AddressError):
+        fleet.change(film)
+    assert fleet.camera("film").status().change.state is CONNECTING
+
+
+def test_only_changed_cameras_are_restarted(stage, fleet):
+    readers = live(stage, fleet, "door", "yard", "gate")
+    wanted = [settings("door"), settings("yard", rate_hz=2), settings("roof")]
+    assert fleet.apply(wanted) == Applied(("roof",), ("yard",), ("gate",))
+    assert fleet.names() == ["door", "roof", "yard"]
+    assert {name for name, reader in readers.items() if reader.stopping.is_set()} == {"yard", "gate"}
+    assert fleet.camera("yard").settings.rate_hz == 2
+    assert stage.watcher.gone == ["gate"]
+    assert fleet.apply(wanted) == Applied((), (), ())
+
+
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (CameraSettings(name="yard", url="gopher://10.0.0.5"), AddressError),
+        (settings("yard", rate_hz=0.5), SettingsError),
+    ],
+)
+def test_a_list_with_a_mistake_changes_nothing(stage, fleet, wrong, error):
+    readers = live(stage, fleet, "door", "yard")
+    with pytest.raises(error):
+        fleet.apply([settings("roof"), wrong])
+    with pytest.raises(error):
+        fleet.change(wrong)
+    assert fleet.names() == ["door", "yard"]
+    assert not any(reader.stopping.is_set() for reader in readers.values())
+
+
+def test_a_changed_camera_is_started_anew(stage, fleet):
+    readers = live(stage, fleet, "door")
+    fleet.change(settings("door", title="Front door"))
+    assert readers["door"].stopping.is_set()
+    assert fleet.camera("door").settings.title == "Front door"
+    stage.connection().script.put(stage.picture())
+    until(lambda: fleet.camera("door").status().change.state is LIVE)
+
+
+def test_a_stall_is_noticed_and_the_camera_connected_again_without_anybody_asking(stage, fleet):
+    readers = live(stage, fleet, "door", "yard")
+    stage.now_s += 2.0
+    readers["yard"].script.put(stage.picture())
+    until(lambda: fleet.camera("yard").status().counts.pictures == 2)
+    stage.now_s += 3.0
+    until(lambda: stage.watcher.changes[-1].state is BACKING_OFF)
+    assert [change.state for change in stage.watcher.changes if change.camera == "door"][-2:] == [STALLED, BACKING_OFF]
+    assert fleet.camera("yard").status().change.state is LIVE
+    stage.now_s += 1.0
+    stage.connection().script.put(stage.picture())
+    until(lambda: fleet.camera("door").status().change.state is LIVE)
+
+
+def test_one_camera_that_cannot_be_looked_after_does_not_keep_the_others_from_it(stage, fleet, monkeypatch, caplog):
+    live(stage, fleet, "door", "yard")
+
+    def fail():
+        raise ValueError
+
+    monkeypatch.setattr(fleet.camera("door"), "look", fail)
+    stage.now_s += 5.0
+    until(lambda: fleet.camera("yard").status().change.state in {STALLED, BACKING_OFF})
+    until(lambda: "camera door could not be looked after" in caplog.text)
+
+
+def test_closing_stops_all_at_once_also_those_that_hang(stage, fleet, monkeypatch, caplog):
+    monkeypatch.setattr(camera_module, "STOP_S", 1.0)
+    readers = live(stage, fleet, *(f"camera-{i}" for i in range(20)))
+    for reader in readers.values():
+        reader.script.put(HANG)
+        until(reader.script.empty)
+    began_s = time.monotonic()
+    fleet.close()
+    assert time.monotonic() - began_s < 12.0, "one after the other they take twenty seconds"
+    assert caplog.text.count("is left behind") == 20
+    assert {status.change.reason for status in fleet.statuses()} == {"the server stopped"}
+    fleet.close()

@@ -1,0 +1,86 @@
+"""A manifest on disk: pictures and videos of a public-domain face, and judges that know what to say."""
+
+import csv
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import cv2
+import numpy as np
+import pytest
+from skimage.data import astronaut
+
+from stream_detect.analysis.scripted import ScriptedClassifier
+from stream_detect.evaluation.run import Entrant
+from stream_detect.evaluation.summary import Contestant
+
+
+def write_video(file: Path, images, codec="libx264", rate=10):
+    with av.open(str(file), "w") as container:
+        stream = container.add_stream(codec, rate=rate)
+        stream.height, stream.width = images[0].shape[:2]
+        stream.pix_fmt = "yuv420p"
+        stream.time_base = Fraction(1, rate)
+        for image in images:
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(image, format="rgb24")))
+        container.mux(stream.encode(None))
+
+
+class Folder:
+    """Files and the rows that name them: add, then `write`."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.rows: list[dict[str, str]] = []
+
+    def row(self, file: str, label: str, **columns: str) -> None:
+        self.rows.append({"file": file, "label": label, **columns})
+
+    def picture(self, file: str, image, label: str, **columns: str) -> None:
+        (self.root / file).parent.mkdir(parents=True, exist_ok=True)
+        assert cv2.imwrite(str(self.root / file), image[..., ::-1])
+        self.row(file, label, **columns)
+
+    def video(self, file: str, images, label: str, **columns: str) -> None:
+        write_video(self.root / file, images)
+        self.row(file, label, **columns)
+
+    def write(self) -> Path:
+        names = list(dict.fromkeys(name for row in self.rows for name in row))
+        manifest = self.root / "manifest.csv"
+        with manifest.open("w", newline="", encoding="utf-8") as stream:
+            table = csv.DictWriter(stream, names, restval="")
+            table.writeheader()
+            table.writerows(self.rows)
+        return manifest
+
+
+@pytest.fixture
+def folder(tmp_path):
+    """An empty one."""
+    root = tmp_path / "files"
+    root.mkdir()
+    return Folder(root)
+
+
+@pytest.fixture
+def entrant():
+    """Makes a model whose score a test can set: a function of the crop, by default the mean of its green."""
+
+    def make(name="bright", score=lambda crop: float(crop[..., 1].mean()) / 255, threshold=0.8):
+        contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, "none")
+        return Entrant(contestant, lambda: ScriptedClassifier(score))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def photo():
+    """A picture with one face, RGB uint8 (512, 512, 3)."""
+    return astronaut()
+
+
+@pytest.fixture(scope="session")
+def crop(photo):
+    """The face alone, RGB uint8 (224, 224, 3)."""
+    return np.asarray(cv2.resize(photo[20:220, 120:320], (224, 224), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,0 +1,90 @@
+"""Looks at real files with scripted models, at once or when it is let; no OpenVINO."""
+
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import av
+import numpy as np
+
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.errors import ReviewCancelledError
+from stream_detect.jobs.fetch import fetch
+from stream_detect.review.annotated_video import annotate
+from stream_detect.review.examination import Hooks, examine
+from stream_detect.review.models import Judge, Model, Panel
+from stream_detect.review.results import Reviewed
+from stream_detect.settings import Settings
+from stream_detect.types import Thresholds
+
+SHA256 = {"scripted": "a" * 64, "other": "b" * 64}
+SCORES = {"scripted": 0.95, "other": 0.05}
+MODELS = tuple(SHA256.items())
+
+
+def panel_of(models: Sequence[str], settings: Settings) -> Panel:
+    """One face in every picture, which "scripted" calls fake and "other" real."""
+    detector = lambda: ScriptedDetector([upright_face((40.0, 30.0, 110.0, 100.0))])  # noqa: E731
+    judging = tuple(
+        Model(
+            Judge(name, name.title(), SHA256[name], "none", (), Thresholds()),
+            lambda score=SCORES[name]: ScriptedClassifier(score),
+        )
+        for name in models
+    )
+    return Panel(judging, detector, settings)
+
+
+class ScriptedReviewer:
+    """A `review.reviewer.Reviewer`.
+
+    Args:
+        settings: all of them.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self.looked_at: list[Path] = []
+        self.begun = threading.Event()
+        self.may_go_on = threading.Event()
+        self.may_go_on.set()
+        self.fails: Exception | None = None
+
+    def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
+        """Once it may go on."""
+        self.looked_at.append(file)
+        self._wait(hooks)
+        return examine(file, panel_of(models, self._settings), rate_hz, hooks)
+
+    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
+        """Likewise."""
+        self._wait(hooks)
+        annotate(file, to, panel_of([model], self._settings), rate_hz, hooks)
+
+    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
+        """Likewise."""
+        self._wait(hooks)
+        fetch(address, to, self._settings.review, hooks)
+
+    def _wait(self, hooks: Hooks) -> None:
+        self.begun.set()
+        hooks.on_progress(0.5)
+        while not self.may_go_on.wait(0.01):
+            hooks.on_progress(0.5)
+            if hooks.cancelled():
+                raise ReviewCancelledError("cancelled")
+        if self.fails is not None:
+            raise self.fails
+
+
+def write_clip(path: Path, seconds: float = 2.0, seed: int = 0) -> Path:
+    """An MP4 of 160x120 at 10 pictures a second, textured; another seed gives other bytes."""
+    texture = np.random.default_rng(seed).integers(60, 200, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
+    with av.open(str(path), "w", format="mp4") as container:
+        stream = container.add_stream("libx264", rate=10)
+        stream.width, stream.height, stream.pix_fmt = 160, 120, "yuv420p"
+        for number in range(round(seconds * 10)):
+            frame = av.VideoFrame.from_ndarray(np.roll(texture, number, 1), format="rgb24")
+            container.mux(stream.encode(frame))
+        container.mux(stream.encode(None))
+    return path

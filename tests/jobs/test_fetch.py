@@ -1,0 +1,173 @@
+"""Files from addresses: within limits, following redirects, and never from the own network unless permitted."""
+
+import socket
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from ipaddress import ip_address
+
+import pytest
+
+from stream_detect.errors import (
+    AddressError,
+    BodyTooLargeError,
+    ReviewCancelledError,
+    SourceStalledError,
+    SourceUnreachableError,
+    StorageError,
+)
+from stream_detect.jobs import fetch as fetching
+from stream_detect.jobs.fetch import fetch, is_public
+from stream_detect.review.examination import Hooks
+from stream_detect.settings import ReviewSettings
+
+OPEN = ReviewSettings(private_urls=True, max_upload_bytes=100_000)
+BODY = bytes(range(256)) * 200
+
+
+class Host(BaseHTTPRequestHandler):
+    """Answers by what the path says."""
+
+    def do_GET(self):
+        self.server.asked.append((self.path, self.headers["Host"], self.headers.get("Accept-Encoding")))
+        name, _, rest = self.path[1:].partition("/")
+        if name == "to":
+            self.send_response(302)
+            self.send_header("Location", rest)
+            self.end_headers()
+        elif name == "endless":
+            self.send_response(200)
+            self.end_headers()
+            for _ in range(1000):
+                self.wfile.write(BODY)
+        elif name == "slow":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            for _ in range(20):
+                self.wfile.write(b"x")
+                self.wfile.flush()
+                self.server.closing.wait(0.05)
+        elif name == "cut":
+            self.send_response(200)
+            self.send_header("Content-Length", "1000")
+            self.end_headers()
+            self.wfile.write(b"x" * 10)
+        else:
+            self.send_response(200 if name == "file" else 404)
+            self.send_header("Content-Length", str(len(BODY)))
+            self.end_headers()
+            self.wfile.write(BODY)
+
+    def log_message(self, *_):
+        pass
+
+    def handle(self):
+        try:
+            super().handle()
+        except OSError:
+            self.close_connection = True
+
+
+@pytest.fixture
+def host():
+    with ThreadingHTTPServer(("127.0.0.1", 0), Host) as server:
+        server.asked, server.closing = [], threading.Event()
+        server.handle_error = lambda *_: None
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+        thread.start()
+        server.url = f"http://127.0.0.1:{server.server_address[1]}"
+        yield server
+        server.closing.set()
+        server.shutdown()
+        thread.join()
+
+
+def test_a_file_is_fetched_over_redirects(host, tmp_path):
+    shares = []
+    fetch(f"{host.url}/to//to/{host.url}/file", tmp_path / "a", OPEN, Hooks(shares.append))
+    assert (tmp_path / "a").read_bytes() == BODY
+    assert shares[-1] == 1.0
+    assert host.asked[-1] == ("/file", host.url.removeprefix("http://"), "identity")
+    assert len(host.asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("path", "error", "reason"),
+    [
+        ("/gone", SourceUnreachableError, "answers 404"),
+        ("/endless", BodyTooLargeError, "100,000 bytes"),
+        ("/cut", SourceUnreachableError, "connection failed"),
+        ("/to/file:///etc/passwd", AddressError, "expected http"),
+        ("/to/http://user:secret@localhost/file", AddressError, "without a user name"),
+        ("/to/http://nobody.invalid/", SourceUnreachableError, "nobody knows the host"),
+    ],
+)
+def test_what_cannot_be_fetched_is_told_and_leaves_nothing(host, tmp_path, path, error, reason):
+    with pytest.raises(error, match=reason) as told:
+        fetch(host.url + path, tmp_path / "a", OPEN)
+    assert "secret" not in str(told.value)
+    assert not (tmp_path / "a").exists()
+
+
+def test_redirects_end(host, tmp_path):
+    path = "/to/" * 7 + "file"
+    with pytest.raises(SourceUnreachableError, match="more than 5 redirects"):
+        fetch(host.url + path, tmp_path / "a", OPEN)
+
+
+def test_time_and_patience_are_bounded(host, tmp_path):
+    with pytest.raises(SourceStalledError, match="not whole after"):
+        fetch(f"{host.url}/slow", tmp_path / "a", OPEN.model_copy(update={"fetch_timeout_s": 0.01}))
+    with pytest.raises(ReviewCancelledError):
+        fetch(f"{host.url}/file", tmp_path / "a", OPEN, Hooks(cancelled=lambda: True))
+    with pytest.raises(StorageError, match="cannot be written"):
+        fetch(f"{host.url}/file", tmp_path / "gone" / "a", OPEN)
+
+
+@pytest.mark.parametrize(
+    "name", ["127.0.0.1", "localhost", "[::1]", "0.0.0.0", "2130706433", "0x7f.1", "[::ffff:7f00:1]"]
+)
+def test_the_own_machine_is_never_asked(host, tmp_path, name):
+    port = host.server_address[1]
+    with pytest.raises((AddressError, SourceUnreachableError)):
+        fetch(f"http://{name}:{port}/file", tmp_path / "a", ReviewSettings())
+    assert host.asked == []
+
+
+def test_nor_after_a_redirect(host, tmp_path, monkeypatch):
+    real = socket.getaddrinfo
+    port = host.server_address[1]
+    # Stands for a public host; what it redirects to does not.
+    monkeypatch.setattr(fetching, "is_public", lambda address: str(address) == "127.0.0.1" and not looked[1:])
+    looked = []
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: (looked.append(a), real(*a, **k))[1])
+    with pytest.raises(AddressError, match="this machine or of its network"):
+        fetch(f"http://localhost:{port}/to/http://127.0.0.1:{port}/file", tmp_path / "a", ReviewSettings())
+    assert [path for path, *_ in host.asked] == [f"/to/http://127.0.0.1:{port}/file"]
+
+
+def test_the_connection_goes_to_the_address_that_was_looked_at(host, tmp_path, monkeypatch):
+    real, names = socket.getaddrinfo, []
+
+    def once(name, *args, **kwargs):
+        names.append(str(name))
+        return real("127.0.0.1", *args, **kwargs)
+
+    monkeypatch.setattr(socket, "getaddrinfo", once)
+    fetch(f"http://example.test:{host.server_address[1]}/file", tmp_path / "a", OPEN)
+    assert names.count("example.test") == 1
+    assert host.asked[0][1].startswith("example.test:")
+
+
+@pytest.mark.parametrize(
+    ("address", "public"),
+    [
+        *((each, True) for each in ("8.8.8.8", "93.184.216.34", "2606:4700::1111", "64:ff9b::808:808")),
+        *((each, False) for each in ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254")),
+        *((each, False) for each in ("0.0.0.0", "100.64.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255")),
+        *((each, False) for each in ("::1", "::", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1")),
+        *((each, False) for each in ("2002:7f00:1::", "2002:a00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1")),
+    ],
+)
+def test_which_addresses_are_of_the_internet(address, public):
+    assert is_public(ip_address(address)) is public

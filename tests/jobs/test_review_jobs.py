@@ -1,0 +1,329 @@
+"""Analyses as jobs: they wait, run, end, are cancelled, go on after a restart, and are answered by earlier results."""
+
+import io
+import json
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import av
+import pytest
+from PIL import Image
+
+from stream_detect.errors import CapacityError, ConflictError, DiskFullError, MediaError, NotFoundError, StorageError
+from stream_detect.jobs import queue as line
+from stream_detect.jobs.incoming import Received
+from stream_detect.jobs.jobs import Jobs, Wish
+from stream_detect.jobs.library import RESULTS, Library, annotated_name, flagged_name
+from stream_detect.jobs.progress import Board
+from stream_detect.jobs.work import MAX_ATTEMPTS, Kept
+from stream_detect.settings import Settings
+from stream_detect.storage.analyses import Analyses
+from stream_detect.storage.database import Database
+from stream_detect.storage.records import Analysis
+from tests.jobs.scripted_reviewer import MODELS, ScriptedReviewer, write_clip
+from tests.patience import PATIENCE_S, until
+
+ONE = Wish(MODELS[:1], 5.0)
+BOTH = Wish(MODELS, 5.0)
+
+
+class Desk:
+    """Jobs with all that is behind them."""
+
+    def __init__(self, folder: Path, review: dict[str, Any], busy: Callable[[], bool] = lambda: False) -> None:
+        self.settings = Settings.model_validate(
+            {"storage": {"folder": folder}, "review": {"min_free_bytes": 0} | review, "window": {"min_scores": 3}}
+        )
+        self.folder = folder / "analyses"
+        self.database = Database.open(self.settings.storage)
+        self.analyses = Analyses(self.database)
+        self.library = Library(self.folder, self.settings.review)
+        self.told: list[Analysis] = []
+        self.reviewer = ScriptedReviewer(self.settings)
+        kept = Kept(self.analyses, self.library, Board(self.told.append))
+        self.jobs = Jobs(kept, self.reviewer, self.settings.review, busy)
+
+    def received(self, source: Path, name: str = "clip.mp4") -> Received:
+        """A copy of a file on its way in."""
+        incoming = self.library.incoming(name)
+        incoming.write(source.read_bytes())
+        return incoming.finish()
+
+    def submit(self, source: Path, wish: Wish = ONE) -> Analysis:
+        (analysis,) = self.jobs.submit([self.received(source)], wish)
+        return analysis
+
+    def ended(self, analysis: Analysis) -> Analysis:
+        return self.until(lambda: found if (found := self.jobs.get(analysis.id)).ended else None)
+
+    def until(self, look: Callable[[], Any]) -> Any:
+        return until(look)
+
+    def halves(self) -> list[Analysis]:
+        """Told of what is done by half, as all is that may not go on."""
+        return [one for one in self.told if one.done_share == 0.5]
+
+    def files(self) -> list[str]:
+        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+
+    def close(self) -> None:
+        self.reviewer.may_go_on.set()
+        self.jobs.close(PATIENCE_S)
+        self.database.close()
+
+
+@pytest.fixture
+def open_desk(tmp_path) -> Iterator[Callable[..., Desk]]:
+    with ExitStack() as stack:
+
+        def opened(**review: Any) -> Desk:
+            desk = Desk(tmp_path / "data", review)
+            stack.callback(desk.close)
+            return desk
+
+        yield opened
+
+
+@pytest.fixture
+def desk(open_desk) -> Desk:
+    desk = open_desk()
+    desk.jobs.start()
+    return desk
+
+
+@pytest.fixture(scope="module")
+def clip(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
+
+
+@pytest.fixture(scope="module")
+def other_clip(tmp_path_factory) -> Path:
+    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seed=1)
+
+
+def test_a_file_is_judged_by_two_models_side_by_side(desk, clip):
+    queued = desk.submit(clip, BOTH)
+    assert (queued.state, queued.upload.bytes, len(queued.upload.sha256)) == ("queued", clip.stat().st_size, 64)
+    done = desk.ended(queued)
+    assert (done.state, done.verdict, done.models, done.done_share) == ("done", "fake", MODELS, 1.0)
+    upload = done.upload
+    assert (upload.kind, upload.width_px, upload.height_px, upload.codec) == ("video", 160, 120, "h264")
+    results = json.loads(desk.library.path(done.id, RESULTS).read_text())
+    assert (results["id"], results["file"]["sha256"]) == (done.id, upload.sha256)
+    assert [review["verdict"]["state"] for review in results["models"]] == ["fake", "real"]
+    flagged = results["models"][0]["flagged"]
+    assert flagged
+    picture = desk.library.path(done.id, flagged_name(0, flagged[0]["n"])).read_bytes()
+    assert Image.open(io.BytesIO(picture)).size == (160, 120)
+    with pytest.raises(NotFoundError):  # the other one flagged nothing
+        desk.library.path(done.id, flagged_name(1, 1))
+    assert done.kept_bytes == sum(path.stat().st_size for path in (desk.folder / done.id).iterdir())
+    states = [one.state for one in desk.told]
+    assert (states[0], states[-1]) == ("running", "done")
+
+
+def test_progress_is_told_four_times_a_second_at_most(desk, clip):
+    desk.reviewer.may_go_on.clear()
+    begun_s = time.monotonic()
+    analysis = desk.submit(clip)
+    desk.until(lambda: len(desk.halves()) >= 3)
+    assert len(desk.halves()) <= 4 * (time.monotonic() - begun_s)
+    assert desk.jobs.get(analysis.id).done_share == 0.5
+    assert desk.jobs.page("", None, None, 10).items[0].done_share == 0.5
+
+
+@pytest.mark.parametrize("state", ["running", "queued"])
+def test_what_is_cancelled_ends_and_leaves_no_file(desk, clip, other_clip, state):
+    desk.reviewer.may_go_on.clear()
+    first = desk.submit(other_clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    analysis = first if state == "running" else desk.submit(clip)
+    assert desk.jobs.cancel(analysis.id).state == "cancelled"
+    desk.until(lambda: not [name for name in desk.files() if name.startswith(analysis.id)])
+    desk.reviewer.may_go_on.set()
+    assert desk.told[-1].id in {analysis.id, first.id}
+    with pytest.raises(ConflictError, match="has ended"):
+        desk.jobs.cancel(analysis.id)
+    assert desk.ended(desk.submit(clip)).state == "done"
+    assert desk.jobs.get(analysis.id).state == "cancelled"
+    assert analysis.id not in " ".join(desk.files())
+
+
+def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
+    desk.reviewer.may_go_on.clear()
+    analysis = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    desk.jobs.delete(analysis.id)
+    assert desk.told[-1].state == "cancelled"  # whoever follows hears of an end
+    desk.reviewer.may_go_on.set()
+    desk.until(lambda: not desk.files())
+    with pytest.raises(NotFoundError):
+        desk.jobs.get(analysis.id)
+    done = desk.ended(desk.submit(clip))
+    desk.jobs.delete(done.id)
+    assert desk.files() == []
+
+
+@pytest.mark.parametrize(
+    ("error", "said"), [(MediaError("no picture in it"), "no picture in it"), (ZeroDivisionError(), "log says more")]
+)
+def test_a_failure_is_said_leaves_no_file_and_stops_no_other_job(desk, clip, error, said):
+    desk.reviewer.fails = error
+    failed = desk.ended(desk.submit(clip))
+    assert failed.state == "failed"
+    assert said in failed.problem
+    desk.until(lambda: not desk.files())
+    desk.reviewer.fails = None
+    assert desk.ended(desk.submit(clip)).state == "done"
+
+
+def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk, clip):
+    first = desk.ended(desk.submit(clip))
+    (again,) = desk.jobs.submit([desk.received(clip, "renamed.mp4")], ONE)
+    assert (again.state, again.same_as, again.verdict, again.upload.name) == ("done", first.id, "fake", "renamed.mp4")
+    assert len(desk.reviewer.looked_at) == 1
+    desk.jobs.delete(first.id)
+    assert desk.jobs.get(again.id).same_as == ""
+    results = json.loads(desk.library.path(again.id, RESULTS).read_text())
+    assert (results["id"], results["file"]["name"]) == (again.id, "renamed.mp4")
+    assert desk.library.path(again.id, flagged_name(0, 1)).stat().st_size > 100
+    assert desk.ended(desk.submit(clip)).same_as == again.id
+
+
+@pytest.mark.parametrize(
+    "wish", [BOTH, Wish(MODELS[1:], 5.0), Wish(MODELS[:1], 4.0), Wish((("scripted", "c" * 64),), 5.0)]
+)
+def test_other_models_or_another_rate_are_looked_at_anew(desk, clip, wish):
+    desk.ended(desk.submit(clip))
+    anew = desk.submit(clip, wish)
+    assert (anew.state, desk.ended(anew).same_as) == ("queued", "")
+
+
+def test_the_same_file_twice_in_one_request_is_looked_at_once(desk, clip):
+    first, second = desk.jobs.submit([desk.received(clip), desk.received(clip)], ONE)
+    assert desk.ended(first).same_as == ""
+    assert desk.ended(second).same_as == first.id
+    assert len(desk.reviewer.looked_at) == 1
+
+
+def test_a_stop_in_the_middle_is_gone_on_with_by_the_next_start(open_desk, clip):
+    desk = open_desk()
+    desk.jobs.start()
+    desk.reviewer.may_go_on.clear()
+    analysis = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    began_s = time.monotonic()
+    desk.jobs.close(2 * PATIENCE_S)
+    assert time.monotonic() - began_s < PATIENCE_S
+    assert (desk.analyses.get(analysis.id).state, desk.analyses.get(analysis.id).attempts) == ("queued", 0)
+    desk.database.close()
+    again = open_desk()
+    again.jobs.start()
+    assert again.ended(analysis).state == "done"
+
+
+@pytest.mark.parametrize(("attempts", "end"), [(MAX_ATTEMPTS - 1, "done"), (MAX_ATTEMPTS, "failed")])
+def test_a_file_that_ends_the_process_is_not_begun_for_ever(open_desk, clip, attempts, end):
+    desk = open_desk()
+    analysis = desk.submit(clip)  # as a process leaves it that was killed while it ran
+    assert desk.analyses.change(replace(analysis, state="running", attempts=attempts), ("queued",))
+    desk.jobs.start()
+    ended = desk.ended(analysis)
+    assert ended.state == end
+    assert ("ended 3 times" in ended.problem) == (end == "failed")
+
+
+def test_when_too_many_wait_nothing_is_kept_of_what_is_refused(open_desk, clip, other_clip):
+    desk = open_desk(max_waiting=2)
+    first = desk.submit(clip)
+    with pytest.raises(CapacityError, match="1 analyses wait, and 2 may") as refused:
+        desk.jobs.submit([desk.received(other_clip), desk.received(other_clip)], ONE)
+    assert refused.value.retry_after_s > 0
+    assert [one.id for one in desk.jobs.page("", None, None, 10).items] == [first.id]
+    assert [name for name in desk.files() if not name.startswith("incoming")] == [f"{first.id}/original"]
+
+
+def test_a_full_disk_fails_the_job_and_leaves_nothing(desk, clip, monkeypatch):
+    desk.reviewer.may_go_on.clear()
+    analysis = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+
+    def full(_bytes_more: int = 0) -> None:
+        raise DiskFullError("the disk is full: 1 MB is free")
+
+    monkeypatch.setattr(desk.library, "check_room", full)
+    desk.reviewer.may_go_on.set()
+    failed = desk.ended(analysis)
+    assert (failed.state, failed.problem) == ("failed", "the disk is full: 1 MB is free")
+    desk.until(lambda: not desk.files())
+
+
+def test_old_ones_leave(open_desk, clip):
+    desk = open_desk(keep_days=1)
+    analysis = desk.submit(clip)
+    desk.analyses.change(replace(analysis, state="done", ended_s=time.time() - 90_000), ("queued",))
+    desk.jobs.start()
+    desk.until(lambda: not desk.files())
+    with pytest.raises(NotFoundError):
+        desk.jobs.get(analysis.id)
+
+
+def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
+    monkeypatch.setattr(line, "AGAIN_S", 0.05)
+    desk = open_desk()
+    analysis = desk.submit(clip)
+    get, away = desk.analyses.get, threading.Event()
+
+    def look(analysis_id: str) -> Analysis:
+        if not away.is_set():
+            away.set()
+            raise StorageError("away")
+        return get(analysis_id)
+
+    monkeypatch.setattr(desk.analyses, "get", look)
+    desk.jobs.start()
+    assert away.wait(PATIENCE_S)
+    assert desk.ended(analysis).state == "done"
+
+
+def test_the_annotated_video_is_made_once_on_demand(desk, clip):
+    analysis = desk.submit(clip)
+    with pytest.raises(ConflictError):
+        desk.jobs.annotate(analysis.id, None)
+    desk.ended(analysis)
+    assert desk.jobs.annotation(analysis.id, None) is None
+    with pytest.raises(NotFoundError, match="expected one of scripted"):
+        desk.jobs.annotate(analysis.id, "other")
+    assert desk.jobs.annotate(analysis.id, None).state == "queued"
+    desk.until(lambda: desk.jobs.annotation(analysis.id, "scripted").state == "done")
+    assert desk.jobs.annotate(analysis.id, "scripted").state == "done"
+    path = desk.library.path(analysis.id, annotated_name(0, "video"))
+    with av.open(str(path)) as container:
+        assert len(list(container.decode(video=0))) == 20
+    assert desk.jobs.get(analysis.id).kept_bytes == sum(p.stat().st_size for p in path.parent.iterdir())
+    desk.jobs.delete(analysis.id)
+    assert desk.files() == []
+
+
+def test_an_annotated_video_goes_on_after_a_stop_and_can_be_tried_again(open_desk, clip):
+    desk = open_desk()
+    desk.jobs.start()
+    analysis = desk.ended(desk.submit(clip))
+    desk.reviewer.fails = MediaError("the encoder does not want to")
+    desk.jobs.annotate(analysis.id, None)
+    desk.until(lambda: desk.jobs.annotation(analysis.id, None).state == "failed")
+    assert "does not want to" in desk.jobs.annotation(analysis.id, None).problem
+    desk.reviewer.fails = None
+    desk.reviewer.may_go_on.clear()
+    assert desk.jobs.annotate(analysis.id, None).state == "queued"
+    desk.until(lambda: desk.jobs.annotation(analysis.id, None).done_share == 0.5)
+    desk.close()
+    again = open_desk()
+    assert again.jobs.annotation(analysis.id, None).state == "queued"
+    again.jobs.start()
+    again.until(lambda: again.jobs.annotation(analysis.id, None).state == "done")

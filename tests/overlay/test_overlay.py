@@ -1,0 +1,160 @@
+import math
+
+import av
+import numpy as np
+import pytest
+
+from stream_detect.errors import MediaError
+from stream_detect.media.encoder import H264Encoder
+from stream_detect.media.planes import Planes, copy_yuv420p, to_rgb
+from stream_detect.overlay import sprite as palette
+from stream_detect.types import VerdictState
+
+BOX = (200.0, 150.0, 400.0, 400.0)
+JUDGED = {VerdictState.REAL: 0.08, VerdictState.UNCERTAIN: 0.47, VerdictState.FAKE: 0.91}
+
+
+def share_of(image, rgb, tolerance=10):
+    """Share of the pixels of an RGB picture that have a colour."""
+    return float((np.abs(image.astype(int) - rgb).max(-1) <= tolerance).mean())
+
+
+def header(image, box=BOX):
+    """The header above a box at 640x480: the badge is 60 px high, its header 24."""
+    top = int(box[1]) - 4 - 60
+    return image[top + 2 : top + 22, int(box[0]) + 2 : int(box[0]) + 160]
+
+
+@pytest.mark.parametrize("state", [*JUDGED, VerdictState.GATHERING])
+def test_a_badge_has_its_states_colour_and_readable_words_on_any_ground(flat, overlay, track, result, state):
+    for ground in ((128, 128, 128), (255, 255, 255), (0, 0, 0), (200, 30, 30)):
+        frame = flat(rgb=ground)
+        overlay.draw(frame, result(track(BOX, state, JUDGED.get(state))), 0.02)
+        seen = header(to_rgb(frame))
+        assert share_of(seen, palette.STATE_RGB[state]) > 0.5
+        assert share_of(seen, palette.text_on(palette.STATE_RGB[state]), 60) > 0.08
+
+
+@pytest.mark.parametrize("state", JUDGED)
+def test_a_badge_is_still_known_by_its_colour_after_encoding_at_a_low_bitrate(moving, overlay, track, result, state):
+    decoder, seen = av.CodecContext.create("h264", "r"), []
+    with H264Encoder(200_000, 300_000, 1_000_000) as encoder:
+        for frame in moving(40, 640, 480):
+            overlay.draw(frame, result(track(BOX, state, JUDGED[state])), 0.02)
+            seen += [picture for packet in encoder.encode(frame) for picture in decoder.decode(packet)]
+    assert share_of(header(to_rgb(seen[-1])), palette.STATE_RGB[state], 30) > 0.5
+
+
+def test_every_state_has_a_shape_of_its_own(flat, overlay, track, result):
+    icons = []
+    for sequence, state in enumerate([*JUDGED, VerdictState.GATHERING], 1):
+        frame = flat()
+        overlay.draw(frame, result(track(BOX, state), sequence=sequence), 0.02)
+        luma = Planes.of(frame).y[86:110, 206:224].astype(int)
+        icons.append(np.abs(luma - palette.STATE_YUV[state][0]) > 30)
+    for first in range(4):
+        for second in range(first):
+            assert (icons[first] != icons[second]).sum() > 25
+
+
+def test_the_box_is_drawn_in_the_states_colour(flat, overlay, track, result):
+    frame = flat(rgb=(255, 255, 255))
+    overlay.draw(frame, result(track(BOX, VerdictState.FAKE, 0.9)), 0.02)
+    assert share_of(to_rgb(frame)[385:404, 215:235], palette.VERMILION, 40) > 0.08
+
+
+def test_the_marker_moves_with_the_probability_between_the_two_thresholds(flat, overlay, track, result):
+    places = []
+    for sequence, probability in enumerate((0.0, 0.2, 0.5, 0.8, 1.0), 1):
+        frame = flat()
+        overlay.draw(frame, result(track(BOX, VerdictState.UNCERTAIN, probability, ()), sequence=sequence), 0.02)
+        just_above_the_ticks = Planes.of(frame).y[86 + 24 + 7 - 3, 200:400]
+        places.append(float(np.flatnonzero(just_above_the_ticks > 220).mean()))
+    assert places == sorted(places)
+    assert places[4] - places[0] > 130
+    assert places[2] - places[0] == pytest.approx(places[4] - places[2], abs=3)
+
+
+def test_gaps_of_the_trace_are_gaps(flat, overlay, track, result):
+    def columns_with_line(trace):
+        frame = flat()
+        overlay.draw(frame, result(track(BOX, trace=trace, probability=None)), 0.02)
+        return (Planes.of(frame).y[86 + 44 : 86 + 57, 208:358] > 150).any(0)
+
+    whole, gap = columns_with_line((0.5,) * 50), columns_with_line((0.5,) * 20 + (math.nan,) * 10 + (0.5,) * 20)
+    assert whole[5:-15].mean() > 0.97
+    assert 0.6 < gap.sum() / whole.sum() < 0.9
+
+
+@pytest.mark.parametrize("known", [True, False])
+def test_without_a_result_all_turns_hatched_grey(flat, overlay, track, result, known):
+    newest = result(track(BOX, VerdictState.FAKE, 0.9)) if known else None
+    overlay.draw(flat(), newest, 0.02)
+    frame = flat(rgb=(255, 255, 255))
+    overlay.draw(frame, newest, 3.4)
+    image = to_rgb(frame)
+    corner = image[10:30, 10:130]
+    assert share_of(corner, palette.STALE_RGB) > 0.15
+    assert share_of(corner, palette.HATCH_RGB) > 0.15
+    assert share_of(image, palette.VERMILION, 40) == 0
+    if known:
+        badge = image[150 - 4 - 24 + 2 : 144, 202:360]
+        assert share_of(badge, palette.STALE_RGB) > 0.2
+        assert share_of(badge, palette.HATCH_RGB) > 0.2
+
+
+def test_a_result_of_less_than_stale_s_ago_stands(flat, overlay, track, result):
+    newest = result(track(BOX, VerdictState.FAKE, 0.9))
+    for now_s, fake in ((1.0, True), (1.02, False)):
+        frame = flat()
+        overlay.draw(frame, newest, now_s)
+        assert (share_of(header(to_rgb(frame)), palette.VERMILION) > 0.5) is fake
+
+
+@pytest.mark.parametrize(("error", "hatched"), [(None, False), ("analysis unavailable: no model", True)])
+def test_no_face_is_plain_grey_and_no_analysis_is_hatched(flat, overlay, result, error, hatched):
+    frame = flat(rgb=(255, 255, 255))
+    overlay.draw(frame, result(error=error), 0.02)
+    corner = to_rgb(frame)[10:30, 10:90]
+    assert share_of(corner, palette.GREY) > 0.2
+    assert (share_of(corner, palette.HATCH_RGB) > 0.1) is hatched
+
+
+def test_a_face_without_analysis_never_says_fake(flat, overlay, track, result):
+    frame = flat()
+    overlay.draw(frame, result(track(BOX, VerdictState.FAKE, 0.9), error="analysis unavailable"), 0.02)
+    assert share_of(to_rgb(frame), palette.VERMILION, 40) == 0
+
+
+@pytest.mark.parametrize("wh", [(16, 16), (2, 2), (48, 32), (640, 358), (320, 240), (720, 1280), (1920, 1080)])
+def test_any_size_is_drawn_on(flat, overlay, track, result, wh):
+    frame = copy_yuv420p(flat(wh[0] + 1, wh[1] + 1))
+    box = (wh[0] * 0.3, wh[1] * 0.4, wh[0] * 0.7, wh[1] * 0.9)
+    before = to_rgb(frame)
+    overlay.draw(frame, result(track(box), wh=wh), 0.02)
+    assert not np.array_equal(to_rgb(frame), before)
+
+
+def test_only_the_box_and_the_badge_are_written(flat, overlay, track, result):
+    frame = flat()
+    overlay.draw(frame, result(track(BOX)), 0.02)
+    planes = Planes.of(frame)
+    outside = np.ones(planes.y.shape, bool)
+    outside[80:410, 190:410] = False
+    inside = np.s_[210:340, 220:380]
+    assert (planes.y[outside] == planes.y[0, 0]).all()
+    assert (planes.y[inside] == planes.y[0, 0]).all()
+    assert (planes.u[outside[::2, ::2]] == planes.u[0, 0]).all()
+
+
+def test_boxes_found_in_another_picture_size_fit_the_new_one(flat, overlay, track, result):
+    frame = flat(320, 240, (255, 255, 255))
+    overlay.draw(frame, result(track((200, 200, 400, 400), VerdictState.FAKE, 0.9), wh=(640, 480)), 0.02)
+    rows, columns = np.nonzero(Planes.of(frame).y < 200)
+    assert rows.max() <= 205
+    assert 95 <= columns.min() <= 100
+
+
+def test_a_decoded_frame_is_not_drawn_on(flat, overlay, result):
+    with pytest.raises(MediaError, match="expected a yuv420p frame"):
+        overlay.draw(flat(fmt="yuvj420p"), result(), 0.0)

@@ -1,0 +1,45 @@
+"""Panels without models: faces and scores are scripted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.review.models import HeatMaps, Judge, Model, Panel
+from stream_detect.settings import QualitySettings, ReviewSettings, Settings
+from stream_detect.types import Thresholds
+
+LIMITS = Thresholds(0.9, 0.7, 0.15, 0.35)
+LEFT, RIGHT, TINY = upright_face((20, 40, 120, 160)), upright_face((190, 40, 290, 160)), upright_face((5, 5, 35, 41))
+WH = (320, 240)
+
+
+def scene(seed: int = 0, wh: tuple[int, int] = WH) -> np.ndarray:
+    """A picture of noise, which is sharp everywhere."""
+    return np.random.default_rng(seed).integers(60, 200, (wh[1], wh[0], 3), np.uint8)
+
+
+class Drawn:
+    """Halves of a network that sees one bright spot."""
+
+    def features(self, _crop):
+        features = np.zeros((1, 4, 4), np.float32)
+        features[0, 1, 2] = 1
+        return features
+
+    def fake_logits(self, features):
+        return features.sum(axis=(1, 2, 3))
+
+
+def model(score=0.97, name="scripted", *, maps=False) -> Model:
+    """A model that scores as it is told; each file begins anew."""
+    judge = Judge(name, f"{name}, for tests", "ab" * 32, "none", ("It knows nothing.",), LIMITS)
+    return Model(judge, lambda: ScriptedClassifier(score, thresholds=LIMITS), HeatMaps(Drawn if maps else None))
+
+
+def panel(models: Sequence[Model] = (), faces=(LEFT,), quality=None, **review) -> Panel:
+    """A panel that finds these faces in every picture, or what a function says."""
+    quality = quality or QualitySettings(min_sharpness=0)
+    settings = Settings(review=ReviewSettings(**review), quality=quality)
+    found = faces if callable(faces) else list(faces)
+    return Panel(tuple(models) or (model(),), lambda: ScriptedDetector(found), settings)

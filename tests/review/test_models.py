@@ -1,0 +1,67 @@
+"""The models that look at files: loaded once, named as their cards say, with maps of where they looked."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from stream_detect.errors import AnalysisError, BundleError, BundleTamperedError
+from stream_detect.models.bundle import CARD_FILE
+from stream_detect.models.registry import SHIPPED, Registry
+from stream_detect.review.models import HeatMaps, Panels, load_panel
+from stream_detect.settings import Settings
+
+
+def test_a_shipped_bundle_judges_and_shows_where_it_looked():
+    settings = Settings()
+    panel = load_panel(Registry.of(None), (), settings)
+    (model,) = panel.models
+    assert model.judge.name == settings.model.name
+    assert len(model.judge.sha256) == 64
+    crop = np.random.default_rng(1).integers(0, 255, (*model.classifier().crop.wh[::-1], 3), np.uint8)
+    shown = model.heat_maps.draw(crop)
+    assert shown.shape == crop.shape
+    assert not np.array_equal(shown, crop)
+    assert panel.detector() is not panel.detector()
+    twice = load_panel(Registry.of(None), [settings.model.name] * 2, settings)
+    assert len(twice.models) == 1
+    with pytest.raises(BundleError, match="known:"):
+        load_panel(Registry.of(None), ["nobody"], settings)
+
+
+def raises(error):
+    def load():
+        raise error
+
+    return load
+
+
+class Broken:
+    features = staticmethod(lambda _: raises(AnalysisError("broken"))())
+
+
+@pytest.mark.parametrize("load", [None, raises(BundleError("no convolution")), Broken])
+def test_a_model_without_maps_scores_all_the_same(load):
+    maps = HeatMaps(load)
+    assert maps.draw(np.zeros((64, 64, 3), np.uint8)) is None
+    assert maps.draw(np.zeros((64, 64, 3), np.uint8)) is None
+
+
+def test_models_are_loaded_once_until_their_bundle_changes(tmp_path, monkeypatch):
+    name = Settings().model.name
+    other = next(each for each in Registry.of(None).names() if each != name)
+    shutil.copytree(SHIPPED / name, tmp_path / name)
+    panels = Panels(Registry.of(tmp_path), Settings())
+    first, again = panels.panel([name]), panels.panel([name])
+    assert again.models[0] is first.models[0]
+    card = json.loads((tmp_path / name / CARD_FILE).read_text())
+    (tmp_path / name / CARD_FILE).write_text(json.dumps(card | {"title": "Changed"}))
+    changed = panels.panel([name]).models[0]
+    assert changed.judge.title == "Changed"
+    (tmp_path / name / "model.bin").write_bytes(b"broken")
+    with pytest.raises(BundleTamperedError):
+        panels.panel([name])
+    monkeypatch.setattr("stream_detect.review.models._KEPT_MODELS", 1)
+    kept = panels.panel([other]).models[0]
+    assert panels.panel([other]).models[0] is kept

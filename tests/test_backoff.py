@@ -1,0 +1,49 @@
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from stream_detect.backoff import Backoff
+from stream_detect.settings import MonitoringSettings
+
+CHANCES = st.floats(0, 1, exclude_max=True)
+
+
+def backoff_of(settings, chance):
+    return Backoff(settings.backoff_first_s, settings.backoff_last_s, settings.backoff_reset_s, chance)
+
+
+@pytest.mark.parametrize(
+    ("chance", "pauses"),
+    [(0.0, [1, 2, 4, 8, 16, 30, 30, 30]), (0.5, [1.5, 3, 6, 12, 24, 45, 45, 45]), (1.0, [2, 4, 8, 16, 32, 60, 60, 60])],
+)
+def test_pauses_double_from_one_second_to_a_minute(chance, pauses):
+    backoff = backoff_of(MonitoringSettings(), lambda: chance)
+    assert [backoff.pause_s(0) for _ in pauses] == pauses
+
+
+@pytest.mark.parametrize(("good_s", "pause_s"), [(0, 8), (29.9, 8), (30, 1), (3600, 1)])
+def test_thirty_good_seconds_begin_at_the_first_pause_again(good_s, pause_s):
+    backoff = backoff_of(MonitoringSettings(), lambda: 0.0)
+    for _ in range(3):
+        backoff.pause_s(0)
+    assert backoff.pause_s(good_s) == pause_s
+
+
+@given(
+    limits=st.tuples(st.floats(0.01, 100), st.floats(0.01, 1000)).map(sorted),
+    failures=st.lists(st.tuples(st.floats(0, 100), CHANCES), max_size=40),
+)
+def test_a_pause_is_never_outside_its_bounds(limits, failures):
+    first_s, last_s = limits
+    chances = iter([chance for _, chance in failures])
+    backoff = backoff_of(MonitoringSettings(backoff_first_s=first_s, backoff_last_s=last_s), lambda: next(chances))
+    for good_s, _ in failures:
+        assert first_s <= backoff.pause_s(good_s) <= last_s
+
+
+def test_cameras_that_fail_together_do_not_come_back_together():
+    chance = random.Random(1)  # noqa: S311 - a fixed seed
+    pauses = [backoff_of(MonitoringSettings(), chance.random).pause_s(0) for _ in range(50)]
+    assert max(pauses) - min(pauses) > 0.8

@@ -1,0 +1,142 @@
+"""Publishing to a camera: pictures arrive with their gaps, one publisher a camera, and every end is told."""
+
+import asyncio
+import time
+
+import pytest
+
+from stream_detect.errors import CapacityError, ConflictError, NotFoundError, NoVideoError
+from stream_detect.settings import WebRtcSettings
+from stream_detect.webrtc.whip import Publishers
+from tests.webrtc.peers import Publisher
+
+
+class Sink:
+    """A camera that pictures are pushed to."""
+
+    def __init__(self):
+        self.frames, self.codecs, self.gaps, self.left = [], set(), 0, []
+        self.error = None
+
+    def push(self, frame, codec, *, gap=False):
+        if self.error is not None:
+            raise self.error
+        self.frames.append(frame)
+        self.codecs.add(codec)
+        self.gaps += gap
+
+    def publisher_left(self, reason):
+        self.left.append(reason)
+
+
+@pytest.fixture
+async def open_publishers(nothing_left):
+    opened = []
+
+    def make(**webrtc):
+        opened.append(Publishers(WebRtcSettings(**webrtc)))
+        return opened[-1]
+
+    yield make
+    for publishers in opened:
+        begun_s = time.monotonic()
+        await publishers.close_all()
+        assert time.monotonic() - begun_s < 30.0
+        assert publishers.count == 0
+
+
+@pytest.fixture
+async def make_publisher(nothing_left, camera):
+    made = []
+
+    def make(codec="H264"):
+        made.append(Publisher(camera(), codec))
+        return made[-1]
+
+    yield make
+    await asyncio.gather(*(publisher.close() for publisher in made))
+
+
+@pytest.mark.parametrize("codec", ["H264", "VP8"])
+async def test_the_pictures_of_a_publisher_arrive(open_publishers, make_publisher, read_number, codec):
+    publisher, sink = make_publisher(codec), Sink()
+    await publisher.publish(open_publishers(), sink)
+    await publisher.until(lambda: len(sink.frames) >= 20)
+    numbers = [read_number(frame) for frame in sink.frames]
+    assert numbers == sorted(numbers)
+    assert (sink.gaps, sink.left) == (0, [])
+    assert sink.codecs == {codec.lower()}
+    assert all(frame.pts is not None for frame in sink.frames)
+
+
+async def test_a_pause_is_a_gap(open_publishers, make_publisher):
+    publisher, sink = make_publisher(), Sink()
+    await publisher.publish(open_publishers(), sink)
+    await publisher.until(lambda: len(sink.frames) >= 5)
+    publisher.track._pts += 90_000
+    seen = len(sink.frames)
+    await publisher.until(lambda: len(sink.frames) >= seen + 10)
+    assert sink.gaps == 1
+
+
+async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publishers, make_publisher):
+    publishers, sink = open_publishers(), Sink()
+    session_id = await make_publisher().publish(publishers, sink)
+    with pytest.raises(ConflictError, match="publisher already"):
+        await make_publisher().publish(publishers, Sink())
+    other = Sink()
+    await make_publisher().publish(publishers, other, "elsewhere")
+    with pytest.raises(NotFoundError):
+        await publishers.close("elsewhere", session_id)
+    await publishers.close("studio", session_id)
+    assert sink.left == ["the publisher left"]
+    with pytest.raises(NotFoundError):
+        await publishers.close("studio", session_id)
+    again = make_publisher()
+    await again.publish(publishers, sink)
+    await again.until(lambda: len(sink.frames) >= 3)
+
+
+async def test_one_that_vanishes_is_noticed_and_its_camera_told(session_clock, open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
+    await publisher.publish(publishers, sink)
+    await publisher.until(lambda: len(sink.frames) >= 3)
+    publisher.vanish()
+    await session_clock.passes(900.0)
+    assert publishers.count == 1
+    await session_clock.passes_until(lambda: sink.left)
+    assert sink.left == ["no picture for 1000 s"]
+    await publisher.until(lambda: publishers.count == 0)
+
+
+async def test_one_that_hangs_up_is_noticed_at_once(open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
+    await publisher.publish(publishers, sink)
+    await publisher.until(lambda: len(sink.frames) >= 3)
+    await publisher.close()
+    await publisher.until(lambda: sink.left, 15.0)  # half of what it takes to miss its consent
+    assert len(sink.left) == 1
+
+
+async def test_a_camera_that_takes_no_more_ends_its_publisher(open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
+    await publisher.publish(publishers, sink)
+    await publisher.until(lambda: len(sink.frames) >= 3)
+    sink.error = NotFoundError("no camera studio")
+    await publisher.until(lambda: publishers.count == 0)
+    assert sink.left == ["no camera studio"]
+
+
+async def test_shutting_down_tells_cameras_and_takes_nobody(open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
+    await publisher.publish(publishers, sink)
+    await publishers.close_all()
+    assert sink.left == ["the server is shutting down"]
+    with pytest.raises(CapacityError):
+        await make_publisher().publish(publishers, Sink())
+
+
+async def test_an_offer_that_sends_nothing_is_refused(open_publishers, make_publisher):
+    offer = (await make_publisher().offer()).replace("sendonly", "recvonly")
+    with pytest.raises(NoVideoError, match="sendonly"):
+        await open_publishers().answer("studio", offer, Sink())
