@@ -6,6 +6,7 @@ import av
 import cv2
 
 from stream_detect.errors import MediaError
+from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.types import Image, Result, Thresholds
@@ -42,10 +43,7 @@ def jpeg(image: Image, width: int | None = None) -> bytes:
     if width is not None and image.shape[1] > width:
         height = max(2, round(image.shape[0] * width / image.shape[1]))
         image = cv2.resize(image, (width, height), interpolation=cv2.INTER_AREA).astype(image.dtype)
-    well, data = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
-    if not well:
-        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be written as JPEG")
-    return data.tobytes()
+    return encode_jpeg(image, _QUALITY)
 
 
 def _narrowed(frame: av.VideoFrame, width: int | None) -> av.VideoFrame:

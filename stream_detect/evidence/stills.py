@@ -6,7 +6,6 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
-import cv2
 import numpy as np
 from av import VideoFrame
 
@@ -15,10 +14,11 @@ from stream_detect.errors import AnalysisError, DiskFullError, MediaError, NotFo
 from stream_detect.evidence.clip import cuttable, suffix, write_clip
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.packet_ring import Film
+from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.storage.records import Event, Evidence, Judge
-from stream_detect.types import CropPolicy, Face, Image, Result, Thresholds
+from stream_detect.types import CropPolicy, Face, Result, Thresholds
 
 QUALITY = 88
 FACE = CropPolicy(wh=(320, 320), centre="box", side="box", side_factor=1.6, upright=False)
@@ -34,7 +34,7 @@ def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
     copy = copy_yuv420p(frame)
     thresholds = Thresholds(judge.fake_enter, judge.fake_leave, judge.real_enter, judge.real_leave)
     Overlay(thresholds, stale_s=60.0).draw(copy, result, result.arrived_s + result.latency_s)
-    return _jpeg(to_rgb(copy))
+    return encode_jpeg(to_rgb(copy), QUALITY)
 
 
 def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
@@ -49,7 +49,7 @@ def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
     image = to_rgb(frame)
     scale = image.shape[1] / max(result.wh[0], 1), image.shape[0] / max(result.wh[1], 1)
     try:
-        return _jpeg(cut(image, _scaled(found, scale), FACE))
+        return encode_jpeg(cut(image, _scaled(found, scale), FACE), QUALITY)
     except AnalysisError:  # its points span no square
         return None
 
@@ -60,13 +60,6 @@ def _scaled(one: Face, scale: tuple[float, float]) -> Face:
     left, top, right, bottom = one.xyxy
     keypoints = (one.keypoints * np.array(scale)).astype(np.float32)
     return Face((left * x, top * y, right * x, bottom * y), keypoints, one.score)
-
-
-def _jpeg(image: Image) -> bytes:
-    done, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, QUALITY))
-    if not done:
-        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be coded as JPEG")
-    return coded.tobytes()
 
 
 log = logging.getLogger(__name__)

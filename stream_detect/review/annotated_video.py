@@ -14,7 +14,6 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self, cast
 
 import av
-import cv2
 from av.container import OutputContainer
 
 from stream_detect.analysis.engine import at_rate
@@ -22,6 +21,7 @@ from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.errors import DiskFullError, MediaError, StorageError, StreamDetectError
 from stream_detect.media.encoder import NOMINAL_FPS, H264Encoder
+from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.review.examination import Allowance, Hooks
@@ -222,11 +222,7 @@ def _picture(media: Media, look: _Look, to: Path) -> None:
         result, _ = look.at(shot)
         frame = copy_yuv420p(shot.upright())
         look.overlay.draw(frame, result and of_picture(result, look.thresholds), shot.time_s)
-        bgr = cv2.cvtColor(to_rgb(frame), cv2.COLOR_RGB2BGR)
-        done, coded = cv2.imencode(".jpg", bgr, (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
-        if not done:
-            raise MediaError(f"a picture of {frame.width}x{frame.height} cannot be coded as JPEG")
-        to.write_bytes(coded.tobytes())
+        to.write_bytes(encode_jpeg(to_rgb(frame), _QUALITY))
 
 
 def _video(path: Path, media: Media, look: _Look, to: Path, bounds: tuple[Hooks, Allowance]) -> None:

@@ -10,7 +10,8 @@ import cv2
 import numpy as np
 
 from stream_detect.analysis.crop import cut
-from stream_detect.errors import AnalysisError, MediaError
+from stream_detect.errors import AnalysisError
+from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.overlay.sprite import STATE_RGB
 from stream_detect.review.models import Model
 from stream_detect.types import CropPolicy, Image, Result, TrackResult, VerdictState, Xyxy
@@ -145,7 +146,7 @@ class Flagging:
     def _flagged(self, n: int, kept: _Kept) -> Flagged:
         of = kept.of
         heat = self._model.heat_maps.draw(of.crop)
-        heat_map = None if heat is None else _jpeg(heat)
+        heat_map = None if heat is None else encode_jpeg(heat, _QUALITY)
         return Flagged(n, of.time_s, of.track, of.box, of.score, kept.picture, heat_map)
 
 
@@ -164,11 +165,4 @@ def _with_box(candidate: _Candidate) -> bytes:
     )
     for colour, px in (((16, 18, 20), 5), (STATE_RGB[VerdictState.FAKE], 3)):
         cv2.rectangle(image, (left, top), (right, bottom), colour, px, cv2.LINE_AA)
-    return _jpeg(image)
-
-
-def _jpeg(image: Image) -> bytes:
-    done, coded = cv2.imencode(".jpg", cv2.cvtColor(image, cv2.COLOR_RGB2BGR), (cv2.IMWRITE_JPEG_QUALITY, _QUALITY))
-    if not done:
-        raise MediaError(f"a picture of {image.shape[1]}x{image.shape[0]} cannot be coded as JPEG")
-    return coded.tobytes()
+    return encode_jpeg(image, _QUALITY)
