@@ -34,7 +34,7 @@ from stream_detect.models.registry import Registry
 from stream_detect.review.examination import examine
 from stream_detect.review.models import Panel, load_panel
 from stream_detect.settings import Settings
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from stream_detect.storage.records import Upload
 
 RATE_HZ = 5.0

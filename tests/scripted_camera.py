@@ -14,7 +14,7 @@ from stream_detect.cameras.camera import Camera, CameraParts
 from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
-from stream_detect.sources.reader import Picture
+from stream_detect.sources.reader import SourceFrame
 from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S, until
 
@@ -77,7 +77,7 @@ HANG = Hang()
 
 @dataclass
 class ScriptedReader:
-    """A connection. What it does is put into `script`: a Picture, an error to raise, HANG, or None for a quiet end."""
+    """A connection. What it does is put into `script`: a frame, an error to raise, HANG, or None for its end."""
 
     stage: "Stage"
     stopping: Event
@@ -181,7 +181,7 @@ class Stage:
 
     def picture(self, *, keyframe=False, gap=False, wh=(160, 120)):
         """A picture that arrives now."""
-        return Picture(
+        return SourceFrame(
             frame=frame(wh, next(self._pts)), time_s=self.now_s, arrived_s=self.now_s, keyframe=keyframe, gap=gap
         )
 

@@ -16,9 +16,9 @@ from threading import RLock
 
 from av import VideoFrame
 
-from stream_detect.cameras.connections import MAX_HANGING, CameraParts, Connections, PictureSource
-from stream_detect.cameras.intake import Economy, Intake, PictureRate
-from stream_detect.cameras.status import CameraStatus, Run, Totals
+from stream_detect.cameras.connections import MAX_HANGING, CameraParts, Connections, FrameSource
+from stream_detect.cameras.intake import FrameRate, Intake, KeyframeOnly
+from stream_detect.cameras.status import CameraStatus, Totals, Watch
 from stream_detect.cameras.supervisor import Attempt, Supervisor, one_line
 from stream_detect.errors import ConflictError, SourceEndedError, SourceError, SourceStalledError
 from stream_detect.events.rules import Repeats
@@ -62,14 +62,14 @@ class Camera:
         self._parts = parts
         self._clock = parts.clocks.monotonic
         self._lock = RLock()
-        self._supervisor = Supervisor(settings.name, parts.monitoring, self._tell, parts.clocks, self._lock)
-        self._economy = Economy(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
-        self._rate = PictureRate()
+        self._supervisor = Supervisor(settings.name, parts.monitoring, self._notify, parts.clocks, self._lock)
+        self._keyframe_only = KeyframeOnly(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
+        self._rate = FrameRate()
         self._totals = Totals()
         self._repeats = Repeats()
         self._analysed = 0
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
-        self._reader: PictureSource | None = None  # of the attempt that counts
+        self._reader: FrameSource | None = None  # of the attempt that counts
         self._codec = ""
         self._connections = Connections(settings.name)
 
@@ -175,7 +175,7 @@ class Camera:
                 self._spare()
             elif was_live and self._reader is not None and self._reader.keyframes_only:
                 log.warning("camera %s: key frames come too seldom; from now on all frames are decoded", self.name)
-                self._economy.forbid()
+                self._keyframe_only.forbid()
             if self._supervisor.due:
                 self._reconnect(run)
 
@@ -187,13 +187,13 @@ class Camera:
     def _connecting(self) -> str:
         return f"connecting to {self._address.shown}"
 
-    def _new_run(self) -> Run:
+    def _new_run(self) -> Watch:
         engine, rate_hz = self._parts.engine, self.settings.rate_hz
         worker = engine.worker(lambda result: self._take_result(run, result), rate_hz)
-        run = Run(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
+        run = Watch(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
         return run
 
-    def _end(self, run: Run | None, reason: str) -> None:
+    def _end(self, run: Watch | None, reason: str) -> None:
         """Ends a run, unless it is over."""
         deadline_s = time.monotonic() + STOP_S
         with self._lock:
@@ -211,11 +211,11 @@ class Camera:
         reader = self._reader
         if reader is None:
             return
-        suffices = self._economy.suffices(self._clock(), self._parts.viewing.viewers)
+        suffices = self._keyframe_only.suffices(self._clock(), self._parts.viewing.viewers)
         if reader.keyframes_only != suffices:
             reader.keyframes_only = suffices
 
-    def _reconnect(self, run: Run) -> None:
+    def _reconnect(self, run: Watch) -> None:
         self._disconnected()
         run.intake.begin()
         attempt = self._supervisor.again(self._connecting)
@@ -225,20 +225,20 @@ class Camera:
         else:
             self._read(run, attempt)
 
-    def _read(self, run: Run, attempt: Attempt) -> None:
-        self._economy.begin(self._clock())
+    def _read(self, run: Watch, attempt: Attempt) -> None:
+        self._keyframe_only.begin(self._clock())
         self._connections.begin(
             partial(self._reader_of, attempt),
             partial(self._take_pictures, run, attempt),
             partial(self._failed, run, attempt),
         )
 
-    def _reader_of(self, attempt: Attempt) -> AbstractContextManager[PictureSource, bool | None]:
+    def _reader_of(self, attempt: Attempt) -> AbstractContextManager[FrameSource, bool | None]:
         limits, wanted = self._parts.monitoring, self.settings
         how = ReaderSettings(wanted.transport, wanted.loop, limits.open_timeout_s, limits.read_timeout_s)
         return self._parts.open_reader(self._address, how, attempt.stopping, self._parts.taps(self.name))
 
-    def _take_pictures(self, run: Run, attempt: Attempt, reader: PictureSource) -> SourceError:
+    def _take_pictures(self, run: Watch, attempt: Attempt, reader: FrameSource) -> SourceError:
         """Takes the pictures of a connection; returns why there are no more."""
         with self._lock:
             if attempt is self._supervisor.attempt:
@@ -249,13 +249,13 @@ class Camera:
                 if not self._supervisor.picture(attempt, picture.arrived_s):
                     break
                 if picture.keyframe:
-                    self._economy.keyframe(picture.arrived_s)
+                    self._keyframe_only.keyframe(picture.arrived_s)
                 run.intake.take(picture.frame, picture.time_s, picture.arrived_s, gap=picture.gap)
         except SourceError as error:
             return error
         return SourceEndedError("the stream ended")
 
-    def _failed(self, run: Run, attempt: Attempt, error: SourceError) -> None:
+    def _failed(self, run: Watch, attempt: Attempt, error: SourceError) -> None:
         with self._lock:
             if attempt is not self._supervisor.attempt:
                 return  # stopped, or given up already
@@ -269,19 +269,19 @@ class Camera:
     def _disconnected(self) -> None:
         self._totals, self._reader = self._totals.disconnected(), None
 
-    def _take_result(self, run: Run, result: Result) -> None:
+    def _take_result(self, run: Watch, result: Result) -> None:
         """On the worker's thread. What comes when the camera is live no more says nothing about now."""
         now_s = self._clock()
         with self._lock:
             if self._totals.run is not run or not self._live:
                 return
             if result.tracks:
-                self._economy.face(now_s)
+                self._keyframe_only.face(now_s)
             self._latest = result, now_s
             self._analysed += result.error is None
             self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))
 
-    def _tell(self, change: StateChange) -> None:
+    def _notify(self, change: StateChange) -> None:
         """Under the lock, so that states and results are told in the order in which they came to be."""
         self._latest = None
         self._rate.clear()

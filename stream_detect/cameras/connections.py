@@ -16,10 +16,10 @@ from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
 from stream_detect.settings import MonitoringSettings
 from stream_detect.sources.address import Address, redacted
-from stream_detect.sources.reader import PacketTap, Picture, Reader, ReaderSettings
+from stream_detect.sources.reader import PacketTap, Reader, ReaderSettings, SourceFrame
 
 
-class PictureSource(Protocol):
+class FrameSource(Protocol):
     """An open `Reader`. Its attributes may be read, and `keyframes_only` set, from any thread."""
 
     keyframes_only: bool
@@ -39,13 +39,13 @@ class PictureSource(Protocol):
         """So far."""
         ...
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[SourceFrame]:
         """Each picture as it comes; ends when told to stop, raises `SourceError` when it ends otherwise."""
         ...
 
 
 OpenReader = Callable[
-    [Address, ReaderSettings, Event, Sequence[PacketTap]], AbstractContextManager[PictureSource, bool | None]
+    [Address, ReaderSettings, Event, Sequence[PacketTap]], AbstractContextManager[FrameSource, bool | None]
 ]
 """Address, limits, when to stop, who wants the packets -> a reader that opens on entering."""
 
@@ -103,8 +103,8 @@ class Connections:
 
     def begin(
         self,
-        open_reader: Callable[[], AbstractContextManager[PictureSource, bool | None]],
-        take: Callable[[PictureSource], SourceError],
+        open_reader: Callable[[], AbstractContextManager[FrameSource, bool | None]],
+        take: Callable[[FrameSource], SourceError],
         failed: Callable[[SourceError], None],
     ) -> None:
         """Begins one; returns at once.
@@ -129,8 +129,8 @@ class Connections:
 
     def _connect(
         self,
-        open_reader: Callable[[], AbstractContextManager[PictureSource, bool | None]],
-        take: Callable[[PictureSource], SourceError],
+        open_reader: Callable[[], AbstractContextManager[FrameSource, bool | None]],
+        take: Callable[[FrameSource], SourceError],
         failed: Callable[[SourceError], None],
     ) -> None:
         """The thread of a connection."""

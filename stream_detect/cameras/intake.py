@@ -93,7 +93,7 @@ class Intake:
         return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
 
 
-class PictureRate:
+class FrameRate:
     """Pictures a second over the last ten seconds, from a count that is looked at now and then."""
 
     def __init__(self) -> None:
@@ -124,7 +124,7 @@ SAMPLE = 3
 """Intervals between key frames to be seen before they are trusted."""
 
 
-class Economy:
+class KeyframeOnly:
     """Decides between all frames and key frames only (an idle 1080p camera costs a quarter then: FACTS.md).
 
     Key frames alone are no way to notice a stall when they come seldom: a camera is spared only once it has shown that

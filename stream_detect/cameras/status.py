@@ -9,7 +9,7 @@ from stream_detect.types import Result, StateChange
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class CameraCounts:
     """Since the camera was started; each only grows.
 
     Args:
@@ -48,7 +48,7 @@ class CameraStatus:
 
     name: str
     change: StateChange
-    counts: Counts
+    counts: CameraCounts
     fps: float
     wh: tuple[int, int] | None
     codec: str
@@ -58,7 +58,7 @@ class CameraStatus:
     result_age_s: float | None
 
 
-class Received(Protocol):
+class ConnectionCounts(Protocol):
     """What a connection counts."""
 
     @property
@@ -73,7 +73,7 @@ class Received(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class Watch:
     """What lasts from a camera's start to its stop.
 
     Args:
@@ -95,12 +95,12 @@ class Totals:
         past: what earlier ones counted.
     """
 
-    run: Run | None = None
-    connection: Received | None = None
-    past: Counts = Counts()
+    run: Watch | None = None
+    connection: ConnectionCounts | None = None
+    past: CameraCounts = CameraCounts()
 
     @property
-    def counts(self) -> Counts:
+    def counts(self) -> CameraCounts:
         """The sums; `analysed` and `reconnects` are the past's."""
         past, run, connection = self.past, self.run, self.connection
         return replace(

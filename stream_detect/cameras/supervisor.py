@@ -71,7 +71,7 @@ class Clocks:
     """What the time is, and chance.
 
     Args:
-        monotonic: seconds, the clock of `Picture.arrived_s`.
+        monotonic: seconds, the clock of `SourceFrame.arrived_s`.
         wall: unix seconds.
         chance: a random number in [0, 1).
     """
@@ -104,7 +104,7 @@ class Supervisor:
     ) -> None:
         self._camera = camera
         self._settings = settings
-        self._tell = tell
+        self._notify = tell
         self._clocks = clocks
         self._lock = lock
         self._backoff = Backoff(
@@ -243,7 +243,7 @@ class Supervisor:
             self._situation = Situation(change, now_s)
         else:
             self._situation = Situation(change, now_s, now_s + pause_s, at_s + pause_s)
-        self._tell(change)
+        self._notify(change)
 
 
 def one_line(text: str) -> str:

@@ -15,7 +15,7 @@ from typing import BinaryIO
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.errors import DatasetError, MediaError
-from stream_detect.sources.files import Media, open_media
+from stream_detect.sources.media import Media, open_media
 from stream_detect.sources.stills import HEAD_BYTES, decode_still, is_animated, is_still
 from stream_detect.types import Frame, Image
 

@@ -30,7 +30,7 @@ from stream_detect.review.samples import ahead, goes_ahead
 from stream_detect.review.verdict import of_picture
 from stream_detect.settings import Settings, VideoSettings
 from stream_detect.sources.file_frame import CLOCK_HZ, FAILURES, TIME_BASE, Decoding, Shot, words
-from stream_detect.sources.files import Media, open_media
+from stream_detect.sources.media import Media, open_media
 from stream_detect.sources.sound import open_sound
 from stream_detect.types import Frame, Result
 

@@ -22,7 +22,7 @@ from stream_detect.review.timeline import Timeline
 from stream_detect.review.verdict import Tally
 from stream_detect.settings import Settings
 from stream_detect.sources.file_frame import Decoding, Facts
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from stream_detect.types import Detector, Image, Result
 
 

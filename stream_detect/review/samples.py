@@ -16,7 +16,7 @@ from typing import TypeVar
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.sources.file_frame import Facts
-from stream_detect.sources.files import Media
+from stream_detect.sources.media import Media
 from stream_detect.types import Detector, Face, Frame
 
 Item = TypeVar("Item")

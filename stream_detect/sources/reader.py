@@ -48,7 +48,7 @@ class PacketTap(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Picture:
+class SourceFrame:
     """One picture.
 
     Args:
@@ -112,7 +112,7 @@ class Reader:
         self._opened = None
         self._closing.close()
 
-    def pictures(self) -> Iterator[Picture]:
+    def pictures(self) -> Iterator[SourceFrame]:
         """Its pictures, until `stopping` is set.
 
         Raises:
@@ -145,7 +145,7 @@ class Reader:
             self._closing.callback(tap.closed)
         return opened
 
-    def _until_end(self, opened: Opened) -> Iterator[Picture]:
+    def _until_end(self, opened: Opened) -> Iterator[SourceFrame]:
         """Pictures of the open container."""
         for packet, arrived_s in self._packets(opened):
             if (self._only_keys or self.keyframes_only) and not self._wanted(packet):
@@ -203,7 +203,7 @@ class Reader:
             return []
         return frames
 
-    def _picture(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> Picture | None:
+    def _picture(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> SourceFrame | None:
         """The picture of a frame; None when it is not whole."""
         time_s = self._clock.at(frame.time, arrived_s)
         keyframe = frame.key_frame
@@ -224,7 +224,7 @@ class Reader:
         if opened.paced:
             self._pacer.wait(time_s)
             arrived_s = time.monotonic()
-        return Picture(frame, time_s, arrived_s, keyframe, gap)
+        return SourceFrame(frame, time_s, arrived_s, keyframe, gap)
 
     def _damaged(self) -> None:
         self.decode_errors += 1

@@ -44,7 +44,7 @@ _OPTIONS = {
 }
 
 
-class Footage:
+class VideoFile:
     """A video file by FFmpeg.
 
     Args:

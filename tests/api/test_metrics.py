@@ -11,13 +11,15 @@ from starlette.testclient import TestClient
 
 from stream_detect.alerts.messages import AlertWay
 from stream_detect.api.metrics import METRICS, LatencyObserver, MetricSources, router
-from stream_detect.cameras.status import CameraStatus, Counts
+from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.errors import StorageError
 from stream_detect.events.journal import JournalCounts
 from stream_detect.types import CameraState, Result, StateChange, Verdict, VerdictState
 
 OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
-COUNTS = Counts(pictures=250, analysed=50, dropped_samples=2, decode_errors=3, reconnects=1, received_bytes=123_456)
+COUNTS = CameraCounts(
+    pictures=250, analysed=50, dropped_samples=2, decode_errors=3, reconnects=1, received_bytes=123_456
+)
 WAY = AlertWay("house", "webhook", "failing", "no answer", delivered=7, failed=1, attempts_failed=4, waiting=2)
 
 

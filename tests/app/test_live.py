@@ -9,7 +9,7 @@ import pytest
 from stream_detect.api.schemas import CameraBody
 from stream_detect.app import live as module
 from stream_detect.app.live import Live, Mailbox, Message
-from stream_detect.cameras.status import CameraStatus, Counts
+from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.errors import CapacityError
 from stream_detect.settings import CameraSettings
 from stream_detect.storage.records import Event
@@ -27,7 +27,7 @@ def result(sequence: int) -> Result:
 
 def body(name: str, reason: str = "pictures come") -> CameraBody:
     change = StateChange(name, CameraState.LIVE, reason, 100.0)
-    status = CameraStatus(name, change, Counts(), 25.0, (64, 48), "h264", 0, None, None, None)
+    status = CameraStatus(name, change, CameraCounts(), 25.0, (64, 48), "h264", 0, None, None, None)
     return CameraBody.of(CameraSettings(name=name, url="rtsp://u:secret@10.0.0.1/a"), "api", status)
 
 

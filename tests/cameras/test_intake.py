@@ -1,7 +1,7 @@
 from av import VideoFrame
 
 from stream_detect.analysis.sampler import Sampler
-from stream_detect.cameras.intake import Intake, PictureRate
+from stream_detect.cameras.intake import FrameRate, Intake
 
 
 class Audience:
@@ -87,7 +87,7 @@ def test_the_first_picture_of_all_comes_after_no_gap():
 
 
 def test_the_rate_is_that_of_the_last_ten_seconds():
-    rate = PictureRate()
+    rate = FrameRate()
     assert rate.hz(0.0, 0) == 0.0
     for i in range(200):  # 25 a second for ten seconds, then 5
         now_s = i / 10
@@ -99,6 +99,6 @@ def test_the_rate_is_that_of_the_last_ten_seconds():
 
 
 def test_the_rate_of_the_first_second_is_no_wild_guess():
-    rate = PictureRate()
+    rate = FrameRate()
     rate.mark(0.0, 0)
     assert rate.hz(0.04, 2) == 2.0

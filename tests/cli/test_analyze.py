@@ -17,7 +17,7 @@ from stream_detect.cli import main
 from stream_detect.cli.analyze import _with_outputs
 from stream_detect.models.registry import SHIPPED
 from stream_detect.settings import Settings
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from tests.sources.media_files import film, picture, png_header, sound, still_bytes, turned
 
 BUNDLE = Settings().model.name

@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 
 from stream_detect.sources.address import parse_address
-from stream_detect.sources.reader import Picture, Reader, ReaderSettings
+from stream_detect.sources.reader import Reader, ReaderSettings, SourceFrame
 
-Read = Callable[..., list[Picture]]
+Read = Callable[..., list[SourceFrame]]
 
 
 def clip_images(count: int, wh: tuple[int, int]) -> Iterator[np.ndarray]:
@@ -64,7 +64,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 def read() -> Read:
     """The first `count` pictures of an address."""
 
-    def pictures(url: str, count: int, **settings: object) -> list[Picture]:
+    def pictures(url: str, count: int, **settings: object) -> list[SourceFrame]:
         address = parse_address(url, from_settings_file=True)
         with Reader(address, ReaderSettings(**settings), threading.Event()) as reader:
             return list(itertools.islice(reader.pictures(), count))

@@ -12,9 +12,9 @@ import pytest
 
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
-from stream_detect.sources.reader import Picture, Reader, ReaderSettings
+from stream_detect.sources.reader import Reader, ReaderSettings, SourceFrame
 
-Read = Callable[..., list[Picture]]
+Read = Callable[..., list[SourceFrame]]
 
 
 def opened(path: Path, *, stopping: threading.Event | None = None, taps: tuple = (), loop: bool = False) -> Reader:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream_detect.errors import MediaError
 from stream_detect.sources.file_frame import Decoding
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from tests.sources.media_files import animation_bytes, film, picture, sound, still_bytes
 
 FUZZ_S = float(os.environ.get("MEDIA_FUZZ_S", "60" if os.environ.get("CI") else "6"))

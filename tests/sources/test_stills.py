@@ -9,7 +9,7 @@ from PIL import Image as Pillow
 
 from stream_detect.errors import MediaError
 from stream_detect.sources.file_frame import Decoding
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from stream_detect.sources.stills import HEAD_BYTES, TooLargeError, decode_still, is_still
 from tests.sources.media_files import animation_bytes, picture, png_header, still_bytes
 

@@ -7,7 +7,7 @@ from typing import BinaryIO, Protocol
 from stream_detect.errors import MediaError
 from stream_detect.sources.file_frame import NEITHER, Decoding, Facts, Shot, Tools
 from stream_detect.sources.stills import HEAD_BYTES, animation, decode_still, is_animated, is_heif, is_still
-from stream_detect.sources.video_file import Footage
+from stream_detect.sources.video_file import VideoFile
 from stream_detect.types import Image
 
 
@@ -63,10 +63,10 @@ def open_media(file: Path | BinaryIO, decoding: Decoding | None = None) -> Media
         if is_animated(file, decoding.max_pixels):
             return Animation(file, decoding)
         still = decode_still(file, decoding.max_pixels)
-        return Picture(still.image, still.codec)
+        return StillFile(still.image, still.codec)
     if is_heif(head):
         return _heif(file, decoding)
-    return Footage(file, decoding)
+    return VideoFile(file, decoding)
 
 
 class Animation:
@@ -101,7 +101,7 @@ class Animation:
         """See `Media`: nothing is held open between pictures."""
 
 
-class Picture:
+class StillFile:
     """A still.
 
     Args:
@@ -126,14 +126,14 @@ class Picture:
 
 def _heif(file: Path | BinaryIO, decoding: Decoding) -> Media:
     """A HEIC picture; one made of tiles, as telephones write them, is more than FFmpeg gives us."""
-    with Footage(file, decoding) as footage:
+    with VideoFile(file, decoding) as footage:
         if footage.streams > 1:
             raise MediaError("a HEIC picture made of tiles cannot be decoded here; convert it to JPEG or PNG")
         shots = footage.shots()
         first = next(shots).rgb()
         if next(shots, None) is None:
-            return Picture(first, "heic")
-    return Footage(file, decoding)
+            return StillFile(first, "heic")
+    return VideoFile(file, decoding)
 
 
 def _head(file: Path | BinaryIO) -> bytes:

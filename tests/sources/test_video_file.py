@@ -13,10 +13,10 @@ import pytest
 from stream_detect.errors import MediaError, ReviewCancelledError
 from stream_detect.sources.deinterlace import WholePictures
 from stream_detect.sources.file_frame import Decoding
-from stream_detect.sources.files import open_media
+from stream_detect.sources.media import open_media
 from stream_detect.sources.sound import open_sound
 from stream_detect.sources.stills import TooLargeError
-from stream_detect.sources.video_file import Footage, _Clock
+from stream_detect.sources.video_file import VideoFile, _Clock
 from tests.sources.media_files import film, picture, sound, turned
 
 NEITHER = "neither a picture nor a video"
@@ -42,7 +42,7 @@ def test_a_video_is_timed_from_its_first_frame(tmp_path):
 
 
 def test_only_wanted_frames_are_given(tmp_path):
-    with Footage(film(tmp_path / "a.mp4", pictures(6))) as footage:
+    with VideoFile(film(tmp_path / "a.mp4", pictures(6))) as footage:
         shots = list(footage.shots(lambda time_s: round(time_s * 10) % 2 == 1))
     assert [round(shot.time_s, 3) for shot in shots] == [0.1, 0.3, 0.5]
 
