@@ -1,16 +1,24 @@
-"""The networks that this project trains or takes over: a name enters, an untrained Keras 3 model leaves.
+"""The networks that this project trains or imports, by name, in Keras 3; any of its backends runs them.
 
 Every network takes float32 (n, h, w, 3), scaled as its bundle's card says, and gives (n, k) numbers in [0, 1]; trained
-here, the last of them says fake, and any before it real. Nothing but Keras 3 is used: any of its backends runs them.
+here, the last of them says fake, and any before it real.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import keras
+import numpy as np
 from keras import layers
+from numpy.typing import NDArray
 
-from stream_detect.errors import BundleError
+from stream_detect.errors import BundleError, TrainingError
+from stream_detect.models.card import Input
+from stream_detect.training.efficientnet import DataFormat, efficientnet_lite0
+
+Build = Callable[[tuple[int, int], float], keras.Model]
+"""Makes an untrained network of a size (w, h) in pixels and a share of values that dropout hides."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,23 +26,53 @@ class Architecture:
     """A network that can be built.
 
     Args:
-        name: what a card calls it.
-        build: makes it, untrained; takes the size (w, h) in pixels and the share of values that dropout hides.
-        wh: width and height in pixels of the pictures it was designed for.
+        name: what a card and a recipe call it.
+        build: makes it, with channels_last layers.
+        wh: width and height in pixels that it is trained at unless a recipe says otherwise.
         dropout: share in [0, 1) hidden as published.
         outputs: numbers k that it gives.
+        scale: factor of the pixels, 0 to 255, before they are given to it.
+        offset: what is added to them after that.
+        build_channels_first: makes it with channels_first layers, which take the same input and have the same weights
+            in the same order; None where it has none.
     """
 
     name: str
-    build: Callable[[tuple[int, int], float], keras.Model]
+    build: Build
     wh: tuple[int, int]
     dropout: float
     outputs: int = 1
+    scale: float = 1 / 255
+    offset: float = 0.0
+    build_channels_first: Build | None = None
 
     @property
     def fake_output(self) -> int:
         """Index of the output that says fake when this project trains it."""
         return self.outputs - 1
+
+    def untrained(self, wh: tuple[int, int], dropout: float, data_format: DataFormat = "channels_last") -> keras.Model:
+        """The network with random weights.
+
+        Raises:
+            TrainingError: it has no layers of that data format.
+        """
+        if data_format == "channels_last":
+            return self.build(wh, dropout)
+        if self.build_channels_first is None:
+            raise TrainingError(
+                f'expected data_format = "channels_last" for {self.name}, received "channels_first": only '
+                f"{' and '.join(each.name for each in ARCHITECTURES.values() if each.build_channels_first)} has both"
+            )
+        return self.build_channels_first(wh, dropout)
+
+    def scaled(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Crops, uint8 (n, h, w, 3), as the network takes them."""
+        return crops.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+
+    def input(self, wh: tuple[int, int]) -> Input:
+        """What a card says of its input at width and height in pixels."""
+        return Input(width_px=wh[0], height_px=wh[1], scale=self.scale, offset=self.offset)
 
 
 def meso4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model:
@@ -168,6 +206,15 @@ ARCHITECTURES = {
         Architecture("mesoinception4", mesoinception4, (256, 256), 0.5),
         Architecture("dilated10", dilated10, (224, 224), 0.5, outputs=2),
         Architecture("streamnet", streamnet, (192, 192), 0.3),
+        Architecture(
+            "efficientnet_lite0",
+            efficientnet_lite0,
+            (192, 192),
+            0.2,
+            scale=1 / 128,
+            offset=-127 / 128,
+            build_channels_first=partial(efficientnet_lite0, data_format="channels_first"),
+        ),
     )
 }
 """By name."""

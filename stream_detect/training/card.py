@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from stream_detect.evaluation.calibration import COUNTED_FROM
 from stream_detect.evaluation.dataset import Row
 from stream_detect.evaluation.sources import source
-from stream_detect.models.card import Calibration, Card, Crop, Input, Metric, Output, Thresholds, Training
+from stream_detect.models.card import Calibration, Card, Crop, Metric, Output, Thresholds, Training
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
@@ -102,7 +102,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
         title=f"{architecture.capitalize()}, trained by this project on {source(mostly).title}",
         version="1",
         architecture=architecture,
-        input=Input(width_px=crop.wh[0], height_px=crop.wh[1]),
+        input=architecture_named(architecture).input(crop.wh),
         crop=Crop(centre=crop.centre, side=crop.side, side_factor=crop.side_factor, upright=crop.upright),
         output=Output(means="fake", index=architecture_named(architecture).fake_output),
         calibration=calibration,

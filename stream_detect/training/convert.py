@@ -20,7 +20,7 @@ from pydantic import TypeAdapter, ValidationError
 from stream_detect.errors import BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import CARD_FILE, FILES, IR_FILE, KERAS_FILE, Bundle, sha256_of, write_card
-from stream_detect.models.card import BundleName, Card, Input, Output, Training
+from stream_detect.models.card import BundleName, Card, Output, Training
 from stream_detect.training.architectures import Architecture, architecture_named
 
 MAX_DIFFERENCE = 1e-3
@@ -150,7 +150,7 @@ def import_weights(  # noqa: PLR0913 - what the command asks for
         title=f"{known.name}, imported from {file.name}",
         version="1",
         architecture=known.name,
-        input=Input(width_px=known.wh[0], height_px=known.wh[1]),
+        input=known.input(known.wh),
         output=Output(means=means, index=known.fake_output if index is None else index),
         training=Training(
             data=f"unknown: imported from {file.name} (sha256 {sha256_of(file)})",

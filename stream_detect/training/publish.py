@@ -30,6 +30,7 @@ from stream_detect.models.backend import Precision, load_model
 from stream_detect.models.bundle import Bundle, write_card
 from stream_detect.models.card import Metric
 from stream_detect.models.openvino import has_bf16
+from stream_detect.training.architectures import architecture_named
 from stream_detect.training.blending import with_made_fakes
 from stream_detect.training.card import trained_card
 from stream_detect.training.checkpoint import CURVES_FILE
@@ -155,7 +156,8 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
         BundleError: the backends disagree, or `to` is something else.
     """
     model = keras.saving.load_model(weights, compile=False)
-    scored = score(val, lambda crops: predict(model, crops))
+    network = architecture_named(trained.recipe.architecture)
+    scored = score(val, lambda crops: predict(model, crops, network))
     fitted, measured = halves(scored)
     fitted_on = f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
     if trained.recipe.sources:
@@ -164,7 +166,7 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
         fitted_on = f"{len(fitted.fake):,} validation faces of {names}, of other groups than the held-out ones"
         if not fitted.both:
             made = with_made_fakes(val, trained.recipe)
-            fitted, _ = halves(score(made, lambda crops: predict(model, crops)))
+            fitted, _ = halves(score(made, lambda crops: predict(model, crops, network)))
             fitted_on = f"{len(fitted.fake):,} validation faces of {names}, half of them fakes made of the others"
     calibration = fit_calibration(fitted, fitted_on)
     platt = Platt(calibration.slope, calibration.intercept)

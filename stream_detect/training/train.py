@@ -18,7 +18,7 @@ from stream_detect.errors import TrainingError
 from stream_detect.evaluation.calibration import auc, score
 from stream_detect.evaluation.dataset import Faces
 from stream_detect.training import checkpoint
-from stream_detect.training.architectures import architecture_named
+from stream_detect.training.architectures import Architecture, architecture_named
 from stream_detect.training.batches import Batches
 from stream_detect.training.checkpoint import Curves, Progress, Weights
 from stream_detect.training.recipe import LAST, Recipe, learning_rate
@@ -62,17 +62,18 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # batches are made on threads of our own
     batches = Batches(faces, recipe)
+    network = architecture_named(recipe.architecture)
     model = _compiled(recipe, faces)
     begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
     progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
     losses: list[float] = []
     with Curves(folder, progress.curve) as curves:
-        for step, (pictures, labels) in batches.from_step(progress.step + 1):
+        for step, (crops, labels) in batches.from_step(progress.step + 1):
             if 0 < recipe.patience <= progress.since_best:
                 break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
             model.reset_metrics()  # else Keras gives the mean loss since the beginning
-            losses.append(_finite(float(model.train_on_batch(pictures, _targets(labels, recipe))), step))
+            losses.append(_finite(float(model.train_on_batch(network.scaled(crops), _targets(labels, recipe))), step))
             progress.step = step
             _average(progress, recipe, model)
             due = step % recipe.validate_every == 0 or step == recipe.steps
@@ -109,7 +110,7 @@ def _kept_before(step: int, folder: Path) -> Iterator[None]:
 def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
     keras.utils.set_random_seed(recipe.seed)
     h, w = faces.crops.shape[1:3]
-    model = architecture_named(recipe.architecture).build((w, h), recipe.dropout)
+    model = architecture_named(recipe.architecture).untrained((w, h), recipe.dropout)
     model.compile(
         keras.optimizers.Adam(recipe.learning_rate),
         keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
@@ -150,7 +151,8 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     weights = model.get_weights()
     if progress.average:
         model.set_weights(progress.average)
-    scored = score(val, lambda crops: predict(model, crops))
+    network = architecture_named(recipe.architecture)
+    scored = score(val, lambda crops: predict(model, crops, network))
     chosen = scored.of(recipe.selected_by)
     reached = auc(chosen if chosen.both else scored)
     if reached > progress.best_auc or recipe.selected_by == LAST:
@@ -162,6 +164,6 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     return reached
 
 
-def predict(model: keras.Model, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
+def predict(model: keras.Model, crops: NDArray[np.uint8], architecture: Architecture) -> NDArray[np.float32]:
     """Raw fake_probability (n,) of crops, uint8 (n, h, w, 3), by a network trained here: its last output."""
-    return np.asarray(model.predict_on_batch(crops.astype(np.float32) / np.float32(255)), np.float32)[:, -1]
+    return np.asarray(model.predict_on_batch(architecture.scaled(crops)), np.float32)[:, -1]

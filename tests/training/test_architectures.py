@@ -29,7 +29,14 @@ def samples(shared):
 
 
 @pytest.mark.parametrize(
-    ("name", "values"), [("meso4", 28_073), ("mesoinception4", 28_725), ("dilated10", 653_314), ("streamnet", 685_073)]
+    ("name", "values"),
+    [
+        ("meso4", 28_073),
+        ("mesoinception4", 28_725),
+        ("dilated10", 653_314),
+        ("streamnet", 685_073),
+        ("efficientnet_lite0", 3_414_305),
+    ],
 )
 def test_each_has_its_number_of_values_and_outputs(name, values):
     from stream_detect.training.architectures import architecture_named
@@ -42,7 +49,7 @@ def test_each_has_its_number_of_values_and_outputs(name, values):
     assert rates == {0.2}
 
 
-@pytest.mark.parametrize("name", ["dilated10", "streamnet"])
+@pytest.mark.parametrize("name", ["dilated10", "streamnet", "efficientnet_lite0"])
 def test_size_does_not_change_their_values(name):
     from stream_detect.training.architectures import architecture_named
 
@@ -83,6 +90,7 @@ def test_published_inception_weights_judge_the_published_crops(weights, shared, 
 def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marked_faces, tmp_path):
     import keras
 
+    from stream_detect.training.architectures import architecture_named
     from stream_detect.training.card import trained_card
     from stream_detect.training.convert import write_bundle
     from stream_detect.training.train import predict, train
@@ -93,7 +101,7 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     model = keras.saving.load_model(train(recipe, small, small, tmp_path), compile=False)
     both = np.asarray(model.predict_on_batch(small.crops.astype(np.float32) / np.float32(255)))
     assert np.corrcoef(both.T)[0, 1] < -0.9
-    said = predict(model, small.crops)
+    said = predict(model, small.crops, architecture_named("dilated10"))
     assert said[small.fake].min() > said[~small.fake].max()
     card = trained_card(
         name="two",

@@ -98,7 +98,7 @@ def test_real_faces_alone_are_enough_when_all_fakes_are_made(real_faces):
     again, _ = Batches(real_faces, recipe).batch(1)
     assert np.array_equal(pictures, again)
     for fake, real in zip(pictures[::2], pictures[1::2], strict=True):
-        assert 0 < np.abs(fake - real).mean() < 0.15
+        assert 0 < np.abs(fake.astype(int) - real).mean() < 38
     with pytest.raises(DatasetError, match="one kind only"):
         Batches(real_faces, Recipe(steps=1, batch=8, blended=0.5))
 
@@ -109,7 +109,7 @@ def test_only_the_named_sources_are_learnt_from(real_faces, monkeypatch):
     allowed = {int(crop.sum()) for crop in real_faces.crops[1::2]}
     for step in range(1, 10):
         pictures, _ = batches.batch(step)
-        assert {int(np.rint(255 * picture).astype(int).sum()) for picture in pictures} <= allowed
+        assert {int(picture.sum()) for picture in pictures} <= allowed
     with pytest.raises(DatasetError, match="none of nowhere"):
         Batches(real_faces, Recipe(steps=1, batch=8, blended=1.0, sources=("nowhere",)))
 
@@ -127,7 +127,7 @@ def test_crops_that_show_no_face_are_passed_over_and_named_when_there_are_no_oth
     blank = np.zeros_like(real_faces.crops)
     blank[0] = real_faces.crops[0]
     recipe = Recipe(steps=1, batch=2, blended=1.0)
-    assert Batches(Faces(blank, real_faces.rows, ()), recipe).batch(3)[0].max() > 0.3
+    assert Batches(Faces(blank, real_faces.rows, ()), recipe).batch(3)[0].max() > 76
     with pytest.raises(DatasetError, match="face mesh"):
         Batches(Faces(np.zeros_like(blank), real_faces.rows, ()), recipe).batch(1)
 
