@@ -32,7 +32,7 @@ from tables import figure_table, machine, print_tables, void_reasons, write_repo
 from stream_detect.analysis.crop import cut
 from stream_detect.models.registry import Registry
 from stream_detect.review.examination import examine
-from stream_detect.review.models import Panel, load_panel
+from stream_detect.review.models import ReviewModels, load_review_models
 from stream_detect.settings import Settings
 from stream_detect.sources.media import open_media
 from stream_detect.storage.records import Upload
@@ -87,9 +87,9 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
     """The review beside its floor and beside the seeds' way."""
     cv2.setNumThreads(1)  # as the server does
     settings = Settings()
-    panel = load_panel(Registry.of(None), (options.model,), settings)
+    review_models = load_review_models(Registry.of(None), (options.model,), settings)
     review = settings.review.model_copy(update={"threads": os.cpu_count() or 1})
-    alone = Panel(panel.models, panel.detector, settings.model_copy(update={"review": review}))
+    alone = ReviewModels(review_models.models, review_models.detector, settings.model_copy(update={"review": review}))
     clips = {size: clip_of(size, folder) for size in ("480p", "1080p")}
     seeds = SeedWay(options.model)
     floors: dict[str, list[Took]] = {size: [] for size in clips}
@@ -97,9 +97,9 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
     for number in range(options.runs):
         console.print(f"round {number + 1} of {options.runs}")
         for size, clip in clips.items():
-            before = took(lambda clip=clip: examine(clip, panel, RATE_HZ))  # type: ignore[misc]
-            floor = floor_of(clip, panel)
-            after = took(lambda clip=clip: examine(clip, panel, RATE_HZ))  # type: ignore[misc]
+            before = took(lambda clip=clip: examine(clip, review_models, RATE_HZ))  # type: ignore[misc]
+            floor = floor_of(clip, review_models)
+            after = took(lambda clip=clip: examine(clip, review_models, RATE_HZ))  # type: ignore[misc]
             ours = Took((before.wall_s + after.wall_s) / 2, (before.cpu_s + after.cpu_s) / 2)
             floors[size].append(Took(floor.wall_s / ours.wall_s, floor.cpu_s / ours.cpu_s))
             if size == "480p":
@@ -139,16 +139,16 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
     ]
 
 
-def floor_of(clip: Path, panel: Panel) -> Took:
+def floor_of(clip: Path, review_models: ReviewModels) -> Took:
     """The bare time: nothing is converted, gated, tracked or kept."""
-    detector, classifier = panel.detector(), panel.models[0].classifier()
+    detector, classifier = review_models.detector(), review_models.models[0].classifier()
     media = open_media(clip)
     image = next(shot.rgb() for shot in media.shots())
     media.close()
     faces = detector.detect(image)
     w, h = classifier.crop.wh
     crop = cut(image, faces[0], classifier.crop) if faces else np.zeros((h, w, 3), np.uint8)
-    samples = examine(clip, panel, RATE_HZ).sampled
+    samples = examine(clip, review_models, RATE_HZ).sampled
     decoding = took(lambda: decode(clip))
     calls = took(lambda: [(detector.detect(image), classifier.predict(crop[np.newaxis])) for _ in range(samples)])
     return Took(decoding.wall_s + calls.wall_s, decoding.cpu_s + calls.cpu_s)
@@ -189,13 +189,13 @@ def memory(folder: Path, long_s: float, console: Console) -> Figure:
 
 def child(clip: Path) -> dict[str, float]:
     """Reviews a file and writes its results; says how much memory that took."""
-    panel = load_panel(Registry.of(None), (), Settings())
-    reviewed = examine(clip, panel, RATE_HZ)
+    review_models = load_review_models(Registry.of(None), (), Settings())
+    reviewed = examine(clip, review_models, RATE_HZ)
     with tempfile.TemporaryFile("w", encoding="utf-8") as file:
         file.writelines(reviewed.json_parts("", Upload(clip.name, 0, "")))
     return {
         "sampled": reviewed.sampled,
-        "faces": sum(len(moment.faces) for moment in reviewed.models[0].timeline.moments()),
+        "faces": sum(len(frame.faces) for frame in reviewed.models[0].timeline.frames()),
         "peak_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
     }
 

@@ -18,7 +18,7 @@ _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such
 _ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "it has ended"}}
 
 
-class Asked(BaseModel):
+class AnalysesQuery(BaseModel):
     """Which analyses, and which page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -39,7 +39,7 @@ def router(jobs: Jobs, following: Following) -> APIRouter:
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
     @routes.get("")
-    def page(asked: Annotated[Asked, Query()]) -> AnalysesPageBody:
+    def page(asked: Annotated[AnalysesQuery, Query()]) -> AnalysesPageBody:
         """A page of analyses, newest first."""
         found = jobs.page(asked.search, asked.state, asked.cursor, asked.limit)
         return AnalysesPageBody(items=tuple(map(AnalysisBody.of, found.items)), next=found.next)

@@ -17,7 +17,7 @@ from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from stream_detect.errors import BodyTooLargeError, RequestError
-from stream_detect.jobs.incoming import Incoming, Received, shown_name
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile, shown_name
 from stream_detect.jobs.library import Library
 
 MULTIPART = "multipart/form-data"
@@ -32,7 +32,7 @@ _MAX_EPILOGUE_BYTES = 4096
 
 
 @dataclass(slots=True)
-class Form:
+class UploadForm:
     """What was sent.
 
     Args:
@@ -40,12 +40,12 @@ class Form:
         fields: values by name.
     """
 
-    files: list[Received] = field(default_factory=list)
+    files: list[ReceivedFile] = field(default_factory=list)
     fields: dict[str, list[str]] = field(default_factory=dict)
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, library: Library, max_files: int) -> AsyncIterator[Form]:
+async def received(request: Request, library: Library, max_files: int) -> AsyncIterator[UploadForm]:
     """Reads a form to its end.
 
     Args:
@@ -100,7 +100,7 @@ class _Reader:
     """Takes the chunks, one thread at a time; blocks."""
 
     def __init__(self, boundary: bytes, library: Library, max_files: int) -> None:
-        self.form = Form()
+        self.form = UploadForm()
         self._library = library
         self._max_files = max_files
         self._one_at_a_time = threading.Lock()
@@ -110,9 +110,9 @@ class _Reader:
         self._parts = 0
         self._headers: dict[bytes, bytes] = {}
         self._header = (bytearray(), bytearray())
-        self._file: Incoming | None = None
+        self._file: IncomingFile | None = None
         self._is_blank = False
-        self._written: list[Incoming] = []
+        self._written: list[IncomingFile] = []
         self._text = bytearray()
         self._name = ""
         callbacks: dict[str, Callable[..., None]] = {

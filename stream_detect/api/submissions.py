@@ -1,4 +1,4 @@
-"""Files and addresses to be analysed, over HTTP: a form, or a wish for an address, enters; its analyses leave."""
+"""Files and addresses to be analysed, over HTTP: a form, or a options for an address, enters; its analyses leave."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from stream_detect.api.offers import content_type, read_body, unexpected_content
 from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
 from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError, RequestError, SettingsError
 from stream_detect.jobs.incoming import shown_name
-from stream_detect.jobs.jobs import Jobs, Wish
+from stream_detect.jobs.jobs import Jobs, ReviewOptions
 from stream_detect.jobs.library import Library
 from stream_detect.settings import Settings
 from stream_detect.sources.address import redacted
@@ -67,10 +67,10 @@ class Submissions:
         with self._uploading():
             async with forms.received(request, self._library, self._settings.review.max_files) as form:
                 rates = form.fields.get("rate_hz", [])
-                wish = await self._wish(form.fields.get("model", []), _number(rates[-1]) if rates else None)
+                options = await self._options(form.fields.get("model", []), _number(rates[-1]) if rates else None)
                 if not form.files:
                     raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "expected at least one file, received none")
-                return await asyncio.to_thread(self._jobs.submit, form.files, wish)
+                return await asyncio.to_thread(self._jobs.submit, form.files, options)
 
     def _check_length(self, request: Request) -> None:
         """What is known to be too long is not begun with; how long it is in truth shows while it is read."""
@@ -92,15 +92,15 @@ class Submissions:
             raise RequestError(f"expected a url, and models and rate_hz if any: {error.errors()[0]['msg']}") from error
         address = _checked(wished.url)
         name = shown_name(unquote(urlsplit(address).path))
-        wish = await self._wish(wished.models, wished.rate_hz)
-        return await asyncio.to_thread(self._jobs.submit_address, address, _without_secrets(address), name, wish)
+        options = await self._options(wished.models, wished.rate_hz)
+        return await asyncio.to_thread(self._jobs.submit_address, address, _without_secrets(address), name, options)
 
-    async def _wish(self, names: Sequence[str], rate_hz: float | None) -> Wish:
+    async def _options(self, names: Sequence[str], rate_hz: float | None) -> ReviewOptions:
         rate_hz = self._settings.review.rate_hz if rate_hz is None else rate_hz
         if not math.isfinite(rate_hz) or not 0 < rate_hz <= MAX_RATE_HZ:
             raise SettingsError(f"expected a rate_hz above 0 and up to {MAX_RATE_HZ:g}, received {rate_hz:g}")
         at_rate(self._settings, rate_hz)
-        return Wish(await asyncio.to_thread(self._models, names), rate_hz)
+        return ReviewOptions(await asyncio.to_thread(self._models, names), rate_hz)
 
     @contextlib.contextmanager
     def _uploading(self) -> Iterator[None]:

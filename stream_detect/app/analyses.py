@@ -10,8 +10,8 @@ from stream_detect.app.live import Following
 from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import FOLDER, Library
-from stream_detect.jobs.progress import Board
-from stream_detect.jobs.work import Kept, Reviewer
+from stream_detect.jobs.progress import JobProgress
+from stream_detect.jobs.work import AnalysisStores, Reviewer
 from stream_detect.models.bundle import IR_WEIGHTS_FILE, read_card
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
@@ -38,7 +38,7 @@ class Reviewing:
         self.following = Following()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
-        kept = Kept(self.analyses, self.library, Board(self.following.tell))
+        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.following.tell))
         self.jobs = Jobs(kept, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
         self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
 

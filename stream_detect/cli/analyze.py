@@ -10,12 +10,12 @@ import typer
 from typer.core import TyperCommand
 
 from stream_detect.cli.analyze_output import STDOUT, outputs, person_line
-from stream_detect.cli.batch import Finding, Plan, examined
+from stream_detect.cli.batch import BatchOptions, FileOutcome, examined
 from stream_detect.cli.inputs import STDIN, inputs_of
 from stream_detect.cli.progress import telling
 from stream_detect.errors import SettingsError
 from stream_detect.models.registry import Registry
-from stream_detect.review.models import load_panel
+from stream_detect.review.models import load_review_models
 from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.types import VerdictState
@@ -77,20 +77,22 @@ def analyze(  # noqa: PLR0913 - the command's options
     loaded = load_settings(settings, os.environ)
     rate_hz = loaded.review.rate_hz if rate is None else rate
     inputs = list(inputs_of(files))
-    panel = load_panel(Registry.of(loaded.model.folder), model or (), _with_spare(loaded, min(jobs, len(inputs))))
+    review_models = load_review_models(
+        Registry.of(loaded.model.folder), model or (), _with_spare(loaded, min(jobs, len(inputs)))
+    )
     if sum(given.name == STDIN for given in inputs) > 1:
         raise SettingsError("expected - once: standard input can be read once")
     if STDOUT == json == csv:
         raise SettingsError("expected --json or --csv on standard output, not both; name a file for one")
-    plan = Plan(panel, rate_hz, jobs, annotate)
-    findings: list[int] = []
+    options = BatchOptions(review_models, rate_hz, jobs, annotate)
+    outcomes: list[int] = []
     lines = sys.stderr if STDOUT in (json, csv) else sys.stdout
     with outputs(json, csv, html) as take, telling([given.name for given in inputs], lines, sys.stderr) as tell:
-        for number, finding in enumerate(examined(inputs, plan, tell.share)):
-            take(finding)
-            tell.done(number, person_line(finding))
-            findings.append(_status(finding))
-    raise typer.Exit(max(findings, default=0))
+        for number, outcome in enumerate(examined(inputs, options, tell.share)):
+            take(outcome)
+            tell.done(number, person_line(outcome))
+            outcomes.append(_status(outcome))
+    raise typer.Exit(max(outcomes, default=0))
 
 
 def _with_spare(settings: Settings, jobs: int) -> Settings:
@@ -99,10 +101,10 @@ def _with_spare(settings: Settings, jobs: int) -> Settings:
     return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})
 
 
-def _status(finding: Finding) -> int:
-    if finding.reviewed is None:
+def _status(outcome: FileOutcome) -> int:
+    if outcome.reviewed is None:
         return FAILED
-    return FAKE_FOUND if finding.reviewed.verdict is VerdictState.FAKE else 0
+    return FAKE_FOUND if outcome.reviewed.verdict is VerdictState.FAKE else 0
 
 
 def _with_outputs(arguments: list[str]) -> list[str]:

@@ -1,4 +1,4 @@
-"""Where results of the command line go: findings enter one by one; JSON lines, CSV and an HTML page leave."""
+"""Where results of the command line go: outcomes enter one by one; JSON lines, CSV and an HTML page leave."""
 
 import json
 import sys
@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from stream_detect.cli.batch import Finding
+from stream_detect.cli.batch import FileOutcome
 from stream_detect.errors import StorageError
 from stream_detect.review.report import csv_line, html_page, html_problem, html_section
 from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
@@ -21,27 +21,27 @@ CSV_HEAD = (
 )
 
 
-def person_line(finding: Finding) -> str:
+def person_line(outcome: FileOutcome) -> str:
     """One line: verdict, probability, name, reason."""
-    if finding.reviewed is None:
-        return f"{'ERROR':<9}      {finding.given.name}: {finding.problem}"
-    worst = worst_review(finding.reviewed)
+    if outcome.reviewed is None:
+        return f"{'ERROR':<9}      {outcome.given.name}: {outcome.problem}"
+    worst = worst_review(outcome.reviewed)
     value = worst.verdict.fake_probability
     shown = "    " if value is None else f"{value:.2f}"
-    by = f" [{worst.judge.name}]" if len(finding.reviewed.models) > 1 else ""
-    notes = "".join(f"; {note}" for note in finding.reviewed.notes)
-    return f"{_WORDS[worst.verdict.state]:<9} {shown} {finding.given.name}{by}: {worst.verdict.reason}{notes}"
+    by = f" [{worst.judge.name}]" if len(outcome.reviewed.models) > 1 else ""
+    notes = "".join(f"; {note}" for note in outcome.reviewed.notes)
+    return f"{_WORDS[worst.verdict.state]:<9} {shown} {outcome.given.name}{by}: {worst.verdict.reason}{notes}"
 
 
-def json_parts(finding: Finding) -> Iterator[str]:
+def json_parts(outcome: FileOutcome) -> Iterator[str]:
     """One object on one line, in parts: of several models the worst's, and all of them in `models`."""
-    if finding.reviewed is None:
-        yield _text({"file": finding.given.name, "verdict": None, "error": finding.problem}) + "\n"
+    if outcome.reviewed is None:
+        yield _text({"file": outcome.given.name, "verdict": None, "error": outcome.problem}) + "\n"
         return
-    reviewed, worst = finding.reviewed, worst_review(finding.reviewed)
-    facts, value = file_json(finding.upload), worst.verdict.fake_probability
+    reviewed, worst = outcome.reviewed, worst_review(outcome.reviewed)
+    facts, value = file_json(outcome.upload), worst.verdict.fake_probability
     head: dict[str, Any] = {
-        "file": finding.given.name,
+        "file": outcome.given.name,
         "verdict": worst.verdict.state,
         _PROBABILITY: None if value is None else round(value, 4),
         "reason": worst.verdict.reason,
@@ -50,7 +50,7 @@ def json_parts(finding: Finding) -> Iterator[str]:
         "rate_hz": reviewed.rate_hz,
         "sampled": reviewed.sampled,
         "notes": list(reviewed.notes),
-        "annotated": [str(path) for path in finding.annotated],
+        "annotated": [str(path) for path in outcome.annotated],
         "tracks": tracks_json(worst),
     }
     yield _text(head)[:-1] + ", "
@@ -63,17 +63,17 @@ def json_parts(finding: Finding) -> Iterator[str]:
     yield "}\n"
 
 
-def csv_lines(finding: Finding) -> Iterator[str]:
+def csv_lines(outcome: FileOutcome) -> Iterator[str]:
     """A line a model; one with the error when there is a problem."""
-    given = finding.given.name
-    if finding.reviewed is None:
-        yield csv_line([given, *[""] * (len(CSV_HEAD) - 2), finding.problem])
+    given = outcome.given.name
+    if outcome.reviewed is None:
+        yield csv_line([given, *[""] * (len(CSV_HEAD) - 2), outcome.problem])
         return
-    for model in finding.reviewed.models:
+    for model in outcome.reviewed.models:
         verdict = model.verdict
         value = "" if verdict.fake_probability is None else round(verdict.fake_probability, 4)
-        counts = len(model.tracks), finding.reviewed.sampled, len(model.flagged)
-        file = given, finding.upload.sha256, finding.upload.kind
+        counts = len(model.tracks), outcome.reviewed.sampled, len(model.flagged)
+        file = given, outcome.upload.sha256, outcome.upload.kind
         yield csv_line([*file, model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason, *counts, ""])
 
 
@@ -90,12 +90,12 @@ def _text(value: object) -> str:
 
 STDOUT = "-"
 
-Take = Callable[[Finding], None]
+Take = Callable[[FileOutcome], None]
 
 
 @contextmanager
 def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> Iterator[Take]:
-    """What takes findings, in order, and writes them where they are wanted.
+    """What takes outcomes, in order, and writes them where they are wanted.
 
     Args:
         json_to: file, or "-"; None for none.
@@ -109,17 +109,17 @@ def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> It
     with ExitStack() as stack:
         if json_to is not None:
             lines = stack.enter_context(_opened(json_to))
-            takes.append(lambda finding: lines.writelines(json_parts(finding)))
+            takes.append(lambda outcome: lines.writelines(json_parts(outcome)))
         if csv_to is not None:
             table = stack.enter_context(_opened(csv_to))
             table.write(csv_line(CSV_HEAD))
-            takes.append(lambda finding: table.writelines(csv_lines(finding)))
+            takes.append(lambda outcome: table.writelines(csv_lines(outcome)))
         if html_to is not None:
             takes.append(stack.enter_context(_page(html_to)))
 
-        def take(finding: Finding) -> None:
+        def take(outcome: FileOutcome) -> None:
             for each in takes:
-                each(finding)
+                each(outcome)
 
         yield take
 
@@ -130,19 +130,19 @@ def _page(to: Path) -> Iterator[Take]:
         begin, end = html_page(("",), to.stem), ""
         page.write(next(begin))
 
-        def take(finding: Finding) -> None:
-            page.write(_section(finding))
+        def take(outcome: FileOutcome) -> None:
+            page.write(_section(outcome))
 
         yield take
         end = "".join(begin)
         page.write(end)
 
 
-def _section(finding: Finding) -> str:
-    if finding.reviewed is None:
-        return html_problem(finding.given.name, finding.problem)
-    results = json.loads(finding.reviewed.as_json("", finding.upload))
-    return html_section(results, pictures_of(finding.reviewed))
+def _section(outcome: FileOutcome) -> str:
+    if outcome.reviewed is None:
+        return html_problem(outcome.given.name, outcome.problem)
+    results = json.loads(outcome.reviewed.as_json("", outcome.upload))
+    return html_section(results, pictures_of(outcome.reviewed))
 
 
 def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "map"]], bytes | None]:

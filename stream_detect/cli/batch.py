@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from threading import Event
 
-from stream_detect.cli.inputs import Input, on_disk
+from stream_detect.cli.inputs import MediaInput, on_disk
 from stream_detect.errors import StreamDetectError
 from stream_detect.models.bundle import sha256_of
 from stream_detect.review.annotated_video import annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import Panel
+from stream_detect.review.models import ReviewModels
 from stream_detect.review.results import Reviewed
 from stream_detect.storage.records import Upload
 
@@ -25,7 +25,7 @@ _EXAMINED = 0.5
 
 
 @dataclass(frozen=True, slots=True)
-class Finding:
+class FileOutcome:
     """What became of one input.
 
     Args:
@@ -36,7 +36,7 @@ class Finding:
         problem: what went wrong; empty when nothing did.
     """
 
-    given: Input
+    given: MediaInput
     upload: Upload
     reviewed: Reviewed | None
     annotated: tuple[Path, ...] = ()
@@ -44,17 +44,17 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class BatchOptions:
     """How files are looked at.
 
     Args:
-        panel: the models.
+        review_models: the models.
         rate_hz: samples a second.
         jobs: files at once.
         annotate_to: folder for annotated videos and pictures; None for none.
     """
 
-    panel: Panel
+    review_models: ReviewModels
     rate_hz: float
     jobs: int
     annotate_to: Path | None = None
@@ -64,22 +64,22 @@ OnShare = Callable[[int, float], None]
 """Is told the number of an input, from 0, and its share done; on any thread."""
 
 
-def examined(inputs: Sequence[Input], plan: Plan, on_share: OnShare) -> Iterator[Finding]:
+def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnShare) -> Iterator[FileOutcome]:
     """Looks at all of them; a bad one stops none. Closed early, it has what is running stop.
 
     Args:
-        inputs: in the order in which their findings leave.
-        plan: how.
+        inputs: in the order in which their outcomes leave.
+        options: how.
         on_share: progress.
     """
     stopping = Event()
-    names = _names(inputs, plan)
-    waiting: deque[Future[Finding]] = deque()
-    pool = ThreadPoolExecutor(plan.jobs, "analysis")
+    names = _names(inputs, options)
+    waiting: deque[Future[FileOutcome]] = deque()
+    pool = ThreadPoolExecutor(options.jobs, "analysis")
     try:
         for number, given in enumerate(inputs):
-            waiting.append(pool.submit(_Job(plan, stopping, names[number]).run, number, given, on_share))
-            if len(waiting) >= _AHEAD * plan.jobs:
+            waiting.append(pool.submit(_Job(options, stopping, names[number]).run, number, given, on_share))
+            if len(waiting) >= _AHEAD * options.jobs:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
@@ -92,36 +92,36 @@ def examined(inputs: Sequence[Input], plan: Plan, on_share: OnShare) -> Iterator
 class _Job:
     """One file, on a thread."""
 
-    plan: Plan
+    options: BatchOptions
     stopping: Event
     annotated_name: str
 
-    def run(self, number: int, given: Input, on_share: OnShare) -> Finding:
+    def run(self, number: int, given: MediaInput, on_share: OnShare) -> FileOutcome:
         """What became of it."""
         upload = Upload(given.name, 0, "")
-        hooks = self._hooks(lambda share: on_share(number, share * (_EXAMINED if self.plan.annotate_to else 1.0)))
+        hooks = self._hooks(lambda share: on_share(number, share * (_EXAMINED if self.options.annotate_to else 1.0)))
         try:
-            with on_disk(given, self.plan.panel.settings.review, hooks) as path:
-                reviewed = examine(path, self.plan.panel, self.plan.rate_hz, hooks)
+            with on_disk(given, self.options.review_models.settings.review, hooks) as path:
+                reviewed = examine(path, self.options.review_models, self.options.rate_hz, hooks)
                 upload = reviewed.completed(Upload(given.name, path.stat().st_size, sha256_of(path)))
                 after = self._hooks(lambda share: on_share(number, _EXAMINED + (1 - _EXAMINED) * share))
                 made = self._annotated(path, reviewed, after)
         except StreamDetectError as error:
-            return Finding(given, upload, None, problem=str(error))
+            return FileOutcome(given, upload, None, problem=str(error))
         except OSError as error:
-            return Finding(given, upload, None, problem=error.strerror or type(error).__name__)
-        return Finding(given, upload, reviewed, made)
+            return FileOutcome(given, upload, None, problem=error.strerror or type(error).__name__)
+        return FileOutcome(given, upload, reviewed, made)
 
     def _annotated(self, path: Path, reviewed: Reviewed, hooks: Hooks) -> tuple[Path, ...]:
-        folder = self.plan.annotate_to
+        folder = self.options.annotate_to
         if folder is None:
             return ()
         suffix = "jpg" if reviewed.facts.kind == "image" else "mp4"
         made = []
-        for model in self.plan.panel.models:
-            mark = f".{model.judge.name}" if len(self.plan.panel.models) > 1 else ""
+        for model in self.options.review_models.models:
+            mark = f".{model.judge.name}" if len(self.options.review_models.models) > 1 else ""
             to = folder / f"{self.annotated_name}{mark}.{suffix}"
-            annotate(path, to, self.plan.panel.only(model.judge.name), self.plan.rate_hz, hooks)
+            annotate(path, to, self.options.review_models.only(model.judge.name), self.options.rate_hz, hooks)
             made.append(to)
         return tuple(made)
 
@@ -129,11 +129,11 @@ class _Job:
         return Hooks(on_progress, self.stopping.is_set)
 
 
-def _names(inputs: Sequence[Input], plan: Plan) -> list[str]:
+def _names(inputs: Sequence[MediaInput], options: BatchOptions) -> list[str]:
     """What the annotated file of each is called, without a suffix: those of one name are numbered."""
     taken: dict[str, int] = {}
     names = []
-    for given in inputs if plan.annotate_to else ():
+    for given in inputs if options.annotate_to else ():
         stem = given.stem.replace(os.sep, "_")
         taken[stem] = taken.get(stem, 0) + 1
         names.append(f"{stem}.annotated" if taken[stem] == 1 else f"{stem}.{taken[stem]}.annotated")

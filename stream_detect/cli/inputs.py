@@ -21,7 +21,7 @@ _CHUNK_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
-class Input:
+class MediaInput:
     """One file to be looked at.
 
     Args:
@@ -45,7 +45,7 @@ class Input:
         return Path(self.name.partition("?")[0]).stem or "file"
 
 
-def inputs_of(arguments: Sequence[str]) -> Iterator[Input]:
+def inputs_of(arguments: Sequence[str]) -> Iterator[MediaInput]:
     """The files that arguments name, in the order of the arguments, within a folder or a pattern by name.
 
     In a folder files with names of sound, texts and documents are passed over, and those whose name begins with a dot.
@@ -53,21 +53,21 @@ def inputs_of(arguments: Sequence[str]) -> Iterator[Input]:
     for argument in arguments:
         path = Path(argument)
         if argument == STDIN or argument.lower().startswith(_ADDRESSES):
-            yield Input(argument)
+            yield MediaInput(argument)
         elif path.is_dir():
             yield from _within(path, argument)
         elif path.exists() or not glob.has_magic(argument):
-            yield Input(argument)
+            yield MediaInput(argument)
         else:
             matches = glob.glob(argument, recursive=True)  # noqa: PTH207 - takes absolute patterns too
             found = sorted(name for name in matches if Path(name).is_file())
-            yield from map(Input, found)
+            yield from map(MediaInput, found)
             if not found:
-                yield Input(argument, "no file matches this pattern")
+                yield MediaInput(argument, "no file matches this pattern")
 
 
 @contextmanager
-def on_disk(given: Input, settings: ReviewSettings, hooks: Hooks) -> Iterator[Path]:
+def on_disk(given: MediaInput, settings: ReviewSettings, hooks: Hooks) -> Iterator[Path]:
     """The file's path; what is fetched or comes by standard input lies in a folder that goes in the end.
 
     Raises:
@@ -89,11 +89,11 @@ def on_disk(given: Input, settings: ReviewSettings, hooks: Hooks) -> Iterator[Pa
         yield path
 
 
-def _within(folder: Path, argument: str) -> Iterator[Input]:
+def _within(folder: Path, argument: str) -> Iterator[MediaInput]:
     found = [path for path in sorted(folder.rglob("*")) if path.is_file() and _may_be_media(path.relative_to(folder))]
-    yield from (Input(str(path)) for path in found)
+    yield from (MediaInput(str(path)) for path in found)
     if not found:
-        yield Input(argument, "no pictures or videos in this folder")
+        yield MediaInput(argument, "no pictures or videos in this folder")
 
 
 def _may_be_media(path: Path) -> bool:

@@ -14,7 +14,7 @@ _NAME_COLUMNS = 40
 _MOST_BARS = 16
 
 
-class Telling(Protocol):
+class ProgressReporter(Protocol):
     """Tells how far files are; from any thread."""
 
     def share(self, number: int, share: float) -> None:
@@ -27,7 +27,7 @@ class Telling(Protocol):
 
 
 @contextmanager
-def telling(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[Telling]:
+def telling(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[ProgressReporter]:
     """What tells.
 
     Args:

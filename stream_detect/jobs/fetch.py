@@ -1,7 +1,7 @@
 """Files from addresses: an http(s) address enters, a file on disk leaves. Within limits, and not from the own network.
 
 Every address that a name stands for is looked at before anything is sent, at each redirect anew, and the connection
-goes to an address that was looked at: a name that stands for another one a moment later leads nowhere else.
+goes to an address that was looked at: a name that stands for another one a frame later leads nowhere else.
 """
 
 import errno

@@ -26,7 +26,7 @@ def shown_name(name: str) -> str:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedFile:
     """A file that is here whole.
 
     Args:
@@ -59,7 +59,7 @@ class Received:
         return cls(name, path, size, digest.hexdigest())
 
 
-class Incoming:
+class IncomingFile:
     """Writes a file; blocks. One thread at a time.
 
     Args:
@@ -110,7 +110,7 @@ class Incoming:
         except OSError as error:
             raise translated(error, self._path.parent) from error
 
-    def finish(self) -> Received:
+    def finish(self) -> ReceivedFile:
         """No more will come.
 
         Raises:
@@ -121,7 +121,7 @@ class Incoming:
             flush(self._path)
         except OSError as error:
             raise translated(error, self._path.parent) from error
-        return Received(self._name, self._path, self._bytes, self._digest.hexdigest())
+        return ReceivedFile(self._name, self._path, self._bytes, self._digest.hexdigest())
 
     def discard(self) -> None:
         """Nothing is left of it."""

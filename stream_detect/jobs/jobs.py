@@ -11,9 +11,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from stream_detect.errors import ConflictError, NotFoundError, ReviewCancelledError, StorageError
-from stream_detect.jobs.incoming import Received
-from stream_detect.jobs.queue import Line, Task
-from stream_detect.jobs.work import Kept, Reviewer, Work
+from stream_detect.jobs.incoming import ReceivedFile
+from stream_detect.jobs.queue import JobQueue, Task
+from stream_detect.jobs.work import AnalysisStores, Reviewer, Work
 from stream_detect.settings import ReviewSettings
 from stream_detect.storage.records import Analysis, AnalysisState, Annotation, Page, Upload, new_id
 
@@ -24,7 +24,7 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Wish:
+class ReviewOptions:
     """How files are to be judged.
 
     Args:
@@ -46,11 +46,13 @@ class Jobs:
         busy: whether live streams run, which go first.
     """
 
-    def __init__(self, kept: Kept, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]) -> None:
-        self._analyses, self._library, self._board = kept.analyses, kept.library, kept.board
+    def __init__(
+        self, kept: AnalysisStores, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]
+    ) -> None:
+        self._analyses, self._library, self._progress = kept.analyses, kept.library, kept.progress
         self._settings = settings
         self._work = Work(kept, reviewer, settings, busy)
-        self.line = Line(self._work.run, settings.jobs, settings.max_waiting)
+        self.queue = JobQueue(self._work.run, settings.jobs, settings.max_waiting)
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
 
@@ -68,21 +70,21 @@ class Jobs:
         for asked in self._analyses.unfinished_annotations():
             self._analyses.put_annotation(replace(asked, state="queued"))
             tasks.append(Task(asked.analysis_id, asked.model))
-        self.line.put(tasks)
-        self.line.start()
+        self.queue.put(tasks)
+        self.queue.start()
         self._upkeep.start()
 
     def stop(self) -> None:
         """Has everything end soon; does not wait for it."""
         self._closing.set()
-        self.line.stop()
+        self.queue.stop()
 
     def close(self, within_s: float) -> None:
         """Stops, and waits so long at most; what runs is begun again by the next start."""
         self.stop()
-        self.line.close(within_s)
+        self.queue.close(within_s)
 
-    def submit(self, files: Sequence[Received], wish: Wish) -> tuple[Analysis, ...]:
+    def submit(self, files: Sequence[ReceivedFile], options: ReviewOptions) -> tuple[Analysis, ...]:
         """Takes files, all or none; those judged before are answered at once.
 
         Raises:
@@ -92,11 +94,11 @@ class Jobs:
         now_s = time.time()
         made = [
             Analysis(
-                new_id(now_s), "queued", Upload(f.name, f.bytes, f.sha256), "", *_of(wish), now_s, kept_bytes=f.bytes
+                new_id(now_s), "queued", Upload(f.name, f.bytes, f.sha256), "", *_of(options), now_s, kept_bytes=f.bytes
             )
             for f in files
         ]
-        with self.line.places(len(made)):
+        with self.queue.places(len(made)):
             with contextlib.ExitStack() as undo:
                 for analysis, file in zip(made, files, strict=True):
                     undo.callback(self._library.delete, analysis.id)
@@ -104,7 +106,7 @@ class Jobs:
                 self._analyses.put(made)
                 undo.pop_all()
             answered = tuple(map(self._answered, made))
-            self.line.put([Task(analysis.id) for analysis in answered if not analysis.ended])
+            self.queue.put([Task(analysis.id) for analysis in answered if not analysis.ended])
         return answered
 
     def _answered(self, analysis: Analysis) -> Analysis:
@@ -119,27 +121,27 @@ class Jobs:
         Raises:
             CapacityError: too many wait.
         """
-        with self.line.places(1):
+        with self.queue.places(1):
             pass
 
-    def submit_address(self, address: str, shown: str, name: str, wish: Wish) -> Analysis:
+    def submit_address(self, address: str, shown: str, name: str, options: ReviewOptions) -> Analysis:
         """Takes an address that a file is to be fetched from.
 
         Args:
             address: checked.
             shown: the same without secrets.
             name: of the file, for people.
-            wish: how it is to be judged.
+            options: how it is to be judged.
 
         Raises:
             CapacityError: too many wait.
             StorageError: it cannot be remembered.
         """
         now_s = time.time()
-        analysis = Analysis(new_id(now_s), "queued", Upload(name, 0, ""), shown, *_of(wish), now_s, address=address)
-        with self.line.places(1):
+        analysis = Analysis(new_id(now_s), "queued", Upload(name, 0, ""), shown, *_of(options), now_s, address=address)
+        with self.queue.places(1):
             self._analyses.put([analysis])
-            self.line.put([Task(analysis.id)])
+            self.queue.put([Task(analysis.id)])
         return analysis
 
     def get(self, analysis_id: str) -> Analysis:
@@ -148,7 +150,7 @@ class Jobs:
         Raises:
             NotFoundError: no such analysis.
         """
-        return self._board.latest(self._analyses.get(analysis_id))
+        return self._progress.latest(self._analyses.get(analysis_id))
 
     def done(self, analysis_id: str) -> Analysis:
         """One that is done.
@@ -166,7 +168,7 @@ class Jobs:
     def page(self, search: str, state: AnalysisState | None, cursor: str | None, limit: int) -> Page[Analysis]:
         """Analyses, the newest first; see `Analyses.page`."""
         found = self._analyses.page(search, state, cursor, limit)
-        return replace(found, items=tuple(map(self._board.latest, found.items)))
+        return replace(found, items=tuple(map(self._progress.latest, found.items)))
 
     def cancel(self, analysis_id: str) -> Analysis:
         """Ends an analysis that has not ended; no file of it is kept.
@@ -179,9 +181,9 @@ class Jobs:
         cancelled = replace(analysis, state="cancelled", ended_s=time.time(), address="", kept_bytes=0)
         if not self._analyses.change(cancelled, ("queued", "fetching", "running")):
             raise ConflictError(f"the analysis has ended ({self.get(analysis_id).state}): there is nothing to cancel")
-        self.line.drop(analysis_id)
+        self.queue.drop(analysis_id)
         self._library.delete(analysis_id)
-        self._board.changed(cancelled)
+        self._progress.changed(cancelled)
         return cancelled
 
     def delete(self, analysis_id: str) -> None:
@@ -191,10 +193,10 @@ class Jobs:
             NotFoundError: no such analysis.
         """
         gone = self._analyses.delete(analysis_id)
-        self.line.drop(analysis_id)
+        self.queue.drop(analysis_id)
         self._library.delete(analysis_id)
         if not gone.ended:
-            self._board.changed(replace(gone, state="cancelled", ended_s=time.time()))
+            self._progress.changed(replace(gone, state="cancelled", ended_s=time.time()))
 
     def annotate(self, analysis_id: str, model: str | None) -> Annotation:
         """Begins to make the annotated video; one that is made, or on its way, is left at that.
@@ -213,10 +215,10 @@ class Jobs:
         if known is not None and known.state != "failed":
             return known
         asked = Annotation(analysis_id, analysis.models[analysis.number_of(model)][0], "queued", time.time())
-        with self.line.places(1):
+        with self.queue.places(1):
             if not self._analyses.put_annotation(asked):
-                raise NotFoundError("the analysis was deleted at this moment")
-            self.line.put([Task(analysis_id, asked.model)])
+                raise NotFoundError("the analysis was deleted at this frame")
+            self.queue.put([Task(analysis_id, asked.model)])
         return asked
 
     def annotation(self, analysis_id: str, model: str | None) -> Annotation | None:
@@ -228,7 +230,7 @@ class Jobs:
         """
         analysis = self.done(analysis_id)
         known = self._analyses.annotation(analysis_id, analysis.models[analysis.number_of(model)][0])
-        return known and self._board.latest_annotation(known)
+        return known and self._progress.latest_annotation(known)
 
     def _keep_tidy(self) -> None:
         """Forgets what is too old, now and then."""
@@ -243,5 +245,5 @@ class Jobs:
                 return
 
 
-def _of(wish: Wish) -> tuple[tuple[tuple[str, str], ...], float]:
-    return wish.models, wish.rate_hz
+def _of(options: ReviewOptions) -> tuple[tuple[tuple[str, str], ...], float]:
+    return options.models, options.rate_hz

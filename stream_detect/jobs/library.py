@@ -5,7 +5,7 @@
       ID/original                   as it came
       ID/results.json               see docs/protocol.md
       ID/flagged-MODEL-N.jpg        a flagged frame, and map-MODEL-N.jpg; models are numbered as in the analysis
-      ID/annotated-MODEL.mp4|.jpg   on somebody's wish
+      ID/annotated-MODEL.mp4|.jpg   on request
 
 No name here comes from a sender.
 """
@@ -17,7 +17,7 @@ from collections.abc import Callable, Container
 from pathlib import Path
 
 from stream_detect.errors import NotFoundError
-from stream_detect.jobs.incoming import Incoming, Received
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.media.files import PART, check_room, put_whole, translated
 from stream_detect.settings import ReviewSettings
 
@@ -66,7 +66,7 @@ class Library:
         """
         check_room(self._path, self._settings.min_free_bytes, "review.min_free_bytes", bytes_more)
 
-    def incoming(self, name: str) -> Incoming:
+    def incoming(self, name: str) -> IncomingFile:
         """Begins to receive a file.
 
         Args:
@@ -76,7 +76,7 @@ class Library:
             DiskFullError: there is no room.
             StorageError: it cannot be written.
         """
-        return Incoming(name, self.incoming_path(), self._settings.max_upload_bytes, self.check_room)
+        return IncomingFile(name, self.incoming_path(), self._settings.max_upload_bytes, self.check_room)
 
     def incoming_path(self) -> Path:
         """Where a file can be written until it is taken.
@@ -86,7 +86,7 @@ class Library:
         """
         return self._made(self._path / _INCOMING) / secrets.token_hex(16)
 
-    def take(self, received: Received, analysis_id: str) -> None:
+    def take(self, received: ReceivedFile, analysis_id: str) -> None:
         """Makes a file that came the analysis's own.
 
         Raises:

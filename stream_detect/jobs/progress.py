@@ -8,25 +8,25 @@ from threading import Event
 from stream_detect.jobs.queue import Task
 from stream_detect.storage.records import Analysis, Annotation
 
-TELL_EVERY_S = 0.25
+NOTIFY_EVERY_S = 0.25
 
 
-class Board:
+class JobProgress:
     """Safe to use from any thread.
 
     Args:
-        tell: is told of every analysis that changed, on the thread that changed it; must not block.
+        notify: is called of every analysis that changed, on the thread that changed it; must not block.
         clock: monotonic seconds.
     """
 
-    def __init__(self, tell: Callable[[Analysis], None], clock: Callable[[], float] = time.monotonic) -> None:
-        self._tell = tell
+    def __init__(self, notify: Callable[[Analysis], None], clock: Callable[[], float] = time.monotonic) -> None:
+        self._notify = notify
         self._clock = clock
         self._shares: dict[Task, float] = {}
 
     def changed(self, analysis: Analysis) -> None:
         """Its state is another one."""
-        self._tell(self.latest(analysis))
+        self._notify(self.latest(analysis))
 
     def follow(self, task: Task, analysis: Analysis) -> Callable[[float], None]:
         """Takes the shares done of a task that begins, in [0, 1], however often; `forget` ends it.
@@ -42,9 +42,9 @@ class Board:
             nonlocal told_s
             self._shares[task] = min(max(share, 0.0), 1.0)
             now_s = self._clock()
-            if not task.model and now_s - told_s >= TELL_EVERY_S:
+            if not task.model and now_s - told_s >= NOTIFY_EVERY_S:
                 told_s = now_s
-                self._tell(self.latest(analysis))
+                self._notify(self.latest(analysis))
 
         return on_progress
 
@@ -69,7 +69,7 @@ MAX_REST_S = 5.0
 ASK_EVERY_S = 0.5
 
 
-class Pace:
+class RestBesideLive:
     """Of one job, on its thread.
 
     Args:

@@ -34,7 +34,7 @@ class Task:
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class TaskRun:
     """A task on a thread.
 
     Args:
@@ -52,7 +52,7 @@ class Run:
         return self.stop.is_set()
 
 
-class Line:
+class JobQueue:
     """Threads are daemons: one that hangs in a decoder does not keep the process from its end.
 
     Args:
@@ -61,11 +61,11 @@ class Line:
         max_waiting: tasks that wait.
     """
 
-    def __init__(self, work: Callable[[Run], None], threads: int, max_waiting: int) -> None:
+    def __init__(self, work: Callable[[TaskRun], None], threads: int, max_waiting: int) -> None:
         self._work = work
         self._max_waiting = max_waiting
         self._waiting: deque[Task] = deque()
-        self._running: list[Run] = []
+        self._running: list[TaskRun] = []
         self._reserved = 0
         self._changed = threading.Condition()
         self._closing = threading.Event()
@@ -142,7 +142,7 @@ class Line:
                 self._changed.wait_for(lambda: self._waiting or self._closing.is_set())
                 if self._closing.is_set():
                     return
-                run = Run(self._waiting.popleft(), self._closing)
+                run = TaskRun(self._waiting.popleft(), self._closing)
                 self._running.append(run)
             try:
                 self._work(run)

@@ -13,14 +13,14 @@ from typing import Protocol
 
 from stream_detect.errors import NotFoundError, ReviewCancelledError, StorageError, StreamDetectError
 from stream_detect.jobs.fetch import fetch
-from stream_detect.jobs.incoming import Received
+from stream_detect.jobs.incoming import ReceivedFile
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, annotated_name, flagged_name, map_name
-from stream_detect.jobs.progress import Board, Pace
-from stream_detect.jobs.queue import Run
+from stream_detect.jobs.progress import JobProgress, RestBesideLive
+from stream_detect.jobs.queue import TaskRun
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import Panels
+from stream_detect.review.models import ReviewModelLoader
 from stream_detect.review.results import Reviewed, with_head
 from stream_detect.settings import ReviewSettings, Settings
 from stream_detect.storage.analyses import Analyses
@@ -64,16 +64,16 @@ class ModelReviewer:
     """
 
     def __init__(self, registry: Registry, settings: Settings) -> None:
-        self._panels = Panels(registry, settings)
+        self._loader = ReviewModelLoader(registry, settings)
         self._settings = settings
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
         """See `Reviewer`."""
-        return examine(file, self._panels.panel(models), rate_hz, hooks)
+        return examine(file, self._loader.load(models), rate_hz, hooks)
 
     def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
         """See `Reviewer`."""
-        annotate(file, to, self._panels.panel([model]), rate_hz, hooks)
+        annotate(file, to, self._loader.load([model]), rate_hz, hooks)
 
     def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
         """See `Reviewer`."""
@@ -91,18 +91,18 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
+class AnalysisStores:
     """Where analyses are kept.
 
     Args:
         analyses: in the database.
         library: their files.
-        board: how far they are.
+        progress: how far they are.
     """
 
     analyses: Analyses
     library: Library
-    board: Board
+    progress: JobProgress
 
 
 class Work:
@@ -115,13 +115,15 @@ class Work:
         busy: whether live streams run.
     """
 
-    def __init__(self, kept: Kept, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]) -> None:
-        self._analyses, self._library, self._board = kept.analyses, kept.library, kept.board
+    def __init__(
+        self, kept: AnalysisStores, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]
+    ) -> None:
+        self._analyses, self._library, self._progress = kept.analyses, kept.library, kept.progress
         self._reviewer = reviewer
         self._settings = settings
         self._busy = busy
 
-    def run(self, run: Run) -> None:
+    def run(self, run: TaskRun) -> None:
         """Does a task; one that was cancelled or deleted meanwhile is no more to be done.
 
         Raises:
@@ -136,7 +138,7 @@ class Work:
         except NotFoundError:
             return
         finally:
-            self._board.forget(run.task)
+            self._progress.forget(run.task)
 
     def from_earlier(self, analysis: Analysis) -> Analysis | None:
         """Answers it by an earlier result of the same bytes; None when there is none.
@@ -152,11 +154,11 @@ class Work:
             self._library.share(same.id, analysis.id)
             results = self._library.path(same.id, RESULTS).read_text()
             self._library.write(analysis.id, RESULTS, _put(with_head(results, analysis.id, upload)))
-        except (StorageError, NotFoundError, OSError):  # deleted at this very moment, or no room: it is looked at anew
+        except (StorageError, NotFoundError, OSError):  # deleted at this very frame, or no room: it is looked at anew
             return None
         return self._done(replace(analysis, upload=upload, verdict=same.verdict, same_as=same.id))
 
-    def _analyse(self, analysis: Analysis, run: Run) -> None:
+    def _analyse(self, analysis: Analysis, run: TaskRun) -> None:
         try:
             _check_attempts(analysis.attempts)
             if analysis.address:
@@ -164,7 +166,7 @@ class Work:
             elif self.from_earlier(analysis):
                 return
             analysis = self._entered(analysis, "running")
-            hooks = self._hooks(run, self._board.follow(run.task, analysis))
+            hooks = self._hooks(run, self._progress.follow(run.task, analysis))
             file, names = self._library.path(analysis.id, ORIGINAL), [name for name, _ in analysis.models]
             self._keep(analysis, self._reviewer.review(file, names, analysis.rate_hz, hooks))
         except ReviewCancelledError:
@@ -180,14 +182,14 @@ class Work:
         entered = replace(analysis, state=state, started_s=time.time(), attempts=attempts, done_share=0.0)
         if not self._analyses.change(entered, _UNDER_WAY):
             raise ReviewCancelledError("cancelled before it began")
-        self._board.changed(entered)
+        self._progress.changed(entered)
         return entered
 
-    def _fetched(self, analysis: Analysis, run: Run) -> Analysis:
+    def _fetched(self, analysis: Analysis, run: TaskRun) -> Analysis:
         path = self._library.incoming_path()
         try:
-            self._reviewer.fetch(analysis.address, path, self._hooks(run, self._board.follow(run.task, analysis)))
-            received = Received.of(analysis.upload.name, path)
+            self._reviewer.fetch(analysis.address, path, self._hooks(run, self._progress.follow(run.task, analysis)))
+            received = ReceivedFile.of(analysis.upload.name, path)
             self._library.take(received, analysis.id)
         finally:
             path.unlink(missing_ok=True)
@@ -218,22 +220,22 @@ class Work:
         )
         if not self._analyses.change(done, _UNDER_WAY):
             raise ReviewCancelledError("cancelled when it was nearly done")
-        self._board.changed(done)
+        self._progress.changed(done)
         return done
 
     def _failed(self, analysis: Analysis, problem: str) -> None:
         failed = replace(analysis, state="failed", ended_s=time.time(), problem=problem, address="", kept_bytes=0)
         if self._analyses.change(failed, _UNDER_WAY):
-            self._board.changed(failed)
+            self._progress.changed(failed)
         self._library.delete(analysis.id)
 
-    def _left(self, analysis: Analysis, run: Run) -> None:
+    def _left(self, analysis: Analysis, run: TaskRun) -> None:
         """Because the server stops: it waits for the next start; else it was cancelled or deleted."""
         waiting = replace(analysis, state="queued", started_s=None, attempts=max(analysis.attempts - 1, 0))
         if not (run.closing.is_set() and self._analyses.change(waiting, _UNDER_WAY)):
             self._library.delete(analysis.id)
 
-    def _annotate(self, analysis: Analysis, run: Run) -> None:
+    def _annotate(self, analysis: Analysis, run: TaskRun) -> None:
         asked = self._analyses.annotation(analysis.id, run.task.model)
         if asked is None or asked.state == "done":
             return
@@ -253,9 +255,9 @@ class Work:
         if not self._analyses.put_annotation(ended):
             self._library.delete(analysis.id)
 
-    def _draw(self, analysis: Analysis, run: Run) -> None:
+    def _draw(self, analysis: Analysis, run: TaskRun) -> None:
         model = run.task.model
-        hooks = self._hooks(run, self._board.follow(run.task, analysis))
+        hooks = self._hooks(run, self._progress.follow(run.task, analysis))
         file, rate_hz = self._library.path(analysis.id, ORIGINAL), analysis.rate_hz
         name = annotated_name(analysis.number_of(model), analysis.upload.kind)
         size = self._library.write(
@@ -263,8 +265,8 @@ class Work:
         )
         self._analyses.add_kept_bytes(analysis.id, size)
 
-    def _hooks(self, run: Run, on_progress: Callable[[float], None]) -> Hooks:
-        pace = Pace(self._busy, self._settings.share_beside_live, run.stop)
+    def _hooks(self, run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
+        pace = RestBesideLive(self._busy, self._settings.share_beside_live, run.stop)
         return Hooks(on_progress, run.is_stopped, pace.give_way)
 
 

@@ -25,7 +25,7 @@ from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.review.examination import Allowance, Hooks
-from stream_detect.review.models import Panel
+from stream_detect.review.models import ReviewModels
 from stream_detect.review.samples import ahead, goes_ahead
 from stream_detect.review.verdict import of_picture
 from stream_detect.settings import Settings, VideoSettings
@@ -166,13 +166,13 @@ _STALE_S = 3600.0
 """Of nothing here: results come when they are due."""
 
 
-def annotate(path: Path, to: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None) -> None:
-    """Makes the annotated video, or picture, by the panel's first model; bounded as an examination is.
+def annotate(path: Path, to: Path, review_models: ReviewModels, rate_hz: float, hooks: Hooks | None = None) -> None:
+    """Makes the annotated video, or picture, by the review_models's first model; bounded as an examination is.
 
     Args:
         path: of the file.
         to: what is written; its suffix says nothing.
-        panel: models and settings.
+        review_models: models and settings.
         rate_hz: samples a second, as of the review.
         hooks: what is asked and told on the way.
 
@@ -182,11 +182,11 @@ def annotate(path: Path, to: Path, panel: Panel, rate_hz: float, hooks: Hooks | 
         StorageError: it cannot be written there.
     """
     hooks = hooks or Hooks()
-    settings = at_rate(panel.settings, rate_hz)
+    settings = at_rate(review_models.settings, rate_hz)
     allowance = Allowance(hooks, settings.review.max_run_s)
     decoding = Decoding(settings.review.max_pixels, settings.review.threads, allowance.check)
     with closing(open_media(path, decoding)) as media, _whole(to) as part:
-        look = _Look(panel, settings, rate_hz)
+        look = _Look(review_models, settings, rate_hz)
         if media.facts.kind == "image":
             _picture(media, look, part)
         else:
@@ -197,12 +197,12 @@ def annotate(path: Path, to: Path, panel: Panel, rate_hz: float, hooks: Hooks | 
 class _Look:
     """One model at a file, and its badge."""
 
-    def __init__(self, panel: Panel, settings: Settings, rate_hz: float) -> None:
-        model = panel.models[0]
+    def __init__(self, review_models: ReviewModels, settings: Settings, rate_hz: float) -> None:
+        model = review_models.models[0]
         self.settings = settings
         self.thresholds = model.judge.thresholds
         self.overlay = Overlay(self.thresholds, _STALE_S)
-        self._look = SideBySide(panel.detector(), (model.classifier(),), settings)
+        self._look = SideBySide(review_models.detector(), (model.classifier(),), settings)
         self._sampler = Sampler(rate_hz)
         self._result: Result | None = None
         self._sequence = 0

@@ -1,7 +1,7 @@
-"""One file examined: a path and a panel of models enter, what each says of it leaves. Bounded in time and memory.
+"""Examination of one file: decodes it, judges its samples by one or more models, and gathers a `Reviewed`.
 
-A video goes through the pipeline that serves, sampled by stream time; faces are searched once for all models. Decoding
-and the search for faces go ahead on threads of their own where `review.threads` allows.
+A video goes through the pipeline that serves live streams, sampled by stream time; faces are searched once for all
+models. Decoding and the search for faces run ahead on threads of their own where `review.threads` allows.
 """
 
 import time
@@ -15,7 +15,7 @@ from stream_detect.analysis.engine import at_rate
 from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.errors import ReviewCancelledError
 from stream_detect.review.flagged import Flagging
-from stream_detect.review.models import Model, Panel
+from stream_detect.review.models import ReviewModel, ReviewModels
 from stream_detect.review.results import ModelReview, Reviewed
 from stream_detect.review.samples import Sample, Samples
 from stream_detect.review.timeline import Timeline
@@ -90,12 +90,12 @@ _TOO_LONG = "review.max_duration_s"
 _TIME_UP = "time was up (review.max_run_s)"
 
 
-def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
+def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
     """Examines a picture or a video, to its end or to the settings' limits; its notes say what was left out.
 
     Args:
         path: of a regular file; what it is, its content says.
-        panel: the models, and the settings.
+        review_models: the models, and the settings.
         rate_hz: samples a second of a video.
         hooks: what is asked and told on the way.
 
@@ -106,12 +106,12 @@ def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None
         AnalysisError: the detector or a model could not be run.
     """
     hooks = hooks or Hooks()
-    settings = at_rate(panel.settings, rate_hz)
+    settings = at_rate(review_models.settings, rate_hz)
     limits = settings.review
     allowance = Allowance(hooks, limits.max_run_s)
     with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
-        detector = panel.detector()
-        look = _Look(panel, detector, settings, media.facts, rate_hz)
+        detector = review_models.detector()
+        look = _Look(review_models, detector, settings, media.facts, rate_hz)
         samples = Samples(media, detector, rate_hz, limits.max_duration_s)
         notes: list[str] = []
         damaged = 0
@@ -138,7 +138,7 @@ def examine(path: Path, panel: Panel, rate_hz: float, hooks: Hooks | None = None
 class _Seat:
     """One model at the file."""
 
-    model: Model
+    model: ReviewModel
     timeline: Timeline
     tally: Tally
     flagging: Flagging
@@ -157,8 +157,10 @@ class _Seat:
 class _Look:
     """All models at one file."""
 
-    def __init__(self, panel: Panel, detector: Detector, settings: Settings, facts: Facts, rate_hz: float) -> None:
-        classifiers = [model.classifier() for model in panel.models]
+    def __init__(
+        self, review_models: ReviewModels, detector: Detector, settings: Settings, facts: Facts, rate_hz: float
+    ) -> None:
+        classifiers = [model.classifier() for model in review_models.models]
         self._look = SideBySide(detector, classifiers, settings)
         self._rate_hz = rate_hz
         self._gap_s = settings.window.gap_s
@@ -171,7 +173,7 @@ class _Look:
                 Tally(model.judge.thresholds, settings, picture=facts.kind == "image"),
                 Flagging(model, classifier.crop, settings.review.max_flagged),
             )
-            for model, classifier in zip(panel.models, classifiers, strict=True)
+            for model, classifier in zip(review_models.models, classifiers, strict=True)
         )
 
     def take(self, sample: Sample) -> None:

@@ -13,7 +13,7 @@ from stream_detect.analysis.crop import cut
 from stream_detect.errors import AnalysisError
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.overlay.sprite import STATE_RGB
-from stream_detect.review.models import Model
+from stream_detect.review.models import ReviewModel
 from stream_detect.types import CropPolicy, Image, Result, TrackResult, VerdictState, Xyxy
 
 _SPACING_S = 1.0
@@ -77,7 +77,7 @@ class Flagging:
         max_flagged: frames kept.
     """
 
-    def __init__(self, model: Model, crop: CropPolicy, max_flagged: int) -> None:
+    def __init__(self, model: ReviewModel, crop: CropPolicy, max_flagged: int) -> None:
         self._model = model
         self._crop = crop
         self._enter = model.judge.thresholds.fake_enter

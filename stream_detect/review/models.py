@@ -19,11 +19,11 @@ if TYPE_CHECKING:
     from typing import Self
 
 _KEPT_MODELS = 8
-"""Loaded at any time by one `Panels`; the one that was asked for longest ago goes."""
+"""Loaded at any time by one `ReviewModelLoader`; the one that was asked for longest ago goes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Judge:
+class ModelFacts:
     """A model as results and reports name it.
 
     Args:
@@ -83,7 +83,7 @@ class HeatMaps:
 
 
 @dataclass(frozen=True, slots=True)
-class Model:
+class ReviewModel:
     """One that judges.
 
     Args:
@@ -92,13 +92,13 @@ class Model:
         heat_maps: where it looked.
     """
 
-    judge: Judge
+    judge: ModelFacts
     classifier: Callable[[], Classifier]
     heat_maps: HeatMaps = field(default_factory=lambda: HeatMaps(None))
 
 
 @dataclass(frozen=True, slots=True)
-class Panel:
+class ReviewModels:
     """What looks at files: shared by all of them, safe to use from many threads.
 
     Args:
@@ -107,11 +107,11 @@ class Panel:
         settings: `faces`, `quality`, `window`, `video` and `review` are used.
     """
 
-    models: tuple[Model, ...]
+    models: tuple[ReviewModel, ...]
     detector: Callable[[], Detector]
     settings: Settings
 
-    def only(self, name: str) -> "Panel":
+    def only(self, name: str) -> "ReviewModels":
         """The same with one of its models.
 
         Raises:
@@ -119,12 +119,12 @@ class Panel:
         """
         for model in self.models:
             if model.judge.name == name:
-                return Panel((model,), self.detector, self.settings)
+                return ReviewModels((model,), self.detector, self.settings)
         raise BundleError(f"expected one of {', '.join(m.judge.name for m in self.models)}, received {name!r}")
 
 
-class Panels:
-    """Makes panels; the detector and each model are loaded once, a model anew when its bundle is another than before.
+class ReviewModelLoader:
+    """Makes loader; the detector and each model are loaded once, a model anew when its bundle is another than before.
 
     Safe to use from many threads.
 
@@ -137,9 +137,9 @@ class Panels:
         self._registry = registry
         self._settings = settings
         self._lock = Lock()
-        self._loaded: dict[str, tuple[Bundle, Model]] = {}
+        self._loaded: dict[str, tuple[Bundle, ReviewModel]] = {}
 
-    def panel(self, names: Sequence[str]) -> Panel:
+    def load(self, names: Sequence[str]) -> ReviewModels:
         """The models, each once, in the order of their names, and the face detector.
 
         Args:
@@ -152,30 +152,30 @@ class Panels:
         wanted = tuple(dict.fromkeys(names)) or (self._settings.model.name,)
         with self._lock:
             models = tuple(self._model(name) for name in wanted)
-            return Panel(models, self._detector.sibling, self._settings)
+            return ReviewModels(models, self._detector.sibling, self._settings)
 
     @cached_property
     def _detector(self) -> BlazeFace:
         faces = self._settings.faces
         return BlazeFace(faces.detector, faces.min_score, faces.max_faces)
 
-    def _model(self, name: str) -> Model:
+    def _model(self, name: str) -> ReviewModel:
         bundle = self._registry.load(name)  # reads and verifies the files: a bundle that was changed is another
         held, model = self._loaded.pop(name, (None, None))
         if model is None or held != bundle:
-            model = load_judging(bundle, self._settings)
+            model = load_review_model(bundle, self._settings)
         self._loaded[name] = bundle, model
         if len(self._loaded) > _KEPT_MODELS:
             del self._loaded[next(iter(self._loaded))]
         return model
 
 
-def load_panel(registry: Registry, names: Sequence[str], settings: Settings) -> Panel:
-    """One panel; see `Panels`."""
-    return Panels(registry, settings).panel(names)
+def load_review_models(registry: Registry, names: Sequence[str], settings: Settings) -> ReviewModels:
+    """All of them; see `ReviewModelLoader`."""
+    return ReviewModelLoader(registry, settings).load(names)
 
 
-def load_judging(bundle: Bundle, settings: Settings) -> Model:
+def load_review_model(bundle: Bundle, settings: Settings) -> ReviewModel:
     """A bundle that judges.
 
     Args:
@@ -192,4 +192,4 @@ def load_judging(bundle: Bundle, settings: Settings) -> Model:
         return OpenVinoHalves(bundle)
 
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
-    return Model(Judge.of(bundle), loaded.classifier, HeatMaps(halves))
+    return ReviewModel(ModelFacts.of(bundle), loaded.classifier, HeatMaps(halves))

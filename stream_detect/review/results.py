@@ -6,9 +6,9 @@ from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from stream_detect.review.flagged import Flagged
-from stream_detect.review.models import Judge
-from stream_detect.review.timeline import Moment, SeenFace, Timeline
-from stream_detect.review.verdict import Overall, Track, worst_of
+from stream_detect.review.models import ModelFacts
+from stream_detect.review.timeline import JudgedFrame, SeenFace, Timeline
+from stream_detect.review.verdict import Overall, TrackSummary, worst_of
 from stream_detect.sources.file_frame import Facts
 from stream_detect.storage.records import Upload
 from stream_detect.types import VerdictState, Xyxy
@@ -26,9 +26,9 @@ class ModelReview:
         flagged: frames kept as pictures.
     """
 
-    judge: Judge
+    judge: ModelFacts
     verdict: Overall
-    tracks: tuple[tuple[Track, str], ...]
+    tracks: tuple[tuple[TrackSummary, str], ...]
     timeline: Timeline
     flagged: tuple[Flagged, ...]
 
@@ -42,7 +42,7 @@ class Reviewed:
         rate_hz: samples a second.
         sampled: frames.
         notes: sentences on what was left out.
-        models: in the panel's order.
+        models: in the review_models's order.
     """
 
     facts: Facts
@@ -132,8 +132,8 @@ def model_parts(model: ModelReview) -> Iterator[str]:
 def frame_parts(model: ModelReview) -> Iterator[str]:
     """Its members "frames" and "flagged"."""
     yield '"frames": ['
-    for number, moment in enumerate(model.timeline.moments()):
-        yield (", " if number else "") + _text(_moment(moment))
+    for number, frame in enumerate(model.timeline.frames()):
+        yield (", " if number else "") + _text(_frame(frame))
     yield f'], "flagged": {_text([_flagged(flagged) for flagged in model.flagged])}'
 
 
@@ -142,7 +142,7 @@ def tracks_json(model: ModelReview) -> list[dict[str, Any]]:
     return [_track(track, reason) for track, reason in model.tracks]
 
 
-def _track(track: Track, reason: str) -> dict[str, Any]:
+def _track(track: TrackSummary, reason: str) -> dict[str, Any]:
     return {
         "track": track.number,
         "state": track.state,
@@ -155,12 +155,12 @@ def _track(track: Track, reason: str) -> dict[str, Any]:
     }
 
 
-def _moment(moment: Moment) -> dict[str, Any]:
+def _frame(frame: JudgedFrame) -> dict[str, Any]:
     return {
-        "time_s": round(moment.time_s, 3),
-        "state": moment.state,
-        "fake_probability": _share(moment.fake_probability),
-        "faces": [_face(face) for face in moment.faces],
+        "time_s": round(frame.time_s, 3),
+        "state": frame.state,
+        "fake_probability": _share(frame.fake_probability),
+        "faces": [_face(face) for face in frame.faces],
     }
 
 

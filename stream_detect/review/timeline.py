@@ -1,4 +1,4 @@
-"""What a model said of each sampled frame, kept compactly: results enter, moments leave. An hour at 5 Hz is 1 MB."""
+"""What a model said of each sampled frame, kept compactly: results enter, frames leave. An hour at 5 Hz is 1 MB."""
 
 import math
 from array import array
@@ -33,7 +33,7 @@ class SeenFace:
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class JudgedFrame:
     """One sampled frame.
 
     Args:
@@ -50,7 +50,7 @@ class Moment:
 
 
 class Timeline:
-    """All moments of one model, in arrays: 14 bytes a moment and 34 a face."""
+    """All frames of one model, in arrays: 14 bytes a frame and 34 a face."""
 
     def __init__(self) -> None:
         self._times_s = array("d")
@@ -77,13 +77,13 @@ class Timeline:
             self._take(track)
         self._ends.append(len(self._tracks))
 
-    def moments(self) -> Iterator[Moment]:
+    def frames(self) -> Iterator[JudgedFrame]:
         """In order of time."""
         begin = 0
         for number, end in enumerate(self._ends):
             faces = tuple(self._face(index) for index in range(begin, end))
             state, probability = _STATES[self._states[number]], _given(self._probabilities[number])
-            yield Moment(self._times_s[number], state, probability, faces)
+            yield JudgedFrame(self._times_s[number], state, probability, faces)
             begin = end
 
     def _take(self, track: TrackResult) -> None:

@@ -34,7 +34,7 @@ class Overall:
 
 
 @dataclass(slots=True)
-class Track:
+class TrackSummary:
     """What is remembered of one face.
 
     Args:
@@ -89,7 +89,7 @@ class Tally:
         self._needed = settings.window.min_scores
         self._least_px = settings.quality.min_face_px
         self._picture = picture
-        self._tracks: dict[int, Track] = {}
+        self._tracks: dict[int, TrackSummary] = {}
         self._sampled = 0
         self.forgotten = 0
         """Tracks that passed by and are not listed."""
@@ -102,17 +102,17 @@ class Tally:
         for track in result.tracks:
             known = self._tracks.get(track.track_id)
             if known is None:
-                known = self._tracks[track.track_id] = Track(track.track_id, result.time_s, result.time_s)
+                known = self._tracks[track.track_id] = TrackSummary(track.track_id, result.time_s, result.time_s)
             known.take(track, result.time_s, elapsed_s)
         if len(self._tracks) > _MAX_TRACKS:
             self._forget({track.track_id for track in result.tracks})
         return result
 
-    def tracks(self) -> tuple[Track, ...]:
+    def tracks(self) -> tuple[TrackSummary, ...]:
         """In the order in which they were first seen."""
         return tuple(self._tracks[number] for number in sorted(self._tracks))
 
-    def reason(self, track: Track, length_s: float) -> str:
+    def reason(self, track: TrackSummary, length_s: float) -> str:
         """Why a track is what it is, as the end of a sentence that begins with the face."""
         if self._picture:
             return self._of_score(track)
@@ -162,7 +162,7 @@ class Tally:
             return Overall(VerdictState.NO_FACE, f"no face larger than {self._least_px} px {where}", None)
         return Overall(VerdictState.UNCERTAIN, f"no face was fit to be judged: {_listed(refused)}", None)
 
-    def _of_score(self, track: Track) -> str:
+    def _of_score(self, track: TrackSummary) -> str:
         if track.fake_probability is None:
             return f"was not scored: {_listed(track.refused)}"
         limits = self._thresholds

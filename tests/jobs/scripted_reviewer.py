@@ -12,7 +12,7 @@ from stream_detect.errors import ReviewCancelledError
 from stream_detect.jobs.fetch import fetch
 from stream_detect.review.annotated_video import annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import Judge, Model, Panel
+from stream_detect.review.models import ModelFacts, ReviewModel, ReviewModels
 from stream_detect.review.results import Reviewed
 from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
@@ -22,17 +22,17 @@ SCORES = {"scripted": 0.95, "other": 0.05}
 MODELS = tuple(SHA256.items())
 
 
-def panel_of(models: Sequence[str], settings: Settings) -> Panel:
+def models_of(models: Sequence[str], settings: Settings) -> ReviewModels:
     """One face in every picture, which "scripted" calls fake and "other" real."""
     detector = lambda: ScriptedDetector([upright_face((40.0, 30.0, 110.0, 100.0))])  # noqa: E731
     judging = tuple(
-        Model(
-            Judge(name, name.title(), SHA256[name], "none", (), Thresholds()),
+        ReviewModel(
+            ModelFacts(name, name.title(), SHA256[name], "none", (), Thresholds()),
             lambda score=SCORES[name]: ScriptedClassifier(score),
         )
         for name in models
     )
-    return Panel(judging, detector, settings)
+    return ReviewModels(judging, detector, settings)
 
 
 class ScriptedReviewer:
@@ -54,12 +54,12 @@ class ScriptedReviewer:
         """Once it may go on."""
         self.looked_at.append(file)
         self._wait(hooks)
-        return examine(file, panel_of(models, self._settings), rate_hz, hooks)
+        return examine(file, models_of(models, self._settings), rate_hz, hooks)
 
     def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
         """Likewise."""
         self._wait(hooks)
-        annotate(file, to, panel_of([model], self._settings), rate_hz, hooks)
+        annotate(file, to, models_of([model], self._settings), rate_hz, hooks)
 
     def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
         """Likewise."""

@@ -10,9 +10,9 @@ from types import SimpleNamespace
 import pytest
 
 from stream_detect.errors import BodyTooLargeError, DiskFullError, NotFoundError, StorageError
-from stream_detect.jobs.incoming import MAX_NAME, Incoming, Received, shown_name
+from stream_detect.jobs.incoming import MAX_NAME, IncomingFile, ReceivedFile, shown_name
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, flagged_name
-from stream_detect.jobs.progress import MAX_REST_S, Pace
+from stream_detect.jobs.progress import MAX_REST_S, RestBesideLive
 from stream_detect.settings import ReviewSettings
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -23,7 +23,7 @@ def library(tmp_path) -> Library:
     return Library(tmp_path / "analyses", ReviewSettings(min_free_bytes=0, max_upload_bytes=1000))
 
 
-def take(library: Library, analysis_id: str, content: bytes = b"abc") -> Received:
+def take(library: Library, analysis_id: str, content: bytes = b"abc") -> ReceivedFile:
     incoming = library.incoming("a.mp4")
     incoming.write(content)
     received = incoming.finish()
@@ -60,7 +60,7 @@ def test_a_file_comes_in_with_its_length_and_sha256(library, tmp_path):
     received = take(library, ONE, b"x" * 700)
     assert (received.bytes, received.sha256) == (700, hashlib.sha256(b"x" * 700).hexdigest())
     assert library.path(ONE, ORIGINAL).read_bytes() == b"x" * 700
-    assert Received.of("a.mp4", library.path(ONE, ORIGINAL)).sha256 == received.sha256
+    assert ReceivedFile.of("a.mp4", library.path(ONE, ORIGINAL)).sha256 == received.sha256
     assert files(tmp_path / "analyses") == [f"{ONE}/original"]
     assert (tmp_path / "analyses").stat().st_mode & 0o077 == 0
     assert (tmp_path / "analyses" / ONE).stat().st_mode & 0o077 == 0
@@ -87,7 +87,7 @@ def test_no_room_is_said_before_the_disk_is_full(tmp_path, monkeypatch):
 
 
 def test_a_disk_that_is_full_is_told_apart_from_one_that_cannot_be_written(tmp_path):
-    incoming = Incoming("a", tmp_path / "a", 1000, lambda: None)
+    incoming = IncomingFile("a", tmp_path / "a", 1000, lambda: None)
     incoming._file.close()
     full = os.open("/dev/full", os.O_WRONLY)
     incoming._file = os.fdopen(full, "wb", buffering=0)
@@ -95,7 +95,7 @@ def test_a_disk_that_is_full_is_told_apart_from_one_that_cannot_be_written(tmp_p
         incoming.write(b"x")
     incoming.discard()
     with pytest.raises(StorageError):
-        Incoming("a", tmp_path / "absent" / "a", 1000, lambda: None)
+        IncomingFile("a", tmp_path / "absent" / "a", 1000, lambda: None)
 
 
 def test_what_is_written_is_there_whole_or_not_at_all(library, tmp_path):
@@ -180,7 +180,7 @@ class Rests:
 )
 def test_while_streams_are_live_a_job_works_its_share_of_the_time(busy, share, worked_s, rest_s):
     rests = Rests()
-    pace = Pace(lambda: busy, share, rests, lambda: rests.now_s)
+    pace = RestBesideLive(lambda: busy, share, rests, lambda: rests.now_s)
     for _ in range(3):
         rests.now_s += worked_s
         pace.give_way()
@@ -189,7 +189,7 @@ def test_while_streams_are_live_a_job_works_its_share_of_the_time(busy, share, w
 
 def test_who_is_live_is_asked_twice_a_second():
     rests, asked = Rests(), []
-    pace = Pace(lambda: bool(asked.append(rests.now_s)), 0.25, rests, lambda: rests.now_s)
+    pace = RestBesideLive(lambda: bool(asked.append(rests.now_s)), 0.25, rests, lambda: rests.now_s)
     for _ in range(100):
         rests.now_s += 0.02
         pace.give_way()

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from stream_detect.errors import CapacityError, ConflictError, DiskFullError, MediaError, NotFoundError, StorageError
-from stream_detect.jobs import queue as line
-from stream_detect.jobs.incoming import Received
-from stream_detect.jobs.jobs import Jobs, Wish
+from stream_detect.jobs import queue as job_queue
+from stream_detect.jobs.incoming import ReceivedFile
+from stream_detect.jobs.jobs import Jobs, ReviewOptions
 from stream_detect.jobs.library import RESULTS, Library, annotated_name, flagged_name
-from stream_detect.jobs.progress import Board
-from stream_detect.jobs.work import MAX_ATTEMPTS, Kept
+from stream_detect.jobs.progress import JobProgress
+from stream_detect.jobs.work import MAX_ATTEMPTS, AnalysisStores
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
@@ -28,8 +28,8 @@ from stream_detect.storage.records import Analysis
 from tests.jobs.scripted_reviewer import MODELS, ScriptedReviewer, write_clip
 from tests.patience import PATIENCE_S, until
 
-ONE = Wish(MODELS[:1], 5.0)
-BOTH = Wish(MODELS, 5.0)
+ONE = ReviewOptions(MODELS[:1], 5.0)
+BOTH = ReviewOptions(MODELS, 5.0)
 
 
 class Desk:
@@ -45,17 +45,17 @@ class Desk:
         self.library = Library(self.folder, self.settings.review)
         self.told: list[Analysis] = []
         self.reviewer = ScriptedReviewer(self.settings)
-        kept = Kept(self.analyses, self.library, Board(self.told.append))
+        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.told.append))
         self.jobs = Jobs(kept, self.reviewer, self.settings.review, busy)
 
-    def received(self, source: Path, name: str = "clip.mp4") -> Received:
+    def received(self, source: Path, name: str = "clip.mp4") -> ReceivedFile:
         """A copy of a file on its way in."""
         incoming = self.library.incoming(name)
         incoming.write(source.read_bytes())
         return incoming.finish()
 
-    def submit(self, source: Path, wish: Wish = ONE) -> Analysis:
-        (analysis,) = self.jobs.submit([self.received(source)], wish)
+    def submit(self, source: Path, options: ReviewOptions = ONE) -> Analysis:
+        (analysis,) = self.jobs.submit([self.received(source)], options)
         return analysis
 
     def ended(self, analysis: Analysis) -> Analysis:
@@ -196,11 +196,17 @@ def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk
 
 
 @pytest.mark.parametrize(
-    "wish", [BOTH, Wish(MODELS[1:], 5.0), Wish(MODELS[:1], 4.0), Wish((("scripted", "c" * 64),), 5.0)]
+    "options",
+    [
+        BOTH,
+        ReviewOptions(MODELS[1:], 5.0),
+        ReviewOptions(MODELS[:1], 4.0),
+        ReviewOptions((("scripted", "c" * 64),), 5.0),
+    ],
 )
-def test_other_models_or_another_rate_are_looked_at_anew(desk, clip, wish):
+def test_other_models_or_another_rate_are_looked_at_anew(desk, clip, options):
     desk.ended(desk.submit(clip))
-    anew = desk.submit(clip, wish)
+    anew = desk.submit(clip, options)
     assert (anew.state, desk.ended(anew).same_as) == ("queued", "")
 
 
@@ -274,7 +280,7 @@ def test_old_ones_leave(open_desk, clip):
 
 
 def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
-    monkeypatch.setattr(line, "AGAIN_S", 0.05)
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
     desk = open_desk()
     analysis = desk.submit(clip)
     get, away = desk.analyses.get, threading.Event()

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
-from stream_detect.review.models import HeatMaps, Judge, Model, Panel
+from stream_detect.review.models import HeatMaps, ModelFacts, ReviewModel, ReviewModels
 from stream_detect.settings import QualitySettings, ReviewSettings, Settings
 from stream_detect.types import Thresholds
 
@@ -31,15 +31,15 @@ class Drawn:
         return features.sum(axis=(1, 2, 3))
 
 
-def model(score=0.97, name="scripted", *, maps=False) -> Model:
+def model(score=0.97, name="scripted", *, maps=False) -> ReviewModel:
     """A model that scores as it is told; each file begins anew."""
-    judge = Judge(name, f"{name}, for tests", "ab" * 32, "none", ("It knows nothing.",), LIMITS)
-    return Model(judge, lambda: ScriptedClassifier(score, thresholds=LIMITS), HeatMaps(Drawn if maps else None))
+    judge = ModelFacts(name, f"{name}, for tests", "ab" * 32, "none", ("It knows nothing.",), LIMITS)
+    return ReviewModel(judge, lambda: ScriptedClassifier(score, thresholds=LIMITS), HeatMaps(Drawn if maps else None))
 
 
-def panel(models: Sequence[Model] = (), faces=(LEFT,), quality=None, **review) -> Panel:
-    """A panel that finds these faces in every picture, or what a function says."""
+def review_models(models: Sequence[ReviewModel] = (), faces=(LEFT,), quality=None, **review) -> ReviewModels:
+    """A review_models that finds these faces in every picture, or what a function says."""
     quality = quality or QualitySettings(min_sharpness=0)
     settings = Settings(review=ReviewSettings(**review), quality=quality)
     found = faces if callable(faces) else list(faces)
-    return Panel(tuple(models) or (model(),), lambda: ScriptedDetector(found), settings)
+    return ReviewModels(tuple(models) or (model(),), lambda: ScriptedDetector(found), settings)

@@ -13,7 +13,7 @@ from stream_detect.overlay.sprite import STATE_RGB
 from stream_detect.review.annotated_video import annotate
 from stream_detect.review.examination import Hooks
 from stream_detect.types import VerdictState
-from tests.review.scripted_models import panel, scene
+from tests.review.scripted_models import review_models, scene
 from tests.sources.media_files import animation_bytes, film, still_bytes, turned
 
 FAST = {"preset": "ultrafast"}
@@ -35,7 +35,7 @@ def test_every_frame_is_there_and_the_badge_is_burnt_in(tmp_path):
     film(tmp_path / "a.mkv", [scene()] * len(pts), pts=pts, options=FAST)
     to = tmp_path / "new" / "a.mp4"
     shares = []
-    annotate(tmp_path / "a.mkv", to, panel(), 5.0, Hooks(shares.append))
+    annotate(tmp_path / "a.mkv", to, review_models(), 5.0, Hooks(shares.append))
     made = frames_of(to)
     assert [time_s for time_s, _ in made] == pytest.approx([p / 10 for p in pts])
     assert made[0][1].shape == (240, 320, 3)
@@ -52,12 +52,14 @@ def test_decoded_ahead_it_is_the_same(tmp_path):
     file = film(tmp_path / "a.mp4", [scene(n) for n in range(50)], options=FAST)
     made = []
     for threads in (1, 2):
-        annotate(file, tmp_path / "made.mp4", panel(threads=threads), 5.0)
+        annotate(file, tmp_path / "made.mp4", review_models(threads=threads), 5.0)
         made.append((tmp_path / "made.mp4").read_bytes())
     assert made[0] == made[1]
     told = []
     with pytest.raises(ReviewCancelledError):
-        annotate(file, tmp_path / "b.mp4", panel(threads=2), 5.0, Hooks(told.append, cancelled=lambda: bool(told)))
+        annotate(
+            file, tmp_path / "b.mp4", review_models(threads=2), 5.0, Hooks(told.append, cancelled=lambda: bool(told))
+        )
     assert not (tmp_path / "b.mp4").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("review-ahead")]
 
@@ -83,7 +85,7 @@ def with_sound(path, begins):
 
 @pytest.mark.parametrize("begins", [0.0, 0.5, -0.5])
 def test_sound_is_copied_and_stays_in_step(tmp_path, begins):
-    annotate(with_sound(tmp_path / "a.mkv", begins), tmp_path / "b.mp4", panel(), 5.0)
+    annotate(with_sound(tmp_path / "a.mkv", begins), tmp_path / "b.mp4", review_models(), 5.0)
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]
         packets = [packet for packet in container.demux(audio=0) if packet.pts is not None]
@@ -94,16 +96,18 @@ def test_sound_is_copied_and_stays_in_step(tmp_path, begins):
 
 def test_a_turned_and_an_odd_picture(tmp_path):
     lying = [np.ascontiguousarray(np.rot90(scene()))] * 5
-    annotate(turned(film(tmp_path / "a.mp4", lying, options=FAST), (240, 320)), tmp_path / "b.mp4", panel(), 5.0)
+    annotate(
+        turned(film(tmp_path / "a.mp4", lying, options=FAST), (240, 320)), tmp_path / "b.mp4", review_models(), 5.0
+    )
     assert frames_of(tmp_path / "b.mp4")[0][1].shape == (240, 320, 3)
     (tmp_path / "odd.gif").write_bytes(animation_bytes("GIF", [scene(n, (321, 241)) for n in range(4)]))
-    annotate(tmp_path / "odd.gif", tmp_path / "c.mp4", panel(), 5.0)
+    annotate(tmp_path / "odd.gif", tmp_path / "c.mp4", review_models(), 5.0)
     assert len(frames_of(tmp_path / "c.mp4")) == 4
 
 
 def test_of_a_picture_a_picture(tmp_path):
     (tmp_path / "a.png").write_bytes(still_bytes("PNG", scene()))
-    annotate(tmp_path / "a.png", tmp_path / "b", panel(), 5.0)
+    annotate(tmp_path / "a.png", tmp_path / "b", review_models(), 5.0)
     assert (tmp_path / "b").read_bytes()[:3] == b"\xff\xd8\xff"
     ((_, image),) = frames_of(tmp_path / "b")
     assert is_marked(image)
@@ -119,13 +123,13 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path):
 
     (tmp_path / "out").mkdir()
     with pytest.raises(ReviewCancelledError):
-        annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", panel(), 5.0, Hooks(cancelled=cancelled))
+        annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", review_models(), 5.0, Hooks(cancelled=cancelled))
     (tmp_path / "bad.mp4").write_bytes(b"nothing")
     with pytest.raises(MediaError):
-        annotate(tmp_path / "bad.mp4", tmp_path / "out" / "b.mp4", panel(), 5.0)
+        annotate(tmp_path / "bad.mp4", tmp_path / "out" / "b.mp4", review_models(), 5.0)
     assert list((tmp_path / "out").iterdir()) == []
     with pytest.raises(StorageError, match="cannot be written"):
-        annotate(tmp_path / "a.mp4", tmp_path / "bad.mp4" / "b.mp4", panel(), 5.0)
+        annotate(tmp_path / "a.mp4", tmp_path / "bad.mp4" / "b.mp4", review_models(), 5.0)
 
 
 def test_a_full_disk_is_told_and_left_clean(tmp_path):
@@ -135,7 +139,7 @@ def test_a_full_disk_is_told_and_left_clean(tmp_path):
     resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, hard))
     try:
         with pytest.raises(StreamDetectError, match="written"):
-            annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", panel(), 5.0)
+            annotate(tmp_path / "a.mp4", tmp_path / "out" / "b.mp4", review_models(), 5.0)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list((tmp_path / "out").iterdir()) == []

@@ -11,12 +11,12 @@ from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.scripted import ScriptedDetector, upright_face
 from stream_detect.errors import BundleError, MediaError, ReviewCancelledError, SettingsError
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import Panel
+from stream_detect.review.models import ReviewModels
 from stream_detect.review.verdict import Tally
 from stream_detect.settings import QualitySettings, Settings
 from stream_detect.storage.records import Upload
 from stream_detect.types import TrackResult, Verdict, VerdictState
-from tests.review.scripted_models import LEFT, LIMITS, RIGHT, TINY, model, panel, scene
+from tests.review.scripted_models import LEFT, LIMITS, RIGHT, TINY, model, review_models, scene
 from tests.sources.media_files import film, still_bytes
 
 NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
@@ -44,7 +44,7 @@ def verdict(path, given, number=0):
 
 
 def test_a_fake_is_called_one_for_how_long(clip):
-    said = verdict(clip, panel())
+    said = verdict(clip, review_models())
     assert said.state is FAKE
     assert said.reason == "face 1 was called fake for 3.8 of 6.0 s"
     assert said.fake_probability == pytest.approx(0.97, abs=0.001)
@@ -59,29 +59,29 @@ def test_a_fake_is_called_one_for_how_long(clip):
     ],
 )
 def test_the_worst_that_a_window_said_is_the_verdict(clip, score, state, reason):
-    said = verdict(clip, panel([model(score)]))
+    said = verdict(clip, review_models([model(score)]))
     assert said.state is state
     assert re.fullmatch(reason, said.reason)
 
 
 def test_the_worst_face_decides(clip):
-    whole = examine(clip, panel([model([0.97, 0.02])], [LEFT, RIGHT]), 5.0)
+    whole = examine(clip, review_models([model([0.97, 0.02])], [LEFT, RIGHT]), 5.0)
     tracks = [track for track, _ in whole.models[0].tracks]
     assert [track.number for track in tracks] == [1, 2]
     assert all(track.admitted == 30 for track in tracks)
 
 
 def test_too_short_for_a_verdict(short):
-    said = verdict(short, panel())
+    said = verdict(short, review_models())
     assert (said.state, said.fake_probability) == (UNCERTAIN, None)
     assert said.reason == "too short for a verdict: face 1 has 5 of 12 scores"
 
 
 def test_no_face_and_faces_not_fit(clip):
-    assert verdict(clip, panel(faces=())).reason == "no face in any of 30 sampled frames"
-    small = verdict(clip, panel(faces=[TINY]))
+    assert verdict(clip, review_models(faces=())).reason == "no face in any of 30 sampled frames"
+    small = verdict(clip, review_models(faces=[TINY]))
     assert (small.state, small.reason) == (NO_FACE, "no face larger than 64 px in any of 30 sampled frames")
-    dark = verdict(clip, panel(quality=QualitySettings(min_sharpness=0, min_luma=0.9)))
+    dark = verdict(clip, review_models(quality=QualitySettings(min_sharpness=0, min_luma=0.9)))
     assert (dark.state, dark.fake_probability) == (UNCERTAIN, None)
     assert dark.reason.startswith("no face was fit to be judged: ")
     assert dark.reason.endswith("(30)")
@@ -91,23 +91,23 @@ def test_no_face_and_faces_not_fit(clip):
     ("score", "state"), [(0.95, FAKE), (0.901, FAKE), (0.5, UNCERTAIN), (0.149, REAL), (0.02, REAL)]
 )
 def test_a_picture_is_judged_by_its_worst_face(still, score, state):
-    whole = examine(still, panel([model([0.01, score])], [LEFT, RIGHT]), 5.0)
+    whole = examine(still, review_models([model([0.01, score])], [LEFT, RIGHT]), 5.0)
     (review,) = whole.models
     assert (whole.facts.kind, whole.sampled, review.verdict.state) == ("image", 1, state)
     assert "one picture tells little" in review.verdict.reason
-    (moment,) = review.timeline.moments()
-    assert [face.state for face in moment.faces] == [REAL, state]
-    assert moment.state is state
+    (frame,) = review.timeline.frames()
+    assert [face.state for face in frame.faces] == [REAL, state]
+    assert frame.state is state
 
 
 def test_a_picture_without_a_usable_face(still):
-    assert verdict(still, panel(faces=())).reason == "no face in the picture"
-    assert verdict(still, panel(faces=[TINY])).state is NO_FACE
+    assert verdict(still, review_models(faces=())).reason == "no face in the picture"
+    assert verdict(still, review_models(faces=[TINY])).state is NO_FACE
 
 
 def test_models_look_at_the_same_faces_once(clip):
     detector = ScriptedDetector([LEFT])
-    given = Panel((model(0.97, "strict"), model(0.02, "kind")), lambda: detector, panel().settings)
+    given = ReviewModels((model(0.97, "strict"), model(0.02, "kind")), lambda: detector, review_models().settings)
     whole = examine(clip, given, 5.0)
     assert [review.verdict.state for review in whole.models] == [FAKE, REAL]
     assert whole.verdict is FAKE
@@ -120,7 +120,7 @@ def test_models_look_at_the_same_faces_once(clip):
 def test_flagged_frames_are_few_apart_and_small(tmp_path):
     large = film(tmp_path / "a.mp4", [scene(wh=(1920, 1080))] * 30, options={"preset": "ultrafast"})
     scores = [0.95 + 0.001 * n for n in range(15)]
-    (review,) = examine(large, panel([model(scores, maps=True)], max_flagged=2), 5.0).models
+    (review,) = examine(large, review_models([model(scores, maps=True)], max_flagged=2), 5.0).models
     flagged = review.flagged
     assert [each.n for each in flagged] == [1, 2]
     assert flagged[1].time_s - flagged[0].time_s >= 0.8
@@ -130,11 +130,11 @@ def test_flagged_frames_are_few_apart_and_small(tmp_path):
     assert shown[20 + 15, 10, 2] > shown[20 + 15, 10, 0] + 60  # the box, at half the size, is vermilion
     heat = cv2.imdecode(np.frombuffer(flagged[0].heat_map, np.uint8), cv2.IMREAD_COLOR)
     assert heat.shape == (64, 64, 3)
-    assert examine(large, panel(max_flagged=0), 5.0).models[0].flagged == ()
+    assert examine(large, review_models(max_flagged=0), 5.0).models[0].flagged == ()
 
 
 def test_every_face_has_its_share_of_flagged_frames(clip):
-    (review,) = examine(clip, panel([model([0.99, 0.92])], [LEFT, RIGHT], max_flagged=3), 5.0).models
+    (review,) = examine(clip, review_models([model([0.99, 0.92])], [LEFT, RIGHT], max_flagged=3), 5.0).models
     assert len(review.flagged) == 3
     assert {each.track for each in review.flagged} == {1, 2}
     assert all(each.heat_map is None for each in review.flagged)
@@ -142,27 +142,27 @@ def test_every_face_has_its_share_of_flagged_frames(clip):
 
 def test_hooks_are_asked_and_told(clip):
     shares, ways = [], []
-    examine(clip, panel(), 5.0, Hooks(shares.append, give_way=lambda: ways.append(1)))
+    examine(clip, review_models(), 5.0, Hooks(shares.append, give_way=lambda: ways.append(1)))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     assert len(ways) == 30
     with pytest.raises(ReviewCancelledError):
-        examine(clip, panel(), 5.0, Hooks(cancelled=lambda: len(ways) > 0))
+        examine(clip, review_models(), 5.0, Hooks(cancelled=lambda: len(ways) > 0))
 
 
 def test_what_is_left_out_is_said(clip):
-    whole = examine(clip, panel(max_duration_s=2.0), 5.0)
+    whole = examine(clip, review_models(max_duration_s=2.0), 5.0)
     assert whole.sampled == 11
     assert whole.notes == ("only the first 2 s were looked at (review.max_duration_s)",)
     assert whole.facts.duration_s == pytest.approx(6.0)
-    (note,) = examine(clip, panel(max_run_s=1e-9), 5.0).notes
+    (note,) = examine(clip, review_models(max_run_s=1e-9), 5.0).notes
     assert "time was up (review.max_run_s)" in note
 
 
 def test_a_crowd_is_bounded(tmp_path):
     wanted = [upright_face((x, y, x + 70, y + 80)) for x in range(0, 1000, 100) for y in range(0, 1000, 100)]
     crowd = film(tmp_path / "a.mp4", [scene(wh=(1000, 1000))] * 20, options={"preset": "ultrafast"})
-    (review,) = examine(crowd, panel(faces=wanted, max_flagged=5), 5.0).models
+    (review,) = examine(crowd, review_models(faces=wanted, max_flagged=5), 5.0).models
     assert len(review.tracks) == 100
     assert len(review.flagged) == 5
     # The detector itself keeps the largest only.
@@ -187,7 +187,7 @@ def test_who_passes_by_is_forgotten_first():
 
 
 def test_the_results_are_as_the_protocol_says(clip):
-    whole = examine(clip, panel([model(), model(0.02, "other")], [LEFT, TINY]), 5.0)
+    whole = examine(clip, review_models([model(), model(0.02, "other")], [LEFT, TINY]), 5.0)
     upload = Upload("clip.mp4", 10, "cd" * 32)
     results = json.loads(whole.as_json("01", upload))
     assert results["file"] == {
@@ -224,14 +224,14 @@ def test_the_results_are_as_the_protocol_says(clip):
 
 def test_bad_rates_and_files_are_told(clip, tmp_path):
     with pytest.raises(SettingsError, match="rate_hz of at least"):
-        examine(clip, panel(), 0.5)
+        examine(clip, review_models(), 0.5)
     (tmp_path / "a.mp4").write_bytes(b"nothing" * 100)
     with pytest.raises(MediaError, match="neither a picture nor a video"):
-        examine(tmp_path / "a.mp4", panel(), 5.0)
+        examine(tmp_path / "a.mp4", review_models(), 5.0)
 
 
 def test_damage_is_noted(tmp_path):
     file = film(tmp_path / "a.mkv", [scene(n) for n in range(30)], options={"g": "1", "preset": "ultrafast"})
     file.write_bytes(file.read_bytes()[:-20_000])
-    whole = examine(file, panel(), 5.0)
+    whole = examine(file, review_models(), 5.0)
     assert 5 < whole.sampled < 16

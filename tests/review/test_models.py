@@ -9,25 +9,25 @@ import pytest
 from stream_detect.errors import AnalysisError, BundleError, BundleTamperedError
 from stream_detect.models.bundle import CARD_FILE
 from stream_detect.models.registry import SHIPPED, Registry
-from stream_detect.review.models import HeatMaps, Panels, load_panel
+from stream_detect.review.models import HeatMaps, ReviewModelLoader, load_review_models
 from stream_detect.settings import Settings
 
 
 def test_a_shipped_bundle_judges_and_shows_where_it_looked():
     settings = Settings()
-    panel = load_panel(Registry.of(None), (), settings)
-    (model,) = panel.models
+    review_models = load_review_models(Registry.of(None), (), settings)
+    (model,) = review_models.models
     assert model.judge.name == settings.model.name
     assert len(model.judge.sha256) == 64
     crop = np.random.default_rng(1).integers(0, 255, (*model.classifier().crop.wh[::-1], 3), np.uint8)
     shown = model.heat_maps.draw(crop)
     assert shown.shape == crop.shape
     assert not np.array_equal(shown, crop)
-    assert panel.detector() is not panel.detector()
-    twice = load_panel(Registry.of(None), [settings.model.name] * 2, settings)
+    assert review_models.detector() is not review_models.detector()
+    twice = load_review_models(Registry.of(None), [settings.model.name] * 2, settings)
     assert len(twice.models) == 1
     with pytest.raises(BundleError, match="known:"):
-        load_panel(Registry.of(None), ["nobody"], settings)
+        load_review_models(Registry.of(None), ["nobody"], settings)
 
 
 def raises(error):
@@ -52,16 +52,16 @@ def test_models_are_loaded_once_until_their_bundle_changes(tmp_path, monkeypatch
     name = Settings().model.name
     other = next(each for each in Registry.of(None).names() if each != name)
     shutil.copytree(SHIPPED / name, tmp_path / name)
-    panels = Panels(Registry.of(tmp_path), Settings())
-    first, again = panels.panel([name]), panels.panel([name])
+    loader = ReviewModelLoader(Registry.of(tmp_path), Settings())
+    first, again = loader.review_models([name]), loader.review_models([name])
     assert again.models[0] is first.models[0]
     card = json.loads((tmp_path / name / CARD_FILE).read_text())
     (tmp_path / name / CARD_FILE).write_text(json.dumps(card | {"title": "Changed"}))
-    changed = panels.panel([name]).models[0]
+    changed = loader.review_models([name]).models[0]
     assert changed.judge.title == "Changed"
     (tmp_path / name / "model.bin").write_bytes(b"broken")
     with pytest.raises(BundleTamperedError):
-        panels.panel([name])
+        loader.review_models([name])
     monkeypatch.setattr("stream_detect.review.models._KEPT_MODELS", 1)
-    kept = panels.panel([other]).models[0]
-    assert panels.panel([other]).models[0] is kept
+    kept = loader.review_models([other]).models[0]
+    assert loader.review_models([other]).models[0] is kept

@@ -11,7 +11,7 @@ from stream_detect.cli.analyze_output import pictures_of
 from stream_detect.review.examination import examine
 from stream_detect.review.report import csv_report, curve, html_report
 from stream_detect.storage.records import Upload
-from tests.review.scripted_models import LEFT, TINY, model, panel, scene
+from tests.review.scripted_models import LEFT, TINY, model, review_models, scene
 from tests.sources.media_files import film
 
 NAME = "=<script>alert(1)</script>.mp4"
@@ -21,7 +21,7 @@ LIMITS = {"fake_enter": 0.9, "fake_leave": 0.7, "real_enter": 0.15, "real_leave"
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory):
     file = film(tmp_path_factory.mktemp("clips") / "a.mp4", [scene()] * 40, options={"preset": "ultrafast"})
-    return examine(file, panel([model(maps=True), model(0.02, "other")], [LEFT, TINY]), 5.0)
+    return examine(file, review_models([model(maps=True), model(0.02, "other")], [LEFT, TINY]), 5.0)
 
 
 @pytest.fixture(scope="module")

@@ -14,12 +14,12 @@ from stream_detect.analysis.scripted import ScriptedDetector
 from stream_detect.errors import AnalysisError, ReviewCancelledError
 from stream_detect.models.registry import Registry
 from stream_detect.review.examination import Allowance, Hooks, examine
-from stream_detect.review.models import Panel, load_panel
+from stream_detect.review.models import ReviewModels, load_review_models
 from stream_detect.review.samples import Samples, ahead
 from stream_detect.settings import ReviewSettings, Settings
 from stream_detect.sources.file_frame import Facts, Shot, Tools
 from stream_detect.storage.records import Upload
-from tests.review.scripted_models import LEFT, model, panel, scene
+from tests.review.scripted_models import LEFT, model, review_models, scene
 from tests.sources.media_files import animation_bytes, film
 
 RATE_HZ = 10.0
@@ -101,8 +101,8 @@ def test_scripted_reviews_are_the_same(clip, threads, limits):
         return [] if shift == 3 else [type(LEFT)((left + shift, top, right, bottom), LEFT.keypoints, LEFT.score)]
 
     models = [model(scores, maps=True), model(0.95, "other")]
-    alone = examine(clip, panel(models, find, **limits), RATE_HZ)
-    assert whole(examine(clip, panel(models, find, threads=threads, **limits), RATE_HZ)) == whole(alone)
+    alone = examine(clip, review_models(models, find, **limits), RATE_HZ)
+    assert whole(examine(clip, review_models(models, find, threads=threads, **limits), RATE_HZ)) == whole(alone)
     assert alone.models[1].flagged
 
 
@@ -115,7 +115,7 @@ def test_real_models_say_the_same_of_a_large_video(tmp_path):
     said = []
     for threads in (1, 2):
         settings = Settings(review=ReviewSettings(threads=threads))
-        said.append(examine(file, load_panel(Registry.of(None), (), settings), 5.0))
+        said.append(examine(file, load_review_models(Registry.of(None), (), settings), 5.0))
     assert whole(said[0]) == whole(said[1])
     assert said[0].sampled == 25
     assert sum(track.admitted for track, _ in said[0].models[0].tracks) > 10
@@ -127,10 +127,10 @@ def test_damage_and_animations_are_the_same(tmp_path):
     torn.write_bytes(b"\x89PNG".join(pictures[:15]) + b"\x00\x00\x00\x00" + b"\x89PNG".join(pictures[15:]))
     (tmp_path / "a.gif").write_bytes(animation_bytes("GIF", [scene(n) for n in range(12)]))
     for file in (torn, tmp_path / "a.gif"):
-        alone = examine(file, panel(), 5.0)
-        assert whole(examine(file, panel(threads=2), 5.0)) == whole(alone)
+        alone = examine(file, review_models(), 5.0)
+        assert whole(examine(file, review_models(threads=2), 5.0)) == whole(alone)
         assert alone.sampled > 3
-    assert examine(torn, panel(threads=2), 5.0).notes == ("1 damaged parts of the file were left out",)
+    assert examine(torn, review_models(threads=2), 5.0).notes == ("1 damaged parts of the file were left out",)
 
 
 def test_a_detector_that_fails_ends_it_in_its_turn(clip):
@@ -143,15 +143,15 @@ def test_a_detector_that_fails_ends_it_in_its_turn(clip):
 
     shares = []
     with pytest.raises(AnalysisError, match="broken"):
-        examine(clip, panel(faces=find, threads=2), RATE_HZ, Hooks(shares.append))
+        examine(clip, review_models(faces=find, threads=2), RATE_HZ, Hooks(shares.append))
     assert 0 < len(shares) <= 40
 
 
 @pytest.mark.parametrize("stopped", ["cancelled", "time is up", "hook fails"])
 def test_whoever_leaves_early_leaves_nothing_running(clip, stopped):
     detector = ScriptedDetector([LEFT])
-    settings = panel(threads=2, max_run_s=1e-9 if stopped == "time is up" else 100.0).settings
-    given = Panel((model(),), lambda: detector, settings)
+    settings = review_models(threads=2, max_run_s=1e-9 if stopped == "time is up" else 100.0).settings
+    given = ReviewModels((model(),), lambda: detector, settings)
     shares = []
 
     def tell(share):
