@@ -113,20 +113,23 @@ class Pipeline:
                 subject.window.mark_gap(frame.time_s)
 
     def _faces(self, frame: Frame) -> list[Track]:
-        tracks = self._tracker.update(self._detector.detect(frame.image), frame.time_s)
+        tracks = self._tracker.update(self._detector.detect(frame.image), frame.time_s, frame.image, gap=frame.gap)
         known = self._subjects  # a track that is only out of sight keeps its evidence
-        self._subjects = {number: known.get(number) or self._new_subject() for number in self._tracker.alive}
+        cut = {track.track_id for track in tracks if track.after_cut}
+        self._subjects = {
+            number: known.get(number) or self._new_subject(after_cut=number in cut) for number in self._tracker.alive
+        }
         return tracks
 
-    def _new_subject(self) -> _Subject:
+    def _new_subject(self, *, after_cut: bool) -> _Subject:
         return _Subject(
             sampler=Sampler(self._settings.score_rate_hz),
             window=ScoreWindow(self._settings.length_s, self._max_entries),
-            verdict=TrackVerdict(self._classifier.thresholds, self._settings),
+            verdict=TrackVerdict(self._classifier.thresholds, self._settings, after_cut=after_cut),
         )
 
     def _score(self, frame: Frame, track: Track) -> _Sample:
-        if not self._subjects[track.track_id].sampler.wants(frame.time_s):
+        if not track.settled or not self._subjects[track.track_id].sampler.wants(frame.time_s):
             return _Sample(track)
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None:

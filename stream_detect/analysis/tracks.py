@@ -1,4 +1,4 @@
-"""Tracks: the faces of each sampled frame enter, the same with numbers leave. By place only, never by likeness."""
+"""Tracks: gives the faces of a stream numbers that last from sample to sample and end at a cut."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -6,8 +6,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from stream_detect.analysis.cuts import CutDetector, Sight, appearance
 from stream_detect.settings import FaceSettings
-from stream_detect.types import Face
+from stream_detect.types import Face, Image
 
 
 def overlaps(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
@@ -39,10 +40,14 @@ class Track:
     Args:
         track_id: from 1; the same while the face stays, never used again in a stream.
         face: as detected.
+        after_cut: another face was in this place when the track began.
+        settled: whether this sample surely shows the track's person; one that may be another's is not to be scored.
     """
 
     track_id: int
     face: Face
+    after_cut: bool = False
+    settled: bool = True
 
 
 class Tracker:
@@ -50,7 +55,7 @@ class Tracker:
 
     A face belongs to the track whose box, carried on by its motion, it overlaps most; best pairs first. A face without
     a track begins one. A face that leaves for longer than `lost_s` and comes back is a new track: it may be someone
-    else.
+    else. So is a face that looks like another person's from one sample to the next (see `cuts`): a track is one person.
 
     Only a clear face begins a track; what is taken for one in passing seldom reaches that score (measured:
     settings.FaceSettings). An unclear face is followed where a track is, and left out where none is.
@@ -69,48 +74,59 @@ class Tracker:
         """Numbers of the tracks that a coming face may still belong to, seen in the newest frame or not."""
         return frozenset(trail.track_id for trail in self._trails)
 
-    def update(self, faces: list[Face], time_s: float) -> list[Track]:
+    def update(self, faces: list[Face], time_s: float, image: Image | None = None, *, gap: bool = False) -> list[Track]:
         """The faces of one frame that have a number, in the order given.
 
         Args:
             faces: of the stream's next frame.
             time_s: its stream time; a step back of more than `lost_s` ends all tracks, as a gap of that length does.
+            image: the frame, RGB uint8 (h, w, 3); None joins faces by their boxes alone, across cuts too.
+            gap: packets were lost just before the frame, so that a cut has to be confirmed by the next one.
         """
         limits = self._settings
         self._trails = [trail for trail in self._trails if abs(time_s - trail.seen_s) <= limits.lost_s]
         boxes = np.array([face.xyxy for face in faces], np.float64).reshape(-1, 4)
         expected = np.array([trail.expected(time_s) for trail in self._trails], np.float64).reshape(-1, 4)
         matched = dict(_best_pairs(overlaps(boxes, expected), limits.min_iou))
+        known = list(self._trails)
         tracks = []
         for i, face in enumerate(faces):
-            if i in matched:
-                trail = self._trails[matched[i]]
+            trail = known[matched[i]] if i in matched else None
+            sight = Sight.SAME if trail is None or image is None else trail.look(image, face, time_s, gap=gap)
+            after_cut = sight is Sight.CUT
+            if trail is not None and not after_cut:
                 trail.move_to(boxes[i], time_s)
-            elif face.score >= limits.begin_score:
-                trail = self._begin(boxes[i], time_s)
-            else:
+                tracks.append(Track(trail.track_id, face, trail.after_cut, settled=sight is Sight.SAME))
                 continue
-            tracks.append(Track(trail.track_id, face))
+            if trail is not None:
+                self._trails.remove(trail)
+            if face.score >= limits.begin_score:
+                trail = self._begin(boxes[i], time_s, after_cut=after_cut)
+                if image is not None:
+                    trail.look(image, face, time_s)
+                tracks.append(Track(trail.track_id, face, after_cut))
         return tracks
 
     def reset(self) -> None:
         """Forgets all tracks (the stream began anew); numbers go on rising."""
         self._trails = []
 
-    def _begin(self, box: NDArray[np.float64], time_s: float) -> "_Trail":
+    def _begin(self, box: NDArray[np.float64], time_s: float, *, after_cut: bool) -> "_Trail":
         self._last_id += 1
-        self._trails.append(_Trail(self._last_id, box, time_s))
+        self._trails.append(_Trail(self._last_id, box, time_s, after_cut=after_cut))
         return self._trails[-1]
 
 
 class _Trail:
-    """Where a track was last seen, and how it moved."""
+    """Where a track was last seen, how it moved, and what it looked like within the last second."""
 
-    def __init__(self, track_id: int, box: NDArray[np.float64], seen_s: float) -> None:
+    def __init__(self, track_id: int, box: NDArray[np.float64], seen_s: float, *, after_cut: bool) -> None:
         self.track_id = track_id
         self.seen_s = seen_s
+        self.after_cut = after_cut
         self._box = box
         self._px_per_s = np.zeros(2)
+        self._cuts: CutDetector | None = None
 
     def expected(self, time_s: float) -> NDArray[np.float64]:
         """The box (4,) xyxy to look for at `time_s`."""
@@ -118,11 +134,20 @@ class _Trail:
         return self._box + np.tile(self._px_per_s * ahead_s, 2)
 
     def move_to(self, box: NDArray[np.float64], time_s: float) -> None:
+        """The face was found there."""
         passed_s = time_s - self.seen_s
         if passed_s > 0:
             moved = (box - self._box).reshape(2, 2).mean(axis=0) / passed_s
             self._px_per_s += _SMOOTHING * (moved - self._px_per_s)
         self._box, self.seen_s = box, time_s
+
+    def look(self, image: Image, face: Face, time_s: float, *, gap: bool = False) -> Sight:
+        """Compares the face with what the track looked like before; the first look has nothing to compare."""
+        now = appearance(image, face.xyxy, time_s)
+        if self._cuts is None:
+            self._cuts = CutDetector(now)
+            return Sight.SAME
+        return self._cuts.look(image, now, gap=gap)
 
 
 def _best_pairs(shares: NDArray[np.float64], least: float) -> list[tuple[int, int]]:

@@ -43,9 +43,11 @@ class TrackVerdict:
     Args:
         thresholds: of the model that judges.
         settings: minimum evidence, dwell and expiry.
+        after_cut: another face was in this place before; said until there is a verdict.
     """
 
-    def __init__(self, thresholds: Thresholds, settings: WindowSettings) -> None:
+    def __init__(self, thresholds: Thresholds, settings: WindowSettings, *, after_cut: bool = False) -> None:
+        self._since = " since the picture changed" if after_cut else ""
         self._thresholds = thresholds
         self._needed = settings.min_scores
         self._min_dwell_s = settings.min_dwell_s
@@ -82,7 +84,7 @@ class TrackVerdict:
 
     def _reason(self, evidence: Evidence, rejected: str | None) -> str:
         if self._state is VerdictState.GATHERING:
-            progress = f"{min(evidence.admitted, self._needed)} of {self._needed} usable frames"
+            progress = f"{min(evidence.admitted, self._needed)} of {self._needed} usable frames{self._since}"
             return f"{progress} ({rejected})" if rejected else progress
         disagree = (
             evidence.lowest is not None
