@@ -5,6 +5,7 @@ import { defineConfig } from "vitest/config";
 const SERVER = "http://127.0.0.1:8080";
 
 export default defineConfig({
+  base: "./", // the page may lie below a path of a proxy
   plugins: [react(), tailwindcss()],
   build: {
     outDir: "../stream_detect/page",

@@ -31,7 +31,7 @@ MODEL = {"name": "streamnet", "title": "Streamnet", "sha256": "c0ffee" * 10 + "a
 VERDICTS = (("real", 0.08), ("real", 0.11), ("uncertain", 0.52), ("no_face", None), ("fake", 0.95), ("gathering", None))
 REASONS = {
     "connecting": "opening the stream",
-    "live": "25 pictures a second",
+    "live": "25 fps",
     "stalled": "no picture for 5 s",
     "backing_off": "the camera closed the connection",
     "refused": "the camera refused the password",

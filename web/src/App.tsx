@@ -76,7 +76,7 @@ export function App({ services, stream, token, media }: Props) {
       <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
         <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">
           <span className="flex items-center gap-2 font-semibold">
-            <img src="/icon.svg" alt="" className="size-6" />
+            <img src="icon.svg" alt="" className="size-6" />
             <span className="sr-only sm:not-sr-only">stream-detect</span>
           </span>
           <nav aria-label="Pages" className="-mx-1 flex flex-wrap sm:mx-0 sm:gap-1">
@@ -93,13 +93,10 @@ export function App({ services, stream, token, media }: Props) {
               </a>
             ))}
           </nav>
-          <div className="min-h-6 basis-full xl:ml-auto xl:basis-auto">
-            <StatusLine status={status} snapshot={snapshot} delays={route.page === "live" || snapshot.state === "live"} onRetry={retry} />
-          </div>
         </header>
         {status.state === "ready" && status.value.problems.length > 0 && (
           <p role="status" data-testid="problems" className="panel mb-4 p-3 text-sm">
-            <span className="font-semibold">Not working now:</span> {status.value.problems.map(asSentence).join(" ")}
+            <span className="font-semibold">Problems:</span> {status.value.problems.map(asSentence).join(" ")}
           </p>
         )}
         <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
@@ -120,6 +117,9 @@ export function App({ services, stream, token, media }: Props) {
             </Suspense>
           )}
         </main>
+        <footer className="sticky bottom-0 -mx-4 border-t border-edge bg-canvas px-4 py-2 md:-mx-6 md:px-6 print:static">
+          <StatusLine status={status} snapshot={snapshot} delays={route.page === "live" || snapshot.state === "live"} onRetry={retry} />
+        </footer>
         {refused && !dialogClosed && (
           <TokenDialog
             refused={tokensGiven > 0}

@@ -47,14 +47,14 @@ export function progressWords(doneShare: number, etaS: number | null): string {
 export function analysisSentence(analysis: Pick<Analysis, "state" | "problem" | "doneShare" | "etaS">): string {
   switch (analysis.state) {
     case "queued":
-      return "It waits for its turn.";
+      return "Waiting in the queue.";
     case "fetching":
     case "running":
       return progressWords(analysis.doneShare, analysis.etaS);
     case "failed":
-      return analysis.problem === "" ? "It failed, and the server does not say why." : asSentence(analysis.problem);
+      return analysis.problem === "" ? "It failed for an unknown reason." : asSentence(analysis.problem);
     case "cancelled":
-      return "It was cancelled. Nothing of the file is kept.";
+      return "Cancelled. Nothing of the file is kept.";
     case "done":
       return "";
   }
@@ -63,11 +63,11 @@ export function analysisSentence(analysis: Pick<Analysis, "state" | "problem" | 
 export function uploadSentence({ state, file, sentBytes, etaS, failure }: Upload): string {
   switch (state) {
     case "waiting":
-      return `${size(file.size)}, waits for those before it`;
+      return `${size(file.size)}, waiting`;
     case "sending":
       return `${size(sentBytes)} of ${size(file.size)} sent${etaS === null ? "" : `, about ${span(Math.max(1, etaS))} left`}`;
     case "handing_over":
-      return "Sent; the server takes it in";
+      return "Sent; the server is storing it";
     case "failed":
       return asSentence(failure?.detail ?? "it could not be sent");
   }
@@ -79,14 +79,14 @@ export function quarter(what: string, doneShare: number): string {
   return quarters === 0 ? `${what} began` : `${what}: ${quarters * 25} %`;
 }
 
-/** "Video, 1280 × 720, 31.2 s, 29.97 pictures a second, h264, 1.2 MB" */
+/** "Video, 1280 × 720, 31.2 s, 29.97 fps, h264, 1.2 MB" */
 export function factsOf(file: UploadedFile): string {
   const { kind, width, height, durationS, fps, codec, bytes } = file;
   return [
     kind === null ? null : kind === "image" ? "Picture" : "Video",
     width === null || height === null ? null : `${width} × ${height}`,
     durationS === null ? null : durationS < 60 ? `${Number(durationS.toFixed(1))} s` : span(durationS),
-    fps === null ? null : `${Number(fps.toFixed(2))} pictures a second`,
+    fps === null ? null : `${Number(fps.toFixed(2))} fps`,
     codec,
     size(bytes),
   ]
@@ -105,7 +105,7 @@ export function annotatedSentence({ state, doneShare, problem }: Annotated): str
     case "done":
       return "";
     case "queued":
-      return "It waits for its turn.";
+      return "Waiting in the queue.";
     case "running":
       return progressWords(doneShare, null);
     case "failed":

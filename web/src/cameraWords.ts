@@ -24,7 +24,7 @@ export interface ShownCamera {
   /** How its badge looks. */
   readonly state: ShownState;
   readonly word: string;
-  /** The camera's own state and reason: "Live: 25 pictures a second". */
+  /** The camera's own state and reason: "Live: 25 fps". */
   readonly reason: string;
   /** Whether its picture is of now. */
   readonly fresh: boolean;
@@ -79,11 +79,11 @@ export function cameraVerdict(camera: Camera, { feed, result, stale }: ResultsSn
   return { state: result.state, reason: sentence(result.state, result.reason), fakeProbability, admitted, needed };
 }
 
-/** "Going on for 2 min", "Lasted 48 s", "Lasted at least 48 s: the server ended in its middle" */
+/** "Ongoing for 2 min", "Lasted 48 s", "Lasted at least 48 s: the server stopped during it" */
 export function lasted(event: CameraEvent, nowS: number): string {
-  if (event.endedS === null) return `Going on for ${span(nowS - event.beganS)}`;
+  if (event.endedS === null) return `Ongoing for ${span(nowS - event.beganS)}`;
   const length = span(event.endedS - event.beganS);
-  return event.interrupted ? `Lasted at least ${length}: the server ended in its middle` : `Lasted ${length}`;
+  return event.interrupted ? `Lasted at least ${length}: the server stopped during it` : `Lasted ${length}`;
 }
 
 /** A fake event is called by its verdict; a camera without a picture has none. */

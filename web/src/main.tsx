@@ -27,7 +27,7 @@ const media = (navigator as { mediaDevices?: Media }).mediaDevices;
 const Peer = (window as { RTCPeerConnection?: typeof RTCPeerConnection }).RTCPeerConnection;
 
 const token = new AccessToken(() => window.sessionStorage);
-const http = new Http(token, window.fetch.bind(window), window.location.origin);
+const http = new Http(token, window.fetch.bind(window), document.baseURI);
 const server = new Server(http);
 const cameras = new CameraServer(http);
 const createPeer = Peer && ((configuration: RTCConfiguration) => new Peer(configuration));
@@ -42,7 +42,7 @@ const services: Services = {
   pictures: new Pictures(cameras),
   resultsOf: (camera, staleS) => new CameraResults(http, camera, staleS, random),
   analyses: new AnalysisServer(http),
-  uploads: new Uploads(token, () => new XMLHttpRequest()),
+  uploads: new Uploads(token, () => new XMLHttpRequest(), document.baseURI),
   progressOf: (analysis, listener) => new AnalysisProgress(http, analysis, listener, random),
 };
 window.addEventListener("pagehide", () => {

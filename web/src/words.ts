@@ -89,8 +89,8 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
         );
       }
       return {
-        title: "The camera is not allowed",
-        text: "The browser keeps the camera from this page. To allow it:",
+        title: "Camera access is blocked",
+        text: "The browser blocks the camera for this page. To allow it:",
         steps: CAMERA_STEPS[browser],
       };
     case "no-camera":
@@ -101,7 +101,7 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
         "Another program or tab seems to use it. Close that one, or choose another source, and start again.",
       );
     case "server-full":
-      return plain("The server is full", "All its places are taken. This page asks again by itself.");
+      return plain("The server is full", "All its sessions are in use. This page retries by itself.");
     case "connection-lost":
       return plain("The connection was lost", `${asSentence(failure.detail)} Check the network and that the server runs.`);
     case "insecure":
@@ -110,11 +110,11 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
         "Browsers open a camera only on localhost or over https. Open the page as http://localhost on the server itself, or give the server a certificate.",
       );
     case "token":
-      return plain("An access token is needed", "This server is only for people who have its access token.");
+      return plain("An access token is needed", "This server requires an access token.");
     case "not-found":
-      return plain("It is not there", asSentence(failure.detail));
+      return plain("Not found", `${asSentence(failure.detail)} It may have been removed.`);
     case "unsupported":
-      return plain("This browser cannot do it", `${asSentence(failure.detail)} A current Chrome, Edge, Firefox or Safari can.`);
+      return plain("This browser is not supported", `${asSentence(failure.detail)} A current Chrome, Edge, Firefox or Safari can.`);
     case "server-error":
       return plain("The server refused", asSentence(failure.detail));
   }

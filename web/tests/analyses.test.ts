@@ -95,7 +95,7 @@ describe("words", () => {
   });
 
   it("say what the file is, as far as it is known", () => {
-    expect(factsOf(read().file)).toBe("Video, 1280 × 720, 31.2 s, 29.97 pictures a second, h264, 124 kB");
+    expect(factsOf(read().file)).toBe("Video, 1280 × 720, 31.2 s, 29.97 fps, h264, 124 kB");
     expect(factsOf({ ...read().file, kind: null, width: null, durationS: null, fps: null, codec: null })).toBe("124 kB");
     expect([999, 5e6, 2_147_483_648].map(size)).toEqual(["1 kB", "5.0 MB", "2.15 GB"]);
   });

@@ -145,10 +145,10 @@ describe("the library", () => {
     server.json(`POST ${PATH}/cancel`, wireAnalysis({ state: "cancelled" }));
     list();
     fireEvent.click(await screen.findByTestId("cancel-analysis"));
-    await screen.findByText(/was cancelled/);
+    await screen.findByText(/Nothing of the file is kept/);
   });
 
-  it("can be tried again when it could not be read", async () => {
+  it("can be tried again when it could not be loaded", async () => {
     server.problem("GET /api/analyses", 500, "the database is away");
     list();
     await screen.findByText(/The database is away/);
@@ -248,14 +248,14 @@ describe("an analysis's page", () => {
     server.json(`GET ${PATH}/results`, long);
     server.on(`GET ${PATH}/media`, () => new Response(new Blob(["film"])));
     one();
-    fireEvent.click(await screen.findByText("Read it"));
+    fireEvent.click(await screen.findByText("Download and play"));
     await screen.findByTestId("player");
   });
 
   it("offers the annotated video when the browser cannot play the file, makes it, and plays that", async () => {
     one();
     fireEvent.error(await screen.findByTestId("player"));
-    expect((await screen.findByTestId("unplayable")).textContent).toContain("(h264). Make the annotated video below");
+    expect((await screen.findByTestId("unplayable")).textContent).toContain("(h264). Create the annotated video below");
     server.json(`POST ${PATH}/annotated`, { state: "queued", done_share: 0, problem: "" }, 202);
     server.json(`GET ${PATH}/annotated`, { state: "running", done_share: 0.4, problem: "" });
     fireEvent.click(screen.getByTestId("annotate"));
@@ -328,7 +328,7 @@ describe("an analysis's page", () => {
 
   it.each([
     ["failed", "no video in it", "No video in it."],
-    ["cancelled", "", /was cancelled/],
+    ["cancelled", "", /Nothing of the file is kept/],
   ])("of one that %s says why", async (state, problem, text) => {
     server.json(`GET ${PATH}`, wireAnalysis({ state, problem }));
     one();

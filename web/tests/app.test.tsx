@@ -105,7 +105,7 @@ describe("a server with an access token", () => {
     const { token } = open("secret");
     await screen.findByTestId("token-dialog");
     enter("wrong");
-    await screen.findByText("The server did not take that token.");
+    await screen.findByText("The server refused that token.");
     enter("secret");
     await waitFor(() => {
       expect(screen.queryByTestId("token-dialog")).toBeNull();

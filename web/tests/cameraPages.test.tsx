@@ -159,7 +159,7 @@ describe("the camera wall", () => {
     expect(screen.getAllByTestId("tile").map((tile) => tile.dataset.camera)).toEqual(["gate"]);
   });
 
-  it("says what to do when there is none, and asks again when it could not be read", async () => {
+  it("says what to do when there is none, and asks again when it could not be loaded", async () => {
     const server = new FakeCameraServer();
     server.json("GET /api/cameras", { items: [] });
     wall(server);
@@ -222,7 +222,7 @@ describe("adding a camera", () => {
     };
     server.json("POST /api/cameras/test-connection", tested);
     fireEvent.click(screen.getByTestId("test-connection"));
-    await screen.findByText("No picture came.");
+    await screen.findByText("No frame arrived.");
     expect(screen.getByTestId("tested").textContent).toContain("The camera refused the password.");
   });
 

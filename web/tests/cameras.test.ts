@@ -65,7 +65,7 @@ describe("a camera in words", () => {
   });
 
   it("does not say a word twice", () => {
-    expect(stateSentence({ state: "live", reason: "25 pictures a second" })).toBe("Live: 25 pictures a second");
+    expect(stateSentence({ state: "live", reason: "25 fps" })).toBe("Live: 25 fps");
     expect(stateSentence({ state: "stopped", reason: "stopped by a person" })).toBe("Stopped by a person.");
     expect(stateSentence({ state: "live", reason: "" })).toBe("Live");
   });
@@ -88,7 +88,7 @@ describe("a camera in words", () => {
   it("says how long an event lasted, and what is not known of it", () => {
     expect(lasted(event(), 0)).toBe("Lasted 48 s");
     expect(lasted(event({ interrupted: true }), 0)).toMatch(/^Lasted at least 48 s/);
-    expect(lasted(event({ ended_s: null }), 1795300000 + 125)).toBe("Going on for 2 min 5 s");
+    expect(lasted(event({ ended_s: null }), 1795300000 + 125)).toBe("Ongoing for 2 min 5 s");
   });
 });
 

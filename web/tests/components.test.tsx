@@ -90,18 +90,18 @@ describe("Stage", () => {
     vi.useFakeTimers();
     const failure = new StreamFailure("server-full", "all taken", 5);
     shown({ ...IDLE, state: "waiting", failure, retryAtMs: performance.now() + 5000 });
-    expect(screen.getByTestId("message").textContent).toContain("Asking again in 5 s");
+    expect(screen.getByTestId("message").textContent).toContain("Retrying in 5 s");
     act(() => {
       vi.advanceTimersByTime(2000);
     });
-    expect(screen.getByTestId("message").textContent).toContain("Asking again in 3 s");
-    expect(screen.getByRole("alert").textContent).not.toContain("Asking again");
+    expect(screen.getByTestId("message").textContent).toContain("Retrying in 3 s");
+    expect(screen.getByRole("alert").textContent).not.toContain("Retrying");
     vi.useRealTimers();
   });
 
   it("names the try when the connection is made again", () => {
     shown({ ...IDLE, state: "reconnecting", attempt: 2, failure: new StreamFailure("connection-lost", "gone") });
-    expect(screen.getByTestId("message").textContent).toContain("Reconnecting, try 2");
+    expect(screen.getByTestId("message").textContent).toContain("Reconnecting, attempt 2");
   });
 });
 
@@ -125,7 +125,7 @@ describe("TokenDialog", () => {
   it("hands over what was entered, and says when it was not taken", () => {
     const onToken = vi.fn();
     render(<TokenDialog refused onToken={onToken} onClose={vi.fn()} />);
-    expect(screen.getByText("The server did not take that token.")).toBeTruthy();
+    expect(screen.getByText("The server refused that token.")).toBeTruthy();
     const input = screen.getByLabelText("Token");
     fireEvent.change(input, { target: { value: " secret " } });
     fireEvent.click(screen.getByText("Continue"));

@@ -87,7 +87,7 @@ describe("the list of events", () => {
     act(() => {
       server.feed.send("event", wireEvent({ ended_s: null }));
     });
-    expect((await screen.findByTestId("event")).textContent).toContain("Going on for");
+    expect((await screen.findByTestId("event")).textContent).toContain("Ongoing for");
     act(() => {
       server.feed.send("event", wireEvent());
     });
@@ -95,7 +95,7 @@ describe("the list of events", () => {
     expect(screen.getAllByTestId("event")).toHaveLength(1);
   });
 
-  it("can be tried again when it could not be read", async () => {
+  it("can be tried again when it could not be loaded", async () => {
     const server = new FakeCameraServer();
     server.problem("GET /api/events", 500, "the database is away");
     list(server);
@@ -128,7 +128,7 @@ describe("an event's page", () => {
       expect(judgement.textContent).toContain(text);
     }
     expect(screen.getByTestId("limits").textContent).toContain("Blur misleads it.");
-    expect(screen.getByText(/evidence is not switched on/)).toBeTruthy();
+    expect(screen.getByText(/evidence is turned off/)).toBeTruthy();
   });
 
   it("reads the evidence with the access token, and shows it", async () => {

@@ -31,7 +31,7 @@ export function wireCamera(change: Record<string, unknown> = {}): Record<string,
       evidence: true,
     },
     state: "live",
-    reason: "25 pictures a second",
+    reason: "25 fps",
     since_s: 1795300000,
     retry_at_s: null,
     width: 640,
@@ -155,7 +155,7 @@ export function servicesOf(http: Http): { services: Services; server: Server; pe
     pictures: new Pictures(cameras),
     resultsOf: (camera, staleS) => new CameraResults(http, camera, staleS, random),
     analyses: new AnalysisServer(http),
-    uploads: new Uploads(new AccessToken(() => sessionStorage), () => new XMLHttpRequest()),
+    uploads: new Uploads(new AccessToken(() => sessionStorage), () => new XMLHttpRequest(), ORIGIN),
     progressOf: (analysis, listener) => new AnalysisProgress(http, analysis, listener, random),
   };
   return { services, server, peers };

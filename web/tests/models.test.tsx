@@ -51,23 +51,16 @@ describe("Models", () => {
   it("shows the one that judges first, with figures, intervals and limits", async () => {
     render(page(answer({ judging: "meso4-dfdc", models: [BARE, CARD] })));
     const [first, second] = await screen.findAllByTestId("model");
-    for (const part of [
-      "judges now",
-      "Blur misleads it.",
-      "0.781",
-      "0.751–0.809",
-      "Never shown in training: AniPortrait",
-      "cdcdcdcdcdcd",
-    ]) {
+    for (const part of ["in use", "Blur misleads it.", "0.781", "0.751–0.809", "Never shown in training: AniPortrait", "cdcdcdcdcdcd"]) {
       expect(first?.textContent).toContain(part);
     }
-    expect(second?.textContent).toContain("Its card names no limits.");
-    expect(second?.textContent).not.toContain("judges now");
+    expect(second?.textContent).toContain("Its card lists no limitations");
+    expect(second?.textContent).not.toContain("in use");
   });
 
   it("says what to do when there is none", async () => {
     render(page(answer({ judging: "x", models: [] })));
-    expect(screen.getByRole("status").textContent).toContain("Reading");
+    expect(screen.getByRole("status").textContent).toContain("Loading");
     expect(await screen.findByText(/Put one into the folder/)).toBeTruthy();
   });
 

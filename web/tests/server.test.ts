@@ -45,7 +45,7 @@ describe("Server", () => {
   it("ends a session in a request that outlives the page, and minds no failure", async () => {
     const { server, fetch } = serverThat(new TypeError("gone"));
     await server.end("/webrtc/check/a1");
-    expect(fetch.mock.calls[0]).toMatchObject(["/webrtc/check/a1", { method: "DELETE", keepalive: true }]);
+    expect(fetch.mock.calls[0]).toMatchObject([`${ORIGIN}/webrtc/check/a1`, { method: "DELETE", keepalive: true }]);
   });
 
   it.each([

@@ -3,6 +3,7 @@ import { AccessToken } from "../src/stream/accessToken";
 import type { Analysis } from "../src/stream/analyses";
 import { SendingRate, Uploads } from "../src/stream/uploads";
 import { wireAnalysis } from "./fakeAnalyses";
+import { ORIGIN } from "./fakeCameras";
 
 /** A request that the test moves on. */
 class FakeRequest {
@@ -53,11 +54,15 @@ beforeEach(() => {
   requests = [];
   told = [];
   sessionStorage.clear();
-  uploads = new Uploads(new AccessToken(() => sessionStorage), () => {
-    const request = new FakeRequest();
-    requests.push(request);
-    return request as unknown as XMLHttpRequest;
-  });
+  uploads = new Uploads(
+    new AccessToken(() => sessionStorage),
+    () => {
+      const request = new FakeRequest();
+      requests.push(request);
+      return request as unknown as XMLHttpRequest;
+    },
+    ORIGIN,
+  );
   uploads.onAnalysis((analysis) => told.push(analysis));
 });
 

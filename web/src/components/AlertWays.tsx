@@ -10,23 +10,23 @@ import { Failed, Loading } from "./ListState";
 const KINDS: Readonly<Record<AlertWay["kind"], string>> = { webhook: "webhook", mqtt: "MQTT" };
 const STATES: Readonly<Record<AlertWay["state"], string>> = { ok: "Working", failing: "Failing", connecting: "Connecting" };
 
-/** Who is told of events, whether that works, and a way to try it. */
+/** Notifications of events, whether that works, and a way to try it. */
 export function AlertWays() {
   const { cameras } = useServices();
   const [ways, reload] = useResource(useCallback(() => cameras.alertWays(), [cameras]));
   return (
     <details data-testid="alerts" className="panel">
       <summary className="rounded-lg p-4">
-        <span className="font-semibold">Who is told</span>
+        <span className="font-semibold">Notifications</span>
         {ways.state === "ready" && <span className="ml-3 text-sm text-muted">{summary(ways.value)}</span>}
       </summary>
       <div className="space-y-3 px-4 pb-4">
-        {ways.state === "loading" && <Loading>Reading …</Loading>}
+        {ways.state === "loading" && <Loading>Loading …</Loading>}
         {ways.state === "failed" && (
-          <Failed what="The ways of telling could not be read." failure={ways.failure} retrying={ways.retrying} onRetry={reload} />
+          <Failed what="The notifiers could not be loaded." failure={ways.failure} retrying={ways.retrying} onRetry={reload} />
         )}
         {ways.state === "ready" && ways.value.length === 0 && (
-          <p>Nobody. Name webhooks or an MQTT broker under alerts in the server&apos;s settings file; docs/operations.md says how.</p>
+          <p>None yet. Add webhooks or an MQTT broker under “alerts” in the server&apos;s settings file (see docs/operations.md).</p>
         )}
         {ways.state === "ready" && (
           <ul className="space-y-3">
@@ -51,7 +51,7 @@ function Way({ way, onTested }: { readonly way: AlertWay; readonly onTested: () 
       const { ok, detail } = await cameras.testAlert(way.name);
       setOutcome(`${ok ? "It arrived." : "It did not arrive."} ${asSentence(detail)}`);
     } catch (error) {
-      setOutcome(`It was not sent. ${asSentence(asFailure(error).detail)}`);
+      setOutcome(`Not sent. ${asSentence(asFailure(error).detail)}`);
     }
     setTesting(false);
     onTested();
@@ -81,7 +81,7 @@ function Way({ way, onTested }: { readonly way: AlertWay; readonly onTested: () 
 }
 
 function summary(ways: readonly AlertWay[]): string {
-  if (ways.length === 0) return "nobody yet";
+  if (ways.length === 0) return "none configured";
   const failing = ways.filter(({ state }) => state === "failing").length;
   const count = `${ways.length} ${ways.length === 1 ? "way" : "ways"}`;
   return failing === 0 ? count : `${count}, ${failing} failing`;

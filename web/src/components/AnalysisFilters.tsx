@@ -21,7 +21,7 @@ export function AnalysisFilters({ filter }: { readonly filter: AnalysisFilter })
           }}
           className={INPUT}
         >
-          <option value="">Every state</option>
+          <option value="">All states</option>
           {ANALYSIS_STATES.map((state) => (
             <option key={state} value={state}>
               {ANALYSIS_WORDS[state]}

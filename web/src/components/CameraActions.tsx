@@ -65,7 +65,7 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
         )}
       </div>
       {camera.origin === "file" && (
-        <p className="text-sm text-muted">The server&apos;s settings file names this camera: it is changed and removed there.</p>
+        <p className="text-sm text-muted">This camera is defined in the server&apos;s settings file; change or remove it there.</p>
       )}
       <p role="alert" className="font-semibold empty:hidden">
         {problem}

@@ -92,7 +92,9 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
       <Field
         label="Address"
         hint={
-          camera === null ? "rtsp, rtsps, rtmp, http, https, or whip: for one that sends to this server" : "Left empty, it stays as it is."
+          camera === null
+            ? "rtsp, rtsps, rtmp, http, https, or whip: for one that sends to this server"
+            : "Leave empty to keep the current address."
         }
       >
         <input
@@ -105,7 +107,7 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
         />
       </Field>
       <div className="grid gap-4 sm:grid-cols-2">
-        <Field label="Name" hint="Stands in addresses; small letters, digits, - and _">
+        <Field label="Name" hint="Used in URLs: lower-case letters, digits, - and _">
           <input
             name="name"
             required
@@ -117,10 +119,10 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
             className={`${INPUT} read-only:text-muted`}
           />
         </Field>
-        <Field label="Title" hint="Shown to people; may be empty">
+        <Field label="Title" hint="Optional; shown in the camera list">
           <input name="title" maxLength={80} defaultValue={camera?.title ?? ""} autoComplete="off" className={INPUT} />
         </Field>
-        <Field label="Transport" hint="Of RTSP's media">
+        <Field label="Transport" hint="For RTSP media">
           <select name="transport" defaultValue={settings?.transport ?? "tcp"} className={INPUT}>
             {TRANSPORTS.map((transport) => (
               <option key={transport} value={transport}>
@@ -129,7 +131,7 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
             ))}
           </select>
         </Field>
-        <Field label="Checks a second" hint="More find a face sooner and cost more">
+        <Field label="Checks per second" hint="More checks find a face sooner and cost more CPU time">
           <input
             name="rate_hz"
             type="number"
@@ -145,7 +147,11 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
       <Tick name="evidence" label="Keep evidence" checked={settings?.evidence ?? false}>
         A picture, the face and a clip of each fake event. Otherwise no picture is kept.
       </Tick>
-      <Tick name="keyframes_only_when_idle" label="Save work while nothing happens" checked={settings?.keyframesOnlyWhenIdle ?? false}>
+      <Tick
+        name="keyframes_only_when_idle"
+        label="Decode only key frames while no face is visible"
+        checked={settings?.keyframesOnlyWhenIdle ?? false}
+      >
         Decodes key frames only while nobody watches and no face is in the picture.
       </Tick>
     </>
@@ -155,7 +161,7 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
 function Outcome({ testing }: { readonly testing: Testing }) {
   return (
     <div role="status" data-testid="tested" data-state={testing.state === "done" ? String(testing.tested.ok) : testing.state}>
-      {testing.state === "running" && <p className="text-sm text-muted">Waiting for one picture, 10 s at most …</p>}
+      {testing.state === "running" && <p className="text-sm text-muted">Waiting for a frame (up to 10 s) …</p>}
       {testing.state === "done" && <Tested tested={testing.tested} />}
     </div>
   );
@@ -163,15 +169,11 @@ function Outcome({ testing }: { readonly testing: Testing }) {
 
 function Tested({ tested }: { readonly tested: TestedConnection }) {
   const { ok, detail, codec, width, height, fps, picture } = tested;
-  const figures = [
-    codec,
-    width !== null && height !== null && `${width} × ${height}`,
-    fps !== null && `${fps.toFixed(0)} pictures a second`,
-  ];
+  const figures = [codec, width !== null && height !== null && `${width} × ${height}`, fps !== null && `${fps.toFixed(0)} fps`];
   return (
     <div className="space-y-2 rounded-lg border border-edge p-3">
       <p>
-        <span className="font-semibold">{ok ? "The camera answers." : "No picture came."}</span> {asSentence(detail)}
+        <span className="font-semibold">{ok ? "The camera answers." : "No frame arrived."}</span> {asSentence(detail)}
       </p>
       {ok && <p className="text-sm text-muted">{figures.filter(Boolean).join(" · ")}</p>}
       {picture !== null && <img src={picture} alt="What the camera sees now" className="max-h-56 rounded bg-stage object-contain" />}

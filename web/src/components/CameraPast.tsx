@@ -59,12 +59,12 @@ export function CameraPast({ name, thresholds }: Props) {
   if (past.state === "loading") {
     return (
       <div className="panel min-h-80 p-4">
-        <Loading>Reading the last hours …</Loading>
+        <Loading>Loading the last hours …</Loading>
       </div>
     );
   }
   if (past.state === "failed") {
-    return <Failed what="The last hours could not be read." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
+    return <Failed what="The last hours could not be loaded." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
   }
   const events = told.reduceRight<readonly CameraEvent[]>((list, event) => withEvent(list, event, EVERY_EVENT), past.value.events);
   return (
@@ -97,7 +97,7 @@ export function CameraPast({ name, thresholds }: Props) {
           Events in this time
         </h2>
         {events.length === 0 ? (
-          <p className="mt-2 text-sm text-muted">None: no face was called fake, and the camera was not away for long.</p>
+          <p className="mt-2 text-sm text-muted">None: no face was called fake, and the camera was never offline for long.</p>
         ) : (
           <ul className="mt-2 space-y-2">
             {events.slice(0, LISTED).map((event) => (

@@ -83,7 +83,7 @@ function Away({ camera }: { readonly camera: Camera }) {
 function Player({ onRetry }: { readonly onRetry: () => void }) {
   const { player } = useServices();
   const { state, failure, retryAtMs } = useSyncExternalStore(player.subscribe, player.snapshot);
-  if (failure === null) return <Notice title="Connecting">The picture comes in a moment.</Notice>;
+  if (failure === null) return <Notice title="Connecting">The video appears in a moment.</Notice>;
   return (
     <Message failure={failure} source={null} browser={browserOf(navigator.userAgent)}>
       {state === "failed" ? (

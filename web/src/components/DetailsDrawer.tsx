@@ -6,17 +6,17 @@ export function DetailsDrawer({ snapshot }: { readonly snapshot: StreamSnapshot 
   const { stats, result, roundTripMs, scoredAtMs, atMs } = snapshot;
   const ageMs = scoredAtMs === null ? null : Math.max(0, atMs - scoredAtMs);
   const figures: readonly (readonly [string, string])[] = [
-    ["Frames out, in", `${figure(stats?.fpsOut, "", 1)} / ${figure(stats?.fpsIn, "fps", 1)}`],
-    ["Codec out, in", `${stats?.sendCodec ?? NONE} / ${stats?.receiveCodec ?? NONE}`],
-    ["Bitrate out, in", `${figure(stats?.kbpsOut)} / ${figure(stats?.kbpsIn, "kbit/s")}`],
-    ["Picture", typeof stats?.width === "number" ? `${stats.width} × ${figure(stats.height)}` : NONE],
-    ["Round trip, channel", figure(roundTripMs, "ms")],
-    ["Round trip, network", figure(stats?.networkRoundTripMs, "ms")],
+    ["Frame rate, sent / received", `${figure(stats?.fpsOut, "", 1)} / ${figure(stats?.fpsIn, "fps", 1)}`],
+    ["Codec, sent / received", `${stats?.sendCodec ?? NONE} / ${stats?.receiveCodec ?? NONE}`],
+    ["Bitrate, sent / received", `${figure(stats?.kbpsOut)} / ${figure(stats?.kbpsIn, "kbit/s")}`],
+    ["Resolution", typeof stats?.width === "number" ? `${stats.width} × ${figure(stats.height)}` : NONE],
+    ["Round trip (data channel)", figure(roundTripMs, "ms")],
+    ["Round trip (network)", figure(stats?.networkRoundTripMs, "ms")],
     ["Analysis latency", figure(result?.latencyMs, "ms", 1)],
     ["Age of the score", figure(ageMs, "ms")],
     ["Samples dropped", figure(result?.dropped.samples)],
-    ["Frames dropped, server", figure(result?.dropped.frames)],
-    ["Frames dropped, here", figure(stats?.framesDropped)],
+    ["Frames dropped by the server", figure(result?.dropped.frames)],
+    ["Frames dropped by the browser", figure(stats?.framesDropped)],
     ["Packets lost", figure(stats?.packetsLost)],
   ];
   return (

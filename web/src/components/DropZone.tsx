@@ -17,7 +17,7 @@ export function DropZone({ problem, onFiles }: Props) {
       data-over={over}
       className="flex flex-col items-center gap-3 rounded-lg border-2 border-dashed border-edge bg-surface p-6 text-center data-[over=true]:border-ink md:p-8"
     >
-      <p className="text-lg font-semibold">{over ? "Let go to analyse" : "Drop videos or pictures here"}</p>
+      <p className="text-lg font-semibold">{over ? "Drop to analyse" : "Drop videos or pictures here"}</p>
       <Button
         primary
         testId="choose-files"
@@ -40,7 +40,9 @@ export function DropZone({ problem, onFiles }: Props) {
         }}
       />
       <p className="max-w-prose text-sm text-muted">
-        {problem === "" ? "They are sent to this server, analysed there, and kept there until you delete them or they grow old." : problem}
+        {problem === ""
+          ? "Files are sent to this server, analysed there, and kept until you delete them or their retention period ends."
+          : problem}
       </p>
     </div>
   );

@@ -14,8 +14,8 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
       <StageBox picture={null} dimmed={false} label="No picture was kept">
         <p className="relative grid place-items-center p-6 text-center">
           {event.kind === "fake"
-            ? "No picture was kept: evidence is not switched on for this camera."
-            : "No picture is kept of a camera that gives none."}
+            ? "No picture was kept: evidence is turned off for this camera."
+            : "There is no picture: the camera was offline."}
         </p>
       </StageBox>
     );
@@ -37,7 +37,7 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
               )}
               {picture.failure !== null && <p className="p-4 text-sm text-white">{asSentence(picture.failure.detail)}</p>}
             </div>
-            <figcaption className="mt-1 text-sm text-muted">As it was judged</figcaption>
+            <figcaption className="mt-1 text-sm text-muted">As analysed</figcaption>
           </figure>
         )}
         {evidence.face !== null && (
@@ -78,9 +78,9 @@ function Clip({ path, id }: { readonly path: string; readonly id: string }) {
             className="absolute inset-0 size-full rounded-lg object-contain"
           />
         )}
-        {clip.url === null && <p className="p-6">{clip.failure === null ? "Reading the clip …" : asSentence(clip.failure.detail)}</p>}
+        {clip.url === null && <p className="p-6">{clip.failure === null ? "Loading the clip …" : asSentence(clip.failure.detail)}</p>}
         {unplayable && (
-          <p className="p-6 text-center">This browser cannot play what this camera sends. Save the clip to look at it elsewhere.</p>
+          <p className="p-6 text-center">This browser cannot play this camera&apos;s codec. Save the clip to view it elsewhere.</p>
         )}
       </div>
       <figcaption className="mt-1 flex flex-wrap justify-between gap-x-4 text-sm text-muted">

@@ -5,7 +5,7 @@ import { EVENT_KINDS, type EventFilter, type EventKind } from "../stream/events"
 import { fromLocalInput, localInput } from "../times";
 import { Field, INPUT } from "./Field";
 
-const KIND_WORDS: Readonly<Record<EventKind, string>> = { fake: "Fake faces", offline: "Cameras away" };
+const KIND_WORDS: Readonly<Record<EventKind, string>> = { fake: "Fake faces", offline: "Cameras offline" };
 
 interface Props {
   readonly filter: EventFilter;
@@ -48,7 +48,7 @@ export function EventFilters({ filter, cameras }: Props) {
           }}
           className={INPUT}
         >
-          <option value="">Everything</option>
+          <option value="">All events</option>
           {EVENT_KINDS.map((kind) => (
             <option key={kind} value={kind}>
               {KIND_WORDS[kind]}
@@ -82,7 +82,7 @@ export function EventFilters({ filter, cameras }: Props) {
           }}
           className="size-4 accent-ink"
         />
-        Only those going on
+        Ongoing only
       </label>
     </div>
   );

@@ -29,7 +29,7 @@ export function EventJudgement({ event, model }: Props) {
   return (
     <section aria-labelledby="judgement" data-testid="judgement" className="panel space-y-4 p-4">
       <h2 id="judgement" className="font-semibold">
-        How it was judged
+        How it was analysed
       </h2>
       <ProbabilityBand label="Highest fake probability" value={peak} thresholds={thresholds} />
       <dl className="grid grid-cols-2 gap-x-4 gap-y-2 text-sm">

@@ -27,12 +27,12 @@ export function EventScores({ event }: { readonly event: CameraEvent }) {
   if (past.state === "loading") {
     return (
       <div className="panel min-h-80 p-4">
-        <Loading>Reading the scores …</Loading>
+        <Loading>Loading the scores …</Loading>
       </div>
     );
   }
   if (past.state === "failed") {
-    return <Failed what="The scores could not be read." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
+    return <Failed what="The scores could not be loaded." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
   }
   return <ScoreTimeline title="Scores around it" past={past.value} thresholds={event.model?.thresholds ?? null} />;
 }

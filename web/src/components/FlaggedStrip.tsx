@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState, type KeyboardEvent } from "react";
 import { exact, probability } from "../figures";
-import { useFile, useVisible } from "../pictureHooks";
+import { useFile } from "../pictureHooks";
 import type { Playhead } from "../playhead";
 import type { FlaggedFrame, ModelReview } from "../stream/analysisResults";
 import { flaggedPath } from "../stream/analysisServer";
@@ -18,7 +18,7 @@ interface Props {
   readonly playhead: Playhead;
 }
 
-/** The frames that spoke most for a fake, as a strip; one that is opened is gone to in the player. */
+/** The frames with the highest scores, as a strip; opening one seeks the player to it. */
 export function FlaggedStrip({ id, review, timed, playhead }: Props) {
   const { flagged, model } = review;
   const [opened, setOpened] = useState<number | null>(null);
@@ -39,7 +39,7 @@ export function FlaggedStrip({ id, review, timed, playhead }: Props) {
           <p className="mt-1 text-sm text-muted">
             Single frames that scored {exact(model.thresholds.fakeEnter)} or more. One such frame is no verdict.
           </p>
-          <ul aria-label="Flagged frames" className="mt-3 flex snap-x gap-3 overflow-x-auto p-1">
+          <ul aria-label="Flagged frames" className="mt-3 flex snap-x gap-3 overflow-x-auto p-1 print:flex-wrap">
             {flagged.map((frame) => (
               <Item key={frame.n} id={id} model={model.name} frame={frame} timed={timed} onOpen={open} />
             ))}
@@ -76,10 +76,8 @@ interface ItemProps {
 
 function Item({ id, model, frame, timed, onOpen }: ItemProps) {
   const item = useRef<HTMLLIElement>(null);
-  const visible = useVisible(item);
-  const [seen, setSeen] = useState(visible);
-  if (visible && !seen) setSeen(true);
-  const { url } = useFile(seen ? flaggedPath(id, model, frame.n) : null);
+  // Loaded at once, not when scrolled to: a printed page has them, and there are at most review.max_flagged.
+  const { url, failure } = useFile(flaggedPath(id, model, frame.n));
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
     const beside = event.key === "ArrowRight" ? item.current?.nextElementSibling : item.current?.previousElementSibling;
@@ -98,7 +96,13 @@ function Item({ id, model, frame, timed, onOpen }: ItemProps) {
         className="block w-full cursor-pointer rounded-lg text-left text-sm"
       >
         <span className="relative block aspect-video overflow-hidden rounded-lg bg-stage">
-          {url !== null && <img src={url} alt="" className="absolute inset-0 size-full object-contain" />}
+          {url === null ? (
+            <span className="absolute inset-0 grid place-items-center p-2 text-white">
+              {failure === null ? "Loading …" : "Not available"}
+            </span>
+          ) : (
+            <img src={url} alt="" className="absolute inset-0 size-full object-contain" />
+          )}
         </span>
         <span className="mt-1 block">{caption(frame, timed)}</span>
       </button>
@@ -144,8 +148,8 @@ function Opened({ id, model, frame, count, timed, onMove, onClose }: OpenedProps
         <>
           <Shown file={map} testId="flagged-map" alt={`Face ${frame.track}, coloured where its parts moved the score`} wide={false} />
           <p className="mt-1 text-sm text-muted">
-            The face as the model was given it. Warm colours: what spoke most for a fake. It says where the model looked, not what was
-            forged.
+            The face as the model was given it. Warm colours mark what raised the score most. The map shows where the model looked, not what
+            was forged.
           </p>
         </>
       )}
@@ -189,7 +193,7 @@ function Shown({ file: { url, failure }, alt, testId, wide }: ShownProps) {
       className={`relative mt-3 grid place-items-center overflow-hidden rounded-lg bg-stage ${wide ? "aspect-video" : "aspect-square w-48"}`}
     >
       {url !== null && <img src={url} alt={alt} data-testid={testId} className="absolute inset-0 size-full object-contain" />}
-      {url === null && <p className="p-4 text-sm text-white">{failure === null ? "Reading …" : asSentence(failure.detail)}</p>}
+      {url === null && <p className="p-4 text-sm text-white">{failure === null ? "Loading …" : asSentence(failure.detail)}</p>}
     </div>
   );
 }

@@ -22,14 +22,14 @@ export function Empty({ children }: { readonly children: ReactNode }) {
 }
 
 interface FailedProps {
-  /** "The cameras could not be read." */
+  /** "The cameras could not be loaded." */
   readonly what: string;
   readonly failure: StreamFailure;
   readonly retrying: boolean;
   readonly onRetry: () => void;
 }
 
-/** A list that could not be read, and the way to try again. */
+/** A list that could not be loaded, and the way to try again. */
 export function Failed({ what, failure, retrying, onRetry }: FailedProps) {
   return (
     <div role="alert" data-testid="failed" className="panel space-y-3 p-4">

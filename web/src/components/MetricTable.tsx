@@ -9,7 +9,7 @@ const NAMES: Readonly<Record<string, string>> = {
   recall: "Fakes found",
   false_alarm_rate: "Real faces called fake",
   taken_for_real: "Fake faces called real",
-  bf16_difference: "Most that reckoning in bf16 changes a face's probability",
+  bf16_difference: "Largest change of a face's probability by bf16",
 };
 
 interface Props {

@@ -16,15 +16,15 @@ export function ModelPanel({ card, judging }: { readonly card: ModelCard; readon
           <h2 id={`model-${card.name}`} className="text-lg font-semibold">
             {card.title}
           </h2>
-          {judging && <span className="rounded bg-ink px-2 py-0.5 text-sm font-semibold text-surface">judges now</span>}
+          {judging && <span className="rounded bg-ink px-2 py-0.5 text-sm font-semibold text-surface">in use</span>}
         </div>
         <p className="mt-1 text-sm text-muted">
           {[card.name, card.version && `version ${card.version}`, card.architecture].filter(Boolean).join(" · ")}
         </p>
       </header>
-      <Part title="What it cannot do">
+      <Part title="Limitations">
         {card.limits.length === 0 ? (
-          <p>Its card names no limits. That does not mean that it has none.</p>
+          <p>Its card lists no limitations, which does not mean that it has none.</p>
         ) : (
           <ul className="list-disc space-y-1 pl-5">
             {card.limits.map((limit) => (
@@ -33,18 +33,18 @@ export function ModelPanel({ card, judging }: { readonly card: ModelCard; readon
           </ul>
         )}
       </Part>
-      <Part title="How well it did">
+      <Part title="Measured performance">
         {card.metrics.length === 0 ? <p>Nothing was measured.</p> : <MetricTable metrics={card.metrics} of={card.title} />}
       </Part>
       {training !== null && (
-        <Part title="What it was trained on">
+        <Part title="Training data">
           <p>{training.data}</p>
           {training.neverShown.length > 0 && <p className="mt-1">Never shown in training: {training.neverShown.join(", ")}.</p>}
           <p className="mt-1">Terms: {training.terms}</p>
           {training.recipe !== null && <p className="mt-1 font-mono text-sm break-words text-muted">{training.recipe}</p>}
         </Part>
       )}
-      <Part title="When it says so">
+      <Part title="Thresholds">
         {thresholds !== null && (
           <p>
             Fake from {probability(thresholds.fakeEnter)} until it falls below {probability(thresholds.fakeLeave)}, real up to{" "}

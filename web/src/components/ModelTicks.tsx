@@ -14,7 +14,7 @@ export function ModelTicks({ models: { models, judging }, chosen, onChoose }: Pr
   };
   return (
     <fieldset data-testid="models">
-      <legend className="text-sm text-muted">Judged by</legend>
+      <legend className="text-sm text-muted">Analysed by</legend>
       <div className="flex flex-wrap gap-x-6">
         {models.map(({ name, title }) => (
           <label key={name} className="flex min-h-11 cursor-pointer items-center gap-3">
@@ -29,7 +29,7 @@ export function ModelTicks({ models: { models, judging }, chosen, onChoose }: Pr
             />
             <span>
               {title}
-              {name === judging && <span className="text-sm text-muted"> (judges the live checks)</span>}
+              {name === judging && <span className="text-sm text-muted"> (used for live checks)</span>}
             </span>
           </label>
         ))}

@@ -7,7 +7,7 @@ import { asSentence } from "../words";
 import { SaveLink } from "./SaveLink";
 
 const REPORTS: readonly (readonly [Report, string])[] = [
-  ["html", "Report to read (HTML)"],
+  ["html", "Report (HTML)"],
   ["json", "Results (JSON)"],
   ["csv", "Frames (CSV)"],
 ];
@@ -23,17 +23,17 @@ export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz
   const { thresholds } = model;
   const facts: readonly (readonly [string, string])[] = [
     ["File", factsOf(known)],
-    ["Looked at", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} a second`],
+    ["Analysed", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} a second`],
     ["Fake from", `${exact(thresholds.fakeEnter)}, until below ${exact(thresholds.fakeLeave)}`],
     ["Real up to", `${exact(thresholds.realEnter)}, until above ${exact(thresholds.realLeave)}`],
     ["Model", `${model.name}, sha256 ${model.sha256}`],
-    ["File's sha256", file.sha256],
-    ...(model.terms === "" ? [] : [["Terms of the model", model.terms] as const]),
+    ["SHA-256 of the file", file.sha256],
+    ...(model.terms === "" ? [] : [["Model's terms of use", model.terms] as const]),
   ];
   return (
     <section aria-labelledby="facts-title" data-testid="facts" className="panel space-y-4 p-4">
       <h2 id="facts-title" className="font-semibold">
-        How it was judged
+        How it was analysed
       </h2>
       {notes.map((note) => (
         <p key={note} className="font-semibold">

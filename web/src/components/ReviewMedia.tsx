@@ -27,7 +27,7 @@ export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
   const path = shown ? annotatedPath(id, model, kind) : mediaPath(id);
   const what = kind === "image" ? "picture" : "video";
   const codec = file.codec === null ? "" : ` (${file.codec})`;
-  const cure = made ? `Look at the annotated ${what} below.` : `Make the annotated ${what} below: that one every browser shows.`;
+  const cure = made ? `See the annotated ${what} below.` : `Create the annotated ${what} below: every browser can show that one.`;
   const aspect = file.width === null || file.height === null ? null : file.width / file.height;
   return (
     <div className="space-y-3">
@@ -40,7 +40,7 @@ export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
         label={shown ? `${file.name}, annotated` : file.name}
         playhead={playhead}
         unplayable={
-          shown ? "This browser cannot show it. Save it to look at it elsewhere." : `This browser cannot show this file${codec}. ${cure}`
+          shown ? "This browser cannot show it. Save it to view it elsewhere." : `This browser cannot show this file${codec}. ${cure}`
         }
       />
       <div className="flex flex-wrap items-center gap-2" data-testid="annotated" data-state={annotated.state}>
@@ -57,13 +57,13 @@ export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
           </>
         ) : (
           <Button testId="annotate" disabled={annotated.state === "queued" || annotated.state === "running"} onClick={make}>
-            {annotated.state === "failed" ? `Try the annotated ${what} again` : `Make the annotated ${what}`}
+            {annotated.state === "failed" ? `Try the annotated ${what} again` : `Create the annotated ${what}`}
           </Button>
         )}
         {(annotated.state === "queued" || annotated.state === "running") && (
           <div className="min-w-40 flex-1 space-y-1 text-sm">
             <p>{annotatedSentence(annotated)}</p>
-            <ProgressBar label={`Making the annotated ${what}`} share={annotated.doneShare} words={annotatedSentence(annotated)} />
+            <ProgressBar label={`Creating the annotated ${what}`} share={annotated.doneShare} words={annotatedSentence(annotated)} />
           </div>
         )}
         {annotated.state === "failed" && <p role="alert">{annotatedSentence(annotated)}</p>}
@@ -72,7 +72,7 @@ export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
           {annotated.state === "running"
             ? quarter(`The annotated ${what}`, annotated.doneShare)
             : made
-              ? `The annotated ${what} is made`
+              ? `The annotated ${what} is ready`
               : ""}
         </Milestones>
       </div>
@@ -99,7 +99,7 @@ function Which({ annotated, onChoose }: WhichProps) {
           }}
           className="h-11 cursor-pointer rounded-lg px-3 text-muted aria-pressed:bg-surface aria-pressed:font-semibold aria-pressed:text-ink"
         >
-          {which ? "Annotated" : "As it came"}
+          {which ? "Annotated" : "Original"}
         </button>
       ))}
     </div>

@@ -72,12 +72,12 @@ function Player({ url, label, playhead, onBroken }: PlayerProps) {
 
 function Waiting({ media: { failure, asks, read }, bytes }: { readonly media: Media; readonly bytes: number }) {
   if (failure !== null) return <Said>{asSentence(failure.detail)}</Said>;
-  if (!asks) return <Said>Reading the file …</Said>;
+  if (!asks) return <Said>Loading the file …</Said>;
   return (
     <Said>
-      <span className="mb-3 block">With an access token the whole file ({size(bytes)}) is read before it plays.</span>
+      <span className="mb-3 block">With an access token, the whole file ({size(bytes)}) is downloaded before it plays.</span>
       <span className="text-ink">
-        <Button onClick={read}>Read it</Button>
+        <Button onClick={read}>Download and play</Button>
       </span>
     </Said>
   );

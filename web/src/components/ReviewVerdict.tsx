@@ -13,7 +13,7 @@ interface Props {
   readonly playhead: Playhead;
 }
 
-/** One model's verdict, why, face by face, and what it could not judge. */
+/** One model's verdict, why, face by face, and which faces it could not score. */
 export function ReviewVerdict({ review: { model, verdict, tracks }, timed, playhead }: Props) {
   const refused = refusedCounts(tracks);
   return (
@@ -39,15 +39,15 @@ export function ReviewVerdict({ review: { model, verdict, tracks }, timed, playh
         <TrackChips tracks={tracks} timed={timed} playhead={playhead} />
       </div>
       <div className="mt-4 border-t border-edge pt-4" data-testid="refused">
-        <h3 className="text-sm text-muted">Too poor to judge</h3>
+        <h3 className="text-sm text-muted">Not scored</h3>
         {refused.length === 0 ? (
-          <p className="mt-2 text-sm">No face was.</p>
+          <p className="mt-2 text-sm">Every face was scored.</p>
         ) : (
-          <dl className="mt-2 grid grid-cols-[auto_1fr] gap-x-3 text-sm">
+          <dl className="mt-2 space-y-1 text-sm">
             {refused.map(([why, times]) => (
-              <div key={why} className="contents">
-                <dt className="order-2">{why}</dt>
-                <dd className="text-right font-semibold">{times}</dd>
+              <div key={why} className="flex justify-between gap-3">
+                <dt>{why}</dt>
+                <dd className="font-semibold">{times}</dd>
               </div>
             ))}
           </dl>

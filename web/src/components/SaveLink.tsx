@@ -39,7 +39,7 @@ export function SaveLink({ path, name, testId, children }: Props) {
         }}
         className="inline-flex h-11 items-center rounded-lg border border-edge bg-surface px-4 hover:border-ink"
       >
-        {busy ? "Reading …" : children}
+        {busy ? "Loading …" : children}
       </a>
       <span role="alert" className="block text-sm font-semibold empty:hidden">
         {problem}

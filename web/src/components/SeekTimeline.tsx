@@ -114,7 +114,7 @@ export function SeekTimeline({ review, rateHz, durationS, playhead }: Props) {
         tabIndex={0}
         data-testid="seek"
         data-range={`${range.fromS.toFixed(2)} ${range.toS.toFixed(2)}`}
-        aria-label="Place in the video; arrow keys go from sample to sample, plus and minus zoom, 0 shows the whole"
+        aria-label="Position in the video; arrow keys step from sample to sample, plus and minus zoom, 0 shows everything"
         aria-valuemin={0}
         aria-valuemax={Math.round(whole.toS * 10) / 10}
         aria-valuenow={timeS}

@@ -32,7 +32,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
     case "idle":
       return <Privacy host={host} title="Check a face in live video" />;
     case "closed":
-      return <Privacy host={host} title={snapshot.sharingEnded ? "The sharing was ended in the browser" : "Stopped. The camera is off"} />;
+      return <Privacy host={host} title={snapshot.sharingEnded ? "Sharing was stopped in the browser" : "Stopped. The camera is off"} />;
     case "asking":
       return (
         <Notice title={source === "screen" ? "Choose what to share" : "Allow the camera"}>
@@ -40,7 +40,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
         </Notice>
       );
     case "connecting":
-      return <Notice title="Connecting">The picture comes back in a moment.</Notice>;
+      return <Notice title="Connecting">The video appears in a moment.</Notice>;
     case "live":
       return null;
     case "waiting":
@@ -49,7 +49,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
       return (
         <Message failure={failure} source={source} browser={browser}>
           <p className="font-semibold">
-            {state === "waiting" ? "Asking again" : `Reconnecting, try ${attempt}`}
+            {state === "waiting" ? "Retrying" : `Reconnecting, attempt ${attempt}`}
             {retryAtMs !== null && (
               <>
                 {" "}
@@ -92,8 +92,11 @@ function Privacy({ title, host }: { readonly title: string; readonly host: strin
       </svg>
       <p className="text-lg font-semibold">{title}</p>
       <p className="mt-1">
-        Your picture goes to the server at {host}, is analysed on this server, not kept, and comes back with a badge on each face. Sound is
-        not sent.
+        Your video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
+      </p>
+      <p className="mt-2 hidden sm:block">
+        Press Start check, then show your own face or share a window with someone else&apos;s. After a few seconds the badge says Real, Fake
+        or Uncertain. It is a hint, not proof: it can be wrong in either direction.
       </p>
     </div>
   );

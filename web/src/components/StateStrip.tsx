@@ -48,7 +48,7 @@ export function StateStrip({ spans, fromS, toS }: Props) {
       <details className="mt-2 text-sm">
         <summary>The camera&apos;s states</summary>
         {newest.length === 0 ? (
-          <p className="mt-2 text-muted">Nothing is known of this time.</p>
+          <p className="mt-2 text-muted">No data for this period.</p>
         ) : (
           <ul className="mt-2 space-y-1">
             {newest.map((one) => (

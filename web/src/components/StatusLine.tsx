@@ -15,8 +15,8 @@ interface Props {
 export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
   if (status.state === "failed") {
     return (
-      <p className="flex flex-wrap items-center gap-2 text-sm text-muted">
-        {status.failure.code === "token" ? "The server asks for its access token." : "The server does not answer."}
+      <p className="flex flex-wrap items-center gap-2 text-xs text-muted">
+        {status.failure.code === "token" ? "The server requires an access token." : "The server does not answer."}
         <button type="button" onClick={onRetry} className="cursor-pointer underline">
           {status.retrying ? "Trying …" : "Try again"}
         </button>
@@ -26,9 +26,9 @@ export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
   const known = status.state === "ready" ? status.value : null;
   const model = snapshot.hello?.model.title ?? known?.model.title ?? NONE;
   return (
-    <dl className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted sm:text-sm">
+    <dl className="flex flex-wrap gap-x-4 gap-y-1 text-xs text-muted">
       <Entry term="Server" value={known === null ? NONE : `version ${known.version}`} />
-      <Entry term="Judged by" value={model} />
+      <Entry term="Analysed by" value={model} />
       {delays && (
         <>
           <Entry term="Round trip" value={figure(snapshot.roundTripMs, "ms")} width="min-w-12" />

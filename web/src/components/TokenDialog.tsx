@@ -19,7 +19,7 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
   return (
     <Dialog title="Access token" onClose={onClose} testId="token-dialog">
       <form onSubmit={submit} className="space-y-4">
-        <p>This server is only for people who have its access token. Whoever runs it can give it to you. It is kept for this tab.</p>
+        <p>This server requires an access token. Ask whoever runs it. The token is kept for this tab only.</p>
         <label className="block">
           <span className="text-sm text-muted">Token</span>
           <input
@@ -31,7 +31,7 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
           />
         </label>
         <p role="alert" className="min-h-6 font-semibold">
-          {refused ? "The server did not take that token." : ""}
+          {refused ? "The server refused that token." : ""}
         </p>
         <Button primary submit>
           Continue

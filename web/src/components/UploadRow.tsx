@@ -20,7 +20,7 @@ export function UploadRow({ upload, onRetry, onDrop }: Props) {
       <div className="min-w-0 flex-1 basis-60 space-y-1">
         <p className="font-semibold">{file.name}</p>
         <p role={failed ? "alert" : undefined} className={`text-sm ${failed ? "font-semibold" : "text-muted"}`}>
-          {failed ? `It was not sent. ${words}` : words}
+          {failed ? `Not sent. ${words}` : words}
         </p>
         {!failed && <ProgressBar label={`Sending ${file.name}`} share={share} words={words} />}
         <Milestones>{state === "sending" ? quarter(`Sending ${file.name}`, share) : ""}</Milestones>

@@ -52,7 +52,7 @@ function Sending() {
       {models.state === "ready" && <ModelTicks models={models.value} chosen={chosen} onChoose={setTicked} />}
       {models.state === "failed" && (
         <Failed
-          what="Which models there are could not be read: the one that judges live checks is taken."
+          what="Which models there are could not be loaded: the one that judges live checks is taken."
           failure={models.failure}
           retrying={models.retrying}
           onRetry={reload}
@@ -83,7 +83,7 @@ function Library({ filter }: { readonly filter: AnalysisFilter }) {
   const { items, next, failure, reading } = list;
   return (
     <>
-      {items === null && failure === null && <Loading>Reading the analyses …</Loading>}
+      {items === null && failure === null && <Loading>Loading the analyses …</Loading>}
       {items?.length === 0 && <None filter={filter} />}
       <Milestones>{summary(items ?? [])}</Milestones>
       {items !== null && items.length > 0 && (
@@ -100,10 +100,10 @@ function Library({ filter }: { readonly filter: AnalysisFilter }) {
           ))}
         </ul>
       )}
-      {failure !== null && <Failed what="The analyses could not be read." failure={failure} retrying={reading} onRetry={readOn} />}
+      {failure !== null && <Failed what="The analyses could not be loaded." failure={failure} retrying={reading} onRetry={readOn} />}
       {failure === null && next !== null && (
         <Button testId="older" disabled={reading} onClick={readOn}>
-          {reading ? "Reading …" : "Older analyses"}
+          {reading ? "Loading …" : "Older analyses"}
         </Button>
       )}
     </>

@@ -29,14 +29,14 @@ export function AnalysisPage({ id }: { readonly id: string }) {
   }, [title]);
   return (
     <div className="space-y-4">
-      <nav aria-label="Where this is" className="text-sm">
+      <nav aria-label="Breadcrumbs" className="text-sm">
         <a href={hrefOf(ALL_ANALYSES)} className="underline">
           All analyses
         </a>
       </nav>
-      {analysis === null && failure === null && <Loading>Reading the analysis …</Loading>}
+      {analysis === null && failure === null && <Loading>Loading the analysis …</Loading>}
       {analysis === null && failure !== null && <h1 className="text-xl font-semibold">Analysis</h1>}
-      {failure !== null && <Failed what="The analysis could not be read." failure={failure} retrying={false} onRetry={reload} />}
+      {failure !== null && <Failed what="The analysis could not be loaded." failure={failure} retrying={false} onRetry={reload} />}
       {analysis !== null && (
         <>
           <Header analysis={analysis} />
@@ -59,7 +59,7 @@ function Header({ analysis }: { readonly analysis: Analysis }) {
       <p className="text-sm text-muted">
         {moment(createdS)} · {factsOf(file)}
       </p>
-      {sameAs !== null && <p className="text-sm">The same bytes were analysed before by the same models: these are those results.</p>}
+      {sameAs !== null && <p className="text-sm">This file was analysed before with the same models; these are those results.</p>}
     </header>
   );
 }
@@ -95,12 +95,12 @@ function Done({ analysis }: { readonly analysis: Analysis }) {
   if (results.state === "loading") {
     return (
       <div className="panel min-h-96 p-4">
-        <Loading>Reading the results …</Loading>
+        <Loading>Loading the results …</Loading>
       </div>
     );
   }
   if (results.state === "failed") {
-    return <Failed what="The results could not be read." failure={results.failure} retrying={results.retrying} onRetry={reload} />;
+    return <Failed what="The results could not be loaded." failure={results.failure} retrying={results.retrying} onRetry={reload} />;
   }
   return <Reviewed analysis={analysis} results={results.value} />;
 }
@@ -116,7 +116,7 @@ function Reviewed({ analysis, results }: ReviewedProps) {
   const [chosen, setChosen] = useState(() => models[0]?.model.name ?? "");
   const [playhead] = useState(() => new Playhead());
   const review = models.find(({ model }) => model.name === chosen);
-  if (review === undefined) return <p className="panel p-4">No model judged this file.</p>;
+  if (review === undefined) return <p className="panel p-4">No model analysed this file.</p>;
   const kind = file.kind ?? "video";
   const timed = kind === "video";
   const shared = { review, timed, playhead };

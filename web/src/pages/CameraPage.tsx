@@ -37,15 +37,15 @@ export function CameraPage({ name, status }: Props) {
   };
   return (
     <div className="space-y-4">
-      <nav aria-label="Where this is" className="text-sm">
+      <nav aria-label="Breadcrumbs" className="text-sm">
         <a href={hrefOf({ page: "cameras" })} className="underline">
           All cameras
         </a>
       </nav>
       <h1 className="text-xl font-semibold">{title}</h1>
-      {cameras === null && failure === null && <Loading>Reading the camera …</Loading>}
+      {cameras === null && failure === null && <Loading>Loading the camera …</Loading>}
       {cameras === null && failure !== null && (
-        <Failed what="The camera could not be read." failure={failure} retrying={feed === "connecting"} onRetry={retry} />
+        <Failed what="The camera could not be loaded." failure={failure} retrying={feed === "connecting"} onRetry={retry} />
       )}
       {cameras !== null && seen === undefined && (
         <Empty>

@@ -51,9 +51,9 @@ export function Cameras({ limits }: Props) {
       <p role="status" className={feed === "waiting" ? "text-sm font-semibold" : "sr-only"}>
         {feed === "waiting" ? "The server does not answer. What is shown is not of now; this page asks again by itself." : summary(counts)}
       </p>
-      {cameras === null && failure === null && <Loading>Reading the cameras …</Loading>}
+      {cameras === null && failure === null && <Loading>Loading the cameras …</Loading>}
       {cameras === null && failure !== null && (
-        <Failed what="The cameras could not be read." failure={failure} retrying={feed === "connecting"} onRetry={retry} />
+        <Failed what="The cameras could not be loaded." failure={failure} retrying={feed === "connecting"} onRetry={retry} />
       )}
       {cameras?.length === 0 && (
         <Empty>

@@ -47,7 +47,7 @@ export function EventPage({ id, limits }: Props) {
   }, [growing, reload]);
   return (
     <div className="space-y-4">
-      <nav aria-label="Where this is" className="text-sm">
+      <nav aria-label="Breadcrumbs" className="text-sm">
         <a href={hrefOf(ALL_EVENTS)} className="underline">
           All events
         </a>
@@ -56,7 +56,7 @@ export function EventPage({ id, limits }: Props) {
       {event.state === "failed" && (
         <>
           <h1 className="text-xl font-semibold">Event</h1>
-          <Failed what="The event could not be read." failure={event.failure} retrying={event.retrying} onRetry={reload} />
+          <Failed what="The event could not be loaded." failure={event.failure} retrying={event.retrying} onRetry={reload} />
         </>
       )}
       {event.state === "ready" && <Seen event={event.value} limits={limits} />}

@@ -50,7 +50,7 @@ function EventList({ filter, titles }: ListProps) {
   const nowS = useNowS();
   return (
     <>
-      {items === null && failure === null && <Loading>Reading the events …</Loading>}
+      {items === null && failure === null && <Loading>Loading the events …</Loading>}
       {items?.length === 0 && <None filter={filter} />}
       {items !== null && items.length > 0 && (
         <ul aria-label="Events" className="space-y-2">
@@ -59,10 +59,10 @@ function EventList({ filter, titles }: ListProps) {
           ))}
         </ul>
       )}
-      {failure !== null && <Failed what="The events could not be read." failure={failure} retrying={reading} onRetry={readOn} />}
+      {failure !== null && <Failed what="The events could not be loaded." failure={failure} retrying={reading} onRetry={readOn} />}
       {failure === null && next !== null && (
         <Button testId="older" disabled={reading} onClick={readOn}>
-          {reading ? "Reading …" : "Older events"}
+          {reading ? "Loading …" : "Older events"}
         </Button>
       )}
     </>

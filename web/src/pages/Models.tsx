@@ -15,9 +15,9 @@ export function Models({ server }: Props) {
   return (
     <div className="mx-auto max-w-3xl space-y-4">
       <h1 className="text-xl font-semibold">Models</h1>
-      {models.state === "loading" && <Loading>Reading the model cards …</Loading>}
+      {models.state === "loading" && <Loading>Loading the model cards …</Loading>}
       {models.state === "failed" && (
-        <Failed what="The model cards could not be read." failure={models.failure} retrying={models.retrying} onRetry={reload} />
+        <Failed what="The model cards could not be loaded." failure={models.failure} retrying={models.retrying} onRetry={reload} />
       )}
       {models.state === "ready" && models.value.models.length === 0 && (
         <p className="panel p-4">

@@ -1,4 +1,4 @@
-/** Requests to our server, with the access token where one is kept: a path enters, a checked answer or a StreamFailure leaves. */
+/** Requests to the server, with the access token where one is kept; what it answers is checked, what fails is a StreamFailure. */
 
 import type { AccessToken } from "./accessToken";
 import { StreamFailure } from "./failure";
@@ -30,7 +30,8 @@ export class Http {
   constructor(
     private readonly token: AccessToken,
     private readonly fetch: typeof globalThis.fetch,
-    private readonly origin: string,
+    /** Address of the page: the server's routes lie beside it, at the root or below a path of a proxy. */
+    private readonly page: string,
   ) {}
 
   get sendsToken(): boolean {
@@ -60,11 +61,15 @@ export class Http {
   /** Offers SDP to a route; the session that it makes lies below it. */
   async offer(path: string, sdp: string): Promise<Answer> {
     const response = await this.request(path, { method: "POST", headers: { "Content-Type": SDP, Accept: SDP }, body: sdp });
-    const location = new URL(response.headers.get("Location") ?? "", this.origin);
-    if (location.origin !== this.origin || !location.pathname.startsWith(`${path}/`)) {
+    const location = new URL(response.headers.get("Location") ?? "", this.page);
+    const route = new URL(path, location.origin).pathname;
+    // A proxy below a path may have put it in front, or not.
+    const below = new URL(addressOf(path, this.page)).pathname;
+    const rest = [`${below}/`, `${route}/`].find((place) => location.pathname.startsWith(place));
+    if (location.origin !== new URL(this.page).origin || rest === undefined) {
       throw new StreamFailure("server-error", `expected the session's Location, received ${location.href}`);
     }
-    return { location: location.pathname, sdp: await response.text() };
+    return { location: `${path}/${location.pathname.slice(rest.length)}`, sdp: await response.text() };
   }
 
   /** Ends a session; never throws, since a session that nobody feeds or watches ends by itself. */
@@ -96,7 +101,7 @@ export class Http {
   async #fetch(path: string, asking: Omit<Asking, "timeoutMs" | "signal">, signal: AbortSignal): Promise<Response> {
     let response: Response;
     try {
-      response = await this.fetch(path, {
+      response = await this.fetch(addressOf(path, this.page), {
         ...asking,
         headers: { ...asking.headers, ...this.token.headers() },
         cache: "no-store",
@@ -108,6 +113,11 @@ export class Http {
     if (!response.ok) throw await refusal(response);
     return response;
   }
+}
+
+/** The address of a route: "/api/status" of a page at https://host/below/ is https://host/below/api/status. */
+export function addressOf(path: string, page: string): string {
+  return new URL(`.${path}`, page).href;
 }
 
 /** What an answer that is none says. */

@@ -10,7 +10,7 @@
 import type { AccessToken } from "./accessToken";
 import { readSubmitted, type Analysis } from "./analyses";
 import { asFailure, StreamFailure } from "./failure";
-import { refusal } from "./http";
+import { addressOf, refusal } from "./http";
 import { ShapeError } from "./shape";
 
 const ROUTE = "/api/analyses";
@@ -42,6 +42,7 @@ export class Uploads {
   constructor(
     private readonly token: AccessToken,
     private readonly createRequest: () => XMLHttpRequest,
+    private readonly page: string,
   ) {}
 
   readonly snapshot = (): readonly Upload[] => this.#uploads;
@@ -144,7 +145,7 @@ export class Uploads {
         clearTimeout(timer);
         taken(request).then(resolve, reject);
       };
-      request.open("POST", ROUTE);
+      request.open("POST", addressOf(ROUTE, this.page));
       request.setRequestHeader("Accept", "application/json");
       for (const [name, value] of Object.entries(this.token.headers())) request.setRequestHeader(name, value);
       heard();
