@@ -1,4 +1,4 @@
-/** The answer of GET /api/models: the cards of all bundles (stream_detect/models/contract.py). JSON enters, typed cards leave. */
+/** The answer of GET /api/models: the cards of all bundles (stream_detect/models/card.py), checked and typed. */
 
 import { readThresholds, type Thresholds } from "./stream/messages";
 import { listOf, number, object, orNull, share, text, type Read } from "./stream/shape";

@@ -69,4 +69,31 @@ describe("Models", () => {
     fireEvent.click(await screen.findByText("Try again"));
     expect(await screen.findByTestId("model")).toBeTruthy();
   });
+
+  it("compares them in one table: AUC in all and by family, and what goes wrong at the model's own threshold", async () => {
+    const metric = (name: string, value: number, data: string, threshold: number | null = null) => ({ name, value, data, threshold, n: 9 });
+    const card = {
+      ...CARD,
+      metrics: [
+        metric("auc", 0.91, "held-out faces"),
+        metric("auc", 0.87, "held-out faces, family swap"),
+        metric("false_alarm_rate", 0.25, "held-out faces", 0.5),
+        metric("false_alarm_rate", 0.02, "held-out faces", 0.8),
+      ],
+    };
+    render(page(answer({ judging: "meso4-dfdc", models: [BARE, card] })));
+    const table = await screen.findByTestId("model-comparison");
+    const rows = [...table.querySelectorAll("tr")].map((row) => [...row.children].map((cell) => cell.textContent));
+    expect(rows[0]).toEqual(["Model", "All", "swap", "Real called fake", "Fakes found", "Terms of use"]);
+    expect(rows[1]).toEqual(["meso4-dfdcin use", "0.910", "0.870", "0.020", "–", "Apache-2.0"]);
+    expect(rows[2]?.slice(0, 3)).toEqual(["meso4", "–", "–"]);
+  });
+
+  it("opens a model's card from the table", async () => {
+    render(page(answer({ judging: "meso4-dfdc", models: [CARD] })));
+    const details = await screen.findByTestId<HTMLDetailsElement>("model");
+    expect(details.open).toBe(false);
+    fireEvent.click(screen.getByRole("link", { name: "meso4-dfdc" }));
+    expect(details.open).toBe(true);
+  });
 });

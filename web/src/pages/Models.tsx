@@ -1,7 +1,8 @@
 import { useCallback } from "react";
 import { Failed, Loading } from "../components/ListState";
+import { ModelComparison } from "../components/ModelComparison";
 import { ModelPanel } from "../components/ModelPanel";
-import { readModels } from "../modelCards";
+import { readModels, type ModelList } from "../modelCards";
 import { useResource } from "../resource";
 import type { Server } from "../stream/server";
 
@@ -9,11 +10,11 @@ interface Props {
   readonly server: Server;
 }
 
-/** The cards of all models that the server has; the one that judges comes first. */
+/** The models that the server has, compared in one table; the card of each opens below it. */
 export function Models({ server }: Props) {
   const [models, reload] = useResource(useCallback(() => server.models(readModels), [server]));
   return (
-    <div className="mx-auto max-w-3xl space-y-4">
+    <div className="space-y-4">
       <h1 className="text-xl font-semibold">Models</h1>
       {models.state === "loading" && <Loading>Loading the model cards …</Loading>}
       {models.state === "failed" && (
@@ -24,10 +25,20 @@ export function Models({ server }: Props) {
           No model bundle was found. Put one into the folder that the setting models.folder names, and start the server again.
         </p>
       )}
-      {models.state === "ready" &&
-        models.value.models
-          .toSorted((a, b) => Number(b.name === models.value.judging) - Number(a.name === models.value.judging))
-          .map((card) => <ModelPanel key={card.name} card={card} judging={card.name === models.value.judging} />)}
+      {models.state === "ready" && models.value.models.length > 0 && <Cards {...models.value} />}
     </div>
+  );
+}
+
+/** The one in use comes first. */
+function Cards({ judging, models }: ModelList) {
+  const cards = models.toSorted((a, b) => Number(b.name === judging) - Number(a.name === judging));
+  return (
+    <>
+      <ModelComparison cards={cards} judging={judging} />
+      {cards.map((card) => (
+        <ModelPanel key={card.name} card={card} judging={card.name === judging} />
+      ))}
+    </>
   );
 }
