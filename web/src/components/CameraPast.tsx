@@ -94,7 +94,7 @@ export function CameraPast({ name, thresholds }: Props) {
       </ScoreTimeline>
       <section aria-labelledby="camera-events" className="panel p-4">
         <h2 id="camera-events" className="font-semibold">
-          Events in this time
+          Events in this period
         </h2>
         {events.length === 0 ? (
           <p className="mt-2 text-sm text-muted">None: no face was called fake, and the camera was never offline for long.</p>

@@ -56,9 +56,9 @@ export function ModelComparison({ cards, judging }: Props) {
 
 function Figure({ metric }: { readonly metric: Metric | undefined }) {
   return (
-    <td className="py-2 pr-4">
+    <td className="py-2 pr-4 whitespace-nowrap">
       <span className="font-semibold">{metric === undefined ? NONE : measured(metric.value)}</span>
-      {metric !== undefined && metric.low !== null && <span className="block text-xs text-muted">{interval(metric.low, metric.high)}</span>}
+      <span className="block text-xs text-muted">{metric === undefined ? "" : interval(metric.low, metric.high)}</span>
     </td>
   );
 }

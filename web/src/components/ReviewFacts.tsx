@@ -23,7 +23,7 @@ export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz
   const { thresholds } = model;
   const facts: readonly (readonly [string, string])[] = [
     ["File", factsOf(known)],
-    ["Analysed", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} a second`],
+    ["Analysed", known.kind === "image" ? "the picture" : `${sampled} frames, ${Number(rateHz.toFixed(2))} per second`],
     ["Fake from", `${exact(thresholds.fakeEnter)}, until below ${exact(thresholds.fakeLeave)}`],
     ["Real up to", `${exact(thresholds.realEnter)}, until above ${exact(thresholds.realLeave)}`],
     ["Model", `${model.name}, sha256 ${model.sha256}`],

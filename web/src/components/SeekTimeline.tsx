@@ -89,7 +89,7 @@ export function SeekTimeline({ review, rateHz, durationS, playhead }: Props) {
     event.preventDefault();
     act();
   };
-  const hint = "click: go there · drag: zoom · line: window, dots: single frames";
+  const hint = "Click to seek, drag to zoom. Line: window average; dots: single frames";
   return (
     <section aria-labelledby="scores-title" data-testid="seek-timeline" data-points={frames.length} className="panel p-4">
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
