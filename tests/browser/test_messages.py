@@ -38,7 +38,7 @@ def test_a_server_with_a_token_is_entered_by_it(visit, webcam, start_server):
     opened.until(dialog.is_visible)
     dialog.locator("input").fill("wrong-horse-battery")
     dialog.get_by_role("button").click()
-    opened.until(lambda: "did not take" in dialog.inner_text())
+    opened.until(lambda: "refused that token" in dialog.inner_text())
     dialog.locator("input").fill(TOKEN)
     dialog.get_by_role("button").click()
     opened.until(lambda: not dialog.is_visible())

@@ -224,7 +224,7 @@ describe("an analysis's page", () => {
     expect((await screen.findByTestId("verdict")).dataset.state).toBe("fake");
     expect(screen.getByTestId("verdict-reason").textContent).toBe("Fake: face 1 was called fake for 12.4 of 31.2 s");
     expect(screen.getByTestId("refused").textContent).toContain("blurred3");
-    for (const text of ["ab".repeat(32), "cd".repeat(32), "0.90", "2 frames, 5 a second"]) {
+    for (const text of ["ab".repeat(32), "cd".repeat(32), "0.90", "2 frames, 5 per second"]) {
       expect(screen.getByTestId("facts").textContent).toContain(text);
     }
     expect(screen.getByTestId("limits").textContent).toContain("Blur misleads it.");
