@@ -14,11 +14,9 @@ from av.video.reformatter import VideoReformatter
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.cameras.observer import Viewing
+from stream_detect.media.clock import REST_S, StreamClock
 from stream_detect.media.planes import to_rgb
 from stream_detect.types import Frame
-
-MAX_PAUSE_S = 60.0
-"""A longer leap of the timestamps is a wrap or a new origin, not time that passed."""
 
 RATE_S = 10
 """Seconds that the picture rate looks back."""
@@ -39,8 +37,8 @@ class Intake:
         self._viewing = viewing
         self._sampler = sampler
         self._submit = submit
-        self._time_s = 0.0
-        self._last: tuple[float, float] | None = None  # source's time and arrival of the newest picture
+        self._clock = StreamClock(jump_s=REST_S)
+        self._began_s: float | None = None
         self._anew = False
         self._gaps = 0
         self._gaps_analysed = 0  # the worker's thread only, as the next
@@ -63,25 +61,18 @@ class Intake:
         """
         if gap or self._anew:
             self._gaps += self.pictures > 0
-        time_s = self._stream_time_s(source_s, arrived_s)
+        if self._anew:
+            self._clock.restart()
+            self._anew = False
+        if self._began_s is None:
+            self._began_s = arrived_s
+        time_s = self._clock.at(source_s, arrived_s) - self._began_s
         self.newest = frame
         self.pictures += 1
         if self._viewing.viewers:
             self._viewing.show(frame)
         if self._sampler.wants(time_s):
             self._submit(partial(self._supply, frame, time_s, arrived_s, self._gaps))
-
-    def _stream_time_s(self, source_s: float, arrived_s: float) -> float:
-        """Stream time never falls, and goes on over a reconnect by the time that really passed."""
-        if self._last is not None:
-            last_source_s, last_arrived_s = self._last
-            step_s = source_s - last_source_s
-            if self._anew or not 0.0 <= step_s <= MAX_PAUSE_S:
-                step_s = max(arrived_s - last_arrived_s, 0.0)
-            self._time_s += step_s
-        self._anew = False
-        self._last = source_s, arrived_s
-        return self._time_s
 
     def _supply(self, frame: VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
         """The picture as the analysis takes it, made on its thread.

@@ -1,7 +1,4 @@
-"""Stream time: timestamps of pictures enter, as sources have them; a time that always rises leaves.
-
-It begins at the monotonic clock, so that it goes on rising over a reconnect.
-"""
+"""Stream time: makes times that always rise of a source's timestamps, holds files back to real time, notices gaps."""
 
 import time
 from dataclasses import dataclass
@@ -27,16 +24,16 @@ class Moment:
         return cls(time.time(), time.monotonic())
 
 
-JUMP_S = 2.0
+LIVE_JUMP_S = 2.0
 """A live stream's timestamps may run so far ahead of their arrival; beyond it they have jumped."""
 
-PACED_JUMP_S = 60.0
-"""A file may rest so long on one picture."""
+REST_S = 60.0
+"""A file may rest so long on one frame; beyond it its timestamps have jumped."""
 
 SHORTEST_STEP_S = 0.001
 
 LEAN = 0.01
-"""Share of the difference from the arrivals' clock that each picture takes away: no camera's clock is ours (50 ppm are
+"""Share of the difference from the arrivals' clock that each frame takes away: no camera's clock is ours (50 ppm are
 four seconds a day), and 100 ms of jitter move a timestamp by 1 ms."""
 
 MOST_LEAN = 0.1
@@ -44,39 +41,42 @@ MOST_LEAN = 0.1
 
 
 class StreamClock:
-    """Times of one source's pictures.
+    """Times of one source's frames, which rise whatever its timestamps do: fall, wrap, leap or be missing.
 
     Args:
-        paced: the source is held back to real time, so arrivals say nothing about its clock.
-        untimed: its timestamps mean nothing.
+        jump_s: a step of the timestamps that is so much longer than the arrivals' is no time that passed.
+        lean: share of the difference from the arrivals' clock that each frame takes away; 0 for a source that is held
+            back to real time, or read as fast as it goes: its arrivals say nothing about its clock.
     """
 
-    def __init__(self, *, paced: bool, untimed: bool) -> None:
-        self._jump_s = PACED_JUMP_S if paced else JUMP_S
-        self._lean = 0.0 if paced else LEAN
-        self._untimed = untimed
+    def __init__(self, *, jump_s: float = LIVE_JUMP_S, lean: float = 0.0) -> None:
+        self._jump_s = jump_s
+        self._lean = lean
         self._pts_s: float | None = None
-        self._arrived_s = 0.0
+        self._arrived_s: float | None = None
         self._time_s = 0.0
 
+    def restart(self) -> None:
+        """The next frame's timestamp has another origin: the time to it is that of its arrival."""
+        self._pts_s = None
+
     def at(self, pts_s: float | None, arrived_s: float) -> float:
-        """Time of the next picture in seconds, above the last one's.
+        """Time of the next frame in seconds, above the last one's; the first one's is its arrival.
 
         Args:
-            pts_s: the picture's timestamp, if it has one; it may have jumped or wrapped.
-            arrived_s: monotonic clock.
+            pts_s: the frame's timestamp; None if it has none, or one that means nothing.
+            arrived_s: monotonic clock; of what does not arrive, when it was to be expected.
         """
-        if self._untimed:
-            pts_s = None
-        if not self._time_s:
+        if self._arrived_s is None:
             self._time_s = arrived_s
         else:
             elapsed_s = arrived_s - self._arrived_s
             step_s = elapsed_s if pts_s is None or self._pts_s is None else pts_s - self._pts_s
             if not 0 < step_s < elapsed_s + self._jump_s:
                 step_s = elapsed_s
-            late_s = arrived_s - self._time_s - step_s
-            step_s += max(-MOST_LEAN * step_s, min(self._lean * late_s, MOST_LEAN * step_s))
+            if self._lean:
+                late_s = arrived_s - self._time_s - step_s
+                step_s += max(-MOST_LEAN * step_s, min(self._lean * late_s, MOST_LEAN * step_s))
             self._time_s += max(step_s, SHORTEST_STEP_S)
         self._pts_s = pts_s
         self._arrived_s = arrived_s

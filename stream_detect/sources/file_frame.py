@@ -1,6 +1,6 @@
-"""One decoded frame of a file, and how files are decoded: what the readers of pictures and of videos share."""
+"""One decoded frame of a file, and how files are decoded: what the readers of stills and of videos share."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 
@@ -8,9 +8,10 @@ import av
 import numpy as np
 from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
+from av.video.stream import VideoStream
 
 from stream_detect.errors import MediaError
-from stream_detect.media.upright import Upright
+from stream_detect.sources.display import Display
 from stream_detect.sources.stills import MAX_PIXELS
 from stream_detect.types import Image
 
@@ -19,6 +20,9 @@ TIME_BASE = Fraction(1, CLOCK_HZ)
 
 FAILURES = (av.FFmpegError, OSError, EOFError, ValueError, IndexError, MemoryError, OverflowError)
 """What PyAV raises on files that are damaged or made to hurt."""
+
+STRICT = {"mjpeg": {"err_detect": "explode"}}
+"""Options of decoders that pass a cut frame as whole: a JPEG's missing end is filled up with an earlier frame's."""
 
 NEITHER = "neither a picture nor a video that can be decoded"
 
@@ -58,10 +62,14 @@ class Decoding:
 
 
 class Tools:
-    """What a stream's shots are turned and converted with."""
+    """What a stream's shots are shown and converted with.
 
-    def __init__(self) -> None:
-        self.upright = Upright()
+    Args:
+        pixel_aspect: width of a pixel by its height, as the stream says.
+    """
+
+    def __init__(self, pixel_aspect: Fraction | None = None) -> None:
+        self.display = Display(pixel_aspect)
         self.reformatter = VideoReformatter()
 
 
@@ -87,7 +95,7 @@ class Shot:
         """
         if isinstance(self._source, VideoFrame):
             try:
-                frame = self._tools.upright.turn(self._source)
+                frame = self._tools.display.show(self._source)
             except FAILURES as error:
                 raise MediaError(f"a frame cannot be turned: {words(error)}") from error
         else:
@@ -114,3 +122,24 @@ def words(error: BaseException) -> str:
     """FFmpeg's reason; not `str(error)`, which has the path in it."""
     reason = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
     return reason or type(error).__name__
+
+
+def film_among(streams: Sequence[VideoStream]) -> VideoStream | None:
+    """The film: not its cover, nor a preview or a single still beside it, whichever of them comes first.
+
+    Args:
+        streams: of one container.
+
+    Returns:
+        None where none can be decoded.
+    """
+    disposition = av.stream.Disposition
+    aside = disposition.attached_pic | disposition.timed_thumbnails
+    known = [stream for stream in streams if stream.codec_context is not None and not stream.disposition & aside]
+
+    def rank(stream: VideoStream) -> tuple[bool, int, bool]:
+        moving = stream.frames != 1  # 0 where the container does not say
+        size = stream.codec_context.width * stream.codec_context.height
+        return moving, size, bool(stream.disposition & disposition.default)
+
+    return max(known, key=rank, default=None)

@@ -1,17 +1,21 @@
-"""Opens a source with FFmpeg: an address and settings enter, a container with its picture stream leaves.
+"""Opens a source with FFmpeg, and says in plain words why one cannot be opened or read.
 
-Only whitelisted protocols are given to FFmpeg, for the address itself and for whatever a playlist leads to.
+FFmpeg is given whitelisted protocols and formats only, and no more memory at once than a frame may need.
 """
 
+import ctypes
 import errno
+import importlib
 import time
-from dataclasses import dataclass
+from contextlib import ExitStack, closing
+from dataclasses import dataclass, replace
+from threading import Event
 from typing import Literal, cast
 
 import av
 from av.container import InputContainer
-from av.error import ConnectionRefusedError as NobodyListensError
 from av.error import (
+    ArgumentError,
     ExitError,
     HTTPForbiddenError,
     HTTPNotFoundError,
@@ -19,6 +23,7 @@ from av.error import (
     InvalidDataError,
     ProtocolNotFoundError,
 )
+from av.error import ConnectionRefusedError as NobodyListensError
 from av.video.stream import VideoStream
 
 from stream_detect.errors import (
@@ -27,12 +32,14 @@ from stream_detect.errors import (
     SourceError,
     SourceRefusedError,
     SourceStalledError,
-    SourceUnreachableError,
 )
 from stream_detect.errors import SourceUnreachableError as Unreachable
 from stream_detect.sources.address import Address, redacted
+from stream_detect.sources.file_frame import STRICT, film_among
+from stream_detect.sources.hls import HlsStream, Position, is_playlist
+from stream_detect.sources.http import Web
 
-FAILURES = av.FFmpegError, OSError, ValueError
+FAILURES = av.FFmpegError, OSError, ValueError, MemoryError
 """What opening and reading raise. ValueError: a format that this build of FFmpeg does not have."""
 
 REASONS: dict[type[BaseException], str] = {
@@ -41,23 +48,30 @@ REASONS: dict[type[BaseException], str] = {
     HTTPNotFoundError: "the host answers, but has nothing of that name (404)",
     InvalidDataError: "no video that can be read comes from there",
     ProtocolNotFoundError: "it leads to a protocol that is not permitted",
+    MemoryError: "what it sends would take more memory than a camera may have",
 }
 """Of being unreachable."""
 
 
-def opening_failure(error: BaseException, *, timed_out: bool, timeout_s: float) -> SourceError:
+def opening_failure(
+    error: BaseException, *, timed_out: bool, timeout_s: float, transport: Literal["", "tcp", "udp"] = ""
+) -> SourceError:
     """Why a source could not be opened.
 
     Args:
         error: one of `FAILURES`.
-        timed_out: the time for opening was over; FFmpeg tells of it in many ways.
+        timed_out: the time for opening was over; FFmpeg says so in many ways.
         timeout_s: that time.
+        transport: of RTSP; empty for other sources.
     """
     problem = _refusal(error)
     if problem is not None:
         return problem
     if timed_out or isinstance(error, TimeoutError | ExitError):
         return Unreachable(f"no answer within {timeout_s:g} s")
+    if transport and isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
+        other = "udp" if transport == "tcp" else "tcp"
+        return Unreachable(f"the camera does not send over {transport} (461): set its transport to {other}")
     for kind, reason in REASONS.items():
         if isinstance(error, kind):
             return Unreachable(reason)
@@ -76,6 +90,8 @@ def reading_failure(error: BaseException, *, timeout_s: float) -> SourceError:
         return problem
     if isinstance(error, TimeoutError | ExitError):
         return SourceStalledError(f"nothing came for {timeout_s:g} s")
+    if isinstance(error, MemoryError):
+        return SourceEndedError(REASONS[MemoryError])
     return SourceEndedError(f"the stream broke off: {_words(error)}")
 
 
@@ -102,18 +118,40 @@ PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
     "rtsps": "rtsp,rtsps,rtp,srtp,udp,tcp,tls",
     "rtmp": "rtmp,tcp",
-    "http": "http,https,tcp,tls,crypto",
-    "https": "https,tcp,tls,crypto",
+    "http": "http,https,tcp,tls",
+    "https": "https,tcp,tls",
     "file": "file",
     "v4l2": "file",
 }
-"""FFmpeg's names of what each scheme may use; crypto: encrypted HLS segments."""
+"""FFmpeg's names of what each scheme may use."""
 
-PACED_FORMATS = frozenset({"hls", "mov", "matroska", "avi"})
-"""Over HTTP these come faster than real time: whole segments, or a whole file."""
+WEB_FORMATS = (
+    *("mpjpeg", "mpegts", "flv", "live_flv", "mov", "matroska", "avi", "asf", "ogg", "nut", "mpeg", "mpegvideo"),
+    *("h264", "hevc", "mjpeg", "ivf", "obu", "m4v", "gif", "image2pipe", "jpeg_pipe"),
+)
+"""What an http address may send. Playlists are not among them: they lead elsewhere (hls.py reads those of HLS)."""
+
+PACED_FORMATS = frozenset({"mov", "matroska", "avi"})
+"""Over HTTP these come faster than real time: a whole file."""
 
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
-"""These carry no timestamps; FFmpeg makes them up at 25 pictures a second."""
+"""These carry no timestamps; FFmpeg makes them up at 25 fps."""
+
+MAX_STREAMS = 50
+"""Of one source; a description that names thousands is made to hurt."""
+
+MAX_LIVE_PIXELS = 12_582_912
+"""4096x3072: the 12-megapixel cameras that are sold; an 8K stream takes 2 GB to decode (measured)."""
+
+BYTES_A_PIXEL = 8
+"""Of the largest single buffer: 16 bits of red, green, blue and alpha."""
+
+SNIFFED_BYTES = 1 << 16
+SNIFF_S = 1.0
+"""What is looked at of an address whose form FFmpeg does not know: 64 kB, or what comes within a second."""
+
+JPEG_BEGINS = b"\xff\xd8\xff"
+SOF_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +163,20 @@ class ReaderSettings:
         loop: a file begins again at its end.
         open_timeout_s: for all of opening.
         read_timeout_s: for each packet.
+        max_pixels: of a frame, width times height; larger ones are refused before they are decoded.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
     loop: bool = False
     open_timeout_s: float = 4.5
     read_timeout_s: float = 4.0
+    max_pixels: int = MAX_LIVE_PIXELS
+
+    def advice(self, address: Address) -> str:
+        """What mends a source whose frames arrive damaged, as the end of a sentence."""
+        if address.scheme in {"rtsp", "rtsps"} and self.transport == "udp":
+            return " over UDP: set the camera's transport to tcp"
+        return " on their way: a wired link, or a lower bitrate in the camera, mends that" if address.is_live else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,21 +184,29 @@ class Opened:
     """An open source.
 
     Args:
-        container: to demux and to close.
-        stream: its pictures, with one decode thread.
+        container: to demux.
+        stream: its video, with one decode thread.
         paced: it comes faster than real time unless it is held back.
         untimed: its timestamps mean nothing.
+        web: that feeds the container; None where FFmpeg reads it itself.
     """
 
     container: InputContainer
     stream: VideoStream
     paced: bool
     untimed: bool
+    web: Web | None = None
 
     @property
     def regular(self) -> bool:
-        """Whether a missing picture can be told from its neighbours' timestamps."""
+        """Whether a missing frame can be told from its neighbours' timestamps."""
         return not self.paced and not self.untimed
+
+    def close(self) -> None:
+        """Closes all of it."""
+        self.container.close()
+        if self.web is not None:
+            self.web.close()
 
 
 class _Remaining:
@@ -165,59 +219,180 @@ class _Remaining:
         return max(0.0, self._end_s - time.monotonic())
 
 
-def open_source(address: Address, settings: ReaderSettings) -> Opened:
+def open_source(
+    address: Address, settings: ReaderSettings, stopping: Event | None = None, position: Position | None = None
+) -> Opened:
     """Opens a source.
 
+    Args:
+        address: what to open.
+        settings: how.
+        stopping: ends what waits.
+        position: in an HLS stream; it is moved on.
+
     Raises:
-        AddressError: there is nothing to open: publishers bring its pictures.
+        AddressError: there is nothing to open: publishers bring its frames.
         SourceRefusedError: it refused the credentials.
-        SourceUnreachableError: nobody answers there, or not in time, or with no video.
+        SourceStalledError: it stands still.
+        SourceUnreachableError: nobody answers there, or not in time, or with no video that may be decoded.
     """
     if address.is_pushed:
-        raise AddressError("a whip: camera's pictures are brought by its publisher")
+        raise AddressError("a whip: camera's frames are brought by its publisher")
+    limit_allocations(settings.max_pixels * BYTES_A_PIXEL)
     remaining = _Remaining(settings.open_timeout_s)
+    if address.scheme not in {"http", "https"}:
+        return _open(address, settings, remaining)
+    stopping, position = stopping or Event(), position or Position()
+    path = address.secret_url.partition("?")[0].partition("#")[0].lower()
+    if path.endswith((".m3u8", ".m3u")):
+        return _open_hls(address, settings, remaining, stopping, position)
+    container = _container(address, settings, remaining)
+    if isinstance(container, InputContainer):
+        if container.format.name != "mpjpeg" or container.streams.video[0].codec_context.width:
+            return _with_video(container, address, settings)
+        container.close()  # not one of its parts was read: their headers are unusual ("image/jpg")
+        return _open(address, settings, remaining, form="mjpeg")
+    if not isinstance(container, InvalidDataError | ArgumentError):
+        raise opening_failure(container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s)
+    with closing(Web(address, stopping)) as web:
+        begin = web.get(web.url, SNIFFED_BYTES, min(float(remaining), SNIFF_S), cut=True).body
+    if is_playlist(begin):
+        return _open_hls(address, settings, remaining, stopping, position)
+    if JPEG_BEGINS in begin:  # its parts are of an unusual form: the JPEGs are found by themselves
+        return _open(address, settings, remaining, form="mjpeg")
+    raise Unreachable(REASONS[InvalidDataError])
+
+
+def limit_allocations(most_bytes: int) -> None:
+    """Has FFmpeg refuse to allocate more than this at once, in the whole process.
+
+    It allocates what a peer's header says, before anything of it has come: a camera whose description was two gigabytes
+    long took them (measured).
+    """
+    library = ctypes.CDLL(importlib.import_module("av._core").__file__)  # whose symbols include FFmpeg's
+    library.av_max_alloc.argtypes = (ctypes.c_size_t,)
+    library.av_max_alloc(most_bytes)
+
+
+def refused_size(codec: str, packet: "av.Packet[VideoStream]", context_wh: tuple[int, int], max_pixels: int) -> str:
+    """Why a packet was not decoded, if it was for its size; else empty.
+
+    Args:
+        codec: as FFmpeg names it.
+        packet: that failed.
+        context_wh: the decoder's size, which it forgets when it refuses one.
+        max_pixels: of a frame.
+    """
+    wh = jpeg_wh(bytes(packet)) if codec == "mjpeg" else None
+    if wh is not None and wh[0] * wh[1] > max_pixels:
+        return _too_large(f"{wh[0]}x{wh[1]}", max_pixels)
+    return _too_large("larger ones", max_pixels) if codec != "mjpeg" and not all(context_wh) else ""
+
+
+def jpeg_wh(data: bytes) -> tuple[int, int] | None:
+    """Width and height that a JPEG's frame header states (ITU-T T.81, B.2.2); None where none is found."""
+    at = data.find(JPEG_BEGINS) + 2
+    while 2 <= at < len(data) - 9:
+        if data[at] != 0xFF:
+            return None
+        marker = data[at + 1]
+        if marker in SOF_MARKERS:
+            return int.from_bytes(data[at + 7 : at + 9], "big"), int.from_bytes(data[at + 5 : at + 7], "big")
+        at += 1 if marker == 0xFF else 2 + max(int.from_bytes(data[at + 2 : at + 4], "big"), 2)
+    return None
+
+
+def _too_large(received: str, max_pixels: int) -> str:
+    return f"expected frames of at most {max_pixels:,} pixels (monitoring.max_pixels), received {received}"
+
+
+def _container(
+    address: Address, settings: ReaderSettings, remaining: _Remaining, form: str | None = None
+) -> InputContainer | BaseException:
+    """The address opened by FFmpeg, or its error."""
     try:
-        container = av.open(
+        return av.open(
             address.location,
             mode="r",
-            format="v4l2" if address.scheme == "v4l2" else None,
+            format="v4l2" if address.scheme == "v4l2" else form,
+            options={"max_pixels": str(settings.max_pixels)},
             container_options=_options(address, settings),
             timeout=(cast("float", remaining), settings.read_timeout_s),
         )
     except FAILURES as error:
-        problem = opening_failure(error, timed_out=not float(remaining), timeout_s=settings.open_timeout_s)
-    else:
-        return _with_pictures(container, address)
-    raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
+        return error
 
 
-def _with_pictures(container: InputContainer, address: Address) -> Opened:
-    if not container.streams.video:
-        container.close()
-        raise SourceUnreachableError("what is there has no pictures")
-    stream = container.streams.video[0]
-    if stream.codec_context is None:
-        container.close()
-        raise SourceUnreachableError("its pictures are of a codec that is not known here")
-    stream.codec_context.thread_count = 1
-    if address.is_live:
-        stream.codec_context.flags |= av.codec.context.Flags.low_delay
+def _open(address: Address, settings: ReaderSettings, remaining: _Remaining, form: str | None = None) -> Opened:
+    container = _container(address, settings, remaining, form)
+    if isinstance(container, InputContainer):
+        return _with_video(container, address, settings)
+    transport: Literal["", "tcp", "udp"] = settings.transport if address.scheme in {"rtsp", "rtsps"} else ""
+    # No traceback may show PyAV's error: the address is in it.
+    raise opening_failure(
+        container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s, transport=transport
+    )
+
+
+def _open_hls(
+    address: Address, settings: ReaderSettings, remaining: _Remaining, stopping: Event, position: Position
+) -> Opened:
+    problem: SourceError
+    with ExitStack() as stack:
+        web = stack.enter_context(closing(Web(address, stopping)))
+        stream = HlsStream(web.get, web.url, position, stopping, settings.read_timeout_s, settings.max_pixels)
+        stream.begin(float(remaining))
+        try:
+            container = av.open(
+                stream,
+                mode="r",
+                options={"max_pixels": str(settings.max_pixels)},
+                container_options=_options(address, settings) | {"protocol_whitelist": ""},
+            )
+        except FAILURES as error:
+            problem = opening_failure(error, timed_out=False, timeout_s=settings.open_timeout_s)
+        else:
+            opened = _with_video(container, address, settings)
+            stack.pop_all()
+            return replace(opened, paced=True, web=web)
+    raise problem
+
+
+def _with_video(container: InputContainer, address: Address, settings: ReaderSettings) -> Opened:
+    with ExitStack() as stack:
+        stack.callback(container.close)
+        if not container.streams.video:
+            raise Unreachable("what is there has no video")
+        stream = film_among(container.streams.video)
+        if stream is None:
+            raise Unreachable("its video is of a codec that is not known here")
+        context = stream.codec_context
+        if context.width * context.height > settings.max_pixels:
+            raise Unreachable(_too_large(f"{context.width}x{context.height}", settings.max_pixels))
+        context.thread_count = 1
+        context.options = {"max_pixels": str(settings.max_pixels), **STRICT.get(context.name, {})}
+        if address.is_live:
+            context.flags |= av.codec.context.Flags.low_delay
+        stack.pop_all()
     formats = set(container.format.name.split(","))
     paced = not address.is_live or (address.scheme in {"http", "https"} and bool(formats & PACED_FORMATS))
     return Opened(container, stream, paced, address.is_live and bool(formats & UNTIMED_FORMATS))
 
 
 def _options(address: Address, settings: ReaderSettings) -> dict[str, str]:
-    options = {"protocol_whitelist": PROTOCOLS[address.scheme]}
+    options = {"protocol_whitelist": PROTOCOLS[address.scheme], "max_streams": str(MAX_STREAMS)}
     if address.scheme in {"rtsp", "rtsps"}:
+        # Without "nobuffer": it drops what was read while probing, and with it the key frame that a camera sends to
+        # whoever connects; the next may be 20 s away.
         options |= {
             "rtsp_transport": settings.transport,
             "allowed_media_types": "video",
-            "fflags": "nobuffer",
             "analyzeduration": "100000",
         }
     elif address.scheme == "rtmp":
-        options |= {"fflags": "nobuffer", "analyzeduration": "1000000"}
+        options |= {"analyzeduration": "1000000"}
     elif address.is_live:
         options |= {"analyzeduration": "2000000"}
+    if address.scheme in {"http", "https"}:
+        options |= {"format_whitelist": ",".join(WEB_FORMATS)}
     return options

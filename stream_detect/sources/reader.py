@@ -1,4 +1,4 @@
-"""Reads one source: an address enters, pictures leave, upright, timed and whole; packets go to taps on the way."""
+"""Reads a live source, or a file as one: its frames as players show them, timed and whole, and its packets."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -13,15 +13,17 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream_detect.errors import SourceEndedError, SourceStalledError, SourceUnreachableError
-from stream_detect.media.clock import Cadence, Pacer, StreamClock
-from stream_detect.media.upright import Upright
+from stream_detect.media.clock import LEAN, LIVE_JUMP_S, REST_S, Cadence, Pacer, StreamClock
+from stream_detect.media.planes import to_rgb
 from stream_detect.sources.address import Address
-from stream_detect.sources.opening import FAILURES, Opened, open_source, reading_failure
+from stream_detect.sources.display import Deinterlacer, Display
+from stream_detect.sources.hls import Position
+from stream_detect.sources.opening import FAILURES, Opened, open_source, reading_failure, refused_size
 from stream_detect.sources.opening import ReaderSettings as ReaderSettings  # noqa: PLC0414 - readers are made with it
 from stream_detect.types import Image
 
 HEAL_S = 2.0
-"""After damage, pictures are left out until a key frame, but no longer: some cameras send one every ten seconds, and a
+"""After damage, frames are left out until a key frame, but no longer: some cameras send one every ten seconds, and a
 camera that is slightly smeared is not a stalled one."""
 
 FASTEST_FPS = 240.0
@@ -32,7 +34,7 @@ TIME_BASE = Fraction(1, CLOCK_HZ)
 
 
 class PacketTap(Protocol):
-    """Is given every packet of a source's pictures before it is decoded, on the reader's thread. Never raises."""
+    """Is given every packet of a source's video before it is decoded, on the reader's thread. Never raises."""
 
     def opened(self, stream: VideoStream) -> None:
         """Packets of this stream follow. Comes again when the source was opened again."""
@@ -49,11 +51,12 @@ class PacketTap(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class SourceFrame:
-    """One picture.
+    """One frame of a source.
 
     Args:
-        frame: upright; only to be read (the decoder still refers to it). Its pts is `time_s` in a 90 kHz clock.
-        time_s: stream time, rises from picture to picture and begins at the monotonic clock.
+        frame: as players show it; only to be read (the decoder still refers to it). Its pts is `time_s` in a 90 kHz
+            clock.
+        time_s: stream time, rises from frame to frame and begins at the monotonic clock.
         arrived_s: monotonic clock when it reached us.
         keyframe: it was decoded without others.
         gap: something was lost or damaged just before it.
@@ -66,6 +69,69 @@ class SourceFrame:
     gap: bool
 
 
+class Damage:
+    """What of a stream arrives damaged, and which frames are left out for it.
+
+    Args:
+        advice: what mends it, for people.
+    """
+
+    OFTEN = 0.1
+    """Share of the frames left out from which on people are told why: a lost packet now and then is no trouble."""
+    MEMORY = 0.01
+    """Weight of each frame in that share: the last four seconds or so at 25 fps."""
+
+    def __init__(self, advice: str) -> None:
+        self._advice = advice
+        self._heal_by_s = 0.0
+        self._left_out_share = 0.0
+        self.gap = False
+        """Something was lost since the newest frame that was not left out."""
+        self.errors = 0
+        """Packets and frames that were of no use, so far."""
+        self.refused = ""
+        """Why nothing can be decoded, of the newest packet."""
+
+    @property
+    def trouble(self) -> str:
+        """Why frames are missing, and what mends it; empty while few are."""
+        if self.refused:
+            return self.refused
+        if self._left_out_share < self.OFTEN:
+            return ""
+        return f"{100 * self._left_out_share:.0f} % of the frames are lost or damaged{self._advice}"
+
+    def damaged(self) -> None:
+        """A packet or frame was of no use."""
+        self.errors += 1
+        self._left_out(1.0)
+        self.lost()
+
+    def lost(self) -> None:
+        """Frames that follow refer to what is not there: they are left out until a key frame, or for `HEAL_S`."""
+        self.gap = True
+        if not self._heal_by_s:
+            self._heal_by_s = time.monotonic() + HEAL_S
+
+    def leaves_out(self, *, keyframe: bool, arrived_s: float) -> bool:
+        """Whether a frame that was decoded is to be left out."""
+        if self._heal_by_s and not keyframe and arrived_s < self._heal_by_s:
+            self._left_out(1.0)
+            return True
+        self._heal_by_s = 0.0
+        self._left_out(0.0)
+        self.refused = ""
+        return False
+
+    def take_gap(self) -> bool:
+        """Whether something was lost before the frame that is given now."""
+        gap, self.gap = self.gap, False
+        return gap
+
+    def _left_out(self, share: float) -> None:
+        self._left_out_share += self.MEMORY * (share - self._left_out_share)
+
+
 class Reader:
     """An open source, as a context manager, for use on one thread.
 
@@ -74,35 +140,43 @@ class Reader:
         settings: how.
         stopping: ends `pictures` quietly; looked at between packets, which `read_timeout_s` bounds.
         taps: of its packets.
+        position: where an earlier reader of the address was in an HLS stream; it is moved on.
 
     `keyframes_only` may be set from any thread; full decoding begins again with a key frame.
     """
 
     def __init__(
-        self, address: Address, settings: ReaderSettings, stopping: Event, taps: Sequence[PacketTap] = ()
+        self,
+        address: Address,
+        settings: ReaderSettings,
+        stopping: Event,
+        taps: Sequence[PacketTap] = (),
+        position: Position | None = None,
     ) -> None:
         self._address = address
         self._settings = settings
         self._stopping = stopping
         self._taps = taps
+        self._position = position or Position()
         self._opened: Opened | None = None
         self._closing = ExitStack()
         self._only_keys = False
-        self._gap = False
-        self._heal_by_s = 0.0
-        self._pictures = 0
-        self._upright = Upright()
+        self._taken = 0
         self._cadence = Cadence()
         self._pacer = Pacer(stopping)
+        self._damage = Damage(settings.advice(address))
+        self._deinterlacer = Deinterlacer()
         self.codec = ""
         self.fps = 0.0
         self.keyframes_only = False
-        self.decode_errors = 0
         self.received_bytes = 0
+        self.packet_s = -REST_S
+        """Monotonic seconds of the newest packet; long ago before the first."""
 
     def __enter__(self) -> Self:
         opened = self._open()
-        self._clock = StreamClock(paced=opened.paced, untimed=opened.untimed)
+        live = self._address.is_live
+        self._clock = StreamClock(jump_s=LIVE_JUMP_S if live else REST_S, lean=0.0 if opened.paced else LEAN)
         self.codec = opened.stream.codec_context.name
         fps = float(opened.stream.average_rate or opened.stream.guessed_rate or 0)
         self.fps = fps if fps <= FASTEST_FPS else 0.0
@@ -112,8 +186,18 @@ class Reader:
         self._opened = None
         self._closing.close()
 
+    @property
+    def decode_errors(self) -> int:
+        """Packets that could not be decoded, and frames that came out damaged, so far."""
+        return self._damage.errors
+
+    @property
+    def trouble(self) -> str:
+        """Why frames are missing while packets come, and what mends it; empty when all is well."""
+        return self._damage.trouble
+
     def pictures(self) -> Iterator[SourceFrame]:
-        """Its pictures, until `stopping` is set.
+        """Its frames, until `stopping` is set.
 
         Raises:
             SourceStalledError: nothing came in time.
@@ -124,7 +208,7 @@ class Reader:
         if opened is None:
             raise RuntimeError("expected a reader that was entered")
         while True:
-            before = self._pictures
+            before = self._taken
             yield from self._until_end(opened)
             if self._stopping.is_set():
                 return
@@ -132,28 +216,29 @@ class Reader:
                 raise SourceEndedError("the other side closed the stream")
             if not self._settings.loop:
                 raise SourceEndedError("the file is over")
-            if self._pictures == before:
+            if self._taken == before:
                 raise SourceUnreachableError("nothing in the file can be decoded")
             self._closing.close()
             opened = self._open()
 
     def _open(self) -> Opened:
-        opened = self._opened = open_source(self._address, self._settings)
-        self._closing.callback(opened.container.close)
+        opened = self._opened = open_source(self._address, self._settings, self._stopping, self._position)
+        self._closing.callback(opened.close)
+        self._display = Display(opened.stream.sample_aspect_ratio)
         for tap in self._taps:
             tap.opened(opened.stream)
             self._closing.callback(tap.closed)
         return opened
 
     def _until_end(self, opened: Opened) -> Iterator[SourceFrame]:
-        """Pictures of the open container."""
+        """Frames of the open container."""
         for packet, arrived_s in self._packets(opened):
             if (self._only_keys or self.keyframes_only) and not self._wanted(packet):
                 continue
-            for frame in self._decoded(packet, opened):
-                picture = self._picture(frame, arrived_s, opened)
-                if picture is not None:
-                    yield picture
+            for decoded in self._decoded(packet, opened):
+                yield from self._shown(decoded, arrived_s, opened)
+        for frame in self._deinterlacer.flush():
+            yield self._given(frame, time.monotonic(), opened)
 
     def _packets(self, opened: Opened) -> Iterator[tuple["av.Packet[VideoStream]", float]]:
         """Its packets with their arrivals, the taps served; the last one is empty and drains the decoder.
@@ -167,10 +252,11 @@ class Reader:
                 if self._stopping.is_set():
                     return
                 arrived_s = time.monotonic()
-                if arrived_s - asked_s >= self._settings.read_timeout_s:
+                if opened.web is None and arrived_s - asked_s >= self._settings.read_timeout_s:
                     raise TimeoutError  # as the next read would
                 if packet.size:
                     self.received_bytes += packet.size
+                    self.packet_s = arrived_s
                     for tap in self._taps:
                         tap.packet(packet, arrived_s)
                 yield packet, arrived_s
@@ -198,42 +284,40 @@ class Reader:
                 frames += context.decode(end)
                 context.flush_buffers()
         except FAILURES:
-            if self._pictures:  # before that a stream was joined in its middle
-                self._damaged()
+            wh = opened.stream.codec_context.width, opened.stream.codec_context.height
+            self._damage.refused = refused_size(self.codec, packet, wh, self._settings.max_pixels)
+            if self._taken or self._damage.refused or packet.is_keyframe:  # else it was joined in its middle
+                self._damage.damaged()
             return []
         return frames
 
-    def _picture(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> SourceFrame | None:
-        """The picture of a frame; None when it is not whole."""
-        time_s = self._clock.at(frame.time, arrived_s)
+    def _shown(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> Iterator[SourceFrame]:
+        """What a decoded frame makes visible: nothing when it is not whole."""
+        time_s = self._clock.at(None if opened.untimed else frame.time, arrived_s)
         keyframe = frame.key_frame
         if opened.regular and not self._only_keys and self._cadence.hole(time_s):
-            self._lost()
+            self._damage.lost()
         if frame.is_corrupt:
-            self._damaged()
-            return None
-        if self._heal_by_s:
-            if not keyframe and arrived_s < self._heal_by_s:
-                return None
-            self._heal_by_s = 0.0
-        gap, self._gap = self._gap, False
-        self._pictures += 1
-        frame = self._upright.turn(frame)
-        frame.pts = round(time_s * CLOCK_HZ)
-        frame.time_base = TIME_BASE
+            self._damage.damaged()
+            return
+        if self._damage.leaves_out(keyframe=keyframe, arrived_s=arrived_s):
+            return
+        frame.pts, frame.time_base = round(time_s * CLOCK_HZ), TIME_BASE
+        whole = self._deinterlacer.push(frame)
+        if self._only_keys:  # the next one is seconds away: the missing rows are made from this frame alone
+            whole += self._deinterlacer.flush()
+        for shown in whole:
+            yield self._given(shown, arrived_s, opened)
+
+    def _given(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> SourceFrame:
+        gap = self._damage.take_gap()
+        self._taken += 1
+        keyframe, time_s = frame.key_frame, cast("int", frame.pts) / CLOCK_HZ
+        frame = self._display.show(frame)
         if opened.paced:
             self._pacer.wait(time_s)
             arrived_s = time.monotonic()
         return SourceFrame(frame, time_s, arrived_s, keyframe, gap)
-
-    def _damaged(self) -> None:
-        self.decode_errors += 1
-        self._lost()
-
-    def _lost(self) -> None:
-        """What follows is marked, and left out as long as it refers to what is not there."""
-        self._gap = True
-        self._heal_by_s = time.monotonic() + HEAL_S
 
 
 LONGEST_S = 10.0
@@ -245,9 +329,9 @@ class Probed:
 
     Args:
         codec: as FFmpeg names it ("h264").
-        wh: size of the upright picture in pixels.
-        fps: pictures a second, as the stream states it; 0 when it does not.
-        image: RGB uint8 (h, w, 3), its first whole picture.
+        wh: size of the frame as players show it, in pixels.
+        fps: frames a second, as the stream states it; 0 when it does not.
+        image: RGB uint8 (h, w, 3), its first whole frame.
     """
 
     codec: str
@@ -257,10 +341,10 @@ class Probed:
 
 
 def probe(address: Address, settings: ReaderSettings) -> Probed:
-    """Opens a source, waits for one picture and closes it, within `LONGEST_S`.
+    """Opens a source, waits for one frame and closes it, within `LONGEST_S`.
 
     Raises:
-        AddressError, SourceRefusedError, SourceUnreachableError, SourceStalledError, SourceEndedError: no picture came.
+        AddressError, SourceRefusedError, SourceUnreachableError, SourceStalledError, SourceEndedError: no frame came.
     """
     stopping = Event()
     with ExitStack() as stack:
@@ -269,6 +353,7 @@ def probe(address: Address, settings: ReaderSettings) -> Probed:
         stack.callback(timer.cancel)
         reader = stack.enter_context(Reader(address, settings, stopping))
         for picture in reader.pictures():
-            image = cast("Image", picture.frame.to_ndarray(format="rgb24"))
+            image = to_rgb(picture.frame)
             return Probed(reader.codec, (image.shape[1], image.shape[0]), reader.fps, image)
-    raise SourceStalledError(f"it answered, but no picture came within {LONGEST_S:g} s")
+        trouble = reader.trouble
+    raise SourceStalledError(f"it answered, but no frame came within {LONGEST_S:g} s{f': {trouble}' * bool(trouble)}")

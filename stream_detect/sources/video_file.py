@@ -1,6 +1,7 @@
-"""Video files: a file enters; its shots leave, upright, whole and timed from 0 s. The content decides what it is.
+"""Video files, decoded by FFmpeg: the frames of the film in one file, as players show them, timed from 0 s.
 
-FFmpeg reads that file alone: playlists, lists of files and every protocol but plain files are refused.
+The content decides what a file is. FFmpeg reads that file alone: playlists, lists of files and every protocol but plain
+files are refused.
 """
 
 from collections.abc import Callable, Iterator
@@ -15,13 +16,30 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from stream_detect.errors import MediaError
-from stream_detect.sources.deinterlace import WholePictures
-from stream_detect.sources.file_frame import CLOCK_HZ, FAILURES, NEITHER, TIME_BASE, Decoding, Facts, Shot, Tools, words
+from stream_detect.media.clock import REST_S, StreamClock
+from stream_detect.sources.display import Deinterlacer
+from stream_detect.sources.file_frame import (
+    CLOCK_HZ,
+    FAILURES,
+    NEITHER,
+    STRICT,
+    TIME_BASE,
+    Decoding,
+    Facts,
+    Shot,
+    Tools,
+    film_among,
+    words,
+)
 from stream_detect.sources.stills import check_size
 
 ASSUMED_FPS = 25.0
 """Of a video that does not say its rate, between frames without a timestamp."""
 _FASTEST_FPS = 1000.0
+
+LEAP_S = 10.0
+"""A step of the timestamps beyond what the frame before is to be shown is no time that passed: a camera that connected
+again, a clock that was set, or files that were joined."""
 
 _SMALL_PX = 500_000
 """Up to here further threads take more processor time than they save others: a fifth, at 640x480."""
@@ -64,10 +82,11 @@ class VideoFile:
         self.damaged = 0
         with ExitStack() as stack:
             stack.callback(self._container.close)
-            self._stream = _pictures_of(self._container)
+            self._stream = _film_of(self._container)
             self._prepare()
             self._shots = self._decoded()
-            self._clock = _Clock(_fps(self._stream))
+            self._fps = _fps(self._stream)
+            self._times = FrameTimes(self._fps)
             self._first = self._look()
             stack.pop_all()
 
@@ -76,9 +95,7 @@ class VideoFile:
         """See `Media`."""
         first = cast("Shot", self._first).upright()
         codec = self._stream.codec_context.codec.canonical_name
-        return Facts(
-            "video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._clock.fps
-        )
+        return Facts("video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._fps)
 
     def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
         """See `Media`."""
@@ -109,7 +126,7 @@ class VideoFile:
     def _prepare(self) -> None:
         context = self._stream.codec_context
         check_size(context.width, context.height, self._decoding.max_pixels)
-        context.options = {"max_pixels": str(self._decoding.max_pixels)}
+        context.options = {"max_pixels": str(self._decoding.max_pixels), **STRICT.get(context.name, {})}
         small = context.width * context.height <= _SMALL_PX
         context.thread_count = 1 if small else self._decoding.threads
         context.thread_type = "AUTO"
@@ -121,10 +138,10 @@ class VideoFile:
         return first
 
     def _decoded(self) -> Iterator[Shot]:
-        whole, tools = WholePictures(), Tools()
+        whole, tools = Deinterlacer(), Tools(self._stream.sample_aspect_ratio)
         for frame in self._frames():
             check_size(frame.width, frame.height, self._decoding.max_pixels)
-            time_s = self._clock.at(frame)
+            time_s = self._times.at(frame)
             frame.pts, frame.time_base = round(time_s * CLOCK_HZ), TIME_BASE
             for picture in whole.push(frame):
                 yield Shot(picture, picture.time, tools)
@@ -153,29 +170,25 @@ class VideoFile:
             yield from frames
 
 
-class _Clock:
-    """Times that begin at 0 and rise, whatever the file's timestamps do.
+class FrameTimes:
+    """Times of a file's frames, which begin at 0 s and rise, whatever the file's timestamps do.
 
     Args:
         fps: as the file says; 0 when it does not.
     """
 
     def __init__(self, fps: float) -> None:
-        self.fps = fps
-        self._step_s = 1 / (fps or ASSUMED_FPS)
-        self._offset_s: float | None = None
-        self._last_s = -self._step_s
+        self._clock = StreamClock(jump_s=LEAP_S)
+        self._usual_s = 1 / (fps or ASSUMED_FPS)
+        self._last_s = -self._usual_s
+        self._rest_s = self._usual_s
 
     def at(self, frame: VideoFrame) -> float:
-        """Of the next frame, in seconds; without a timestamp, or with one that falls, a frame's length later."""
+        """Of the next frame, in seconds. One without a timestamp, or with one that falls or leaps, follows at once."""
         given_s = frame.time if frame.pts is not None and frame.time_base else None
-        expected_s = self._last_s + self._step_s
-        if given_s is None:
-            self._last_s = expected_s
-            return expected_s
-        if self._offset_s is None or given_s + self._offset_s <= self._last_s:
-            self._offset_s = expected_s - given_s
-        self._last_s = given_s + self._offset_s
+        self._last_s = self._clock.at(given_s, self._last_s + (self._usual_s if given_s is None else self._rest_s))
+        stated_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
+        self._rest_s = stated_s if self._usual_s < stated_s <= REST_S else self._usual_s
         return self._last_s
 
 
@@ -197,15 +210,14 @@ def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
         raise MediaError(f"{NEITHER} ({words(error)})") from error
 
 
-def _pictures_of(container: InputContainer) -> VideoStream:
+def _film_of(container: InputContainer) -> VideoStream:
+    stream = film_among(container.streams.video)
+    if stream is not None:
+        return stream
     cover = av.stream.Disposition.attached_pic
-    streams = [stream for stream in container.streams.video if not stream.disposition & cover]
-    if not streams:
-        raise MediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
-    known = [stream for stream in streams if stream.codec_context is not None]
-    if not known:
+    if any(not stream.disposition & cover for stream in container.streams.video):
         raise MediaError("its pictures are of a codec that is not known here")
-    return known[0]
+    raise MediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
 
 
 def _fps(stream: VideoStream) -> float:

@@ -183,7 +183,7 @@ def test_sound_alone_is_no_video(tmp_path: Path) -> None:
         frame = av.AudioFrame.from_ndarray(np.zeros((1, 8000), np.int16), format="s16", layout="mono")
         frame.sample_rate = 8000
         container.mux(stream.encode(frame))
-    with pytest.raises(SourceUnreachableError, match="no pictures"), opened(path):
+    with pytest.raises(SourceUnreachableError, match="no video"), opened(path):
         pass
 
 

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import MediaError, ReviewCancelledError
-from stream_detect.sources.deinterlace import WholePictures
+from stream_detect.sources.display import Deinterlacer
 from stream_detect.sources.file_frame import Decoding
 from stream_detect.sources.media import open_media
 from stream_detect.sources.sound import open_sound
 from stream_detect.sources.stills import TooLargeError
-from stream_detect.sources.video_file import VideoFile, _Clock
+from stream_detect.sources.video_file import FrameTimes, VideoFile
 from tests.sources.media_files import film, picture, sound, turned
 
 NEITHER = "neither a picture nor a video"
@@ -85,7 +85,7 @@ def test_frames_without_timestamps_are_counted(tmp_path):
     ],
 )
 def test_times_rise_whatever_the_timestamps_do(fps, pts, times):
-    clock = _Clock(fps)
+    clock = FrameTimes(fps)
     given = []
     for each in pts:
         frame = av.VideoFrame(16, 16, "yuv420p")
@@ -122,7 +122,7 @@ def test_interlaced_frames_are_made_whole(tmp_path):
 
 def test_frames_that_are_whole_pass_untouched():
     frame = av.VideoFrame(16, 16, "yuv420p")
-    assert WholePictures().push(frame) == [frame]
+    assert Deinterlacer().push(frame) == [frame]
 
 
 def test_damage_in_the_middle_is_passed_over_and_counted(tmp_path):

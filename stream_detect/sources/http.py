@@ -1,0 +1,208 @@
+"""HTTP of a source that is not left to FFmpeg: playlists, their segments, and a first look at what an address sends.
+
+Every answer is bounded in bytes and time. The password of an address is sent to its own host only. Certificates are not
+checked, as FFmpeg does not check them either: cameras sign their own.
+"""
+
+import contextlib
+import socket
+import time
+import weakref
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from threading import Event, Thread
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from stream_detect.errors import SourceError, SourceRefusedError, SourceStalledError, SourceUnreachableError
+from stream_detect.sources.address import Address
+
+MAX_REDIRECTS = 5
+CHUNK_BYTES = 1 << 16
+WATCH_S = 0.2
+"""How soon a read that waits is broken off when its time is over or the source is to be closed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What an address sent.
+
+    Args:
+        url: where it came from in the end, without a password.
+        kind: its content type in lower case, without parameters.
+        body: all of it, or as much as was asked for.
+    """
+
+    url: str
+    kind: str
+    body: bytes
+
+
+class Web:
+    """The HTTP client of one source. For use on one thread.
+
+    Args:
+        address: http or https, with its password.
+        stopping: ends what waits.
+    """
+
+    def __init__(self, address: Address, stopping: Event) -> None:
+        self._stopping = stopping
+        url = httpx.URL(address.secret_url)
+        self._origin = (url.scheme, url.host, url.port)
+        self._credentials = (unquote(url.username), unquote(url.password)) if url.userinfo else None
+        self._auth: httpx.Auth | None = httpx.BasicAuth(*self._credentials) if self._credentials else None
+        self.url = str(url.copy_with(userinfo=b""))
+        """Of the address, without its password."""
+        self._client = httpx.Client(verify=False, trust_env=False)  # noqa: S501 - cameras sign their own certificates
+        self._sockets: list[weakref.ref[socket.socket]] = []
+
+    def close(self) -> None:
+        """Closes its connections."""
+        self._client.close()
+
+    def get(
+        self,
+        url: str,
+        most_bytes: int,
+        timeout_s: float,
+        byte_range: tuple[int, int] | None = None,
+        *,
+        cut: bool = False,
+    ) -> Answer:
+        """Fetches an address.
+
+        Args:
+            url: http or https; redirects are followed to these only.
+            most_bytes: of the answer.
+            timeout_s: for all of it.
+            byte_range: first byte and number of bytes, of a part.
+            cut: what is longer is cut off, not refused; nor need it end in time.
+
+        Raises:
+            SourceRefusedError: the credentials were refused.
+            SourceStalledError: it took too long, or the source is to be closed.
+            SourceUnreachableError: nobody answers there, or not as asked.
+        """
+        deadline_s = time.monotonic() + timeout_s
+        headers = {"Accept-Encoding": "identity", "User-Agent": "stream-detect"}
+        if byte_range is not None:
+            headers["Range"] = f"bytes={byte_range[0]}-{sum(byte_range) - 1}"
+        for _ in range(MAX_REDIRECTS):
+            with self._answer(url, headers, deadline_s, timeout_s) as response:
+                if response.has_redirect_location:
+                    url = self._permitted(str(httpx.URL(url).join(response.headers["location"])))
+                    continue
+                if response.status_code == httpx.codes.UNAUTHORIZED and self._takes_digest(response):
+                    continue
+                _check(response)
+                kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
+                return Answer(url, kind, self._body(response, most_bytes, deadline_s, cut=cut))
+        raise SourceUnreachableError(f"it redirects more than {MAX_REDIRECTS} times")
+
+    @contextmanager
+    def _answer(
+        self, url: str, headers: dict[str, str], deadline_s: float, timeout_s: float
+    ) -> Iterator[httpx.Response]:
+        """An answer whose headers are there. What trickles on beyond the time is broken off."""
+        target = httpx.URL(self._permitted(url))
+        auth = self._auth if (target.scheme, target.host, target.port) == self._origin else None
+        left_s = max(deadline_s - time.monotonic(), 0.01)
+        request = self._client.build_request(
+            "GET", target, headers=headers, timeout=left_s, extensions={"trace": self._trace}
+        )
+        done = Event()
+        Thread(target=self._watch, args=(done, deadline_s), name="source http", daemon=True).start()
+        problem: SourceError
+        try:
+            response = self._client.send(request, stream=True, auth=auth)
+            try:
+                yield response
+            finally:
+                response.close()
+        except httpx.ConnectError as error:
+            problem = SourceUnreachableError(_words(error))
+        except (httpx.HTTPError, OSError) as error:
+            if isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline_s or self._stopping.is_set():
+                problem = SourceStalledError(f"no whole answer within {timeout_s:g} s")
+            else:
+                problem = SourceUnreachableError(f"the connection failed: {_words(error)}")
+        else:
+            return
+        finally:
+            done.set()
+        raise problem  # out here, so that no traceback shows httpx's error: the address is in it
+
+    def _trace(self, event: str, info: dict[str, Any]) -> None:
+        """Notes each new connection's socket (httpcore's trace extension)."""
+        if event == "connection.connect_tcp.complete":
+            made = info["return_value"].get_extra_info("socket")
+            self._sockets = [known for known in self._sockets if known() is not None] + [weakref.ref(made)]
+
+    def _watch(self, done: Event, deadline_s: float) -> None:
+        """The thread that breaks off a read: no time limit of a socket holds against a server that trickles."""
+        while not done.wait(WATCH_S):
+            if self._stopping.is_set() or time.monotonic() >= deadline_s:
+                for known in self._sockets:
+                    if (made := known()) is not None:
+                        with contextlib.suppress(OSError):  # closed already
+                            socket.socket.shutdown(made, socket.SHUT_RDWR)
+                return
+
+    def _body(self, response: httpx.Response, most_bytes: int, deadline_s: float, *, cut: bool) -> bytes:
+        body = bytearray()
+        coded = response.headers.get("content-encoding", "identity").lower() in {"gzip", "deflate", "x-gzip"}
+        inflater = zlib.decompressobj(zlib.MAX_WBITS | 32) if coded else None
+        for raw in response.iter_raw(CHUNK_BYTES):
+            try:
+                body += inflater.decompress(raw, most_bytes + 1) if inflater else raw
+            except zlib.error as error:
+                raise SourceUnreachableError("its answer is damaged") from error
+            if len(body) > most_bytes:
+                if cut:
+                    return bytes(body[:most_bytes])
+                raise SourceUnreachableError(f"expected an answer of at most {most_bytes:,} bytes, received more")
+            if self._stopping.is_set() or time.monotonic() > deadline_s:
+                if cut:
+                    return bytes(body)
+                raise SourceStalledError("its answer did not end in time")
+        return bytes(body)
+
+    def _permitted(self, url: str) -> str:
+        if httpx.URL(url).scheme not in {"http", "https"} or not httpx.URL(url).host:
+            raise SourceUnreachableError("it leads to a protocol that is not permitted")
+        return url
+
+    def _takes_digest(self, response: httpx.Response) -> bool:
+        """Goes over to digest authentication where that is asked for; False when it was tried already."""
+        challenge = response.headers.get("www-authenticate", "").lower()
+        if self._credentials is None or "digest" not in challenge or isinstance(self._auth, httpx.DigestAuth):
+            return False
+        self._auth = httpx.DigestAuth(*self._credentials)
+        return True
+
+
+def _check(response: httpx.Response) -> None:
+    code = response.status_code
+    if code == httpx.codes.UNAUTHORIZED:
+        raise SourceRefusedError("the user name or password was refused (401)")
+    if code == httpx.codes.FORBIDDEN:
+        raise SourceRefusedError("access was forbidden (403)")
+    if code == httpx.codes.NOT_FOUND:
+        raise SourceUnreachableError("the host answers, but has nothing of that name (404)")
+    if code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
+        raise SourceUnreachableError(f"the host answers with status {code}")
+
+
+def _words(error: Exception) -> str:
+    """The reason without the address."""
+    text = str(error).lower()
+    if "refused" in text:
+        return "connection refused: nothing listens there"
+    if any(sign in text for sign in ("name or service", "getaddrinfo", "nodename", "name resolution")):
+        return "the host's name is not known"
+    return f"{type(error).__name__}"
