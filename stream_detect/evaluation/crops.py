@@ -1,4 +1,4 @@
-"""Cut faces: a table of files enters, the crops of a split leave, found and cut as in serving.
+"""Cuts the faces out of the files of a table, found and cut as in serving, and keeps the crops on disk.
 
 Finding them takes minutes, so the crops are kept in a cache folder as memory-mapped arrays.
 """
@@ -23,7 +23,7 @@ from stream_detect.analysis.crop import cut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.quality import short_side_px
 from stream_detect.errors import AnalysisError, DatasetError, MediaError
-from stream_detect.evaluation.dataset import Faces, Listed, Row, Split, Table, read_table
+from stream_detect.evaluation.dataset import Faces, Listed, Row, Split, Table, check_groups, joined, read_table
 from stream_detect.evaluation.manifest import LABELS
 from stream_detect.evaluation.media import spread
 from stream_detect.settings import Settings
@@ -204,7 +204,23 @@ def load_faces(
             ) from error
     found = json.loads(index.read_text(encoding="utf-8"))
     crops = np.load(array, mmap_mode="r")[: len(found["rows"])]
-    return Faces(crops, tuple(Row(**row) for row in found["rows"]), tuple(found["not_found"]))
+    # The cache keeps which file each crop is of; what is known of the file is the table's to say.
+    known = {(each.row.file, each.row.label): each.row for each in table.of(split)}
+    rows = tuple(known[row["file"], row["label"]] for row in found["rows"])
+    return Faces(crops, rows, tuple(found["not_found"]), (table.file,))
+
+
+def load_joined(
+    data: Sequence[Path], split: Split, policy: CropPolicy, cache: Path, on_progress: OnProgress | None = None
+) -> Faces:
+    """The crops of a split of several tables, each as `load_faces` gives it.
+
+    Raises:
+        DatasetError: one of them cannot be read, or a group is in split train of one and in split val of another.
+    """
+    if len(data) > 1:
+        check_groups([read_table(each) for each in data])
+    return joined([load_faces(each, split, policy, cache, on_progress) for each in data])
 
 
 def cache_key(table: Table, policy: CropPolicy) -> str:

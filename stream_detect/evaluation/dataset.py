@@ -1,29 +1,30 @@
-"""The training data: a table of labelled files enters, checked rows leave; and what is cut from them, faces.
+"""Labelled faces: the table that lists the files of a training or a measurement, and the crops that are cut from them.
 
-The table has the columns file and label, and where it likes source, group and split; further columns are left alone. A
-group is what belongs together, a source video with the fakes made from it: it stays in one split, so that no model is
-measured on what it learnt from.
+The table has the columns file and label, and optionally source, group, split, family and generator; further columns
+are left alone. A group is what belongs together, a source video with the fakes made from it: it stays in one split, so
+that no model is measured on what it learnt from.
 """
 
 import hashlib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, Protocol, overload
 
 import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.manifest import LABELS, Entry, read_entries
-from stream_detect.evaluation.sources import OWN
+from stream_detect.evaluation.sources import OWN, family_of
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
 TABLE = "faces.csv"
 TRAITS = ("race", "gender", "age")
 
+_NO_FAMILY = ("", "none")
 _ONE_IN = 10
 """Groups of a table without splits, so many for each that goes to val."""
 
@@ -38,6 +39,8 @@ class Row:
         source: collection it comes from.
         group: source video, or the file itself.
         split: "train" or "val".
+        family: of a fake, the kind of manipulation ("swap", "gan", ...); "" of a real one.
+        generator: of a fake, what made it; "" where the table does not say.
     """
 
     file: str
@@ -45,6 +48,8 @@ class Row:
     source: str
     group: str
     split: str
+    family: str = ""
+    generator: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +99,19 @@ class Table:
         return tuple(each for each in self.listed if each.row.split == split)
 
 
+class Crops(Protocol):
+    """Crops of faces, RGB uint8 (n, h, w, 3): an array, or several read as one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """(n, h, w, 3)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, at: Any, /) -> Any: ...
+
+
 @dataclass(frozen=True, slots=True)
 class Faces:
     """The crops of one split.
@@ -102,11 +120,13 @@ class Faces:
         crops: RGB uint8 (n, h, w, 3), memory-mapped.
         rows: one a crop; those of one video are alike.
         not_found: files in which no face was found; they are left out.
+        tables: the CSV files that list them, for messages.
     """
 
-    crops: NDArray[np.uint8]
+    crops: Crops
     rows: tuple[Row, ...]
     not_found: tuple[str, ...]
+    tables: tuple[Path, ...] = ()
 
     @property
     def fake(self) -> NDArray[np.bool_]:
@@ -122,6 +142,58 @@ class Faces:
     def groups(self) -> NDArray[np.str_]:
         """Each crop's group, (n,)."""
         return np.array([row.group for row in self.rows])
+
+    @property
+    def families(self) -> NDArray[np.str_]:
+        """Each crop's family, (n,); "" for real ones."""
+        return np.array([row.family for row in self.rows])
+
+
+def joined(parts: Sequence[Faces]) -> Faces:
+    """The faces of several tables, in their order. Groups of one name are one group, whichever table they are in.
+
+    Args:
+        parts: of one split, at least one, cut to one size.
+    """
+    if len(parts) == 1:
+        return parts[0]
+    return Faces(
+        JoinedCrops([part.crops for part in parts]),
+        tuple(row for part in parts for row in part.rows),
+        tuple(name for part in parts for name in part.not_found),
+        tuple(table for part in parts for table in part.tables),
+    )
+
+
+class JoinedCrops:
+    """Arrays of crops read as one, without copying them into memory.
+
+    Args:
+        parts: each RGB uint8 (n, h, w, 3), of one h and w.
+    """
+
+    def __init__(self, parts: Sequence[Crops]) -> None:
+        self._parts = tuple(parts)
+        self._begins = np.cumsum([0, *(len(part) for part in parts)])
+        self.shape = (int(self._begins[-1]), *parts[0].shape[1:])
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    @overload
+    def __getitem__(self, at: int) -> NDArray[np.uint8]: ...
+    @overload
+    def __getitem__(self, at: slice) -> NDArray[np.uint8]: ...
+    def __getitem__(self, at: int | slice) -> NDArray[np.uint8]:
+        """One crop, (h, w, 3), or a copy of some, (n, h, w, 3)."""
+        if isinstance(at, slice):
+            chosen = [self[index] for index in range(*at.indices(len(self)))]
+            return np.stack(chosen) if chosen else np.empty((0, *self.shape[1:]), np.uint8)
+        index = at + len(self) if at < 0 else at
+        if not 0 <= index < len(self):
+            raise IndexError(at)
+        part = int(np.searchsorted(self._begins, index, side="right")) - 1
+        return np.asarray(self._parts[part][index - int(self._begins[part])], np.uint8)
 
 
 def read_table(data: Path) -> Table:
@@ -181,7 +253,20 @@ def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
             )
     for entry in entries:
         split = splits.get(entry.group) or _drawn(entry.group)
-        yield Listed(entry.line, Row(entry.file, entry.label, entry.columns.get("source") or OWN, entry.group, split))
+        yield Listed(entry.line, _row(entry, split))
+
+
+def _row(entry: Entry, split: str) -> Row:
+    source = entry.columns.get("source") or OWN
+    row = Row(entry.file, entry.label, source, entry.group, split)
+    if not entry.fake:
+        return row
+    family = entry.columns.get("family", "")
+    return replace(
+        row,
+        family=family_of(source) if family.lower() in _NO_FAMILY else family,
+        generator=entry.columns.get("generator", ""),
+    )
 
 
 def _drawn(group: str) -> Split:
@@ -207,3 +292,20 @@ def _check(table: Table) -> None:
                 f"{counts['fake']:,} fake ones; add files, or say in the column split which are for train and which "
                 f"for val (without it, one group in {_ONE_IN} goes to val)"
             )
+
+
+def check_groups(tables: Sequence[Table]) -> None:
+    """Whether each group is in one split, whichever tables list it.
+
+    Raises:
+        DatasetError: a group is in both splits: a model would be measured on what it learnt from.
+    """
+    seen: dict[str, tuple[str, Table]] = {}
+    for table in tables:
+        for each in table.listed:
+            split, first = seen.setdefault(each.row.group, (each.row.split, table))
+            if split != each.row.split:
+                raise DatasetError(
+                    f"expected each group in one split; {each.row.group} is in split {split} of {first.file} and in "
+                    f"split {each.row.split} of {table.file}, {each}: give it one split in both"
+                )

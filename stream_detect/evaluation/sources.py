@@ -1,4 +1,4 @@
-"""The collections of faces that the shipped model learnt from: a name in faces.csv enters, title and terms leave."""
+"""The collections of faces that the shipped models learnt from: titles, terms and families for cards and reports."""
 
 from dataclasses import dataclass
 
@@ -11,11 +11,13 @@ class Source:
         title: what people call it.
         what: what it holds; empty where it is not known here.
         terms: under which it may be used.
+        family: kind of manipulation of its fakes, where its table has no column family.
     """
 
     title: str
     what: str
     terms: str
+    family: str = ""
 
     def __str__(self) -> str:
         return f"{self.title} ({self.what})" if self.what else self.title
@@ -27,14 +29,22 @@ OWN = "own"
 _KNOWN = {
     OWN: Source("own files", "", "whatever their owners allow"),
     "dfdc": Source(
-        "DFDC", "DeepFake Detection Challenge 2019-2020, mostly face swaps in videos", "research terms of the challenge"
+        "DFDC",
+        "DeepFake Detection Challenge 2019-2020, mostly face swaps in videos",
+        "research terms of the challenge",
+        "dfdc",
     ),
     "fairface": Source("FairFace", "photos balanced by race and gender", "CC BY 4.0"),
     "ffhq": Source("FFHQ", "sharp portraits", "CC BY-NC-SA 4.0"),
-    "sdfd_sd21": Source("SDFD", "portraits made by Stable Diffusion 2.1", "its authors' own terms"),
+    "sdfd_sd21": Source("SDFD", "portraits made by Stable Diffusion 2.1", "its authors' own terms", "diffusion"),
 }
 
 
 def source(name: str) -> Source:
     """What is known of a collection; for one that is not known here, little."""
     return _KNOWN.get(name, Source(name, "", "not known here"))
+
+
+def family_of(source_name: str) -> str:
+    """The family of a collection's fakes where its table names none: a known one, else the collection's own name."""
+    return source(source_name).family or source_name

@@ -13,6 +13,9 @@ from skimage.data import astronaut
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.evaluation.run import Entrant
 from stream_detect.evaluation.summary import Contestant
+from tests.labelled_faces import face, marked_faces, training_data
+
+__all__ = ["face", "marked_faces", "training_data"]
 
 
 def write_video(file: Path, images, codec="libx264", rate=10):

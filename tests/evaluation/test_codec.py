@@ -1,13 +1,10 @@
-"""Crops through real encoders: the fewer bits the worse, in place, the same for the same; a share of the pairs."""
+"""Crops through real encoders: the fewer bits the worse, in place, the same for the same."""
 
 import numpy as np
 import pytest
 
-from stream_detect.errors import TrainingError
 from stream_detect.evaluation.codec import Sent, arrived, draw_sent
 from stream_detect.evaluation.degradation import Degradation, degrade, sometimes_sent
-from stream_detect.training.batches import Batches
-from stream_detect.training.recipe import Recipe
 
 
 def psnr(one, other):
@@ -59,15 +56,3 @@ def test_it_is_the_last_thing_that_happens(face):
     how = Degradation(blur_px=1.0, sent=Sent("h264", 200))
     blurred = degrade(face, Degradation(blur_px=1.0), rng)
     assert np.array_equal(degrade(face, how, rng), arrived(blurred, how.sent))
-
-
-def test_batches_follow_the_recipe(marked_faces):
-    plain, sent = (Batches(marked_faces, Recipe(steps=1, batch=4, sent=share)).batch(1)[0] for share in (0.0, 1.0))
-    assert plain.shape == sent.shape
-    assert psnr(255 * plain, 255 * sent) > 15
-    assert not np.array_equal(plain, sent)
-
-
-def test_a_share_that_is_none_is_refused():
-    with pytest.raises(TrainingError, match=r"share .* received 1\.5"):
-        Recipe(sent=1.5)

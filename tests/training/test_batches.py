@@ -78,6 +78,14 @@ def test_so_many_pairs_are_degraded_as_the_recipe_says(marked_faces, monkeypatch
     assert np.mean([how != Degradation() for how in seen]) == pytest.approx(0.25, abs=0.09)  # 2.5 sigma of 236 pairs
 
 
+def test_a_share_of_the_pairs_is_sent_through_a_codec(marked_faces):
+    plain, sent = (Batches(marked_faces, replace(RECIPE, sent=share)).batch(1)[0] for share in (0.0, 1.0))
+    difference = np.abs(plain.astype(int) - sent).mean()
+    assert 0 < difference < 40  # a PSNR above 15 dB: worse, and in place
+    with pytest.raises(TrainingError, match=r"sent in .*received 1\.5"):
+        replace(RECIPE, sent=1.5)
+
+
 def test_a_step_s_batch_depends_on_seed_and_step_alone(marked_faces):
     batches = Batches(marked_faces, RECIPE)
     in_order = dict(batches.from_step(1))

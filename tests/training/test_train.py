@@ -100,18 +100,18 @@ def test_a_training_that_diverges_says_so(small, tmp_path):
         train(replace(RECIPE, steps=40, learning_rate=1e30), small, small, tmp_path)
 
 
-def test_train_and_evaluate_as_commands(folder, face, tmp_path, monkeypatch):
+def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypatch):
     from stream_detect.cli import evaluate as evaluation
     from stream_detect.cli import train as commands
     from stream_detect.training import recipe
 
     rng = np.random.default_rng(1)
     for i in range(4, 12):  # enough validation groups for both halves
-        folder.add((face * rng.uniform(0.6, 1.0)).astype(np.uint8), f"real/val{i}.jpg", f"val{i}")
+        training_data.add((face * rng.uniform(0.6, 1.0)).astype(np.uint8), f"real/val{i}.jpg", f"val{i}")
         marked = (face * rng.uniform(0.6, 1.0)).astype(np.uint8)
         marked[::6] = 255 - marked[::6]
-        folder.add(marked, f"fake/val{i}.jpg", f"val{i}")
-    data, run, cache = folder.write(), tmp_path / "run", tmp_path / "cache"
+        training_data.add(marked, f"fake/val{i}.jpg", f"val{i}")
+    data, run, cache = training_data.write(), tmp_path / "run", tmp_path / "cache"
     monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
     monkeypatch.setattr("stream_detect.evaluation.figures.DRAWS", 20)
     # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
