@@ -75,7 +75,7 @@ def _share(value: float | None) -> float | None:
 
 
 @dataclass(frozen=True, slots=True)
-class AlertWay:
+class NotifierStatus:
     """A webhook or the MQTT broker at a moment. Counts are since the start.
 
     Args:
@@ -101,7 +101,7 @@ class AlertWay:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
+class AlertTest:
     """What came of a test alert.
 
     Args:

@@ -19,7 +19,7 @@ from paho.mqtt.client import Client, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
-from stream_detect.alerts.messages import AlertWay, Tested, What, event_message, trial_message
+from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message, trial_message
 from stream_detect.alerts.mqtt_topics import CameraPicture, Topics
 from stream_detect.settings import MqttSettings
 from stream_detect.storage.records import Event
@@ -126,12 +126,12 @@ class MqttPublisher:
             else:
                 self._waiting.add(self._client.publish(self._topics.event(event.camera), message, qos=1).mid)
 
-    def way(self) -> AlertWay:
+    def status(self) -> NotifierStatus:
         """How the broker does."""
         with self._lock:
             self._settle()
             problem = self._problem
-            return AlertWay(
+            return NotifierStatus(
                 name="mqtt",
                 kind="mqtt",
                 state="ok" if self._connected else "failing" if problem else "connecting",
@@ -142,14 +142,14 @@ class MqttPublisher:
                 waiting=len(self._waiting),
             )
 
-    def test(self) -> Tested:
+    def test(self) -> AlertTest:
         """Publishes a test alert and waits until the broker has it."""
         if not self._connected:
-            return Tested(ok=False, detail=self._problem or "the broker has not answered yet")
+            return AlertTest(ok=False, detail=self._problem or "the broker has not answered yet")
         message = trial_message(uuid.uuid4().hex, self._clock())
         if _arrives(self._client.publish(self._topics.trial, message, qos=1), _ACKNOWLEDGED_S):
-            return Tested(ok=True, detail="the broker took it")
-        return Tested(ok=False, detail=f"the broker did not acknowledge it within {_ACKNOWLEDGED_S:.0f} s")
+            return AlertTest(ok=True, detail="the broker took it")
+        return AlertTest(ok=False, detail=f"the broker did not acknowledge it within {_ACKNOWLEDGED_S:.0f} s")
 
     def _made(self) -> Client:
         client = Client(CallbackAPIVersion.VERSION2, client_id=f"stream-detect-{uuid.uuid4().hex[:12]}")

@@ -10,7 +10,7 @@ import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 
-from stream_detect.alerts.messages import AlertWay, Tested, What, event_message
+from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message
 from stream_detect.alerts.mqtt import MqttPublisher
 from stream_detect.alerts.webhook import Outbox
 from stream_detect.alerts.webhook_sender import WebhookSender
@@ -24,7 +24,7 @@ _REMEMBERED = 4096
 
 
 class AlertLimit:
-    """Lets one event of a camera and kind through in so long. All ways of telling ask the same one; thread-safe.
+    """Lets one event of a camera and kind through in so long. All notifiers ask the same one; thread-safe.
 
     Args:
         min_interval_s: from one beginning that was told to the next.
@@ -70,11 +70,11 @@ class AlertLimit:
 
 
 MQTT = "mqtt"
-"""Name of the broker among the ways; no webhook may have it."""
+"""Name of the broker among the notifiers; no webhook may have it."""
 
 
 class Alerts:
-    """All ways of telling. An `Observer` (the broker hears of states and verdicts) and an `Announcer`; thread-safe.
+    """All notifiers. An `Observer` (the broker hears of states and verdicts) and an `Announcer`; thread-safe.
 
     Args:
         settings: how often.
@@ -142,24 +142,22 @@ class Alerts:
         """Events that nobody was told of, by kind, since the start."""
         return self._limit.suppressed
 
-    def ways(self) -> list[AlertWay]:
+    def statuses(self) -> list[NotifierStatus]:
         """How each does, webhooks first."""
-        return [*self._sender.ways(), *([self._mqtt.way()] if self._mqtt else [])]
+        return [*self._sender.statuses(), *([self._mqtt.status()] if self._mqtt else [])]
 
-    def test(self, name: str) -> Tested:
-        """Sends a test alert one way at once; says within ten seconds what came of it. Waits: not for event loops.
+    def test(self, name: str) -> AlertTest:
+        """Sends a test alert by one notifier at once; returns whether it arrived. Blocks for up to ten seconds.
 
         Raises:
-            NotFoundError: there is no way of that name.
+            NotFoundError: there is no notifier of that name.
         """
         if self._mqtt and name == MQTT:
             return self._mqtt.test()
         if name in self._sender.names():
             return self._sender.test(name)
         there = [*self._sender.names(), *([MQTT] if self._mqtt else [])]
-        raise NotFoundError(
-            f"expected one of the ways of telling ({', '.join(there) or 'none is set'}), received {name!r}"
-        )
+        raise NotFoundError(f"expected one of the notifiers ({', '.join(there) or 'none is set'}), received {name!r}")
 
     def _delivery(self, webhook: WebhookSettings, event: Event, what: What) -> Delivery:
         message_id, now_s = uuid.uuid4().hex, time.time()

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from stream_detect.alerts.messages import AlertWay, Tested, told_at_s, trial_message
+from stream_detect.alerts.messages import AlertTest, NotifierStatus, told_at_s, trial_message
 from stream_detect.alerts.webhook import GIVE_UP_S, TIMEOUT_S, NotDeliveredError, Outbox, Webhook, client, pause_s
 from stream_detect.errors import StorageError
 from stream_detect.settings import WebhookSettings
@@ -97,20 +97,20 @@ class WebhookSender:
         """Of all webhooks."""
         return tuple(self._webhooks)
 
-    def ways(self) -> list[AlertWay]:
+    def statuses(self) -> list[NotifierStatus]:
         """How each does; while the outbox cannot be read, with what waited when it could."""
-        return [self._way(name, tally) for name, tally in self._tallies.items()]
+        return [self._status(name, tally) for name, tally in self._tallies.items()]
 
-    def test(self, name: str) -> Tested:
+    def test(self, name: str) -> AlertTest:
         """Sends a test alert at once, past the outbox, and says what came of it within ten seconds."""
         if not self._thread.is_alive():
-            return Tested(ok=False, detail="the server is stopping")
+            return AlertTest(ok=False, detail="the server is stopping")
         trying = asyncio.run_coroutine_threadsafe(self._test(self._webhooks[name]), self._loop)
         try:
             return trying.result(TIMEOUT_S + 1.0)
         except TimeoutError:
             trying.cancel()
-            return Tested(ok=False, detail=f"no answer within {TIMEOUT_S:.0f} s")
+            return AlertTest(ok=False, detail=f"no answer within {TIMEOUT_S:.0f} s")
 
     def _run(self) -> None:
         with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
@@ -206,12 +206,12 @@ class WebhookSender:
             if orphans:
                 _log.warning("%d messages dropped: the settings name their webhooks no more", len(orphans))
 
-    def _way(self, name: str, tally: _Tally) -> AlertWay:
+    def _status(self, name: str, tally: _Tally) -> NotifierStatus:
         with contextlib.suppress(
             StorageError
         ):  # metrics are scraped all the more when storage fails, and say that it does
             tally.waiting = self._outbox.waiting(name)
-        return AlertWay(
+        return NotifierStatus(
             name=name,
             kind="webhook",
             state="failing" if tally.in_a_row else "ok",
@@ -222,15 +222,15 @@ class WebhookSender:
             waiting=tally.waiting,
         )
 
-    async def _test(self, webhook: Webhook) -> Tested:
+    async def _test(self, webhook: Webhook) -> AlertTest:
         """One attempt; it counts for nothing: the outbox's own messages say how the webhook does."""
         message_id = uuid.uuid4().hex
         try:
             async with client() as via:
                 await webhook.send(via, message_id, trial_message(message_id, self._clock()))
         except NotDeliveredError as error:
-            return Tested(ok=False, detail=str(error))
-        return Tested(ok=True, detail="the webhook took it")
+            return AlertTest(ok=False, detail=str(error))
+        return AlertTest(ok=True, detail="the webhook took it")
 
 
 async def _recorded(record: Callable[..., None], *said: str | float) -> None:

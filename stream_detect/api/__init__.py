@@ -1,1 +1,6 @@
-"""HTTP: one module a resource, the page, and who may come in. Async edges; the work is done in the rooms below."""
+"""HTTP: the routes and the bodies that they take and give, one module a resource.
+
+A route reads a request, calls one service and writes the answer. This room starts and ends nothing, keeps nothing
+between two requests, and does not know how services are joined: `app` makes them and hands them to the routers.
+Begin at `cameras.py`, then `described.py` (what /openapi.json says of all routes) and `gate.py` (who may come in).
+"""

@@ -1,29 +1,30 @@
-"""Who is told of events, how that goes, and the button that tries it."""
+"""The notifiers over HTTP: webhooks and the MQTT broker, how each does, and a test alert by one of them."""
 
 from fastapi import APIRouter
 
 from stream_detect.alerts.notifiers import Alerts
-from stream_detect.api.schemas.alerts import AlertWayBody, AlertWaysBody, TestedBody
+from stream_detect.api.described import NO_STORAGE
+from stream_detect.api.schemas.alerts import AlertTestBody, NotifierBody, NotifiersBody
 
 
 def router(alerts: Alerts) -> APIRouter:
-    """The routes of the ways of telling.
+    """The routes of the notifiers.
 
     Args:
-        alerts: all of them.
+        alerts: sends to them.
     """
     routes = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
     # Both wait, for the database or a receiver: plain functions, which run beside the event loop.
-    @routes.get("")
-    def ways() -> AlertWaysBody:
+    @routes.get("", responses=NO_STORAGE)
+    def notifiers() -> NotifiersBody:
         """The webhooks and the broker, and how each does."""
-        return AlertWaysBody(items=tuple(AlertWayBody.of(way) for way in alerts.ways()))
+        return NotifiersBody(items=tuple(NotifierBody.of(status) for status in alerts.statuses()))
 
-    @routes.post("/{name}/test", responses={404: {"description": "no way of that name"}})
-    def test(name: str) -> TestedBody:
-        """Sends a test alert that way at once; answers within ten seconds what came of it."""
-        tested = alerts.test(name)
-        return TestedBody(ok=tested.ok, detail=tested.detail)
+    @routes.post("/{name}/test", responses={404: {"description": "no notifier of that name"}})
+    def test(name: str) -> AlertTestBody:
+        """Sends a test alert by this notifier at once; answers within ten seconds whether it arrived."""
+        outcome = alerts.test(name)
+        return AlertTestBody(ok=outcome.ok, detail=outcome.detail)
 
     return routes

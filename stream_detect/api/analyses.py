@@ -2,17 +2,20 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.parameters import AnalysisId
+from stream_detect.api.described import AnalysisId, client_of
 from stream_detect.api.schemas.analyses import AnalysesPageBody, AnalysisBody
-from stream_detect.app.live import Following, Mailbox
+from stream_detect.api.streams import Listener, sent
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.storage.records import AnalysisState
+
+if TYPE_CHECKING:
+    from stream_detect.app.live import AnalysisFeed
 
 _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis"}}
 _ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "it has ended"}}
@@ -29,12 +32,12 @@ class AnalysesQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-def router(jobs: Jobs, following: Following) -> APIRouter:
+def router(jobs: Jobs, feed: "AnalysisFeed") -> APIRouter:
     """The routes of analyses.
 
     Args:
         jobs: all of them.
-        following: tells of changes.
+        feed: sends their changes to listeners.
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -60,15 +63,15 @@ def router(jobs: Jobs, following: Following) -> APIRouter:
         jobs.delete(analysis_id)
 
     # Before the response begins, so that an id that is not known, or no place, is a problem with its status.
-    async def listening(analysis_id: AnalysisId) -> AsyncIterator[Mailbox]:
-        with following.analysis(analysis_id) as mailbox:
-            following.begin(mailbox, await asyncio.to_thread(jobs.get, analysis_id))
-            yield mailbox
+    async def listening(analysis_id: AnalysisId, request: Request) -> AsyncIterator[Listener]:
+        with feed.analysis(analysis_id, client_of(request)) as listener:
+            feed.begin(listener, await asyncio.to_thread(jobs.get, analysis_id))
+            yield listener
 
     @routes.get("/{analysis_id}/progress", response_class=EventSourceResponse, responses=_ABSENT)
-    async def progress(mailbox: Annotated[Mailbox, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
+    async def progress(listener: Annotated[Listener, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events: `progress` with the analysis, at once and on every change, until it has ended."""
-        async for message in mailbox:
-            yield ServerSentEvent(event=message.kind, raw_data=message.data)
+        async for message in listener:
+            yield sent(message)
 
     return routes

@@ -1,73 +1,131 @@
-"""The cameras over HTTP: list, add, change, remove, stop, start, and the settings file read again."""
+"""The cameras over HTTP: list, add, change, remove, stop, start, try, their newest picture, and the file read again."""
 
-from typing import Any
+import asyncio
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Response
+from fastapi import APIRouter, Query, Response
 
-from stream_detect.api.parameters import Name
-from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody
-from stream_detect.app.camera_list import Roster
+from stream_detect.api.described import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
+from stream_detect.api.pictures import annotated
+from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody, ConnectionBody
+from stream_detect.cameras.fleet import Fleet
+from stream_detect.errors import NotFoundError
 from stream_detect.settings import CameraSettings
+from stream_detect.types import Thresholds
 
-_ABSENT: dict[int | str, dict[str, Any]] = {404: {"description": "no such camera"}}
-_OF_FILE: dict[int | str, dict[str, Any]] = {409: {"description": "the settings file names it"}}
+if TYPE_CHECKING:
+    from stream_detect.app.camera_list import CameraList
+    from stream_detect.app.camera_trials import CameraTrials
+    from stream_detect.app.model_in_use import ModelInUse
+
+_OF_FILE: Responses = {409: {"description": "the settings file names it"}}
+_UNUSABLE: Responses = {422: {"description": "the address or the rate is not usable"}}
+_CHANGES = NO_STORAGE  # one change after another: a 503 also says that others wait
+
+_DRAWN_AT_ONCE = 2
+"""A wall of fifty cameras asks for fifty pictures; the rest wait their turn without taking a thread."""
 
 
-def router(roster: Roster) -> APIRouter:
+def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
     """The routes of the list. Those that wait for cameras or the disk run on the framework's threads.
 
     Args:
-        roster: the cameras.
+        cameras: all of them.
+        trials: opens addresses for a look.
     """
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
 
     @routes.get("")
-    def cameras() -> CamerasBody:
+    def listed() -> CamerasBody:
         """All cameras, by name."""
-        return CamerasBody(items=tuple(roster.bodies()))
+        return CamerasBody(items=tuple(cameras.bodies()))
 
     @routes.post(
         "",
         status_code=201,
-        responses={409: {"description": "the name is taken"}, 422: {"description": "the address is not usable"}},
+        responses=_CHANGES | _UNUSABLE | {201: _CREATED, 409: {"description": "the name is taken"}},
     )
     def add(body: CameraSettings, response: Response) -> CameraBody:
         """Adds a camera and begins to watch it."""
-        added = roster.add(body)
+        added = cameras.add(body)
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
         return added
 
-    @routes.post("/reload", responses={422: {"description": "the settings file is not usable; nothing changed"}})
+    @routes.post(
+        "/reload", responses=_CHANGES | {422: {"description": "the settings file is not usable; nothing changed"}}
+    )
     def reload() -> AppliedBody:
         """Reads the settings file again, as SIGHUP does: only cameras that changed are restarted."""
-        done = roster.reload()
-        cameras = done.cameras
-        added, changed, removed = (tuple(sorted(n)) for n in (cameras.added, cameras.changed, cameras.removed))
+        done = cameras.reload()
+        added, changed, removed = (
+            tuple(sorted(names)) for names in (done.cameras.added, done.cameras.changed, done.cameras.removed)
+        )
         return AppliedBody(added=added, changed=changed, removed=removed, after_restart=done.after_restart)
 
-    @routes.get("/{name}", responses=_ABSENT)
+    @routes.post("/test-connection", responses=ABSENT_CAMERA | _UNUSABLE | FULL)
+    async def test_connection(body: CameraChange) -> ConnectionBody:
+        """Opens an address, waits for one picture and closes it; by `name` alone the address of a camera."""
+        return await trials.run(*cameras.to_try(body))
+
+    @routes.get("/{name}", responses=ABSENT_CAMERA)
     def camera(name: Name) -> CameraBody:
         """One camera."""
-        return roster.body(name)
+        return cameras.body(name)
 
-    @routes.put("/{name}", responses=_ABSENT | _OF_FILE)
+    @routes.put("/{name}", responses=ABSENT_CAMERA | _OF_FILE | _UNUSABLE | _CHANGES)
     def change(name: Name, body: CameraChange) -> CameraBody:
         """Other settings from now on; the address stays when it is left out."""
-        return roster.change(name, body)
+        return cameras.change(name, body)
 
-    @routes.delete("/{name}", status_code=204, response_class=Response, responses=_ABSENT | _OF_FILE)
+    @routes.delete("/{name}", status_code=204, response_class=Response, responses=ABSENT_CAMERA | _OF_FILE | _CHANGES)
     def remove(name: Name) -> None:
         """Ends watching; the camera's events stay."""
-        roster.remove(name)
+        cameras.remove(name)
 
-    @routes.post("/{name}/stop", responses=_ABSENT)
+    @routes.post("/{name}/stop", responses=ABSENT_CAMERA | _CHANGES)
     def stop(name: Name) -> CameraBody:
         """Ends watching for now; of a camera added here until it is started again, restarts or not."""
-        return roster.switch(name, on=False)
+        return cameras.switch(name, on=False)
 
-    @routes.post("/{name}/start", responses=_ABSENT)
+    @routes.post("/{name}/start", responses=ABSENT_CAMERA | _CHANGES)
     def start(name: Name) -> CameraBody:
         """Watches again."""
-        return roster.switch(name, on=True)
+        return cameras.switch(name, on=True)
 
     return routes
+
+
+def snapshots(fleet: Fleet, model: "ModelInUse", stale_s: float) -> APIRouter:
+    """The route of a camera's newest picture; nothing of it is kept.
+
+    Args:
+        fleet: the cameras.
+        model: whose thresholds are drawn.
+        stale_s: a result older than this is drawn as stale.
+    """
+    routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
+    turns = asyncio.Semaphore(_DRAWN_AT_ONCE)
+
+    @routes.get("/{name}/snapshot.jpg", response_class=Response, responses=_PICTURE)
+    async def snapshot(name: Name, width: Annotated[int | None, Query(ge=32, le=7680)] = None) -> Response:
+        """The newest picture, with the badge; `width` makes it smaller."""
+        newest = fleet.camera(name).snapshot()
+        if newest is None:
+            raise NotFoundError(f"the camera {name} has sent no picture yet")
+        thresholds = Thresholds(**model.judge.thresholds.model_dump())
+        async with turns:
+            picture = await asyncio.to_thread(annotated, *newest, thresholds, stale_s, width)
+        return Response(picture, media_type="image/jpeg")
+
+    return routes
+
+
+_CREATED = {
+    "description": "the camera",
+    "headers": {"Location": {"description": "of the camera", "schema": {"type": "string"}}},
+}
+_PICTURE: Responses = {
+    200: {"description": "a JPEG", "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
+    404: {"description": "no such camera, or no picture yet"},
+    422: {"description": "the width is out of range, or the picture is of no kind that can be drawn on"},
+}

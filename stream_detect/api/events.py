@@ -1,20 +1,26 @@
-"""Events over HTTP: pages, one event, and its deletion."""
+"""Events over HTTP: pages of them, one event, its evidence, and its deletion."""
 
-from typing import Annotated
+from collections.abc import Mapping
+from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Query, Response
+from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.parameters import EventId
+from stream_detect.api.described import ABSENT_EVENT, NO_STORAGE, EventId, Responses
 from stream_detect.api.schemas import EventBody, EventsBody
-from stream_detect.errors import ConflictError
+from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import EventFilter, EventKind
 
+_TYPES: Mapping[str, str] = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
+_TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
+_BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 
-class Asked(BaseModel):
+
+class EventQuery(BaseModel):
     """Which events, and which page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
@@ -32,20 +38,20 @@ def router(events: Events, keeper: EvidenceKeeper) -> APIRouter:
     """The routes of events.
 
     Args:
-        events: what is remembered.
-        keeper: of their evidence.
+        events: of the database.
+        keeper: deletes their evidence.
     """
     routes = APIRouter(prefix="/api/events", tags=["events"])
 
-    @routes.get("")
-    def page(asked: Annotated[Asked, Query()]) -> EventsBody:
+    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
+    def page(asked: Annotated[EventQuery, Query()]) -> EventsBody:
         """A page of events, newest first; `from` and `to` say when they began."""
         found = events.page(
             EventFilter(asked.camera, asked.kind, asked.from_s, asked.to_s, asked.open), asked.cursor, asked.limit
         )
         return EventsBody(items=tuple(map(EventBody.of, found.items)), next=found.next)
 
-    @routes.get("/{event_id}", responses={404: {"description": "no such event"}})
+    @routes.get("/{event_id}", responses=ABSENT_EVENT | NO_STORAGE)
     def event(event_id: EventId) -> EventBody:
         """One event."""
         return EventBody.of(events.get(event_id))
@@ -54,14 +60,63 @@ def router(events: Events, keeper: EvidenceKeeper) -> APIRouter:
         "/{event_id}",
         status_code=204,
         response_class=Response,
-        responses={404: {"description": "no such event"}, 409: {"description": "it goes on"}},
+        responses=ABSENT_EVENT | NO_STORAGE | {409: {"description": "it goes on"}},
     )
     def delete(event_id: EventId) -> None:
         """Deletes an event that has ended, and its evidence."""
         if events.get(event_id).ended_s is None:
             raise ConflictError("the event goes on: it can be deleted once it has ended")
-        evidence = events.delete(event_id)
-        if evidence is not None:
-            keeper.delete(evidence)
+        deleted = events.delete(event_id)
+        if deleted is not None:
+            keeper.delete(deleted)
 
     return routes
+
+
+def evidence(events: Events, keeper: EvidenceKeeper) -> APIRouter:
+    """The routes of the files that were kept of an event.
+
+    Args:
+        events: of the database, with the names of the files.
+        keeper: of the files.
+    """
+    routes = APIRouter(prefix="/api/events", tags=["events"])
+
+    @routes.get("/{event_id}/picture.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
+    def picture(event_id: EventId) -> FileResponse:
+        """The annotated picture of the moment; ranges are answered."""
+        return answer(event_id, "picture")
+
+    @routes.get("/{event_id}/face.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
+    def face(event_id: EventId) -> FileResponse:
+        """The face."""
+        return answer(event_id, "face")
+
+    @routes.get("/{event_id}/clip.mp4", response_class=FileResponse, responses=_file("video/mp4", "video/x-matroska"))
+    def clip(event_id: EventId) -> FileResponse:
+        """The clip; Matroska where MP4 does not carry the camera's codec, as its content type says."""
+        return answer(event_id, "clip")
+
+    def answer(event_id: str, what: str) -> FileResponse:
+        kept = events.get(event_id).evidence
+        name = None if kept is None else getattr(kept, what)
+        if name is None:
+            why = f": {kept.problem}" if kept is not None and kept.problem else ""
+            raise NotFoundError(f"no {what} was kept of this event{why}")
+        path = keeper.path(name)
+        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "private, no-cache"})
+
+    return routes
+
+
+def _file(*media_types: str) -> Responses:
+    """The answers of a route that sends a file of evidence, whole or in part (RFC 9110, 14)."""
+    content: dict[str, Any] = dict.fromkeys(media_types, _BYTES)
+    return {
+        **NO_STORAGE,
+        200: {"description": "the file", "content": content},
+        206: {"description": "the parts asked for by Range", "content": {**content, "multipart/byteranges": _BYTES}},
+        400: {"description": "the Range header is malformed", "content": _TEXT},
+        404: {"description": "no such event, or no such evidence of it"},
+        416: {"description": "the Range is outside the file", "content": _TEXT},
+    }

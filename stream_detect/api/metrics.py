@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metri
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.registry import Collector
 
-from stream_detect.alerts.messages import AlertWay
+from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import StorageError
 from stream_detect.events.journal import JournalCounts
@@ -93,7 +93,7 @@ class MetricSources:
 
     Args:
         cameras: statuses of all.
-        ways: of telling.
+        notifiers: webhooks and the broker.
         suppressed: events nobody was told of, by kind.
         evidence_bytes: kept now; StorageError when nobody knows.
         evidence_problem: why no evidence is written; empty when all is well.
@@ -105,7 +105,7 @@ class MetricSources:
     """
 
     cameras: Callable[[], Sequence[CameraStatus]]
-    ways: Callable[[], Sequence[AlertWay]]
+    notifiers: Callable[[], Sequence[NotifierStatus]]
     suppressed: Callable[[], Mapping[str, int]]
     evidence_bytes: Callable[[], int]
     evidence_problem: Callable[[], str]
@@ -150,7 +150,7 @@ def router(sources: MetricSources, latency: LatencyObserver) -> APIRouter:
 
     @routes.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
     def metrics() -> Response:
-        """Counts and states of all cameras and ways of telling, in Prometheus' text format."""
+        """Counts and states of all cameras and notifiers, in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes
@@ -184,8 +184,8 @@ class _Statuses(Collector):
         values = _Values()
         for status in self._sources.cameras():
             _metrics_camera(values, status)
-        for way in self._sources.ways():
-            _way(values, way)
+        for notifier in self._sources.notifiers():
+            _notifier(values, notifier)
         for kind, count in self._sources.suppressed().items():
             values.add("stream_detect_alerts_suppressed_total", count, kind)
         with contextlib.suppress(StorageError):  # `storage_problem` says so
@@ -218,12 +218,12 @@ def _metrics_camera(values: "_Values", status: CameraStatus) -> None:
         values.add("stream_detect_camera_result_age_seconds", status.result_age_s, name)
 
 
-def _way(values: "_Values", way: AlertWay) -> None:
-    values.add("stream_detect_alert_failing", way.state == "failing", way.name, way.kind)
-    values.add("stream_detect_alert_delivered_total", way.delivered, way.name, way.kind)
-    values.add("stream_detect_alert_failed_total", way.failed, way.name, way.kind)
-    values.add("stream_detect_alert_attempts_failed_total", way.attempts_failed, way.name, way.kind)
-    values.add("stream_detect_alert_waiting", way.waiting, way.name, way.kind)
+def _notifier(values: "_Values", status: NotifierStatus) -> None:
+    values.add("stream_detect_alert_failing", status.state == "failing", status.name, status.kind)
+    values.add("stream_detect_alert_delivered_total", status.delivered, status.name, status.kind)
+    values.add("stream_detect_alert_failed_total", status.failed, status.name, status.kind)
+    values.add("stream_detect_alert_attempts_failed_total", status.attempts_failed, status.name, status.kind)
+    values.add("stream_detect_alert_waiting", status.waiting, status.name, status.kind)
 
 
 def _journal(values: "_Values", counts: JournalCounts) -> None:

@@ -1,30 +1,36 @@
-"""The model bundles: their cards, which one judges, and another one to judge from now on."""
+"""The model bundles over HTTP: their cards, the one in use, and the choice of another one."""
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from fastapi import APIRouter
 
 from stream_detect.api.schemas import JudgeBody, JudgeNameBody, ModelsBody
-from stream_detect.app.judge import Judging
+
+if TYPE_CHECKING:
+    from stream_detect.app.model_in_use import ModelInUse
 
 
-def router(judging: Judging, cards: Sequence[dict[str, object]]) -> APIRouter:
+def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter:
     """The routes of the bundles found at start.
 
     Args:
-        judging: the one that judges.
-        cards: each one's card as JSON.
+        model: the one in use.
+        cards: each bundle's card as JSON.
     """
     routes = APIRouter(prefix="/api", tags=["models"])
 
     @routes.get("/models")
     async def models() -> ModelsBody:
-        """The cards of all bundles found, and which one judges."""
-        return ModelsBody(judging=judging.judge.name, models=tuple(cards))
+        """The cards of all bundles found, and the name of the one in use."""
+        return ModelsBody(judging=model.judge.name, models=tuple(cards))
 
-    @routes.put("/models/judging", responses={404: {"description": "no bundle of that name"}})
+    @routes.put(
+        "/models/judging",
+        responses={404: {"description": "no bundle of that name"}, 500: {"description": "the bundle is broken"}},
+    )
     async def use(body: JudgeNameBody) -> JudgeBody:
-        """Judges by another bundle from the next frames on; streams go on, their windows begin anew."""
-        return await judging.use(body.name)
+        """Uses another bundle from the next frames on; streams go on, with empty windows."""
+        return await model.use(body.name)
 
     return routes

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from starlette.responses import Response
 
-from stream_detect.api.parameters import AnalysisId
+from stream_detect.api.described import AnalysisId
 from stream_detect.errors import NotFoundError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import RESULTS, Library, flagged_name, map_name

@@ -10,8 +10,8 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
+from stream_detect.api.described import Name
 from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
-from stream_detect.api.parameters import Name
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings, IceServer

@@ -1,51 +1,104 @@
-"""What the page needs to know before a session: who judges, how, and whether there is a place."""
+"""How the server is: what a page needs to know before a session, and the probes of a supervisor."""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Response
 
 from stream_detect import __version__
-from stream_detect.api.schemas import IceServerBody, StatusBody
-from stream_detect.app.judge import Judging
-from stream_detect.settings import IceServer, Settings
+from stream_detect.analysis.worker import Health
+from stream_detect.api.schemas import IceServerBody, ReadyBody, StatusBody
+from stream_detect.settings import IceServer, WindowSettings
 from stream_detect.webrtc.check import CheckSessions
+
+if TYPE_CHECKING:
+    from stream_detect.app.model_in_use import ModelInUse
+
+LIVE_PATH = "/healthz"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusSettings:
+    """What a status says of the settings.
+
+    Args:
+        window: length, scores needed, age of a stale result.
+        ice_servers: for clients.
+        review_urls: addresses are taken for analyses.
+    """
+
+    window: WindowSettings
+    ice_servers: Sequence[IceServer]
+    review_urls: bool
 
 
 def router(
-    judging: Judging, sessions: CheckSessions, settings: Settings, problems: Callable[[], tuple[str, ...]]
+    model: "ModelInUse", sessions: CheckSessions, settings: StatusSettings, problems: Callable[[], tuple[str, ...]]
 ) -> APIRouter:
     """The route of the server's status.
 
     Args:
-        judging: the model that judges.
+        model: the one in use.
         sessions: the live checks.
-        settings: window, ICE servers, and whether addresses are taken for analyses.
+        settings: what clients are to know of them.
         problems: what does not work now, in sentences.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
-    ice_servers = _ice_servers(settings.webrtc.ice_servers)
+    ice_servers = _ice_servers(settings.ice_servers)
 
     @routes.get("/status")
     async def status() -> StatusBody:
         """Version, model, window, sessions, ICE servers, whether addresses are analysed, and what does not work."""
         return StatusBody(
             version=__version__,
-            model=judging.judge,
+            model=model.judge,
             window_s=settings.window.length_s,
             needed=settings.window.min_scores,
             stale_s=settings.window.stale_s,
             sessions=sessions.count,
             max_sessions=sessions.limit,
             ice_servers=ice_servers,
-            review_urls=settings.review.urls,
+            review_urls=settings.review_urls,
             problems=problems(),
         )
 
     return routes
 
 
+def probes(health: Health, storage_problem: Callable[[], str] = str) -> APIRouter:
+    """The routes that a supervisor asks.
+
+    Args:
+        health: outcome of the streams' newest analyses.
+        storage_problem: why nothing can be written to the database; empty when all is well.
+    """
+    routes = APIRouter(tags=["health"])
+
+    @routes.get(LIVE_PATH)
+    async def live() -> dict[str, str]:
+        """The process lives. Needs no access token."""
+        return {"status": "alive"}
+
+    @routes.get(
+        "/readyz",
+        response_model_exclude_unset=True,
+        responses={503: {"model": ReadyBody, "description": "not ready, with the reasons"}},
+    )
+    async def ready(response: Response) -> ReadyBody:
+        """A stream can be judged and events be written; 503 with the reasons otherwise."""
+        reasons = tuple(reason for reason in (health.failing, storage_problem()) if reason)
+        if not reasons:
+            return ReadyBody(ready=True)
+        response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        return ReadyBody(ready=False, reasons=reasons)
+
+    return routes
+
+
 def _ice_servers(servers: Sequence[IceServer]) -> tuple[IceServerBody, ...]:
-    """The same for a browser. It must be told a TURN credential to use it: the token guards this route."""
+    """ICE servers for a browser. It needs a TURN server's credential to use it: the token guards this route."""
     return tuple(
         IceServerBody(
             urls=server.urls,

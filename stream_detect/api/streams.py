@@ -1,56 +1,133 @@
-"""Server-sent events: a camera's results and states, and news of all cameras, for as long as a client listens.
+"""Server-sent events over HTTP: a camera's results and states, and news of all cameras.
 
-The token is asked for as elsewhere: a page reads these streams by fetch, as EventSource can send no header.
+The access token is asked for as elsewhere: a page reads these streams by fetch, as EventSource can send no header.
 """
 
+import asyncio
+import contextlib
+import threading
 from collections.abc import AsyncIterator
-from typing import Annotated
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stream_detect.api.parameters import Name
-from stream_detect.app.camera_list import Roster
-from stream_detect.app.live import Live, Mailbox, Message, camera_message, state_message
+from stream_detect.api.described import ABSENT_CAMERA, FULL, Name, client_of
+from stream_detect.api.schemas import CameraBody, StateBody
+from stream_detect.types import StateChange
+
+if TYPE_CHECKING:
+    from stream_detect.app.camera_list import CameraList
+    from stream_detect.app.live import CameraFeed
+
+_MAX_WAITING = 512
+"""Messages that wait for one listener; the oldest is dropped first. More than cameras and open events together."""
 
 
-def router(roster: Roster, live: Live) -> APIRouter:
+@dataclass(frozen=True, slots=True)
+class StreamMessage:
+    """One server-sent event.
+
+    Args:
+        kind: its name.
+        data: its JSON.
+    """
+
+    kind: str
+    data: str
+
+
+class Listener:
+    """The messages that wait for one client, who reads them on the event loop. Other methods may be called anywhere.
+
+    A slow client misses what is no longer true: of each subject only the newest message waits.
+    """
+
+    def __init__(self) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._arrived = asyncio.Event()
+        self._lock = threading.Lock()
+        self._waiting: dict[str, StreamMessage] = {}
+        self._closed = False
+
+    def put(self, subject: str, message: StreamMessage) -> None:
+        """Leaves a message; one of the same subject that still waits is replaced."""
+        with self._lock:
+            self._waiting.pop(subject, None)
+            self._waiting[subject] = message
+            if len(self._waiting) > _MAX_WAITING:
+                self._waiting.pop(next(iter(self._waiting)))
+        self._wake()
+
+    def close(self) -> None:
+        """Ends the stream after what waits."""
+        self._closed = True
+        self._wake()
+
+    async def __aiter__(self) -> AsyncIterator[StreamMessage]:
+        while True:
+            await self._arrived.wait()
+            self._arrived.clear()
+            with self._lock:
+                messages = tuple(self._waiting.values())
+                self._waiting.clear()
+            for message in messages:
+                yield message
+            if self._closed:
+                return
+
+    def _wake(self) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop is closed, and the client gone
+            self._loop.call_soon_threadsafe(self._arrived.set)
+
+
+def router(cameras: "CameraList", feed: "CameraFeed") -> APIRouter:
     """The routes of live news.
 
     Args:
-        roster: the cameras.
-        live: tells of them.
+        cameras: all of them.
+        feed: sends their news to listeners.
     """
     routes = APIRouter(prefix="/api/streams", tags=["cameras"])
 
-    # Before the response begins, so that a name that is not known, or no place, is a problem with its status.
-    async def listening(name: Name) -> AsyncIterator[Mailbox]:
-        with live.camera(name) as mailbox:
-            mailbox.put("state", state_message(roster.status(name).change))
-            yield mailbox
+    # Before the response begins, so that an unknown name, or no place, is a problem with its status.
+    async def listening(name: Name, request: Request) -> AsyncIterator[Listener]:
+        with feed.camera(name, client_of(request)) as listener:
+            listener.put("state", state_message(cameras.status(name).change))
+            yield listener
 
-    async def listening_to_all() -> AsyncIterator[Mailbox]:
-        with live.cameras() as mailbox:
-            for body in roster.bodies():
-                mailbox.put(f"camera {body.name}", camera_message(body))
-            yield mailbox
+    async def listening_to_all(request: Request) -> AsyncIterator[Listener]:
+        with feed.cameras(client_of(request)) as listener:
+            for body in cameras.bodies():
+                listener.put(f"camera {body.name}", camera_message(body))
+            yield listener
 
-    @routes.get(
-        "/{name}/results", response_class=EventSourceResponse, responses={404: {"description": "no such camera"}}
-    )
-    async def results(mailbox: Annotated[Mailbox, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
+    @routes.get("/{name}/results", response_class=EventSourceResponse, responses=ABSENT_CAMERA | FULL)
+    async def results(listener: Annotated[Listener, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events of a camera: `state`, at once and on each change, and `result`s."""
-        async for message in mailbox:
-            yield _sent(message)
+        async for message in listener:
+            yield sent(message)
 
-    @routes.get("/events", response_class=EventSourceResponse)
-    async def events(mailbox: Annotated[Mailbox, Depends(listening_to_all)]) -> AsyncIterator[ServerSentEvent]:
+    @routes.get("/events", response_class=EventSourceResponse, responses=FULL)
+    async def events(listener: Annotated[Listener, Depends(listening_to_all)]) -> AsyncIterator[ServerSentEvent]:
         """Server-sent events of all cameras: `camera`, `event`, `removed`."""
-        async for message in mailbox:
-            yield _sent(message)
+        async for message in listener:
+            yield sent(message)
 
     return routes
 
 
-def _sent(message: Message) -> ServerSentEvent:
+def state_message(change: StateChange) -> StreamMessage:
+    """A camera's state, for its listeners."""
+    return StreamMessage("state", StateBody.of(change).model_dump_json())
+
+
+def camera_message(body: CameraBody) -> StreamMessage:
+    """A camera, for listeners to all of them."""
+    return StreamMessage("camera", body.model_dump_json())
+
+
+def sent(message: StreamMessage) -> ServerSentEvent:
+    """A message as FastAPI sends it."""
     return ServerSentEvent(event=message.kind, raw_data=message.data)

@@ -1,12 +1,12 @@
-"""Analyses of uploads, joined: settings, database and models enter; the routes and the jobs behind them leave."""
+"""The services behind analyses of uploads: made, started and ended here."""
 
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
 from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
-from stream_detect.api.offloop import off_loop
-from stream_detect.app.live import Following
+from stream_detect.app.live import AnalysisFeed
+from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import FOLDER, Library
@@ -19,27 +19,27 @@ from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
 
 _CLOSE_S = 1.0
-"""A job stops between two packets; one that does not is left to the process's end."""
+"""A job stops between two packets; one that does not ends with the process."""
 
 
-class Reviewing:
-    """All of it: made, started, then closed on the event loop.
+class AnalysisService:
+    """The jobs that analyse uploads, and who listens to them: made, started, then closed on the event loop.
 
     Args:
-        settings: all of them.
+        settings: all sections.
         database: open until this is closed.
-        reviewer: looks at files.
+        reviewer: examines files.
         models: looks up bundles.
     """
 
     def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
         self.busy: Callable[[], bool] = lambda: False
         """Whether live streams run, which go first; set where it is known."""
-        self.following = Following()
+        self.feed = AnalysisFeed()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
-        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.following.tell))
-        self.jobs = Jobs(kept, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
+        stores = AnalysisStores(self.analyses, self.library, JobProgress(self.feed.notify))
+        self.jobs = Jobs(stores, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
         self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
 
     def start(self) -> None:
@@ -50,40 +50,40 @@ class Reviewing:
         """
         self.jobs.start()
 
-    def hush(self) -> None:
-        """The server begins to stop: nobody follows any more, what runs ends soon."""
-        self.following.close()
+    def shut_down(self) -> None:
+        """Ends all streams of progress, and stops what runs soon: the server begins to stop."""
+        self.feed.close()
         self.jobs.stop()
 
     async def close(self) -> None:
         """Ends all jobs, within a second; the next start goes on with them."""
-        self.hush()
+        self.shut_down()
         await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
 
     def routers(self) -> list[APIRouter]:
         """The routes of analyses."""
         return [
             submissions.router(self._submissions),
-            analyses.router(self.jobs, self.following),
+            analyses.router(self.jobs, self.feed),
             analysis_files.router(self.jobs, self.library),
             annotations.router(self.jobs, self.library),
             reports.router(self.jobs, self.library),
         ]
 
 
-def lookup(registry: Registry, judging: Callable[[], str]) -> submissions.Models:
-    """What finds bundles by their names, unverified: whoever loads them looks closer.
+def lookup(registry: Registry, in_use: Callable[[], str]) -> submissions.Models:
+    """A function that finds bundles by their names, unverified: whoever loads them looks closer.
 
     Args:
         registry: where they are found.
-        judging: name of the one that judges now.
+        in_use: name of the one in use.
     """
 
     def models(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
         try:
             return tuple(
                 (name, read_card(registry.folder_of(name)).sha256[IR_WEIGHTS_FILE])
-                for name in dict.fromkeys(names or [judging()])
+                for name in dict.fromkeys(names or [in_use()])
             )
         except (BundleError, KeyError) as error:
             raise SettingsError(f"expected names of model bundles: {error}") from error

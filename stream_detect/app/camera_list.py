@@ -1,13 +1,13 @@
-"""The list of cameras: the settings file's and those added over HTTP enter, the fleet watches both.
+"""The list of cameras: those of the settings file and those added over HTTP, watched by one fleet.
 
-A camera of the file is changed in the file only; where both name the same one, the file's holds. Calls that change
-something block until cameras have stopped and are made one after another; readers never wait for them.
+A camera of the file is changed in the file only; where both have the same name, the one of the file is watched. Calls
+that change something block until cameras have stopped, and are made one after another; readers never wait for them.
 """
 
 import contextlib
 import logging
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pydantic import SecretStr
@@ -16,51 +16,70 @@ from stream_detect.api.schemas import CameraBody, CameraChange
 from stream_detect.api.schemas.cameras import Origin, shown
 from stream_detect.cameras.fleet import Applied, Fleet
 from stream_detect.cameras.status import CameraStatus
-from stream_detect.errors import AddressError, ConflictError, NotFoundError, SettingsError
+from stream_detect.errors import AddressError, CapacityError, ConflictError, NotFoundError, SettingsError
 from stream_detect.settings import CameraSettings, Settings
 from stream_detect.sources.address import Address, parse_address
-from stream_detect.storage.cameras import CameraList
+from stream_detect.storage.cameras import StoredCameras
 
+MAX_CHANGES = 8
+"""Changes that may wait for each other: each holds a thread, and there are forty for all requests."""
+
+CHANGE_WITHIN_S = 3.0
+RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What reading the settings file again came to.
+    """What a reload of the settings file changed.
 
     Args:
-        cameras: those that are new, were restarted, or are no more.
-        after_restart: sections of the settings that changed too; nothing follows from it before a restart.
+        cameras: those that were added, restarted or removed.
+        after_restart: other sections that changed; they take effect after a restart.
     """
 
     cameras: Applied
     after_restart: tuple[str, ...]
 
 
-class Roster:
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How settings are read again while the server runs.
+
+    Args:
+        read: reads them as they are now.
+        take: applies of them what needs no restart, the cameras aside.
+    """
+
+    read: Callable[[], Settings]
+    take: Callable[[Settings], None] = lambda _settings: None
+
+
+class CameraList:
     """All cameras of this server.
 
     Args:
         fleet: watches them.
-        kept: those added over HTTP, over restarts.
-        settings: as the server started with.
-        read_again: the settings as they are now.
-        leave: takes names of cameras that are other ones now, and of those that are no more: ends their sessions.
+        stored: those added over HTTP, in the database.
+        settings: that the server started with.
+        reload: reads the settings again.
+        leave: called with the names of cameras that changed and of those that were removed, to end their sessions.
     """
 
     def __init__(
         self,
         fleet: Fleet,
-        kept: CameraList,
+        stored: StoredCameras,
         settings: Settings,
-        read_again: Callable[[], Settings],
+        reload: Reload,
         leave: Callable[[Sequence[str], Sequence[str]], None] = lambda _changed, _removed: None,
     ) -> None:
         self._fleet = fleet
-        self._kept = kept
+        self._stored = stored
         self._settings = settings
-        self._read_again = read_again
+        self._reload = reload
         self._leave = leave
+        self._waiting = threading.BoundedSemaphore(MAX_CHANGES)
         self._changing = threading.Lock()
         self._of_file: frozenset[str] = frozenset()
 
@@ -69,18 +88,12 @@ class Roster:
 
         Raises:
             AddressError: a camera of the settings file has an address that is not usable.
-            SettingsError: likewise a rate.
+            SettingsError: a camera of the settings file has a rate that is not usable.
             StorageError: those added over HTTP cannot be read.
         """
-        kept = []
-        for settings in self._kept.all():
-            try:
-                self._fleet.check(settings, from_settings_file=False)
-                kept.append(settings)
-            except (AddressError, SettingsError) as error:
-                _log.error("camera %s, added over HTTP, is left out: %s", settings.name, error)
-        with self._changing:
-            self._apply(self._settings.cameras, kept)
+        stored = self._usable()
+        with self._one_at_a_time():
+            self._apply(self._settings.cameras, stored)
 
     def bodies(self) -> list[CameraBody]:
         """All cameras, by name."""
@@ -115,11 +128,11 @@ class Roster:
             ConflictError: the name is taken.
             StorageError: it cannot be kept.
         """
-        with self._changing:
+        with self._one_at_a_time():
             if settings.name in self._fleet.names():
                 raise ConflictError(f"a camera is called {settings.name} already; choose another name")
             self._fleet.check(settings, from_settings_file=False)
-            self._kept.put(settings)
+            self._stored.put(settings)
             self._fleet.add(settings)
         return self.body(settings.name)
 
@@ -133,13 +146,13 @@ class Roster:
             SettingsError: nor is its rate.
             StorageError: it cannot be kept.
         """
-        with self._changing:
+        with self._one_at_a_time():
             before = self._own(name)
             if wanted.name not in {None, name}:
                 raise ConflictError(f"a camera keeps its name: expected {name}, received {wanted.name}")
             settings = wanted.settings(name, _address(wanted, before, "api"))
             self._fleet.check(settings, from_settings_file=False)
-            self._kept.put(settings)
+            self._stored.put(settings)
             self._fleet.change(settings)
             self._leave((name,), ())
         return self.body(name)
@@ -152,9 +165,9 @@ class Roster:
             ConflictError: the settings file names it.
             StorageError: the list cannot be written.
         """
-        with self._changing:
+        with self._one_at_a_time():
             self._own(name)
-            self._kept.delete(name)
+            self._stored.delete(name)
             self._fleet.remove(name)
             self._leave((), (name,))
 
@@ -165,12 +178,12 @@ class Roster:
             NotFoundError: there is none of that name.
             StorageError: the list cannot be written.
         """
-        with self._changing:
+        with self._one_at_a_time():
             camera = self._fleet.camera(name)
             settings = camera.settings.model_copy(update={"enabled": on})
             added_here = name not in self._of_file
             if added_here:
-                self._kept.put(settings)
+                self._stored.put(settings)
             if not on:
                 camera.stop()
             if added_here:
@@ -186,19 +199,21 @@ class Roster:
         Raises:
             SettingsError: the file is not usable.
             AddressError: the address of one of its cameras is not.
+            StorageError: those added over HTTP cannot be read.
+            CapacityError: other changes are under way.
         """
-        with self._changing:
-            settings = self._read_again()
-            added_here = [self._settings_of(name) for name in self._fleet.names() if name not in self._of_file]
-            applied = self._apply(settings.cameras, added_here)
+        with self._one_at_a_time():
+            settings = self._reload.read()
+            applied = self._apply(settings.cameras, self._usable())
+            self._reload.take(settings)
             self._leave(applied.changed, applied.removed)
         later = tuple(
             section
             for section in Settings.model_fields
-            if section != "cameras" and getattr(settings, section) != getattr(self._settings, section)
+            if section != "cameras" and _unapplied(settings, section) != _unapplied(self._settings, section)
         )
         for section in later:
-            _log.warning("settings: %s changed; that takes effect after a restart", section)
+            _log.warning("settings: %s changed; the change takes effect after a restart", section)
         return Reloaded(applied, later)
 
     def to_try(self, wanted: CameraChange) -> tuple[CameraSettings, Address]:
@@ -217,6 +232,36 @@ class Roster:
         address = parse_address(url.get_secret_value(), from_settings_file=own and origin == "file")
         return wanted.settings(wanted.name or "trial", url), address
 
+    @contextlib.contextmanager
+    def _one_at_a_time(self) -> Iterator[None]:
+        """Waits for other changes, but for neither many of them nor for long.
+
+        Raises:
+            CapacityError: too many wait, or the one that is made takes too long.
+        """
+        if not self._waiting.acquire(blocking=False):
+            raise CapacityError(f"{MAX_CHANGES} changes of cameras wait already; try again later", RETRY_AFTER_S)
+        try:
+            if not self._changing.acquire(timeout=CHANGE_WITHIN_S):
+                raise CapacityError("another change of cameras takes long; try again later", RETRY_AFTER_S)
+            try:
+                yield
+            finally:
+                self._changing.release()
+        finally:
+            self._waiting.release()
+
+    def _usable(self) -> list[CameraSettings]:
+        """Those added over HTTP. One that cannot be watched any more is left out and logged."""
+        usable = []
+        for settings in self._stored.all():
+            try:
+                self._fleet.check(settings, from_settings_file=False)
+                usable.append(settings)
+            except (AddressError, SettingsError) as error:
+                _log.error("camera %s, added over HTTP, is left out: %s", settings.name, error)
+        return usable
+
     def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:
         """All of the file's cameras, or nothing changes."""
         for camera in of_file:
@@ -227,7 +272,7 @@ class Roster:
         names = frozenset(camera.name for camera in of_file)
         for camera in added_here:
             if camera.name in names:
-                _log.warning("camera %s, added over HTTP, is in the settings file too: the file's holds", camera.name)
+                _log.warning("camera %s, added over HTTP, waits: the settings file has that name too", camera.name)
         applied = self._fleet.apply([*of_file, *(camera for camera in added_here if camera.name not in names)])
         self._of_file = names
         return applied
@@ -247,6 +292,13 @@ class Roster:
         if name in self._of_file:
             raise ConflictError(f"the settings file names the camera {name}: change it there, then reload")
         return settings
+
+
+def _unapplied(settings: Settings, section: str) -> object:
+    """A section as far as a reload does not apply it: an access token holds at once."""
+    if section == "server":
+        return settings.server.model_copy(update={"token": settings.server.token is None})
+    return getattr(settings, section)
 
 
 def _address(wanted: CameraChange, before: CameraSettings | None, origin: Origin) -> SecretStr:

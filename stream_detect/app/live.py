@@ -1,19 +1,17 @@
-"""Live news of cameras: results, states and events enter from any thread, each listener's messages leave.
-
-A listener who is slow misses what is no more true: of a kind and subject only the newest message waits for it.
-"""
+"""News of cameras and analyses for clients that listen: who listens to what, and how many may."""
 
 import asyncio
 import contextlib
 import json
 import logging
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from stream_detect.api.schemas import CameraBody, EventBody, RemovedBody, StateBody
+from stream_detect.api.schemas import CameraBody, EventBody, RemovedBody
 from stream_detect.api.schemas.analyses import AnalysisBody
+from stream_detect.api.streams import Listener, StreamMessage, camera_message, state_message
 from stream_detect.errors import CapacityError
 from stream_detect.storage.records import Analysis, Event
 from stream_detect.types import Result, StateChange
@@ -22,112 +20,114 @@ from stream_detect.webrtc.results_channel import result_value
 MAX_LISTENERS = 128
 RETRY_AFTER_S = 10
 CAMERAS_EVERY_S = 1.0
-_MAX_WAITING = 512
-"""Messages that wait for one listener; the oldest goes first. More than cameras and open events together."""
 
 _log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
-    """One server-sent event.
+class Places:
+    """At most `limit` listeners. When all places are taken, the client address that holds most gives up its oldest.
+
+    So nobody can take all places for good, whether it reads what it is sent or not; a page whose stream ends opens
+    another one. Not thread-safe.
 
     Args:
-        kind: its name.
-        data: its JSON.
+        limit: listeners at once.
     """
 
-    kind: str
-    data: str
-
-
-class Mailbox:
-    """What waits for one listener, who reads it on the event loop. `put` and `close` come from any thread."""
-
-    def __init__(self) -> None:
-        self._loop = asyncio.get_running_loop()
-        self._arrived = asyncio.Event()
-        self._lock = threading.Lock()
-        self._waiting: dict[str, Message] = {}
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._clients: dict[Listener, str] = {}  # in the order of their coming
         self._closed = False
 
-    def put(self, subject: str, message: Message) -> None:
-        """Leaves a message; one of the same subject that still waits is replaced."""
-        with self._lock:
-            self._waiting.pop(subject, None)
-            self._waiting[subject] = message
-            if len(self._waiting) > _MAX_WAITING:
-                self._waiting.pop(next(iter(self._waiting)))
-        self._wake()
+    def __iter__(self) -> Iterator[Listener]:
+        return iter(self._clients)
 
-    def close(self) -> None:
-        """No more will come."""
-        self._closed = True
-        self._wake()
-
-    async def __aiter__(self) -> AsyncIterator[Message]:
-        while True:
-            await self._arrived.wait()
-            self._arrived.clear()
-            with self._lock:
-                messages = tuple(self._waiting.values())
-                self._waiting.clear()
-            for message in messages:
-                yield message
-            if self._closed:
-                return
-
-    def _wake(self) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop is closed, and the listener gone
-            self._loop.call_soon_threadsafe(self._arrived.set)
-
-
-class Live:
-    """Tells listeners what happens (`monitoring.observer.Observer` and `monitoring.recorder.Announcer`)."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._of_camera: dict[str, set[Mailbox]] = {}
-        self._of_all: set[Mailbox] = set()
-        self._gone: set[str] = set()
-        self._closed = False
-
-    @contextlib.contextmanager
-    def camera(self, name: str) -> Iterator[Mailbox]:
-        """Listens to one camera: `result` and `state`; ends when the camera is removed.
+    def take(self, listener: Listener, client: str) -> None:
+        """Gives a place to a listener.
 
         Raises:
-            CapacityError: there are too many listeners, or the server is closing.
+            CapacityError: the server is shutting down.
         """
-        mailbox = Mailbox()
+        if self._closed:
+            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
+        if len(self._clients) >= self._limit:
+            greediest, _ = Counter(self._clients.values()).most_common(1)[0]
+            oldest = next(one for one, its_client in self._clients.items() if its_client == greediest)
+            _log.warning("all %d streams of events are taken; the oldest one of %s ends", self._limit, greediest)
+            del self._clients[oldest]
+            oldest.close()
+        self._clients[listener] = client
+
+    def leave(self, listener: Listener) -> None:
+        """Takes the place back."""
+        self._clients.pop(listener, None)
+
+    def close(self) -> None:
+        """Ends all streams, and admits no more."""
+        self._closed = True
+        for listener in self._clients:
+            listener.close()
+
+
+class CameraFeed:
+    """Sends news of cameras to listeners (`cameras.observer.Observer` and `events.journal.Announcer`). Thread-safe.
+
+    Args:
+        limit: listeners at once.
+    """
+
+    def __init__(self, limit: int = MAX_LISTENERS) -> None:
+        self._lock = threading.Lock()
+        self._places = Places(limit)
+        self._of_camera: dict[str, set[Listener]] = {}
+        self._of_all: set[Listener] = set()
+        self._gone: set[str] = set()
+
+    @contextlib.contextmanager
+    def camera(self, name: str, client: str = "") -> Iterator[Listener]:
+        """Listens to one camera: `result` and `state`; ends when the camera is removed.
+
+        Args:
+            name: of the camera.
+            client: address of who listens.
+
+        Raises:
+            CapacityError: the server is shutting down.
+        """
+        listener = Listener()
         with self._lock:
-            self._admit()
-            self._of_camera.setdefault(name, set()).add(mailbox)
+            self._places.take(listener, client)
+            self._of_camera.setdefault(name, set()).add(listener)
         try:
-            yield mailbox
+            yield listener
         finally:
             with self._lock:
+                self._places.leave(listener)
                 listeners = self._of_camera.get(name, set())
-                listeners.discard(mailbox)
+                listeners.discard(listener)
                 if not listeners:
                     self._of_camera.pop(name, None)
 
     @contextlib.contextmanager
-    def cameras(self) -> Iterator[Mailbox]:
+    def cameras(self, client: str = "") -> Iterator[Listener]:
         """Listens to all cameras: `camera`, `event` and `removed`.
 
+        Args:
+            client: address of who listens.
+
         Raises:
-            CapacityError: as `camera`.
+            CapacityError: the server is shutting down.
         """
-        mailbox = Mailbox()
+        listener = Listener()
         with self._lock:
-            self._admit()
-            self._of_all.add(mailbox)
+            self._places.take(listener, client)
+            self._of_all.add(listener)
         try:
-            yield mailbox
+            yield listener
         finally:
             with self._lock:
-                self._of_all.discard(mailbox)
+                self._places.leave(listener)
+                self._of_all.discard(listener)
 
     def result(self, camera: str, result: Result, at_s: float) -> None:  # noqa: ARG002 - Observer's
         """See `Observer`; costs nothing while nobody listens."""
@@ -135,30 +135,30 @@ class Live:
             listeners = tuple(self._of_camera.get(camera, ()))
         if listeners:
             value = json.dumps(result_value(result, 0), separators=(",", ":"), allow_nan=False)
-            _tell(listeners, "result", Message("result", value))
+            _send(listeners, "result", StreamMessage("result", value))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`. Listeners to all cameras hear of it with the camera's next listing."""
+        """See `Observer`. Listeners to all cameras learn of it with the camera's next listing."""
         with self._lock:
             listeners = tuple(self._of_camera.get(change.camera, ()))
         if listeners:
-            _tell(listeners, "state", state_message(change))
+            _send(listeners, "state", state_message(change))
 
     def removed(self, camera: str) -> None:
         """See `Observer`."""
         with self._lock:
             self._gone.add(camera)
             listeners, to_all = tuple(self._of_camera.get(camera, ())), tuple(self._of_all)
-        for mailbox in listeners:
-            mailbox.close()
-        _tell(to_all, f"camera {camera}", Message("removed", RemovedBody(name=camera).model_dump_json()))
+        for listener in listeners:
+            listener.close()
+        _send(to_all, f"camera {camera}", StreamMessage("removed", RemovedBody(name=camera).model_dump_json()))
 
     def announce(self, event: Event, what: Literal["began", "ended"]) -> None:  # noqa: ARG002 - Announcer's
         """See `Announcer`."""
         with self._lock:
             to_all = tuple(self._of_all)
         if to_all:
-            _tell(to_all, f"event {event.id}", Message("event", EventBody.of(event).model_dump_json()))
+            _send(to_all, f"event {event.id}", StreamMessage("event", EventBody.of(event).model_dump_json()))
 
     async def list_cameras(self, read: Callable[[], Sequence[CameraBody]]) -> None:
         """Sends cameras that changed to the listeners to all, once a second, until cancelled.
@@ -175,98 +175,86 @@ class Live:
             if not to_all:
                 sent = {}
                 continue
-            read_now = {body.name: body.model_dump_json() for body in await asyncio.to_thread(read)}
+            read_now = {body.name: camera_message(body) for body in await asyncio.to_thread(read)}
             with self._lock:
                 changed = {
-                    name: text for name, text in read_now.items() if sent.get(name) != text and name not in self._gone
+                    name: message
+                    for name, message in read_now.items()
+                    if sent.get(name) != message.data and name not in self._gone
                 }
-                for name, text in changed.items():
-                    _tell(to_all, f"camera {name}", Message("camera", text))
-            sent = read_now
+                for name, message in changed.items():
+                    _send(to_all, f"camera {name}", message)
+            sent = {name: message.data for name, message in read_now.items()}
 
     def close(self) -> None:
-        """Ends all listening at once, and admits no more."""
+        """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._closed = True
-            listeners = {*self._of_all, *(mailbox for some in self._of_camera.values() for mailbox in some)}
-        for mailbox in listeners:
-            mailbox.close()
-
-    def _admit(self) -> None:
-        if self._closed:
-            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if len(self._of_all) + sum(map(len, self._of_camera.values())) >= MAX_LISTENERS:
-            raise CapacityError(f"all {MAX_LISTENERS} streams of events are taken; try again later", RETRY_AFTER_S)
+            self._places.close()
 
 
-def state_message(change: StateChange) -> Message:
-    """A camera's state as its listeners hear of it."""
-    return Message("state", StateBody.of(change).model_dump_json())
+class AnalysisFeed:
+    """Sends each change of an analysis to those who listen to it. Thread-safe.
 
+    Args:
+        limit: listeners at once.
+    """
 
-def camera_message(body: CameraBody) -> Message:
-    """A camera as listeners to all hear of it."""
-    return Message("camera", body.model_dump_json())
-
-
-def _tell(listeners: Sequence[Mailbox], subject: str, message: Message) -> None:
-    for mailbox in listeners:
-        mailbox.put(subject, message)
-
-
-class Following:
-    """Listeners of all analyses."""
-
-    def __init__(self) -> None:
+    def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
-        self._of: dict[str, dict[Mailbox, bool]] = {}  # with whether anything was told to it
-        self._closed = False
+        self._places = Places(limit)
+        self._of: dict[str, dict[Listener, bool]] = {}  # with whether anything was sent to it
 
     @contextlib.contextmanager
-    def analysis(self, analysis_id: str) -> Iterator[Mailbox]:
-        """Listens to one; on the event loop.
+    def analysis(self, analysis_id: str, client: str = "") -> Iterator[Listener]:
+        """Listens to one analysis, until it has ended. On the event loop.
+
+        Args:
+            analysis_id: of the analysis.
+            client: address of who listens.
 
         Raises:
-            CapacityError: there are too many listeners, or the server is closing.
+            CapacityError: the server is shutting down.
         """
-        mailbox = Mailbox()
+        listener = Listener()
         with self._lock:
-            if self._closed or sum(map(len, self._of.values())) >= MAX_LISTENERS:
-                raise CapacityError("all places to follow analyses are taken; try again later", RETRY_AFTER_S)
-            self._of.setdefault(analysis_id, {})[mailbox] = False
+            self._places.take(listener, client)
+            self._of.setdefault(analysis_id, {})[listener] = False
         try:
-            yield mailbox
+            yield listener
         finally:
             with self._lock:
-                self._of[analysis_id].pop(mailbox)
+                self._places.leave(listener)
+                self._of[analysis_id].pop(listener)
                 if not self._of[analysis_id]:
                     del self._of[analysis_id]
 
-    def begin(self, mailbox: Mailbox, analysis: Analysis) -> None:
-        """Tells a new listener how it is, unless it has heard of something newer."""
+    def begin(self, listener: Listener, analysis: Analysis) -> None:
+        """Sends a new listener the state of its analysis, unless a newer one was sent already."""
         with self._lock:
-            if not self._of[analysis.id][mailbox]:
-                _following_tell(mailbox, analysis)
+            if not self._of[analysis.id][listener]:
+                _send_analysis(listener, analysis)
 
-    def tell(self, analysis: Analysis) -> None:
-        """It changed."""
+    def notify(self, analysis: Analysis) -> None:
+        """Sends an analysis that changed to its listeners."""
         with self._lock:
             listeners = self._of.get(analysis.id, {})
-            for mailbox in listeners:
-                listeners[mailbox] = True
-                _following_tell(mailbox, analysis)
+            for listener in listeners:
+                listeners[listener] = True
+                _send_analysis(listener, analysis)
 
     def close(self) -> None:
-        """Ends all listening at once, and admits no more."""
+        """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._closed = True
-            for listeners in self._of.values():
-                for mailbox in listeners:
-                    mailbox.close()
+            self._places.close()
 
 
-def _following_tell(mailbox: Mailbox, analysis: Analysis) -> None:
+def _send(listeners: Sequence[Listener], subject: str, message: StreamMessage) -> None:
+    for listener in listeners:
+        listener.put(subject, message)
+
+
+def _send_analysis(listener: Listener, analysis: Analysis) -> None:
     body = AnalysisBody.of(analysis)
-    mailbox.put("progress", Message("progress", body.model_dump_json()))
+    listener.put("progress", StreamMessage("progress", body.model_dump_json()))
     if analysis.ended:
-        mailbox.close()
+        listener.close()

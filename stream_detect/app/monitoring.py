@@ -1,23 +1,23 @@
-"""Cameras day and night, joined: settings and the analysis enter; all that watches, remembers and tells leaves.
+"""The services that watch cameras day and night: made, started and ended here, in that order.
 
-fleet ──results, states──> recorder ──> database ──committed──> alerts, live
-  │            └──────────> alerts (MQTT), live, latencies
-  └──pictures──> viewers (WHEP)         publishers (WHIP) ──pictures──> fleet
+fleet ──results, states──> recorder ──> database ──committed──> alerts, live feed
+  │            └──────────> alerts (MQTT), live feed, latencies
+  └──frames──> viewers (WHEP)           publishers (WHIP) ──frames──> fleet
 """
 
 import asyncio
 import contextlib
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Sequence
 
 from stream_detect.alerts.notifiers import Alerts
-from stream_detect.api.connection import Trials
 from stream_detect.api.metrics import LatencyObserver
-from stream_detect.api.offloop import off_loop
 from stream_detect.api.schemas import JudgeBody
-from stream_detect.app.camera_list import Roster
-from stream_detect.app.judge import Judging
-from stream_detect.app.live import Live
+from stream_detect.app.camera_list import CameraList, Reload
+from stream_detect.app.camera_trials import CameraTrials
+from stream_detect.app.live import CameraFeed
+from stream_detect.app.model_in_use import ModelInUse
+from stream_detect.app.off_loop import off_loop
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cameras.observer import Observers
 from stream_detect.errors import NotFoundError
@@ -27,7 +27,7 @@ from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.keeper import EvidenceKeeper, Sight
 from stream_detect.settings import Settings
 from stream_detect.sources.address import parse_address
-from stream_detect.storage.cameras import CameraList
+from stream_detect.storage.cameras import StoredCameras
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
@@ -40,7 +40,7 @@ from stream_detect.webrtc.whip import Publishers
 
 _CAMERAS_CLOSE_S = 3.4
 _CLOSE_S = 4.5
-"""Bounds on closing, from its beginning: the cameras', and everything's. What hangs is left to the process's end."""
+"""Time limits of closing, from its beginning: of the cameras, and of everything. What hangs ends with the process."""
 
 _LEAVE_S = 3.0
 
@@ -48,69 +48,69 @@ _log = logging.getLogger(__name__)
 
 
 class Monitoring:
-    """All of it: made, started, then `answer` and `close` on the event loop.
+    """The services around the cameras: made, started, then `open` and `close` on the event loop.
 
     Args:
-        settings: all of them.
-        judging: the engine, and the model that judges.
-        read_again: the settings as they are now.
+        settings: all sections.
+        model: the one in use, and the engine that runs it.
+        reload: reads the settings again.
 
     Raises:
         StorageError: the database cannot be used.
     """
 
-    def __init__(self, settings: Settings, judging: Judging, read_again: Callable[[], Settings]) -> None:
+    def __init__(self, settings: Settings, model: ModelInUse, reload: Reload) -> None:
         self._settings = settings
-        self._judging = judging
+        self._model = model
         self._loop: asyncio.AbstractEventLoop | None = None
         self._listing: asyncio.Task[None] | None = None
         self.database = database = Database.open(settings.storage)
         self.events, self.history = Events(database), History(database)
-        self.live, self.latency = Live(), LatencyObserver()
+        self.live, self.latency = CameraFeed(), LatencyObserver()
         self.publishers = Publishers(settings.webrtc)
-        look, limit = self._look(judging.judge), settings.monitoring.max_viewers
+        look, limit = self._look(model.judge), settings.monitoring.max_viewers
         self.viewers = Viewers(settings.webrtc, settings.video, look, limit)
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
         self.keeper = self._keeper()
-        told = (self.alerts, self.live)
-        ledger = Ledger(self.events, self.history, settings.storage, self.alerts.deliveries_for, told)
+        announcers = (self.alerts, self.live)
+        ledger = Ledger(self.events, self.history, settings.storage, self.alerts.deliveries_for, announcers)
         self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
         observer = Observers((self.recorder, self.alerts, self.live, self.latency))
         self.fleet = Fleet(
-            judging.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
+            model.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
         )
-        self.trials = Trials(settings.monitoring)
-        self.roster = Roster(self.fleet, CameraList(database), settings, read_again, self._leave)
+        self.trials = CameraTrials(settings.monitoring)
+        self.cameras = CameraList(self.fleet, StoredCameras(database), settings, reload, self._leave)
 
     def start(self) -> None:
-        """Begins to remember, to tell and to watch.
+        """Begins to record, to notify and to watch.
 
         Raises:
             AddressError: a camera of the settings file has an address that is not usable.
-            SettingsError: likewise a rate.
+            SettingsError: a camera of the settings file has a rate that is not usable.
             StorageError: the database cannot be used.
         """
         self.recorder.start()
         self.alerts.start()
         try:
-            self.roster.start()
+            self.cameras.start()
         except BaseException:
             self.fleet.close()
             self._close_memory()
             raise
 
-    def answer(self) -> None:
-        """Listeners and WebRTC sessions may come from now on; called on the event loop."""
+    def open(self) -> None:
+        """Admits listeners and WebRTC sessions from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._listing = self._loop.create_task(self.live.list_cameras(self.roster.bodies))
+        self._listing = self._loop.create_task(self.live.list_cameras(self.cameras.bodies))
 
     def watches(self) -> bool:
-        """Whether a camera gives pictures now."""
+        """Whether a camera sends frames now."""
         return any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
 
     @property
     def storage_problem(self) -> str:
-        """Why nothing can be remembered now; empty when all is well."""
+        """Why nothing can be written to the database now; empty when all is well."""
         problem = self.recorder.problem  # or else the keeper's
         return "" if problem == self.keeper.problem else problem
 
@@ -119,20 +119,20 @@ class Monitoring:
         """What does not work now, in sentences."""
         return tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
 
-    def judge_by(self, judge: JudgeBody) -> None:
-        """Another model judges from now on: its thresholds are drawn."""
+    def use(self, judge: JudgeBody) -> None:
+        """Draws the thresholds of the model that is in use from now on."""
         self.viewers.look_as(self._look(judge))
 
-    def hush(self) -> None:
-        """The server begins to stop: ends, on the event loop, responses that would go on."""
+    def shut_down(self) -> None:
+        """Ends, on the event loop, responses that would go on: the server begins to stop."""
         self.live.close()
         self.trials.close()
 
     async def close(self) -> None:
-        """Ends watching, telling and remembering, in this order, within five seconds."""
+        """Ends watching, notifying and recording, in this order, within five seconds."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _CLOSE_S
-        self.hush()
+        self.shut_down()
         if self._listing is not None:
             self._listing.cancel()
         await asyncio.gather(
@@ -140,7 +140,7 @@ class Monitoring:
             _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),
             _within(_CAMERAS_CLOSE_S, self.publishers.close_all(), "publishers"),
         )
-        await _within(until_s - loop.time(), off_loop(self._close_memory, "close-memory"), "what is remembered")
+        await _within(until_s - loop.time(), off_loop(self._close_memory, "close-memory"), "the database")
 
     def _close_memory(self) -> None:
         with contextlib.ExitStack() as in_reverse_order:
@@ -149,7 +149,7 @@ class Monitoring:
             in_reverse_order.callback(self.recorder.close)
 
     def _leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
-        """Ends the WebRTC sessions of cameras that are not what they were; waits for it. Not on the event loop."""
+        """Ends the WebRTC sessions of cameras that changed or were removed; waits for it. Not on the event loop."""
         if self._loop is None or not (changed or removed):
             return
 
@@ -192,7 +192,7 @@ class Monitoring:
             return name
 
     def _judge(self) -> Judge:
-        judge = self._judging.judge
+        judge = self._model.judge
         return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
 
     def _look(self, judge: JudgeBody) -> Look:

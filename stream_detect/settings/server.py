@@ -1,12 +1,16 @@
 """Where the server listens, who may come in, and which model judges."""
 
-from ipaddress import ip_address
+import re
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stream_detect.settings.section import Section
+
+_HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|[0-9A-Fa-f:.]+")
+_ORIGIN = re.compile(r"https?://[^/\s@?#]+")
 
 
 def is_loopback(host: str) -> bool:
@@ -25,10 +29,42 @@ class ServerSettings(Section):
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 is every address of this machine")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="TCP port; 0 takes any free one")
     token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
+    hosts: tuple[str, ...] = Field(
+        default=(), description="names that Host may carry, for a proxy; if none: loopback only, or any with a token"
+    )
+    origins: tuple[str, ...] = Field(
+        default=(), description="other sites whose pages may use the API, as https://player.example"
+    )
+    proxies: tuple[str, ...] = Field(
+        default=(), description="addresses of reverse proxies whose X-Forwarded-For is believed"
+    )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file; browsers open a camera only on localhost or https"
     )
     tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+
+    @field_validator("hosts")
+    @classmethod
+    def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not _HOST.fullmatch(host):
+                raise ValueError(f"expected names or addresses without scheme and port, received {host!r}")
+        return tuple(host.lower().strip("[]") for host in hosts)
+
+    @field_validator("origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"expected scheme and host as https://player.example, received {origin!r}")
+        return origins
+
+    @field_validator("proxies")
+    @classmethod
+    def _addresses(cls, proxies: tuple[str, ...]) -> tuple[str, ...]:
+        for proxy in proxies:
+            ip_network(proxy)  # its ValueError says what was expected
+        return proxies
 
     @field_validator("token")
     @classmethod

@@ -9,7 +9,7 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.tables import CameraRow
 
 
-class CameraList:
+class StoredCameras:
     """Settings of cameras, by name."""
 
     def __init__(self, database: Database) -> None:

@@ -34,7 +34,7 @@ def test_an_end_is_told_when_its_beginning_was(make_event):
     assert limit.suppressed["fake"] == 1
 
 
-def test_all_ways_get_the_same_answer(make_event):
+def test_all_notifiers_get_the_same_answer(make_event):
     limit, event = AlertLimit(60.0, Clock()), make_event()
     assert [limit.lets_through(event) for _ in range(3)] == [True] * 3
 

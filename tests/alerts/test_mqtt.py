@@ -55,7 +55,7 @@ def publish(broker):
 
 
 def connected(publisher: MqttPublisher) -> MqttPublisher:
-    until(lambda: publisher.way().state == "ok")
+    until(lambda: publisher.status().state == "ok")
     return publisher
 
 
@@ -172,8 +172,8 @@ def test_events_are_said_once_as_the_api_has_them(publish, watch, make_event):
     assert (said.qos, said.retained) == (1, False)
     assert said.json["type"] == "event.began"
     assert said.json["event"] == json.loads(EventBody.of(event).model_dump_json())
-    way = until(lambda: publisher.way() if publisher.way().delivered else None)
-    assert (way.delivered, way.waiting, way.failed) == (1, 0, 0)
+    status = until(lambda: publisher.status() if publisher.status().delivered else None)
+    assert (status.delivered, status.waiting, status.failed) == (1, 0, 0)
 
 
 def test_a_removed_camera_leaves_nothing_behind(publish, watch):
@@ -230,21 +230,21 @@ def test_a_broker_that_was_away_is_told_what_it_missed(publish, watch, broker, m
     with watch() as watcher:
         watcher.last("house/sd/cameras/yard/state")
     broker.stop()
-    until(lambda: publisher.way().state == "failing")
-    assert publisher.way().detail in {
+    until(lambda: publisher.status().state == "failing")
+    assert publisher.status().detail in {
         "the connection to the broker was lost",
         "no connection: the broker does not answer, or TLS failed",
     }
     publisher.state(change(state=CameraState.STALLED))
     publisher.announce(make_event(), "began")
     publisher.removed("yard")
-    assert publisher.way().waiting == 1
+    assert publisher.status().waiting == 1
     broker.start()
     with watch() as watcher:
         watcher.last(STATE, lambda message: message.json["state"] == "stalled")
         watcher.last(STATUS, lambda message: message.payload == "online")
-    until(lambda: publisher.way().delivered == 1)
-    assert publisher.way().state == "ok"
+    until(lambda: publisher.status().delivered == 1)
+    assert publisher.status().state == "ok"
     with watch() as other:
         other.last(STATE)
         assert not [message for message in other.messages if "yard" in message.topic]
@@ -254,25 +254,25 @@ def test_a_broker_that_is_killed_and_comes_back_sees_the_event_of_the_meantime(p
     publisher = connected(publish())
     with watch() as watcher:
         broker.stop(signal.SIGKILL)
-        until(lambda: publisher.way().state == "failing")
+        until(lambda: publisher.status().state == "failing")
         publisher.announce(make_event(), "began")
         watcher.subscribed.clear()
         broker.start()
         assert watcher.subscribed.wait(PATIENCE_S)
         publisher.announce(make_event(), "ended")
         watcher.last(EVENT, lambda message: message.json["type"] == "event.ended")
-        until(lambda: publisher.way().delivered == 2)
+        until(lambda: publisher.status().delivered == 2)
 
 
 def test_a_wrong_password_is_said_and_never_shown(publish, caplog):
     caplog.set_level(logging.DEBUG)
     publisher = publish(password=SecretStr("wrong-horse-battery"))
-    way = until(lambda: publisher.way() if publisher.way().state == "failing" else None)
-    assert way.detail.startswith("the broker refused us: ")
-    assert way.attempts_failed >= 1
+    status = until(lambda: publisher.status() if publisher.status().state == "failing" else None)
+    assert status.detail.startswith("the broker refused us: ")
+    assert status.attempts_failed >= 1
     assert not publisher.test().ok
     assert "the broker refused us" in caplog.text
-    assert "wrong-horse-battery" not in caplog.text + str(way) + str(publisher.test())
+    assert "wrong-horse-battery" not in caplog.text + str(status) + str(publisher.test())
 
 
 def test_only_so_many_events_wait_for_a_broker(publish, broker, make_event, monkeypatch):
@@ -281,9 +281,9 @@ def test_only_so_many_events_wait_for_a_broker(publish, broker, make_event, monk
     publisher = publish()
     for _ in range(5):
         publisher.announce(make_event(), "began")
-    assert (publisher.way().waiting, publisher.way().failed) == (3, 2)
+    assert (publisher.status().waiting, publisher.status().failed) == (3, 2)
     broker.start()
-    until(lambda: publisher.way().delivered == 3)
+    until(lambda: publisher.status().delivered == 3)
 
 
 def test_many_states_between_do_not_hide_that_an_event_arrived(publish, make_event, monkeypatch):
@@ -294,13 +294,13 @@ def test_many_states_between_do_not_hide_that_an_event_arrived(publish, make_eve
         publisher.announce(make_event(), "began")
         for _ in range(3000):
             publisher.result("door", result(), 1.0)
-    until(lambda: publisher.way().delivered == 3)
+    until(lambda: publisher.status().delivered == 3)
 
 
 @pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")  # paho leaves it to the GC
 def test_by_tls_a_certificate_of_a_trusted_authority_is_needed(publish, broker, monkeypatch):
     stranger = publish(url=f"mqtts://localhost:{broker.tls_port}")
-    until(lambda: stranger.way().state == "failing")
+    until(lambda: stranger.status().state == "failing")
     monkeypatch.setenv("SSL_CERT_FILE", str(broker.authority))
     assert connected(publish(url=f"mqtts://localhost:{broker.tls_port}")).test().ok
 
@@ -312,7 +312,7 @@ def test_the_button_says_whether_the_broker_took_it(publish, watch, broker):
         assert publisher.test().ok
         assert watcher.last("house/sd/test").json["type"] == "test"
     broker.stop()
-    until(lambda: publisher.way().state == "failing")
+    until(lambda: publisher.status().state == "failing")
     assert not publisher.test().ok
 
 
@@ -342,15 +342,15 @@ def test_a_stop_while_connecting_is_quick(monkeypatch):
 
 def fails(publisher: MqttPublisher) -> contextlib.AbstractContextManager[None]:
     """It waits for its next attempt."""
-    until(lambda: publisher.way().state == "failing")
+    until(lambda: publisher.status().state == "failing")
     return contextlib.nullcontext()
 
 
-def test_all_ways_of_telling_keep_to_one_limit(broker, watch, outbox, make_event):
+def test_all_notifiers_keep_to_one_limit(broker, watch, outbox, make_event):
     alerts = Alerts(AlertSettings(min_interval_s=60), (), settings(broker), outbox)
     alerts.start()
     try:
-        until(lambda: alerts.ways()[0].state == "ok")
+        until(lambda: alerts.statuses()[0].state == "ok")
         first, second = make_event(), make_event()
         with watch() as watcher:
             for event in (first, second):

@@ -82,8 +82,8 @@ def test_an_event_arrives_signed_and_as_the_api_has_it(make_alerts, receiver, ou
     assert request.headers["X-StreamDetect-Signature"] == f"sha256={signed}"
     assert request.headers["Content-Type"] == "application/json"
     until(lambda: outbox.waiting("house") == 0)
-    way = until(lambda: next((way for way in alerts.ways() if way.delivered), None))
-    assert (way.name, way.kind, way.state, way.failed, way.waiting) == ("house", "webhook", "ok", 0, 0)
+    status = until(lambda: next((one for one in alerts.statuses() if one.delivered), None))
+    assert (status.name, status.kind, status.state, status.failed, status.waiting) == ("house", "webhook", "ok", 0, 0)
 
 
 def test_without_a_key_nothing_is_signed(receiver, outbox):
@@ -98,10 +98,10 @@ def test_one_that_fails_is_tried_again_until_it_takes_the_message(receiver, outb
     outbox.put(message())
     with Running(outbox, hook(receiver)) as sender:
         until(lambda: outbox.waiting("house") == 0)
-        way = sender.ways()[0]
+        status = sender.statuses()[0]
     assert len(receiver.requests) == 3
     assert len({request.headers["X-StreamDetect-Delivery"] for request in receiver.requests}) == 1
-    assert (way.state, way.delivered, way.failed, way.attempts_failed) == ("ok", 1, 0, 2)
+    assert (status.state, status.delivered, status.failed, status.attempts_failed) == ("ok", 1, 0, 2)
 
 
 def test_what_waits_survives_a_restart(open_outbox):
@@ -109,9 +109,9 @@ def test_what_waits_survives_a_restart(open_outbox):
     with open_outbox() as outbox:
         outbox.put(message())
         with Running(outbox, hook(f"http://127.0.0.1:{port}/")) as sender:
-            until(lambda: sender.ways()[0].attempts_failed >= 2)
-            assert sender.ways()[0].state == "failing"
-            assert sender.ways()[0].detail == "no connection: nobody answers there, or TLS failed"
+            until(lambda: sender.statuses()[0].attempts_failed >= 2)
+            assert sender.statuses()[0].state == "failing"
+            assert sender.statuses()[0].detail == "no connection: nobody answers there, or TLS failed"
     with Receiver(port=port) as receiver, open_outbox() as outbox:
         (kept,) = outbox.due(time.time() + 60)
         assert kept.attempts >= 2
@@ -149,7 +149,7 @@ def test_a_stop_just_after_a_message_arrived_still_records_that(receiver, outbox
     running = Running(outbox, hook(receiver))
     running.sender._loop.set_default_executor(threads)
     with running as sender:
-        until(lambda: sender.ways()[0].delivered)
+        until(lambda: sender.statuses()[0].delivered)
         threading.Timer(0.2, may_record.set).start()
     until(lambda: outbox.waiting("house") == 0)
 
@@ -163,7 +163,7 @@ def test_one_that_hangs_with_much_to_come_delays_no_other(receiver, other_receiv
     with Running(outbox, hook(receiver, "slow"), hook(other_receiver, "quick")) as sender:
         until(lambda: other_receiver.requests)
         until(lambda: outbox.waiting("quick") == 0)
-        assert {way.name: way.waiting for way in sender.ways()} == {"slow": 80, "quick": 0}
+        assert {status.name: status.waiting for status in sender.statuses()} == {"slow": 80, "quick": 0}
 
 
 def test_one_that_fails_is_asked_with_one_message_only_until_it_answers(receiver, outbox):
@@ -180,8 +180,8 @@ def test_redirects_are_not_followed(receiver, other_receiver, outbox):
     receiver.behaviours.append(f"redirect:{other_receiver.url}")
     outbox.put(message())
     with Running(outbox, hook(receiver), pause=lambda _: 30.0) as sender:
-        until(lambda: sender.ways()[0].attempts_failed)
-        assert sender.ways()[0].detail == "expected a status 2xx, received 307"
+        until(lambda: sender.statuses()[0].attempts_failed)
+        assert sender.statuses()[0].detail == "expected a status 2xx, received 307"
     assert other_receiver.requests == []
 
 
@@ -189,7 +189,7 @@ def test_an_answer_without_an_end_is_not_read(receiver, outbox):
     receiver.behaviours.append("flood")
     outbox.put(message())
     with Running(outbox, hook(receiver)) as sender:
-        until(lambda: sender.ways()[0].delivered)
+        until(lambda: sender.statuses()[0].delivered)
         until(lambda: "flood was cut off" in receiver.behaviours)
 
 
@@ -200,8 +200,8 @@ def test_after_a_day_a_message_is_given_up_counted_and_told_without_the_address(
     with Running(outbox, hook(receiver)) as sender:
         until(lambda: outbox.waiting("house") == 0)
         until(lambda: "given up after a day" in caplog.text)
-        assert sender.ways()[0].failed == 1
-        assert sender.ways()[0].delivered == 0
+        assert sender.statuses()[0].failed == 1
+        assert sender.statuses()[0].delivered == 0
     assert "127.0.0.1" not in caplog.text
     assert "hunter2" not in caplog.text
 
@@ -231,17 +231,17 @@ def test_what_arrived_is_not_sent_again_when_the_database_could_not_be_told(rece
     assert len(receiver.requests) == 1
 
 
-def test_while_the_outbox_cannot_be_read_the_ways_are_told_all_the_same(receiver, outbox, monkeypatch):
+def test_while_the_outbox_cannot_be_read_statuses_are_given_all_the_same(receiver, outbox, monkeypatch):
     outbox.put(message(due_s=time.time() + 3600))
 
     def away(_):
         raise StorageError("the database is away")
 
     with Running(outbox, hook(receiver)) as sender:
-        assert sender.ways()[0].waiting == 1
+        assert sender.statuses()[0].waiting == 1
         with monkeypatch.context() as patched:
             patched.setattr(outbox, "waiting", away)
-            assert sender.ways()[0].waiting == 1
+            assert sender.statuses()[0].waiting == 1
 
 
 def test_a_defect_does_not_silence_a_webhook(receiver, outbox, monkeypatch, caplog):
@@ -277,7 +277,7 @@ def test_the_button_sends_at_once_and_says_what_came_of_it(make_alerts, receiver
     assert "X-StreamDetect-Signature" in request.headers
     refused = alerts.test("office")
     assert (refused.ok, refused.detail) == (False, "expected a status 2xx, received 403")
-    with pytest.raises(NotFoundError, match=r"expected one of the ways of telling \(house, office\), received 'mqtt'"):
+    with pytest.raises(NotFoundError, match=r"expected one of the notifiers \(house, office\), received 'mqtt'"):
         alerts.test("mqtt")
     assert outbox.due(time.time() + 1e6) == []
 

@@ -35,4 +35,4 @@ def ended(inside, analysis: dict[str, Any]) -> dict[str, Any]:
 
 def kept(inside) -> list[Path]:
     """All files that are there."""
-    return [path for path in inside.reviewing.library._path.rglob("*") if path.is_file()]
+    return [path for path in inside.analyses.library._path.rglob("*") if path.is_file()]

@@ -16,14 +16,16 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.api.page import PageFile
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
-from stream_detect.app.analyses import Reviewing
-from stream_detect.app.judge import Judging
+from stream_detect.app.analyses import AnalysisService
+from stream_detect.app.camera_list import Reload
+from stream_detect.app.model_in_use import Candidate, ModelInUse
 from stream_detect.app.monitoring import Monitoring
+from stream_detect.app.routes import Contents
 from stream_detect.app.service import join
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.settings import ModelSettings, Settings
 from stream_detect.types import Thresholds
-from tests.api.watching_site import Site
+from tests.api.site import Site
 from tests.jobs.scripted_reviewer import SHA256, ScriptedReviewer, write_clip
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
@@ -45,7 +47,7 @@ def load(name: str):
         raise NotFoundError(f"expected another, received {name}")
     thresholds = Thresholds(fake_enter=0.9)
     body = JUDGE.model_copy(update={"name": "other", "sha256": "1" * 64, "title": "Other"})
-    return body, lambda: ScriptedClassifier(0.1, thresholds=thresholds)
+    return Candidate(body, lambda: lambda: ScriptedClassifier(0.1, thresholds=thresholds))
 
 
 def bundles(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
@@ -63,7 +65,7 @@ class Inside:
     application: FastAPI
     engine: Engine
     monitoring: Monitoring
-    reviewing: Reviewing
+    analyses: AnalysisService
     reviewer: ScriptedReviewer
 
 
@@ -86,18 +88,20 @@ def make(tmp_path: Path) -> Iterator[Make]:
             given = {"storage": {"folder": tmp_path / "data"}, **(settings or {})}
             checked = Settings.model_validate(given)
             engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
-            judging = Judging(JUDGE, engine, load)
+            model = ModelInUse(JUDGE, engine, load)
             monitoring = Monitoring(
-                checked, judging, lambda: Settings.model_validate({**given, **(read_again or dict)()})
+                checked,
+                model,
+                Reload(lambda: Settings.model_validate({**given, **(read_again or dict)()})),
             )
             monitoring.start()
             cards = [{"name": "scripted"}, {"name": "other"}]
             reviewer = ScriptedReviewer(checked)
-            reviewing = Reviewing(checked, monitoring.database, reviewer, bundles)
-            reviewing.start()
-            application = join(checked, judging, (monitoring, reviewing), cards, PAGE)
+            analyses = AnalysisService(checked, monitoring.database, reviewer, bundles)
+            analyses.start()
+            application = join(checked, model, (monitoring, analyses), Contents(cards, PAGE))
             client = stack.enter_context(TestClient(application, base_url=base_url))
-            return Inside(client, application, engine, monitoring, reviewing, reviewer)
+            return Inside(client, application, engine, monitoring, analyses, reviewer)
 
         yield made
 

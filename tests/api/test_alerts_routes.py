@@ -27,7 +27,7 @@ def client(tmp_path):
         alerts.close()
 
 
-def test_the_ways_are_listed_without_addresses(client):
+def test_the_notifiers_are_listed_without_addresses(client):
     answer = client.get("/api/alerts")
     assert answer.json() == {
         "items": [
@@ -44,7 +44,7 @@ def test_the_button_says_what_came_of_it(client):
     assert answer.json() == {"ok": False, "detail": "no connection: nobody answers there, or TLS failed"}
 
 
-def test_a_way_that_is_not_there(client):
+def test_a_notifier_that_is_not_there(client):
     answer = client.post("/api/alerts/mqtt/test")
     assert answer.status_code == 404
-    assert answer.json()["detail"] == "expected one of the ways of telling (house), received 'mqtt'"
+    assert answer.json()["detail"] == "expected one of the notifiers (house), received 'mqtt'"

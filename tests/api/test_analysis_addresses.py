@@ -57,7 +57,7 @@ def test_a_file_is_fetched_and_judged_and_its_address_shown_without_secrets(make
     assert (done["state"], done["verdict"], done["file"]["name"]) == ("done", "fake", "clip.mp4")
     assert done["file"]["bytes"] == len(clip)
     assert "hunter2" not in json.dumps(done)
-    assert inside.reviewing.analyses.get(done["id"]).address == ""  # forgotten once it is fetched
+    assert inside.analyses.analyses.get(done["id"]).address == ""  # forgotten once it is fetched
 
 
 @pytest.mark.parametrize(

@@ -152,7 +152,7 @@ def test_progress_is_followed_to_the_end(inside, clip):
 def test_who_follows_hears_that_it_was_deleted(inside, clip):
     inside.reviewer.may_go_on.clear()
     analysis = upload(inside, clip)
-    threading.Timer(0.3, partial(inside.reviewing.jobs.delete, analysis["id"])).start()
+    threading.Timer(0.3, partial(inside.analyses.jobs.delete, analysis["id"])).start()
     text = inside.client.get(f"/api/analyses/{analysis['id']}/progress").text
     assert '"state":"cancelled"' in text
     assert inside.client.get(f"/api/analyses/{analysis['id']}").status_code == 404
@@ -232,7 +232,7 @@ def test_the_annotated_file_is_made_on_demand(inside, clip, kind):
 def test_a_thousand_analyses_come_in_pages(inside):
     upload_of = Upload("clip.mp4", 1, "0" * 64)
     first = Analysis("0" * 32, "done", upload_of, "", MODELS, 5.0, 1.0, ended_s=time.time())
-    inside.reviewing.analyses.put(
+    inside.analyses.analyses.put(
         [
             replace(first, id=f"{n:032x}", created_s=float(n), upload=replace(upload_of, name=f"clip {n}.mp4"))
             for n in range(1000)

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from stream_detect.api import connection
-from stream_detect.api.offloop import off_loop
+from stream_detect.app import camera_trials
+from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import StorageError
 from stream_detect.storage.records import Score, StateEntry
 from tests.patience import PATIENCE_S
@@ -156,7 +156,7 @@ def test_what_cannot_be_kept_is_not_done(make, monkeypatch):
     def fail(_settings):
         raise StorageError("the database is away")
 
-    monkeypatch.setattr(inside.monitoring.roster._kept, "put", fail)
+    monkeypatch.setattr(inside.monitoring.cameras._stored, "put", fail)
     assert inside.client.post("/api/cameras", json=PUSHED).status_code == 503
     assert names(inside.client) == []
 
@@ -194,7 +194,7 @@ def test_an_address_is_tried_by_itself_or_by_the_cameras_name(make, rtsp_server)
 
 
 def test_two_addresses_are_tried_at_once_and_no_more(make, monkeypatch):
-    monkeypatch.setattr(connection, "AT_ONCE", 0)
+    monkeypatch.setattr(camera_trials, "AT_ONCE", 0)
     refused = make().client.post("/api/cameras/test-connection", json={"url": "rtsp://127.0.0.1:9/a"})
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) > 0

@@ -150,5 +150,5 @@ async def test_every_status_code_of_the_document_is_in_the_openapi_description(s
     application.include_router(check.router(sessions))
     described = set(application.openapi()["paths"]["/webrtc/check"]["post"]["responses"])
     document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
-    sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*)", document)[1]
+    sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*?)\n\n", document, re.DOTALL)[1]
     assert set(re.findall(r"\b[45]\d\d\b", sentence)) | {"201"} == described

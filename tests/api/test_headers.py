@@ -1,20 +1,24 @@
 """Other origins are refused; every response carries the policy."""
 
 import pytest
+from pydantic import ValidationError
 from starlette.applications import Starlette
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from stream_detect.api.gate import SameOrigin
+from stream_detect.api.gate import SameOrigin, Served
+from stream_detect.settings import ServerSettings
+
+LOOPBACK: frozenset[str] = frozenset()
 
 
-def client(*, loopback: bool = True, tls: bool = False) -> TestClient:
+def client(hosts: frozenset[str] | None = LOOPBACK, origins: tuple[str, ...] = (), *, tls: bool = False) -> TestClient:
     async def answer(_request):
         return PlainTextResponse("fine")
 
     behind = Starlette(routes=[Route("/", answer, methods=["GET", "POST", "DELETE"])])
-    return TestClient(SameOrigin(behind, loopback=loopback, tls=tls), base_url="http://127.0.0.1:8080")
+    return TestClient(SameOrigin(behind, Served(hosts, origins, tls)), base_url="http://127.0.0.1:8080")
 
 
 def test_every_response_carries_a_strict_policy():
@@ -55,18 +59,90 @@ def test_what_another_origin_sends_is_refused(method, headers, status):
 
 
 @pytest.mark.parametrize(
-    ("host", "loopback", "status"),
+    ("host", "hosts", "status"),
     [
-        ("localhost:8080", True, 200),
-        ("LOCALHOST", True, 200),
-        ("127.0.0.1", True, 200),
-        ("[::1]:8080", True, 200),
-        ("rebound.example:8080", True, 421),
-        ("192.168.1.2", True, 421),
-        ("", True, 421),
-        ("localhost.example", True, 421),
-        ("camera.example", False, 200),
+        ("localhost:8080", LOOPBACK, 200),
+        ("LOCALHOST", LOOPBACK, 200),
+        ("127.0.0.1", LOOPBACK, 200),
+        ("[::1]:8080", LOOPBACK, 200),
+        ("rebound.example:8080", LOOPBACK, 421),
+        ("192.168.1.2", LOOPBACK, 421),
+        ("", LOOPBACK, 421),
+        ("localhost.example", LOOPBACK, 421),
+        ("camera.example", None, 200),
+        ("Camera.example:443", frozenset({"camera.example"}), 200),
+        ("127.0.0.1", frozenset({"camera.example"}), 200),
+        ("other.example", frozenset({"camera.example"}), 421),
     ],
 )
-def test_a_foreign_name_that_resolves_to_this_machine_is_refused(host, loopback, status):
-    assert client(loopback=loopback).get("/", headers={"host": host}).status_code == status
+def test_a_host_that_is_not_served_is_refused(host, hosts, status):
+    assert client(hosts).get("/", headers={"host": host}).status_code == status
+
+
+@pytest.mark.parametrize(
+    ("server", "hosts"),
+    [
+        ({}, LOOPBACK),
+        ({"token": "correct-horse"}, None),
+        ({"host": "0.0.0.0", "token": "correct-horse"}, None),
+        ({"hosts": ["Cam.example"]}, frozenset({"cam.example"})),
+        ({"token": "correct-horse", "hosts": ["[2001:db8::1]"]}, frozenset({"2001:db8::1"})),
+    ],
+)
+def test_without_names_in_the_settings_only_an_open_loopback_server_is_strict(server, hosts):
+    assert Served.of(ServerSettings(**server)).hosts == hosts
+
+
+@pytest.mark.parametrize("value", [{"hosts": ["https://a"]}, {"origins": ["a.example"]}, {"proxies": ["a"]}])
+def test_names_origins_and_proxies_are_checked(value):
+    with pytest.raises(ValidationError, match=r"expected|does not appear"):
+        ServerSettings(**value)
+
+
+@pytest.mark.parametrize(
+    ("host", "origin", "status"),
+    [
+        ("cam.example", "https://cam.example", 200),
+        ("cam.example:443", "https://cam.example", 200),
+        ("cam.example", "https://cam.example:443", 200),
+        ("cam.example:80", "http://cam.example", 200),
+        ("CAM.example", "https://cam.example", 200),
+        ("[::1]", "http://[::1]:80", 200),
+        ("cam.example:443", "http://cam.example", 403),
+        ("cam.example:8443", "https://cam.example", 403),
+        ("cam.example", "https://evil.example", 403),
+        ("cam.example", "https://cam.example:x", 403),
+        ("cam.example", "https://evil.example@cam.example.evil", 403),
+    ],
+)
+def test_a_port_of_the_scheme_equals_none(host, origin, status):
+    assert client(None).post("/", headers={"host": host, "origin": origin}).status_code == status
+
+
+PLAYER = "https://player.example"
+
+
+def test_a_page_of_an_allowed_origin_may_ask_and_read():
+    there = client(origins=(PLAYER,))
+    asked = there.options("/", headers={"origin": PLAYER, "access-control-request-method": "POST"})
+    assert asked.status_code == 204
+    assert "authorization" in asked.headers["access-control-allow-headers"].lower()
+    answer = there.post("/", headers={"origin": PLAYER, "sec-fetch-site": "cross-site"})
+    assert answer.status_code == 200
+    for response in (asked, answer):
+        assert response.headers["access-control-allow-origin"] == PLAYER
+        assert "Origin" in response.headers["vary"]
+    assert "Location" in answer.headers["access-control-expose-headers"]
+
+
+def test_another_origin_gets_nothing_of_it():
+    there = client(origins=(PLAYER,))
+    for method in ("OPTIONS", "GET", "POST"):
+        headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}
+        answer = there.request(method, "/", headers=headers)
+        assert "access-control-allow-origin" not in answer.headers
+        assert method == "GET" or answer.status_code >= 400
+
+
+def test_what_says_nothing_of_caches_is_kept_nowhere():
+    assert client().get("/").headers["cache-control"] == "no-store"

@@ -9,7 +9,7 @@ from fastapi import FastAPI
 from prometheus_client.parser import text_string_to_metric_families
 from starlette.testclient import TestClient
 
-from stream_detect.alerts.messages import AlertWay
+from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.api.metrics import METRICS, LatencyObserver, MetricSources, router
 from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.errors import StorageError
@@ -20,7 +20,9 @@ OPERATIONS = Path(__file__).parents[2] / "docs" / "operations.md"
 COUNTS = CameraCounts(
     pictures=250, analysed=50, dropped_samples=2, decode_errors=3, reconnects=1, received_bytes=123_456
 )
-WAY = AlertWay("house", "webhook", "failing", "no answer", delivered=7, failed=1, attempts_failed=4, waiting=2)
+NOTIFIER = NotifierStatus(
+    "house", "webhook", "failing", "no answer", delivered=7, failed=1, attempts_failed=4, waiting=2
+)
 
 
 def result(fake_probability=0.93, latency_s=0.04) -> Result:
@@ -43,7 +45,7 @@ class Scraped:
         self.database_is_away = False
         sources = MetricSources(
             cameras=lambda: self.cameras,
-            ways=lambda: [WAY],
+            notifiers=lambda: [NOTIFIER],
             suppressed=lambda: {"fake": 5, "offline": 0},
             evidence_bytes=self.evidence_bytes,
             evidence_problem=lambda: self.problem,

@@ -3,12 +3,14 @@
 import asyncio
 import json
 import threading
+from contextlib import ExitStack
 
 import pytest
 
 from stream_detect.api.schemas import CameraBody
+from stream_detect.api.streams import Listener, StreamMessage
 from stream_detect.app import live as module
-from stream_detect.app.live import Live, Mailbox, Message
+from stream_detect.app.live import AnalysisFeed, CameraFeed
 from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.errors import CapacityError
 from stream_detect.settings import CameraSettings
@@ -31,7 +33,7 @@ def body(name: str, reason: str = "pictures come") -> CameraBody:
     return CameraBody.of(CameraSettings(name=name, url="rtsp://u:secret@10.0.0.1/a"), "api", status)
 
 
-async def next_of(mailbox: Mailbox, count: int = 1) -> list[tuple[str, dict]]:
+async def next_of(mailbox: Listener, count: int = 1) -> list[tuple[str, dict]]:
     """The next messages that come, in their order."""
     heard = []
     async with asyncio.timeout(PATIENCE_S):
@@ -43,7 +45,7 @@ async def next_of(mailbox: Mailbox, count: int = 1) -> list[tuple[str, dict]]:
 
 
 async def test_results_and_states_of_one_camera_reach_who_listens_to_it():
-    live = Live()
+    live = CameraFeed()
     with live.camera("door") as door, live.camera("yard") as yard:
         live.result("door", result(1), 100.0)
         ((kind, value),) = await next_of(door)
@@ -57,7 +59,7 @@ async def test_results_and_states_of_one_camera_reach_who_listens_to_it():
 
 
 async def test_a_slow_listener_finds_the_newest_result_only():
-    live = Live()
+    live = CameraFeed()
     with live.camera("door") as mailbox:
         for sequence in range(100):
             live.result("door", result(sequence), 100.0)
@@ -67,15 +69,15 @@ async def test_a_slow_listener_finds_the_newest_result_only():
 
 
 async def test_what_waits_is_bounded_and_the_oldest_goes():
-    mailbox = Mailbox()
+    mailbox = Listener()
     for number in range(10_000):
-        mailbox.put(f"event {number}", Message("event", str(number)))
+        mailbox.put(f"event {number}", StreamMessage("event", str(number)))
     heard = await next_of(mailbox, 512)
     assert heard[-1] == ("event", 9_999)
 
 
 async def test_events_and_removals_reach_who_listens_to_all():
-    live = Live()
+    live = CameraFeed()
     with live.cameras() as mailbox:
         live.announce(EVENT, "began")
         live.removed("door")
@@ -86,7 +88,7 @@ async def test_events_and_removals_reach_who_listens_to_all():
 
 
 async def test_news_come_from_any_thread():
-    live = Live()
+    live = CameraFeed()
     with live.camera("door") as mailbox:
         thread = threading.Thread(target=live.result, args=("door", result(7), 100.0))
         thread.start()
@@ -95,7 +97,7 @@ async def test_news_come_from_any_thread():
 
 
 async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
-    live = Live()
+    live = CameraFeed()
     with live.camera("door") as of_door, live.cameras() as of_all:
         live.removed("door")
         assert await next_of(of_door) == []
@@ -105,19 +107,44 @@ async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
             pass
 
 
-async def test_places_are_counted_and_given_back(monkeypatch):
-    monkeypatch.setattr(module, "MAX_LISTENERS", 2)
-    live = Live()
-    with live.camera("door"), live.cameras(), pytest.raises(CapacityError), live.camera("door"):
-        pass
+async def ends(listener: Listener) -> bool:
+    """That its stream ends."""
+    async with asyncio.timeout(PATIENCE_S):
+        async for _ in listener:
+            pass
+    return True
+
+
+async def test_who_holds_most_places_gives_up_its_oldest_when_all_are_taken():
+    live = CameraFeed(3)
+    with ExitStack() as listening:
+        oldest = listening.enter_context(live.cameras("greedy"))
+        newer, modest, late = (
+            listening.enter_context(live.camera("door", client)) for client in ("greedy", "modest", "another")
+        )
+        assert await ends(oldest)
+        live.state(LIVE)
+        for listener in (newer, modest, late):
+            assert await next_of(listener) == [("state", {"state": "live", "reason": "pictures come", "at_s": 100.0})]
+        listening.enter_context(live.cameras("greedy"))
+        assert newer not in list(live._places)
+        assert {modest, late} <= set(live._places)
     with live.camera("door"), live.camera("yard"):
         pass
     assert live._of_camera == {}
+    assert not list(live._places)
+
+
+async def test_analyses_have_places_of_their_own():
+    feed = AnalysisFeed(1)
+    with feed.analysis("a" * 32, "greedy") as oldest, feed.analysis("b" * 32, "another"):
+        assert await ends(oldest)
+    assert feed._of == {}
 
 
 async def test_only_cameras_that_changed_are_listed_again(monkeypatch):
     monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
-    live, bodies = Live(), {"door": body("door"), "yard": body("yard")}
+    live, bodies = CameraFeed(), {"door": body("door"), "yard": body("yard")}
     with live.cameras() as mailbox:
         listing = asyncio.create_task(live.list_cameras(lambda: list(bodies.values())))
         assert {value["name"] for _, value in await next_of(mailbox, 2)} == {"door", "yard"}
@@ -128,7 +155,7 @@ async def test_only_cameras_that_changed_are_listed_again(monkeypatch):
 
 async def test_a_camera_that_was_removed_while_the_list_was_read_does_not_come_back(monkeypatch):
     monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
-    live = Live()
+    live = CameraFeed()
     left = [body("door"), body("yard")]
 
     def read() -> list[CameraBody]:
@@ -146,10 +173,10 @@ async def test_a_camera_that_was_removed_while_the_list_was_read_does_not_come_b
 
 
 def test_nothing_is_told_when_the_loop_is_gone():
-    live = Live()
+    live = CameraFeed()
 
     async def listen() -> None:
-        live._of_all.add(Mailbox())
+        live._of_all.add(Listener())
 
     asyncio.run(listen())
     live.announce(EVENT, "began")

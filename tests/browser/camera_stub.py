@@ -22,7 +22,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from PIL import Image, ImageDraw
 from starlette.responses import StreamingResponse
 
-from stream_detect.api.gate import SameOrigin
+from stream_detect.api.gate import SameOrigin, Served
 from stream_detect.api.page import read_page
 from stream_detect.api.page import router as page_router
 
@@ -52,7 +52,7 @@ class CameraStub:
         self._snapshots_now = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
-        application = SameOrigin(self._application(), loopback=True, tls=False)
+        application = SameOrigin(self._application(), Served(frozenset()))
         self._server = uvicorn.Server(
             uvicorn.Config(application, log_level="error", lifespan="off", timeout_graceful_shutdown=1)
         )

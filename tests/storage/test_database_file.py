@@ -18,7 +18,7 @@ from sqlalchemy import inspect, text
 
 from stream_detect.errors import StorageError
 from stream_detect.settings import CameraSettings, StorageSettings
-from stream_detect.storage.cameras import CameraList
+from stream_detect.storage.cameras import StoredCameras
 from stream_detect.storage.database import FILE_NAME, MIGRATIONS, Database, migrate
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
@@ -172,7 +172,7 @@ def test_many_threads_write_and_read_at_once(database, make_event):
 
 
 def test_added_cameras_are_kept_whole(database):
-    cameras = CameraList(database)
+    cameras = StoredCameras(database)
     yard = CameraSettings(name="yard", url=SecretStr(SECRET_URL), title="Yard", transport="udp", rate_hz=2.5)
     door = CameraSettings(name="door", url=SecretStr("whip:"), enabled=False, evidence=True)
     for camera in (yard, door):
@@ -193,7 +193,7 @@ def test_a_camera_of_another_program_is_named_without_its_address(database, held
     with database.writing() as session:
         session.execute(text("INSERT INTO cameras (name, settings) VALUES ('yard', :held)"), {"held": json.dumps(held)})
     with pytest.raises(StorageError, match="camera yard") as caught:
-        CameraList(database).all()
+        StoredCameras(database).all()
     assert "s3cr3t" not in str(caught.value)
 
 

@@ -1,14 +1,14 @@
-"""Bodies of the ways of telling."""
+"""Bodies of the notifiers: webhooks and the MQTT broker."""
 
 from typing import Literal, Self
 
 from pydantic import Field
 
-from stream_detect.alerts.messages import AlertWay
+from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.api.schemas.body import Body
 
 
-class AlertWayBody(Body):
+class NotifierBody(Body):
     """A webhook, or the MQTT broker."""
 
     name: str
@@ -20,27 +20,27 @@ class AlertWayBody(Body):
     waiting: int = Field(description="messages that have yet to arrive")
 
     @classmethod
-    def of(cls, way: AlertWay) -> Self:
-        """The same as JSON."""
+    def of(cls, status: NotifierStatus) -> Self:
+        """A notifier as JSON."""
         return cls(
-            name=way.name,
-            kind=way.kind,
-            state=way.state,
-            detail=way.detail,
-            delivered=way.delivered,
-            failed=way.failed,
-            waiting=way.waiting,
+            name=status.name,
+            kind=status.kind,
+            state=status.state,
+            detail=status.detail,
+            delivered=status.delivered,
+            failed=status.failed,
+            waiting=status.waiting,
         )
 
 
-class AlertWaysBody(Body):
+class NotifiersBody(Body):
     """All of them."""
 
-    items: tuple[AlertWayBody, ...]
+    items: tuple[NotifierBody, ...]
 
 
-class TestedBody(Body):
-    """What came of a test alert."""
+class AlertTestBody(Body):
+    """The outcome of a test alert."""
 
     ok: bool
     detail: str

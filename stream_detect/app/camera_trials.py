@@ -1,16 +1,13 @@
-"""A trial of a camera's address: its settings enter, whether a picture came leaves. Nothing is kept of it."""
+"""Trials of cameras' addresses: whether a picture comes from one, before the camera is added. Nothing of it is kept."""
 
 import asyncio
 import base64
 import threading
 from typing import Final
 
-from fastapi import APIRouter
-
-from stream_detect.api.offloop import off_loop
 from stream_detect.api.pictures import jpeg
-from stream_detect.api.schemas import CameraChange, ConnectionBody
-from stream_detect.app.camera_list import Roster
+from stream_detect.api.schemas import ConnectionBody
+from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import CapacityError, SourceError
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.address import Address
@@ -22,8 +19,8 @@ RETRY_AFTER_S: Final = 10
 _PICTURE_PX: Final = 320
 
 
-class Trials:
-    """Few at once, each on a thread of its own. Lives on the event loop; `close` is its end.
+class CameraTrials:
+    """Few at once, each on a thread of its own. Lives on the event loop until `close`.
 
     Args:
         monitoring: time-outs.
@@ -57,7 +54,7 @@ class Trials:
             raise
 
     def close(self) -> None:
-        """Nobody waits for a trial any more; what still runs ends unheard."""
+        """Nobody waits for a trial any more; the outcome of what still runs is dropped."""
         self._closed = True
         for trial in self._waiting:
             trial.cancel()
@@ -81,34 +78,10 @@ class Trials:
         picture = base64.b64encode(jpeg(found.image, _PICTURE_PX)).decode()
         return ConnectionBody(
             ok=True,
-            detail=f"{found.codec}, {width}x{height}" + (f" at {found.fps:.0f} pictures a second" if found.fps else ""),
+            detail=f"{found.codec}, {width}x{height}" + (f" at {found.fps:.0f} fps" if found.fps else ""),
             codec=found.codec,
             width=width,
             height=height,
             fps=found.fps or None,
             picture=f"data:image/jpeg;base64,{picture}",
         )
-
-
-def router(roster: Roster, trials: Trials) -> APIRouter:
-    """The route of trials.
-
-    Args:
-        roster: knows the addresses of cameras that are here.
-        trials: makes them.
-    """
-    routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
-
-    @routes.post(
-        "/test-connection",
-        responses={
-            404: {"description": "no such camera"},
-            422: {"description": "the address is not usable"},
-            503: {"description": "two trials run already"},
-        },
-    )
-    async def test_connection(body: CameraChange) -> ConnectionBody:
-        """Opens an address, waits for one picture and closes it; by `name` alone the address of a camera."""
-        return await trials.run(*roster.to_try(body))
-
-    return routes

@@ -1,7 +1,7 @@
-"""Work off the event loop: a call that blocks enters, its outcome leaves.
+"""Calls that block, run beside the event loop on daemon threads.
 
-On a daemon thread of its own and not on a pool's: the process's end waits for pools, and a socket can take longer than
-that may. How many there are at once is the caller's to bound.
+Not in a pool: the end of the process waits for pools, and a socket can take longer than that may. The caller bounds how
+many run at once.
 """
 
 import asyncio
@@ -14,7 +14,7 @@ T = TypeVar("T")
 
 
 async def off_loop(call: Callable[[], T], name: str) -> T:
-    """What `call` returns or raises, while the event loop goes on; when it is cancelled, the call ends unheard.
+    """What `call` returns or raises, while the event loop goes on. When the wait is cancelled, the outcome is dropped.
 
     Args:
         call: blocks.

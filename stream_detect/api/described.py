@@ -1,0 +1,29 @@
+"""What routes share in their description: parameters, refusals, and the rules that complete /openapi.json."""
+
+from typing import Annotated, Any, Final
+
+from fastapi import Path, Query, Request
+
+from stream_detect.settings.cameras import CAMERA_NAME
+
+Name = Annotated[str, Path(pattern=CAMERA_NAME, description="of a camera")]
+EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an event")]
+AnalysisId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an analysis")]
+ModelName = Annotated[
+    str | None, Query(alias="model", max_length=64, description="of a bundle; the first if not given")
+]
+
+Responses = dict[int | str, dict[str, Any]]
+
+ABSENT_CAMERA: Final[Responses] = {404: {"description": "no such camera"}}
+ABSENT_EVENT: Final[Responses] = {404: {"description": "no such event"}}
+FULL: Final[Responses] = {503: {"description": "no place is free; Retry-After says when to try again"}}
+NO_STORAGE: Final[Responses] = {
+    503: {"description": "the database does not answer in time; Retry-After says when to try again"},
+    507: {"description": "no room is left on the disk"},
+}
+
+
+def client_of(request: Request) -> str:
+    """The address of a client, without its port; empty where the transport has none."""
+    return request.client.host if request.client else ""

@@ -1,0 +1,93 @@
+"""The model in use, and how to change it while streams go on."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.api.schemas import JudgeBody
+from stream_detect.errors import BundleError, NotFoundError
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import Bundle
+from stream_detect.models.registry import Registry
+from stream_detect.settings import ModelSettings
+from stream_detect.types import Classifier
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A bundle that may be used.
+
+    Args:
+        judge: how clients see it.
+        start: loads it, and returns what makes classifiers. Blocks.
+    """
+
+    judge: JudgeBody
+    start: Callable[[], Callable[[], Classifier]]
+
+
+class ModelInUse:
+    """The model that judges live streams. Lives on the event loop.
+
+    Args:
+        judge: the one in use, as clients see it.
+        engine: runs it.
+        find: returns the bundle of a name; NotFoundError or BundleError. Called off the loop.
+    """
+
+    def __init__(self, judge: JudgeBody, engine: Engine, find: Callable[[str], Candidate]) -> None:
+        self.judge = judge
+        self.engine = engine
+        self._find = find
+        self._one_at_a_time = asyncio.Lock()
+        self.on_change: Callable[[JudgeBody], None] = lambda _: None
+        """Called on the loop with the one in use from now on."""
+
+    async def use(self, name: str) -> JudgeBody:
+        """Uses the bundle of that name. Nothing changes when it is in use already, or cannot be loaded.
+
+        Raises:
+            NotFoundError: there is no bundle of that name.
+            BundleError: it is broken.
+        """
+        async with self._one_at_a_time:
+            candidate = await asyncio.to_thread(self._find, name)
+            if candidate.judge == self.judge:
+                _log.info("model %s was chosen; it is in use already", name)
+                return self.judge
+            classifier = await asyncio.to_thread(candidate.start)
+            self.engine.judge_by(classifier)
+            self.judge = candidate.judge
+            self.on_change(candidate.judge)
+        _log.info("model %s, sha256 %s, is in use from now on", name, self.judge.sha256[:12])
+        return self.judge
+
+
+def finder(
+    registry: Registry, settings: ModelSettings, judge_of: Callable[[Bundle], JudgeBody]
+) -> Callable[[str], Candidate]:
+    """A function that finds bundles by name, to be run as the settings say.
+
+    Args:
+        registry: where they are found.
+        settings: backend and threads.
+        judge_of: how clients see one.
+    """
+
+    def find(name: str) -> Candidate:
+        try:
+            registry.folder_of(name)
+        except BundleError as error:
+            raise NotFoundError(str(error)) from error
+        bundle = registry.load(name)
+
+        def start() -> Callable[[], Classifier]:
+            return load_model(bundle, settings.backend, settings.threads, settings.precision).classifier
+
+        return Candidate(judge_of(bundle), start)
+
+    return find

@@ -1,0 +1,143 @@
+"""The HTTP application: which routes are served, and which gates stand before them."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+
+from fastapi import APIRouter, FastAPI
+
+from stream_detect import __version__
+from stream_detect.api import (
+    alerts,
+    cameras,
+    check,
+    events,
+    history,
+    metrics,
+    models,
+    page,
+    problems,
+    reference,
+    status,
+    streams,
+    whep,
+    whip,
+)
+from stream_detect.api.audit import Audit
+from stream_detect.api.gate import AccessToken, SameOrigin, Served, TokenGate
+from stream_detect.api.metrics import MetricSources
+from stream_detect.api.page import PageFile
+from stream_detect.app.analyses import AnalysisService
+from stream_detect.app.model_in_use import ModelInUse
+from stream_detect.app.monitoring import Monitoring
+from stream_detect.settings import Settings
+from stream_detect.webrtc.check import CheckSessions
+
+MAX_BODY_BYTES = 128 * 1024
+"""Of a request, where its route says nothing else: the largest is an SDP offer, which has a limit of its own."""
+
+Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """What the routes call.
+
+    Args:
+        model: the one in use.
+        sessions: the live checks.
+        monitoring: the cameras.
+        analyses: the uploads.
+    """
+
+    model: ModelInUse
+    sessions: CheckSessions
+    monitoring: Monitoring
+    analyses: AnalysisService
+
+
+@dataclass(frozen=True, slots=True)
+class Contents:
+    """What does not change while the server runs.
+
+    Args:
+        cards: of all bundles found, as JSON.
+        page: its files by URL path.
+    """
+
+    cards: Sequence[dict[str, object]]
+    page: Mapping[str, PageFile]
+
+
+def application(
+    settings: Settings, services: Services, contents: Contents, token: AccessToken, lifespan: Lifespan
+) -> FastAPI:
+    """The application, with every route and gate.
+
+    Args:
+        settings: all sections.
+        services: what the routes call.
+        contents: bundles' cards and the page.
+        token: that clients must show.
+        lifespan: opens and closes the services.
+    """
+    made = FastAPI(
+        title="stream-detect",
+        version=__version__,
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        max_body_size=MAX_BODY_BYTES,
+    )
+    problems.install(made)
+    for router in _routers(settings, services, contents):
+        made.include_router(router)
+    _guard(made, settings, contents.page, token)
+    return made
+
+
+def _routers(settings: Settings, services: Services, contents: Contents) -> list[APIRouter]:
+    model, monitoring, webrtc = services.model, services.monitoring, settings.webrtc
+    shown = status.StatusSettings(settings.window, webrtc.ice_servers, settings.review.urls)
+    return [
+        status.probes(model.engine.health, lambda: monitoring.storage_problem),
+        status.router(model, services.sessions, shown, lambda: monitoring.problems),
+        models.router(model, contents.cards),
+        check.router(services.sessions),
+        cameras.router(monitoring.cameras, monitoring.trials),
+        cameras.snapshots(monitoring.fleet, model, settings.window.stale_s),
+        history.router(monitoring.history),
+        events.router(monitoring.events, monitoring.keeper),
+        events.evidence(monitoring.events, monitoring.keeper),
+        streams.router(monitoring.cameras, monitoring.live),
+        alerts.router(monitoring.alerts),
+        whip.router(monitoring.publishers, monitoring.fleet, webrtc),
+        whep.router(monitoring.viewers, monitoring.fleet, webrtc),
+        metrics.router(_metric_sources(services), monitoring.latency),
+        *services.analyses.routers(),
+        reference.router(),
+        page.router(contents.page),
+    ]
+
+
+def _metric_sources(services: Services) -> MetricSources:
+    monitoring, analyses = services.monitoring, services.analyses.analyses
+    return MetricSources(
+        cameras=monitoring.fleet.statuses,
+        notifiers=monitoring.alerts.statuses,
+        suppressed=lambda: {str(kind): count for kind, count in monitoring.alerts.suppressed.items()},
+        evidence_bytes=monitoring.events.evidence_bytes,
+        evidence_problem=lambda: monitoring.keeper.problem,
+        storage_problem=lambda: monitoring.storage_problem,
+        journal=lambda: monitoring.recorder.counts,
+        check_sessions=lambda: services.sessions.count,
+        analyses=analyses.counts,
+        analyses_bytes=analyses.kept_bytes,
+    )
+
+
+def _guard(made: FastAPI, settings: Settings, files: Mapping[str, PageFile], token: AccessToken) -> None:
+    """The gates around the routes; the one added last is the outermost."""
+    made.add_middleware(Audit)
+    made.add_middleware(TokenGate, token=token, open_paths=frozenset({*files, "/", status.LIVE_PATH}))
+    made.add_middleware(SameOrigin, served=Served.of(settings.server))
