@@ -16,6 +16,9 @@ from numpy.typing import NDArray
 Image = NDArray[np.uint8]
 """RGB, shape (h, w, 3), dtype uint8."""
 
+Grey = NDArray[np.uint8]
+"""Luma or mean of an image, shape (h, w), dtype uint8."""
+
 Xyxy = tuple[float, float, float, float]
 """left, top, right, bottom in pixels; right and bottom are exclusive."""
 
@@ -48,11 +51,13 @@ class Face:
         keypoints: float32 (6, 2), x and y in frame pixels: right eye, left eye, nose tip, mouth centre, right ear
             tragion, left ear tragion ("right" is the person's own right, the left of an unmirrored picture).
         score: the detector's confidence in [0, 1].
+        fresh: found in this very frame; False where its part of the frame was not searched, and it is given as it was.
     """
 
     xyxy: Xyxy
     keypoints: NDArray[np.float32]
     score: float
+    fresh: bool = True
 
 
 class VerdictState(StrEnum):
@@ -95,6 +100,7 @@ class TrackResult:
         score: fake_probability of this very sample after calibration; None when not scored or not admitted.
         rejected: why the quality gate refused this sample ("face too small"); None when admitted or not scored.
         trace: calibrated fake_probability of the window's samples, oldest first; NaN marks a refused sample or a gap.
+        score_age_s: stream time since the newest admitted score; None without one in the window.
     """
 
     track_id: int
@@ -103,6 +109,7 @@ class TrackResult:
     score: float | None
     rejected: str | None
     trace: tuple[float, ...]
+    score_age_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

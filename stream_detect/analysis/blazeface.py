@@ -1,4 +1,4 @@
-"""BlazeFace without its network: anchors, letterbox geometry, decoding and weighted NMS. Raw outputs in, faces out.
+"""BlazeFace's arithmetic around its network: anchors, letterbox, decoding of the raw outputs, and weighted NMS.
 
 The numbers are those of MediaPipe's published face detection graphs (Apache-2.0): an anchor is only a centre (its size
 is fixed at 1), and the network gives, per anchor, a logit and 16 values in pixels of its input: the box's centre and
@@ -70,9 +70,15 @@ class Letterbox:
     scale_xy: tuple[float, float]
 
     @classmethod
-    def fit(cls, frame_wh: tuple[int, int], input_px: int) -> "Letterbox":
-        """The largest placing of a frame of `frame_wh` pixels that keeps its aspect ratio, in the middle."""
-        scale = input_px / max(frame_wh)
+    def fit(cls, frame_wh: tuple[int, int], input_px: int, border: float = 0.0) -> "Letterbox":
+        """The largest placing of a frame of `frame_wh` pixels that keeps its aspect ratio, in the middle.
+
+        Args:
+            frame_wh: width and height of the frame in pixels.
+            input_px: side of the input.
+            border: ground left free on every side, as a share of the frame's longer one.
+        """
+        scale = input_px / (max(frame_wh) * (1.0 + 2.0 * border))
         w, h = (max(round(side * scale), 1) for side in frame_wh)
         return cls((w, h), (input_px - w) // 2, (input_px - h) // 2, (w / frame_wh[0], h / frame_wh[1]))
 

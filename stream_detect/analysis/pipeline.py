@@ -1,4 +1,4 @@
-"""Pipeline: a sampled `Frame` enters, its `Result` leaves; faces -> classifier -> window -> verdict."""
+"""The analysis of one stream: faces, tracks, classifier, window and verdict of each sampled frame."""
 
 import math
 from collections.abc import Sequence
@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from stream_detect.analysis.crop import cut
-from stream_detect.analysis.quality import QualityGate, short_side_px
+from stream_detect.analysis.quality import TOO_SMALL, QualityGate, short_side_px
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Track, Tracker
 from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
@@ -15,6 +15,12 @@ from stream_detect.analysis.window import ScoreWindow, bounded, probability
 from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, TrackResult, Verdict, VerdictState
+
+_SPARE = 1.25
+"""Scores of a face beyond those that a verdict takes: some are refused, and some come late."""
+
+_BURST_S = 0.25
+"""Scores that were not needed may be made up for within so long."""
 
 
 class _Subject:
@@ -25,6 +31,8 @@ class _Subject:
         self.window = window
         self.verdict = verdict
         self.rejected: str | None = None  # of the newest sample
+        self.due = False
+        self.scored_s = -math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +48,8 @@ class Pipeline:
     """The analysis of one stream. Synchronous, no clock of its own, not safe to call from two threads at once.
 
     Every frame is searched for faces; each track is scored at `settings.window.score_rate_hz` of stream time, one crop
-    a call (batching does not help on a CPU, FACTS).
+    a call (batching does not help on a CPU). All tracks together are scored at `max_scores_hz` at most: where there are
+    more, the one scored longest ago comes first. More faces than can so come to a verdict are not scored at all.
 
     Gaps: after a hole of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that
     began anew), everything begins again, tracks included: nobody saw who sat down meanwhile. A frame flagged as coming
@@ -67,7 +76,12 @@ class Pipeline:
         # All samples of a window, and a gap mark for each frame.
         rate_hz = settings.window.score_rate_hz + settings.faces.rate_hz
         self._max_entries = math.ceil(settings.window.length_s * rate_hz) + 2
+        least_hz = _SPARE * self._settings.min_scores / self._settings.length_s
+        self._most_judged = max(int(self._settings.max_scores_hz / least_hz), 1)
+        self._most_ready = max(self._settings.max_scores_hz * _BURST_S, 1.0)
+        self._ready = self._most_ready  # scores that may be made now
         self._subjects: dict[int, _Subject] = {}
+        self._judged: set[int] = set()  # tracks that are scored
         self._newest_s = -math.inf
 
     def step(self, frame: Frame) -> Result:
@@ -81,7 +95,7 @@ class Pipeline:
         """
         self._note_gap(frame)
         tracks = self._faces(frame)
-        samples = [self._score(frame, track) for track in tracks]
+        samples = self._score_in_turn(frame, tracks)
         results = tuple(self._judge(frame.time_s, sample) for sample in samples)
         return Result(
             sequence=0,
@@ -102,6 +116,8 @@ class Pipeline:
 
     def _note_gap(self, frame: Frame) -> None:
         hole_s = frame.time_s - self._newest_s
+        if math.isfinite(hole_s):
+            self._ready = min(self._ready + max(hole_s, 0.0) * self._settings.max_scores_hz, self._most_ready)
         if abs(hole_s) >= self._settings.gap_s:
             self._newest_s = frame.time_s
             self._subjects.clear()
@@ -128,12 +144,42 @@ class Pipeline:
             verdict=TrackVerdict(self._classifier.thresholds, self._settings, after_cut=after_cut),
         )
 
+    def _score_in_turn(self, frame: Frame, tracks: list[Track]) -> list[_Sample]:
+        """Scores those whose turn it is, the one scored longest ago first, as far as the allowance goes."""
+        self._choose(tracks)
+        samples = {track.track_id: _Sample(track) for track in tracks}
+        for track in tracks:
+            subject = self._subjects[track.track_id]
+            subject.due |= subject.sampler.wants(frame.time_s)
+        for track in sorted(tracks, key=lambda one: self._subjects[one.track_id].scored_s):
+            subject = self._subjects[track.track_id]
+            if not (subject.due and track.settled and track.face.fresh):
+                continue
+            if track.track_id not in self._judged:
+                samples[track.track_id] = _Sample(track, rejected=self._crowded)
+            elif self._ready > 1.0 - 1e-6:
+                samples[track.track_id] = self._score(frame, track)
+            else:
+                break
+            subject.due, subject.scored_s = False, frame.time_s
+        return list(samples.values())
+
+    def _choose(self, tracks: list[Track]) -> None:
+        """Which tracks are scored: those that were, and the largest others as long as each can come to a verdict."""
+        self._judged &= self._subjects.keys()
+        others = [track for track in tracks if track.track_id not in self._judged]
+        others.sort(key=lambda track: -short_side_px(track.face))
+        self._judged |= {track.track_id for track in others[: self._most_judged - len(self._judged)]}
+
+    @property
+    def _crowded(self) -> str:
+        return f"too many faces: the {self._most_judged} largest are judged"
+
     def _score(self, frame: Frame, track: Track) -> _Sample:
-        if not track.settled or not self._subjects[track.track_id].sampler.wants(frame.time_s):
-            return _Sample(track)
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None:
             return _Sample(track, rejected=rejected)
+        self._ready -= 1.0
         try:
             crop = cut(frame.image, track.face, self._classifier.crop)
         except AnalysisError:  # of this face alone: its points span no square
@@ -160,11 +206,18 @@ class Pipeline:
         return TrackResult(
             track_id=sample.track.track_id,
             face=sample.track.face,
-            verdict=subject.verdict.step(evidence, self._newest_s, subject.rejected),
+            verdict=subject.verdict.step(evidence, self._newest_s, self._explained(subject.rejected, sample.track)),
             score=None if sample.logit is None else probability(sample.logit),
             rejected=sample.rejected,
             trace=window.trace(),
+            score_age_s=self._newest_s - evidence.newest_s if evidence.admitted else None,
         )
+
+    def _explained(self, rejected: str | None, track: Track) -> str | None:
+        """Why a face was refused, and what would be needed."""
+        if rejected != TOO_SMALL:
+            return rejected
+        return f"{TOO_SMALL}: {short_side_px(track.face):.0f} px, {self._min_face_px} are needed"
 
     def _overall(self, results: tuple[TrackResult, ...]) -> Verdict:
         """The stream's verdict; a face too small to be judged ever is none to it, or a poster could hold it up."""
@@ -174,6 +227,8 @@ class Pipeline:
             if result.verdict.state is not VerdictState.GATHERING or short_side_px(result.face) >= self._min_face_px
         ]
         absent = f"no face larger than {self._min_face_px} px in the picture"
+        if results:
+            absent += f": the largest is {max(short_side_px(result.face) for result in results):.0f} px"
         return stream_verdict(verdicts, self._settings.min_scores, absent)
 
 

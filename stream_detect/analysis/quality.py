@@ -1,4 +1,4 @@
-"""The quality gate: a picture and a face enter, the reason why its score would not count leaves, or nothing.
+"""The quality gate: says why a face is not fit to be scored.
 
 A classifier gives a number for a blurred or half hidden face too, and the number means nothing. Better no score.
 """
@@ -11,6 +11,8 @@ from numpy.typing import NDArray
 
 from stream_detect.settings import QualitySettings
 from stream_detect.types import Face, Image
+
+TOO_SMALL = "face too small"
 
 _GREY_PX = 64
 """Side to which a face is scaled before light and sharpness are measured. The least face is not enlarged, so it is not
@@ -52,7 +54,9 @@ class QualityGate:
         limits = self._settings
         # Asked so that a NaN is refused as well.
         if not short_side_px(face) >= limits.min_face_px:
-            return "face too small"
+            return TOO_SMALL
+        if fills(face, frame_wh) and outside_share(face, frame_wh) > limits.max_outside:
+            return "too close to the camera"
         if not outside_share(face, frame_wh) <= limits.max_outside:
             return "cut off by the frame's edge"
         if not face.score >= limits.min_detector_score:
@@ -88,6 +92,12 @@ def outside_share(face: Face, frame_wh: tuple[int, int]) -> float:
     if area <= 0.0 or inside_w <= 0.0 or inside_h <= 0.0:
         return 1.0
     return 1.0 - inside_w * inside_h / area
+
+
+def fills(face: Face, frame_wh: tuple[int, int]) -> bool:
+    """Whether the face's box reaches over two opposite edges of a frame of `frame_wh` pixels."""
+    left, top, right, bottom = face.xyxy
+    return (left < 0 and right > frame_wh[0]) or (top < 0 and bottom > frame_wh[1])
 
 
 def yaw(face: Face) -> float:

@@ -13,8 +13,8 @@ from dataclasses import asdict
 
 from fastapi import FastAPI
 
-from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.search import FaceSearch
 from stream_detect.api.gate import AccessToken
 from stream_detect.api.page import read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
@@ -56,8 +56,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     registry = Registry.of(settings.model.folder)
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
-    faces = settings.faces
-    detector = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+    detector = FaceSearch(settings.faces)
     engine = Engine(settings, detector.sibling, loaded.classifier)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     token = AccessToken(settings.server.token)

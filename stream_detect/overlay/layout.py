@@ -1,5 +1,6 @@
 """Sizes of all that is drawn, from the size of the picture."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from functools import cached_property
@@ -105,11 +106,13 @@ class Place:
         x: left edge in pixels, even.
         y: upper edge in pixels, even.
         side: which of the places around a face it is, 0 to 5.
+        hides: whether another face's features are under it all the same.
     """
 
     x: int
     y: int
     side: int
+    hides: bool = False
 
 
 def features_of(box: Xyxy) -> Xyxy:
@@ -119,7 +122,13 @@ def features_of(box: Xyxy) -> Xyxy:
     return left + 0.1 * w, top + 0.2 * h, right - 0.1 * w, top + 0.9 * h
 
 
-def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0) -> Place:
+_FORBIDDEN = 1000.0
+"""What a pixel of another face counts against one of the badge's own face: never is one face's badge on another."""
+
+
+def place(  # noqa: PLR0913 - one geometry: the badge, its face, and all that is in the way
+    badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0, *, others: Sequence[Xyxy] = ()
+) -> Place:
     """Find a place for a badge, wholly inside the frame.
 
     Tried in turn: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The first
@@ -131,10 +140,12 @@ def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0) -> 
         frame: its size.
         taken: areas of the frame to leave free.
         side: tried first: where it was, so that it does not jump to and fro.
+        others: boxes of the other faces; their features are left free rather than those of the badge's own face.
     """
     w, h = badge
     left, top, right, bottom = box
     obstacles = [features_of(box), *taken]
+    forbidden = [features_of(other) for other in others]
     least, chosen = float("inf"), Place(0, 0, 0)
     places = (
         (left, top - h - GAP_PX),
@@ -148,8 +159,9 @@ def place(badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0) -> 
         x, y = places[candidate]
         corner = _inside(x, frame[0] - w), _inside(y, frame[1] - h)
         covered = sum(_overlap(corner, badge, obstacle) for obstacle in obstacles)
+        covered += _FORBIDDEN * sum(_overlap(corner, badge, obstacle) for obstacle in forbidden)
         if covered < least:
-            least, chosen = covered, Place(*corner, candidate)
+            least, chosen = covered, Place(*corner, candidate, hides=covered >= _FORBIDDEN)
         if covered <= 0.0:
             break
     return chosen

@@ -1,9 +1,10 @@
-"""The newest `Result` in; boxes, badges and traces drawn on a frame's own yuv420p planes.
+"""The overlay: draws boxes, badges and traces of the newest `Result` on a frame's own yuv420p planes.
 
 Runs on every frame of the video clock: sprites are made once and laid, only the touched region is written.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -27,7 +28,7 @@ from stream_detect.overlay.badge import (
 from stream_detect.overlay.layout import Form, Layout, Wh, place
 from stream_detect.overlay.motion import Motion
 from stream_detect.overlay.sprite import Yuv
-from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState, Xyxy
+from stream_detect.types import Result, Thresholds, TrackResult, VerdictState, Xyxy
 
 SHIFT = 4
 """Fractional bits of the coordinates given to OpenCV: boxes move by less than a pixel."""
@@ -155,7 +156,8 @@ class Overlay:
             colour = palette.STALE_YUV if hatched else palette.STATE_YUV[track.verdict.state]
             draw_outline(canvas.planes, box, colour, canvas.layout.px(2.5), dashed=hatched is not None)
         for track, box in faces:
-            self._draw_face_badge(canvas, track, box, hatched)
+            others = [other for _, other in faces if other is not box]
+            self._draw_face_badge(canvas, track, box, hatched, others)
         self._sides = canvas.sides
 
     def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
@@ -168,24 +170,29 @@ class Overlay:
                 canvas.taken.append((0.0, 0.0, margin + sprite.wh[0], margin + sprite.wh[1]))
                 return
 
-    def _draw_face_badge(self, canvas: _Canvas, track: TrackResult, box: Xyxy, hatched: Label | None) -> None:
-        """A face's badge, as much of it as the face and the picture have room for; nothing for a face out of sight."""
+    def _draw_face_badge(
+        self, canvas: _Canvas, track: TrackResult, box: Xyxy, hatched: Label | None, others: Sequence[Xyxy]
+    ) -> None:
+        """A face's badge, as much of it as the face and the frame have room for; nothing for a face out of sight."""
         if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
             return
         label = hatched or state_label(track.verdict.state)
         for form in _forms(canvas.layout, box, bare=hatched is not None):
             sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
-            if sprite.wh[0] <= canvas.wh[0] and sprite.wh[1] <= canvas.wh[1]:
+            if sprite.wh[0] > canvas.wh[0] or sprite.wh[1] > canvas.wh[1]:
+                continue
+            side = self._sides.get(track.track_id, 0)
+            spot = place(sprite.wh, box, canvas.wh, canvas.taken, side, others=others)
+            if not spot.hides:
                 break
         else:
             return
-        spot = place(sprite.wh, box, canvas.wh, canvas.taken, self._sides.get(track.track_id, 0))
         x, y = spot.x, spot.y
         canvas.sides[track.track_id] = spot.side
         canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
         sprite.lay(canvas.planes, x, y)
         if form is not Form.ICON and not hatched:
-            value = self._badges.value(_value_of(track.verdict), label, canvas.layout)
+            value = self._badges.value(_value_of(track), label, canvas.layout)
             value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
         inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
         if form is Form.FULL:
@@ -223,13 +230,20 @@ def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[Form, ...]:
     return (Form.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(Form.BAND)) else forms
 
 
-def _value_of(verdict: Verdict) -> str:
-    """The number in the header: the probability, or how much of the evidence is there."""
+_OLD_S = 1.0
+"""A score is said to be old from here on: faces that are scored in turn wait for so long where there are many."""
+
+
+def _value_of(track: TrackResult) -> str:
+    """The number in the header: the probability (with its age once that is old), or how much evidence there is."""
+    verdict = track.verdict
     if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
         if verdict.needed > 99:
             return f"{min(100 * verdict.admitted // verdict.needed, 99)} %"
         return f"{min(verdict.admitted, verdict.needed)}/{verdict.needed}"
-    return f"{verdict.fake_probability:.2f}"
+    text = f"{verdict.fake_probability:.2f}"
+    age_s = track.score_age_s or 0.0
+    return text if age_s < _OLD_S else f"{text.removeprefix('0')} {min(age_s, 99.0):.0f}s"
 
 
 def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:

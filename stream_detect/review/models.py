@@ -6,7 +6,7 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from stream_detect.analysis.detector import BlazeFace
+from stream_detect.analysis.search import FaceSearch
 from stream_detect.errors import AnalysisError, BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
@@ -155,9 +155,8 @@ class ReviewModelLoader:
             return ReviewModels(models, self._detector.sibling, self._settings)
 
     @cached_property
-    def _detector(self) -> BlazeFace:
-        faces = self._settings.faces
-        return BlazeFace(faces.detector, faces.min_score, faces.max_faces)
+    def _detector(self) -> FaceSearch:
+        return FaceSearch(self._settings.faces)
 
     def _model(self, name: str) -> ReviewModel:
         bundle = self._registry.load(name)  # reads and verifies the files: a bundle that was changed is another

@@ -31,7 +31,12 @@ class FaceSettings(Section):
         default=0.7, description="a track without a face for so long ends; bridges a hand before the face"
     )
     max_faces: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=8, description="largest faces kept a frame, so that a crowd cannot stall the analysis"
+        default=25,
+        description="largest faces kept a frame; each costs a score's time (some 4 ms), up to window.max_scores_hz",
+    )
+    parts_per_sample: Annotated[int, Field(ge=0, le=16)] = Field(
+        default=2,
+        description="parts of a large frame searched again a sample where they hold small faces, 2.4 ms each; 0: none",
     )
 
 
@@ -90,6 +95,9 @@ class WindowSettings(Section):
     )
     stale_s: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="wall clock after which the badge shows that no result came"
+    )
+    max_scores_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
+        default=40.0, description="scores a second of all faces of a stream; more than eight faces are scored in turn"
     )
 
     @model_validator(mode="after")

@@ -128,6 +128,7 @@ def _face(track: TrackResult) -> dict[str, Any]:
         "reason": verdict.reason,
         "fake_probability": _share(verdict.fake_probability),
         "score": _share(track.score),
+        "score_age_s": None if track.score_age_s is None else round(track.score_age_s, 2),
         "rejected": track.rejected,
         "admitted": verdict.admitted,
         "needed": verdict.needed,

@@ -172,7 +172,7 @@ def test_a_face_too_small_to_be_judged_does_not_hold_the_stream_up():
     assert states(Stream(0.05, faces=(LEFT, TINY)).run(4)) == [GATHERING, REAL]
     alone = Stream(0.05, faces=(TINY,)).run(4)
     assert states(alone) == [NO_FACE]
-    assert alone[-1].tracks[0].verdict.reason == "0 of 12 usable frames (face too small)"
+    assert alone[-1].tracks[0].verdict.reason == "0 of 12 usable frames (face too small: 30 px, 64 are needed)"
 
 
 @pytest.mark.parametrize("jump_s", [2.0, 60.0, -2.0, -60.0])
@@ -235,3 +235,53 @@ def test_a_face_whose_points_coincide_is_refused_not_an_error():
     flat.keypoints[:] = 50.0
     result = Stream(faces=(flat,)).step()
     assert result.tracks[0].rejected == "features unclear"
+
+
+def row(count, side=100):
+    """So many faces side by side, none over another."""
+    return [upright_face((20 + i * side * 1.2, 40, 20 + i * side * 1.2 + side, 40 + side)) for i in range(count)]
+
+
+def test_more_faces_than_scores_are_scored_in_turn_and_come_to_a_verdict():
+    stream = Stream(faces=row(25))
+    results = stream.run(20)
+    assert stream.classifier.calls <= 20 * SETTINGS.window.max_scores_hz + 10
+    last = results[-1].tracks
+    assert {track.verdict.state for track in last} == {FAKE}
+    assert max(track.score_age_s for result in results[50:] for track in result.tracks) <= 1.0
+    scored = [sum(track.score is not None for track in result.tracks) for result in results[20:]]
+    assert max(scored) <= SETTINGS.window.max_scores_hz * 0.25
+
+
+def test_few_faces_are_scored_at_the_full_rate():
+    stream = Stream(faces=row(8))
+    stream.run(10)
+    assert stream.classifier.calls == 8 * 50
+
+
+def test_of_a_crowd_the_largest_faces_are_judged_and_the_others_are_told_why():
+    stream = Stream(faces=[*row(20), *row(20, side=150)])
+    last = stream.run(20)[-1].tracks
+    judged = [track for track in last if track.verdict.state is FAKE]
+    assert len(judged) == 26  # 40 scores a second, 1.5 of each
+    assert {track.track_id for track in last[20:]} <= {track.track_id for track in judged}
+    others = {track.verdict.reason for track in last if track.verdict.state is GATHERING}
+    assert others == {"0 of 12 usable frames (too many faces: the 26 largest are judged)"}
+
+
+def test_a_face_that_was_not_searched_in_this_frame_is_kept_and_not_scored():
+    stale = upright_face((20, 40, 120, 160))
+    stale = type(stale)(stale.xyxy, stale.keypoints, stale.score, fresh=False)
+    stream = Stream(faces=[LEFT])
+    stream.run(3)
+    calls = stream.classifier.calls
+    stream.faces[:] = [stale]
+    results = stream.run(1)
+    assert stream.classifier.calls == calls
+    assert [result.tracks[0].track_id for result in results] == [1] * 10
+    assert results[-1].tracks[0].score_age_s == pytest.approx(1.0, abs=0.11)
+
+
+def test_where_all_faces_are_too_small_the_stream_says_by_how_much():
+    stream = Stream(faces=[TINY])
+    assert stream.run(1)[-1].verdict.reason == "no face larger than 64 px in the picture: the largest is 30 px"

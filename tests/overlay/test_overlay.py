@@ -1,3 +1,5 @@
+import dataclasses
+import itertools
 import math
 
 import av
@@ -8,6 +10,7 @@ from stream_detect.errors import MediaError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.media.planes import Planes, copy_yuv420p, to_rgb
 from stream_detect.overlay import sprite as palette
+from stream_detect.overlay.layout import features_of
 from stream_detect.types import VerdictState
 
 BOX = (200.0, 150.0, 400.0, 400.0)
@@ -158,3 +161,36 @@ def test_boxes_found_in_another_picture_size_fit_the_new_one(flat, overlay, trac
 def test_a_decoded_frame_is_not_drawn_on(flat, overlay, result):
     with pytest.raises(MediaError, match="expected a yuv420p frame"):
         overlay.draw(flat(fmt="yuvj420p"), result(), 0.0)
+
+
+@pytest.mark.parametrize("grid", [*itertools.product([3, 4, 5], [0.3, 0.45, 0.6])])
+def test_no_badge_of_a_call_grid_covers_another_face(flat, overlay, track, result, grid):
+    count, share = grid
+    w, h = 1920 / count, 1080 / count
+    boxes = [
+        ((i + 0.5) * w - share * h / 2, (j + 0.45) * h - share * h / 2, (i + 0.5) * w + share * h / 2,
+         (j + 0.45) * h + share * h / 2) for j in range(count) for i in range(count)
+    ]  # fmt: skip
+    frame = flat(1920, 1080)
+    before = to_rgb(frame).astype(int)
+    tracks = [track(box, VerdictState.REAL, 0.1, number=index) for index, box in enumerate(boxes, 1)]
+    overlay.draw(frame, result(*tracks, wh=(1920, 1080)), 0.02)
+    changed = np.abs(to_rgb(frame).astype(int) - before).max(-1) > 12
+    for box in boxes:
+        left, top, right, bottom = (round(edge) for edge in features_of(box))
+        assert not changed[top + 2 : bottom - 2, left + 2 : right - 2].any()
+    assert changed.mean() > 0.02  # they are there
+
+
+def test_a_score_that_waits_for_its_turn_says_how_old_it_is(flat, overlay, track, result):
+    fresh, old = (dataclasses.replace(track(BOX, VerdictState.REAL, 0.12), score_age_s=age) for age in (0.2, 3.2))
+    images = []
+    for one in (fresh, old):
+        frame = flat()
+        overlay.draw(frame, result(one), 0.02)
+        images.append(to_rgb(frame).astype(int))
+    changed = np.abs(images[0] - images[1]).max(-1) > 40
+    rows, columns = np.nonzero(changed)
+    assert rows.size
+    assert rows.max() < BOX[1]  # in the header alone
+    assert columns.min() > BOX[0] + 40
