@@ -7,7 +7,15 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
+from stream_detect.api.offers import (
+    MAX_OFFER_BYTES,
+    SDP,
+    client_address,
+    content_type,
+    read_body,
+    read_sdp,
+    unexpected_content,
+)
 from stream_detect.errors import OfferError
 from stream_detect.webrtc.check import CheckSessions
 
@@ -31,7 +39,7 @@ def router(sessions: CheckSessions) -> APIRouter:
     async def open_check(request: Request) -> Response:
         """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
         read, respond = _form(request)
-        answer = await sessions.answer(read(await read_body(request)))
+        answer = await sessions.answer(read(await read_body(request)), client_address(request))
         response = respond(answer.sdp)
         response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
         return response

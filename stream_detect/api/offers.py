@@ -1,4 +1,4 @@
-"""Offers over HTTP: a request's body enters, read no further than an offer may be long; the SDP text leaves."""
+"""Reads SDP offers from requests, no further than an offer may be long."""
 
 from starlette.requests import ClientDisconnect, Request
 
@@ -13,6 +13,11 @@ MAX_OFFER_BYTES = 64 * 1024
 def content_type(request: Request) -> str:
     """The content type of a request's body, without its parameters."""
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def client_address(request: Request) -> str:
+    """The IP address of the client; "" where the server does not know it."""
+    return "" if request.client is None else request.client.host
 
 
 def unexpected_content(request: Request, expected: str) -> ContentTypeError:
@@ -35,7 +40,7 @@ async def read_body(request: Request) -> bytes:
             if len(body) > MAX_OFFER_BYTES:
                 raise BodyTooLargeError(f"expected an offer of {MAX_OFFER_BYTES} bytes at most, received more")
     except ClientDisconnect as error:
-        raise RequestError("expected an offer, but the client went away before its end") from error
+        raise RequestError("expected an offer, but the client closed the connection before its end") from error
     return bytes(body)
 
 

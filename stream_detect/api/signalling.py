@@ -11,7 +11,15 @@ from urllib.parse import quote
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
 from stream_detect.api.described import Name
-from stream_detect.api.offers import MAX_OFFER_BYTES, SDP, content_type, read_body, read_sdp, unexpected_content
+from stream_detect.api.offers import (
+    MAX_OFFER_BYTES,
+    SDP,
+    client_address,
+    content_type,
+    read_body,
+    read_sdp,
+    unexpected_content,
+)
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings, IceServer
@@ -54,15 +62,15 @@ class Exchange:
         protocol: "whip" or "whep".
         purpose: what a session does, in words: "publishing".
         refusals: status codes of POST of its own, with words.
-        answer: opens a session of a camera, given its name and the offer.
+        answer: opens a session of a camera, given its name, the offer and the client's address.
         close: ends one, given the camera's name and the session's id.
-        ice_servers: told to clients.
+        ice_servers: for clients.
     """
 
     protocol: str
     purpose: str
     refusals: Mapping[int, str]
-    answer: Callable[[str, str], Coroutine[None, None, Answer]]
+    answer: Callable[[str, str, str], Coroutine[None, None, Answer]]
     close: Callable[[str, str], Coroutine[None, None, None]]
     ice_servers: Sequence[IceServer]
 
@@ -97,7 +105,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         """Answers an SDP offer."""
         if content_type(request) != SDP:
             raise unexpected_content(request, SDP)
-        answer = await exchange.answer(name, read_sdp(await read_body(request)))
+        answer = await exchange.answer(name, read_sdp(await read_body(request)), client_address(request))
         location = f"{routes.prefix}/{name}/{answer.session_id}"
         response = Response(answer.sdp, 201, {"Location": location, "ETag": f'"{answer.etag}"'}, SDP)
         for link in links:

@@ -1,4 +1,4 @@
-"""WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge in its picture (docs/protocol.md)."""
+"""WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge drawn on its video (docs/protocol.md)."""
 
 from fastapi import APIRouter
 
@@ -17,9 +17,9 @@ def router(viewers: Viewers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRou
         webrtc: ICE servers.
     """
 
-    async def answer(name: str, offer_sdp: str) -> Answer:
+    async def answer(name: str, offer_sdp: str, client: str) -> Answer:
         started_camera(cameras, name)
-        return await viewers.answer(name, offer_sdp)
+        return await viewers.answer(name, offer_sdp, client)
 
     refusals = {
         409: "the camera is stopped",

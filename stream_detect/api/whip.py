@@ -1,4 +1,4 @@
-"""WHIP (RFC 9725): publishers bring the pictures of `whip:` cameras (docs/protocol.md)."""
+"""WHIP (RFC 9725): publishers send the video of `whip:` cameras (docs/protocol.md)."""
 
 from dataclasses import dataclass
 
@@ -15,7 +15,7 @@ from stream_detect.webrtc.whip import Publishers
 
 @dataclass(frozen=True, slots=True)
 class CameraByName:
-    """A camera as a publisher's sink, looked up at every picture: one that is changed is replaced by another object.
+    """A camera as a publisher's sink, looked up for every frame: one that is changed is replaced by another object.
 
     Args:
         cameras: all of them.
@@ -25,12 +25,12 @@ class CameraByName:
     cameras: Cameras
     name: str
 
-    def push(self, frame: av.VideoFrame, codec: str, *, gap: bool = False) -> None:
-        """As a `PublisherSink`."""
-        self.cameras.camera(self.name).push(frame, codec, gap=gap)
+    def push(self, frame: av.VideoFrame, codec: str, *, arrived_s: float, gap: bool = False) -> None:
+        """Fits `PublisherSink`."""
+        self.cameras.camera(self.name).push(frame, codec, arrived_s=arrived_s, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
-        """As a `PublisherSink`."""
+        """Fits `PublisherSink`."""
         self.cameras.camera(self.name).publisher_left(reason)
 
 
@@ -39,17 +39,17 @@ def router(publishers: Publishers, cameras: Cameras, webrtc: WebRtcSettings) -> 
 
     Args:
         publishers: the sessions.
-        cameras: where their pictures go.
+        cameras: where their frames go.
         webrtc: ICE servers.
     """
 
-    async def answer(name: str, offer_sdp: str) -> Answer:
+    async def answer(name: str, offer_sdp: str, client: str) -> Answer:
         settings = started_camera(cameras, name).settings
         if not parse_address(settings.url.get_secret_value(), from_settings_file=True).is_pushed:
             raise ConflictError(
                 f'{name} is watched at an address of its own; only a camera with url "whip:" is sent to'
             )
-        return await publishers.answer(name, offer_sdp, CameraByName(cameras, name))
+        return await publishers.answer(name, offer_sdp, CameraByName(cameras, name), client)
 
     refusals = {
         409: "stopped, no whip: camera, or another publisher is there",

@@ -34,7 +34,7 @@ from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
 from stream_detect.storage.records import Judge
 from stream_detect.types import CameraState, Result, Thresholds
-from stream_detect.webrtc.hub import Hub, Look
+from stream_detect.webrtc.hub import Hub, OverlayStyle
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 
@@ -121,7 +121,7 @@ class Monitoring:
 
     def use(self, judge: JudgeBody) -> None:
         """Draws the thresholds of the model that is in use from now on."""
-        self.viewers.look_as(self._look(judge))
+        self.viewers.draw_with(self._look(judge))
 
     def shut_down(self) -> None:
         """Ends, on the event loop, responses that would go on: the server begins to stop."""
@@ -195,8 +195,8 @@ class Monitoring:
         judge = self._model.judge
         return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
 
-    def _look(self, judge: JudgeBody) -> Look:
-        return Look(Thresholds(**judge.thresholds.model_dump()), self._settings.window.stale_s)
+    def _look(self, judge: JudgeBody) -> OverlayStyle:
+        return OverlayStyle(Thresholds(**judge.thresholds.model_dump()), self._settings.window.stale_s)
 
 
 async def _within(seconds: float, work: Awaitable[None], what: str) -> None:

@@ -129,13 +129,14 @@ class Camera:
         newest = run.intake.newest if run else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
-    def push(self, frame: VideoFrame, codec: str, *, gap: bool = False) -> None:
+    def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
         """Takes a publisher's next picture; returns at once. While stopped it is dropped.
 
         Args:
             frame: upright, with its timestamp.
             codec: that it came in, as FFmpeg names it ("h264").
             gap: something was lost just before it.
+            arrived_s: monotonic seconds when it arrived, before it was decoded; by default now.
 
         Raises:
             ConflictError: this camera takes no publisher.
@@ -143,7 +144,8 @@ class Camera:
         self._expect_pushed()
         self._codec = codec
         run, attempt = self._totals.run, self._supervisor.attempt
-        arrived_s = self._clock()
+        if arrived_s is None:
+            arrived_s = self._clock()
         if run is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):
             run.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
 

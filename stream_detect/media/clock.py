@@ -2,6 +2,7 @@
 
 import time
 from dataclasses import dataclass
+from fractions import Fraction
 from threading import Event
 from typing import Self
 
@@ -20,7 +21,7 @@ class Moment:
 
     @classmethod
     def now(cls) -> Self:
-        """This one."""
+        """The present one."""
         return cls(time.time(), time.monotonic())
 
 
@@ -83,6 +84,52 @@ class StreamClock:
         return self._time_s
 
 
+RTP_CLOCK_RATE_HZ = 90_000
+"""Ticks a second of every RTP video clock (RFC 3551)."""
+
+RTP_TIME_BASE = Fraction(1, RTP_CLOCK_RATE_HZ)
+
+GAP_S = 0.5
+"""A step of the timestamps above this is a loss: even a dark room's webcam, at 5 fps, sends a frame every 0.2 s."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamTime:
+    """When a frame is of.
+
+    Args:
+        time_s: stream time since the first frame in seconds; never falls.
+        gap: frames were lost, or the timestamps started anew, just before it.
+    """
+
+    time_s: float
+    gap: bool
+
+
+class RtpClock:
+    """Times of one RTP stream's frames since its first, and whether frames were lost in between."""
+
+    def __init__(self) -> None:
+        self._clock = StreamClock(jump_s=REST_S)
+        self._began_s = 0.0
+        self._pts: int | None = None
+
+    def read(self, pts: int, arrived_s: float) -> StreamTime:
+        """The time of the next frame.
+
+        Args:
+            pts: its timestamp in 90 kHz ticks; it may have fallen, wrapped or leapt.
+            arrived_s: monotonic seconds when it arrived.
+        """
+        gap = False
+        if self._pts is None:
+            self._began_s = arrived_s
+        else:
+            gap = not 0 <= pts - self._pts <= GAP_S * RTP_CLOCK_RATE_HZ
+        self._pts = pts
+        return StreamTime(self._clock.at(pts / RTP_CLOCK_RATE_HZ, arrived_s) - self._began_s, gap)
+
+
 class Pacer:
     """Holds a source back to real time.
 
@@ -98,7 +145,7 @@ class Pacer:
         self._late_s = 0.0
 
     def wait(self, time_s: float) -> None:
-        """Until it is a picture's time (`StreamClock`'s)."""
+        """Waits until a frame is due, at a time of `StreamClock`."""
         ahead_s = time_s + self._late_s - time.monotonic()
         if ahead_s > 0:
             self._stopping.wait(ahead_s)
@@ -107,9 +154,9 @@ class Pacer:
 
 
 class Cadence:
-    """Notices that a picture is missing in a stream that sent them regularly.
+    """Notices that a frame is missing in a stream that sent them regularly.
 
-    RTP's lost packets are not reported by FFmpeg, and H.264 decodes on from the wrong reference when a whole picture is
+    RTP's lost packets are not reported by FFmpeg, and H.264 decodes on from the wrong reference when a whole frame is
     lost (measured: smeared, yet marked sound). A stream that is irregular by itself never gets as far as to be judged.
     """
 
@@ -122,7 +169,7 @@ class Cadence:
         self._regular = 0
 
     def hole(self, time_s: float) -> bool:
-        """Whether pictures are missing before that of this time (in seconds, rising)."""
+        """Whether frames are missing before the one of this time (in seconds, rising)."""
         interval_s, self._last_s = time_s - self._last_s, time_s
         if 0.6 * self._usual_s < interval_s < 1.6 * self._usual_s:
             self._usual_s += 0.1 * (interval_s - self._usual_s)
@@ -137,5 +184,5 @@ class Cadence:
         return judged
 
     def forget(self) -> None:
-        """What comes next has another rhythm."""
+        """Starts anew: what comes next has another rhythm."""
         self._regular = 0

@@ -1,4 +1,4 @@
-"""WebRTC peers and the picture that goes back."""
+"""Settings of WebRTC peers, and of the video that is sent to them."""
 
 from typing import Annotated, Self
 
@@ -25,7 +25,13 @@ class WebRtcSettings(Section):
         default=(), description="STUN and TURN servers, each with urls, username, credential; needed across NATs"
     )
     connect_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        default=30.0, description="a peer that is not connected by then is closed"
+        default=10.0,
+        description="a peer that is not connected by then is closed: browsers take one second, by a relay two",
+    )
+    max_pixels: Annotated[int, Field(ge=320 * 240)] = Field(
+        default=9_437_184,
+        description="of a peer's frame; a larger one ends its session before it is decoded, as each takes megabytes. "
+        "The default is H.264's bound at level 5.1, enough for 4096x2304",
     )
     vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=8.0, description="no frame and no ping for so long: the peer is gone"
@@ -36,7 +42,7 @@ class WebRtcSettings(Section):
 
 
 class VideoSettings(Section):
-    """The picture that goes back."""
+    """The video that is sent back, and to viewers."""
 
     h264: bool = Field(
         default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc"

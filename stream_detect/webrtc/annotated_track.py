@@ -5,20 +5,76 @@ import logging
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor
+from dataclasses import dataclass
 from typing import Any, TypeAlias
 
 import av
-from aiortc import MediaStreamTrack
+from aiortc import MediaStreamTrack, RTCRtpSender
 
 from stream_detect.errors import MediaError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.media.planes import copy_yuv420p
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.types import Result
-from stream_detect.webrtc.aiortc_private import Demand, Feedback
+from stream_detect.webrtc.aiortc_private.rtcp import listen
+from stream_detect.webrtc.encoding import KeyframeGate
 from stream_detect.webrtc.frames import FrameQueue
 
 _log = logging.getLogger(__name__)
+
+
+KEYFRAME_INTERVAL_S = 0.4
+"""Least time between two keyframes that a peer asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What a peer asks of the next frame.
+
+    Args:
+        bitrate_bps: its estimate of its bandwidth (REMB), within the encoder's bounds.
+        keyframe: the frame must decode by itself.
+    """
+
+    bitrate_bps: int
+    keyframe: bool
+
+
+class Feedback:
+    """What the receiving peer last asked of our encoder. Read and written on the event loop.
+
+    Args:
+        bitrate_bps: what to send until the peer has estimated its bandwidth.
+        bounds_bps: lowest and highest bitrate followed.
+        clock: monotonic seconds.
+    """
+
+    def __init__(
+        self, bitrate_bps: int, bounds_bps: tuple[int, int], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._bounds_bps = bounds_bps
+        self._keyframes = KeyframeGate(KEYFRAME_INTERVAL_S, clock)
+        self.estimate(bitrate_bps)
+
+    def take(self) -> Demand:
+        """What the next frame must be like; a keyframe that is granted by it is taken off."""
+        return Demand(self._bitrate_bps, self._keyframes.take())
+
+    def request_keyframe(self) -> None:
+        """Fits `RtcpListener`."""
+        self._keyframes.request()
+
+    def estimate(self, bitrate_bps: int) -> None:
+        """Fits `RtcpListener`."""
+        low, high = self._bounds_bps
+        self._bitrate_bps = min(max(bitrate_bps, low), high)
+
+    def report(self, lost: float) -> None:
+        """Fits `RtcpListener`: what is lost is retransmitted, or asked for as a keyframe."""
+
+    def attach(self, sender: RTCRtpSender) -> None:
+        """Listens to the RTCP that reaches a sender."""
+        listen(sender, self)
 
 
 class Drawing:

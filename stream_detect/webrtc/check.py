@@ -1,4 +1,4 @@
-"""Check session: one peer's offer enters; its video goes back with the badge, its results over the data channel."""
+"""Live checks: a peer's video is analysed and sent back with the badge, its results go over the data channel."""
 
 import asyncio
 import os
@@ -8,33 +8,32 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
-from aiortc import MediaStreamTrack
-
 from stream_detect.analysis.engine import Engine
 from stream_detect.errors import CapacityError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Answer, Result
-from stream_detect.webrtc.aiortc_private import Feedback, raise_uplink
-from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator
-from stream_detect.webrtc.frames import FrameQueue, Pump
+from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
+from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feedback
+from stream_detect.webrtc.frames import FrameQueue, FrameTee
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
-from stream_detect.webrtc.peer_connection import CLOSE_S, Ending, Link, Watch
+from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason, Introduction, ResultsChannel
 from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
 
 @dataclass(frozen=True, slots=True)
-class SessionParts:
-    """What every session of a server is made from.
+class CheckParts:
+    """What every check of a server is made from.
 
     Args:
         engine: analyses.
-        settings: time-outs, ICE servers.
+        settings: time limits, ICE servers, the largest frame.
         video: bitrates, codec.
         about: the model, for `hello`.
-        pool: where pictures are drawn and encoded.
+        pool: where frames are drawn on and encoded.
     """
 
     engine: Engine
@@ -49,14 +48,18 @@ class CheckSession:
 
     Args:
         session_id: unguessable.
-        codec: what the picture goes back in.
+        codec: what the video goes back in.
         parts: what it is made from.
-        on_gone: called, perhaps more than once, when the peer failed, left, vanished or never came, with the reason in
-            words; the session is then to be closed.
+        on_gone: called, perhaps more than once, when the peer failed, left, vanished, never came or was refused, with
+            the reason in words and the one for `bye`; the session is then to be closed.
     """
 
     def __init__(
-        self, session_id: str, codec: Codec, parts: SessionParts, on_gone: Callable[["CheckSession", str], None]
+        self,
+        session_id: str,
+        codec: Codec,
+        parts: CheckParts,
+        on_gone: Callable[["CheckSession", str, ByeReason], None],
     ) -> None:
         self.session_id = session_id
         self._loop = asyncio.get_running_loop()
@@ -66,27 +69,38 @@ class CheckSession:
         self._frames = FrameQueue()
         self._channel = ResultsChannel(session_id, parts.about, self._note_ping)
         self._worker = parts.engine.worker(self._deliver)
-        self._pump = Pump(self._frames, parts.engine.sampler(), self._worker.submit)
+        self._tee = FrameTee(self._frames, parts.engine.sampler(), self._worker.submit)
         name = f"check {session_id[:6]}"
-        self._ending = Ending(name, self._close)
-        self._link = Link(
+        self._closing = CloseOnce(name, self._close)
+        self._connection = PeerConnection(
             name,
             parts.settings,
-            Watch(
+            PeerEvents(
                 connected=self._worker.start,
-                gone=lambda reason: on_gone(self, reason),
-                life_s=lambda: max(self._pinged_s or 0.0, self._pump.last_frame_s or 0.0),
+                gone=lambda reason: on_gone(self, reason, "closed"),
+                life_s=lambda: max(self._pinged_s or 0.0, self._tee.last_frame_s or 0.0),
                 silence="neither frame nor ping",
             ),
         )
+        events = VideoEvents(
+            on_frame=self._tee.take,
+            on_refused=lambda reason: on_gone(self, reason, "video_too_large"),
+            on_failed=lambda reason: on_gone(self, reason, "closed"),
+            on_end=self._frames.close,
+        )
+        self._receiver = VideoReceiver(name, parts.settings.max_pixels, events)
         self._annotator = self._add_video(codec, parts)
-        self._link.connection.on("track", self._on_track)
-        self._link.connection.on("datachannel", self._channel.adopt)
+        self._connection.rtc.on("datachannel", self._channel.adopt)
+
+    @property
+    def connected(self) -> bool:
+        """Whether the peer has come; stays true when it has gone."""
+        return self._connection.connected
 
     @property
     def closing(self) -> bool:
         """Whether `close` was called."""
-        return self._ending.begun
+        return self._closing.begun
 
     async def answer(self, offer: Offer) -> str:
         """The answer to the peer's offer, with all of our candidates.
@@ -94,34 +108,31 @@ class CheckSession:
         Raises:
             OfferError: aiortc cannot answer it.
         """
-        return await self._link.answer(offer)
+        return await self._connection.answer(offer)
 
     def introduce(self, about: Introduction) -> None:
-        """Tells the peer, and the badge, that another model judges."""
+        """Shows the peer that another model judges: by `hello`, and by the badge's thresholds."""
         self._annotator.draw_with(Overlay(about.thresholds, self._stale_s))
         self._channel.introduce(about)
 
     async def close(self, reason: ByeReason) -> None:
         """Ends the session within a bounded time; called again, waits for the same end."""
-        await self._ending.run(reason)
+        await self._closing.run(reason)
 
-    def _add_video(self, codec: Codec, parts: SessionParts) -> Annotator:
-        """The transceiver of the annotated picture."""
+    def _add_video(self, codec: Codec, parts: CheckParts) -> Annotator:
+        """Adds the transceiver of the video that comes and goes back."""
         video = parts.video
         bounds_bps = (video.min_bitrate_bps, video.max_bitrate_bps)
         encoder = H264Encoder(bounds_bps[0], video.start_bitrate_bps, bounds_bps[1]) if codec is Codec.H264 else None
         feedback = Feedback(video.start_bitrate_bps, bounds_bps)
         annotator = Annotator(Overlay(parts.about.thresholds, self._stale_s), lambda: self._newest, encoder)
         track = AnnotatedTrack(self._frames, annotator, feedback, parts.pool)
-        transceiver = self._link.add_video("sendrecv", codec, track)
+        transceiver = self._connection.add_video("sendrecv", codec, track)
         raise_uplink(transceiver.receiver, parts.settings.min_uplink_bps)
+        self._receiver.attach(transceiver.receiver)
         if encoder is not None:
             feedback.attach(transceiver.sender)
         return annotator
-
-    def _on_track(self, track: MediaStreamTrack) -> None:
-        if track is self._link.connection.getTransceivers()[0].receiver.track:
-            self._link.begin(self._pump.run(track), "pump")
 
     def _note_ping(self) -> None:
         self._pinged_s = time.monotonic()
@@ -133,13 +144,16 @@ class CheckSession:
 
     def _send(self, result: Result) -> None:
         if not self.closing:
-            self._channel.send_result(result, self._frames.dropped)
+            self._channel.send_result(result, self._frames.dropped + self._receiver.dropped)
 
     async def _close(self, reason: ByeReason) -> None:
         await self._channel.say_bye(reason)
-        await self._link.end_tasks()
+        await self._connection.end_tasks()
+        self._receiver.end()
         self._frames.close()
-        await asyncio.gather(self._link.close(), asyncio.to_thread(self._worker.close, CLOSE_S))
+        await asyncio.gather(
+            self._connection.close(), self._receiver.close(CLOSE_S), asyncio.to_thread(self._worker.close, CLOSE_S)
+        )
         self._annotator.close()
 
 
@@ -152,7 +166,7 @@ class CheckSessions:
 
     Args:
         engine: analyses.
-        settings: limits, time-outs, ICE servers.
+        settings: limits, time limits, ICE servers.
         video: bitrates, codec.
         about: the model that judges, for the peers.
     """
@@ -160,7 +174,7 @@ class CheckSessions:
     def __init__(self, engine: Engine, settings: WebRtcSettings, video: VideoSettings, about: Introduction) -> None:
         self.limit = settings.max_sessions
         self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
-        self._parts = SessionParts(engine, settings, video, about, self._pool)
+        self._parts = CheckParts(engine, settings, video, about, self._pool)
         self._sessions: SessionTable[CheckSession] = SessionTable("check")
 
     @property
@@ -169,13 +183,17 @@ class CheckSessions:
         return len(self._sessions)
 
     def introduce(self, about: Introduction) -> None:
-        """Tells all peers, and those to come, that another model judges."""
+        """Shows all peers, and those to come, that another model judges."""
         self._parts = replace(self._parts, about=about)
         for session in self._sessions.all():
             session.introduce(about)
 
-    async def answer(self, offer_sdp: str) -> Answer:
+    async def answer(self, offer_sdp: str, client: str = "") -> Answer:
         """Opens a session for a peer.
+
+        Args:
+            offer_sdp: its offer.
+            client: its IP address.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
@@ -185,12 +203,12 @@ class CheckSessions:
         offer = read_offer(offer_sdp, h264=self._parts.video.h264)
         if self._sessions.closed:
             raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if self.count >= self.limit:
+        if not self._sessions.make_room(self.limit):
             raise CapacityError(
                 f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
             )
         session = CheckSession(secrets.token_urlsafe(16), offer.codec, self._parts, self._sessions.gone)
-        return Answer(session.session_id, await self._sessions.open(session, offer))
+        return Answer(session.session_id, await self._sessions.open(session, offer, client))
 
     async def close(self, session_id: str) -> None:
         """Ends a session.

@@ -1,4 +1,4 @@
-"""Lanes: a drawn picture enters, the RTP payloads of one codec leave, the same for everybody who watches."""
+"""Encodes a camera's drawn frames into RTP payloads, once a codec, for all who watch in it."""
 
 import time
 from collections.abc import Callable
@@ -17,13 +17,13 @@ from stream_detect.webrtc.offer import Codec
 
 
 @dataclass(frozen=True, slots=True)
-class Coded:
-    """One picture as it travels.
+class EncodedFrame:
+    """One frame as it is sent.
 
     Args:
         codec: of the payloads.
         payloads: of one RTP packet each, at most 1300 bytes.
-        timestamp: 90 kHz ticks since the stream's first picture.
+        timestamp: 90 kHz ticks since the stream's first frame.
         keyframe: it decodes by itself.
     """
 
@@ -33,14 +33,14 @@ class Coded:
     keyframe: bool
 
 
-class Lane(Protocol):
+class Encoding(Protocol):
     """One codec's encoder. Used on one thread; `follow` may be called from any."""
 
-    def encode(self, picture: av.VideoFrame, *, keyframe: bool) -> Coded:
-        """The picture, coded; the first one is a keyframe.
+    def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
+        """Encodes a frame; the first one is a keyframe.
 
         Args:
-            picture: yuv420p of even sides, with pts in 1 / 90000.
+            frame: yuv420p of even sides, with pts in 1 / 90000.
             keyframe: make it one that decodes by itself.
 
         Raises:
@@ -49,7 +49,7 @@ class Lane(Protocol):
         ...
 
     def follow(self, bitrate_bps: int) -> None:
-        """Bitrate to keep to from the next picture on, within the lane's bounds."""
+        """Sets the bitrate to keep to from the next frame on, within the encoder's bounds."""
         ...
 
     def close(self) -> None:
@@ -57,54 +57,54 @@ class Lane(Protocol):
         ...
 
 
-class H264Lane:
-    """H.264 by our own encoder, packetised by aiortc once for all viewers. As a `Lane`."""
+class H264Encoding:
+    """H.264 by our own encoder, packetised by aiortc once for all viewers. Fits `Encoding`."""
 
     def __init__(self, video: VideoSettings) -> None:
         self._encoder = H264Encoder(video.min_bitrate_bps, video.start_bitrate_bps, video.max_bitrate_bps)
         self._packetiser = H264Packetiser()
 
-    def encode(self, picture: av.VideoFrame, *, keyframe: bool) -> Coded:
-        """As a `Lane`."""
-        (packet,) = self._encoder.encode(picture, keyframe)
+    def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
+        """Fits `Encoding`."""
+        (packet,) = self._encoder.encode(frame, keyframe)
         payloads, timestamp = self._packetiser.pack(packet)
-        return Coded(Codec.H264, tuple(payloads), timestamp, keyframe=packet.is_keyframe)
+        return EncodedFrame(Codec.H264, tuple(payloads), timestamp, keyframe=packet.is_keyframe)
 
     def follow(self, bitrate_bps: int) -> None:
-        """As a `Lane`."""
+        """Fits `Encoding`."""
         self._encoder.target_bitrate_bps = bitrate_bps
 
     def close(self) -> None:
-        """As a `Lane`."""
+        """Fits `Encoding`."""
         self._encoder.close()
 
 
-class Vp8Lane:
-    """VP8 by aiortc's encoder, once for all viewers who take nothing else. As a `Lane`; its bounds are aiortc's."""
+class Vp8Encoding:
+    """VP8 by aiortc's encoder, once for all viewers who take nothing else. Fits `Encoding`; its bounds are aiortc's."""
 
     def __init__(self, video: VideoSettings) -> None:
         self._encoder = Vp8Encoder()
         self.follow(video.start_bitrate_bps)
 
-    def encode(self, picture: av.VideoFrame, *, keyframe: bool) -> Coded:
-        """As a `Lane`."""
-        picture.pict_type = PictureType.NONE  # another lane may have asked for a keyframe of its own
-        timestamp, time_base = cast("int", picture.pts), picture.time_base
+    def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
+        """Fits `Encoding`."""
+        frame.pict_type = PictureType.NONE  # another encoder may have asked for a keyframe of its own
+        timestamp, time_base = cast("int", frame.pts), frame.time_base
         try:
-            payloads, _ = self._encoder.encode(picture, keyframe)
+            payloads, _ = self._encoder.encode(frame, keyframe)
         except (av.FFmpegError, ValueError) as error:
             self._encoder = Vp8Encoder()
-            raise MediaError(f"libvpx refused a {picture.width}x{picture.height} frame: {error}") from error
+            raise MediaError(f"libvpx refused a {frame.width}x{frame.height} frame: {error}") from error
         finally:
-            picture.pts, picture.time_base = timestamp, time_base  # PyAV has put them into libvpx' clock
-        return Coded(Codec.VP8, tuple(payloads), timestamp, keyframe=_is_vp8_keyframe(payloads))
+            frame.pts, frame.time_base = timestamp, time_base  # PyAV has put them into libvpx' clock
+        return EncodedFrame(Codec.VP8, tuple(payloads), timestamp, keyframe=_is_vp8_keyframe(payloads))
 
     def follow(self, bitrate_bps: int) -> None:
-        """As a `Lane`."""
+        """Fits `Encoding`."""
         self._encoder.target_bitrate = bitrate_bps
 
     def close(self) -> None:
-        """As a `Lane`."""
+        """Fits `Encoding`."""
         self._encoder.codec = None
 
 
@@ -116,9 +116,9 @@ def _is_vp8_keyframe(payloads: list[bytes]) -> bool:
     return not data[0] & 1
 
 
-def lane_of(codec: Codec, video: VideoSettings) -> Lane:
-    """A new lane of a codec."""
-    return H264Lane(video) if codec is Codec.H264 else Vp8Lane(video)
+def new_encoding(codec: Codec, video: VideoSettings) -> Encoding:
+    """A new encoder of a codec."""
+    return H264Encoding(video) if codec is Codec.H264 else Vp8Encoding(video)
 
 
 class KeyframeGate:
@@ -139,7 +139,7 @@ class KeyframeGate:
         self._granted_s: float | None = None
 
     def request(self) -> None:
-        """The picture cannot be decoded without a keyframe."""
+        """Somebody cannot decode without a keyframe."""
         self._requested = True
 
     def take(self) -> bool:

@@ -1,6 +1,6 @@
-"""Hub: one camera's pictures enter, everybody who watches gets them, drawn once and encoded once a codec.
+"""Distributes one camera's frames to everybody who watches it.
 
-camera ──show──> Hub ──> Studio (thread) ──> Fanout (event loop) ──> viewers
+camera ──show──> Hub ──> Renderer (thread) ──> Fanout (event loop) ──> viewers
 """
 
 import asyncio
@@ -15,18 +15,18 @@ from stream_detect.settings import VideoSettings
 from stream_detect.types import Result, Thresholds
 from stream_detect.webrtc.annotated_track import Drawing
 from stream_detect.webrtc.offer import Codec
-from stream_detect.webrtc.renderer import Fanout, Outgoing, Studio, Viewer
+from stream_detect.webrtc.renderer import Fanout, Renderer, RendererOutput, Viewer
 
 REPEAT_S = 0.5
-"""When the newest picture is older, a new viewer is shown it again instead of waiting for a slow or stalled camera."""
+"""When the newest frame is older, a new viewer is shown it again instead of waiting for a slow or stalled camera."""
 
 JOIN_S = 2.0
-"""Bound on waiting for the studio's thread at the end: it ends after the picture that it is at."""
+"""Bound on waiting for the renderer's thread at the end: it ends after the frame that it is at."""
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
-    """How pictures are drawn.
+class OverlayStyle:
+    """How the badge is drawn on a camera's frames.
 
     Args:
         thresholds: of the model that judges.
@@ -37,58 +37,60 @@ class Look:
     stale_s: float
 
     def overlay(self) -> Overlay:
-        """Draws so."""
+        """An overlay that draws so."""
         return Overlay(self.thresholds, self.stale_s)
 
 
 class Hub:
-    """One camera's fan-out. Fits `monitoring.observer.Viewing`.
+    """One camera's viewers. Fits `Viewing` of the cameras.
 
     `show` may be called from any thread at any time; all else on one event loop. Nothing is drawn or encoded, and no
     thread is there, while nobody watches.
 
     Args:
         name: of the camera.
-        look: how pictures are drawn.
+        style: how the badge is drawn.
         newest: the camera's newest result; None before the first.
         video: bitrates.
     """
 
-    def __init__(self, name: str, look: Look, newest: Callable[[], Result | None], video: VideoSettings) -> None:
+    def __init__(
+        self, name: str, style: OverlayStyle, newest: Callable[[], Result | None], video: VideoSettings
+    ) -> None:
         self._name = name
-        self._look = look
+        self._style = style
         self._newest = newest
         self._video = video
         self._fanout = Fanout()
         self._places = 0
         self._held: tuple[av.VideoFrame, float] | None = None
-        self._studio: Studio | None = None
+        self._renderer: Renderer | None = None
         self._drawing: Drawing | None = None
-        self._ending: list[Studio] = []
+        self._ending: list[Renderer] = []
 
     @property
     def viewers(self) -> int:
-        """Who watch or are about to: those still connecting count, so that the camera has a picture for them."""
+        """Who watch or are about to: those still connecting count, so that the camera has a frame for them."""
         return self._places
 
     def show(self, frame: av.VideoFrame) -> None:
-        """Takes a picture of the camera and returns at once."""
+        """Takes a frame of the camera and returns at once."""
         if self._places == 0:
             return
         self._held = frame, time.monotonic()
-        studio = self._studio
-        if studio is not None:
-            studio.show(frame)
+        renderer = self._renderer
+        if renderer is not None:
+            renderer.show(frame)
 
     def show_results(self, newest: Callable[[], Result | None]) -> None:
-        """Where results are found from now on."""
+        """Sets where results are found from now on."""
         self._newest = newest
 
-    def draw_with(self, look: Look) -> None:
-        """Another look from the next picture on: another model judges."""
-        self._look = look
+    def draw_with(self, style: OverlayStyle) -> None:
+        """Another style from the next frame on: another model judges."""
+        self._style = style
         if self._drawing is not None:
-            self._drawing.draw_with(look.overlay())
+            self._drawing.draw_with(style.overlay())
 
     def enter(self) -> None:
         """Somebody is about to watch."""
@@ -101,47 +103,47 @@ class Hub:
             self._held = None
 
     def attach(self, viewer: Viewer) -> None:
-        """Pictures go to this viewer; one that waits for a keyframe asks for it."""
+        """Sends frames to this viewer; one that waits for a keyframe asks for it."""
         self._fanout.attach(viewer)
-        studio, is_new = (self._studio, False) if self._studio else (self._begin(), True)
+        renderer, is_new = (self._renderer, False) if self._renderer else (self._begin(), True)
         self.retarget(viewer.codec)
-        studio.request_keyframe(viewer.codec)
+        renderer.request_keyframe(viewer.codec)
         held = self._held
         if held is not None and (is_new or time.monotonic() - held[1] > REPEAT_S):
-            studio.show(held[0])
+            renderer.show(held[0])
 
     def detach(self, viewer: Viewer) -> None:
-        """No more pictures for this one; passed over when it was never attached."""
+        """Sends no more frames to this viewer; nothing happens when it was never attached."""
         self._fanout.detach(viewer)
         self.retarget(viewer.codec)
-        if not self._fanout.viewers and self._studio is not None:
-            self._studio.stop()
-            self._ending = [studio for studio in (*self._ending, self._studio) if studio.is_running]
-            self._studio = self._drawing = None
+        if not self._fanout.viewers and self._renderer is not None:
+            self._renderer.stop()
+            self._ending = [renderer for renderer in (*self._ending, self._renderer) if renderer.is_running]
+            self._renderer = self._drawing = None
 
     def request_keyframe(self, codec: Codec) -> None:
         """A viewer cannot decode without one."""
-        if self._studio is not None:
-            self._studio.request_keyframe(codec)
+        if self._renderer is not None:
+            self._renderer.request_keyframe(codec)
 
     def retarget(self, codec: Codec) -> None:
-        """The viewers of a codec, or what their lines take, have changed."""
+        """The viewers of a codec, or what their links take, have changed."""
         bitrate_bps = self._fanout.bitrate_bps(codec)
-        if self._studio is not None and bitrate_bps is not None:
-            self._studio.follow(codec, bitrate_bps)
+        if self._renderer is not None and bitrate_bps is not None:
+            self._renderer.follow(codec, bitrate_bps)
 
     async def close(self) -> None:
         """Waits, for a bounded time, for the end of what detached viewers have left behind."""
-        for studio in self._ending:
-            await asyncio.to_thread(studio.join, JOIN_S)
+        for renderer in self._ending:
+            await asyncio.to_thread(renderer.join, JOIN_S)
         self._ending.clear()
 
     def _result(self) -> Result | None:
         return self._newest()
 
-    def _begin(self) -> Studio:
-        self._drawing = Drawing(self._look.overlay(), self._result)
-        outgoing = Outgoing(lambda: self._fanout.codecs, lambda: self._fanout.is_free, self._fanout.deliver)
-        self._studio = Studio(self._name, self._drawing, self._video, outgoing)
-        self._studio.start()
-        return self._studio
+    def _begin(self) -> Renderer:
+        self._drawing = Drawing(self._style.overlay(), self._result)
+        output = RendererOutput(lambda: self._fanout.codecs, lambda: self._fanout.is_free, self._fanout.deliver)
+        self._renderer = Renderer(self._name, self._drawing, self._video, output)
+        self._renderer.start()
+        return self._renderer

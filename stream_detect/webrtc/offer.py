@@ -1,9 +1,11 @@
-"""Offer: the SDP text of a client enters, a checked offer with the codec to answer in leaves.
+"""Checks the SDP offer of a client, and makes of it one that aiortc can answer.
 
 aiortc raises late and of any kind (assertions, KeyError, StopIteration; some only in a task that nobody awaits), so
 everything that it takes for granted is checked here first.
 """
 
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -17,7 +19,10 @@ from aiortc.sdp import MediaDescription, SessionDescription
 from stream_detect.errors import CodecError, NoVideoError, OfferError
 
 MAX_CANDIDATES = 64
-"""ICE candidates a section: each is probed by UDP from each of our addresses, so an offer must not name hundreds."""
+"""ICE candidates that a section may name."""
+
+KEPT_CANDIDATES = 16
+"""Those of a section that are used, by their priority: each is checked by UDP from each of our addresses."""
 
 MAX_SECTIONS = 8
 """Media sections: a check needs two; a browser with a microphone and a shared screen offers four."""
@@ -28,11 +33,30 @@ _PARSE_FAILURES = (AssertionError, AttributeError, IndexError, KeyError, StopIte
 """What aiortc's parser was seen to raise on broken text."""
 
 
+BASELINE = "42e01f"
+"""The H.264 profile that aiortc negotiates: constrained baseline, which decoders of all profiles take."""
+
+
 class Codec(StrEnum):
-    """What the picture goes back in."""
+    """Codecs that we send and receive."""
 
     H264 = "video/H264"
     VP8 = "video/VP8"
+
+
+@dataclass(frozen=True, slots=True)
+class H264Format:
+    """An H.264 format of an offer that aiortc is shown as constrained baseline in non-interleaved mode.
+
+    Args:
+        payload_type: its number in the offer.
+        profile_level_id: what was offered, "" for none.
+        packetization_mode: what was offered, "" for none.
+    """
+
+    payload_type: str
+    profile_level_id: str
+    packetization_mode: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +64,22 @@ class Offer:
     """An offer that can be answered.
 
     Args:
-        sdp: as it came, without mDNS candidates.
+        sdp: as aiortc takes it: the candidates that are used, without mDNS names, their list left open.
         codec: what its first video is answered in.
+        h264: the format whose profile aiortc does not know; None when it knows one that was offered.
     """
 
     sdp: str
     codec: Codec
+    h264: H264Format | None = None
+
+    def answered_as_offered(self, answer: str) -> str:
+        """Aiortc's answer with the H.264 profile as it was offered: RFC 6184 (8.2.2) asks for the same."""
+        return answer if self.h264 is None else _with_format(answer, self.h264)
 
 
 Direction = Literal["sendrecv", "recvonly", "sendonly"]
-"""What the peer does with its video: a check sends and receives it, a viewer receives, a publisher sends."""
+"""What the peer does with its video: in a check it sends and receives, a viewer receives, a publisher sends."""
 
 
 def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> Offer:
@@ -65,15 +95,10 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
         NoVideoError: it has no video of that direction.
         CodecError: it has no codec that we have.
     """
-    text = _without_mdns(text)
+    text = _without_names(text)
     if not text.startswith("v="):
         raise OfferError(f"expected a session description that begins with v=0, received {text[:20]!r}")
-    try:
-        description = SessionDescription.parse(text)
-    except _PARSE_FAILURES as error:
-        raise OfferError(
-            f"expected a session description (RFC 8866), received one that cannot be read: {error!r}"
-        ) from error
+    description = _parsed(text)
     _check_sections(description)
     video = next((media for media in description.media if media.kind == "video"), None)
     if video is None:
@@ -86,7 +111,23 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
     for media in description.media:
         if media.kind == "audio" and not find_common_codecs(CODECS["audio"], media.rtp.codecs):
             raise CodecError("expected Opus, G.722 or G.711 among the codecs of the audio, or an offer without audio")
-    return Offer(text, _codec(video.rtp.codecs, h264=h264))
+    text = _with_usable_candidates(text)
+    try:
+        return Offer(text, _codec(video.rtp.codecs, h264=h264))
+    except CodecError:
+        other = _other_h264(text, sends=direction != "sendonly") if h264 else None
+        if other is None:
+            raise
+        return Offer(_with_format(text, H264Format(other.payload_type, BASELINE, "1")), Codec.H264, other)
+
+
+def _parsed(text: str) -> SessionDescription:
+    try:
+        return SessionDescription.parse(text)
+    except _PARSE_FAILURES as error:
+        raise OfferError(
+            f"expected a session description (RFC 8866), received one that cannot be read: {error!r}"
+        ) from error
 
 
 def _codec(offered: list[RTCRtpCodecParameters], *, h264: bool) -> Codec:
@@ -95,7 +136,7 @@ def _codec(offered: list[RTCRtpCodecParameters], *, h264: bool) -> Codec:
         return Codec.H264
     if Codec.VP8.lower() in common:
         return Codec.VP8
-    expected = "H.264 (baseline, packetization-mode=1) or VP8" if h264 else "VP8"
+    expected = "H.264 (packetization-mode=1) or VP8" if h264 else "VP8"
     names = ", ".join(sorted({codec.name for codec in offered})) or "none"
     raise CodecError(f"expected {expected} among the codecs of the video, received {names}")
 
@@ -156,11 +197,100 @@ def _is_address(host: str) -> bool:
     return True
 
 
-def _without_mdns(text: str) -> str:
-    """The offer less its .local candidates.
+_CANDIDATE = re.compile(r"a=candidate:\S+ (\d+) (\S+) (\d+) (\S+) ", re.IGNORECASE)
 
-    A browser that was not allowed a camera (screen sharing) hides its addresses behind mDNS names. Looking them up
-    takes seconds and multicast, and gains nothing: such a peer sends the first probe, which tells us where it is.
+
+def _without_names(text: str) -> str:
+    """The offer less its mDNS candidates (a browser hides its addresses behind names that end with .local).
+
+    Looking them up takes a second and multicast, and gains nothing: such a peer sends the first check, from which its
+    address is learned.
     """
-    kept = [line for line in text.splitlines() if not (line.startswith("a=candidate:") and ".local " in line)]
-    return "\r\n".join(kept) + "\r\n"
+    return _joined(line for line in text.splitlines() if not _is_mdns(line))
+
+
+def _is_mdns(line: str) -> bool:
+    found = _CANDIDATE.match(line)
+    return found is not None and found[4].lower().rstrip(".").endswith(".local")
+
+
+def _with_usable_candidates(text: str) -> str:
+    """The offer with the best UDP candidates of each section, and without the end of their list.
+
+    Told that a list without usable candidates has ended, aioice gathers none of its own; told that another one has,
+    it gives up when those fail, even if the peer's checks come a moment later from an address that was not named.
+    """
+    sections: list[list[str]] = [[]]
+    for line in text.splitlines():
+        if line.startswith("m="):
+            sections.append([])
+        if not line.startswith("a=end-of-candidates"):
+            sections[-1].append(line)
+    return _joined(line for section in sections for line in _with_best_candidates(section))
+
+
+def _with_best_candidates(section: list[str]) -> list[str]:
+    priorities = {}
+    for number, line in enumerate(section):
+        if found := _CANDIDATE.match(line):
+            usable = found[1] == "1" and found[2].lower() == "udp"
+            priorities[number] = int(found[3]) if usable else -1
+    best = sorted((number for number, value in priorities.items() if value >= 0), key=lambda n: -priorities[n])
+    kept = set(best[:KEPT_CANDIDATES])
+    return [line for number, line in enumerate(section) if number not in priorities or number in kept]
+
+
+def _other_h264(text: str, *, sends: bool) -> H264Format | None:
+    """The first H.264 of the first video, whatever its profile: FFmpeg decodes all, and all decode what we send.
+
+    Args:
+        text: the offer.
+        sends: whether we send too: our packets need packetization-mode 1.
+    """
+    found = (re.match(r"a=rtpmap:(\d+) h264/90000\s*$", line, re.IGNORECASE) for line in _video_lines(text))
+    parameters = {match[1]: _parameters(text, match[1]) for match in found if match}
+    for mode in ("1",) if sends else ("1", "0", ""):
+        for payload_type, values in parameters.items():
+            if values.get("packetization-mode", "") == mode:
+                return H264Format(payload_type, values.get("profile-level-id", ""), mode)
+    return None
+
+
+def _parameters(text: str, payload_type: str) -> dict[str, str]:
+    for line in _video_lines(text):
+        if line.startswith(f"a=fmtp:{payload_type} "):
+            pairs = (pair.partition("=") for pair in line.partition(" ")[2].split(";"))
+            return {name.strip().lower(): value.strip() for name, _, value in pairs}
+    return {}
+
+
+def _with_format(text: str, wanted: H264Format) -> str:
+    """A session description whose first video states that profile and mode for the payload type."""
+    values = _parameters(text, wanted.payload_type)
+    for name, value in (
+        ("profile-level-id", wanted.profile_level_id),
+        ("packetization-mode", wanted.packetization_mode),
+    ):
+        values.pop(name, None)
+        if value:
+            values[name] = value
+    written = ";".join(f"{name}={value}" if value else name for name, value in values.items() if name)
+    lines, in_video = [], 0
+    for line in text.splitlines():
+        in_video += line.startswith("m=") and (in_video > 0 or line.startswith("m=video"))
+        if in_video == 1 and line.startswith(f"a=fmtp:{wanted.payload_type} "):
+            continue
+        lines.append(line)
+        if in_video == 1 and line.startswith(f"a=rtpmap:{wanted.payload_type} ") and written:
+            lines.append(f"a=fmtp:{wanted.payload_type} {written}")
+    return _joined(lines)
+
+
+def _video_lines(text: str) -> list[str]:
+    """The lines of the first video section."""
+    _, video, after = text.replace("\r\n", "\n").partition("\nm=video")
+    return (video + after.partition("\nm=")[0]).split("\n")
+
+
+def _joined(lines: Iterable[str]) -> str:
+    return "\r\n".join(lines) + "\r\n"

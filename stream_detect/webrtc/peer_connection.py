@@ -1,4 +1,4 @@
-"""Link: one peer connection from our answer to its end, with the watch over whether the peer is still there.
+"""One peer connection from our answer to its end, and the watch over whether its peer is still there.
 
 new ──answer──> connecting ──ICE, DTLS──> connected ──close──> closed
                     └── connect_timeout_s, failure ──────────────┘
@@ -14,7 +14,6 @@ from aiortc import (
     InvalidAccessError,
     InvalidStateError,
     MediaStreamTrack,
-    RTCPeerConnection,
     RTCRtpSender,
     RTCRtpTransceiver,
     RTCSessionDescription,
@@ -23,12 +22,12 @@ from aiortc.exceptions import InternalError, OperationError
 
 from stream_detect.errors import OfferError
 from stream_detect.settings import WebRtcSettings
-from stream_detect.webrtc import aiortc_private as ice
+from stream_detect.webrtc.aiortc_private.connection import bound_checks, bound_received, close, new_connection
 from stream_detect.webrtc.offer import Codec, Offer
 from stream_detect.webrtc.results_channel import ByeReason
 
 WATCH_S = 1.0
-"""How often a link looks whether its peer is still there."""
+"""How often a connection looks whether its peer is still there."""
 
 CLOSE_S = 3.0
 """Bound on the end of a connection."""
@@ -39,8 +38,8 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Watch:
-    """What a link tells, and asks, its session. All are called on the event loop.
+class PeerEvents:
+    """Whom a connection notifies, and what it asks of its session. All are called on the event loop.
 
     Args:
         connected: the peer has come.
@@ -55,27 +54,32 @@ class Watch:
     silence: str
 
 
-class Link:
-    """One peer connection and the tasks of its session. Lives on the event loop.
+class PeerConnection:
+    """One RTCPeerConnection and the tasks of its session. Lives on the event loop.
 
     Args:
         name: for the log and the tasks.
-        settings: time-outs, ICE servers.
-        watch: who is told.
+        settings: time limits, ICE servers.
+        events: who is notified.
     """
 
-    def __init__(self, name: str, settings: WebRtcSettings, watch: Watch) -> None:
+    def __init__(self, name: str, settings: WebRtcSettings, events: PeerEvents) -> None:
         self._name = name
         self._settings = settings
-        self._watch = watch
+        self._events = events
         self._loop = asyncio.get_running_loop()
-        self.connection = RTCPeerConnection(ice.configuration(settings.ice_servers))
-        self.connection.on("connectionstatechange", self._on_state)
-        self._made_s = time.monotonic()
+        self.rtc = new_connection(settings.ice_servers)
+        self.rtc.on("connectionstatechange", self._on_state)
+        self._since_s = time.monotonic()
         self._connected_s: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
         self._closing = False
-        self.begin(self._look(), "watch")
+        self.begin(self._watch(), "watch")
+
+    @property
+    def connected(self) -> bool:
+        """Whether the peer has come; stays true when it has gone."""
+        return self._connected_s is not None
 
     def add_video(self, direction: str, codec: Codec, track: MediaStreamTrack | None = None) -> RTCRtpTransceiver:
         """The transceiver of the one video, in one codec. Preferences work only before the remote description.
@@ -85,7 +89,7 @@ class Link:
             codec: what it is answered in.
             track: what is sent, if aiortc is to send it.
         """
-        transceiver = self.connection.addTransceiver(track or "video", direction)
+        transceiver = self.rtc.addTransceiver(track or "video", direction)
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([c for c in capabilities if c.mimeType in {codec.value, "video/rtx"}])
         return transceiver
@@ -96,18 +100,20 @@ class Link:
         Raises:
             OfferError: aiortc cannot answer it.
         """
-        connection = self.connection
         try:
-            await connection.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
-            for transceiver in connection.getTransceivers()[1:]:
+            await self.rtc.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
+            for transceiver in self.rtc.getTransceivers()[1:]:
                 transceiver.direction = "inactive"
-            await connection.setLocalDescription()
+            bound_received(self.rtc, self._events.gone)
+            await self.rtc.setLocalDescription()
+            bound_checks(self.rtc)
         except _AIORTC_ERRORS as error:
             raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
-        return str(connection.localDescription.sdp)
+        self._since_s = time.monotonic()  # gathering candidates may have taken seconds
+        return offer.answered_as_offered(str(self.rtc.localDescription.sdp))
 
     def begin(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Starts a task that ends with the link; its failure ends the session."""
+        """Starts a task that ends with the connection; its failure ends the session."""
         task = self._loop.create_task(work, name=f"{self._name} {name}")
         task.add_done_callback(self._note_failure)
         self._tasks.append(task)
@@ -124,47 +130,47 @@ class Link:
         await self.end_tasks()
         try:
             async with asyncio.timeout(CLOSE_S):
-                await ice.close(self.connection)
+                await close(self.rtc)
         except TimeoutError:
             _log.warning("%s: the connection did not close within %g s", self._name, CLOSE_S)
 
     def _note_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
             _log.error("%s failed", task.get_name(), exc_info=error)
-            self._watch.gone("a task of it failed")
+            self._events.gone("a task of it failed")
 
     def _on_state(self) -> None:
-        state = self.connection.connectionState
+        state = self.rtc.connectionState
         if state == "connected" and self._connected_s is None and not self._closing:
             self._connected_s = time.monotonic()
-            self._watch.connected()
+            self._events.connected()
         elif state in {"failed", "closed"}:
-            self._watch.gone(f"connection {state}")
+            self._events.gone(f"connection {state}")
 
-    async def _look(self) -> None:
+    async def _watch(self) -> None:
         """Ends when the peer did not come, or went without a word."""
         connect_s, vanish_s = self._settings.connect_timeout_s, self._settings.vanish_timeout_s
         while True:
             await asyncio.sleep(min(WATCH_S, connect_s / 4, vanish_s / 4))
             now_s = time.monotonic()
             if self._connected_s is None:
-                if now_s - self._made_s > connect_s:
-                    return self._watch.gone(f"not connected within {connect_s:g} s")
-            elif now_s - max(self._connected_s, self._watch.life_s() or 0.0) > vanish_s:
-                return self._watch.gone(f"{self._watch.silence} for {vanish_s:g} s")
+                if now_s - self._since_s > connect_s:
+                    return self._events.gone(f"not connected within {connect_s:g} s")
+            elif now_s - max(self._connected_s, self._events.life_s() or 0.0) > vanish_s:
+                return self._events.gone(f"{self._events.silence} for {vanish_s:g} s")
 
 
-class Ending:
+class CloseOnce:
     """Runs a session's end once: whoever asks again waits for the same end, and a request that is cancelled stops none.
 
     Args:
         name: of the task.
-        end: what there is to do.
+        close: what there is to do.
     """
 
-    def __init__(self, name: str, end: Callable[[ByeReason], Coroutine[None, None, None]]) -> None:
+    def __init__(self, name: str, close: Callable[[ByeReason], Coroutine[None, None, None]]) -> None:
         self._name = name
-        self._end = end
+        self._close = close
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -173,7 +179,7 @@ class Ending:
         return self._task is not None
 
     async def run(self, reason: ByeReason) -> None:
-        """Ends, or waits for the end that is under way."""
+        """Closes, or waits for the end that is under way."""
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._end(reason), name=f"{self._name} close")
+            self._task = asyncio.get_running_loop().create_task(self._close(reason), name=f"{self._name} close")
         await asyncio.shield(self._task)

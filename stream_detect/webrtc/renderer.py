@@ -1,7 +1,7 @@
-"""Studio: a camera's pictures enter from its thread, coded pictures leave: drawn once, encoded once a codec.
+"""Draws and encodes a camera's frames for all who watch it: drawn once, encoded once a codec, on one thread.
 
-camera ──> Mailbox ──thread──> Drawing ──> Lane (H.264) ──> deliver
-                                      └──> Lane (VP8)   ──> deliver
+camera ──> Mailbox ──thread──> Drawing ──> H264Encoding ──> deliver
+                                      └──> Vp8Encoding  ──> deliver
 """
 
 import asyncio
@@ -10,7 +10,6 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from fractions import Fraction
 from threading import Thread
 from typing import Protocol
 
@@ -18,86 +17,84 @@ import av
 
 from stream_detect.analysis.sampler import Mailbox
 from stream_detect.errors import MediaError
+from stream_detect.media.clock import RTP_CLOCK_RATE_HZ, RTP_TIME_BASE, RtpClock
 from stream_detect.settings import VideoSettings
 from stream_detect.webrtc.annotated_track import Drawing
-from stream_detect.webrtc.encoding import Coded, KeyframeGate, Lane, lane_of
-from stream_detect.webrtc.frames import CLOCK_RATE_HZ, StreamClock
+from stream_detect.webrtc.congestion import shared_bitrate_bps
+from stream_detect.webrtc.encoding import EncodedFrame, Encoding, KeyframeGate, new_encoding
 from stream_detect.webrtc.offer import Codec
-from stream_detect.webrtc.sender import shared_bitrate_bps
 
 KEYFRAME_INTERVAL_S = 0.5
 """Least time between two keyframes of a codec: viewers who come, or lose something, within it share one."""
-
-_TIME_BASE = Fraction(1, CLOCK_RATE_HZ)
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Outgoing:
-    """Where coded pictures go. Called on the studio's thread.
+class RendererOutput:
+    """Where encoded frames go. Called on the renderer's thread.
 
     Args:
         codecs: those that somebody watches in now.
-        is_free: whether the ones before have been sent; if not, the picture is left out before it is encoded.
-        deliver: takes a coded picture; returns at once.
+        is_free: whether the ones before have been sent; if not, the frame is dropped before it is encoded.
+        deliver: takes an encoded frame; returns at once.
     """
 
     codecs: Callable[[], frozenset[Codec]]
     is_free: Callable[[], bool]
-    deliver: Callable[[Coded], None]
+    deliver: Callable[[EncodedFrame], None]
 
 
-class Studio:
-    """The encoding of one camera, for as long as somebody watches: a thread of its own from `start` to `stop`.
+class Renderer:
+    """Draws and encodes one camera for as long as somebody watches: a thread of its own from `start` to `stop`.
 
-    Drop policy: one picture waits at most, the newest; those it replaced, and those for which the loop had no time, are
+    Drop policy: one frame waits at most, the newest; those it replaced, and those for which the loop had no time, are
     counted.
 
     Args:
         name: of the camera.
-        drawing: draws on the pictures.
+        drawing: draws on the frames.
         video: bitrates.
-        outgoing: where they go.
+        output: where encoded frames go.
     """
 
-    def __init__(self, name: str, drawing: Drawing, video: VideoSettings, outgoing: Outgoing) -> None:
+    def __init__(self, name: str, drawing: Drawing, video: VideoSettings, output: RendererOutput) -> None:
         self._drawing = drawing
         self._video = video
-        self._outgoing = outgoing
-        self._pictures: Mailbox[tuple[av.VideoFrame, float]] = Mailbox()
+        self._output = output
+        self._frames: Mailbox[tuple[av.VideoFrame, float]] = Mailbox()
         self._keyframes = {codec: KeyframeGate(KEYFRAME_INTERVAL_S) for codec in Codec}
         self._targets_bps = dict.fromkeys(Codec, video.start_bitrate_bps)
-        self._lanes: dict[Codec, Lane] = {}
-        self._clock = StreamClock()
+        self._encodings: dict[Codec, Encoding] = {}
+        self._clock = RtpClock()
         self._ticks = -1
         self._skipped = 0
-        self._thread = Thread(target=self._work, name=f"studio {name}", daemon=True)
+        self._thread = Thread(target=self._work, name=f"renderer {name}", daemon=True)
 
     @property
     def dropped(self) -> int:
-        """Pictures that were shown to it and not encoded, so far."""
-        return self._pictures.replaced + self._skipped
+        """Frames that were shown to it and not encoded, so far."""
+        return self._frames.replaced + self._skipped
 
     def start(self) -> None:
         """Begins to work."""
         self._thread.start()
 
     def show(self, frame: av.VideoFrame) -> None:
-        """Takes a picture, from any thread."""
-        self._pictures.put((frame, time.monotonic()))
+        """Takes a frame, from any thread."""
+        self._frames.put((frame, time.monotonic()))
 
     def request_keyframe(self, codec: Codec) -> None:
         """Somebody cannot decode without one."""
         self._keyframes[codec].request()
 
     def follow(self, codec: Codec, bitrate_bps: int) -> None:
-        """Bitrate to encode for from the next picture on."""
+        """Sets the bitrate to encode for from the next frame on."""
         self._targets_bps[codec] = bitrate_bps
 
     def stop(self) -> None:
-        """The thread ends after the picture that it is at."""
-        self._pictures.close()
+        """The thread ends after the frame that it is at."""
+        self._frames.close()
 
     @property
     def is_running(self) -> bool:
@@ -109,43 +106,45 @@ class Studio:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
-        while (item := self._pictures.take()) is not None:
+        while (item := self._frames.take()) is not None:
             try:
                 self._make(*item)
             except MediaError as error:
-                self._drawing.note(f"{self._thread.name}: a picture is left out: {error}")
-            except Exception:  # noqa: BLE001 - the thread's edge: one picture that fails must not end the view
-                _log.exception("%s: a picture is left out", self._thread.name)
+                self._drawing.note(f"{self._thread.name}: a frame is left out: {error}")
+            except Exception:  # noqa: BLE001 - the thread's edge: one frame that fails must not end the view
+                _log.exception("%s: a frame is left out", self._thread.name)
         self._keep(frozenset())
 
     def _make(self, frame: av.VideoFrame, arrived_s: float) -> None:
-        codecs = self._outgoing.codecs()
+        codecs = self._output.codecs()
         self._keep(codecs)
-        if not self._outgoing.is_free():
+        if not self._output.is_free():
             self._skipped += 1
             return
-        picture = self._drawing.draw(frame)
-        picture.pts, picture.time_base = self._timestamp(frame, arrived_s), _TIME_BASE
+        drawn = self._drawing.draw(frame)
+        drawn.pts, drawn.time_base = self._timestamp(frame, arrived_s), RTP_TIME_BASE
         for codec in codecs:
-            lane = self._lanes.setdefault(codec, lane_of(codec, self._video))
-            lane.follow(self._targets_bps[codec])
-            self._outgoing.deliver(lane.encode(picture, keyframe=self._keyframes[codec].take()))
+            encoding = self._encodings.get(codec)
+            if encoding is None:
+                encoding = self._encodings[codec] = new_encoding(codec, self._video)
+            encoding.follow(self._targets_bps[codec])
+            self._output.deliver(encoding.encode(drawn, keyframe=self._keyframes[codec].take()))
 
     def _keep(self, codecs: frozenset[Codec]) -> None:
-        """Closes the lanes that nobody watches any more."""
-        for codec in self._lanes.keys() - codecs:
-            self._lanes.pop(codec).close()
+        """Closes the encoders of codecs that nobody watches in any more."""
+        for codec in self._encodings.keys() - codecs:
+            self._encodings.pop(codec).close()
 
     def _timestamp(self, frame: av.VideoFrame, arrived_s: float) -> int:
-        """90 kHz ticks since the first picture; rises, whatever the source's clock does."""
+        """90 kHz ticks since the first frame; rises, whatever the source's clock does."""
         seconds = arrived_s if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-        moment = self._clock.read(round(seconds * CLOCK_RATE_HZ), arrived_s)
-        self._ticks = max(round(moment.time_s * CLOCK_RATE_HZ), self._ticks + 1)
+        at = self._clock.read(round(seconds * RTP_CLOCK_RATE_HZ), arrived_s)
+        self._ticks = max(round(at.time_s * RTP_CLOCK_RATE_HZ), self._ticks + 1)
         return self._ticks
 
 
 MAX_UNDELIVERED = 4
-"""Coded pictures that may wait for the event loop; while they do, further ones are left out before they are encoded."""
+"""Encoded frames that may wait for the event loop; while they do, further ones are dropped before they are encoded."""
 
 
 class Viewer(Protocol):
@@ -158,21 +157,21 @@ class Viewer(Protocol):
 
     @property
     def bitrate_bps(self) -> int:
-        """What its line takes, as far as is known."""
+        """What its link takes, as far as is known."""
         ...
 
-    async def take(self, coded: Coded) -> None:
-        """A picture for it; must neither wait nor raise: the others are next."""
+    async def take(self, frame: EncodedFrame) -> None:
+        """Takes a frame; must neither wait nor raise: the others are next."""
         ...
 
 
 class Fanout:
-    """Hands pictures to viewers. Used on the event loop, but for what says otherwise."""
+    """Hands encoded frames to viewers. Used on the event loop, but for what says otherwise."""
 
     def __init__(self) -> None:
         self._viewers: tuple[Viewer, ...] = ()
         self._codecs: frozenset[Codec] = frozenset()
-        self._undelivered: deque[Coded] = deque()
+        self._undelivered: deque[EncodedFrame] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._arrived = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -184,7 +183,7 @@ class Fanout:
 
     @property
     def is_free(self) -> bool:
-        """Whether there is room for another picture. Safe from any thread."""
+        """Whether there is room for another frame. Safe from any thread."""
         return len(self._undelivered) < MAX_UNDELIVERED
 
     @property
@@ -192,22 +191,22 @@ class Fanout:
         """Who watch now."""
         return self._viewers
 
-    def deliver(self, coded: Coded) -> None:
-        """Takes a picture, from any thread, and returns at once."""
+    def deliver(self, frame: EncodedFrame) -> None:
+        """Takes a frame, from any thread, and returns at once."""
         loop = self._loop
         if loop is not None:
-            self._undelivered.append(coded)
+            self._undelivered.append(frame)
             loop.call_soon_threadsafe(self._arrived.set)
 
     def attach(self, viewer: Viewer) -> None:
-        """Pictures go to this viewer, too."""
+        """Adds a viewer."""
         self._set((*self._viewers, viewer))
         if self._task is None:
             self._loop = asyncio.get_running_loop()
             self._task = self._loop.create_task(self._run(), name="fan-out")
 
     def detach(self, viewer: Viewer) -> None:
-        """No more pictures for this one."""
+        """Removes a viewer."""
         self._set(tuple(other for other in self._viewers if other is not viewer))
         if not self._viewers and self._task is not None:
             self._task.cancel()
@@ -228,7 +227,7 @@ class Fanout:
             await self._arrived.wait()
             self._arrived.clear()
             while self._undelivered:
-                coded = self._undelivered.popleft()
+                frame = self._undelivered.popleft()
                 for viewer in self._viewers:
-                    if viewer.codec is coded.codec:
-                        await viewer.take(coded)
+                    if viewer.codec is frame.codec:
+                        await viewer.take(frame)

@@ -1,4 +1,4 @@
-"""Results channel: results enter, messages on the peer's data channel `results` leave (docs/protocol.md)."""
+"""Sends results to a peer over its data channel `results`: the messages, and the channel (docs/protocol.md)."""
 
 import asyncio
 import json
@@ -16,12 +16,13 @@ PROTOCOL = 1
 MAX_CLIENT_MESSAGE_CHARS = 1024
 """A client sends pings only; whatever is longer is passed over unread."""
 
-ByeReason = Literal["server_shutdown", "closed"]
+ByeReason = Literal["server_shutdown", "closed", "video_too_large"]
+"""Why a session ends, as `bye` says it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What `hello` tells every client of the model that judges.
+    """What `hello` says of the model that judges.
 
     Args:
         model_name: name of the bundle.
@@ -65,7 +66,7 @@ def result_message(of: Result, dropped_frames: int) -> str:
 
     Args:
         of: what the analysis says.
-        dropped_frames: pictures of this session not sent back, so far.
+        dropped_frames: frames of this session not sent back, so far.
     """
     return _envelope("result", result_value(of, dropped_frames))
 
@@ -189,7 +190,7 @@ class ResultsChannel:
 
         Args:
             result: what the analysis says.
-            dropped_frames: pictures of this session not sent back, so far.
+            dropped_frames: frames of this session not sent back, so far.
         """
         channel = self._channel
         if channel is None or channel.readyState != "open":

@@ -1,15 +1,30 @@
-"""Sessions by their ids: sessions enter as they are opened; that all of them end, each once, is kept here."""
+"""The sessions of one kind by their ids: who gets a place, and that each session ends once.
+
+A place is given for good to a peer that connects. An offer alone only borrows one: when all are taken, the session of
+a peer that has not connected ends for a newcomer's.
+"""
 
 import asyncio
 import ctypes
 import gc
 import logging
 import platform
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Generic, Protocol, TypeVar
 
 from stream_detect.errors import NotFoundError
 from stream_detect.webrtc.offer import Offer
 from stream_detect.webrtc.results_channel import ByeReason
+
+GRACE_S = 3.0
+"""A peer whose address has sent one offer only keeps its place so long without having connected; a browser connects
+within one second, by a relay within two."""
+
+RELEASE_S = 1.0
+"""Least time between two releases of memory when many sessions end."""
 
 
 class Session(Protocol):
@@ -18,6 +33,11 @@ class Session(Protocol):
     @property
     def session_id(self) -> str:
         """Unguessable."""
+        ...
+
+    @property
+    def connected(self) -> bool:
+        """Whether the peer has come; stays true when it has gone."""
         ...
 
     @property
@@ -44,12 +64,17 @@ class SessionTable(Generic[S]):
 
     Args:
         kind: for the log.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._kind = kind
+        self._clock = clock
         self._sessions: dict[str, S] = {}
+        self._answered: dict[str, tuple[str, float]] = {}  # by session id: the client's network, and when
+        self._leaving: set[str] = set()
         self._ends: set[asyncio.Task[None]] = set()
+        self._releasing = self._release_again = False
         self.closed = False
         """Whether `close_all` was called."""
 
@@ -60,8 +85,41 @@ class SessionTable(Generic[S]):
         """Sessions that hold a place, those still closing among them."""
         return list(self._sessions.values())
 
-    async def open(self, session: S, offer: Offer) -> str:
+    def make_room(self, limit: int, among: Sequence[S] | None = None) -> bool:
+        """Whether there is a place for another session; for it, that of a peer that has not connected may end.
+
+        Among those that have their answer, the oldest of the address that has most of them goes first, at once; an
+        address that has one only keeps it for GRACE_S.
+
+        Args:
+            limit: sessions at once.
+            among: the sessions that share these places; all by default.
+        """
+        sessions = self.all() if among is None else among
+        holding = [session for session in sessions if session.connected or not self._is_leaving(session)]
+        if len(holding) < limit:
+            return True
+        waiting = [s for s in holding if not s.connected and s.session_id in self._answered]
+        counts = Counter(self._answered[session.session_id][0] for session in waiting)
+
+        def rank(session: S) -> tuple[int, float]:
+            network, since_s = self._answered[session.session_id]
+            return -counts[network], since_s
+
+        for session in sorted(waiting, key=rank):
+            network, since_s = self._answered[session.session_id]
+            if counts[network] > 1 or self._clock() - since_s > GRACE_S:
+                self.gone(session, "it has not connected, and another peer asks for its place")
+                return True
+        return False
+
+    async def open(self, session: S, offer: Offer, client: str = "") -> str:
         """Gives a session its place and answers its peer; whatever goes wrong gives the place back.
+
+        Args:
+            session: not answered yet.
+            offer: the peer's.
+            client: its IP address.
 
         Raises:
             OfferError: it cannot be answered.
@@ -72,6 +130,7 @@ class SessionTable(Generic[S]):
         except BaseException:  # a request that is cancelled must give back its place too
             self._end_later(session, "closed")
             raise
+        self._answered[session.session_id] = network_of(client), self._clock()
         _log.info("%s %s: answered in %s", self._kind, session.session_id[:6], offer.codec)
         return sdp
 
@@ -87,20 +146,21 @@ class SessionTable(Generic[S]):
         return session
 
     async def end(self, session: S, reason: ByeReason = "closed") -> None:
-        """Ends a session and takes it off."""
+        """Ends a session and gives its place back."""
         try:
             await session.close(reason)
         finally:
             self._sessions.pop(session.session_id, None)
-        if not self.closed:
-            del session
-            await asyncio.to_thread(give_back)
+            self._answered.pop(session.session_id, None)
+            self._leaving.discard(session.session_id)
+        del session
+        await self._release()
 
-    def gone(self, session: S, reason: str) -> None:
+    def gone(self, session: S, reason: str, bye: ByeReason = "closed") -> None:
         """The peer of a session has gone, for a reason in words: it is ended soon."""
-        if not session.closing:
+        if not self._is_leaving(session):
             _log.info("%s %s: %s", self._kind, session.session_id[:6], reason)
-            self._end_later(session, "closed")
+            self._end_later(session, bye)
 
     async def close_all(self) -> None:
         """Ends all sessions at once, each within its bound."""
@@ -108,13 +168,43 @@ class SessionTable(Generic[S]):
         ends = [self.end(session, "server_shutdown") for session in self.all()]
         await asyncio.gather(*ends, *self._ends)
 
+    def _is_leaving(self, session: S) -> bool:
+        return session.closing or session.session_id in self._leaving
+
+    async def _release(self) -> None:
+        """Releases memory; ends that come in quick succession share one release a second."""
+        self._release_again = True
+        if self._releasing:
+            return
+        self._releasing = True
+        try:
+            while self._release_again and not self.closed:
+                self._release_again = False
+                await asyncio.to_thread(release_memory)
+                if self._release_again:
+                    await asyncio.sleep(RELEASE_S)
+        finally:
+            self._releasing = False
+
     def _end_later(self, session: S, reason: ByeReason) -> None:
+        self._leaving.add(session.session_id)
         task = asyncio.get_running_loop().create_task(self.end(session, reason))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
 
 
-def give_back() -> None:
+def network_of(client: str) -> str:
+    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, of which a client has all."""
+    try:
+        address = ip_address(client)
+    except ValueError:
+        return client
+    if isinstance(address, IPv6Address):
+        return str(address.ipv4_mapped or ip_network((int(address), 64), strict=False))
+    return str(address)
+
+
+def release_memory() -> None:
     """Collects what only reference cycles hold (aiortc's connections do), and returns free pages; some 10 ms."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":

@@ -1,4 +1,4 @@
-"""Playback session: one viewer's offer enters; a camera's pictures go to it, as many as its line takes."""
+"""WHEP sessions: viewers watch a camera, each with as many frames as its link takes."""
 
 import asyncio
 import secrets
@@ -9,13 +9,14 @@ from dataclasses import dataclass
 from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Answer, Result
-from stream_detect.webrtc.aiortc_private import listen
-from stream_detect.webrtc.encoding import Coded, KeyframeGate
-from stream_detect.webrtc.hub import Hub, Look
+from stream_detect.webrtc.aiortc_private.rtcp import listen
+from stream_detect.webrtc.aiortc_private.sender import RtpSender
+from stream_detect.webrtc.congestion import CongestionControl
+from stream_detect.webrtc.encoding import EncodedFrame, KeyframeGate
+from stream_detect.webrtc.hub import Hub, OverlayStyle
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
-from stream_detect.webrtc.peer_connection import Ending, Link, Watch
+from stream_detect.webrtc.peer_connection import CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
-from stream_detect.webrtc.sender import Outlet, Pace
 from stream_detect.webrtc.sessions import SessionTable
 
 KEYFRAME_INTERVAL_S = 1.0
@@ -26,11 +27,11 @@ MAX_UNSENT_BYTES = 128 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class PlaybackParts:
-    """What every playback of a server is made from.
+class WhepParts:
+    """What every WHEP session of a server is made from.
 
     Args:
-        settings: time-outs, ICE servers.
+        settings: time limits, ICE servers.
         video: bitrates.
     """
 
@@ -38,11 +39,11 @@ class PlaybackParts:
     video: VideoSettings
 
 
-class Playback:
-    """One viewer of a camera. Lives on the event loop. As a `Session`, a hub's `Viewer`, and an `RtcpListener`.
+class WhepSession:
+    """One viewer of a camera. Lives on the event loop. Fits `Session`, a hub's `Viewer`, and `RtcpListener`.
 
-    Drop policy: nothing is queued but in its socket. When that is over MAX_UNSENT_BYTES, or the viewer's line does not
-    follow (`Pace`), it gets nothing until there is room and a keyframe comes.
+    Drop policy: nothing is queued but in its socket. When that holds more than MAX_UNSENT_BYTES, or the viewer's link
+    does not follow (`CongestionControl`), it gets nothing until there is room and a keyframe comes.
 
     Args:
         session_id: unguessable.
@@ -53,33 +54,33 @@ class Playback:
     """
 
     def __init__(
-        self, session_id: str, codec: Codec, hub: Hub, parts: PlaybackParts, on_gone: Callable[["Playback", str], None]
+        self, session_id: str, codec: Codec, hub: Hub, parts: WhepParts, on_gone: Callable[["WhepSession", str], None]
     ) -> None:
         self.session_id = session_id
         self.codec = codec
         self._hub = hub
-        self._pace = Pace(parts.video.start_bitrate_bps)
+        self._congestion = CongestionControl(parts.video.start_bitrate_bps)
         self._keyframes = KeyframeGate(KEYFRAME_INTERVAL_S)
         self._waiting = True
         self.sent = 0
-        """Pictures that went out."""
+        """Frames that were sent."""
         self.left_out = 0
-        """Pictures that did not, since this viewer could not follow; those before its first one are not counted."""
+        """Frames that were not, as this viewer could not follow; those before its first one are not counted."""
         name = f"whep {session_id[:6]}"
-        self._ending = Ending(name, self._close)
-        self._link = Link(
+        self._closing = CloseOnce(name, self._close)
+        self._connection = PeerConnection(
             name,
             parts.settings,
-            Watch(
-                connected=lambda: None,  # the outlet knows better when pictures may be sent
+            PeerEvents(
+                connected=lambda: None,  # the sender knows better when frames may be sent
                 gone=lambda reason: on_gone(self, reason),
-                life_s=lambda: self._pace.unanswered_s or time.monotonic(),
+                life_s=lambda: self._congestion.unanswered_s or time.monotonic(),
                 silence="no report of the viewer",
             ),
         )
-        sender = self._link.add_video("sendonly", codec).sender
+        sender = self._connection.add_video("sendonly", codec).sender
         listen(sender, self)
-        self._outlet = Outlet(sender, self._join)
+        self._sender = RtpSender(sender, self._join)
         hub.enter()
 
     @property
@@ -88,51 +89,56 @@ class Playback:
         return self._hub
 
     @property
+    def connected(self) -> bool:
+        """Fits `Session`."""
+        return self._connection.connected
+
+    @property
     def closing(self) -> bool:
-        """As a `Session`."""
-        return self._ending.begun
+        """Fits `Session`."""
+        return self._closing.begun
 
     @property
     def bitrate_bps(self) -> int:
-        """As a `Viewer`."""
-        return self._pace.bitrate_bps
+        """Fits `Viewer`."""
+        return self._congestion.bitrate_bps
 
     async def answer(self, offer: Offer) -> str:
-        """As a `Session`."""
-        return await self._link.answer(offer)
+        """Fits `Session`."""
+        return await self._connection.answer(offer)
 
     async def close(self, reason: ByeReason) -> None:
-        """As a `Session`."""
-        await self._ending.run(reason)
+        """Fits `Session`."""
+        await self._closing.run(reason)
 
-    async def take(self, coded: Coded) -> None:
-        """As a `Viewer`."""
-        if not self._pace.admits() or self._outlet.unsent_bytes > MAX_UNSENT_BYTES:
+    async def take(self, frame: EncodedFrame) -> None:
+        """Fits `Viewer`."""
+        if not self._congestion.admits() or self._sender.unsent_bytes > MAX_UNSENT_BYTES:
             self._waiting = True
             self.left_out += 1
             return
-        if self._waiting and not coded.keyframe:
+        if self._waiting and not frame.keyframe:
             self.left_out += bool(self.sent)
             self._keyframes.request()
         else:
             self._waiting = False
-            self._pace.sent(await self._outlet.send(coded))
+            self._congestion.sent(await self._sender.send(frame))
             self.sent += 1
         if self._keyframes.take():
             self._hub.request_keyframe(self.codec)
 
     def request_keyframe(self) -> None:
-        """As an `RtcpListener`: asked for with the next picture."""
+        """Fits `RtcpListener`: it is asked for with the next frame."""
         self._keyframes.request()
 
     def estimate(self, bitrate_bps: int) -> None:
-        """As an `RtcpListener`."""
-        self._pace.estimate(bitrate_bps)
+        """Fits `RtcpListener`."""
+        self._congestion.estimate(bitrate_bps)
         self._hub.retarget(self.codec)
 
     def report(self, lost: float) -> None:
-        """As an `RtcpListener`."""
-        self._pace.report(lost)
+        """Fits `RtcpListener`."""
+        self._congestion.report(lost)
 
     def _join(self) -> None:
         if not self.closing:
@@ -141,7 +147,7 @@ class Playback:
     async def _close(self, _reason: ByeReason) -> None:
         self._hub.detach(self)
         self._hub.leave()
-        await self._link.close()
+        await self._connection.close()
 
 
 RETRY_AFTER_S = 10
@@ -151,22 +157,22 @@ RETRY_AFTER_S = 10
 class Viewers:
     """All who watch cameras of a server.
 
-    `viewing`, `show_results_of` and `look_as` may be called before there is an event loop, and from any thread; all
+    `viewing`, `show_results_of` and `draw_with` may be called before there is an event loop, and from any thread; all
     else on one loop. `close_all` is its end.
 
     Args:
-        settings: time-outs, ICE servers.
+        settings: time limits, ICE servers.
         video: bitrates, codec.
-        look: how pictures are drawn.
+        style: how the badge is drawn.
         limit: viewers of all cameras at once.
     """
 
-    def __init__(self, settings: WebRtcSettings, video: VideoSettings, look: Look, limit: int) -> None:
+    def __init__(self, settings: WebRtcSettings, video: VideoSettings, style: OverlayStyle, limit: int) -> None:
         self.limit = limit
-        self._parts = PlaybackParts(settings, video)
-        self._look = look
+        self._parts = WhepParts(settings, video)
+        self._style = style
         self._hubs: dict[str, Hub] = {}
-        self._sessions: SessionTable[Playback] = SessionTable("whep")
+        self._sessions: SessionTable[WhepSession] = SessionTable("whep")
 
     @property
     def count(self) -> int:
@@ -174,24 +180,29 @@ class Viewers:
         return len(self._sessions)
 
     def viewing(self, camera: str) -> Hub:
-        """Where the pictures of a camera go; always the same until it is forgotten."""
+        """Where the frames of a camera go; always the same until it is forgotten."""
         hub = self._hubs.get(camera)
         if hub is None:
-            hub = self._hubs.setdefault(camera, Hub(camera, self._look, _no_result, self._parts.video))
+            hub = self._hubs.setdefault(camera, Hub(camera, self._style, _no_result, self._parts.video))
         return hub
 
     def show_results_of(self, camera: str, newest: Callable[[], Result | None]) -> None:
-        """Where the newest result of a camera is found; it is called for every picture that is drawn."""
+        """Where the newest result of a camera is found; it is called for every frame that is drawn."""
         self.viewing(camera).show_results(newest)
 
-    def look_as(self, look: Look) -> None:
-        """Another look from the next pictures on: another model judges."""
-        self._look = look
+    def draw_with(self, style: OverlayStyle) -> None:
+        """Another style from the next frames on: another model judges."""
+        self._style = style
         for hub in list(self._hubs.values()):
-            hub.draw_with(look)
+            hub.draw_with(style)
 
-    async def answer(self, camera: str, offer_sdp: str) -> Answer:
+    async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
         """Opens a session for a viewer. Whether there is such a camera is the caller's to know.
+
+        Args:
+            camera: its name.
+            offer_sdp: the offer.
+            client: its IP address.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to receive.
@@ -201,14 +212,14 @@ class Viewers:
         offer = read_offer(offer_sdp, h264=self._parts.video.h264, direction="recvonly")
         if self._sessions.closed:
             raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if self.count >= self.limit:
+        if not self._sessions.make_room(self.limit):
             raise CapacityError(
                 f"all {self.limit} places of viewers are taken; try again later, or raise monitoring.max_viewers",
                 RETRY_AFTER_S,
             )
         hub = self.viewing(camera)
-        session = Playback(secrets.token_urlsafe(16), offer.codec, hub, self._parts, self._sessions.gone)
-        sdp = await self._sessions.open(session, offer)
+        session = WhepSession(secrets.token_urlsafe(16), offer.codec, hub, self._parts, self._sessions.gone)
+        sdp = await self._sessions.open(session, offer, client)
         return Answer(session.session_id, sdp, etag=secrets.token_hex(8))
 
     async def close(self, camera: str, session_id: str) -> None:

@@ -1,45 +1,51 @@
-"""Publishing session: one publisher's offer enters; the pictures that it sends go to a camera."""
+"""WHIP sessions: publishers send the video of `whip:` cameras."""
 
+import asyncio
 import contextlib
 import secrets
-import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Protocol
 
 import av
-from aiortc import MediaStreamError, MediaStreamTrack
 
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, StreamDetectError
+from stream_detect.media.clock import RtpClock
 from stream_detect.settings import WebRtcSettings
 from stream_detect.types import Answer
-from stream_detect.webrtc.aiortc_private import raise_uplink
-from stream_detect.webrtc.frames import StreamClock
+from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
-from stream_detect.webrtc.peer_connection import Ending, Link, Watch
+from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
 from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.video_receiver import ReceivedFrame, VideoEvents, VideoReceiver
 
-_WORDS: dict[ByeReason, str] = {"closed": "the publisher left", "server_shutdown": "the server is shutting down"}
+_WORDS: dict[ByeReason, str] = {
+    "closed": "the publisher left",
+    "server_shutdown": "the server is shutting down",
+    "video_too_large": "the publisher's video is too large",
+}
 
 
 class PublisherSink(Protocol):
-    """Where a publisher's pictures go (monitoring's cameras). Called on the event loop: must return at once."""
+    """Where a publisher's frames go (cameras fit). Called on the event loop: must return at once."""
 
-    def push(self, frame: av.VideoFrame, codec: str, *, gap: bool = False) -> None:
-        """A picture, only read, with pts and time base.
+    def push(self, frame: av.VideoFrame, codec: str, *, arrived_s: float, gap: bool = False) -> None:
+        """Takes a frame with pts and time base.
 
         Args:
-            frame: as decoded.
+            frame: as decoded; only read.
             codec: that it came in, as FFmpeg names it ("h264").
+            arrived_s: monotonic seconds when it arrived, before it was decoded.
             gap: something was lost just before it.
 
         Raises:
-            StreamDetectError: it takes no pictures any more.
+            StreamDetectError: it takes no frames any more.
         """
         ...
 
     def publisher_left(self, reason: str) -> None:
-        """No more pictures will come, for a reason in words.
+        """No more frames will come, for a reason in words.
 
         Raises:
             StreamDetectError: it took none any more.
@@ -47,15 +53,30 @@ class PublisherSink(Protocol):
         ...
 
 
-class Publishing:
-    """One publisher of a camera. Lives on the event loop. As a `Session`.
+@dataclass(frozen=True, slots=True)
+class PublisherEvents:
+    """Whom a session notifies, on the event loop.
+
+    Args:
+        connected: the publisher has come.
+        gone: it failed, left, vanished, never came or was refused, with the reason in words; perhaps more than once.
+        alone: whether nobody else publishes to its camera, or is about to.
+    """
+
+    connected: Callable[["WhipSession"], None]
+    gone: Callable[["WhipSession", str], None]
+    alone: Callable[["WhipSession"], bool]
+
+
+class WhipSession:
+    """One publisher of a camera. Lives on the event loop. Fits `Session`.
 
     Args:
         camera: its name.
         codec: what it sends in.
-        sink: where its pictures go.
-        settings: time-outs, ICE servers, bitrate.
-        on_gone: called, perhaps more than once, when the publisher failed, left, vanished or never came.
+        sink: where its frames go.
+        settings: time limits, ICE servers, bitrate, the largest frame.
+        events: who is notified.
     """
 
     def __init__(
@@ -64,69 +85,85 @@ class Publishing:
         codec: Codec,
         sink: PublisherSink,
         settings: WebRtcSettings,
-        on_gone: Callable[["Publishing", str], None],
+        events: PublisherEvents,
     ) -> None:
         self.camera = camera
         self.session_id = secrets.token_urlsafe(16)
         self._sink = sink
         self._codec = codec.value.removeprefix("video/").lower()
-        self._on_gone = on_gone
-        self._clock = StreamClock()
+        self._events = events
+        self._clock = RtpClock()
         self._frame_s: float | None = None
         self._gone: str | None = None
+        self.publishing = False
+        """Whether it is the camera's publisher: set when it has connected as the first."""
         name = f"whip {self.session_id[:6]}"
-        self._ending = Ending(name, self._close)
-        watch = Watch(connected=lambda: None, gone=self._note_gone, life_s=lambda: self._frame_s, silence="no picture")
-        self._link = Link(name, settings, watch)
-        raise_uplink(self._link.add_video("recvonly", codec).receiver, settings.min_uplink_bps)
-        self._link.connection.on("track", self._on_track)
+        self._closing = CloseOnce(name, self._close)
+        self._connection = PeerConnection(
+            name,
+            settings,
+            PeerEvents(
+                connected=lambda: events.connected(self),
+                gone=self._note_gone,
+                life_s=lambda: self._frame_s,
+                silence="no frame",
+            ),
+        )
+        self._receiver = VideoReceiver(
+            name,
+            settings.max_pixels,
+            VideoEvents(
+                self._take, self._note_gone, self._note_gone, lambda: self._note_gone("the publisher's video ended")
+            ),
+        )
+        receiver = self._connection.add_video("recvonly", codec).receiver
+        raise_uplink(receiver, settings.min_uplink_bps)
+        self._receiver.attach(receiver)
+
+    @property
+    def connected(self) -> bool:
+        """Fits `Session`."""
+        return self._connection.connected
 
     @property
     def closing(self) -> bool:
-        """As a `Session`."""
-        return self._ending.begun
+        """Fits `Session`."""
+        return self._closing.begun
 
     async def answer(self, offer: Offer) -> str:
-        """As a `Session`."""
-        return await self._link.answer(offer)
+        """Fits `Session`."""
+        return await self._connection.answer(offer)
 
     async def close(self, reason: ByeReason) -> None:
-        """As a `Session`."""
-        await self._ending.run(reason)
+        """Fits `Session`."""
+        await self._closing.run(reason)
 
-    def _on_track(self, track: MediaStreamTrack) -> None:
-        if track is self._link.connection.getTransceivers()[0].receiver.track:
-            self._link.begin(self._pump(track), "pump")
-
-    async def _pump(self, track: MediaStreamTrack) -> None:
-        """Drains the track for as long as it lasts: aiortc queues without bound what is not read."""
+    def _take(self, received: ReceivedFrame) -> None:
+        frame = received.frame
+        self._frame_s = received.arrived_s
+        if frame.pts is None or not self.publishing:  # the decoder lost its packet's timestamp: it has no place in time
+            return
+        at = self._clock.read(frame.pts, received.arrived_s)
         try:
-            while True:
-                received = await track.recv()
-                if isinstance(received, av.VideoFrame):
-                    self._take(received)
-        except MediaStreamError:
-            self._note_gone("the publisher's video ended")
+            self._sink.push(frame, self._codec, arrived_s=received.arrived_s, gap=at.gap or received.gap)
         except StreamDetectError as error:  # the camera was removed, or is of another kind now
             self._note_gone(str(error))
 
-    def _take(self, frame: av.VideoFrame) -> None:
-        self._frame_s = time.monotonic()
-        if frame.pts is None:  # the decoder lost its packet's timestamp: it has no place in time
-            return
-        moment = self._clock.read(frame.pts, self._frame_s)
-        self._sink.push(frame, self._codec, gap=moment.gap or frame.is_corrupt)
-
     def _note_gone(self, reason: str) -> None:
         self._gone = self._gone or reason
-        self._on_gone(self, reason)
+        self._events.gone(self, reason)
 
     async def _close(self, reason: ByeReason) -> None:
-        await self._link.end_tasks()
-        with contextlib.suppress(StreamDetectError):  # likewise: there is nobody to tell
-            self._sink.publisher_left(self._gone or _WORDS[reason])
-        await self._link.close()
+        await self._connection.end_tasks()
+        self._receiver.end()
+        if self.publishing or self._events.alone(self):
+            with contextlib.suppress(StreamDetectError):  # it was removed, or is of another kind: it need not know
+                self._sink.publisher_left(self._gone or _WORDS[reason])
+        await asyncio.gather(self._connection.close(), self._receiver.close(CLOSE_S))
 
+
+MAX_CONNECTING = 4
+"""Publishers of one camera that may be connecting at once; the first that connects is the publisher."""
 
 RETRY_AFTER_S = 10
 """When to try again while the server restarts."""
@@ -136,30 +173,31 @@ class Publishers:
     """All who publish to cameras of a server. Used on one event loop; `close_all` is its end.
 
     Args:
-        settings: time-outs, ICE servers, bitrate asked of publishers.
+        settings: time limits, ICE servers, bitrate asked of publishers, the largest frame.
     """
 
     def __init__(self, settings: WebRtcSettings) -> None:
         self._settings = settings
-        self._sessions: SessionTable[Publishing] = SessionTable("whip")
+        self._sessions: SessionTable[WhipSession] = SessionTable("whip")
 
     @property
     def count(self) -> int:
         """Publishers who hold their camera, those still closing among them."""
         return len(self._sessions)
 
-    async def answer(self, camera: str, offer_sdp: str, sink: PublisherSink) -> Answer:
+    async def answer(self, camera: str, offer_sdp: str, sink: PublisherSink, client: str = "") -> Answer:
         """Opens a session for a publisher.
 
         Args:
             camera: its name.
             offer_sdp: the offer.
-            sink: where the pictures go; `publisher_left` is called at the end, whatever ends it.
+            sink: where the frames go; `publisher_left` is called at the end, unless another publisher came first.
+            client: its IP address.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to send.
             CodecError: it has no codec that we have.
-            ConflictError: another publisher is there.
+            ConflictError: another publisher is there, or too many are just connecting.
             CapacityError: the server is closing.
         """
         offer = read_offer(offer_sdp, h264=True, direction="sendonly")
@@ -170,8 +208,11 @@ class Publishers:
                 f"{camera} has a publisher already; end that one first (DELETE), or wait "
                 f"{self._settings.vanish_timeout_s:g} s if it has vanished"
             )
-        session = Publishing(camera, offer.codec, sink, self._settings, self._sessions.gone)
-        sdp = await self._sessions.open(session, offer)
+        if not self._sessions.make_room(MAX_CONNECTING, self._sessions_of(camera)):
+            raise ConflictError(f"{MAX_CONNECTING} publishers of {camera} are just connecting; try again later")
+        events = PublisherEvents(self._note_connected, self._sessions.gone, self._is_alone)
+        session = WhipSession(camera, offer.codec, sink, self._settings, events)
+        sdp = await self._sessions.open(session, offer, client)
         return Answer(session.session_id, sdp, etag=secrets.token_hex(8))
 
     async def close(self, camera: str, session_id: str) -> None:
@@ -186,14 +227,25 @@ class Publishers:
         await self._sessions.end(session)
 
     async def forget(self, camera: str) -> None:
-        """Ends the publisher, if there is one, of a camera that is no more."""
-        session = self._publisher_of(camera)
-        if session is not None:
-            await self._sessions.end(session)
+        """Ends whoever publishes to a camera that is no more."""
+        await asyncio.gather(*(self._sessions.end(session) for session in self._sessions_of(camera)))
 
     async def close_all(self) -> None:
         """Ends all sessions at once, within five seconds, and takes no more."""
         await self._sessions.close_all()
 
-    def _publisher_of(self, camera: str) -> Publishing | None:
-        return next((s for s in self._sessions.all() if s.camera == camera and not s.closing), None)
+    def _note_connected(self, session: WhipSession) -> None:
+        """The first that connects is the publisher; the others end."""
+        session.publishing = self._publisher_of(session.camera) is None
+        others = [other for other in self._sessions_of(session.camera) if other is not session]
+        for late in others if session.publishing else [session]:
+            self._sessions.gone(late, "another publisher connected first")
+
+    def _is_alone(self, session: WhipSession) -> bool:
+        return all(other is session for other in self._sessions.all() if other.camera == session.camera)
+
+    def _publisher_of(self, camera: str) -> WhipSession | None:
+        return next((session for session in self._sessions_of(camera) if session.publishing), None)
+
+    def _sessions_of(self, camera: str) -> list[WhipSession]:
+        return [session for session in self._sessions.all() if session.camera == camera and not session.closing]

@@ -14,9 +14,10 @@ from stream_detect.errors import NotFoundError
 from stream_detect.settings import IceServer, VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
 from stream_detect.types import CameraState, Thresholds
-from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
+from tests.patience import soon
 
 SDP = {"Content-Type": "application/sdp"}
 # An address that nobody answers at: aiortc, which is given them too, must not ask anybody.
@@ -33,7 +34,7 @@ class OneCamera:
     def status(self):
         return SimpleNamespace(change=SimpleNamespace(state=self.state))
 
-    def push(self, frame, codec, *, gap=False):
+    def push(self, frame, codec, *, arrived_s, gap=False):
         pass
 
     def publisher_left(self, reason):
@@ -64,7 +65,7 @@ async def serve(cameras):
 
     async def make(webrtc=None):
         webrtc = webrtc or WebRtcSettings()
-        viewers = Viewers(WebRtcSettings(), VideoSettings(), Look(Thresholds(), 1.0), 1)
+        viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 1)
         publishers = Publishers(WebRtcSettings())
         application = FastAPI()
         problems.install(application)
@@ -193,9 +194,15 @@ async def test_an_offer_of_the_wrong_direction_or_codec_is_unprocessable(serve, 
 async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_again(serve, offers):
     client = await serve()
     for path, status in (("/whip/studio", 409), ("/whep/door", 503)):
-        offer = offers[path].localDescription.sdp
-        assert (await client.post(path, content=offer, headers=SDP)).status_code == 201
+        connection = offers[path]
+        offer = connection.localDescription.sdp
+        answer = await client.post(path, content=offer, headers=SDP)
+        assert answer.status_code == 201
+        await connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+        await soon(lambda connection=connection: connection.connectionState == "connected")
         refused = await client.post(path, content=offer, headers=SDP)
+        while refused.status_code == 201:  # our end of the connection may come a moment later
+            refused = await client.post(path, content=offer, headers=SDP)
         assert is_problem(refused, status)
     assert int(refused.headers["retry-after"]) > 0
 

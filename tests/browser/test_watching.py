@@ -17,7 +17,7 @@ from stream_detect.api import problems, whep, whip
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
 from stream_detect.types import CameraState, Thresholds
-from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import PATIENCE_S, until
@@ -73,7 +73,7 @@ class PushedCamera:
     def status(self):
         return SimpleNamespace(change=SimpleNamespace(state=CameraState.LIVE))
 
-    def push(self, frame, _codec, *, gap=False):
+    def push(self, frame, _codec, *, gap=False, **_about):
         self.sizes.append((frame.width, frame.height))
         self.gaps += gap
         self._hub.show(frame)
@@ -85,7 +85,7 @@ class PushedCamera:
 @pytest.fixture
 def site():
     """A server in this process: camera `door` is shown numbered pictures, `studio` is published to."""
-    viewers = Viewers(WebRtcSettings(), VideoSettings(), Look(Thresholds(), 1.0), 4)
+    viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 4)
     publishers = Publishers(WebRtcSettings())
     cameras = {name: PushedCamera(name, viewers.viewing(name)) for name in ("door", "studio")}
     fleet = SimpleNamespace(camera=cameras.__getitem__)

@@ -26,7 +26,7 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc import aiortc_private as ice
+from stream_detect.webrtc.aiortc_private.connection import close
 from stream_detect.webrtc.check import CheckSessions
 from stream_detect.webrtc.results_channel import Introduction
 from tests.patience import PATIENCE_S, soon
@@ -195,7 +195,7 @@ class Peer:
         transport._connection.send = nothing
 
     async def close(self) -> None:
-        await ice.close(self.connection)
+        await close(self.connection)
         self.camera.stop()
         for reader in self._readers:
             reader.cancel()
@@ -260,7 +260,7 @@ class SessionClock:
 def session_clock(monkeypatch) -> SessionClock:
     """Ask for it before there are sessions."""
     clock = SessionClock()
-    for module in ("check", "frames", "publishing"):
+    for module in ("check", "video_receiver"):
         monkeypatch.setattr(f"stream_detect.webrtc.{module}.time", clock)
     monkeypatch.setattr("stream_detect.webrtc.peer_connection.time", SimpleNamespace(monotonic=clock.looked_at))
     monkeypatch.setattr("stream_detect.webrtc.peer_connection.WATCH_S", 0.02)

@@ -19,7 +19,7 @@ from aiortc import (
 )
 from aiortc.rtp import is_rtcp
 
-from stream_detect.webrtc import aiortc_private as ice
+from stream_detect.webrtc.aiortc_private.connection import close
 from tests.patience import PATIENCE_S, soon
 
 BIT_PX = 16
@@ -149,7 +149,7 @@ class Screen(End):
         return self.numbers[seen:]
 
     async def close(self) -> None:
-        await ice.close(self.connection)
+        await close(self.connection)
         for reader in self._readers:
             reader.cancel()
         await asyncio.gather(*self._readers, return_exceptions=True)
@@ -173,5 +173,5 @@ class Publisher(End):
         return answer.session_id
 
     async def close(self) -> None:
-        await ice.close(self.connection)
+        await close(self.connection)
         self.track.stop()

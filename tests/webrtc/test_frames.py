@@ -5,9 +5,10 @@ from fractions import Fraction
 
 import av
 import pytest
-from aiortc import MediaStreamError, MediaStreamTrack
+from aiortc import MediaStreamError
 
-from stream_detect.webrtc.frames import QUEUED_FRAMES, FrameQueue, Pump
+from stream_detect.webrtc.frames import QUEUED_FRAMES, FrameQueue, FrameTee
+from stream_detect.webrtc.video_receiver import ReceivedFrame
 
 
 def picture(pts: int | None) -> av.VideoFrame:
@@ -16,17 +17,8 @@ def picture(pts: int | None) -> av.VideoFrame:
     return frame
 
 
-class Recording(MediaStreamTrack):
-    kind = "video"
-
-    def __init__(self, timestamps) -> None:
-        super().__init__()
-        self._timestamps = iter(timestamps)
-
-    async def recv(self) -> av.VideoFrame:
-        for pts in self._timestamps:
-            return picture(pts)
-        raise MediaStreamError
+def received(pts: int | None, arrived_s: float = 0.0, *, gap: bool = False) -> ReceivedFrame:
+    return ReceivedFrame(picture(pts), arrived_s, gap)
 
 
 class Every:
@@ -54,26 +46,35 @@ async def test_a_closed_queue_ends_the_stream_for_who_waits():
         await queue.get()
 
 
-async def test_the_pump_drains_a_track_that_nobody_reads():
+async def test_frames_that_nobody_sends_back_are_dropped_and_all_are_offered_to_the_analysis():
     queue, suppliers = FrameQueue(), []
-    await Pump(queue, Every(), suppliers.append).run(Recording(range(0, 300_000, 3000)))
+    tee = FrameTee(queue, Every(), suppliers.append)
+    for pts in range(0, 300_000, 3000):
+        tee.take(received(pts, pts / 90_000))
     assert queue.dropped == 100 - QUEUED_FRAMES
     frames = [supplier() for supplier in suppliers]
     assert [frame.time_s for frame in frames] == pytest.approx([n / 30 for n in range(100)])
+    assert [frame.arrived_s for frame in frames] == pytest.approx([n / 30 for n in range(100)])
     assert [frame.pts for frame in frames] == list(range(0, 300_000, 3000))
     assert frames[0].image.shape == (16, 32, 3)
-    with pytest.raises(MediaStreamError):
-        await queue.get()
+    assert tee.last_frame_s == pytest.approx(3.3)
 
 
-async def test_a_gap_is_told_once_even_when_the_first_sample_after_it_is_replaced():
+@pytest.mark.parametrize(
+    ("timestamps", "lossy"), [([0, 3000, 93_000, 96_000, 99_000], None), ([0, 3000, 6000, 9000, 12_000], 2)]
+)
+async def test_a_gap_is_marked_once_even_when_the_first_sample_after_it_is_replaced(timestamps, lossy):
     suppliers = []
-    await Pump(FrameQueue(), Every(), suppliers.append).run(Recording([0, 3000, 93_000, 96_000, 99_000]))
+    tee = FrameTee(FrameQueue(), Every(), suppliers.append)
+    for number, pts in enumerate(timestamps):
+        tee.take(received(pts, gap=number == lossy))
     assert [supplier().gap for supplier in suppliers[3:]] == [True, False]
 
 
 async def test_a_frame_without_a_timestamp_is_left_out_and_counted():
     queue, suppliers = FrameQueue(), []
-    await Pump(queue, Every(), suppliers.append).run(Recording([0, None, 6000]))
+    tee = FrameTee(queue, Every(), suppliers.append)
+    for pts in (0, None, 6000):
+        tee.take(received(pts))
     assert queue.dropped == 1
     assert len(suppliers) == 2

@@ -12,13 +12,13 @@ from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.annotated_track import Drawing
 from stream_detect.webrtc.offer import Codec
-from stream_detect.webrtc.renderer import Outgoing, Studio
+from stream_detect.webrtc.renderer import Renderer, RendererOutput
 from tests.patience import PATIENCE_S
 from tests.webrtc.peers import numbered
 
 
 class Taker:
-    """Takes coded pictures in the place of a fan-out."""
+    """Takes encoded frames in the place of a fan-out."""
 
     def __init__(self):
         self.coded = []
@@ -42,76 +42,78 @@ def taker():
 
 
 @pytest.fixture
-def studio(taker):
+def renderer(taker):
     drawing = Drawing(Overlay(Thresholds(), 1.0), lambda: None)
-    studio = Studio("door", drawing, VideoSettings(), Outgoing(lambda: taker.codecs, taker.is_free, taker.deliver))
-    studio.start()
-    yield studio
-    studio.stop()
-    studio.join(PATIENCE_S)
-    assert not studio.is_running
+    renderer = Renderer(
+        "door", drawing, VideoSettings(), RendererOutput(lambda: taker.codecs, taker.is_free, taker.deliver)
+    )
+    renderer.start()
+    yield renderer
+    renderer.stop()
+    renderer.join(PATIENCE_S)
+    assert not renderer.is_running
 
 
-def shown(studio, taker, frame):
-    """What became of a picture."""
-    studio.show(frame)
+def shown(renderer, taker, frame):
+    """What became of a frame."""
+    renderer.show(frame)
     assert taker.came.acquire(timeout=PATIENCE_S)
     return taker.coded[-1]
 
 
-def test_timestamps_rise_whatever_the_sources_do(studio, taker):
+def test_timestamps_rise_whatever_the_sources_do(renderer, taker):
     frames = [numbered(number) for number in range(6)]
     frames[2].pts = frames[1].pts  # twice the same
     frames[3].pts = None
     frames[4].pts = -5_000_000  # a loop, or another connection
     frames[5].pts, frames[5].time_base = -56 * 1000 + 40, Fraction(1, 1000)  # another clock
-    ticks = [shown(studio, taker, frame).timestamp for frame in frames]
+    ticks = [shown(renderer, taker, frame).timestamp for frame in frames]
     assert ticks[:2] == [0, 3600]
     assert all(later > earlier for earlier, later in itertools.pairwise(ticks))
     assert ticks[-1] < 90_000 * 60
 
 
-def test_pictures_for_which_the_loop_has_no_time_are_left_out_before_they_are_encoded(studio, taker):
-    shown(studio, taker, numbered(0))
+def test_frames_for_which_the_loop_has_no_time_are_left_out_before_they_are_encoded(renderer, taker):
+    shown(renderer, taker, numbered(0))
     assert taker.asked.acquire(timeout=PATIENCE_S)
     taker.free = False
-    studio.show(numbered(1))
+    renderer.show(numbered(1))
     assert taker.asked.acquire(timeout=PATIENCE_S)
     taker.free = True
-    shown(studio, taker, numbered(2))
-    assert (len(taker.coded), studio.dropped) == (2, 1)
+    shown(renderer, taker, numbered(2))
+    assert (len(taker.coded), renderer.dropped) == (2, 1)
 
 
-def test_keyframes_first_and_when_asked_for(studio, taker):
-    kinds = [shown(studio, taker, numbered(number)).keyframe for number in range(3)]
-    studio.request_keyframe(Codec.H264)
-    kinds.append(shown(studio, taker, numbered(3)).keyframe)
-    studio.request_keyframe(Codec.H264)  # shared with the one before
-    kinds.append(shown(studio, taker, numbered(4)).keyframe)
+def test_keyframes_first_and_when_asked_for(renderer, taker):
+    kinds = [shown(renderer, taker, numbered(number)).keyframe for number in range(3)]
+    renderer.request_keyframe(Codec.H264)
+    kinds.append(shown(renderer, taker, numbered(3)).keyframe)
+    renderer.request_keyframe(Codec.H264)  # shared with the one before
+    kinds.append(shown(renderer, taker, numbered(4)).keyframe)
     assert kinds == [True, False, False, True, False]
 
 
-def test_each_codec_that_somebody_watches_in_and_no_other(studio, taker):
-    shown(studio, taker, numbered(0))
+def test_each_codec_that_somebody_watches_in_and_no_other(renderer, taker):
+    shown(renderer, taker, numbered(0))
     taker.codecs = frozenset(Codec)
-    studio.show(numbered(1))
+    renderer.show(numbered(1))
     assert taker.came.acquire(timeout=PATIENCE_S)
     assert taker.came.acquire(timeout=PATIENCE_S)
     both = taker.coded[1:]
     assert {coded.codec: coded.keyframe for coded in both} == {Codec.H264: False, Codec.VP8: True}
     assert [coded.timestamp for coded in both] == [3600, 3600]
     taker.codecs = frozenset({Codec.VP8})
-    assert shown(studio, taker, numbered(2)).codec is Codec.VP8
+    assert shown(renderer, taker, numbered(2)).codec is Codec.VP8
 
 
-def test_a_picture_that_cannot_be_encoded_is_left_out_and_the_next_one_comes(studio, taker):
-    studio.show(av.VideoFrame(1, 1, "yuv420p"))
-    coded = shown(studio, taker, numbered(1))
+def test_a_frame_that_cannot_be_encoded_is_left_out_and_the_next_one_comes(renderer, taker):
+    renderer.show(av.VideoFrame(1, 1, "yuv420p"))
+    coded = shown(renderer, taker, numbered(1))
     assert coded.keyframe
 
 
-def test_no_packet_is_larger_than_a_line_takes(studio, taker):
-    studio.follow(Codec.H264, 4_000_000)
-    payloads = shown(studio, taker, numbered(0, (1280, 720))).payloads
+def test_no_packet_is_larger_than_a_link_takes(renderer, taker):
+    renderer.follow(Codec.H264, 4_000_000)
+    payloads = shown(renderer, taker, numbered(0, (1280, 720))).payloads
     assert len(payloads) > 5
     assert max(len(payload) for payload in payloads) <= 1300

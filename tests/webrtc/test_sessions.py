@@ -127,11 +127,11 @@ async def test_a_session_whose_own_task_fails_is_closed_and_logged(open_sessions
     def fail(*_args) -> None:
         raise ZeroDivisionError
 
-    monkeypatch.setattr("stream_detect.webrtc.frames.StreamClock.read", fail)
+    monkeypatch.setattr("stream_detect.media.clock.RtpClock.read", fail)
     sessions, peer = open_sessions(), make_peer()
     await peer.connect(sessions)
     await ended(sessions)
-    assert any("pump failed" in record.message for record in caplog.records)
+    assert any("receiver failed" in record.message for record in caplog.records)
 
 
 async def test_a_peer_that_never_connects_is_closed(session_clock, open_sessions, make_peer):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_detect.webrtc.aiortc_private import BURST_TICKS, REPEAT_MS, SEND_TIME_WRAP, UplinkFloor
+from stream_detect.webrtc.aiortc_private.rtcp import BURST_TICKS, REPEAT_MS, SEND_TIME_WRAP, UplinkFloor
 
 
 class Scripted:

@@ -11,14 +11,14 @@ from stream_detect.errors import CapacityError, CodecError, NotFoundError, NoVid
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc import renderer as studio
-from stream_detect.webrtc.hub import Look
+from stream_detect.webrtc import renderer
+from stream_detect.webrtc.aiortc_private.sender import RtpSender
+from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec
-from stream_detect.webrtc.sender import Outlet
 from stream_detect.webrtc.whep import Viewers
 from tests.webrtc.peers import Screen, ShownCamera
 
-LOOK = Look(Thresholds(), 1.0)
+STYLE = OverlayStyle(Thresholds(), 1.0)
 INTERVAL_S = 2.5
 """Between two keyframes: so long that there is something to wait for, and to share."""
 
@@ -28,7 +28,7 @@ async def open_viewers(nothing_left):
     opened = []
 
     def make(limit=8, video=None, **webrtc):
-        viewers = Viewers(WebRtcSettings(**webrtc), video or VideoSettings(), LOOK, limit)
+        viewers = Viewers(WebRtcSettings(**webrtc), video or VideoSettings(), STYLE, limit)
         camera = ShownCamera(viewers.viewing("door"))
         opened.append((viewers, camera))
         return viewers
@@ -85,7 +85,7 @@ def missed(numbers: list[int]) -> int:
 
 def studio_of(viewers):
     """What encodes, and counts what it had no time for: a busy machine's, which is nobody's line."""
-    return viewers.viewing("door")._studio
+    return viewers.viewing("door")._renderer
 
 
 async def test_a_viewer_sees_the_pictures_as_they_are_shown(open_viewers, make_screen):
@@ -117,7 +117,7 @@ async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(op
 
 
 async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_screen, encoded, monkeypatch):
-    monkeypatch.setattr(studio, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    monkeypatch.setattr(renderer, "KEYFRAME_INTERVAL_S", INTERVAL_S)
     begun_s = time.monotonic()
     viewers = open_viewers()
     screens = [make_screen() for _ in range(4)]
@@ -130,14 +130,14 @@ async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_s
 
 async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_screen, encoded, monkeypatch):
     went_out = defaultdict(list)
-    send = Outlet.send
+    send = RtpSender.send
 
-    async def noted(outlet, coded):
-        went_out[outlet].append(coded.keyframe)
-        return await send(outlet, coded)
+    async def noted(sender, coded):
+        went_out[sender].append(coded.keyframe)
+        return await send(sender, coded)
 
-    monkeypatch.setattr(Outlet, "send", noted)
-    monkeypatch.setattr(studio, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    monkeypatch.setattr(RtpSender, "send", noted)
+    monkeypatch.setattr(renderer, "KEYFRAME_INTERVAL_S", INTERVAL_S)
     viewers = open_viewers()
     first, late = make_screen(), [make_screen() for _ in range(4)]
     await first.watch(viewers)
@@ -175,7 +175,7 @@ async def test_one_on_a_lossy_line_is_dropped_to_keyframes_and_the_other_misses_
     playback = viewers._sessions.running(bad_id)
     bad.lose(0.5)
     playback.estimate(60_000)
-    playback._pace.estimate = lambda _bitrate_bps: None  # its own estimates of a loopback line would tell another story
+    playback._congestion.estimate = lambda _bitrate_bps: None  # of a loopback link
     seen = len(good.numbers)
     await good.until(lambda: playback.left_out > 30)
     assert missed(good.numbers[seen:]) <= studio_of(viewers).dropped
@@ -190,7 +190,7 @@ async def test_a_socket_that_takes_no_more_costs_its_viewer_pictures_up_to_a_key
     playback = viewers._sessions.running(await screen.watch(viewers))
     await screen.more(5)
     full = [10**9]
-    monkeypatch.setattr(type(playback._outlet), "unsent_bytes", property(lambda _self: full[0]))
+    monkeypatch.setattr(type(playback._sender), "unsent_bytes", property(lambda _self: full[0]))
     await screen.until(lambda: playback.left_out >= 10)
     seen = len(screen.numbers)
     full[0] = 0
@@ -228,7 +228,7 @@ async def test_lost_packets_come_again(open_viewers, make_screen):
 
 
 async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothing_left, make_screen):
-    viewers = Viewers(WebRtcSettings(), VideoSettings(), LOOK, 8)
+    viewers = Viewers(WebRtcSettings(), VideoSettings(), STYLE, 8)
     camera = ShownCamera(viewers.viewing("door"))
     first, late = make_screen(), make_screen()
     await first.watch(viewers)
@@ -242,7 +242,9 @@ async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothin
 
 async def test_places_are_limited_over_all_cameras_and_come_back(open_viewers, make_screen):
     viewers = open_viewers(limit=2)
-    ids = [await make_screen().watch(viewers, camera) for camera in ("door", "yard")]
+    screens = [make_screen(), make_screen()]
+    ids = [await screen.watch(viewers, camera) for screen, camera in zip(screens, ("door", "yard"), strict=True)]
+    await screens[0].until(lambda: all(session.connected for session in viewers._sessions.all()))
     with pytest.raises(CapacityError, match="2 places"):
         await make_screen().watch(viewers)
     with pytest.raises(NotFoundError):
@@ -280,8 +282,8 @@ async def test_the_picture_is_encoded_for_what_the_viewers_lines_take(open_viewe
     await asyncio.gather(*(screen.more(3) for screen in screens))
     for playback, estimate_bps in zip(playbacks, (700_000, 500_000), strict=True):
         playback.estimate(estimate_bps)
-        playback._pace.estimate = lambda _bitrate_bps: None  # what they think of a loopback line
-    encoder = studio_of(viewers)._lanes[Codec.H264]._encoder
+        playback._congestion.estimate = lambda _bitrate_bps: None  # of a loopback link
+    encoder = studio_of(viewers)._encodings[Codec.H264]._encoder
     await screens[0].until(lambda: encoder.target_bitrate_bps == 500_000)
     await viewers.close("door", playbacks[1].session_id)
     await screens[0].until(lambda: encoder.target_bitrate_bps == 700_000)

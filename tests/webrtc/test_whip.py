@@ -16,9 +16,11 @@ class Sink:
 
     def __init__(self):
         self.frames, self.codecs, self.gaps, self.left = [], set(), 0, []
+        self.ages_s = []
         self.error = None
 
-    def push(self, frame, codec, *, gap=False):
+    def push(self, frame, codec, *, arrived_s, gap=False):
+        self.ages_s.append(time.monotonic() - arrived_s)
         if self.error is not None:
             raise self.error
         self.frames.append(frame)
@@ -81,7 +83,9 @@ async def test_a_pause_is_a_gap(open_publishers, make_publisher):
 
 async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publishers, make_publisher):
     publishers, sink = open_publishers(), Sink()
-    session_id = await make_publisher().publish(publishers, sink)
+    publisher = make_publisher()
+    session_id = await publisher.publish(publishers, sink)
+    await publisher.until(lambda: sink.frames)
     with pytest.raises(ConflictError, match="publisher already"):
         await make_publisher().publish(publishers, Sink())
     other = Sink()
@@ -105,7 +109,7 @@ async def test_one_that_vanishes_is_noticed_and_its_camera_told(session_clock, o
     await session_clock.passes(900.0)
     assert publishers.count == 1
     await session_clock.passes_until(lambda: sink.left)
-    assert sink.left == ["no picture for 1000 s"]
+    assert sink.left == ["no frame for 1000 s"]
     await publisher.until(lambda: publishers.count == 0)
 
 

@@ -11,7 +11,7 @@ from aiortc.rtp import (
     pack_remb_fci,
 )
 
-from stream_detect.webrtc.aiortc_private import KEYFRAME_INTERVAL_S, Feedback
+from stream_detect.webrtc.annotated_track import KEYFRAME_INTERVAL_S, Feedback
 
 
 class Transport:

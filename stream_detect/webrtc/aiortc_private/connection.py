@@ -1,0 +1,232 @@
+"""Peer connections with what aiortc lacks: bounds on what a peer makes us keep and send, RSA peers, a clean end."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from aioice import stun
+from aioice.ice import CandidatePair
+from aiortc import (
+    RTCCertificate,
+    RTCConfiguration,
+    RTCDtlsTransport,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSctpTransport,
+)
+from aiortc.rtcsctptransport import InboundStream
+from OpenSSL import SSL
+
+from stream_detect.settings import IceServer
+
+# ruff: noqa: SLF001 - this package is where private parts are used
+
+CIPHERS = b":".join(
+    f"ECDHE-{key}-{cipher}".encode()
+    for key in ("ECDSA", "RSA")
+    for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
+)
+"""aiortc offers those with ECDSA. GStreamer's webrtcbin and what is built on it have certificates of RSA keys."""
+
+MAX_UNREAD_BYTES = 4 << 20
+"""Datagrams that wait to be read, as anybody can send them before a connection is there; the oldest go first."""
+
+DATAGRAM_BYTES = 128
+"""What a waiting datagram costs besides its data."""
+
+MAX_REMOTE_CANDIDATES = 32
+"""Addresses that one ICE connection checks, those that it learned from incoming checks among them."""
+
+MAX_UNANSWERED_CHECKS = 48
+"""UDP packets that one offer makes us send to addresses that have not been heard from. A peer sends checks of its own,
+and each is answered by a check; ours only open our own firewall. Eight pairs have six each, sixteen three."""
+
+MAX_SSRCS = 64
+"""RTP streams that a connection tells apart: for each, aiortc keeps statistics for good."""
+
+MAX_DATA_STREAMS = 32
+"""SCTP streams that a peer may use; a data channel takes one."""
+
+MAX_DATA_PIECES = 2048
+"""Pieces of unfinished messages that are kept; 1 MiB, aiortc's receive window, comes in 900."""
+
+
+class _Certificate(RTCCertificate):
+    """A certificate whose connections also take peers with RSA keys."""
+
+    def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
+        context = super()._create_ssl_context(srtp_profiles)
+        context.set_cipher_list(CIPHERS)
+        return context
+
+
+def new_connection(servers: Sequence[IceServer]) -> RTCPeerConnection:
+    """A peer connection that uses these STUN and TURN servers, and no others."""
+    connection = RTCPeerConnection(_configuration(servers))
+    private: Any = connection
+    private._RTCPeerConnection__certificates = [_Certificate.generateCertificate()]
+    return connection
+
+
+def _configuration(servers: Sequence[IceServer]) -> RTCConfiguration:
+    """The list is empty without servers, never None: None means a public STUN server to aiortc."""
+    return RTCConfiguration(
+        iceServers=[
+            RTCIceServer(
+                urls=list(server.urls),
+                username=server.username,
+                credential=None if server.credential is None else server.credential.get_secret_value(),
+            )
+            for server in servers
+        ]
+    )
+
+
+def bound_received(connection: RTCPeerConnection, on_excess: Callable[[str], None]) -> None:
+    """Bounds what a peer can make a connection keep. To be called before the connection gathers candidates.
+
+    Args:
+        connection: with its remote description.
+        on_excess: called with the reason in words when a peer takes more than it may; the connection is to be closed.
+    """
+    for transport in _transports(connection):
+        ice: Any = transport.transport._connection
+        ice._queue = _DatagramQueue()
+        _bound_streams(transport)
+    if connection.sctp is not None:
+        _bound_messages(connection.sctp, on_excess)
+
+
+class _DatagramQueue(asyncio.Queue[tuple[bytes, int] | None]):
+    """Received datagrams, at most MAX_UNREAD_BYTES of them. Drop policy: the oldest go first. None ends the reading."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._bytes = 0
+
+    def put_nowait(self, item: tuple[bytes, int] | None) -> None:
+        while item is not None and self._bytes + _size(item) > MAX_UNREAD_BYTES and not self.empty():
+            self.get_nowait()
+        super().put_nowait(item)
+
+    def _put(self, item: tuple[bytes, int] | None) -> None:
+        self._bytes += _size(item)
+        super()._put(item)
+
+    def _get(self) -> tuple[bytes, int] | None:
+        item = super()._get()
+        self._bytes -= _size(item)
+        return item
+
+
+def _size(item: tuple[bytes, int] | None) -> int:
+    return 0 if item is None else len(item[0]) + DATAGRAM_BYTES
+
+
+def _bound_streams(transport: RTCDtlsTransport) -> None:
+    """Packets of further RTP streams are dropped."""
+    router: Any = transport._rtp_router
+    route = router.route_rtp
+
+    def bounded(packet: Any) -> Any:
+        table = router.ssrc_table
+        return route(packet) if packet.ssrc in table or len(table) < MAX_SSRCS else None
+
+    router.route_rtp = bounded
+
+
+def _bound_messages(sctp: RTCSctpTransport, on_excess: Callable[[str], None]) -> None:
+    """Reports a peer that sends beyond the receive window, or in too many streams or pieces, and drops its data."""
+    private: Any = sctp
+    receive, streams = private._receive_data_chunk, private._inbound_streams
+    find = private._get_inbound_stream
+
+    def stream(stream_id: int) -> InboundStream:
+        if stream_id in streams or len(streams) < MAX_DATA_STREAMS:
+            found: InboundStream = find(stream_id)
+            return found
+        on_excess(f"the peer uses more than {MAX_DATA_STREAMS} streams of data")
+        return InboundStream()
+
+    async def bounded(chunk: Any) -> None:
+        pieces = sum(len(stream.reassembly) for stream in streams.values())
+        if len(chunk.user_data) > private._advertised_rwnd or pieces >= MAX_DATA_PIECES:
+            on_excess("the peer sends a message that is longer than the window that it was given")
+            return
+        await receive(chunk)
+
+    private._receive_data_chunk, private._get_inbound_stream = bounded, stream
+
+
+def bound_checks(connection: RTCPeerConnection) -> None:
+    """Bounds the ICE checks that an offer makes us send. To be called when candidates have been gathered."""
+    budget = _CheckBudget()
+    for transport in _transports(connection):
+        budget.keep(transport.transport._connection)
+
+
+class _CheckBudget:
+    """Packets of checks that a connection may still send to addresses that nobody has been heard from."""
+
+    def __init__(self) -> None:
+        self._left = MAX_UNANSWERED_CHECKS
+        self._heard: set[tuple[str, int]] = set()
+
+    def keep(self, ice: Any) -> None:
+        check_incoming = ice.check_incoming
+
+        def checked(message: stun.Message, address: tuple[str, int], protocol: Any) -> None:
+            known = {(one._network_host, one.port) for one in ice._remote_candidates}
+            if address in known or len(known) < MAX_REMOTE_CANDIDATES:
+                self._heard.add(address)
+                check_incoming(message, address, protocol)
+
+        ice.check_incoming = checked
+        for protocol in ice._protocols:
+            self._keep_protocol(ice, protocol)
+
+    def _keep_protocol(self, ice: Any, protocol: Any) -> None:
+        send_stun = protocol.send_stun
+
+        def send(message: stun.Message, address: tuple[str, int]) -> None:
+            if message.message_class is stun.Class.REQUEST and not self._is_heard(ice, address):
+                if self._left == 0:
+                    return
+                self._left -= 1
+            send_stun(message, address)
+
+        protocol.send_stun = send
+
+    def _is_heard(self, ice: Any, address: tuple[str, int]) -> bool:
+        if address in self._heard:
+            return True
+        if any(pair.remote_addr == address and pair.state is CandidatePair.State.SUCCEEDED for pair in ice._check_list):
+            self._heard.add(address)  # ICE lite: it answers checks and sends none
+            return True
+        return False
+
+
+async def close(connection: RTCPeerConnection) -> None:
+    """Closes a connection and leaves no task of it behind.
+
+    Closed at the moment when its checks succeed, aioice still starts the task that asks the peer for its consent; with
+    no pair left to ask about, that task would loop for ever. So the end of the checks is waited for (it comes at once),
+    and the task is cancelled.
+    """
+    transports: list[Any] = [transport.transport for transport in _transports(connection)]
+    await connection.close()
+    for transport in transports:
+        checked = transport._RTCIceTransport__start
+        if checked is not None:
+            await checked.wait()
+        ice = transport._connection
+        if ice._query_consent_task is not None:
+            ice._query_consent_task.cancel()
+        ice._queue = asyncio.Queue()  # what was not read is freed, whoever still holds the connection
+
+
+def _transports(connection: RTCPeerConnection) -> set[RTCDtlsTransport]:
+    transports = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
+    if connection.sctp is not None:
+        transports.add(connection.sctp.transport)
+    return transports
