@@ -24,6 +24,11 @@ export interface ConnectionListener {
   onStats(stats: StreamStats): void;
 }
 
+const BYE_REASONS: ReadonlyMap<string, string> = new Map([
+  ["server_shutdown", "the server is shutting down"],
+  ["video_too_large", "the picture is larger than the server takes"],
+]);
+
 export class Connection {
   readonly #link: PeerLink;
   readonly #channel: RTCDataChannel;
@@ -114,7 +119,7 @@ export class Connection {
     else this.listener.onMessage(message);
     if (message.type === "bye") {
       this.#location = null; // the server has ended it already
-      this.#link.lose(message.value.reason === "server_shutdown" ? "the server is shutting down" : "the server ended the session");
+      this.#link.lose(BYE_REASONS.get(message.value.reason) ?? "the server ended the session");
     }
   }
 
