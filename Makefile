@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test check bench bench-cameras bench-review web lock clean peers
+.PHONY: help run test check bench bench-cameras bench-review bench-cuts web lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -28,6 +28,7 @@ help:
 	@echo 'make bench   measure the live check: JSON in build/live.json and a table'
 	@echo 'make bench-cameras   measure cameras: JSON in build/cameras.json and a table'
 	@echo 'make bench-review    measure reviews of videos: JSON in build/review.json and a table'
+	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
 	@echo 'make web     build the page'
 	@echo 'make lock    renew the lock files after a change of pyproject.toml'
 	@echo 'make clean   remove all that these made'
@@ -55,6 +56,9 @@ bench-cameras: $(DEV) peers
 
 bench-review: $(DEV)
 	$(BIN)/python benchmarks/review.py --json build/review.json
+
+bench-cuts: $(DEV)
+	$(BIN)/python benchmarks/cuts.py --json build/cuts.json
 
 web: $(PAGE)
 

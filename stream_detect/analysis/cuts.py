@@ -148,22 +148,28 @@ MEMORY_S = 1.0
 """How long an appearance is remembered: over this time the end of a fade is compared with its beginning."""
 
 _SPACING_S = 0.24
-_SAME_PLACE = 0.03
-"""Move of a box's corners, as a share of its side, below which its old place is not looked at separately."""
 
 
-def log_odds(before: Appearance, now: Appearance, image: Image) -> float:
-    """Log-odds that a face that was `before` is another person's `now`.
+def differs(before: Appearance, now: Appearance, image: Image, limits: tuple[float, ...]) -> bool:
+    """Whether a face that was `before` is another person's `now`, as far as `limits` ask.
+
+    What lies now where the face was before can only speak for one person, so it is looked at in case of doubt alone.
 
     Args:
         before: appearance in an earlier sample.
         now: appearance in this one.
         image: that `now` is of, RGB uint8 (h, w, 3).
+        limits: log-odds from which it is, at each of the lags.
     """
-    moved = max(abs(a - b) for a, b in zip(before.xyxy, now.xyxy, strict=True))
-    still = moved <= _SAME_PLACE * max(before.xyxy[2] - before.xyxy[0], 1.0)
-    place = None if still else appearance(image, before.xyxy, now.time_s)
-    return float(differences(before, now, place) @ _WEIGHTS) + _BIAS
+    limit = float(np.interp(now.time_s - before.time_s, _LAGS_S, limits))
+    if _log_odds(differences(before, now)) < limit:
+        return False
+    place = appearance(image, before.xyxy, now.time_s)
+    return _log_odds(differences(before, now, place)) >= limit
+
+
+def _log_odds(values: NDArray[np.float64]) -> float:
+    return float(values @ _WEIGHTS) + _BIAS
 
 
 class Sight(Enum):
@@ -200,10 +206,8 @@ class CutDetector:
             now: the face's appearance in it.
             gap: packets were lost just before it.
         """
-        lag_s = now.time_s - self._newest.time_s
-        odds = log_odds(self._newest, now, image)
-        if odds >= _limit(_SUSPECT, lag_s):
-            return self._doubt(image, now, certain=odds >= _limit(_CERTAIN, lag_s) and not gap)
+        if differs(self._newest, now, image, _SUSPECT):
+            return self._doubt(image, now, gap=gap)
         self._suspect = None
         if self._faded(image, now):
             return Sight.CUT
@@ -212,11 +216,11 @@ class CutDetector:
             self._past.append(now)
         return Sight.SAME
 
-    def _doubt(self, image: Image, now: Appearance, *, certain: bool) -> Sight:
-        if certain:
+    def _doubt(self, image: Image, now: Appearance, *, gap: bool) -> Sight:
+        if not gap and differs(self._newest, now, image, _CERTAIN):
             return Sight.CUT
         before, self._suspect = self._suspect, now
-        if before is None or log_odds(before, now, image) >= _limit(_SUSPECT, now.time_s - before.time_s):
+        if before is None or differs(before, now, image, _SUSPECT):
             return Sight.SUSPECT
         return Sight.CUT
 
@@ -226,9 +230,5 @@ class CutDetector:
             self._past.popleft()
         self._turn ^= 1
         past = self._past[0] if self._turn else self._past[len(self._past) // 2]
-        age_s = now.time_s - past.time_s
-        return _LAGS_S[0] < age_s <= MEMORY_S + _SPACING_S and log_odds(past, now, image) >= _limit(_CERTAIN, age_s)
-
-
-def _limit(limits: tuple[float, ...], lag_s: float) -> float:
-    return float(np.interp(lag_s, _LAGS_S, limits))
+        remembered = _LAGS_S[0] < now.time_s - past.time_s <= MEMORY_S + _SPACING_S
+        return remembered and differs(past, now, image, _CERTAIN)
