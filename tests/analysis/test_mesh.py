@@ -56,6 +56,6 @@ def test_a_sibling_finds_the_same(mesh, face):
 
 def test_a_file_that_is_no_network_is_named(monkeypatch, tmp_path):
     (tmp_path / "broken.tflite").write_bytes(b"nothing")
-    monkeypatch.setattr(mesh_module, "carried_file", lambda _: tmp_path / "broken.tflite")
+    monkeypatch.setattr(mesh_module, "network_file", lambda _: tmp_path / "broken.tflite")
     with pytest.raises(AnalysisError, match=r"broken\.tflite"):
         FaceMesh()

@@ -1,0 +1,37 @@
+"""Optional dependencies: which packages each extra of this project brings, and the error of a feature that lacks one."""
+
+from collections.abc import Mapping
+from importlib.util import find_spec
+from typing import Literal
+
+from stream_detect.errors import MissingExtraError
+
+Extra = Literal["train", "postgres", "mqtt"]
+
+PACKAGES: Mapping[Extra, tuple[str, ...]] = {
+    "train": ("tensorflow", "keras", "h5py", "sklearn", "matplotlib", "tensorboardX"),
+    "postgres": ("psycopg",),
+    "mqtt": ("paho",),
+}
+"""Import names of the packages that our code imports; pyproject.toml says why each is there."""
+
+
+def missing(extra: Extra) -> tuple[str, ...]:
+    """Import names of the packages of an extra that are not installed. Nothing is imported."""
+    return tuple(name for name in PACKAGES[extra] if find_spec(name) is None)
+
+
+def require(extra: Extra, feature: str) -> None:
+    """Checks that a feature's packages are installed, before it imports them.
+
+    Args:
+        extra: the one that brings them.
+        feature: what needs them, in the words of its user: a command or a setting.
+
+    Raises:
+        MissingExtraError: one is not installed; the message has the command that installs it.
+    """
+    if absent := missing(extra):
+        raise MissingExtraError(
+            f'{feature} needs {", ".join(absent)}, not installed here: pip install "stream-detect[{extra}]"'
+        )
