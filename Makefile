@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test check bench bench-cameras bench-review bench-cuts web lock clean peers
+.PHONY: help run test check bench bench-cameras bench-review bench-cuts web wheel lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench-review    measure reviews of videos: JSON in build/review.json and a table'
 	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
 	@echo 'make web     build the page'
+	@echo 'make wheel   build dist/stream_detect-VERSION-py3-none-any.whl, with the page and the models'
 	@echo 'make lock    renew the lock files after a change of pyproject.toml'
 	@echo 'make clean   remove all that these made'
 
@@ -62,13 +63,17 @@ bench-cuts: $(DEV)
 
 web: $(PAGE)
 
+# With the setuptools of requirements.lock; scripts/wheel.py is its build step.
+wheel: $(INSTALLED) $(PAGE)
+	@rm -rf dist
+	@$(BIN)/python -m pip wheel --quiet --disable-pip-version-check --no-deps --no-build-isolation --wheel-dir dist .
+	@ls dist/*.whl
+
+LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 lock: $(DEV)
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header pyproject.toml \
-	  -o requirements.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group dev \
-	  -c requirements.lock pyproject.toml -o requirements-dev.lock
-	$(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header --group node \
-	  -o requirements-node.lock
+	$(LOCK) --group build pyproject.toml -o requirements.lock
+	$(LOCK) --group dev --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
+	$(LOCK) --group node -o requirements-node.lock
 
 clean:
 	rm -rf $(VENV) web/node_modules stream_detect/page build *.egg-info .cache .pytest_cache .mypy_cache .ruff_cache \

@@ -2,6 +2,7 @@
 
     StreamDetectError
     ├── SettingsError            a setting is missing, unknown or contradicts another one
+    ├── MissingExtraError        a feature's optional packages are not installed
     ├── BundleError              a model bundle is absent, incomplete or of the wrong form
     │   └── BundleTamperedError  a file of a bundle does not have the sha256 that its card states
     ├── AnalysisError            a detector or classifier could not be run, or gave no usable number
@@ -39,6 +40,10 @@ class StreamDetectError(Exception):
 
 class SettingsError(StreamDetectError):
     """A setting is missing, unknown or contradicts another one."""
+
+
+class MissingExtraError(StreamDetectError):
+    """A feature's optional packages are not installed."""
 
 
 class BundleError(StreamDetectError):

@@ -1,4 +1,4 @@
-"""Optional dependencies: which packages each extra of this project brings, and the error of a feature that lacks one."""
+"""Optional dependencies: the packages of each extra, and the check that a feature makes before it imports them."""
 
 from collections.abc import Mapping
 from importlib.util import find_spec

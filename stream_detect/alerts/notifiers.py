@@ -9,15 +9,19 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message
-from stream_detect.alerts.mqtt import MqttPublisher
 from stream_detect.alerts.webhook import Outbox
 from stream_detect.alerts.webhook_sender import WebhookSender
 from stream_detect.errors import NotFoundError
+from stream_detect.extras import require
 from stream_detect.settings import AlertSettings, MqttSettings, WebhookSettings
 from stream_detect.storage.records import Delivery, Event, EventKind
 from stream_detect.types import Result, StateChange
+
+if TYPE_CHECKING:
+    from stream_detect.alerts.mqtt import MqttPublisher
 
 _REMEMBERED = 4096
 """Decisions kept, the oldest forgotten first. An event that is not known any more, as after a restart, is told of."""
@@ -82,6 +86,9 @@ class Alerts:
         mqtt: the broker.
         outbox: keeps webhooks' messages.
         title_of: a camera's title for people, by its name; asked on cameras' threads: must not wait.
+
+    Raises:
+        MissingExtraError: a broker is set and the MQTT client is not installed.
     """
 
     def __init__(
@@ -95,7 +102,7 @@ class Alerts:
         self._limit = AlertLimit(settings.min_interval_s)
         self._webhooks = tuple(webhooks)
         self._sender = WebhookSender(webhooks, outbox)
-        self._mqtt = MqttPublisher(mqtt, title_of) if mqtt.url else None
+        self._mqtt = _publisher(mqtt, title_of) if mqtt.url else None
 
     def start(self) -> None:
         """Tells from now on; waits for nobody."""
@@ -163,3 +170,10 @@ class Alerts:
         message_id, now_s = uuid.uuid4().hex, time.time()
         body = event_message(message_id, event, what, now_s)
         return Delivery(message_id, webhook.name, event.id, body, attempts=0, due_s=now_s)
+
+
+def _publisher(settings: MqttSettings, title_of: Callable[[str], str]) -> "MqttPublisher":
+    require("mqtt", "mqtt.url")
+    from stream_detect.alerts.mqtt import MqttPublisher  # noqa: PLC0415 - its client is an optional package
+
+    return MqttPublisher(settings, title_of)

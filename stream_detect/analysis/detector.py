@@ -153,9 +153,7 @@ def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledMode
     try:
         model = core.read_model(file)
     except RuntimeError as error:
-        raise AnalysisError(
-            f"the face detector's model {file} cannot be read; reinstall stream-detect"
-        ) from error
+        raise AnalysisError(f"the face detector's model {file} cannot be read; reinstall stream-detect") from error
     anchors = len(graph.anchors())
     expected = [[1, graph.input_px, graph.input_px, 3], [1, anchors, 4 + 2 * KEYPOINTS], [1, anchors, 1]]
     received = [list(port.shape) for port in (*model.inputs, *model.outputs)]

@@ -14,6 +14,7 @@ import typer
 
 from stream_detect import __version__
 from stream_detect.errors import StreamDetectError
+from stream_detect.extras import require
 
 if TYPE_CHECKING:
     from stream_detect.settings import Settings
@@ -132,12 +133,14 @@ def analyze(context: typer.Context) -> None:
 @app.command(context_settings=_PASS_ON)
 def train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""
+    require("train", "stream-detect train")
     _run_elsewhere("stream_detect.cli.train", ["train", *context.args])
 
 
 @app.command(context_settings=_PASS_ON)
 def evaluate(context: typer.Context) -> None:
     """Measure models on labelled pictures and videos."""
+    require("train", "stream-detect evaluate")
     _run_elsewhere("stream_detect.cli.evaluate", context.args, "stream-detect evaluate")
 
 

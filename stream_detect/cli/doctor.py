@@ -12,6 +12,7 @@ from stream_detect.analysis.detector import model_file
 from stream_detect.api.page import FOLDER, read_page
 from stream_detect.app.server import listen
 from stream_detect.errors import AddressError, NotFoundError, StorageError, StreamDetectError
+from stream_detect.extras import PACKAGES, missing, require
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
@@ -64,6 +65,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("model", _model),
         ("face detector", lambda given: str(model_file(given.faces.detector))),
         ("page", _page),
+        ("extras", _extras),
         ("storage", _storage),
         ("cameras", _cameras),
         ("address", _address),
@@ -107,6 +109,13 @@ def _page(_: Settings) -> str:
     if not files:
         raise NotFoundError(f"expected the built page in {FOLDER}; run `make web`")
     return f"{len(files) - 1} files in {FOLDER}"
+
+
+def _extras(settings: Settings) -> str:
+    """Those that the settings need must be installed; of the others it says whether they are."""
+    if settings.mqtt.url is not None:
+        require("mqtt", "mqtt.url")
+    return ", ".join(f"{extra} {'is not' if missing(extra) else 'is'} installed" for extra in PACKAGES)
 
 
 def _storage(settings: Settings) -> str:

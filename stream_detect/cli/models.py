@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from stream_detect.errors import BundleError
+from stream_detect.extras import require
 from stream_detect.models.bundle import read_card
 from stream_detect.models.card import Card, Metric
 from stream_detect.models.export import export
@@ -158,6 +159,7 @@ def pull(
     ] = None,
 ) -> None:
     """Fetches the weights that MesoNet's authors published, checks them, and makes bundles; needs TensorFlow."""
+    require("train", "stream-detect models pull")  # before anything is fetched
     wanted = [published_named(name) for name in names or PUBLISHED]
     typer.echo(LICENCE)
     if not yes:
@@ -182,6 +184,7 @@ def use(
 
 def _training() -> ModuleType:
     """The one way from serving to training: for commands that run by themselves, so that serving never loads it."""
+    require("train", "making a bundle of weights")
     return import_module("stream_detect.training.convert")
 
 

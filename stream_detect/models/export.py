@@ -6,6 +6,7 @@ from importlib import import_module
 from pathlib import Path
 
 from stream_detect.errors import BundleError
+from stream_detect.extras import require
 from stream_detect.models.bundle import IR_FILE, IR_WEIGHTS_FILE, KERAS_FILE, Bundle
 
 
@@ -48,6 +49,7 @@ def _keras(bundle: Bundle, to: Path) -> None:
 
 
 def _litert(bundle: Bundle, to: Path) -> None:
+    require("train", "an export to LiteRT")
     # By name: serving must never load TensorFlow.
     import_module("stream_detect.training.convert").write_litert(bundle, to)
 

@@ -20,6 +20,7 @@ from sqlalchemy.orm import Session
 from sqlalchemy.pool import ConnectionPoolEntry
 
 from stream_detect.errors import StorageError
+from stream_detect.extras import require
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.faults import Faults
 from stream_detect.storage.lock import FolderLock
@@ -105,6 +106,7 @@ class Database:
             DiskFullError: there is no room.
             StorageError: it cannot be reached, read or written, another server has the folder, or a newer program
                 made the tables.
+            MissingExtraError: PostgreSQL's driver is not installed.
         """
         file = settings.folder / FILE_NAME
         if settings.database_url is None:
@@ -201,6 +203,7 @@ def _postgresql(address: str) -> tuple[Engine, Faults]:
         ) from None  # the driver's message quotes it
     if url.drivername not in POSTGRESQL_NAMES:
         raise StorageError(f"expected storage.database_url to begin with postgresql://, received {url.drivername}://")
+    require("postgres", "storage.database_url")
     arguments: dict[str, Any] = {key: value for key, value in POSTGRESQL_DEFAULTS.items() if key not in url.query}
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),

@@ -7,7 +7,6 @@ import sqlite3
 from collections.abc import Iterator
 from pathlib import Path
 
-import psycopg
 from sqlalchemy.exc import DBAPIError, IntegrityError, SQLAlchemyError
 from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 
@@ -17,6 +16,9 @@ NO_ROOM_BYTES = 1_000_000
 """SQLite needs room for its write-ahead log's index too; with less left, an input/output error means a full disk."""
 
 SAID_LENGTH = 400
+
+POSTGRESQL_DISK_FULL = "53100"
+"""SQLSTATE of a server whose disk is full."""
 
 FULL = "free some space, or lower evidence.max_bytes and the days in storage; writing goes on by itself then"
 CURES = {
@@ -76,10 +78,11 @@ class Faults:
             ):
                 return self._full()
             return StorageError(f"{self._place}: {error}: {CURES.get(code, 'see the message')}")
-        if isinstance(error, psycopg.errors.DiskFull):
+        # psycopg's errors have these two; the driver, an optional package, need not be imported to read them.
+        if getattr(error, "sqlstate", None) == POSTGRESQL_DISK_FULL:
             return self._full()
-        if isinstance(error, psycopg.Error) and error.diag.message_primary:
-            return StorageError(f"{self._place}: {error.diag.message_primary}")  # its detail may quote a row
+        if primary := getattr(getattr(error, "diag", None), "message_primary", None):
+            return StorageError(f"{self._place}: {primary}")  # the detail may quote a row
         said = " ".join(str(error).split())
         if self._secret:
             said = said.replace(self._secret, "***")
