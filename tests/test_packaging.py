@@ -23,8 +23,8 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TRAINING = ("stream_detect/training/", "stream_detect/evaluation/", "stream_detect/models/tensorflow.py")
 """Modules that commands import after they have asked for the extra `train`."""
 OWNERS = {"mqtt": "stream_detect/alerts/mqtt.py"}
-PARTS = {"starlette": "fastapi", "pydantic_core": "pydantic"}
-"""Packages that are the lower half of a declared one, which pins their version."""
+PARTS = {"starlette": "fastapi", "pydantic_core": "pydantic", "aioice": "aiortc", "OpenSSL": "aiortc"}
+"""Packages that a declared one is built on, and which come in the version that fits it."""
 WITHOUT_EXTRAS = """
 import sys
 from importlib.machinery import PathFinder
