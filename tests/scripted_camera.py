@@ -86,6 +86,8 @@ class ScriptedReader:
     keyframes_only: bool = False
     decode_errors: int = 0
     received_bytes: int = 0
+    packet_s: float = 0.0
+    trouble: str = ""
     hanging: bool = False
     closed: bool = False
 
@@ -162,7 +164,7 @@ class Stage:
     def clocks(self):
         return Clocks(self.clock, lambda: self.now_s + 1e9, lambda: 0.0)
 
-    def open_reader(self, _address, _settings, stopping, _taps):
+    def open_reader(self, _address, _settings, stopping, _taps, _position):
         return ScriptedReader(self, stopping, Queue())
 
     def parts(self):

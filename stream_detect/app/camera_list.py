@@ -125,13 +125,14 @@ class CameraList:
         Raises:
             AddressError: its address is not usable from here.
             SettingsError: nor is its rate.
-            ConflictError: the name is taken.
+            ConflictError: the name is taken, or there are as many cameras as there may be.
             StorageError: it cannot be kept.
         """
         with self._one_at_a_time():
             if settings.name in self._fleet.names():
                 raise ConflictError(f"a camera is called {settings.name} already; choose another name")
             self._fleet.check(settings, from_settings_file=False)
+            self._fleet.check_room(len(self._fleet.names()) + 1)
             self._stored.put(settings)
             self._fleet.add(settings)
         return self.body(settings.name)
@@ -273,7 +274,15 @@ class CameraList:
         for camera in added_here:
             if camera.name in names:
                 _log.warning("camera %s, added over HTTP, waits: the settings file has that name too", camera.name)
-        applied = self._fleet.apply([*of_file, *(camera for camera in added_here if camera.name not in names)])
+        added = [camera for camera in added_here if camera.name not in names]
+        room = max(self._fleet.max_cameras - len(of_file), 0)
+        for camera in added[room:]:
+            _log.error(
+                "camera %s, added over HTTP, is left out: there may be %d cameras (monitoring.max_cameras)",
+                camera.name,
+                self._fleet.max_cameras,
+            )
+        applied = self._fleet.apply([*of_file, *added[:room]])
         self._of_file = names
         return applied
 

@@ -68,6 +68,7 @@ class CameraTrials:
                     loop=False,
                     open_timeout_s=self._monitoring.open_timeout_s,
                     read_timeout_s=self._monitoring.read_timeout_s,
+                    max_pixels=self._monitoring.max_pixels,
                 ),
             )
         except SourceError as error:

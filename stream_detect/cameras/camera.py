@@ -1,8 +1,8 @@
-"""Camera: an address enters; while it is started its pictures are judged and shown, and its state is known at any time.
+"""One camera, watched from start to stop: its frames are analysed and shown, and its state is known at any time.
 
-reader's thread, one a connection ──┬──picture──> supervisor ──> intake ──┬──> viewers
-publisher (push) ───────────────────┘                 │                   └──> worker ──results──> observer
-clockwork (fleet.py) ──look──> stalls, due attempts ──┴──states──> observer
+    reader's thread, one a connection ──┬──frame──> supervisor ──> intake ──┬──> viewers
+    publisher (push) ───────────────────┘               │                   └──> worker ──results──> observer
+    clockwork (fleet.py) ──look──> stalls, due attempts ┴──states──> observer
 
 This is the small interface behind which a camera is hosted; nothing here knows who asks.
 """
@@ -24,6 +24,7 @@ from stream_detect.errors import ConflictError, SourceEndedError, SourceError, S
 from stream_detect.events.rules import Repeats
 from stream_detect.settings import CameraSettings
 from stream_detect.sources.address import parse_address, redacted
+from stream_detect.sources.hls import Position
 from stream_detect.sources.reader import ReaderSettings
 from stream_detect.types import CameraState, Result, StateChange
 
@@ -41,7 +42,7 @@ log = logging.getLogger(__name__)
 
 
 class Camera:
-    """One camera, watched from `start` to `stop`, as often as they are called. Thread-safe; every call is bounded.
+    """A camera, watched from `start` to `stop`, as often as they are called. Thread-safe; every call is bounded.
 
     Somebody must call `look` several times a second (`Fleet` does).
 
@@ -71,6 +72,8 @@ class Camera:
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
         self._reader: FrameSource | None = None  # of the attempt that counts
         self._codec = ""
+        self._position = Position()
+        self._troubled = False  # whether the trouble of this connection is in the log
         self._connections = Connections(settings.name)
 
     @property
@@ -81,15 +84,15 @@ class Camera:
     def start(self) -> None:
         """Begins to watch; returns at once. A camera that is watched already is left as it is."""
         with self._lock:
-            if self._totals.run is not None:
+            if self._totals.watch is not None:
                 return
-            run = self._new_run()
-            self._totals = replace(self._totals, run=run)
-            run.worker.start()
+            watch = self._new_watch()
+            self._totals = replace(self._totals, watch=watch)
+            watch.worker.start()
             if self._address.is_pushed:
                 self._supervisor.start(WAITING, pushed=True)
             else:
-                self._read(run, self._supervisor.start(self._connecting))
+                self._read(watch, self._supervisor.start(self._connecting))
 
     def stop(self, reason: str = "stopped by an operator") -> None:
         """Ends watching, from any state, within 5 s; its state is "stopped" at once.
@@ -99,7 +102,7 @@ class Camera:
         Args:
             reason: one short sentence, for people.
         """
-        self._end(self._totals.run, reason)
+        self._end(self._totals.watch, reason)
 
     def status(self) -> CameraStatus:
         """What is known now; takes no lock, so that observers may ask."""
@@ -108,11 +111,11 @@ class Camera:
         live = situation.state is CameraState.LIVE
         counts = replace(totals.counts, analysed=self._analysed, reconnects=self._supervisor.reconnects)
         fps = self._rate.hz(now_s, counts.pictures) if live else 0.0
-        newest = totals.run.intake.newest if totals.run else None
+        newest = totals.watch.intake.newest if totals.watch else None
         change = situation.change
         return CameraStatus(
             name=self.name,
-            change=replace(change, reason=f"{fps:.0f} pictures a second") if fps >= 1.0 else change,
+            change=replace(change, reason=self._live_reason(fps)) if fps >= 1.0 else change,
             counts=counts,
             fps=fps,
             wh=(newest.width, newest.height) if newest else None,
@@ -123,14 +126,19 @@ class Camera:
             result_age_s=now_s - latest[1] if live and latest else None,
         )
 
+    def _live_reason(self, fps: float) -> str:
+        reader = self._reader
+        trouble = reader.trouble if reader is not None else ""
+        return one_line(f"{fps:.0f} fps{f'; {trouble}' if trouble else ''}")
+
     def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """The newest picture (only to be read) and, while live, the newest result; None before the first picture."""
-        run, latest = self._totals.run, self._latest
-        newest = run.intake.newest if run else None
+        """The newest frame (only to be read) and, while live, the newest result; None before the first frame."""
+        watch, latest = self._totals.watch, self._latest
+        newest = watch.intake.newest if watch else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
-        """Takes a publisher's next picture; returns at once. While stopped it is dropped.
+        """Takes a publisher's next frame; returns at once. While stopped it is dropped.
 
         Args:
             frame: upright, with its timestamp.
@@ -143,11 +151,11 @@ class Camera:
         """
         self._expect_pushed()
         self._codec = codec
-        run, attempt = self._totals.run, self._supervisor.attempt
+        watch, attempt = self._totals.watch, self._supervisor.attempt
         if arrived_s is None:
             arrived_s = self._clock()
-        if run is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):
-            run.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
+        if watch is not None and attempt is not None and self._supervisor.picture(attempt, arrived_s):
+            watch.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
         """The publisher has gone: waits for the next one.
@@ -160,26 +168,36 @@ class Camera:
         """
         self._expect_pushed()
         with self._lock:
-            if self._totals.run is not None:
-                self._totals.run.intake.begin()
+            if self._totals.watch is not None:
+                self._totals.watch.intake.begin()
                 self._supervisor.again(f"{WAITING}: {one_line(redacted(reason))}", pushed=True)
 
     def look(self) -> None:
         """Does what is due: notices a stall, begins the next attempt, spares an idle camera."""
         with self._lock:
-            run = self._totals.run
-            if run is None:
+            watch = self._totals.watch
+            if watch is None:
                 return
-            was_live = self._live
-            self._supervisor.look()
+            was_live, reader = self._live, self._reader
+            if reader is None:
+                self._supervisor.look()
+            else:
+                self._supervisor.look(reader.packet_s, reader.trouble)
+                self._log_trouble(reader.trouble)
             if self._live:
                 self._rate.mark(self._clock(), self._totals.counts.pictures)
                 self._spare()
-            elif was_live and self._reader is not None and self._reader.keyframes_only:
+            elif was_live and reader is not None and reader.keyframes_only:
                 log.warning("camera %s: key frames come too seldom; from now on all frames are decoded", self.name)
                 self._keyframe_only.forbid()
             if self._supervisor.due:
-                self._reconnect(run)
+                self._reconnect(watch)
+
+    def _log_trouble(self, trouble: str) -> None:
+        """Once a connection."""
+        if trouble and not self._troubled:
+            self._troubled = True
+            log.warning("camera %s: %s", self.name, trouble)
 
     @property
     def _live(self) -> bool:
@@ -189,22 +207,22 @@ class Camera:
     def _connecting(self) -> str:
         return f"connecting to {self._address.shown}"
 
-    def _new_run(self) -> Watch:
+    def _new_watch(self) -> Watch:
         engine, rate_hz = self._parts.engine, self.settings.rate_hz
-        worker = engine.worker(lambda result: self._take_result(run, result), rate_hz)
-        run = Watch(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
-        return run
+        worker = engine.worker(lambda result: self._take_result(watch, result), rate_hz)
+        watch = Watch(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
+        return watch
 
-    def _end(self, run: Watch | None, reason: str) -> None:
-        """Ends a run, unless it is over."""
+    def _end(self, watch: Watch | None, reason: str) -> None:
+        """Ends a watch, unless it is over."""
         deadline_s = time.monotonic() + STOP_S
         with self._lock:
-            if run is None or self._totals.run is not run:
+            if watch is None or self._totals.watch is not watch:
                 return
             self._supervisor.stop(reason)
             self._totals, self._reader = self._totals.stopped(), None
             thread = self._connections.newest  # earlier ones were left behind already
-        run.worker.close(ANALYSIS_CLOSE_S)
+        watch.worker.close(ANALYSIS_CLOSE_S)
         if thread is not None:
             self._connections.wait(thread, deadline_s)
 
@@ -217,31 +235,35 @@ class Camera:
         if reader.keyframes_only != suffices:
             reader.keyframes_only = suffices
 
-    def _reconnect(self, run: Watch) -> None:
+    def _reconnect(self, watch: Watch) -> None:
         self._disconnected()
-        run.intake.begin()
+        watch.intake.begin()
         attempt = self._supervisor.again(self._connecting)
         if self._connections.hang:
             hanging = f"{MAX_HANGING} connections hang and have to end before the next"
             self._supervisor.failed(attempt, SourceStalledError(hanging))
         else:
-            self._read(run, attempt)
+            self._read(watch, attempt)
 
-    def _read(self, run: Watch, attempt: Attempt) -> None:
+    def _read(self, watch: Watch, attempt: Attempt) -> None:
+        self._troubled = False
         self._keyframe_only.begin(self._clock())
         self._connections.begin(
             partial(self._reader_of, attempt),
-            partial(self._take_pictures, run, attempt),
-            partial(self._failed, run, attempt),
+            partial(self._take_frames, watch, attempt),
+            partial(self._failed, watch, attempt),
         )
 
     def _reader_of(self, attempt: Attempt) -> AbstractContextManager[FrameSource, bool | None]:
         limits, wanted = self._parts.monitoring, self.settings
-        how = ReaderSettings(wanted.transport, wanted.loop, limits.open_timeout_s, limits.read_timeout_s)
-        return self._parts.open_reader(self._address, how, attempt.stopping, self._parts.taps(self.name))
+        how = ReaderSettings(
+            wanted.transport, wanted.loop, limits.open_timeout_s, limits.read_timeout_s, limits.max_pixels
+        )
+        taps = self._parts.taps(self.name)
+        return self._parts.open_reader(self._address, how, attempt.stopping, taps, self._position)
 
-    def _take_pictures(self, run: Watch, attempt: Attempt, reader: FrameSource) -> SourceError:
-        """Takes the pictures of a connection; returns why there are no more."""
+    def _take_frames(self, watch: Watch, attempt: Attempt, reader: FrameSource) -> SourceError:
+        """Takes the frames of a connection; returns why there are no more."""
         with self._lock:
             if attempt is self._supervisor.attempt:
                 self._totals, self._reader = replace(self._totals, connection=reader), reader
@@ -252,12 +274,12 @@ class Camera:
                     break
                 if picture.keyframe:
                     self._keyframe_only.keyframe(picture.arrived_s)
-                run.intake.take(picture.frame, picture.time_s, picture.arrived_s, gap=picture.gap)
+                watch.intake.take(picture.frame, picture.time_s, picture.arrived_s, gap=picture.gap)
         except SourceError as error:
             return error
         return SourceEndedError("the stream ended")
 
-    def _failed(self, run: Watch, attempt: Attempt, error: SourceError) -> None:
+    def _failed(self, watch: Watch, attempt: Attempt, error: SourceError) -> None:
         with self._lock:
             if attempt is not self._supervisor.attempt:
                 return  # stopped, or given up already
@@ -266,16 +288,16 @@ class Camera:
                 self._disconnected()
                 self._supervisor.failed(attempt, type(error)(redacted(str(error))))
         if ended:
-            self._end(run, "the file ended")
+            self._end(watch, "the file ended")
 
     def _disconnected(self) -> None:
         self._totals, self._reader = self._totals.disconnected(), None
 
-    def _take_result(self, run: Watch, result: Result) -> None:
+    def _take_result(self, watch: Watch, result: Result) -> None:
         """On the worker's thread. What comes when the camera is live no more says nothing about now."""
         now_s = self._clock()
         with self._lock:
-            if self._totals.run is not run or not self._live:
+            if self._totals.watch is not watch or not self._live:
                 return
             if result.tracks:
                 self._keyframe_only.face(now_s)
@@ -284,7 +306,7 @@ class Camera:
             self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))
 
     def _notify(self, change: StateChange) -> None:
-        """Under the lock, so that states and results are told in the order in which they came to be."""
+        """Under the lock, so that observers hear of states and results in the order in which they came to be."""
         self._latest = None
         self._rate.clear()
         if change.state is CameraState.LIVE:

@@ -1,4 +1,4 @@
-"""Connections: what opens a camera enters; each attempt reads on a thread of its own, and why it ended leaves."""
+"""The connections of one camera: each attempt opens and reads its source on a thread of its own."""
 
 import logging
 import random
@@ -16,6 +16,7 @@ from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
 from stream_detect.settings import MonitoringSettings
 from stream_detect.sources.address import Address, redacted
+from stream_detect.sources.hls import Position
 from stream_detect.sources.reader import PacketTap, Reader, ReaderSettings, SourceFrame
 
 
@@ -23,6 +24,8 @@ class FrameSource(Protocol):
     """An open `Reader`. Its attributes may be read, and `keyframes_only` set, from any thread."""
 
     keyframes_only: bool
+    packet_s: float
+    """Monotonic seconds of the newest packet; long ago before the first."""
 
     @property
     def codec(self) -> str:
@@ -39,15 +42,21 @@ class FrameSource(Protocol):
         """So far."""
         ...
 
+    @property
+    def trouble(self) -> str:
+        """Why frames are missing while packets come, and what mends it; empty when all is well."""
+        ...
+
     def pictures(self) -> Iterator[SourceFrame]:
-        """Each picture as it comes; ends when told to stop, raises `SourceError` when it ends otherwise."""
+        """Each frame as it comes; ends when it is to stop, raises `SourceError` when it ends otherwise."""
         ...
 
 
 OpenReader = Callable[
-    [Address, ReaderSettings, Event, Sequence[PacketTap]], AbstractContextManager[FrameSource, bool | None]
+    [Address, ReaderSettings, Event, Sequence[PacketTap], Position], AbstractContextManager[FrameSource, bool | None]
 ]
-"""Address, limits, when to stop, who wants the packets -> a reader that opens on entering."""
+"""Address, limits, when to stop, who wants the packets, how far an HLS stream was played -> a reader that opens on
+entering."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +66,8 @@ class CameraParts:
     Args:
         engine: gives it an analysis of its own.
         monitoring: time-outs and pauses.
-        observer: is told of states and results.
-        viewing: where its pictures go while somebody watches.
+        observer: is notified of states and results.
+        viewing: where its frames go while somebody watches.
         taps: who wants its packets, by its name; asked at each connection.
         open_reader: makes a reader; a scripted one in tests.
         clocks: what the time is.
@@ -80,7 +89,9 @@ log = logging.getLogger(__name__)
 
 
 class Connections:
-    """Those of one camera, the newest last; one that hangs is left behind. `begin` is called by one thread at a time.
+    """The connections of one camera, the newest last; one that hangs is left behind.
+
+    `begin` is called by one thread at a time.
 
     Args:
         camera: its name.
@@ -111,8 +122,8 @@ class Connections:
 
         Args:
             open_reader: makes the reader, which opens on entering; called on the connection's thread.
-            take: takes its pictures; returns why there are no more.
-            failed: is told why it ended.
+            take: takes its frames; returns why there are no more.
+            failed: is given the reason of its end.
         """
         # A daemon only so that a read that never returns cannot keep the process from ending.
         thread = Thread(

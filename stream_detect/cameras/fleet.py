@@ -1,4 +1,4 @@
-"""Fleet: lists of cameras enter; each is watched, and looked after several times a second by one thread for all."""
+"""All cameras of this process: adds, changes and removes them, and looks after each several times a second."""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
@@ -42,9 +42,9 @@ class Fleet:
 
     Args:
         engine: gives each an analysis.
-        monitoring: how they are watched.
-        observer: is told of all of them.
-        viewing: where a camera's pictures go, by its name.
+        monitoring: how they are watched, and how many there may be.
+        observer: is notified of all of them.
+        viewing: where a camera's frames go, by its name.
         taps: who wants a camera's packets, by its name.
         make_parts: completes these to what a camera is made of.
     """
@@ -58,6 +58,8 @@ class Fleet:
         taps: Callable[[str], Sequence[PacketTap]],
         make_parts: Callable[..., CameraParts] = CameraParts,
     ) -> None:
+        self.max_cameras = monitoring.max_cameras
+        """How many there may be."""
         self._observer = observer
         self._parts: Callable[[str], CameraParts] = lambda name: make_parts(
             engine, monitoring, observer, viewing(name), taps
@@ -88,7 +90,7 @@ class Fleet:
         return [camera.status() for _, camera in sorted(self._cameras.copy().items())]
 
     def check(self, settings: CameraSettings, *, from_settings_file: bool) -> None:
-        """Whether a camera could be added or changed like this.
+        """Checks the settings of a camera that is to be added or changed.
 
         Raises:
             AddressError: its address is malformed or not permitted.
@@ -96,28 +98,41 @@ class Fleet:
         """
         self._made(settings, from_settings_file=from_settings_file)
 
+    def check_room(self, cameras: int) -> None:
+        """Whether there may be so many cameras.
+
+        Raises:
+            ConflictError: there may not.
+        """
+        if cameras > self.max_cameras:
+            raise ConflictError(
+                f"expected at most {self.max_cameras} cameras (monitoring.max_cameras), received {cameras}: "
+                "remove some, or raise the setting on a machine that carries more"
+            )
+
     def add(self, settings: CameraSettings) -> Camera:
         """Adds a camera on somebody's wish, so no file and no device; starts it if it is enabled.
 
         Raises:
-            ConflictError: the name is taken.
+            ConflictError: the name is taken, or there are as many cameras as there may be.
             AddressError: its address is malformed or not permitted.
             SettingsError: at its rate no verdict could be reached.
         """
         with self._changing:
             if settings.name in self._cameras:
                 raise ConflictError(f"a camera is called {settings.name} already")
+            self.check_room(len(self._cameras) + 1)
             camera = self._made(settings)
             self._put(camera)
             return camera
 
     def change(self, settings: CameraSettings) -> Camera:
-        """Gives the camera of that name other settings, and starts it anew with them; likewise.
+        """Gives the camera of that name other settings, and starts it anew; after an error it goes on as it was.
 
         Raises:
             NotFoundError: there is no such camera.
-            AddressError: its address is malformed or not permitted; it goes on as it was.
-            SettingsError: at its rate no verdict could be reached; likewise.
+            AddressError: its address is malformed or not permitted.
+            SettingsError: at its rate no verdict could be reached.
         """
         with self._changing:
             before, camera = self.camera(settings.name), self._made(settings)
@@ -142,8 +157,10 @@ class Fleet:
 
         Raises:
             AddressError: an address is malformed.
+            ConflictError: these are more than there may be.
             SettingsError: at a camera's rate no verdict could be reached.
         """
+        self.check_room(len(wanted))
         with self._changing:
             present = self._cameras
             added = [settings for settings in wanted if settings.name not in present]

@@ -1,4 +1,4 @@
-"""What is known of a camera at a moment: its state in words, and its counts."""
+"""A camera at a moment: its state, its counts, and its newest result."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
@@ -13,10 +13,10 @@ class CameraCounts:
     """Since the camera was started; each only grows.
 
     Args:
-        pictures: decoded.
+        pictures: frames decoded.
         analysed: results.
-        dropped_samples: sampled pictures replaced before they were analysed.
-        decode_errors: packets that could not be decoded, and pictures that came out corrupted.
+        dropped_samples: sampled frames replaced before they were analysed.
+        decode_errors: packets that could not be decoded, and frames that came out damaged.
         reconnects: attempts after the first.
         received_bytes: of packets.
     """
@@ -37,9 +37,9 @@ class CameraStatus:
         name: of the camera.
         change: its state, and since when.
         counts: so far.
-        fps: pictures a second over the last ten seconds.
-        wh: size of the upright picture in pixels; None before the first.
-        codec: as FFmpeg or SDP names it ("h264"); empty before the first picture.
+        fps: frames a second over the last ten seconds.
+        wh: size of the frame as players show it, in pixels; None before the first.
+        codec: as FFmpeg or SDP names it ("h264"); empty before the first frame.
         viewers: who watch now.
         retry_at_s: when the next attempt is made, unix seconds; None when none is due.
         result: the newest; None before the first, and once it says nothing about now (state not live).
@@ -63,7 +63,7 @@ class ConnectionCounts(Protocol):
 
     @property
     def decode_errors(self) -> int:
-        """Packets and pictures that were of no use."""
+        """Packets and frames that were of no use."""
         ...
 
     @property
@@ -78,7 +78,7 @@ class Watch:
 
     Args:
         worker: of its analysis.
-        intake: of its pictures.
+        intake: of its frames.
     """
 
     worker: AnalysisWorker
@@ -90,23 +90,23 @@ class Totals:
     """Replaced as a whole, so that whoever reads it without a lock never sees a count fall.
 
     Args:
-        run: the present one.
+        watch: the present one.
         connection: the present one.
         past: what earlier ones counted.
     """
 
-    run: Watch | None = None
+    watch: Watch | None = None
     connection: ConnectionCounts | None = None
     past: CameraCounts = CameraCounts()
 
     @property
     def counts(self) -> CameraCounts:
         """The sums; `analysed` and `reconnects` are the past's."""
-        past, run, connection = self.past, self.run, self.connection
+        past, watch, connection = self.past, self.watch, self.connection
         return replace(
             past,
-            pictures=past.pictures + (run.intake.pictures if run else 0),
-            dropped_samples=past.dropped_samples + (run.worker.dropped_samples if run else 0),
+            pictures=past.pictures + (watch.intake.pictures if watch else 0),
+            dropped_samples=past.dropped_samples + (watch.worker.dropped_samples if watch else 0),
             decode_errors=past.decode_errors + (connection.decode_errors if connection else 0),
             received_bytes=past.received_bytes + (connection.received_bytes if connection else 0),
         )
@@ -118,5 +118,5 @@ class Totals:
         return replace(self, connection=None, past=settled)
 
     def stopped(self) -> Self:
-        """Without connection and run."""
-        return replace(self, run=None, connection=None, past=self.counts)
+        """Without connection and watch."""
+        return replace(self, watch=None, connection=None, past=self.counts)

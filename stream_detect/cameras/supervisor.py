@@ -1,7 +1,7 @@
-"""Supervisor: what happened to a camera's connection enters, its state, reason and next attempt leave.
+"""The states of one camera: decides from frames, failures and silence whether it is live, and when to try again.
 
-It decides and tells; it opens nothing and has no thread. Whoever connects (camera.py) asks it with each picture, tells
-it of each failure, and calls `look` now and then, as a reader that hangs cannot say so.
+It opens nothing and has no thread. The camera (camera.py) reports each frame and failure to it and calls `look` several
+times a second, as a reader that hangs cannot report anything.
 """
 
 import math
@@ -15,32 +15,37 @@ from stream_detect.settings import MonitoringSettings
 from stream_detect.types import CameraState, StateChange
 
 LETS_GO_S = 1.0
-"""On top of its time-outs, what a reader that was told to stop is given before its thread is left behind."""
+"""On top of its time-outs, what a reader that is to stop is given before its thread is left behind."""
+
+UNDECODABLE_S = 30.0
+"""How long a connection is kept whose packets come but give no frame. Connecting again at once would mend nothing where
+packets are lost on the way; later it may, as cameras send a key frame to whoever connects."""
 
 REASON_CHARS = 200
 """A reason is one sentence; FFmpeg's own can be pages."""
 
 
 class Attempt:
-    """One connection, from the call to its end; of a pushed camera the wait for a publisher, and its pictures.
+    """One connection, from the call to its end; of a pushed camera the wait for a publisher, and its frames.
 
     Args:
         begun_s: monotonic seconds.
-        pushed: pictures come when a publisher pleases: waiting for the first is no failure, nor is a stall the end.
+        pushed: frames come when a publisher pleases: waiting for the first is no failure, nor is a stall the end.
     """
 
-    __slots__ = ("begun_s", "last_s", "live_s", "pushed", "stopping")
+    __slots__ = ("begun_s", "last_s", "live_s", "pushed", "stopped_s", "stopping")
 
     def __init__(self, begun_s: float, *, pushed: bool) -> None:
         self.stopping = Event()
         self.begun_s = begun_s
         self.pushed = pushed
-        self.live_s = math.inf  # monotonic seconds of the first picture
+        self.live_s = math.inf  # monotonic seconds of the first frame
         self.last_s = begun_s  # and of the newest
+        self.stopped_s = math.inf  # and when it was asked to stop for a stall
 
     @property
     def good_s(self) -> float:
-        """How long pictures came."""
+        """How long frames came."""
         return max(self.last_s - self.live_s, 0.0)
 
 
@@ -49,10 +54,10 @@ class Situation:
     """A state, as the supervisor sees it.
 
     Args:
-        change: as others are told.
+        change: as observers are notified of it.
         entered_s: monotonic seconds.
         due_s: when the next attempt is to be made, monotonic seconds; None when none is.
-        retry_at_s: the same as unix seconds.
+        retry_at_s: that time in unix seconds.
     """
 
     change: StateChange
@@ -68,7 +73,7 @@ class Situation:
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """What the time is, and chance.
+    """The clocks of a camera, and chance.
 
     Args:
         monotonic: seconds, the clock of `SourceFrame.arrived_s`.
@@ -89,7 +94,7 @@ class Supervisor:
     Args:
         camera: its name.
         settings: time-outs and pauses.
-        tell: is told of each state entered, in order, under the lock; must return at once.
+        notify: is given each state entered, in order, under the lock; must return at once.
         clocks: what the time is.
         lock: of the camera.
     """
@@ -98,19 +103,20 @@ class Supervisor:
         self,
         camera: str,
         settings: MonitoringSettings,
-        tell: Callable[[StateChange], None],
+        notify: Callable[[StateChange], None],
         clocks: Clocks,
         lock: RLock,
     ) -> None:
         self._camera = camera
         self._settings = settings
-        self._notify = tell
+        self._notify = notify
         self._clocks = clocks
         self._lock = lock
         self._backoff = Backoff(
             settings.backoff_first_s, settings.backoff_last_s, settings.backoff_reset_s, clocks.chance
         )
         self._attempt: Attempt | None = None
+        self._problem = ""  # of the newest failure since frames came
         self.reconnects = 0
         """Attempts after the first of each start, so far."""
         change = StateChange(camera, CameraState.STOPPED, "switched off", clocks.wall())
@@ -136,19 +142,25 @@ class Supervisor:
         """Begins the first attempt: connecting; old failures are forgotten."""
         with self._lock:
             self._backoff.reset()
+            self._problem = ""
             return self._begin(reason, pushed=pushed)
 
     def again(self, reason: str, *, pushed: bool = False) -> Attempt:
-        """Begins the next attempt: connecting. The one before counts no more."""
+        """Begins the next attempt: connecting. The one before counts no more.
+
+        Args:
+            reason: one short sentence; after a failure its reason is said instead, until frames come.
+            pushed: see `Attempt`.
+        """
         with self._lock:
             self.reconnects += 1
-            return self._begin(reason, pushed=pushed)
+            return self._begin(f"trying again: {self._problem}" if self._problem else reason, pushed=pushed)
 
     def picture(self, attempt: Attempt, arrived_s: float) -> bool:
-        """Notes a picture; the first makes the camera live. Costs next to nothing: called for every picture.
+        """Notes a frame; the first makes the camera live. Costs next to nothing: called for every frame.
 
         Returns:
-            False when the attempt counts no more: the picture is to be ignored, and reading to end.
+            False when the attempt counts no more: the frame is to be ignored, and reading to end.
         """
         if attempt.stopping.is_set():
             return False
@@ -156,7 +168,7 @@ class Supervisor:
         return self._situation.change.state is CameraState.LIVE or self._become_live(attempt, arrived_s)
 
     def failed(self, attempt: Attempt, error: SourceError) -> None:
-        """Notes that an attempt has ended, of itself or because it was told to."""
+        """Notes that an attempt has ended, by itself or because it was asked to."""
         with self._lock:
             if attempt is not self._attempt:
                 return
@@ -170,22 +182,28 @@ class Supervisor:
                     self._enter(CameraState.STALLED, reason)
                 self._back_off(reason)
 
-    def look(self) -> None:
-        """Notices what nobody says: that no picture comes, and that a reader does not let go."""
+    def look(self, packet_s: float = -math.inf, trouble: str = "") -> None:
+        """Notices what nobody reports: that no frame comes, and that a reader does not let go.
+
+        Args:
+            packet_s: monotonic seconds of the connection's newest packet.
+            trouble: why its packets give no frames; empty where that is not known.
+        """
         attempt, state, settings = self._attempt, self._situation.state, self._settings
         if attempt is None:
             return
         now_s = self._clocks.monotonic()
+        receiving = now_s - packet_s < settings.stall_s
+        why = f": {trouble}" if trouble else ""
         if state is CameraState.LIVE and now_s - attempt.last_s >= settings.stall_s:
-            self._stall(attempt, f"no picture came for {settings.stall_s:g} s")
+            what = "packets come, but no frame" if receiving else "no frame came"
+            self._stall(attempt, f"{what} for {settings.stall_s:g} s{why}", receiving=receiving)
         elif state is CameraState.CONNECTING and not attempt.pushed:
             patience_s = settings.open_timeout_s + settings.stall_s
             if now_s - attempt.begun_s >= patience_s:
-                self._stall(attempt, f"no picture could be decoded within {patience_s:g} s")
+                self._stall(attempt, f"no frame could be decoded within {patience_s:g} s{why}", receiving=receiving)
         elif state is CameraState.STALLED and not attempt.pushed:
-            patience_s = max(settings.open_timeout_s, settings.read_timeout_s) + LETS_GO_S
-            if now_s - self._situation.entered_s >= patience_s:
-                self.failed(attempt, SourceStalledError("the connection hangs"))
+            self._give_up(attempt, now_s, receiving=receiving)
 
     def stop(self, reason: str) -> bool:
         """Enters stopped, from any state.
@@ -211,23 +229,39 @@ class Supervisor:
             if attempt is not self._attempt or attempt.stopping.is_set():
                 return False
             if self._situation.state is not CameraState.LIVE:
-                attempt.live_s = arrived_s
-                self._enter(CameraState.LIVE, "pictures are coming")
+                attempt.live_s = min(attempt.live_s, arrived_s)
+                self._problem = ""
+                self._enter(CameraState.LIVE, "frames are coming")
             return True
 
-    def _stall(self, attempt: Attempt, reason: str) -> None:
+    def _stall(self, attempt: Attempt, reason: str, *, receiving: bool) -> None:
         with self._lock:
             if attempt is not self._attempt or self._situation.state is CameraState.STALLED:
                 return
-            if not attempt.pushed:
-                attempt.stopping.set()
+            if not attempt.pushed and not receiving:
+                self._ask_to_stop(attempt)
             self._enter(CameraState.STALLED, reason)
+
+    def _give_up(self, attempt: Attempt, now_s: float, *, receiving: bool) -> None:
+        """Ends a stalled attempt once nothing is to be expected of it, then the wait for its reader."""
+        if not attempt.stopping.is_set():
+            if not receiving or now_s - self._situation.entered_s >= UNDECODABLE_S:
+                self._ask_to_stop(attempt)
+            return
+        patience_s = max(self._settings.open_timeout_s, self._settings.read_timeout_s) + LETS_GO_S
+        if now_s - attempt.stopped_s >= patience_s:
+            self.failed(attempt, SourceStalledError("the connection hangs"))
+
+    def _ask_to_stop(self, attempt: Attempt) -> None:
+        attempt.stopped_s = self._clocks.monotonic()
+        attempt.stopping.set()
 
     def _back_off(self, reason: str) -> None:
         good_s = self._attempt.good_s if self._attempt else 0.0
         self._pause(CameraState.BACKING_OFF, reason, self._backoff.pause_s(good_s))
 
     def _pause(self, state: CameraState, reason: str, pause_s: float) -> None:
+        self._problem = reason
         self._let_go()
         self._enter(state, reason, pause_s)
 

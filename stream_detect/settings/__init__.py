@@ -68,4 +68,9 @@ class Settings(Section):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
                 raise ValueError(f"expected every {what} to have a name of its own; {twice[0]} is there twice")
+        if len(self.cameras) > self.monitoring.max_cameras:
+            raise ValueError(
+                f"expected at most {self.monitoring.max_cameras} cameras (monitoring.max_cameras), "
+                f"received {len(self.cameras)}"
+            )
         return self

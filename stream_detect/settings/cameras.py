@@ -49,7 +49,7 @@ class MonitoringSettings(Section):
         default=4.0, description="socket time-out of a running stream; bounds how long a stop takes"
     )
     stall_s: Annotated[float, Field(gt=0)] = Field(
-        default=5.0, description="without a picture for so long a camera has stalled, whatever its socket says"
+        default=5.0, description="without a frame for so long a camera has stalled, whatever its socket says"
     )
     backoff_first_s: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="pause before the second attempt; doubles, with jitter"
@@ -66,6 +66,13 @@ class MonitoringSettings(Section):
     )
     fake_rest_s: Annotated[float, Field(ge=0)] = Field(
         default=5.0, description="a fake event ends when the verdict was another for so long"
+    )
+    max_cameras: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=64, description="cameras at once; one more is refused, as Python's lock ends at some 50 live ones"
+    )
+    max_pixels: Annotated[int, Field(ge=76_800, le=100_000_000)] = Field(
+        default=12_582_912,
+        description="width times height (4096x3072); larger frames are refused before decoding: 8K takes 2 GB",
     )
     max_viewers: Annotated[int, Field(ge=1, le=1024)] = Field(
         default=64, description="WHEP viewers of all cameras at once"

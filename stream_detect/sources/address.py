@@ -1,11 +1,11 @@
 """Addresses of sources: which are permitted, what FFmpeg is given, and what people and logs may see of them.
 
-A text enters, from the settings file or from the API; an `Address` leaves. Its password leaves only by `secret_url`.
+The password of an `Address` is in its `secret_url` and `location` only.
 """
 
 import re
 from dataclasses import dataclass, field
-from urllib.parse import parse_qsl, urlencode, urlsplit
+from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
 from stream_detect.errors import AddressError
 
@@ -19,7 +19,7 @@ HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "reso
 """Parts of a query that cameras' addresses are told apart by; the values of all others are hidden."""
 
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
-_SECRETS = re.compile(r"(?i)(?<![a-z])((?:pass(?:wor[dt])?|pwd|token|key|auth|secret|sig(?:nature)?)=)[^&\s'\"<>]+")
+_SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|token|key|auth|secret|sig|cred)[a-z]{0,20}=)[^&\s'\"<>]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +43,7 @@ class Address:
 
     @property
     def is_pushed(self) -> bool:
-        """Whether a publisher brings the pictures, so that there is nothing to open."""
+        """Whether a publisher brings the frames, so that there is nothing to open."""
         return self.scheme == PUSHED
 
     @property
@@ -108,20 +108,32 @@ def _shown(url: str) -> str:
     """A network address without secrets.
 
     Raises:
-        AddressError: it has no host, or a port that is none.
+        AddressError: it has no host, a port that is none, or a password that was not escaped.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
     except ValueError:  # its text has the password in it where a "/" or "@" was not escaped
         host = port = None
-    if not host or (port is None and re.search(r":[^\]]*$", parts.netloc.rpartition("@")[2])):
+    no_port = port is None and bool(host) and re.search(r":[^\]]*$", parts.netloc.rpartition("@")[2])
+    if not host or no_port or _cut_by_password(parts):
         raise AddressError(
-            "expected scheme://user:password@host:port/path; in a password write : as %3A, / as %2F, @ as %40, # as %23"
+            "expected scheme://user:password@host:port/path; in a password, and an @ in a path, "
+            "write : as %3A, / as %2F, ? as %3F, # as %23, @ as %40"
         )
     user = parts.username
     name = f"{user}:{HIDDEN}@" if parts.password is not None else (f"{HIDDEN}@" if user else "")
     where = parts.netloc.rpartition("@")[2]
     asked = parse_qsl(parts.query, keep_blank_values=True)
     query = urlencode([(key, value if key.lower() in HARMLESS else HIDDEN) for key, value in asked], safe="*")
-    return redacted(f"{parts.scheme}://{name}{where}{parts.path}{'?' * bool(query)}{query}")
+    return _SECRETS.sub(rf"\1{HIDDEN}", f"{parts.scheme}://{name}{where}{parts.path}{'?' * bool(query)}{query}")
+
+
+def _cut_by_password(parts: SplitResult) -> bool:
+    """Whether what was read as the host is part of a user name or password: an @ follows, with the real host after it.
+
+    In `rtsp://admin:8899?secret@camera/1` a ? ends what URLs call the host, and 8899 passes for a port.
+    """
+    rest = f"{parts.path}?{parts.query}#{parts.fragment}"
+    named = ":" in parts.netloc or "@" in parts.netloc
+    return "@" in rest and (named or not parts.path)

@@ -35,7 +35,7 @@ def test_its_first_picture_makes_it_live_and_its_status_says_what_is_known(stage
     status = camera.status()
     assert (status.name, status.change.state, status.wh, status.codec) == ("door", LIVE, (160, 120), "h264")
     assert status.fps == pytest.approx(10.0, abs=0.5)
-    assert status.change.reason == "10 pictures a second"
+    assert status.change.reason == "10 fps"
     assert status.counts.received_bytes == 31_000
     assert status.counts.reconnects == 0
     assert status.retry_at_s is None

@@ -9,7 +9,7 @@ from stream_detect.cameras import camera as camera_module
 from stream_detect.cameras.camera import CameraParts
 from stream_detect.cameras.fleet import Applied, Fleet
 from stream_detect.errors import AddressError, ConflictError, NotFoundError, SettingsError
-from stream_detect.settings import CameraSettings
+from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.types import CameraState
 from tests.patience import until
 from tests.scripted_camera import HANG
@@ -60,6 +60,25 @@ def test_a_name_is_taken_once(stage, fleet):
     with pytest.raises(ConflictError, match="door"):
         fleet.add(settings("door", rate_hz=2))
     assert fleet.camera("door").status().change.state is LIVE
+
+
+def test_no_more_cameras_than_there_may_be(stage):
+    monitoring = MonitoringSettings(max_cameras=2)
+    parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
+    fleet = Fleet(stage.engine, monitoring, stage.watcher, lambda _name: stage.watcher, lambda _name: (), parts)
+    try:
+        fleet.add(settings("door"))
+        fleet.add(settings("yard"))
+        with pytest.raises(ConflictError, match=r"at most 2 cameras \(monitoring\.max_cameras\), received 3: remove"):
+            fleet.add(settings("gate"))
+        with pytest.raises(ConflictError, match="at most 2 cameras"):
+            fleet.apply([settings("door"), settings("yard"), settings("gate")])
+        assert fleet.names() == ["door", "yard"]
+        fleet.remove("yard")
+        fleet.add(settings("gate"))
+    finally:
+        stage.ending.set()
+        fleet.close()
 
 
 def test_a_camera_that_is_not_enabled_is_listed_and_stopped(stage, fleet):

@@ -25,6 +25,12 @@ class Bench:
     def states(self):
         return [change.state for change in self.told]
 
+    def receive_s(self, seconds, trouble=""):
+        """Time passes while packets come, but no frames."""
+        for _ in range(round(10 * seconds)):
+            self.now_s += 0.1
+            self.supervisor.look(self.now_s, trouble)
+
     @property
     def reason(self):
         return self.supervisor.situation.change.reason
@@ -109,13 +115,13 @@ def test_a_live_camera_without_a_picture_for_five_seconds_has_stalled_though_its
     assert bench.supervisor.situation.state is LIVE
     bench.pass_s(0.1)
     assert bench.states[-1] is STALLED
-    assert bench.reason == "no picture came for 5 s"
+    assert bench.reason == "no frame came for 5 s"
     assert attempt.stopping.is_set()
     assert not bench.supervisor.picture(attempt, bench.now_s)  # too late
     assert bench.supervisor.situation.state is STALLED
     bench.supervisor.failed(attempt, SourceEndedError("told to stop"))
     assert bench.states[-2:] == [STALLED, BACKING_OFF]
-    assert bench.reason == "no picture came for 5 s"
+    assert bench.reason == "no frame came for 5 s"
 
 
 def test_a_reader_that_hangs_is_given_up_and_heard_no_more(bench):
@@ -146,7 +152,7 @@ def test_packets_that_never_decode_are_no_connection(bench):
     assert bench.states == [CONNECTING]
     bench.pass_s(0.1)
     assert bench.states == [CONNECTING, STALLED]
-    assert bench.reason == "no picture could be decoded within 9.5 s"
+    assert bench.reason == "no frame could be decoded within 9.5 s"
     bench.supervisor.failed(attempt, SourceEndedError("told to stop"))
     assert bench.states[-1] is BACKING_OFF
 
@@ -161,6 +167,49 @@ def test_a_pushed_camera_waits_for_ever_and_a_stall_ends_with_the_next_picture(b
     assert bench.states == [CONNECTING, LIVE, STALLED]
     assert bench.supervisor.picture(attempt, bench.now_s)
     assert bench.states[-1] is LIVE
+
+
+def test_a_connection_whose_packets_come_is_kept_and_its_trouble_said(bench):
+    attempt = bench.live(10)
+    bench.receive_s(5.0, "every key frame is damaged")
+    assert bench.states[-1] is STALLED
+    assert bench.reason == "packets come, but no frame for 5 s: every key frame is damaged"
+    bench.receive_s(20.0)
+    assert not attempt.stopping.is_set()
+    assert bench.supervisor.picture(attempt, bench.now_s)
+    assert bench.states[-1] is LIVE
+
+
+@pytest.mark.parametrize("begin", [lambda bench: bench.live(10), lambda bench: bench.supervisor.start("connecting")])
+def test_a_connection_that_gives_no_frame_for_long_is_given_up_though_packets_come(begin, bench):
+    attempt = begin(bench)
+    bench.receive_s(10.0)
+    assert bench.states[-1] is STALLED
+    bench.receive_s(30.0)
+    assert attempt.stopping.is_set()
+    bench.receive_s(5.6)  # its reader hangs
+    assert bench.states[-1] is BACKING_OFF
+
+
+def test_a_connection_whose_packets_end_is_given_up_soon(bench):
+    attempt = bench.live(10)
+    bench.receive_s(5.0)
+    assert not attempt.stopping.is_set()
+    bench.pass_s(5.0)
+    assert attempt.stopping.is_set()
+
+
+def test_an_attempt_after_a_failure_says_what_failed(bench):
+    bench.supervisor.failed(bench.supervisor.start("connecting"), SourceUnreachableError("nobody answers"))
+    attempt = bench.supervisor.again("connecting")
+    assert bench.reason == "trying again: nobody answers"
+    bench.supervisor.picture(attempt, bench.now_s)
+    bench.supervisor.failed(attempt, SourceEndedError("it ended"))
+    bench.supervisor.again("connecting")
+    assert bench.reason == "trying again: it ended"
+    bench.supervisor.stop("enough")
+    bench.supervisor.start("connecting")
+    assert bench.reason == "connecting"
 
 
 STATES = {
