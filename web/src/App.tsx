@@ -117,7 +117,7 @@ export function App({ services, stream, token, media }: Props) {
             </Suspense>
           )}
         </main>
-        <footer className="sticky bottom-0 -mx-4 border-t border-edge bg-canvas px-4 py-2 md:-mx-6 md:px-6 print:static">
+        <footer className="-mx-4 sm:sticky sm:bottom-0 border-t border-edge bg-canvas px-4 py-2 md:-mx-6 md:px-6 print:static">
           <StatusLine status={status} snapshot={snapshot} delays={route.page === "live" || snapshot.state === "live"} onRetry={retry} />
         </footer>
         {refused && !dialogClosed && (

@@ -12,7 +12,7 @@ export const CAMERA_WORDS: Readonly<Record<CameraState, string>> = {
   connecting: "Connecting",
   live: "Live",
   stalled: "Stalled",
-  backing_off: "Trying again",
+  backing_off: "Reconnecting",
   refused: "Refused",
   stopped: "Stopped",
 };

@@ -268,7 +268,7 @@ describe("a camera's page", () => {
     server.json("GET /api/cameras", { items: [wireCamera(away)] });
     const { services } = page("door", server);
     expect((await screen.findByText("The camera closed the connection.", { exact: false })).textContent).toMatch(/Next try in (29|30) s/);
-    expect(screen.getByTestId("verdict").textContent).toBe("Trying again");
+    expect(screen.getByTestId("verdict").textContent).toBe("Reconnecting");
     expect(services.player.snapshot().state).toBe("idle");
   });
 

@@ -52,7 +52,7 @@ describe("a camera in words", () => {
     [{}, "open", "real", "Real"],
     [{ verdict: null }, "open", "gathering", "Gathering"],
     [{ state: "stalled", verdict: null }, "open", "offline", "Stalled"],
-    [{ state: "backing_off", verdict: null }, "open", "offline", "Trying again"],
+    [{ state: "backing_off", verdict: null }, "open", "offline", "Reconnecting"],
     [{ state: "stopped", verdict: null }, "open", "idle", "Stopped"],
     [{}, "waiting", "stale", "Stale"],
   ] as const)("%o, feed %s: %s", (change, feed, state, word) => {

@@ -124,7 +124,7 @@ describe("an event's page", () => {
     server.json(`GET /api/events/${ID}`, wireEvent({ gaps_s: [1795300010] }));
     one(server);
     const judgement = await screen.findByTestId("judgement");
-    for (const text of ["meso4", "ab".repeat(32), "0.90", "0.70", "0.15", "0.35", "pictures were lost at"]) {
+    for (const text of ["meso4", "ab".repeat(32), "0.90", "0.70", "0.15", "0.35", "frames were lost at"]) {
       expect(judgement.textContent).toContain(text);
     }
     expect(screen.getByTestId("limits").textContent).toContain("Blur misleads it.");

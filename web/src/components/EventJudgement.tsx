@@ -48,7 +48,7 @@ export function EventJudgement({ event, model }: Props) {
         <span className="block font-mono text-xs text-muted">sha256 {model.sha256}</span>
       </p>
       <p className="text-sm">
-        <span className="text-muted">Gaps</span> {gapsS.length === 0 ? "none: no picture was lost" : gaps(gapsS)}
+        <span className="text-muted">Gaps</span> {gapsS.length === 0 ? "none: no frames were lost" : gaps(gapsS)}
       </p>
     </section>
   );
@@ -57,5 +57,5 @@ export function EventJudgement({ event, model }: Props) {
 function gaps(atS: readonly number[]): string {
   const listed = atS.slice(0, LISTED).map((one) => clock(one));
   const more = atS.length - listed.length;
-  return `pictures were lost at ${listed.join(", ")}${more > 0 ? ` and ${more} more times` : ""}`;
+  return `frames were lost at ${listed.join(", ")}${more > 0 ? ` and ${more} more times` : ""}`;
 }

@@ -34,5 +34,5 @@ export function EventScores({ event }: { readonly event: CameraEvent }) {
   if (past.state === "failed") {
     return <Failed what="The scores could not be loaded." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
   }
-  return <ScoreTimeline title="Scores around it" past={past.value} thresholds={event.model?.thresholds ?? null} />;
+  return <ScoreTimeline title="Scores around the event" past={past.value} thresholds={event.model?.thresholds ?? null} />;
 }

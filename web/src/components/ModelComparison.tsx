@@ -14,43 +14,49 @@ export function ModelComparison({ cards, judging }: Props) {
   const families = familiesOf(cards);
   const headings = ["Model", "All", ...families.map(shortName), "Real called fake", "Fakes found", "Terms of use"];
   return (
-    // A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard.
-    // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
-    <div role="region" aria-label="Comparison of the models" tabIndex={0} className="panel overflow-x-auto p-4">
-      <table data-testid="model-comparison" className="w-full text-left text-sm">
-        <caption className="pb-2 text-left text-muted">
-          AUC (1 ranks every fake above every real face, 0.5 is chance) on held-out faces, in all and by family; then, at each model&apos;s
-          own threshold, the share of real faces called fake and of fakes found. Single frames: the badge joins many of them.
-        </caption>
-        <thead className="text-muted">
-          <tr>
-            {headings.map((heading) => (
-              <th key={heading} scope="col" className="py-1 pr-4 align-bottom font-normal last:pr-0">
-                {heading}
-              </th>
-            ))}
-          </tr>
-        </thead>
-        <tbody>
-          {cards.map((card) => (
-            <tr key={card.name} className="border-t border-edge align-top">
-              <th scope="row" className="min-w-40 py-2 pr-4 font-normal">
-                <a href={`#model-${card.name}`} onClick={openDetails(card.name)} className="font-semibold underline">
-                  {card.name}
-                </a>
-                {card.name === judging && <span className="block text-muted">in use</span>}
-              </th>
-              {[ALL, ...families].map((data) => (
-                <Figure key={data} metric={metricOf(card, "auc", data, null)} />
+    <section aria-labelledby="comparison-title" className="panel p-4">
+      <h2 id="comparison-title" className="font-semibold">
+        Comparison
+      </h2>
+      <p id="comparison-text" className="mt-1 mb-3 max-w-prose text-sm text-muted">
+        AUC (1 ranks every fake above every real face, 0.5 is chance) on held-out faces, in all and by family; then, at each model&apos;s
+        own threshold, the share of real faces called fake and of fakes found. All are figures of single frames: the badge joins many of
+        them.
+      </p>
+      {/* A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard. */}
+      {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
+      <div role="region" aria-label="Comparison of the models" tabIndex={0} className="overflow-x-auto">
+        <table data-testid="model-comparison" aria-describedby="comparison-text" className="w-full text-left text-sm">
+          <thead className="text-muted">
+            <tr>
+              {headings.map((heading) => (
+                <th key={heading} scope="col" className="py-1 pr-4 align-bottom font-normal last:pr-0">
+                  {heading}
+                </th>
               ))}
-              <Figure metric={metricOf(card, "false_alarm_rate", ALL, card.thresholds?.fakeEnter ?? null)} />
-              <Figure metric={metricOf(card, "recall", ALL, card.thresholds?.fakeEnter ?? null)} />
-              <td className="min-w-48 py-2">{card.training?.terms ?? NONE}</td>
             </tr>
-          ))}
-        </tbody>
-      </table>
-    </div>
+          </thead>
+          <tbody>
+            {cards.map((card) => (
+              <tr key={card.name} className="border-t border-edge align-top">
+                <th scope="row" className="min-w-40 py-2 pr-4 font-normal">
+                  <a href={`#model-${card.name}`} onClick={openDetails(card.name)} className="font-semibold underline">
+                    {card.name}
+                  </a>
+                  {card.name === judging && <span className="block text-muted">in use</span>}
+                </th>
+                {[ALL, ...families].map((data) => (
+                  <Figure key={data} metric={metricOf(card, "auc", data, null)} />
+                ))}
+                <Figure metric={metricOf(card, "false_alarm_rate", ALL, card.thresholds?.fakeEnter ?? null)} />
+                <Figure metric={metricOf(card, "recall", ALL, card.thresholds?.fakeEnter ?? null)} />
+                <td className="min-w-48 py-2">{card.training?.terms ?? NONE}</td>
+              </tr>
+            ))}
+          </tbody>
+        </table>
+      </div>
+    </section>
   );
 }
 

@@ -12,12 +12,10 @@ export function ModelPanel({ card, judging }: { readonly card: ModelCard; readon
   return (
     <details data-testid="model" className="panel scroll-mt-4">
       <summary className="rounded-lg p-4 md:px-6">
-        <div className="inline-flex flex-wrap items-center gap-x-3 gap-y-1">
-          <h2 id={`model-${card.name}`} className="text-lg font-semibold">
-            {card.title}
-          </h2>
-          {judging && <span className="rounded bg-ink px-2 py-0.5 text-sm font-semibold text-surface">in use</span>}
-        </div>
+        <h2 id={`model-${card.name}`} className="inline text-lg font-semibold">
+          {card.title}
+        </h2>
+        {judging && <span className="ml-3 rounded bg-ink px-2 py-0.5 text-sm font-semibold text-surface">in use</span>}
         <p className="mt-1 text-sm text-muted">
           {[card.name, card.version && `version ${card.version}`, card.architecture].filter(Boolean).join(" · ")}
         </p>

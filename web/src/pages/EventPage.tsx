@@ -52,7 +52,7 @@ export function EventPage({ id, limits }: Props) {
           All events
         </a>
       </nav>
-      {event.state === "loading" && <Loading>Reading the event …</Loading>}
+      {event.state === "loading" && <Loading>Loading the event …</Loading>}
       {event.state === "failed" && (
         <>
           <h1 className="text-xl font-semibold">Event</h1>
@@ -116,7 +116,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
             </div>
           )}
           {event.endedS === null ? (
-            <p className="text-sm text-muted">It goes on, and can be deleted once it is over.</p>
+            <p className="text-sm text-muted">An ongoing event can be deleted once it has ended.</p>
           ) : (
             <Button
               testId="delete-event"
