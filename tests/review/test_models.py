@@ -53,15 +53,15 @@ def test_models_are_loaded_once_until_their_bundle_changes(tmp_path, monkeypatch
     other = next(each for each in Registry.of(None).names() if each != name)
     shutil.copytree(SHIPPED / name, tmp_path / name)
     loader = ReviewModelLoader(Registry.of(tmp_path), Settings())
-    first, again = loader.review_models([name]), loader.review_models([name])
+    first, again = loader.load([name]), loader.review_models([name])
     assert again.models[0] is first.models[0]
     card = json.loads((tmp_path / name / CARD_FILE).read_text())
     (tmp_path / name / CARD_FILE).write_text(json.dumps(card | {"title": "Changed"}))
-    changed = loader.review_models([name]).models[0]
+    changed = loader.load([name]).models[0]
     assert changed.judge.title == "Changed"
     (tmp_path / name / "model.bin").write_bytes(b"broken")
     with pytest.raises(BundleTamperedError):
-        loader.review_models([name])
+        loader.load([name])
     monkeypatch.setattr("stream_detect.review.models._KEPT_MODELS", 1)
-    kept = loader.review_models([other]).models[0]
-    assert loader.review_models([other]).models[0] is kept
+    kept = loader.load([other]).models[0]
+    assert loader.load([other]).models[0] is kept
