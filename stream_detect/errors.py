@@ -24,7 +24,8 @@
     │   ├── SourceStalledError   it answered, and then sent nothing in time
     │   └── SourceEndedError     it ended; for a live source this is a failure like the others
     ├── ReviewError              an uploaded file cannot be reviewed to its end
-    │   └── ReviewCancelledError somebody asked to stop
+    │   ├── ReviewCancelledError somebody asked to stop
+    │   └── ReviewCrashedError   the process that examined it ended in the middle, or was ended
     ├── StorageError             the database or a file of ours cannot be read or written
     │   └── DiskFullError        there is no room left for it
     ├── DatasetError             training data are absent, unreadable or one-sided
@@ -141,6 +142,10 @@ class ReviewError(StreamDetectError):
 
 class ReviewCancelledError(ReviewError):
     """Somebody asked to stop."""
+
+
+class ReviewCrashedError(ReviewError):
+    """The process that examined a file ended in the middle of it, or was ended because nothing more came of it."""
 
 
 class StorageError(StreamDetectError):

@@ -61,7 +61,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     token = AccessToken(settings.server.token)
     monitoring = Monitoring(settings, model, Reload(read_again, lambda now: token.replace(now.server.token)))
-    reviewer = ModelReviewer(registry, settings)
+    reviewer = ModelReviewer(settings)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()
     monitoring.start()

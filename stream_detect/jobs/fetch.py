@@ -1,33 +1,34 @@
-"""Files from addresses: an http(s) address enters, a file on disk leaves. Within limits, and not from the own network.
+"""Files fetched from http(s) addresses: within limits of size and time, and not from the server's own network.
 
 Every address that a name stands for is looked at before anything is sent, at each redirect anew, and the connection
-goes to an address that was looked at: a name that stands for another one a frame later leads nowhere else.
+goes to an address that was looked at: a name that stands for another one a moment later leads nowhere else.
 """
 
-import errno
+import asyncio
+import contextlib
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
+import threading
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
-from pathlib import Path
+from typing import Any
 
 import httpx
 
 from stream_detect.errors import (
     AddressError,
     BodyTooLargeError,
-    DiskFullError,
+    ReviewCancelledError,
     SourceStalledError,
     SourceUnreachableError,
-    StorageError,
 )
-from stream_detect.review.examination import Allowance, Hooks
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
+from stream_detect.review.examination import Hooks
 from stream_detect.settings import ReviewSettings
 
 MAX_REDIRECTS = 5
 _CONNECT_S = 10.0
 _READ_S = 15.0
+_ASK_EVERY_S = 0.1
 _LONGEST = 4000
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
@@ -47,14 +48,14 @@ class _Target:
     pinned: httpx.URL
 
 
-def fetch(url: str, to: Path, settings: ReviewSettings, hooks: Hooks | None = None) -> None:
-    """Fetches a file, following at most five redirects. Nothing is left at `to` when it fails.
+def fetch(url: str, to: IncomingFile, settings: ReviewSettings, hooks: Hooks | None = None) -> ReceivedFile:
+    """Fetches a file, following at most five redirects; blocks. Nothing is left of it when that fails.
 
     Args:
         url: http or https.
-        to: path of the file that is made.
-        settings: `max_upload_bytes`, `fetch_timeout_s` and `private_urls` are used.
-        hooks: asked and told on the way.
+        to: takes the bytes, and hashes them as they come.
+        settings: `max_upload_bytes`, `fetch_timeout_s` (for all of it) and `private_urls` are used.
+        hooks: `on_progress` and `cancelled` are called on the way.
 
     Raises:
         AddressError: it is malformed, or leads to an address that is not permitted.
@@ -64,62 +65,90 @@ def fetch(url: str, to: Path, settings: ReviewSettings, hooks: Hooks | None = No
         ReviewCancelledError: somebody asked to stop.
         StorageError: it cannot be written.
     """
-    fetching = _Fetching(settings, hooks or Hooks())
-    with _whole(to), httpx.Client(trust_env=False, timeout=httpx.Timeout(_READ_S, connect=_CONNECT_S)) as client:
-        for _ in range(MAX_REDIRECTS + 1):
-            following = fetching.get(client, url, to)
-            if following is None:
-                return
-            url = following
-    raise SourceUnreachableError(f"more than {MAX_REDIRECTS} redirects")
+    fetching = _Fetching(settings, hooks or Hooks(), to)
+    with contextlib.ExitStack() as undo:
+        undo.callback(to.discard)
+        asyncio.run(fetching.whole(url))  # a loop of its own: the time limit and a cancel end any wait of it
+        received = to.finish()
+        undo.pop_all()
+    return received
 
 
 class _Fetching:
     """One file on its way."""
 
-    def __init__(self, settings: ReviewSettings, hooks: Hooks) -> None:
+    def __init__(self, settings: ReviewSettings, hooks: Hooks, to: IncomingFile) -> None:
         self._settings = settings
         self._hooks = hooks
-        self._allowance = Allowance(hooks, settings.fetch_timeout_s)
+        self._to = to
 
-    def get(self, client: httpx.Client, url: str, to: Path) -> str | None:
+    async def whole(self, url: str) -> None:
+        """Fetches all of it, within the time limit, unless it is cancelled."""
+        fetching = asyncio.ensure_future(self._followed(url))
+        ends_s = asyncio.get_running_loop().time() + self._settings.fetch_timeout_s
+        try:
+            while not fetching.done():
+                if self._hooks.cancelled():
+                    raise ReviewCancelledError("cancelled")
+                left_s = ends_s - asyncio.get_running_loop().time()
+                if left_s <= 0:
+                    limit = f"{self._settings.fetch_timeout_s:g} s (review.fetch_timeout_s)"
+                    raise SourceStalledError(f"not whole after {limit}")
+                await asyncio.wait([fetching], timeout=min(left_s, _ASK_EVERY_S))
+        finally:
+            if not fetching.done():
+                fetching.cancel()
+                with contextlib.suppress(asyncio.CancelledError):
+                    await fetching
+        await fetching
+
+    async def _followed(self, url: str) -> None:
+        timeout = httpx.Timeout(_READ_S, connect=_CONNECT_S)
+        async with httpx.AsyncClient(trust_env=False, timeout=timeout) as client:
+            for _ in range(MAX_REDIRECTS + 1):
+                following = await self._get(client, url)
+                if following is None:
+                    return
+                url = following
+        raise SourceUnreachableError(f"more than {MAX_REDIRECTS} redirects")
+
+    async def _get(self, client: httpx.AsyncClient, url: str) -> str | None:
         """Asks one host; gives the address that it redirects to, None when the file is there."""
-        target = _checked(url, private=self._settings.private_urls)
+        target = await _checked(url, private=self._settings.private_urls)
         # No compression: its size says nothing, and a file is compressed already.
         headers = {"Host": target.url.netloc.decode(), "Accept-Encoding": "identity", "User-Agent": "stream-detect"}
         extensions = {"sni_hostname": target.url.host}
         try:
-            with client.stream("GET", target.pinned, headers=headers, extensions=extensions) as response:
-                if response.is_redirect:
+            async with client.stream("GET", target.pinned, headers=headers, extensions=extensions) as response:
+                if response.has_redirect_location:
                     return str(target.url.join(response.headers["location"]))
                 if response.status_code != httpx.codes.OK:
-                    raise SourceUnreachableError(f"{target.url.host} answers {response.status_code}")
-                self._receive(response, to)
+                    lacking = " without saying where to (no Location)" if response.is_redirect else ""
+                    raise SourceUnreachableError(f"{target.url.host} answers {response.status_code}{lacking}")
+                await self._receive(response)
         except httpx.TimeoutException as error:
             raise SourceStalledError(f"{target.url.host} does not answer in time") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise SourceUnreachableError(f"{target.url.host}: {_words(error)}") from error
         return None
 
-    def _receive(self, response: httpx.Response, to: Path) -> None:
+    async def _receive(self, response: httpx.Response) -> None:
         stated = response.headers.get("content-length", "")
         expected_bytes = int(stated) if stated.isdecimal() else 0
         most_bytes = self._settings.max_upload_bytes
+        if expected_bytes > most_bytes:
+            raise BodyTooLargeError(f"expected at most {most_bytes:,} bytes (review.max_upload_bytes)")
         received_bytes = 0
-        with to.open("wb") as file:
-            for chunk in response.iter_raw():
-                received_bytes += len(chunk)
-                if max(expected_bytes, received_bytes) > most_bytes:
-                    raise BodyTooLargeError(f"expected at most {most_bytes:,} bytes (review.max_upload_bytes)")
-                self._allowance.check()
-                if self._allowance.used_up:
-                    raise SourceStalledError(f"not whole after {self._settings.fetch_timeout_s:g} s")
-                file.write(chunk)
-                if expected_bytes:
-                    self._hooks.on_progress(min(received_bytes / expected_bytes, 1.0))
+        async for chunk in response.aiter_raw():
+            received_bytes += len(chunk)
+            if received_bytes > most_bytes:
+                raise BodyTooLargeError(f"expected at most {most_bytes:,} bytes (review.max_upload_bytes)")
+            self._to.write(chunk)  # blocks, but nothing else runs on this loop
+            if expected_bytes:
+                self._hooks.on_progress(min(received_bytes / expected_bytes, 1.0))
 
 
-def _checked(url: str, *, private: bool) -> _Target:
+async def _checked(url: str, *, private: bool) -> _Target:
     """The address with its name looked up.
 
     Raises:
@@ -134,7 +163,7 @@ def _checked(url: str, *, private: bool) -> _Target:
         raise AddressError(f"expected http:// or https:// with a host, of at most {_LONGEST} characters")
     if parsed.userinfo:
         raise AddressError("expected an address without a user name and password")
-    found = _looked_up(parsed.host, parsed.port or _PORTS[parsed.scheme])
+    found = await _looked_up(parsed.host, parsed.port or _PORTS[parsed.scheme])
     if not private and not all(map(is_public, found)):
         raise AddressError(
             f"{parsed.host} is an address of this machine or of its network: not fetched (review.private_urls)"
@@ -156,27 +185,34 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
     return (address.is_global and not reserved) or (isinstance(address, IPv6Address) and address in _NAT64)
 
 
-def _looked_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
+async def _looked_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
     try:
-        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        found = await _in_thread(host, port)
         return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     except (OSError, UnicodeError, ValueError) as error:
         raise SourceUnreachableError(f"nobody knows the host {host}") from error
 
 
-@contextmanager
-def _whole(to: Path) -> Iterator[None]:
-    """Has the file at `to` deleted when it is not whole."""
-    whole = False
-    try:
-        yield
-        whole = True
-    except OSError as error:
-        kind = DiskFullError if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageError
-        raise kind(f"the fetched file cannot be written: {error.strerror}") from error
-    finally:
-        if not whole:
-            to.unlink(missing_ok=True)
+async def _in_thread(host: str, port: int) -> list[Any]:
+    """Looks a name up on a daemon thread: the loop's own executor would be waited for, however long it takes."""
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[list[Any]] = loop.create_future()
+
+    def settle(found: list[Any] | None, error: Exception | None) -> None:
+        if not answer.done():
+            answer.set_exception(error) if error is not None else answer.set_result(found or [])
+
+    def look() -> None:
+        found, failure = None, None
+        try:
+            found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+        except (OSError, UnicodeError) as error:
+            failure = error
+        with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, found, failure)
+
+    threading.Thread(target=look, name="look-up", daemon=True).start()
+    return await answer
 
 
 def _words(error: Exception) -> str:

@@ -1,11 +1,11 @@
-"""A file on its way in: its bytes enter as they come, down to the disk; its length and sha256 leave with it."""
+"""Files on their way in, by upload or by fetching: written and hashed as their bytes come, refused when too long."""
 
 import hashlib
+import os
 import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
 
 from stream_detect.errors import BodyTooLargeError
 from stream_detect.media.files import flush, translated
@@ -14,7 +14,6 @@ ROOM_EVERY_BYTES = 16_000_000
 """How often it is asked whether there is still room."""
 
 MAX_NAME = 200
-_READ_BYTES = 1 << 20
 
 
 def shown_name(name: str) -> str:
@@ -27,7 +26,7 @@ def shown_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file that is here whole.
+    """A file that was received whole.
 
     Args:
         name: as the sender called it; shown, and never used as a path.
@@ -41,26 +40,9 @@ class ReceivedFile:
     bytes: int
     sha256: str
 
-    @classmethod
-    def of(cls, name: str, path: Path) -> Self:
-        """One that somebody else wrote.
-
-        Raises:
-            StorageError: it cannot be read.
-        """
-        digest, size = hashlib.sha256(), 0
-        try:
-            with path.open("rb") as file:
-                while chunk := file.read(_READ_BYTES):
-                    digest.update(chunk)
-                    size += len(chunk)
-        except OSError as error:
-            raise translated(error, path.parent) from error
-        return cls(name, path, size, digest.hexdigest())
-
 
 class IncomingFile:
-    """Writes a file; blocks. One thread at a time.
+    """A file that is being received; one thread at a time, calls block.
 
     Args:
         name: as the sender calls it.
@@ -81,7 +63,7 @@ class IncomingFile:
         self._bytes = 0
         self._room_until_bytes = 0
         try:
-            self._file = path.open("xb", buffering=0)
+            self._file = open(path, "xb", buffering=0, opener=_private)  # noqa: SIM115 - Path takes no opener
         except OSError as error:
             raise translated(error, path.parent) from error
 
@@ -127,3 +109,8 @@ class IncomingFile:
         """Nothing is left of it."""
         self._file.close()
         self._path.unlink(missing_ok=True)
+
+
+def _private(path: str, flags: int) -> int:
+    """Opens a file that its owner alone may read."""
+    return os.open(path, flags, 0o600)

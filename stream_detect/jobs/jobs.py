@@ -1,6 +1,6 @@
-"""Analyses as jobs: files and wishes enter; analyses leave, wait, run, are followed, cancelled and forgotten.
+"""Analyses as jobs: submitted, queued, followed, cancelled, deleted, and gone on with after a restart.
 
-A job is a row in the database: it goes on after a restart, from its beginning.
+A job is a row in the database: the next start begins anew what had not ended.
 """
 
 import contextlib
@@ -25,7 +25,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReviewOptions:
-    """How files are to be judged.
+    """How submitted files are to be judged.
 
     Args:
         models: names and sha256 of the bundles, at least one.
@@ -41,7 +41,7 @@ class Jobs:
 
     Args:
         kept: where analyses are kept.
-        reviewer: looks at the files.
+        reviewer: examines the files.
         settings: limits.
         busy: whether live streams run, which go first.
     """
@@ -52,7 +52,8 @@ class Jobs:
         self._analyses, self._library, self._progress = kept.analyses, kept.library, kept.progress
         self._settings = settings
         self._work = Work(kept, reviewer, settings, busy)
-        self.queue = JobQueue(self._work.run, settings.jobs, settings.max_waiting)
+        self._reviewer = reviewer
+        self.queue = JobQueue(self._work.run, settings.jobs, settings.max_waiting, settings.turn_s)
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
 
@@ -62,7 +63,7 @@ class Jobs:
         Raises:
             StorageError: database or folder cannot be used.
         """
-        self._library.sweep(self._analyses.ids())
+        self._library.sweep(self._analyses.keeping_files())
         tasks = []
         for analysis in self._analyses.unfinished():
             self._analyses.change(replace(analysis, state="queued", started_s=None), (analysis.state,))
@@ -83,6 +84,7 @@ class Jobs:
         """Stops, and waits so long at most; what runs is begun again by the next start."""
         self.stop()
         self.queue.close(within_s)
+        self._reviewer.close()
 
     def submit(self, files: Sequence[ReceivedFile], options: ReviewOptions) -> tuple[Analysis, ...]:
         """Takes files, all or none; those judged before are answered at once.
@@ -112,7 +114,7 @@ class Jobs:
     def _answered(self, analysis: Analysis) -> Analysis:
         try:
             return self._work.from_earlier(analysis) or analysis
-        except (StorageError, ReviewCancelledError):  # it is remembered: the line comes to it
+        except (StorageError, ReviewCancelledError):  # it is remembered: the queue comes to it
             return analysis
 
     def check_place(self) -> None:
@@ -181,9 +183,7 @@ class Jobs:
         cancelled = replace(analysis, state="cancelled", ended_s=time.time(), address="", kept_bytes=0)
         if not self._analyses.change(cancelled, ("queued", "fetching", "running")):
             raise ConflictError(f"the analysis has ended ({self.get(analysis_id).state}): there is nothing to cancel")
-        self.queue.drop(analysis_id)
-        self._library.delete(analysis_id)
-        self._progress.changed(cancelled)
+        self._end(cancelled)
         return cancelled
 
     def delete(self, analysis_id: str) -> None:
@@ -193,10 +193,21 @@ class Jobs:
             NotFoundError: no such analysis.
         """
         gone = self._analyses.delete(analysis_id)
-        self.queue.drop(analysis_id)
-        self._library.delete(analysis_id)
-        if not gone.ended:
-            self._progress.changed(replace(gone, state="cancelled", ended_s=time.time()))
+        self._end(replace(gone, state="cancelled", ended_s=time.time()), was_ended=gone.ended)
+
+    def _end(self, analysis: Analysis, *, was_ended: bool = False) -> None:
+        """Has what is done for it end, notifies its followers and removes its files.
+
+        The database has it ended or forgotten by now, so that files which cannot be removed are no failure of that:
+        the next start removes them.
+        """
+        self.queue.drop(analysis.id)
+        if not was_ended:
+            self._progress.changed(analysis)
+        try:
+            self._library.delete(analysis.id)
+        except StorageError as error:
+            _log.warning("files of analysis %s are left until the next start: %s", analysis.id, error)
 
     def annotate(self, analysis_id: str, model: str | None) -> Annotation:
         """Begins to make the annotated video; one that is made, or on its way, is left at that.

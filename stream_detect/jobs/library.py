@@ -1,7 +1,8 @@
-"""The files of analyses, a folder each: uploads and what is made of them enter, whole files leave by names of ours.
+"""The files of analyses, a folder each: uploads, and what was made of them.
 
     storage.folder/analyses/
       incoming/HEX                  files on their way in; swept at the next start
+      deleted/HEX                   folders that are being deleted; swept at the next start
       ID/original                   as it came
       ID/results.json               see docs/protocol.md
       ID/flagged-MODEL-N.jpg        a flagged frame, and map-MODEL-N.jpg; models are numbered as in the analysis
@@ -10,6 +11,7 @@
 No name here comes from a sender.
 """
 
+import logging
 import os
 import secrets
 import shutil
@@ -27,7 +29,10 @@ FOLDER = "analyses"
 ORIGINAL = "original"
 RESULTS = "results.json"
 _INCOMING = "incoming"
+_DELETED = "deleted"
 _SHARED = (ORIGINAL, "flagged-", "map-")
+
+log = logging.getLogger(__name__)
 
 
 def flagged_name(model: int, n: int) -> str:
@@ -157,27 +162,38 @@ class Library:
     def delete(self, analysis_id: str) -> None:
         """Removes all files of an analysis; those that are gone already do not matter.
 
+        At once for whoever looks: what a job writes at this moment finds no folder any more. A file that cannot be
+        removed is tried again at the next start.
+
         Raises:
-            StorageError: one cannot be removed.
+            StorageError: they cannot be moved out of sight.
         """
+        gone = self._path / _DELETED / secrets.token_hex(16)
         try:
-            shutil.rmtree(self._path / analysis_id)
+            if not (self._path / analysis_id).exists():
+                return
+            self._made(self._path / _DELETED)
+            (self._path / analysis_id).rename(gone)
         except FileNotFoundError:
             return
         except OSError as error:
             raise translated(error, self._path) from error
+        shutil.rmtree(gone, ignore_errors=True)
+        if gone.exists():
+            log.warning("files of a deleted analysis could not be removed, tried again at the next start: %s", gone)
 
     def sweep(self, owners: Container[str]) -> None:
         """At a start: removes what a process that was killed left half-done, and what no analysis owns.
 
         Args:
-            owners: ids of all analyses.
+            owners: ids of the analyses that keep files.
 
         Raises:
             StorageError: the folder cannot be read or written.
         """
         try:
-            shutil.rmtree(self._path / _INCOMING, ignore_errors=True)
+            for name in (_INCOMING, _DELETED):
+                shutil.rmtree(self._path / name, ignore_errors=True)
             for folder in self._path.iterdir() if self._path.is_dir() else ():
                 if folder.name not in owners:
                     shutil.rmtree(folder)

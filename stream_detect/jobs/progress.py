@@ -1,4 +1,4 @@
-"""How far everything is that runs: shares enter, at most four a second are told; the database has the rest."""
+"""Progress of the jobs that run, and the rests that they take while live streams need the machine."""
 
 import time
 from collections.abc import Callable
@@ -12,10 +12,10 @@ NOTIFY_EVERY_S = 0.25
 
 
 class JobProgress:
-    """Safe to use from any thread.
+    """How far each job is: in memory, four notices a second at most; the database has states only. Thread-safe.
 
     Args:
-        notify: is called of every analysis that changed, on the thread that changed it; must not block.
+        notify: is called with every analysis that changed, on the thread that changed it; must not block.
         clock: monotonic seconds.
     """
 
@@ -25,25 +25,29 @@ class JobProgress:
         self._shares: dict[Task, float] = {}
 
     def changed(self, analysis: Analysis) -> None:
-        """Its state is another one."""
+        """Its state is another one; after an end nothing more is notified."""
+        if analysis.ended:
+            self._shares.pop(Task(analysis.id), None)
         self._notify(self.latest(analysis))
 
     def follow(self, task: Task, analysis: Analysis) -> Callable[[float], None]:
-        """Takes the shares done of a task that begins, in [0, 1], however often; `forget` ends it.
+        """What takes the shares done of a task that begins, in [0, 1], however often; `forget` ends it.
 
         Args:
             task: that runs.
             analysis: as it is in the database while it runs.
         """
-        told_s = self._clock()
+        notified_s = self._clock()
         self._shares[task] = 0.0
 
         def on_progress(share: float) -> None:
-            nonlocal told_s
+            nonlocal notified_s
+            if task not in self._shares:
+                return
             self._shares[task] = min(max(share, 0.0), 1.0)
             now_s = self._clock()
-            if not task.model and now_s - told_s >= NOTIFY_EVERY_S:
-                told_s = now_s
+            if not task.model and now_s - notified_s >= NOTIFY_EVERY_S:
+                notified_s = now_s
                 self._notify(self.latest(analysis))
 
         return on_progress
@@ -53,12 +57,12 @@ class JobProgress:
         self._shares.pop(task, None)
 
     def latest(self, analysis: Analysis) -> Analysis:
-        """With the share that is done by now."""
+        """The analysis with the share that is done by now."""
         share = None if analysis.ended else self._shares.get(Task(analysis.id))
         return analysis if share is None else replace(analysis, done_share=share)
 
     def latest_annotation(self, annotation: Annotation) -> Annotation:
-        """Likewise."""
+        """The annotated video with the share that is done by now."""
         share = self._shares.get(Task(annotation.analysis_id, annotation.model))
         return annotation if share is None or annotation.state != "running" else replace(annotation, done_share=share)
 
@@ -70,7 +74,7 @@ ASK_EVERY_S = 0.5
 
 
 class RestBesideLive:
-    """Of one job, on its thread.
+    """Rests of one job, on its thread, while live streams run.
 
     Args:
         busy: whether live streams run.

@@ -1,6 +1,8 @@
-"""The waiting line of jobs, and the threads that take from it: tasks enter, each is run once, and can be told to stop.
+"""The queue of jobs, and the threads that take from it: each task is run once, in turns when it takes long.
 
-Bounded: what finds no place is refused, with the time to try again. The order is that of arrival.
+Bounded: what finds no place is refused, with the time to try again. New tasks come in their order, and each may run for
+a turn. One that needs more is a long one: it rests while others wait, and long ones have half of the time together. No
+more of them are begun than may run at once; what turns out to be one beyond that is put back, and begins anew later.
 """
 
 import contextlib
@@ -9,9 +11,9 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
-from stream_detect.errors import CapacityError, StorageError
+from stream_detect.errors import CapacityError, ReviewCancelledError, StorageError
 
 RETRY_AFTER_S = 60
 AGAIN_S = 10.0
@@ -33,50 +35,95 @@ class Task:
     model: str = ""
 
 
-@dataclass(frozen=True, slots=True)
 class TaskRun:
     """A task on a thread.
 
     Args:
         task: which one.
-        stop: set when it shall end soon.
-        closing: set when it shall end because the server does.
+        queue: that it takes turns in.
+        is_long: it needed more than a turn before.
     """
 
-    task: Task
-    closing: threading.Event
-    stop: threading.Event = field(default_factory=threading.Event)
+    def __init__(self, task: Task, queue: "JobQueue", *, is_long: bool = False) -> None:
+        self.task = task
+        self.stop = threading.Event()
+        """Set when it shall end soon."""
+        self.put_back = False
+        """Whether it shall end soon to begin anew later."""
+        self.is_long = is_long
+        self.turn_began_s = 0.0
+        self.may_go_on = threading.Event()
+        self._queue = queue
+
+    @property
+    def closing(self) -> bool:
+        """Whether it shall end because the server does."""
+        return self._queue.is_closing
+
+    @property
+    def goes_on_later(self) -> bool:
+        """Whether it is to be left as it was before it began."""
+        return self.put_back or self.closing
 
     def is_stopped(self) -> bool:
         """Whether it shall end."""
         return self.stop.is_set()
 
+    def take_turns(self) -> None:
+        """Now and then: rests while it is others' turn.
+
+        Raises:
+            ReviewCancelledError: it is put back.
+        """
+        self._queue.take_turns(self)
+
 
 class JobQueue:
-    """Threads are daemons: one that hangs in a decoder does not keep the process from its end.
+    """Tasks that wait, run and rest. Its threads are daemons: one that hangs does not keep the process from its end.
 
     Args:
         work: does a task; raises nothing that it foresaw.
         threads: tasks at once.
         max_waiting: tasks that wait.
+        turn_s: that a task runs while others wait.
+        clock: monotonic seconds.
     """
 
-    def __init__(self, work: Callable[[TaskRun], None], threads: int, max_waiting: int) -> None:
+    def __init__(
+        self,
+        work: Callable[[TaskRun], None],
+        threads: int,
+        max_waiting: int,
+        turn_s: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._work = work
+        self._at_once = threads
         self._max_waiting = max_waiting
-        self._waiting: deque[Task] = deque()
+        self._turn_s = turn_s
+        self._clock = clock
+        self._new: deque[Task] = deque()
+        self._long: deque[Task] = deque()
+        self._resting: deque[TaskRun] = deque()
+        self._begun: deque[TaskRun] = deque()
         self._running: list[TaskRun] = []
+        self._active = 0
+        self._new_took_s = 0.0
         self._reserved = 0
+        self._is_started = False
         self._changed = threading.Condition()
         self._closing = threading.Event()
         self._threads = [
-            threading.Thread(target=self._take, name=f"review-{number}", daemon=True) for number in range(threads)
+            threading.Thread(target=self._take, name=f"review-{number}", daemon=True) for number in range(2 * threads)
         ]
 
     def start(self) -> None:
         """Begins to work."""
         for thread in self._threads:
             thread.start()
+        with self._changed:
+            self._is_started = True
+            self._dispatch()
 
     @contextlib.contextmanager
     def places(self, count: int) -> Iterator[None]:
@@ -86,9 +133,9 @@ class JobQueue:
             CapacityError: so many are not free.
         """
         with self._changed:
-            if len(self._waiting) + self._reserved + count > self._max_waiting:
+            if self.waiting + self._reserved + count > self._max_waiting:
                 raise CapacityError(
-                    f"{len(self._waiting)} analyses wait, and {self._max_waiting} may (review.max_waiting); "
+                    f"{self.waiting} analyses wait, and {self._max_waiting} may (review.max_waiting); "
                     "try again when some are done",
                     RETRY_AFTER_S,
                 )
@@ -102,28 +149,34 @@ class JobQueue:
     def put(self, tasks: Sequence[Task]) -> None:
         """Adds tasks at the end; one that waits already is not added again."""
         with self._changed:
-            self._waiting.extend(task for task in tasks if task not in self._waiting)
-            self._changed.notify_all()
+            self._new.extend(task for task in tasks if task not in self._new and task not in self._long)
+            self._dispatch()
 
     def drop(self, analysis_id: str) -> None:
         """Takes an analysis's tasks out, and has those that run stop; does not wait for it."""
         with self._changed:
-            self._waiting = deque(task for task in self._waiting if task.analysis_id != analysis_id)
+            self._new = deque(task for task in self._new if task.analysis_id != analysis_id)
+            self._long = deque(task for task in self._long if task.analysis_id != analysis_id)
             for run in self._running:
                 if run.task.analysis_id == analysis_id:
-                    run.stop.set()
+                    self._stop(run)
 
     @property
     def waiting(self) -> int:
         """Tasks that wait."""
-        return len(self._waiting)
+        return len(self._new) + len(self._long)
+
+    @property
+    def is_closing(self) -> bool:
+        """Whether all of it ends."""
+        return self._closing.is_set()
 
     def stop(self) -> None:
         """Has all of it end soon; does not wait for it."""
         with self._changed:
             self._closing.set()
             for run in self._running:
-                run.stop.set()
+                self._stop(run)
             self._changed.notify_all()
 
     def close(self, within_s: float) -> None:
@@ -136,14 +189,68 @@ class JobQueue:
                 if thread.is_alive():
                     log.warning("%s did not stop within %.1f s; the process ends all the same", thread.name, within_s)
 
+    def take_turns(self, run: TaskRun) -> None:
+        """See `TaskRun.take_turns`."""
+        with self._changed:
+            others = self._new or self._resting or (self._long and not run.is_long)
+            if not others or run.stop.is_set() or self._clock() - run.turn_began_s < self._turn_s:
+                return
+            self._count(run)
+            if not run.is_long and self._long_runs() >= self._at_once:
+                run.put_back = True
+                raise ReviewCancelledError("put back: others wait")
+            run.is_long = True
+            run.may_go_on.clear()
+            self._resting.append(run)
+            self._active -= 1
+            self._dispatch()
+        run.may_go_on.wait()
+
+    def _long_runs(self) -> int:
+        return sum(run.is_long for run in self._running)
+
+    def _stop(self, run: TaskRun) -> None:
+        """One that rests goes on with its end, beside those that run."""
+        run.stop.set()
+        if run in self._resting:
+            self._resting.remove(run)
+            self._active += 1
+            run.may_go_on.set()
+
+    def _count(self, run: TaskRun) -> None:
+        """The time that new tasks took: as much have long ones, where there are some."""
+        if not run.is_long:
+            self._new_took_s += self._clock() - run.turn_began_s
+
+    def _dispatch(self) -> None:
+        """Gives the free threads to whose turn it is. Under the lock."""
+        may_run = self._is_started and not self.is_closing
+        while may_run and self._active < self._at_once and (run := self._next()) is not None:
+            self._active += 1
+            run.turn_began_s = self._clock()
+            if run in self._running:
+                run.may_go_on.set()
+            else:
+                self._running.append(run)
+                self._begun.append(run)
+        self._changed.notify_all()
+
+    def _next(self) -> TaskRun | None:
+        """A new task, or a long one when new ones had their turn."""
+        if self._new and (self._new_took_s < self._turn_s or not (self._resting or self._long)):
+            return TaskRun(self._new.popleft(), self)
+        self._new_took_s = 0.0
+        if self._resting:
+            return self._resting.popleft()
+        return TaskRun(self._long.popleft(), self, is_long=True) if self._long else None
+
     def _take(self) -> None:
         while True:
             with self._changed:
-                self._changed.wait_for(lambda: self._waiting or self._closing.is_set())
-                if self._closing.is_set():
+                self._changed.wait_for(lambda: self._begun or self.is_closing)
+                if self.is_closing:
                     return
-                run = TaskRun(self._waiting.popleft(), self._closing)
-                self._running.append(run)
+                run = self._begun.popleft()
             try:
                 self._work(run)
             except StorageError as error:
@@ -154,4 +261,10 @@ class JobQueue:
                 log.exception("%s failed", run.task)
             finally:
                 with self._changed:
+                    if not run.put_back:
+                        self._count(run)
                     self._running.remove(run)
+                    self._active -= 1
+                    if run.put_back:
+                        self._long.append(run.task)
+                    self._dispatch()

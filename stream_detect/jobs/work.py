@@ -1,4 +1,4 @@
-"""What is done for a task of the line: an analysis by its id enters; its files and its state in the database leave.
+"""Work on one task of the queue: fetch its file, have it examined or annotated, keep what came out.
 
 Files are written first, and named by the database last: a process that is killed leaves an analysis that is not done,
 which the next start goes on with from its beginning.
@@ -13,14 +13,12 @@ from typing import Protocol
 
 from stream_detect.errors import NotFoundError, ReviewCancelledError, StorageError, StreamDetectError
 from stream_detect.jobs.fetch import fetch
-from stream_detect.jobs.incoming import ReceivedFile
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, annotated_name, flagged_name, map_name
+from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.jobs.progress import JobProgress, RestBesideLive
 from stream_detect.jobs.queue import TaskRun
-from stream_detect.models.registry import Registry
-from stream_detect.review.annotated_video import annotate
-from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import ReviewModelLoader
+from stream_detect.review.examination import Hooks
 from stream_detect.review.results import Reviewed, with_head
 from stream_detect.settings import ReviewSettings, Settings
 from stream_detect.storage.analyses import Analyses
@@ -31,22 +29,22 @@ class Reviewer(Protocol):
     """Thread-safe; all of it blocks, and ends with `ReviewCancelledError` when the hooks say so."""
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """Looks at a file.
+        """Examines a file.
 
         Raises:
             StreamDetectError: it cannot be judged; the message says what is wrong.
         """
         ...
 
-    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
-        """Writes the annotated video, or picture, to a path whose suffix says nothing.
+    def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
+        """Draws the annotated video, or picture, from a model's stored results, to a path whose suffix says nothing.
 
         Raises:
             StreamDetectError: it cannot be made.
         """
         ...
 
-    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
+    def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
         """Fetches a file.
 
         Raises:
@@ -54,30 +52,37 @@ class Reviewer(Protocol):
         """
         ...
 
+    def close(self) -> None:
+        """Ends what still runs."""
+        ...
+
 
 class ModelReviewer:
-    """The one that serves. A bundle that changed since the file before is taken as it is now.
+    """The reviewer that serves: files are decoded and judged in processes of their own (`jobs.processes`).
 
     Args:
-        registry: where bundles are found.
-        settings: all of them.
+        settings: `model`, `faces`, `quality`, `window`, `video` and `review` are used.
     """
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
-        self._loader = ReviewModelLoader(registry, settings)
-        self._settings = settings
+    def __init__(self, settings: Settings) -> None:
+        self._processes = ReviewProcesses(settings)
+        self._settings = settings.review
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """See `Reviewer`."""
-        return examine(file, self._loader.load(models), rate_hz, hooks)
+        """See `Reviewer`; a bundle that changed since the file before is taken as it is now."""
+        return self._processes.review(file, models, rate_hz, hooks)
 
-    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
+    def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
         """See `Reviewer`."""
-        annotate(file, to, self._loader.load([model]), rate_hz, hooks)
+        self._processes.annotate(file, to, results, model, hooks)
 
-    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
+    def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
         """See `Reviewer`."""
-        fetch(address, to, self._settings.review, hooks)
+        return fetch(address, to, self._settings, hooks)
+
+    def close(self) -> None:
+        """See `Reviewer`."""
+        self._processes.close()
 
 
 MAX_ATTEMPTS = 3
@@ -97,7 +102,7 @@ class AnalysisStores:
     Args:
         analyses: in the database.
         library: their files.
-        progress: how far they are.
+        progress: of those that run.
     """
 
     analyses: Analyses
@@ -106,7 +111,7 @@ class AnalysisStores:
 
 
 class Work:
-    """Does tasks, on the line's threads.
+    """Does the queue's tasks, on its threads.
 
     Args:
         kept: where analyses are kept.
@@ -173,7 +178,7 @@ class Work:
             self._left(analysis, run)
         except StreamDetectError as error:
             self._failed(analysis, str(error))
-        except Exception:  # the job's edge: whatever a file brings about, people are told that it failed
+        except Exception:  # the job's edge: whatever a file brings about, people are to know that it failed
             log.exception("analysis %s failed", analysis.id)
             self._failed(analysis, _UNFORESEEN)
 
@@ -186,13 +191,13 @@ class Work:
         return entered
 
     def _fetched(self, analysis: Analysis, run: TaskRun) -> Analysis:
-        path = self._library.incoming_path()
+        incoming = self._library.incoming(analysis.upload.name)
         try:
-            self._reviewer.fetch(analysis.address, path, self._hooks(run, self._progress.follow(run.task, analysis)))
-            received = ReceivedFile.of(analysis.upload.name, path)
+            hooks = self._hooks(run, self._progress.follow(run.task, analysis))
+            received = self._reviewer.fetch(analysis.address, incoming, hooks)
             self._library.take(received, analysis.id)
         finally:
-            path.unlink(missing_ok=True)
+            incoming.discard()
         upload = replace(analysis.upload, bytes=received.bytes, sha256=received.sha256)
         return replace(analysis, upload=upload, address="")
 
@@ -230,10 +235,12 @@ class Work:
         self._library.delete(analysis.id)
 
     def _left(self, analysis: Analysis, run: TaskRun) -> None:
-        """Because the server stops: it waits for the next start; else it was cancelled or deleted."""
+        """It waits for the next start, or for its turn; else it was cancelled or deleted."""
         waiting = replace(analysis, state="queued", started_s=None, attempts=max(analysis.attempts - 1, 0))
-        if not (run.closing.is_set() and self._analyses.change(waiting, _UNDER_WAY)):
+        if not (run.goes_on_later and self._analyses.change(waiting, _UNDER_WAY)):
             self._library.delete(analysis.id)
+        elif run.put_back:
+            self._progress.changed(waiting)
 
     def _annotate(self, analysis: Analysis, run: TaskRun) -> None:
         asked = self._analyses.annotation(analysis.id, run.task.model)
@@ -249,7 +256,7 @@ class Work:
             ended = replace(running, state="queued", attempts=asked.attempts)
         except StreamDetectError as error:
             ended = replace(running, state="failed", problem=str(error))
-        except Exception:  # the job's edge, as above
+        except Exception:  # the job's edge
             log.exception("annotated video of %s failed", analysis.id)
             ended = replace(running, state="failed", problem=_UNFORESEEN)
         if not self._analyses.put_annotation(ended):
@@ -258,16 +265,21 @@ class Work:
     def _draw(self, analysis: Analysis, run: TaskRun) -> None:
         model = run.task.model
         hooks = self._hooks(run, self._progress.follow(run.task, analysis))
-        file, rate_hz = self._library.path(analysis.id, ORIGINAL), analysis.rate_hz
+        file, results = (self._library.path(analysis.id, name) for name in (ORIGINAL, RESULTS))
         name = annotated_name(analysis.number_of(model), analysis.upload.kind)
         size = self._library.write(
-            analysis.id, name, lambda path: self._reviewer.annotate(file, path, model, rate_hz, hooks)
+            analysis.id, name, lambda path: self._reviewer.annotate(file, path, results, model, hooks)
         )
         self._analyses.add_kept_bytes(analysis.id, size)
 
     def _hooks(self, run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
-        pace = RestBesideLive(self._busy, self._settings.share_beside_live, run.stop)
-        return Hooks(on_progress, run.is_stopped, pace.give_way)
+        rest = RestBesideLive(self._busy, self._settings.share_beside_live, run.stop)
+
+        def give_way() -> None:
+            run.take_turns()
+            rest.give_way()
+
+        return Hooks(on_progress, run.is_stopped, give_way)
 
 
 def _check_attempts(attempts: int) -> None:

@@ -15,7 +15,7 @@ _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def put_whole(path: Path, put: Callable[[Path], None]) -> int:
-    """Write a file: under another name, down to the disk, and only then under its own.
+    """Write a file, readable by its owner alone: under another name, down to the disk, and only then under its own.
 
     Args:
         path: of the file; its folder exists.
@@ -31,6 +31,8 @@ def put_whole(path: Path, put: Callable[[Path], None]) -> int:
     part = path.with_name(f".{path.name}{PART}")
     try:
         try:
+            part.touch(mode=0o600)
+            part.chmod(0o600)
             put(part)
             size = flush(part)
             part.replace(path)

@@ -1,180 +1,51 @@
-"""The annotated video: a file and a model enter, an MP4 with the live overlay burnt in leaves; of a picture a JPEG.
+"""The annotated video or picture: an upload with the live overlay burnt in, drawn from the results that were stored.
 
-The same overlay, encoder and pipeline as live: at each moment the badge says what a viewer of the live check would have
-seen. The file appears under its name when it is whole, and not before.
+Nothing is judged anew: what the badge says at each moment is what the report says of it.
 """
 
-import errno
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
-from dataclasses import replace
+import json
+from collections import deque
+from collections.abc import Mapping
+from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from pathlib import Path
-from tempfile import NamedTemporaryFile
-from types import TracebackType
-from typing import TYPE_CHECKING, Self, cast
+from typing import Any
 
-import av
-from av.container import OutputContainer
+import numpy as np
 
-from stream_detect.analysis.engine import at_rate
-from stream_detect.analysis.pipeline import SideBySide
-from stream_detect.analysis.sampler import Sampler
-from stream_detect.errors import DiskFullError, MediaError, StorageError, StreamDetectError
-from stream_detect.media.encoder import NOMINAL_FPS, H264Encoder
+from stream_detect.errors import NotFoundError, ReviewError, StorageError
+from stream_detect.media.files import put_whole
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.review.examination import Allowance, Hooks
-from stream_detect.review.models import ReviewModels
 from stream_detect.review.samples import ahead, goes_ahead
-from stream_detect.review.verdict import of_picture
-from stream_detect.settings import Settings, VideoSettings
-from stream_detect.sources.file_frame import CLOCK_HZ, FAILURES, TIME_BASE, Decoding, Shot, words
+from stream_detect.review.video_writer import VideoWriter
+from stream_detect.settings import Settings, WindowSettings
+from stream_detect.sources.file_frame import Decoding
 from stream_detect.sources.media import Media, open_media
-from stream_detect.sources.sound import open_sound
-from stream_detect.types import Frame, Result
-
-if TYPE_CHECKING:
-    from av.audio.stream import AudioStream
-    from av.packet import Packet
-    from av.video.stream import VideoStream
-
-
-_COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
-"""Codecs of sound that MP4 takes and browsers mostly play."""
-
-_BITRATE_BPS = 8_000_000
-"""At most: a file is not a call. The encoder's quantiser and its size of picture bound it below that."""
-
-
-class Film:
-    """A video file that is written. A context manager: left by an error, the file is not finished.
-
-    Args:
-        to: the file.
-        original: whose sound is copied.
-        settings: bounds of the bitrate.
-
-    Raises:
-        MediaError: it cannot be begun.
-    """
-
-    def __init__(self, to: Path, original: Path, settings: VideoSettings) -> None:
-        most_bps = max(_BITRATE_BPS, settings.max_bitrate_bps)
-        self._encoder = H264Encoder(settings.min_bitrate_bps, most_bps, most_bps)
-        self._to = to
-        self._copied = _Copied(original)
-        self._container: OutputContainer | None = None
-        self._stream: VideoStream | None = None
-        self._wh = (0, 0)
-        self._pts = -1
-
-    def put(self, frame: av.VideoFrame) -> None:
-        """Adds a frame; one of another size than the first is scaled to it.
-
-        Args:
-            frame: yuv420p of even sides, with a pts in a 90 kHz clock, later than the one before.
-
-        Raises:
-            MediaError: it cannot be encoded, or not written.
-        """
-        try:
-            if self._container is None:
-                self._begin(frame)
-            if (frame.width, frame.height) != self._wh:
-                pts = frame.pts
-                frame = frame.reformat(*self._wh)
-                frame.pts, frame.time_base = pts, TIME_BASE
-            frame.pts = self._pts = max(cast("int", frame.pts), self._pts + 1)
-            for packet in self._encoder.encode(frame):
-                packet.stream = cast("VideoStream", self._stream)
-                cast("OutputContainer", self._container).mux_one(packet)
-            self._copied.copy(cast("OutputContainer", self._container), self._pts / CLOCK_HZ)
-        except FAILURES as error:
-            raise _unwritten(error) from error
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._encoder.close()
-        try:
-            if self._container is not None:
-                if kind is None:
-                    self._copied.copy(self._container, self._pts / CLOCK_HZ + 1.0)
-                self._container.close()
-        except FAILURES as problem:
-            if kind is None:
-                raise _unwritten(problem) from problem
-        finally:
-            self._copied.close()
-
-    def _begin(self, frame: av.VideoFrame) -> None:
-        self._wh = (frame.width, frame.height)
-        self._container = av.open(str(self._to), "w", format="mp4", options={"movflags": "+faststart"})
-        # Not add_stream: that opens an encoder of its own, whose headers would not be those of our packets.
-        stream = self._container.add_mux_stream("h264", rate=NOMINAL_FPS, width=frame.width, height=frame.height)
-        stream.time_base = TIME_BASE
-        self._stream = cast("VideoStream", stream)
-        self._copied.begin(self._container)
-
-
-class _Copied:
-    """The original's sound, packet by packet; silent where there is none that can be copied."""
-
-    def __init__(self, original: Path) -> None:
-        self._sound = open_sound(original, _COPIED)
-        self._packets: Iterator[Packet[AudioStream]] = iter(())
-        self._next: Packet[AudioStream] | None = None
-        self._to: AudioStream | None = None
-
-    def begin(self, container: OutputContainer) -> None:
-        if self._sound is not None:
-            self._to = container.add_stream_from_template(self._sound.stream)
-            self._packets = self._sound.packets()
-            self._next = next(self._packets, None)
-
-    def copy(self, container: OutputContainer, until_s: float) -> None:
-        """Writes what is due before that time, counted from the first picture."""
-        while self._next is not None and self._sound is not None:
-            packet = self._next
-            tick_s = packet.time_base
-            shift = round(self._sound.begins_s / tick_s)
-            pts, dts = cast("int", packet.pts) - shift, cast("int", packet.dts) - shift
-            if float(pts * tick_s) > until_s:
-                return
-            if min(pts, dts) >= 0:
-                packet.pts, packet.dts, packet.stream = pts, dts, cast("AudioStream", self._to)
-                container.mux_one(packet)
-            self._next = next(self._packets, None)
-
-    def close(self) -> None:
-        if self._sound is not None:
-            self._sound.close()
-
-
-def _unwritten(error: BaseException) -> StreamDetectError:
-    if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFullError("no room on the disk for the annotated video")
-    return MediaError(f"the annotated video cannot be written: {words(error)}")
-
+from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
 
 _QUALITY = 90
-_STALE_S = 3600.0
-"""Of nothing here: results come when they are due."""
+_STALE_S = 2.0
+_STALE_PERIODS = 3.0
+"""Without a result for so long, and so many samples, the badge says so: that part of the file was not looked at."""
+
+_ROUNDED_S = 0.0006
+"""Stored times are rounded to milliseconds."""
+
+_NO_POINTS = np.zeros((6, 2), np.float32)
 
 
-def annotate(path: Path, to: Path, review_models: ReviewModels, rate_hz: float, hooks: Hooks | None = None) -> None:
-    """Makes the annotated video, or picture, by the review_models's first model; bounded as an examination is.
+def annotate(path: Path, to: Path, stored: "StoredResults", settings: Settings, hooks: Hooks | None = None) -> None:
+    """Makes the annotated video, or picture; bounded in time as an examination is.
 
     Args:
         path: of the file.
-        to: what is written; its suffix says nothing.
-        review_models: models and settings.
-        rate_hz: samples a second, as of the review.
-        hooks: what is asked and told on the way.
+        to: what is written, whole or not at all; its suffix says nothing.
+        stored: one model's results of the file.
+        settings: `review` and `video` are used.
+        hooks: what is called on the way.
 
     Raises:
         MediaError: the file cannot be decoded, or a frame not encoded.
@@ -182,81 +53,137 @@ def annotate(path: Path, to: Path, review_models: ReviewModels, rate_hz: float, 
         StorageError: it cannot be written there.
     """
     hooks = hooks or Hooks()
-    settings = at_rate(review_models.settings, rate_hz)
-    allowance = Allowance(hooks, settings.review.max_run_s)
-    decoding = Decoding(settings.review.max_pixels, settings.review.threads, allowance.check)
-    with closing(open_media(path, decoding)) as media, _whole(to) as part:
-        look = _Look(review_models, settings, rate_hz)
-        if media.facts.kind == "image":
-            _picture(media, look, part)
-        else:
-            _video(path, media, look, part, (hooks, allowance))
+    limits = settings.review
+    allowance = Allowance(hooks, limits.max_run_s)
+    decoding = Decoding(limits.max_pixels, limits.threads, allowance.check)
+    try:
+        to.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise StorageError(f"{to} cannot be written: {error.strerror}") from error
+    with closing(open_media(path, decoding)) as media:
+
+        def put(part: Path) -> None:
+            if media.facts.kind == "image":
+                _draw_picture(media, stored, part)
+            else:
+                with VideoWriter(part, path, settings.video) as writer:
+                    _draw_video(media, stored, writer, (settings, hooks, allowance))
+
+        put_whole(to, put)
     hooks.on_progress(1.0)
 
 
-class _Look:
-    """One model at a file, and its badge."""
+class StoredResults:
+    """One model's results of a file, as the overlay draws them; asked for rising times.
 
-    def __init__(self, review_models: ReviewModels, settings: Settings, rate_hz: float) -> None:
-        model = review_models.models[0]
-        self.settings = settings
-        self.thresholds = model.judge.thresholds
-        self.overlay = Overlay(self.thresholds, _STALE_S)
-        self._look = SideBySide(review_models.detector(), (model.classifier(),), settings)
-        self._sampler = Sampler(rate_hz)
+    Args:
+        results: of the file (docs/protocol.md).
+        review: the model's part of them.
+        window: how many scores a verdict takes, and how far it looks back.
+    """
+
+    def __init__(self, results: Mapping[str, Any], review: Mapping[str, Any], window: WindowSettings) -> None:
+        limits = review["model"]["thresholds"]
+        self.thresholds = Thresholds(**{name: float(value) for name, value in limits.items()})
+        self.stale_s = max(_STALE_S, _STALE_PERIODS / float(results["rate_hz"]))
+        self._wh = int(results["file"]["width"]), int(results["file"]["height"])
+        self._frames = deque(review["frames"])
+        self._window = window
+        self._histories: dict[int, _History] = {}
         self._result: Result | None = None
-        self._sequence = 0
+        self._drawn = 0
 
-    def at(self, shot: Shot) -> tuple[Result | None, bool]:
-        """The newest result, and whether it is of this very shot."""
-        if not self._sampler.wants(shot.time_s):
-            return self._result, False
-        (result,) = self._look.step(Frame(shot.rgb(), shot.time_s, shot.time_s))
-        self._sequence += 1
-        self._result = replace(result, sequence=self._sequence)
-        return self._result, True
+    @classmethod
+    def read(cls, path: Path, model: str, window: WindowSettings) -> "StoredResults":
+        """Those of a file.
+
+        Raises:
+            NotFoundError: there are none of that model.
+            ReviewError: they cannot be read.
+        """
+        try:
+            results = json.loads(path.read_bytes())
+            for review in results["models"]:
+                if review["model"]["name"] == model:
+                    return cls(results, review, window)
+        except (OSError, ValueError, KeyError, TypeError) as error:
+            raise ReviewError(f"expected stored results to draw from, received what cannot be read: {error}") from error
+        raise NotFoundError(f"expected results of {model}, received none")
+
+    def at(self, time_s: float) -> Result | None:
+        """The newest result at that time, None before the first."""
+        while self._frames and self._frames[0]["time_s"] <= time_s + _ROUNDED_S:
+            self._result = self._of(self._frames.popleft())
+        return self._result
+
+    def _of(self, frame: Mapping[str, Any]) -> Result:
+        self._drawn += 1
+        time_s = float(frame["time_s"])
+        tracks = tuple(self._track(face, time_s) for face in frame["faces"])
+        verdict = Verdict(VerdictState(frame["state"]), "", frame["fake_probability"], 0, self._window.min_scores)
+        return Result(self._drawn, time_s, time_s, None, self._wh, verdict, tracks, 0.0, 0)
+
+    def _track(self, face: Mapping[str, Any], time_s: float) -> TrackResult:
+        history = self._histories.setdefault(face["track"], _History(deque(), self._window.length_s))
+        history.add(time_s, face["score"], refused=face["rejected"] is not None)
+        left, top, right, bottom = face["box"]
+        state, needed = VerdictState(face["state"]), self._window.min_scores
+        return TrackResult(
+            face["track"],
+            Face((left, top, right, bottom), _NO_POINTS, 1.0),
+            Verdict(state, "", face["fake_probability"], history.admitted, needed),
+            face["score"],
+            face["rejected"],
+            history.trace,
+        )
 
 
-def _picture(media: Media, look: _Look, to: Path) -> None:
+@dataclass(frozen=True, slots=True)
+class _History:
+    """Scores of one face within the window, NaN where one was refused."""
+
+    scores: deque[tuple[float, float]]
+    length_s: float
+
+    def add(self, time_s: float, score: float | None, *, refused: bool) -> None:
+        if score is not None or refused:
+            self.scores.append((time_s, float("nan") if score is None else score))
+        while self.scores and self.scores[0][0] < time_s - self.length_s:
+            self.scores.popleft()
+
+    @property
+    def admitted(self) -> int:
+        return sum(score == score for _, score in self.scores)  # noqa: PLR0124 - not NaN
+
+    @property
+    def trace(self) -> tuple[float, ...]:
+        return tuple(score for _, score in self.scores)
+
+
+def _draw_picture(media: Media, stored: StoredResults, to: Path) -> None:
+    overlay = Overlay(stored.thresholds, stored.stale_s)
     for shot in media.shots():
-        result, _ = look.at(shot)
         frame = copy_yuv420p(shot.upright())
-        look.overlay.draw(frame, result and of_picture(result, look.thresholds), shot.time_s)
+        overlay.draw(frame, stored.at(shot.time_s), shot.time_s)
         to.write_bytes(encode_jpeg(to_rgb(frame), _QUALITY))
 
 
-def _video(path: Path, media: Media, look: _Look, to: Path, bounds: tuple[Hooks, Allowance]) -> None:
-    hooks, allowance = bounds
+def _draw_video(
+    media: Media, stored: StoredResults, writer: VideoWriter, bounds: tuple[Settings, Hooks, Allowance]
+) -> None:
+    settings, hooks, allowance = bounds
+    overlay = Overlay(stored.thresholds, stored.stale_s)
     shots = media.shots()
-    with Film(to, path, look.settings.video) as film, ExitStack() as stack:
-        if goes_ahead(media.facts, look.settings.review.threads):
+    with ExitStack() as stack:
+        if goes_ahead(media.facts, settings.review.threads):
             shots = stack.enter_context(closing(ahead(shots)))
         stack.callback(allowance.leave)
         for shot in shots:
-            if shot.time_s > look.settings.review.max_duration_s or allowance.used_up:
+            if shot.time_s > settings.review.max_duration_s or allowance.used_up:
                 break
-            result, sampled = look.at(shot)
+            allowance.check()
             frame = copy_yuv420p(shot.upright())
-            look.overlay.draw(frame, result, shot.time_s)
-            film.put(frame)
-            if sampled:
-                hooks.on_progress(media.done_share)
-                allowance.give_way()
-
-
-@contextmanager
-def _whole(to: Path) -> Iterator[Path]:
-    """A path beside `to`, renamed to it in the end; nothing is left behind otherwise."""
-    try:
-        to.parent.mkdir(parents=True, exist_ok=True)
-        with NamedTemporaryFile(dir=to.parent, prefix=".", suffix=".part", delete=False) as file:
-            part = Path(file.name)
-        try:
-            yield part
-            part.chmod(0o644)
-            part.replace(to)
-        finally:
-            part.unlink(missing_ok=True)
-    except OSError as error:
-        kind = DiskFullError if error.errno in {errno.ENOSPC, errno.EDQUOT} else StorageError
-        raise kind(f"{to} cannot be written: {error.strerror}") from error
+            overlay.draw(frame, stored.at(shot.time_s), shot.time_s)
+            writer.put(frame)
+            hooks.on_progress(media.done_share)
+            allowance.give_way()

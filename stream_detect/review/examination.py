@@ -28,17 +28,19 @@ from stream_detect.types import Detector, Image, Result
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """On the review's thread, but for `cancelled`.
+    """What a review calls on its way; on its thread, but for `cancelled`.
 
     Args:
-        on_progress: is told the share done, in [0, 1], often.
+        on_progress: takes the share done, in [0, 1], often.
         cancelled: asked often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
         give_way: called between samples; may block as long as live streams need the machine.
+        rested_s: for how long `cancelled` has held the review back so far, which no time limit counts.
     """
 
     on_progress: Callable[[float], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
     give_way: Callable[[], None] = lambda: None
+    rested_s: Callable[[], float] = lambda: 0.0
 
 
 class Allowance:
@@ -59,7 +61,7 @@ class Allowance:
     @property
     def used_up(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() >= self._end_s
+        return time.monotonic() >= self._end_s + self._hooks.rested_s()
 
     def check(self) -> None:
         """Between packets, on whatever thread decodes; rests there while the review's own gives way.

@@ -1,9 +1,10 @@
-"""What a model said of each sampled frame, kept compactly: results enter, frames leave. An hour at 5 Hz is 1 MB."""
+"""Timeline: what a model said of each sampled frame of a file, kept in arrays (an hour at 5 Hz takes 1 MB)."""
 
 import math
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Self
 
 from stream_detect.types import Result, TrackResult, VerdictState, Xyxy
 
@@ -85,6 +86,52 @@ class Timeline:
             state, probability = _STATES[self._states[number]], _given(self._probabilities[number])
             yield JudgedFrame(self._times_s[number], state, probability, faces)
             begin = end
+
+    def packed(self) -> tuple[tuple[str | None, ...], list[bytes]]:
+        """The words of refusals, and the arrays as bytes: what `unpacked` takes."""
+        return tuple(self._words), [values.tobytes() for values in self._arrays()]
+
+    @classmethod
+    def unpacked(cls, words: Sequence[str | None], arrays: Sequence[bytes]) -> Self:
+        """The timeline that was `packed`.
+
+        Raises:
+            ValueError: the arrays do not fit together.
+        """
+        timeline = cls()
+        timeline._words = list(words)
+        for values, content in zip(timeline._arrays(), arrays, strict=True):
+            values.frombytes(content)
+        timeline._check()
+        return timeline
+
+    def _arrays(self) -> tuple["array[float] | array[int]", ...]:
+        frames = self._times_s, self._states, self._probabilities, self._ends
+        return (
+            *frames,
+            self._tracks,
+            self._boxes,
+            self._scores,
+            self._face_probabilities,
+            self._face_states,
+            self._rejected,
+        )
+
+    def _check(self) -> None:
+        faces = len(self._tracks)
+        sizes = (
+            (len(self._states), len(self._probabilities), len(self._ends)),
+            (
+                *(len(self._scores), len(self._face_probabilities), len(self._face_states), len(self._rejected)),
+                len(self._boxes) // _BOX,
+            ),
+        )
+        fits = set(sizes[0]) == {len(self._times_s)} and set(sizes[1]) == {faces}
+        ordered = list(self._ends) == sorted(self._ends) and max(self._ends, default=0) == faces
+        known = max(self._rejected, default=0) < len(self._words)
+        states = max(max(self._states, default=0), max(self._face_states, default=0)) < len(_STATES)
+        if not (fits and ordered and known and states):
+            raise ValueError("arrays of different lengths, or values out of range")
 
     def _take(self, track: TrackResult) -> None:
         self._tracks.append(track.track_id)

@@ -21,6 +21,19 @@ class ReviewSettings(Section):
     max_run_s: Annotated[float, Field(gt=0)] = Field(
         default=14_400.0, description="wall clock of one analysis; what is not looked at by then is left out, and said"
     )
+    memory_bytes: Annotated[int, Field(ge=268_435_456)] = Field(
+        default=2_147_483_648,
+        description="of the process that decodes one file, beyond its models; 8K video takes 1.5 GB of it",
+    )
+    stall_s: Annotated[float, Field(gt=0)] = Field(
+        default=120.0, description="a file of which nothing is decoded for so long is given up, its process killed"
+    )
+    turn_s: Annotated[float, Field(gt=0)] = Field(
+        default=30.0, description="of its own time that an analysis runs before others that wait have their turn"
+    )
+    min_upload_bytes_s: Annotated[int, Field(ge=0)] = Field(
+        default=2_000, description="bytes a second that an upload sends at least, over ten seconds; 0: any rate"
+    )
     threads: Annotated[int, Field(ge=1, le=16)] = Field(
         default=1,
         description="threads of one analysis's decoder; "

@@ -74,6 +74,12 @@ class Analyses:
         with self._database.reading() as session:
             return set(session.scalars(select(AnalysisRow.id)))
 
+    def keeping_files(self) -> set[str]:
+        """Ids of those that have files: done, or not yet ended."""
+        query = select(AnalysisRow.id).where(AnalysisRow.state.not_in(("failed", "cancelled")))
+        with self._database.reading() as session:
+            return set(session.scalars(query))
+
     def page(
         self, search: str = "", state: AnalysisState | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[Analysis]:

@@ -10,7 +10,8 @@ import numpy as np
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.errors import ReviewCancelledError
 from stream_detect.jobs.fetch import fetch
-from stream_detect.review.annotated_video import annotate
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
+from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
 from stream_detect.review.models import ModelFacts, ReviewModel, ReviewModels
 from stream_detect.review.results import Reviewed
@@ -36,7 +37,7 @@ def models_of(models: Sequence[str], settings: Settings) -> ReviewModels:
 
 
 class ScriptedReviewer:
-    """A `review.reviewer.Reviewer`.
+    """A `jobs.work.Reviewer`.
 
     Args:
         settings: all of them.
@@ -56,21 +57,25 @@ class ScriptedReviewer:
         self._wait(hooks)
         return examine(file, models_of(models, self._settings), rate_hz, hooks)
 
-    def annotate(self, file: Path, to: Path, model: str, rate_hz: float, hooks: Hooks) -> None:
-        """Likewise."""
+    def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
+        """Once it may go on."""
         self._wait(hooks)
-        annotate(file, to, models_of([model], self._settings), rate_hz, hooks)
+        annotate(file, to, StoredResults.read(results, model, self._settings.window), self._settings, hooks)
 
-    def fetch(self, address: str, to: Path, hooks: Hooks) -> None:
-        """Likewise."""
+    def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
+        """Once it may go on."""
         self._wait(hooks)
-        fetch(address, to, self._settings.review, hooks)
+        return fetch(address, to, self._settings.review, hooks)
+
+    def close(self) -> None:
+        """Nothing of it runs."""
 
     def _wait(self, hooks: Hooks) -> None:
         self.begun.set()
         hooks.on_progress(0.5)
         while not self.may_go_on.wait(0.01):
             hooks.on_progress(0.5)
+            hooks.give_way()
             if hooks.cancelled():
                 raise ReviewCancelledError("cancelled")
         if self.fails is not None:

@@ -16,12 +16,19 @@ from stream_detect.errors import (
     StorageError,
 )
 from stream_detect.jobs import fetch as fetching
-from stream_detect.jobs.fetch import fetch, is_public
+from stream_detect.jobs.fetch import fetch as fetch_to
+from stream_detect.jobs.fetch import is_public
+from stream_detect.jobs.incoming import IncomingFile
 from stream_detect.review.examination import Hooks
 from stream_detect.settings import ReviewSettings
 
 OPEN = ReviewSettings(private_urls=True, max_upload_bytes=100_000)
 BODY = bytes(range(256)) * 200
+
+
+def fetch(url, path, settings, hooks=None):
+    """Fetches to a path."""
+    return fetch_to(url, IncomingFile("a", path, settings.max_upload_bytes, lambda: None), settings, hooks)
 
 
 class Host(BaseHTTPRequestHandler):
@@ -120,7 +127,7 @@ def test_time_and_patience_are_bounded(host, tmp_path):
         fetch(f"{host.url}/slow", tmp_path / "a", OPEN.model_copy(update={"fetch_timeout_s": 0.01}))
     with pytest.raises(ReviewCancelledError):
         fetch(f"{host.url}/file", tmp_path / "a", OPEN, Hooks(cancelled=lambda: True))
-    with pytest.raises(StorageError, match="cannot be written"):
+    with pytest.raises(StorageError, match="readable and writable"):
         fetch(f"{host.url}/file", tmp_path / "gone" / "a", OPEN)
 
 

@@ -10,14 +10,24 @@ import pytest
 
 from stream_detect.errors import MediaError, ReviewCancelledError, StorageError, StreamDetectError
 from stream_detect.overlay.sprite import STATE_RGB
-from stream_detect.review.annotated_video import annotate
-from stream_detect.review.examination import Hooks
+from stream_detect.review.annotated_video import StoredResults
+from stream_detect.review.annotated_video import annotate as draw
+from stream_detect.review.examination import Hooks, examine
+from stream_detect.storage.records import Upload
 from stream_detect.types import VerdictState
 from tests.review.scripted_models import review_models, scene
 from tests.sources.media_files import animation_bytes, film, still_bytes, turned
 
 FAST = {"preset": "ultrafast"}
 FAKE = np.array(STATE_RGB[VerdictState.FAKE])
+
+
+def annotate(path, to, models, rate_hz, hooks=None):
+    """Draws the results that an examination by the first model stores."""
+    results = path.with_name(f"{path.name}.json")
+    results.write_text(examine(path, models, rate_hz).as_json("", Upload(path.name, 0, "")))
+    stored = StoredResults.read(results, models.models[0].judge.name, models.settings.window)
+    draw(path, to, stored, models.settings, hooks)
 
 
 def frames_of(path):

@@ -53,7 +53,7 @@ def test_models_are_loaded_once_until_their_bundle_changes(tmp_path, monkeypatch
     other = next(each for each in Registry.of(None).names() if each != name)
     shutil.copytree(SHIPPED / name, tmp_path / name)
     loader = ReviewModelLoader(Registry.of(tmp_path), Settings())
-    first, again = loader.load([name]), loader.review_models([name])
+    first, again = loader.load([name]), loader.load([name])
     assert again.models[0] is first.models[0]
     card = json.loads((tmp_path / name / CARD_FILE).read_text())
     (tmp_path / name / CARD_FILE).write_text(json.dumps(card | {"title": "Changed"}))

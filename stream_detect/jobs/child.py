@@ -1,0 +1,148 @@
+"""The process that examines files, run as `python -m stream_detect.jobs.child` by `jobs.processes`.
+
+One file at a time is decoded, judged and, on request, annotated here, within the limits of `jobs.sandbox`: what a file
+made to hurt brings about ends this process, and not the server. Frames of a small protocol pass over the standard
+input and output. The process ends by itself when its parent is gone, when nothing was asked of it for a while, and
+after a file that left too much memory behind.
+"""
+
+import json
+import os
+import queue
+import struct
+import sys
+import threading
+import time
+from typing import TYPE_CHECKING, Any
+
+from stream_detect.jobs.sandbox import confine
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTINGS, JOB, GO_ON, STOP = b"S", b"J", b"G", b"X"
+"""Kinds of frames to this process: settings, a job, the answer to a sign of life, the end of a job."""
+
+READY, ALIVE, RESULT, ERROR = b"R", b"A", b"D", b"E"
+"""Kinds of frames from it: it runs, a sign of life with the share done, what came out, what went wrong."""
+
+HEADER = struct.Struct("!cI")
+"""Of a frame: its kind and the length of what follows."""
+
+NUMBER = struct.Struct("!Id")
+"""Of a job, with a share or with seconds."""
+
+SIGN_EVERY_S = 0.1
+"""Between signs of life; the file is not gone on with before the one before was answered."""
+
+
+class Link:
+    """Frames from and to the parent; a thread reads them.
+
+    Args:
+        incoming: descriptor that is read.
+        outgoing: descriptor that is written.
+    """
+
+    def __init__(self, incoming: int, outgoing: int) -> None:
+        self._incoming = os.fdopen(incoming, "rb")
+        self._outgoing = outgoing
+        self._writing = threading.Lock()
+        self.jobs: queue.Queue[dict[str, Any]] = queue.Queue(1)
+        self._asking = threading.Lock()
+        self._number = 0
+        self._stopped = False
+        self._answered = threading.Event()
+        self._asked_s: float | None = None
+        self._last_s = 0.0
+        self.on_first_sign: Callable[[], None] = lambda: None
+        self.share = 0.0
+        self.rested_s = 0.0
+        """For how long the parent has held this job back so far."""
+
+    def receive(self) -> tuple[bytes, bytes]:
+        """The next frame; the process ends with its parent."""
+        header = self._incoming.read(HEADER.size)
+        if len(header) < HEADER.size:
+            os._exit(0)
+        kind, length = HEADER.unpack(header)
+        return kind, self._incoming.read(length)
+
+    def send(self, kind: bytes, content: bytes = b"") -> None:
+        """Sends a frame."""
+        left = memoryview(HEADER.pack(kind, len(content)) + content)
+        with self._writing:
+            try:
+                while left:
+                    left = left[os.write(self._outgoing, left) :]
+            except OSError:
+                os._exit(0)  # the parent is gone
+
+    def read_for_ever(self) -> None:
+        """Takes what the parent sends; for a thread of its own."""
+        while True:
+            kind, content = self.receive()
+            if kind == JOB:
+                job = json.loads(content)
+                self._number, self._stopped, self._asked_s, self.share, self.rested_s = (
+                    job["number"],
+                    False,
+                    None,
+                    0.0,
+                    0.0,
+                )
+                self.jobs.put(job)
+                continue
+            number, seconds = NUMBER.unpack(content)
+            if number != self._number:
+                continue
+            if kind == STOP:
+                self._stopped = True
+            else:
+                self.rested_s += seconds
+            self._answered.set()
+
+    def is_stopped(self) -> bool:
+        """Gives a sign of life, and waits while the parent wants the job to rest; whether it is to stop.
+
+        Asked often, on each thread that decodes or judges.
+        """
+        with self._asking:
+            first, self.on_first_sign = self.on_first_sign, lambda: None
+            first()
+            now_s = time.monotonic()
+            if now_s - self._last_s >= SIGN_EVERY_S and not self._stopped:
+                if self._asked_s is not None:
+                    self._answered.wait()
+                    now_s = time.monotonic()
+                self._answered.clear()
+                self._asked_s = self._last_s = now_s
+                self.send(ALIVE, NUMBER.pack(self._number, self.share))
+            return self._stopped
+
+    def note_share(self, share: float) -> None:
+        """How much is done, in [0, 1]; sent with the next sign of life."""
+        self.share = share
+
+
+def main() -> None:
+    """Runs until the parent ends or nothing is asked for."""
+    link = Link(os.dup(0), os.dup(1))
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(2, 1)  # what a library prints is no frame
+    network_is_off = confine()
+    _, content = link.receive()
+    given = json.loads(content)
+    threading.Thread(target=link.read_for_ever, name="parent", daemon=True).start()
+
+    from stream_detect.jobs.examiner import Examiner  # noqa: PLC0415 - libraries start threads: only once confined
+
+    examiner = Examiner(link, given["settings"])
+    link.send(READY, json.dumps({"network_is_off": network_is_off}).encode())
+    examiner.serve(given["idle_s"])
+    sys.stderr.flush()
+    os._exit(0)  # libraries' threads are not waited for
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,117 @@
+"""Jobs of the process that examines files: each is done within limits, and its result sent to the parent."""
+
+import errno
+import json
+import os
+import queue
+import traceback
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import cv2
+
+from stream_detect.errors import MediaError, StreamDetectError
+from stream_detect.jobs.child import ERROR, RESULT, Link
+from stream_detect.jobs.sandbox import MemoryLimit, limit_processor_time, memory_bytes
+from stream_detect.models.registry import Registry
+from stream_detect.review.annotated_video import StoredResults, annotate
+from stream_detect.review.examination import Hooks, examine
+from stream_detect.review.models import ReviewModelLoader
+from stream_detect.review.packing import pack
+from stream_detect.settings import Settings
+from stream_detect.sources.stills import HEAD_BYTES, is_still
+
+_LEFT_BEHIND_BYTES = 256 << 20
+"""More memory than after the models were loaded: the process ends, and its successor begins with none of it."""
+
+_BESIDE_RUN_S = 60.0
+"""Of processor time, beyond what `review.max_run_s` allows on all threads of a job."""
+
+_TOO_MUCH = "decoding it takes more memory than review.memory_bytes allows"
+_NO_MEMORY = os.strerror(errno.ENOMEM)
+
+
+class Examiner:
+    """Does jobs.
+
+    Args:
+        link: to the parent.
+        settings: values of `model`, `faces`, `quality`, `window`, `video` and `review` are used.
+    """
+
+    def __init__(self, link: Link, settings: Mapping[str, Any]) -> None:
+        cv2.setNumThreads(1)  # the steps of a review are on threads of their own already
+        self._link = link
+        self._settings = Settings.model_validate(settings)
+        self._loader = ReviewModelLoader(Registry.of(self._settings.model.folder), self._settings)
+        self._least_bytes: int | None = None
+
+    def serve(self, idle_s: float) -> None:
+        """Does what is asked, until nothing was for so long."""
+        while True:
+            try:
+                job = self._link.jobs.get(timeout=idle_s)
+            except queue.Empty:
+                return
+            try:
+                content = self._done(job)
+            except StreamDetectError as error:
+                self._fail(error, str(error))
+            except MemoryError:
+                self._fail(MediaError(), _TOO_MUCH)
+            except Exception as error:  # noqa: BLE001 - the process's edge: the parent writes it to the log
+                self._fail(error, traceback.format_exc())
+            else:
+                self._link.send(RESULT, content)
+            if self._is_swollen():
+                return
+
+    def _done(self, job: dict[str, Any]) -> bytes:
+        hooks, file = self._hooks(), Path(job["file"])
+        if job["kind"] == "annotate":
+            self._limit(file)
+            annotate(file, Path(job["to"]), self._stored(job), self._settings, hooks)
+            return b""
+        models = self._loader.load(job["models"])
+        self._limit(file)
+        return pack(examine(file, models, job["rate_hz"], hooks))
+
+    def _stored(self, job: Mapping[str, Any]) -> StoredResults:
+        return StoredResults.read(Path(job["results"]), job["model"], self._settings.window)
+
+    def _hooks(self) -> Hooks:
+        link = self._link
+        return Hooks(link.note_share, link.is_stopped, rested_s=lambda: link.rested_s)
+
+    def _limit(self, file: Path) -> None:
+        """Little memory until the first packet is asked for: then the container is open, and its frames are decoded."""
+        review = self._settings.review
+        limit = MemoryLimit(review.memory_bytes)
+        if self._least_bytes is None:
+            self._least_bytes = memory_bytes()[0]
+        limit_processor_time(review.max_run_s * (review.threads + 2) + _BESIDE_RUN_S)
+        if _is_still(file):
+            limit.decode()
+        else:
+            limit.open_container()
+            self._link.on_first_sign = limit.decode
+
+    def _fail(self, error: Exception, text: str) -> None:
+        kinds = [kind.__name__ for kind in type(error).__mro__]
+        if _NO_MEMORY in text and isinstance(error, MediaError):
+            text = _TOO_MUCH
+        self._link.on_first_sign = lambda: None
+        self._link.send(ERROR, json.dumps({"kinds": kinds, "text": text}).encode())
+
+    def _is_swollen(self) -> bool:
+        least_bytes = self._least_bytes
+        return least_bytes is not None and memory_bytes()[0] > least_bytes + _LEFT_BEHIND_BYTES
+
+
+def _is_still(file: Path) -> bool:
+    try:
+        with file.open("rb") as opened:
+            return is_still(opened.read(HEAD_BYTES))
+    except OSError:  # it is said when it is opened
+        return False
