@@ -7,6 +7,7 @@
     │   └── BundleTamperedError  a file of a bundle does not have the sha256 that its card states
     ├── AnalysisError            a detector or classifier could not be run, or gave no usable number
     ├── MediaError               a picture or stream cannot be decoded or encoded
+    │   └── NoMediaError         a file is neither a picture nor a video
     ├── SignalingError           a session description cannot be answered
     │   ├── OfferError           it is malformed
     │   │   └── NoVideoError     it is well-formed, but offers no video to send and receive
@@ -61,6 +62,10 @@ class AnalysisError(StreamDetectError):
 
 class MediaError(StreamDetectError):
     """A picture or stream cannot be decoded or encoded."""
+
+
+class NoMediaError(MediaError):
+    """A file is neither a picture nor a video, whatever its name says."""
 
 
 class SignalingError(StreamDetectError):

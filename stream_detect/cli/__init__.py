@@ -4,13 +4,15 @@ An error of ours is one line on stderr and exit status 2.
 """
 
 import importlib
+import io
 import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from stream_detect import __version__
 from stream_detect.errors import StreamDetectError
@@ -30,8 +32,14 @@ SettingsFile = Annotated[
     Path | None,
     typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
 ]
-# The other room's command reads what follows, --help too.
-_PASS_ON = {"allow_extra_args": True, "ignore_unknown_options": True, "help_option_names": []}
+
+
+class _PassedOn(TyperCommand):
+    """A command whose arguments the other module's command reads, `--help` and `--` included."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        ctx.args = list(args)
+        return []
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -40,6 +48,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; None takes the process's own.
     """
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
     try:
         app(args=arguments, prog_name="stream-detect")
     except StreamDetectError as error:
@@ -124,33 +135,38 @@ def purge(
     )
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(cls=_PassedOn)
 def analyze(context: typer.Context) -> None:
     """Say of pictures and videos whether their faces look real or fake."""
-    _run_elsewhere("stream_detect.cli.analyze", context.args, "stream-detect analyze")
+    try:
+        from stream_detect.cli.analyze import run
+    except ImportError as error:  # Python's own status for it is 1, which says that a fake was found
+        sys.stderr.write(f"stream-detect: expected all that is needed to be installed: {error}\n")
+        sys.exit(2)
+    sys.exit(run(context.args))
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(cls=_PassedOn)
 def train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""
     require("train", "stream-detect train")
     _run_elsewhere("stream_detect.cli.train", ["train", *context.args])
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(cls=_PassedOn)
 def evaluate(context: typer.Context) -> None:
     """Measure models on labelled pictures and videos."""
     require("train", "stream-detect evaluate")
     _run_elsewhere("stream_detect.cli.evaluate", context.args, "stream-detect evaluate")
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(cls=_PassedOn)
 def explain(context: typer.Context) -> None:
     """Show where in a face a model looked."""
     _run_elsewhere("stream_detect.cli.explain", context.args, "stream-detect explain")
 
 
-@app.command(context_settings=_PASS_ON)
+@app.command(cls=_PassedOn)
 def models(context: typer.Context) -> None:
     """List, check and import model bundles."""
     _run_elsewhere("stream_detect.cli.models", context.args, "stream-detect models")

@@ -1,21 +1,22 @@
-"""The command `stream-detect analyze`."""
+"""The command `stream-detect analyze`: pictures and videos judged, one line each, and reports."""
 
 import os
 import sys
+import traceback
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-import cv2
 import typer
 from typer.core import TyperCommand
 
 from stream_detect.cli.analyze_output import STDOUT, outputs, person_line
-from stream_detect.cli.batch import BatchOptions, FileOutcome, examined
+from stream_detect.cli.batch import BatchOptions, FileOutcome, PassedOver, examined
 from stream_detect.cli.inputs import STDIN, inputs_of
-from stream_detect.cli.progress import telling
-from stream_detect.errors import SettingsError
+from stream_detect.cli.progress import reporting
+from stream_detect.errors import SettingsError, StreamDetectError
 from stream_detect.models.registry import Registry
-from stream_detect.review.models import load_review_models
 from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.types import VerdictState
@@ -39,6 +40,7 @@ class _Analyze(TyperCommand):
 
 @app.command(name="analyze", cls=_Analyze)
 def analyze(  # noqa: PLR0913 - the command's options
+    context: typer.Context,
     files: Annotated[
         list[str],
         typer.Argument(
@@ -73,26 +75,57 @@ def analyze(  # noqa: PLR0913 - the command's options
 
     Exit status: 0 all are real, undecided or without a face; 1 a fake was found; 2 an error, of one file or of all.
     """
-    cv2.setNumThreads(1)  # files, or the steps of one, are on threads of their own already
     loaded = load_settings(settings, os.environ)
     rate_hz = loaded.review.rate_hz if rate is None else rate
     inputs = list(inputs_of(files))
-    review_models = load_review_models(
-        Registry.of(loaded.model.folder), model or (), _with_spare(loaded, min(jobs, len(inputs)))
-    )
+    names = tuple(dict.fromkeys(model or [loaded.model.name]))
+    for name in names:
+        Registry.of(loaded.model.folder).load(name)  # one that is absent or broken is no file's fault
     if sum(given.name == STDIN for given in inputs) > 1:
         raise SettingsError("expected - once: standard input can be read once")
     if STDOUT == json == csv:
         raise SettingsError("expected --json or --csv on standard output, not both; name a file for one")
-    options = BatchOptions(review_models, rate_hz, jobs, annotate)
-    outcomes: list[int] = []
+    options = BatchOptions(_with_spare(loaded, min(jobs, len(inputs))), names, rate_hz, jobs, annotate)
+    passed_over = PassedOver(inputs)
     lines = sys.stderr if STDOUT in (json, csv) else sys.stdout
-    with outputs(json, csv, html) as take, telling([given.name for given in inputs], lines, sys.stderr) as tell:
-        for number, outcome in enumerate(examined(inputs, options, tell.share)):
-            take(outcome)
-            tell.done(number, person_line(outcome))
-            outcomes.append(_status(outcome))
-    raise typer.Exit(max(outcomes, default=0))
+    status = 0
+    with outputs(json, csv, html) as take, reporting([given.shown for given in inputs], lines, sys.stderr) as report:
+        for number, each in enumerate(examined(inputs, options, report.share)):
+            outcome = passed_over.filtered(each)
+            if outcome is not None:
+                take(outcome)
+                status = max(status, _status(outcome))
+            report.done(number, "" if outcome is None else person_line(outcome))
+    if passed_over.count:
+        sys.stderr.write(f"Passed over: {passed_over.count} files in folders, neither pictures nor videos.\n")
+    sys.stdout.flush()
+    context.obj.status = status
+
+
+@dataclass
+class _Judged:
+    """The exit status, once all files are judged and written."""
+
+    status: int | None = None
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Runs the command; returns its exit status, which is 1 only when a fake was found.
+
+    Click, and Python itself, end with 1 for a broken pipe, an interrupt and what nobody foresaw: here that is 2.
+    """
+    judged = _Judged()
+    try:
+        app(args=list(arguments), prog_name="stream-detect analyze", obj=judged)
+    except SystemExit as ended:
+        if judged.status is None and ended.code:
+            return FAILED
+    except StreamDetectError:
+        raise
+    except Exception:  # noqa: BLE001 - the command's edge
+        traceback.print_exc()
+        return FAILED
+    return judged.status or 0
 
 
 def _with_spare(settings: Settings, jobs: int) -> Settings:
@@ -132,8 +165,8 @@ def _with_outputs(arguments: list[str]) -> list[str]:
 def _others(before: list[str], after: list[str]) -> bool:
     """Whether something is there that may be a file to be looked at: no option, and not what belongs to one."""
     valued = {"--model", "--rate", "--html", "--annotate", "--jobs", "--settings"}
-    line = [*before, *after]
+    given = [*before, *after]
     return any(
-        (not each.startswith("-") or each == STDIN) and (not number or line[number - 1] not in valued)
-        for number, each in enumerate(line)
+        (not each.startswith("-") or each == STDIN) and (not number or given[number - 1] not in valued)
+        for number, each in enumerate(given)
     )

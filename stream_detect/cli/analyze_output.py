@@ -1,6 +1,8 @@
-"""Where results of the command line go: outcomes enter one by one; JSON lines, CSV and an HTML page leave."""
+"""Output of `analyze`: a line for people, JSON lines, a CSV table and an HTML report."""
 
+import io
 import json
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
@@ -24,24 +26,31 @@ CSV_HEAD = (
 def person_line(outcome: FileOutcome) -> str:
     """One line: verdict, probability, name, reason."""
     if outcome.reviewed is None:
-        return f"{'ERROR':<9}      {outcome.given.name}: {outcome.problem}"
+        return f"{'ERROR':<9}      {printable(outcome.given.shown)}: {printable(outcome.problem)}"
     worst = worst_review(outcome.reviewed)
     value = worst.verdict.fake_probability
     shown = "    " if value is None else f"{value:.2f}"
     by = f" [{worst.judge.name}]" if len(outcome.reviewed.models) > 1 else ""
     notes = "".join(f"; {note}" for note in outcome.reviewed.notes)
-    return f"{_WORDS[worst.verdict.state]:<9} {shown} {outcome.given.name}{by}: {worst.verdict.reason}{notes}"
+    return (
+        f"{_WORDS[worst.verdict.state]:<9} {shown} {printable(outcome.given.shown)}{by}: {worst.verdict.reason}{notes}"
+    )
+
+
+def printable(text: str) -> str:
+    r"""The text with what a terminal would obey, or hide, as escapes such as \x1b."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def json_parts(outcome: FileOutcome) -> Iterator[str]:
     """One object on one line, in parts: of several models the worst's, and all of them in `models`."""
     if outcome.reviewed is None:
-        yield _text({"file": outcome.given.name, "verdict": None, "error": outcome.problem}) + "\n"
+        yield _text({"file": outcome.given.shown, "verdict": None, "error": outcome.problem}) + "\n"
         return
     reviewed, worst = outcome.reviewed, worst_review(outcome.reviewed)
     facts, value = file_json(outcome.upload), worst.verdict.fake_probability
     head: dict[str, Any] = {
-        "file": outcome.given.name,
+        "file": outcome.given.shown,
         "verdict": worst.verdict.state,
         _PROBABILITY: None if value is None else round(value, 4),
         "reason": worst.verdict.reason,
@@ -50,7 +59,7 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
         "rate_hz": reviewed.rate_hz,
         "sampled": reviewed.sampled,
         "notes": list(reviewed.notes),
-        "annotated": [str(path) for path in outcome.annotated],
+        "annotated": [os.fsencode(path).decode("utf-8", "backslashreplace") for path in outcome.annotated],
         "tracks": tracks_json(worst),
     }
     yield _text(head)[:-1] + ", "
@@ -65,7 +74,7 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
 
 def csv_lines(outcome: FileOutcome) -> Iterator[str]:
     """A line a model; one with the error when there is a problem."""
-    given = outcome.given.name
+    given = outcome.given.shown
     if outcome.reviewed is None:
         yield csv_line([given, *[""] * (len(CSV_HEAD) - 2), outcome.problem])
         return
@@ -99,8 +108,8 @@ def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> It
 
     Args:
         json_to: file, or "-"; None for none.
-        csv_to: likewise.
-        html_to: file.
+        csv_to: file, or "-"; None for none.
+        html_to: file; None for none.
 
     Raises:
         StorageError: a file cannot be written.
@@ -140,7 +149,7 @@ def _page(to: Path) -> Iterator[Take]:
 
 def _section(outcome: FileOutcome) -> str:
     if outcome.reviewed is None:
-        return html_problem(outcome.given.name, outcome.problem)
+        return html_problem(outcome.given.shown, outcome.problem)
     results = json.loads(outcome.reviewed.as_json("", outcome.upload))
     return html_section(results, pictures_of(outcome.reviewed))
 
@@ -158,6 +167,8 @@ def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "m
 @contextmanager
 def _opened(to: str) -> Iterator[TextIO]:
     if to == STDOUT:
+        if isinstance(sys.stdout, io.TextIOWrapper):
+            sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the terminal's is
         yield sys.stdout
         sys.stdout.flush()
         return

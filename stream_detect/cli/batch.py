@@ -1,20 +1,21 @@
-"""Many files, some at once: inputs enter, what was found of each leaves, in the order of the inputs."""
+"""Files of the command line, examined some at once in processes of their own, their outcomes in the inputs' order."""
 
 import os
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from threading import Event
 
-from stream_detect.cli.inputs import MediaInput, on_disk
-from stream_detect.errors import StreamDetectError
-from stream_detect.models.bundle import sha256_of
-from stream_detect.review.annotated_video import annotate
-from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import ReviewModels
+from stream_detect.cli.inputs import NOTHING_IN_FOLDER, MediaInput, on_disk
+from stream_detect.errors import NoMediaError, StreamDetectError
+from stream_detect.jobs.incoming import ReceivedFile
+from stream_detect.jobs.processes import ReviewProcesses
+from stream_detect.review.examination import Hooks
 from stream_detect.review.results import Reviewed
+from stream_detect.settings import Settings
 from stream_detect.storage.records import Upload
 
 _AHEAD = 2
@@ -34,6 +35,7 @@ class FileOutcome:
         reviewed: what the models say; None when there is a problem.
         annotated: files that were made.
         problem: what went wrong; empty when nothing did.
+        passed_over: it was found in a folder, and is neither a picture nor a video.
     """
 
     given: MediaInput
@@ -41,34 +43,37 @@ class FileOutcome:
     reviewed: Reviewed | None
     annotated: tuple[Path, ...] = ()
     problem: str = ""
+    passed_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class BatchOptions:
-    """How files are looked at.
+    """How files are examined.
 
     Args:
-        review_models: the models.
+        settings: of the models and of reviews.
+        models: names of the bundles, each once.
         rate_hz: samples a second.
         jobs: files at once.
         annotate_to: folder for annotated videos and pictures; None for none.
     """
 
-    review_models: ReviewModels
+    settings: Settings
+    models: tuple[str, ...]
     rate_hz: float
     jobs: int
     annotate_to: Path | None = None
 
 
 OnShare = Callable[[int, float], None]
-"""Is told the number of an input, from 0, and its share done; on any thread."""
+"""Takes the number of an input, from 0, and its share done; on any thread."""
 
 
 def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnShare) -> Iterator[FileOutcome]:
-    """Looks at all of them; a bad one stops none. Closed early, it has what is running stop.
+    """Examines all of them; a bad one stops none. Closed early, it has what is running stop.
 
     Args:
-        inputs: in the order in which their outcomes leave.
+        inputs: in the order in which their outcomes come, one for each.
         options: how.
         on_share: progress.
     """
@@ -76,9 +81,11 @@ def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnSh
     names = _names(inputs, options)
     waiting: deque[Future[FileOutcome]] = deque()
     pool = ThreadPoolExecutor(options.jobs, "analysis")
+    processes = ReviewProcesses(options.settings)
     try:
         for number, given in enumerate(inputs):
-            waiting.append(pool.submit(_Job(options, stopping, names[number]).run, number, given, on_share))
+            job = _Job(options, processes, stopping, names[number])
+            waiting.append(pool.submit(job.run, number, given, on_share))
             if len(waiting) >= _AHEAD * options.jobs:
                 yield waiting.popleft().result()
         while waiting:
@@ -86,6 +93,32 @@ def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnSh
     finally:
         stopping.set()
         pool.shutdown(cancel_futures=True)
+        processes.close()
+
+
+class PassedOver:
+    """Files in folders that are neither pictures nor videos: counted; a folder without anything else is an error."""
+
+    def __init__(self, inputs: Sequence[MediaInput]) -> None:
+        self._last = {given.folder: given for given in inputs if given.folder}
+        self._used: set[str] = set()
+        self.count = 0
+
+    def filtered(self, outcome: FileOutcome) -> FileOutcome | None:
+        """The outcome to be shown, None for none.
+
+        Args:
+            outcome: the next, in the inputs' order.
+        """
+        given = outcome.given
+        if not outcome.passed_over:
+            self._used.add(given.folder)
+            return outcome
+        self.count += 1
+        if given is self._last[given.folder] and given.folder not in self._used:
+            folder = MediaInput(given.folder)
+            return replace(outcome, given=folder, upload=Upload(folder.shown, 0, ""), problem=NOTHING_IN_FOLDER)
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,36 +126,45 @@ class _Job:
     """One file, on a thread."""
 
     options: BatchOptions
+    processes: ReviewProcesses
     stopping: Event
     annotated_name: str
 
     def run(self, number: int, given: MediaInput, on_share: OnShare) -> FileOutcome:
         """What became of it."""
-        upload = Upload(given.name, 0, "")
-        hooks = self._hooks(lambda share: on_share(number, share * (_EXAMINED if self.options.annotate_to else 1.0)))
+        upload = Upload(given.shown, 0, "")
+        options = self.options
+        hooks = self._hooks(lambda share: on_share(number, share * (_EXAMINED if options.annotate_to else 1.0)))
         try:
-            with on_disk(given, self.options.review_models.settings.review, hooks) as path:
-                reviewed = examine(path, self.options.review_models, self.options.rate_hz, hooks)
-                upload = reviewed.completed(Upload(given.name, path.stat().st_size, sha256_of(path)))
+            with on_disk(given, options.settings.review, hooks) as file:
+                reviewed = self.processes.review(file.path, options.models, options.rate_hz, hooks)
+                upload = reviewed.completed(Upload(given.shown, file.bytes, file.sha256))
                 after = self._hooks(lambda share: on_share(number, _EXAMINED + (1 - _EXAMINED) * share))
-                made = self._annotated(path, reviewed, after)
+                made = self._annotated(file, reviewed, upload, after)
+        except NoMediaError as error:
+            return FileOutcome(given, upload, None, problem=str(error), passed_over=given.may_be_other)
         except StreamDetectError as error:
             return FileOutcome(given, upload, None, problem=str(error))
         except OSError as error:
             return FileOutcome(given, upload, None, problem=error.strerror or type(error).__name__)
         return FileOutcome(given, upload, reviewed, made)
 
-    def _annotated(self, path: Path, reviewed: Reviewed, hooks: Hooks) -> tuple[Path, ...]:
+    def _annotated(self, file: ReceivedFile, reviewed: Reviewed, upload: Upload, hooks: Hooks) -> tuple[Path, ...]:
         folder = self.options.annotate_to
         if folder is None:
             return ()
         suffix = "jpg" if reviewed.facts.kind == "image" else "mp4"
         made = []
-        for model in self.options.review_models.models:
-            mark = f".{model.judge.name}" if len(self.options.review_models.models) > 1 else ""
-            to = folder / f"{self.annotated_name}{mark}.{suffix}"
-            annotate(path, to, self.options.review_models.only(model.judge.name), self.options.rate_hz, hooks)
-            made.append(to)
+        with TemporaryDirectory(prefix="stream-detect-") as temporary:
+            results = Path(temporary) / "results.json"
+            with results.open("w", encoding="utf-8") as opened:
+                opened.writelines(reviewed.json_parts("", upload))
+            for model in self.options.models:
+                mark = f".{model}" if len(self.options.models) > 1 else ""
+                to = folder / f"{self.annotated_name}{mark}.{suffix}"
+                self.processes.annotate(file.path, to, results, model, hooks)
+                to.chmod(0o644)
+                made.append(to)
         return tuple(made)
 
     def _hooks(self, on_progress: Callable[[float], None]) -> Hooks:

@@ -1,4 +1,4 @@
-"""How far everything is, for whoever waits: bars with the time left on a terminal, plain lines elsewhere."""
+"""Progress of `analyze` on the terminal: bars with the time left, or plain lines where there is no terminal."""
 
 import time
 from collections.abc import Iterator
@@ -15,20 +15,20 @@ _MOST_BARS = 16
 
 
 class ProgressReporter(Protocol):
-    """Tells how far files are; from any thread."""
+    """Shows how far files are; from any thread."""
 
     def share(self, number: int, share: float) -> None:
         """A file, by its number from 0, is done to that share."""
         ...
 
     def done(self, number: int, line: str) -> None:
-        """A file is done; a line says what was found."""
+        """A file is done; a line says what was found, an empty one nothing."""
         ...
 
 
 @contextmanager
-def telling(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[ProgressReporter]:
-    """What tells.
+def reporting(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[ProgressReporter]:
+    """What shows progress.
 
     Args:
         names: of the files.
@@ -79,6 +79,8 @@ class _Bars:
         with self._lock:
             self._end(number)
             self._progress.update(self._all, completed=self._over + sum(self._shares.values()))
+        if not line:
+            return
         if self._lines.isatty():  # the bars' own screen: above them
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
@@ -101,16 +103,16 @@ class _Plain:
         self._lines = lines
         self._screen = screen
         self._began_s: dict[int, float] = {}
-        self._told_s = time.monotonic()
+        self._shown_s = time.monotonic()
         self._lock = Lock()
 
     def share(self, number: int, share: float) -> None:
         now_s = time.monotonic()
         with self._lock:
             took_s = now_s - self._began_s.setdefault(number, now_s)
-            if now_s - self._told_s < _PLAIN_EVERY_S or not 0 < share < 1:
+            if now_s - self._shown_s < _PLAIN_EVERY_S or not 0 < share < 1:
                 return
-            self._told_s = now_s
+            self._shown_s = now_s
             left_s = took_s * (1 - share) / share
             self._screen.write(f"{self._names[number]}: {share:.0%}, about {left_s:.0f} s left\n")
             self._screen.flush()
@@ -118,8 +120,9 @@ class _Plain:
     def done(self, number: int, line: str) -> None:
         with self._lock:
             self._began_s.pop(number, None)
-            self._lines.write(f"{line}\n")
-            self._lines.flush()
+            if line:
+                self._lines.write(f"{line}\n")
+                self._lines.flush()
 
 
 def _short(name: str) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from stream_detect.errors import MediaError
+from stream_detect.errors import MediaError, NoMediaError
 from stream_detect.sources.file_frame import NEITHER, Decoding, Facts, Shot, Tools
 from stream_detect.sources.stills import HEAD_BYTES, animation, decode_still, is_animated, is_heif, is_still
 from stream_detect.sources.video_file import VideoFile
@@ -58,7 +58,7 @@ def open_media(file: Path | BinaryIO, decoding: Decoding | None = None) -> Media
     decoding = decoding or Decoding()
     head = _head(file)
     if not head:
-        raise MediaError(f"the file is empty: {NEITHER}")
+        raise NoMediaError(f"the file is empty: {NEITHER}")
     if is_still(head):
         if is_animated(file, decoding.max_pixels):
             return Animation(file, decoding)

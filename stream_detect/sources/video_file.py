@@ -15,7 +15,7 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from stream_detect.errors import MediaError
+from stream_detect.errors import MediaError, NoMediaError
 from stream_detect.media.clock import REST_S, StreamClock
 from stream_detect.sources.display import Deinterlacer
 from stream_detect.sources.file_frame import (
@@ -134,7 +134,7 @@ class VideoFile:
     def _look(self) -> Shot:
         first = next(self._shots, None)
         if first is None:
-            raise MediaError(NEITHER)
+            raise NoMediaError(NEITHER)
         return first
 
     def _decoded(self) -> Iterator[Shot]:
@@ -207,7 +207,7 @@ def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
     try:
         return av.open(source, "r", options={"max_pixels": str(decoding.max_pixels)}, container_options=_OPTIONS)
     except FAILURES as error:
-        raise MediaError(f"{NEITHER} ({words(error)})") from error
+        raise NoMediaError(f"{NEITHER} ({words(error)})") from error
 
 
 def _film_of(container: InputContainer) -> VideoStream:
@@ -217,7 +217,7 @@ def _film_of(container: InputContainer) -> VideoStream:
     cover = av.stream.Disposition.attached_pic
     if any(not stream.disposition & cover for stream in container.streams.video):
         raise MediaError("its pictures are of a codec that is not known here")
-    raise MediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
+    raise NoMediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
 
 
 def _fps(stream: VideoStream) -> float:

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import shutil
+import subprocess
 import sys
 from contextlib import closing
 from fractions import Fraction
@@ -164,19 +166,29 @@ def test_bad_files_are_told_and_stop_nothing(analyze, faceless, tmp_path):
 
 
 def test_folders_and_patterns_in_order(analyze, faceless, tmp_path):
-    for name in ("b/2.mp4", "b/1.mp4", "a.mp4", "b/notes.txt", "b/.hidden.mp4"):
+    for name in ("b/2.mp4", "b/1.mp4", "a.mp4", "b/clip", "b/clip.dav", "b/clip.ts", "b/.hidden.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         shutil.copy(faceless, tmp_path / name)
+    (tmp_path / "b" / "notes.txt").write_text("only text\n" * 100)
+    sound(tmp_path / "b" / "sound.m4a")
     ran = analyze("--json", tmp_path / "b", tmp_path / "*.mp4", tmp_path / "none*.mp4")
+    assert "Passed over: 2 files" in ran.err
     assert [each["file"].removeprefix(f"{tmp_path}/") for each in ran.found] == [
         "b/1.mp4",
         "b/2.mp4",
+        "b/clip",
+        "b/clip.dav",
+        "b/clip.ts",
         "a.mp4",
         "none*.mp4",
     ]
     assert ran.found[-1]["error"] == "no file matches this pattern"
     (tmp_path / "empty").mkdir()
     assert "no pictures or videos" in analyze(tmp_path / "empty").out
+    (tmp_path / "empty" / "README").write_text("only text")
+    assert "no pictures or videos" in analyze(tmp_path / "empty").out
+    (tmp_path / "empty" / "broken.mp4").write_text("only text")  # its name claims to be a video
+    assert analyze("--json", tmp_path / "empty").found[0]["error"].startswith("neither a picture nor a video")
 
 
 def test_standard_input(analyze, faceless, monkeypatch):
@@ -201,6 +213,43 @@ def test_csv_on_standard_output_and_people_on_the_other(analyze, faceless):
     assert ran.err.startswith("NO FACE")
     assert "not both" in analyze(faceless, "--csv", "--json").err
     assert "known:" in analyze(faceless, "--model", "nobody").err
+
+
+def test_odd_names_end_nothing_and_reach_no_terminal(analyze, faceless, tmp_path, monkeypatch):
+    odd = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.mp4", b"a\x1b[31m.mp4", "😀.mp4".encode())]
+    for path in odd:
+        shutil.copy(faceless, path)
+    ran = analyze("--json", "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", *odd)
+    assert ran.status == 0
+    assert [each["file"].rpartition("/")[2] for each in ran.found] == ["caf\\xe9.mp4", "a\x1b[31m.mp4", "😀.mp4"]
+    assert "\x1b" not in ran.err
+    assert r"a\x1b[31m.mp4" in ran.err
+    monkeypatch.chdir(tmp_path)
+    shutil.copy(faceless, "-dash.mp4")
+    assert analyze("--", "-dash.mp4").status == 0
+
+
+def analyze_elsewhere(*arguments, **options):
+    """The command in a process of its own."""
+    command = [sys.executable, "-c", "from stream_detect.cli import main; main()", "analyze", *map(str, arguments)]
+    return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
+
+
+def test_status_1_means_a_fake_and_nothing_else(faceless, tmp_path):
+    shutil.copy(faceless, tmp_path / "😀.mp4")
+    latin = analyze_elsewhere(tmp_path / "😀.mp4", env=os.environ | {"PYTHONIOENCODING": "latin-1"})
+    assert latin.returncode == 0
+    assert rb"\U0001f600.mp4" in latin.stdout
+    gone, closed = os.pipe()
+    os.close(gone)  # as of `| head`, when it has read enough
+    command = [sys.executable, "-c", "from stream_detect.cli import main; main()", "analyze", str(faceless)]
+    with subprocess.Popen(command, stdout=closed, stderr=subprocess.PIPE) as process:
+        os.close(closed)
+        process.communicate(timeout=120)
+    assert process.returncode == 2
+    broken = "import sys; sys.modules['stream_detect.cli.inputs'] = None; from stream_detect.cli import main; main()"
+    command = [sys.executable, "-c", broken, "analyze", str(faceless)]
+    assert subprocess.run(command, capture_output=True, timeout=120, check=False).returncode == 2
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ import io
 from types import SimpleNamespace
 
 from stream_detect.cli import progress as terminal
-from stream_detect.cli.progress import telling
+from stream_detect.cli.progress import reporting
 
 NAMES = ["a.mp4", "b.mp4", "[c]" + "x" * 60 + ".mp4"]
 
@@ -16,7 +16,7 @@ class Screen(io.StringIO):
 
 def test_bars_come_and_go_and_lines_stay():
     screen, lines = Screen(), Screen()
-    with telling(NAMES, lines, screen) as tell:
+    with reporting(NAMES, lines, screen) as tell:
         for number, name in enumerate(NAMES):
             for share in (0.0, 0.5, 1.0, 0.7):
                 tell.share(number, share)
@@ -28,7 +28,7 @@ def test_bars_come_and_go_and_lines_stay():
 
 def test_lines_go_where_they_are_wanted():
     screen, lines = Screen(), io.StringIO()
-    with telling(NAMES, lines, screen) as tell:
+    with reporting(NAMES, lines, screen) as tell:
         tell.done(0, "FAKE 0.95 a.mp4")
     assert lines.getvalue() == "FAKE 0.95 a.mp4\n"
     assert "FAKE" not in screen.getvalue()
@@ -38,7 +38,7 @@ def test_plain_lines_say_now_and_then_how_long_it_takes(monkeypatch):
     clock = SimpleNamespace(now_s=100.0, monotonic=lambda: clock.now_s)
     monkeypatch.setattr(terminal, "time", clock)
     screen, lines = io.StringIO(), io.StringIO()
-    with telling(NAMES, lines, screen) as tell:
+    with reporting(NAMES, lines, screen) as tell:
         for step in range(1, 10):
             tell.share(0, step / 10)
             clock.now_s += 5
