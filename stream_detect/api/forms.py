@@ -1,7 +1,7 @@
-"""Uploads on their way in: a multipart body (RFC 7578) enters in chunks; files lie on the disk, fields are texts.
+"""Upload forms: multipart bodies (RFC 7578) read in chunks, their files written to the disk, their fields kept as text.
 
 Never whole in memory, never longer than the settings allow, whatever lengths and types are claimed. A form that is
-refused, or whose sender goes away, leaves nothing.
+refused, or whose sender goes away or trickles, leaves nothing.
 """
 
 import asyncio
@@ -19,11 +19,12 @@ from starlette.requests import ClientDisconnect, Request
 from stream_detect.errors import BodyTooLargeError, RequestError
 from stream_detect.jobs.incoming import IncomingFile, ReceivedFile, shown_name
 from stream_detect.jobs.library import Library
+from stream_detect.settings import ReviewSettings
 
 MULTIPART = "multipart/form-data"
 
-STALL_S = 60.0
-"""Without a byte for so long, the sender is taken for gone."""
+RATE_OVER_S = 10.0
+"""The sender's rate is measured over so much of the time that is spent waiting for it."""
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 1024
@@ -45,24 +46,24 @@ class UploadForm:
 
 
 @contextlib.asynccontextmanager
-async def received(request: Request, library: Library, max_files: int) -> AsyncIterator[UploadForm]:
+async def received(request: Request, library: Library, settings: ReviewSettings) -> AsyncIterator[UploadForm]:
     """Reads a form to its end.
 
     Args:
         request: whose body it is.
         library: where files are written.
-        max_files: that it may have.
+        settings: `max_files` and `min_upload_bytes_s` are used.
 
     Raises:
         BodyTooLargeError: a file is longer than it may be.
-        RequestError: it is no form, is cut off, or stalls.
+        RequestError: it is no form, is cut off, or comes too slowly.
         StorageError: it cannot be written.
         HTTPException: it has other parts than are asked for.
     """
-    reader = _Reader(_boundary(request), library, max_files)
+    reader = _Reader(_boundary(request), library, settings.max_files)
     try:
         waiting = bytearray()
-        async for chunk in _timely(request):
+        async for chunk in _timely(request, settings.min_upload_bytes_s):
             waiting += chunk
             if len(waiting) >= _AT_ONCE_BYTES:
                 await asyncio.to_thread(reader.feed, bytes(waiting))
@@ -73,19 +74,29 @@ async def received(request: Request, library: Library, max_files: int) -> AsyncI
         await asyncio.to_thread(reader.discard)
 
 
-async def _timely(request: Request) -> AsyncIterator[bytes]:
-    chunks = request.stream()
+async def _timely(request: Request, min_bytes_s: int) -> AsyncIterator[bytes]:
+    """The body's chunks, as long as they come fast enough; time in which the server writes them does not count."""
+    loop, chunks = asyncio.get_running_loop(), request.stream()
+    waited_s, received_bytes = 0.0, 0
     try:
         while True:
-            async with asyncio.timeout(STALL_S):
+            began_s = loop.time()
+            async with asyncio.timeout(RATE_OVER_S - waited_s if min_bytes_s else None):
                 chunk = await anext(chunks, None)
             if chunk is None:
                 return
+            waited_s += loop.time() - began_s
+            received_bytes += len(chunk)
+            if received_bytes >= min_bytes_s * RATE_OVER_S:  # enough for this span, however long it took
+                waited_s, received_bytes = 0.0, 0
             yield chunk
     except ClientDisconnect as error:
         raise RequestError("expected a whole upload, but the client went away before its end") from error
     except TimeoutError as error:
-        raise RequestError(f"expected an upload that goes on, received nothing for {STALL_S:.0f} s") from error
+        raise RequestError(
+            f"expected at least {min_bytes_s} bytes a second (review.min_upload_bytes_s), "
+            f"received {received_bytes} in {RATE_OVER_S:g} s"
+        ) from error
 
 
 def _boundary(request: Request) -> bytes:

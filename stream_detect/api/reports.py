@@ -1,4 +1,4 @@
-"""Reports of analyses over HTTP, each a file that is whole in itself: HTML, JSON, CSV."""
+"""Routes of reports: one analysis as a self-contained HTML page, as JSON, or as a CSV table."""
 
 import json
 from pathlib import PurePath
@@ -12,7 +12,8 @@ from stream_detect.api.described import AnalysisId
 from stream_detect.errors import NotFoundError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import RESULTS, Library, flagged_name, map_name
-from stream_detect.review.report import csv_report, html_report
+from stream_detect.review.csv_table import csv_report
+from stream_detect.review.report import html_report
 from stream_detect.storage.records import Analysis
 
 _NOT_YET: Final[dict[int | str, dict[str, Any]]] = {

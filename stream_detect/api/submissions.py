@@ -1,9 +1,10 @@
-"""Files and addresses to be analysed, over HTTP: a form, or a options for an address, enters; its analyses leave."""
+"""Submissions over HTTP: forms of files, and addresses to fetch a file from; each file becomes an analysis."""
 
 import asyncio
 import contextlib
 import math
 import sys
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from http import HTTPStatus
 from typing import Any
@@ -23,9 +24,6 @@ from stream_detect.jobs.library import Library
 from stream_detect.settings import Settings
 from stream_detect.sources.address import redacted
 from stream_detect.storage.records import Analysis
-
-MAX_UPLOADS = 8
-"""Requests that upload at the same time."""
 
 MAX_RATE_HZ = 60.0
 _RETRY_AFTER_S = 10
@@ -51,7 +49,7 @@ class Submissions:
         self._library = library
         self._models = models
         self._settings = settings
-        self._uploads = 0
+        self._uploads: Counter[str] = Counter()
 
     async def take(self, request: Request) -> Sequence[Analysis]:
         """A form of files, or an address as JSON."""
@@ -64,8 +62,8 @@ class Submissions:
     async def _form(self, request: Request) -> Sequence[Analysis]:
         self._jobs.check_place()
         self._check_length(request)
-        with self._uploading():
-            async with forms.received(request, self._library, self._settings.review.max_files) as form:
+        with self._uploading(request):
+            async with forms.received(request, self._library, self._settings.review) as form:
                 rates = form.fields.get("rate_hz", [])
                 options = await self._options(form.fields.get("model", []), _number(rates[-1]) if rates else None)
                 if not form.files:
@@ -103,14 +101,24 @@ class Submissions:
         return ReviewOptions(await asyncio.to_thread(self._models, names), rate_hz)
 
     @contextlib.contextmanager
-    def _uploading(self) -> Iterator[None]:
-        if self._uploads >= MAX_UPLOADS:
-            raise CapacityError(f"{MAX_UPLOADS} uploads are on their way, more are not taken now", _RETRY_AFTER_S)
-        self._uploads += 1
+    def _uploading(self, request: Request) -> Iterator[None]:
+        """One of the places for uploads; some are left to other addresses."""
+        client = request.client.host if request.client else ""
+        limits = self._settings.review
+        if self._uploads.total() >= limits.max_uploads or self._uploads[client] >= limits.max_uploads_per_client:
+            raise CapacityError(
+                f"{self._uploads.total()} uploads are on their way, {self._uploads[client]} of them from this address; "
+                f"expected at most {limits.max_uploads} and {limits.max_uploads_per_client} "
+                "(review.max_uploads, review.max_uploads_per_client)",
+                _RETRY_AFTER_S,
+            )
+        self._uploads[client] += 1
         try:
             yield
         finally:
-            self._uploads -= 1
+            self._uploads[client] -= 1
+            if not self._uploads[client]:
+                del self._uploads[client]
 
 
 def router(submissions: Submissions) -> APIRouter:

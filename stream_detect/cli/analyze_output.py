@@ -11,7 +11,8 @@ from typing import Any, Literal, TextIO
 
 from stream_detect.cli.batch import FileOutcome
 from stream_detect.errors import StorageError
-from stream_detect.review.report import csv_line, html_page, html_problem, html_section
+from stream_detect.review.csv_table import csv_line
+from stream_detect.review.report import html_page, html_problem, html_section
 from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
 from stream_detect.review.verdict import worst_of
 
@@ -136,14 +137,13 @@ def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> It
 @contextmanager
 def _page(to: Path) -> Iterator[Take]:
     with _opened(str(to)) as page:
-        begin, end = html_page(("",), to.stem), ""
-        page.write(next(begin))
+        begin, end = html_page(to.stem)
+        page.write(begin)
 
         def take(outcome: FileOutcome) -> None:
             page.write(_section(outcome))
 
         yield take
-        end = "".join(begin)
         page.write(end)
 
 

@@ -1,4 +1,4 @@
-"""Uploaded pictures and videos."""
+"""Settings of analyses: uploaded pictures and videos, their limits, and how long they are kept."""
 
 from typing import Annotated
 
@@ -11,39 +11,51 @@ class ReviewSettings(Section):
     """Analyses of uploads: limits that hold for each, and how long they are kept."""
 
     max_upload_bytes: Annotated[int, Field(ge=1_000)] = Field(
-        default=2_147_483_648, description="of one file; what is longer is refused and deleted"
+        default=2_147_483_648, description="of one file; a longer one is refused and deleted"
     )
     max_files: Annotated[int, Field(ge=1, le=1000)] = Field(default=20, description="files of one request")
-    max_pixels: Annotated[int, Field(ge=10_000)] = Field(
-        default=100_000_000, description="of a picture or a frame: width times height, beyond it nothing is decoded"
+    max_uploads: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=8, description="requests that upload at the same time; each holds a connection and writes to the disk"
     )
-    max_duration_s: Annotated[float, Field(gt=0)] = Field(default=14_400.0, description="of a video's part looked at")
+    max_uploads_per_client: Annotated[int, Field(ge=1, le=1000)] = Field(
+        default=6, description="of these from one address: one client cannot take all places"
+    )
+    min_upload_bytes_s: Annotated[int, Field(ge=0)] = Field(
+        default=2_000, description="bytes a second that an upload sends at least, measured over ten seconds; 0: any"
+    )
+    max_pixels: Annotated[int, Field(ge=10_000)] = Field(
+        default=100_000_000, description="of a picture or a frame: width times height; beyond it nothing is decoded"
+    )
+    max_duration_s: Annotated[float, Field(gt=0)] = Field(
+        default=14_400.0, description="of a video; the rest is left out, and the analysis says so"
+    )
     max_run_s: Annotated[float, Field(gt=0)] = Field(
-        default=14_400.0, description="wall clock of one analysis; what is not looked at by then is left out, and said"
+        default=14_400.0, description="wall clock of one analysis; what is left by then is left out, and it says so"
+    )
+    turn_s: Annotated[float, Field(gt=0)] = Field(
+        default=20.0, description="that an analysis runs while others wait, before it is their turn"
     )
     memory_bytes: Annotated[int, Field(ge=268_435_456)] = Field(
         default=2_147_483_648,
-        description="of the process that decodes one file, beyond its models; 8K video takes 1.5 GB of it",
+        description="of the process that decodes a file, beyond its models; a file that takes more fails, and says so",
     )
     stall_s: Annotated[float, Field(gt=0)] = Field(
-        default=120.0, description="a file of which nothing is decoded for so long is given up, its process killed"
-    )
-    turn_s: Annotated[float, Field(gt=0)] = Field(
-        default=30.0, description="of its own time that an analysis runs before others that wait have their turn"
-    )
-    min_upload_bytes_s: Annotated[int, Field(ge=0)] = Field(
-        default=2_000, description="bytes a second that an upload sends at least, over ten seconds; 0: any rate"
+        default=120.0, description="without a decoded packet for so long, the process that decodes a file is killed"
     )
     threads: Annotated[int, Field(ge=1, le=16)] = Field(
         default=1,
-        description="threads of one analysis's decoder; "
-        "with two or more, decoding and the search for faces each go ahead on one of their own",
+        description="of one analysis's decoder; with two or more, decoding and the search for faces each run ahead on "
+        "a thread of their own",
     )
-    max_waiting: Annotated[int, Field(ge=1)] = Field(default=200, description="analyses that wait; more are refused")
+    max_waiting: Annotated[int, Field(ge=1)] = Field(
+        default=200, description="analyses that wait; more are refused, so that the wait stays foreseeable"
+    )
     jobs: Annotated[int, Field(ge=1, le=16)] = Field(
-        default=1, description="analyses at once; live streams go first all the same"
+        default=1, description="analyses at once, each in a process of some 200 MB; live streams go first all the same"
     )
-    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(default=5.0, description="samples a second of a video")
+    rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=5.0, description="samples a second of a video; more are near copies of each other"
+    )
     max_flagged: Annotated[int, Field(ge=0, le=500)] = Field(
         default=24, description="flagged frames kept as pictures, the highest scores of each face"
     )
@@ -60,4 +72,6 @@ class ReviewSettings(Section):
     private_urls: bool = Field(
         default=False, description="also from loopback, link-local and private addresses: only in a trusted network"
     )
-    fetch_timeout_s: Annotated[float, Field(gt=0)] = Field(default=600.0, description="for one file from an address")
+    fetch_timeout_s: Annotated[float, Field(gt=0)] = Field(
+        default=600.0, description="for one file from an address in all, redirects and headers included"
+    )

@@ -8,8 +8,9 @@ import re
 import pytest
 
 from stream_detect.cli.analyze_output import pictures_of
+from stream_detect.review.csv_table import csv_line, csv_report
 from stream_detect.review.examination import examine
-from stream_detect.review.report import csv_report, curve, html_report
+from stream_detect.review.report import curve, html_report
 from stream_detect.storage.records import Upload
 from tests.review.scripted_models import LEFT, TINY, model, review_models, scene
 from tests.sources.media_files import film
@@ -46,6 +47,19 @@ def test_the_table_has_every_face_and_no_formula(results):
     assert {row["rejected"] for row in rows} == {"", "face too small"}
     assert rows[-2]["model"] == "other"
     assert float(rows[-2]["score"]) == pytest.approx(0.02, abs=0.001)
+
+
+@pytest.mark.parametrize(
+    ("cell", "written"),
+    [
+        *((f"{sign}1+1", f"'{sign}1+1") for sign in "=+-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b"),
+        *((f"x{between}=1+1", f"x{between}'=1+1") for between in (";", "\t", "|", ",", "; ", "\n", ';"')),
+        ("\t=1", "\t'=1"), ("\x00=1", "\x00'=1"), (" \uff1d1", " '\uff1d1"), ("\ufeff=1", "\ufeff'=1"),
+        ("a-b=c@d+e", "a-b=c@d+e"), (-1.5, "-1.5"), ("clip.mp4", "clip.mp4"),
+    ],
+)  # fmt: skip
+def test_no_cell_is_a_formula_in_any_country(cell, written):
+    assert next(csv.reader(io.StringIO(csv_line(["a", cell, "b"]), newline=""))) == ["a", written, "b"]
 
 
 def frame(number, score, probability):
