@@ -103,7 +103,7 @@ class VideoReceiver:
         self._waiting: deque[_Encoded] = deque()
         self._waiting_bytes = 0
         self._changed = Condition()
-        self._decoded: deque[ReceivedFrame] = deque(maxlen=MAX_DECODED_FRAMES)
+        self._decoded: deque[ReceivedFrame] = deque()
         self._thread: Thread | None = None
         self._request_keyframe: Callable[[], None] = lambda: None
         self._requested_s = 0.0
@@ -224,8 +224,12 @@ class VideoReceiver:
 
     def _hand_on(self, received: ReceivedFrame) -> bool:
         """Gives a frame to the event loop; False when that has ended."""
-        self.dropped += len(self._decoded) == MAX_DECODED_FRAMES
-        self._decoded.append(received)
+        with self._changed:
+            self._decoded.append(received)
+            if len(self._decoded) > MAX_DECODED_FRAMES:
+                self.dropped += 1
+                if self._decoded.popleft().gap:
+                    self._decoded[0] = replace(self._decoded[0], gap=True)
         try:
             self._loop.call_soon_threadsafe(self._deliver)
         except RuntimeError:
@@ -234,12 +238,16 @@ class VideoReceiver:
 
     def _deliver(self) -> None:
         try:
-            while self._decoded and not self._ended:
-                self._events.on_frame(self._decoded.popleft())
+            while (received := self._take_decoded()) is not None:
+                self._events.on_frame(received)
         except Exception:  # noqa: BLE001 - the session's edge: the loop would only log it, and the session go on without
             _log.exception("%s receiver failed", self._name)
             self.end()
             self._events.on_failed("a frame could not be taken")
+
+    def _take_decoded(self) -> ReceivedFrame | None:
+        with self._changed:
+            return self._decoded.popleft() if self._decoded and not self._ended else None
 
     def _warn(self, codec: str, error: av.FFmpegError) -> None:
         now_s = time.monotonic()
