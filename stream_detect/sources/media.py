@@ -1,4 +1,4 @@
-"""Files by their content: a path enters; a still, an animation or a video that gives its shots leaves."""
+"""Opens files by their content: a still picture, an animation or a video, each read shot by shot in one way."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import BinaryIO, Protocol
 
 from stream_detect.errors import MediaError, NoMediaError
 from stream_detect.sources.file_frame import NEITHER, Decoding, Facts, Shot, Tools
+from stream_detect.sources.heif import decode_heif
 from stream_detect.sources.stills import HEAD_BYTES, animation, decode_still, is_animated, is_heif, is_still
 from stream_detect.sources.video_file import VideoFile
 from stream_detect.types import Image
@@ -33,7 +34,7 @@ class Media(Protocol):
         """Its shots, once, in order.
 
         Args:
-            wants: asked once for each frame, with its time_s; those it does not want are not converted.
+            wants: asked once for each frame, with its time_s; the others are not converted.
 
         Raises:
             MediaError: not one can be decoded.
@@ -125,11 +126,12 @@ class StillFile:
 
 
 def _heif(file: Path | BinaryIO, decoding: Decoding) -> Media:
-    """A HEIC picture; one made of tiles, as telephones write them, is more than FFmpeg gives us."""
-    with VideoFile(file, decoding) as footage:
-        if footage.streams > 1:
-            raise MediaError("a HEIC picture made of tiles cannot be decoded here; convert it to JPEG or PNG")
-        shots = footage.shots()
+    """A HEIC picture, or the sequence of pictures where a file has no single one."""
+    image = decode_heif(file, decoding.max_pixels)
+    if image is not None:
+        return StillFile(image, "heic")
+    with VideoFile(file, decoding) as video:
+        shots = video.shots()
         first = next(shots).rgb()
         if next(shots, None) is None:
             return StillFile(first, "heic")

@@ -1,4 +1,4 @@
-"""Pictures by Pillow: a file enters, an upright RGB picture leaves, or those of an animation. The content decides.
+"""Still pictures and animations, decoded by Pillow to upright RGB as people see them. Their content decides the kind.
 
 The size is read from the header and compared with the limit before anything is decoded.
 """
@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image as Pillow
-from PIL import ImageOps, UnidentifiedImageError, features
+from PIL import UnidentifiedImageError, features
 from PIL.Image import Image as PillowImage
 
 from stream_detect.errors import MediaError
 from stream_detect.types import Image
 
 HEAD_BYTES = 32
-"""Of a file, enough to tell its kind."""
+"""Of a file, enough to recognise its kind."""
 
 MAX_PIXELS = 100_000_000
 """Width times height; beyond it nothing is decoded."""
@@ -33,8 +34,20 @@ _SLOW_S = 0.1
 _STRIP_PIXELS = 1 << 22
 """Converted at once: the whole of a large picture would lie in memory four times (measured)."""
 
+_ORIENTATION = 0x0112
+"""Of EXIF: which way up the picture is, from 1 to 8."""
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
+
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
-"""Of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are told otherwise."""
+"""Of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are recognised otherwise."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc", b"hevx"})
@@ -75,7 +88,7 @@ def is_still(head: bytes) -> bool:
 
 
 def is_heif(head: bytes) -> bool:
-    """Whether a file that begins like this is a HEIC picture, which FFmpeg reads."""
+    """Whether a file that begins like this is a HEIC picture, which heif.py reads."""
     return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
@@ -151,7 +164,7 @@ def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
         file.seek(0)
     Pillow.MAX_IMAGE_PIXELS = max_pixels
     # From any thread: the same again changes nothing.
-    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # on damage, which our errors tell of
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # on damage, which our errors describe
     warnings.simplefilter("error", Pillow.DecompressionBombWarning)
     try:
         with Pillow.open(file, formats=_FORMATS) as picture:
@@ -171,17 +184,37 @@ def _words(error: BaseException) -> str:
 
 
 def _rgb(picture: PillowImage) -> Image:
-    """Upright RGB uint8 (h, w, 3); transparency is left away, 16 bits are rounded down to 8."""
+    """Upright RGB uint8 (h, w, 3), on white; 16 bits are rounded down to 8."""
+    turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     if picture.mode.startswith("I"):
         grey = np.asarray(picture)
         picture = Pillow.fromarray((np.clip(grey, 0, 65_535) >> 8).astype(np.uint8))
-    ImageOps.exif_transpose(picture, in_place=True)
+    if turn is not None:
+        picture = picture.transpose(turn)
+    seen_through = picture.has_transparency_data
     w, h = picture.size
     image = np.empty((h, w, 3), np.uint8)
     rows = max(_STRIP_PIXELS // w, 1)
     for top in range(0, h, rows):
-        image[top : top + rows] = np.asarray(picture.crop((0, top, w, min(top + rows, h))).convert("RGB"))
+        strip = picture.crop((0, top, w, min(top + rows, h)))
+        if seen_through:
+            image[top : top + rows] = on_white(np.asarray(strip.convert("RGBA")))
+        else:
+            image[top : top + rows] = np.asarray(strip.convert("RGB"))
     return image
+
+
+def on_white(image: NDArray[np.uint8]) -> Image:
+    """A picture with transparency as people see it, on a white page.
+
+    Args:
+        image: RGBA uint8 (h, w, 4).
+
+    Returns:
+        RGB uint8 (h, w, 3).
+    """
+    alpha = image[..., 3:].astype(np.uint16)
+    return ((image[..., :3] * alpha + 255 * (255 - alpha) + 127) // 255).astype(np.uint8)
 
 
 def _shown_s(picture: PillowImage) -> float:

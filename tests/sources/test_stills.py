@@ -48,6 +48,48 @@ def test_every_mode_becomes_rgb(mode):
         assert np.abs(image.astype(int) - wanted).mean() < 3
 
 
+@pytest.mark.parametrize("orientation", [2, 3, 4, 5, 6, 7, 8])
+def test_a_picture_of_16_bits_is_turned_as_one_of_8(orientation):
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    grey = picture()[..., 0]
+    turned = []
+    for pixels in (grey, grey.astype(np.uint16) << 8):
+        coded = io.BytesIO()
+        Pillow.fromarray(pixels).save(coded, "PNG", exif=exif)
+        turned.append(decode_still(coded).image)
+    assert np.array_equal(*turned)
+
+
+@pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")])
+def test_what_is_transparent_is_white(kind, mode):
+    coded = io.BytesIO()
+    shown = Pillow.fromarray(picture()).convert(mode)
+    alpha = np.full((64, 96), 255, np.uint8)
+    alpha[:, :48] = 0
+    shown.putalpha(Pillow.fromarray(alpha))
+    shown.save(coded, kind, **({"lossless": True} if kind == "WEBP" else {}))
+    image = decode_still(coded).image
+    assert image[:, :48].min() == 255
+    assert np.abs(image[:, 48:].astype(int) - np.asarray(shown.convert("RGB"))[:, 48:]).max() <= 1
+
+
+def test_a_colour_that_stands_for_transparent_is_white():
+    pixels = Pillow.new("P", (8, 8), 1)
+    pixels.putpalette([255, 0, 0, 0, 0, 255])
+    coded = io.BytesIO()
+    pixels.save(coded, "PNG", transparency=1)
+    assert decode_still(coded).image.min() == 255
+
+
+def test_animations_are_seen_on_white():
+    clear = np.dstack([picture(), np.zeros((64, 96), np.uint8)])
+    coded = animation_bytes("PNG", [clear, np.dstack([picture(2), np.full((64, 96), 255, np.uint8)])])
+    first, second = (shot.rgb() for shot in open_media(io.BytesIO(coded)).shots())
+    assert first.min() == 255
+    assert np.array_equal(second, picture(2))
+
+
 def test_one_pixel_is_a_picture():
     assert decode_still(io.BytesIO(still_bytes("PNG", np.full((1, 1, 3), 200, np.uint8)))).image.tolist() == [
         [[200] * 3]
