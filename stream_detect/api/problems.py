@@ -1,7 +1,7 @@
-"""Errors on their way out: an exception enters, application/problem+json (RFC 9457) leaves.
+"""How errors are answered: as application/problem+json (RFC 9457).
 
 `detail` says what was expected, what came and how to mend it. What nobody foresaw is logged with its traceback and
-answered by a sentence that tells nothing of the inside.
+answered by a sentence that says nothing of the inside.
 """
 
 import logging
@@ -39,18 +39,19 @@ from stream_detect.errors import (
 
 MEDIA_TYPE = "application/problem+json"
 
+_RETRY_AFTER_S = 5
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind:
-    """How one of our errors is told over HTTP."""
+    """How one of our errors is answered."""
 
     status: HTTPStatus
     title: str
 
 
-# Looked up along an error's class order, so that a subclass without a line of its own is told as its parent is.
+# Looked up along an error's class order, so that a subclass without a row of its own is answered as its parent is.
 _KINDS: Mapping[type[StreamDetectError], _Kind] = {
     OfferError: _Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
     NoVideoError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No video offered"),
@@ -101,7 +102,9 @@ async def _ours(_request: Request, error: StreamDetectError) -> Response:
     kind = next(_KINDS[parent] for parent in type(error).__mro__ if parent in _KINDS)
     if kind.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         _log.error("%s: %s", type(error).__name__, error)
-    headers = {"Retry-After": str(error.retry_after_s)} if isinstance(error, CapacityError) else {}
+    headers: dict[str, str] = {}
+    if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
+        headers["Retry-After"] = str(error.retry_after_s if isinstance(error, CapacityError) else _RETRY_AFTER_S)
     return problem(kind.status, str(error), kind.title, headers)
 
 

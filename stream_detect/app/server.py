@@ -1,15 +1,18 @@
-"""The server process: an application enters, it is served until a signal says stop.
+"""The server process: listens, serves the application until a signal ends it, and bounds connections and open files.
 
 One process with one event loop: sessions live in its memory. On SIGINT or SIGTERM streams of events end at once, open
-requests get two seconds, then the application closes what it holds. SIGHUP has the settings file read again.
+requests get two seconds, then the application closes what it holds. SIGHUP reads the settings file again.
 """
 
+import asyncio
+import contextlib
 import gc
 import logging
 import os
 import signal
 import socket
 import ssl
+import sys
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -19,38 +22,66 @@ import cv2
 import uvicorn
 from fastapi import FastAPI
 
+from stream_detect.app.connections import HANDSHAKE_S, MAX_CONNECTIONS, ConnectionLimits, Connections, GuardedProtocol
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings
 
 _REQUESTS_MAY_END_S = 2
+_BACKLOG = 128
+_LEAST_CONNECTIONS = 64
+_STARTUP_FAILED = 3  # uvicorn's exit status
+if sys.platform == "win32":
+    resource = None
+else:
+    import resource
+
 _log = logging.getLogger("stream_detect")
 
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is served, and what signals mean to it.
+    """What is served, and what signals do to it.
 
     Args:
         application: answers requests; closes what it holds at its lifespan's end.
-        stopping: called on the event loop when the server begins to stop: ends responses that would go on for ever.
+        shut_down: called on the event loop when the server begins to stop: ends responses that would go on for ever.
         hangup: called on SIGHUP, on a thread of its own: reads the settings again.
     """
 
     application: FastAPI
-    stopping: Callable[[], None]
+    shut_down: Callable[[], None]
     hangup: Callable[[], None]
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, which waits for open responses before it tells the application."""
+    """uvicorn's, with bounds on connections. It waits for open responses before the application shuts down."""
 
-    def __init__(self, config: uvicorn.Config, stopping: Callable[[], None]) -> None:
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits, shut_down: Callable[[], None]) -> None:
         super().__init__(config)
-        self._stopping = stopping
+        self._connections = Connections(limits)
+        self._shut_down = shut_down
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """See uvicorn, whose own gives neither protocols an argument nor handshakes a time limit."""
+        await self.lifespan.startup()
+        if self.lifespan.should_exit:
+            sys.exit(_STARTUP_FAILED)
+        loop, config = asyncio.get_running_loop(), self.config
+        self.servers = [
+            await loop.create_server(
+                lambda: GuardedProtocol(self._connections, config, self.server_state, self.lifespan.state),
+                sock=listener,
+                backlog=_BACKLOG,
+                ssl=config.ssl,
+                ssl_handshake_timeout=HANDSHAKE_S if config.ssl else None,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
-        self._stopping()
+        self._shut_down()
         await super().shutdown(sockets)
 
 
@@ -59,7 +90,7 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
 
     Args:
         settings: where to listen; handed to `build`.
-        build: makes what is served. Called once the port is ours, so that a taken one is told at once.
+        build: makes what is served. Called once the port is ours, so that a taken one is reported at once.
 
     Raises:
         SettingsError: the address cannot be listened on, or the certificate not be used.
@@ -69,12 +100,13 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
     """
     _log_to_stderr()
     _check_certificate(settings)
+    files = raise_open_files()
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
         service = build(settings)
-        # What is there by now stays; left out of later collections, each of which would hold up all streams (190 ms on
-        # a busy machine).
+        # What exists by now stays; later collections leave it out, each of which would hold up all streams (190 ms on a
+        # busy machine).
         gc.collect()
         gc.freeze()
         server = _Server(
@@ -85,12 +117,14 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=False,
+                proxy_headers=bool(settings.server.proxies),
+                forwarded_allow_ips=list(settings.server.proxies),
                 timeout_graceful_shutdown=_REQUESTS_MAY_END_S,
                 ssl_certfile=settings.server.tls_certificate,
                 ssl_keyfile=settings.server.tls_key,
             ),
-            service.stopping,
+            _limits(settings, files),
+            service.shut_down,
         )
         for stop in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises the signal once more after it stopped: an orderly end has exit status 0.
@@ -99,6 +133,27 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
             signal.signal(signal.SIGHUP, lambda *_: _on_thread(service.hangup))
         _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
         server.run(sockets=[listener])
+
+
+def raise_open_files() -> int:
+    """Raises the process's limit of open files to what the system allows, and returns it.
+
+    Connections, cameras, WebRTC sessions and files share it; many systems set 1,024 although they allow far more.
+    """
+    if resource is None:
+        return sys.maxsize
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(ValueError, OSError):  # some systems report a bound that they do not allow
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+            soft = hard
+    return sys.maxsize if soft == resource.RLIM_INFINITY else soft
+
+
+def _limits(settings: Settings, files: int) -> ConnectionLimits:
+    """A third of the open files at most: cameras, sessions and the database need the rest."""
+    connections = max(min(MAX_CONNECTIONS, files // 3), _LEAST_CONNECTIONS)
+    return ConnectionLimits(connections, connections // 2, frozenset(settings.server.proxies))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
@@ -112,7 +167,7 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
 
 
 def _on_thread(call: Callable[[], None]) -> None:
-    """A signal's handler must return at once."""
+    """A signal handler must return at once."""
     threading.Thread(target=call, name="hangup", daemon=True).start()
 
 
@@ -125,7 +180,7 @@ def listen(settings: Settings) -> socket.socket:
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        return socket.create_server((host, port), family=family, backlog=128)
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise SettingsError(
             f"cannot listen on {host} port {port}: {error.strerror or error}; set server.host or server.port to another"

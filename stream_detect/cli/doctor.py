@@ -1,4 +1,4 @@
-"""Whether this machine has what serving takes: settings enter, findings leave, each with its cure if need be."""
+"""Whether this machine has what serving takes, and how to mend what is missing."""
 
 import os
 import shutil
@@ -10,8 +10,9 @@ from pathlib import Path
 
 from stream_detect.analysis.detector import model_file
 from stream_detect.api.page import FOLDER, read_page
-from stream_detect.app.server import listen
-from stream_detect.errors import AddressError, NotFoundError, StorageError, StreamDetectError
+from stream_detect.app.connections import MAX_CONNECTIONS
+from stream_detect.app.server import listen, raise_open_files
+from stream_detect.errors import AddressError, NotFoundError, SettingsError, StorageError, StreamDetectError
 from stream_detect.extras import PACKAGES, missing, require
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
@@ -19,6 +20,10 @@ from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.database import FILE_NAME, Database
+
+_FILES_A_CAMERA = 8
+_FILES_A_SESSION = 8
+"""Sockets (one a network address for ICE), pipes and files."""
 
 _LIBRARIES = (
     "aiortc",
@@ -69,6 +74,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("storage", _storage),
         ("cameras", _cameras),
         ("address", _address),
+        ("open files", _open_files),
     )
     return [*findings, *(_look(subject, settings, look) for subject, look in looks)]
 
@@ -139,6 +145,21 @@ def _cameras(settings: Settings) -> str:
         except AddressError as error:
             raise AddressError(f"{camera.name}: {error}") from None
     return f"{len(settings.cameras)} in the settings, each with a usable address"
+
+
+def _open_files(settings: Settings) -> str:
+    files = raise_open_files()
+    needed = (
+        MAX_CONNECTIONS
+        + _FILES_A_CAMERA * len(settings.cameras)
+        + _FILES_A_SESSION * (settings.webrtc.max_sessions + settings.monitoring.max_viewers)
+    )
+    if files < needed:
+        raise SettingsError(
+            f"expected a limit of at least {needed} open files (RLIMIT_NOFILE), received {files}; raise it with "
+            "ulimit -n, or LimitNOFILE under systemd"
+        )
+    return f"{files if files < sys.maxsize else 'any number'} allowed, up to {needed} needed"
 
 
 def _address(settings: Settings) -> str:

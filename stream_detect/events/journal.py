@@ -281,6 +281,8 @@ class Journal:
         def go_on() -> bool:
             return not len(self._changes)
 
+        if not self._ledger.events.may_expire():
+            return
         self._ledger.history.roll_up(moment.at_s, storage.seconds_days, storage.minutes_days, go_on)
         if not go_on():
             self._upkeep_at_s = moment.now_s + UPKEEP_LEFT_S

@@ -239,4 +239,5 @@ class EvidenceKeeper:
             self._tidy_at_s = moment.now_s + TIDY_S
 
     def _purge(self) -> None:
-        purge(self._folder, self._events, self._now().at_s - self._settings.days * DAY_S, self._settings.max_bytes)
+        old_s = self._now().at_s - self._settings.days * DAY_S if self._events.may_expire() else 0.0
+        purge(self._folder, self._events, old_s, self._settings.max_bytes)

@@ -247,7 +247,8 @@ class Jobs:
         """Forgets what is too old, now and then."""
         while True:
             try:
-                for analysis_id in self._analyses.old(time.time() - self._settings.keep_days * DAY_S):
+                old_s = time.time() - self._settings.keep_days * DAY_S
+                for analysis_id in self._analyses.old(old_s) if self._analyses.may_expire() else ():
                     with contextlib.suppress(NotFoundError):
                         self.delete(analysis_id)
             except StorageError as error:

@@ -41,6 +41,10 @@ class Analyses:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    def may_expire(self) -> bool:
+        """Whether what is old may be deleted now; not after the clock jumped."""
+        return self._database.may_delete()
+
     def put(self, analyses: Sequence[Analysis]) -> None:
         """Write new ones: all of them, or none.
 

@@ -1,17 +1,19 @@
-"""Opens the database that the settings name, at this program's tables; hands out transactions and closes it.
+"""The database: opened and migrated to this program's tables, its transactions, and its end.
 
-SQLite in a folder of ours by default, PostgreSQL by address. Both take calls from any thread. The folder, which holds
-evidence too, belongs to one server at a time; a PostgreSQL database must not be given to two, with other folders.
+SQLite in the storage folder by default, PostgreSQL by address. Both take calls from any thread. The folder, which holds
+evidence too, belongs to one server at a time; two servers with folders of their own must not share a PostgreSQL
+database.
 """
 
 import contextlib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from threading import BoundedSemaphore
 from typing import Any, Self
 
+from alembic import command
 from alembic.config import Config
-from alembic.runtime.environment import EnvironmentContext
-from alembic.runtime.migration import MigrationContext, RevisionStep
+from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
@@ -24,6 +26,7 @@ from stream_detect.extras import require
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.faults import Faults
 from stream_detect.storage.lock import FolderLock
+from stream_detect.storage.retention_clock import RetentionClock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
 ONE_AT_A_TIME = 0x53_44_4D_49  # "SDMI": PostgreSQL's advisory lock of whoever migrates
@@ -50,20 +53,20 @@ def migrate(connection: Connection, target: str = "head") -> None:
             f"expected a database of revision {script.get_current_head()} or older, received {', '.join(unknown)}: "
             "a newer stream-detect made it; update this one, or restore a backup from before the update"
         )
-
-    def steps(here: tuple[str, ...], _context: MigrationContext) -> list[RevisionStep]:
-        current = here[0] if here else "base"
-        rise = target != "base" and (target == "head" or current == "base" or target > current)
-        return (script._upgrade_revs if rise else script._downgrade_revs)(target, current)  # noqa: SLF001 - as alembic.command
-
-    with EnvironmentContext(Config(), script, fn=steps) as context:
-        context.configure(connection=connection, transactional_ddl=True)
-        context.run_migrations()
+    config = Config(attributes={"connection": connection})
+    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
+    current = there[0] if there else "base"
+    rise = target != "base" and (target == "head" or current == "base" or target > current)
+    (command.upgrade if rise else command.downgrade)(config, target)
 
 
 FILE_NAME = "stream-detect.sqlite3"
-BUSY_S = 10.0
-"""A writer waits so long for another one. Ours are short: this only meets other programs on the file."""
+BUSY_S = 2.5
+"""A writer waits so long for another one. Ours are short: this only meets other programs on the file. A request that
+writes holds one of forty threads meanwhile; all are to be answered within five seconds."""
+
+WRITERS = 8
+"""Threads that may wait for the one that writes; further ones are refused at once."""
 
 WRITES = "stream_detect_writes"
 POSTGRESQL_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -86,13 +89,18 @@ class Database:
         engine: to it.
         faults: that say where it is.
         lock: of its folder; None when it is shared.
+        retention: whether the wall clock may be believed; None when it is shared.
     """
 
-    def __init__(self, engine: Engine, faults: Faults, lock: FolderLock | None) -> None:
+    def __init__(
+        self, engine: Engine, faults: Faults, lock: FolderLock | None, retention: RetentionClock | None = None
+    ) -> None:
         self._engine = engine
         self._writing = engine.execution_options(**{WRITES: True})
         self._faults = faults
         self._lock = lock
+        self._retention = retention
+        self._writers = BoundedSemaphore(WRITERS)
 
     @classmethod
     def open(cls, settings: StorageSettings, *, alone: bool = True) -> Self:
@@ -113,17 +121,22 @@ class Database:
             engine, faults = _sqlite(file), Faults(str(file), folder=settings.folder)
         else:
             engine, faults = _postgresql(settings.database_url.get_secret_value())
+        is_new = not (settings.folder.exists() if settings.database_url else file.exists())
         with Faults(str(settings.folder), folder=settings.folder).translated():
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if settings.database_url is None:
                 file.touch(mode=0o600)
                 file.chmod(0o600)  # cameras' passwords are in it; its log files get the same rights
             lock = FolderLock(settings.folder) if alone else None
-        return cls._opened(engine, faults, lock)
+        return cls._opened(engine, faults, lock, RetentionClock(settings.folder, is_new=is_new) if alone else None)
+
+    def may_delete(self) -> bool:
+        """Whether things may be deleted because they are old: not after the clock jumped, see `RetentionClock`."""
+        return self._retention is None or self._retention.may_delete()
 
     @classmethod
-    def _opened(cls, engine: Engine, faults: Faults, lock: FolderLock | None) -> Self:
-        database = cls(engine, faults, lock)
+    def _opened(cls, engine: Engine, faults: Faults, lock: FolderLock | None, retention: RetentionClock | None) -> Self:
+        database = cls(engine, faults, lock, retention)
         try:
             with faults.translated(), database._writing.begin() as connection:
                 migrate(connection)
@@ -167,9 +180,18 @@ class Database:
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is on the disk when the block ends well, and never was when it raises."""
-        with self._faults.translated(), Session(self._writing) as session, session.begin():
-            yield session
+        """A transaction that is on the disk when the block ends well, and never was when it raises.
+
+        Raises:
+            StorageError: it does not answer in time, or too many wait for it already.
+        """
+        if not self._writers.acquire(blocking=False):
+            raise StorageError("the database is busy: too many changes wait for it already; try again in a moment")
+        try:
+            with self._faults.translated(), Session(self._writing) as session, session.begin():
+                yield session
+        finally:
+            self._writers.release()
 
 
 def _sqlite(file: Path) -> Engine:

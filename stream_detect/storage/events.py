@@ -42,6 +42,10 @@ class Events:
         self._database = database
         self._clock = clock
 
+    def may_expire(self) -> bool:
+        """Whether what is old may be deleted now; not after the clock jumped."""
+        return self._database.may_delete()
+
     def begin(self, event: Event, deliveries: Sequence[Delivery] = ()) -> None:
         """Write it, and what is to be delivered of it, in one transaction.
 

@@ -1,4 +1,4 @@
-"""One server a folder: a lock that the system takes back when its process ends, however it ends."""
+"""One server for each folder: a lock that the system releases when its process ends, however it ends."""
 
 import os
 import sys

@@ -1,0 +1,186 @@
+"""HTTP connections: how long each may take for what, and how many there may be."""
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Container
+from dataclasses import dataclass
+from typing import Any, Final
+
+import h11
+from uvicorn import Config
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import ServerState
+
+HANDSHAKE_S: Final = 10.0
+HEAD_S: Final = 10.0
+BODY_EVERY_S: Final = 20.0
+BODY_BYTES: Final = 20_000
+UNREAD_S: Final = 60.0
+MAX_CONNECTIONS: Final = 512
+
+_LOG_EVERY_S: Final = 60.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionLimits:
+    """Bounds on connections.
+
+    Args:
+        connections: at once, of all clients.
+        per_client: at once, of one address. Half of all, so that one client cannot take every place even with requests
+            that are never answered to their end.
+        exempt: addresses of reverse proxies, behind which are many clients; only the bound on all holds for them.
+        head_s: time for a request's header, from the connection or the end of the response before.
+        body_every_s: a body must bring `body_bytes` in so many seconds (1 kB/s), unless this server reads no further.
+        body_bytes: see `body_every_s`.
+        unread_s: time for a response that the client does not read, once its buffers are full.
+    """
+
+    connections: int = MAX_CONNECTIONS
+    per_client: int = MAX_CONNECTIONS // 2
+    exempt: Container[str] = ()
+    head_s: float = HEAD_S
+    body_every_s: float = BODY_EVERY_S
+    body_bytes: int = BODY_BYTES
+    unread_s: float = UNREAD_S
+
+
+class Connections:
+    """All open connections. Lives on the event loop.
+
+    When there are too many, the client that holds most loses the one that has waited longest without a request; when
+    none of it waits, the new one is closed.
+
+    Args:
+        limits: bounds.
+    """
+
+    def __init__(self, limits: ConnectionLimits) -> None:
+        self.limits = limits
+        self._clients: dict[GuardedProtocol, str] = {}  # in the order of their coming
+        self._counts: Counter[str] = Counter()
+        self._logged_s = float("-inf")
+
+    def __len__(self) -> int:
+        return len(self._clients)
+
+    def add(self, connection: "GuardedProtocol", client: str) -> None:
+        """A client connected; closes a connection where there are too many."""
+        self._clients[connection] = client
+        self._counts[client] += 1
+        if client not in self.limits.exempt and self._counts[client] > self.limits.per_client:
+            self._close_one_of(client, connection)
+        elif len(self._clients) > self.limits.connections:
+            greediest, _ = self._counts.most_common(1)[0]
+            self._close_one_of(greediest, connection)
+
+    def discard(self, connection: "GuardedProtocol") -> None:
+        """A connection is closed."""
+        client = self._clients.pop(connection, None)
+        if client is not None:
+            self._counts[client] -= 1
+            if not self._counts[client]:
+                del self._counts[client]
+
+    def _close_one_of(self, client: str, new: "GuardedProtocol") -> None:
+        waiting = (one for one, its in self._clients.items() if its == client and one.waits and one is not new)
+        closed = next(waiting, new)
+        self.discard(closed)
+        closed.transport.abort()
+        now_s = closed.loop.time()
+        if now_s - self._logged_s >= _LOG_EVERY_S:
+            self._logged_s = now_s
+            _log.warning("too many connections: %s has most of them; those of it that wait are closed", client)
+
+
+class GuardedProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1 with bounds on time and number. Closes a connection that breaks one.
+
+    Args:
+        connections: where it is counted.
+        config: of the server.
+        state: of the server.
+        app_state: of the application.
+    """
+
+    def __init__(self, connections: Connections, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
+        super().__init__(config, state, app_state)
+        self._all = connections
+        self._limits = connections.limits
+        self._phase: object = None  # h11's state of the client while a timer runs for it
+        self._timer: asyncio.TimerHandle | None = None
+        self._unread: asyncio.TimerHandle | None = None
+        self._received = 0
+
+    @property
+    def waits(self) -> bool:
+        """Whether no request is being answered."""
+        return self.cycle is None or self.cycle.response_complete
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
+        """See `asyncio.Protocol`."""
+        super().connection_made(transport)
+        self._watch()
+        self._all.add(self, self.client[0] if self.client else "")
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """See `asyncio.Protocol`."""
+        self._all.discard(self)
+        self._stop_timers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """See `asyncio.Protocol`."""
+        self._received += len(data)
+        super().data_received(data)
+        self._watch()
+
+    def on_response_complete(self) -> None:
+        """See uvicorn."""
+        super().on_response_complete()
+        self._watch()
+
+    def pause_writing(self) -> None:
+        """See `asyncio.Protocol`: the client does not read what it is sent."""
+        super().pause_writing()
+        if self._unread is None:
+            self._unread = self.loop.call_later(self._limits.unread_s, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        """See `asyncio.Protocol`."""
+        super().resume_writing()
+        if self._unread is not None:
+            self._unread.cancel()
+            self._unread = None
+
+    def _watch(self) -> None:
+        """Starts the timer of what the client is to send now, once for each header and body."""
+        phase = self.conn.their_state
+        if self.transport.is_closing() or phase is self._phase:
+            return
+        self._phase = phase
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        if phase is h11.IDLE:
+            self._timer = self.loop.call_later(self._limits.head_s, self.transport.abort)
+        elif phase is h11.SEND_BODY:
+            self._expect_body()
+
+    def _expect_body(self) -> None:
+        self._received = 0
+        self._timer = self.loop.call_later(self._limits.body_every_s, self._check_body)
+
+    def _check_body(self) -> None:
+        if self._received < self._limits.body_bytes and not self.flow.read_paused:
+            self.transport.abort()
+        else:
+            self._expect_body()
+
+    def _stop_timers(self) -> None:
+        for timer in (self._timer, self._unread):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._unread = None
