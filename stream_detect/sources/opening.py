@@ -24,6 +24,7 @@ from av.error import (
     ProtocolNotFoundError,
 )
 from av.error import ConnectionRefusedError as NobodyListensError
+from av.error import EOFError as NothingMoreError
 from av.video.stream import VideoStream
 
 from stream_detect.errors import (
@@ -252,7 +253,7 @@ def open_source(
             return _with_video(container, address, settings)
         container.close()  # not one of its parts was read: their headers are unusual ("image/jpg")
         return _open(address, settings, remaining, form="mjpeg")
-    if not isinstance(container, InvalidDataError | ArgumentError):
+    if not isinstance(container, InvalidDataError | ArgumentError | NothingMoreError):
         raise opening_failure(container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s)
     with closing(Web(address, stopping)) as web:
         begin = web.get(web.url, SNIFFED_BYTES, min(float(remaining), SNIFF_S), cut=True).body
