@@ -127,6 +127,7 @@ class Result:
         latency_s: from the frame's arrival to this result, wall clock.
         dropped_samples: sampled frames of this stream replaced in the mailbox before they were analysed, so far.
         error: why there is no analysis ("analysis unavailable: ..."); None when all is well.
+        model_sha256: of the bundle whose model gave the scores; empty where nobody said.
     """
 
     sequence: int
@@ -139,6 +140,7 @@ class Result:
     latency_s: float
     dropped_samples: int
     error: str | None = None
+    model_sha256: str = ""
 
 
 class CameraState(StrEnum):

@@ -1,7 +1,8 @@
-"""Engine: settings and model factories enter once, at the composition root; a worker for each stream leaves."""
+"""The engine: makes the analysis of each stream out of the settings and the models that all streams share."""
 
 import time
 from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
@@ -16,14 +17,28 @@ PERIODS_LOST = 1.5
 """A track lives on for at least so many sampling periods without a face: at a slow rate each sample would begin one."""
 
 
+@dataclass(frozen=True, slots=True)
+class JudgingModel:
+    """A model that can judge.
+
+    Args:
+        classifier: makes a classifier of it.
+        sha256: of its bundle.
+    """
+
+    classifier: Callable[[], Classifier]
+    sha256: str
+
+
 class Engine:
     """Gives every stream an analysis of its own; what streams share is the health.
 
     Args:
         settings: `faces`, `quality` and `window` are used.
         detector_factory: makes a detector; called once a stream, on the stream's thread.
-        classifier_factory: makes a classifier; likewise.
+        classifier_factory: makes a classifier; called once a stream, on the stream's thread.
         clock: monotonic seconds, the clock of `Frame.arrived_s`.
+        model_sha256: of the bundle that `classifier_factory` is of; every result names it.
     """
 
     def __init__(
@@ -32,20 +47,28 @@ class Engine:
         detector_factory: Callable[[], Detector],
         classifier_factory: Callable[[], Classifier],
         clock: Callable[[], float] = time.monotonic,
+        *,
+        model_sha256: str = "",
     ) -> None:
         self.settings = settings
         self.health = Health(clock)
         self._detector_factory = detector_factory
-        self.classifier_factory = classifier_factory
+        self.model = JudgingModel(classifier_factory, model_sha256)
         self._clock = clock
 
-    def judge_by(self, classifier_factory: Callable[[], Classifier]) -> None:
+    @property
+    def classifier_factory(self) -> Callable[[], Classifier]:
+        """Makes a classifier of the model that judges now."""
+        return self.model.classifier
+
+    def judge_by(self, classifier_factory: Callable[[], Classifier], model_sha256: str = "") -> None:
         """Another model: streams to come begin with it, running ones take it at their next step, from any thread.
 
         Args:
             classifier_factory: makes a classifier; called once a stream, on the stream's thread.
+            model_sha256: of its bundle.
         """
-        self.classifier_factory = classifier_factory
+        self.model = JudgingModel(classifier_factory, model_sha256)
 
     def sampler(self, rate_hz: float | None = None) -> Sampler:
         """Which frames of a stream to submit to its worker.
@@ -70,7 +93,7 @@ class Engine:
         settings = at_rate(self.settings, rate_hz)
         return Pipeline(
             self._detector_factory(),
-            self.classifier_factory(),
+            self.model.classifier(),
             Tracker(settings.faces),
             QualityGate(settings.quality),
             settings,
@@ -125,13 +148,13 @@ class _Following:
 
     def __init__(self, engine: Engine, rate_hz: float | None) -> None:
         self._engine = engine
-        self._judge = engine.classifier_factory
+        self._model = engine.model
         self._pipeline = engine.pipeline(rate_hz)
 
     def step(self, frame: Frame) -> Result:
         """See `Pipeline.step`."""
-        judge = self._engine.classifier_factory
-        if judge is not self._judge:
-            self._pipeline.judge_by(judge())
-            self._judge = judge
-        return self._pipeline.step(frame)
+        model = self._engine.model
+        if model is not self._model:
+            self._pipeline.judge_by(model.classifier())
+            self._model = model
+        return replace(self._pipeline.step(frame), model_sha256=model.sha256)

@@ -44,8 +44,14 @@ class ModelInUse:
         self.engine = engine
         self._find = find
         self._one_at_a_time = asyncio.Lock()
+        self._earlier: dict[str, JudgeBody] = {}
         self.on_change: Callable[[JudgeBody], None] = lambda _: None
         """Called on the loop with the one in use from now on."""
+
+    def judge_of(self, sha256: str) -> JudgeBody:
+        """The model of that sha256, if it judged since the start; else the one in use. Safe from any thread."""
+        judge = self.judge
+        return judge if judge.sha256 == sha256 else self._earlier.get(sha256, judge)
 
     async def use(self, name: str) -> JudgeBody:
         """Uses the bundle of that name. Nothing changes when it is in use already, or cannot be loaded.
@@ -60,7 +66,8 @@ class ModelInUse:
                 _log.info("model %s was chosen; it is in use already", name)
                 return self.judge
             classifier = await asyncio.to_thread(candidate.start)
-            self.engine.judge_by(classifier)
+            self._earlier[self.judge.sha256] = self.judge
+            self.engine.judge_by(classifier, candidate.judge.sha256)
             self.judge = candidate.judge
             self.on_change(candidate.judge)
         _log.info("model %s, sha256 %s, is in use from now on", name, self.judge.sha256[:12])

@@ -73,11 +73,17 @@ class Monitoring:
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
         self.keeper = self._keeper()
         announcers = (self.alerts, self.live)
-        ledger = Ledger(self.events, self.history, settings.storage, self.alerts.deliveries_for, announcers)
+        ledger = Ledger(
+            self.events, self.history, settings.storage, self.alerts.deliveries_for, announcers, self._judge
+        )
         self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
         observer = Observers((self.recorder, self.alerts, self.live, self.latency))
         self.fleet = Fleet(
-            model.engine, settings.monitoring, observer, self._viewing, lambda name: (self.keeper.tap(name),)
+            model.engine,
+            settings.monitoring,
+            observer,
+            self._viewing,
+            lambda name: (self.keeper.tap(name).connection(),),
         )
         self.trials = CameraTrials(settings.monitoring)
         self.cameras = CameraList(self.fleet, StoredCameras(database), settings, reload, self._leave)
@@ -165,7 +171,7 @@ class Monitoring:
         settings = self._settings
         sight = Sight(
             wants=lambda name: self.fleet.camera(name).settings.evidence,
-            picture_of=lambda name: self.fleet.camera(name).snapshot(),
+            picture_of=lambda name: self.fleet.camera(name).judged(),
         )
         return EvidenceKeeper(
             EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, self.events, sight
@@ -181,7 +187,7 @@ class Monitoring:
 
     def _newest(self, name: str) -> Result | None:
         try:
-            return self.fleet.camera(name).status().result
+            return self.fleet.camera(name).result
         except NotFoundError:
             return None
 
@@ -191,8 +197,8 @@ class Monitoring:
         except NotFoundError:
             return name
 
-    def _judge(self) -> Judge:
-        judge = self._model.judge
+    def _judge(self, sha256: str | None = None) -> Judge:
+        judge = self._model.judge if sha256 is None else self._model.judge_of(sha256)
         return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
 
     def _look(self, judge: JudgeBody) -> OverlayStyle:

@@ -57,7 +57,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     detector = FaceSearch(settings.faces)
-    engine = Engine(settings, detector.sibling, loaded.classifier)
+    engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     token = AccessToken(settings.server.token)
     monitoring = Monitoring(settings, model, Reload(read_again, lambda now: token.replace(now.server.token)))

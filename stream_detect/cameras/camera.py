@@ -137,6 +137,21 @@ class Camera:
         newest = watch.intake.newest if watch else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
+    def judged(self) -> tuple[VideoFrame, Result | None] | None:
+        """The frame that the newest result is of (only to be read), and that result; None before the first.
+
+        An observer that asks while it is given a result gets the very frame that was judged, however late that is.
+        """
+        watch, latest = self._totals.watch, self._latest
+        judged = watch.intake.judged if watch else None
+        return None if judged is None else (judged, latest[0] if latest else None)
+
+    @property
+    def result(self) -> Result | None:
+        """The newest result while live; cheaper than a whole `status`, for whoever draws every frame."""
+        latest = self._latest
+        return latest[0] if latest and self._live else None
+
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
         """Takes a publisher's next frame; returns at once. While stopped it is dropped.
 

@@ -44,6 +44,8 @@ class Intake:
         self._gaps_analysed = 0  # the worker's thread only, as the next
         self._reformatter = VideoReformatter()
         self.newest: VideoFrame | None = None
+        self.judged: VideoFrame | None = None
+        """The frame that the analysis took last: on the worker's thread, that of the result which is delivered."""
         self.pictures = 0
 
     def begin(self) -> None:
@@ -80,6 +82,7 @@ class Intake:
         Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
         """
         image = to_rgb(frame, self._reformatter)
+        self.judged = frame
         gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
         return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
 

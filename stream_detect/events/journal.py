@@ -1,4 +1,4 @@
-"""Journal: events, states and scores enter as they happen; they leave into the database, and are then announced.
+"""The journal: writes events, states and scores into the database as they happen, and then has them announced.
 
 The order is the promise: an event is committed, with its deliveries in the same transaction, before anybody hears of
 it, so that none that was announced is ever lost. While the database is away all waits here; `problem` says so.
@@ -17,7 +17,7 @@ from stream_detect.media.clock import Moment
 from stream_detect.settings.storage import StorageSettings
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
-from stream_detect.storage.records import Delivery, Event, Evidence, Score, StateEntry
+from stream_detect.storage.records import Delivery, Event, Evidence, Judge, Score, StateEntry
 
 Item = TypeVar("Item")
 
@@ -100,14 +100,15 @@ class Announcer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where things are written down, and who is told.
+    """Where things are written down, and who is notified.
 
     Args:
         events: of the database.
-        history: likewise.
+        history: of the database.
         storage: for how long things are kept.
         deliveries_for: what webhooks are to be sent of an event that began or ended.
-        announce: who is told, after the commit.
+        announce: who is notified, after the commit.
+        judge_of: the model of a sha256, that a result names; None where results name none.
     """
 
     events: Events
@@ -115,6 +116,7 @@ class Ledger:
     storage: StorageSettings
     deliveries_for: Callable[[Event, What], Sequence[Delivery]] = lambda _event, _what: ()
     announce: Sequence[Announcer] = ()
+    judge_of: Callable[[str], Judge] | None = None
 
 
 @dataclass(slots=True)

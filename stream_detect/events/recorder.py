@@ -1,4 +1,4 @@
-"""Recorder: what cameras say enters; events and history of it leave, into the database and then to who is told.
+"""The recorder: turns cameras' results and states into events and history, which the journal writes down.
 
 cameras' threads:   result, state ──> events, scores           under a lock, never waiting for a disk
 "recorder" thread:  ──> journal ──> database ──> announcers    every quarter of a second, sooner when something began
@@ -31,7 +31,12 @@ log = logging.getLogger(__name__)
 class _Watch:
     """What is remembered of one camera."""
 
-    def __init__(self, camera: str, settings: MonitoringSettings, judge: Callable[[], Judge]) -> None:
+    def __init__(self, camera: str, settings: MonitoringSettings, judge_of: Callable[[str], Judge]) -> None:
+        self.model_sha256 = ""  # of the newest result
+
+        def judge() -> Judge:
+            return judge_of(self.model_sha256)
+
         self.events = CameraEvents(
             FakeEvents(camera, settings.fake_rest_s, judge), OfflineEvents(camera, settings.offline_after_s)
         )
@@ -49,7 +54,7 @@ class Recorder:
     Args:
         ledger: where it is written, and who is told.
         settings: of events.
-        judge: who judges now; called on cameras' threads.
+        judge: the model that judges now, for results that name none; called on cameras' threads.
         evidence: keeps pictures and clips of fake events; None for none.
         now: the clocks.
     """
@@ -64,6 +69,7 @@ class Recorder:
     ) -> None:
         self._settings = settings
         self._judge = judge
+        self._judge_by_sha256 = ledger.judge_of
         self._evidence = evidence
         self._now = now
         self._journal = Journal(ledger, self._forget, now)
@@ -78,6 +84,8 @@ class Recorder:
     @property
     def problem(self) -> str:
         """Why nothing can be remembered, or no evidence kept, now; empty when all is well."""
+        if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
+            return "the recorder's thread has ended: nothing is remembered; restart the server"
         return self._journal.problem or (self._evidence.problem if self._evidence else "")
 
     @property
@@ -105,6 +113,7 @@ class Recorder:
         moment = Moment(at_s, self._now().now_s)
         with self._lock:
             watch = self._watch(camera)
+            watch.model_sha256 = result.model_sha256
             transitions = watch.events.result(result, moment)
             score = watch.seconds.add(result, at_s)
             self._note(transitions, score)
@@ -135,8 +144,13 @@ class Recorder:
     def _watch(self, camera: str) -> _Watch:
         watch = self._watches.get(camera)
         if watch is None:
-            watch = self._watches[camera] = _Watch(camera, self._settings, self._judge)
+            watch = self._watches[camera] = _Watch(camera, self._settings, self._judge_of)
         return watch
+
+    def _judge_of(self, model_sha256: str) -> Judge:
+        """Who gave a result: during a change of models the newest result may still be the former one's."""
+        named = self._judge_by_sha256(model_sha256) if model_sha256 and self._judge_by_sha256 else None
+        return named or self._judge()
 
     def _note(self, transitions: Sequence[Transition], score: Score | None = None) -> None:
         """Under the lock, so that the journal has everything in its order."""

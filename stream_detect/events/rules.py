@@ -1,4 +1,4 @@
-"""Events of one camera: its results and states enter, beginnings and ends of events leave. Pure: all times are given.
+"""The rules by which events of a camera begin and end, from its results and states. All times are given.
 
 fake:     quiet ──verdict fake──> open ──another verdict, or no result, for rest_s──> quiet
 offline:  live ──any other state──> dark ──for after_s──> open        dark, open ──live, or stopped by its owner──> live

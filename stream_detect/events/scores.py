@@ -1,4 +1,4 @@
-"""Score history: results of one camera enter, at most one row a second leaves. Pure: all times are given."""
+"""Folds a camera's results into the rows of its score history, one a second. All times are given."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -67,6 +67,7 @@ class Seconds:
             high=max(scores, default=None),
             state=WORST_FIRST[self._worst].value,
             samples=self._samples,
+            scored=len(scores),
         )
         self._at_s, self._scores, self._worst, self._samples = None, [], len(WORST_FIRST), 0
         return row

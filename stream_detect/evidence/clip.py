@@ -1,4 +1,4 @@
-"""Clip: packets as received enter, a video file of them leaves. Nothing is encoded again."""
+"""Writes received packets into a video file as they are: nothing is encoded again."""
 
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Evidence: fake events enter as they begin; files of each, and word of them, leave.
+"""Keeps evidence of fake events as they begin, on a thread of its own, and deletes it in time.
 
 camera's thread:    begin ──> a queue (the picture and the packets so far are taken at once)
 "evidence" thread:  picture, face ──> files ──> report       clip_after_s later: clip ──> file ──> report
@@ -20,7 +20,7 @@ from stream_detect.errors import NotFoundError, StorageError
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.packet_ring import Ring
 from stream_detect.evidence.retention import DAY_S, purge
-from stream_detect.evidence.stills import Exhibits, Seen
+from stream_detect.evidence.stills import EvidenceFiles, Seen
 from stream_detect.media.clock import Moment
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.events import Events
@@ -53,7 +53,7 @@ class Sight:
 
     Args:
         wants: whether the camera's owner asked for evidence.
-        picture_of: its newest picture, see `Camera.snapshot`.
+        picture_of: the frame that was judged last, see `Camera.judged`: during `begin` that of the result.
     """
 
     wants: Callable[[str], bool]
@@ -87,7 +87,7 @@ class EvidenceKeeper:
         self._events = events
         self._sight = sight
         self._now = now
-        self._exhibits = Exhibits(folder)
+        self._files = EvidenceFiles(folder)
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
         self._rings: dict[str, Ring] = {}
         self._rings_lock = Lock()
@@ -103,7 +103,9 @@ class EvidenceKeeper:
     @property
     def problem(self) -> str:
         """Why nothing can be kept now; empty when all is well."""
-        return self._exhibits.problem
+        if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
+            return "the evidence thread has ended: nothing is kept; restart the server"
+        return self._files.problem
 
     def tap(self, camera: str) -> Ring:
         """Where the camera's packets go; the same for each of its connections."""
@@ -197,9 +199,9 @@ class EvidenceKeeper:
             log.exception("evidence could not be kept")
 
     def _keep(self, seen: Seen) -> None:
-        evidence = self._exhibits.stills(seen)
+        evidence = self._files.stills(seen)
         if seen.film is None:
-            evidence = self._exhibits.clip(seen, evidence)
+            evidence = self._files.clip(seen, evidence)
         else:
             self._filming.append((seen, evidence))
         self._report(seen.event.id, evidence)
@@ -215,7 +217,7 @@ class EvidenceKeeper:
 
     def _finish(self, seen: Seen, evidence: Evidence) -> None:
         try:
-            self._report(seen.event.id, self._exhibits.clip(seen, evidence))
+            self._report(seen.event.id, self._files.clip(seen, evidence))
         finally:
             if seen.film is not None:
                 seen.film.close()
@@ -225,7 +227,7 @@ class EvidenceKeeper:
         moment = self._now()
         if moment.now_s >= self._look_at_s:
             self._look_at_s = moment.now_s + LOOK_S
-            self._exhibits.look()
+            self._files.look()
             with self._rings_lock:
                 rings = list(self._rings.items())
             for camera, ring in rings:

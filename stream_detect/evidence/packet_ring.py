@@ -1,4 +1,4 @@
-"""Ring: a camera's received packets enter on its reader's thread, those around a moment leave. Nothing is decoded."""
+"""Holds the newest received packets of a camera, so that a clip can be cut around a moment. Nothing is decoded."""
 
 import io
 from collections import deque
@@ -126,6 +126,7 @@ class Ring:
         self._connection: Connection | None = None
         self._in_group = False
         self._films: list[Film] = []
+        self._owner: object = None  # of the stream that was opened last
         self._wanted = True
         self.ever_opened = False
         """Whether packets ever came: those of a WHIP publisher never do."""
@@ -143,34 +144,51 @@ class Ring:
             if not wanted:
                 self._clear()
 
-    def opened(self, stream: VideoStream) -> None:
-        """A connection begins."""
+    def connection(self) -> "ConnectionTap":
+        """A tap for one connection of the camera; once another one's stream was opened it is passed over."""
+        return ConnectionTap(self)
+
+    def opened(self, stream: VideoStream, by: object = None) -> None:
+        """A connection begins.
+
+        Args:
+            stream: of the connection.
+            by: whose it is: from now on what others give or close is passed over.
+        """
         with self._lock:
+            self._owner = by
             self._stream, self._connection = stream, None
             self._in_group = False
             self.ever_opened = True
 
-    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float) -> None:
+    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float, by: object = None) -> None:
         """Takes the next packet of the connection.
 
         Args:
             packet: as received; empty ones (the end of a file) are passed over.
             arrived_s: monotonic seconds.
+            by: whose it is.
         """
-        if not self._wanted or not packet.size:
+        if by is not self._owner or not self._wanted or not packet.size:
             return
         connection = self._understood()
         if connection is None:
             return
         received = Received.of(packet, arrived_s, connection)
         with self._lock:
-            if self._wanted:
+            if self._wanted and by is self._owner:
                 self._films = [film for film in self._films if film.take(received)]
                 self._hold(received)
 
-    def closed(self) -> None:
-        """The connection ended; what it gave is held for as long as ever."""
+    def closed(self, by: object = None) -> None:
+        """The connection ended; what it gave is held for as long as ever.
+
+        Args:
+            by: whose it is: a reader that was left behind does not close its successor's.
+        """
         with self._lock:
+            if by is not self._owner:
+                return
             self._stream = self._connection = None
             self._in_group = False
 
@@ -224,3 +242,26 @@ class Ring:
         self._groups.clear()
         self._bytes = 0
         self._in_group = False
+
+
+class ConnectionTap:
+    """One connection's packets on their way into a ring: a `sources.PacketTap`.
+
+    Args:
+        ring: of the camera.
+    """
+
+    def __init__(self, ring: Ring) -> None:
+        self._ring = ring
+
+    def opened(self, stream: VideoStream) -> None:
+        """See `Ring.opened`."""
+        self._ring.opened(stream, self)
+
+    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float) -> None:
+        """See `Ring.packet`."""
+        self._ring.packet(packet, arrived_s, self)
+
+    def closed(self) -> None:
+        """See `Ring.closed`."""
+        self._ring.closed(self)

@@ -1,4 +1,4 @@
-"""Retention: evidence that is too old, or too much, leaves. First the reference goes, then the file."""
+"""Deletes evidence that is too old, or too much: first the reference to a file, then the file."""
 
 import time
 from collections.abc import Callable, Iterator

@@ -1,4 +1,4 @@
-"""Exhibits: what was seen when a fake event began enters, files of it and the `Evidence` that names them leave."""
+"""Writes the files that are kept of a fake event: the judged frame with its badge, the face, and the clip."""
 
 import logging
 from collections.abc import Callable
@@ -26,10 +26,10 @@ FACE = CropPolicy(wh=(320, 320), centre="box", side="box", side_factor=1.6, upri
 
 
 def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
-    """JPEG of a picture with what was known of it drawn in.
+    """JPEG of a frame with what was known of it drawn in.
 
     Raises:
-        MediaError: the picture cannot be converted.
+        MediaError: the frame cannot be converted.
     """
     copy = copy_yuv420p(frame)
     thresholds = Thresholds(judge.fake_enter, judge.fake_leave, judge.real_enter, judge.real_leave)
@@ -38,10 +38,10 @@ def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
 
 
 def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
-    """JPEG of the face of a track, 320x320, of the same picture; None when that face is not in the result.
+    """JPEG of the face of a track, 320x320, of the same frame; None when that face is not in the result.
 
     Raises:
-        MediaError: the picture cannot be converted.
+        MediaError: the frame cannot be converted.
     """
     found = next((one.face for one in result.tracks if one.track_id == track), None)
     if found is None:
@@ -72,7 +72,7 @@ class Seen:
     Args:
         event: that began.
         result: by which it did.
-        frame: the camera's newest picture; None when there was none.
+        frame: the frame that was judged; None when there was none.
         film: packets around that moment, gathered until `film.until_s`; None when none are.
         no_film: why; or why there may be none in it.
     """
@@ -84,7 +84,7 @@ class Seen:
     no_film: str
 
 
-class Exhibits:
+class EvidenceFiles:
     """Writes the files. Not safe to use from two threads at once.
 
     Args:

@@ -239,7 +239,7 @@ def _row(score: Score) -> dict[str, Any]:
         "high": score.high,
         "state": STATES.index(score.state),
         "samples": score.samples,
-        "scored": 0 if score.mean is None else score.samples,
+        "scored": 0 if score.mean is None else score.samples if score.scored is None else score.scored,
     }
 
 

@@ -132,6 +132,7 @@ class Score:
         high: likewise.
         state: the worst verdict state of it ("fake" > "uncertain" > "real" > "gathering" > "no_face").
         samples: results that it is made of.
+        scored: those of them that had a verdict to take a score from, which `mean` is weighed by; None: all, if any.
     """
 
     camera: str
@@ -141,6 +142,7 @@ class Score:
     high: float | None
     state: str
     samples: int
+    scored: int | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

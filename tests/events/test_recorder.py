@@ -358,3 +358,35 @@ def test_many_cameras_at_once(recorder: Recorder, memory: Memory, clock: Clock):
     for number in range(8):
         rows = memory.history.scores(f"camera{number}", WALL_S, WALL_S + 99, 1)
         assert sum(row.samples for row in rows) == 200
+
+
+def test_an_event_names_the_model_that_gave_the_score_though_another_judges_by_now(memory, clock):
+    former = replace(JUDGE, name="former", sha256="cd" * 32)
+    known = {former.sha256: former, JUDGE.sha256: JUDGE}
+    recorder = Recorder(replace(memory.ledger, judge_of=known.get), MonitoringSettings(), lambda: JUDGE, None, clock)
+    recorder.start()
+    try:
+        recorder.result("door", replace(result(), model_sha256=former.sha256), WALL_S)
+        recorder.result("gate", replace(result(), model_sha256="ef" * 32), WALL_S)
+        recorder.result("hall", result(), WALL_S)
+        until(lambda: len(open_ones(memory)) == 3)
+    finally:
+        recorder.close()
+    named = {event.camera: event.judge.name for event in memory.events.page(EventFilter()).items}
+    assert named == {"door": "former", "gate": JUDGE.name, "hall": JUDGE.name}
+
+
+def test_a_recorder_whose_thread_ended_says_so(memory, clock, monkeypatch):
+    class Ended(BaseException):
+        pass
+
+    def ends(*_args, **_more):
+        raise Ended
+
+    recorder = Recorder(memory.ledger, MonitoringSettings(), lambda: JUDGE, None, clock)
+    monkeypatch.setattr(threading, "excepthook", lambda _args: None)
+    monkeypatch.setattr(recorder, "_tick", ends)
+    recorder.start()
+    until(lambda: recorder.problem)
+    assert "thread has ended" in recorder.problem
+    recorder.close()

@@ -7,7 +7,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_detect.events.scores import WORST_FIRST, Seconds
+from stream_detect.settings import StorageSettings
 from stream_detect.storage import history
+from stream_detect.storage.database import Database
 from stream_detect.storage.records import Score
 from stream_detect.types import VerdictState
 from tests.scenes import result
@@ -59,3 +61,16 @@ def test_every_result_is_in_one_row(heard: list):
     for row in rows:
         assert row.mean is None or row.low <= row.mean + 1e-12
         assert row.mean is None or row.mean <= row.high + 1e-12
+
+
+def test_means_are_weighed_by_the_samples_that_had_a_score(tmp_path):
+    with Database.open(StorageSettings(folder=tmp_path)) as database:
+        kept = history.History(database)
+        seconds = Seconds("door")
+        rows = [seconds.add(result("no_face", None), 0.0 + tenth / 10) for tenth in range(9)]
+        rows += [seconds.add(result("real", 0.9), 0.95), seconds.add(result("real", 0.1), 1.0)]
+        rows += [seconds.add(result("real", 0.1), 1.0 + tenth / 10) for tenth in range(1, 9)]
+        kept.add_scores([row for row in [*rows, seconds.close()] if row is not None])
+        (minute,) = kept.scores("door", 0, 60, 60)
+    assert minute.mean == pytest.approx((0.9 + 9 * 0.1) / 10)
+    assert minute.samples == 19

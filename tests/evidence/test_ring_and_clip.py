@@ -246,3 +246,22 @@ def test_a_clock_that_jumps_leaves_no_hole(make: Callable[..., Received]):
         make(0.16, 7, 7),
     ]
     assert [dts for _, dts in timeline(packets)] == [0, 3600, 7200, 10800, 14400]
+
+
+def test_a_reader_left_behind_neither_closes_nor_feeds_its_successors_ring():
+    ring = Ring(10.0, 10**7)
+    left_behind, successor = ring.connection(), ring.connection()
+    source = film(seconds=4)
+    with av.open(io.BytesIO(source)) as first, av.open(io.BytesIO(source)) as second:
+        left_behind.opened(first.streams.video[0])
+        packets = [packet for packet in first.demux(first.streams.video[0]) if packet.dts is not None]
+        left_behind.packet(packets[0], 0.0)
+        successor.opened(second.streams.video[0])
+        left_behind.packet(packets[1], 0.1)
+        left_behind.closed()
+        for number, packet in enumerate(second.demux(second.streams.video[0])):
+            if packet.dts is not None:
+                successor.packet(packet, 1.0 + number / 25)
+    gathered = ring.film(0.0, 100.0)
+    assert len(gathered.packets) == 1 + 100
+    assert len({id(packet.connection) for packet in gathered.packets}) == 2
