@@ -1,4 +1,4 @@
-# make run · make test · make check · make bench: each sets up what it needs, once.
+# make run · test · test-fast · check · bench: each sets up what it needs, once.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -19,11 +19,12 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test check bench bench-cameras bench-review bench-cuts web wheel lock clean peers
+.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts web wheel check-wheel sbom lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
 	@echo 'make test    set up and run the tests'
+	@echo 'make test-fast   those that need no browser, broker, database or server process'
 	@echo 'make check   format, lint, types and import rules, Python and web'
 	@echo 'make bench   measure the live check: JSON in build/live.json and a table'
 	@echo 'make bench-cameras   measure cameras: JSON in build/cameras.json and a table'
@@ -31,6 +32,8 @@ help:
 	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
 	@echo 'make web     build the page'
 	@echo 'make wheel   build dist/stream_detect-VERSION-py3-none-any.whl, with the page and the models'
+	@echo 'make check-wheel   install it into a fresh environment and serve with it'
+	@echo 'make sbom    list what the lock files install: CycloneDX in build/sbom.json'
 	@echo 'make lock    renew the lock files after a change of pyproject.toml'
 	@echo 'make clean   remove all that these made'
 
@@ -39,6 +42,10 @@ run: $(INSTALLED) $(PAGE)
 
 test: $(DEV) $(PAGE) peers
 	$(BIN)/python -m pytest
+
+# What can be told within a minute while one works.
+test-fast: $(DEV)
+	$(BIN)/python -m pytest -m 'not browser and not tensorflow and not peer and not server and not slow'
 
 check: $(DEV) $(MODULES)
 	$(BIN)/ruff format --check .
@@ -63,6 +70,13 @@ bench-cuts: $(DEV)
 
 web: $(PAGE)
 
+check-wheel: $(DEV) wheel
+	$(BIN)/python scripts/check_wheel.py
+
+# CycloneDX: the container's packages, which are those of requirements.lock and two drivers, and those of the page.
+sbom: $(DEV)
+	@$(BIN)/python scripts/sbom.py
+
 # With the setuptools of requirements.lock; scripts/wheel.py is its build step.
 wheel: $(INSTALLED) $(PAGE)
 	@rm -rf dist
@@ -72,6 +86,7 @@ wheel: $(INSTALLED) $(PAGE)
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 lock: $(DEV)
 	$(LOCK) --group build pyproject.toml -o requirements.lock
+	$(LOCK) --group build --extra postgres --extra mqtt -c requirements.lock pyproject.toml -o packaging/requirements.lock
 	$(LOCK) --group dev --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(LOCK) --group node -o requirements-node.lock
 

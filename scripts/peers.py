@@ -67,6 +67,8 @@ PEERS = (
     ),
     Peer("Mosquitto", ("mosquitto",), _on_path("mosquitto")),
     Peer("PostgreSQL", ("postgresql",), _postgresql),
+    Peer("systemd-analyze", ("systemd",), _on_path("systemd-analyze")),
+    Peer("promtool", ("prometheus",), _on_path("promtool")),
 )
 
 

@@ -40,6 +40,22 @@ def shared() -> Path:
     return SHARED
 
 
+PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster"}
+"""Fixtures that start a program of the system."""
+SERVERS = {"start_server", "run_server"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Marks the tests that `make test-fast` leaves out, by the fixtures that they ask for."""
+    for item in items:
+        asked = set(getattr(item, "fixturenames", ()))
+        parameters = getattr(getattr(item, "callspec", None), "params", {})
+        if asked & PEERS or parameters.get("dialect") == "postgresql":
+            item.add_marker(pytest.mark.peer)
+        if asked & SERVERS:
+            item.add_marker(pytest.mark.server)
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item, call):
     """With CI set, a skip is a failure, unless only the data beside the checkout are absent."""

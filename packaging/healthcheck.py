@@ -1,0 +1,29 @@
+"""The container's health check: exit status 0 while the server in it answers /healthz."""
+
+import os
+import ssl
+import sys
+import urllib.error
+import urllib.request
+
+TIMEOUT_S = 4
+
+
+def main() -> int:
+    """Ask the server, by the port and scheme that its environment sets."""
+    port = os.environ.get("STREAM_DETECT_SERVER__PORT", "8080")
+    scheme = "https" if os.environ.get("STREAM_DETECT_SERVER__TLS_CERTIFICATE") else "http"
+    context = ssl.create_default_context()
+    context.check_hostname = False  # the certificate is for the name that browsers use, not for 127.0.0.1
+    context.verify_mode = ssl.CERT_NONE
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}), urllib.request.HTTPSHandler(context=context))
+    try:
+        with direct.open(f"{scheme}://127.0.0.1:{port}/healthz", timeout=TIMEOUT_S) as answer:
+            return int(answer.status != 200)
+    except (urllib.error.URLError, OSError) as error:
+        sys.stderr.write(f"expected /healthz at port {port} to answer 200, received {error}\n")
+        return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())
