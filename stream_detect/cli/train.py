@@ -1,34 +1,40 @@
-"""The command `stream-detect train`. Keras is imported when it runs."""
+"""The command `stream-detect train`, which trains a model and makes a bundle of it; Keras is imported when it runs."""
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from datetime import timedelta
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from stream_detect.errors import DatasetError
+from stream_detect.errors import DatasetError, TrainingError
 from stream_detect.evaluation.alarms import real_clips
-from stream_detect.evaluation.crops import load_faces
+from stream_detect.evaluation.crops import load_joined
 from stream_detect.evaluation.dataset import Faces, Row, Split, read_traits
 from stream_detect.models.card import Metric
-from stream_detect.training.recipe import Recipe, read_recipe
+from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
 from stream_detect.types import CropPolicy
+
+if TYPE_CHECKING:
+    from stream_detect.training.train import TrainingStep
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 Data = Annotated[
-    Path,
+    list[Path] | None,
     typer.Option(
         "--data",
         metavar="FOLDER|CSV",
-        help="Folder with faces.csv, or such a table: file, label, and any of source, group, split. What it lists lies "
-        "below its folder.",
+        help="Folder with faces.csv, or such a table: file, label, and any of source, group, split, family. What it "
+        "lists lies below its folder. May be given several times.",
     ),
 ]
 Cache = Annotated[
@@ -38,6 +44,8 @@ Cache = Annotated[
     ),
 ]
 _DEFAULTS = Recipe()
+_LINE_EVERY = 50
+"""Steps for each line of a training whose output is no terminal."""
 
 
 @app.callback()
@@ -47,11 +55,11 @@ def _root() -> None:
 
 @app.command()
 def train(  # noqa: PLR0913 - the command's options
-    data: Data,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FOLDER", help="The run's folder; a training begun there is gone on with.")
+        Path, typer.Option("--to", metavar="FOLDER", help="The run's folder; a training begun there is continued.")
     ],
     *,
+    data: Data = None,
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML; the options below go over it.")
     ] = None,
@@ -73,7 +81,8 @@ def train(  # noqa: PLR0913 - the command's options
         str | None,
         typer.Option(
             "--select-by",
-            help=f"Source whose validation AUC chooses the weights, 'last' takes the last: {_DEFAULTS.selected_by}.",
+            help="Source or family whose validation AUC chooses the weights, 'all' for all faces, 'last' takes the "
+            f"last weights: {_DEFAULTS.selected_by}.",
         ),
     ] = None,
     sent: Annotated[
@@ -87,6 +96,21 @@ def train(  # noqa: PLR0913 - the command's options
             help=f"Validations without a new best AUC after which it ends, 0 never: {_DEFAULTS.patience}.",
         ),
     ] = None,
+    leave_out: Annotated[
+        list[str] | None,
+        typer.Option("--leave-out", metavar="FAMILY", help="Show no fakes of this family; may be given several times."),
+    ] = None,
+    initial: Annotated[
+        str | None, typer.Option(help=f"Initial weights, random or imagenet: {_DEFAULTS.initial}.")
+    ] = None,
+    data_format: Annotated[
+        str | None,
+        typer.Option(
+            help="channels_last, or channels_first, twice as fast under KERAS_BACKEND=torch on a CPU: "
+            f"{_DEFAULTS.data_format}."
+        ),
+    ] = None,
+    precision: Annotated[str | None, typer.Option(help=f"float32 or mixed_bfloat16: {_DEFAULTS.precision}.")] = None,
     seed: Annotated[int | None, typer.Option(min=0, help=f"Of everything that is drawn: {_DEFAULTS.seed}.")] = None,
     clips: Annotated[
         Path | None,
@@ -96,8 +120,9 @@ def train(  # noqa: PLR0913 - the command's options
     ] = None,
     cache: Cache = None,
 ) -> None:
-    """Train a model on a folder of labelled faces, measure it, and make a bundle of it."""
+    """Train a model on labelled faces, measure it, and make a bundle of it."""
     _quiet()
+    _check_backend()
     from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import
     from stream_detect.training.architectures import architecture_named  # noqa: PLC0415
     from stream_detect.training.convert import check_place  # noqa: PLC0415
@@ -112,19 +137,43 @@ def train(  # noqa: PLR0913 - the command's options
         "selected_by": selected_by,
         "sent": sent,
         "patience": patience,
+        "leave_out": tuple(leave_out) if leave_out else None,
+        "initial": initial,
+        "data_format": data_format,
+        "precision": precision,
         "seed": seed,
     }
-    named, values = read_recipe(recipe_file) if recipe_file else (None, {})
-    recipe = Recipe(**values | {key: value for key, value in options.items() if value is not None})
-    name = name or named or f"my-{recipe.architecture}"
+    read = read_recipe(recipe_file) if recipe_file else RecipeFile(None, (), {})
+    recipe = checked(read.values | {key: value for key, value in options.items() if value is not None})
+    name = name or read.name or f"my-{recipe.architecture}"
+    tables = tuple(data or read.data)
+    if not tables:
+        raise DatasetError("expected faces to train on, received none: name a folder by --data, or data in the recipe")
     check_place(to, name)
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
-    run = _run(recipe, data, crop, to, cache)
+    run = _run(recipe, tables, crop, to, cache)
     trained = publish.Trained(name, recipe, _again(recipe_file, name, options), crop, run.rows)
-    beside = publish.Beside(read_traits(data), real_clips(clips) if clips else ())
+    traits = {group: each for table in tables for group, each in read_traits(table).items()}
+    beside = publish.Beside(traits, real_clips(clips) if clips else ())
     bundle = publish.publish(trained, run.weights, run.val, to, beside)
     _print(bundle.card.metrics)
     typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+
+
+_BACKENDS = {"tensorflow": '"stream-detect[train]"', "torch": "torch==2.13.0", "jax": "jax"}
+"""What pip installs for each of Keras' backends."""
+
+
+def _check_backend() -> None:
+    """Whether KERAS_BACKEND names a backend that is installed; Keras itself says so by a traceback."""
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    if backend not in _BACKENDS:
+        raise TrainingError(f"expected KERAS_BACKEND to be {', '.join(_BACKENDS)}, received {backend!r}")
+    if find_spec(backend) is None:
+        raise TrainingError(
+            f"expected {backend} for KERAS_BACKEND={backend}, it is not installed: pip install {_BACKENDS[backend]}, "
+            "or name another backend by KERAS_BACKEND"
+        )
 
 
 def _again(recipe_file: Path | None, name: str, options: Mapping[str, object]) -> str:
@@ -148,7 +197,7 @@ class _Run:
     rows: tuple[Row, ...]
 
 
-def _run(recipe: Recipe, data: Path, crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
+def _run(recipe: Recipe, data: Sequence[Path], crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
     from stream_detect.training.publish import check_halves  # noqa: PLC0415 - as above
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
@@ -157,20 +206,28 @@ def _run(recipe: Recipe, data: Path, crop: CropPolicy, to: Path, cache: Path | N
     with _bar("training") as (progress, task):
         progress.update(task, total=recipe.steps)
 
-        def on_step(step: int, loss: float, best_auc: float) -> None:
-            reached = f", best validation AUC {best_auc:.4f}" if best_auc >= 0 else ""
-            progress.update(task, completed=step, description=f"training, loss {loss:.3f}{reached}")
+        def on_step(at: "TrainingStep") -> None:
+            reached = f", best validation AUC {at.best_auc:.4f}" if at.best_auc >= 0 else ""
+            said = f"loss {at.loss:.4f}{reached}, {at.images_per_s:.1f} images/s"
+            progress.update(task, completed=at.step, description=f"training, {said}")
+            if at.step % _LINE_EVERY == 0 and not progress.console.is_terminal:
+                left = timedelta(seconds=round(at.left_s))
+                typer.echo(f"step {at.step:,} of {recipe.steps:,}: {said}, {left} left")
 
-        best = train_model(recipe, faces, val, to, on_step, tell=typer.echo)
+        best = train_model(recipe, faces, val, to, on_step, notify=typer.echo)
     learnt = tuple(
-        row for row in faces.rows if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real")
+        row
+        for row in faces.rows
+        if recipe.learns_from(row.source)
+        and row.family not in recipe.leave_out
+        and (recipe.blended < 1 or row.label == "real")
     )
     return _Run(best, val, learnt)
 
 
-def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Faces:
+def _load(data: Sequence[Path], split: Split, crop: CropPolicy, cache: Path | None) -> Faces:
     with _bar(f"finding the faces of {split}") as (progress, task):
-        faces = load_faces(
+        faces = load_joined(
             data,
             split,
             crop,
@@ -179,7 +236,8 @@ def _load(data: Path, split: Split, crop: CropPolicy, cache: Path | None) -> Fac
         )
         progress.update(task, completed=len(faces.rows), total=len(faces.rows))
     if not faces.rows:
-        raise DatasetError(f"expected faces in split {split} of {data}, found none in {len(faces.not_found)} files")
+        named = " and ".join(str(each) for each in data)
+        raise DatasetError(f"expected faces in split {split} of {named}, found none in {len(faces.not_found)} files")
     files = len({row.file for row in faces.rows}) + len(faces.not_found)
     typer.echo(f"{split}: {len(faces.rows):,} faces of {files:,} files; in {len(faces.not_found):,} none was found")
     return faces

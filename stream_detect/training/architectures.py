@@ -7,6 +7,7 @@ here, the last of them says fake, and any before it real.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 import keras
 import numpy as np
@@ -15,10 +16,13 @@ from numpy.typing import NDArray
 
 from stream_detect.errors import BundleError, TrainingError
 from stream_detect.models.card import Input
-from stream_detect.training.efficientnet import DataFormat, efficientnet_lite0
+from stream_detect.training.efficientnet import DataFormat, begin_from_imagenet, efficientnet_lite0
 
 Build = Callable[[tuple[int, int], float], keras.Model]
 """Makes an untrained network of a size (w, h) in pixels and a share of values that dropout hides."""
+
+
+Initial = Literal["random", "imagenet"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +39,7 @@ class Architecture:
         offset: what is added to them after that.
         build_channels_first: makes it with channels_first layers, which take the same input and have the same weights
             in the same order; None where it has none.
+        imagenet: gives a network its published ImageNet weights; None where there are none.
     """
 
     name: str
@@ -45,6 +50,7 @@ class Architecture:
     scale: float = 1 / 255
     offset: float = 0.0
     build_channels_first: Build | None = None
+    imagenet: Callable[[keras.Model], None] | None = None
 
     @property
     def fake_output(self) -> int:
@@ -65,6 +71,22 @@ class Architecture:
                 f"{' and '.join(each.name for each in ARCHITECTURES.values() if each.build_channels_first)} has both"
             )
         return self.build_channels_first(wh, dropout)
+
+    def begin(self, model: keras.Model, initial: Initial) -> None:
+        """Gives an untrained network its initial weights, "random" or "imagenet".
+
+        Raises:
+            TrainingError: there are no such weights of this architecture, their package is not installed, or their
+                file is damaged or of another network.
+        """
+        if initial == "random":
+            return
+        if self.imagenet is None:
+            names = " and ".join(each.name for each in ARCHITECTURES.values() if each.imagenet)
+            raise TrainingError(
+                f'expected initial = "random" for {self.name}, received "{initial}": only {names} has ImageNet weights'
+            )
+        self.imagenet(model)
 
     def scaled(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Crops, uint8 (n, h, w, 3), as the network takes them."""
@@ -214,6 +236,7 @@ ARCHITECTURES = {
             scale=1 / 128,
             offset=-127 / 128,
             build_channels_first=partial(efficientnet_lite0, data_format="channels_first"),
+            imagenet=begin_from_imagenet,
         ),
     )
 }

@@ -1,8 +1,8 @@
-"""Self-blended fakes: one real face and its mesh enter, a real and a fake face leave that differ in the blending only.
+"""Fakes made by blending: a real face with a copy of itself, or with another person's face, pasted onto it.
 
-After Shiohara & Yamasaki 2022 (arXiv:2204.08376): a face is pasted onto itself, its copy a little off in colour,
-sharpness, size and place, through a softened mask. What is left to see is what every face swap leaves: an edge, and
-two qualities in one face. So a network learns no single generator's marks.
+The first after Shiohara & Yamasaki 2022 (arXiv:2204.08376): a face is pasted onto itself, its copy a little off in
+colour, sharpness, size and place, through a softened mask. What is left to see is what every face swap leaves: an edge,
+and two qualities in one face. So a network learns no single generator's marks.
 
 Whatever is done to the picture as a whole is done before the two part, and the mismatch is given to the copy or to the
 picture under it, at random: that the real face looks processed, or the fake one, must tell nothing.
@@ -12,21 +12,24 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.mesh import FaceMesh
-from stream_detect.errors import DatasetError
-from stream_detect.evaluation.dataset import Faces, Row
-from stream_detect.evaluation.degradation import degrade, draw, sometimes_sent
-from stream_detect.training.recipe import Recipe
 from stream_detect.types import Image
 
 Mask = NDArray[np.float32]
 """Share of the copy in the blend, (h, w) in [0, 1]."""
 
+Mesh = NDArray[np.float32]
+"""Points of a face, (n, 2), in pixels of its crop."""
+
+_LEAST_PASTED_PX = 200
+_MISMATCHED_SHARE = 0.4
+"""Swaps whose colours or sharpness are a little off as well."""
+_STRENGTHS = (0.75, 1.0, 1.0, 1.0)
+"""Greatest share of the pasted face: swaps are seldom see-through."""
 _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
 """Greatest share of the copy, as in the paper."""
 
 
-def self_blended(face: Image, mesh: NDArray[np.float32], rng: np.random.Generator) -> tuple[Image, Image]:
+def self_blended(face: Image, mesh: Mesh, rng: np.random.Generator) -> tuple[Image, Image]:
     """A real face, and the fake made of it.
 
     Args:
@@ -44,6 +47,47 @@ def self_blended(face: Image, mesh: NDArray[np.float32], rng: np.random.Generato
     share = mask[..., np.newaxis]
     fake = under * (1 - share) + copy * share
     return under, np.clip(fake + 0.5, 0, 255).astype(np.uint8)
+
+
+def other_blended(face: Image, mesh: Mesh, donor: Image, donor_mesh: Mesh, rng: np.random.Generator) -> Image | None:
+    """A fake made of a real face and of another person's, as a swap is: aligned, coloured alike and blended in.
+
+    Args:
+        face: RGB uint8 (h, w, 3), which is pasted onto.
+        mesh: its points, float32 (n, 2), in its pixels.
+        donor: RGB uint8 (h, w, 3), whose face is pasted.
+        donor_mesh: the donor's points, the same ones.
+        rng: draws everything.
+
+    Returns:
+        RGB uint8 (h, w, 3); None where the two cannot be aligned, or what would be pasted is too small to be seen.
+    """
+    h, w = face.shape[:2]
+    aligning, _ = cv2.estimateAffine2D(donor_mesh, mesh, method=cv2.LMEDS)
+    if aligning is None:
+        return None
+    pasted = cv2.warpAffine(donor, aligning, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
+    mask = blending_mask(mesh, (h, w), rng)
+    seen = mask > 0.5 * mask.max()
+    if seen.sum() < _LEAST_PASTED_PX:
+        return None
+    pasted = _coloured_alike(np.asarray(pasted, np.uint8), face, seen, rng)
+    if rng.random() < _MISMATCHED_SHARE:
+        pasted = mismatched(pasted, rng)
+    strength = np.float32(_STRENGTHS[int(rng.integers(len(_STRENGTHS)))])
+    share = (mask / max(float(mask.max()), 1e-3))[..., np.newaxis] * strength
+    return np.clip(face * (1 - share) + pasted * share + 0.5, 0, 255).astype(np.uint8)
+
+
+def _coloured_alike(pasted: Image, face: Image, seen: NDArray[np.bool_], rng: np.random.Generator) -> Image:
+    """The pasted face with most of the other's mean and deviation in LAB, as Reinhard et al. 2001 transfer colours."""
+    ours = cv2.cvtColor(pasted, cv2.COLOR_RGB2LAB).astype(np.float32)
+    wanted = cv2.cvtColor(face, cv2.COLOR_RGB2LAB).astype(np.float32)
+    mean, deviation = ours[seen].mean(axis=0), ours[seen].std(axis=0) + 1
+    wanted_mean, wanted_deviation = wanted[seen].mean(axis=0), wanted[seen].std(axis=0) + 1
+    gain = 1 + (wanted_deviation / deviation - 1) * np.float32(rng.uniform(0.5, 1))
+    changed = (ours - mean) * gain + mean + (wanted_mean - mean) * np.float32(rng.uniform(0.7, 1))
+    return np.asarray(cv2.cvtColor(np.clip(changed, 0, 255).astype(np.uint8), cv2.COLOR_LAB2RGB), np.uint8)
 
 
 def mismatched(face: Image, rng: np.random.Generator) -> Image:
@@ -69,7 +113,7 @@ def mismatched(face: Image, rng: np.random.Generator) -> Image:
     return np.asarray(np.clip(changed + 0.5, 0, 255), np.uint8)
 
 
-def blending_mask(mesh: NDArray[np.float32], hw: tuple[int, ...], rng: np.random.Generator) -> Mask:
+def blending_mask(mesh: Mesh, hw: tuple[int, ...], rng: np.random.Generator) -> Mask:
     """The hull of the mesh or of a part of it, deformed, softened, and weakened at times.
 
     Args:
@@ -90,7 +134,7 @@ def blending_mask(mesh: NDArray[np.float32], hw: tuple[int, ...], rng: np.random
     return mask * np.float32(_RATIOS[int(rng.integers(len(_RATIOS)))] / greatest)
 
 
-def _part(mesh: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _part(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.float32]:
     """The whole mesh, or a band across the face at least half as high: swaps leave out the forehead, lips the rest."""
     if rng.random() < 0.5:
         return mesh
@@ -119,35 +163,3 @@ def _displaced(copy: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image
     moved = cv2.warpAffine(copy, matrix, (w, h), flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
     share = cv2.warpAffine(mask, matrix, (w, h), flags=cv2.INTER_LINEAR)
     return np.asarray(moved, np.uint8), np.asarray(share, np.float32)
-
-
-_SEED = 20261122
-
-
-def with_made_fakes(faces: Faces, recipe: Recipe) -> Faces:
-    """The recipe's real faces, each followed by a self-blended fake; both degraded alike, as in training.
-
-    Args:
-        faces: of the validation split.
-        recipe: names the collections, and the share that is sent through a codec.
-
-    Raises:
-        DatasetError: the face mesh finds none of them.
-    """
-    rng = np.random.default_rng(_SEED)
-    mesh = FaceMesh()
-    pictures: list[Image] = []
-    rows: list[Row] = []
-    for index, row in enumerate(faces.rows):
-        if row.label != "real" or not recipe.learns_from(row.source):
-            continue
-        crop = np.ascontiguousarray(faces.crops[index])
-        points = mesh.points(crop)
-        if points is None:
-            continue
-        how = sometimes_sent(draw(rng), recipe.sent, rng)
-        pictures += [degrade(picture, how, rng) for picture in self_blended(crop, points, rng)]
-        rows += [Row(row.file, label, row.source, row.group, row.split) for label in ("real", "fake")]
-    if not pictures:
-        raise DatasetError("expected real faces to make validation fakes of, the face mesh found none")
-    return Faces(np.stack(pictures), tuple(rows), ())

@@ -18,6 +18,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from stream_detect.errors import TrainingError
+from stream_detect.training.fused import FusedBatchNormalization
 from stream_detect.training.torch_weights import StateDict, read_state_dict
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -104,6 +105,8 @@ class _Layers:
     def __init__(self, data_format: DataFormat) -> None:
         self._format = data_format
         self._channels = 1 if data_format == "channels_first" else -1
+        fused = data_format == "channels_first" and keras.backend.backend() == "torch"
+        self._normalisation = FusedBatchNormalization if fused else layers.BatchNormalization
 
     def convolution(  # noqa: PLR0913 - what a convolution has
         self, x: keras.KerasTensor, filters: int, kernel: int, stride: int, name: str, *, activated: bool = True
@@ -117,7 +120,7 @@ class _Layers:
         return self._normalised(layers.DepthwiseConv2D(kernel, stride, **form)(x), name, activated=True)
 
     def _normalised(self, x: keras.KerasTensor, name: str, *, activated: bool) -> keras.KerasTensor:
-        x = layers.BatchNormalization(self._channels, momentum=0.99, epsilon=1e-3, name=f"{name}_bn")(x)
+        x = self._normalisation(self._channels, momentum=0.99, epsilon=1e-3, name=f"{name}_bn")(x)
         return layers.ReLU(max_value=6)(x) if activated else x
 
 
@@ -136,6 +139,15 @@ def lite0_imagenet_file() -> Path:
     if not found:
         raise TrainingError(f"expected models/efficientnet-lite0-*.pth in the package {LITE0_WHEEL}, it has none")
     return found[0]
+
+
+def begin_from_imagenet(model: keras.Model) -> None:
+    """Gives a network of this module the published ImageNet weights, but for its last layer.
+
+    Raises:
+        TrainingError: the package with the weights is not installed, or its file is damaged.
+    """
+    load_lite0(model, lite0_imagenet_file(), last_layer=False)
 
 
 def load_lite0(model: keras.Model, file: Path, *, last_layer: bool) -> None:

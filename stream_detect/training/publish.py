@@ -31,7 +31,7 @@ from stream_detect.models.bundle import Bundle, write_card
 from stream_detect.models.card import Metric
 from stream_detect.models.openvino import has_bf16
 from stream_detect.training.architectures import architecture_named
-from stream_detect.training.blending import with_made_fakes
+from stream_detect.training.blended_pairs import with_made_fakes
 from stream_detect.training.card import trained_card
 from stream_detect.training.checkpoint import CURVES_FILE
 from stream_detect.training.convert import write_bundle

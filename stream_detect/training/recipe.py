@@ -1,16 +1,24 @@
 """How a model is trained: every number of it, with its reason."""
 
-import difflib
 import math
-import tomllib
 from bisect import bisect_right
-from dataclasses import dataclass, fields
-from pathlib import Path
-from typing import Any
-
-from pydantic import TypeAdapter, ValidationError
+from dataclasses import dataclass, field
+from typing import Literal
 
 from stream_detect.errors import TrainingError
+
+
+class RecipeValueError(TrainingError):
+    """A value that a recipe cannot have.
+
+    Args:
+        key: of the recipe or the pairing.
+        message: what was expected and received.
+    """
+
+    def __init__(self, key: str, message: str) -> None:
+        super().__init__(message)
+        self.key = key
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,17 +26,41 @@ class Pairing:
     """Where a fake face and the real one beside it come from.
 
     Args:
-        share: of all pairs, before pairings without faces are left out.
+        share: of all pairs that are not made by blending; the shares of a recipe need not add up to 1.
         fake: source of the fake one; None is any.
-        real: source of the real one; None is any.
-        same_group: the fake was made from the real one's video: same person, camera and light, so that nothing but
-            the manipulation tells them apart.
+        real: source of the real one, or several; None is any.
+        same_group: True takes only fakes that have a real face of their group, a frame of the video that they were made
+            from: same person, camera and light, so that nothing but the manipulation tells the two apart. "preferred"
+            pairs a fake so where it can be, and as without it where not.
+        family: of the fake one; None is any.
+        same_source: share in [0, 1] of the fakes paired without their group that stand beside a real face of their own
+            source, where it has any.
+        origin: file and line that it was read from, for messages.
     """
 
     share: float
-    fake: str | None
-    real: str | None
-    same_group: bool = False
+    fake: str | None = None
+    real: str | tuple[str, ...] | None = None
+    same_group: bool | Literal["preferred"] = False
+    family: str | None = None
+    same_source: float = 0.0
+    origin: str = field(default="", compare=False, repr=False)
+
+    def __post_init__(self) -> None:
+        if not 0 < self.share < math.inf:
+            raise RecipeValueError("share", f"expected a pairing's share above 0, received {self.share}")
+        if not 0 <= self.same_source <= 1:
+            raise RecipeValueError("same_source", f"expected same_source in [0, 1], received {self.same_source}")
+        if self.same_source and self.same_group is True:
+            raise RecipeValueError(
+                "same_source",
+                'expected same_source with same_group = false or "preferred": true leaves none to pair so',
+            )
+
+    @property
+    def reals(self) -> tuple[str, ...]:
+        """Sources of the real one; empty is any."""
+        return (self.real,) if isinstance(self.real, str) else self.real or ()
 
 
 PAIRINGS = (
@@ -39,10 +71,13 @@ PAIRINGS = (
     Pairing(0.049, "dfdc", "fairface"),
     Pairing(0.021, "sdfd_sd21", "fairface"),
 )
+"""Those of a recipe that names none; the ones that find no face are left out."""
 LAST = "last"
 """`selected_by` of a training that chooses no checkpoint."""
-ANY_PAIRING = Pairing(1.0, None, None)
-"""For data of which the other pairings know no source."""
+ALL = "all"
+"""`selected_by` of a training that chooses by all validation faces."""
+ANY_PAIRING = Pairing(1.0)
+"""For data of which no default pairing knows a source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +88,7 @@ class Recipe:
         architecture: by name.
         steps: batches in all; 4,500 batches of 64 show each DFDC pair about 13 times.
         batch: faces a batch, an even number: pairs of a real and a fake one.
-        learning_rate: of Adam at its peak; falls to a hundredth by a half cosine.
+        learning_rate: of the optimizer at its peak; falls to a hundredth by a half cosine.
         restarts: steps, rising, after which it climbs to half of the peak before and falls again (SGDR, Loshchilov
             and Hutter 2017, arXiv:1608.03983): goes on with a training that had more to learn.
         warmup_steps: until that peak, at most a quarter of all steps.
@@ -69,10 +104,27 @@ class Recipe:
         blended: share of pairs whose fake one is made of the real one (blending.py).
         degraded: share of pairs that are worsened as webcams, calls and re-uploads do.
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
-        selected_by: source whose validation AUC chooses the best checkpoint, where it has faces of both kinds; "last"
-            chooses none and keeps the last.
+        selected_by: source or family whose validation AUC chooses the best checkpoint, where it has faces of both kinds
+            (a family's fakes are measured against all real faces); "all" chooses by all faces, as does a source that
+            has one kind only; "last" chooses none and keeps the last.
         patience: validations without a new best AUC after which the training ends; 0 never ends it early. The warm-up
             of the figures counts among them: with `validate_every` 300, some 5 are sensible.
+        initial: what the weights begin with: "random", or "imagenet", the published weights of the architecture. From
+            ImageNet, EfficientNet-Lite0 needs a quarter of the faces that streamnet needs from scratch.
+        optimizer: "adam", or "adamw" (Loshchilov and Hutter 2019, arXiv:1711.05101), with `weight_decay`.
+        weight_decay: of kernels a step, times the learning rate; not of biases and normalisations.
+        gradient_norm: greatest norm of all gradients together, larger ones are scaled down; 0 leaves them.
+        balance: "faces" draws every face of a pairing equally often. "families" draws families equally often and, in
+            a family and among real faces, a source by the square root of its number of faces: small collections of
+            rare generators count, and are not learnt by heart.
+        leave_out: families whose fakes are not shown, to measure what is not known of them.
+        blended_with_other: share of the blended fakes that take another person's face of like pose and colour; the
+            others blend a changed copy of the face into itself.
+        levelled: share of the pairs of two groups in which the sharper face is blurred about as soft as the other:
+            collected fakes are softer than collected reals, and that must not give them away.
+        data_format: how activations lie in memory. PyTorch on a CPU is twice as fast with "channels_first".
+        precision: "float32", or "mixed_bfloat16", which computes in bf16 and keeps weights in f32: on processors with
+            AVX512-BF16 or AMX, and on accelerators, about twice as fast.
     """
 
     architecture: str = "meso4"
@@ -94,58 +146,79 @@ class Recipe:
     sent: float = 0.0
     selected_by: str = "dfdc"
     patience: int = 0
+    initial: Literal["random", "imagenet"] = "random"
+    optimizer: Literal["adam", "adamw"] = "adam"
+    weight_decay: float = 0.0
+    gradient_norm: float = 0.0
+    balance: Literal["faces", "families"] = "faces"
+    leave_out: tuple[str, ...] = ()
+    blended_with_other: float = 0.0
+    levelled: float = 0.0
+    data_format: Literal["channels_last", "channels_first"] = "channels_last"
+    precision: Literal["float32", "mixed_bfloat16"] = "float32"
 
     def __post_init__(self) -> None:
         if self.steps < 1 or self.batch < 2 or self.batch % 2:
-            raise TrainingError(f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}")
+            raise RecipeValueError(
+                "steps" if self.steps < 1 else "batch",
+                f"expected steps >= 1 and an even batch >= 2, received {self.steps}, {self.batch}",
+            )
+        if self.warmup_steps < 0 or self.validate_every < 1 or self.ema_from < 0:
+            raise RecipeValueError(
+                "validate_every"
+                if self.validate_every < 1
+                else "warmup_steps"
+                if self.warmup_steps < 0
+                else "ema_from",
+                "expected warmup_steps >= 0, ema_from >= 0 and validate_every >= 1, received "
+                f"{self.warmup_steps}, {self.ema_from}, {self.validate_every}",
+            )
         if list(self.restarts) != sorted({step for step in self.restarts if 0 < step < self.steps}):
-            raise TrainingError(f"expected restarts to rise between 0 and {self.steps} steps, received {self.restarts}")
-        for what, share in (("blended", self.blended), ("degraded", self.degraded), ("sent", self.sent)):
-            if not 0 <= share <= 1:
-                raise TrainingError(f"expected a share of pairs to be {what} in [0, 1], received {share}")
+            raise RecipeValueError(
+                "restarts", f"expected restarts to rise between 0 and {self.steps} steps, received {self.restarts}"
+            )
+        self._check_shares()
+        self._check_optimizer()
+        if not self.pairings:
+            raise RecipeValueError("pairings", "expected one pairing or more, received none")
         if self.patience < 0 or (self.patience and self.selected_by == LAST):
-            raise TrainingError(
+            raise RecipeValueError(
+                "patience",
                 f"expected patience >= 0, and 0 where the last weights are taken, received {self.patience} and weights "
-                f"selected by {self.selected_by}"
+                f"selected by {self.selected_by}",
+            )
+
+    def _check_shares(self) -> None:
+        for key in ("blended", "degraded", "sent", "levelled"):
+            if not 0 <= (share := getattr(self, key)) <= 1:
+                raise RecipeValueError(key, f"expected a share of pairs to be {key} in [0, 1], received {share}")
+        if not 0 <= self.blended_with_other <= 1 or (self.blended_with_other and not self.blended):
+            raise RecipeValueError(
+                "blended_with_other",
+                "expected blended_with_other in [0, 1], a share of the blended pairs, and blended above 0, received "
+                f"{self.blended_with_other} and {self.blended}",
+            )
+        for key in ("dropout", "label_smoothing", "ema"):
+            if not 0 <= (share := getattr(self, key)) < 1:
+                raise RecipeValueError(key, f"expected {key} in [0, 1), received {share}")
+
+    def _check_optimizer(self) -> None:
+        if not 0 < self.learning_rate < math.inf:
+            raise RecipeValueError("learning_rate", f"expected a learning_rate above 0, received {self.learning_rate}")
+        if not 0 <= self.gradient_norm < math.inf:
+            raise RecipeValueError(
+                "gradient_norm", f"expected a gradient_norm of 0 (no limit) or more, received {self.gradient_norm}"
+            )
+        if not 0 <= self.weight_decay < 1 or (self.weight_decay and self.optimizer != "adamw"):
+            raise RecipeValueError(
+                "weight_decay",
+                f'expected weight_decay in [0, 1), and optimizer = "adamw" where it is not 0, received '
+                f"{self.weight_decay} and {self.optimizer}",
             )
 
     def learns_from(self, source: str) -> bool:
         """Whether faces of that collection are trained on."""
         return not self.sources or source in self.sources
-
-
-NAME = "name"
-"""The one key that is no number of the training: what the bundle is called."""
-
-
-def read_recipe(file: Path) -> tuple[str | None, dict[str, Any]]:
-    """The bundle's name, None where it is not given, and the recipe's values that the file sets.
-
-    Raises:
-        TrainingError: it cannot be read, or has a key or value that a recipe has not.
-    """
-    try:
-        given = tomllib.loads(file.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"expected a recipe at {file}, cannot read it: {error}") from error
-    except tomllib.TOMLDecodeError as error:
-        raise TrainingError(f"expected a recipe in TOML at {file}: {error}") from error
-    name = given.pop(NAME, None)
-    if name is not None and not isinstance(name, str):
-        raise TrainingError(f"{file}: name: expected the bundle's name as text, received {name!r}")
-    known = {field.name: field.type for field in fields(Recipe)}
-    for key in given:
-        if key not in known:
-            near = difflib.get_close_matches(key, known, n=1)
-            cure = f"did you mean {near[0]}?" if near else f"expected one of {', '.join(known)}"
-            raise TrainingError(f"{file}: {key} is not part of a recipe; {cure}")
-    try:
-        recipe = TypeAdapter(Recipe).validate_python(given)
-    except ValidationError as error:
-        found = error.errors(include_url=False)[0]
-        place = ".".join(str(part) for part in found["loc"])
-        raise TrainingError(f"{file}: {place}: {found['msg']}, received {found['input']!r}") from error
-    return name, {key: getattr(recipe, key) for key in given}
 
 
 FLOOR = 1e-5

@@ -1,12 +1,14 @@
-"""The training loop, in pure Keras 3: a recipe and faces enter, a folder with the best weights leaves.
+"""The training loop, in pure Keras 3, on any of its backends: faces and a recipe become a folder with the best weights.
 
-The folder holds best.keras (moving average of the weights, at its best validation AUC), checkpoint.npz to go on from,
-curves.csv and tensorboard/. Nothing here depends on Keras' backend.
+The folder holds best.keras (the moving average of the weights, at its best validation AUC, as a channels_last network
+in f32, whatever the training used), checkpoint.npz to go on from, curves.csv and tensorboard/.
 """
 
 import math
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import cv2
@@ -21,15 +23,34 @@ from stream_detect.training import checkpoint
 from stream_detect.training.architectures import Architecture, architecture_named
 from stream_detect.training.batches import Batches
 from stream_detect.training.checkpoint import Curves, Progress, Weights
-from stream_detect.training.recipe import LAST, Recipe, learning_rate
+from stream_detect.training.recipe import ALL, LAST, Recipe, learning_rate
 
 BEST_FILE = "best.keras"
 
 _POINT_EVERY = 50
 """Steps that a point of the loss curve averages."""
 
-OnStep = Callable[[int, float, float], None]
-"""Takes the step, its loss, and the best validation AUC so far (negative before the first)."""
+
+@dataclass(frozen=True, slots=True)
+class TrainingStep:
+    """How far a training is after a step.
+
+    Args:
+        step: batches done.
+        loss: of its batch, or the mean since the last point of the curve where the step ends one.
+        best_auc: highest validation AUC so far; negative before the first.
+        images_per_s: faces trained on since this run began, by the time since then, validations included.
+        left_s: until the recipe's last step, at that speed.
+    """
+
+    step: int
+    loss: float
+    best_auc: float
+    images_per_s: float
+    left_s: float
+
+
+OnStep = Callable[[TrainingStep], None]
 
 
 def train(  # noqa: PLR0913 - two of them are for the screen
@@ -39,7 +60,7 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     folder: Path,
     on_step: OnStep | None = None,
     *,
-    tell: Callable[[str], None] | None = None,
+    notify: Callable[[str], None] | None = None,
 ) -> Path:
     """Trains to the recipe's last step, or until its patience ends; goes on where the folder's checkpoint ends, if any.
 
@@ -49,23 +70,24 @@ def train(  # noqa: PLR0913 - two of them are for the screen
         val: to choose the best weights by.
         folder: made if absent.
         on_step: called after every step.
-        tell: takes why the training ended before its last step.
+        notify: takes why the training ended before its last step.
 
     Returns:
         The file with the best weights.
 
     Raises:
-        TrainingError: the loss is no number any more, the folder's checkpoint is of another recipe, or the disk is
-            full.
-        DatasetError: the faces are one-sided.
+        TrainingError: the loss is no number any more, the folder's checkpoint is of another recipe, the backend cannot
+            run the recipe, its initial weights are not there, or the disk is full.
+        DatasetError: a pairing of the recipe finds no faces, or the faces are one-sided.
     """
+    network = architecture_named(recipe.architecture)
+    begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
+    model = _compiled(recipe, network, faces, begun=begun)
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # batches are made on threads of our own
     batches = Batches(faces, recipe)
-    network = architecture_named(recipe.architecture)
-    model = _compiled(recipe, faces)
-    begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
     progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
+    speed = _Speed(recipe, progress.step)
     losses: list[float] = []
     with Curves(folder, progress.curve) as curves:
         for step, (crops, labels) in batches.from_step(progress.step + 1):
@@ -73,26 +95,48 @@ def train(  # noqa: PLR0913 - two of them are for the screen
                 break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
             model.reset_metrics()  # else Keras gives the mean loss since the beginning
-            losses.append(_finite(float(model.train_on_batch(network.scaled(crops), _targets(labels, recipe))), step))
+            loss = model.train_on_batch(network.scaled(crops), _targets(labels, network))
+            losses.append(_finite(float(loss), step))
             progress.step = step
             _average(progress, recipe, model)
             due = step % recipe.validate_every == 0 or step == recipe.steps
+            shown = losses[-1]
             if due or step % _POINT_EVERY == 0:
+                shown = float(np.mean(losses))
                 with _kept_before(step, folder):
                     reached = _validate(progress, recipe, model, val, folder) if due else math.nan
-                    progress.curve.append((step, float(np.mean(losses)), reached))
+                    progress.curve.append((step, shown, reached))
                     curves.write(progress.curve)
                     if due:
                         checkpoint.save(folder, recipe, model, progress)
                 losses.clear()
             if on_step:
-                on_step(step, progress.curve[-1][1] if not losses else losses[-1], progress.best_auc)
-    if tell and progress.step < recipe.steps:
-        tell(
+                on_step(TrainingStep(step, shown, progress.best_auc, *speed.after(step)))
+    if notify and progress.step < recipe.steps:
+        notify(
             f"stopped early at step {progress.step:,} of {recipe.steps:,}: {progress.since_best} validations in a row "
             f"without an AUC above {progress.best_auc:.4f} (patience {recipe.patience}); the best weights are kept"
         )
     return folder / BEST_FILE
+
+
+class _Speed:
+    """Measures how fast a run is.
+
+    Args:
+        recipe: steps and faces a batch.
+        begun_at: step that the run goes on from.
+    """
+
+    def __init__(self, recipe: Recipe, begun_at: int) -> None:
+        self._recipe, self._begun_at = recipe, begun_at
+        self._begun_s = time.monotonic()
+
+    def after(self, step: int) -> tuple[float, float]:
+        """Faces a second, and seconds left."""
+        taken_s = max(time.monotonic() - self._begun_s, 1e-9)
+        done = step - self._begun_at
+        return done * self._recipe.batch / taken_s, (self._recipe.steps - step) * taken_s / done
 
 
 @contextmanager
@@ -107,21 +151,50 @@ def _kept_before(step: int, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _compiled(recipe: Recipe, faces: Faces) -> keras.Model:
+def _compiled(recipe: Recipe, network: Architecture, faces: Faces, *, begun: bool) -> keras.Model:
+    """The network with its optimizer; with its initial weights, unless a checkpoint's replace them."""
+    _check_backend(recipe)
     keras.utils.set_random_seed(recipe.seed)
     h, w = faces.crops.shape[1:3]
-    model = architecture_named(recipe.architecture).untrained((w, h), recipe.dropout)
-    model.compile(
-        keras.optimizers.Adam(recipe.learning_rate),
-        keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing),
-    )
+    with _computing_in(recipe.precision):
+        model = network.untrained((w, h), recipe.dropout, recipe.data_format)
+    if not begun:
+        network.begin(model, recipe.initial)
+    model.compile(_optimizer(recipe, model), keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing))
     return model
 
 
-def _targets(labels: NDArray[np.float32], recipe: Recipe) -> NDArray[np.float32]:
+def _check_backend(recipe: Recipe) -> None:
+    if recipe.data_format == "channels_first" and keras.backend.backend() == "tensorflow":
+        raise TrainingError(
+            'expected KERAS_BACKEND=torch or jax for data_format = "channels_first", received tensorflow, which '
+            "cannot train so on a CPU: pip install torch==2.13.0 and set KERAS_BACKEND=torch, or give --data-format "
+            "channels_last"
+        )
+
+
+@contextmanager
+def _computing_in(precision: str) -> Iterator[None]:
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer:
+    norm = recipe.gradient_norm or None
+    if recipe.optimizer == "adam":
+        return keras.optimizers.Adam(recipe.learning_rate, global_clipnorm=norm)
+    optimizer = keras.optimizers.AdamW(recipe.learning_rate, weight_decay=recipe.weight_decay, global_clipnorm=norm)
+    optimizer.exclude_from_weight_decay([each for each in model.trainable_variables if len(each.shape) < 2])
+    return optimizer
+
+
+def _targets(labels: NDArray[np.float32], network: Architecture) -> NDArray[np.float32]:
     """What the network ought to say (n, k): its last output fake, any before it real."""
-    outputs = architecture_named(recipe.architecture).outputs
-    real = np.repeat(1 - labels[:, np.newaxis], outputs - 1, axis=1)
+    real = np.repeat(1 - labels[:, np.newaxis], network.outputs - 1, axis=1)
     return np.concatenate((real, labels[:, np.newaxis]), axis=1)
 
 
@@ -152,18 +225,36 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
     if progress.average:
         model.set_weights(progress.average)
     network = architecture_named(recipe.architecture)
-    scored = score(val, lambda crops: predict(model, crops, network))
-    chosen = scored.of(recipe.selected_by)
-    reached = auc(chosen if chosen.both else scored)
+    reached = chosen_auc(val, recipe, lambda crops: predict(model, crops, network))
     if reached > progress.best_auc or recipe.selected_by == LAST:
         progress.best_auc = max(reached, progress.best_auc)
-        scratch = folder / f".{BEST_FILE}"
-        model.save(scratch, include_optimizer=False)
-        scratch.replace(folder / BEST_FILE)
+        _save(model, network, folder / BEST_FILE)
     model.set_weights(weights)
     return reached
 
 
+def chosen_auc(val: Faces, recipe: Recipe, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
+    """The validation AUC that the recipe chooses its weights by."""
+    scored = score(val, predict)
+    if recipe.selected_by not in (ALL, LAST):
+        of_source = scored.of(recipe.selected_by)
+        of_family = scored.where((val.families == recipe.selected_by) | ~val.fake)
+        for part in (of_source, of_family):
+            if part.both:
+                return auc(part)
+    return auc(scored)
+
+
+def _save(model: keras.Model, network: Architecture, file: Path) -> None:
+    """Writes the weights as a channels_last network in f32, which every backend reads."""
+    plain = network.untrained((model.input_shape[2], model.input_shape[1]), 0.0)
+    plain.set_weights(model.get_weights())
+    scratch = file.with_name(f".{file.name}")
+    plain.save(scratch)
+    scratch.replace(file)
+
+
 def predict(model: keras.Model, crops: NDArray[np.uint8], architecture: Architecture) -> NDArray[np.float32]:
     """Raw fake_probability (n,) of crops, uint8 (n, h, w, 3), by a network trained here: its last output."""
-    return np.asarray(model.predict_on_batch(architecture.scaled(crops)), np.float32)[:, -1]
+    said = keras.ops.convert_to_numpy(model.predict_on_batch(architecture.scaled(crops)))
+    return np.asarray(said, np.float32)[:, -1]

@@ -21,7 +21,7 @@ def main(architecture: str, folder: Path) -> None:
     faces = Faces(crops, rows, ())
     losses: list[float] = []
     recipe = Recipe(architecture, steps=6, batch=4, ema_from=1, validate_every=3)
-    best = train(recipe, faces, faces, folder, lambda _step, loss, _auc: losses.append(loss))
+    best = train(recipe, faces, faces, folder, lambda at: losses.append(at.loss))
     card = Card(
         name="tiny",
         title="A test's",

@@ -10,7 +10,7 @@ from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.evaluation.degradation import Degradation
 from stream_detect.training import batches as batches_module
 from stream_detect.training.batches import Batches
-from stream_detect.training.recipe import Pairing, Recipe
+from stream_detect.training.recipe import Recipe
 
 RECIPE = Recipe(steps=9, batch=8)
 
@@ -107,14 +107,14 @@ def test_few_batches_are_made_ahead(marked_faces, monkeypatch):
     assert len(made) <= 7
 
 
-def test_unknown_sources_are_paired_anyhow(marked_faces):
-    recipe = replace(RECIPE, pairings=(Pairing(1.0, "elsewhere", "nowhere"),))
-    assert Batches(marked_faces, recipe).batch(1)[1].tolist() == [1, 0] * 4
+def test_sources_that_no_default_pairing_knows_are_paired_anyhow(marked_faces):
+    own = Faces(marked_faces.crops, tuple(replace(row, source="own") for row in marked_faces.rows), ())
+    assert Batches(own, RECIPE).batch(1)[1].tolist() == [1, 0] * 4
 
 
 def test_one_kind_only_is_told(numbered):
     only = Faces(numbered.crops, tuple(replace(row, label="real") for row in numbered.rows), ())
-    with pytest.raises(DatasetError, match="one kind only"):
+    with pytest.raises(DatasetError, match=r"expected fake faces in split train of .*received none"):
         Batches(only, RECIPE)
 
 

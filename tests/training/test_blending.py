@@ -1,5 +1,6 @@
-"""Self-blended fakes: they differ from their real face within the face only; batches make a share of the pairs so."""
+"""Blended fakes differ from their real face within the face only; batches make a share of the pairs so."""
 
+import cv2
 import numpy as np
 import pytest
 from skimage.data import astronaut
@@ -11,8 +12,10 @@ from stream_detect.errors import DatasetError, TrainingError
 from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.evaluation.degradation import Degradation
 from stream_detect.training import batches as batches_module
+from stream_detect.training import blended_pairs
 from stream_detect.training.batches import Batches
-from stream_detect.training.blending import blending_mask, mismatched, self_blended
+from stream_detect.training.blended_pairs import BlendedPairs, with_made_fakes
+from stream_detect.training.blending import blending_mask, mismatched, other_blended, self_blended
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 
@@ -99,12 +102,12 @@ def test_real_faces_alone_are_enough_when_all_fakes_are_made(real_faces):
     assert np.array_equal(pictures, again)
     for fake, real in zip(pictures[::2], pictures[1::2], strict=True):
         assert 0 < np.abs(fake.astype(int) - real).mean() < 38
-    with pytest.raises(DatasetError, match="one kind only"):
+    with pytest.raises(DatasetError, match="expected fake faces"):
         Batches(real_faces, Recipe(steps=1, batch=8, blended=0.5))
 
 
 def test_only_the_named_sources_are_learnt_from(real_faces, monkeypatch):
-    monkeypatch.setattr(batches_module, "self_blended", lambda crop, *_: (crop, crop))
+    monkeypatch.setattr(blended_pairs, "self_blended", lambda crop, *_: (crop, crop))
     batches = Batches(real_faces, Recipe(steps=9, batch=8, blended=1.0, sources=("fairface",)))
     allowed = {int(crop.sum()) for crop in real_faces.crops[1::2]}
     for step in range(1, 10):
@@ -116,7 +119,7 @@ def test_only_the_named_sources_are_learnt_from(real_faces, monkeypatch):
 
 def test_a_share_of_the_pairs_is_made(marked_faces, monkeypatch):
     made = []
-    monkeypatch.setattr(batches_module, "self_blended", lambda crop, *_: made.append(1) or (crop, crop))
+    monkeypatch.setattr(blended_pairs, "self_blended", lambda crop, *_: made.append(1) or (crop, crop))
     batches = Batches(marked_faces, Recipe(steps=9, batch=16, blended=0.3))
     for step in range(1, 10):
         batches.batch(step)
@@ -135,3 +138,53 @@ def test_crops_that_show_no_face_are_passed_over_and_named_when_there_are_no_oth
 def test_a_share_that_is_none_is_refused():
     with pytest.raises(TrainingError, match=r"blended in \[0, 1\], received -0\.1"):
         Recipe(blended=-0.1)
+
+
+def test_another_s_face_is_pasted_within_the_face_and_in_its_colours(face, points):
+    rng = np.random.default_rng(1)
+    donor = np.ascontiguousarray(face[:, ::-1])
+    tinted = np.clip(donor * (0.5, 0.8, 1.0), 0, 255).astype(np.uint8)
+    donor_points = points * (-1, 1) + (face.shape[1] - 1, 0)
+    hull = np.zeros(face.shape[:2], np.uint8)
+    cv2.fillConvexPoly(hull, cv2.convexHull(points.round().astype(np.int32)), 1)
+    inside = hull > 0
+    for _ in range(8):
+        fake = other_blended(face, points, tinted, donor_points.astype(np.float32), rng)
+        difference = np.abs(fake.astype(int) - face).mean(axis=2)
+        assert difference[inside].mean() > 4 * difference[~inside].mean()
+        hue = [image[inside].mean(axis=0) / image[inside].mean() for image in (face, fake, tinted)]
+        assert np.abs(hue[1] - hue[0]).max() < np.abs(hue[2] - hue[0]).max()
+
+
+def test_points_that_cannot_be_aligned_give_no_fake(face, points):
+    rng = np.random.default_rng(1)
+    assert other_blended(face, points, face, np.zeros_like(points), rng) is None
+
+
+def test_the_likest_pose_of_another_group_is_taken(real_faces, monkeypatch):
+    turned = np.stack([face[:, ::-1] if i % 4 == 1 else face for i, face in enumerate(real_faces.crops)])
+    pairs = BlendedPairs(Faces(turned, real_faces.rows, ()), Recipe(blended=1.0, blended_with_other=1.0))
+    pasted = []
+    monkeypatch.setattr(
+        blended_pairs, "other_blended", lambda face, _, donor, *__: pasted.append((face, donor)) or face
+    )
+    for index in range(8):
+        pairs.made_of(index, np.random.default_rng(index))
+    for index, (face, donor) in enumerate(pasted):
+        assert np.array_equal(face, turned[index])
+        found = [i for i in range(8) if np.array_equal(donor, turned[i])]
+        assert index not in found
+        assert all(i % 2 == index % 2 for i in found)  # of its source
+        assert index % 2 == 0 or all((i % 4 == 1) == (index % 4 == 1) for i in found)  # turned as it is
+
+
+def test_a_face_alone_in_its_collection_is_blended_into_itself(real_faces):
+    alone = Faces(real_faces.crops[:1], real_faces.rows[:1], ())
+    fake, real = BlendedPairs(alone, Recipe(blended=1.0, blended_with_other=1.0)).draw(np.random.default_rng(1))
+    assert fake.shape == real.shape
+    assert not np.array_equal(fake, real)
+
+
+def test_made_fakes_are_of_a_family_of_their_own(real_faces):
+    made = with_made_fakes(real_faces, Recipe(blended=1.0, blended_with_other=0.5))
+    assert made.families.tolist() == ["", "blended"] * 8

@@ -14,7 +14,7 @@ from stream_detect.evaluation.calibration import Scored, alarms_by_trait
 from stream_detect.evaluation.dataset import Faces, Row, read_traits
 from stream_detect.models.card import Thresholds
 from stream_detect.models.registry import Registry
-from stream_detect.training.blending import with_made_fakes
+from stream_detect.training.blended_pairs import with_made_fakes
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 

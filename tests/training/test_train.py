@@ -40,14 +40,14 @@ def test_a_training_broken_off_ends_as_if_it_had_not_been(small, tmp_path):
     class BrokenOffError(Exception):
         pass
 
-    def stop(step, loss, best_auc):
-        if step == 4:
+    def stop(at):
+        if at.step == 4:
             raise BrokenOffError
 
     with pytest.raises(BrokenOffError):
         train(RECIPE, small, small, tmp_path / "halves", stop)
     steps = []
-    again = train(RECIPE, small, small, tmp_path / "halves", lambda step, *_: steps.append(step))
+    again = train(RECIPE, small, small, tmp_path / "halves", lambda at: steps.append(at.step))
     assert steps == [4, 5, 6]  # the checkpoint is of step 3
     for one, other in zip(weights_of(whole), weights_of(again), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
@@ -60,7 +60,7 @@ def test_a_finished_training_does_nothing_more(small, tmp_path):
 
     train(RECIPE, small, small, tmp_path)
     steps = []
-    train(RECIPE, small, small, tmp_path, lambda step, *_: steps.append(step))
+    train(RECIPE, small, small, tmp_path, lambda at: steps.append(at.step))
     assert steps == []
 
 
@@ -69,7 +69,7 @@ def test_it_learns_what_is_easily_seen(small, tmp_path):
 
     losses, reached = [], []
     recipe = replace(RECIPE, steps=60, batch=16, ema_from=30, ema=0.9, validate_every=20)
-    train(recipe, small, small, tmp_path, lambda _, loss, best_auc: (losses.append(loss), reached.append(best_auc)))
+    train(recipe, small, small, tmp_path, lambda at: (losses.append(at.loss), reached.append(at.best_auc)))
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
     assert reached[-1] > 0.9
     with (tmp_path / "curves.csv").open(encoding="utf-8") as stream:
@@ -101,9 +101,8 @@ def test_a_training_that_diverges_says_so(small, tmp_path):
 
 
 def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypatch):
-    from stream_detect.cli import evaluate as evaluation
-    from stream_detect.cli import train as commands
-    from stream_detect.training import recipe
+    from stream_detect.cli.evaluate import app as evaluate
+    from stream_detect.cli.train import app as train
 
     rng = np.random.default_rng(1)
     for i in range(4, 12):  # enough validation groups for both halves
@@ -112,20 +111,35 @@ def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypat
         marked[::6] = 255 - marked[::6]
         training_data.add(marked, f"fake/val{i}.jpg", f"val{i}")
     data, run, cache = training_data.write(), tmp_path / "run", tmp_path / "cache"
-    monkeypatch.setattr(commands, "Recipe", lambda **given: recipe.Recipe(**given, ema_from=1, validate_every=2))
-    monkeypatch.setattr("stream_detect.evaluation.figures.DRAWS", 20)
+    recipe = tmp_path / "quick.toml"
+    recipe.write_text("ema_from = 1\nvalidate_every = 2\nsteps = 90\n", encoding="utf-8")
+    monkeypatch.setattr("stream_detect.evaluation.bootstrap.DRAWS", 20)
     # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
     monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
     options = ["--data", str(data), "--cache", str(cache)]
     trained = CliRunner().invoke(
-        commands.app,
-        ["train", *options, "--to", str(run), "--name", "tiny", "--steps", "2", "--batch", "4"],
+        train,
+        [
+            "train",
+            *options,
+            "--to",
+            str(run),
+            "--recipe",
+            str(recipe),
+            "--name",
+            "tiny",
+            "--steps",
+            "2",
+            "--batch",
+            "4",
+        ],
         catch_exceptions=False,
     )
     assert trained.exit_code == 0, trained.output
     card = Bundle.load(run / "tiny").card
     assert card.training.data == "4 real and 4 fake faces of astronaut"
-    assert card.training.recipe == "stream-detect train --data FOLDER --to FOLDER --name tiny --steps 2 --batch 4"
+    named = f"--name tiny --recipe {tmp_path.name}/quick.toml"
+    assert card.training.recipe == f"stream-detect train --data FOLDER --to FOLDER {named} --steps 2 --batch 4"
     assert {metric.name for metric in card.metrics} >= {"auc", "accuracy", "precision", "recall", "false_alarm_rate"}
     assert {file.name for file in (run / "report").iterdir()} == {
         "roc.png",
@@ -135,7 +149,7 @@ def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypat
     }
     rows = ["--manifest", str(data / "faces.csv"), "--root", str(data), "--only", "split=val", "--held-out"]
     evaluated = CliRunner().invoke(
-        evaluation.app,
+        evaluate,
         [*rows, "--crops", "--by", "source", "--model", str(run / "tiny"), "--json", str(tmp_path / "seen.json")],
         catch_exceptions=False,
     )
@@ -179,7 +193,7 @@ def test_a_full_disk_keeps_the_checkpoint_before(small, tmp_path, monkeypatch):
         train(RECIPE, small, small, whole)
     monkeypatch.setattr(checkpoint, "save", save)
     steps = []
-    train(RECIPE, small, small, whole, lambda step, *_: steps.append(step))
+    train(RECIPE, small, small, whole, lambda at: steps.append(at.step))
     assert steps == [4, 5, 6]
 
 
@@ -200,16 +214,16 @@ def test_patience_ends_a_training_early_and_a_resumed_one_alike(small, tmp_path,
     reached = iter((0.6, 0.7, 0.7, 0.65, 0.9))
     monkeypatch.setattr(training, "auc", lambda _: next(reached))
     told, steps = [], []
-    training.train(recipe, small, small, tmp_path, lambda step, *_: steps.append(step), tell=told.append)
+    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=told.append)
     assert steps == [1, 2, 3, 4]
     assert "stopped early at step 4 of 12: 2 validations" in told[0]
     assert "0.7000" in told[0]
-    training.train(recipe, small, small, tmp_path, lambda step, *_: steps.append(step), tell=told.append)
+    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=told.append)
     assert steps == [1, 2, 3, 4]
     assert told[1] == told[0]
     more = replace(recipe, patience=3)  # only says when to end: the checkpoint is still of this training
     with pytest.raises(StopIteration):
-        training.train(more, small, small, tmp_path, lambda step, *_: steps.append(step))
+        training.train(more, small, small, tmp_path, lambda at: steps.append(at.step))
     assert steps == [1, 2, 3, 4, 5]
 
 
