@@ -1,3 +1,10 @@
 """Real-time deepfake detector for live video: frames in, the same frames out with a REAL / FAKE / UNCERTAIN badge."""
 
+import sys
+
 __version__ = "0.2.0"
+
+# `import openvino` would report each start to Google Analytics by the package openvino-telemetry, unless CI is set.
+# With None in its place importing that package fails, and OpenVINO takes its own stub, which sends nothing. This module
+# is imported before OpenVINO, whoever imports that: this program, Keras or NNCF.
+sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
