@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from stream_detect.errors import MediaError, StreamDetectError
-from stream_detect.jobs.child import ERROR, RESULT, Link
+from stream_detect.jobs.child import ERROR, OPENING, RESULT, Link
 from stream_detect.jobs.sandbox import MemoryLimit, limit_processor_time, memory_bytes
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
@@ -86,6 +86,7 @@ class Examiner:
 
     def _limit(self, file: Path) -> None:
         """Little memory until the first packet is asked for: then the container is open, and its frames are decoded."""
+        self._link.send(OPENING)
         review = self._settings.review
         limit = MemoryLimit(review.memory_bytes)
         if self._least_bytes is None:

@@ -196,18 +196,11 @@ class Jobs:
         self._end(replace(gone, state="cancelled", ended_s=time.time()), was_ended=gone.ended)
 
     def _end(self, analysis: Analysis, *, was_ended: bool = False) -> None:
-        """Has what is done for it end, notifies its followers and removes its files.
-
-        The database has it ended or forgotten by now, so that files which cannot be removed are no failure of that:
-        the next start removes them.
-        """
+        """Has what is done for it end, notifies its followers and removes its files; the database knows by now."""
         self.queue.drop(analysis.id)
         if not was_ended:
             self._progress.changed(analysis)
-        try:
-            self._library.delete(analysis.id)
-        except StorageError as error:
-            _log.warning("files of analysis %s are left until the next start: %s", analysis.id, error)
+        self._library.delete(analysis.id)
 
     def annotate(self, analysis_id: str, model: str | None) -> Annotation:
         """Begins to make the annotated video; one that is made, or on its way, is left at that.

@@ -18,7 +18,7 @@ import shutil
 from collections.abc import Callable, Container
 from pathlib import Path
 
-from stream_detect.errors import NotFoundError
+from stream_detect.errors import NotFoundError, StorageError
 from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.media.files import PART, check_room, put_whole, translated
 from stream_detect.settings import ReviewSettings
@@ -162,25 +162,20 @@ class Library:
     def delete(self, analysis_id: str) -> None:
         """Removes all files of an analysis; those that are gone already do not matter.
 
-        At once for whoever looks: what a job writes at this moment finds no folder any more. A file that cannot be
-        removed is tried again at the next start.
-
-        Raises:
-            StorageError: they cannot be moved out of sight.
+        At once for whoever looks: what a job writes at this moment finds no folder any more. Whatever cannot be removed
+        is logged, and tried again at the next start: the analysis has ended, or is forgotten, all the same.
         """
-        gone = self._path / _DELETED / secrets.token_hex(16)
+        folder, gone = self._path / analysis_id, self._path / _DELETED / secrets.token_hex(16)
         try:
-            if not (self._path / analysis_id).exists():
+            if not folder.exists():
                 return
-            self._made(self._path / _DELETED)
-            (self._path / analysis_id).rename(gone)
+            self._made(gone.parent)
+            folder.rename(gone)
+            shutil.rmtree(gone)
         except FileNotFoundError:
             return
-        except OSError as error:
-            raise translated(error, self._path) from error
-        shutil.rmtree(gone, ignore_errors=True)
-        if gone.exists():
-            log.warning("files of a deleted analysis could not be removed, tried again at the next start: %s", gone)
+        except (OSError, StorageError) as error:
+            log.warning("files of analysis %s are left until the next start: %s", analysis_id, error)
 
     def sweep(self, owners: Container[str]) -> None:
         """At a start: removes what a process that was killed left half-done, and what no analysis owns.

@@ -16,7 +16,7 @@ from typing import Any
 import stream_detect
 from stream_detect import errors
 from stream_detect.errors import ReviewCancelledError, ReviewCrashedError, ReviewError, StreamDetectError
-from stream_detect.jobs.child import ALIVE, ERROR, GO_ON, HEADER, JOB, NUMBER, READY, RESULT, SETTINGS, STOP
+from stream_detect.jobs.child import ALIVE, ERROR, GO_ON, HEADER, JOB, NUMBER, OPENING, READY, RESULT, SETTINGS, STOP
 from stream_detect.review.examination import Hooks
 from stream_detect.review.packing import unpack
 from stream_detect.review.results import Reviewed
@@ -33,6 +33,8 @@ STOP_WITHIN_S = 1.0
 
 _ASK_EVERY_S = 0.1
 _START_WITHIN_S = 120.0
+"""For the process to begin, and to load models."""
+
 _CHUNK_BYTES = 1 << 16
 _MAX_FRAME_BYTES = 1 << 29
 """Of results: an hour of a crowd takes some 50 MB."""
@@ -140,7 +142,7 @@ class _Process:
             env=environment | {"PYTHONPATH": path},
         )
         self._send(SETTINGS, json.dumps({"settings": _given(settings), "idle_s": IDLE_S + _LONGER_S}).encode())
-        self._is_ready = False
+        self._is_opening = False
         self._is_busy = False
         self._idle_since_s: float | None = None
 
@@ -182,7 +184,7 @@ class _Process:
                 pipe.close()
 
     def _watched(self, hooks: Hooks) -> bytes:
-        self._is_busy = True
+        self._is_busy, self._is_opening = True, False
         alive_s, stopped_s = time.monotonic(), None
         while True:
             frame = self._receive(_ASK_EVERY_S)
@@ -194,7 +196,7 @@ class _Process:
                 if stopped_s is not None and now_s - stopped_s > STOP_WITHIN_S:
                     self.kill()
                     raise ReviewCancelledError("cancelled")
-                if now_s - alive_s > (self._stall_s if self._is_ready else _START_WITHIN_S):
+                if now_s - alive_s > (self._stall_s if self._is_opening else _START_WITHIN_S):
                     self.kill()
                     raise ReviewCrashedError(
                         f"nothing of it was decoded for {self._stall_s:g} s (review.stall_s); it is given up"
@@ -204,6 +206,8 @@ class _Process:
             alive_s = now_s
             if kind == READY:
                 self._note_ready(content)
+            elif kind == OPENING:
+                self._is_opening = True
             elif kind == ALIVE:
                 hooks.on_progress(min(max(NUMBER.unpack(content)[1], 0.0), 1.0))
                 hooks.give_way()
@@ -216,7 +220,6 @@ class _Process:
                 raise _error(content if kind == ERROR else b"")
 
     def _note_ready(self, content: bytes) -> None:
-        self._is_ready = True
         if not json.loads(content)["network_is_off"]:
             log.warning("the process that decodes files could not be shut off from the network on this system")
 

@@ -195,8 +195,8 @@ class JobQueue:
             others = self._new or self._resting or (self._long and not run.is_long)
             if not others or run.stop.is_set() or self._clock() - run.turn_began_s < self._turn_s:
                 return
-            self._count(run)
             if not run.is_long and self._long_runs() >= self._at_once:
+                self._count(run)
                 run.put_back = True
                 raise ReviewCancelledError("put back: others wait")
             run.is_long = True
@@ -220,7 +220,7 @@ class JobQueue:
     def _count(self, run: TaskRun) -> None:
         """The time that new tasks took: as much have long ones, where there are some."""
         if not run.is_long:
-            self._new_took_s += self._clock() - run.turn_began_s
+            self._new_took_s += min(self._clock() - run.turn_began_s, self._turn_s)
 
     def _dispatch(self) -> None:
         """Gives the free threads to whose turn it is. Under the lock."""

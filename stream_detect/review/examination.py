@@ -5,13 +5,14 @@ models. Decoding and the search for faces run ahead on threads of their own wher
 """
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, replace
+from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 
-from stream_detect.analysis.engine import at_rate
+from stream_detect.analysis.engine import PERIODS_LOST, at_rate
 from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.errors import ReviewCancelledError
 from stream_detect.review.flagged import Flagging
@@ -113,14 +114,18 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
     allowance = Allowance(hooks, limits.max_run_s)
     with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
         detector = review_models.detector()
-        look = _Look(review_models, detector, settings, media.facts, rate_hz)
         samples = Samples(media, detector, rate_hz, limits.max_duration_s)
         notes: list[str] = []
         damaged = 0
         with samples.searched(limits.threads, allowance.leave) as searched:
-            for sample in searched:
+            first = list(islice(searched, 2))
+            spacing_s = _spacing_s(media.facts, first, rate_hz)
+            examination = _Examination(
+                review_models, detector, _for_spacing(settings, spacing_s), media.facts, spacing_s
+            )
+            for sample in chain(first, searched):
                 allowance.check()
-                look.take(sample)
+                examination.take(sample)
                 hooks.on_progress(sample.done_share)
                 allowance.give_way()
                 if allowance.used_up:
@@ -131,14 +136,35 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
                 damaged = media.damaged
                 if samples.cut_short:
                     notes.append(f"only the first {limits.max_duration_s:g} s were looked at ({_TOO_LONG})")
-        reviewed = look.finished(media.facts, damaged, notes)
+        reviewed = examination.finished(media.facts, damaged, notes)
     hooks.on_progress(1.0)
     return reviewed
 
 
+def _spacing_s(facts: Facts, first: Sequence[Sample], rate_hz: float) -> float:
+    """The time from sample to sample: that of the rate, or of the file's frames where these are farther apart."""
+    if len(first) < 2:
+        return 1.0 / rate_hz
+    between_s = first[1].frame.time_s - first[0].frame.time_s
+    usual_s = 1.0 / facts.fps if facts.fps > 0 else between_s  # a recording may begin with a pause
+    return max(1.0 / rate_hz, min(between_s, usual_s))
+
+
+def _for_spacing(settings: Settings, spacing_s: float) -> Settings:
+    """Settings by which a face is one track though its samples are far apart: time lapse, recorders at night."""
+    outlived_s = PERIODS_LOST * spacing_s
+    lost_s, gap_s = max(settings.faces.lost_s, outlived_s), max(settings.window.gap_s, outlived_s)
+    return settings.model_copy(
+        update={
+            "faces": settings.faces.model_copy(update={"lost_s": lost_s}),
+            "window": settings.window.model_copy(update={"gap_s": gap_s}),
+        }
+    )
+
+
 @dataclass(frozen=True, slots=True)
-class _Seat:
-    """One model at the file."""
+class _ModelExamination:
+    """One model's examination of the file."""
 
     model: ReviewModel
     timeline: Timeline
@@ -156,23 +182,24 @@ class _Seat:
         return ModelReview(self.model.judge, overall, tracks, self.timeline, self.flagging.finished())
 
 
-class _Look:
-    """All models at one file."""
+class _Examination:
+    """The examination of one file by all models."""
 
     def __init__(
-        self, review_models: ReviewModels, detector: Detector, settings: Settings, facts: Facts, rate_hz: float
+        self, review_models: ReviewModels, detector: Detector, settings: Settings, facts: Facts, spacing_s: float
     ) -> None:
         classifiers = [model.classifier() for model in review_models.models]
-        self._look = SideBySide(detector, classifiers, settings)
-        self._rate_hz = rate_hz
+        self._analysis = SideBySide(detector, classifiers, settings)
+        self._rate_hz = settings.faces.rate_hz
+        self._spacing_s = spacing_s
         self._gap_s = settings.window.gap_s
-        self._last_s = -1.0 / rate_hz
+        self._last_s = -spacing_s
         self._sampled = 0
-        self._seats = tuple(
-            _Seat(
+        self._models = tuple(
+            _ModelExamination(
                 model,
                 Timeline(),
-                Tally(model.judge.thresholds, settings, picture=facts.kind == "image"),
+                Tally(model.judge.thresholds, settings, spacing_s, picture=facts.kind == "image"),
                 Flagging(model, classifier.crop, settings.review.max_flagged),
             )
             for model, classifier in zip(review_models.models, classifiers, strict=True)
@@ -183,8 +210,8 @@ class _Look:
         elapsed_s = min(frame.time_s - self._last_s, self._gap_s)
         self._last_s = frame.time_s
         self._sampled += 1
-        for seat, result in zip(self._seats, self._look.judge(frame, sample.faces), strict=True):
-            seat.take(frame.image, result, elapsed_s)
+        for each, result in zip(self._models, self._analysis.judge(frame, sample.faces), strict=True):
+            each.take(frame.image, result, elapsed_s)
 
     def finished(self, facts: Facts, damaged: int, notes: list[str]) -> Reviewed:
         length_s = self._length_s(facts)
@@ -192,14 +219,13 @@ class _Look:
             facts = replace(facts, duration_s=length_s)
         if damaged:
             notes.append(f"{damaged} damaged parts of the file were left out")
-        forgotten = max(seat.tally.forgotten for seat in self._seats)
+        forgotten = max(each.tally.forgotten for each in self._models)
         if forgotten:
             notes.append(f"{forgotten} more faces passed by and are not listed")
-        reviews = tuple(seat.finished(length_s) for seat in self._seats)
+        reviews = tuple(each.finished(length_s) for each in self._models)
         return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews)
 
     def _length_s(self, facts: Facts) -> float:
         """Of what was looked at: as the file says, where that fits the last sample."""
-        period_s = 1.0 / self._rate_hz
-        near = self._last_s < facts.duration_s < self._last_s + 2 * period_s
-        return facts.duration_s if near else self._last_s + period_s
+        near = self._last_s < facts.duration_s < self._last_s + 2 * self._spacing_s
+        return facts.duration_s if near else self._last_s + self._spacing_s

@@ -1,4 +1,4 @@
-"""The verdict of a whole file: results enter, a state with a sentence, and one for each face track, leave.
+"""The verdict of a whole file: a state with a sentence, and one for each face track.
 
 A video is what the worst of its tracks' windows ever said, as in a live check; a picture what its worst face scores.
 """
@@ -81,12 +81,15 @@ class Tally:
     Args:
         thresholds: of the model.
         settings: `quality` and `window` are used, as for the pipeline.
+        spacing_s: from sample to sample.
         picture: the file is a picture.
     """
 
-    def __init__(self, thresholds: Thresholds, settings: Settings, *, picture: bool) -> None:
+    def __init__(self, thresholds: Thresholds, settings: Settings, spacing_s: float = 0.0, *, picture: bool) -> None:
         self._thresholds = thresholds
         self._needed = settings.window.min_scores
+        self._window_s = settings.window.length_s
+        self._spacing_s = spacing_s
         self._least_px = settings.quality.min_face_px
         self._picture = picture
         self._tracks: dict[int, TrackSummary] = {}
@@ -125,6 +128,8 @@ class Tally:
                 return f"was undecided for {held_s}: at most {most:.2f}, fake from {self._thresholds.fake_enter:g} on"
             case VerdictState.REAL:
                 return f"was called real for {held_s}"
+        if self._too_sparse:
+            return f"has {track.admitted} scores, too far apart for a verdict"
         refused = f", others refused: {_listed(track.refused)}" if track.refused else ""
         return f"has {track.admitted} scores, too few within one window (a verdict takes {self._needed}){refused}"
 
@@ -143,9 +148,8 @@ class Tally:
         if worst.state is VerdictState.GATHERING:
             needed = f"{min(worst.admitted, self._needed)} of {self._needed} scores"
             why = f"; refused: {_listed(refused)}" if refused else ""
-            return Overall(
-                VerdictState.UNCERTAIN, f"too short for a verdict: face {worst.number} has {needed}{why}", None
-            )
+            lacking = self._too_sparse or f"too short for a verdict: face {worst.number} has {needed}"
+            return Overall(VerdictState.UNCERTAIN, f"{lacking}{why}", None)
         reason = f"face {worst.number} {self.reason(worst, length_s)}"
         others = sum(track.state is VerdictState.GATHERING for track in scored)
         if others:
@@ -153,6 +157,16 @@ class Tally:
         if self._picture:
             reason += f"; {ONE_PICTURE}"
         return Overall(worst.state, reason, worst.fake_probability)
+
+    @property
+    def _too_sparse(self) -> str:
+        """Why no verdict can be reached, however long the video is; empty where one can."""
+        if self._spacing_s * (self._needed - 1) <= self._window_s:
+            return ""
+        return (
+            f"too sparse for a verdict: one frame every {self._spacing_s:.2g} s, "
+            f"and a verdict takes {self._needed} scores within {self._window_s:g} s"
+        )
 
     def _unscored(self, refused: Counter[str]) -> Overall:
         where = "in the picture" if self._picture else f"in any of {self._sampled} sampled frames"

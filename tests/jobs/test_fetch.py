@@ -1,7 +1,9 @@
 """Files from addresses: within limits, following redirects, and never from the own network unless permitted."""
 
+import hashlib
 import socket
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 
@@ -34,7 +36,7 @@ def fetch(url, path, settings, hooks=None):
 class Host(BaseHTTPRequestHandler):
     """Answers by what the path says."""
 
-    def do_GET(self):
+    def do_GET(self):  # noqa: C901 - one branch for each kind of host
         self.server.asked.append((self.path, self.headers["Host"], self.headers.get("Accept-Encoding")))
         name, _, rest = self.path[1:].partition("/")
         if name == "to":
@@ -54,6 +56,17 @@ class Host(BaseHTTPRequestHandler):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 self.server.closing.wait(0.05)
+        elif name == "nowhere":
+            self.send_response(302)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+        elif name == "trickle":
+            self.wfile.write(b"HTTP/1.1 200 OK\r\n")
+            while not self.server.closing.wait(0.05):
+                self.wfile.write(b"X-More: header\r\n")
+                self.wfile.flush()
+        elif name == "silent":
+            self.server.closing.wait()
         elif name == "cut":
             self.send_response(200)
             self.send_header("Content-Length", "1000")
@@ -102,6 +115,7 @@ def test_a_file_is_fetched_over_redirects(host, tmp_path):
     ("path", "error", "reason"),
     [
         ("/gone", SourceUnreachableError, "answers 404"),
+        ("/nowhere", SourceUnreachableError, "answers 302 without saying where to"),
         ("/endless", BodyTooLargeError, "100,000 bytes"),
         ("/cut", SourceUnreachableError, "connection failed"),
         ("/to/file:///etc/passwd", AddressError, "expected http"),
@@ -129,6 +143,38 @@ def test_time_and_patience_are_bounded(host, tmp_path):
         fetch(f"{host.url}/file", tmp_path / "a", OPEN, Hooks(cancelled=lambda: True))
     with pytest.raises(StorageError, match="readable and writable"):
         fetch(f"{host.url}/file", tmp_path / "gone" / "a", OPEN)
+
+
+@pytest.mark.parametrize("path", ["/trickle", "/silent", "/slow"])
+def test_the_time_limit_is_for_all_of_it_headers_included(host, tmp_path, path):
+    began_s = time.monotonic()
+    with pytest.raises(SourceStalledError, match=r"0\.5 s \(review.fetch_timeout_s\)"):
+        fetch(f"{host.url}{path}", tmp_path / "a", OPEN.model_copy(update={"fetch_timeout_s": 0.5}))
+    assert time.monotonic() - began_s < 5
+    assert not (tmp_path / "a").exists()
+
+
+@pytest.mark.parametrize("path", ["/trickle", "/silent"])
+def test_a_cancel_ends_any_wait(host, tmp_path, path):
+    asked = threading.Event()
+    threading.Timer(0.3, asked.set).start()
+    began_s = time.monotonic()
+    with pytest.raises(ReviewCancelledError):
+        fetch(f"{host.url}{path}", tmp_path / "a", OPEN, Hooks(cancelled=asked.is_set))
+    assert time.monotonic() - began_s < 5
+
+
+def test_a_name_that_is_looked_up_for_ever_is_given_up(tmp_path, monkeypatch):
+    ended = threading.Event()
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(60))
+    with pytest.raises(SourceStalledError):
+        fetch("http://example.test/a", tmp_path / "a", OPEN.model_copy(update={"fetch_timeout_s": 0.3}))
+    ended.set()
+
+
+def test_what_is_fetched_is_hashed_as_it_comes(host, tmp_path):
+    received = fetch(f"{host.url}/file", tmp_path / "a", OPEN)
+    assert (received.bytes, received.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
 
 
 @pytest.mark.parametrize(

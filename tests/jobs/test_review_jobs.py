@@ -1,5 +1,6 @@
 """Analyses as jobs: they wait, run, end, are cancelled, go on after a restart, and are answered by earlier results."""
 
+import errno
 import io
 import json
 import threading
@@ -14,7 +15,15 @@ import av
 import pytest
 from PIL import Image
 
-from stream_detect.errors import CapacityError, ConflictError, DiskFullError, MediaError, NotFoundError, StorageError
+from stream_detect.errors import (
+    CapacityError,
+    ConflictError,
+    DiskFullError,
+    MediaError,
+    NotFoundError,
+    ReviewCrashedError,
+    StorageError,
+)
 from stream_detect.jobs import queue as job_queue
 from stream_detect.jobs.incoming import ReceivedFile
 from stream_detect.jobs.jobs import Jobs, ReviewOptions
@@ -170,7 +179,12 @@ def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"), [(MediaError("no picture in it"), "no picture in it"), (ZeroDivisionError(), "log says more")]
+    ("error", "said"),
+    [
+        (MediaError("no picture in it"), "no picture in it"),
+        (ReviewCrashedError("its process ended"), "its process ended"),
+        (ZeroDivisionError(), "log says more"),
+    ],
 )
 def test_a_failure_is_said_leaves_no_file_and_stops_no_other_job(desk, clip, error, said):
     desk.reviewer.fails = error
@@ -180,6 +194,73 @@ def test_a_failure_is_said_leaves_no_file_and_stops_no_other_job(desk, clip, err
     desk.until(lambda: not desk.files())
     desk.reviewer.fails = None
     assert desk.ended(desk.submit(clip)).state == "done"
+
+
+def test_what_ended_its_process_is_not_begun_again_by_the_next_start(open_desk, clip):
+    desk = open_desk()
+    desk.jobs.start()
+    desk.reviewer.fails = ReviewCrashedError("its process ended")
+    failed = desk.ended(desk.submit(clip))
+    desk.close()
+    again = open_desk()
+    again.jobs.start()
+    assert again.jobs.get(failed.id).state == "failed"
+    assert again.ended(again.submit(clip)).state == "done"
+    assert len(again.reviewer.looked_at) == 1
+
+
+@pytest.mark.parametrize("how", ["cancel", "delete"])
+@pytest.mark.parametrize("written", ["flagged-0-1.jpg", RESULTS])
+def test_an_end_while_results_are_written_leaves_nothing_and_is_notified(desk, clip, monkeypatch, how, written):
+    write = desk.library.write
+
+    def meanwhile(analysis_id: str, name: str, put: Callable[[Path], None]) -> int:
+        def put_and_end(path: Path) -> None:
+            put(path)
+            if name == written:
+                getattr(desk.jobs, how)(analysis_id)
+
+        return write(analysis_id, name, put_and_end)
+
+    monkeypatch.setattr(desk.library, "write", meanwhile)
+    analysis = desk.submit(clip)
+    desk.until(lambda: desk.told and desk.told[-1].state == "cancelled")
+    monkeypatch.undo()
+    assert desk.ended(desk.submit(clip)).state == "done"  # the thread is free again
+    assert [one.state for one in desk.told if one.id == analysis.id][-1] == "cancelled"
+    assert not [name for name in desk.files() if name.startswith((analysis.id, "deleted"))]
+
+
+def test_files_that_cannot_be_removed_fail_no_cancel(desk, clip, monkeypatch):
+    desk.reviewer.may_go_on.clear()
+    analysis = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+
+    def refused(_path: Path, _to: Path) -> None:
+        raise OSError(errno.EROFS, "read-only file system")
+
+    monkeypatch.setattr(Path, "rename", refused)
+    assert desk.jobs.cancel(analysis.id).state == "cancelled"
+    assert desk.told[-1].state == "cancelled"
+    assert desk.files() == [f"{analysis.id}/original"]
+    desk.jobs.close(PATIENCE_S)
+    monkeypatch.undo()
+    desk.library.sweep(desk.analyses.keeping_files())
+    assert desk.files() == []
+
+
+def test_a_long_analysis_lets_others_go_first(open_desk, clip, other_clip):
+    desk = open_desk(turn_s=0.01)
+    desk.jobs.start()
+    desk.reviewer.may_go_on.clear()
+    slow = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    looked_at = len(desk.reviewer.looked_at)
+    quick = desk.submit(other_clip)
+    desk.until(lambda: len(desk.reviewer.looked_at) > looked_at)
+    assert desk.jobs.get(slow.id).state == "running"
+    desk.reviewer.may_go_on.set()
+    assert {desk.ended(slow).state, desk.ended(quick).state} == {"done"}
 
 
 def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk, clip):
