@@ -1,4 +1,4 @@
-"""What WHIP (RFC 9725) and WHEP have in common: an offer is posted, its session is a resource that is deleted.
+"""The routes of WHIP (RFC 9725) and WHEP: an offer is posted, and its session is a resource that can be deleted.
 
 All of our candidates are in the answer, so that there is nothing to trickle: PATCH is not taken.
 """
@@ -29,8 +29,8 @@ from stream_detect.webrtc.whip import PublisherSink
 SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
 
 
-class Camera(PublisherSink, Protocol):
-    """What is needed of a camera (monitoring's cameras fit)."""
+class SignalledCamera(PublisherSink, Protocol):
+    """What WHIP and WHEP need of a camera (`cameras.Camera` fits)."""
 
     @property
     def settings(self) -> CameraSettings:
@@ -43,9 +43,9 @@ class Camera(PublisherSink, Protocol):
 
 
 class Cameras(Protocol):
-    """All cameras by name (monitoring's fleet fits)."""
+    """All cameras by name (the fleet fits)."""
 
-    def camera(self, name: str) -> Camera:
+    def camera(self, name: str) -> SignalledCamera:
         """A camera.
 
         Raises:
@@ -75,7 +75,7 @@ class Exchange:
     ice_servers: Sequence[IceServer]
 
 
-def started_camera(cameras: Cameras, name: str) -> Camera:
+def started_camera(cameras: Cameras, name: str) -> SignalledCamera:
     """A camera that is not stopped.
 
     Raises:

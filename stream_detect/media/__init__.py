@@ -1,1 +1,4 @@
-"""What several rooms need of pictures and files, and none owns: stream time, YUV planes, the encoder, whole files."""
+"""What several rooms need of frames and files, and none owns: clocks, YUV planes, the H.264 encoder, JPEG, whole files.
+
+Knows no source, no session and no model. Begin at `planes.py` for frames and `clock.py` for their times.
+"""

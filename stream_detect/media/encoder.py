@@ -1,4 +1,4 @@
-"""yuv420p frames in, H.264 packets out: Annex B with in-band SPS and PPS, one packet a frame and none held back.
+"""Encodes live video in H.264: Annex B with in-band SPS and PPS, one packet a frame and none held back.
 
 x264 "ultrafast" plus its deblocking filter, in one thread: .6-1.0 ms a frame at 640x480. Deblocking costs .1 ms and is
 worth 1.0-2.3 dB at the same bitrate (measured on two talking heads at .4 to 1.5 Mbit/s): .9 Mbit/s with it looks as
@@ -23,30 +23,30 @@ if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
 
 NOMINAL_FPS = 30
-"""What x264 believes the frame rate to be. It counts bits a frame, so the bitrate that it is told is scaled by this and
-the rate measured; letting it use the timestamps instead (force-cfr=0) holds one frame back (measured)."""
+"""What x264 believes the frame rate to be. It counts bits a frame, so the bitrate that it is given is scaled by this
+and the rate measured; letting it use the timestamps instead (force-cfr=0) holds one frame back (measured)."""
 
 KEYFRAME_INTERVAL = 300
 """Frames between keyframes when nobody asks for one; a viewer who needs one does (PLI)."""
 
 SLOWEST_FPS = 15
-"""Down to this rate the highest bitrate is reached; below it pictures get no larger."""
+"""Down to this rate the highest bitrate is reached; below it frames get no larger."""
 
 PEAK_S = 0.1
-"""Largest picture, as seconds of the highest bitrate: a scene cut or keyframe stays within a jitter buffer."""
+"""Largest frame, as seconds of the highest bitrate: a scene cut or keyframe stays within a jitter buffer."""
 
 MIN_QUANTISER = 26
 """Finer quantisers spend bits that nobody sees: 26 gives 42 dB of luma on a talking head at .50 Mbit/s, 24 one decibel
-more at .68 (640x480, measured). An easy picture so takes less than its bitrate, and less time."""
+more at .68 (640x480, measured). An easy scene so takes less than its bitrate, and less time."""
 
 ENOUGH_BPS_AT_VGA = 850_000
 """Bitrate at 640x480 beyond which nobody sees a difference worth its packets; at other sizes it goes with the three
-quarter power of the pixels, as the detail of larger pictures is less than their size. Two lively talking heads lose 1.7
+quarter power of the pixels, as the detail of larger frames is less than their size. Two lively talking heads lose 1.7
 and 1.9 dB against their 1.3 and 1.4 Mbit/s without it (to 41.3 and 39.8 dB, measured), and a third of the packets."""
 
 
 def enough_bps(width: int, height: int) -> int:
-    """The bitrate that a picture of this size in pixels is worth: .85 Mbit/s at 640x480, 1.9 at 720p, 3.6 at 1080p."""
+    """The bitrate that a video of this size in pixels is worth: .85 Mbit/s at 640x480, 1.9 at 720p, 3.6 at 1080p."""
     return round(ENOUGH_BPS_AT_VGA * math.pow(width * height / (640 * 480), 0.75))
 
 
@@ -92,8 +92,8 @@ class H264Encoder:
         """The frame as one packet, with the frame's own pts and time base.
 
         Args:
-            frame: yuv420p of even width and height, with a pts (`picture.copy_yuv420p` makes one); its picture type is
-                overwritten, its picture only read.
+            frame: yuv420p of even width and height, with a pts (`copy_yuv420p` makes one); its picture type is
+                overwritten, its planes only read.
             keyframe: make it one that decodes by itself.
 
         Raises:
@@ -173,7 +173,7 @@ class H264Encoder:
         return self._max_bps * NOMINAL_FPS // SLOWEST_FPS
 
     def _apply_bitrate(self, context: VideoCodecContext) -> None:
-        """Tell x264; changes below 2 % (jitter of the timestamps) are not worth setting up its rate control anew."""
+        """Sets x264's bitrate; a change below 2 % (jitter of the timestamps) is not worth a reset of it."""
         target_bps = min(self._target_bps, max(enough_bps(context.width, context.height), self._min_bps))
         wanted_bps = min(round(target_bps * NOMINAL_FPS * self._interval_s), self._highest_at_nominal_fps)
         if abs(wanted_bps - (context.bit_rate or 0)) > 0.02 * wanted_bps:

@@ -1,4 +1,4 @@
-"""Files of ours: each is there whole, or not at all, whenever the process or the power ends; a full disk is said."""
+"""Writes files so that each is there whole or not at all, whenever the process or the power ends."""
 
 import errno
 import os
@@ -45,7 +45,7 @@ def put_whole(path: Path, put: Callable[[Path], None]) -> int:
 
 
 def flush(path: Path) -> int:
-    """Down to the disk; returns the size in bytes."""
+    """Syncs a file or folder to the disk; returns its size in bytes."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -55,7 +55,7 @@ def flush(path: Path) -> int:
 
 
 def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int = 0) -> None:
-    """Whether so much can be written.
+    """Raises an error unless there is room to write.
 
     Args:
         folder: where; it or its parent exists.
@@ -65,7 +65,7 @@ def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int 
 
     Raises:
         DiskFullError: too little would be left free.
-        StorageError: the disk cannot be asked.
+        StorageError: the free space cannot be read.
     """
     try:
         free = shutil.disk_usage(folder if folder.exists() else folder.parent).free
@@ -79,7 +79,7 @@ def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int 
 
 
 def translated(error: OSError, folder: Path) -> StorageError:
-    """What the system said of a file in a folder, as an error of ours."""
+    """The system's error about a file in a folder, as an error of ours."""
     if error.errno in _FULL:
         return DiskFullError(f"the disk is full: no room is left in {folder}")
     return StorageError(f"expected {folder} to be readable and writable, received {error.strerror or error}")

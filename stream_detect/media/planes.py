@@ -1,6 +1,6 @@
-"""Decoded frames in; RGB pictures for the analysis and own, writable yuv420p copies for the overlay out.
+"""Converts decoded frames: to RGB images for the analysis, and to writable yuv420p copies for the overlay.
 
-A decoded frame is never written to: the decoder may still predict from it (FACTS.md). What is drawn on is a copy.
+A decoded frame is never written to: the decoder may still predict from it. What is drawn on is a copy.
 """
 
 from dataclasses import dataclass
@@ -15,12 +15,12 @@ from stream_detect.errors import MediaError
 from stream_detect.types import Image
 
 Plane = NDArray[np.uint8]
-"""One plane of a picture, (rows, columns) uint8, a view of the frame's own memory."""
+"""One plane of a frame, (rows, columns) uint8, a view of the frame's own memory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Planes:
-    """The three planes of a yuv420p frame, as views: what is written here is in the picture.
+    """The three planes of a yuv420p frame, as views: what is written here is in the frame.
 
     Args:
         y: luma, (h, w) uint8.
@@ -51,11 +51,11 @@ class Planes:
 
 
 def to_rgb(frame: av.VideoFrame, reformatter: VideoReformatter | None = None) -> Image:
-    """The picture as RGB uint8 (h, w, 3), of any pixel format, size and depth; the frame stays as it is.
+    """The frame as RGB uint8 (h, w, 3), of any pixel format, size and depth; the frame stays as it is.
 
     Args:
         frame: to be converted.
-        reformatter: of one thread's pictures; kept for all of a stream, it saves setting up each: .14 ms at 1080p.
+        reformatter: of one thread's frames; kept for all of a stream, it saves setting up each: .14 ms at 1080p.
 
     Raises:
         MediaError: the pixel format cannot be converted.
@@ -80,10 +80,10 @@ def copy_yuv420p(frame: av.VideoFrame) -> av.VideoFrame:
     tags stay.
 
     Raises:
-        MediaError: the pixel format cannot be converted, or the picture is smaller than 2x2.
+        MediaError: the pixel format cannot be converted, or the frame is smaller than 2x2.
     """
     if frame.width < 2 or frame.height < 2:
-        raise MediaError(f"expected a picture of 2x2 pixels or more, received {frame.width}x{frame.height}")
+        raise MediaError(f"expected a frame of 2x2 pixels or more, received {frame.width}x{frame.height}")
     source = frame
     if frame.format.name != "yuv420p" or frame.color_range == ColorRange.JPEG:
         try:
@@ -106,4 +106,4 @@ def copy_yuv420p(frame: av.VideoFrame) -> av.VideoFrame:
 
 
 def _unreadable(frame: av.VideoFrame) -> MediaError:
-    return MediaError(f"a picture of {frame.width}x{frame.height} in {frame.format.name} cannot be converted")
+    return MediaError(f"a frame of {frame.width}x{frame.height} in {frame.format.name} cannot be converted")

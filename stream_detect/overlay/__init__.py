@@ -1,1 +1,5 @@
-"""What is done to pictures on the video clock: the overlay that is drawn on them and the encoder that sends them on."""
+"""The overlay: the boxes and badges that are drawn on frames, from the newest result.
+
+Works on the YUV planes of frames that are ours to write to; knows no source, no codec and no connection. Begin at
+`overlay.py`.
+"""

@@ -1,4 +1,4 @@
-"""What a badge looks like: its sprites for a state, a value and a size, each made once and kept.
+"""Makes the sprites of badges: one for a state, a value and a size, made once and kept.
 
 A badge is a header in the state's colour (icon, word, value at the right) and, when there is room, a dark strip with
 the probability band (both thresholds drawn in) and the trace of the window. The band's marker and the trace change all
@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from stream_detect.media.planes import Plane
 from stream_detect.overlay import sprite as palette
-from stream_detect.overlay.layout import Form, Layout
+from stream_detect.overlay.layout import BadgeForm, Layout
 from stream_detect.overlay.lettering import STATE_ICON, Icon, Lettering, draw_icon
 from stream_detect.overlay.sprite import Mask, Rgb, Sprite
 from stream_detect.types import Image, Thresholds, VerdictState
 
 STRIP_OPACITY = 205
-"""Of 255: the picture shines through a little, light lines on it keep a contrast of 7 : 1 over white."""
+"""Of 255: the video shines through a little, light lines on it keep a contrast of 7 : 1 over white."""
 
 MAX_SPRITES = 256
 """Kept a stream; at 640x480 the largest takes 30 kB. The least recently used one goes first."""
@@ -80,7 +80,7 @@ class BadgeSet:
         value = self._lettering.width_px("12/12", layout.font_px)
         return _even(layout.pad_px * 2 + layout.icon_px + layout.px(5) + widest + layout.px(10) + value)
 
-    def _badge(self, label: Label, form: Form, layout: Layout, *, of_face: bool) -> Sprite:
+    def _badge(self, label: Label, form: BadgeForm, layout: Layout, *, of_face: bool) -> Sprite:
         """A badge without its value, marker and trace.
 
         Args:
@@ -90,7 +90,7 @@ class BadgeSet:
             of_face: as wide as all badges of faces; else as wide as its word.
         """
         height = layout.header_px + layout.strip_px(form)
-        if form is Form.ICON:
+        if form is BadgeForm.ICON:
             width = _even(layout.icon_px + layout.px(8))
         elif of_face:
             width = self.face_width_px(layout)
@@ -114,12 +114,12 @@ class BadgeSet:
         rgb = np.full((*mask.shape, 3), palette.text_on(label.ground), np.uint8)
         return Sprite.of(rgb, mask)
 
-    def _write_label(self, rgb: Image, label: Label, form: Form, layout: Layout) -> None:
+    def _write_label(self, rgb: Image, label: Label, form: BadgeForm, layout: Layout) -> None:
         mask = np.zeros(rgb.shape[:2], np.uint8)
-        x = (rgb.shape[1] - layout.icon_px) // 2 if form is Form.ICON else layout.pad_px
+        x = (rgb.shape[1] - layout.icon_px) // 2 if form is BadgeForm.ICON else layout.pad_px
         y = (layout.header_px - layout.icon_px) // 2
         mask[y : y + layout.icon_px, x : x + layout.icon_px] = draw_icon(label.icon, layout.icon_px)
-        if form is not Form.ICON:
+        if form is not BadgeForm.ICON:
             x += layout.icon_px + layout.px(5)
             self._lettering.write(mask, label.word, x, _baseline(layout), layout.font_px)
         share = mask[..., None] / 255.0

@@ -1,4 +1,4 @@
-"""Sizes of all that is drawn, from the size of the picture."""
+"""Sizes and places of all that is drawn, by the size of the frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -9,7 +9,7 @@ from typing import Self
 from stream_detect.types import Xyxy
 
 
-class Form(Enum):
+class BadgeForm(Enum):
     """How much of a badge is shown, by the room there is."""
 
     FULL = auto()
@@ -50,12 +50,12 @@ class Layout:
         """Height of the header."""
         return self.even(24)
 
-    def strip_px(self, form: Form) -> int:
+    def strip_px(self, form: BadgeForm) -> int:
         """Height of the strip below it: band and trace, the band alone, or none."""
         match form:
-            case Form.FULL:
+            case BadgeForm.FULL:
                 return self.even(36)
-            case Form.BAND:
+            case BadgeForm.BAND:
                 return self.even(18)
             case _:
                 return 0
@@ -88,7 +88,7 @@ class Layout:
     @cached_property
     def trace_px(self) -> int:
         """Height of the trace."""
-        return self.header_px + self.strip_px(Form.FULL) - self.trace_top_px - self.px(5)
+        return self.header_px + self.strip_px(BadgeForm.FULL) - self.trace_top_px - self.px(5)
 
 
 Wh = tuple[int, int]

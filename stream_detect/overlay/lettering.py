@@ -1,4 +1,4 @@
-"""Words and icons as coverage masks, anti-aliased, in any size.
+"""Draws words and icons as anti-aliased coverage masks, in any size.
 
 The typeface is the one inside OpenCV (Rubik, a variable font), so that every machine draws alike.
 """

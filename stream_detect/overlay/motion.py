@@ -1,4 +1,4 @@
-"""Detections ten times a second in; boxes for every frame out, moving as the faces do.
+"""Moves boxes with the faces between detections, which come ten times a second, for every frame that is drawn.
 
 Each edge of a box is carried on from its detection at the track's speed, for a moment, and eased toward there. On five
 clips of real and synthetic heads (detections at 10 Hz, known after 20 ms) a shown edge is off by 1.5 % of the face's

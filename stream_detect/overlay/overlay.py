@@ -1,6 +1,6 @@
 """The overlay: draws boxes, badges and traces of the newest `Result` on a frame's own yuv420p planes.
 
-Runs on every frame of the video clock: sprites are made once and laid, only the touched region is written.
+Runs on every frame: sprites are made once and blended in; only the region under them is written.
 """
 
 import math
@@ -25,7 +25,7 @@ from stream_detect.overlay.badge import (
     state_label,
     trace_lines,
 )
-from stream_detect.overlay.layout import Form, Layout, Wh, place
+from stream_detect.overlay.layout import BadgeForm, Layout, Wh, place
 from stream_detect.overlay.motion import Motion
 from stream_detect.overlay.sprite import Yuv
 from stream_detect.types import Result, Thresholds, TrackResult, VerdictState, Xyxy
@@ -132,9 +132,9 @@ class Overlay:
         """Draw what is known onto a frame.
 
         Args:
-            frame: yuv420p of even width and height, our own copy (`picture.copy_yuv420p`); written to.
+            frame: yuv420p of even width and height, our own copy (`copy_yuv420p`); written to.
             result: newest of the stream, None before the first.
-            now_s: monotonic wall clock, the one of `Result.arrived_s`.
+            now_s: monotonic seconds, by the clock of `Result.arrived_s`.
 
         Raises:
             MediaError: the frame is not yuv420p.
@@ -163,7 +163,7 @@ class Overlay:
     def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
         """The badge of the whole picture, in its upper left corner; its icon alone where the words do not fit."""
         margin = canvas.layout.even(8)
-        for form in (Form.HEADER, Form.ICON):
+        for form in (BadgeForm.HEADER, BadgeForm.ICON):
             sprite = self._badges.badge(label, form, canvas.layout, of_face=False)
             if sprite.wh[0] + margin <= canvas.wh[0] and sprite.wh[1] + margin <= canvas.wh[1]:
                 sprite.lay(canvas.planes, margin, margin)
@@ -191,11 +191,11 @@ class Overlay:
         canvas.sides[track.track_id] = spot.side
         canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
         sprite.lay(canvas.planes, x, y)
-        if form is not Form.ICON and not hatched:
+        if form is not BadgeForm.ICON and not hatched:
             value = self._badges.value(_value_of(track), label, canvas.layout)
             value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
         inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
-        if form is Form.FULL:
+        if form is BadgeForm.FULL:
             draw_trace(inside, self._trace_lines(track.trace, sprite.wh[0], canvas.layout), canvas.layout)
         if canvas.layout.strip_px(form) and track.verdict.fake_probability is not None:
             draw_marker(inside, track.verdict.fake_probability, canvas.layout)
@@ -219,15 +219,15 @@ def _hatched_label(result: Result, *, stale: bool) -> Label | None:
     return None if result.error is None else failed_label("NO SCORE")
 
 
-def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[Form, ...]:
+def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[BadgeForm, ...]:
     """Forms of a face's badge, the fullest first: at most half as high as the face, with the band alone two thirds."""
-    forms = (Form.HEADER, Form.ICON)
+    forms = (BadgeForm.HEADER, BadgeForm.ICON)
     if bare:
         return forms
     height = box[3] - box[1]
-    if height >= 2.0 * (layout.header_px + layout.strip_px(Form.FULL)):
-        return (Form.FULL, Form.BAND, *forms)
-    return (Form.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(Form.BAND)) else forms
+    if height >= 2.0 * (layout.header_px + layout.strip_px(BadgeForm.FULL)):
+        return (BadgeForm.FULL, BadgeForm.BAND, *forms)
+    return (BadgeForm.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(BadgeForm.BAND)) else forms
 
 
 _OLD_S = 1.0

@@ -1,4 +1,4 @@
-"""Small pictures with transparency, made once in RGB and laid over the planes of a frame many times."""
+"""Small images with transparency, made once in RGB and blended into the planes of many frames."""
 
 from dataclasses import dataclass
 from typing import Self

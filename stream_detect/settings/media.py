@@ -54,7 +54,7 @@ class VideoSettings(Section):
         default=1_500_000, description="until the peer's first estimate of its link arrives"
     )
     max_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
-        default=4_000_000, description="the most, however wide the link is; small pictures are given less"
+        default=4_000_000, description="the most, however wide the link is; small frames are given less"
     )
 
     @model_validator(mode="after")

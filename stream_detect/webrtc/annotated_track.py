@@ -1,4 +1,4 @@
-"""Annotator: a decoded frame enters, the picture that is sent back leaves: badge drawn, and encoded when in H.264."""
+"""The video that a check sends back: each frame with the badge drawn on, encoded in H.264 where the peer takes it."""
 
 import asyncio
 import logging
@@ -21,7 +21,6 @@ from stream_detect.webrtc.encoding import KeyframeGate
 from stream_detect.webrtc.frames import FrameQueue
 
 _log = logging.getLogger(__name__)
-
 
 KEYFRAME_INTERVAL_S = 0.4
 """Least time between two keyframes that a peer asked for."""
@@ -78,7 +77,7 @@ class Feedback:
 
 
 class Drawing:
-    """Draws what is known onto one stream's pictures. One call at a time, from any thread.
+    """Draws the newest result on one stream's frames. One call at a time, from any thread.
 
     A badge that fails costs the badge of a frame, never the frame.
 
@@ -93,7 +92,7 @@ class Drawing:
         self._trouble: str | None = None
 
     def draw_with(self, overlay: Overlay) -> None:
-        """Another overlay from the next picture on."""
+        """Draws with another overlay from the next frame on."""
         self._overlay = overlay
 
     def draw(self, frame: av.VideoFrame) -> av.VideoFrame:
@@ -103,29 +102,29 @@ class Drawing:
             frame: as decoded; only read.
 
         Raises:
-            MediaError: the picture is of no kind that can be sent.
+            MediaError: the frame is of no kind that can be sent.
         """
-        picture = copy_yuv420p(frame)
+        copy = copy_yuv420p(frame)
         try:
-            self._overlay.draw(picture, self._newest(), time.monotonic())
+            self._overlay.draw(copy, self._newest(), time.monotonic())
         except Exception as error:  # noqa: BLE001 - the session's edge: a badge that fails must not end the video
-            self.note(f"pictures go out without a badge: {error!r}")
+            self.note(f"frames are sent without a badge: {error!r}")
             return copy_yuv420p(frame)
-        return picture
+        return copy
 
     def note(self, trouble: str) -> None:
-        """Logs once a change, not once a frame."""
+        """Logs a trouble when it changes, not once a frame."""
         if trouble != self._trouble:
             _log.error("%s", trouble)
             self._trouble = trouble
 
 
-Picture: TypeAlias = "av.VideoFrame | av.Packet[Any]"
+Sendable: TypeAlias = "av.VideoFrame | av.Packet[Any]"
 """What aiortc's sender takes: a frame to encode, or a packet that is encoded."""
 
 
 class Annotator:
-    """The work on one session's pictures. Synchronous; one call at a time, from any thread.
+    """Draws and encodes one session's frames. Synchronous; one call at a time, from any thread.
 
     What fails here costs the badge or the compression of a frame, never the stream: an undrawn copy is encoded, and an
     unencoded one is left to aiortc's own encoder.
@@ -139,41 +138,41 @@ class Annotator:
     def __init__(self, overlay: Overlay, newest: Callable[[], Result | None], encoder: H264Encoder | None) -> None:
         self._drawing = Drawing(overlay, newest)
         self._encoder = encoder
-        self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no picture of ours
+        self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no frame of ours
         self._closed = False
 
-    def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Picture | None":
-        """The picture to send for a frame, with the frame's pts.
+    def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Sendable | None":
+        """What to send for a frame, with the frame's pts.
 
         Args:
             frame: as decoded; only read.
             demand: what the peer asks of the encoder.
 
         Returns:
-            A packet, or a frame for aiortc to encode; None when the picture is of no kind that can be sent.
+            A packet, or a frame for aiortc to encode; None when the frame is of no kind that can be sent.
         """
         try:
-            picture = self._drawing.draw(frame)
+            drawn = self._drawing.draw(frame)
         except MediaError as error:
-            self._drawing.note(f"pictures are left out: {error}")
+            self._drawing.note(f"frames are dropped: {error}")
             return None
         if self._encoder is None:
-            return picture
+            return drawn
         self._encoder.target_bitrate_bps = demand.bitrate_bps
         try:
-            packet: Picture
-            (packet,) = self._encoder.encode(picture, demand.keyframe or self._broken)
+            packet: Sendable
+            (packet,) = self._encoder.encode(drawn, demand.keyframe or self._broken)
         except (MediaError, ValueError) as error:
             if self._closed:
                 return None
             self._broken = True
-            self._drawing.note(f"pictures are left to aiortc's encoder: {error}")
-            return picture
+            self._drawing.note(f"frames are left to aiortc's encoder: {error}")
+            return drawn
         self._broken = False
         return packet
 
     def draw_with(self, overlay: Overlay) -> None:
-        """Another overlay from the next picture on."""
+        """Draws with another overlay from the next frame on."""
         self._drawing.draw_with(overlay)
 
     def close(self) -> None:
@@ -188,7 +187,7 @@ class AnnotatedTrack(MediaStreamTrack):
 
     Args:
         frames: what the peer sent.
-        annotator: makes pictures of them.
+        annotator: draws and encodes.
         feedback: what the peer asks of the encoder.
         pool: where the annotator works.
     """
@@ -202,8 +201,8 @@ class AnnotatedTrack(MediaStreamTrack):
         self._feedback = feedback
         self._pool = pool
 
-    async def recv(self) -> Picture:
-        """The next picture.
+    async def recv(self) -> Sendable:
+        """The next frame or packet to send.
 
         Raises:
             MediaStreamError: the peer's track has ended. Nothing else: any other error would end the sender unseen.
@@ -212,12 +211,12 @@ class AnnotatedTrack(MediaStreamTrack):
             frame = await self._frames.get()
             demand = self._feedback.take()
             try:
-                picture = await asyncio.get_running_loop().run_in_executor(
+                sendable = await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._annotator.annotate, frame, demand
                 )
             except Exception:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
-                _log.exception("a picture goes back as it came")
+                _log.exception("a frame is sent back as it came")
                 return frame
-            if picture is not None:
-                return picture
+            if sendable is not None:
+                return sendable
             self._frames.dropped += 1

@@ -25,7 +25,7 @@ class RtcpListener(Protocol):
     """Learns, on the event loop, what a peer says of the video that it receives."""
 
     def request_keyframe(self) -> None:
-        """The picture cannot be decoded without a keyframe (PLI, FIR)."""
+        """The video cannot be decoded without a keyframe (PLI, FIR)."""
         ...
 
     def estimate(self, bitrate_bps: int) -> None:
