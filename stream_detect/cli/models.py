@@ -1,7 +1,8 @@
-"""`stream-detect models ...`: what bundles there are, what they say, whether they are whole; the ways in and out."""
+"""The commands `stream-detect models ...`: lists, describes, verifies, makes, fetches and exports model bundles."""
 
 import http.client
 import json
+import os
 import urllib.error
 import urllib.request
 from importlib import import_module
@@ -132,6 +133,60 @@ def import_bundle(  # noqa: PLR0913 - the command's options
     """Makes a bundle of trained weights; needs TensorFlow."""
     folder = _training().import_weights(weights, architecture, means, name, to, index=index)
     typer.echo(f"made    {folder}")
+
+
+@app.command(name="publish")
+def publish_bundle(  # noqa: PLR0913 - the command's options
+    weights: Annotated[Path, typer.Option("--weights", metavar="KERAS", help="Trained network, .keras.")],
+    data: Annotated[
+        list[Path],
+        typer.Option("--data", metavar="FOLDER|CSV", help="Labelled faces that it was trained with; again for more."),
+    ],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
+    *,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle; if not given, the recipe's.")] = None,
+    recipe_file: Annotated[
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML that it was trained by.")
+    ] = None,
+    architecture: Annotated[str | None, typer.Option(help="Network, where no recipe says it.")] = None,
+    clips: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Manifest of real clips: false alarms an hour are counted.")
+    ] = None,
+    left_out: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--left-out",
+            metavar="FAMILY=KERAS",
+            help="A short training without this family, measured on it; '=KERAS' is the same one with all. Again for "
+            "more.",
+        ),
+    ] = None,
+    int8: Annotated[
+        bool, typer.Option("--int8/--no-int8", help="Make an INT8 network too, kept if it changes little; needs NNCF.")
+    ] = True,
+    cache: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where cut faces are kept; if not given, ~/.cache/stream-detect.")
+    ] = None,
+) -> None:
+    """Calibrates and measures a trained network, and makes a bundle of it; needs TensorFlow."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    publishing = import_module("stream_detect.cli.publish")
+    bundle = publishing.published(
+        publishing.Request(
+            weights=weights,
+            data=tuple(data),
+            to=to,
+            name=name,
+            recipe_file=recipe_file,
+            architecture=architecture,
+            clips=clips,
+            left_out=tuple(left_out or ()),
+            int8=int8,
+            cache=cache or Path.home() / ".cache" / "stream-detect",
+        )
+    )
+    Console(highlight=False).print(_metrics(bundle.card))
+    typer.echo(f"made    {bundle.folder}")
 
 
 @app.command(name="export")

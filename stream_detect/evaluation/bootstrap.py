@@ -1,6 +1,7 @@
-"""Intervals of measured figures: whole groups are drawn with replacement, as pictures of one video are much alike."""
+"""Bootstrap intervals of measured figures, drawn by whole groups, as the frames of one video are much alike."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,12 +16,21 @@ _AT_ONCE = 4_000_000
 Floats = NDArray[np.float64]
 
 
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """A figure with the 95 % interval of a bootstrap in which whole groups are drawn."""
+
+    value: float
+    low: float
+    high: float
+
+
 def draws(groups: int, width: int) -> Iterator[Floats]:
     """How often each group is drawn, in parts of (draws, groups); seeded, so the same every time.
 
     Args:
         groups: to draw from.
-        width: numbers that the caller makes of each draw, for the memory's sake.
+        width: numbers that the caller makes of each draw, which bounds the memory.
     """
     rng = np.random.default_rng(_SEED)
     at_once = max(_AT_ONCE // max(groups, width), 1)
@@ -42,3 +52,51 @@ def interval(drawn: ArrayLike, groups: int) -> tuple[float, float]:
         beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / groups)
         low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
     return float(low), float(high)
+
+
+def share(hits: NDArray[np.bool_], groups: NDArray[np.str_]) -> Estimate:
+    """The share of items that are hits.
+
+    Args:
+        hits: (n,), at least one.
+        groups: (n,), the group of each.
+    """
+    names, which = np.unique(groups, return_inverse=True)
+    of_group = np.bincount(which, hits.astype(np.float64), len(names))
+    n = np.bincount(which, minlength=len(names)).astype(np.float64)
+    drawn = np.concatenate([(times @ of_group) / (times @ n) for times in draws(len(names), len(names))])
+    low, high = interval(drawn, len(names))
+    return Estimate(rounded(hits.mean()), rounded(low), rounded(high))
+
+
+def area(fake: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> Estimate:
+    """The area under the ROC curve; a tie counts as half a win.
+
+    Args:
+        fake: (n,), both kinds.
+        probability: (n,), fake_probability.
+        groups: (n,), the group of each.
+    """
+    names, which = np.unique(groups, return_inverse=True)
+    order = np.argsort(probability, kind="stable")
+    fake, which = fake[order], which[order]
+    # Where a new score begins.
+    starts = np.flatnonzero(np.diff(probability[order], prepend=-np.inf))
+
+    def areas(times: Floats) -> Floats:
+        weights = times[:, which]
+        fakes = np.add.reduceat(np.where(fake, weights, 0.0), starts, axis=1)
+        reals = np.add.reduceat(np.where(fake, 0.0, weights), starts, axis=1)
+        below = np.cumsum(reals, axis=1) - reals / 2
+        pairs = fakes.sum(axis=1) * reals.sum(axis=1)
+        return np.asarray((fakes * below).sum(axis=1)[pairs > 0] / pairs[pairs > 0], np.float64)
+
+    value = float(areas(np.ones((1, len(names))))[0])
+    drawn = np.concatenate([areas(times) for times in draws(len(names), len(fake))])
+    low, high = interval(drawn, len(names)) if len(drawn) else (value, value)
+    return Estimate(rounded(value), rounded(low), rounded(high))
+
+
+def rounded(value: float) -> float:
+    """Four digits, as figures are kept."""
+    return round(float(value), 4)

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.manifest import LABELS, Entry, read_entries
-from stream_detect.evaluation.sources import OWN, family_of
+from stream_detect.evaluation.sources import OWN, family_of, source
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -41,6 +41,7 @@ class Row:
         split: "train" or "val".
         family: of a fake, the kind of manipulation ("swap", "gan", ...); "" of a real one.
         generator: of a fake, what made it; "" where the table does not say.
+        licence: terms of use of the file, as the table's column licence states them; "" where it has none.
     """
 
     file: str
@@ -50,6 +51,12 @@ class Row:
     split: str
     family: str = ""
     generator: str = ""
+    licence: str = ""
+
+    @property
+    def terms(self) -> str:
+        """Under which it may be used: the table's own word, else what is known of its source."""
+        return self.licence or source(self.source).terms
 
 
 @dataclass(frozen=True, slots=True)
@@ -257,14 +264,14 @@ def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
 
 
 def _row(entry: Entry, split: str) -> Row:
-    source = entry.columns.get("source") or OWN
-    row = Row(entry.file, entry.label, source, entry.group, split)
+    collection = entry.columns.get("source") or OWN
+    row = Row(entry.file, entry.label, collection, entry.group, split, licence=entry.columns.get("licence", ""))
     if not entry.fake:
         return row
     family = entry.columns.get("family", "")
     return replace(
         row,
-        family=family_of(source) if family.lower() in _NO_FAMILY else family,
+        family=family_of(collection) if family.lower() in _NO_FAMILY else family,
         generator=entry.columns.get("generator", ""),
     )
 

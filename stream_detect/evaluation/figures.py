@@ -1,4 +1,4 @@
-"""Figures of scored items: probabilities with the truth and their groups enter, figures with intervals leave."""
+"""Figures of scored items, with intervals: ranking, calibration, and the answers counted from a threshold on."""
 
 from dataclasses import dataclass
 
@@ -6,23 +6,11 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import average_precision_score, roc_curve
 
-from stream_detect.evaluation.bootstrap import draws, interval
-from stream_detect.evaluation.calibration import Scored
-
-Floats = NDArray[np.float64]
-
+from stream_detect.evaluation.bootstrap import Estimate, Floats, area, draws, interval, rounded
+from stream_detect.evaluation.scored import Scored
 
 BINS = 10
 """Of the calibration error and the reliability plot, equally wide."""
-
-
-@dataclass(frozen=True, slots=True)
-class Estimate:
-    """A figure with the 95 % interval of a bootstrap in which whole groups are drawn."""
-
-    value: float
-    low: float
-    high: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +48,7 @@ class Figures:
         average_precision: of the fakes.
         equal_error_rate: where misses and false alarms are equally frequent, between the two nearest points of the ROC.
         recall_at_1_percent: the most fakes found while no more than 1 % of the real ones are called fake.
-        recall_at_5_percent: likewise for 5 %.
+        recall_at_5_percent: the most fakes found while no more than 5 % are.
         calibration_error: expected calibration error, ten equally wide bins of fake_probability.
         at: by threshold.
     """
@@ -90,12 +78,12 @@ def figures(scored: Scored, thresholds: tuple[float, ...]) -> Figures:
         real=len(scored.fake) - fake,
         fake=fake,
         groups=len(np.unique(scored.group)),
-        auc=_auc(scored) if both else None,
-        average_precision=_rounded(average_precision_score(scored.fake, scored.probability)) if both else None,
-        equal_error_rate=_rounded(equal_error_rate(scored)) if both else None,
-        recall_at_1_percent=_rounded(recall_at(scored, 0.01)) if both else None,
-        recall_at_5_percent=_rounded(recall_at(scored, 0.05)) if both else None,
-        calibration_error=_rounded(calibration_error(scored)) if both else None,
+        auc=area(scored.fake, scored.probability, scored.group) if both else None,
+        average_precision=rounded(average_precision_score(scored.fake, scored.probability)) if both else None,
+        equal_error_rate=rounded(equal_error_rate(scored)) if both else None,
+        recall_at_1_percent=rounded(recall_at(scored, 0.01)) if both else None,
+        recall_at_5_percent=rounded(recall_at(scored, 0.05)) if both else None,
+        calibration_error=rounded(calibration_error(scored)) if both else None,
         at=tuple(_at(scored, threshold) for threshold in thresholds),
     )
 
@@ -116,20 +104,26 @@ def recall_at(scored: Scored, most_alarms: float) -> float:
     return float(recall[alarms <= most_alarms].max())
 
 
-def reliability(scored: Scored) -> tuple[Floats, Floats, NDArray[np.int64]]:
-    """By bin of fake_probability: its mean, the share of fakes, the number of items; empty bins are left out."""
+def reliability(scored: Scored, weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
+    """By bin of fake_probability: its mean, the share of fakes, the items' weight; empty bins are left out.
+
+    Args:
+        scored: the items.
+        weights: (n,), of each item; None weighs all the same.
+    """
+    weights = np.ones(len(scored)) if weights is None else weights
     which = np.minimum((scored.probability * BINS).astype(np.int64), BINS - 1)
-    n = np.bincount(which, minlength=BINS)
-    filled = n > 0
-    mean = np.bincount(which, scored.probability, BINS)[filled] / n[filled]
-    share = np.bincount(which, scored.fake.astype(np.float64), BINS)[filled] / n[filled]
-    return mean, share, n[filled].astype(np.int64)
+    weight = np.bincount(which, weights, BINS)
+    filled = weight > 0
+    mean = np.bincount(which, weights * scored.probability, BINS)[filled] / weight[filled]
+    fakes = np.bincount(which, weights * scored.fake, BINS)[filled] / weight[filled]
+    return mean, fakes, weight[filled]
 
 
-def calibration_error(scored: Scored) -> float:
+def calibration_error(scored: Scored, weights: Floats | None = None) -> float:
     """Expected calibration error (Naeini et al. 2015): |mean fake_probability - share of fakes|, over the bins."""
-    mean, share, n = reliability(scored)
-    return float(np.abs(mean - share) @ n / n.sum())
+    mean, fakes, weight = reliability(scored, weights)
+    return float(np.abs(mean - fakes) @ weight / weight.sum())
 
 
 def _at(scored: Scored, threshold: float) -> AtThreshold:
@@ -162,29 +156,4 @@ def _share(counts: Floats, drawn: Floats, ups: NDArray[np.int64], others: NDArra
         return None
     of = drawn @ (ups + others)
     low, high = interval((drawn @ ups)[of > 0] / of[of > 0], n)
-    return Estimate(_rounded(float(counts @ ups) / whole), _rounded(low), _rounded(high))
-
-
-def _auc(scored: Scored) -> Estimate:
-    names, which = np.unique(scored.group, return_inverse=True)
-    order = np.argsort(scored.probability, kind="stable")
-    fake, which = scored.fake[order], which[order]
-    # Where a new score begins: ties count as half a win.
-    starts = np.flatnonzero(np.diff(scored.probability[order], prepend=-np.inf))
-
-    def areas(times: Floats) -> Floats:
-        weights = times[:, which]
-        fakes = np.add.reduceat(np.where(fake, weights, 0.0), starts, axis=1)
-        reals = np.add.reduceat(np.where(fake, 0.0, weights), starts, axis=1)
-        below = np.cumsum(reals, axis=1) - reals / 2
-        pairs = fakes.sum(axis=1) * reals.sum(axis=1)
-        return np.asarray((fakes * below).sum(axis=1)[pairs > 0] / pairs[pairs > 0], np.float64)
-
-    value = float(areas(np.ones((1, len(names))))[0])
-    drawn = np.concatenate([areas(times) for times in draws(len(names), len(fake))])
-    low, high = interval(drawn, len(names)) if len(drawn) else (value, value)
-    return Estimate(_rounded(value), _rounded(low), _rounded(high))
-
-
-def _rounded(value: float) -> float:
-    return round(float(value), 4)
+    return Estimate(rounded(float(counts @ ups) / whole), rounded(low), rounded(high))

@@ -5,7 +5,8 @@ from html import escape
 from itertools import chain
 
 from stream_detect.evaluation import plots
-from stream_detect.evaluation.figures import AtThreshold, Estimate
+from stream_detect.evaluation.bootstrap import Estimate
+from stream_detect.evaluation.figures import AtThreshold
 from stream_detect.evaluation.judge import Outcome
 from stream_detect.evaluation.summary import Level, Part, Robustness, Summary, scored
 

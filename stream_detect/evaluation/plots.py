@@ -1,4 +1,4 @@
-"""Plots of an evaluation: scored items enter, SVG for a page leaves; ink takes the colour of the text around it."""
+"""Plots of an evaluation as SVG for its report; the ink takes the colour of the text around it."""
 
 import io
 import re
@@ -11,8 +11,9 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from sklearn.metrics import precision_recall_curve, roc_curve
 
-from stream_detect.evaluation.calibration import Scored, auc
-from stream_detect.evaluation.figures import Floats, reliability
+from stream_detect.evaluation.bootstrap import Floats
+from stream_detect.evaluation.figures import reliability
+from stream_detect.evaluation.scored import Scored, auc
 
 COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
 """Told apart on light and on dark, the first two by colour-blind people too (after Okabe and Ito)."""
@@ -41,7 +42,7 @@ def roc(curves: Mapping[str, Scored]) -> str:
     def draw(axes: Axes) -> None:
         for colour, (name, some) in _coloured(curves):
             alarms, recall, _ = roc_curve(some.fake, some.probability)
-            axes.plot(*_thinned(alarms, recall), label=f"{name}: AUC {round(auc(some), 4):.3f}", color=colour)
+            axes.plot(*_thinned(alarms, recall), label=f"{name}: AUC {auc(some):.3f}", color=colour)
         _diagonal(axes)
 
     return _drawn(draw, "false-alarm rate", "recall of fakes")

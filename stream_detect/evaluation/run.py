@@ -8,12 +8,12 @@ from pathlib import Path
 
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.calibration import held_out
 from stream_detect.evaluation.conditions import conditions
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
 from stream_detect.evaluation.judge import Examination, Judge, Outcome
 from stream_detect.evaluation.manifest import Entry, read_manifest
 from stream_detect.evaluation.media import Files
+from stream_detect.evaluation.scored import held_out
 from stream_detect.evaluation.scores import ScoreSheet
 from stream_detect.evaluation.summary import (
     Contestant,

@@ -8,9 +8,11 @@ from typing import Literal
 
 import numpy as np
 
-from stream_detect.evaluation.calibration import COUNTED_FROM, Scored
-from stream_detect.evaluation.figures import Estimate, Figures, figures
+from stream_detect.evaluation.bootstrap import Estimate
+from stream_detect.evaluation.figures import Figures, figures
 from stream_detect.evaluation.judge import Outcome
+from stream_detect.evaluation.metrics import COUNTED_FROM
+from stream_detect.evaluation.scored import Scored
 
 SCHEMA = 1
 """Raised when a key of the JSON file is renamed, goes, or changes its meaning."""

@@ -1,4 +1,4 @@
-"""What runs a bundle: a bundle and a backend's name enter, a model that makes classifiers leaves."""
+"""The two backends that run a bundle, OpenVINO and TensorFlow, behind one protocol."""
 
 from typing import Literal, Protocol
 
@@ -11,8 +11,9 @@ from stream_detect.models.bundle import Bundle
 from stream_detect.types import Classifier
 
 BackendName = Literal["openvino", "tensorflow"]
-Precision = Literal["card", "f32"]
-"""What openvino computes in: the lowest that the card allows and the processor has, or f32 whatever they say."""
+Precision = Literal["auto", "int8", "bf16", "f32"]
+"""What openvino computes in: auto is the fastest that the card allows and the processor has; the others are taken
+whatever the card says."""
 
 
 class Model(Protocol):
@@ -23,7 +24,7 @@ class Model(Protocol):
         ...
 
 
-def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision: Precision = "card") -> Model:
+def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision: Precision = "auto") -> Model:
     """Loads a bundle; the backend's library is imported here and not before.
 
     Args:

@@ -1,8 +1,9 @@
-"""A model bundle on disk: a folder enters, its card and verified files leave.
+"""A model bundle on disk: a folder with a card and the weights, each file checked by its sha256.
 
-- `card.json`: the contract (contract.py);
+- `card.json`: the contract (`card.Card`);
 - `model.keras`: the weights' source of truth, read by Keras;
-- `model.xml` and `model.bin`: the same network as OpenVINO IR, which is served.
+- `model.xml` and `model.bin`: the same network as OpenVINO IR, which is served;
+- `model-int8.xml` and `model-int8.bin`: the network in INT8, where the card says that it bears it.
 """
 
 import hashlib
@@ -19,7 +20,10 @@ CARD_FILE = "card.json"
 KERAS_FILE = "model.keras"
 IR_FILE = "model.xml"
 IR_WEIGHTS_FILE = "model.bin"
+INT8_FILE = "model-int8.xml"
+INT8_WEIGHTS_FILE = "model-int8.bin"
 FILES = (KERAS_FILE, IR_FILE, IR_WEIGHTS_FILE)
+"""That every bundle has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +47,7 @@ class Bundle:
             BundleTamperedError: a file is not the one that the card was written for.
         """
         card = read_card(folder)
-        for name in FILES:
+        for name in (*FILES, *((INT8_FILE, INT8_WEIGHTS_FILE) if card.int8 else ())):
             if name not in card.sha256:
                 raise BundleError(f"expected the sha256 of {name} in {folder / CARD_FILE}, received none")
         for name, expected in card.sha256.items():

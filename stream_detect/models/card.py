@@ -1,7 +1,6 @@
-"""The card of a bundle: what a model takes, what its output means, what it was trained on and how well it did.
+"""The card of a bundle, `card.json`: what a model takes, what its output means, its data, and how well it did.
 
-`card.json` enters, a validated `Card` leaves; its contract parts turn into the values of `types`. Nothing about a model
-is written down anywhere else.
+Nothing about a model is written down anywhere else. The parts of the contract turn into the values of `types`.
 """
 
 from typing import Annotated, Literal
@@ -15,13 +14,13 @@ BundleName = Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
 Sha256 = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
 
-class Part(BaseModel):
+class CardPart(BaseModel):
     """A part of the card: strict, unknown keys are errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
 
-class Input(Part):
+class NetworkInput(CardPart):
     """What the network is given: crop pixels * scale + offset, in this colour order, (n, h, w, 3) float32."""
 
     width_px: Annotated[int, Field(ge=16, le=1024)]
@@ -31,7 +30,7 @@ class Input(Part):
     offset: float = 0.0
 
 
-class Crop(Part):
+class Crop(CardPart):
     """How the face is cut out (`types.CropPolicy`)."""
 
     centre: Literal["nose", "box"] = "nose"
@@ -40,14 +39,14 @@ class Crop(Part):
     upright: bool = True
 
 
-class Output(Part):
+class Output(CardPart):
     """What the network's output (n, k) means."""
 
     means: Literal["fake", "real"] = Field(description="what a value of 1 says: MesoNet's says real")
     index: Annotated[int, Field(ge=0)] = 0
 
 
-class Calibration(Part):
+class PlattScaling(CardPart):
     """Platt scaling on the logit of fake_probability (`types.Calibration`)."""
 
     slope: Annotated[float, Field(gt=0)] = 1.0
@@ -55,16 +54,18 @@ class Calibration(Part):
     fitted_on: str = Field(default="", description="which data the two numbers come from; empty: not calibrated")
 
 
-class Thresholds(Part):
+class WindowThresholds(CardPart):
     """Hysteresis of the verdict on the window's calibrated fake_probability (`types.Thresholds`)."""
 
     fake_enter: Share = 0.8
     fake_leave: Share = 0.6
     real_enter: Share = 0.2
     real_leave: Share = 0.4
+    rule: str = Field(default="", description="by which they were chosen; empty: they were not chosen on data")
+    fitted_on: str = Field(default="", description="which people they were chosen on")
 
     @model_validator(mode="after")
-    def _ordered(self) -> "Thresholds":
+    def _ordered(self) -> "WindowThresholds":
         if not self.real_enter < self.real_leave <= self.fake_leave < self.fake_enter:
             raise ValueError(
                 "expected real_enter < real_leave <= fake_leave < fake_enter, received "
@@ -73,16 +74,27 @@ class Thresholds(Part):
         return self
 
 
-class Training(Part):
+class TrainingSource(CardPart):
+    """One collection of faces that a model learnt from, or the fakes of one family in it."""
+
+    source: str = Field(description="its name in the table of faces")
+    title: str
+    family: str = Field(default="", description="kind of manipulation of its fakes; empty: real faces")
+    faces: Annotated[int, Field(ge=0)]
+    terms: str = Field(description="its licence")
+
+
+class Training(CardPart):
     """Where the weights come from and who may use them."""
 
     data: str
+    sources: tuple[TrainingSource, ...] = Field(default=(), description="the data by collection and family")
     terms: str = Field(description="licence and conditions of use of these weights")
     recipe: str = Field(description="the command that makes them")
-    never_shown: tuple[str, ...] = ()
+    never_shown: tuple[str, ...] = Field(default=(), description="kinds of fakes that it did not learn from")
 
 
-class Metric(Part):
+class Metric(CardPart):
     """One measured figure, with the 95 % interval of a bootstrap by group where it has one."""
 
     name: str
@@ -92,22 +104,28 @@ class Metric(Part):
     data: str = Field(description="what it was measured on")
     n: Annotated[int, Field(ge=1)] = Field(description="number of faces, clips or seconds")
     threshold: Share | None = Field(default=None, description="fake_probability at which it was counted")
+    family: str = Field(default="", description="kind of manipulation of the fakes that it was measured on; empty: all")
+    generator: str = Field(default="", description="what made those fakes; empty: all of the family")
 
 
-class Card(Part):
+class Card(CardPart):
     """A model's contract and record."""
 
     name: BundleName
     title: str
     version: str
     architecture: str
-    input: Input
+    input: NetworkInput
     crop: Crop = Crop()
     output: Output
-    calibration: Calibration = Calibration()
-    thresholds: Thresholds = Thresholds()
+    calibration: PlattScaling = PlattScaling()
+    thresholds: WindowThresholds = WindowThresholds()
     precision: Literal["f32", "bf16"] = Field(
         default="f32", description="bf16: measured to bear it, and served in it by processors that compute in it"
+    )
+    int8: bool = Field(
+        default=False,
+        description="model-int8.xml is there and was measured to be borne; served by processors with VNNI",
     )
     training: Training
     limits: tuple[str, ...] = Field(description="what the model is known not to do, in sentences for the page")
@@ -130,4 +148,5 @@ class Card(Part):
 
     def hysteresis(self) -> types.Thresholds:
         """Where the verdict changes."""
-        return types.Thresholds(**self.thresholds.model_dump())
+        at = self.thresholds
+        return types.Thresholds(at.fake_enter, at.fake_leave, at.real_enter, at.real_leave)

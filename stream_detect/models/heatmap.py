@@ -1,6 +1,6 @@
-"""Where a model looked: a crop enters, a map of what spoke for a fake leaves. Grad-CAM without a training library.
+"""Heat maps: which places of a face spoke for a fake, by Grad-CAM without a training library.
 
-Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) multiplies what the last convolution says by the gradient of the
+Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) multiplies what a late convolution says by the gradient of the
 score. It averages that gradient over all places first, which is exact for a network that ends in a mean over all places
 and wrong for Meso4, which weighs each place by itself: against occlusion its maps were noise there (rank correlation
 .04 over twelve faces). Left place by place (Draelos and Carin 2020, arXiv:2011.08891) they agree (.37), and where both
@@ -27,10 +27,10 @@ _MOST_PLACES = 16
 
 
 class Halves(Protocol):
-    """A network cut behind its last convolution."""
+    """A network cut in two behind one of its last convolutions."""
 
     def features(self, crop: Image) -> NDArray[np.float32]:
-        """What the last convolution says of a crop, after its activation: float32 (channels, y, x)."""
+        """The map of a crop at the cut: float32 (channels, y, x)."""
         ...
 
     def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,12 +1,15 @@
-"""The serving backend: a bundle's OpenVINO IR, one thread.
+"""The serving backend: runs a bundle's OpenVINO IR on one thread, in the precision that its card allows.
 
 The contract's scaling and colour order are folded into the graph, so that a classifier takes uint8 crops. On CPUs with
 AVX512-BF16 OpenVINO would pick bf16 unasked, half the time and off by up to .02 (measured); f32 agrees with Keras to
-6e-8. So bf16 is for bundles whose card says that what it changes was measured; heat maps are drawn in f32.
+6e-8. So bf16 and INT8 are for bundles whose card says that what they change was measured; heat maps are drawn in f32.
 """
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import openvino as ov
@@ -16,11 +19,19 @@ from openvino.preprocess import ColorFormat, PrePostProcessor
 
 from stream_detect.errors import AnalysisError, BundleError
 from stream_detect.models.backend import Precision, check_crops, fake_probability
-from stream_detect.models.bundle import IR_FILE, Bundle
+from stream_detect.models.bundle import INT8_FILE, IR_FILE, Bundle
 from stream_detect.types import Calibration, Classifier, CropPolicy, Thresholds
 
 _CONVOLUTIONS = frozenset({"Convolution", "GroupConvolution"})
-_BEFORE_ACTIVATION = frozenset({"Add", "Multiply", "Subtract", "Relu"})
+_ACTIVATIONS = frozenset({"Relu", "Clamp"})
+"""Clamp is ReLU6."""
+_BEFORE_ACTIVATION = frozenset({"Add", "Multiply", "Subtract"})
+_COARSEST = 16
+"""Pixels of the crop that a place of a heat map stands for at most: of a coarser map the face has three places across.
+It is the stride of streamnet's last convolution; EfficientNet's last one has twice that."""
+_VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
+
+Served = Literal["int8", "bf16", "f32"]
 
 
 class OpenVinoModel:
@@ -29,21 +40,52 @@ class OpenVinoModel:
     Args:
         bundle: verified.
         threads: inference threads a call.
-        precision: "card" allows what the card does.
+        precision: "auto" takes the fastest that the card allows and the processor has.
 
     Raises:
-        BundleError: the network cannot be read, compiled, or is of another form than its card says.
+        BundleError: the network cannot be read, compiled, or is of another form than its card says; or the precision
+            that was asked for cannot be had.
     """
 
-    def __init__(self, bundle: Bundle, threads: int = 1, precision: Precision = "card") -> None:
+    def __init__(self, bundle: Bundle, threads: int = 1, precision: Precision = "auto") -> None:
         self._bundle = bundle
-        low = precision == "card" and bundle.card.precision == "bf16" and has_bf16()
-        with _naming(bundle):
-            self._compiled = _compiled(_prepared(bundle), threads, "bf16" if low else "f32")
+        self.precision: Served = served_precision(bundle, precision)
+        file = INT8_FILE if self.precision == "int8" else IR_FILE
+        with _naming(bundle, file):
+            hint = "bf16" if self.precision == "bf16" else "f32"
+            self._compiled = _compiled(_prepared(bundle, file), threads, hint)
 
     def classifier(self) -> Classifier:
         """A classifier for one stream; the weights are shared."""
         return OpenVinoClassifier(self._bundle, self._compiled)
+
+
+def served_precision(bundle: Bundle, precision: Precision) -> Served:
+    """What a bundle is computed in on this processor.
+
+    Args:
+        bundle: whose card says what it bears.
+        precision: as the settings say.
+
+    Raises:
+        BundleError: bf16 or INT8 was asked for, and the processor or the bundle has none.
+    """
+    card = bundle.card
+    if precision == "int8" and not card.int8:
+        raise BundleError(
+            f"expected {INT8_FILE} in the bundle {card.name} for model.precision int8, its card lists none; set "
+            "model.precision to auto"
+        )
+    if precision == "bf16" and not has_bf16():
+        raise BundleError(
+            "expected a processor with AVX512-BF16 or AMX for model.precision bf16, this one has neither; set "
+            "model.precision to auto"
+        )
+    if precision != "auto":
+        return precision
+    if card.int8 and has_vnni():
+        return "int8"
+    return "bf16" if card.precision == "bf16" and has_bf16() else "f32"
 
 
 class OpenVinoClassifier:
@@ -71,7 +113,10 @@ class OpenVinoClassifier:
 
 
 class OpenVinoHalves:
-    """A bundle's network cut behind its last convolution, for heat maps (`heatmap.Halves`).
+    """A bundle's network cut in two, for heat maps (`heatmap.Halves`).
+
+    The cut is behind the last convolution whose map is fine enough, a place for every 16 pixels of the crop, and behind
+    which nothing of what lies before it is used again.
 
     Args:
         bundle: verified.
@@ -83,14 +128,14 @@ class OpenVinoHalves:
 
     def __init__(self, bundle: Bundle, threads: int = 1) -> None:
         self._bundle = bundle
-        with _naming(bundle):
-            network = _prepared(bundle)
+        with _naming(bundle, IR_FILE):
+            network = _prepared(bundle, IR_FILE)
             first, second, self._ends_in_sigmoid = _halves(network, bundle)
             self._first = _compiled(first, threads, "f32").create_infer_request()
             self._second = _compiled(second, threads, "f32").create_infer_request()
 
     def features(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """What the last convolution says of a crop; see `heatmap.Halves`."""
+        """The map at the cut of a crop; see `heatmap.Halves`."""
         check_crops(crop[np.newaxis], self._bundle)
         return np.asarray(self._run(self._first, np.ascontiguousarray(crop[np.newaxis]))[0], np.float32)
 
@@ -112,10 +157,7 @@ class OpenVinoHalves:
 
 def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool]:
     """Crops to features (1, channels, y, x), features (n, channels, y, x) to output; whether that is a logit."""
-    convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
-    if not convolutions:
-        raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
-    cut = _activation_of(convolutions[-1])
+    cut = _place_of_cut(network, bundle)
     first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
     given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
     for user in cut.output(0).get_target_inputs():
@@ -126,33 +168,74 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
     return first, ov.Model([output], [given], "second half"), ends_in_sigmoid
 
 
+def _place_of_cut(network: ov.Model, bundle: Bundle) -> ov.Node:
+    """The activation that a heat map is drawn from; the last convolution's where no map is fine enough."""
+    convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
+    if not convolutions:
+        raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
+    given = bundle.card.input
+    places = (given.height_px // _COARSEST, given.width_px // _COARSEST)
+    for convolution in reversed(convolutions):
+        cut = _activation_of(convolution)
+        shape = list(cut.output(0).shape)
+        if shape[2] >= places[0] and shape[3] >= places[1] and _separates(cut, network):
+            return cut
+    return _activation_of(convolutions[-1])
+
+
+def _separates(cut: ov.Node, network: ov.Model) -> bool:
+    """Whether the output depends on the crop through this node alone, and not past it by a shortcut."""
+    seen: set[str] = {cut.get_friendly_name()}
+    waiting = [network.get_results()[0]]
+    while waiting:
+        node = waiting.pop()
+        if node.get_friendly_name() in seen:
+            continue
+        seen.add(node.get_friendly_name())
+        if node.get_type_name() == "Parameter":
+            return False
+        waiting += [source.get_node() for source in node.input_values()]
+    return True
+
+
 def _activation_of(convolution: ov.Node) -> ov.Node:
     """The ReLU behind a convolution, past its bias, normalisation and shortcut; without one, the convolution itself."""
     node = convolution
-    while node.get_type_name() != "Relu":
+    while node.get_type_name() not in _ACTIVATIONS:
         users = [user.get_node() for user in node.output(0).get_target_inputs()]
-        if len(users) != 1 or users[0].get_type_name() not in _BEFORE_ACTIVATION:
+        if len(users) != 1 or users[0].get_type_name() not in _BEFORE_ACTIVATION | _ACTIVATIONS:
             return convolution
         node = users[0]
     return node
 
 
 @contextmanager
-def _naming(bundle: Bundle) -> Iterator[None]:
-    """What OpenVINO refuses is the bundle's fault: says which."""
+def _naming(bundle: Bundle, file: str) -> Iterator[None]:
+    """Names the bundle's file in what OpenVINO refuses."""
     try:
         yield
     except RuntimeError as error:
         raise BundleError(
-            f"{bundle.folder / IR_FILE} cannot be loaded for crops as {bundle.folder / 'card.json'} says: {error}"
+            f"{bundle.folder / file} cannot be loaded for crops as {bundle.folder / 'card.json'} says: {error}"
         ) from error
 
 
-def _prepared(bundle: Bundle) -> ov.Model:
+def read_network(file: Path, shape: tuple[int, ...]) -> ov.Model:
+    """A network for input of this shape, (n, h, w, 3), as it lies on disk: to be quantized, or timed."""
+    network = ov.Core().read_model(file)
+    network.reshape(list(shape))
+    return network
+
+
+def save_network(network: ov.Model, file: Path) -> None:
+    """Writes a network as OpenVINO IR, `file` and a .bin beside it."""
+    ov.save_model(network, file, compress_to_fp16=False)
+
+
+def _prepared(bundle: Bundle, file: str) -> ov.Model:
     """The network for one uint8 crop, the contract's scaling and colour order folded in."""
     card = bundle.card
-    network = ov.Core().read_model(bundle.folder / IR_FILE)
-    network.reshape([1, card.input.height_px, card.input.width_px, 3])
+    network = read_network(bundle.folder / file, (1, card.input.height_px, card.input.width_px, 3))
     steps = PrePostProcessor(network)
     given = steps.input()
     given.tensor().set_element_type(ov.Type.u8).set_layout(ov.Layout("NHWC")).set_color_format(ColorFormat.RGB)
@@ -167,6 +250,20 @@ def _prepared(bundle: Bundle) -> ov.Model:
 def has_bf16() -> bool:
     """Whether this processor computes in bf16 (AVX512-BF16, AMX), in half the time of f32."""
     return "BF16" in ov.Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+
+
+@cache
+def has_vnni() -> bool:
+    """Whether this processor multiplies 8-bit numbers four at a time (AVX512-VNNI, AVX-VNNI, AMX).
+
+    Without it INT8 is no faster than f32. Linux alone says so; elsewhere the answer is no.
+    """
+    try:
+        text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return False
+    flags = next((line for line in text.splitlines() if line.startswith("flags")), "")
+    return not _VNNI.isdisjoint(flags.split())
 
 
 def _compiled(network: ov.Model, threads: int, precision: str) -> ov.CompiledModel:

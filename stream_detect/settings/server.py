@@ -95,9 +95,9 @@ class ModelSettings(Section):
     backend: Literal["openvino", "tensorflow"] = Field(
         default="openvino", description="what runs it: openvino, or tensorflow as the slow reference"
     )
-    precision: Literal["card", "f32"] = Field(
-        default="card",
-        description="card: bf16 where the card allows it and the processor has it; f32: the same everywhere",
+    precision: Literal["auto", "int8", "bf16", "f32"] = Field(
+        default="auto",
+        description="auto: the fastest that the card allows and the processor has; f32: the same numbers everywhere",
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
         default=1, description="inference threads a call: batching does not help on a CPU"

@@ -15,7 +15,7 @@ from keras import layers
 from numpy.typing import NDArray
 
 from stream_detect.errors import BundleError, TrainingError
-from stream_detect.models.card import Input
+from stream_detect.models.card import NetworkInput
 from stream_detect.training.efficientnet import DataFormat, begin_from_imagenet, efficientnet_lite0
 
 Build = Callable[[tuple[int, int], float], keras.Model]
@@ -92,9 +92,9 @@ class Architecture:
         """Crops, uint8 (n, h, w, 3), as the network takes them."""
         return crops.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
 
-    def input(self, wh: tuple[int, int]) -> Input:
+    def input(self, wh: tuple[int, int]) -> NetworkInput:
         """What a card says of its input at width and height in pixels."""
-        return Input(width_px=wh[0], height_px=wh[1], scale=self.scale, offset=self.offset)
+        return NetworkInput(width_px=wh[0], height_px=wh[1], scale=self.scale, offset=self.offset)
 
 
 def meso4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model:

@@ -1,25 +1,41 @@
-"""The card of a trained model: what it learnt from and what was measured enter, the card with its sentences leaves."""
+"""The card of a trained model: its data and terms by family, its limits in sentences, and what was measured."""
 
 from collections import Counter
 from collections.abc import Iterable
 
-from stream_detect.evaluation.calibration import COUNTED_FROM
 from stream_detect.evaluation.dataset import Row
+from stream_detect.evaluation.metrics import COUNTED_FROM
 from stream_detect.evaluation.sources import source
-from stream_detect.models.card import Calibration, Card, Crop, Metric, Output, Thresholds, Training
+from stream_detect.models.card import (
+    Card,
+    Crop,
+    Metric,
+    Output,
+    PlattScaling,
+    Training,
+    TrainingSource,
+    WindowThresholds,
+)
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 
-_NEVER_SHOWN = (
-    "talking heads made by diffusion or from one photo (LivePortrait, AniPortrait and the like)",
-    "lips moved to another voice",
-    "faces made by GANs",
-    "masks, make-up and filters of video calls",
-)
+_TITLES = {"efficientnet_lite0": "EfficientNet-Lite0", "mesoinception4": "MesoInception-4"}
+"""Of the architectures whose names are not written as they are spoken."""
+_FAMILIES = {
+    "dfdc": "face swaps of the DeepFake Detection Challenge",
+    "swap": "face swaps (DeepFaceLive, DreamID and the like)",
+    "reenact": "faces that another person or a voice moves (SadTalker, VASA-1 and the like)",
+    "gan": "faces made by GANs (StyleGAN and the like)",
+    "diffusion": "faces made by diffusion (Stable Diffusion, FLUX and the like)",
+    "edit": "faces changed in part by inpainting",
+}
+"""The known families of fakes, in words for a card."""
+_NEVER_SHOWN = ("lips moved to another voice in a real video", "masks, make-up and filters of video calls")
+"""Kinds of which no collection here has any."""
 _BLENDED = "fakes made by blending a changed copy of a real face into itself"
 _LIMITS = (
-    "It looks at the face in single pictures: it hears no voice and sees no movement.",
+    "It looks at the face in single frames: it hears no voice and sees no movement.",
     "It knows the kinds of fakes it was trained on; newer or other kinds may look real to it.",
     "Strong compression, blur, make-up filters and unusual light can mislead it in either direction.",
     "Its answer is a hint, not a proof: never take a decision about a person on it alone.",
@@ -37,17 +53,34 @@ def data_in_words(rows: Iterable[Row]) -> str:
 
 
 def terms_in_words(rows: Iterable[Row]) -> str:
-    """What the sources' terms mean for the weights."""
-    known = [source(name) for name in sorted({row.source for row in rows})]
-    terms = "; ".join(f"{each.title}: {each.terms}" for each in known)
+    """What the sources' terms mean for the weights: every licence once, with the sources under it."""
+    by_terms: dict[str, list[str]] = {}
+    for name, known in sorted({(row.source, row.terms) for row in rows}):
+        by_terms.setdefault(known, []).append(source(name).title)
+    terms = "; ".join(f"{', '.join(titles)}: {known}" for known, titles in by_terms.items())
     return f"The weights were trained on data under these terms, which bind their use. {terms}."
 
 
-def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) -> tuple[str, ...]:
+def training_sources(rows: Iterable[Row]) -> tuple[TrainingSource, ...]:
+    """The faces by source and family, each with its licence."""
+    counts = Counter((row.source, row.family, row.terms) for row in rows)
+    return tuple(
+        TrainingSource(source=name, title=source(name).title, family=family, faces=n, terms=terms)
+        for (name, family, terms), n in sorted(counts.items())
+    )
+
+
+def never_shown(rows: Iterable[Row]) -> tuple[str, ...]:
+    """The known kinds of fakes that none of these faces is of."""
+    shown = {row.family for row in rows}
+    return (*(what for family, what in _FAMILIES.items() if family not in shown), *_NEVER_SHOWN)
+
+
+def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThresholds) -> tuple[str, ...]:
     """Sentences for the page; the measured false alarms and misses among them.
 
     Args:
-        metrics: of the whole validation half first, then by source.
+        metrics: of the whole validation half first, then by family and source.
         skill: what it was trained to see, in a few words.
         badge: where the badge says fake and real.
     """
@@ -61,59 +94,91 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: Thresholds) ->
 
     taken = first["taken_for_real", badge.real_enter].value
     measured = (
-        f"Measured on single pictures it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
+        f"Measured on single frames it had not seen: from {badge.fake_enter:g} on, where the badge says fake, it "
         f"calls fake {counted_from(badge.fake_enter)}; up to {badge.real_enter:g}, where the badge says real, lie "
         f"{taken:.1%} of the fake ones. Counted from {COUNTED_FROM:g} on, it calls fake {counted_from(COUNTED_FROM)}. "
-        "The badge joins many pictures, which steadies the answer but does not remove a bias against one face, camera "
-        "or light."
+        "The badge joins many frames, which steadies the answer but does not remove a bias against one face, camera or "
+        "light."
     )
-    return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_LIMITS[1:])
+    return (f"Trained on {skill}.", *_LIMITS[:1], measured, *_window_in_words(first, badge), *_LIMITS[1:])
 
 
-def trained_card(  # noqa: PLR0913 - a card has so many parts
-    *,
-    name: str,
-    recipe: Recipe,
-    command: str,
-    crop: CropPolicy,
-    rows: tuple[Row, ...],
-    calibration: Calibration,
-    thresholds: Thresholds,
-    metrics: tuple[Metric, ...],
-) -> Card:
-    """The card of a model that this project trained, its sha256 sums still open.
+def draft_card(name: str, recipe: Recipe, command: str, crop: CropPolicy) -> Card:
+    """The contract of a model that this project trained, before anything is measured; its sha256 sums are still open.
 
     Args:
         name: of the bundle.
         recipe: every number of its training.
         command: that trains it again.
         crop: how its faces were cut.
-        rows: what it was trained on.
-        calibration: of its raw scores.
-        thresholds: of the calibrated ones.
-        metrics: measured after calibration.
     """
-    fakes = Counter(row.source for row in rows if row.label == "fake")
-    architecture, blended = recipe.architecture, recipe.blended > 0
-    skills = [str(source(name)) for name in sorted(fakes)] + [_BLENDED] * blended
-    mostly = (fakes or Counter(row.source for row in rows)).most_common(1)[0][0]
+    known = architecture_named(recipe.architecture)
     return Card(
         name=name,
-        title=f"{architecture.capitalize()}, trained by this project on {source(mostly).title}",
+        title=f"{_TITLES.get(known.name, known.name.capitalize())}, trained by this project",
         version="1",
-        architecture=architecture,
-        input=architecture_named(architecture).input(crop.wh),
+        architecture=known.name,
+        input=known.input(crop.wh),
         crop=Crop(centre=crop.centre, side=crop.side, side_factor=crop.side_factor, upright=crop.upright),
-        output=Output(means="fake", index=architecture_named(architecture).fake_output),
-        calibration=calibration,
-        thresholds=thresholds,
-        training=Training(
-            data="; ".join([data_in_words(rows)] + [_BLENDED] * blended),
-            terms=terms_in_words(rows),
-            recipe=command,
-            never_shown=_NEVER_SHOWN,
-        ),
-        limits=limits_in_words(metrics, " and ".join(skills), thresholds),
-        metrics=metrics,
+        output=Output(means="fake", index=known.fake_output),
+        training=Training(data="not known yet", terms="not known yet", recipe=command),
+        limits=("Not measured yet.",),
         sha256={},
     )
+
+
+def trained_card(  # noqa: PLR0913 - a card has so many parts
+    draft: Card,
+    *,
+    recipe: Recipe,
+    rows: tuple[Row, ...],
+    calibration: PlattScaling,
+    thresholds: WindowThresholds,
+    metrics: tuple[Metric, ...],
+) -> Card:
+    """The card of a model that this project trained.
+
+    Args:
+        draft: its contract (`draft_card`).
+        recipe: every number of its training.
+        rows: what it was trained on.
+        calibration: of its raw scores.
+        thresholds: of the window.
+        metrics: measured after calibration.
+    """
+    made = ([_BLENDED] if recipe.blended < 1 else [f"{_BLENDED}, and no others"]) if recipe.blended else []
+    fakes = Counter(row.source for row in rows if row.label == "fake")
+    mostly = (fakes or Counter(row.source for row in rows)).most_common(1)[0][0]
+    families = sorted({row.family for row in rows if row.label == "fake"})
+    skills = [_FAMILIES.get(family, f"fakes of {family}") for family in families] + made[:1]
+    trained_on = source(mostly).title if len(fakes) < 2 else f"{source(mostly).title} and {len(fakes) - 1} more"
+    return draft.model_copy(
+        update={
+            "title": f"{draft.title} on {trained_on}",
+            "calibration": calibration,
+            "thresholds": thresholds,
+            "training": Training(
+                data="; ".join([data_in_words(rows), *made]),
+                sources=training_sources(rows),
+                terms=terms_in_words(rows),
+                recipe=draft.training.recipe,
+                never_shown=never_shown(rows),
+            ),
+            "limits": limits_in_words(metrics, " and ".join(skills), thresholds),
+            "metrics": metrics,
+        }
+    )
+
+
+def _window_in_words(first: dict[tuple[str, float | None], Metric], badge: WindowThresholds) -> tuple[str, ...]:
+    """What the badge itself says of people, where it was measured."""
+    names = ("window_real_in_5_s", "window_false_alarms", "window_fake_in_10_s", "window_taken_for_real")
+    found = [first.get((name, badge.real_enter if "real" in name else badge.fake_enter)) for name in names]
+    if None in found:
+        return ()
+    real, alarms, fake, taken = (metric.value for metric in found if metric is not None)
+    said = (
+        f"Measured on whole windows: of real people it calls {real:.0%} real within 5 s and {alarms:.1%} fake within "
+        f"10 s; of fakes it calls {fake:.0%} fake and {taken:.1%} real within 10 s."
+    )
+    return (said,)

@@ -1,10 +1,12 @@
-"""From a trained network to a bundle: weights and validation faces enter, a calibrated, measured bundle leaves.
+"""From a trained network to a bundle: calibrated, given its thresholds, measured, and written with its card and report.
 
 What was learnt from some collections only is calibrated on those only, on fakes made of their real faces where they
 have none: no number of such a bundle comes from data under other terms. It is measured on all of them.
 """
 
-from collections.abc import Mapping, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -12,78 +14,33 @@ import keras
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.errors import DatasetError
+from stream_detect.errors import BundleError, DatasetError
 from stream_detect.evaluation.alarms import alarms_an_hour
-from stream_detect.evaluation.calibration import (
-    COUNTED_FROM,
-    alarms_by_trait,
-    calibrated,
-    choose_thresholds,
-    fit_calibration,
-    halves,
-    held_out,
-    measure,
-    score,
-)
+from stream_detect.evaluation.bootstrap import area
+from stream_detect.evaluation.calibration import fit_calibration
 from stream_detect.evaluation.dataset import Faces, Row
-from stream_detect.models.backend import Precision, load_model
+from stream_detect.evaluation.metrics import COUNTED_FROM, alarms_by_trait, measure, measure_windows
+from stream_detect.evaluation.scored import Scored, calibrated, halves, held_out, score
+from stream_detect.evaluation.windows import Windows, choose_thresholds, windows_of
+from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, write_card
 from stream_detect.models.card import Metric
-from stream_detect.models.openvino import has_bf16
+from stream_detect.settings import WindowSettings
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.blended_pairs import with_made_fakes
-from stream_detect.training.card import trained_card
+from stream_detect.training.card import draft_card, trained_card
 from stream_detect.training.checkpoint import CURVES_FILE
-from stream_detect.training.convert import write_bundle
+from stream_detect.training.convert import check_place, write_bundle
+from stream_detect.training.precision import with_bf16, with_int8
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.report import write_curves, write_report
 from stream_detect.training.train import predict
-from stream_detect.types import Calibration as Platt
-from stream_detect.types import CropPolicy
-
-NOISE = 1
-"""Grey levels of 255 that each value is moved by, up or down or not: less than any camera's own noise."""
-_SEED = 20261122
-
-
-def with_bf16(bundle: Bundle, crops: NDArray[np.uint8], measured_on: str) -> Bundle:
-    """The bundle with bf16 allowed on its card where it changes faces' scores less than noise of one grey level does.
-
-    What is compared is the mean change of calibrated fake_probability; the largest one is on the card either way. A
-    processor that has no bf16 (AVX512-BF16, AMX) cannot measure it: the bundle comes back as it is.
-
-    Args:
-        bundle: as trained, calibrated; its card is written anew.
-        crops: uint8 (n, h, w, 3), faces that it was not trained on.
-        measured_on: what they are, in words for the card.
-    """
-    if not has_bf16():
-        return bundle
-    allowed = Bundle(bundle.folder, bundle.card.model_copy(update={"precision": "bf16"}))
-    exact = _judged(bundle, crops, "f32")
-    by_bf16 = np.abs(_judged(allowed, crops, "card") - exact)
-    by_noise = np.abs(_judged(bundle, _noisy(crops), "f32") - exact)
-    figure = Metric(name="bf16_difference", value=round(float(by_bf16.max()), 4), data=measured_on, n=len(crops))
-    others = tuple(metric for metric in bundle.card.metrics if metric.name != figure.name)
-    precision = "bf16" if by_bf16.mean() < by_noise.mean() else "f32"
-    write_card(bundle.folder, bundle.card.model_copy(update={"precision": precision, "metrics": (*others, figure)}))
-    return Bundle.load(bundle.folder)
-
-
-def _noisy(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    moves = np.random.default_rng(_SEED).integers(-NOISE, NOISE, crops.shape, np.int16, endpoint=True)
-    return np.asarray(np.clip(crops + moves, 0, 255), np.uint8)
-
-
-def _judged(bundle: Bundle, crops: NDArray[np.uint8], precision: Precision) -> NDArray[np.float64]:
-    """Calibrated fake_probability of each crop."""
-    classifier = load_model(bundle, "openvino", precision=precision).classifier()
-    logits = np.array([classifier.calibration.logit(float(raw)) for raw in classifier.predict(crops)])
-    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
-
+from stream_detect.types import Calibration, CropPolicy
 
 MEASURED_ON = "held-out faces"
 """In words for the card: validation faces of the groups that the calibration did not use."""
+PEOPLE = "held-out people"
+"""In words for the card: the people of those groups, each a window of frames."""
 
 _PROBED = 32
 """Faces that the two backends are compared on."""
@@ -111,20 +68,37 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
+class LeftOut:
+    """A short training without the fakes of one family, which shows what is not known of them.
+
+    Args:
+        family: left out; "" for the same short training with all families.
+        weights: .keras file of the same architecture.
+    """
+
+    family: str
+    weights: Path
+
+
+@dataclass(frozen=True, slots=True)
 class Beside:
     """What is measured beside the validation faces.
 
     Args:
         traits: of real faces, by file: "race" -> "Black"; false alarms are counted for each value.
         clips: of real people; false alarms an hour are counted in them.
+        left_out: short trainings, each measured on the family that it was trained without.
+        int8_faces: uint8 (n, h, w, 3), training faces that an INT8 network is made with; None makes none.
     """
 
     traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     clips: Sequence[Path] = ()
+    left_out: Sequence[LeftOut] = ()
+    int8_faces: NDArray[np.uint8] | None = None
 
 
 def check_halves(val: Faces, recipe: Recipe) -> None:
-    """Tells before a training what would end it at its end: faces of one kind in a half of the validation groups.
+    """Whether a training could be measured at its end: faces of both kinds in both halves of the validation groups.
 
     Raises:
         DatasetError: which half lacks what.
@@ -142,55 +116,140 @@ def check_halves(val: Faces, recipe: Recipe) -> None:
 
 
 def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Beside = Beside()) -> Bundle:
-    """Calibrates on one half of the validation groups, measures on the other, writes the bundle and its report.
+    """Calibrates and chooses thresholds on one half of the validation groups, measures on the other, writes the bundle.
 
     Args:
         trained: where the weights come from.
         weights: .keras file of a network of that architecture.
         val: faces that it was not trained on.
-        to: the bundle's folder is made in it, and beside it "report", with pictures.
+        to: the bundle's folder is made in it, and beside it "report", with plots.
         beside: what else is measured.
 
     Raises:
         DatasetError: the validation faces are one-sided.
-        BundleError: the backends disagree, or `to` is something else.
+        BundleError: the weights are of another architecture, the backends disagree, or `to` is something else.
+        TrainingError: an INT8 network was asked for, and NNCF is not installed.
     """
-    model = keras.saving.load_model(weights, compile=False)
-    network = architecture_named(trained.recipe.architecture)
-    scored = score(val, lambda crops: predict(model, crops, network))
-    fitted, measured = halves(scored)
-    fitted_on = f"{len(fitted.fake):,} validation faces, of other groups than the held-out ones"
-    if trained.recipe.sources:
-        fitted = fitted.of(*trained.recipe.sources)
-        names = " and ".join(trained.recipe.sources)
-        fitted_on = f"{len(fitted.fake):,} validation faces of {names}, of other groups than the held-out ones"
-        if not fitted.both:
-            made = with_made_fakes(val, trained.recipe)
-            fitted, _ = halves(score(made, lambda crops: predict(model, crops, network)))
-            fitted_on = f"{len(fitted.fake):,} validation faces of {names}, half of them fakes made of the others"
-    calibration = fit_calibration(fitted, fitted_on)
-    platt = Platt(calibration.slope, calibration.intercept)
-    thresholds = choose_thresholds(calibrated(fitted, platt))
-    judged = calibrated(measured, platt)
-    metrics = measure(judged, COUNTED_FROM, MEASURED_ON, thresholds)
-    metrics += alarms_by_trait(judged, beside.traits, MEASURED_ON, thresholds)
-    card = trained_card(
-        name=trained.name,
-        recipe=trained.recipe,
-        command=trained.command,
-        crop=trained.crop,
-        rows=trained.rows,
-        calibration=calibration,
-        thresholds=thresholds,
-        metrics=metrics,
-    )
-    bundle = write_bundle(model, card, to / trained.name, np.asarray(val.crops[:_PROBED]))
-    bundle = with_bf16(bundle, np.asarray(val.crops[::_EVERY]), "validation faces")
-    if beside.clips:
-        counted = alarms_an_hour(bundle, beside.clips)
-        write_card(bundle.folder, bundle.card.model_copy(update={"metrics": (*bundle.card.metrics, counted)}))
-        bundle = Bundle.load(bundle.folder)
+    check_place(to, trained.name)
+    to.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=to, prefix=".publishing-") as scratch:
+        draft = draft_card(trained.name, trained.recipe, trained.command, trained.crop)
+        model = load_network(weights)
+        bundle = write_bundle(model, draft, Path(scratch) / trained.name, np.asarray(val.crops[:_PROBED]))
+        raw = score(val, load_model(bundle, "openvino", precision="f32").classifier().predict)
+        bundle, judged = _measured(trained, bundle, raw, _made_fakes(trained.recipe, val, raw, model), beside)
+        bundle = with_bf16(bundle, _some(val, _EVERY), "validation faces")
+        if beside.int8_faces is not None:
+            bundle = with_int8(bundle, beside.int8_faces, raw, lambda predicting: score(val, predicting))
+        if beside.left_out:
+            bundle = _with_metrics(bundle, left_out_metrics(trained.recipe, beside.left_out, val))
+        if beside.clips:
+            bundle = _with_metrics(bundle, (alarms_an_hour(bundle, beside.clips),))
+        home = to / trained.name
+        if home.exists():
+            shutil.rmtree(home)
+        bundle.folder.rename(home)
     write_report(judged, COUNTED_FROM, to / "report")
     if (curves := to / CURVES_FILE).is_file():
         write_curves(curves, to / "report" / "curves.png")
-    return bundle
+    return Bundle.load(home)
+
+
+def left_out_metrics(recipe: Recipe, trainings: Sequence[LeftOut], val: Faces) -> tuple[Metric, ...]:
+    """The AUC of each family against all real faces, by the training without it, and by the same one with all.
+
+    Args:
+        recipe: of the architecture.
+        trainings: short ones; the one with all families first or last, as it comes.
+        val: faces, of which the held-out half is measured on.
+
+    Raises:
+        DatasetError: there are no held-out fakes of a family.
+    """
+    scores = {each.family: halves(score(val, _predicting(load_network(each.weights), recipe)))[1] for each in trainings}
+    metrics = []
+    for family in (name for name in scores if name):
+        for name, scored in (("left_out_auc", scores[family]), ("short_auc", scores.get(""))):
+            if scored is None:
+                continue
+            some = scored.where(~scored.fake | (scored.family == family))
+            if not some.both:
+                raise DatasetError(
+                    f"expected held-out fakes of the family {family!r} among the validation faces, received "
+                    f"{', '.join(scored.families) or 'none'}"
+                )
+            seen = area(some.fake, some.probability, some.group)
+            n = int(some.fake.sum())
+            data = f"{MEASURED_ON}, family {family}"
+            metrics.append(
+                Metric(name=name, value=seen.value, low=seen.low, high=seen.high, data=data, n=n, family=family)
+            )
+    return tuple(metrics)
+
+
+def load_network(weights: Path) -> keras.Model:
+    """A Keras model from a file.
+
+    Raises:
+        BundleError: it cannot be read.
+    """
+    try:
+        return keras.saving.load_model(weights, compile=False, safe_mode=True)
+    except (OSError, ValueError, TypeError, KeyError) as error:
+        raise BundleError(f"expected a Keras model (.keras) at {weights}, cannot read it: {error}") from error
+
+
+def _predicting(model: keras.Model, recipe: Recipe) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    network = architecture_named(recipe.architecture)
+    return lambda crops: predict(model, crops, network)
+
+
+def _made_fakes(recipe: Recipe, val: Faces, raw: Scored, model: keras.Model) -> Scored | None:
+    """Scores of fakes made of the recipe's real faces, where its sources have no others to calibrate on."""
+    if not recipe.sources or halves(raw)[0].of(*recipe.sources).both:
+        return None
+    return halves(score(with_made_fakes(val, recipe), _predicting(model, recipe)))[0]
+
+
+def _measured(
+    trained: Trained, bundle: Bundle, raw: Scored, made: Scored | None, beside: Beside
+) -> tuple[Bundle, Scored]:
+    """The bundle with its calibration, thresholds and metrics; the calibrated faces that it was measured on."""
+    fitted, measured = halves(raw)
+    what = "validation faces, of other groups than the held-out ones"
+    if trained.recipe.sources:
+        names = " and ".join(trained.recipe.sources)
+        fitted = made or fitted.of(*trained.recipe.sources)
+        what = f"validation faces of {names}, of other groups than the held-out ones"
+        what = f"validation faces of {names}, half of them fakes made of the others" if made else what
+    scaling = fit_calibration(fitted, f"{len(fitted):,} {what}")
+    calibration = Calibration(scaling.slope, scaling.intercept)
+    people = _windows(calibrated(fitted, calibration))
+    thresholds = choose_thresholds(people, f"{len(people.people):,} people in {what}")
+    judged = calibrated(measured, calibration)
+    metrics = measure(judged, COUNTED_FROM, MEASURED_ON, thresholds)
+    metrics += measure_windows(_windows(judged), PEOPLE, thresholds)
+    metrics += alarms_by_trait(judged, beside.traits, MEASURED_ON, thresholds)
+    card = trained_card(
+        bundle.card,
+        recipe=trained.recipe,
+        rows=trained.rows,
+        calibration=scaling,
+        thresholds=thresholds,
+        metrics=metrics,
+    )
+    write_card(bundle.folder, card)
+    return Bundle.load(bundle.folder), judged
+
+
+def _windows(scored: Scored) -> Windows:
+    return windows_of(scored, WindowSettings())
+
+
+def _with_metrics(bundle: Bundle, more: Sequence[Metric]) -> Bundle:
+    write_card(bundle.folder, bundle.card.model_copy(update={"metrics": (*bundle.card.metrics, *more)}))
+    return Bundle.load(bundle.folder)
+
+
+def _some(faces: Faces, every: int) -> NDArray[np.uint8]:
+    return np.stack([faces.crops[i] for i in range(0, len(faces.rows), every)])

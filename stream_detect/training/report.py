@@ -9,7 +9,8 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from stream_detect.evaluation.calibration import Scored, confusion
+from stream_detect.evaluation.metrics import confusion
+from stream_detect.evaluation.scored import Scored
 
 REAL, FAKE = "#0072B2", "#D55E00"
 """Blue and vermilion of Okabe and Ito: told apart by colour-blind people too."""

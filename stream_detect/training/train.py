@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import TrainingError
-from stream_detect.evaluation.calibration import auc, score
 from stream_detect.evaluation.dataset import Faces
+from stream_detect.evaluation.scored import auc, score
 from stream_detect.training import checkpoint
 from stream_detect.training.architectures import Architecture, architecture_named
 from stream_detect.training.batches import Batches

@@ -6,17 +6,10 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.calibration import (
-    Scored,
-    calibrated,
-    choose_thresholds,
-    confusion,
-    fit_calibration,
-    halves,
-    measure,
-    score,
-)
+from stream_detect.evaluation.calibration import fit_calibration
 from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.metrics import confusion, measure
+from stream_detect.evaluation.scored import Scored, balanced_weights, calibrated, halves, score
 from stream_detect.types import Calibration
 
 
@@ -76,14 +69,24 @@ def test_intervals_are_drawn_by_group():
     assert same.high - same.low == pytest.approx(narrow.high - narrow.low, rel=0.15)
 
 
-def test_sources_are_measured_apart_and_stills_together():
-    source = ["dfdc", "dfdc", "fairface", "fairface", "ffhq", "sdfd_sd21"]
-    metrics = measure(scored([0.9, 0.2, 0.7, 0.1, 0.4, 0.8], [1, 0, 0, 0, 0, 1], source), 0.5, "all")
-    assert figures(metrics, "all of DFDC")["auc", None].value == 1.0
-    fairface = figures(metrics, "all of FairFace")
-    assert list(fairface) == [("false_alarm_rate", 0.5), ("false_alarm_rate", 0.8)]
-    assert fairface["false_alarm_rate", 0.5].value == 0.5
-    assert figures(metrics, "all of FFHQ and SDFD")["accuracy", 0.5].value == 1.0
+def test_families_are_measured_apart_and_so_are_the_real_faces_of_every_source():
+    n = 20
+    source = ["dfdc"] * n + ["fairface"] * n + ["sfhq"] * 2 + ["dfdc"] * 2
+    fake = [0] * n + [0] * n + [1] * 4
+    probability = [0.2] * n + [0.7] * (n // 4) + [0.9] * (n // 4) + [0.1] * (n // 2) + [0.8, 0.6, 0.9, 0.3]
+    both = scored(probability, fake, source)
+    some = Scored(
+        both.probability, both.fake, both.source, both.group, np.array([""] * 2 * n + ["gan"] * 2 + ["swap"] * 2)
+    )
+    metrics = measure(some, 0.5, "all")
+    swap = figures(metrics, "all, family swap")
+    assert swap["auc", None].value == pytest.approx((30 + 5 + 2.5 + 30) / 80)
+    assert swap["auc_own_reals", None].value == 1.0
+    assert (swap["recall", 0.8].value, swap["taken_for_real", 0.2].value) == (0.5, 0.0)
+    assert ("auc_own_reals", None) not in figures(metrics, "all, family gan")
+    assert figures(metrics, "all of FairFace")["false_alarm_rate", 0.8].value == 0.25
+    assert figures(metrics, "all of DFDC")["false_alarm_rate", 0.8].value == 0.0
+    assert {metric.family for metric in metrics} == {"", "swap", "gan"}
 
 
 def test_what_was_never_seen_can_still_happen():
@@ -150,22 +153,15 @@ def test_every_face_is_scored_in_order():
     assert got.fake.tolist() == [bool(i % 2) for i in range(150)]
 
 
-@pytest.mark.parametrize(
-    ("real_at", "fake_at", "expected"),
-    [
-        # Of 100 real faces so many lie at .82, .87, .92, .97; of 100 fakes at .18, .13, .08, .03.
-        ((0, 0, 0, 0), (0, 0, 0, 0), (0.8, 0.6, 0.2, 0.4)),
-        ((1, 1, 0, 0), (1, 1, 0, 0), (0.8, 0.6, 0.2, 0.4)),
-        ((1, 1, 1, 0), (1, 1, 1, 0), (0.85, 0.65, 0.15, 0.35)),
-        ((0, 1, 2, 0), (0, 0, 3, 0), (0.9, 0.7, 0.05, 0.25)),
-        ((9, 9, 9, 9), (9, 9, 9, 9), (0.95, 0.75, 0.05, 0.25)),
-    ],
-)
-def test_thresholds_are_the_boldest_at_which_both_errors_are_rare(real_at, fake_at, expected):
-    def faces(counts, places):
-        some = [place for count, place in zip(counts, places, strict=True) for _ in range(count)]
-        return some + [0.5] * (100 - len(some))
-
-    real, fake = faces(real_at, (0.82, 0.87, 0.92, 0.97)), faces(fake_at, (0.18, 0.13, 0.08, 0.03))
-    chosen = choose_thresholds(scored(real + fake, [0] * 100 + [1] * 100))
-    assert (chosen.fake_enter, chosen.fake_leave, chosen.real_enter, chosen.real_leave) == expected
+def test_neither_a_long_video_nor_a_large_source_outweighs_the_others():
+    # Sources of 4 and 1 groups; one group of 8 frames; families of 1 and 4 groups.
+    source = ["a"] * 11 + ["b"] + ["x"] * 5
+    groups = ["long"] * 8 + ["1", "2", "3", "4"] + ["5", "6", "7", "8", "9"]
+    both = scored([0.5] * 17, [0] * 12 + [1] * 5, source, groups)
+    some = Scored(both.probability, both.fake, both.source, both.group, np.array([""] * 12 + ["f"] + ["g"] * 4))
+    weights = balanced_weights(some)
+    assert weights.sum() == pytest.approx(1)
+    assert weights[:12].sum() == pytest.approx(0.5)
+    assert weights[:8].sum() == pytest.approx(weights[8])  # the long video is one group of four
+    assert weights[:11].sum() == pytest.approx(2 * weights[11])
+    assert weights[13:].sum() == pytest.approx(2 * weights[12])

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from stream_detect.evaluation.calibration import Scored
 from stream_detect.evaluation.figures import calibration_error, equal_error_rate, figures, recall_at, reliability
+from stream_detect.evaluation.scored import Scored
 
 
 def items(probability, fake, group=None):

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 
 from stream_detect.evaluation.dataset import Faces, Row
-from stream_detect.models.card import Card, Input, Output, Training
+from stream_detect.models.card import Card, NetworkInput, Output, Training
 from stream_detect.training.convert import check_agreement, write_bundle
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.train import train
@@ -27,7 +27,7 @@ def main(architecture: str, folder: Path) -> None:
         title="A test's",
         version="1",
         architecture=architecture,
-        input=Input(width_px=64, height_px=64),
+        input=NetworkInput(width_px=64, height_px=64),
         output=Output(means="fake"),
         training=Training(data="none", terms="none", recipe="none"),
         limits=("Knows nothing.",),

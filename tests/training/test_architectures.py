@@ -8,7 +8,7 @@ from stream_detect.errors import BundleError
 from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
-from stream_detect.models.card import Thresholds
+from stream_detect.models.card import WindowThresholds
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
@@ -91,7 +91,7 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     import keras
 
     from stream_detect.training.architectures import architecture_named
-    from stream_detect.training.card import trained_card
+    from stream_detect.training.card import draft_card, trained_card
     from stream_detect.training.convert import write_bundle
     from stream_detect.training.train import predict, train
     from stream_detect.types import CropPolicy
@@ -104,13 +104,11 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     said = predict(model, small.crops, architecture_named("dilated10"))
     assert said[small.fake].min() > said[~small.fake].max()
     card = trained_card(
-        name="two",
+        draft_card("two", recipe, "again", CropPolicy((64, 64))),
         recipe=recipe,
-        command="again",
-        crop=CropPolicy((64, 64)),
         rows=small.rows,
         calibration=_uncalibrated(),
-        thresholds=Thresholds(),
+        thresholds=WindowThresholds(),
         metrics=_measured(),
     )
     bundle = write_bundle(model, card, tmp_path / "two")
@@ -137,9 +135,9 @@ def test_an_output_that_is_not_there_is_refused(tmp_path):
 
 
 def _uncalibrated():
-    from stream_detect.models.card import Calibration
+    from stream_detect.models.card import PlattScaling
 
-    return Calibration()
+    return PlattScaling()
 
 
 def _measured():
@@ -153,17 +151,16 @@ def _measured():
 
 
 def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
-    from stream_detect.training.card import trained_card
+    from stream_detect.training.card import draft_card, trained_card
     from stream_detect.types import CropPolicy
 
+    recipe = Recipe("streamnet", blended=1.0, sources=("fairface",))
     card = trained_card(
-        name="blended",
-        recipe=Recipe("streamnet", blended=1.0, sources=("fairface",)),
-        command="again",
-        crop=CropPolicy((192, 192)),
+        draft_card("blended", recipe, "again", CropPolicy((192, 192))),
+        recipe=recipe,
         rows=(Row("a.jpg", "real", "fairface", "a", "train"),),
         calibration=_uncalibrated(),
-        thresholds=Thresholds(),
+        thresholds=WindowThresholds(),
         metrics=_measured(),
     )
     assert card.title == "Streamnet, trained by this project on FairFace"

@@ -28,14 +28,14 @@ def untrained():
 
 @pytest.fixture
 def draft():
-    from stream_detect.models.card import Card, Input, Output, Training
+    from stream_detect.models.card import Card, NetworkInput, Output, Training
 
     return Card(
         name="small",
         title="A test's",
         version="1",
         architecture="meso4",
-        input=Input(width_px=256, height_px=256),
+        input=NetworkInput(width_px=256, height_px=256),
         output=Output(means="fake"),
         training=Training(data="none", terms="none", recipe="none"),
         limits=("Knows nothing.",),

@@ -10,8 +10,8 @@ from skimage.data import astronaut
 from stream_detect.models.bundle import Bundle
 from stream_detect.models.openvino import has_bf16
 from stream_detect.models.registry import Registry
-from stream_detect.training import publish as precision
-from stream_detect.training.publish import with_bf16
+from stream_detect.training import precision
+from stream_detect.training.precision import with_bf16
 
 
 @pytest.fixture

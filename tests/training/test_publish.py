@@ -10,9 +10,10 @@ from stream_detect.analysis.crop import cut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.alarms import alarms_an_hour, real_clips
-from stream_detect.evaluation.calibration import Scored, alarms_by_trait
 from stream_detect.evaluation.dataset import Faces, Row, read_traits
-from stream_detect.models.card import Thresholds
+from stream_detect.evaluation.metrics import alarms_by_trait
+from stream_detect.evaluation.scored import Scored
+from stream_detect.models.card import WindowThresholds
 from stream_detect.models.registry import Registry
 from stream_detect.training.blended_pairs import with_made_fakes
 from stream_detect.training.recipe import Recipe
@@ -47,7 +48,7 @@ def test_false_alarms_are_counted_for_each_trait_that_enough_people_have():
     groups = np.array([f"g{i}" for i in range(n)])
     scored = Scored(probability, np.zeros(n, bool), np.array(["fairface"] * n), groups)
     traits = {f"g{i}": {"gender": "Female" if i < 25 else "Male", "age": "20-29" if i < 5 else ""} for i in range(n)}
-    counted = alarms_by_trait(scored, traits, "a test", Thresholds(fake_enter=0.9, fake_leave=0.7))
+    counted = alarms_by_trait(scored, traits, "a test", WindowThresholds(fake_enter=0.9, fake_leave=0.7))
     assert [(metric.data, metric.value, metric.n) for metric in counted] == [
         ("a test, gender Female", 0.4, 25),
         ("a test, gender Male", 0.0, 25),

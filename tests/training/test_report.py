@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream_detect.evaluation.calibration import Scored
+from stream_detect.evaluation.scored import Scored
 from stream_detect.training.report import write_curves, write_report
 
 

@@ -171,9 +171,9 @@ def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
 
 
 def _identity(scored, fitted_on):
-    from stream_detect.models.card import Calibration
+    from stream_detect.models.card import PlattScaling
 
-    return Calibration(fitted_on=fitted_on)
+    return PlattScaling(fitted_on=fitted_on)
 
 
 def test_a_full_disk_keeps_the_checkpoint_before(small, tmp_path, monkeypatch):

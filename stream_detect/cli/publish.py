@@ -1,0 +1,117 @@
+"""What `stream-detect models publish` does: gathers what a card needs from recipe and tables, and makes the bundle."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import DatasetError
+from stream_detect.evaluation.alarms import real_clips
+from stream_detect.evaluation.crops import load_joined
+from stream_detect.evaluation.dataset import Row, read_table, read_traits
+from stream_detect.models.bundle import Bundle
+from stream_detect.training.architectures import architecture_named
+from stream_detect.training.precision import CALIBRATED_ON
+from stream_detect.training.publish import Beside, LeftOut, Trained, check_halves, publish
+from stream_detect.training.recipe import Recipe, read_recipe
+from stream_detect.types import CropPolicy
+
+_SEED = 20261122
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The command's options.
+
+    Args:
+        weights: .keras file.
+        data: folders with faces.csv, or such tables.
+        to: folder of bundles.
+        name: of the bundle; None takes the recipe's.
+        recipe_file: recipe that the network was trained by; None takes the defaults.
+        architecture: of the network; None takes the recipe's.
+        clips: manifest of real clips; None counts no false alarms an hour.
+        left_out: "FAMILY=KERAS" each; without a family the short training with all.
+        int8: makes an INT8 network too.
+        cache: folder for the cut faces.
+    """
+
+    weights: Path
+    data: tuple[Path, ...]
+    to: Path
+    name: str | None
+    recipe_file: Path | None
+    architecture: str | None
+    clips: Path | None
+    left_out: tuple[str, ...]
+    int8: bool
+    cache: Path
+
+
+def published(request: Request) -> Bundle:
+    """Makes the bundle.
+
+    Raises:
+        DatasetError: the tables or the faces are not what is needed.
+        TrainingError: the recipe is none, or NNCF is not installed.
+        BundleError: no bundle can be made there, or the weights are of another architecture.
+    """
+    left_out = tuple(_left_out(text) for text in request.left_out)
+    name, recipe = _recipe(request)
+    crop = CropPolicy(architecture_named(recipe.architecture).wh)
+    val = load_joined(request.data, "val", crop, request.cache)
+    check_halves(val, recipe)
+    rows = tuple(each.row for data in request.data for each in read_table(data).of("train"))
+    traits = {group: known for data in request.data for group, known in read_traits(data).items()}
+    faces = _training_faces(request, recipe, crop) if request.int8 else None
+    beside = Beside(traits, real_clips(request.clips) if request.clips else (), left_out, faces)
+    trained = Trained(name, recipe, _command(request, name), crop, learnt(recipe, rows))
+    return publish(trained, request.weights, val, request.to, beside)
+
+
+def learnt(recipe: Recipe, rows: tuple[Row, ...]) -> tuple[Row, ...]:
+    """The rows of split train that a recipe learns from."""
+    left_out = getattr(recipe, "leave_out", ())
+    return tuple(
+        row
+        for row in rows
+        if recipe.learns_from(row.source) and (recipe.blended < 1 or row.label == "real") and row.family not in left_out
+    )
+
+
+def _recipe(request: Request) -> tuple[str, Recipe]:
+    """The bundle's name, and the recipe."""
+    named, values = read_recipe(request.recipe_file) if request.recipe_file else (None, {})
+    recipe = Recipe(**values)
+    if request.architecture:
+        recipe = replace(recipe, architecture=request.architecture)
+    return request.name or named or f"my-{recipe.architecture}", recipe
+
+
+def _left_out(text: str) -> LeftOut:
+    family, equals, file = text.partition("=")
+    if not equals or not file:
+        raise DatasetError(f"expected --left-out FAMILY=FILE.keras, received {text!r}")
+    return LeftOut(family, Path(file))
+
+
+def _training_faces(request: Request, recipe: Recipe, crop: CropPolicy) -> NDArray[np.uint8]:
+    """Some training faces, drawn evenly from every collection that the network learnt from."""
+    faces = load_joined(request.data, "train", crop, request.cache)
+    chosen = [i for i, row in enumerate(faces.rows) if recipe.learns_from(row.source)]
+    if not chosen:
+        raise DatasetError("expected training faces to make an INT8 network with, received none; or give --no-int8")
+    rng = np.random.default_rng(_SEED)
+    of_source: dict[str, list[int]] = {}
+    for i in rng.permutation(chosen):
+        of_source.setdefault(faces.rows[i].source, []).append(int(i))
+    each = -(-CALIBRATED_ON // len(of_source))
+    return np.stack([faces.crops[i] for some in of_source.values() for i in some[:each]])
+
+
+def _command(request: Request, name: str) -> str:
+    """The command that trains it again, for the card."""
+    recipe = request.recipe_file
+    option = f"--recipe {recipe.absolute().parent.name}/{recipe.name}" if recipe else f"--name {name}"
+    return f"stream-detect train {'--data FOLDER ' * len(request.data)}--to FOLDER {option}"

@@ -1,0 +1,202 @@
+"""Thresholds of the verdict, chosen on whole windows: people's frames go through the window and the verdict that serve.
+
+A verdict is given on the robust mean of ten seconds, so a threshold chosen on single faces is the wrong one. The frames
+of one person are repeated in turn at the live rate of scores until the window is full. A person known from one photo
+gives a window of one score: harder than a call, whose frames differ.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.analysis.verdict import TrackVerdict
+from stream_detect.analysis.window import Evidence, ScoreWindow
+from stream_detect.evaluation.bootstrap import Estimate, share
+from stream_detect.evaluation.scored import Scored, balanced_weights
+from stream_detect.models.card import WindowThresholds
+from stream_detect.settings import WindowSettings
+from stream_detect.types import Calibration, Thresholds, VerdictState
+
+FALSE_ALARMS = 0.01
+"""Share of real people that may be called fake within a full window, on the calibration half."""
+TAKEN_FOR_REAL = 0.03
+"""Share of fakes that may be called real within a full window, on the calibration half."""
+REAL_WITHIN_S = 5.0
+"""Within which a real person should be called real; a fake has the whole window."""
+
+_FAKE_FROM = tuple(step / 100 for step in range(55, 99))
+_REAL_TO = tuple(step / 100 for step in range(45, 1, -1))
+"""No window says less than .01 or more than .99: a single score counts no more than that."""
+_HYSTERESIS = 0.2
+"""How far the window's mean must come back before a verdict is left, where the two thresholds leave room for it."""
+
+RULE = (
+    f"fake_enter: the lowest at which at most {FALSE_ALARMS:.0%} of the real people of the calibration half are called "
+    f"fake within a full window; real_enter: the highest at which at most {TAKEN_FOR_REAL:.0%} of its fakes are called "
+    "real; families and sources weigh as the square root of their number of groups; each person's frames in turn "
+    "through the window that serves"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Windows:
+    """People, each with what the window says from sample to sample.
+
+    Args:
+        courses: of each person the evidence at every sample of a full window.
+        people: their truth, source, group and family; the probability is that of the full window.
+        frames: int (n,), different frames that each is known from.
+        settings: of the window.
+    """
+
+    courses: tuple[tuple[Evidence, ...], ...]
+    people: Scored
+    frames: NDArray[np.int64]
+    settings: WindowSettings
+
+    def where(self, chosen: NDArray[np.bool_]) -> "Windows":
+        """The chosen people."""
+        courses = tuple(course for course, taken in zip(self.courses, chosen, strict=True) if taken)
+        return Windows(courses, self.people.where(chosen), self.frames[chosen], self.settings)
+
+
+@dataclass(frozen=True, slots=True)
+class WindowFigures:
+    """How often the badge is right and wrong about people.
+
+    Args:
+        real: people.
+        fake: people.
+        real_in_5_s: share of the real ones called real within 5 s; None without real ones.
+        false_alarms: share of the real ones called fake within a full window; None without real ones.
+        fake_in_10_s: share of the fakes called fake within a full window; None without fakes.
+        taken_for_real: share of the fakes called real within a full window; None without fakes.
+    """
+
+    real: int
+    fake: int
+    real_in_5_s: Estimate | None
+    false_alarms: Estimate | None
+    fake_in_10_s: Estimate | None
+    taken_for_real: Estimate | None
+
+
+def windows_of(scored: Scored, settings: WindowSettings) -> Windows:
+    """A window for each person: the faces of one group with one truth and generator, in their order.
+
+    Args:
+        scored: calibrated faces.
+        settings: of the window.
+    """
+    members: dict[tuple[str, ...], list[int]] = {}
+    for index in range(len(scored)):
+        key = (scored.source[index], scored.group[index], str(scored.fake[index]), scored.generator[index])
+        members.setdefault(key, []).append(index)
+    raw = Calibration()
+    courses = [course([raw.logit(float(scored.probability[i])) for i in each], settings) for each in members.values()]
+    firsts = scored.where(np.array([each[0] for each in members.values()], np.intp))
+    ends = np.array([steps[-1].fake_probability for steps in courses], np.float64)
+    people = Scored(ends, firsts.fake, firsts.source, firsts.group, firsts.family, firsts.generator)
+    frames = np.array([len(each) for each in members.values()], np.int64)
+    return Windows(tuple(courses), people, frames, settings)
+
+
+def course(logits: Sequence[float], settings: WindowSettings) -> tuple[Evidence, ...]:
+    """What the window says at every sample until it is full, of frames that come in turn.
+
+    Args:
+        logits: calibrated, of the person's frames; at least one.
+        settings: of the window.
+    """
+    n = _samples(settings.length_s, settings)
+    window = ScoreWindow(settings.length_s, n)
+    steps = []
+    for sample in range(n):
+        window.add(sample / settings.score_rate_hz, logits[sample % len(logits)])
+        steps.append(window.evidence())
+    return tuple(steps)
+
+
+def choose_thresholds(windows: Windows, fitted_on: str) -> WindowThresholds:
+    """The boldest thresholds at which both kinds of error stay rare, by `RULE`.
+
+    Args:
+        windows: of the calibration half.
+        fitted_on: which people these are, in words for the card.
+    """
+    fake = windows.people.fake
+    weights = balanced_weights(windows.people)
+    span = np.array([_span(steps, windows.settings) for steps in windows.courses]).reshape(-1, 2)
+    fake_enter = next(
+        (at for at in _FAKE_FROM if _weighed(span[~fake, 1] >= at, weights[~fake]) <= FALSE_ALARMS), _FAKE_FROM[-1]
+    )
+    real_enter = next(
+        (at for at in _REAL_TO if _weighed(span[fake, 0] <= at, weights[fake]) <= TAKEN_FOR_REAL), _REAL_TO[-1]
+    )
+    hysteresis = min(_HYSTERESIS, math.floor(100 * (fake_enter - real_enter) / 2 + 1e-6) / 100)
+    return WindowThresholds(
+        fake_enter=fake_enter,
+        fake_leave=round(fake_enter - hysteresis, 2),
+        real_enter=real_enter,
+        real_leave=round(real_enter + hysteresis, 2),
+        rule=RULE,
+        fitted_on=fitted_on,
+    )
+
+
+def window_figures(windows: Windows, thresholds: Thresholds) -> WindowFigures:
+    """What the badge would have said of these people, by the verdict's own hysteresis and dwell.
+
+    Args:
+        windows: none of which a threshold was chosen on.
+        thresholds: of the model.
+    """
+    said = [said_of(steps, thresholds, windows.settings) for steps in windows.courses]
+    fake, group = windows.people.fake, windows.people.group
+    early = np.array(
+        [VerdictState.REAL in states[: _samples(REAL_WITHIN_S, windows.settings)] for states in said], bool
+    )
+    real, alarm = (np.array([state in states for states in said], bool) for state in (_REAL, _FAKE))
+    n_fake = int(fake.sum())
+    n_real = len(fake) - n_fake
+    return WindowFigures(
+        real=n_real,
+        fake=n_fake,
+        real_in_5_s=share(early[~fake], group[~fake]) if n_real else None,
+        false_alarms=share(alarm[~fake], group[~fake]) if n_real else None,
+        fake_in_10_s=share(alarm[fake], group[fake]) if n_fake else None,
+        taken_for_real=share(real[fake], group[fake]) if n_fake else None,
+    )
+
+
+def said_of(steps: Sequence[Evidence], thresholds: Thresholds, settings: WindowSettings) -> tuple[VerdictState, ...]:
+    """The state of the verdict at every sample.
+
+    Args:
+        steps: what the window said.
+        thresholds: of the model.
+        settings: of the window.
+    """
+    verdict = TrackVerdict(thresholds, settings)
+    return tuple(verdict.step(evidence, evidence.newest_s).state for evidence in steps)
+
+
+_REAL, _FAKE = VerdictState.REAL, VerdictState.FAKE
+
+
+def _samples(length_s: float, settings: WindowSettings) -> int:
+    return max(int(length_s * settings.score_rate_hz), settings.min_scores)
+
+
+def _span(steps: Sequence[Evidence], settings: WindowSettings) -> tuple[float, float]:
+    """The least and the greatest fake_probability once there is enough evidence for a verdict."""
+    said = [each.fake_probability for each in steps if each.admitted >= settings.min_scores]
+    known = [value for value in said if value is not None]
+    return min(known), max(known)
+
+
+def _weighed(hits: NDArray[np.bool_], weights: NDArray[np.float64]) -> float:
+    return float(weights @ hits / weights.sum()) if len(weights) else 0.0

@@ -1,0 +1,166 @@
+"""Which number formats a bundle is served in: bf16 and INT8, each allowed only where it was measured to be borne.
+
+INT8 weights and activations are chosen after training (NNCF's post-training quantization, Kozlov et al. 2020,
+arXiv:2002.08679) on faces that the network was trained on.
+"""
+
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.errors import TrainingError
+from stream_detect.evaluation.bootstrap import rounded
+from stream_detect.evaluation.scored import Scored, auc
+from stream_detect.models.backend import Precision, load_model
+from stream_detect.models.bundle import INT8_FILE, INT8_WEIGHTS_FILE, IR_FILE, Bundle, sha256_of, write_card
+from stream_detect.models.card import Metric
+from stream_detect.models.openvino import has_bf16, read_network, save_network
+
+NOISE = 1
+"""Grey levels of 255 that each value is moved by, up or down or not: less than any camera's own noise."""
+MOST_AUC_CHANGE = 0.003
+"""Of the AUC of all held-out faces, for INT8 to be served."""
+MOST_FAMILY_CHANGE = 0.01
+"""Of the AUC of the fakes of any family against all real faces, for INT8 to be served."""
+FEWEST_OF_A_FAMILY = 20
+"""Fakes of a family below which its AUC moves by more than that when a single one changes its place."""
+CALIBRATED_ON = 300
+"""Faces that show NNCF the ranges of the activations; its own default, and more changed nothing."""
+_SEED = 20261122
+
+Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+
+
+def with_bf16(bundle: Bundle, crops: NDArray[np.uint8], measured_on: str) -> Bundle:
+    """The bundle with bf16 allowed on its card where it changes faces' scores less than noise of one grey level does.
+
+    What is compared is the mean change of calibrated fake_probability; the largest one is on the card either way. A
+    processor that has no bf16 (AVX512-BF16, AMX) cannot measure it: the bundle comes back as it is.
+
+    Args:
+        bundle: as trained, calibrated; its card is written anew.
+        crops: uint8 (n, h, w, 3), faces that it was not trained on.
+        measured_on: what they are, in words for the card.
+    """
+    if not has_bf16():
+        return bundle
+    exact = _probability(bundle, crops, "f32")
+    by_bf16 = np.abs(_probability(bundle, crops, "bf16") - exact)
+    by_noise = np.abs(_probability(bundle, _noisy(crops), "f32") - exact)
+    figure = Metric(name="bf16_difference", value=round(float(by_bf16.max()), 4), data=measured_on, n=len(crops))
+    others = tuple(metric for metric in bundle.card.metrics if metric.name != figure.name)
+    precision = "bf16" if by_bf16.mean() < by_noise.mean() else "f32"
+    write_card(bundle.folder, bundle.card.model_copy(update={"precision": precision, "metrics": (*others, figure)}))
+    return Bundle.load(bundle.folder)
+
+
+def with_int8(
+    bundle: Bundle, training_crops: NDArray[np.uint8], exact: Scored, score: Callable[[Predict], Scored]
+) -> Bundle:
+    """The bundle with a network in INT8 beside it, where that changes the AUC little enough.
+
+    Args:
+        bundle: as trained, calibrated; its card is written anew.
+        training_crops: uint8 (n, h, w, 3), faces that it was trained on.
+        exact: scores in f32 of faces that it was not trained on.
+        score: gives the scores of those faces by another prediction.
+
+    Returns:
+        The bundle; its card says in any case what INT8 changed.
+
+    Raises:
+        TrainingError: NNCF is not installed, or cannot quantize the network.
+    """
+    quantize(bundle, training_crops)
+    sums = bundle.card.sha256 | {name: sha256_of(bundle.folder / name) for name in (INT8_FILE, INT8_WEIGHTS_FILE)}
+    write_card(bundle.folder, bundle.card.model_copy(update={"int8": True, "sha256": sums}))
+    quantized = Bundle.load(bundle.folder)
+    changes = auc_changes(exact, score(load_model(quantized, "openvino", precision="int8").classifier().predict))
+    measured = tuple(
+        Metric(
+            name="int8_auc_change",
+            value=rounded(change),
+            data=f"validation faces, family {family}" if family else "validation faces",
+            n=int((exact.family == family).sum()) if family else len(exact),
+            family=family,
+        )
+        for family, change in changes.items()
+    )
+    others = tuple(metric for metric in bundle.card.metrics if metric.name != "int8_auc_change")
+    card = quantized.card.model_copy(update={"metrics": (*others, *measured)})
+    if not borne(changes):
+        for name in (INT8_FILE, INT8_WEIGHTS_FILE):
+            (bundle.folder / name).unlink()
+        card = card.model_copy(update={"int8": False, "sha256": bundle.card.sha256})
+    write_card(bundle.folder, card)
+    return Bundle.load(bundle.folder)
+
+
+def auc_changes(before: Scored, after: Scored) -> dict[str, float]:
+    """The change of the AUC of all faces (under "") and of each family's fakes, if enough, against all real faces."""
+
+    def aucs(scored: Scored) -> dict[str, float]:
+        found = {"": auc(scored)}
+        for family in scored.families:
+            some = scored.where(~scored.fake | (scored.family == family))
+            if some.fake.sum() >= FEWEST_OF_A_FAMILY and some.both:
+                found[family] = auc(some)
+        return found
+
+    first, second = aucs(before), aucs(after)
+    return {family: second[family] - first[family] for family in first}
+
+
+def borne(changes: dict[str, float]) -> bool:
+    """Whether INT8 changes the AUC little enough to be served."""
+    return all(abs(change) <= (MOST_FAMILY_CHANGE if family else MOST_AUC_CHANGE) for family, change in changes.items())
+
+
+def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
+    """Writes model-int8.xml and .bin into the bundle's folder; its card is not touched.
+
+    Args:
+        bundle: whose network is quantized.
+        crops: uint8 (n, h, w, 3), faces that show the ranges of the activations.
+
+    Raises:
+        TrainingError: NNCF is not installed.
+    """
+    if find_spec("nncf") is None:
+        raise TrainingError(
+            "expected NNCF to make an INT8 network, it is not installed: pip install 'stream-detect[train]', or go on "
+            "without by --no-int8"
+        )
+    import nncf  # noqa: PLC0415 - seconds, and only a training installs it
+
+    given = bundle.card.input
+    ordered = crops[..., ::-1] if given.colour_order == "BGR" else crops
+    chosen = np.random.default_rng(_SEED).permutation(len(ordered))[:CALIBRATED_ON]
+    scaled = [
+        ordered[i : i + 1].astype(np.float32) * np.float32(given.scale) + np.float32(given.offset) for i in chosen
+    ]
+    network = read_network(bundle.folder / IR_FILE, (1, given.height_px, given.width_px, 3))
+    quantized = nncf.quantize(
+        network,
+        nncf.Dataset(scaled),
+        preset=nncf.QuantizationPreset.MIXED,  # signed activations of depthwise networks
+        subset_size=len(scaled),
+        fast_bias_correction=False,
+    )
+    save_network(quantized, bundle.folder / INT8_FILE)
+    return bundle.folder / INT8_FILE
+
+
+def _noisy(crops: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    moves = np.random.default_rng(_SEED).integers(-NOISE, NOISE, crops.shape, np.int16, endpoint=True)
+    return np.asarray(np.clip(crops + moves, 0, 255), np.uint8)
+
+
+def _probability(bundle: Bundle, crops: NDArray[np.uint8], precision: Precision) -> NDArray[np.float64]:
+    """Calibrated fake_probability of each crop."""
+    classifier = load_model(bundle, "openvino", precision=precision).classifier()
+    logits = np.array([classifier.calibration.logit(float(raw)) for raw in classifier.predict(crops)])
+    return np.asarray(1 / (1 + np.exp(-logits)), np.float64)
