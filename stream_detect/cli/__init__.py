@@ -135,8 +135,8 @@ def purge(
     )
 
 
-@app.command(cls=_PassedOn)
-def analyze(context: typer.Context) -> None:
+@app.command(name="analyze", cls=_PassedOn)
+def _analyze(context: typer.Context) -> None:
     """Say of pictures and videos whether their faces look real or fake."""
     try:
         from stream_detect.cli.analyze import run
@@ -146,28 +146,28 @@ def analyze(context: typer.Context) -> None:
     sys.exit(run(context.args))
 
 
-@app.command(cls=_PassedOn)
-def train(context: typer.Context) -> None:
+@app.command(name="train", cls=_PassedOn)
+def _train(context: typer.Context) -> None:
     """Train a model on a folder of labelled faces."""
     require("train", "stream-detect train")
     _run_elsewhere("stream_detect.cli.train", ["train", *context.args])
 
 
-@app.command(cls=_PassedOn)
-def evaluate(context: typer.Context) -> None:
+@app.command(name="evaluate", cls=_PassedOn)
+def _evaluate(context: typer.Context) -> None:
     """Measure models on labelled pictures and videos."""
     require("train", "stream-detect evaluate")
     _run_elsewhere("stream_detect.cli.evaluate", context.args, "stream-detect evaluate")
 
 
-@app.command(cls=_PassedOn)
-def explain(context: typer.Context) -> None:
+@app.command(name="explain", cls=_PassedOn)
+def _explain(context: typer.Context) -> None:
     """Show where in a face a model looked."""
     _run_elsewhere("stream_detect.cli.explain", context.args, "stream-detect explain")
 
 
-@app.command(cls=_PassedOn)
-def models(context: typer.Context) -> None:
+@app.command(name="models", cls=_PassedOn)
+def _models(context: typer.Context) -> None:
     """List, check and import model bundles."""
     _run_elsewhere("stream_detect.cli.models", context.args, "stream-detect models")
 

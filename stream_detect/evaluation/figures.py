@@ -113,7 +113,7 @@ def reliability(scored: Scored, weights: Floats | None = None) -> tuple[Floats, 
     """
     weights = np.ones(len(scored)) if weights is None else weights
     which = np.minimum((scored.probability * BINS).astype(np.int64), BINS - 1)
-    weight = np.bincount(which, weights, BINS)
+    weight = np.bincount(which, weights, BINS).astype(np.float64)
     filled = weight > 0
     mean = np.bincount(which, weights * scored.probability, BINS)[filled] / weight[filled]
     fakes = np.bincount(which, weights * scored.fake, BINS)[filled] / weight[filled]

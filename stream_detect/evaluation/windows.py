@@ -188,7 +188,7 @@ _REAL, _FAKE = VerdictState.REAL, VerdictState.FAKE
 
 
 def _samples(length_s: float, settings: WindowSettings) -> int:
-    return max(int(length_s * settings.score_rate_hz), settings.min_scores)
+    return int(length_s * settings.score_rate_hz + 1e-6)
 
 
 def _span(steps: Sequence[Evidence], settings: WindowSettings) -> tuple[float, float]:

@@ -80,7 +80,7 @@ def test_families_are_measured_apart_and_so_are_the_real_faces_of_every_source()
     )
     metrics = measure(some, 0.5, "all")
     swap = figures(metrics, "all, family swap")
-    assert swap["auc", None].value == pytest.approx((30 + 5 + 2.5 + 30) / 80)
+    assert swap["auc", None].value == pytest.approx((30 + 5 + 2.5 + 30) / 80, abs=1e-4)
     assert swap["auc_own_reals", None].value == 1.0
     assert (swap["recall", 0.8].value, swap["taken_for_real", 0.2].value) == (0.5, 0.0)
     assert ("auc_own_reals", None) not in figures(metrics, "all, family gan")

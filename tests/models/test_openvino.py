@@ -1,10 +1,12 @@
+import shutil
+
 import numpy as np
 import pytest
 
 from stream_detect.errors import AnalysisError, BundleError
 from stream_detect.models import openvino
 from stream_detect.models.backend import fake_probability, load_model
-from stream_detect.models.bundle import Bundle, sha256_of
+from stream_detect.models.bundle import Bundle, read_card, sha256_of, write_card
 
 RED, BLUE = (255, 0, 0), (0, 0, 255)
 
@@ -45,22 +47,56 @@ def test_two_streams_share_a_model_and_not_their_scores(make_bundle):
 
 
 @pytest.mark.parametrize(
-    ("allowed", "there", "asked", "expected"),
+    ("card", "processor", "asked", "expected"),
     [
-        ("bf16", True, "card", "bf16"),
-        ("bf16", True, "f32", "f32"),
-        ("bf16", False, "card", "f32"),
-        ("f32", True, "card", "f32"),
+        ({"precision": "bf16"}, {"bf16"}, "auto", "bf16"),
+        ({"precision": "bf16"}, {"bf16"}, "f32", "f32"),
+        ({"precision": "bf16"}, set(), "auto", "f32"),
+        ({}, {"bf16"}, "auto", "f32"),
+        ({}, {"bf16"}, "bf16", "bf16"),
+        ({"precision": "bf16", "int8": True}, {"bf16", "vnni"}, "auto", "int8"),
+        ({"precision": "bf16", "int8": True}, {"bf16"}, "auto", "bf16"),
+        ({"int8": True}, set(), "auto", "f32"),
+        ({"int8": True}, set(), "int8", "int8"),
+        ({"int8": True}, {"vnni"}, "f32", "f32"),
     ],
 )
-def test_bf16_is_for_cards_that_allow_it_and_processors_that_have_it(  # noqa: PLR0913, PLR0917 - a table's columns
-    make_bundle, monkeypatch, allowed, there, asked, expected
+def test_a_bundle_is_served_in_what_its_card_allows_and_the_processor_has(  # noqa: PLR0913, PLR0917 - a table's columns
+    make_bundle, monkeypatch, card, processor, asked, expected
 ):
+    monkeypatch.setattr(openvino, "has_bf16", lambda: "bf16" in processor)
+    monkeypatch.setattr(openvino, "has_vnni", lambda: "vnni" in processor)
     compiled = []
-    monkeypatch.setattr(openvino, "has_bf16", lambda: there)
     monkeypatch.setattr(openvino, "_compiled", lambda *given: compiled.append(given[-1]))
-    load_model(Bundle.load(make_bundle(precision=allowed)), "openvino", precision=asked)
-    assert compiled == [expected]
+    folder = make_bundle(**card)
+    if card.get("int8"):
+        add_int8(folder)
+    assert load_model(Bundle.load(folder), "openvino", precision=asked).precision == expected
+    assert compiled == ["bf16" if expected == "bf16" else "f32"]
+
+
+def add_int8(folder):
+    """Stands for an INT8 network: the same one under its name, listed on the card."""
+    sums = dict(read_card(folder).sha256)
+    for name in ("model.xml", "model.bin"):
+        file = folder / name.replace("model", "model-int8")
+        shutil.copyfile(folder / name, file)
+        sums[file.name] = sha256_of(file)
+    write_card(folder, read_card(folder).model_copy(update={"sha256": sums}))
+
+
+def test_what_cannot_be_had_is_refused_with_the_cure(make_bundle, monkeypatch):
+    bundle = Bundle.load(make_bundle())
+    with pytest.raises(BundleError, match=r"model-int8.xml .*set model.precision to auto"):
+        load_model(bundle, "openvino", precision="int8")
+    monkeypatch.setattr(openvino, "has_bf16", lambda: False)
+    with pytest.raises(BundleError, match=r"AVX512-BF16 .*set model.precision to auto"):
+        load_model(bundle, "openvino", precision="bf16")
+
+
+def test_a_card_that_promises_int8_has_its_files(make_bundle):
+    with pytest.raises(BundleError, match=r"sha256 of model-int8.xml"):
+        Bundle.load(make_bundle(int8=True))
 
 
 @pytest.mark.parametrize(
