@@ -1,4 +1,4 @@
-"""The command `stream-detect evaluate`."""
+"""The command `stream-detect evaluate`: measures models on labelled files."""
 
 import os
 import time
@@ -13,13 +13,14 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from stream_detect.errors import DatasetError
+from stream_detect.evaluation.dataset import TABLE, read_table
 from stream_detect.evaluation.page import page, percent, points, value
-from stream_detect.evaluation.run import OnProgress, Plan, evaluate, load_entrants
+from stream_detect.evaluation.run import EvaluationPlan, OnProgress, evaluate, load_entrants
 from stream_detect.evaluation.scores import write_whole
 from stream_detect.evaluation.summary import Summary
 from stream_detect.settings.file import load_settings
 
-_MOST_TOLD = 5
+_MOST_SHOWN = 5
 """Unreadable files named on the screen; all are in the report and the scores."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,14 +28,21 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(name="evaluate")
 def evaluate_models(  # noqa: PLR0913 - the command's options
-    manifest: Annotated[
-        Path, typer.Option(metavar="CSV", help="Table with the columns file, label (real, fake) and any more.")
-    ],
-    root: Annotated[
-        Path, typer.Option(metavar="DIR", help="Folder the files are relative to; tars in it are looked into.")
-    ],
     more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Further models.")] = None,
     *,
+    manifest: Annotated[
+        Path | None, typer.Option(metavar="CSV", help="Table with the columns file, label (real, fake) and any more.")
+    ] = None,
+    root: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Folder the files are relative to; tars in it are looked into.")
+    ] = None,
+    data: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER",
+            help="Instead of both: a training's folder with faces.csv, of which split val is taken; again for more.",
+        ),
+    ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
@@ -65,13 +73,15 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
     """Measure models on labelled pictures and videos."""
     loaded = load_settings(settings, os.environ)
     names = [*(model or []), *(more or [])] or [loaded.model.name]
-    plan = Plan(
-        manifest=manifest,
-        root=root,
+    tables = _tables(manifest, root, data or [])
+    plan = EvaluationPlan(
+        manifest=tables[0][0],
+        root=tables[0][1],
+        more=tables[1:],
         by=by,
-        only=_pairs(only or []),
+        only=({"split": "val"} if data else {}) | _pairs(only or []),
         held_out=held_out,
-        crops=crops,
+        crops=crops or bool(data and all(read_table(folder).packed for folder in data)),
         threads=threads,
         robust=robustness_of if robustness else 0,
     )
@@ -84,8 +94,17 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
         write_whole(json, summary.to_json())
     if html:
         write_whole(html, page(summary, outcomes))
-    _tell(summary)
+    _print(summary)
     typer.echo(f"{len(outcomes):,} files in {took_s:.1f} s")
+
+
+def _tables(manifest: Path | None, root: Path | None, data: list[Path]) -> tuple[tuple[Path, Path], ...]:
+    """Each manifest with the folder of its files."""
+    if data and not (manifest or root):
+        return tuple((folder / TABLE, folder) for folder in data)
+    if manifest and root and not data:
+        return ((manifest, root),)
+    raise DatasetError("expected --manifest CSV and --root DIR, or --data FOLDER, and not both")
 
 
 def _pairs(only: list[str]) -> dict[str, str]:
@@ -116,15 +135,19 @@ def _bar() -> Iterator[OnProgress]:
         yield on_progress
 
 
-def _tell(summary: Summary) -> None:
+def _print(summary: Summary) -> None:
     console = Console()
     console.print(_figures(summary))
+    if summary.families:
+        console.print(_families(summary))
+    if summary.real_sources:
+        console.print(_real_sources(summary))
     if summary.robustness:
         console.print(_robustness(summary))
-    for bad in summary.unreadable[:_MOST_TOLD]:
+    for bad in summary.unreadable[:_MOST_SHOWN]:
         console.print(f"row {bad.row}, {bad.file}: {bad.reason}", highlight=False)
-    if len(summary.unreadable) > _MOST_TOLD:
-        console.print(f"and {len(summary.unreadable) - _MOST_TOLD} more files that could not be read")
+    if len(summary.unreadable) > _MOST_SHOWN:
+        console.print(f"and {len(summary.unreadable) - _MOST_SHOWN} more files that could not be read")
 
 
 def _figures(summary: Summary) -> Table:
@@ -139,6 +162,25 @@ def _figures(summary: Summary) -> Table:
             first = (*start, judged, value(seen.auc)) if i == 0 else ("",) * 5
             shares = (percent(at.false_alarm_rate), percent(at.recall), percent(at.accuracy))
             table.add_row(*first, f"{at.threshold:g}", *shares)
+    return table
+
+
+def _families(summary: Summary) -> Table:
+    table = Table("model", "family", "generator", "fakes", "AUC", "own real", "AUC", "recall", "called real", box=None)
+    for row in summary.families:
+        of = row.figures
+        named = "all" if of.generator is None else of.generator or "not named"
+        own = (f"{of.own_reals:,}", value(of.own_auc))
+        shares = (percent(of.recall), percent(of.taken_for_real))
+        table.add_row(row.model, of.family, named, f"{of.fakes:,}", value(of.auc), *own, *shares)
+    return table
+
+
+def _real_sources(summary: Summary) -> Table:
+    table = Table("model", "source", "real", "alarms", "called real", box=None)
+    for row in summary.real_sources:
+        of = row.figures
+        table.add_row(row.model, of.source, f"{of.reals:,}", percent(of.false_alarms), percent(of.called_real))
     return table
 
 

@@ -1,6 +1,6 @@
-"""False alarms an hour: clips of real people and a bundle enter, how often its badge would have said fake leaves.
+"""False alarms an hour: how often a bundle's badge says fake in clips of real people.
 
-Every clip is replayed through the pipeline that serves, its window and hysteresis among it: a rate of single pictures
+Every clip is replayed through the pipeline that serves, its window and hysteresis among it: a rate of single frames
 cannot tell it, as a window's scores are strongly alike.
 """
 
@@ -11,7 +11,7 @@ from pathlib import Path
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.judge import Footage
+from stream_detect.evaluation.judge import VideoScores
 from stream_detect.evaluation.media import frames, sampled
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
@@ -35,13 +35,13 @@ def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
     finder = BlazeFace(settings.faces.detector, settings.faces.min_score, settings.faces.max_faces)
     alarms, length_s = 0, 0.0
     for clip in clips:
-        footage = Footage(settings.window.min_scores)
+        video = VideoScores(settings.window.min_scores)
         look = SideBySide(finder, (model.classifier(),), settings)
         for frame in sampled(frames(clip), settings.faces.rate_hz):
             (result,) = look.step(frame)
-            footage.take(result)
-        alarms += footage.alarms
-        length_s += footage.length_s
+            video.take(result)
+        alarms += video.alarms
+        length_s += video.length_s
     if not length_s:
         raise DatasetError("expected clips of real people to count false alarms in, received none")
     return Metric(

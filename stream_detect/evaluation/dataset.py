@@ -260,10 +260,11 @@ def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
             )
     for entry in entries:
         split = splits.get(entry.group) or _drawn(entry.group)
-        yield Listed(entry.line, _row(entry, split))
+        yield Listed(entry.line, row_of(entry, split))
 
 
-def _row(entry: Entry, split: str) -> Row:
+def row_of(entry: Entry, split: str) -> Row:
+    """What a manifest's entry says of its file; the family of a source that is known, where the table names none."""
     collection = entry.columns.get("source") or OWN
     row = Row(entry.file, entry.label, collection, entry.group, split, licence=entry.columns.get("licence", ""))
     if not entry.fake:

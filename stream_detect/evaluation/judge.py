@@ -1,4 +1,4 @@
-"""One file judged by several models: a picture or a video's frames enter, a judgement a model leaves.
+"""Judges the files of an evaluation, each by several models, on several threads.
 
 A still is judged by its worst face among those that the quality gate lets in. A video goes through the pipeline that
 serves, so each face is sampled, gated and scored as in a live check; its score is the window's robust mean over the
@@ -33,7 +33,7 @@ _MAX_SCORES = 1_000_000
 """Of one face in one video: two days at 5 Hz."""
 
 
-class Footage:
+class VideoScores:
     """What one model sees in one video.
 
     Args:
@@ -127,7 +127,7 @@ class Judgement:
         return self.reason == CROP_ITSELF
 
 
-class Judge:
+class FileJudge:
     """Judges one file after another; one a thread.
 
     Args:
@@ -177,13 +177,13 @@ class Judge:
             frames: of one file, in order.
         """
         look = SideBySide(self._detector, self._classifiers, self._settings)
-        footages = [Footage(self._settings.window.min_scores) for _ in self._classifiers]
+        videos = [VideoScores(self._settings.window.min_scores) for _ in self._classifiers]
         most = 0
         for frame in frames:
-            for footage, result in zip(footages, look.step(frame), strict=True):
-                footage.take(result)
+            for video, result in zip(videos, look.step(frame), strict=True):
+                video.take(result)
             most = max(most, look.faces)
-        return tuple(_of(footage, most) for footage in footages)
+        return tuple(_of(video, most) for video in videos)
 
 
 def _worst(image: Image, fit: list[Face], found: int, unusable: str, classifier: Classifier) -> Judgement:
@@ -216,10 +216,10 @@ def _score(crop: Image, classifier: Classifier) -> float:
     return 1.0 / (1.0 + math.exp(-classifier.calibration.logit(raw)))
 
 
-def _of(footage: Footage, faces: int) -> Judgement:
-    probability = footage.fake_probability()
-    reason = "" if probability is not None else footage.refused or NO_FACE
-    return Judgement(probability, faces, reason, footage.frames, footage.alarms, footage.length_s)
+def _of(video: VideoScores, faces: int) -> Judgement:
+    probability = video.fake_probability()
+    reason = "" if probability is not None else video.refused or NO_FACE
+    return Judgement(probability, faces, reason, video.frames, video.alarms, video.length_s)
 
 
 Kind = Literal["image", "video", "unreadable"]
@@ -247,16 +247,18 @@ class Examination:
     """Judges files on several threads.
 
     Args:
-        files: where they are.
+        files: of each manifest, where its files are.
         judges: one a thread.
         models: how many models each judge asks.
         crops: whether pictures are face crops already.
         rate_hz: frames a second of a video that are looked at.
     """
 
-    def __init__(self, files: Files, judges: Sequence[Judge], models: int, *, crops: bool, rate_hz: float) -> None:
-        self._files = files
-        self._judges: SimpleQueue[Judge] = SimpleQueue()
+    def __init__(
+        self, files: Sequence[Files], judges: Sequence[FileJudge], models: int, *, crops: bool, rate_hz: float
+    ) -> None:
+        self._files = tuple(files)
+        self._judges: SimpleQueue[FileJudge] = SimpleQueue()
         for judge in judges:
             self._judges.put(judge)
         self._threads = len(judges)
@@ -274,7 +276,8 @@ class Examination:
         Raises:
             AnalysisError: the detector or a model cannot be run.
         """
-        self._files.index()
+        for files in self._files:
+            files.index()
         waiting: deque[Future[Outcome]] = deque()
         pool = ThreadPoolExecutor(self._threads, "examination")
         try:
@@ -296,8 +299,8 @@ class Examination:
         finally:
             self._judges.put(judge)
 
-    def _judged(self, entry: Entry, judge: Judge, condition: Condition | None) -> Outcome:
-        loaded = self._files.load(entry.file)
+    def _judged(self, entry: Entry, judge: FileJudge, condition: Condition | None) -> Outcome:
+        loaded = self._files[entry.table].load(entry.file)
         rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # draws the same for a file every time
         if not isinstance(loaded, np.ndarray):
             stream = frames(loaded)

@@ -1,4 +1,4 @@
-"""The manifest of an evaluation or a training: a CSV of files and labels enters, checked entries leave."""
+"""The manifest of an evaluation or a training: a CSV that lists labelled files, each row checked."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -21,12 +21,14 @@ class Entry:
         file: as it stands there, relative to the root.
         label: "real" or "fake".
         columns: the further ones, by name.
+        table: number of the manifest that it stands in, where there are several.
     """
 
     line: int
     file: str
     label: str
     columns: Mapping[str, str]
+    table: int = 0
 
     @property
     def fake(self) -> bool:

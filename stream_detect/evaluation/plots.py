@@ -59,12 +59,19 @@ def precision_recall(curves: Mapping[str, Scored]) -> str:
     return _drawn(draw, "recall of fakes", "precision")
 
 
-def reliability_plot(curves: Mapping[str, Scored]) -> str:
-    """The share of fakes against the mean fake_probability, in ten bins; larger dots hold more items."""
+def reliability_plot(curves: Mapping[str, Scored], *, balanced: bool = False) -> str:
+    """The share of fakes against the mean fake_probability, in ten bins; larger dots hold more items.
+
+    Args:
+        curves: by name, each with real and fake items.
+        balanced: real and fake items weigh the same together.
+    """
 
     def draw(axes: Axes) -> None:
         for colour, (name, some) in _coloured(curves):
-            mean, share, n = reliability(some)
+            n_fake = some.fake.sum()
+            weights = np.where(some.fake, 1 / n_fake, 1 / (len(some) - n_fake)) if balanced else None
+            mean, share, n = reliability(some, weights)
             axes.plot(mean, share, color=colour, linewidth=1, label=name)
             axes.scatter(mean, share, 12 + 150 * n / n.sum(), color=colour, alpha=0.7, linewidths=0)
         _diagonal(axes)

@@ -1,16 +1,16 @@
-"""An evaluation from end to end: a plan and models enter, a summary and every outcome leave."""
+"""An evaluation from end to end: the files of one manifest or more, judged by one model or more, and measured."""
 
 import hashlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.conditions import conditions
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
-from stream_detect.evaluation.judge import Examination, Judge, Outcome
+from stream_detect.evaluation.judge import Examination, FileJudge, Outcome
 from stream_detect.evaluation.manifest import Entry, read_manifest
 from stream_detect.evaluation.media import Files
 from stream_detect.evaluation.scored import held_out
@@ -18,10 +18,13 @@ from stream_detect.evaluation.scores import ScoreSheet
 from stream_detect.evaluation.summary import (
     Contestant,
     Level,
+    ManifestFile,
     Robustness,
     Subject,
     Summary,
+    families,
     parts,
+    real_sources,
     robustness,
     unreadable,
 )
@@ -41,7 +44,7 @@ OnProgress = Callable[[str, int, int], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class EvaluationPlan:
     """What to evaluate.
 
     Args:
@@ -51,6 +54,7 @@ class Plan:
         only: rows whose columns have these values.
         held_out: only groups that a calibration fitted by this project's training did not use.
         crops: pictures are face crops already.
+        more: further manifests, each with its root.
         threads: that judge; each has a detector and classifiers of its own.
         robust: pictures that the robustness table is measured on, and a tenth as many videos; 0 for no table.
     """
@@ -61,8 +65,14 @@ class Plan:
     only: Mapping[str, str] | None = None
     held_out: bool = False
     crops: bool = False
+    more: tuple[tuple[Path, Path], ...] = ()
     threads: int = 2
     robust: int = 0
+
+    @property
+    def tables(self) -> tuple[tuple[Path, Path], ...]:
+        """All manifests, each with its root."""
+        return ((self.manifest, self.root), *self.more)
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +98,13 @@ def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ..
         if card.name in entrants:
             raise DatasetError(f"expected different models, received {card.name} twice")
         contestant = Contestant(
-            card.name, card.title, card.version, bundle.sha256, card.thresholds.fake_enter, card.training.terms
+            card.name,
+            card.title,
+            card.version,
+            bundle.sha256,
+            card.thresholds.fake_enter,
+            card.thresholds.real_enter,
+            card.training.terms,
         )
         entrants[card.name] = Entrant(
             contestant, load_model(bundle, settings.model.backend, 1, settings.model.precision).classifier
@@ -97,7 +113,7 @@ def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ..
 
 
 def evaluate(
-    plan: Plan,
+    plan: EvaluationPlan,
     entrants: Sequence[Entrant],
     settings: Settings,
     scores: Path | None = None,
@@ -110,30 +126,27 @@ def evaluate(
         entrants: the models.
         settings: `faces`, `quality` and `window` are used.
         scores: CSV file of the scores, written row by row as they come.
-        on_progress: is told how far it is.
+        on_progress: called after each file with what is being done, files done and files in all.
 
     Raises:
         DatasetError: the manifest makes no sense, or not one of its files can be read.
         AnalysisError: the detector or a model cannot be run.
     """
-    entries = read_manifest(plan.manifest, plan.only or {}, plan.by)
-    if plan.held_out:
-        entries = _held_out(entries, plan.manifest)
+    entries = _entries(plan)
     models = tuple(entrant.contestant for entrant in entrants)
     examination = _examination(plan, entrants, settings)
-    tell = on_progress or _silent
+    notify = on_progress or _silent
     outcomes: list[Outcome] = []
     with ScoreSheet(scores, [model.name for model in models]) as sheet:
         for outcome in examination.run(entries):
             outcomes.append(outcome)
             sheet.add(outcome)
-            tell("judging", len(outcomes), len(entries))
+            notify("judging", len(outcomes), len(entries))
     _check_readable(outcomes, plan)
-    table = _robustness(plan, examination, outcomes, models, tell)
+    table = _robustness(plan, examination, outcomes, models, notify)
     summary = Summary(
         subject=Subject(
-            manifest=plan.manifest.name,
-            sha256=hashlib.sha256(plan.manifest.read_bytes()).hexdigest(),
+            manifests=tuple(_manifest(manifest) for manifest, _ in plan.tables),
             rows=len(entries),
             only=(*(f"{k}={v}" for k, v in (plan.only or {}).items()), *(["held-out groups"] if plan.held_out else [])),
             by=plan.by,
@@ -142,34 +155,47 @@ def evaluate(
         models=models,
         unreadable=unreadable(outcomes),
         parts=parts(outcomes, models, plan.by),
+        families=families(outcomes, models),
+        real_sources=real_sources(outcomes, models),
         robustness=table,
     )
     return summary, tuple(outcomes)
 
 
 def _silent(what: str, done: int, total: int) -> None:
-    """Tells nobody."""
+    """Shows no progress."""
 
 
-def _held_out(entries: tuple[Entry, ...], manifest: Path) -> tuple[Entry, ...]:
+def _entries(plan: EvaluationPlan) -> tuple[Entry, ...]:
+    """The rows of all manifests, each with the number of its own."""
+    read = [read_manifest(manifest, plan.only or {}, plan.by) for manifest, _ in plan.tables]
+    entries = tuple(replace(entry, table=number) for number, some in enumerate(read) for entry in some)
+    if not plan.held_out:
+        return entries
     chosen = tuple(entry for entry in entries if held_out(entry.group))
     if len({entry.fake for entry in chosen}) < 2:
-        raise DatasetError(f"expected real and fake files in the held-out groups of {manifest}, received one kind only")
+        names = " and ".join(str(manifest) for manifest, _ in plan.tables)
+        raise DatasetError(f"expected real and fake files in the held-out groups of {names}, received one kind only")
     return chosen
 
 
-def _examination(plan: Plan, entrants: Sequence[Entrant], settings: Settings) -> Examination:
+def _manifest(file: Path) -> ManifestFile:
+    return ManifestFile(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
+
+
+def _examination(plan: EvaluationPlan, entrants: Sequence[Entrant], settings: Settings) -> Examination:
     faces = settings.faces
     whole = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
     tight = BlazeFace("full", TIGHT_MIN_SCORE, faces.max_faces)
     judges = [
-        Judge(whole.sibling(), tight.sibling(), [entrant.classifier() for entrant in entrants], settings)
+        FileJudge(whole.sibling(), tight.sibling(), [entrant.classifier() for entrant in entrants], settings)
         for _ in range(plan.threads)
     ]
-    return Examination(Files(plan.root), judges, len(entrants), crops=plan.crops, rate_hz=faces.rate_hz)
+    files = [Files(root) for _, root in plan.tables]
+    return Examination(files, judges, len(entrants), crops=plan.crops, rate_hz=faces.rate_hz)
 
 
-def _check_readable(outcomes: Sequence[Outcome], plan: Plan) -> None:
+def _check_readable(outcomes: Sequence[Outcome], plan: EvaluationPlan) -> None:
     if all(outcome.kind == "unreadable" for outcome in outcomes):
         first = outcomes[0]
         raise DatasetError(
@@ -179,7 +205,7 @@ def _check_readable(outcomes: Sequence[Outcome], plan: Plan) -> None:
 
 
 def _robustness(
-    plan: Plan,
+    plan: EvaluationPlan,
     examination: Examination,
     outcomes: Sequence[Outcome],
     models: tuple[Contestant, ...],

@@ -1,4 +1,4 @@
-"""What an evaluation says: outcomes enter, a summary leaves, which the JSON file, the tables and the page all show."""
+"""The summary of an evaluation, which its JSON file, its tables and its report all show."""
 
 import json
 from collections import Counter
@@ -9,16 +9,20 @@ from typing import Literal
 import numpy as np
 
 from stream_detect.evaluation.bootstrap import Estimate
+from stream_detect.evaluation.dataset import Row, row_of
+from stream_detect.evaluation.families import FamilyFigures, RealSourceFigures, by_family, by_real_source
 from stream_detect.evaluation.figures import Figures, figures
 from stream_detect.evaluation.judge import Outcome
 from stream_detect.evaluation.metrics import COUNTED_FROM
 from stream_detect.evaluation.scored import Scored
+from stream_detect.types import Thresholds
 
-SCHEMA = 1
+SCHEMA = 2
 """Raised when a key of the JSON file is renamed, goes, or changes its meaning."""
 
 Level = Literal["image", "frame", "video"]
 _LEVELS: tuple[Level, ...] = ("image", "frame", "video")
+_FILES: tuple[Level, ...] = ("image", "video")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +35,7 @@ class Contestant:
         version: of its card.
         sha256: of the weights that are served.
         threshold: fake_probability from which on its badge says fake.
+        real_enter: fake_probability up to which it says real.
         terms: of its card.
     """
 
@@ -39,6 +44,7 @@ class Contestant:
     version: str
     sha256: str
     threshold: float
+    real_enter: float
     terms: str
 
     @property
@@ -48,7 +54,7 @@ class Contestant:
 
 
 @dataclass(frozen=True, slots=True)
-class Counts:
+class FileCounts:
     """Files, counted.
 
     Args:
@@ -69,7 +75,7 @@ class Counts:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class SetFigures:
     """One model on one set at one level.
 
     Args:
@@ -83,7 +89,7 @@ class Part:
     model: str
     level: Level
     set: str | None
-    counts: Counts
+    counts: FileCounts
     figures: Figures | None
 
 
@@ -109,9 +115,9 @@ class Robustness:
         auc: with its interval.
         auc_change: AUC - that of the files as they are.
         false_alarm_rate: of the real files, at the model's own threshold.
-        false_alarm_change: likewise.
+        false_alarm_change: false_alarm_rate - that of the files as they are.
         recall: of the fake files, at that threshold.
-        recall_change: likewise.
+        recall_change: recall - that of the files as they are.
     """
 
     model: str
@@ -128,24 +134,53 @@ class Robustness:
 
 
 @dataclass(frozen=True, slots=True)
+class ManifestFile:
+    """A manifest that was evaluated.
+
+    Args:
+        name: of the file, with its folder's.
+        sha256: of it.
+    """
+
+    name: str
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """What was evaluated.
 
     Args:
-        manifest: name of the file.
-        sha256: of it.
+        manifests: the tables of files.
         rows: that were taken.
         only: how they were chosen, e.g. "split=val".
         by: column that names the sets.
         crops: whether pictures were face crops already.
     """
 
-    manifest: str
-    sha256: str
+    manifests: tuple[ManifestFile, ...]
     rows: int
     only: tuple[str, ...]
     by: str | None
     crops: bool
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFamily:
+    """One model on the fakes of one family or generator, at one level."""
+
+    model: str
+    level: Level
+    figures: FamilyFigures
+
+
+@dataclass(frozen=True, slots=True)
+class ModelRealSource:
+    """One model on the real items of one source, at one level."""
+
+    model: str
+    level: Level
+    figures: RealSourceFigures
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +190,9 @@ class Summary:
     subject: Subject
     models: tuple[Contestant, ...]
     unreadable: tuple[Unreadable, ...]
-    parts: tuple[Part, ...]
+    parts: tuple[SetFigures, ...]
+    families: tuple[ModelFamily, ...] = ()
+    real_sources: tuple[ModelRealSource, ...] = ()
     robustness: tuple[Robustness, ...] = ()
 
     def to_json(self) -> str:
@@ -182,10 +219,57 @@ def scored(outcomes: Iterable[Outcome], model: int, level: Level, by: str | None
     )
 
 
-def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | None) -> tuple[Part, ...]:
+def scored_by_source(outcomes: Iterable[Outcome], model: int, level: Level) -> Scored:
+    """The scores of one model at one level, with the source, the family and the generator of each file."""
+    rows: list[tuple[float, Row]] = []
+    for outcome in outcomes:
+        probability = outcome.judgements[model].fake_probability
+        if probability is not None and outcome.kind == level:
+            rows.append((probability, row_of(outcome.entry, "val")))
+    files = [row for _, row in rows]
+    return Scored(
+        np.array([probability for probability, _ in rows], np.float64),
+        np.array([row.label == "fake" for row in files], bool),
+        np.array([row.source for row in files], np.str_),
+        np.array([row.group for row in files], np.str_),
+        np.array([row.family for row in files], np.str_),
+        np.array([row.generator for row in files], np.str_),
+    )
+
+
+def families(outcomes: Sequence[Outcome], models: Sequence[Contestant]) -> tuple[ModelFamily, ...]:
+    """Every model on every family and generator; empty where the manifest names neither families nor sources."""
+    if not any({"family", "source"} & set(outcome.entry.columns) for outcome in outcomes):
+        return ()
+    return tuple(
+        ModelFamily(model.name, level, figures_)
+        for index, model in enumerate(models)
+        for level in _FILES
+        for figures_ in by_family(scored_by_source(outcomes, index, level), _thresholds(model))
+    )
+
+
+def real_sources(outcomes: Sequence[Outcome], models: Sequence[Contestant]) -> tuple[ModelRealSource, ...]:
+    """The false alarms of every model on the real files of every source; empty where the manifest names none."""
+    if not any("source" in outcome.entry.columns for outcome in outcomes):
+        return ()
+    return tuple(
+        ModelRealSource(model.name, level, figures_)
+        for index, model in enumerate(models)
+        for level in _FILES
+        for figures_ in by_real_source(scored_by_source(outcomes, index, level), _thresholds(model))
+    )
+
+
+def _thresholds(model: Contestant) -> Thresholds:
+    middle = (model.threshold + model.real_enter) / 2
+    return Thresholds(model.threshold, middle, model.real_enter, middle)
+
+
+def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | None) -> tuple[SetFigures, ...]:
     """Every model at every level there is, on all sets together and on each."""
     sets = sorted({outcome.entry.columns[by] for outcome in outcomes}) if by else []
-    found: list[Part] = []
+    found: list[SetFigures] = []
     for index, model in enumerate(models):
         for level in _LEVELS:
             for name in (None, *sets):
@@ -194,7 +278,7 @@ def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | N
                 if counts.files:
                     some = scored(of, index, level, by)
                     measured = figures(some, model.thresholds) if len(some.fake) else None
-                    found.append(Part(model.name, level, name, counts, measured))
+                    found.append(SetFigures(model.name, level, name, counts, measured))
     return tuple(found)
 
 
@@ -259,12 +343,12 @@ def _change(after: Estimate | None, before: Estimate | None) -> float | None:
     return round(after.value - before.value, 4) if after and before else None
 
 
-def _counts(outcomes: Iterable[Outcome], model: int, level: Level) -> Counts:
+def _counts(outcomes: Iterable[Outcome], model: int, level: Level) -> FileCounts:
     of = [o for o in outcomes if o.kind == ("image" if level == "image" else "video")]
     judgements = [o.judgements[model] for o in of]
     real = [o.judgements[model] for o in of if not o.entry.fake]
     reasons = Counter(j.reason for j in judgements if j.fake_probability is None)
-    return Counts(
+    return FileCounts(
         files=len(of),
         judged=sum(j.fake_probability is not None for j in judgements),
         crops_themselves=sum(j.crop_itself for j in judgements),

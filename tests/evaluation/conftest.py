@@ -71,7 +71,7 @@ def entrant():
     """Makes a model whose score a test can set: a function of the crop, by default the mean of its green."""
 
     def make(name="bright", score=lambda crop: float(crop[..., 1].mean()) / 255, threshold=0.8):
-        contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, "none")
+        contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, 0.2, "none")
         return Entrant(contestant, lambda: ScriptedClassifier(score))
 
     return make

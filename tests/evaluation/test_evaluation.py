@@ -12,7 +12,7 @@ from stream_detect.cli import evaluate as commands
 from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import conditions, run
 from stream_detect.evaluation.page import page
-from stream_detect.evaluation.run import Plan, evaluate
+from stream_detect.evaluation.run import EvaluationPlan, evaluate
 from stream_detect.settings import Settings
 
 
@@ -28,7 +28,7 @@ def crops(folder, crop):
 
 
 def plan(folder, **changes):
-    return Plan(**{"manifest": folder.write(), "root": folder.root, "crops": True, **changes})
+    return EvaluationPlan(**{"manifest": folder.write(), "root": folder.root, "crops": True, **changes})
 
 
 def table(file):
