@@ -1,6 +1,6 @@
 """What `stream-detect models publish` does: gathers what a card needs from recipe and tables, and makes the bundle."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -14,7 +14,8 @@ from stream_detect.models.bundle import Bundle
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.precision import CALIBRATED_ON
 from stream_detect.training.publish import Beside, LeftOut, Trained, check_halves, publish
-from stream_detect.training.recipe import Recipe, read_recipe
+from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
 from stream_detect.types import CropPolicy
 
 _SEED = 20261122
@@ -82,11 +83,9 @@ def learnt(recipe: Recipe, rows: tuple[Row, ...]) -> tuple[Row, ...]:
 
 def _recipe(request: Request) -> tuple[str, Recipe]:
     """The bundle's name, and the recipe."""
-    named, values = read_recipe(request.recipe_file) if request.recipe_file else (None, {})
-    recipe = Recipe(**values)
-    if request.architecture:
-        recipe = replace(recipe, architecture=request.architecture)
-    return request.name or named or f"my-{recipe.architecture}", recipe
+    read = read_recipe(request.recipe_file) if request.recipe_file else RecipeFile(None, (), {})
+    recipe = checked(read.values | ({"architecture": request.architecture} if request.architecture else {}))
+    return request.name or read.name or f"my-{recipe.architecture}", recipe
 
 
 def _left_out(text: str) -> LeftOut:

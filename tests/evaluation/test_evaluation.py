@@ -224,7 +224,7 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
     assert said.exit_code == 0, said.output
     assert "row 18, gone.png: file is missing" in said.output
     report = json.loads(files[0].read_text(encoding="utf-8"))
-    assert report["schema"] == 1
+    assert report["schema"] == 2
     assert [model["name"] for model in report["models"]] == [Settings().model.name]
     assert report["subject"]["rows"] == 17
     assert len(table(files[2])) == 18
