@@ -1,15 +1,12 @@
 """The commands `stream-detect models ...`: lists, describes, verifies, makes, fetches and exports model bundles."""
 
-import http.client
-import json
 import os
-import urllib.error
-import urllib.request
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Annotated, Literal
 
+import httpx
 import typer
 from rich.console import Console
 from rich.table import Table
@@ -43,28 +40,25 @@ def judge_by(name: str, url: str, token: str | None) -> str:
     """
     if not url.startswith(("https://", "http://")):
         raise BundleError(f"expected the http or https address of a server, received {url!r}")
-    request = urllib.request.Request(  # noqa: S310 - http or https, see above
-        url.rstrip("/") + ROUTE,
-        json.dumps({"name": name}).encode(),
-        {"Content-Type": "application/json"} | ({"Authorization": f"Bearer {token}"} if token else {}),
-        method="PUT",
-    )
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
-        with urllib.request.urlopen(request, timeout=TIMEOUT_S) as answer:  # noqa: S310 - likewise
-            return str(json.load(answer)["name"])
-    except urllib.error.HTTPError as error:
-        with error:
-            raise BundleError(f"the server refuses to judge by {name!r}: {_detail(error)}") from error
-    except (OSError, http.client.HTTPException, ValueError, KeyError) as error:
+        answer = httpx.put(url.rstrip("/") + ROUTE, json={"name": name}, headers=headers, timeout=TIMEOUT_S)
+    except httpx.HTTPError as error:
         raise BundleError(f"expected a stream-detect server at {url}, received none: {error}") from error
+    if answer.is_error:
+        raise BundleError(f"the server refuses to judge by {name!r}: {_detail(answer)}")
+    try:
+        return str(answer.json()["name"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise BundleError(f"expected a stream-detect server at {url}, received another answer: {error}") from error
 
 
-def _detail(error: urllib.error.HTTPError) -> str:
+def _detail(answer: httpx.Response) -> str:
     """What the server says in its problem+json; else the status alone."""
     try:
-        return str(json.loads(error.read())["detail"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return f"HTTP {error.code}"
+        return str(answer.json()["detail"])
+    except (ValueError, KeyError, TypeError):
+        return f"HTTP {answer.status_code}"
 
 
 app = typer.Typer(help="List, describe, verify, import, export, pull and use model bundles.", no_args_is_help=True)

@@ -1,15 +1,14 @@
-"""Published weights from where their authors keep them: a name enters, a file with the right sha256 leaves.
+"""Fetches the weights that MesoNet's authors published, and checks their sha256.
 
-A transfer that breaks off is gone on with, in the same call and in the next one.
+A transfer that breaks off is resumed, in the same call and in the next one.
 """
 
-import http.client
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+
+import httpx
 
 from stream_detect.errors import BundleError
 from stream_detect.models.bundle import read_card, sha256_of, write_card
@@ -32,7 +31,6 @@ FIRST_WAIT_S = 0.5
 TIMEOUT_S = 20.0
 MAX_BYTES = 10_000_000
 """The files have 156 and 198 kB: a server that sends more than this sends something else."""
-_CHUNK_BYTES = 65_536
 _AGAIN = frozenset({408, 425, 429, 500, 502, 503, 504})
 
 
@@ -154,41 +152,38 @@ def credit(folder: Path, published: Published) -> None:
 def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
     """Fills `part` up; what came before a break stays in it."""
     pause_s = FIRST_WAIT_S
-    for attempt in range(1, ATTEMPTS + 1):
-        try:
-            _go_on(url, part)
-        except (OSError, http.client.HTTPException) as error:  # URLError, timeouts and resets are OSErrors
-            if isinstance(error, urllib.error.HTTPError) and error.code not in _AGAIN:
-                raise BundleError(f"expected the file at {url}, received HTTP {error.code}") from error
-            if attempt == ATTEMPTS:
-                kept = part.stat().st_size if part.exists() else 0
-                raise BundleError(
-                    f"expected the file at {url}, {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} bytes "
-                    "are kept, run it again to go on"
-                ) from error
-        else:
-            return
-        wait(pause_s)
-        pause_s *= 2
+    with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client:
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                _resume(client, url, part)
+            except (httpx.HTTPError, OSError) as error:
+                if isinstance(error, httpx.HTTPStatusError) and error.response.status_code not in _AGAIN:
+                    raise BundleError(
+                        f"expected the file at {url}, received HTTP {error.response.status_code}"
+                    ) from error
+                if attempt == ATTEMPTS:
+                    kept = part.stat().st_size if part.exists() else 0
+                    raise BundleError(
+                        f"expected the file at {url}, {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} "
+                        "bytes are kept, run it again to go on"
+                    ) from error
+            else:
+                return
+            wait(pause_s)
+            pause_s *= 2
 
 
-def _go_on(url: str, part: Path) -> None:
+def _resume(client: httpx.Client, url: str, part: Path) -> None:
+    """Appends what is missing, or begins anew where the server knows no ranges."""
     have = part.stat().st_size if part.exists() else 0
-    request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - see fetch
-    try:
-        answer = urllib.request.urlopen(request, timeout=TIMEOUT_S)  # noqa: S310 - http or https, see fetch
-    except urllib.error.HTTPError as error:
-        if error.code == http.HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
+    with client.stream("GET", url, headers=headers) as answer:
+        if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
             return  # nothing is missing; the sha256 says whether it is the right file
-        raise
-    with answer:
-        resumed = answer.status == http.HTTPStatus.PARTIAL_CONTENT
-        missing = int(answer.headers.get("Content-Length", 0))
+        answer.raise_for_status()
+        resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as stream:
-            while chunk := answer.read(_CHUNK_BYTES):
+            for chunk in answer.iter_raw():  # as it comes: chunks of one size would lose the last at a break
                 if stream.tell() + len(chunk) > MAX_BYTES:
                     raise BundleError(f"expected at most {MAX_BYTES:,} bytes from {url}, it sends more")
                 stream.write(chunk)
-                missing -= len(chunk)
-    if missing > 0:
-        raise ConnectionError(f"the transfer broke off, {missing:,} bytes early")

@@ -12,6 +12,7 @@ from stream_detect.models.bundle import FILES, Bundle, read_card, sha256_of, wri
 from stream_detect.models.heatmap import Heat, gains, heat_of, shown_over
 from stream_detect.models.openvino import OpenVinoHalves, OpenVinoModel
 from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
 from tests.effort import least_s
 
 
@@ -68,7 +69,7 @@ def test_a_crop_that_is_the_same_everywhere_points_nowhere(redness):
     assert heat.places.max() < 0.01
 
 
-@pytest.fixture(scope="module", params=["meso4-dfdc", "streamnet-dfdc"])
+@pytest.fixture(scope="module", params=["meso4-dfdc", Settings().model.name])
 def shipped(request):
     return Registry.of(None).load(request.param)
 

@@ -16,7 +16,7 @@ from stream_detect.training.precision import with_bf16
 
 @pytest.fixture
 def bundle(tmp_path):
-    name = "meso4-fairface"
+    name = "meso4-dfdc"
     shutil.copytree(Registry.of(None).folder_of(name), tmp_path / name)
     return Bundle.load(tmp_path / name)
 
