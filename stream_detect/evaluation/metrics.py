@@ -23,6 +23,10 @@ _FEWEST = 20
 """Real faces below which a rate says nothing: one alarm would be 5 % and more."""
 
 
+_FEWEST_FAKES = 10
+"""Fakes of a family or a generator below which a card states no figure of it."""
+
+
 def measure(
     scored: Scored,
     threshold: float,
@@ -47,7 +51,7 @@ def measure(
     if not scored.both:
         raise DatasetError("expected real and fake faces to measure on, received one kind only")
     thresholds = Thresholds(badge.fake_enter, badge.fake_leave, badge.real_enter, badge.real_leave)
-    found = by_family(scored, thresholds)
+    found = [each for each in by_family(scored, thresholds) if each.fakes >= _FEWEST_FAKES]
     return (
         *_in_all(scored, threshold, on, badge),
         *(metric for each in found if each.generator is None for metric in _of_family(each, on, badge)),

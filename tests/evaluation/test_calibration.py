@@ -71,14 +71,12 @@ def test_intervals_are_drawn_by_group():
 
 def test_families_are_measured_apart_and_so_are_the_real_faces_of_every_source():
     n = 20
-    source = ["dfdc"] * n + ["fairface"] * n + ["sfhq"] * 2 + ["dfdc"] * 2
-    fake = [0] * n + [0] * n + [1] * 4
-    probability = [0.2] * n + [0.7] * (n // 4) + [0.9] * (n // 4) + [0.1] * (n // 2) + [0.8, 0.6, 0.9, 0.3]
-    both = scored(probability, fake, source)
-    some = Scored(
-        both.probability, both.fake, both.source, both.group, np.array([""] * 2 * n + ["gan"] * 2 + ["swap"] * 2)
-    )
-    metrics = measure(some, 0.5, "all")
+    source = ["dfdc"] * n + ["fairface"] * n + ["sfhq"] * n + ["dfdc"] * n + ["other"]
+    fake = [0] * n + [0] * n + [1] * (2 * n + 1)
+    real = [0.2] * n + [0.7] * (n // 4) + [0.9] * (n // 4) + [0.1] * (n // 2)
+    both = scored([*real, *[0.8, 0.6] * (n // 2), *[0.9, 0.3] * (n // 2), 0.5], fake, source)
+    family = np.array([""] * 2 * n + ["gan"] * n + ["swap"] * n + ["edit"])
+    metrics = measure(Scored(both.probability, both.fake, both.source, both.group, family), 0.5, "all")
     swap = figures(metrics, "all, family swap")
     assert swap["auc", None].value == pytest.approx((30 + 5 + 2.5 + 30) / 80, abs=1e-4)
     assert swap["auc_own_reals", None].value == 1.0
@@ -86,7 +84,7 @@ def test_families_are_measured_apart_and_so_are_the_real_faces_of_every_source()
     assert ("auc_own_reals", None) not in figures(metrics, "all, family gan")
     assert figures(metrics, "all of FairFace")["false_alarm_rate", 0.8].value == 0.25
     assert figures(metrics, "all of DFDC")["false_alarm_rate", 0.8].value == 0.0
-    assert {metric.family for metric in metrics} == {"", "swap", "gan"}
+    assert {metric.family for metric in metrics} == {"", "swap", "gan"}, "one fake tells nothing of its family"
 
 
 def test_what_was_never_seen_can_still_happen():
