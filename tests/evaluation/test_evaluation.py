@@ -246,3 +246,28 @@ def test_options_that_make_no_sense_are_told(crops, options, told):
             ["--manifest", str(crops.write()), "--root", str(crops.root), *options],
             catch_exceptions=False,
         )
+
+
+def test_several_data_folders_are_measured_by_family_generator_and_source(folder, crop, tmp_path, entrant):
+    folders = [type(folder)(tmp_path / name) for name in ("one", "two")]
+    for number, each in enumerate(folders):
+        for i in range(4):
+            fake = i % 2 == 1
+            picture = (crop * (0.7 if fake else 0.3)).astype(np.uint8)
+            known = {"family": "swap", "generator": f"G{number}"} if fake else {"family": "none", "generator": "none"}
+            name = f"{i}.png"  # in both folders
+            each.picture(name, picture, "fake" if fake else "real", source=f"s{number}", group=f"{number}-{i}", **known)
+    (first, *rest) = [(each.write(), each.root) for each in folders]
+    summary, outcomes = evaluate(
+        EvaluationPlan(*first, more=tuple(rest), crops=True),
+        [entrant("bright")],
+        Settings(),
+    )
+    assert summary.subject.rows == len(outcomes) == 8
+    assert [manifest.name for manifest in summary.subject.manifests] == ["manifest.csv", "manifest.csv"]
+    by = {(row.figures.family, row.figures.generator): row.figures for row in summary.families}
+    assert set(by) == {("swap", None), ("swap", "G0"), ("swap", "G1")}
+    assert (by["swap", None].fakes, by["swap", None].own_reals) == (4, 4)
+    assert (by["swap", "G0"].own_reals, by["swap", "G0"].own_auc.value, by["swap", "G0"].auc.value) == (2, 1.0, 1.0)
+    assert [(row.figures.source, row.figures.reals) for row in summary.real_sources] == [("s0", 2), ("s1", 2)]
+    assert "Reliability by family" in page(summary, outcomes)
