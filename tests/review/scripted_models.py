@@ -1,4 +1,4 @@
-"""Panels without models: faces and scores are scripted."""
+"""Models for tests: faces and scores are scripted, nothing is loaded."""
 
 from collections.abc import Sequence
 
