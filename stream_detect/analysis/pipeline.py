@@ -162,14 +162,13 @@ class Pipeline:
             subject = self._subjects[track.track_id]
             if not (subject.due and track.settled and track.face.fresh):
                 continue
-            if not subject.motion.is_new(frame.image, track.face, frame.time_s):
-                if not subject.motion.stands_still(frame.time_s):
-                    continue  # a repeated picture is no second one: its turn comes with the next that is new
-                samples[track.track_id] = _Sample(track, rejected=STILL)
-            elif track.track_id not in self._judged:
+            if track.track_id not in self._judged:
                 samples[track.track_id] = _Sample(track, rejected=self._crowded)
             elif self._ready > 1.0 - 1e-6:
-                samples[track.track_id] = self._score(frame, track)
+                sample = self._score(frame, track)
+                if sample is None:
+                    continue
+                samples[track.track_id] = sample
             else:
                 break
             subject.due, subject.scored_s = False, frame.time_s
@@ -186,10 +185,14 @@ class Pipeline:
     def _crowded(self) -> str:
         return f"too many faces: the {self._most_judged} largest are judged"
 
-    def _score(self, frame: Frame, track: Track) -> _Sample:
+    def _score(self, frame: Frame, track: Track) -> _Sample | None:
+        """The sample of a track whose turn it is; None for a repeated picture: the turn is the next new one's."""
+        motion = self._subjects[track.track_id].motion
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None:
             return _Sample(track, rejected=rejected)
+        if not motion.is_new(frame.image, track.face, frame.time_s):
+            return _Sample(track, rejected=STILL) if motion.stands_still(frame.time_s) else None
         self._ready -= 1.0
         try:
             crop = cut(frame.image, track.face, self._classifier.crop)

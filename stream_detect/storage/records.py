@@ -44,6 +44,7 @@ class Evidence:
         clip: video from before to after the beginning, as received.
         bytes: of all together.
         problem: why something is missing ("disk full"); empty when all is well.
+        sha256: name and SHA-256 of each file, for the chain; not read back.
     """
 
     picture: str | None = None
@@ -51,6 +52,7 @@ class Evidence:
     clip: str | None = None
     bytes: int = 0
     problem: str = ""
+    sha256: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
