@@ -70,11 +70,24 @@ def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]
         components["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "description": "the access token, where the server has one"}
         }
+        _name_prefixes(components)
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(path, method, operation, is_open=path in open_paths and method in {"get", "head"})
         application.openapi_schema = document
     return application.openapi_schema
+
+
+def _name_prefixes(schema: object) -> None:
+    """Tuples in the words of JSON Schema 2020-12, which OpenAPI 3.1 uses: `prefixItems`, where FastAPI says `items`."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("items"), list):
+            schema["prefixItems"] = schema.pop("items")
+        for part in schema.values():
+            _name_prefixes(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _name_prefixes(part)
 
 
 def _complete(path: str, method: str, operation: Operation, *, is_open: bool) -> None:
@@ -109,6 +122,8 @@ def _common(path: str, method: str, operation: Operation, *, is_open: bool) -> I
         yield from _CHANGES.items()
     if "requestBody" in operation:
         yield from _WITH_BODY.items()
+    if any(parameter["in"] == "query" for parameter in operation["parameters"]):
+        yield "400", {"description": "a parameter is of the right form, but of no use here"}
     if "{" in path and method != "options":
         yield "404", {"description": "nothing of that name is here"}
 
