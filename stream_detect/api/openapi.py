@@ -70,7 +70,7 @@ def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]
         components["securitySchemes"] = {
             "token": {"type": "http", "scheme": "bearer", "description": "the access token, where the server has one"}
         }
-        _name_prefixes(components)
+        _flatten_rows(components)
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
                 _complete(path, method, operation, is_open=path in open_paths and method in {"get", "head"})
@@ -78,16 +78,17 @@ def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]
     return application.openapi_schema
 
 
-def _name_prefixes(schema: object) -> None:
-    """Tuples in the words of JSON Schema 2020-12, which OpenAPI 3.1 uses: `prefixItems`, where FastAPI says `items`."""
+def _flatten_rows(schema: object) -> None:
+    """Rows of values of several types as lists of any of these: few generators of clients know `prefixItems`."""
     if isinstance(schema, dict):
-        if isinstance(schema.get("items"), list):
-            schema["prefixItems"] = schema.pop("items")
+        if isinstance(schema.get("prefixItems"), list):
+            kinds = [kind for part in schema.pop("prefixItems") for kind in part.get("anyOf", [part])]
+            schema["items"] = {"anyOf": [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]}
         for part in schema.values():
-            _name_prefixes(part)
+            _flatten_rows(part)
     elif isinstance(schema, list):
         for part in schema:
-            _name_prefixes(part)
+            _flatten_rows(part)
 
 
 def _complete(path: str, method: str, operation: Operation, *, is_open: bool) -> None:

@@ -125,11 +125,16 @@ async def _http(request: Request, error: HTTPException) -> Response:
 def _allowed(request: Request) -> str:
     """Every method that is taken at a path (RFC 9110, 10.2.1): the router names those of one route only."""
     application: FastAPI = request.app
-    methods: set[str] = set()
-    for path, operations in application.openapi()["paths"].items():
-        if re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(path)), request.url.path):
-            methods.update(method.upper() for method in operations)
+    paths = application.openapi()["paths"]
+    there = request.url.path
+    matching = [there] if there in paths else [path for path in paths if _is_of(path, there)]
+    methods = {method.upper() for path in matching for method in paths[path]}
     return ", ".join(sorted(methods))
+
+
+def _is_of(template: str, path: str) -> bool:
+    """Whether a path is one of a template's, such as /api/cameras/{name}."""
+    return re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path) is not None
 
 
 _ROUTER: Mapping[HTTPStatus, str] = {
