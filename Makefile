@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts web wheel check-wheel sbom lock clean peers
+.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training soak web wheel check-wheel sbom lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -29,7 +29,9 @@ help:
 	@echo 'make bench   measure the live check: JSON in build/live.json and a table'
 	@echo 'make bench-cameras   measure cameras: JSON in build/cameras.json and a table'
 	@echo 'make bench-review    measure reviews of videos: JSON in build/review.json and a table'
+	@echo 'make bench-training  measure trainings, a minute each backend: JSON in build/training.json and a table'
 	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
+	@echo 'make soak    let peers misbehave for ten minutes: memory, threads and files stay flat'
 	@echo 'make web     build the page'
 	@echo 'make wheel   build dist/stream_detect-VERSION-py3-none-any.whl, with the page and the models'
 	@echo 'make check-wheel   install it into a fresh environment and serve with it'
@@ -62,11 +64,18 @@ bench: $(DEV) $(PAGE)
 bench-cameras: $(DEV) peers
 	$(BIN)/python benchmarks/cameras.py --json build/cameras.json
 
+bench-training: $(DEV)
+	$(BIN)/python benchmarks/training.py --json build/training.json
+
 bench-review: $(DEV)
 	$(BIN)/python benchmarks/review.py --json build/review.json
 
 bench-cuts: $(DEV)
 	$(BIN)/python benchmarks/cuts.py --json build/cuts.json
+
+# The test of a minute, for ten.
+soak: $(DEV) $(PAGE)
+	STREAM_DETECT_SOAK_S=600 $(BIN)/python -m pytest tests/webrtc/test_soak.py
 
 web: $(PAGE)
 

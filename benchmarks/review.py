@@ -4,6 +4,7 @@
   each sample) / the time of its review, at 5 Hz, one thread each, in turn, the median over the rounds.
 - speedup_over_seed_way: the time of the way in `seed_way.py` / the time of the review, on the same file; both may use
   all processors, as `stream-detect analyze` of one file does.
+- process_cost_480p, _1080p: the time of a review in a process of its own, as the server has it done / its time here.
 - rss_growth_2h_mb: peak memory of a process that reviews two hours and writes the results, less that of ten seconds;
   the two hours are the ten seconds over and over.
 """
@@ -30,8 +31,9 @@ from seed_way import SeedWay
 from tables import figure_table, machine, print_tables, void_reasons, write_report
 
 from stream_detect.analysis.crop import cut
+from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.models.registry import Registry
-from stream_detect.review.examination import examine
+from stream_detect.review.examination import Hooks, examine
 from stream_detect.review.models import ReviewModels, load_review_models
 from stream_detect.settings import Settings
 from stream_detect.sources.media import open_media
@@ -92,6 +94,8 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
     alone = ReviewModels(review_models.models, review_models.detector, settings.model_copy(update={"review": review}))
     clips = {size: clip_of(size, folder) for size in ("480p", "1080p")}
     seeds = SeedWay(options.model)
+    processes = ReviewProcesses(settings)
+    costs: dict[str, list[float]] = {size: [] for size in clips}
     floors: dict[str, list[Took]] = {size: [] for size in clips}
     third, every = [], []
     for number in range(options.runs):
@@ -102,10 +106,14 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
             after = took(lambda clip=clip: examine(clip, review_models, RATE_HZ))  # type: ignore[misc]
             ours = Took((before.wall_s + after.wall_s) / 2, (before.cpu_s + after.cpu_s) / 2)
             floors[size].append(Took(floor.wall_s / ours.wall_s, floor.cpu_s / ours.cpu_s))
+            there = took(lambda clip=clip: processes.review(clip, (options.model,), RATE_HZ, Hooks()))  # type: ignore[misc]
+            if number:  # the first one starts the process
+                costs[size].append(there.wall_s / ours.wall_s)
             if size == "480p":
                 ours_s = took(lambda clip=clip: examine(clip, alone, RATE_HZ)).wall_s  # type: ignore[misc]
                 third.append(seeds.seconds(clip, 3, MOST_PREDICTIONS) / ours_s)
                 every.append(seeds.seconds(clip, 1, MOST_PREDICTIONS) / ours_s)
+    processes.close()
     what = "bare time (decoding, one detector and one classifier call a sample) / time of the review"
     return [
         *(
@@ -127,6 +135,16 @@ def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[F
                     tuple(ratio.cpu_s for ratio in ratios),
                 ),
             )
+        ),
+        *(
+            Figure(
+                f"process_cost_{size}",
+                f"time of the review in a process of its own / time here, {clips[size].name}",
+                "",
+                Target(1.05),
+                tuple(ratios),
+            )
+            for size, ratios in costs.items()
         ),
         Figure(
             "speedup_over_seed_way",

@@ -1,4 +1,4 @@
-"""Puts the figures that the benchmarks measured into the README.
+"""Puts the figures that the benchmarks measured into docs/performance.md.
 
 make bench bench-cameras bench-review
 .venv/bin/python scripts/readme_figures.py build/live.json build/cameras.json build/review.json
@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-README = Path(__file__).parents[1] / "README.md"
+DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: scripts/readme_figures.py -->", "<!-- /figures -->"
 MET = {True: "yes", False: "**no**", None: ""}
 PARTS = {
@@ -24,12 +24,14 @@ PARTS = {
 
 
 def main(files: list[Path]) -> None:
-    """Write the tables between the README's two marks."""
-    text = README.read_text(encoding="utf-8")
+    """Write the tables between the document's two marks."""
+    text = DOCUMENT.read_text(encoding="utf-8")
+    if not -1 < text.find(BEGIN) < text.find(END):
+        sys.exit(f"expected {BEGIN} and then {END} in {DOCUMENT}; put them where the tables shall stand")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     tables = [render(PARTS[file.stem], json.loads(file.read_text(encoding="utf-8"))) for file in files]
-    README.write_text(f"{before}{BEGIN}\n\n{chr(10).join(tables)}\n{END}{after}", encoding="utf-8")
+    DOCUMENT.write_text(f"{before}{BEGIN}\n\n{chr(10).join(tables)}\n{END}{after}", encoding="utf-8")
 
 
 def render(part: tuple[str, str], report: dict[str, Any]) -> str:

@@ -112,6 +112,14 @@ class TrackResult:
     score_age_s: float | None = None
 
 
+class FeedState(StrEnum):
+    """What a feed does: it is live, its picture froze, or it plays the same seconds again and again."""
+
+    LIVE = "live"
+    FROZEN = "frozen"
+    LOOPED = "looped"
+
+
 @dataclass(frozen=True, slots=True)
 class Result:
     """What the analysis says of a stream at one sampled frame.
@@ -128,6 +136,8 @@ class Result:
         dropped_samples: sampled frames of this stream replaced in the mailbox before they were analysed, so far.
         error: why there is no analysis ("analysis unavailable: ..."); None when all is well.
         model_sha256: of the bundle whose model gave the scores; empty where nobody said.
+        feed: whether the feed is live; a frozen or looped one is never called real.
+        feed_reason: a sentence for people; empty while it is live.
     """
 
     sequence: int
@@ -141,6 +151,8 @@ class Result:
     dropped_samples: int
     error: str | None = None
     model_sha256: str = ""
+    feed: FeedState = FeedState.LIVE
+    feed_reason: str = ""
 
 
 class CameraState(StrEnum):

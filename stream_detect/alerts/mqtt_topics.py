@@ -47,6 +47,7 @@ class CameraPicture:
                 "verdict": verdict.state if verdict else None,
                 "verdict_reason": verdict.reason if verdict else "",
                 "fake_probability": _share(verdict.fake_probability) if verdict else None,
+                "feed": self.result.feed if self.result else None,
                 "faces": len(self.result.tracks) if self.result else 0,
                 "at_s": self.at_s if self.result else None,
             }

@@ -9,7 +9,7 @@ import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, get_args
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message
 from stream_detect.alerts.webhook import Outbox
@@ -58,7 +58,7 @@ class AlertLimit:
     def suppressed(self) -> Mapping[EventKind, int]:
         """Events that nobody was told of, by kind, since the start."""
         with self._lock:
-            return {"fake": self._suppressed["fake"], "offline": self._suppressed["offline"]}
+            return {kind: self._suppressed[kind] for kind in get_args(EventKind)}
 
     def _is_due(self, event: Event) -> bool:
         now_s = self._clock()

@@ -2,11 +2,12 @@
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from stream_detect.analysis.crop import cut
+from stream_detect.analysis.feed import STILL, Feed, FeedWatch, Motion
 from stream_detect.analysis.quality import TOO_SMALL, QualityGate, short_side_px
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Track, Tracker
@@ -31,6 +32,7 @@ class _Subject:
         self.window = window
         self.verdict = verdict
         self.rejected: str | None = None  # of the newest sample
+        self.motion = Motion()
         self.due = False
         self.scored_s = -math.inf
 
@@ -61,7 +63,7 @@ class Pipeline:
         classifier: scores them.
         tracker: gives each face its number.
         gate: says which faces are fit to be scored.
-        settings: `faces`, `quality` and `window` are used.
+        settings: `faces`, `quality`, `window` and `feed` are used.
     """
 
     def __init__(
@@ -83,6 +85,7 @@ class Pipeline:
         self._subjects: dict[int, _Subject] = {}
         self._judged: set[int] = set()  # tracks that are scored
         self._newest_s = -math.inf
+        self._watch = FeedWatch(settings.feed)
 
     def step(self, frame: Frame) -> Result:
         """Analyses one sampled frame, the next of its stream.
@@ -96,17 +99,20 @@ class Pipeline:
         self._note_gap(frame)
         tracks = self._faces(frame)
         samples = self._score_in_turn(frame, tracks)
-        results = tuple(self._judge(frame.time_s, sample) for sample in samples)
+        feed = self._watch.look(frame.image, frame.time_s, face=bool(tracks))
+        results = tuple(self._judge(frame.time_s, sample, feed) for sample in samples)
         return Result(
             sequence=0,
             time_s=frame.time_s,
             arrived_s=frame.arrived_s,
             pts=frame.pts,
             wh=(frame.image.shape[1], frame.image.shape[0]),
-            verdict=self._overall(results),
+            verdict=_with_feed(self._overall(results), feed),
             tracks=results,
             latency_s=0.0,
             dropped_samples=0,
+            feed=feed.state,
+            feed_reason=feed.reason,
         )
 
     def judge_by(self, classifier: Classifier) -> None:
@@ -122,6 +128,7 @@ class Pipeline:
             self._newest_s = frame.time_s
             self._subjects.clear()
             self._tracker.reset()
+            self._watch.reset()
             return
         self._newest_s = max(self._newest_s, frame.time_s)
         if frame.gap:
@@ -158,7 +165,10 @@ class Pipeline:
             if track.track_id not in self._judged:
                 samples[track.track_id] = _Sample(track, rejected=self._crowded)
             elif self._ready > 1.0 - 1e-6:
-                samples[track.track_id] = self._score(frame, track)
+                sample = self._score(frame, track)
+                if sample is None:
+                    continue
+                samples[track.track_id] = sample
             else:
                 break
             subject.due, subject.scored_s = False, frame.time_s
@@ -175,10 +185,14 @@ class Pipeline:
     def _crowded(self) -> str:
         return f"too many faces: the {self._most_judged} largest are judged"
 
-    def _score(self, frame: Frame, track: Track) -> _Sample:
+    def _score(self, frame: Frame, track: Track) -> _Sample | None:
+        """The sample of a track whose turn it is; None for a repeated picture: the turn is the next new one's."""
+        motion = self._subjects[track.track_id].motion
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None:
             return _Sample(track, rejected=rejected)
+        if not motion.is_new(frame.image, track.face, frame.time_s):
+            return _Sample(track, rejected=STILL) if motion.stands_still(frame.time_s) else None
         self._ready -= 1.0
         try:
             crop = cut(frame.image, track.face, self._classifier.crop)
@@ -189,7 +203,7 @@ class Pipeline:
             raise AnalysisError(f"expected a fake_probability in [0, 1] from the classifier, received {raw}")
         return _Sample(track, logit=bounded(self._classifier.calibration.logit(raw)))
 
-    def _judge(self, time_s: float, sample: _Sample) -> TrackResult:
+    def _judge(self, time_s: float, sample: _Sample, feed: Feed) -> TrackResult:
         subject = self._subjects[sample.track.track_id]
         window = subject.window
         if sample.logit is not None:
@@ -203,10 +217,13 @@ class Pipeline:
         if self._newest_s - evidence.newest_s > self._settings.expire_s:
             window.forget_before(math.nextafter(evidence.newest_s, math.inf))
             evidence = window.evidence()
+        verdict = subject.verdict.step(evidence, self._newest_s, self._explained(subject.rejected, sample.track))
+        if feed.reason and verdict.state is VerdictState.REAL:
+            verdict = replace(verdict, state=VerdictState.UNCERTAIN, reason=feed.reason)
         return TrackResult(
             track_id=sample.track.track_id,
             face=sample.track.face,
-            verdict=subject.verdict.step(evidence, self._newest_s, self._explained(subject.rejected, sample.track)),
+            verdict=verdict,
             score=None if sample.logit is None else probability(sample.logit),
             rejected=sample.rejected,
             trace=window.trace(),
@@ -230,6 +247,13 @@ class Pipeline:
         if results:
             absent += f": the largest is {max(short_side_px(result.face) for result in results):.0f} px"
         return stream_verdict(verdicts, self._settings.min_scores, absent)
+
+
+def _with_feed(verdict: Verdict, feed: Feed) -> Verdict:
+    """A stream's verdict that says what is wrong with its feed."""
+    if not feed.reason or feed.reason in verdict.reason:
+        return verdict
+    return replace(verdict, reason=f"{feed.reason}; {verdict.reason}")
 
 
 class SideBySide:

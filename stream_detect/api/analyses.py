@@ -1,4 +1,4 @@
-"""Analyses of uploads over HTTP: pages of them, one of them, how it goes on, its end and its deletion."""
+"""Routes of analyses: pages of them, one of them, its progress, its end and its deletion."""
 
 import asyncio
 from collections.abc import AsyncIterator

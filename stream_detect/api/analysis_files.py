@@ -1,4 +1,4 @@
-"""Files of analyses over HTTP: the upload, results, pictures and reports. Names are ours."""
+"""Routes of an analysis's files: the upload, its results and its flagged frames. All names are ours."""
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath

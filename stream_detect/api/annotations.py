@@ -1,4 +1,4 @@
-"""Annotated videos and pictures of analyses over HTTP: wishes enter, how far they are and the files leave."""
+"""Routes of annotated videos and pictures: one is requested, followed and downloaded."""
 
 from pathlib import Path
 from typing import Any, Final

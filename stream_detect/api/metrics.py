@@ -19,7 +19,7 @@ from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import StorageError
 from stream_detect.events.journal import JournalCounts
-from stream_detect.types import CameraState, Result, StateChange, VerdictState
+from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,7 @@ _ALL: Final = (
     _camera("camera_reconnects_total", "counter", "attempts to connect after the first"),
     _camera("camera_received_bytes_total", "counter", "bytes of packets"),
     _camera("camera_verdict", "gauge", "1 for the verdict that holds, 0 for the others; all 0 without one", "verdict"),
+    _camera("camera_feed", "gauge", "1 for what the feed does, 0 for the others; all 0 without a result", "feed"),
     _camera("camera_fake_probability", "gauge", "of the window, in [0, 1]; absent without enough evidence"),
     _camera("camera_result_age_seconds", "gauge", "since the newest result came; absent without one"),
     _camera("result_latency_seconds", "histogram", "from a picture's arrival to its result"),
@@ -212,6 +213,8 @@ def _metrics_camera(values: "_Values", status: CameraStatus) -> None:
     verdict = status.result.verdict if status.result else None
     for word in VerdictState:
         values.add("stream_detect_camera_verdict", verdict is not None and word is verdict.state, name, word)
+    for feed in FeedState:
+        values.add("stream_detect_camera_feed", status.result is not None and feed is status.result.feed, name, feed)
     if verdict is not None and verdict.fake_probability is not None:
         values.add("stream_detect_camera_fake_probability", verdict.fake_probability, name)
     if status.result_age_s is not None:

@@ -5,6 +5,7 @@ answered by a sentence that says nothing of the inside.
 """
 
 import logging
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -111,11 +112,29 @@ async def _ours(_request: Request, error: StreamDetectError) -> Response:
 async def _http(request: Request, error: HTTPException) -> Response:
     status = HTTPStatus(error.status_code)
     detail = str(error.detail)
+    headers = dict(error.headers or {})
+    if status == HTTPStatus.METHOD_NOT_ALLOWED:
+        headers["Allow"] = _allowed(request) or headers.get("Allow", "")
     if detail == status.phrase:  # raised by the router, which says no more
         detail = _ROUTER.get(status, "{method} {path} cannot be answered").format(
-            method=request.method, path=request.url.path, allowed=(error.headers or {}).get("Allow", "other methods")
+            method=request.method, path=request.url.path, allowed=headers.get("Allow", "other methods")
         )
-    return problem(status, detail, headers=error.headers)
+    return problem(status, detail, headers=headers)
+
+
+def _allowed(request: Request) -> str:
+    """Every method that is taken at a path (RFC 9110, 10.2.1): the router names those of one route only."""
+    application: FastAPI = request.app
+    paths = application.openapi()["paths"]
+    there = request.url.path
+    matching = [there] if there in paths else [path for path in paths if _is_of(path, there)]
+    methods = {method.upper() for path in matching for method in paths[path]}
+    return ", ".join(sorted(methods))
+
+
+def _is_of(template: str, path: str) -> bool:
+    """Whether a path is one of a template's, such as /api/cameras/{name}."""
+    return re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path) is not None
 
 
 _ROUTER: Mapping[HTTPStatus, str] = {

@@ -1,6 +1,6 @@
 """The HTTP application: which routes are served, and which gates stand before them."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -15,6 +15,7 @@ from stream_detect.api import (
     history,
     metrics,
     models,
+    openapi,
     page,
     problems,
     reference,
@@ -92,7 +93,9 @@ def application(
     problems.install(made)
     for router in _routers(settings, services, contents):
         made.include_router(router)
-    _guard(made, settings, contents.page, token)
+    open_paths = frozenset({*contents.page, "/", status.LIVE_PATH})
+    made.openapi = lambda: openapi.describe(made, open_paths)  # type: ignore[method-assign] # as FastAPI documents
+    _guard(made, settings, open_paths, token)
     return made
 
 
@@ -136,8 +139,8 @@ def _metric_sources(services: Services) -> MetricSources:
     )
 
 
-def _guard(made: FastAPI, settings: Settings, files: Mapping[str, PageFile], token: AccessToken) -> None:
+def _guard(made: FastAPI, settings: Settings, open_paths: Container[str], token: AccessToken) -> None:
     """The gates around the routes; the one added last is the outermost."""
     made.add_middleware(Audit)
-    made.add_middleware(TokenGate, token=token, open_paths=frozenset({*files, "/", status.LIVE_PATH}))
+    made.add_middleware(TokenGate, token=token, open_paths=open_paths)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))

@@ -1,1 +1,4 @@
-"""Cameras day and night: each is supervised, judged, remembered and told of. Knows no HTTP, no WebRTC."""
+"""Cameras, watched day and night: connected, supervised, analysed, and their states and results passed to observers.
+
+Begin with `camera.py` (one camera) and `fleet.py` (all of them). This room knows no HTTP, no WebRTC and no database.
+"""

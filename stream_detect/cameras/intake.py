@@ -1,8 +1,8 @@
-"""Intake: pictures of a camera enter; the newest is kept, viewers see each, the analysis gets some.
+"""What happens to a camera's frames: the newest is kept, viewers are shown each, and the analysis gets samples.
 
-picture ──> newest
-        ├─> viewing.show        every one, while somebody watches
-        └─> sampler ──> worker  some; converted to RGB on the worker's thread
+frame ──> newest
+      ├─> viewing.show        every one, while somebody watches
+      └─> sampler ──> worker  some; converted to RGB on the worker's thread
 """
 
 from collections import deque
@@ -19,18 +19,18 @@ from stream_detect.media.planes import to_rgb
 from stream_detect.types import Frame
 
 RATE_S = 10
-"""Seconds that the picture rate looks back."""
+"""Seconds that the frame rate looks back."""
 
 
 class Intake:
-    """One camera's pictures from its start to its stop, over all of its connections.
+    """One camera's frames from its start to its stop, over all of its connections.
 
-    Called by one thread at a time for pictures, by the worker's for conversion.
+    Called by one thread at a time for frames, by the worker's for conversion.
 
     Args:
         viewing: of the camera.
-        sampler: which pictures to analyse.
-        submit: takes the supplier of a picture to be analysed; returns at once.
+        sampler: which frames to analyse.
+        submit: takes the supplier of a frame to be analysed; returns at once.
     """
 
     def __init__(self, viewing: Viewing, sampler: Sampler, submit: Callable[[Callable[[], Frame]], None]) -> None:
@@ -49,11 +49,11 @@ class Intake:
         self.pictures = 0
 
     def begin(self) -> None:
-        """A connection begins: its first picture comes after a gap, and its timestamps may start anywhere."""
+        """A connection begins: its first frame comes after a gap, and its timestamps may start anywhere."""
         self._anew = True
 
     def take(self, frame: VideoFrame, source_s: float, arrived_s: float, *, gap: bool) -> None:
-        """Takes the next picture.
+        """Takes the next frame.
 
         Args:
             frame: upright; only read.
@@ -77,7 +77,7 @@ class Intake:
             self._submit(partial(self._supply, frame, time_s, arrived_s, self._gaps))
 
     def _supply(self, frame: VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
-        """The picture as the analysis takes it, made on its thread.
+        """The frame as the analysis takes it, made on its thread.
 
         Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
         """
@@ -88,13 +88,13 @@ class Intake:
 
 
 class FrameRate:
-    """Pictures a second over the last ten seconds, from a count that is looked at now and then."""
+    """Frames a second over the last ten seconds, from a count that is looked at now and then."""
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, pictures)
 
     def clear(self) -> None:
-        """Pictures come no more: 0 until `mark` is called again."""
+        """Frames come no more: 0 until `mark` is called again."""
         self._marks.clear()
 
     def mark(self, now_s: float, pictures: int) -> None:

@@ -9,7 +9,7 @@ from stream_detect.types import Result, StateChange
 
 
 class Observer(Protocol):
-    """Is told of every camera. Called on cameras' own threads: must return at once and never raise."""
+    """Is notified of every camera. Called on cameras' own threads: must return at once and never raise."""
 
     def result(self, camera: str, result: Result, at_s: float) -> None:
         """A result came.
@@ -31,7 +31,7 @@ class Observer(Protocol):
 
 
 class Viewing(Protocol):
-    """Where a camera's pictures go while somebody watches (webrtc/hub.py); one a camera."""
+    """Where a camera's frames go while somebody watches (webrtc/hub.py); one a camera."""
 
     @property
     def viewers(self) -> int:
@@ -39,7 +39,7 @@ class Viewing(Protocol):
         ...
 
     def show(self, frame: VideoFrame) -> None:
-        """Takes a picture of the camera, upright and only read, with pts and time base; returns at once.
+        """Takes a frame of the camera, upright and only read, with pts and time base; returns at once.
 
         Called on the camera's thread for every picture while there are viewers. One that is still waiting is replaced.
         """
@@ -47,10 +47,10 @@ class Viewing(Protocol):
 
 
 class Observers:
-    """Tells each, in their order; fits `Observer`.
+    """Notifies several observers, in their order; an `Observer` itself.
 
     Args:
-        observers: to be told.
+        observers: to be notified.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:

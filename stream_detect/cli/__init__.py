@@ -135,6 +135,35 @@ def purge(
     )
 
 
+@app.command(name="verify-evidence")
+def verify_evidence(
+    settings: SettingsFile = None,
+    *,
+    head: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Newest hash as an earlier run printed it: it has to be there.")
+    ] = None,
+) -> None:
+    """Verify that no event and no file of evidence was changed, removed or reordered. A server may run meanwhile.
+
+    Exit status 0: all holds; 1: it does not, and each row or file is named; 2: it could not be verified.
+    """
+    from stream_detect.evidence.folder import EvidenceFolder
+    from stream_detect.evidence.verify import verify
+    from stream_detect.settings.file import load_settings
+    from stream_detect.storage.chain import Chain
+    from stream_detect.storage.database import Database
+
+    given = load_settings(settings, os.environ)
+    with Database.open(given.storage, alone=False) as database:
+        found = verify(Chain(database), EvidenceFolder.of(given.storage, given.evidence), head)
+    for problem in found.problems:
+        typer.echo(problem)
+    typer.echo(f"{found.entries} entries and {found.files} files were compared; the newest hash is {found.head or '-'}")
+    if found.problems:
+        raise typer.Exit(1)
+    typer.echo("The chain holds.")
+
+
 @app.command(name="analyze", cls=_PassedOn)
 def _analyze(context: typer.Context) -> None:
     """Say of pictures and videos whether their faces look real or fake."""

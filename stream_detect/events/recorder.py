@@ -14,7 +14,7 @@ from threading import Event as Flag
 from threading import Lock, Thread
 
 from stream_detect.events.journal import Journal, JournalCounts, Ledger
-from stream_detect.events.rules import CameraEvents, FakeEvents, OfflineEvents, Repeats, Transition
+from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Repeats, Transition
 from stream_detect.events.scores import Seconds
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.media.clock import Moment
@@ -38,7 +38,9 @@ class _Watch:
             return judge_of(self.model_sha256)
 
         self.events = CameraEvents(
-            FakeEvents(camera, settings.fake_rest_s, judge), OfflineEvents(camera, settings.offline_after_s)
+            FakeEvents(camera, settings.fake_rest_s, judge),
+            OfflineEvents(camera, settings.offline_after_s),
+            FeedEvents(camera, settings.fake_rest_s),
         )
         self.seconds = Seconds(camera)
         self.repeats = Repeats()
@@ -118,7 +120,7 @@ class Recorder:
             score = watch.seconds.add(result, at_s)
             self._note(transitions, score)
         for what, event in transitions:
-            if what == "began" and self._evidence is not None:
+            if what == "began" and event.kind == "fake" and self._evidence is not None:
                 self._evidence.begin(event, result)
 
     def state(self, change: StateChange) -> None:

@@ -1,6 +1,7 @@
 """The rules by which events of a camera begin and end, from its results and states. All times are given.
 
 fake:     quiet ──verdict fake──> open ──another verdict, or no result, for rest_s──> quiet
+feed:     live ──frozen or looped──> open ──live, or no result, for rest_s──> live
 offline:  live ──any other state──> dark ──for after_s──> open        dark, open ──live, or stopped by its owner──> live
 """
 
@@ -10,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from stream_detect.media.clock import Moment
-from stream_detect.storage.records import Event, Judge, new_id
-from stream_detect.types import CameraState, Result, StateChange, VerdictState
+from stream_detect.storage.records import Event, EventKind, Judge, new_id
+from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState
 
 FAILED = frozenset({CameraState.BACKING_OFF, CameraState.REFUSED})
 
@@ -261,46 +262,101 @@ class OfflineEvents:
         return [Transition("ended", replace(event, ended_s=max(moment.at_s, event.began_s), interrupted=interrupted))]
 
 
+FEED_KINDS: dict[FeedState, EventKind] = {FeedState.FROZEN: "frozen", FeedState.LOOPED: "looped"}
+
+
+class FeedEvents:
+    """When a camera's feed stands still or repeats itself.
+
+    Args:
+        camera: its name.
+        rest_s: an event ends when the feed was live for so long, or no result came.
+    """
+
+    def __init__(self, camera: str, rest_s: float) -> None:
+        self._camera = camera
+        self._rest_s = rest_s
+        self._open: Event | None = None
+        self._newest = Moment(0.0, 0.0)  # when the feed last was not live
+
+    @property
+    def open(self) -> Event | None:
+        """The event that goes on."""
+        return self._open
+
+    def result(self, result: Result, moment: Moment) -> list[Transition]:
+        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        left = self.tick(moment)
+        kind = FEED_KINDS.get(result.feed)
+        if kind is None:
+            return left
+        if self._open is not None and self._open.kind != kind:
+            left += self.close(moment, interrupted=False)
+        self._newest = moment
+        if self._open is None:
+            self._open = Event(new_id(moment.at_s), self._camera, kind, moment.at_s, None, result.feed_reason)
+            left.append(Transition("began", self._open))
+        else:
+            self._open = replace(self._open, reason=result.feed_reason)
+        return left
+
+    def tick(self, moment: Moment) -> list[Transition]:
+        """Time passed: the event may have come to rest."""
+        if self._open is None or moment.now_s - self._newest.now_s < self._rest_s:
+            return []
+        return self.close(self._newest, interrupted=False)
+
+    def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
+        """Nothing more comes: what goes on ends now."""
+        if self._open is None:
+            return []
+        event, self._open = self._open, None
+        return [Transition("ended", replace(event, ended_s=max(moment.at_s, event.began_s), interrupted=interrupted))]
+
+
 class CameraEvents:
     """All events of one camera. Not safe to use from two threads at once.
 
     Args:
         fake: those of its verdict.
         offline: those of its state.
+        feed: those of its feed; None for none.
     """
 
-    def __init__(self, fake: FakeEvents, offline: OfflineEvents) -> None:
+    def __init__(self, fake: FakeEvents, offline: OfflineEvents, feed: FeedEvents | None = None) -> None:
         self._fake = fake
         self._offline = offline
+        self._feed = feed or FeedEvents("", math.inf)
 
     @property
     def open(self) -> list[Event]:
         """Events that go on, as they are now."""
-        return [event for event in (self._fake.open, self._offline.open) if event is not None]
+        return [event for event in (self._fake.open, self._feed.open, self._offline.open) if event is not None]
 
     @property
     def idle(self) -> bool:
         """Whether nothing is remembered: a new object would do as well."""
-        return self._fake.open is None and self._offline.idle
+        return self._fake.open is None and self._feed.open is None and self._offline.idle
 
     def result(self, result: Result, moment: Moment) -> list[Transition]:
         """Takes the camera's next result; `moment.at_s` is that of its frame."""
-        return self._fake.result(result, moment)
+        return [*self._fake.result(result, moment), *self._feed.result(result, moment)]
 
     def state(self, change: StateChange, moment: Moment) -> list[Transition]:
         """Takes the camera's next state; `moment.at_s` is that of the change."""
-        left = self._fake.tick(moment)
+        left = [*self._fake.tick(moment), *self._feed.tick(moment)]
         if change.state is not CameraState.LIVE:
             self._fake.gap(moment)
         return [*left, *self._offline.state(change, moment)]
 
     def tick(self, moment: Moment) -> list[Transition]:
         """Time passed."""
-        return [*self._fake.tick(moment), *self._offline.tick(moment)]
+        return [*self._fake.tick(moment), *self._feed.tick(moment), *self._offline.tick(moment)]
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
         """Nothing more comes: the camera is no more (`interrupted` false), or this process (true)."""
         return [
             *self._fake.close(moment, interrupted=interrupted),
+            *self._feed.close(moment, interrupted=interrupted),
             *self._offline.close(moment, interrupted=interrupted),
         ]

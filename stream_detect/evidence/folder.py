@@ -1,5 +1,6 @@
 """The folder of evidence files: each is there whole, or not at all, whenever the process or the power ends."""
 
+import hashlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Self
@@ -16,6 +17,19 @@ FOLDER = "evidence"
 def names_of(evidence: Evidence) -> tuple[str, ...]:
     """The files that it references."""
     return tuple(name for name in (evidence.picture, evidence.face, evidence.clip) if name is not None)
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's content, 64 hexadecimal digits.
+
+    Raises:
+        StorageError: it cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise translated(error, path.parent) from error
 
 
 class EvidenceFolder:

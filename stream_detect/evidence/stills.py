@@ -12,7 +12,7 @@ from av import VideoFrame
 from stream_detect.analysis.crop import cut
 from stream_detect.errors import AnalysisError, DiskFullError, MediaError, NotFoundError, StorageError
 from stream_detect.evidence.clip import cuttable, suffix, write_clip
-from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.evidence.folder import EvidenceFolder, file_sha256
 from stream_detect.evidence.packet_ring import Film
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
@@ -166,7 +166,8 @@ class EvidenceFiles:
     def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
         if size is None:
             return _with_problem(evidence, self.problem)
-        return replace(evidence, bytes=evidence.bytes + size, **names)
+        sums = tuple((name, file_sha256(self._folder.path(name))) for name in names.values())
+        return replace(evidence, bytes=evidence.bytes + size, sha256=(*evidence.sha256, *sums), **names)
 
     def _present(self, evidence: Evidence) -> Evidence:
         """Without what was deleted meanwhile, by somebody or for want of room."""

@@ -1,6 +1,6 @@
-"""Flagged frames: sampled frames with their results enter; the highest scores of each face, as pictures, leave.
+"""Flagged frames: the highest scores of each face in a file, kept as JPEGs while the file is examined.
 
-Nothing is decoded twice: a frame is made small at once, and coded when no better one came within a second.
+Nothing is decoded twice: a frame is scaled down at once, and encoded when no better one came within a second.
 """
 
 from collections import Counter
@@ -61,8 +61,8 @@ class _Candidate:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
-    """A frame that is kept, its picture coded."""
+class _Encoded:
+    """A frame that is kept, as a JPEG."""
 
     of: _Candidate
     picture: bytes
@@ -83,7 +83,7 @@ class Flagging:
         self._enter = model.judge.thresholds.fake_enter
         self._max = max_flagged
         self._pending: dict[int, _Candidate] = {}
-        self._kept: list[_Kept] = []
+        self._kept: list[_Encoded] = []
 
     def take(self, image: Image, result: Result) -> None:
         """Looks at one sampled frame.
@@ -133,7 +133,7 @@ class Flagging:
         full = len(self._kept) >= self._max
         if full and candidate.score <= min(kept.of.score for kept in self._kept) and self._has(candidate.track):
             return
-        self._kept.append(_Kept(candidate, _with_box(candidate)))
+        self._kept.append(_Encoded(candidate, _with_box(candidate)))
         if full:
             counts = Counter(kept.of.track for kept in self._kept)
             most = max(counts.values())
@@ -143,7 +143,7 @@ class Flagging:
     def _has(self, track: int) -> bool:
         return any(kept.of.track == track for kept in self._kept)
 
-    def _flagged(self, n: int, kept: _Kept) -> Flagged:
+    def _flagged(self, n: int, kept: _Encoded) -> Flagged:
         of = kept.of
         heat = self._model.heat_maps.draw(of.crop)
         heat_map = None if heat is None else encode_jpeg(heat, _QUALITY)

@@ -1,4 +1,4 @@
-"""The models that look at a file side by side: bundles' names enter; what judges, and how it is named, leaves."""
+"""The models that judge a file side by side, loaded once, and what reports say of each."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ _KEPT_MODELS = 8
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """A model as results and reports name it.
+    """What results and reports say of a model.
 
     Args:
         name: of the bundle.
@@ -84,10 +84,10 @@ class HeatMaps:
 
 @dataclass(frozen=True, slots=True)
 class ReviewModel:
-    """One that judges.
+    """A model that judges files.
 
     Args:
-        judge: how people are told of it.
+        judge: what results and reports say of it.
         classifier: makes a classifier, one for each file; from any thread.
         heat_maps: where it looked.
     """
@@ -99,7 +99,7 @@ class ReviewModel:
 
 @dataclass(frozen=True, slots=True)
 class ReviewModels:
-    """What looks at files: shared by all of them, safe to use from many threads.
+    """All that judges files: shared by them, safe to use from many threads.
 
     Args:
         models: judge side by side; at least one.

@@ -1,4 +1,4 @@
-"""What came out of a review: values, and the results as JSON (docs/protocol.md, "Analyses of uploads")."""
+"""Results of a review: what each model says of a file, and the JSON that is stored and answered (docs/protocol.md)."""
 
 import json
 from collections.abc import Iterator, Mapping
@@ -99,7 +99,7 @@ class Reviewed:
 
 
 def file_json(upload: Upload) -> dict[str, Any]:
-    """A file as the API tells of it."""
+    """A file as results and the API describe it."""
     return {
         "name": upload.name,
         "bytes": upload.bytes,
@@ -138,7 +138,7 @@ def frame_parts(model: ModelReview) -> Iterator[str]:
 
 
 def tracks_json(model: ModelReview) -> list[dict[str, Any]]:
-    """Its tracks as the API tells of them."""
+    """Its tracks as results and the API describe them."""
     return [_track(track, reason) for track, reason in model.tracks]
 
 
@@ -207,7 +207,7 @@ def with_head(results: str, analysis_id: str, upload: Upload) -> Iterator[bytes]
     Args:
         results: JSON that begins with the id and the file.
         analysis_id: theirs from now on.
-        upload: likewise.
+        upload: theirs from now on.
     """
     decoder, at = json.JSONDecoder(), 1
     for key in _BEGINNING:

@@ -1,4 +1,4 @@
-"""A file's samples: an open file enters; its sampled frames leave, each with the faces that were found in it.
+"""Samples of a file: its frames at the sampling rate, each with the faces that were found in it.
 
 They are taken in turns: some frames are decoded, all of these are searched, all are judged. A processor that changes
 from decoder to network and back at each frame finds its caches empty each time: one thread takes a tenth longer then

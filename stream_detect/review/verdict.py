@@ -11,6 +11,9 @@ from stream_detect.settings import Settings
 from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState
 
 _RANK = {VerdictState.FAKE: 3, VerdictState.UNCERTAIN: 2, VerdictState.REAL: 1, VerdictState.GATHERING: 0}
+"""Of a file, the higher the worse. Unlike a live stream's `SEVERITY`, where a face that is still gathered comes before
+real ones: at a file's end it is known that nothing more will be said of it, and it does not hold up the others.
+"""
 _MAX_TRACKS = 2000
 _KEPT_TRACKS = 1500
 """Of so many tracks the ones that say most are kept: whoever walks through a station for two hours."""

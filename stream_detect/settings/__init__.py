@@ -9,7 +9,7 @@ from typing import Self
 from pydantic import model_validator
 
 from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
-from stream_detect.settings.analysis import FaceSettings, QualitySettings, WindowSettings
+from stream_detect.settings.analysis import FaceSettings, FeedSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
 from stream_detect.settings.media import IceServer, VideoSettings, WebRtcSettings
 from stream_detect.settings.review import ReviewSettings
@@ -22,6 +22,7 @@ __all__ = (
     "CameraSettings",
     "EvidenceSettings",
     "FaceSettings",
+    "FeedSettings",
     "IceServer",
     "ModelSettings",
     "MonitoringSettings",
@@ -48,6 +49,7 @@ class Settings(Section):
     faces: FaceSettings = FaceSettings()
     quality: QualitySettings = QualitySettings()
     window: WindowSettings = WindowSettings()
+    feed: FeedSettings = FeedSettings()
     webrtc: WebRtcSettings = WebRtcSettings()
     video: VideoSettings = VideoSettings()
     cameras: tuple[CameraSettings, ...] = ()

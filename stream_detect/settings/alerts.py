@@ -7,7 +7,7 @@ from pydantic import Field, SecretStr, field_validator
 
 from stream_detect.settings.section import Section
 
-AlertKind = Literal["fake", "offline"]
+AlertKind = Literal["fake", "offline", "frozen", "looped"]
 
 
 class AlertSettings(Section):
@@ -24,7 +24,9 @@ class WebhookSettings(Section):
     name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = Field(description="in status and metrics")
     url: SecretStr = Field(description="http(s) address; may carry a token, so it is never shown")
     secret: SecretStr | None = Field(default=None, description="key of the HMAC-SHA256 signature")
-    kinds: tuple[AlertKind, ...] = Field(default=("fake", "offline"), description="events that it is told of")
+    kinds: tuple[AlertKind, ...] = Field(
+        default=("fake", "offline", "frozen", "looped"), description="events that it is notified of"
+    )
 
     @field_validator("name")
     @classmethod

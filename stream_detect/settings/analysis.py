@@ -1,4 +1,4 @@
-"""Faces, the quality gate and the window of scores."""
+"""Settings of the analysis: faces, the quality gate, the window of scores, and what counts as a live feed."""
 
 from typing import Annotated, Literal, Self
 
@@ -109,3 +109,21 @@ class WindowSettings(Section):
                 "no verdict would ever be reached; lower min_scores, or lengthen the window"
             )
         return self
+
+
+class FeedSettings(Section):
+    """When a feed counts as frozen or looped; such a feed is never called real."""
+
+    frozen_s: Annotated[float, Field(ge=3, le=3600)] = Field(
+        default=10.0, description="a picture with a face that has not changed for so long is frozen: people breathe"
+    )
+    frozen_empty_s: Annotated[float, Field(ge=3, le=86400)] = Field(
+        default=60.0,
+        description="the same without a face, and without any new noise: an empty room may well stand still",
+    )
+    loop_max_s: Annotated[float, Field(ge=10, le=3600)] = Field(
+        default=300.0, description="longest loop that is found; a stream keeps 1.7 kB of hashes for each second of it"
+    )
+    loop_confirm_s: Annotated[float, Field(ge=4, le=600)] = Field(
+        default=12.0, description="a feed has to repeat itself for so long before it counts as looped"
+    )

@@ -1,1 +1,5 @@
-"""Where pictures come from: cameras of the network, publishers' names, devices and files, all through FFmpeg."""
+"""Where frames come from: network cameras, devices and files, opened, decoded and shown as players show them.
+
+Begin with `reader.py` for what is live and `media.py` for files. This room knows no camera's state, no analysis and no
+HTTP of ours; addresses and their secrets are in `address.py`.
+"""

@@ -21,7 +21,7 @@ class Sound:
     Args:
         container: that it is in; closed with it.
         stream: of the container.
-        begins_s: time in the file at which its pictures begin.
+        begins_s: time in the file at which its video begins.
     """
 
     def __init__(self, container: InputContainer, stream: AudioStream, begins_s: float) -> None:

@@ -9,6 +9,7 @@ from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.storage import chain
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import put_all
 from stream_detect.storage.records import (
@@ -53,8 +54,10 @@ class Events:
             ConflictError: the id is taken.
         """
         with self._database.writing() as session:
-            session.add(_row(event, self._clock()))
+            row = _row(event, self._clock())
+            session.add(row)
             put_all(session, deliveries)
+            chain.append(session, [(event.id, "began", chain.content_of(row, chain.IDENTITY)), *_ended(row)])
 
     def update(
         self,
@@ -74,7 +77,7 @@ class Events:
         values = {name: value for name, value in values.items() if value is not None}
         if evidence is not None:
             values |= _evidence_columns(evidence)
-        return self._change(event_id, values, ())
+        return self._change(event_id, values, (), evidence)
 
     def end(self, event: Event, deliveries: Sequence[Delivery] = ()) -> bool:
         """Write its end, and what is to be delivered of it, in one transaction.
@@ -95,13 +98,24 @@ class Events:
         }
         return self._change(event.id, values, deliveries)
 
-    def _change(self, event_id: str, values: dict[str, Any], deliveries: Sequence[Delivery]) -> bool:
+    def _change(
+        self,
+        event_id: str,
+        values: dict[str, Any],
+        deliveries: Sequence[Delivery],
+        evidence: Evidence | None = None,
+    ) -> bool:
         with self._database.writing() as session:
             heard = update(EventRow).where(EventRow.id == event_id).values(updated_s=self._clock(), **values)
-            there = session.execute(heard.returning(EventRow.id)).first() is not None
-            if there:
-                put_all(session, deliveries)
-            return there
+            row = session.scalars(heard.returning(EventRow)).first()
+            if row is None:
+                return False
+            put_all(session, deliveries)
+            if evidence is not None:
+                chain.append(session, [(event_id, "evidence", _evidence_content(row, evidence))])
+            if "ended_s" in values:
+                chain.append(session, _ended(row))
+            return True
 
     def get(self, event_id: str) -> Event:
         """One event.
@@ -148,7 +162,9 @@ class Events:
         waited = EventRow.evidence_bytes > 0, EventRow.clip.is_(None), EventRow.evidence_problem == ""
         with self._database.writing() as session:
             session.execute(update(EventRow).where(*waited).values(evidence_problem=CLIP_LOST))
-            closed = [_value(row) for row in session.scalars(closing.returning(EventRow))]
+            rows = session.scalars(closing.returning(EventRow)).all()
+            chain.append(session, [entry for row in rows for entry in _ended(row)])
+            closed = [_value(row) for row in rows]
         return sorted(closed, key=lambda event: (event.began_s, event.id))
 
     def delete(self, event_id: str) -> Evidence | None:
@@ -215,7 +231,21 @@ def _found(session: Session, event_id: str) -> EventRow:
     return row
 
 
+def _ended(row: EventRow) -> list[tuple[str, str, str]]:
+    """The entry of an event that ended; none of one that goes on."""
+    if row.ended_s is None:
+        return []
+    return [(row.id, "ended", chain.content_of(row, (*chain.IDENTITY, *chain.OUTCOME)))]
+
+
+def _evidence_content(row: EventRow, evidence: Evidence) -> str:
+    known = dict(evidence.sha256)
+    names = [name for name in (row.picture, row.face, row.clip) if name is not None]
+    return chain.content_of(row, chain.FILES, {"sha256": {name: known.get(name, "") for name in names}})
+
+
 def _delete(session: Session, ids: Sequence[str]) -> None:
+    chain.append(session, [(event_id, "deleted", "{}") for event_id in ids])
     session.execute(delete(DeliveryRow).where(DeliveryRow.event_id.in_(ids)))
     session.execute(delete(EventRow).where(EventRow.id.in_(ids)), execution_options={"synchronize_session": False})
 

@@ -8,7 +8,7 @@ from typing import Generic, Literal, TypeVar
 
 from stream_detect.errors import NotFoundError, RequestError
 
-EventKind = Literal["fake", "offline"]
+EventKind = Literal["fake", "offline", "frozen", "looped"]
 
 Item = TypeVar("Item")
 
@@ -44,6 +44,7 @@ class Evidence:
         clip: video from before to after the beginning, as received.
         bytes: of all together.
         problem: why something is missing ("disk full"); empty when all is well.
+        sha256: name and SHA-256 of each file, for the chain; not read back.
     """
 
     picture: str | None = None
@@ -51,6 +52,7 @@ class Evidence:
     clip: str | None = None
     bytes: int = 0
     problem: str = ""
+    sha256: tuple[tuple[str, str], ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,12 +62,13 @@ class Event:
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
         camera: name.
-        kind: "fake": a face was called fake; "offline": the camera gave no pictures.
+        kind: "fake": a face was called fake; "offline": the camera gave no frames; "frozen": its picture stood still;
+            "looped": it showed the same seconds again and again.
         began_s: when.
         ended_s: when; None while it goes on.
         reason: a sentence.
         interrupted: the end is the last that was known, as the process ended in its middle.
-        peak: highest fake_probability of the window in [0, 1]; None for "offline".
+        peak: highest fake_probability of the window in [0, 1]; None but for "fake".
         mean: its mean over the event; None likewise.
         track: number of the face's track; None likewise.
         judge: who judged; None likewise.

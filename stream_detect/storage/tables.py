@@ -77,6 +77,19 @@ class EventRow(Table):
     )
 
 
+class ChainRow(Table):
+    """One `chain.Entry`."""
+
+    __tablename__ = "event_chain"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    event_id: Mapped[str] = mapped_column(String(32))
+    what: Mapped[str] = mapped_column(String(16))
+    content: Mapped[str]
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+
 class ScoreColumns:
     """What `records.Score` is in a table, at whichever step."""
 

@@ -171,7 +171,7 @@ STREAMNET_WIDTHS = (16, 24, 48, 96, 128)
 
 
 def streamnet(wh: tuple[int, int] = (192, 192), dropout: float = 0.3) -> keras.Model:
-    """This project's own: plain 3 x 3 convolutions with shortcuts, the first stage at full resolution.
+    """This project's own network: plain 3 x 3 convolutions with shortcuts, the first stage at full resolution.
 
     What tells a blended or generated face from a filmed one is fine texture, which a strided first layer throws away:
     trained alike, such a net at 128 pixels learnt next to nothing (DFDC AUC .56 after 44,000 faces). So no convolution

@@ -1,4 +1,4 @@
-"""A training's state on disk: everything that the next step depends on is written, and read back.
+"""A training's state on disk: all that the next step depends on, so that a broken-off training can go on.
 
 One .npz file: the network's variables (its dropout's random state among them), the optimizer's (its step among them),
 the moving average, the best figure so far and the curve. Batches depend on their number only (batches.py).
@@ -112,7 +112,7 @@ def _of_kind(state: dict[str, NDArray[np.generic]], kind: str) -> list[NDArray[n
 
 
 CURVES_FILE = "curves.csv"
-BOARD_FOLDER = "tensorboard"
+TENSORBOARD_FOLDER = "tensorboard"
 
 Point = tuple[float, float, float]
 """Step, loss since the point before, validation AUC or NaN."""
@@ -130,7 +130,7 @@ class Curves:
         self._file = folder / CURVES_FILE
         # What a broken-off run wrote beyond its checkpoint is struck from TensorBoard's curves.
         after = int(begun[-1][0]) + 1 if begun else 0
-        self._board = SummaryWriter(str(folder / BOARD_FOLDER), purge_step=after)
+        self._tensorboard = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=after)
 
     def write(self, curve: Sequence[Point]) -> None:
         """Takes the newest point of the curve; the CSV file is replaced as a whole.
@@ -146,9 +146,9 @@ class Curves:
             for at, mean, auc in curve:
                 table.writerow((int(at), f"{mean:.5f}", "" if math.isnan(auc) else f"{auc:.5f}"))
         scratch.replace(self._file)
-        self._board.add_scalar("loss", loss, int(step))
+        self._tensorboard.add_scalar("loss", loss, int(step))
         if not math.isnan(reached):
-            self._board.add_scalar("validation AUC", reached, int(step))
+            self._tensorboard.add_scalar("validation AUC", reached, int(step))
 
     def __enter__(self) -> Self:
         return self
@@ -156,4 +156,4 @@ class Curves:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._board.close()
+        self._tensorboard.close()

@@ -1,4 +1,4 @@
-"""Pictures of a measurement: scored faces or a training's curve enter, PNG files leave."""
+"""Plots of a measurement and of a training, as PNG files: ROC curve, confusion matrix, scores, loss and AUC."""
 
 import csv
 from pathlib import Path

@@ -82,7 +82,8 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     """
     network = architecture_named(recipe.architecture)
     begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
-    model = _compiled(recipe, network, faces, begun=begun)
+    h, w = faces.crops.shape[1:3]
+    model = compiled(recipe, network, (w, h), begun=begun)
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # batches are made on threads of our own
     batches = Batches(faces, recipe)
@@ -95,7 +96,7 @@ def train(  # noqa: PLR0913 - two of them are for the screen
                 break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
             model.reset_metrics()  # else Keras gives the mean loss since the beginning
-            loss = model.train_on_batch(network.scaled(crops), _targets(labels, network))
+            loss = model.train_on_batch(network.scaled(crops), targets(labels, network))
             losses.append(_finite(float(loss), step))
             progress.step = step
             _average(progress, recipe, model)
@@ -151,13 +152,22 @@ def _kept_before(step: int, folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _compiled(recipe: Recipe, network: Architecture, faces: Faces, *, begun: bool) -> keras.Model:
-    """The network with its optimizer; with its initial weights, unless a checkpoint's replace them."""
+def compiled(recipe: Recipe, network: Architecture, wh: tuple[int, int], *, begun: bool) -> keras.Model:
+    """The network with its optimizer, ready to be trained.
+
+    Args:
+        recipe: every number of the training.
+        network: of the recipe's architecture.
+        wh: width and height of the crops in pixels.
+        begun: a checkpoint's weights will replace the initial ones, so that these need not be there.
+
+    Raises:
+        TrainingError: the backend cannot run the recipe, or its initial weights are not there.
+    """
     _check_backend(recipe)
     keras.utils.set_random_seed(recipe.seed)
-    h, w = faces.crops.shape[1:3]
     with _computing_in(recipe.precision):
-        model = network.untrained((w, h), recipe.dropout, recipe.data_format)
+        model = network.untrained(wh, recipe.dropout, recipe.data_format)
     if not begun:
         network.begin(model, recipe.initial)
     model.compile(_optimizer(recipe, model), keras.losses.BinaryCrossentropy(label_smoothing=recipe.label_smoothing))
@@ -192,7 +202,7 @@ def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer
     return optimizer
 
 
-def _targets(labels: NDArray[np.float32], network: Architecture) -> NDArray[np.float32]:
+def targets(labels: NDArray[np.float32], network: Architecture) -> NDArray[np.float32]:
     """What the network ought to say (n, k): its last output fake, any before it real."""
     real = np.repeat(1 - labels[:, np.newaxis], network.outputs - 1, axis=1)
     return np.concatenate((real, labels[:, np.newaxis]), axis=1)

@@ -90,6 +90,8 @@ def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
         "latency_ms": round(1000.0 * of.latency_s, 1),
         "dropped": {"samples": of.dropped_samples, "frames": dropped_frames},
         "error": of.error,
+        "feed": of.feed.value,
+        "feed_reason": of.feed_reason,
     }
 
 

@@ -78,7 +78,7 @@ def test_a_client_that_comes_later_learns_all_that_holds(publish, watch):
         assert state.retained
         assert state.json == {
             "camera": "door", "title": "The door", "state": "live", "reason": "it is live", "since_s": 1_795_300_000.0,
-            "verdict": "real", "verdict_reason": "it is real", "fake_probability": 0.08, "faces": 0,
+            "verdict": "real", "verdict_reason": "it is real", "fake_probability": 0.08, "feed": "live", "faces": 0,
             "at_s": 1_795_300_001.0,
         }  # fmt: skip
 

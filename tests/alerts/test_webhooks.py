@@ -170,9 +170,14 @@ def test_one_that_fails_is_asked_with_one_message_only_until_it_answers(receiver
     receiver.behaviours.extend([500] * 100)
     for number in range(50):
         outbox.put(message(identity=f"{number:032x}"))
-    with Running(outbox, hook(receiver), pause=lambda _: 30.0):
-        until(lambda: receiver.requests)
-        time.sleep(0.5)
+    pauses = []  # asked for twice a failure: when the message is due again, and how long the webhook is left alone
+
+    def pause(failures):
+        pauses.append(failures)
+        return 30.0
+
+    with Running(outbox, hook(receiver), pause=pause):
+        until(lambda: len(pauses) == 2)
         assert len(receiver.requests) == 1
 
 

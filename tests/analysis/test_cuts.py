@@ -128,7 +128,8 @@ def test_tracks_and_windows_end_at_a_cut_and_the_old_verdict_goes():
     results = []
     for index in range(80):
         shown["image"] = one if index < 40 else other
-        results.append(pipeline.step(Frame(shown["image"], index * STEP_S, 0.0)))
+        swaying = shifted(shown["image"], 3 * np.sin(index), 2 * np.sin(1.7 * index))
+        results.append(pipeline.step(Frame(swaying, index * STEP_S, 0.0)))
     assert results[39].verdict.state is VerdictState.REAL
     after = results[40]
     assert (after.verdict.state, after.verdict.admitted) == (VerdictState.GATHERING, 1)

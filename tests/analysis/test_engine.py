@@ -40,8 +40,8 @@ def engine(detector, crops):
 
 def portrait(time_s):
     """The astronaut, swaying a little, 480 x 480 px."""
-    x, y = 16 + round(8 * np.sin(time_s)), 0
-    return np.ascontiguousarray(astronaut()[y : y + 480, x : x + 480])
+    x, y = 16 + 8 * np.sin(time_s) + 3 * np.sin(9 * time_s), 4 + 3 * np.cos(9 * time_s)
+    return cv2.warpAffine(astronaut(), np.float32([[1, 0, -x], [0, 1, -y]]), (480, 480))
 
 
 def blurred(time_s):

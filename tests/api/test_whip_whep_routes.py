@@ -14,6 +14,7 @@ from stream_detect.errors import NotFoundError
 from stream_detect.settings import IceServer, VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
 from stream_detect.types import CameraState, Thresholds
+from stream_detect.webrtc.aiortc_private.connection import close
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
@@ -95,7 +96,7 @@ async def offers():
         await connection.setLocalDescription(await connection.createOffer())
     yield connections
     for connection in connections.values():
-        await connection.close()
+        await close(connection)
 
 
 def is_problem(response: httpx.Response, status: int, words: str = "") -> bool:
@@ -191,10 +192,12 @@ async def test_an_offer_of_the_wrong_direction_or_codec_is_unprocessable(serve, 
     assert is_problem(await client.post(path, content=other, headers=SDP), 422, "codecs")
 
 
-async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_again(serve, offers):
+async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_again(serve):
     client = await serve()
-    for path, status in (("/whip/studio", 409), ("/whep/door", 503)):
-        connection = offers[path]
+    for path, direction, status in (("/whip/studio", "sendonly", 409), ("/whep/door", "recvonly", 503)):
+        connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+        connection.addTransceiver("video", direction)
+        await connection.setLocalDescription(await connection.createOffer())
         offer = connection.localDescription.sdp
         answer = await client.post(path, content=offer, headers=SDP)
         assert answer.status_code == 201
@@ -204,6 +207,7 @@ async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_ag
         while refused.status_code == 201:  # our end of the connection may come a moment later
             refused = await client.post(path, content=offer, headers=SDP)
         assert is_problem(refused, status)
+        await close(connection)
     assert int(refused.headers["retry-after"]) > 0
 
 

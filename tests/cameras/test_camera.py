@@ -16,6 +16,8 @@ from stream_detect.errors import (
     SourceStalledError,
     SourceUnreachableError,
 )
+from stream_detect.events.rules import OfflineEvents
+from stream_detect.media.clock import Moment
 from stream_detect.settings import CameraSettings
 from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S, until
@@ -173,6 +175,55 @@ def test_a_stall_is_noticed_while_the_reader_is_blocked_and_its_late_pictures_ar
     assert camera.status().counts.pictures == pictures
     assert camera.status().change.state is LIVE
     assert not following.stopping.is_set()
+
+
+def test_a_camera_whose_packets_give_no_frame_says_why_and_is_kept(stage):
+    camera, reader = stage.live()
+    reader.trouble = "30 % of the frames are lost or damaged"
+    for _ in range(50):
+        reader.packet_s = stage.now_s + 0.1
+        stage.pass_s(camera, 0.1)
+    assert stage.watcher.expect(STALLED).reason == f"packets come, but no frame for 5 s: {reader.trouble}"
+    assert not reader.stopping.is_set()
+    reader.script.put(stage.picture(keyframe=True))
+    stage.watcher.expect(LIVE)
+    assert camera.status().counts.reconnects == 0
+
+
+def test_a_live_camera_says_what_troubles_it_and_logs_it_once(stage, caplog):
+    camera, reader = stage.live()
+    reader.trouble = "30 % of the frames are lost or damaged"
+    for _ in range(4):
+        for _ in range(10):
+            reader.script.put(stage.picture())
+        stage.pass_s(camera, 1.0)
+    until(lambda: camera.status().counts.pictures == 41)
+    assert camera.status().change.reason.endswith(" fps; 30 % of the frames are lost or damaged")
+    assert caplog.text.count(reader.trouble) == 1
+
+
+def test_an_attempt_after_a_failure_says_what_failed(stage):
+    stage.refuse = SourceUnreachableError("nobody answers")
+    camera = stage.camera()
+    camera.start()
+    stage.watcher.expect(CONNECTING, BACKING_OFF)
+    stage.pass_s(camera, 1.0)
+    assert stage.watcher.expect(CONNECTING).reason == "trying again: nobody answers"
+
+
+def test_an_offline_event_says_what_failed_also_during_an_attempt(stage):
+    stage.refuse = SourceUnreachableError("the camera does not send over tcp (461): set its transport to udp")
+    camera, events = stage.camera(), OfflineEvents("door", 10.0)
+    camera.start()
+    for _ in range(6):
+        for state in (CONNECTING, BACKING_OFF):
+            change = stage.watcher.expect(state)
+            begun = events.state(change, Moment(change.at_s, change.at_s))
+            if begun:
+                assert str(stage.refuse) in begun[0].event.reason
+                return
+        stage.pass_s(camera, 8.0)
+    pytest.fail("it was no event")
 
 
 def test_connections_that_hang_do_not_pile_up(stage):

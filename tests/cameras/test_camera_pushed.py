@@ -3,6 +3,8 @@
 import pytest
 
 from stream_detect.errors import ConflictError
+from stream_detect.events.rules import OfflineEvents
+from stream_detect.media.clock import Moment
 from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S
 from tests.scripted_camera import frame
@@ -62,3 +64,11 @@ def test_others_take_no_publisher(stage):
         camera.push(frame(), "vp8")
     with pytest.raises(ConflictError, match="takes no publisher"):
         camera.publisher_left("gone")
+
+
+def test_without_a_publisher_it_is_an_offline_event(stage):
+    waiting(stage)
+    events, (change,) = OfflineEvents("door", 10.0), stage.watcher.changes
+    assert events.state(change, Moment(change.at_s, 100.0)) == []
+    ((what, event),) = events.tick(Moment(change.at_s + 10.0, 110.0))
+    assert (what, event.kind, event.reason) == ("began", "offline", "waiting for a publisher")

@@ -10,7 +10,7 @@ from stream_detect.cameras.fleet import Fleet
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.types import CameraState
 from tests.patience import until
-from tests.rtsp.films import FILMS
+from tests.rtsp.films import FILMS, Film
 from tests.scripted_camera import Watcher
 
 CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
@@ -145,3 +145,12 @@ def test_an_idle_camera_decodes_key_frames_only_until_somebody_watches(rtsp_serv
     until(lambda: len(watcher.shown) > shown + 20)
     assert camera.status().change.state is LIVE
     assert camera.status().counts.decode_errors == 0
+
+
+def test_a_camera_that_loses_packets_stays_connected_and_says_what_mends_it(rtsp_server, fleet, watcher, caplog):
+    rtsp_server.mount("losing", Film(seconds=20, key_s=20), lose=0.05)
+    camera = live(fleet, watcher, rtsp_server.url("losing"), transport="udp")
+    until(lambda: "over UDP: set the camera's transport to tcp" in camera.status().change.reason)
+    until(lambda: camera.status().counts.received_bytes > 300_000)
+    assert camera.status().counts.reconnects == 0
+    assert caplog.text.count("over UDP: set the camera's transport to tcp") == 1

@@ -16,20 +16,20 @@ class Screen(io.StringIO):
 
 def test_bars_come_and_go_and_lines_stay():
     screen, lines = Screen(), Screen()
-    with reporting(NAMES, lines, screen) as tell:
+    with reporting(NAMES, lines, screen) as reporter:
         for number, name in enumerate(NAMES):
             for share in (0.0, 0.5, 1.0, 0.7):
-                tell.share(number, share)
-            tell.done(number, f"REAL 0.10 {name}")
-        assert not tell._bars
-        assert tell._progress.tasks[0].completed == 3
+                reporter.share(number, share)
+            reporter.done(number, f"REAL 0.10 {name}")
+        assert not reporter._bars
+        assert reporter._progress.tasks[0].completed == 3
     assert all(f"REAL 0.10 {name}" in screen.getvalue() for name in NAMES)
 
 
 def test_lines_go_where_they_are_wanted():
     screen, lines = Screen(), io.StringIO()
-    with reporting(NAMES, lines, screen) as tell:
-        tell.done(0, "FAKE 0.95 a.mp4")
+    with reporting(NAMES, lines, screen) as reporter:
+        reporter.done(0, "FAKE 0.95 a.mp4")
     assert lines.getvalue() == "FAKE 0.95 a.mp4\n"
     assert "FAKE" not in screen.getvalue()
 
@@ -38,11 +38,11 @@ def test_plain_lines_say_now_and_then_how_long_it_takes(monkeypatch):
     clock = SimpleNamespace(now_s=100.0, monotonic=lambda: clock.now_s)
     monkeypatch.setattr(terminal, "time", clock)
     screen, lines = io.StringIO(), io.StringIO()
-    with reporting(NAMES, lines, screen) as tell:
+    with reporting(NAMES, lines, screen) as reporter:
         for step in range(1, 10):
-            tell.share(0, step / 10)
+            reporter.share(0, step / 10)
             clock.now_s += 5
-        tell.done(0, "REAL 0.10 a.mp4")
+        reporter.done(0, "REAL 0.10 a.mp4")
     told = screen.getvalue().splitlines()
     assert told == ["a.mp4: 40%, about 22 s left", "a.mp4: 70%, about 13 s left"]
     assert lines.getvalue() == "REAL 0.10 a.mp4\n"

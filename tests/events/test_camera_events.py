@@ -1,12 +1,14 @@
 """When events of a camera begin and end."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
-from stream_detect.events.rules import MAX_GAPS, CameraEvents, FakeEvents, OfflineEvents, Transition
+from stream_detect.events.rules import MAX_GAPS, CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Transition
 from stream_detect.media.clock import Moment
 from stream_detect.storage.records import new_id
+from stream_detect.types import FeedState
 from tests.scenes import JUDGE, WALL_S, at, change, result, track
 
 REST_S, AFTER_S = 5.0, 10.0
@@ -190,3 +192,47 @@ def test_ids_sort_by_time_and_are_uuids_of_version_7():
     assert ids == sorted(ids)
     assert all(len(one) == 32 and one[12] == "7" and one[16] in "89ab" for one in ids)
     assert len({new_id(WALL_S) for _ in range(1000)}) == 1000
+
+
+def feed(state, reason=""):
+    return replace(result("real", 0.1), feed=FeedState(state), feed_reason=reason)
+
+
+def test_a_frozen_feed_is_an_event_from_then_until_it_was_live_for_a_while():
+    events = FeedEvents("door", 5.0)
+    assert events.result(feed("live"), at(0)) == []
+    (began,) = events.result(feed("frozen", "the picture has stood still for 10 s"), at(10))
+    assert (began.what, began.event.kind, began.event.began_s) == ("began", "frozen", WALL_S + 10)
+    assert began.event.reason == "the picture has stood still for 10 s"
+    assert events.result(feed("frozen", "the picture has stood still for 20 s"), at(20)) == []
+    assert events.result(feed("live"), at(24)) == []
+    (ended,) = events.result(feed("live"), at(25))
+    assert (ended.what, ended.event.id, ended.event.ended_s) == ("ended", began.event.id, WALL_S + 20)
+    assert ended.event.reason == "the picture has stood still for 20 s"
+    assert events.open is None
+
+
+def test_a_feed_that_freezes_after_a_loop_is_another_event():
+    events = FeedEvents("door", 5.0)
+    events.result(feed("looped", "the picture repeats every 6 s"), at(10))
+    ended, began = events.result(feed("frozen", "the picture has stood still for 10 s"), at(12))
+    assert (ended.event.kind, began.event.kind) == ("looped", "frozen")
+
+
+def test_a_feed_event_ends_with_the_results_and_with_the_process():
+    events = FeedEvents("door", 5.0)
+    events.result(feed("looped", "why"), at(10))
+    (ended,) = events.tick(at(15))
+    assert not ended.event.interrupted
+    events.result(feed("looped", "why"), at(20))
+    (ended,) = events.close(at(21), interrupted=True)
+    assert ended.event.interrupted
+
+
+def test_a_cameras_events_hold_those_of_its_feed():
+    events = CameraEvents(FakeEvents("door", 5.0, lambda: JUDGE), OfflineEvents("door", 30.0), FeedEvents("door", 5.0))
+    assert [one.event.kind for one in events.result(feed("looped", "why"), at(1))] == ["looped"]
+    assert [one.kind for one in events.open] == ["looped"]
+    assert not events.idle
+    assert [one.what for one in events.tick(at(7))] == ["ended"]
+    assert events.idle

@@ -1,4 +1,4 @@
-"""Panels without models: faces and scores are scripted."""
+"""Models for tests: faces and scores are scripted, nothing is loaded."""
 
 from collections.abc import Sequence
 
@@ -17,6 +17,11 @@ WH = (320, 240)
 def scene(seed: int = 0, wh: tuple[int, int] = WH) -> np.ndarray:
     """A picture of noise, which is sharp everywhere."""
     return np.random.default_rng(seed).integers(60, 200, (wh[1], wh[0], 3), np.uint8)
+
+
+def moving(count: int, wh: tuple[int, int] = WH) -> list[np.ndarray]:
+    """So many frames of it in light that changes a little: a picture that stands still is not judged."""
+    return [scene(wh=wh) + np.uint8(3 * (index // 2 % 2)) for index in range(count)]
 
 
 class Drawn:

@@ -15,7 +15,7 @@ from stream_detect.review.annotated_video import annotate as draw
 from stream_detect.review.examination import Hooks, examine
 from stream_detect.storage.records import Upload
 from stream_detect.types import VerdictState
-from tests.review.scripted_models import review_models, scene
+from tests.review.scripted_models import moving, review_models, scene
 from tests.sources.media_files import animation_bytes, film, still_bytes, turned
 
 FAST = {"preset": "ultrafast"}
@@ -42,7 +42,7 @@ def is_marked(image):
 
 def test_every_frame_is_there_and_the_badge_is_burnt_in(tmp_path):
     pts = [0, 1, 2, 3, 5, 6, 7, 8, 9, 10, *range(12, 50)]
-    film(tmp_path / "a.mkv", [scene()] * len(pts), pts=pts, options=FAST)
+    film(tmp_path / "a.mkv", moving(len(pts)), pts=pts, options=FAST)
     to = tmp_path / "new" / "a.mp4"
     shares = []
     annotate(tmp_path / "a.mkv", to, review_models(), 5.0, Hooks(shares.append))
@@ -124,7 +124,7 @@ def test_of_a_picture_a_picture(tmp_path):
 
 
 def test_nothing_is_left_of_what_was_not_finished(tmp_path):
-    film(tmp_path / "a.mp4", [scene()] * 20, options=FAST)
+    film(tmp_path / "a.mp4", moving(20), options=FAST)
     asked = []
 
     def cancelled():

@@ -16,7 +16,7 @@ from stream_detect.review.verdict import Tally
 from stream_detect.settings import QualitySettings, Settings
 from stream_detect.storage.records import Upload
 from stream_detect.types import TrackResult, Verdict, VerdictState
-from tests.review.scripted_models import LEFT, LIMITS, RIGHT, TINY, model, review_models, scene
+from tests.review.scripted_models import LEFT, LIMITS, RIGHT, TINY, model, moving, review_models, scene
 from tests.sources.media_files import film, still_bytes
 
 NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
@@ -25,12 +25,12 @@ NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
     """Six seconds, ten frames a second."""
-    return film(tmp_path_factory.mktemp("clips") / "clip.mp4", [scene()] * 60, options={"preset": "ultrafast"})
+    return film(tmp_path_factory.mktemp("clips") / "clip.mp4", moving(60), options={"preset": "ultrafast"})
 
 
 @pytest.fixture(scope="module")
 def short(tmp_path_factory):
-    return film(tmp_path_factory.mktemp("clips") / "short.mp4", [scene()] * 10, options={"preset": "ultrafast"})
+    return film(tmp_path_factory.mktemp("clips") / "short.mp4", moving(10), options={"preset": "ultrafast"})
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ def test_models_look_at_the_same_faces_once(clip):
 
 
 def test_flagged_frames_are_few_apart_and_small(tmp_path):
-    large = film(tmp_path / "a.mp4", [scene(wh=(1920, 1080))] * 30, options={"preset": "ultrafast"})
+    large = film(tmp_path / "a.mp4", moving(30, (1920, 1080)), options={"preset": "ultrafast"})
     scores = [0.95 + 0.001 * n for n in range(15)]
     (review,) = examine(large, review_models([model(scores, maps=True)], max_flagged=2), 5.0).models
     flagged = review.flagged

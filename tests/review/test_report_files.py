@@ -12,7 +12,7 @@ from stream_detect.review.csv_table import csv_line, csv_report
 from stream_detect.review.examination import examine
 from stream_detect.review.report import curve, html_report
 from stream_detect.storage.records import Upload
-from tests.review.scripted_models import LEFT, TINY, model, review_models, scene
+from tests.review.scripted_models import LEFT, TINY, model, moving, review_models
 from tests.sources.media_files import film
 
 NAME = "=<script>alert(1)</script>.mp4"
@@ -21,7 +21,7 @@ LIMITS = {"fake_enter": 0.9, "fake_leave": 0.7, "real_enter": 0.15, "real_leave"
 
 @pytest.fixture(scope="module")
 def reviewed(tmp_path_factory):
-    file = film(tmp_path_factory.mktemp("clips") / "a.mp4", [scene()] * 40, options={"preset": "ultrafast"})
+    file = film(tmp_path_factory.mktemp("clips") / "a.mp4", moving(40), options={"preset": "ultrafast"})
     return examine(file, review_models([model(maps=True), model(0.02, "other")], [LEFT, TINY]), 5.0)
 
 

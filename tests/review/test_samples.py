@@ -154,12 +154,12 @@ def test_whoever_leaves_early_leaves_nothing_running(clip, stopped):
     given = ReviewModels((model(),), lambda: detector, settings)
     shares = []
 
-    def tell(share):
+    def note(share):
         shares.append(share)
         if stopped == "hook fails":
             raise RuntimeError("hook")
 
-    hooks = Hooks(tell, cancelled=lambda: stopped == "cancelled" and bool(shares))
+    hooks = Hooks(note, cancelled=lambda: stopped == "cancelled" and bool(shares))
     if stopped == "time is up":
         assert examine(clip, given, RATE_HZ, hooks).sampled == 1
     else:

@@ -53,7 +53,8 @@ class RtspServer:
         Args:
             path: without the slash.
             film: what it shows.
-            options: lock ("basic" or "digest") with user and password; lose, the share of RTP packets never sent.
+            options: lock ("basic" or "digest") with user and password; lose, the share of RTP packets never sent;
+                transport ("tcp" or "udp") where only one is offered; shared=False begins anew for each client.
 
         Returns:
             Its address, without credentials.

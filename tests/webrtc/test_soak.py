@@ -67,6 +67,7 @@ async def pings(client: httpx.AsyncClient, slowest_s: list[float]) -> None:
         await asyncio.sleep(0.25)
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(SOAK_S + 600)
 async def test_peers_that_misbehave_leave_nothing_behind(server):
     limits = httpx.Timeout(PATIENCE_S)

@@ -11,12 +11,13 @@ from stream_detect.errors import CapacityError, CodecError, NotFoundError, NoVid
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
+from stream_detect.webrtc import hub as hub_module
 from stream_detect.webrtc import renderer
 from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.whep import Viewers
-from tests.webrtc.peers import Screen, ShownCamera
+from tests.webrtc.peers import Screen, ShownCamera, numbered
 
 STYLE = OverlayStyle(Thresholds(), 1.0)
 INTERVAL_S = 2.5
@@ -99,8 +100,8 @@ async def test_a_viewer_sees_the_pictures_as_they_are_shown(open_viewers, make_s
 async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(open_viewers, make_screen, encoded):
     viewers = open_viewers()
     hub = viewers.viewing("door")
-    await asyncio.sleep(0.2)
-    assert (hub.viewers, encoded) == (0, [])
+    hub.show(numbered(0))
+    assert (hub.viewers, encoded, hub._renderer) == (0, [], None)
     screen = make_screen()
     session_id = await screen.watch(viewers)
     await screen.more(3)
@@ -109,8 +110,8 @@ async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(op
     await viewers.close("door", session_id)
     await screen.until(lambda: not working.is_running)
     done = len(encoded)
-    await asyncio.sleep(0.3)
-    assert (hub.viewers, len(encoded)) == (0, done)
+    hub.show(numbered(1))
+    assert (hub.viewers, len(encoded), hub._renderer) == (0, done, None)
     again = make_screen()
     await again.watch(viewers)
     await again.more(3)
@@ -227,16 +228,16 @@ async def test_lost_packets_come_again(open_viewers, make_screen):
     assert sum(gap > 1 for gap in gaps(numbers)) <= 4 + studio_of(viewers).dropped - dropped
 
 
-async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothing_left, make_screen):
+async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothing_left, make_screen, monkeypatch):
     viewers = Viewers(WebRtcSettings(), VideoSettings(), STYLE, 8)
     camera = ShownCamera(viewers.viewing("door"))
     first, late = make_screen(), make_screen()
     await first.watch(viewers)
     await first.more(5)
     camera.stop()
-    await asyncio.sleep(0.6)
+    monkeypatch.setattr(hub_module, "REPEAT_S", 0.0)  # the newest picture is an old one
     playback = viewers._sessions.running(await late.watch(viewers))
-    await late.until(lambda: playback.sent == 1)  # aiortc's receiver shows it when the next one comes
+    await late.until(lambda: playback.sent)  # aiortc's receiver shows it when the next one comes
     await viewers.close_all()
 
 

@@ -86,7 +86,7 @@ export function lasted(event: CameraEvent, nowS: number): string {
   return event.interrupted ? `Lasted at least ${length}: the server stopped during it` : `Lasted ${length}`;
 }
 
-/** A fake event is called by its verdict; a camera without a picture has none. */
+/** An event is called by its kind: a verdict, a feed that froze or repeats itself, or a camera without a picture. */
 export function eventState(event: Pick<CameraEvent, "kind">): ShownState {
-  return event.kind === "fake" ? "fake" : "offline";
+  return event.kind;
 }

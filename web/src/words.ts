@@ -5,7 +5,7 @@ import type { StreamSnapshot } from "./stream/checkStream";
 import type { VerdictState } from "./stream/messages";
 
 /** What the badge can show: the server's states, and what only the page can know. */
-export type ShownState = VerdictState | "stale" | "unavailable" | "offline" | "idle";
+export type ShownState = VerdictState | "stale" | "unavailable" | "offline" | "idle" | "frozen" | "looped";
 
 export const WORDS: Readonly<Record<ShownState, string>> = {
   real: "Real",
@@ -17,6 +17,8 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
   unavailable: "Unavailable",
   offline: "Offline",
   idle: "Idle",
+  frozen: "Frozen",
+  looped: "Looped",
 };
 
 export interface ShownVerdict {

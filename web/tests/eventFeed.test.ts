@@ -94,4 +94,29 @@ describe("EventFeed", () => {
     expect(server.asked).toHaveLength(1);
     feed.close();
   });
+
+  it("puts messages together however they are cut, and takes an event without a name for a message", async () => {
+    const { server, feed, messages } = follow();
+    feed.open();
+    await pass(0);
+    for (const piece of [": still here\r", '\nevent: camera\ndata: {"a":', "\ndata: 1}\n", "\nevent: ping\n\n", "data: 2\n\n"]) {
+      server.feed.sendText(piece);
+      await pass(0);
+    }
+    feed.close();
+    expect(messages).toEqual([
+      ["camera", { a: 1 }],
+      ["message", 2],
+    ]);
+  });
+
+  it("leaves a server whose message never ends", async () => {
+    const { server, feed, states } = follow();
+    feed.open();
+    await pass(0);
+    for (let index = 0; index < 30; index += 1) server.feed.sendText("x".repeat(50_000));
+    await pass(0);
+    expect(states).toEqual(["connecting", "open", "waiting"]);
+    feed.close();
+  });
 });

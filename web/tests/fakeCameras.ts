@@ -84,7 +84,12 @@ export class FakeFeed {
   }
 
   send(event: string, data: unknown): void {
-    this.#controller?.enqueue(new TextEncoder().encode(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`));
+    this.sendText(`event: ${event}\ndata: ${JSON.stringify(data)}\n\n`);
+  }
+
+  /** Any piece of the stream, as it is. */
+  sendText(piece: string): void {
+    this.#controller?.enqueue(new TextEncoder().encode(piece));
   }
 
   end(): void {

@@ -15,7 +15,9 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
         <p className="relative grid place-items-center p-6 text-center">
           {event.kind === "fake"
             ? "No picture was kept: evidence is turned off for this camera."
-            : "There is no picture: the camera was offline."}
+            : event.kind === "offline"
+              ? "There is no picture: the camera was offline."
+              : "No picture is kept of such events."}
         </p>
       </StageBox>
     );

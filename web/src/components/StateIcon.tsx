@@ -51,6 +51,8 @@ const SHAPES: Readonly<Record<ShownState, ReactNode>> = {
     </>
   ),
   idle: <rect x="5" y="5" width="14" height="14" rx="2" />,
+  frozen: <path d="M8 5v14M16 5v14" />,
+  looped: <path d="M4 12a8 8 0 0 1 14-5.300M20 12a8 8 0 0 1-14 5.300M18.500 3v4h-4M5.500 21v-4h4" />,
 };
 
 export function StateIcon({ state, className = "size-5" }: { readonly state: ShownState; readonly className?: string }) {

@@ -11,6 +11,8 @@ const COLOURS: Readonly<Record<ShownState, string>> = {
   stale: "bg-unknown text-white hatched",
   unavailable: "bg-unknown text-white",
   offline: "bg-unknown text-white hatched",
+  frozen: "bg-unknown text-white hatched",
+  looped: "bg-unknown text-white hatched",
   idle: "border border-edge text-muted",
 };
 

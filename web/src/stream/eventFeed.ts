@@ -11,15 +11,17 @@
  * It never gives up waiting: a wall of cameras is left alone overnight.
  */
 
+import { createParser } from "eventsource-parser";
 import { backoffMs, pause } from "./backoff";
 import { asFailure, StreamFailure } from "./failure";
 import type { Http } from "./http";
-import { SseReader } from "./sse";
 
 export type FeedState = "closed" | "connecting" | "open" | "waiting" | "refused";
 
 /** The server sends at least a comment every 15 s. */
 const SILENCE_MS = 40_000;
+/** No message of the server is nearly so long. */
+const MOST_CHARACTERS = 1_000_000;
 /** A stream that held so long was a good one: the next loss is counted from one again. */
 const STEADY_MS = 10_000;
 
@@ -82,7 +84,17 @@ export class EventFeed {
   async #read(body: ReadableStream<Uint8Array>, signal: AbortSignal): Promise<void> {
     const reader = body.getReader();
     const decoder = new TextDecoder();
-    const messages = new SseReader();
+    const tooLong: StreamFailure[] = [];
+    const messages = createParser({
+      maxBufferSize: MOST_CHARACTERS,
+      onEvent: ({ event = "message", data }) => {
+        this.#hand(event, data);
+      },
+      onError: ({ type }) => {
+        if (type !== "max-buffer-size-exceeded") return;
+        tooLong.push(new StreamFailure("server-error", `a message of ${this.path} has more than ${MOST_CHARACTERS} characters`));
+      },
+    });
     // The stream may have failed already; there is nothing more to end then.
     const end = (): void => void reader.cancel().catch(() => undefined);
     signal.addEventListener("abort", end, { once: true });
@@ -91,7 +103,8 @@ export class EventFeed {
       for (;;) {
         const { done, value } = await withinSilence(reader.read());
         if (done || signal.aborted) return;
-        for (const { event, data } of messages.push(decoder.decode(value, { stream: true }))) this.#hand(event, data);
+        messages.feed(decoder.decode(value, { stream: true }));
+        if (tooLong[0] !== undefined) throw tooLong[0];
       }
     } finally {
       signal.removeEventListener("abort", end);

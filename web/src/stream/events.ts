@@ -3,7 +3,7 @@
 import { readThresholds, type Thresholds } from "./messages";
 import { flag, listOf, number, object, oneOf, orNull, share, ShapeError, text, type Read } from "./shape";
 
-export const EVENT_KINDS = ["fake", "offline"] as const;
+export const EVENT_KINDS = ["fake", "offline", "frozen", "looped"] as const;
 export type EventKind = (typeof EVENT_KINDS)[number];
 
 export interface Evidence {
@@ -26,7 +26,7 @@ export interface CameraEvent {
   /** The server ended in its middle: the end is the last that was known. */
   readonly interrupted: boolean;
   readonly reason: string;
-  /** Of the window's fake probability, in [0, 1]; null for `offline`, likewise the next three. */
+  /** Of the window's fake probability, in [0, 1]; null but for `fake`; so are the next three. */
   readonly peak: number | null;
   readonly mean: number | null;
   readonly track: number | null;

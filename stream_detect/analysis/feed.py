@@ -1,0 +1,192 @@
+"""What repeats itself: a face that stands still, a feed that froze, and a feed that plays the same seconds again.
+
+A still photo, a frozen picture and a loop all look like a steady face, and none of them shows a living one.
+"""
+
+import math
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+from numpy.typing import NDArray
+
+from stream_detect.analysis.cuts import Floats, appearance, contrast
+from stream_detect.settings import FeedSettings
+from stream_detect.types import Face, FeedState, Image, Xyxy
+
+STILL = "the picture stands still"
+
+DISTINCT_LEVELS = 0.7
+"""Mean difference in grey levels, over 32 x 32 cells about the face, from which a picture is another one. A photo sent
+as H.264 of .3 to 1 Mbit/s stays below .6; faces of the shared clips pass it within .4 s, most within .2."""
+
+_STILL_AFTER_S = 1.5
+"""Screens shared at 1 fps bring a new picture each second."""
+
+_FLAT = 1.0
+"""Standard deviation in grey levels below which there is nothing that could move: no face either."""
+
+
+class Motion:
+    """Tells a track's distinct pictures from repeated ones. Not safe to use from two threads at once."""
+
+    def __init__(self) -> None:
+        self._place: Xyxy | None = None
+        self._before: Floats | None = None
+        self._moved_s = -math.inf
+
+    def is_new(self, image: Image, face: Face, time_s: float) -> bool:
+        """Whether the face's place looks different from when it last did; always for the first picture.
+
+        Args:
+            image: the sample, RGB uint8 (h, w, 3).
+            face: in it.
+            time_s: its stream time.
+        """
+        if self._before is not None and self._place is not None:
+            now = appearance(image, self._place, time_s).grey
+            still = float(np.abs(now - self._before).mean()) < DISTINCT_LEVELS
+            if still and contrast(self._before) >= _FLAT:
+                return False
+        self._place, self._moved_s = face.xyxy, time_s
+        self._before = appearance(image, face.xyxy, time_s).grey
+        return True
+
+    def stands_still(self, time_s: float) -> bool:
+        """Whether nothing moved for so long that it has to be said."""
+        return time_s - self._moved_s >= _STILL_AFTER_S
+
+
+WH = (24, 14)
+"""Size of the perceptual hash of a frame: mean grey levels, 336 bytes."""
+
+HASH_HZ = 5.0
+_PERIOD_S = 1.0 / HASH_HZ
+_NOISE_LEVELS = 0.35
+"""Mean difference of two hashes of one picture after coding."""
+
+_EXACT_LEVELS = 0.02
+"""Of a picture that a decoder repeats without anything new. A still room differs more: key frames renew its noise."""
+
+_MOTION_LEVELS = 1.0
+"""Usual difference of two hashes from which there is motion enough to know a repeat by."""
+
+_ALIKE = 0.3
+"""A repeat differs by this share of the usual difference at most: it is sampled up to .1 s beside the first time."""
+
+_SHORTEST_S = 2.0
+_FORGIVEN = 3
+"""Samples taken back for one that does not match."""
+
+
+@dataclass(frozen=True, slots=True)
+class Feed:
+    """What a feed does.
+
+    Args:
+        state: of it.
+        reason: a sentence for people; empty while it is live.
+    """
+
+    state: FeedState = FeedState.LIVE
+    reason: str = ""
+
+
+class FeedWatch:
+    """Watches one stream for freezing and repeating. Memory is bounded: `loop_max_s` of hashes, 336 bytes each.
+
+    Args:
+        settings: how long is too long.
+    """
+
+    def __init__(self, settings: FeedSettings) -> None:
+        self._settings = settings
+        self._rows = math.ceil(settings.loop_max_s * HASH_HZ)
+        self._needed = math.ceil(settings.loop_confirm_s * HASH_HZ)
+        self.reset()
+
+    def reset(self) -> None:
+        """The stream began anew."""
+        self._due_s = -math.inf
+        self._hashes: NDArray[np.uint8] = np.zeros((self._rows, WH[0] * WH[1]), np.uint8)
+        self._matches = np.zeros(self._rows, np.int32)  # by lag: how long the feed has matched what was so long ago
+        self._count = 0
+        self._still: NDArray[np.float32] | None = None
+        self._still_s = self._exact_s = 0.0
+        self._feed = Feed()
+
+    def look(self, image: Image, time_s: float, *, face: bool) -> Feed:
+        """What the feed does, after its next sample.
+
+        Args:
+            image: RGB uint8 (h, w, 3).
+            time_s: its stream time.
+            face: whether there is a face in it: a person moves, an empty room may not.
+        """
+        if time_s < self._due_s and self._due_s - time_s <= 2 * _PERIOD_S:
+            return self._feed
+        self._due_s = time_s + 0.9 * _PERIOD_S
+        now = hash_of(image)
+        frozen_s = self._frozen_s(now, time_s, face=face)
+        if frozen_s is not None:
+            self._feed = Feed(FeedState.FROZEN, f"the picture has stood still for {frozen_s:.0f} s")
+            return self._feed
+        loop_s = self._loop_s(now)
+        self._feed = Feed() if loop_s is None else Feed(FeedState.LOOPED, f"the picture repeats every {loop_s:.0f} s")
+        return self._feed
+
+    def _frozen_s(self, now: NDArray[np.float32], time_s: float, *, face: bool) -> float | None:
+        """For how long nothing has changed; None when that is not long."""
+        change = math.inf if self._still is None else float(np.abs(now - self._still).mean())
+        if change >= _NOISE_LEVELS:
+            self._still, self._still_s, self._exact_s = now, time_s, time_s
+            return None
+        if change >= _EXACT_LEVELS:
+            self._exact_s = time_s
+        still_s, exact_s = time_s - self._still_s, time_s - self._exact_s
+        if float(now.std()) < _FLAT:
+            return None
+        if face and still_s >= self._settings.frozen_s:
+            return still_s
+        return exact_s if exact_s >= self._settings.frozen_empty_s else None
+
+    def _loop_s(self, now: NDArray[np.float32]) -> float | None:
+        """The period by which the feed repeats itself; None when it does not."""
+        levels = np.rint(now).astype(np.int16)
+        known = min(self._count, self._rows)
+        found = None
+        if known:
+            order = (self._count - 1 - np.arange(known)) % self._rows  # lag 1 first
+            differences = np.abs(self._hashes[order].astype(np.int16) - levels).mean(axis=1)
+            usual = float(np.median(differences))
+            if usual >= _MOTION_LEVELS:
+                alike = differences <= max(_ALIKE * usual, _NOISE_LEVELS)
+                shorter = alike.copy()
+                shorter[1:] |= alike[:-1]
+                shorter[:-1] |= alike[1:]
+                matches = self._matches[:known]
+                self._matches[:known] = np.where(shorter, matches + 1, np.maximum(matches - _FORGIVEN, 0))
+            found = self._period(known)
+        self._hashes[self._count % self._rows] = levels
+        self._count += 1
+        return found
+
+    def _period(self, known: int) -> float | None:
+        least = round(_SHORTEST_S * HASH_HZ)
+        matches = self._matches[:known]
+        if known <= least or int(matches[least:].max()) < self._needed:
+            return None
+        if int(matches[2:least].max(initial=0)) >= self._needed // 2:  # a fan or a lamp repeats too, and faster
+            return None
+        return (least + 1 + int(matches[least:].argmax())) * _PERIOD_S
+
+
+def hash_of(image: Image) -> NDArray[np.float32]:
+    """Mean grey levels of 24 x 14 cells of a frame, float32 (336,).
+
+    Args:
+        image: RGB uint8 (h, w, 3).
+    """
+    sampled = cv2.resize(image, (8 * WH[0], 8 * WH[1]), interpolation=cv2.INTER_LINEAR)
+    grey = cv2.cvtColor(sampled, cv2.COLOR_RGB2GRAY).astype(np.float32)
+    return np.asarray(cv2.resize(grey, WH, interpolation=cv2.INTER_AREA), np.float32).ravel()

@@ -1,0 +1,137 @@
+"""The description of all routes at /openapi.json: what FastAPI knows of each, and what holds for all of them.
+
+A route says what it answers by itself; the gates before it, the time limits around it and the form of every error are
+added here, so that each status and content type that a client can meet is in the document.
+"""
+
+import re
+from collections.abc import Container, Iterator, Mapping
+from typing import Any, Final
+
+from fastapi import FastAPI
+
+from stream_detect.api.problems import MEDIA_TYPE
+
+Operation = dict[str, Any]
+
+_UNSAFE: Final = frozenset({"post", "put", "patch", "delete"})
+_PROBLEM: Final = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+_SCHEMA: Final = {
+    "title": "Problem",
+    "description": "An error (RFC 9457).",
+    "type": "object",
+    "required": ["type", "title", "status", "detail"],
+    "properties": {
+        "type": {"type": "string"},
+        "title": {"type": "string"},
+        "status": {"type": "integer"},
+        "detail": {"type": "string", "description": "what was expected, what was received, and the cure"},
+    },
+}
+_TEXT: Final = {"schema": {"type": "string"}}
+_RETRY: Final = {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}}
+_BY_TOKEN: Final[Mapping[str, Operation]] = {
+    "401": {
+        "description": "the access token is absent or wrong",
+        "headers": {"WWW-Authenticate": {"description": "Bearer", **_TEXT}},
+    },
+    "429": {"description": "too many wrong access tokens came from this address", "headers": _RETRY},
+}
+_ALWAYS: Final[Mapping[str, Operation]] = {
+    "413": {"description": "the body is too long"},
+    "421": {"description": "the Host header names another server"},
+    "500": {"description": "the server failed; its log says why"},
+}
+_STORAGE: Final[Mapping[str, Operation]] = {
+    "503": {"description": "no place is free, or the database does not answer in time"},
+}
+_CHANGES: Final[Mapping[str, Operation]] = {
+    "403": {"description": "a page of another origin sent the request"},
+    "507": {"description": "no room is left on the disk"},
+}
+_WITH_BODY: Final[Mapping[str, Operation]] = {
+    "400": {"description": "the body is malformed"},
+}
+
+
+def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]:
+    """The OpenAPI 3.1 document of an application, complete; made once.
+
+    Args:
+        application: with all its routes.
+        open_paths: that need no access token.
+    """
+    if application.openapi_schema is None:
+        document = FastAPI.openapi(application)
+        components = document.setdefault("components", {})
+        components.setdefault("schemas", {})["Problem"] = _SCHEMA
+        for unused in ("HTTPValidationError", "ValidationError"):
+            components["schemas"].pop(unused, None)
+        components["securitySchemes"] = {
+            "token": {"type": "http", "scheme": "bearer", "description": "the access token, where the server has one"}
+        }
+        _flatten_rows(components)
+        for path, operations in document["paths"].items():
+            for method, operation in operations.items():
+                _complete(path, method, operation, is_open=path in open_paths and method in {"get", "head"})
+        application.openapi_schema = document
+    return application.openapi_schema
+
+
+def _flatten_rows(schema: object) -> None:
+    """Rows of values of several types as lists of any of these: few generators of clients know `prefixItems`."""
+    if isinstance(schema, dict):
+        if isinstance(schema.get("prefixItems"), list):
+            kinds = [kind for part in schema.pop("prefixItems") for kind in part.get("anyOf", [part])]
+            schema["items"] = {"anyOf": [kind for number, kind in enumerate(kinds) if kind not in kinds[:number]]}
+        for part in schema.values():
+            _flatten_rows(part)
+    elif isinstance(schema, list):
+        for part in schema:
+            _flatten_rows(part)
+
+
+def _complete(path: str, method: str, operation: Operation, *, is_open: bool) -> None:
+    operation["security"] = [{}] if is_open else [{"token": []}, {}]
+    operation["parameters"] = [*operation.get("parameters", []), *_missing_parameters(path, operation)]
+    responses = operation["responses"]
+    for status, response in _common(path, method, operation, is_open=is_open):
+        responses.setdefault(status, dict(response))
+    if operation["parameters"] and method != "options":
+        responses.setdefault("422", {"description": "a parameter is not of the form that is described"})
+    for status, response in responses.items():
+        content = response.get("content", {})
+        for kind in content.values():
+            if "itemSchema" in kind:  # a word of OpenAPI 3.2
+                kind.clear()
+                kind.update(_TEXT)
+        if status >= "400" and (not content or status == "422"):
+            response["content"] = _PROBLEM
+        if status == "413":
+            response["content"] = {**_PROBLEM, "text/plain": _TEXT}  # the latter before a route is asked
+        if status in {"503", "429"}:
+            response.setdefault("headers", _RETRY)
+    operation["responses"] = dict(sorted(responses.items()))
+
+
+def _common(path: str, method: str, operation: Operation, *, is_open: bool) -> Iterator[tuple[str, Operation]]:
+    yield from _ALWAYS.items()
+    if not is_open:
+        yield from _BY_TOKEN.items()
+        yield from _STORAGE.items()
+    if method in _UNSAFE:
+        yield from _CHANGES.items()
+    if "requestBody" in operation:
+        yield from _WITH_BODY.items()
+    if any(parameter["in"] == "query" for parameter in operation["parameters"]):
+        yield "400", {"description": "a parameter is of the right form, but of no use here"}
+    if "{" in path and method != "options":
+        yield "404", {"description": "nothing of that name is here"}
+
+
+def _missing_parameters(path: str, operation: Operation) -> Iterator[Operation]:
+    """Of the path, which a route need not take: OpenAPI demands them of every operation."""
+    known = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
+    for name in re.findall(r"{(\w+)", path):
+        if name not in known:
+            yield {"name": name, "in": "path", "required": True, **_TEXT}

@@ -1,0 +1,141 @@
+"""The chain of events: what was written of each, hashed together with the entry before, so that a change shows.
+
+An event's row changes while it goes on, so what is chained are the moments after which a part of it stands: its
+beginning, its end, its evidence, its deletion. Whoever can write to the database can also write a whole new chain: note
+the newest hash elsewhere now and then (`stream-detect verify-evidence --head HASH`).
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import func, insert, select, text
+from sqlalchemy.orm import Session
+
+from stream_detect.storage.database import Database
+from stream_detect.storage.tables import ChainRow, EventRow
+
+FIRST = "0" * 64
+"""What stands in the first entry as the hash before it."""
+
+_ONE_AT_A_TIME = 0x53_44_43_48  # "SDCH": PostgreSQL's advisory lock of whoever appends
+_AT_ONCE = 1000
+
+IDENTITY = ("id", "camera", "kind", "began_s", "judge")
+OUTCOME = ("ended_s", "interrupted", "reason", "peak", "mean", "track", "gaps_s")
+FILES = ("picture", "face", "clip")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One entry of the chain.
+
+    Args:
+        number: counts from 1 without a gap.
+        event_id: whose.
+        what: "began", "ended", "evidence" or "deleted"; "before": of an event that is older than the chain.
+        content: JSON of what stands from then on.
+        previous: hash of the entry before, 64 hexadecimal digits.
+        hash: SHA-256 over all of these.
+    """
+
+    number: int
+    event_id: str
+    what: str
+    content: str
+    previous: str
+    hash: str
+
+    @property
+    def expected_hash(self) -> str:
+        """What `hash` has to be."""
+        return entry_hash(self.number, self.event_id, self.what, self.content, self.previous)
+
+
+def entry_hash(number: int, event_id: str, what: str, content: str, previous: str) -> str:
+    """SHA-256 of an entry, 64 hexadecimal digits."""
+    parts = json.dumps([number, event_id, what, content, previous], separators=(",", ":"))
+    return hashlib.sha256(parts.encode()).hexdigest()
+
+
+def content_of(row: EventRow, columns: Sequence[str], more: Mapping[str, Any] | None = None) -> str:
+    """Canonical JSON of some columns of an event."""
+    values = {name: _plain(name, getattr(row, name)) for name in columns} | dict(more or {})
+    return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def _plain(name: str, value: Any) -> Any:
+    """A column's value in one form: SQLite gives whole numbers back as integers, but for rows that it read anew."""
+    if isinstance(value, list):
+        return [_plain(name, one) for one in value]
+    return float(value) if isinstance(value, int) and not isinstance(value, bool) and name != "track" else value
+
+
+def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
+    """Appends entries in the transaction that writes what they are of.
+
+    Args:
+        session: that writes.
+        entries: event id, what and content of each.
+    """
+    if not entries:
+        return
+    session.flush()
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+    newest = session.execute(
+        select(ChainRow.number, ChainRow.hash).order_by(ChainRow.number.desc()).limit(1)
+    ).one_or_none()
+    number, previous = (newest.number, newest.hash) if newest is not None else (0, FIRST)
+    rows = []
+    for event_id, what, content in entries:
+        number += 1
+        row = {"number": number, "event_id": event_id, "what": what, "content": content, "previous": previous}
+        previous = row["hash"] = entry_hash(number, event_id, what, content, previous)
+        rows.append(row)
+    session.execute(insert(ChainRow), rows)
+
+
+class Chain:
+    """The entries as they are, to be verified.
+
+    Args:
+        database: theirs.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def entries(self) -> Iterator[Entry]:
+        """All, in their order; read some at a time."""
+        after = -1
+        while True:
+            query = select(ChainRow).where(ChainRow.number > after).order_by(ChainRow.number).limit(_AT_ONCE)
+            with self._database.reading() as session:
+                found = [
+                    Entry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
+                    for row in session.scalars(query)
+                ]
+            yield from found
+            if len(found) < _AT_ONCE:
+                return
+            after = found[-1].number
+
+    def rows(self) -> dict[str, tuple[str, str, str]]:
+        """Of each event that is there: identity, outcome and names of files, as canonical JSON."""
+        with self._database.reading() as session:
+            return {
+                row.id: (
+                    content_of(row, IDENTITY),
+                    content_of(row, (*IDENTITY, *OUTCOME)),
+                    content_of(row, FILES),
+                )
+                for row in session.scalars(select(EventRow).execution_options(yield_per=_AT_ONCE))
+            }
+
+    def count(self) -> int:
+        """How many entries there are."""
+        with self._database.reading() as session:
+            return int(session.scalar(select(func.count()).select_from(ChainRow)) or 0)

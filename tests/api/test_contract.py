@@ -1,0 +1,67 @@
+"""A real server keeps to its own /openapi.json, whatever is sent; generated clients work with it."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+pytestmark = [pytest.mark.contract, pytest.mark.server, pytest.mark.slow]
+BIN = Path(sys.executable).parent
+TIME_S = 420
+NOT_ASKED = "streams|/progress|/whip/|/whep/"
+"""Streams of events do not end; offers of SDP have a fuzz of their own in tests/webrtc."""
+
+PASSED_OVER = "positive_data_acceptance"
+"""Addresses, cursors and offers are checked for more than JSON Schema can say: one of the right form may be refused."""
+
+BINARY = ("application/sdp", "image/jpeg", "video/mp4", "video/x-matroska", "multipart/byteranges")
+OVERRIDES = dict.fromkeys(BINARY, "application/octet-stream") | {"application/problem+json": "application/json"}
+
+
+def _run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=TIME_S, check=False)
+
+
+def test_schemathesis_finds_nothing(start_server, tmp_path):
+    server = start_server()
+    done = _run(
+        str(BIN / "schemathesis"), "run", f"{server.url}/openapi.json",
+        "--exclude-path-regex", NOT_ASKED, "--exclude-checks", PASSED_OVER,
+        "--phases", "coverage,fuzzing", "--max-examples", "8", "--seed", "1", "--request-timeout", "30",
+        folder=tmp_path,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout[-6000:]
+    assert server.get("/healthz") == {"status": "alive"}
+    assert "Traceback" not in "".join(server.log)
+
+
+def test_a_generated_python_client_works(start_server, tmp_path):
+    server = start_server()
+    document = tmp_path / "openapi.json"
+    document.write_bytes(httpx.get(f"{server.url}/openapi.json").content)
+    config = tmp_path / "config.yaml"
+    config.write_text(yaml.safe_dump({"content_type_overrides": OVERRIDES}), encoding="utf-8")
+    made = _run(
+        str(BIN / "openapi-python-client"), "generate", "--path", str(document), "--config", str(config),
+        "--meta", "none", "--output-path", str(tmp_path / "generated"), folder=tmp_path,
+    )  # fmt: skip
+    said = made.stdout + made.stderr
+    assert made.returncode == 0, said
+    assert "Endpoint will not be generated" not in said, said
+    code = (
+        "from generated import Client; from generated.api.status import status_api_status_get as status; "
+        f"print(status.sync(client=Client({server.url!r})).version)"
+    )
+    used = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, "PYTHONPATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert used.stdout.strip() == server.get("/api/status")["version"], used.stderr

@@ -1,0 +1,172 @@
+"""Whatever is changed, removed or put elsewhere in events and evidence is found, and named."""
+
+import os
+import sqlite3
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from stream_detect.cli import app
+from stream_detect.evidence.folder import EvidenceFolder, file_sha256
+from stream_detect.evidence.verify import verify
+from stream_detect.settings import StorageSettings
+from stream_detect.storage.chain import Chain
+from stream_detect.storage.database import Database
+from stream_detect.storage.events import Events
+from stream_detect.storage.records import Evidence
+from tests.scenes import event
+
+
+class Kept:
+    """Three events, the second with two files, the third going on."""
+
+    def __init__(self, folder: Path) -> None:
+        self.storage = StorageSettings(folder=folder / "storage")
+        self.files = self.storage.folder / "evidence"
+        with Database.open(self.storage) as database:
+            events = Events(database)
+            self.ids = []
+            for at_s in (0.0, 10.0, 20.0):
+                one = event(at_s)
+                self.ids.append(one.id)
+                events.begin(one)
+                events.update(one.id, peak=0.97, mean=0.9)
+                if at_s == 10.0:
+                    events.update(one.id, evidence=self._evidence(one.id))
+                if at_s < 20.0:
+                    events.end(replace(one, ended_s=one.began_s + 5, peak=0.98))
+        self.path = self.storage.folder / "stream-detect.sqlite3"
+
+    def _evidence(self, event_id: str) -> Evidence:
+        self.files.mkdir(parents=True)
+        names = [f"{event_id}-picture.jpg", f"{event_id}-clip.mp4"]
+        for name in names:
+            (self.files / name).write_bytes(name.encode() * 99)
+        sums = tuple((name, file_sha256(self.files / name)) for name in names)
+        return Evidence(picture=names[0], clip=names[1], bytes=5000, sha256=sums)
+
+    def verify(self, head: str | None = None):
+        with Database.open(self.storage, alone=False) as database:
+            return verify(Chain(database), EvidenceFolder(self.files, 0), head)
+
+    def sql(self, statement: str, *values: object) -> None:
+        with sqlite3.connect(self.path) as connection:
+            connection.execute(statement, values)
+        connection.close()
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    return Kept(tmp_path)
+
+
+def test_what_was_written_holds(kept):
+    found = kept.verify()
+    assert found.problems == ()
+    assert (found.entries, found.files) == (6, 2)
+    assert kept.verify(found.head).problems == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["camera = 'other'", "began_s = began_s - 1", "judge = json_set(judge, '$.name', 'x')", "peak = .1",
+     "reason = 'nothing'", "ended_s = ended_s + 60", "interrupted = 1", "kind = 'offline'"],
+)  # fmt: skip
+def test_a_changed_event_is_named(kept, change):
+    kept.sql(f"UPDATE events SET {change} WHERE id = ?", kept.ids[0])  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"event {kept.ids[0]} was changed",)
+
+
+def test_an_event_that_names_other_files_is_named(kept):
+    kept.sql("UPDATE events SET picture = NULL WHERE id = ?", kept.ids[1])
+    assert kept.verify().problems == (f"event {kept.ids[1]} was changed: it names other files than were written",)
+
+
+def test_a_missing_event_is_named_and_one_that_was_deleted_by_its_owner_is_not(kept):
+    kept.sql("DELETE FROM events WHERE id = ?", kept.ids[0])
+    assert kept.verify().problems == (f"event {kept.ids[0]} is missing",)
+
+
+def test_an_event_that_was_deleted_by_its_owner_is_no_problem(kept):
+    with Database.open(kept.storage) as database:
+        Events(database).delete(kept.ids[1])
+        Events(database).expire(2e9)
+    assert kept.verify().problems == ()
+
+
+def test_an_added_event_is_named(kept):
+    with sqlite3.connect(kept.path) as connection:
+        names = [row[1] for row in connection.execute("PRAGMA table_info(events)")]
+        rest = ", ".join(names[1:])
+        connection.execute(f"INSERT INTO events (id, {rest}) SELECT 'added', {rest} FROM events LIMIT 1")  # noqa: S608
+    connection.close()
+    assert kept.verify().problems == ("event added was added: the chain does not know it",)
+
+
+def test_reordered_changed_and_missing_entries_are_named(kept):
+    kept.sql("UPDATE event_chain SET number = 99 WHERE number = 2")
+    kept.sql("UPDATE event_chain SET number = 2 WHERE number = 3")
+    kept.sql("UPDATE event_chain SET number = 3 WHERE number = 99")
+    problems = kept.verify().problems
+    assert any("entry 2 of event" in problem and "reordered" in problem for problem in problems)
+
+
+def test_a_changed_entry_is_named(kept):
+    kept.sql("UPDATE event_chain SET content = '{}' WHERE number = 1")
+    assert any(
+        problem.startswith("entry 1 of event") and "was changed" in problem for problem in kept.verify().problems
+    )
+
+
+def test_missing_entries_are_named(kept):
+    kept.sql("DELETE FROM event_chain WHERE number IN (2, 3)")
+    assert any("entries 2 to 3 of the chain are missing" in problem for problem in kept.verify().problems)
+
+
+def test_a_chain_whose_end_was_cut_off_does_not_hold_the_head_that_was_noted(kept):
+    head = kept.verify().head
+    kept.sql("DELETE FROM event_chain WHERE event_id = ?", kept.ids[2])
+    kept.sql("DELETE FROM events WHERE id = ?", kept.ids[2])
+    assert kept.verify().problems == ()
+    (problem,) = kept.verify(head).problems
+    assert head in problem
+
+
+def test_a_changed_and_a_missing_file_are_named(kept):
+    picture, clip = f"{kept.ids[1]}-picture.jpg", f"{kept.ids[1]}-clip.mp4"
+    (kept.files / picture).write_bytes(b"another")
+    (kept.files / clip).unlink()
+    assert set(kept.verify().problems) == {
+        f"file {picture} of event {kept.ids[1]} was changed",
+        f"file {clip} of event {kept.ids[1]} is missing",
+    }
+
+
+def test_evidence_that_was_deleted_by_its_owner_is_no_problem(kept):
+    with Database.open(kept.storage) as database:
+        Events(database).update(kept.ids[1], evidence=Evidence(problem="evidence was deleted by an operator"))
+    for file in kept.files.iterdir():
+        file.unlink()
+    assert kept.verify().problems == ()
+
+
+def test_events_that_a_crash_left_open_are_chained_when_they_are_ended(kept):
+    with Database.open(kept.storage) as database:
+        Events(database).interrupted(2e9)
+    assert kept.verify().problems == ()
+    kept.sql("UPDATE events SET interrupted = 0 WHERE id = ?", kept.ids[2])
+    assert kept.verify().problems == (f"event {kept.ids[2]} was changed",)
+
+
+def test_the_command_says_it_by_its_status(kept, monkeypatch, tmp_path):
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_STORAGE__FOLDER", str(kept.storage.folder))
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_SETTINGS", os.devnull)
+    monkeypatch.chdir(tmp_path)
+    well = CliRunner().invoke(app, ["verify-evidence"])
+    assert (well.exit_code, well.output.splitlines()[-1]) == (0, "The chain holds.")
+    kept.sql("UPDATE events SET peak = .1 WHERE id = ?", kept.ids[0])
+    broken = CliRunner().invoke(app, ["verify-evidence"])
+    assert broken.exit_code == 1
+    assert f"event {kept.ids[0]} was changed" in broken.output

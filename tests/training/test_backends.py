@@ -1,0 +1,43 @@
+"""The same training on JAX, as on an accelerator, and on PyTorch, as on a CPU; its bundle is served like any other."""
+
+import os
+import subprocess
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+import pytest
+
+from stream_detect.models.bundle import Bundle
+
+SCRIPT = Path(__file__).with_name("on_backend.py")
+
+
+@pytest.mark.tensorflow  # converts what another backend trained
+@pytest.mark.parametrize(
+    ("backend", "architecture", "data_format", "precision"),
+    [
+        ("jax", "streamnet", "channels_last", "float32"),
+        ("jax", "efficientnet_lite0", "channels_first", "float32"),
+        ("torch", "efficientnet_lite0", "channels_first", "mixed_bfloat16"),
+    ],
+)
+def test_it_is_continued_and_ends_as_a_bundle_that_all_agree_on(
+    backend, architecture, data_format, precision, tmp_path
+):
+    if find_spec(backend) is None:
+        pytest.skip(f"{backend} is not installed")
+    child = subprocess.run(
+        [sys.executable, str(SCRIPT), architecture, data_format, precision, str(tmp_path)],
+        env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"},
+        capture_output=True,
+        text=True,
+        timeout=500,
+        check=False,
+    )
+    assert child.returncode == 0, child.stderr[-2000:]
+    used, steps, between_backends, between_formats = child.stdout.split()[-4:]
+    assert (used, steps) == (backend, "3")  # those after the checkpoint that the break left
+    assert float(between_backends) < 1e-3
+    assert float(between_formats) < 1e-3
+    assert Bundle.load(tmp_path / "tiny").card.architecture == architecture
