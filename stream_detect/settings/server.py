@@ -90,7 +90,7 @@ class ServerSettings(Section):
 class ModelSettings(Section):
     """Which bundle judges, and what runs it."""
 
-    name: str = Field(default="streamnet-dfdc", description="name of a shipped bundle or of one in models.folder")
+    name: str = Field(default="lite0-faces", description="name of a shipped bundle or of one in models.folder")
     folder: Path | None = Field(default=None, description="folder with further bundles")
     backend: Literal["openvino", "tensorflow"] = Field(
         default="openvino", description="what runs it: openvino, or tensorflow as the slow reference"
