@@ -23,7 +23,7 @@ def test_the_card_states_what_a_person_must_know(bundle):
     assert "DFDC" in card.training.data
     assert "research terms" in card.training.terms
     assert "stream-detect train" in card.training.recipe
-    assert any("Measured on single pictures" in limit for limit in card.limits)
+    assert any("Measured on single frames" in limit for limit in card.limits)
     assert any("not a proof" in limit for limit in card.limits)
     assert card.calibration.fitted_on
 
