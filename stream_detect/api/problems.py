@@ -129,7 +129,7 @@ def _allowed(request: Request) -> str:
     there = request.url.path
     matching = [there] if there in paths else [path for path in paths if _is_of(path, there)]
     methods = {method.upper() for path in matching for method in paths[path]}
-    return ", ".join(sorted(methods))
+    return ", ".join(sorted(methods, key=lambda method: (method == "OPTIONS", method)))
 
 
 def _is_of(template: str, path: str) -> bool:

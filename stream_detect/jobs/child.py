@@ -23,9 +23,9 @@ if TYPE_CHECKING:
 SETTINGS, JOB, GO_ON, STOP = b"S", b"J", b"G", b"X"
 """Kinds of frames to this process: settings, a job, the answer to a sign of life, the end of a job."""
 
-READY, OPENING, ALIVE, RESULT, ERROR = b"R", b"O", b"A", b"D", b"E"
+READY, OPENING, ALIVE, LAST, RESULT, ERROR = b"R", b"O", b"A", b"L", b"D", b"E"
 """Kinds of frames from it: it runs; the models are loaded, and a file is opened; a sign of life with the share done;
-what came out; what went wrong."""
+the process ends after this job; what came out; what went wrong."""
 
 HEADER = struct.Struct("!cI")
 """Of a frame: its kind and the length of what follows."""

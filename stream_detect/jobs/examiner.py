@@ -12,7 +12,7 @@ from typing import Any
 import cv2
 
 from stream_detect.errors import MediaError, StreamDetectError
-from stream_detect.jobs.child import ERROR, OPENING, RESULT, Link
+from stream_detect.jobs.child import ERROR, LAST, OPENING, RESULT, Link
 from stream_detect.jobs.sandbox import MemoryLimit, limit_processor_time, memory_bytes
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
@@ -54,18 +54,25 @@ class Examiner:
                 job = self._link.jobs.get(timeout=idle_s)
             except queue.Empty:
                 return
-            try:
-                content = self._done(job)
-            except StreamDetectError as error:
-                self._fail(error, str(error))
-            except MemoryError:
-                self._fail(MediaError(), _TOO_MUCH)
-            except Exception as error:  # noqa: BLE001 - the process's edge: the parent writes it to the log
-                self._fail(error, traceback.format_exc())
-            else:
-                self._link.send(RESULT, content)
-            if self._is_swollen():
+            kind, content = self._outcome(job)
+            # Said before the outcome: with it, the parent may ask for the next job at once.
+            last = self._is_swollen()
+            if last:
+                self._link.send(LAST)
+            self._link.send(kind, content)
+            if last:
                 return
+
+    def _outcome(self, job: dict[str, Any]) -> tuple[bytes, bytes]:
+        """The kind and content of the frame that ends a job."""
+        try:
+            return RESULT, self._done(job)
+        except StreamDetectError as error:
+            return ERROR, self._failure(error, str(error))
+        except MemoryError:
+            return ERROR, self._failure(MediaError(), _TOO_MUCH)
+        except Exception as error:  # noqa: BLE001 - the process's edge: the parent writes it to the log
+            return ERROR, self._failure(error, traceback.format_exc())
 
     def _done(self, job: dict[str, Any]) -> bytes:
         hooks, file = self._hooks(), Path(job["file"])
@@ -98,12 +105,12 @@ class Examiner:
             limit.open_container()
             self._link.on_first_sign = limit.decode
 
-    def _fail(self, error: Exception, text: str) -> None:
+    def _failure(self, error: Exception, text: str) -> bytes:
         kinds = [kind.__name__ for kind in type(error).__mro__]
         if _NO_MEMORY in text and isinstance(error, MediaError):
             text = _TOO_MUCH
         self._link.on_first_sign = lambda: None
-        self._link.send(ERROR, json.dumps({"kinds": kinds, "text": text}).encode())
+        return json.dumps({"kinds": kinds, "text": text}).encode()
 
     def _is_swollen(self) -> bool:
         least_bytes = self._least_bytes

@@ -16,7 +16,20 @@ from typing import Any
 import stream_detect
 from stream_detect import errors
 from stream_detect.errors import ReviewCancelledError, ReviewCrashedError, ReviewError, StreamDetectError
-from stream_detect.jobs.child import ALIVE, ERROR, GO_ON, HEADER, JOB, NUMBER, OPENING, READY, RESULT, SETTINGS, STOP
+from stream_detect.jobs.child import (
+    ALIVE,
+    ERROR,
+    GO_ON,
+    HEADER,
+    JOB,
+    LAST,
+    NUMBER,
+    OPENING,
+    READY,
+    RESULT,
+    SETTINGS,
+    STOP,
+)
 from stream_detect.review.examination import Hooks
 from stream_detect.review.packing import unpack
 from stream_detect.review.results import Reviewed
@@ -144,13 +157,14 @@ class _Process:
         self._send(SETTINGS, json.dumps({"settings": _given(settings), "idle_s": IDLE_S + _LONGER_S}).encode())
         self._is_opening = False
         self._is_busy = False
+        self._is_last = False
         self._idle_since_s: float | None = None
 
     @property
     def is_usable(self) -> bool:
         """Whether it runs and can be asked."""
         idle = self._idle_since_s is not None and time.monotonic() - self._idle_since_s > IDLE_S
-        return not self._killed and not idle and self._process.poll() is None
+        return not self._killed and not self._is_last and not idle and self._process.poll() is None
 
     def ask(self, job: Mapping[str, Any], hooks: Hooks) -> bytes:
         """Has it do a job.
@@ -206,8 +220,9 @@ class _Process:
             alive_s = now_s
             if kind == READY:
                 self._note_ready(content)
-            elif kind == OPENING:
-                self._is_opening = True
+            elif kind in {OPENING, LAST}:
+                self._is_opening |= kind == OPENING
+                self._is_last |= kind == LAST
             elif kind == ALIVE:
                 hooks.on_progress(min(max(NUMBER.unpack(content)[1], 0.0), 1.0))
                 hooks.give_way()

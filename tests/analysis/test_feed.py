@@ -71,7 +71,7 @@ def verdicts(images, step_s=0.1):
 def test_a_still_photo_is_never_judged_and_says_why():
     results = verdicts([PHOTO] * 150)
     assert {result.verdict.state for result in results} == {VerdictState.GATHERING}
-    assert results[-1].verdict.reason == f"0 of 12 usable frames ({STILL})"
+    assert results[-1].verdict.reason.endswith(f"0 of 12 usable frames ({STILL})")
 
 
 def test_a_still_photo_that_was_sent_as_video_is_never_judged():

@@ -110,7 +110,7 @@ def test_a_reload_restarts_what_changed_and_nothing_else(site, rtsp_server):
     site.write(door, {**yard, "title": "Yard"}, {"name": "shed", "url": "whip:"}, webrtc={"max_sessions": 7})
     site.server.process.send_signal(signal.SIGHUP)
     site.comes(lambda: "added shed, changed yard, removed none" in "".join(site.server.log))
-    assert "webrtc changed; that takes effect after a restart" in "".join(site.server.log)
+    assert "webrtc changed; the change takes effect after a restart" in "".join(site.server.log)
     assert site.camera()["since_s"] == before[0]["since_s"]
     assert site.is_live("yard")["since_s"] > before[1]["since_s"]
     site.file.write_text("cameras:\n  - nmae: door\n", encoding="utf-8")

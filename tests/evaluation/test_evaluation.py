@@ -112,7 +112,9 @@ def test_crops_without_a_face_are_counted_apart(crops, entrant):
 def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
     for i, label in enumerate(["real", "fake"] * 2):
         share = 1.0 if label == "fake" else 0.6
-        folder.video(f"{i}.mp4", [(photo * share).astype(np.uint8)] * 12, label)
+        # It moves: a picture that stands still is not scored again.
+        frames = [np.roll((photo * share).astype(np.uint8), 4 * step, axis=1) for step in range(12)]
+        folder.video(f"{i}.mp4", frames, label)
     folder.picture("still.png", photo, "fake")
     summary, outcomes = evaluate(plan(folder, crops=False), [entrant()], Settings())
     assert [(p.level, p.counts.files) for p in summary.parts] == [("image", 1), ("frame", 4), ("video", 4)]
