@@ -23,8 +23,8 @@ POLL_S = 0.01
 
 
 def frame(wh=(160, 120), pts=0):
-    """A picture with detail, of any size."""
-    noise = np.random.default_rng(7).integers(0, 255, (wh[1], wh[0], 3), np.uint8)
+    """A picture with detail, of any size; its light changes a little with `pts`, since a still one is not judged."""
+    noise = np.random.default_rng(7).integers(0, 240, (wh[1], wh[0], 3), np.uint8) + np.uint8(4 * (pts % 4))
     made = VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
     made.pts = pts
     return made

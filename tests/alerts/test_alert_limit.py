@@ -21,7 +21,7 @@ def test_one_event_of_a_camera_and_kind_is_let_through_in_so_long(make_event):
     assert not limit.lets_through(make_event())
     clock.now_s += 0.2
     assert limit.lets_through(make_event())
-    assert limit.suppressed == {"fake": 2, "offline": 0}
+    assert limit.suppressed == {"fake": 2, "offline": 0, "frozen": 0, "looped": 0}
 
 
 def test_an_end_is_told_when_its_beginning_was(make_event):

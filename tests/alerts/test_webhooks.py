@@ -309,7 +309,7 @@ def test_beyond_the_limit_neither_beginning_nor_end_is_told(make_alerts, receive
     assert alerts.deliveries_for(make_event(), "began")
     assert alerts.deliveries_for(second, "began") == []
     assert alerts.deliveries_for(replace(second, ended_s=1010.0), "ended") == []
-    assert alerts.suppressed == {"fake": 1, "offline": 0}
+    assert alerts.suppressed == {"fake": 1, "offline": 0, "frozen": 0, "looped": 0}
 
 
 @pytest.mark.parametrize(

@@ -39,5 +39,5 @@ def test_it_is_continued_and_ends_as_a_bundle_that_all_agree_on(
     used, steps, between_backends, between_formats = child.stdout.split()[-4:]
     assert (used, steps) == (backend, "3")  # those after the checkpoint that the break left
     assert float(between_backends) < 1e-3
-    assert float(between_formats) < 1e-3
+    assert float(between_formats) < 0.02  # NaN, of answers that do not vary, fails too
     assert Bundle.load(tmp_path / "tiny").card.architecture == architecture
