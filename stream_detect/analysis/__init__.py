@@ -1,4 +1,4 @@
-"""The way of a frame to a verdict: sampler, faces, quality, classifier, window, verdict.
+"""The analysis of a stream: what turns a sampled frame into a verdict. Begin with `pipeline`, which joins the stages.
 
 Synchronous and pure; time is injected.
 """

@@ -1,4 +1,4 @@
-"""The aligned crop: a picture and a face in, the square that a model looks at out.
+"""Cuts the aligned square that a model looks at out of an image, for training and serving alike.
 
 Training and serving both cut here, so that a model sees at work what it saw when it learnt. Coordinates are those of
 boxes: pixel i reaches from i to i + 1, its middle lies at i + .5.

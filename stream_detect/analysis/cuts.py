@@ -174,7 +174,7 @@ def _log_odds(values: NDArray[np.float64]) -> float:
     return float(values @ _WEIGHTS) + _BIAS
 
 
-class Sight(Enum):
+class Comparison(Enum):
     """What a sample shows, compared with the samples before it."""
 
     SAME = auto()
@@ -200,7 +200,7 @@ class CutDetector:
         self._suspect: Appearance | None = None
         self._turn = 0
 
-    def look(self, image: Image, now: Appearance, *, gap: bool = False) -> Sight:
+    def look(self, image: Image, now: Appearance, *, gap: bool = False) -> Comparison:
         """Compares the face in the stream's next sample with what it looked like before.
 
         Args:
@@ -212,19 +212,19 @@ class CutDetector:
             return self._doubt(image, now, gap=gap)
         self._suspect = None
         if self._faded(image, now):
-            return Sight.CUT
+            return Comparison.CUT
         self._newest = now
         if now.time_s - self._past[-1].time_s >= _SPACING_S:
             self._past.append(now)
-        return Sight.SAME
+        return Comparison.SAME
 
-    def _doubt(self, image: Image, now: Appearance, *, gap: bool) -> Sight:
+    def _doubt(self, image: Image, now: Appearance, *, gap: bool) -> Comparison:
         if not gap and differs(self._newest, now, image, _CERTAIN):
-            return Sight.CUT
+            return Comparison.CUT
         before, self._suspect = self._suspect, now
         if before is None or differs(before, now, image, _SUSPECT):
-            return Sight.SUSPECT
-        return Sight.CUT
+            return Comparison.SUSPECT
+        return Comparison.CUT
 
     def _faded(self, image: Image, now: Appearance) -> bool:
         """Whether this sample differs from a remembered one; of the two lags each is looked at every other sample."""

@@ -1,4 +1,4 @@
-"""Face mesh: a picture of one face enters, 468 points on it leave. MediaPipe's network, run by OpenVINO.
+"""The face mesh: finds 468 points on one face by MediaPipe's network, run by OpenVINO.
 
 It is small enough (1.2 ms) for every face of a training; serving does without it.
 """

@@ -1,4 +1,4 @@
-"""Sampler: the stream time of each frame enters, whether that frame is to be analysed leaves."""
+"""Picks the frames of a stream that are analysed, and hands the newest of them from thread to thread."""
 
 import math
 from threading import Condition

@@ -1,4 +1,4 @@
-"""Scripted detector and classifier: what they shall find enters, found faces and scores leave. For tests, no models."""
+"""A detector and a classifier that do as a test says, without a model."""
 
 from collections.abc import Callable, Sequence
 

@@ -69,7 +69,7 @@ _UNCLEAR = 0.75
 
 
 @dataclass(slots=True)
-class Part:
+class FramePart:
     """A square of the frame, searched by itself.
 
     Args:
@@ -83,7 +83,7 @@ class Part:
     age: int = 0
 
 
-def parts_of(wh: tuple[int, int], input_px: int) -> list[Part]:
+def parts_of(wh: tuple[int, int], input_px: int) -> list[FramePart]:
     """The parts of a frame of `wh` pixels, the largest first; none where the whole frame shows all faces that count.
 
     Parts of one size overlap by the largest face that the next larger size misses, so that each face lies whole in one.
@@ -93,7 +93,7 @@ def parts_of(wh: tuple[int, int], input_px: int) -> list[Part]:
         input_px: side of the detector's input.
     """
     least = LEAST_INPUT_PX / input_px
-    parts: list[Part] = []
+    parts: list[FramePart] = []
     if max(wh) * least <= ENOUGH_PX:
         return parts
     larger, side = max(wh), min(*wh, round(_SHRINK * max(wh)))
@@ -101,7 +101,7 @@ def parts_of(wh: tuple[int, int], input_px: int) -> list[Part]:
         rows, columns = (_starts(length, side, min(1.1 * larger * least, side / 2)) for length in (wh[1], wh[0]))
         if len(parts) + len(rows) * len(columns) > MAX_PARTS:
             break
-        parts += [Part((x, y, min(x + side, wh[0]), min(y + side, wh[1]))) for y, x in product(rows, columns)]
+        parts += [FramePart((x, y, min(x + side, wh[0]), min(y + side, wh[1]))) for y, x in product(rows, columns)]
         larger, side = side, max(round(_SHRINK * side), 1)
     return parts
 
@@ -133,9 +133,9 @@ class FaceSearch:
         self._finder = finder or BlazeFace(settings.detector, settings.min_score, settings.max_faces)
         self._close = close or BlazeFace(_CLOSE_RANGE, settings.min_score, settings.max_faces)
         self._wh = (0, 0)
-        self._parts: list[Part] = []
-        self._turn: deque[Part] = deque()  # all parts, the one searched longest ago first
-        self._swept: deque[Part] = deque()  # those still to be searched since the scene changed
+        self._parts: list[FramePart] = []
+        self._turn: deque[FramePart] = deque()  # all parts, the one searched longest ago first
+        self._swept: deque[FramePart] = deque()  # those still to be searched since the scene changed
         self._scene: Grey | None = None
         self._samples = 0
         self._whole_at = 0
@@ -193,7 +193,7 @@ class FaceSearch:
             part.age = 0
         return [replace(face, fresh=part.age == 0) for part in self._parts for face in part.faces]
 
-    def _due(self, image: Image) -> list[Part]:
+    def _due(self, image: Image) -> list[FramePart]:
         """The parts to search in this sample: after a change of scene all, else those with faces, and some others."""
         first = self._scene is None
         if self._is_new_scene(image):
@@ -221,7 +221,7 @@ class FaceSearch:
         self._scene, self._whole_at = scene, self._samples
         return True
 
-    def _found_in(self, image: Image, part: Part) -> list[Face]:
+    def _found_in(self, image: Image, part: FramePart) -> list[Face]:
         left, top, right, bottom = part.xyxy
         margin = _EDGE * (right - left)
         inner = (

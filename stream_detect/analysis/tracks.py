@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.cuts import CutDetector, Sight, appearance
+from stream_detect.analysis.cuts import Comparison, CutDetector, appearance
 from stream_detect.settings import FaceSettings
 from stream_detect.types import Face, Image
 
@@ -92,11 +92,11 @@ class Tracker:
         tracks = []
         for i, face in enumerate(faces):
             trail = known[matched[i]] if i in matched else None
-            sight = Sight.SAME if trail is None or image is None else trail.look(image, face, time_s, gap=gap)
-            after_cut = sight is Sight.CUT
+            sight = Comparison.SAME if trail is None or image is None else trail.look(image, face, time_s, gap=gap)
+            after_cut = sight is Comparison.CUT
             if trail is not None and not after_cut:
                 trail.move_to(boxes[i], time_s)
-                tracks.append(Track(trail.track_id, face, trail.after_cut, settled=sight is Sight.SAME))
+                tracks.append(Track(trail.track_id, face, trail.after_cut, settled=sight is Comparison.SAME))
                 continue
             if trail is not None:
                 self._trails.remove(trail)
@@ -141,12 +141,12 @@ class _Trail:
             self._px_per_s += _SMOOTHING * (moved - self._px_per_s)
         self._box, self.seen_s = box, time_s
 
-    def look(self, image: Image, face: Face, time_s: float, *, gap: bool = False) -> Sight:
+    def look(self, image: Image, face: Face, time_s: float, *, gap: bool = False) -> Comparison:
         """Compares the face with what the track looked like before; the first look has nothing to compare."""
         now = appearance(image, face.xyxy, time_s)
         if self._cuts is None:
             self._cuts = CutDetector(now)
-            return Sight.SAME
+            return Comparison.SAME
         return self._cuts.look(image, now, gap=gap)
 
 

@@ -1,4 +1,4 @@
-"""Verdict: the evidence of a window enters, a state with a reason that a person can read leaves.
+"""Decides the state of a face and of a stream from the scores in the window, with a reason that a person can read.
 
     gathering ──enough evidence──> real | uncertain | fake      the first time at once, later after the dwell
     real <──> uncertain <──> fake,  real <──> fake              by the thresholds' hysteresis, after the dwell
@@ -10,7 +10,7 @@
 import math
 from collections.abc import Sequence
 
-from stream_detect.analysis.window import Evidence
+from stream_detect.analysis.window import WindowSummary
 from stream_detect.settings import WindowSettings
 from stream_detect.types import Thresholds, Verdict, VerdictState
 
@@ -55,7 +55,7 @@ class TrackVerdict:
         self._state = VerdictState.GATHERING
         self._changed_s = -math.inf
 
-    def step(self, evidence: Evidence, now_s: float, rejected: str | None = None) -> Verdict:
+    def step(self, evidence: WindowSummary, now_s: float, rejected: str | None = None) -> Verdict:
         """The verdict at a stream time.
 
         Args:
@@ -82,7 +82,7 @@ class TrackVerdict:
         if state is not self._state:
             self._state, self._changed_s = state, now_s
 
-    def _reason(self, evidence: Evidence, rejected: str | None) -> str:
+    def _reason(self, evidence: WindowSummary, rejected: str | None) -> str:
         if self._state is VerdictState.GATHERING:
             progress = f"{min(evidence.admitted, self._needed)} of {self._needed} usable frames{self._since}"
             return f"{progress} ({rejected})" if rejected else progress

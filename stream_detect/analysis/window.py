@@ -1,4 +1,4 @@
-"""Window: calibrated scores of one face with their stream times enter, their robust summary (`Evidence`) leaves."""
+"""The sliding window of one face's calibrated scores, and their robust summary."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ _GAP, _SAMPLE = 0, 1  # a gap lies before the sample of the same time
 
 
 @dataclass(frozen=True, slots=True)
-class Evidence:
+class WindowSummary:
     """What a window holds.
 
     Args:
@@ -96,16 +96,16 @@ class ScoreWindow:
         for key in [key for key in self._entries if key[0] < time_s]:
             del self._entries[key]
 
-    def evidence(self) -> Evidence:
+    def evidence(self) -> WindowSummary:
         """The robust summary of the admitted scores."""
         admitted = [(logit, time_s) for (time_s, _), logit in self._entries.items() if not math.isnan(logit)]
         if not admitted:
-            return Evidence(0, -math.inf, None, None, None)
+            return WindowSummary(0, -math.inf, None, None, None)
         logits = sorted(logit for logit, _ in admitted)
         cut = int(TRIM * len(logits))
         kept = logits[cut : len(logits) - cut]
         mean = math.fsum(kept) / len(kept)
-        return Evidence(
+        return WindowSummary(
             admitted=len(admitted),
             newest_s=max(time_s for _, time_s in admitted),
             fake_probability=probability(min(max(mean, kept[0]), kept[-1])),  # rounding may leave the range

@@ -1,4 +1,4 @@
-"""Worker: suppliers of sampled frames enter, their results leave, on a thread of the stream's own.
+"""Runs the analysis of one stream on a thread of its own, and survives its failures.
 
 submit ──> mailbox (one slot, newest wins) ──> supplier() ──> pipeline.step ──> on_result
 """
@@ -70,7 +70,7 @@ class Health:
                 self._remembered_s = self._clock()
 
 
-class Analysis(Protocol):
+class FrameAnalysis(Protocol):
     """What the worker runs: a `Pipeline`."""
 
     def step(self, frame: Frame) -> Result:
@@ -93,13 +93,13 @@ class AnalysisWorker:
 
     def __init__(
         self,
-        pipeline_factory: Callable[[], Analysis],
+        pipeline_factory: Callable[[], FrameAnalysis],
         on_result: Callable[[Result], None],
         health: Health,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._pipeline_factory = pipeline_factory
-        self._pipeline: Analysis | None = None
+        self._pipeline: FrameAnalysis | None = None
         self._on_result = on_result
         self._health = health
         self._clock = clock

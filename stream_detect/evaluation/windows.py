@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.analysis.verdict import TrackVerdict
-from stream_detect.analysis.window import Evidence, ScoreWindow
+from stream_detect.analysis.window import ScoreWindow, WindowSummary
 from stream_detect.evaluation.bootstrap import Estimate, share
 from stream_detect.evaluation.scored import Scored, balanced_weights
 from stream_detect.models.card import WindowThresholds
@@ -52,7 +52,7 @@ class Windows:
         settings: of the window.
     """
 
-    courses: tuple[tuple[Evidence, ...], ...]
+    courses: tuple[tuple[WindowSummary, ...], ...]
     people: Scored
     frames: NDArray[np.int64]
     settings: WindowSettings
@@ -104,7 +104,7 @@ def windows_of(scored: Scored, settings: WindowSettings) -> Windows:
     return Windows(tuple(courses), people, frames, settings)
 
 
-def course(logits: Sequence[float], settings: WindowSettings) -> tuple[Evidence, ...]:
+def course(logits: Sequence[float], settings: WindowSettings) -> tuple[WindowSummary, ...]:
     """What the window says at every sample until it is full, of frames that come in turn.
 
     Args:
@@ -172,7 +172,9 @@ def window_figures(windows: Windows, thresholds: Thresholds) -> WindowFigures:
     )
 
 
-def said_of(steps: Sequence[Evidence], thresholds: Thresholds, settings: WindowSettings) -> tuple[VerdictState, ...]:
+def said_of(
+    steps: Sequence[WindowSummary], thresholds: Thresholds, settings: WindowSettings
+) -> tuple[VerdictState, ...]:
     """The state of the verdict at every sample.
 
     Args:
@@ -191,7 +193,7 @@ def _samples(length_s: float, settings: WindowSettings) -> int:
     return int(length_s * settings.score_rate_hz + 1e-6)
 
 
-def _span(steps: Sequence[Evidence], settings: WindowSettings) -> tuple[float, float]:
+def _span(steps: Sequence[WindowSummary], settings: WindowSettings) -> tuple[float, float]:
     """The least and the greatest fake_probability once there is enough evidence for a verdict."""
     said = [each.fake_probability for each in steps if each.admitted >= settings.min_scores]
     known = [value for value in said if value is not None]

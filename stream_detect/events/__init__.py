@@ -1,1 +1,1 @@
-"""The events of cameras: the rules that begin and end them, the journal that writes them down, the score history."""
+"""Events of cameras: the rules that begin and end them, and their way into the database. Begin with `recorder`."""

@@ -128,7 +128,7 @@ class _Change:
 
 
 @dataclass(frozen=True, slots=True)
-class _Kept:
+class _NewEvidence:
     """There is evidence of an event."""
 
     event_id: str
@@ -165,7 +165,7 @@ class Journal:
         self._ledger = ledger
         self._forget = forget
         self._now = now
-        self._changes: Backlog[_Change | _Kept] = Backlog(MAX_CHANGES)
+        self._changes: Backlog[_Change | _NewEvidence] = Backlog(MAX_CHANGES)
         self._states: Backlog[StateEntry] = Backlog(MAX_STATES)
         self._scores: Backlog[Score] = Backlog(MAX_SCORES)
         self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
@@ -188,7 +188,7 @@ class Journal:
 
     def kept(self, event_id: str, evidence: Evidence) -> None:
         """There is evidence of an event: the files are on the disk."""
-        self._changes.put([_Kept(event_id, evidence)])
+        self._changes.put([_NewEvidence(event_id, evidence)])
 
     def state(self, entry: StateEntry) -> None:
         """A camera entered a state."""
@@ -237,8 +237,8 @@ class Journal:
         if now_s >= self._upkeep_at_s and not self._last:
             self._upkeep()
 
-    def _write_change(self, change: _Change | _Kept) -> None:
-        if isinstance(change, _Kept):
+    def _write_change(self, change: _Change | _NewEvidence) -> None:
+        if isinstance(change, _NewEvidence):
             self._write_evidence(change)
             return
         what, event = change.transition
@@ -260,7 +260,7 @@ class Journal:
             self._written.pop(event.id, None)
         self._announce(event, what)
 
-    def _write_evidence(self, kept: _Kept) -> None:
+    def _write_evidence(self, kept: _NewEvidence) -> None:
         if not self._ledger.events.update(kept.event_id, evidence=kept.evidence):
             self._forget(kept.evidence)
         elif kept.event_id in self._written:

@@ -1,1 +1,1 @@
-"""What is kept of a fake event for people to look at: clip, pictures, their folder and their retention."""
+"""What is kept of a fake event: frame, face and clip, their folder and retention. Begin with `keeper`."""

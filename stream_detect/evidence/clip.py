@@ -8,7 +8,7 @@ from pathlib import Path
 import av
 
 from stream_detect.errors import MediaError
-from stream_detect.evidence.packet_ring import Received
+from stream_detect.evidence.packet_ring import ReceivedPacket
 
 TICK = Fraction(1, 90_000)
 MP4_CODECS = frozenset({"h264", "hevc", "mjpeg", "mpeg4", "av1", "vp9"})
@@ -21,12 +21,12 @@ MAX_DELAY_S = 5.0
 """A picture shown so much later than it is decoded is no reordering."""
 
 
-def suffix(packets: Sequence[Received]) -> str:
+def suffix(packets: Sequence[ReceivedPacket]) -> str:
     """Of the file that fits the packets' codec: "mp4" or "mkv"."""
     return "mp4" if packets[0].connection.codec in MP4_CODECS else "mkv"
 
 
-def cuttable(packets: Sequence[Received], moment_s: float) -> list[Received]:
+def cuttable(packets: Sequence[ReceivedPacket], moment_s: float) -> list[ReceivedPacket]:
     """The packets around a moment that one file can hold.
 
     A connection with other parameters (codec, size) needs another file. So the clip is of the connections about the
@@ -39,7 +39,7 @@ def cuttable(packets: Sequence[Received], moment_s: float) -> list[Received]:
     Returns:
         some of them, next to each other; empty when there is no key frame.
     """
-    kept: list[Received] = []
+    kept: list[ReceivedPacket] = []
     for packet in packets:
         if kept and packet.connection.alike != kept[-1].connection.alike:
             if packet.arrived_s > moment_s:
@@ -51,7 +51,7 @@ def cuttable(packets: Sequence[Received], moment_s: float) -> list[Received]:
     return kept
 
 
-def timeline(packets: Sequence[Received]) -> list[tuple[int, int]]:
+def timeline(packets: Sequence[ReceivedPacket]) -> list[tuple[int, int]]:
     """When each packet is shown and decoded, in `TICK`s, as files want it: from 0, decoding times rising.
 
     The sender's steps are kept. Where they cannot be believed (no timestamps, another connection, a clock that jumped)
@@ -68,7 +68,7 @@ def timeline(packets: Sequence[Received]) -> list[tuple[int, int]]:
     return [(dts + round(_delay_s(packet) / TICK), dts) for packet, dts in zip(packets, decoded, strict=True)]
 
 
-def write_clip(path: Path, packets: Sequence[Received]) -> None:
+def write_clip(path: Path, packets: Sequence[ReceivedPacket]) -> None:
     """Write a file; not yet safe against a power cut.
 
     Args:
@@ -104,7 +104,7 @@ _FIRST_OF_FFMPEG = 1000
 """Numbers of the system's errors are smaller, FFmpeg's own ones larger."""
 
 
-def _step_s(before: Received, packet: Received) -> Fraction:
+def _step_s(before: ReceivedPacket, packet: ReceivedPacket) -> Fraction:
     if before.connection is packet.connection and before.dts is not None and packet.dts is not None:
         step_s = packet.dts * packet.time_base - before.dts * before.time_base
         if 0 < step_s <= MAX_STEP_S:
@@ -112,7 +112,7 @@ def _step_s(before: Received, packet: Received) -> Fraction:
     return Fraction(max(packet.arrived_s - before.arrived_s, 0.0))
 
 
-def _delay_s(packet: Received) -> Fraction:
+def _delay_s(packet: ReceivedPacket) -> Fraction:
     if packet.pts is None or packet.dts is None:
         return Fraction(0)
     delay_s = (packet.pts - packet.dts) * packet.time_base

@@ -33,7 +33,7 @@ class Connection:
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class ReceivedPacket:
     """A packet.
 
     Args:
@@ -60,7 +60,7 @@ class Received:
         return cls(bytes(packet), packet.pts, packet.dts, packet.time_base, packet.is_keyframe, arrived_s, connection)
 
 
-class Film:
+class ClipPackets:
     """Packets around a moment, gathered until they are all there.
 
     Args:
@@ -69,7 +69,7 @@ class Film:
         room_bytes: further packets are taken while they fit.
     """
 
-    def __init__(self, packets: list[Received], until_s: float, room_bytes: int) -> None:
+    def __init__(self, packets: list[ReceivedPacket], until_s: float, room_bytes: int) -> None:
         self.packets = packets
         self.until_s = until_s
         self.cut_short = False
@@ -82,7 +82,7 @@ class Film:
         self.closed = True
         self.packets = []
 
-    def take(self, packet: Received) -> bool:
+    def take(self, packet: ReceivedPacket) -> bool:
         """Appends the next packet of the camera; False once it wants no more."""
         if packet.arrived_s > self.until_s or self.cut_short or self.closed:
             return False
@@ -101,7 +101,7 @@ class _Group:
 
     began_s: float
     bytes: int = 0
-    packets: list[Received] = field(default_factory=list)
+    packets: list[ReceivedPacket] = field(default_factory=list)
 
 
 class Ring:
@@ -125,7 +125,7 @@ class Ring:
         self._stream: VideoStream | None = None  # of a connection that no packet was wanted of yet
         self._connection: Connection | None = None
         self._in_group = False
-        self._films: list[Film] = []
+        self._films: list[ClipPackets] = []
         self._owner: object = None  # of the stream that was opened last
         self._wanted = True
         self.ever_opened = False
@@ -174,7 +174,7 @@ class Ring:
         connection = self._understood()
         if connection is None:
             return
-        received = Received.of(packet, arrived_s, connection)
+        received = ReceivedPacket.of(packet, arrived_s, connection)
         with self._lock:
             if self._wanted and by is self._owner:
                 self._films = [film for film in self._films if film.take(received)]
@@ -192,7 +192,7 @@ class Ring:
             self._stream = self._connection = None
             self._in_group = False
 
-    def film(self, from_s: float, until_s: float) -> Film | None:
+    def film(self, from_s: float, until_s: float) -> ClipPackets | None:
         """Begins to gather what lies around a moment.
 
         Args:
@@ -209,7 +209,7 @@ class Ring:
             groups = list(self._groups)
             while len(groups) > 1 and groups[1].began_s <= from_s:
                 del groups[0]
-            film = Film([packet for group in groups for packet in group.packets], until_s, self._max_bytes)
+            film = ClipPackets([packet for group in groups for packet in group.packets], until_s, self._max_bytes)
             self._films.append(film)
             return film
 
@@ -221,7 +221,7 @@ class Ring:
             self._stream = None
         return self._connection
 
-    def _hold(self, received: Received) -> None:
+    def _hold(self, received: ReceivedPacket) -> None:
         if received.keyframe:
             self._groups.append(_Group(received.arrived_s))
             self._in_group = True

@@ -13,7 +13,7 @@ from stream_detect.analysis.crop import cut
 from stream_detect.errors import AnalysisError, DiskFullError, MediaError, NotFoundError, StorageError
 from stream_detect.evidence.clip import cuttable, suffix, write_clip
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
-from stream_detect.evidence.packet_ring import Film
+from stream_detect.evidence.packet_ring import ClipPackets
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
@@ -80,7 +80,7 @@ class Seen:
     event: Event
     result: Result
     frame: VideoFrame | None
-    film: Film | None
+    film: ClipPackets | None
     no_film: str
 
 

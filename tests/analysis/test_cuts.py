@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import skimage.data
 
-from stream_detect.analysis.cuts import CutDetector, Sight, appearance
+from stream_detect.analysis.cuts import Comparison, CutDetector, appearance
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
@@ -52,7 +52,7 @@ def sights(images, boxes=None, step_s=STEP_S, gap=()):
         now = appearance(image, box, index * step_s)
         if detector is not None:
             said.append(detector.look(image, now, gap=index in gap))
-        if detector is None or said[-1] is Sight.CUT:
+        if detector is None or said[-1] is Comparison.CUT:
             detector = CutDetector(now)
     return said
 
@@ -61,7 +61,7 @@ def sights(images, boxes=None, step_s=STEP_S, gap=()):
 @pytest.mark.parametrize("step_s", [0.1, 0.2, 0.5, 0.7])
 def test_another_person_in_the_same_place_is_a_cut_at_once(number, step_s):
     said = sights([person(0)] * 3 + [person(number)] * 3, step_s=step_s)
-    assert said == [Sight.SAME] * 2 + [Sight.CUT] + [Sight.SAME] * 2
+    assert said == [Comparison.SAME] * 2 + [Comparison.CUT] + [Comparison.SAME] * 2
 
 
 @pytest.mark.parametrize("number", range(1, 4))
@@ -69,8 +69,8 @@ def test_another_person_in_the_same_place_is_a_cut_at_once(number, step_s):
 def test_a_fade_is_a_cut_by_the_time_it_is_over(number, length):
     mixed = [cv2.addWeighted(person(0), 1 - share, person(number), share, 0) for share in np.linspace(0, 1, length)]
     said = sights([person(0)] * 12 + mixed + [person(number)] * 12)
-    assert Sight.CUT in said[11 : 11 + length + 2]
-    assert set(said[:11]) == set(said[-9:]) == {Sight.SAME}
+    assert Comparison.CUT in said[11 : 11 + length + 2]
+    assert set(said[:11]) == set(said[-9:]) == {Comparison.SAME}
 
 
 @pytest.mark.parametrize(
@@ -88,32 +88,32 @@ def test_a_fade_is_a_cut_by_the_time_it_is_over(number, length):
 )
 def test_what_happens_to_one_person_is_no_cut(change):
     changed = change(person(0))
-    assert Sight.CUT not in sights([person(0)] * 4 + [changed] * 14 + [person(0)] * 4)
+    assert Comparison.CUT not in sights([person(0)] * 4 + [changed] * 14 + [person(0)] * 4)
 
 
 def test_a_walk_through_the_frame_is_no_cut():
     images = [shifted(person(0), 5 * index - 60, 0) for index in range(25)]
     boxes = [(BOX[0] + 5 * index - 60, BOX[1], BOX[2] + 5 * index - 60, BOX[3]) for index in range(25)]
-    assert set(sights(images, boxes)) == {Sight.SAME}
+    assert set(sights(images, boxes)) == {Comparison.SAME}
 
 
 def test_a_flash_of_somebody_else_after_lost_packets_is_forgotten():
     said = sights([person(0)] * 3 + [person(1)] + [person(0)] * 3, gap={3})
-    assert said == [Sight.SAME] * 2 + [Sight.SUSPECT] + [Sight.SAME] * 3
+    assert said == [Comparison.SAME] * 2 + [Comparison.SUSPECT] + [Comparison.SAME] * 3
 
 
 def test_a_cut_that_comes_with_lost_packets_is_confirmed_by_the_next_sample():
     said = sights([person(0)] * 3 + [person(1)] * 3, gap={3})
-    assert said == [Sight.SAME] * 2 + [Sight.SUSPECT, Sight.CUT, Sight.SAME]
+    assert said == [Comparison.SAME] * 2 + [Comparison.SUSPECT, Comparison.CUT, Comparison.SAME]
 
 
 def test_pictures_without_structure_are_no_cut():
     grey = [np.full((330, 440, 3), level, np.uint8) for level in (0, 0, 90, 255)]
-    assert set(sights(grey)) == {Sight.SAME}
+    assert set(sights(grey)) == {Comparison.SAME}
 
 
 def test_a_box_beyond_the_frame_can_be_compared():
-    assert sights([person(0)] * 3, [(-900.0, -900.0, -800.0, -800.0)] * 3) == [Sight.SAME] * 2
+    assert sights([person(0)] * 3, [(-900.0, -900.0, -800.0, -800.0)] * 3) == [Comparison.SAME] * 2
 
 
 def test_tracks_and_windows_end_at_a_cut_and_the_old_verdict_goes():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from stream_detect.analysis.verdict import TrackVerdict, next_state, stream_verdict
-from stream_detect.analysis.window import Evidence, ScoreWindow, probability
+from stream_detect.analysis.window import ScoreWindow, WindowSummary, probability
 from stream_detect.settings import WindowSettings
 from stream_detect.types import Thresholds, Verdict, VerdictState
 
@@ -21,7 +21,7 @@ THRESHOLDS = Thresholds(fake_enter=0.8, fake_leave=0.6, real_enter=0.2, real_lea
 def evidence(fake_probability, newest_s=0.0, admitted=12, lowest=None, highest=None):
     lowest = fake_probability if lowest is None else lowest
     highest = fake_probability if highest is None else highest
-    return Evidence(admitted, newest_s, fake_probability, lowest, highest)
+    return WindowSummary(admitted, newest_s, fake_probability, lowest, highest)
 
 
 def track_in(state, at_s=-100.0):

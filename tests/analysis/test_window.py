@@ -6,11 +6,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.analysis.window import MAX_LOGIT, Evidence, ScoreWindow, probability
+from stream_detect.analysis.window import MAX_LOGIT, ScoreWindow, WindowSummary, probability
 
 LENGTH_S = 10.0
 MAX_ENTRIES = 40
-EMPTY = Evidence(0, -math.inf, None, None, None)
+EMPTY = WindowSummary(0, -math.inf, None, None, None)
 
 times = st.integers(0, 300).map(lambda tenth: tenth / 10)
 tellings = st.one_of(

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from stream_detect.evidence import packet_ring as rings
 from stream_detect.evidence.clip import cuttable, suffix, timeline, write_clip
-from stream_detect.evidence.packet_ring import MAX_FILMS, Connection, Film, Received, Ring
+from stream_detect.evidence.packet_ring import MAX_FILMS, ClipPackets, Connection, ReceivedPacket, Ring
 from tests.scenes import FPS, film, play
 
 BEFORE_S, AFTER_S = 10.0, 10.0
@@ -22,7 +22,7 @@ KEY_S = 2.0
 film = cache(film)
 
 
-def around(ring: Ring, source: bytes, moment_s: float, start_s: float = 0.0) -> Film:
+def around(ring: Ring, source: bytes, moment_s: float, start_s: float = 0.0) -> ClipPackets:
     """Plays a film; at a moment of it what lies around that is gathered."""
     gathered = None
     for now_s in play(source, ring, start_s):
@@ -204,14 +204,14 @@ def test_packets_without_a_key_frame_make_no_clip():
 
 
 @pytest.fixture(scope="module")
-def make() -> Callable[..., Received]:
+def make() -> Callable[..., ReceivedPacket]:
     ring = Ring(BEFORE_S, 1_000_000)
     for _ in play(film(seconds=1), ring):
         pass
     one = ring.film(0.0, 0.0).packets[0]
 
-    def received(arrived_s: float, pts: int | None, dts: int | None) -> Received:
-        return Received(b"\0", pts, dts, one.time_base, True, arrived_s, one.connection)
+    def received(arrived_s: float, pts: int | None, dts: int | None) -> ReceivedPacket:
+        return ReceivedPacket(b"\0", pts, dts, one.time_base, True, arrived_s, one.connection)
 
     return received
 
@@ -227,7 +227,7 @@ def make() -> Callable[..., Received]:
         max_size=30,
     )
 )
-def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., Received], heard: list):
+def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., ReceivedPacket], heard: list):
     times = timeline([make(*one) for one in heard])
     assert len(times) == len(heard)
     decoding = [dts for _, dts in times]
@@ -236,7 +236,7 @@ def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., Re
     assert all(pts >= dts for pts, dts in times)
 
 
-def test_a_clock_that_jumps_leaves_no_hole(make: Callable[..., Received]):
+def test_a_clock_that_jumps_leaves_no_hole(make: Callable[..., ReceivedPacket]):
     """90 kHz timestamps wrap, restart, or are not there: the arrivals say how long it was."""
     packets = [
         make(0.0, 0, 0),
