@@ -27,7 +27,8 @@ SHARED = ROOT.parent / "shared"
 START_S = 2 * PATIENCE_S
 STOPPED_S = 30.0
 """What a stop must not wait for lasts longer."""
-settings.register_profile("repeatable", derandomize=True)
+# Without a deadline an example: on a busy machine one takes longer than 200 ms, and nothing is wrong.
+settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 SHARED_ABSENT = "../shared is absent"
 
@@ -43,10 +44,44 @@ def shared() -> Path:
 PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster"}
 """Fixtures that start a program of the system."""
 SERVERS = {"start_server", "run_server"}
+SLOW = {
+    "alerts/test_webhooks.py",
+    "analysis/test_detector.py",
+    "analysis/test_feed.py",
+    "analysis/test_engine.py",
+    "analysis/test_pipeline.py",
+    "analysis/test_quality.py",
+    "analysis/test_search.py",
+    "api/test_analysis_addresses.py",
+    "api/test_analysis_routes.py",
+    "api/test_camera_routes.py",
+    "api/test_service.py",
+    "api/test_whip_whep_routes.py",
+    "evaluation/test_calibration.py",
+    "evaluation/test_dataset.py",
+    "evaluation/test_evaluation.py",
+    "evaluation/test_refind.py",
+    "events/test_killed_recorder.py",
+    "evidence/test_ring_and_clip.py",
+    "jobs/test_review_jobs.py",
+    "media/test_coded_size.py",
+    "overlay/test_overlay.py",
+    "review/test_annotated_video.py",
+    "review/test_examination.py",
+    "review/test_samples.py",
+    "test_deployment.py",
+    "test_house.py",
+    "test_packaging.py",
+    "webrtc/test_check.py",
+    "webrtc/test_places.py",
+    "webrtc/test_sessions.py",
+    "webrtc/test_whep.py",
+}
+"""Files whose tests take two seconds and more together: media, networks and processes (`--durations=0`)."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that `make test-fast` leaves out, by the fixtures that they ask for."""
+    """Marks the tests that `make test-fast` leaves out, by the fixtures that they ask for and by their file."""
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {})
@@ -54,6 +89,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.peer)
         if asked & SERVERS:
             item.add_marker(pytest.mark.server)
+        if item.path.relative_to(ROOT / "tests").as_posix() in SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 @pytest.hookimpl(wrapper=True)
