@@ -138,9 +138,11 @@ class KeyframeGate:
         self._requested = False
         self._granted_s: float | None = None
 
-    def request(self) -> None:
-        """Somebody cannot decode without a keyframe."""
+    def request(self, *, at_once: bool = False) -> None:
+        """Somebody cannot decode without a keyframe; `at_once` does not wait for the interval to end."""
         self._requested = True
+        if at_once:
+            self._granted_s = None
 
     def take(self) -> bool:
         """Whether a keyframe is due now; the request is then taken off."""

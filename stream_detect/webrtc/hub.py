@@ -107,9 +107,11 @@ class Hub:
         self._fanout.attach(viewer)
         renderer, is_new = (self._renderer, False) if self._renderer else (self._begin(), True)
         self.retarget(viewer.codec)
-        renderer.request_keyframe(viewer.codec)
         held = self._held
-        if held is not None and (is_new or time.monotonic() - held[1] > REPEAT_S):
+        repeated = held is not None and (is_new or time.monotonic() - held[1] > REPEAT_S)
+        # A stalled camera has no further frame for a keyframe that has to wait: the one that is repeated must be it.
+        renderer.request_keyframe(viewer.codec, at_once=repeated)
+        if held is not None and repeated:
             renderer.show(held[0])
 
     def detach(self, viewer: Viewer) -> None:

@@ -84,9 +84,9 @@ class Renderer:
         """Takes a frame, from any thread."""
         self._frames.put((frame, time.monotonic()))
 
-    def request_keyframe(self, codec: Codec) -> None:
-        """Somebody cannot decode without one."""
-        self._keyframes[codec].request()
+    def request_keyframe(self, codec: Codec, *, at_once: bool = False) -> None:
+        """Somebody cannot decode without one; `at_once` where no frame may come that could bring it later."""
+        self._keyframes[codec].request(at_once=at_once)
 
     def follow(self, codec: Codec, bitrate_bps: int) -> None:
         """Sets the bitrate to encode for from the next frame on."""

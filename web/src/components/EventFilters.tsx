@@ -5,7 +5,12 @@ import { EVENT_KINDS, type EventFilter, type EventKind } from "../stream/events"
 import { fromLocalInput, localInput } from "../times";
 import { Field, INPUT } from "./Field";
 
-const KIND_WORDS: Readonly<Record<EventKind, string>> = { fake: "Fake faces", offline: "Cameras offline", frozen: "Frozen feeds", looped: "Looped feeds" };
+const KIND_WORDS: Readonly<Record<EventKind, string>> = {
+  fake: "Fake faces",
+  offline: "Cameras offline",
+  frozen: "Frozen feeds",
+  looped: "Looped feeds",
+};
 
 interface Props {
   readonly filter: EventFilter;
