@@ -81,7 +81,7 @@ def look(url: str) -> None:
     for name in assets:
         fetch(f"{url}/{name.lstrip('./')}")
     fetch(f"{url}/readyz")
-    if "streamnet" not in fetch(f"{url}/api/models"):
+    if "lite0-faces" not in fetch(f"{url}/api/models"):
         sys.exit("expected the shipped models at /api/models")
 
 
