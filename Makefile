@@ -47,7 +47,7 @@ test: $(DEV) $(PAGE) peers
 
 # What can be told within a minute while one works.
 test-fast: $(DEV)
-	$(BIN)/python -m pytest -m 'not browser and not tensorflow and not peer and not server and not slow'
+	$(BIN)/python -m pytest -n logical -m 'not browser and not tensorflow and not peer and not server and not slow'
 
 check: $(DEV) $(MODULES)
 	$(BIN)/ruff format --check .

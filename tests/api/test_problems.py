@@ -47,7 +47,8 @@ def test_every_error_of_the_package_is_told():
     def all_kinds(parent):
         return [parent, *(kind for child in parent.__subclasses__() for kind in all_kinds(child))]
 
-    for kind in all_kinds(errors.StreamDetectError):
+    # Commands and tests have kinds of their own, which no route meets.
+    for kind in filter(lambda kind: kind.__module__ == errors.__name__, all_kinds(errors.StreamDetectError)):
         error = kind("why", retry_after_s=3) if kind is errors.CapacityError else kind("why")
         assert client_for(error).get("/fails/1").json()["detail"] == "why"
 
