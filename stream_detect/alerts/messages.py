@@ -1,4 +1,4 @@
-"""What others are told, as JSON: an event enters, the text that webhooks and MQTT carry leaves (docs/protocol.md)."""
+"""What webhooks and MQTT say of an event, as JSON (docs/protocol.md)."""
 
 import json
 from dataclasses import asdict, dataclass

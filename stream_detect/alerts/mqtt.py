@@ -1,4 +1,4 @@
-"""MQTT: cameras' states, verdicts and events enter, messages to a broker leave (topics: `mqtt_topics`).
+"""Publishes cameras' states, verdicts and events to an MQTT broker (topics: `mqtt_topics`).
 
 The library's own thread talks with the broker and connects again by itself. States are retained and said again after
 each connecting; events wait while there is no broker, `_MAX_WAITING` of them: newer ones are then dropped and counted.

@@ -1,4 +1,4 @@
-"""What is published by MQTT, and where: cameras' states and verdicts enter, topics and payloads leave. Pure.
+"""The topics and payloads that are published by MQTT. Pure.
 
 PREFIX/status                  retained  "online" or "offline" (also the last will)
 PREFIX/cameras/NAME/state      retained  JSON, see `CameraPicture.payload`

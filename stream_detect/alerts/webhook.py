@@ -1,4 +1,4 @@
-"""One webhook: a message's text enters, whether it arrived leaves. No error and no log has its address."""
+"""One webhook, and the request that is sent to it. No error and no log has its address."""
 
 import asyncio
 import hashlib

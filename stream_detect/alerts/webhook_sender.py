@@ -1,4 +1,4 @@
-"""Webhooks: what waits in the outbox enters, signed requests leave, until each was answered or a day is over.
+"""Sends signed webhook requests from the outbox, until each was answered or a day has passed.
 
 The outbox is the truth: an attempt's outcome is written there before the next is made, so that a restart loses nothing
 and at worst repeats a message, under the same id. All webhooks share one thread and its event loop; each has a task of

@@ -1,4 +1,4 @@
-"""The live check over HTTP: an SDP offer enters, the answer leaves; the media go by WebRTC (docs/protocol.md)."""
+"""The live check over HTTP: answers SDP offers; the media go by WebRTC (docs/protocol.md)."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

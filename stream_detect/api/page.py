@@ -1,4 +1,4 @@
-"""The web page: the folder that `make web` builds enters, its files leave over HTTP.
+"""Serves the web page that `make web` builds.
 
 The files are read once at start, so that nothing outside that folder can be asked for, and text is kept compressed as
 well: a phone loads the page in one round trip. Names in assets/ carry a hash of their content and may be kept for ever;

@@ -1,4 +1,4 @@
-"""JPEGs for people: a camera's picture and what is known of it enter, the picture with the badge leaves. Blocking."""
+"""JPEGs of a camera's frame with the badge, for people to look at. Blocking."""
 
 import time
 
