@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import Any
 
+from tests.files import files_in
 from tests.patience import until
 
 BOUNDARY = "b0undary"
@@ -35,4 +36,4 @@ def ended(inside, analysis: dict[str, Any]) -> dict[str, Any]:
 
 def kept(inside) -> list[Path]:
     """All files that are there."""
-    return [path for path in inside.analyses.library._path.rglob("*") if path.is_file()]
+    return files_in(inside.analyses.library._path)

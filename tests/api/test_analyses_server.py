@@ -21,6 +21,7 @@ from PIL import Image
 
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
+from tests.files import files_in
 from tests.patience import PATIENCE_S, until
 
 BESIDE_S = 4.0
@@ -59,7 +60,7 @@ class Site:
         return self.news(analysis)[-1]
 
     def files(self) -> list[Path]:
-        return [path for path in self.folder.rglob("*") if path.is_file()]
+        return files_in(self.folder)
 
     def until(self, look: Callable[[], Any]) -> Any:
         return until(look, said=lambda: "".join(self.server.log)[-3000:])

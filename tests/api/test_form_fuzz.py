@@ -14,6 +14,7 @@ from stream_detect.api import forms
 from stream_detect.errors import RequestError
 from stream_detect.jobs.library import Library
 from stream_detect.settings import ReviewSettings
+from tests.files import files_in
 
 LIMITS = ReviewSettings(max_upload_bytes=20_000, max_files=3, min_free_bytes=0)
 REFUSED = (RequestError, HTTPException)
@@ -47,7 +48,7 @@ def read(chunks, content_type=b"multipart/form-data; boundary=x", *, goes_away=F
         except REFUSED as error:
             return error
         finally:
-            assert not [path for path in Path(folder).rglob("*") if path.is_file()]
+            assert not files_in(Path(folder))
 
 
 HEADERS = st.sampled_from([

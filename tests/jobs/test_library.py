@@ -14,6 +14,7 @@ from stream_detect.jobs.incoming import MAX_NAME, IncomingFile, ReceivedFile, sh
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, flagged_name
 from stream_detect.jobs.progress import MAX_REST_S, RestBesideLive
 from stream_detect.settings import ReviewSettings
+from tests.files import files_in
 
 ONE, TWO = "1" * 32, "2" * 32
 
@@ -32,7 +33,7 @@ def take(library: Library, analysis_id: str, content: bytes = b"abc") -> Receive
 
 
 def files(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+    return sorted(str(path.relative_to(folder)) for path in files_in(folder))
 
 
 @pytest.mark.parametrize(

@@ -34,6 +34,7 @@ from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import Analysis
+from tests.files import files_in
 from tests.jobs.scripted_reviewer import MODELS, ScriptedReviewer, write_clip
 from tests.patience import PATIENCE_S, until
 
@@ -78,7 +79,7 @@ class Desk:
         return [one for one in self.told if one.done_share == 0.5]
 
     def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.folder)) for path in self.folder.rglob("*") if path.is_file())
+        return sorted(str(path.relative_to(self.folder)) for path in files_in(self.folder))
 
     def close(self) -> None:
         self.reviewer.may_go_on.set()

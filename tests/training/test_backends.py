@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from stream_detect.models.bundle import Bundle
+from tests.conftest import TORCH_ABSENT
 
 SCRIPT = Path(__file__).with_name("on_backend.py")
 
@@ -26,7 +27,7 @@ def test_it_is_continued_and_ends_as_a_bundle_that_all_agree_on(
     backend, architecture, data_format, precision, tmp_path
 ):
     if find_spec(backend) is None:
-        pytest.skip(f"{backend} is not installed")
+        pytest.skip(TORCH_ABSENT if backend == "torch" else f"{backend} is not installed")
     child = subprocess.run(
         [sys.executable, str(SCRIPT), architecture, data_format, precision, str(tmp_path)],
         env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"},

@@ -8,6 +8,7 @@ import pytest
 from skimage import data
 
 from stream_detect.errors import TrainingError
+from tests.conftest import TORCH_ABSENT
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
 # TensorFlow's variables do not know NumPy 2's `copy` yet.
@@ -49,7 +50,7 @@ def test_the_cat_is_a_cat(published):
 
 @pytest.mark.parametrize("name", ["astronaut", "chelsea"])
 def test_the_golden_logits_are_those_of_the_reference_code(name):
-    torch = pytest.importorskip("torch", reason="PyTorch is not installed: pip install torch==2.13.0")
+    torch = pytest.importorskip("torch", reason=TORCH_ABSENT)
     reference = pytest.importorskip("efficientnet_lite_pytorch", reason="efficientnet-lite-pytorch is not installed")
     from stream_detect.training.efficientnet import lite0_imagenet_file
 
