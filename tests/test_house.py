@@ -26,6 +26,8 @@ from tests.conftest import STOPPED_S
 ROOT = Path(__file__).parents[1]
 READY_S = 12.0
 DOCS = sorted((ROOT / "docs").glob("*.md"))
+MARKDOWN = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in DOCS)]
+COLUMNS = 100
 NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py")
 
 
@@ -206,11 +208,19 @@ def test_the_lock_files_have_hashes_and_no_addresses(name):
     assert "/" not in "".join(line for line in text.splitlines() if "==" in line)
 
 
-@pytest.mark.parametrize("document", ["README.md", "CHANGELOG.md", *(f"docs/{path.name}" for path in DOCS)])
+@pytest.mark.parametrize("document", MARKDOWN)
 def test_every_link_of_a_document_leads_somewhere(document):
     text = (ROOT / document).read_text(encoding="utf-8")
     for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", text):
         assert (ROOT / document).parent.joinpath(target).exists(), target
+
+
+@pytest.mark.parametrize("document", MARKDOWN)
+def test_a_document_wraps_at_100_columns(document):
+    """All but rows of tables and images, which Markdown cannot wrap: a diff then shows the sentence that changed."""
+    lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
+    long = [number for number, line in enumerate(lines, 1) if len(line) > COLUMNS and not line.startswith(("|", "!["))]
+    assert long == [], "wrap these lines"
 
 
 def test_the_web_lock_file_has_no_addresses():
