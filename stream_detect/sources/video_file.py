@@ -88,14 +88,8 @@ class VideoFile:
             self._fps = _fps(self._stream)
             self._times = FrameTimes(self._fps)
             self._first = self._look()
+            self.facts = self._facts()  # once: another thread may decode by the time that they are asked for
             stack.pop_all()
-
-    @property
-    def facts(self) -> Facts:
-        """See `Media`."""
-        first = cast("Shot", self._first).upright()
-        codec = self._stream.codec_context.codec.canonical_name
-        return Facts("video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._fps)
 
     def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
         """See `Media`."""
@@ -136,6 +130,11 @@ class VideoFile:
         if first is None:
             raise NoMediaError(NEITHER)
         return first
+
+    def _facts(self) -> Facts:
+        first = cast("Shot", self._first).upright()
+        codec = self._stream.codec_context.codec.canonical_name
+        return Facts("video", codec, (first.width, first.height), _duration_s(self._container, self._stream), self._fps)
 
     def _decoded(self) -> Iterator[Shot]:
         whole, tools = Deinterlacer(), Tools(self._stream.sample_aspect_ratio)

@@ -17,10 +17,11 @@ from stream_detect.review.examination import Allowance, Hooks, examine
 from stream_detect.review.models import ReviewModels, load_review_models
 from stream_detect.review.samples import Samples, ahead
 from stream_detect.settings import ReviewSettings, Settings
+from stream_detect.sources.display import Display
 from stream_detect.sources.file_frame import Facts, Shot, Tools
 from stream_detect.storage.records import Upload
 from tests.review.scripted_models import LEFT, model, review_models, scene
-from tests.sources.media_files import animation_bytes, film
+from tests.sources.media_files import animation_bytes, film, turned
 
 RATE_HZ = 10.0
 FRAMES = 100
@@ -119,6 +120,23 @@ def test_real_models_say_the_same_of_a_large_video(tmp_path):
     assert whole(said[0]) == whole(said[1])
     assert said[0].sampled == 25
     assert sum(track.admitted for track, _ in said[0].models[0].tracks) > 10
+
+
+def test_one_thread_alone_turns_the_frames_of_a_file(clip, tmp_path, monkeypatch):
+    lying = tmp_path / "lying.mp4"
+    lying.write_bytes(clip.read_bytes())
+    turned(lying, (64, 96))
+    turned_by = []
+    show = Display.show
+
+    def noted(display, frame):
+        turned_by.append(threading.current_thread().name.rpartition("_")[0])
+        return show(display, frame)
+
+    monkeypatch.setattr(Display, "show", noted)
+    examine(lying, review_models(threads=2), RATE_HZ)
+    at_opening = turned_by.index("review-ahead")
+    assert set(turned_by[at_opening:]) == {"review-ahead"}
 
 
 def test_damage_and_animations_are_the_same(tmp_path):
