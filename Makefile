@@ -42,10 +42,12 @@ help:
 run: $(INSTALLED) $(PAGE)
 	@exec $(BIN)/python server.py
 
+# On two processes and more: a file's tests stay together, since they share servers; those that take longest come first.
+# Four at most: each may hold TensorFlow, a PostgreSQL and a browser.
 test: $(DEV) $(PAGE) peers
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-# What can be told within a minute while one works.
+# What takes a minute, for while one works.
 test-fast: $(DEV)
 	$(BIN)/python -m pytest -n logical -m 'not browser and not tensorflow and not peer and not server and not slow'
 

@@ -19,6 +19,7 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+import scripts.peers
 from tests.patience import PATIENCE_S
 from tests.rtsp.peer import RtspServer
 
@@ -90,8 +91,30 @@ SLOW = {
 """Files whose tests take two seconds and more together: media, networks and processes (`--durations=0`)."""
 
 
+LONGEST = (
+    "training/test_backends.py",
+    "webrtc/test_soak.py",
+    "api/test_analyses_server.py",
+    "browser/test_accessibility.py",
+    "sources/test_rtsp.py",
+    "sources/test_fuzz_media.py",
+    "training/test_train.py",
+    "browser/test_analysis_page.py",
+    "browser/test_live_check.py",
+    "cameras/test_camera_rtsp.py",
+    "api/test_cameras_server.py",
+    "jobs/test_processes.py",
+    "browser/test_messages.py",
+    "browser/test_cameras.py",
+    "webrtc/test_whep.py",
+)
+"""Files that take longest, up to two minutes each, run first, so that none is left for one process at the end."""
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Marks the tests that `make test-fast` leaves out, by the fixtures that they ask for and by their file."""
+    """Orders files and marks tests that `make test-fast` leaves out, by the fixtures they ask for and by their file."""
+    rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: rank.get(item.path, len(rank)))
     for item in items:
         asked = set(getattr(item, "fixturenames", ()))
         parameters = getattr(getattr(item, "callspec", None), "params", {})
@@ -196,14 +219,22 @@ def start_server() -> Iterator[Callable[..., Server]]:
 
 
 @pytest.fixture(scope="session")
-def rtsp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
+def gstreamer() -> None:
+    """A test that asks for the RTSP server skips where GStreamer is absent."""
+    peer = next(peer for peer in scripts.peers.PEERS if "RTSP" in peer.what)
+    if not peer.is_here():
+        pytest.skip(f"{peer.what} is absent: apt-get install {' '.join(peer.packages)}")
+
+
+@pytest.fixture(scope="session")
+def rtsp_server(gstreamer: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
     """A real RTSP server that all tests share: ask it for addresses, and leave it running."""
     with RtspServer(tmp_path_factory.getbasetemp()) as server:
         yield server
 
 
 @pytest.fixture
-def own_rtsp_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
+def own_rtsp_server(gstreamer: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
     """A real RTSP server of a test's own, to stop, freeze and start again."""
     with RtspServer(tmp_path_factory.getbasetemp()) as server:
         yield server

@@ -29,8 +29,22 @@ def until(look: Callable[[], T], within_s: float = PATIENCE_S, said: Callable[[]
     return found
 
 
+def steady(look: Callable[[], T], for_s: float) -> T:
+    """What `look` finds, once it has found the same for `for_s` seconds."""
+    found, since_s = look(), time.monotonic()
+
+    def is_steady() -> bool:
+        nonlocal found, since_s
+        if (now := look()) != found:
+            found, since_s = now, time.monotonic()
+        return time.monotonic() - since_s >= for_s
+
+    until(is_steady)
+    return found
+
+
 async def soon(look: Callable[[], T], within_s: float = PATIENCE_S) -> T:
-    """Likewise, while the event loop goes on."""
+    """What `look` finds, once it is something; the event loop goes on meanwhile."""
     async with asyncio.timeout(within_s):
         while not (found := look()):  # noqa: ASYNC110 - whatever it is, there is no event for all of it
             await asyncio.sleep(POLL_S)

@@ -17,7 +17,7 @@ import pytest
 from stream_detect import __version__
 from stream_detect.errors import MissingExtraError
 from stream_detect.extras import PACKAGES, missing, require
-from tests.conftest import SLOW
+from tests.conftest import LONGEST, SLOW
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
@@ -220,4 +220,4 @@ def test_the_version_stands_in_one_place():
 
 
 def test_the_files_that_are_called_slow_are_there():
-    assert all((ROOT / "tests" / name).is_file() for name in SLOW)
+    assert all((ROOT / "tests" / name).is_file() for name in (*SLOW, *LONGEST))

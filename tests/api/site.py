@@ -4,8 +4,10 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
+from urllib.parse import urlsplit
 
 import httpx
+import psutil
 import yaml
 
 from tests.patience import PATIENCE_S, until
@@ -59,6 +61,12 @@ class Site:
         return self.comes(
             lambda: camera if (camera := self.camera(name))["state"] == "live" and camera["width"] else None
         )
+
+    def connections_to(self, url: str) -> int:
+        """How many TCP connections the server has to an address's port."""
+        port = urlsplit(url).port
+        connections = psutil.Process(self.server.process.pid).net_connections("tcp")
+        return sum(1 for one in connections if one.raddr and one.raddr.port == port)
 
     def news(self, path: str, name: str, **like: Any) -> dict[str, Any]:
         """The next server-sent event of a name with these values."""

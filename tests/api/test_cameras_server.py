@@ -163,7 +163,7 @@ def test_a_frozen_camera_a_listener_and_a_trial_hold_up_no_stop(site, own_rtsp_s
         own_rtsp_server.freeze()
         trying = f"{site.server.url}/api/cameras/test-connection"
         trial = threads.submit(httpx.post, trying, json={"url": url}, timeout=PATIENCE_S)
-        time.sleep(0.5)  # it is under way by then; were it not, the test would ask less
+        site.comes(lambda: site.connections_to(url) >= 2)  # the camera's and the trial's
         site.server.stop()
         own_rtsp_server.thaw()
         assert trial.exception() or trial.result().status_code >= 500

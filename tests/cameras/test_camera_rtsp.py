@@ -9,7 +9,7 @@ from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.types import CameraState
-from tests.patience import until
+from tests.patience import steady, until
 from tests.rtsp.films import FILMS, Film
 from tests.scripted_camera import Watcher
 
@@ -118,21 +118,12 @@ def test_it_stops_soon_whatever_it_does(own_rtsp_server, fleet, watcher, situati
     watcher.expect(CONNECTING, *expected)
     if situation == "blocked":
         own_rtsp_server.freeze()
-        last = camera.status().counts.received_bytes
-        until(lambda: _no_more(camera, last))
+        steady(lambda: camera.status().counts.received_bytes, for_s=0.2)
     began_s = time.monotonic()
     camera.stop()
     assert time.monotonic() - began_s < STOPPED_S
     assert camera.status().change.state is STOPPED
     assert "is left behind" not in caplog.text
-
-
-def _no_more(camera, before):
-    """Whether nothing comes any more."""
-    time.sleep(0.2)
-    return camera.status().counts.received_bytes - before == 0 or _no_more(
-        camera, camera.status().counts.received_bytes
-    )
 
 
 def test_an_idle_camera_decodes_key_frames_only_until_somebody_watches(rtsp_server, fleet, watcher, monkeypatch):

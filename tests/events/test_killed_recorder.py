@@ -3,7 +3,7 @@
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import av
@@ -25,7 +25,15 @@ from tests.conftest import ROOT
 from tests.patience import until
 from tests.scenes import JUDGE
 
-KILLS_AFTER_EVENTS_AND_S = ((1, 0.0), (5, 0.13), (6, 0.29), (7, 0.41))
+
+def at_once(_folder: Path) -> bool:
+    """It is announcing."""
+    return True
+
+
+def is_writing(folder: Path) -> bool:
+    """A file of evidence is half written."""
+    return any((folder / "evidence").glob(".*.part"))
 
 
 def has_clip(folder: Path) -> bool:
@@ -34,14 +42,17 @@ def has_clip(folder: Path) -> bool:
         return any(event.evidence and event.evidence.clip for event in all_events(Events(database)))
 
 
-def run_and_kill(folder: Path, events: int, more_s: float, *, clip: bool) -> list[str]:
+KILLS = ((1, at_once), (5, is_writing), (6, at_once), (7, has_clip))
+"""After how many announced events, and then at which moment: it does something else each time."""
+
+
+def run_and_kill(folder: Path, events: int, moment: Callable[[Path], bool]) -> list[str]:
     """What a process announced before it was killed.
 
     Args:
         folder: that it writes into.
         events: that it announces before.
-        more_s: after the last of them, so that it is at something else each time.
-        clip: whether a clip is waited for, too.
+        moment: whether it has come to what it is killed in, by the folder.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.recording", str(folder)],
@@ -56,9 +67,7 @@ def run_and_kill(folder: Path, events: int, more_s: float, *, clip: bool) -> lis
             line = process.stdout.readline()
             assert line, "it ended by itself"
             said.append(line)
-        if clip:
-            until(lambda: has_clip(folder))
-        time.sleep(more_s)
+        until(lambda: moment(folder))
     finally:
         process.kill()
         process.stdin.close()
@@ -83,8 +92,8 @@ def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder that processes were killed in, each going on where the last was killed; and all they announced."""
     folder = tmp_path_factory.mktemp("killed")
     said = []
-    for events, more_s in KILLS_AFTER_EVENTS_AND_S:
-        said += run_and_kill(folder, events, more_s, clip=events == KILLS_AFTER_EVENTS_AND_S[-1][0])
+    for events, moment in KILLS:
+        said += run_and_kill(folder, events, moment)
     return folder, said
 
 
