@@ -187,6 +187,20 @@ def test_a_wheel_without_the_page_is_not_built(clean_checkout, tmp_path):
     assert not list(tmp_path.glob("*.whl"))
 
 
+def test_a_wheel_of_a_checkout_builds_the_page(clean_checkout, tmp_path):
+    checkout = shutil.copytree(clean_checkout, tmp_path / "checkout")
+    shutil.copytree(ROOT / "web", checkout / "web", ignore=shutil.ignore_patterns("node_modules", "tests"))
+    if not (ROOT / "web" / "node_modules").is_dir():
+        pytest.skip("the page's packages are not installed: `make web`")
+    (checkout / "web" / "node_modules").symlink_to(ROOT / "web" / "node_modules")
+    said = build(checkout, tmp_path)
+    assert said.returncode == 0, said.stdout + said.stderr
+    (wheel,) = tmp_path.glob("*.whl")
+    names = set(zipfile.ZipFile(wheel).namelist())
+    assert "stream_detect/page/index.html" in names
+    assert any(name.startswith("stream_detect/page/assets/index-") for name in names)
+
+
 def test_a_wheel_has_the_page_the_models_and_nothing_that_is_gone(clean_checkout, tmp_path):
     page = clean_checkout / "stream_detect" / "page"
     (page / "assets").mkdir(parents=True)
