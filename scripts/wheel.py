@@ -1,4 +1,4 @@
-"""The build step of setuptools for wheels (see pyproject.toml): builds the page where it is missing, and never goes without.
+"""The build step of setuptools for wheels (see pyproject.toml): builds the page where it is missing.
 
 So `pip install` of a checkout or of a repository's address has the page too. Node is the one on the PATH, else the one
 of a locked wheel (scripts/npm.py).
@@ -50,6 +50,6 @@ def build_page() -> None:
             break
     if not PAGE.is_file():
         raise SetupError(
-            f"expected the built page at {PAGE}, received nothing there, and it cannot be built here; run `make wheel`, "
-            "which builds the page and then the wheel, or `make web` before this command"
+            f"expected the built page at {PAGE}, received nothing there, and it cannot be built here; "
+            "run `make wheel`, which builds the page and then the wheel, or `make web` before this command"
         )
