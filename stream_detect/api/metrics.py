@@ -149,7 +149,11 @@ def router(sources: MetricSources, latency: LatencyObserver) -> APIRouter:
     registry.register(_Statuses(sources))
     routes = APIRouter(tags=["health"])
 
-    @routes.get("/metrics", response_class=Response, responses={200: {"content": {CONTENT_TYPE_LATEST: {}}}})
+    @routes.get(
+        "/metrics",
+        response_class=Response,
+        responses={200: {"content": {"text/plain": {"schema": {"type": "string"}}}}},
+    )
     def metrics() -> Response:
         """Counts and states of all cameras and notifiers, in Prometheus' text format."""
         return Response(generate_latest(registry), media_type=CONTENT_TYPE_LATEST)
