@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -17,7 +17,7 @@ from stream_detect.api.offers import (
     unexpected_content,
 )
 from stream_detect.errors import OfferError
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check import MAX_LABEL_CHARS, CheckSessions
 
 JSON = "application/json"
 
@@ -31,15 +31,22 @@ class SessionDescription(BaseModel):
     type: Literal["offer"]
 
 
+SourceLabel = Annotated[
+    str,
+    Query(max_length=MAX_LABEL_CHARS, description="the name that the client's system gives its camera; it is logged"),
+]
+
+
 def router(sessions: CheckSessions) -> APIRouter:
     """The routes of the live check."""
     routes = APIRouter(prefix="/webrtc/check", tags=["live check"])
 
     @routes.post("", status_code=201, openapi_extra=_OFFER, responses=_ANSWERS, response_class=Response)
-    async def open_check(request: Request) -> Response:
+    async def open_check(request: Request, source_label: SourceLabel = "") -> Response:
         """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
         read, respond = _form(request)
-        answer = await sessions.answer(read(await read_body(request)), client_address(request))
+        offer = read(await read_body(request))
+        answer = await sessions.answer(offer, client_address(request), source_label)
         response = respond(answer.sdp)
         response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
         return response

@@ -1,6 +1,7 @@
 """Live checks: a peer's video is analysed and sent back with the badge, its results go over the data channel."""
 
 import asyncio
+import logging
 import os
 import secrets
 import time
@@ -22,6 +23,8 @@ from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnect
 from stream_detect.webrtc.results_channel import ByeReason, Introduction, ResultsChannel
 from stream_detect.webrtc.sessions import SessionTable
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +160,15 @@ class CheckSession:
         self._annotator.close()
 
 
+MAX_LABEL_CHARS = 128
+"""Longest name of a camera: systems make them of a vendor, a product and two numbers."""
+
+
+def printable(label: str) -> str:
+    """A name that a client gave, fit for a line of the log."""
+    return "".join(sign for sign in label if sign.isprintable())[:MAX_LABEL_CHARS].strip()
+
+
 RETRY_AFTER_S = 10
 """When a refused peer may try again: a session that vanished is closed within ten seconds."""
 
@@ -188,12 +200,13 @@ class CheckSessions:
         for session in self._sessions.all():
             session.introduce(about)
 
-    async def answer(self, offer_sdp: str, client: str = "") -> Answer:
+    async def answer(self, offer_sdp: str, client: str = "", source_label: str = "") -> Answer:
         """Opens a session for a peer.
 
         Args:
             offer_sdp: its offer.
             client: its IP address.
+            source_label: the name that its system gives the camera, for the log: it may tell of a virtual camera.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
@@ -208,7 +221,11 @@ class CheckSessions:
                 f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
             )
         session = CheckSession(secrets.token_urlsafe(16), offer.codec, self._parts, self._sessions.gone)
-        return Answer(session.session_id, await self._sessions.open(session, offer, client))
+        answer = Answer(session.session_id, await self._sessions.open(session, offer, client))
+        label = printable(source_label)
+        if label:
+            _log.info("check %s: its camera is called %r", session.session_id[:6], label)
+        return answer
 
     async def close(self, session_id: str) -> None:
         """Ends a session.

@@ -1,6 +1,7 @@
 """The routes of the live check, as docs/protocol.md has them: each status code, each form of the offer."""
 
 import asyncio
+import logging
 import re
 from pathlib import Path
 
@@ -68,6 +69,22 @@ async def test_an_sdp_offer_is_answered_in_sdp_and_its_location_can_be_deleted(c
     deleted = await client.delete(location)
     assert (deleted.status_code, deleted.content, sessions.count) == (204, b"", 0)
     assert is_problem(await client.delete(location), 404)
+
+
+async def test_the_name_of_the_camera_is_in_the_log_and_cannot_forge_a_line(client, peer, caplog):
+    caplog.set_level(logging.INFO)
+    label = {"source_label": "OBS\nVirtual\x1b[2J Camera"}
+    response = await client.post("/webrtc/check", params=label, content=peer.localDescription.sdp, headers=SDP)
+    assert response.status_code == 201
+    session = response.headers["location"].rpartition("/")[2]
+    assert f"check {session[:6]}: its camera is called 'OBSVirtual[2J Camera'" in caplog.messages
+
+
+async def test_a_name_longer_than_cameras_have_is_refused(client, peer, sessions):
+    label = {"source_label": "x" * 129}
+    response = await client.post("/webrtc/check", params=label, content=peer.localDescription.sdp, headers=SDP)
+    assert is_problem(response, 422)
+    assert sessions.count == 0
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "Application/JSON; charset=utf-8"])

@@ -99,3 +99,18 @@ def test_a_shared_window_is_checked_like_a_camera(visit):
     opened.start()
     assert opened.results[-1]["error"] is None
     assert opened.results[-1]["width"] > 0
+
+
+def test_a_virtual_camera_is_named_as_a_hint_and_in_the_servers_log(visit, webcam, start_server):
+    server = start_server()
+    opened = visit(webcam("real"), server)
+    label = "Object.defineProperty(MediaStreamTrack.prototype, 'label', {get: () => 'OBS Virtual Camera'})"
+    opened.page.add_init_script(label)
+    opened.page.reload()
+    opened.start()
+    hint = opened.page.get_by_test_id("virtual-camera")
+    opened.until(hint.is_visible)
+    assert "no part of the verdict" in hint.inner_text()
+    opened.until(lambda: any("its camera is called 'OBS Virtual Camera'" in line for line in server.log))
+    opened.page.get_by_test_id("stop").click()
+    opened.until(lambda: not hint.is_visible())

@@ -50,7 +50,12 @@ export function shownCamera({ camera, atMs }: SeenCamera, feed: FeedState, nowMs
   const stale = verdict.ageS * 1000 + (nowMs - atMs) > STALE_MS;
   return stale
     ? { state: "stale", word: WORDS.stale, reason: `${reason}; no new result`, fresh: false }
-    : { state: verdict.state, word: WORDS[verdict.state], reason, fresh: true };
+    : { state: verdict.state, word: WORDS[verdict.state], reason: withFeed(reason, verdict.feedReason), fresh: true };
+}
+
+/** "Live: 25 fps; the picture repeats every 19 s" */
+function withFeed(reason: string, feedReason: string): string {
+  return feedReason === "" ? reason : `${reason}; ${feedReason}`;
 }
 
 /** What the verdict panel says of a camera that is looked at alone. */

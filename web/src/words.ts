@@ -21,6 +21,9 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
   looped: "Looped",
 };
 
+/** What the answer is worth: said before there is one. */
+const WORTH = "After a few seconds this says Real, Fake or Uncertain. It is a hint and no proof: it can be wrong in either direction.";
+
 export interface ShownVerdict {
   readonly state: ShownState;
   /** In place of the state's own word. */
@@ -35,7 +38,7 @@ export interface ShownVerdict {
 export function shownVerdict(snapshot: StreamSnapshot): ShownVerdict {
   const { state, result } = snapshot;
   const evidence = { fakeProbability: null, admitted: 0, needed: snapshot.hello?.needed ?? null };
-  if (state !== "live" && state !== "reconnecting") return { state: "idle", reason: "No video is being checked.", ...evidence };
+  if (state !== "live" && state !== "reconnecting") return { state: "idle", reason: WORTH, ...evidence };
   if (state === "reconnecting" && result === null) return { state: "idle", reason: "Not connected to the server.", ...evidence };
   if (snapshot.stale) {
     const last = result === null ? "no result has come yet" : `no new result; the last one was "${WORDS[result.state].toLowerCase()}"`;

@@ -152,11 +152,13 @@ describe("the camera wall", () => {
 
   it("shows only those that are looked for", async () => {
     const server = new FakeCameraServer();
-    const fake = { state: "fake", reason: "", fake_probability: 0.97, faces: 1, age_s: 0.1 };
+    const feed_reason = "the picture repeats every 19 s";
+    const fake = { state: "fake", reason: "", fake_probability: 0.97, faces: 1, age_s: 0.1, feed: "looped", feed_reason };
     server.json("GET /api/cameras", { items: [wireCamera(), wireCamera({ name: "gate", title: "Gate", verdict: fake })] });
     wall(server);
     fireEvent.click(await screen.findByText("Fake 1"));
     expect(screen.getAllByTestId("tile").map((tile) => tile.dataset.camera)).toEqual(["gate"]);
+    expect(screen.getByTestId("tile").textContent).toContain("Live: 25 fps; the picture repeats every 19 s");
   });
 
   it("says what to do when there is none, and asks again when it could not be loaded", async () => {

@@ -53,6 +53,16 @@ describe("a check that works", () => {
     expect(last(of)).toMatchObject({ directions: ["sendrecv"], answer: "answer", configuration: { iceServers: [] } });
   });
 
+  it("says what the camera is called, to the server and to who watches", async () => {
+    const of = stage();
+    of.source.track.label = "OBS Virtual Camera";
+    const stream = await live(of);
+    expect(of.server.sourceLabel).toBe("OBS Virtual Camera");
+    expect(stream.snapshot().sourceLabel).toBe("OBS Virtual Camera");
+    stream.stop();
+    expect(stream.snapshot().sourceLabel).toBe("");
+  });
+
   it("releases the source, the connection and the session when stopped", async () => {
     const of = stage();
     const stream = await live(of);

@@ -6,6 +6,7 @@ import { SourcePicker } from "../src/components/SourcePicker";
 import { Stage } from "../src/components/Stage";
 import { TokenDialog } from "../src/components/TokenDialog";
 import { VerdictPanel } from "../src/components/VerdictPanel";
+import { VirtualCameraHint } from "../src/components/VirtualCameraHint";
 import { CheckStream, type StreamSnapshot } from "../src/stream/checkStream";
 import { FAILURE_CODES, StreamFailure } from "../src/stream/failure";
 import { parseMessage } from "../src/stream/messages";
@@ -24,12 +25,7 @@ function liveWith(change: Record<string, unknown>): StreamSnapshot {
 
 describe("VerdictPanel", () => {
   const panel = (snapshot: StreamSnapshot) => (
-    <VerdictPanel
-      verdict={shownVerdict(snapshot)}
-      faces={snapshot.result?.faces ?? []}
-      thresholds={THRESHOLDS}
-      limits={["Blur misleads it."]}
-    />
+    <VerdictPanel verdict={shownVerdict(snapshot)} result={snapshot.result} thresholds={THRESHOLDS} limits={["Blur misleads it."]} />
   );
 
   it("shows the state as a word, for machines too", () => {
@@ -54,6 +50,21 @@ describe("VerdictPanel", () => {
     const limits = screen.getByTestId("limits");
     expect(limits.textContent).toContain("Blur misleads it.");
     expect(limits.querySelector("a")?.getAttribute("href")).toBe("#/models");
+  });
+
+  it.each([
+    ["frozen", "the picture has stood still for 31 s", "Frozen feed: The picture has stood still for 31 s."],
+    ["looped", "the picture repeats every 19 s", "Looped feed: The picture repeats every 19 s."],
+  ])("says of a %s feed what it does, and what follows", (feed, feed_reason, words) => {
+    render(panel(liveWith({ state: "uncertain", feed, feed_reason })));
+    expect(screen.getByTestId("feed").textContent).toBe(`${words} Such a feed is never called real.`);
+  });
+
+  it("says nothing of a feed that is live, or of an old result", () => {
+    const { rerender } = render(panel(liveWith({})));
+    expect(screen.queryByTestId("feed")).toBeNull();
+    rerender(panel({ ...liveWith({ feed: "frozen", feed_reason: "the picture has stood still for 31 s" }), stale: true }));
+    expect(screen.queryByTestId("feed")).toBeNull();
   });
 
   it("lists each face with why it was refused", () => {
@@ -118,6 +129,18 @@ describe("SourcePicker", () => {
     expect(onChoose.mock.calls).toEqual([[{ kind: "camera", deviceId: "a" }], [{ kind: "screen" }]]);
     rerender(<SourcePicker choice={{ kind: "camera", deviceId: null }} cameras={cameras} canShare={false} onChoose={onChoose} />);
     expect(screen.getAllByRole("option")).toHaveLength(2);
+  });
+});
+
+describe("VirtualCameraHint", () => {
+  it("names the program, and says that the name is no verdict", () => {
+    render(<VirtualCameraHint label="OBS Virtual Camera" />);
+    expect(screen.getByTestId("virtual-camera").textContent).toMatch(/“OBS Virtual Camera” is OBS Studio.*no part of the verdict/);
+  });
+
+  it("says nothing of a camera of glass", () => {
+    render(<VirtualCameraHint label="Integrated Camera (04f2:b6d9)" />);
+    expect(screen.queryByTestId("virtual-camera")).toBeNull();
   });
 });
 

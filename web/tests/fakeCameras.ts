@@ -40,7 +40,15 @@ export function wireCamera(change: Record<string, unknown> = {}): Record<string,
     fps: 25,
     viewers: 0,
     counts: { pictures: 100, analysed: 20, dropped_samples: 0, decode_errors: 0, reconnects: 0, received_bytes: 1000 },
-    verdict: { state: "real", reason: "steady over 41 usable frames", fake_probability: 0.08, faces: 1, age_s: 0.2 },
+    verdict: {
+      state: "real",
+      reason: "steady over 41 usable frames",
+      fake_probability: 0.08,
+      faces: 1,
+      age_s: 0.2,
+      feed: "live",
+      feed_reason: "",
+    },
     ...change,
   };
 }

@@ -46,6 +46,7 @@ export const WIRE_STATUS = {
 
 export class FakeTrack extends EventTarget {
   readonly kind = "video";
+  label = "Integrated Camera";
   stopped = false;
 
   stop(): void {
@@ -135,6 +136,7 @@ export class FakeServer implements CheckServer {
   readonly refusals: StreamFailure[] = [];
   readonly ended: string[] = [];
   offers = 0;
+  sourceLabel = "";
   /** An offer waits for this. */
   gate: Promise<void> = Promise.resolve();
 
@@ -142,8 +144,9 @@ export class FakeServer implements CheckServer {
     return Promise.resolve(STATUS);
   }
 
-  async offer(): Promise<Answer> {
+  async offer(_sdp: string, sourceLabel: string): Promise<Answer> {
     this.offers += 1;
+    this.sourceLabel = sourceLabel;
     const location = `/webrtc/check/${this.offers}`;
     await this.gate;
     const refusal = this.refusals.shift();
@@ -216,6 +219,8 @@ export function wireResult(change: Record<string, unknown> = {}): Record<string,
     latency_ms: 9.4,
     dropped: { samples: 0, frames: 2 },
     error: null,
+    feed: "live",
+    feed_reason: "",
     ...change,
   };
 }

@@ -33,13 +33,19 @@ describe("Server", () => {
 
   it("offers SDP and returns the answer with its place", async () => {
     const { server, fetch } = serverThat(new Response("v=0", { status: 201, headers: { Location: "/webrtc/check/a1" } }));
-    expect(await server.offer("v=0 offer")).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
+    expect(await server.offer("v=0 offer", "")).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
     expect(fetch.mock.calls[0]?.[1]).toMatchObject({ method: "POST", body: "v=0 offer", headers: { "Content-Type": "application/sdp" } });
+  });
+
+  it("says what the camera is called, cut to what the server takes", async () => {
+    const { server, fetch } = serverThat(new Response("v=0", { status: 201, headers: { Location: "/webrtc/check/a1" } }));
+    expect(await server.offer("v=0", "OBS & Co " + "x".repeat(200))).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
+    expect(fetch.mock.calls[0]?.[0]).toBe(`${ORIGIN}/webrtc/check?source_label=OBS+%26+Co+${"x".repeat(119)}`);
   });
 
   it("takes no Location that leads elsewhere", async () => {
     const { server } = serverThat(new Response("v=0", { status: 201, headers: { Location: "https://else.where/webrtc/check/a1" } }));
-    await expect(server.offer("v=0")).rejects.toMatchObject({ code: "server-error" });
+    await expect(server.offer("v=0", "")).rejects.toMatchObject({ code: "server-error" });
   });
 
   it("ends a session in a request that outlives the page, and minds no failure", async () => {
@@ -57,7 +63,7 @@ describe("Server", () => {
     [new TypeError("Failed to fetch"), { code: "connection-lost", detail: "Failed to fetch" }],
   ])("turns a refusal into its code: %#", async (answer, failure) => {
     const { server } = serverThat(answer);
-    await expect(server.offer("v=0")).rejects.toMatchObject(failure);
+    await expect(server.offer("v=0", "")).rejects.toMatchObject(failure);
   });
 
   it("says so when the status is of another shape", async () => {

@@ -16,7 +16,12 @@ function result(change: Record<string, unknown>): CheckResult {
 describe("shownVerdict", () => {
   const live: StreamSnapshot = { ...IDLE, state: "live" };
   it.each([
-    ["nothing runs", IDLE, "idle", "No video is being checked."],
+    [
+      "nothing runs",
+      IDLE,
+      "idle",
+      "After a few seconds this says Real, Fake or Uncertain. It is a hint and no proof: it can be wrong in either direction.",
+    ],
     ["no result has come", live, "gathering", "Gathering: waiting for the first result"],
     [
       "evidence is gathered",

@@ -9,7 +9,7 @@ from stream_detect.cameras.status import CameraStatus
 from stream_detect.settings import CameraSettings
 from stream_detect.settings.cameras import CameraName
 from stream_detect.sources.address import parse_address
-from stream_detect.types import CameraState, Result, StateChange, VerdictState
+from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState
 
 Origin = Literal["file", "api"]
 
@@ -57,6 +57,8 @@ class VerdictBody(Body):
     fake_probability: float | None
     faces: int
     age_s: float
+    feed: FeedState = Field(description="whether the picture moves, stands still or repeats itself")
+    feed_reason: str = Field(description="a sentence; empty while it is live")
 
     @classmethod
     def of(cls, result: Result, age_s: float) -> Self:
@@ -69,6 +71,8 @@ class VerdictBody(Body):
             fake_probability=None if share is None else round(share, 4),
             faces=len(result.tracks),
             age_s=round(age_s, 2),
+            feed=result.feed,
+            feed_reason=result.feed_reason,
         )
 
 

@@ -97,7 +97,9 @@ export function CameraPast({ name, thresholds }: Props) {
           Events in this period
         </h2>
         {events.length === 0 ? (
-          <p className="mt-2 text-sm text-muted">None: no face was called fake, and the camera was never offline for long.</p>
+          <p className="mt-2 text-sm text-muted">
+            None: no face was called fake, and the feed was never offline, frozen or looped for long.
+          </p>
         ) : (
           <ul className="mt-2 space-y-2">
             {events.slice(0, LISTED).map((event) => (

@@ -1,8 +1,14 @@
 import { useState } from "react";
 import { useFile } from "../pictureHooks";
-import type { CameraEvent } from "../stream/events";
+import type { CameraEvent, EventKind } from "../stream/events";
 import { asSentence } from "../words";
-import { StageBox } from "./StageBox";
+
+const NO_PICTURE: Readonly<Record<EventKind, string>> = {
+  fake: "No picture was kept: evidence is turned off for this camera.",
+  offline: "There is no picture: the camera was offline.",
+  frozen: "No picture is kept of a frozen feed.",
+  looped: "No picture is kept of a looped feed.",
+};
 
 /** The clip, the annotated picture and the face that were kept. */
 export function EventEvidence({ event }: { readonly event: CameraEvent }) {
@@ -11,15 +17,9 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
   const face = useFile(evidence?.face ?? null);
   if (evidence === null) {
     return (
-      <StageBox picture={null} dimmed={false} label="No picture was kept">
-        <p className="relative grid place-items-center p-6 text-center">
-          {event.kind === "fake"
-            ? "No picture was kept: evidence is turned off for this camera."
-            : event.kind === "offline"
-              ? "There is no picture: the camera was offline."
-              : "No picture is kept of such events."}
-        </p>
-      </StageBox>
+      <p data-testid="no-evidence" className="panel p-4 text-sm text-muted">
+        {NO_PICTURE[event.kind]}
+      </p>
     );
   }
   return (

@@ -21,7 +21,7 @@ export function ModelComparison({ cards, judging }: Props) {
       <p id="comparison-text" className="mt-1 mb-3 max-w-prose text-sm text-muted">
         AUC (1 ranks every fake above every real face, 0.5 is chance) on held-out faces, in all and by family; then, at each model&apos;s
         own threshold, the share of real faces called fake and of fakes found. All are figures of single frames: the badge joins many of
-        them.
+        them. A model&apos;s name leads to its card, with its limitations and its terms in full.
       </p>
       {/* A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard. */}
       {/* eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex */}
@@ -50,7 +50,10 @@ export function ModelComparison({ cards, judging }: Props) {
                 ))}
                 <Figure metric={metricOf(card, "false_alarm_rate", ALL, card.thresholds?.fakeEnter ?? null)} />
                 <Figure metric={metricOf(card, "recall", ALL, card.thresholds?.fakeEnter ?? null)} />
-                <td className="min-w-48 py-2">{card.training?.terms ?? NONE}</td>
+                <td className="min-w-48 py-2">
+                  {/* The whole text is in the card: it is longer than a table can hold. */}
+                  <span className="line-clamp-3">{card.training?.terms ?? NONE}</span>
+                </td>
               </tr>
             ))}
           </tbody>

@@ -15,9 +15,9 @@ export function ModelTicks({ models: { models, judging }, chosen, onChoose }: Pr
   return (
     <fieldset data-testid="models">
       <legend className="text-sm text-muted">Analysed by</legend>
-      <div className="flex flex-wrap gap-x-6">
+      <div className="flex flex-wrap gap-x-6 gap-y-1">
         {models.map(({ name, title }) => (
-          <label key={name} className="flex min-h-11 cursor-pointer items-center gap-3">
+          <label key={name} className="flex min-h-11 cursor-pointer items-center gap-3 py-1">
             <input
               type="checkbox"
               value={name}

@@ -47,7 +47,7 @@ export function ScoreTimeline({ title, past, thresholds, children }: Props) {
     chart.current?.show({ lines, fromS, toS, thresholds, events });
   }, [lines, fromS, toS, thresholds, events]);
 
-  const hint = scores.items.length === 0 ? "No face was scored in this period." : "line: mean of the window, shade: lowest to highest";
+  const hint = scores.items.length === 0 ? "No face was scored in this period." : "Line: mean of the window, shade: lowest to highest";
   return (
     <section aria-label={title} data-testid="scores" data-points={scores.items.length} className="panel p-4">
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">

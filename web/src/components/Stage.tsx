@@ -91,12 +91,9 @@ function Privacy({ title, host }: { readonly title: string; readonly host: strin
         <path d="M12 36c1.500-6 6-9 12-9s10.500 3 12 9" />
       </svg>
       <p className="text-lg font-semibold">{title}</p>
-      <p className="mt-1">
-        Your video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
-      </p>
-      <p className="mt-2 hidden sm:block">
-        Press Start check, then show your own face or share a window with someone else&apos;s. After a few seconds the badge says Real, Fake
-        or Uncertain. It is a hint, not proof: it can be wrong in either direction.
+      <p className="mt-1">Press Start check, then show your own face, or share a window with someone else&apos;s, such as a call.</p>
+      <p className="mt-2">
+        The video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
       </p>
     </div>
   );

@@ -42,7 +42,7 @@ export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
 function Entry({ term, value, width = "" }: { readonly term: string; readonly value: string; readonly width?: string }) {
   return (
     <div className="flex gap-2">
-      <dt>{term}</dt>
+      <dt className="whitespace-nowrap">{term}</dt>
       <dd className={`text-ink ${width}`}>{value}</dd>
     </div>
   );

@@ -1,16 +1,17 @@
 import { useState } from "react";
-import type { FaceResult, Thresholds } from "../stream/messages";
+import type { CheckResult, Thresholds } from "../stream/messages";
 import { NONE } from "../figures";
 import type { ShownState, ShownVerdict } from "../words";
 import { FaceChip } from "./FaceChip";
+import { FeedNotice } from "./FeedNotice";
 import { Limits } from "./Limits";
 import { ProbabilityBand } from "./ProbabilityBand";
 import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {
   readonly verdict: ShownVerdict;
-  /** Of the newest result; shown while the verdict says something about now. */
-  readonly faces: readonly FaceResult[];
+  /** The newest one; shown while the verdict says something about now. */
+  readonly result: CheckResult | null;
   readonly thresholds: Thresholds | null;
   readonly limits: readonly string[];
 }
@@ -18,8 +19,9 @@ interface Props {
 const SILENT: ReadonlySet<ShownState> = new Set(["idle", "stale", "offline"]);
 
 /** The stream's verdict, what it rests on, and each face's. */
-export function VerdictPanel({ verdict, faces: known, thresholds, limits }: Props) {
-  const faces = SILENT.has(verdict.state) ? [] : known;
+export function VerdictPanel({ verdict, result, thresholds, limits }: Props) {
+  const silent = SILENT.has(verdict.state);
+  const faces = silent ? [] : (result?.faces ?? []);
   const { needed } = verdict;
   return (
     <section aria-labelledby="verdict-title" className="panel @container p-4">
@@ -33,6 +35,7 @@ export function VerdictPanel({ verdict, faces: known, thresholds, limits }: Prop
         {verdict.reason}
       </p>
       <Announcement state={verdict.state} text={verdict.reason} />
+      {!silent && result !== null && <FeedNotice feed={result.feed} reason={result.feedReason} />}
       <div className="mt-3">
         <ProbabilityBand value={verdict.fakeProbability} thresholds={thresholds} />
       </div>
@@ -44,7 +47,7 @@ export function VerdictPanel({ verdict, faces: known, thresholds, limits }: Prop
         <h3 className="text-sm text-muted">Faces</h3>
         {faces.length === 0 ? (
           <p className="mt-2 min-h-12 text-sm text-muted">
-            {SILENT.has(verdict.state) ? "They are listed here while video is checked." : "None in the picture."}
+            {silent ? "They are listed here while video is checked." : "None in the picture."}
           </p>
         ) : (
           <ul className="mt-2 space-y-3">

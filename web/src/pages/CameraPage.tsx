@@ -78,7 +78,7 @@ function Watched({ seen: { camera }, fresh, status }: WatchedProps) {
       <div className="[grid-area:verdict] md:sticky md:top-4">
         <VerdictPanel
           verdict={cameraVerdict(camera, shown)}
-          faces={shown.result?.faces ?? []}
+          result={shown.result}
           thresholds={thresholds}
           limits={status?.model.limits ?? []}
         />

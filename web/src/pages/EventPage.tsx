@@ -14,7 +14,7 @@ import { ALL_EVENTS, hrefOf } from "../route";
 import { useServices } from "../services";
 import type { CameraEvent } from "../stream/events";
 import { moment } from "../times";
-import { asSentence } from "../words";
+import { asSentence, WORDS } from "../words";
 
 const GROWS_MS = 5_000;
 /** No clip is longer; one that has not come by then does not come. */
@@ -76,9 +76,10 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
   const nowS = useNowS();
   const [asked, setAsked] = useState(false);
   const title = known === undefined ? event.camera : titleOf(known.camera);
+  const kind = WORDS[eventState(event)];
   useEffect(() => {
-    document.title = `${event.kind === "fake" ? "Fake" : "Offline"}, ${title} · stream-detect`;
-  }, [event.kind, title]);
+    document.title = `${kind}, ${title} · stream-detect`;
+  }, [kind, title]);
   const remove = async (): Promise<void> => {
     await cameras.deleteEvent(event.id);
     window.location.hash = hrefOf(ALL_EVENTS);

@@ -5,6 +5,7 @@ import { SourcePicker } from "../components/SourcePicker";
 import { Stage } from "../components/Stage";
 import { Timeline } from "../components/Timeline";
 import { VerdictPanel } from "../components/VerdictPanel";
+import { VirtualCameraHint } from "../components/VirtualCameraHint";
 import type { CheckStream, StreamSnapshot, StreamState } from "../stream/checkStream";
 import type { Status } from "../stream/server";
 import { listCameras, type Camera, type Media, type SourceChoice } from "../stream/source";
@@ -59,11 +60,12 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
           )}
           <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
         </div>
+        <VirtualCameraHint label={snapshot.sourceLabel} />
       </div>
       <div className="[grid-area:verdict] md:sticky md:top-4">
         <VerdictPanel
           verdict={shownVerdict(snapshot)}
-          faces={snapshot.result?.faces ?? []}
+          result={snapshot.result}
           thresholds={thresholds}
           limits={status?.model.limits ?? []}
         />

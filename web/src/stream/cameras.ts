@@ -1,6 +1,6 @@
 /** Cameras and their past, as the server tells of them (docs/protocol.md, "Cameras"). JSON enters, typed values leave. */
 
-import { VERDICT_STATES, type VerdictState } from "./messages";
+import { FEED_STATES, VERDICT_STATES, type FeedMotion, type VerdictState } from "./messages";
 import { flag, listOf, number, object, oneOf, orNull, ShapeError, share, text, type Read } from "./shape";
 
 export const CAMERA_STATES = ["connecting", "live", "stalled", "backing_off", "refused", "stopped"] as const;
@@ -54,6 +54,8 @@ export interface Camera {
     readonly fakeProbability: number | null;
     readonly faces: number;
     readonly ageS: number;
+    readonly feed: FeedMotion;
+    readonly feedReason: string;
   } | null;
 }
 
@@ -130,6 +132,8 @@ const readVerdict: Read<NonNullable<Camera["verdict"]>> = (value, where) => {
     fakeProbability: orNull(share)(from.fake_probability, `${where}.fake_probability`),
     faces: number(from.faces, `${where}.faces`),
     ageS: number(from.age_s, `${where}.age_s`),
+    feed: oneOf(FEED_STATES)(from.feed, `${where}.feed`),
+    feedReason: text(from.feed_reason, `${where}.feed_reason`),
   };
 };
 

@@ -36,6 +36,8 @@ export interface StreamSnapshot {
   /** When this was taken: ms of performance.now(), as all the other times here. */
   readonly atMs: number;
   readonly source: SourceChoice["kind"] | null;
+  /** The name that the system gives the open camera; empty for a shared window and without a source. */
+  readonly sourceLabel: string;
   /** In `failed` why; in `waiting` and `reconnecting` what we are getting over. */
   readonly failure: StreamFailure | null;
   /** Tries since the connection was lost, from 1; 0 when it was not. */
@@ -70,6 +72,7 @@ export interface StreamEnvironment {
 
 const NOTHING: Omit<StreamSnapshot, "state" | "atMs" | "history"> = {
   source: null,
+  sourceLabel: "",
   failure: null,
   attempt: 0,
   retryAtMs: null,
@@ -136,7 +139,8 @@ export class CheckStream {
     this.#source = source;
     this.#watchSource(source, choice);
     if (createPeer === undefined) throw new StreamFailure("unsupported", "this browser has no WebRTC");
-    this.#set({ state: "connecting" });
+    const sourceLabel = choice.kind === "camera" ? (source.getVideoTracks()[0]?.label ?? "") : "";
+    this.#set({ state: "connecting", sourceLabel });
     let attempt = 0;
     for (let waits = 0; ;) {
       let failure: StreamFailure;
@@ -171,7 +175,13 @@ export class CheckStream {
     signal.throwIfAborted();
     this.#staleS = status.staleS;
     this.#connections += 1;
-    const connection = new Connection(createPeer({ iceServers: [...status.iceServers] }), source, server, this.#listener());
+    const connection = new Connection(
+      createPeer({ iceServers: [...status.iceServers] }),
+      source,
+      server,
+      this.#listener(),
+      this.#snapshot.sourceLabel,
+    );
     this.#connection = connection;
     try {
       await connection.open();

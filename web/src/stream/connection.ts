@@ -44,6 +44,7 @@ export class Connection {
     source: MediaStream,
     private readonly server: CheckServer,
     private readonly listener: ConnectionListener,
+    private readonly sourceLabel: string,
   ) {
     this.#link = new PeerLink(peer);
     for (const track of source.getVideoTracks().slice(0, 1)) peer.addTransceiver(track, { direction: "sendrecv", streams: [source] });
@@ -70,7 +71,7 @@ export class Connection {
    * @throws {StreamFailure} when the server refuses, or no connection comes about in time
    */
   async open(): Promise<void> {
-    const answer = await this.server.offer(await this.#link.offer());
+    const answer = await this.server.offer(await this.#link.offer(), this.sourceLabel);
     this.#location = answer.location;
     if (this.#link.closed) {
       await this.server.end(answer.location); // closed while the server was answering

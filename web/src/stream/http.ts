@@ -59,8 +59,12 @@ export class Http {
   }
 
   /** Offers SDP to a route; the session that it makes lies below it. */
-  async offer(path: string, sdp: string): Promise<Answer> {
-    const response = await this.request(path, { method: "POST", headers: { "Content-Type": SDP, Accept: SDP }, body: sdp });
+  async offer(path: string, sdp: string, query = new URLSearchParams()): Promise<Answer> {
+    const response = await this.request(query.size === 0 ? path : `${path}?${query}`, {
+      method: "POST",
+      headers: { "Content-Type": SDP, Accept: SDP },
+      body: sdp,
+    });
     const location = new URL(response.headers.get("Location") ?? "", this.page);
     const route = new URL(path, location.origin).pathname;
     // A proxy below a path may have put it in front, or not.

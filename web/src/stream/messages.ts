@@ -8,6 +8,10 @@ import { listOf, number, object, oneOf, orNull, share, text, type Read } from ".
 export const VERDICT_STATES = ["no_face", "gathering", "real", "uncertain", "fake"] as const;
 export type VerdictState = (typeof VERDICT_STATES)[number];
 
+/** Whether the feed moves: a frozen one stands still, a looped one repeats the same seconds. */
+export const FEED_STATES = ["live", "frozen", "looped"] as const;
+export type FeedMotion = (typeof FEED_STATES)[number];
+
 /** Hysteresis of the verdict on the window's fake probability, each in [0, 1]. */
 export interface Thresholds {
   readonly fakeEnter: number;
@@ -51,6 +55,9 @@ export interface CheckResult extends Judged {
   readonly latencyMs: number;
   readonly dropped: { readonly samples: number; readonly frames: number };
   readonly error: string | null;
+  readonly feed: FeedMotion;
+  /** A sentence; empty while it is live. */
+  readonly feedReason: string;
 }
 
 export type ServerMessage =
@@ -146,5 +153,7 @@ export const readResult: Read<CheckResult> = (value, where) => {
       frames: number(dropped.frames, `${where}.dropped.frames`),
     },
     error: orNull(text)(from.error, `${where}.error`),
+    feed: oneOf(FEED_STATES)(from.feed, `${where}.feed`),
+    feedReason: text(from.feed_reason, `${where}.feed_reason`),
   };
 };

@@ -4,6 +4,9 @@ import type { Answer, Http } from "./http";
 import { readThresholds, type Thresholds } from "./messages";
 import { flag, listOf, number, object, orNull, text, type Read } from "./shape";
 
+/** Characters of a camera's name that the server takes. */
+const MOST_LABEL = 128;
+
 export interface Status {
   readonly version: string;
   readonly model: {
@@ -29,7 +32,8 @@ export interface Status {
 /** What a check needs of the server; `Server` is the real one. */
 export interface CheckServer {
   status(): Promise<Status>;
-  offer(sdp: string): Promise<Answer>;
+  /** @param sourceLabel the name that the system gives the camera; empty for a shared window */
+  offer(sdp: string, sourceLabel: string): Promise<Answer>;
   /** Ends a session; never throws, since a session that nobody feeds ends by itself. */
   end(location: string): Promise<void>;
 }
@@ -46,8 +50,9 @@ export class Server implements CheckServer {
     return this.http.read("/api/models", read);
   }
 
-  async offer(sdp: string): Promise<Answer> {
-    return this.http.offer("/webrtc/check", sdp);
+  async offer(sdp: string, sourceLabel: string): Promise<Answer> {
+    const label = sourceLabel.slice(0, MOST_LABEL);
+    return this.http.offer("/webrtc/check", sdp, new URLSearchParams(label === "" ? {} : { source_label: label }));
   }
 
   async end(location: string): Promise<void> {
