@@ -1,7 +1,7 @@
-"""Somebody watches: what sixteen viewers of a camera cost over one, how soon one sees, how old the score is then.
+"""The cost of viewers: sixteen viewers of a camera compared with one, the delay to the picture, the age of the score.
 
-Enters: the numbered film of clip.py, served as a camera at 25 pictures a second. Leaves: an `Audience`, all of one
-server's process, with the windows one after another.
+The camera shows the numbered film of clip.py at 25 fps. All of an `Audience` is measured on one server process, with
+the windows one after another.
 """
 
 import json
@@ -33,7 +33,7 @@ class Crowd:
 
     Args:
         cpu: of the server's process, share of a core.
-        fps: pictures a second of the worst-off viewer.
+        fps: frames per second of the worst-off viewer.
     """
 
     cpu: float
@@ -69,7 +69,7 @@ class Audience:
     def void(self) -> tuple[str, ...]:
         """Why the figures mean nothing; empty when all is well."""
         reasons = [
-            f"a viewer got {crowd.fps:.1f} pictures a second, expected {FPS}"
+            f"a viewer got {crowd.fps:.1f} fps, expected {FPS}"
             for crowd in (self.one, self.many)
             if crowd.fps < MIN_FPS
         ]

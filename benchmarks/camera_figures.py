@@ -1,8 +1,8 @@
-"""The figures of issue 3's "Speed": how each is worked out of what was observed, and what it should be.
+"""The figures of the cameras' benchmark: how each is computed from what was observed, and its target.
 
-Enters: rounds of parts, so that noise hits all parts alike; a turmoil. Leaves: `Figure`s. A ratio is taken within one
-part of one round, of processes that ran side by side or windows that followed each other, and the value is the median
-over the rounds; where it says "worst", over all rounds.
+Each round measures every part, so that noise hits all parts alike. A ratio is taken within one part of one round, of
+processes that ran side by side or windows that followed each other, and the value is the median over the rounds; where
+it says "worst", over all rounds.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence

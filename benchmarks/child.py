@@ -1,4 +1,4 @@
-"""A script of this folder as a process of its own: started, heard and told line by line, ended.
+"""A script of this folder as a child process that is started, spoken to line by line, and ended.
 
 Scripts say one word when they are ready, and what they saw, in one line, when their standard input ends.
 """

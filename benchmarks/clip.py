@@ -1,12 +1,11 @@
 """The picture that every server under test gets: one face, 640x480 at 30 fps, with a frame counter drawn in it.
 
-Enters: a clip of a talking head, or nothing (then the public-domain astronaut, gently moving). Leaves: the clip encoded
-once to H.264 or VP8 at about 1 Mbit/s with a keyframe a second, as pictures that a peer sends over and over without
-encoding anything.
+A clip of a talking head (without one, the public-domain astronaut, gently moving) is encoded once to H.264 or VP8 at
+about 1 Mbit/s with a keyframe a second, as pictures that a peer sends over and over without encoding anything.
 
 The counter is a column of 13 squares in the lower left corner (beside the picture, when the clip is narrower than 4:3),
 white for 1 and black for 0: ten bits of the picture's index in the clip, lowest first, and three of the index modulo 7,
-which tell a misread column.
+which reveal a misread column.
 """
 
 import math

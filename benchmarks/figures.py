@@ -1,7 +1,7 @@
-"""The figures of "Speed and memory": how each is worked out of the observations, what it should be, and whether it is.
+"""The figures of the live check's benchmark: how each is computed from the observations, and its target.
 
-Enters: rounds of observations (each scene once a round, so that noise hits all servers alike), starts, a soak. Leaves:
-`Figure`s: a ratio or difference is taken within each round, and the value is the median over the rounds.
+Each round observes every scene once, so that noise hits all servers alike. A ratio or difference is taken within each
+round, and the value is the median over the rounds.
 """
 
 from collections.abc import Callable, Iterable, Mapping
@@ -127,7 +127,7 @@ DEFINITIONS = (
     ),
     Definition(
         key="fps_min_4_streams",
-        what="returned pictures a second of the worst-off of 4 streams",
+        what="returned fps of the worst-off of 4 streams",
         unit="1/s",
         target=Target(29.5, at_least=True),
         scenes=(OURS_4,),

@@ -1,7 +1,7 @@
-"""The floor in a process of its own: the same streams decoded, and the bare time of the models for each sample.
+"""The floor, a process that decodes the same streams and runs the bare models once for each sample, and nothing else.
 
-Enters: RTSP addresses and pictures a sample; on standard input, a line for each question. Leaves, on standard output:
-the line "ready" when every stream has given a picture, then for each question a line of JSON: pictures decoded and
+Its arguments are RTSP addresses and the number of pictures a sample. It writes to standard output the line "ready" when
+every stream has given a picture, then for each line read from standard input a line of JSON: pictures decoded and
 samples taken so far, one pair a stream.
 
 Each stream has one thread which opens it as the server does (`open_source`: same options, one decode thread), decodes

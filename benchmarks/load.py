@@ -1,7 +1,7 @@
-"""Nobody watches: what the server's process costs beside the floor, and whether it analysed every sample.
+"""The cost of cameras without viewers: the server's process beside the floor, and whether it analysed every sample.
 
-Enters: cameras. Leaves: a `Load` of a steady window in which both processes read the same streams side by side, so that
-noise hits both alike.
+A `Load` is measured in a steady window in which both processes read the same streams side by side, so that noise hits
+both alike.
 """
 
 import time
@@ -66,7 +66,7 @@ class Load:
         expected = FPS * self.seconds
         reasons = []
         if min(pictures) < MIN_FPS_SHARE * expected:
-            reasons.append(f"a camera gave {min(pictures) / self.seconds:.1f} pictures a second, expected {FPS}")
+            reasons.append(f"a camera gave {min(pictures) / self.seconds:.1f} fps, expected {FPS}")
         floor_pictures = sum(done[0] for done in self.floor_done)
         if abs(floor_pictures - sum(pictures)) > MAX_UNLIKE * sum(pictures):
             reasons.append(f"the floor decoded {floor_pictures} pictures, the server {sum(pictures)}")
@@ -90,7 +90,7 @@ def load(film: str, count: int, folder: Path, warm_s: float, seconds: float) -> 
     """Watch so many cameras of their own, each with that film of `FILMS`.
 
     Args:
-        film: 25 pictures a second with one face.
+        film: 25 fps with one face.
         count: cameras.
         folder: takes films, logs, storage.
         warm_s: before the window.

@@ -1,7 +1,7 @@
-"""A camera goes away and comes back: how soon a stall is noticed, how soon it is live again.
+"""Outages of a camera: how soon a stall is noticed, and how soon the camera is live again.
 
-Enters: one camera whose server process is frozen (SIGSTOP), let go on, killed and started again, by turns. Leaves:
-`Outages`, of the times at which the server says that it entered each state.
+The camera's own server process is frozen (SIGSTOP), resumed, killed and started again, in turn. `Outages` holds the
+times at which our server says that the camera entered each state.
 """
 
 import random

@@ -1,10 +1,10 @@
 """One viewer in a process of its own: sends the ready-made clip, counts what comes back, writes it all down.
 
-Enters: the address to offer to, the clip's file, the codec. Leaves, on standard output: the line "connected" when the
-first picture is back, and, once standard input is closed, one line of JSON: a `Record`.
+Its arguments are the address to offer to, the clip's file and the codec. It writes to standard output the line
+"connected" when the first picture is back and, once standard input is closed, one line of JSON: a `Record`.
 
 The peer must not be what is measured. It encodes nothing, and it decodes a returned picture only to read its counter:
-the first one, which tells which sent picture the timestamps count from, or all of them when asked to. aiortc's decoder
+the first one, which shows from which sent picture the timestamps count, or all of them when asked to. aiortc's decoder
 thread stays, with `Watcher` in the place of the decoder.
 """
 

@@ -21,7 +21,7 @@ class Returned:
 
 @dataclass(frozen=True, slots=True)
 class Judged:
-    """A message of the data channel that tells a result of the analysis."""
+    """A message of the data channel that carries a result of the analysis."""
 
     at_s: float
     number: int

@@ -1,7 +1,7 @@
 """A scene: one server, some viewers, a steady window. What it costs and what the viewers see.
 
-Enters: a `Scene`. Leaves: an `Observation` of the window that follows the warm-up, with whatever makes it void: a
-server that did not do its work must not win by it.
+The `Observation` covers the window after the warm-up and names all that makes it void: a server that did not do its
+work must not win by it.
 """
 
 import time
@@ -71,12 +71,12 @@ class Observation:
         """Why its figures are meaningless; empty when all is well."""
         reasons = [reason for stream in self.streams for reason in stream.void]
         if len(self.streams) == 1 and self.returned_hz < MIN_RETURNED_HZ:
-            reasons.append(f"{self.returned_hz:.1f} pictures a second came back, expected {RATE_HZ}")
+            reasons.append(f"{self.returned_hz:.1f} fps came back, expected {RATE_HZ}")
         return tuple(f"{self.scene.name}: {reason}" for reason in reasons)
 
     @property
     def returned_hz(self) -> float:
-        """Pictures a second that came back to the worst-off viewer."""
+        """Frames per second that came back to the worst-off viewer."""
         return min(stream.returned_hz for stream in self.streams)
 
     def percentile_ms(self, what: str, percent: float) -> float:

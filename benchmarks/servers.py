@@ -1,7 +1,7 @@
-"""A server under test in a process of its own: started, asked when it is ready, weighed, stopped.
+"""A server under test as a child process: started, waited for, measured, stopped.
 
-Enters: which server, and a folder for its log. Leaves: the address to offer to, seconds until ready, CPU seconds and
-memory of the process and its children, as the kernel counts them.
+It has the address to offer to, the seconds until it was ready, and the CPU seconds and memory of the process and its
+children, as the kernel counts them.
 """
 
 import os

@@ -1,4 +1,4 @@
-"""How old a score is when a viewer sees it: what a camera sent, what was judged and what came back enter, ages leave.
+"""How old a score is when a viewer sees it, from what a camera sent, what was judged and what came back.
 
 All times are seconds of the monotonic clock, which on Linux is the same for all processes of a machine. Pictures carry
 their number (clip.py), which begins again with the film.

@@ -1,6 +1,6 @@
 """Whether the server grows while viewers come and go.
 
-Enters: minutes. Leaves: a `Growth` of memory, threads and open files. Three viewers are in at any time; every ten
+`Growth` is that of memory, threads and open files. Three viewers are connected at any time; every ten
 seconds the longest there leaves and a new one comes. The server is weighed just before each change, always under the
 same load.
 """
@@ -49,7 +49,7 @@ def soak(minutes: float, stage: Stage, report: Callable[[str], None]) -> Growth:
     Args:
         minutes: at least one.
         stage: where.
-        report: told of the progress now and then.
+        report: called with the progress now and then.
     """
     times_s: list[float] = []
     weights: list[Footprint] = []

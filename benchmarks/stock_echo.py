@@ -1,7 +1,7 @@
 """The server that ours is measured against: aiortc sending every received track straight back, with its own defaults.
 
-Enters: `POST /offer` with {"sdp", "type"}, the route of aiortc's own server example. Leaves: the answer in the same
-form, and the pictures, decoded and encoded again by aiortc in the first codec that the offer names. `GET /readyz`
+`POST /offer` takes {"sdp", "type"}, as aiortc's own server example does, and answers in the same form. The pictures are
+decoded and encoded again by aiortc in the first codec that the offer names. `GET /readyz`
 answers once it runs. aiortc's example is served by aiohttp; this one by FastAPI, which the project has, on the same
 plain asyncio loop.
 """

@@ -1,6 +1,6 @@
 """What one viewer saw in a steady window: rates, latencies, and whether the server did its work.
 
-Enters: a viewer's `Record` and the window. Leaves: a `Stream`. aiortc hands a picture on when the next one's first
+aiortc hands a picture on when the next one's first
 packet comes, at the server and at the viewer: every time from sending to return has up to two picture intervals (67 ms)
 in it. They cancel out in the difference of two servers, unless one of them avoids its own, and stay in a score's age.
 """
@@ -60,7 +60,7 @@ def stream_of(record: Record, window: Window, *, judged: bool) -> Stream:
     results = [each for each in record.judged if _within(each.at_s, window)]
     void = [*_contradictions(record, returned, results)]
     if sent_hz < MIN_SENT_HZ:
-        void.append(f"the viewer itself sent {sent_hz:.1f} pictures a second")
+        void.append(f"the viewer itself sent {sent_hz:.1f} fps")
     if judged:
         void += _idleness(results, length_s)
     return Stream(

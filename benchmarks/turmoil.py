@@ -1,6 +1,6 @@
 """Whether the server grows while cameras are killed, stalled and restarted at random.
 
-Enters: minutes. Leaves: a `Turmoil`: the server's memory, threads and open files over the run. There are eight cameras,
+`Turmoil` has the server's memory, threads and open files over the run. There are eight cameras,
 two of each of four RTSP servers; each of these has its own fate, drawn anew all the time.
 """
 
@@ -106,7 +106,7 @@ def turmoil(minutes: float, folder: Path, report: Callable[[str], None]) -> Turm
     Args:
         minutes: at least one.
         folder: takes films, logs, storage.
-        report: told of the progress now and then.
+        report: called with the progress now and then.
     """
     with ExitStack() as stack:
         servers = [stack.enter_context(RtspServer(folder)) for _ in range(PEERS)]

@@ -1,7 +1,4 @@
-"""Viewers as processes: each runs `peer.py`, comes in when started and hangs up when told.
-
-Enters: the server's address, the clip, the codec. Leaves: each viewer's `Record`.
-"""
+"""Viewers as child processes: each runs `peer.py`, connects at once, hangs up when asked, and returns its `Record`."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A server that watches cameras: their addresses enter, a running server leaves, asked over HTTP what it sees.
+"""A running server that watches cameras at given addresses and is asked over HTTP what it sees.
 
 Its settings come from a file, as an operator's do; its storage is a folder of its own.
 """
@@ -92,7 +92,7 @@ class Watch:
         return f"{self._server.origin}/whep/{camera}"
 
     def results_url(self, camera: str) -> str:
-        """Where a camera's results are told."""
+        """Address of a camera's stream of results."""
         return f"{self._server.origin}/api/streams/{camera}/results"
 
     def close(self) -> None:

@@ -1,6 +1,6 @@
-"""Viewers of a camera in a process of their own: receive over WHEP, decode next to nothing, write down what came.
+"""Viewers of a camera in a process of their own: they receive over WHEP, decode next to nothing, and record what came.
 
-Enters: the address to offer to, and what to do. Leaves, on standard output, a line of JSON at the end:
+It takes what to do and the address to offer to, and at the end writes a line of JSON to standard output:
 
     watch URL --viewers N            the line "connected" once all have a picture; when standard input is closed, for
                                      each viewer the times at which pictures were complete

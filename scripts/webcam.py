@@ -1,4 +1,4 @@
-"""Motion-JPEG files for Chromium's fake webcam: pictures enter, a file for --use-file-for-fake-video-capture leaves."""
+"""Makes Motion-JPEG files of pictures for Chromium's fake webcam (--use-file-for-fake-video-capture)."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -51,7 +51,7 @@ def astronaut(length_s: float) -> Iterator[Picture]:
 
 
 def faceless(length_s: float) -> Iterator[Picture]:
-    """A corner of the same photo in which nobody is, moving likewise."""
+    """A moving corner of the same photo in which nobody is."""
     return _moving((10.0, 385.0, 160.0, 120.0), length_s)
 
 

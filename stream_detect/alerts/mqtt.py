@@ -1,7 +1,7 @@
 """Publishes cameras' states, verdicts and events to an MQTT broker (topics: `mqtt_topics`).
 
-The library's own thread talks with the broker and connects again by itself. States are retained and said again after
-each connecting; events wait while there is no broker, `_MAX_WAITING` of them: newer ones are then dropped and counted.
+The library's own thread talks with the broker and connects again by itself. States are retained and published again
+after each reconnection. Up to `_MAX_WAITING` events wait while the broker is away; newer ones are dropped and counted.
 """
 
 import logging
@@ -68,13 +68,13 @@ class MqttPublisher:
         self._client = self._made()
 
     def start(self) -> None:
-        """Connects, and again whenever the connection is lost; waits for nothing."""
+        """Starts to connect, and reconnects whenever the connection is lost. Does not block."""
         host, port = self._address.hostname or "", self._address.port or _PORTS[self._address.scheme]
         self._client.connect_async(host, port, keepalive=_KEEPALIVE_S)
         self._client.loop_start()
 
     def close(self) -> None:
-        """Says that this process is offline, and goes: within three seconds, whatever the broker does."""
+        """Publishes that this process is offline and disconnects, within three seconds even if the broker hangs."""
         if self._connected:
             farewell = self._client.publish(self._topics.status, _OFFLINE, qos=1, retain=True)
             _arrives(farewell, _FAREWELL_S)
@@ -85,7 +85,7 @@ class MqttPublisher:
         stopping.join(_CLOSE_S)
 
     def state(self, change: StateChange) -> None:
-        """A camera entered a state: said at once."""
+        """Publishes at once that a camera entered a state."""
         with self._lock:
             before = self._cameras.get(change.camera)
             live = change.state is CameraState.LIVE
@@ -98,7 +98,7 @@ class MqttPublisher:
             self._say(change.camera)
 
     def result(self, camera: str, result: Result, at_s: float) -> None:
-        """A result: said at once when the verdict is another one, else once a second."""
+        """Publishes a result: at once when the verdict changed, otherwise once a second."""
         with self._lock:
             before = self._cameras.get(camera)
             if before is None or before.change is None or before.change.state is not CameraState.LIVE:
@@ -108,7 +108,7 @@ class MqttPublisher:
                 self._say(camera)
 
     def removed(self, camera: str) -> None:
-        """Takes back all that the broker keeps of the camera."""
+        """Clears all retained messages of the camera."""
         with self._lock:
             self._cameras.pop(camera, None)
             self._said_s.pop(camera, None)
@@ -117,7 +117,7 @@ class MqttPublisher:
                 self._forget_gone()
 
     def announce(self, event: Event, what: What) -> None:
-        """Says that an event began or ended; it waits while there is no broker."""
+        """Publishes that an event began or ended; the message waits while the broker is away."""
         message = event_message(uuid.uuid4().hex, event, what, self._clock())
         with self._lock:
             self._settle()

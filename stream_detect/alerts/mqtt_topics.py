@@ -1,4 +1,4 @@
-"""The topics and payloads that are published by MQTT. Pure.
+"""The topics and payloads that are published over MQTT.
 
 PREFIX/status                  retained  "online" or "offline" (also the last will)
 PREFIX/cameras/NAME/state      retained  JSON, see `CameraPicture.payload`
@@ -17,7 +17,7 @@ from stream_detect.types import CameraState, Result, StateChange, VerdictState
 
 @dataclass(frozen=True, slots=True)
 class CameraPicture:
-    """A camera as the broker is told of it.
+    """What the broker last learned of a camera.
 
     Args:
         change: its state; None until it is known.
@@ -31,7 +31,7 @@ class CameraPicture:
 
     @property
     def word(self) -> tuple[CameraState | None, VerdictState | None]:
-        """What is told at once when it changes: the camera's state and the verdict's."""
+        """What is published at once when it changes: the camera's state and the verdict's."""
         return (self.change.state if self.change else None, self.result.verdict.state if self.result else None)
 
     def payload(self, camera: str, title: str) -> str:
@@ -89,7 +89,7 @@ class Topics:
         return (self.state(camera), *self.discovery(camera, camera))
 
     def discovery(self, camera: str, title: str) -> dict[str, str]:
-        """What Home Assistant is told of a camera: topic to payload; empty when that is switched off."""
+        """Home Assistant's discovery messages of a camera: topic to payload; empty when discovery is off."""
         if self.discovery_prefix is None:
             return {}
         node = self.prefix.replace("/", "_")

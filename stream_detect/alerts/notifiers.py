@@ -1,6 +1,6 @@
-"""Telling somebody: events enter, webhooks and the MQTT broker are told of those that the limit lets through.
+"""Notifies webhooks and the MQTT broker of events, within a rate limit for each camera and kind.
 
-Webhooks' messages are written with the event (`deliveries_for`), in one transaction; the broker is told after it.
+Webhook messages are written with the event (`deliveries_for`) in one transaction; the broker is notified after it.
 """
 
 import contextlib
@@ -24,39 +24,39 @@ if TYPE_CHECKING:
     from stream_detect.alerts.mqtt import MqttPublisher
 
 _REMEMBERED = 4096
-"""Decisions kept, the oldest forgotten first. An event that is not known any more, as after a restart, is told of."""
+"""Decisions kept, the oldest forgotten first. An unknown event, as after a restart, is let through."""
 
 
 class AlertLimit:
-    """Lets one event of a camera and kind through in so long. All notifiers ask the same one; thread-safe.
+    """Lets through one event of a camera and kind within an interval. All notifiers share one limit. Thread-safe.
 
     Args:
-        min_interval_s: from one beginning that was told to the next.
+        min_interval_s: from the start of one event that was let through to the next.
         clock: monotonic seconds.
     """
 
     def __init__(self, min_interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._min_interval_s = min_interval_s
         self._clock = clock
-        self._told: dict[str, bool] = {}
+        self._decided: dict[str, bool] = {}
         self._newest_s: dict[tuple[str, EventKind], float] = {}
         self._suppressed: Counter[EventKind] = Counter()
         self._lock = threading.Lock()
 
     def lets_through(self, event: Event) -> bool:
-        """Whether to tell of this event. An event's end is told exactly when its beginning was."""
+        """Whether to notify of this event: of its end exactly if of its start."""
         with self._lock:
-            known = self._told.get(event.id)
+            known = self._decided.get(event.id)
             if known is None:
                 known = event.ended_s is not None or self._is_due(event)
-                self._told[event.id] = known
-                if len(self._told) > _REMEMBERED:
-                    del self._told[next(iter(self._told))]
+                self._decided[event.id] = known
+                if len(self._decided) > _REMEMBERED:
+                    del self._decided[next(iter(self._decided))]
             return known
 
     @property
     def suppressed(self) -> Mapping[EventKind, int]:
-        """Events that nobody was told of, by kind, since the start."""
+        """Events that the limit held back since the start of the process, by kind."""
         with self._lock:
             return {kind: self._suppressed[kind] for kind in get_args(EventKind)}
 
@@ -78,14 +78,14 @@ MQTT = "mqtt"
 
 
 class Alerts:
-    """All notifiers. An `Observer` (the broker hears of states and verdicts) and an `Announcer`; thread-safe.
+    """All notifiers. An `Observer` (for the broker: states and verdicts) and an `Announcer`. Thread-safe.
 
     Args:
-        settings: how often.
-        webhooks: to be told.
+        settings: the limit.
+        webhooks: to notify.
         mqtt: the broker.
         outbox: keeps webhooks' messages.
-        title_of: a camera's title for people, by its name; asked on cameras' threads: must not wait.
+        title_of: a camera's title for people, by its name; called on the cameras' threads, so it must not block.
 
     Raises:
         MissingExtraError: a broker is set and the MQTT client is not installed.
@@ -105,26 +105,26 @@ class Alerts:
         self._mqtt = _publisher(mqtt, title_of) if mqtt.url else None
 
     def start(self) -> None:
-        """Tells from now on; waits for nobody."""
+        """Starts to notify. Does not block."""
         self._sender.start()
         if self._mqtt:
             self._mqtt.start()
 
     def close(self) -> None:
-        """Tells no more, within three seconds. What waits for webhooks goes out after the next start."""
+        """Stops within three seconds. Webhook messages that still wait are sent after the next start."""
         with contextlib.ExitStack() as both:
             both.callback(self._sender.close)
             if self._mqtt:
                 both.callback(self._mqtt.close)
 
     def deliveries_for(self, event: Event, what: What) -> list[Delivery]:
-        """What the outbox has to keep, one message a webhook that wants events of this kind; none beyond the limit."""
+        """Messages for the outbox: one for each webhook that wants this kind of event; none beyond the limit."""
         if not self._limit.lets_through(event):
             return []
         return [self._delivery(webhook, event, what) for webhook in self._webhooks if event.kind in webhook.kinds]
 
     def announce(self, event: Event, what: What) -> None:
-        """The event is committed: tells the broker, and the sender that there is something to send."""
+        """Notifies the broker of a committed event, and wakes the sender of webhooks."""
         self._sender.wake()
         if self._mqtt and self._limit.lets_through(event):
             self._mqtt.announce(event, what)
@@ -146,11 +146,11 @@ class Alerts:
 
     @property
     def suppressed(self) -> Mapping[EventKind, int]:
-        """Events that nobody was told of, by kind, since the start."""
+        """Events that the limit held back since the start of the process, by kind."""
         return self._limit.suppressed
 
     def statuses(self) -> list[NotifierStatus]:
-        """How each does, webhooks first."""
+        """Status of each notifier, webhooks first."""
         return [*self._sender.statuses(), *([self._mqtt.status()] if self._mqtt else [])]
 
     def test(self, name: str) -> AlertTest:

@@ -37,7 +37,7 @@ def signature(secret: str, timestamp: str, body: str) -> str:
 
 
 def client() -> httpx.AsyncClient:
-    """What sends to all webhooks. Follows no redirects: a message goes where the settings say or nowhere."""
+    """The HTTP client for all webhooks. It follows no redirects: a message goes where the settings say or nowhere."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(TIMEOUT_S, connect=_CONNECT_S),
         limits=httpx.Limits(max_keepalive_connections=0),
@@ -61,11 +61,11 @@ class Webhook:
         self._clock = clock
 
     async def send(self, via: httpx.AsyncClient, message_id: str, body: str) -> None:
-        """Sends one message. The answer's body is not read: only its status tells.
+        """Sends one message. Only the status of the answer counts; its body is not read.
 
         Args:
             via: see `client`.
-            message_id: the same in each attempt, so that the receiver can tell copies.
+            message_id: the same in each attempt, so that the receiver recognises copies.
             body: JSON.
 
         Raises:

@@ -29,14 +29,14 @@ _AT_ONCE = 20
 _ORPHANS = 10_000
 _POLL_S = 2.0
 _REST_S = 30.0
-"""A webhook that fails is left alone for longer and longer, up to this: one message feels the way for all that wait."""
+"""Longest pause before a failing webhook is tried again. One message probes it on behalf of all that wait."""
 
 _CLOSE_S = 1.0
 
 
 @dataclass(slots=True)
 class _Tally:
-    """How one webhook does; but for `waiting` written by the sender's thread only."""
+    """State of one webhook. All but `waiting` is written by the sender's thread only."""
 
     delivered: int = 0
     given_up: int = 0
@@ -45,7 +45,7 @@ class _Tally:
     waiting: int = 0
     problem: str = ""
     arrived: str = ""
-    """Newest message that arrived: sent no second time when the outbox could not be told."""
+    """Newest message that arrived: not sent again if the outbox could not be updated."""
 
 
 class WebhookSender:
@@ -234,5 +234,5 @@ class WebhookSender:
 
 
 async def _recorded(record: Callable[..., None], *said: str | float) -> None:
-    """Tells the outbox what came of an attempt, also when the sender is stopped just then: it waits for its threads."""
+    """Records the outcome of an attempt in the outbox, even if the sender is stopped meanwhile."""
     await asyncio.shield(asyncio.get_running_loop().run_in_executor(None, record, *said))

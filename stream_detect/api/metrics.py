@@ -53,7 +53,7 @@ def _process(name: str, what: str) -> MetricName:
 
 _ALL: Final = (
     _camera("camera_state", "gauge", "1 for the state that the camera is in, 0 for the others", "state"),
-    _camera("camera_fps", "gauge", "pictures a second over the last ten seconds"),
+    _camera("camera_fps", "gauge", "fps over the last ten seconds"),
     _camera("camera_viewers", "gauge", "who watch now"),
     _camera("camera_pictures_total", "counter", "pictures decoded"),
     _camera("camera_analysed_total", "counter", "results of the analysis"),
@@ -95,14 +95,14 @@ class MetricSources:
     Args:
         cameras: statuses of all.
         notifiers: webhooks and the broker.
-        suppressed: events nobody was told of, by kind.
-        evidence_bytes: kept now; StorageError when nobody knows.
-        evidence_problem: why no evidence is written; empty when all is well.
-        storage_problem: why nothing can be remembered; empty likewise.
+        suppressed: events that the limit held back, by kind.
+        evidence_bytes: size of all evidence now; raises StorageError when it cannot be read.
+        evidence_problem: why no evidence is written; empty when it is.
+        storage_problem: why the database cannot be written; empty when it can.
         journal: what waits for the database, and what was dropped.
         check_sessions: live checks of webcams that run.
-        analyses: kept now, by state; StorageError when nobody knows.
-        analyses_bytes: of their files; likewise.
+        analyses: number of analyses by state; raises StorageError when it cannot be read.
+        analyses_bytes: size of their files; raises StorageError when it cannot be read.
     """
 
     cameras: Callable[[], Sequence[CameraStatus]]
@@ -141,7 +141,7 @@ def router(sources: MetricSources, latency: LatencyObserver) -> APIRouter:
 
     Args:
         sources: where a scrape looks.
-        latency: is told of all results.
+        latency: observes all results.
     """
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)

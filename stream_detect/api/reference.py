@@ -1,4 +1,4 @@
-"""The routes by word: OpenAPI enters, a plain HTML page leaves.
+"""Renders the OpenAPI description as a plain HTML page.
 
 FastAPI's own pages load their scripts from other servers, which the content security policy forbids and an offline
 machine cannot do; this one needs no script. /openapi.json is for tools.

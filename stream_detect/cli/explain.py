@@ -1,4 +1,4 @@
-"""The command `stream-detect explain`: a picture enters, its largest face with what spoke for a fake leaves."""
+"""The command `stream-detect explain`: writes a picture's largest face with a map of what spoke for a fake."""
 
 from pathlib import Path
 from typing import Annotated

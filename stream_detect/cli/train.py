@@ -198,7 +198,7 @@ class _Run:
 
 
 def _run(recipe: Recipe, data: Sequence[Path], crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
-    from stream_detect.training.publish import check_halves  # noqa: PLC0415 - as above
+    from stream_detect.training.publish import check_halves  # noqa: PLC0415 - Keras is imported by then
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
     faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)

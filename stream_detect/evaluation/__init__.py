@@ -1,4 +1,4 @@
-"""Measuring models on any labelled pictures and videos: a manifest enters, scores, figures and a report leave.
+"""Measures models on labelled pictures and videos listed in a manifest: scores, figures and a report.
 
 Apart from `training.evaluate`, which calibrates and measures a model on the faces of its own training folder for its
 card, this room takes files as people have them, judges them as the live check would, and compares models.

@@ -1,7 +1,7 @@
 """False alarms an hour: how often a bundle's badge says fake in clips of real people.
 
-Every clip is replayed through the pipeline that serves, its window and hysteresis among it: a rate of single frames
-cannot tell it, as a window's scores are strongly alike.
+Every clip is replayed through the pipeline that serves, its window and hysteresis among it: it does not follow from the
+rate of single frames, because the scores of one window are strongly correlated.
 """
 
 import csv

@@ -1,4 +1,4 @@
-"""A crop as a video call leaves it: a crop enters, what a real encoder and decoder make of it leaves, in about 5 ms.
+"""Degrades a face crop as a video call does, by a real encoder and decoder, in about 5 ms.
 
 For training, where every second face may take this way. Three frames of the crop alone are sent: enough for a first
 frame, predicted ones after it, and their artefacts. In so short a time no encoder reaches the quality that it settles
@@ -91,7 +91,7 @@ def open_encoder(codec: Codec, wh: tuple[int, int], rate_hz: int, bitrate_bps: i
     Args:
         codec: that compresses.
         wh: width and height in pixels, even numbers.
-        rate_hz: frames a second, and the unit of their pts.
+        rate_hz: frames per second, and the unit of their pts.
         bitrate_bps: that it is given.
     """
     encoder = av.CodecContext.create("libx264" if codec == "h264" else "libvpx", "w")

@@ -184,7 +184,7 @@ def load_faces(
         split: "train" or "val".
         policy: how the model wants its faces cut.
         cache: folder for the cut crops; 200 kB a face at 256 x 256.
-        on_progress: is told how far it is.
+        on_progress: called with the number of files done and their total.
 
     Raises:
         DatasetError: a tar or a file is missing or broken, or the table is, or there is no room for the crops.

@@ -1,4 +1,4 @@
-"""What cameras, codecs and screens do to a face: a crop enters, a worse one leaves.
+"""Degrades a face crop as cameras, codecs and screens do.
 
 Fakes have often gone through one more codec than real pictures, and stills are sharper than videos. A network that is
 not shown all qualities of both learns the quality and not the fake; so a degradation is drawn once and done alike to

@@ -1,4 +1,4 @@
-"""How well a model tells the fakes of each family and of each generator, against real faces of two kinds.
+"""How well a model recognises fakes of each family and of each generator, against real faces of two kinds.
 
 Against *own* reals, those of the collections that the fakes come from, camera, light and compression are alike and only
 the manipulation tells them apart. Against *all* reals is what a server meets; a collection of sharp or soft fakes

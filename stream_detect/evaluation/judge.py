@@ -234,7 +234,7 @@ class Outcome:
 
     Args:
         entry: of the manifest.
-        kind: what the file is; "unreadable" when that could not be told.
+        kind: what the file is; "unreadable" when it could not be read.
         judgements: one a model, in order.
     """
 
@@ -251,7 +251,7 @@ class Examination:
         judges: one a thread.
         models: how many models each judge asks.
         crops: whether pictures are face crops already.
-        rate_hz: frames a second of a video that are looked at.
+        rate_hz: sampled frames per second of a video.
     """
 
     def __init__(

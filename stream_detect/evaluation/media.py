@@ -1,6 +1,6 @@
-"""Files of a manifest: a name enters, a decoded picture or some of a video's frames leave.
+"""Reads the files of a manifest: a picture, or some of a video's frames.
 
-A file lies below the root, or is a member of a tar that lies in the root. What it is, its content says, not its name.
+A file lies below the root, or is a member of a tar archive in the root. Its kind is recognised by its content.
 """
 
 import io

@@ -110,7 +110,7 @@ def held_out(group: str) -> bool:
 
 
 def balanced_weights(scored: Scored) -> NDArray[np.float64]:
-    """The weight of each face when neither a large source nor a long video counts for more than it tells.
+    """The weight of each face, such that neither a large source nor a long video outweighs the others.
 
     Real and fake faces weigh the same together. Among the fakes a family weighs as the square root of its number of
     groups, among the real ones a source does; within them each group weighs the same, whatever its number of frames.

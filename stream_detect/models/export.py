@@ -1,4 +1,4 @@
-"""A bundle's network for other programs: a bundle and a file's name enter, that file and its card leave."""
+"""Exports a bundle's network and its card to a file that other programs read."""
 
 import shutil
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""The bundles that there are: folders enter, bundles by name leave. The first folder that has a name wins."""
+"""Finds model bundles by name in one or more folders. The first folder that has a name wins."""
 
 from collections.abc import Sequence
 from pathlib import Path

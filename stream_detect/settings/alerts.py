@@ -1,4 +1,4 @@
-"""Who is told of events."""
+"""Settings of notifications: the rate limit, webhooks and the MQTT broker."""
 
 from typing import Annotated, Literal
 from urllib.parse import urlsplit
@@ -11,7 +11,7 @@ AlertKind = Literal["fake", "offline", "frozen", "looped"]
 
 
 class AlertSettings(Section):
-    """What holds for all ways of telling."""
+    """What holds for all notifiers."""
 
     min_interval_s: Annotated[float, Field(ge=0)] = Field(
         default=60.0, description="of one camera and kind at most one alert in so long; events are kept all the same"

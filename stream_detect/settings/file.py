@@ -1,4 +1,4 @@
-"""Where settings come from: a YAML file and environment variables enter, checked `Settings` leave.
+"""Reads `Settings` from a YAML file and environment variables, and checks them.
 
     defaults  <-  stream-detect.yaml  <-  STREAM_DETECT_SECTION__KEY, STREAM_DETECT_TOKEN
 
@@ -70,7 +70,7 @@ def file_in_use(path: Path | None, env: Mapping[str, str]) -> Path | None:
 
     Args:
         path: as for `load_settings`.
-        env: likewise.
+        env: environment variables, by name.
     """
     if path is not None:
         return path

@@ -1,4 +1,4 @@
-"""The outbox of webhooks: what has yet to arrive. Written with the event that it tells of, kept over restarts."""
+"""The outbox of webhooks: messages that have yet to arrive, written with their events and kept over restarts."""
 
 from collections.abc import Iterable
 

@@ -34,9 +34,9 @@ class Faults:
     """Knows where the database is, to say it.
 
     Args:
-        place: of the database, as people are told; without secrets.
+        place: of the database, as shown to people; without secrets.
         folder: of an SQLite file; None for PostgreSQL.
-        secret: never said, whatever the driver says.
+        secret: replaced in all that the driver says.
     """
 
     def __init__(self, place: str, folder: Path | None = None, secret: str | None = None) -> None:

@@ -1,6 +1,6 @@
 """What a camera's scores and states were: rows by the second, by the minute once they are old, and then nothing.
 
-Rows of one camera and second (or minute) are joined, whoever wrote them and in whatever order (`joining`).
+Rows of one camera and second (or minute) are joined, in any order and by any writer (`joining`).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""What is remembered, as values: they cross module lines, rows do not. All times are wall clock, unix seconds."""
+"""Stored records as frozen values: rooms exchange these, never rows. All times are wall clock, unix seconds."""
 
 import base64
 import re
@@ -20,10 +20,10 @@ class Judge:
     Args:
         name: of the bundle.
         sha256: of its weights.
-        fake_enter: threshold, likewise the others.
-        fake_leave: see `types.Thresholds`.
-        real_enter: see there.
-        real_leave: see there.
+        fake_enter: threshold of the window in [0, 1]; see `types.Thresholds` for all four.
+        fake_leave: threshold below which a fake verdict ends.
+        real_enter: threshold from which on down a window is real.
+        real_leave: threshold above which a real verdict ends.
     """
 
     name: str
@@ -57,7 +57,7 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something that somebody may want to be told of.
+    """Something on a camera that people may want to be notified of.
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
@@ -68,10 +68,10 @@ class Event:
         ended_s: when; None while it goes on.
         reason: a sentence.
         interrupted: the end is the last that was known, as the process ended in its middle.
-        peak: highest fake_probability of the window in [0, 1]; None but for "fake".
-        mean: its mean over the event; None likewise.
-        track: number of the face's track; None likewise.
-        judge: who judged; None likewise.
+        peak: highest fake_probability of the window in [0, 1]; None unless the kind is "fake".
+        mean: mean fake_probability over the event, in [0, 1]; None unless the kind is "fake".
+        track: number of the face's track; None unless the kind is "fake".
+        judge: the model that judged; None unless the kind is "fake".
         gaps_s: when pictures were lost inside the event.
         evidence: None when the camera's owner did not ask for any.
     """
@@ -130,9 +130,9 @@ class Score:
     Args:
         camera: name.
         at_s: beginning of that second or minute, a whole number.
-        low: least fake_probability in [0, 1]; None when there was no verdict to take one from.
-        mean: likewise.
-        high: likewise.
+        low: lowest fake_probability in [0, 1]; None when no verdict had one.
+        mean: mean fake_probability in [0, 1]; None when no verdict had one.
+        high: highest fake_probability in [0, 1]; None when no verdict had one.
         state: the worst verdict state of it ("fake" > "uncertain" > "real" > "gathering" > "no_face").
         samples: results that it is made of.
         scored: those of them that had a verdict to take a score from, which `mean` is weighed by; None: all, if any.
@@ -155,7 +155,7 @@ class StateEntry:
     Args:
         camera: name.
         at_s: when.
-        state: `monitoring.status.CameraState`'s word.
+        state: a `types.CameraState`.
         reason: a sentence.
     """
 
@@ -172,7 +172,7 @@ class Delivery:
     Args:
         id: of the delivery, 32 hexadecimal digits.
         webhook: name.
-        event_id: the event it tells of; empty for a test alert.
+        event_id: the event that it is about; empty for a test alert.
         body: JSON, as it will be signed and sent.
         attempts: made so far.
         due_s: when the next is made.
@@ -200,11 +200,11 @@ class Upload:
         bytes: length.
         sha256: of its content.
         kind: "image" or "video"; empty until it was looked at.
-        width_px: of the upright picture; 0 until then, likewise the others.
-        height_px: of it.
-        duration_s: of a video.
-        fps: of a video, on average.
-        codec: as FFmpeg or Pillow names it.
+        width_px: of the upright picture; 0 until it was looked at.
+        height_px: of the upright picture; 0 until it was looked at.
+        duration_s: of a video; 0 otherwise.
+        fps: of a video, on average; 0 otherwise.
+        codec: as FFmpeg or Pillow names it; empty until it was looked at.
     """
 
     name: str
@@ -220,15 +220,15 @@ class Upload:
 
 @dataclass(frozen=True, slots=True)
 class Analysis:
-    """A job: one file, judged by one or several models. Its results are a file of `review.library`.
+    """A job: one file, judged by one or several models. Its results are a file of `jobs.library`.
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
-        state: where it is.
+        state: of the job.
         upload: the file.
         url: where it is fetched from, without secrets; empty for an upload.
         models: names of the bundles, each with the sha256 of its weights.
-        rate_hz: samples a second.
+        rate_hz: samples per second.
         created_s: when.
         started_s: when it began to run; None before.
         ended_s: when it was done, failed or was cancelled; None before.

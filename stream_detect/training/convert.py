@@ -1,6 +1,6 @@
-"""Conversion: a trained Keras model and its card enter, a bundle that both backends agree on leaves.
+"""Converts a trained Keras model and its card to a bundle that both backends agree on.
 
-Also the way in for published weights: an .h5 file of one of our architectures enters, a bundle leaves.
+Published weights, as an .h5 file of one of our architectures, are imported in the same manner.
 """
 
 import os

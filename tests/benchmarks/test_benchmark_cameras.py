@@ -97,7 +97,7 @@ def test_samples_that_never_came_are_missed_as_well_as_dropped_ones(analysed: in
 @pytest.mark.parametrize(
     ("change", "reason"),
     [
-        ({"pictures": 600}, "pictures a second"),
+        ({"pictures": 600}, "a camera gave"),
         ({"analysed": 100}, "the server 50"),
         ({"faces": 0}, "one face each"),
         ({"reconnects": 1}, "reconnect"),
@@ -119,7 +119,7 @@ def test_void_parts_void_their_figures_and_no_other():
     one[Part.AUDIENCE] = replace(one[Part.AUDIENCE], many=Crowd(0.1, 12.0))
     figures = figures_of(one)
     assert not figures["cpu_16_viewers_over_1"].met
-    assert figures["cpu_16_viewers_over_1"].void == ("viewers: a viewer got 12.0 pictures a second, expected 25",)
+    assert figures["cpu_16_viewers_over_1"].void == ("viewers: a viewer got 12.0 fps, expected 25",)
     assert figures["cpu_over_floor_8x480p"].met
 
 

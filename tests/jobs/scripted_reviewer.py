@@ -83,7 +83,7 @@ class ScriptedReviewer:
 
 
 def write_clip(path: Path, seconds: float = 2.0, seed: int = 0) -> Path:
-    """An MP4 of 160x120 at 10 pictures a second, textured; another seed gives other bytes."""
+    """An MP4 of 160x120 at 10 fps, textured; another seed gives other bytes."""
     texture = np.random.default_rng(seed).integers(60, 200, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=10)

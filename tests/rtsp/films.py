@@ -28,7 +28,7 @@ class Film:
     Args:
         whs: sizes in pixels, one after another for equal shares of the film.
         codec: one of `ENCODERS`.
-        fps: pictures a second.
+        fps: frames per second.
         seconds: until it begins again.
         key_s: seconds between key frames.
     """

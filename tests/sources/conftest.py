@@ -81,7 +81,7 @@ def jpeg(image: np.ndarray) -> bytes:
 
 
 class Webcam(BaseHTTPRequestHandler):
-    """Motion JPEG as cameras send it, ten pictures a second; /locked wants a password, /page is no video."""
+    """Motion JPEG as cameras send it, 10 fps; /locked wants a password, /page is no video."""
 
     protocol_version = "HTTP/1.1"
 

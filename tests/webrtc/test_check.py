@@ -110,7 +110,7 @@ async def test_results_follow_a_hello_ten_times_a_second(open_sessions, make_pee
     )
     steps_s = np.diff([r["time_s"] for r in results])
     assert steps_s.mean() > 0.09  # a busy machine leaves some out
-    assert np.sort(steps_s)[1] == pytest.approx(0.1, abs=0.035)  # on a grid, out of 30 pictures a second
+    assert np.sort(steps_s)[1] == pytest.approx(0.1, abs=0.035)  # on a grid, out of 30 fps
     pts_steps_s = np.diff([r["pts"] for r in results]) / 90_000
     assert pts_steps_s == pytest.approx(steps_s, abs=0.002)
     assert (results[-1]["width"], results[-1]["height"], len(results[-1]["faces"])) == (320, 240, 1)
