@@ -51,5 +51,5 @@ def test_it_remembers_only_so_much(make_event):
     for _ in range(5000):
         clock.now_s += 2.0
         assert limit.lets_through(make_event())
-    assert len(limit._told) == 4096
+    assert len(limit._decided) == 4096
     assert len(limit._newest_s) == 1
