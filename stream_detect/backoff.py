@@ -1,6 +1,12 @@
-"""How long to wait before the next attempt at something that failed: exponential backoff with jitter."""
+"""Attempts at something that fails: how long to wait before the next one, and what the log says meanwhile."""
 
+import logging
+import math
+import time
 from collections.abc import Callable
+
+QUIET_S = 60.0
+"""Least time between two outages of one thing in the log: what fails and works in turn must not fill it."""
 
 
 class Backoff:
@@ -38,3 +44,42 @@ class Backoff:
     def reset(self) -> None:
         """The next failure counts as the first."""
         self._ceiling_s = self._first_s
+
+
+class Outage:
+    """Logs that something fails, and that it works again: one line each, however often it is tried in between.
+
+    What fails and works in quick succession gets such a pair of lines once in QUIET_S. Used by one thread.
+
+    Args:
+        log: of the module that tries.
+        what: is tried, as the lines begin: "webhook door".
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, log: logging.Logger, what: str, clock: Callable[[], float] = time.monotonic) -> None:
+        self._log = log
+        self._what = what
+        self._clock = clock
+        self._logged_s = -math.inf
+        self._is_logged = False
+
+    def failed(self, reason: str, error: BaseException | None = None) -> None:
+        """An attempt failed.
+
+        Args:
+            reason: one sentence without secrets.
+            error: whose traceback is logged as well, where the failure is a defect of this program.
+        """
+        now_s = self._clock()
+        if self._is_logged or now_s - self._logged_s < QUIET_S:
+            return
+        self._is_logged, self._logged_s = True, now_s
+        level = logging.WARNING if error is None else logging.ERROR
+        self._log.log(level, "%s: %s", self._what, reason, exc_info=error)
+
+    def ended(self) -> None:
+        """An attempt went well."""
+        if self._is_logged:
+            self._is_logged = False
+            self._log.info("%s: works again", self._what)

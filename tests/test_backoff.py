@@ -1,10 +1,11 @@
+import logging
 import random
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.backoff import Backoff
+from stream_detect.backoff import QUIET_S, Backoff, Outage
 from stream_detect.settings import MonitoringSettings
 
 CHANCES = st.floats(0, 1, exclude_max=True)
@@ -47,3 +48,58 @@ def test_cameras_that_fail_together_do_not_come_back_together():
     chance = random.Random(1)  # noqa: S311 - a fixed seed
     pauses = [backoff_of(MonitoringSettings(), chance.random).pause_s(0) for _ in range(50)]
     assert max(pauses) - min(pauses) > 0.8
+
+
+class Clock:
+    now_s = 0.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def outage(caplog):
+    caplog.set_level(logging.INFO)
+    clock = Clock()
+    return Outage(logging.getLogger("tests"), "the broker", clock), clock, caplog
+
+
+def test_an_outage_is_logged_once_and_its_end_once(outage):
+    broker, clock, log = outage
+    for _ in range(2):
+        broker.ended()
+        for _ in range(500):
+            clock.now_s += 0.5
+            broker.failed("refused")
+        broker.ended()
+        broker.ended()
+        clock.now_s += QUIET_S
+    assert log.messages == ["the broker: refused", "the broker: works again"] * 2
+
+
+def test_what_fails_and_works_in_turn_does_not_fill_the_log(outage):
+    broker, clock, log = outage
+    for _ in range(600):
+        clock.now_s += 1.0
+        broker.failed("refused")
+        broker.ended()
+    assert len(log.messages) == 2 * 600 / QUIET_S
+
+
+def test_an_outage_that_follows_another_closely_is_logged_when_it_lasts(outage):
+    broker, clock, log = outage
+    broker.failed("refused")
+    broker.ended()
+    clock.now_s += 1.0
+    broker.failed("lost")
+    assert log.messages[2:] == []
+    clock.now_s += QUIET_S
+    broker.failed("lost")
+    assert log.messages[2:] == ["the broker: lost"]
+
+
+def test_a_defect_is_logged_with_its_traceback(outage):
+    broker, _, log = outage
+    broker.failed("failed", ValueError("broken"))
+    assert "ValueError: broken" in log.text
+    assert log.records[0].levelname == "ERROR"

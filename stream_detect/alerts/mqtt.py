@@ -21,6 +21,7 @@ from paho.mqtt.reasoncodes import ReasonCode
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message, trial_message
 from stream_detect.alerts.mqtt_topics import CameraPicture, Topics
+from stream_detect.backoff import Outage
 from stream_detect.settings import MqttSettings
 from stream_detect.storage.records import Event
 from stream_detect.types import CameraState, Result, StateChange
@@ -64,6 +65,7 @@ class MqttPublisher:
         self._delivered = self._dropped = self._connects_failed = 0
         self._connected = False
         self._problem: str | None = None
+        self._outage = Outage(_log, "mqtt")
         self._address = urlsplit(settings.url.get_secret_value() if settings.url else "")
         self._client = self._made()
 
@@ -172,7 +174,7 @@ class MqttPublisher:
         if reason.is_failure:
             self._fails(f"the broker refused us: {reason}")
             return
-        _log.info("mqtt: connected")
+        self._outage.ended()
         with self._lock:
             self._connected, self._problem = True, None
             self._client.publish(self._topics.status, _ONLINE, qos=1, retain=True)
@@ -191,8 +193,7 @@ class MqttPublisher:
 
     def _fails(self, problem: str) -> None:
         self._connects_failed += 1
-        if problem != self._problem:
-            _log.warning("mqtt: %s", problem)
+        self._outage.failed(problem)
         self._problem = problem
 
     def _acknowledge(self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:

@@ -19,6 +19,7 @@ import httpx
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, told_at_s, trial_message
 from stream_detect.alerts.webhook import GIVE_UP_S, TIMEOUT_S, NotDeliveredError, Outbox, Webhook, client, pause_s
+from stream_detect.backoff import Outage
 from stream_detect.errors import StorageError
 from stream_detect.settings import WebhookSettings
 from stream_detect.storage.records import Delivery
@@ -38,11 +39,15 @@ _CLOSE_S = 1.0
 class _Tally:
     """State of one webhook. All but `waiting` is written by the sender's thread only."""
 
+    outage: Outage
     delivered: int = 0
     given_up: int = 0
     attempts_failed: int = 0
     in_a_row: int = 0
     waiting: int = 0
+    giving_up: bool = False
+    """Whether messages were given up since one arrived."""
+
     problem: str = ""
     arrived: str = ""
     """Newest message that arrived: not sent again if the outbox could not be updated."""
@@ -66,7 +71,7 @@ class WebhookSender:
         pause: Callable[[int], float] = pause_s,
     ) -> None:
         self._webhooks = {settings.name: Webhook(settings, clock) for settings in webhooks}
-        self._tallies = {name: _Tally() for name in self._webhooks}
+        self._tallies = {name: _Tally(Outage(_log, f"webhook {name}")) for name in self._webhooks}
         self._outbox = outbox
         self._clock = clock
         self._pause = pause
@@ -132,17 +137,19 @@ class WebhookSender:
     async def _serve(self, webhook: Webhook, via: httpx.AsyncClient) -> None:
         """Sends what is due for one webhook, for ever."""
         tally, news = self._tallies[webhook.name], self._news[webhook.name]
+        outage = Outage(_log, f"webhook {webhook.name}: the outbox")
         while True:
             news.clear()
             try:
                 more = await self._send_due(webhook, via)
             except StorageError as error:
-                _log.warning("webhook %s: the outbox cannot be used: %s", webhook.name, error)
+                outage.failed(f"cannot be used, it is tried again: {error}")
                 await asyncio.sleep(_POLL_S)
             except Exception as error:  # noqa: BLE001 - the task's edge: a defect must not silence a webhook for weeks
-                _log.error("webhook %s: %s", webhook.name, type(error).__name__)
+                outage.failed(type(error).__name__)  # its words may quote the address
                 await asyncio.sleep(_POLL_S)
             else:
+                outage.ended()
                 if tally.in_a_row:
                     await asyncio.sleep(min(self._pause(tally.in_a_row - 1), _REST_S))
                 elif not more:
@@ -172,10 +179,10 @@ class WebhookSender:
             except NotDeliveredError as error:
                 await self._failed(webhook, delivery, str(error))
                 return
-            if tally.in_a_row:
-                _log.info("webhook %s takes messages again", webhook.name)
+            tally.outage.ended()
             tally.delivered += 1
             tally.in_a_row, tally.problem, tally.arrived = 0, "", delivery.id
+            tally.giving_up = False
         await _recorded(self._outbox.done, delivery.id)
 
     async def _failed(self, webhook: Webhook, delivery: Delivery, problem: str) -> None:
@@ -183,13 +190,14 @@ class WebhookSender:
         tally.attempts_failed += 1
         tally.in_a_row += 1
         tally.problem = problem
-        if tally.in_a_row == 1:
-            _log.warning("webhook %s fails: %s", webhook.name, problem)
+        tally.outage.failed(problem)
         due_s = self._clock() + self._pause(delivery.attempts)
         if due_s > told_at_s(delivery.body) + GIVE_UP_S:
             await _recorded(self._outbox.done, delivery.id)
             tally.given_up += 1
-            _log.warning("webhook %s: message %s given up after a day: %s", webhook.name, delivery.id, problem)
+            if not tally.giving_up:
+                _log.warning("webhook %s: messages are given up after a day, as %s now", webhook.name, delivery.id)
+            tally.giving_up = True
         else:
             await _recorded(self._outbox.failed, delivery.id, due_s, problem)
 

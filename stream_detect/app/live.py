@@ -12,6 +12,7 @@ from typing import Literal
 from stream_detect.api.schemas import CameraBody, EventBody, RemovedBody
 from stream_detect.api.schemas.analyses import AnalysisBody
 from stream_detect.api.streams import Listener, StreamMessage, camera_message, state_message
+from stream_detect.backoff import Outage
 from stream_detect.errors import CapacityError
 from stream_detect.storage.records import Analysis, Event
 from stream_detect.types import Result, StateChange
@@ -38,6 +39,7 @@ class Places:
         self._limit = limit
         self._clients: dict[Listener, str] = {}  # in the order of their coming
         self._closed = False
+        self._full = Outage(_log, "streams of events")
 
     def __iter__(self) -> Iterator[Listener]:
         return iter(self._clients)
@@ -53,7 +55,7 @@ class Places:
         if len(self._clients) >= self._limit:
             greediest, _ = Counter(self._clients.values()).most_common(1)[0]
             oldest = next(one for one, its_client in self._clients.items() if its_client == greediest)
-            _log.warning("all %d streams of events are taken; the oldest one of %s ends", self._limit, greediest)
+            self._full.failed(f"all {self._limit} are taken; the oldest one of {greediest} ends")
             del self._clients[oldest]
             oldest.close()
         self._clients[listener] = client
@@ -61,6 +63,8 @@ class Places:
     def leave(self, listener: Listener) -> None:
         """Takes the place back."""
         self._clients.pop(listener, None)
+        if len(self._clients) < self._limit // 2:
+            self._full.ended()
 
     def close(self) -> None:
         """Ends all streams, and admits no more."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from threading import Event, RLock, Thread
 
 from stream_detect.analysis.engine import Engine
+from stream_detect.backoff import Outage
 from stream_detect.cameras.camera import Camera, CameraParts
 from stream_detect.cameras.observer import Observer, Viewing
 from stream_detect.cameras.status import CameraStatus
@@ -205,12 +206,17 @@ class Fleet:
 
     def _look(self) -> None:
         """The clockwork's thread."""
+        outage = Outage(log, "the supervision of cameras")
         while not self._closing.wait(LOOK_S):
+            failing = False
             for camera in self._cameras.copy().values():
                 try:
                     camera.look()
-                except Exception:  # the thread's edge: what fails for one camera must not leave the others unwatched
-                    log.exception("camera %s could not be looked after", camera.name)
+                except Exception as error:  # noqa: BLE001 - the thread's edge: the others must not be left unwatched
+                    failing = True
+                    outage.failed(f"camera {camera.name} could not be looked after", error)
+            if not failing:
+                outage.ended()
 
 
 def _stop(cameras: Iterable[Camera], reason: str) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
+from stream_detect.backoff import Outage
 from stream_detect.errors import ConflictError, StorageError
 from stream_detect.events.rules import Transition, What
 from stream_detect.media.clock import Moment
@@ -172,6 +173,7 @@ class Journal:
         self._recovered = False
         self._last = False
         self._failures = 0
+        self._outage = Outage(log, "the database")
         self._retry_at_s = self._flush_at_s = self._upkeep_at_s = -1e9
         self.problem = ""
         """Why nothing can be written now; empty when all is well."""
@@ -215,12 +217,10 @@ class Journal:
             pause_s = min(FIRST_RETRY_S * 2**self._failures, LAST_RETRY_S)
             self._failures += pause_s < LAST_RETRY_S
             self._retry_at_s = now_s + pause_s
-            if not self.problem:
-                log.warning("nothing can be remembered, it is tried again: %s", error)
+            self._outage.failed(f"nothing can be remembered, it is tried again: {error}")
             self.problem = str(error)
         else:
-            if self.problem:
-                log.info("the database takes everything again")
+            self._outage.ended()
             self.problem, self._failures = "", 0
 
     def _write_all(self, open_events: Iterable[Event], now_s: float) -> None:

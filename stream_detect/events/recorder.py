@@ -13,6 +13,7 @@ from dataclasses import replace
 from threading import Event as Flag
 from threading import Lock, Thread
 
+from stream_detect.backoff import Outage
 from stream_detect.events.journal import Journal, JournalCounts, Ledger
 from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Repeats, Transition
 from stream_detect.events.scores import Seconds
@@ -79,6 +80,7 @@ class Recorder:
         self._watches: dict[str, _Watch] = {}
         self._wake = Flag()
         self._closing = Flag()
+        self._outage = Outage(log, "writing events")
         self._thread = Thread(target=self._run, name="recorder", daemon=True)
         if evidence is not None:
             evidence.report_to(self._journal.kept)
@@ -172,8 +174,10 @@ class Recorder:
     def _guarded(self, step: Callable[[], None]) -> None:
         try:
             step()
-        except Exception:  # the thread's edge: what cannot be written must not end the writing of what can
-            log.exception("something could not be remembered")
+        except Exception as error:  # noqa: BLE001 - the thread's edge: what cannot be written must not end what can
+            self._outage.failed("something cannot be written", error)
+        else:
+            self._outage.ended()
 
     def _tick(self) -> list[Event]:
         """Lets time pass for all cameras; returns the events that go on."""

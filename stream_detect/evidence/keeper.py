@@ -16,6 +16,7 @@ from threading import Lock, Thread
 
 from av import VideoFrame
 
+from stream_detect.backoff import Outage
 from stream_detect.errors import NotFoundError, StorageError
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.packet_ring import Ring
@@ -94,6 +95,7 @@ class EvidenceKeeper:
         self._begun: Queue[Seen | None] = Queue(MAX_WAITING)
         self._filming: list[tuple[Seen, Evidence]] = []
         self._closing = Flag()
+        self._keeping, self._looking = Outage(log, "keeping evidence"), Outage(log, "clips and old evidence")
         self._unswept: Sequence[str] = ()
         self._look_at_s = self._tidy_at_s = self._now().now_s
         self._thread = Thread(target=self._run, name="evidence", daemon=True)
@@ -185,18 +187,21 @@ class EvidenceKeeper:
             with suppress(Empty):
                 seen = self._begun.get(timeout=LOOK_S)
             if seen is not None:
-                self._guarded(partial(self._keep, seen))
+                self._guarded(partial(self._keep, seen), self._keeping)
             self._cut(self._now().now_s)
-            self._guarded(self._look)
+            self._guarded(self._look, self._looking)
         self._cut(float("inf"))
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    @staticmethod
+    def _guarded(step: Callable[[], None], outage: Outage) -> None:
         try:
             step()
         except StorageError as error:
-            log.warning("evidence: %s", error)
-        except Exception:  # the thread's edge: whatever fails, the next event is kept
-            log.exception("evidence could not be kept")
+            outage.failed(str(error))
+        except Exception as error:  # noqa: BLE001 - the thread's edge: whatever fails, the next event is kept
+            outage.failed("an event's evidence could not be kept", error)
+        else:
+            outage.ended()
 
     def _keep(self, seen: Seen) -> None:
         evidence = self._files.stills(seen)
@@ -213,7 +218,7 @@ class EvidenceKeeper:
             if seen.film is not None and seen.film.until_s + GRACE_S > now_s:
                 self._filming.append((seen, evidence))
             else:
-                self._guarded(partial(self._finish, seen, evidence))
+                self._guarded(partial(self._finish, seen, evidence), self._keeping)
 
     def _finish(self, seen: Seen, evidence: Evidence) -> None:
         try:

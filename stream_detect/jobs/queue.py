@@ -13,6 +13,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
+from stream_detect.backoff import Outage
 from stream_detect.errors import CapacityError, ReviewCancelledError, StorageError
 
 RETRY_AFTER_S = 60
@@ -245,6 +246,7 @@ class JobQueue:
         return TaskRun(self._long.popleft(), self, is_long=True) if self._long else None
 
     def _take(self) -> None:
+        outage = Outage(log, "the queue of analyses")
         while True:
             with self._changed:
                 self._changed.wait_for(lambda: self._begun or self.is_closing)
@@ -254,11 +256,13 @@ class JobQueue:
             try:
                 self._work(run)
             except StorageError as error:
-                log.warning("%s is tried again in %.0f s: %s", run.task, AGAIN_S, error)
+                outage.failed(f"{run.task} is tried again in {AGAIN_S:.0f} s: {error}")
                 self._closing.wait(AGAIN_S)
                 self.put([run.task])
             except Exception:  # the thread's edge: one job must not end all others
                 log.exception("%s failed", run.task)
+            else:
+                outage.ended()
             finally:
                 with self._changed:
                     if not run.put_back:

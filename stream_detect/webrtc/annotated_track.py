@@ -11,6 +11,7 @@ from typing import Any, TypeAlias
 import av
 from aiortc import MediaStreamTrack, RTCRtpSender
 
+from stream_detect.backoff import Outage
 from stream_detect.errors import MediaError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.media.planes import copy_yuv420p
@@ -200,6 +201,7 @@ class AnnotatedTrack(MediaStreamTrack):
         self._annotator = annotator
         self._feedback = feedback
         self._pool = pool
+        self._outage = Outage(_log, "a live check's video")
 
     async def recv(self) -> Sendable:
         """The next frame or packet to send.
@@ -214,9 +216,10 @@ class AnnotatedTrack(MediaStreamTrack):
                 sendable = await asyncio.get_running_loop().run_in_executor(
                     self._pool, self._annotator.annotate, frame, demand
                 )
-            except Exception:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
-                _log.exception("a frame is sent back as it came")
+            except Exception as error:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
+                self._outage.failed("frames are sent back as they came", error)
                 return frame
+            self._outage.ended()
             if sendable is not None:
                 return sendable
             self._frames.dropped += 1

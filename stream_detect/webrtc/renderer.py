@@ -16,6 +16,7 @@ from typing import Protocol
 import av
 
 from stream_detect.analysis.sampler import Mailbox
+from stream_detect.backoff import Outage
 from stream_detect.errors import MediaError
 from stream_detect.media.clock import RTP_CLOCK_RATE_HZ, RTP_TIME_BASE, RtpClock
 from stream_detect.settings import VideoSettings
@@ -106,13 +107,15 @@ class Renderer:
         self._thread.join(timeout_s)
 
     def _work(self) -> None:
+        outage = Outage(_log, self._thread.name)
         while (item := self._frames.take()) is not None:
             try:
                 self._make(*item)
+                outage.ended()
             except MediaError as error:
                 self._drawing.note(f"{self._thread.name}: a frame is left out: {error}")
-            except Exception:  # noqa: BLE001 - the thread's edge: one frame that fails must not end the view
-                _log.exception("%s: a frame is left out", self._thread.name)
+            except Exception as error:  # noqa: BLE001 - the thread's edge: one frame that fails must not end the view
+                outage.failed("a frame is left out", error)
         self._keep(frozenset())
 
     def _make(self, frame: av.VideoFrame, arrived_s: float) -> None:

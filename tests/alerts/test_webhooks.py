@@ -268,6 +268,30 @@ def test_a_defect_does_not_silence_a_webhook(receiver, outbox, monkeypatch, capl
     assert "hunter2" not in caplog.text
 
 
+def test_an_outage_of_the_outbox_and_of_the_receiver_is_two_lines_each(receiver, outbox, monkeypatch, caplog):
+    caplog.set_level(logging.INFO)
+    due, calls = outbox.due, []
+
+    def away(*arguments):
+        calls.append(arguments)
+        if len(calls) < 8:
+            raise StorageError("the database is away")
+        return due(*arguments)
+
+    receiver.behaviours.extend([500] * 4)
+    outbox.put(message())
+    with monkeypatch.context() as patched:
+        patched.setattr(outbox, "due", away)
+        patched.setattr("stream_detect.alerts.webhook_sender._POLL_S", 0.02)
+        with Running(outbox, hook(receiver)):
+            until(lambda: outbox.waiting("house") == 0)
+    said = [record.getMessage() for record in caplog.records if "webhook house" in record.getMessage()]
+    outages = {"webhook house: the outbox": 0, "webhook house": 0}
+    for line in said:
+        outages[line.rpartition(": works again")[0] or line.partition(": cannot")[0].partition(": expected")[0]] += 1
+    assert outages == {"webhook house: the outbox": 2, "webhook house": 2}, said
+
+
 def test_pauses_double_up_to_an_hour_and_spread():
     assert [pause_s(attempts, lambda: 0.5) for attempts in (0, 1, 2, 30)] == [5.0, 10.0, 20.0, 3600.0]
     assert {pause_s(0, lambda: 0.0), pause_s(0, lambda: 1.0)} == {3.75, 6.25}
