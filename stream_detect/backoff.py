@@ -2,11 +2,15 @@
 
 import logging
 import math
+import random
 import time
 from collections.abc import Callable
 
 QUIET_S = 60.0
 """Least time between two outages of one thing in the log: what fails and works in turn must not fill it."""
+
+_MOST_DOUBLINGS = 40
+"""More do not fit into the time that anything runs, and a float would overflow."""
 
 
 class Backoff:
@@ -20,16 +24,24 @@ class Backoff:
         last_s: the longest pause, seconds.
         reset_s: an attempt that went well for so long makes the next failure count as the first.
         chance: a random number in [0, 1).
+        failures: attempts that failed before, as a process before this one counted them.
     """
 
-    def __init__(self, first_s: float, last_s: float, reset_s: float, chance: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        first_s: float,
+        last_s: float,
+        reset_s: float = math.inf,
+        chance: Callable[[], float] = random.random,
+        failures: int = 0,
+    ) -> None:
         self._first_s = first_s
         self._last_s = last_s
         self._reset_s = reset_s
         self._chance = chance
-        self._ceiling_s = self._first_s
+        self._ceiling_s = min(first_s * 2.0 ** min(failures, _MOST_DOUBLINGS), last_s)
 
-    def pause_s(self, good_s: float) -> float:
+    def pause_s(self, good_s: float = 0.0) -> float:
         """How long to wait after a failed attempt, in [first_s, last_s].
 
         Args:

@@ -61,13 +61,22 @@ class Face:
 
 
 class VerdictState(StrEnum):
-    """What the badge says. `uncertain`, `gathering` and `no_face` are answers, not failures."""
+    """What the badge says, from the least to the most severe; the `severity` of what is recorded follows this order.
+
+    `uncertain`, `gathering` and `no_face` are answers, not failures. A live stream's verdict has an order of its own
+    (`analysis.verdict.SEVERITY`): it is not called real while one of its faces is still gathered.
+    """
 
     NO_FACE = "no_face"
     GATHERING = "gathering"
     REAL = "real"
     UNCERTAIN = "uncertain"
     FAKE = "fake"
+
+    @property
+    def severity(self) -> int:
+        """Place in the order, 0 (`no_face`) to 4 (`fake`); the worst of several states has the highest."""
+        return tuple(VerdictState).index(self)
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,11 @@ def test_thirty_good_seconds_begin_at_the_first_pause_again(good_s, pause_s):
     assert backoff.pause_s(good_s) == pause_s
 
 
+@pytest.mark.parametrize(("failures", "pause_s"), [(0, 1), (3, 8), (1_000_000, 30)])
+def test_failures_of_an_earlier_process_count(failures, pause_s):
+    assert Backoff(1.0, 60.0, chance=lambda: 0.0, failures=failures).pause_s() == pause_s
+
+
 @given(
     limits=st.tuples(st.floats(0.01, 100), st.floats(0.01, 1000)).map(sorted),
     failures=st.lists(st.tuples(st.floats(0, 100), CHANCES), max_size=40),

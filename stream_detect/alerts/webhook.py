@@ -10,6 +10,7 @@ from typing import Protocol
 
 import httpx
 
+from stream_detect.backoff import Backoff
 from stream_detect.errors import StreamDetectError
 from stream_detect.settings import WebhookSettings
 from stream_detect.storage.records import Delivery
@@ -129,10 +130,10 @@ class Outbox(Protocol):
 
 
 def pause_s(attempts: int, chance: Callable[[], float] = random.random) -> float:
-    """How long to wait after the attempt that follows `attempts` earlier ones: doubles, +-25 %, an hour at most.
+    """Seconds to wait after a failed attempt: 5 to 10 s at first, doubling up to half an hour to an hour.
 
     Args:
-        attempts: in vain before this one.
+        attempts: failed attempts before this one.
         chance: in [0, 1); spreads the attempts of many messages.
     """
-    return float(min(_FIRST_S * 2 ** min(attempts, 20), _LONGEST_S) * (0.75 + 0.5 * chance()))
+    return Backoff(_FIRST_S, _LONGEST_S, chance=chance, failures=attempts).pause_s()

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import Generic, Protocol, TypeVar
 
-from stream_detect.backoff import Outage
+from stream_detect.backoff import Backoff, Outage
 from stream_detect.errors import ConflictError, StorageError
 from stream_detect.events.rules import Transition, What
 from stream_detect.media.clock import Moment
@@ -85,7 +85,9 @@ UPDATE_S = 5.0
 UPKEEP_S, UPKEEP_LEFT_S = 3_600.0, 60.0
 """How often old scores are rolled up and old events forgotten; how soon again when more urgent work broke it off."""
 
-FIRST_RETRY_S, LAST_RETRY_S = 0.5, 30.0
+FIRST_RETRY_S, LAST_RETRY_S = 0.5, 60.0
+"""Bounds of the backoff. Without jitter, as a database has one journal, it pauses for 0.5, 1, 2 ... 16 and 30 s."""
+
 DAY_S = 86_400.0
 
 log = logging.getLogger(__name__)
@@ -172,7 +174,7 @@ class Journal:
         self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
         self._recovered = False
         self._last = False
-        self._failures = 0
+        self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S, chance=lambda: 0.0)
         self._outage = Outage(log, "the database")
         self._retry_at_s = self._flush_at_s = self._upkeep_at_s = -1e9
         self.problem = ""
@@ -214,14 +216,13 @@ class Journal:
         try:
             self._write_all(open_events, now_s)
         except StorageError as error:
-            pause_s = min(FIRST_RETRY_S * 2**self._failures, LAST_RETRY_S)
-            self._failures += pause_s < LAST_RETRY_S
-            self._retry_at_s = now_s + pause_s
+            self._retry_at_s = now_s + self._backoff.pause_s()
             self._outage.failed(f"nothing can be remembered, it is tried again: {error}")
             self.problem = str(error)
         else:
             self._outage.ended()
-            self.problem, self._failures = "", 0
+            self._backoff.reset()
+            self.problem = ""
 
     def _write_all(self, open_events: Iterable[Event], now_s: float) -> None:
         if not self._recovered:

@@ -1,19 +1,7 @@
 """Folds a camera's results into the rows of its score history, one a second. All times are given."""
 
-from collections.abc import Sequence
-from typing import Final
-
 from stream_detect.storage.records import Score
 from stream_detect.types import Result, VerdictState
-
-WORST_FIRST: Final[Sequence[VerdictState]] = (
-    VerdictState.FAKE,
-    VerdictState.UNCERTAIN,
-    VerdictState.REAL,
-    VerdictState.GATHERING,
-    VerdictState.NO_FACE,
-)
-"""`records.Score.state`: what was judged comes before what was not."""
 
 
 class Seconds:
@@ -27,7 +15,7 @@ class Seconds:
         self._camera = camera
         self._at_s: int | None = None
         self._scores: list[float] = []
-        self._worst = len(WORST_FIRST)
+        self._worst = VerdictState.NO_FACE
         self._samples = 0
 
     @property
@@ -45,7 +33,7 @@ class Seconds:
         done = self.close() if self._at_s is not None and int(at_s) != self._at_s else None
         self._at_s = int(at_s)
         self._samples += 1
-        self._worst = min(self._worst, WORST_FIRST.index(result.verdict.state))
+        self._worst = max(self._worst, result.verdict.state, key=lambda state: state.severity)
         if result.verdict.fake_probability is not None:
             self._scores.append(result.verdict.fake_probability)
         return done
@@ -65,9 +53,9 @@ class Seconds:
             low=min(scores, default=None),
             mean=sum(scores) / len(scores) if scores else None,
             high=max(scores, default=None),
-            state=WORST_FIRST[self._worst].value,
+            state=self._worst.value,
             samples=self._samples,
             scored=len(scores),
         )
-        self._at_s, self._scores, self._worst, self._samples = None, [], len(WORST_FIRST), 0
+        self._at_s, self._scores, self._worst, self._samples = None, [], VerdictState.NO_FACE, 0
         return row

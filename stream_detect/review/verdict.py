@@ -10,10 +10,6 @@ from dataclasses import dataclass, field, replace
 from stream_detect.settings import Settings
 from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState
 
-_RANK = {VerdictState.FAKE: 3, VerdictState.UNCERTAIN: 2, VerdictState.REAL: 1, VerdictState.GATHERING: 0}
-"""Of a file, the higher the worse. Unlike a live stream's `SEVERITY`, where a face that is still gathered comes before
-real ones: at a file's end it is known that nothing more will be said of it, and it does not hold up the others.
-"""
 _MAX_TRACKS = 2000
 _KEPT_TRACKS = 1500
 """Of so many tracks the ones that say most are kept: whoever walks through a station for two hours."""
@@ -68,14 +64,14 @@ class TrackSummary:
         if result.rejected is not None:
             self.refused[result.rejected] += 1
         self.held_s[verdict.state] = self.held_s.get(verdict.state, 0.0) + elapsed_s
-        self.state = max(self.state, verdict.state, key=_RANK.__getitem__)
+        self.state = max(self.state, verdict.state, key=lambda state: state.severity)
         if verdict.fake_probability is not None:
             self.fake_probability = max(self.fake_probability or 0.0, verdict.fake_probability)
 
     @property
     def rank(self) -> tuple[int, float, int]:
         """The higher, the worse; of those without a verdict, the more is known."""
-        return _RANK[self.state], self.fake_probability or 0.0, self.admitted
+        return self.state.severity, self.fake_probability or 0.0, self.admitted
 
 
 class Tally:
@@ -215,7 +211,7 @@ def _of_one(score: float, thresholds: Thresholds) -> Verdict:
 
 def worst_of(states: Sequence[VerdictState]) -> VerdictState:
     """The worst of several models' states; `no_face` when all say so."""
-    return max(states, key=lambda state: _RANK.get(state, -1))
+    return max(states, key=lambda state: state.severity)
 
 
 def _listed(refused: Counter[str]) -> str:

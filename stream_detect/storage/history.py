@@ -29,6 +29,7 @@ from stream_detect.errors import RequestError, StorageError
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import Score, StateEntry
 from stream_detect.storage.tables import MinuteRow, SecondRow, StateRow
+from stream_detect.types import VerdictState
 
 MINUTE_S = 60
 _MINUTE = literal_column(str(MINUTE_S), Integer())  # not a parameter: PostgreSQL must see that it is the same twice
@@ -77,8 +78,8 @@ def joining_insert(table: Table, dialect: str, rows: Select[Any] | None = None) 
     )
 
 
-STATES = ("no_face", "gathering", "real", "uncertain", "fake")
-"""Verdict states, the worst last; rows hold the place."""
+STATES = tuple(state.value for state in VerdictState)
+"""Verdict states, the worst last; rows hold the place (`VerdictState.severity`), so that order must never change."""
 
 DAY_S = 86_400
 AT_ONCE_S = {SecondRow: 3_600, MinuteRow: 2_592_000}

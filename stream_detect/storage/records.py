@@ -133,7 +133,7 @@ class Score:
         low: lowest fake_probability in [0, 1]; None when no verdict had one.
         mean: mean fake_probability in [0, 1]; None when no verdict had one.
         high: highest fake_probability in [0, 1]; None when no verdict had one.
-        state: the worst verdict state of it ("fake" > "uncertain" > "real" > "gathering" > "no_face").
+        state: the worst verdict state of it, by `VerdictState.severity`.
         samples: results that it is made of.
         scored: those of them that had a verdict to take a score from, which `mean` is weighed by; None: all, if any.
     """

@@ -293,8 +293,8 @@ def test_an_outage_of_the_outbox_and_of_the_receiver_is_two_lines_each(receiver,
 
 
 def test_pauses_double_up_to_an_hour_and_spread():
-    assert [pause_s(attempts, lambda: 0.5) for attempts in (0, 1, 2, 30)] == [5.0, 10.0, 20.0, 3600.0]
-    assert {pause_s(0, lambda: 0.0), pause_s(0, lambda: 1.0)} == {3.75, 6.25}
+    assert [pause_s(attempts, lambda: 0.5) for attempts in (0, 1, 2, 30)] == [7.5, 15.0, 30.0, 2700.0]
+    assert {pause_s(0, lambda: 0.0), pause_s(0, lambda: 1.0)} == {5.0, 10.0}
 
 
 def test_the_button_sends_at_once_and_says_what_came_of_it(make_alerts, receiver, other_receiver, outbox):

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.events.scores import WORST_FIRST, Seconds
+from stream_detect.events.scores import Seconds
 from stream_detect.settings import StorageSettings
 from stream_detect.storage import history
 from stream_detect.storage.database import Database
@@ -46,8 +46,10 @@ def test_a_clock_set_back_ends_a_second():
     assert seconds.tick(3600.0).at_s == 3
 
 
-def test_worst_state_is_the_one_that_storage_means():
-    assert [state.value for state in reversed(WORST_FIRST)] == list(history.STATES)
+def test_the_order_of_states_is_the_one_that_is_stored():
+    stored = ("no_face", "gathering", "real", "uncertain", "fake")  # rows on disks hold the place
+    assert stored == history.STATES
+    assert [VerdictState(state).severity for state in stored] == [0, 1, 2, 3, 4]
 
 
 @given(st.lists(st.tuples(st.floats(0, 20), st.sampled_from(VerdictState), st.none() | st.floats(0, 1)), max_size=80))
