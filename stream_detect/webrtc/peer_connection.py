@@ -32,6 +32,9 @@ WATCH_S = 1.0
 CLOSE_S = 3.0
 """Bound on the end of a connection."""
 
+BIND_S = 0.5
+"""How long a connection that is closed while it gathers candidates has to open its sockets; a millisecond is usual."""
+
 _AIORTC_ERRORS = (InvalidAccessError, InvalidStateError, InternalError, OperationError, ValueError)
 
 _log = logging.getLogger(__name__)
@@ -73,6 +76,7 @@ class PeerConnection:
         self._since_s = time.monotonic()
         self._connected_s: float | None = None
         self._tasks: list[asyncio.Task[None]] = []
+        self._gathering: asyncio.Task[None] | None = None
         self._closing = False
         self.begin(self._watch(), "watch")
 
@@ -105,7 +109,8 @@ class PeerConnection:
             for transceiver in self.rtc.getTransceivers()[1:]:
                 transceiver.direction = "inactive"
             bound_received(self.rtc, self._events.gone)
-            await self.rtc.setLocalDescription()
+            self._gathering = self._loop.create_task(self.rtc.setLocalDescription(), name=f"{self._name} gathering")
+            await asyncio.shield(self._gathering)  # stopped halfway, it would leave sockets that nobody knows
             bound_checks(self.rtc)
         except _AIORTC_ERRORS as error:
             raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
@@ -130,9 +135,18 @@ class PeerConnection:
         await self.end_tasks()
         try:
             async with asyncio.timeout(CLOSE_S):
+                await self._end_gathering()
                 await close(self.rtc)
         except TimeoutError:
             _log.warning("%s: the connection did not close within %g s", self._name, CLOSE_S)
+
+    async def _end_gathering(self) -> None:
+        """Waits until its sockets are there to be closed; servers that do not answer are not waited for."""
+        gathering = self._gathering
+        if gathering is not None:
+            await asyncio.wait([gathering], timeout=BIND_S)
+            gathering.cancel()
+            await asyncio.gather(gathering, return_exceptions=True)
 
     def _note_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:

@@ -13,11 +13,13 @@ from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc import hub as hub_module
 from stream_detect.webrtc import renderer
+from stream_detect.webrtc.aiortc_private.connection import close
 from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.whep import Viewers
-from tests.webrtc.peers import Screen, ShownCamera, numbered
+from tests.patience import soon
+from tests.webrtc.peers import End, Screen, ShownCamera, numbered
 
 STYLE = OverlayStyle(Thresholds(), 1.0)
 INTERVAL_S = 2.5
@@ -288,3 +290,32 @@ async def test_the_picture_is_encoded_for_what_the_viewers_lines_take(open_viewe
     await screens[0].until(lambda: encoder.target_bitrate_bps == 500_000)
     await viewers.close("door", playbacks[1].session_id)
     await screens[0].until(lambda: encoder.target_bitrate_bps == 700_000)
+
+
+@pytest.mark.parametrize("kinds", [("video",), ("audio", "video")])
+async def test_an_offer_that_is_withdrawn_at_any_moment_leaves_no_socket(open_viewers, kinds):
+    viewers, loop = open_viewers(), asyncio.get_running_loop()
+    peer = End()
+    for kind in kinds:
+        peer.connection.addTransceiver(kind, direction="recvonly")
+    offer = await peer.offer()
+    await close(peer.connection)
+    bound, create = [], loop.create_datagram_endpoint
+
+    async def noted(*arguments, **named):
+        transport, protocol = await create(*arguments, **named)
+        bound.append(transport)
+        return transport, protocol
+
+    loop.create_datagram_endpoint = noted
+    for steps in range(20):
+        answering = asyncio.create_task(viewers.answer("door", offer))
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        answering.cancel()
+        await asyncio.wait([answering])
+        if not answering.cancelled():
+            await viewers.close("door", answering.result().session_id)
+        await soon(lambda: viewers.count == 0)
+    assert len(bound) > 5
+    await soon(lambda: all(transport.get_extra_info("socket").fileno() == -1 for transport in bound))
