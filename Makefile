@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training soak web wheel check-wheel sbom lock clean peers
+.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training soak web api-types wheel check-wheel sbom lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -33,6 +33,7 @@ help:
 	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
 	@echo 'make soak    let peers misbehave for ten minutes: memory, threads and files stay flat'
 	@echo 'make web     build the page'
+	@echo 'make api-types   renew the types by which the page reads the API'
 	@echo 'make wheel   build dist/stream_detect-VERSION-py3-none-any.whl, with the page and the models'
 	@echo 'make check-wheel   install it into a fresh environment and serve with it'
 	@echo 'make sbom    list what the lock files install: CycloneDX in build/sbom.json'
@@ -80,6 +81,10 @@ soak: $(DEV) $(PAGE)
 	STREAM_DETECT_SOAK_S=600 $(BIN)/python -m pytest tests/webrtc/test_soak.py
 
 web: $(PAGE)
+
+# After a change of the bodies of the API: what the page reads them by.
+api-types: $(DEV) $(MODULES)
+	$(BIN)/python -m scripts.api_types
 
 check-wheel: $(DEV) wheel
 	$(BIN)/python scripts/check_wheel.py

@@ -5,12 +5,14 @@
 It needs the built page, a model and Chromium; it starts a server of its own.
 """
 
+import contextlib
 import os
 import re
 import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from playwright.sync_api import sync_playwright
@@ -29,15 +31,19 @@ def main() -> None:
     if chromium is None:
         sys.exit("expected chromium or google-chrome on the PATH")
     IMAGE.parent.mkdir(parents=True, exist_ok=True)
-    command = [sys.executable, "server.py"]
-    with (
-        tempfile.TemporaryDirectory() as folder,
-        subprocess.Popen(command, cwd=ROOT, env=_environment(folder), stderr=subprocess.PIPE, text=True) as server,
-    ):
+    with tempfile.TemporaryDirectory() as folder, started_server(folder) as address:
         clip = Path(folder) / "astronaut.mjpeg"
         webcam.write(clip, webcam.astronaut(4))  # two sways: it repeats without a seam
+        _shoot(address, chromium, clip)
+
+
+@contextlib.contextmanager
+def started_server(folder: str) -> Iterator[str]:
+    """The address of a server of this checkout, which keeps what it stores in a folder."""
+    command = [sys.executable, "server.py"]
+    with subprocess.Popen(command, cwd=ROOT, env=_environment(folder), stderr=subprocess.PIPE, text=True) as server:
         try:
-            _shoot(_address(server), chromium, clip)
+            yield _address(server)
         finally:
             server.terminate()
 

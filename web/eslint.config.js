@@ -5,7 +5,7 @@ import { defineConfig, globalIgnores } from "eslint/config";
 import tseslint from "typescript-eslint";
 
 export default defineConfig(
-  globalIgnores(["node_modules"]),
+  globalIgnores(["node_modules", "src/stream/api.d.ts"]),
   js.configs.recommended,
   {
     files: ["**/*.{ts,tsx}"],

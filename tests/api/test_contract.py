@@ -1,5 +1,6 @@
 """A real server keeps to its own /openapi.json, whatever is sent; generated clients work with it."""
 
+import json
 import os
 import subprocess
 import sys
@@ -8,6 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 import yaml
+
+from scripts import api_types, npm
 
 pytestmark = [pytest.mark.contract, pytest.mark.server, pytest.mark.slow]
 BIN = Path(sys.executable).parent
@@ -65,3 +68,23 @@ def test_a_generated_python_client_works(start_server, tmp_path):
         check=False,
     )
     assert used.stdout.strip() == server.get("/api/status")["version"], used.stderr
+
+
+def test_the_pages_types_are_those_of_the_document(start_server, tmp_path):
+    api_types.generate(httpx.get(f"{start_server().url}/openapi.json").json(), tmp_path)
+    for file in (api_types.SCHEMAS, api_types.TYPES):
+        made, kept = ((folder / file).read_text(encoding="utf-8") for folder in (tmp_path, api_types.FOLDER))
+        assert made == kept, f"{file} is not of this server: run make api-types"
+
+
+def test_openapi_typescript_takes_the_whole_document(start_server, tmp_path):
+    document, types = tmp_path / "openapi.json", tmp_path / "api.d.ts"
+    document.write_bytes(httpx.get(f"{start_server().url}/openapi.json").content)
+    api_types.write_types(document, types)
+    described = set(json.loads(document.read_bytes())["paths"])
+    written = types.read_text(encoding="utf-8")
+    assert {path for path in described if f'"{path}": {{' not in written} == set()
+    assert (
+        npm.main(["exec", "--", "tsc", "--ignoreConfig", "--noEmit", "--strict", "--skipLibCheck", "false", str(types)])
+        == 0
+    )

@@ -216,7 +216,7 @@ describe("adding a camera", () => {
     const tested = {
       ok: false,
       detail: "the camera refused the password",
-      codec: null,
+      codec: "",
       width: null,
       height: null,
       fps: null,

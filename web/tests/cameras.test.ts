@@ -38,7 +38,7 @@ describe("what the server tells of cameras", () => {
   });
 
   it("brings pictures as data only, and evidence from below its own events only", () => {
-    const tested = { ok: true, detail: "", codec: null, width: null, height: null, fps: null, picture: "https://else.where/a.jpg" };
+    const tested = { ok: true, detail: "", codec: "", width: null, height: null, fps: null, picture: "https://else.where/a.jpg" };
     expect(() => readTested(tested, "tested")).toThrow(/data URL/);
     const evidence = { picture: "https://else.where/a.jpg", face: null, clip: null, bytes: 0, problem: "" };
     expect(() => event({ evidence })).toThrow(/below/);

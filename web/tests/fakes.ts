@@ -10,7 +10,7 @@ export const THRESHOLDS = { fakeEnter: 0.8, fakeLeave: 0.6, realEnter: 0.2, real
 
 export const STATUS: Status = {
   version: "0.1.0",
-  model: { name: "meso4", title: "Meso4", sha256: "ab".repeat(32), thresholds: THRESHOLDS, limits: ["Blur misleads it."], terms: null },
+  model: { name: "meso4", title: "Meso4", sha256: "ab".repeat(32), thresholds: THRESHOLDS, limits: ["Blur misleads it."], terms: "" },
   windowS: 10,
   needed: 12,
   staleS: 1,
@@ -42,6 +42,7 @@ export const WIRE_STATUS = {
     { urls: ["stun:b"], username: null, credential: null },
   ],
   review_urls: false,
+  problems: [],
 };
 
 export class FakeTrack extends EventTarget {

@@ -5,8 +5,9 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.body import Body, Share
 from stream_detect.storage.records import Analysis, AnalysisState, Annotation, AnnotationState, Upload
+from stream_detect.types import VerdictState
 
 _ETA_FROM_SHARE = 0.02
 _ETA_FROM_S = 1.0
@@ -19,7 +20,7 @@ class UploadBody(Body):
     name: str = Field(description="as the sender called it, cleaned to be shown")
     bytes: int
     sha256: str
-    kind: str = Field(description='"image", "video", or empty until it was looked at')
+    kind: Literal["", "image", "video"] = Field(description='"image", "video", or empty until it was looked at')
     width: int
     height: int
     duration_s: float
@@ -58,13 +59,13 @@ class AnalysisBody(Body):
     created_s: float
     started_s: float | None
     ended_s: float | None
-    done_share: float
+    done_share: Share
     eta_s: float | None = Field(description="null while nobody knows")
     file: UploadBody
     url: str = Field(description="where it is fetched from, without secrets; empty for an upload")
     models: tuple[AnalysisModelBody, ...]
     rate_hz: float
-    verdict: str | None = Field(description="the worst over the models; null until it is done")
+    verdict: VerdictState | None = Field(description="the worst over the models; null until it is done")
     same_as: str | None = Field(description="id of the earlier analysis whose results these are")
 
     @classmethod
@@ -83,7 +84,7 @@ class AnalysisBody(Body):
             url=analysis.url,
             models=tuple(AnalysisModelBody(name=name, sha256=sha256) for name, sha256 in analysis.models),
             rate_hz=analysis.rate_hz,
-            verdict=analysis.verdict or None,
+            verdict=VerdictState(analysis.verdict) if analysis.verdict else None,
             same_as=analysis.same_as or None,
         )
 
@@ -115,7 +116,7 @@ class AnnotationBody(Body):
     """The making of an annotated video."""
 
     state: AnnotationState | Literal["none"] = Field(description="none: nobody asked for it")
-    done_share: float
+    done_share: Share
     problem: str = Field(description="why it failed; empty when it did not")
 
     @classmethod

@@ -4,7 +4,7 @@ from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.body import Body, Share
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.settings import CameraSettings
 from stream_detect.settings.cameras import CameraName
@@ -31,7 +31,7 @@ class ShownSettings(Body):
     """A camera's settings as they may be shown."""
 
     url: str = Field(description="a password in it reads ***")
-    transport: str
+    transport: Literal["tcp", "udp"]
     loop: bool
     rate_hz: float
     keyframes_only_when_idle: bool
@@ -54,7 +54,7 @@ class VerdictBody(Body):
 
     state: VerdictState
     reason: str
-    fake_probability: float | None
+    fake_probability: Share | None
     faces: int
     age_s: float
     feed: FeedState = Field(description="whether the picture moves, stands still or repeats itself")
@@ -181,7 +181,7 @@ class ConnectionBody(Body):
 class StateBody(Body):
     """A camera's state in a stream or a history."""
 
-    state: str
+    state: CameraState
     reason: str
     at_s: float
 

@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.body import Body, Share
 from stream_detect.api.schemas.status import ThresholdsBody
 from stream_detect.storage.records import Event, EventKind, Evidence, Judge
 
@@ -56,8 +56,8 @@ class EventBody(Body):
     ended_s: float | None = Field(description="null while it goes on")
     interrupted: bool = Field(description="the end is the last that was known: the process ended in its middle")
     reason: str
-    peak: float | None
-    mean: float | None
+    peak: Share | None
+    mean: Share | None
     track: int | None
     gaps_s: tuple[float, ...]
     model: EventJudgeBody | None

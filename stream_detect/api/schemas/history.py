@@ -2,10 +2,11 @@
 
 from pydantic import Field
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.body import Body, Share
 from stream_detect.api.schemas.cameras import StateBody
+from stream_detect.types import VerdictState
 
-ScoreRow = tuple[int, float | None, float | None, float | None, str]
+ScoreRow = tuple[int, Share | None, Share | None, Share | None, VerdictState]
 """at_s, low, mean, high, state: short, since a day has many."""
 
 

@@ -2,16 +2,16 @@
 
 from pydantic import ConfigDict, Field
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas.body import Body, Share
 
 
 class ThresholdsBody(Body):
     """Hysteresis of the verdict on the window's fake_probability."""
 
-    fake_enter: float
-    fake_leave: float
-    real_enter: float
-    real_leave: float
+    fake_enter: Share
+    fake_leave: Share
+    real_enter: Share
+    real_leave: Share
 
 
 class JudgeBody(Body):

@@ -28,7 +28,6 @@ export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz
     ["Real up to", `${exact(thresholds.realEnter)}, until above ${exact(thresholds.realLeave)}`],
     ["Model", `${model.name}, sha256 ${model.sha256}`],
     ["SHA-256 of the file", file.sha256],
-    ...(model.terms === "" ? [] : [["Model's terms of use", model.terms] as const]),
   ];
   return (
     <section aria-labelledby="facts-title" data-testid="facts" className="panel space-y-4 p-4">
@@ -48,6 +47,12 @@ export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz
           </div>
         ))}
       </dl>
+      {model.terms !== "" && (
+        <details className="text-sm">
+          <summary>The model&apos;s terms of use</summary>
+          <p className="mt-2">{model.terms}</p>
+        </details>
+      )}
       <div className="flex flex-wrap gap-2">
         {REPORTS.map(([report, words]) => (
           <SaveLink key={report} path={reportPath(id, report)} name={`report-${file.name}.${report}`} testId={`report-${report}`}>

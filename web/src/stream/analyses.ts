@@ -1,19 +1,13 @@
 /** Analyses of uploads, as the server tells of them (docs/protocol.md, "Analyses of uploads"). JSON enters, typed values leave. */
 
-import { listOf, number, object, oneOf, orNull, share, text, type Read } from "./shape";
+import { listOf, object, orNull, text, type Read } from "./shape";
+import { body, type Wire } from "./wire";
 
-export const ANALYSIS_STATES = ["queued", "fetching", "running", "done", "failed", "cancelled"] as const;
-export type AnalysisState = (typeof ANALYSIS_STATES)[number];
-
-export const VERDICTS = ["fake", "uncertain", "real", "no_face"] as const;
-export type OverallVerdict = (typeof VERDICTS)[number];
-
-const ENDED: ReadonlySet<AnalysisState> = new Set(["done", "failed", "cancelled"]);
+/** What is null was not looked at yet, or is nothing that a picture has. */
 export interface UploadedFile {
   readonly name: string;
   readonly bytes: number;
   readonly sha256: string;
-  /** null until it was looked at; likewise the others, which a picture does not have */
   readonly kind: "image" | "video" | null;
   readonly width: number | null;
   readonly height: number | null;
@@ -22,24 +16,18 @@ export interface UploadedFile {
   readonly codec: string | null;
 }
 
-export interface Analysis {
-  readonly id: string;
-  readonly state: AnalysisState;
-  /** why it failed, in a sentence; empty otherwise */
-  readonly problem: string;
-  readonly createdS: number;
-  readonly startedS: number | null;
-  readonly endedS: number | null;
-  readonly doneShare: number;
-  readonly etaS: number | null;
+export interface Analysis extends Omit<Wire<"AnalysisBody">, "file"> {
   readonly file: UploadedFile;
-  readonly models: readonly { readonly name: string; readonly sha256: string }[];
-  readonly rateHz: number;
-  /** the worst over its models; null until done */
-  readonly verdict: OverallVerdict | null;
-  /** id of the earlier analysis of the same bytes whose results these are */
-  readonly sameAs: string | null;
 }
+
+export type AnalysisState = Analysis["state"];
+
+/** The annotated video or picture of one model. */
+export type Annotated = Wire<"AnnotationBody">;
+
+export const ANALYSIS_STATES = ["queued", "fetching", "running", "done", "failed", "cancelled"] as const satisfies readonly AnalysisState[];
+
+const ENDED: ReadonlySet<AnalysisState> = new Set(["done", "failed", "cancelled"]);
 
 export interface AnalysisPage {
   readonly items: readonly Analysis[];
@@ -54,14 +42,6 @@ export interface AnalysisFilter {
 }
 
 export const EVERY_ANALYSIS: AnalysisFilter = { search: "", state: null };
-
-/** The annotated video or picture of one model. */
-export interface Annotated {
-  /** none: nobody has asked for it */
-  readonly state: "none" | "queued" | "running" | "done" | "failed";
-  readonly doneShare: number;
-  readonly problem: string;
-}
 
 export const NOT_ANNOTATED: Annotated = { state: "none", doneShare: 0, problem: "" };
 
@@ -104,57 +84,24 @@ export function followed(items: readonly Analysis[], most: number): readonly str
   return chosen.slice(0, most).map(({ id }) => id);
 }
 
-/** 0 stands for what is not known yet. */
-const known: Read<number | null> = (value, where) => {
-  const read = orNull(number)(value, where);
-  return read === 0 ? null : read;
-};
-
-/** An empty text stands for none. */
-const written: Read<string | null> = (value, where) => {
-  const read = orNull(text)(value, where);
-  return read === "" ? null : read;
-};
-
+/** The server's zeros and empty texts stand for what is not known yet. */
 export const readFile: Read<UploadedFile> = (value, where) => {
-  const from = object(value, where);
-  const kind = orNull(text)(from.kind, `${where}.kind`) ?? "";
+  const file = body("UploadBody")(value, where);
   return {
-    name: text(from.name, `${where}.name`),
-    bytes: number(from.bytes, `${where}.bytes`),
-    sha256: text(from.sha256, `${where}.sha256`),
-    kind: kind === "" ? null : oneOf(["image", "video"])(kind, `${where}.kind`),
-    width: known(from.width, `${where}.width`),
-    height: known(from.height, `${where}.height`),
-    durationS: known(from.duration_s, `${where}.duration_s`),
-    fps: known(from.fps, `${where}.fps`),
-    codec: written(from.codec, `${where}.codec`),
+    ...file,
+    kind: file.kind === "" ? null : file.kind,
+    width: file.width || null,
+    height: file.height || null,
+    durationS: file.durationS || null,
+    fps: file.fps || null,
+    codec: file.codec || null,
   };
 };
 
-const readModelName: Read<Analysis["models"][number]> = (value, where) => {
-  const from = object(value, where);
-  return { name: text(from.name, `${where}.name`), sha256: text(from.sha256, `${where}.sha256`) };
-};
-
-export const readAnalysis: Read<Analysis> = (value, where) => {
-  const from = object(value, where);
-  return {
-    id: text(from.id, `${where}.id`),
-    state: oneOf(ANALYSIS_STATES)(from.state, `${where}.state`),
-    problem: orNull(text)(from.problem, `${where}.problem`) ?? "",
-    createdS: number(from.created_s, `${where}.created_s`),
-    startedS: orNull(number)(from.started_s, `${where}.started_s`),
-    endedS: orNull(number)(from.ended_s, `${where}.ended_s`),
-    doneShare: share(from.done_share, `${where}.done_share`),
-    etaS: orNull(number)(from.eta_s, `${where}.eta_s`),
-    file: readFile(from.file, `${where}.file`),
-    models: listOf(readModelName, 64)(from.models, `${where}.models`),
-    rateHz: number(from.rate_hz, `${where}.rate_hz`),
-    verdict: orNull(oneOf(VERDICTS))(written(from.verdict, `${where}.verdict`), `${where}.verdict`),
-    sameAs: written(from.same_as, `${where}.same_as`),
-  };
-};
+export const readAnalysis: Read<Analysis> = (value, where) => ({
+  ...body("AnalysisBody")(value, where),
+  file: readFile(object(value, where).file, `${where}.file`),
+});
 
 export const readAnalyses: Read<AnalysisPage> = (value, where) => {
   const from = object(value, where);
@@ -164,11 +111,4 @@ export const readAnalyses: Read<AnalysisPage> = (value, where) => {
 export const readSubmitted: Read<readonly Analysis[]> = (value, where) =>
   listOf(readAnalysis, 1000)(object(value, where).items, `${where}.items`);
 
-export const readAnnotated: Read<Annotated> = (value, where) => {
-  const from = object(value, where);
-  return {
-    state: oneOf(["none", "queued", "running", "done", "failed"])(from.state, `${where}.state`),
-    doneShare: orNull(share)(from.done_share, `${where}.done_share`) ?? 0,
-    problem: orNull(text)(from.problem, `${where}.problem`) ?? "",
-  };
-};
+export const readAnnotated = body("AnnotationBody");

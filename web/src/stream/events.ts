@@ -1,40 +1,16 @@
 /** Events and the ways of telling of them (docs/protocol.md, "Cameras"). JSON enters, typed values leave; a filter becomes a query. */
 
-import { readThresholds, type Thresholds } from "./messages";
-import { flag, listOf, number, object, oneOf, orNull, share, ShapeError, text, type Read } from "./shape";
+import { listOf, object, orNull, ShapeError, text, type Read } from "./shape";
+import { body, type Wire } from "./wire";
 
-export const EVENT_KINDS = ["fake", "offline", "frozen", "looped"] as const;
-export type EventKind = (typeof EVENT_KINDS)[number];
+/** Paths of evidence are those of our server; null where there is none. */
+export type Evidence = Wire<"EvidenceBody">;
+export type CameraEvent = Wire<"EventBody">;
+export type EventKind = CameraEvent["kind"];
+export type AlertWay = Wire<"NotifierBody">;
+export type TestedAlert = Wire<"AlertTestBody">;
 
-export interface Evidence {
-  /** paths of our server; null where there is none */
-  readonly picture: string | null;
-  readonly face: string | null;
-  readonly clip: string | null;
-  readonly bytes: number;
-  /** why something is missing; empty when all is well */
-  readonly problem: string;
-}
-
-export interface CameraEvent {
-  readonly id: string;
-  readonly camera: string;
-  readonly kind: EventKind;
-  readonly beganS: number;
-  /** null while it goes on */
-  readonly endedS: number | null;
-  /** The server ended in its middle: the end is the last that was known. */
-  readonly interrupted: boolean;
-  readonly reason: string;
-  /** Of the window's fake probability, in [0, 1]; null but for `fake`; so are the next three. */
-  readonly peak: number | null;
-  readonly mean: number | null;
-  readonly track: number | null;
-  readonly model: { readonly name: string; readonly sha256: string; readonly thresholds: Thresholds } | null;
-  readonly gapsS: readonly number[];
-  /** null when none was asked for */
-  readonly evidence: Evidence | null;
-}
+export const EVENT_KINDS = ["fake", "offline", "frozen", "looped"] as const satisfies readonly EventKind[];
 
 export interface EventPage {
   readonly items: readonly CameraEvent[];
@@ -53,21 +29,6 @@ export interface EventFilter {
 }
 
 export const EVERY_EVENT: EventFilter = { camera: null, kind: null, fromS: null, toS: null, open: false };
-
-export interface AlertWay {
-  readonly name: string;
-  readonly kind: "webhook" | "mqtt";
-  readonly state: "ok" | "failing" | "connecting";
-  readonly detail: string;
-  readonly delivered: number;
-  readonly failed: number;
-  readonly waiting: number;
-}
-
-export interface TestedAlert {
-  readonly ok: boolean;
-  readonly detail: string;
-}
 
 /** The filter as a query, in the server's words; the page's own address uses the same. */
 export function filterQuery(filter: EventFilter): URLSearchParams {
@@ -114,50 +75,17 @@ export function withEvent(items: readonly CameraEvent[], event: CameraEvent, fil
   return [...others.slice(0, after), event, ...others.slice(after)];
 }
 
-const readModel: Read<NonNullable<CameraEvent["model"]>> = (value, where) => {
-  const from = object(value, where);
-  return {
-    name: text(from.name, `${where}.name`),
-    sha256: text(from.sha256, `${where}.sha256`),
-    thresholds: readThresholds(from.thresholds, `${where}.thresholds`),
-  };
-};
-
 /** Only a path of our own events is ever asked for. */
-const evidencePath: Read<string> = (value, where) => {
-  const path = text(value, where);
-  if (!path.startsWith("/api/events/")) throw new ShapeError(`${where}: expected a path below /api/events/`);
-  return path;
-};
-
-const readEvidence: Read<Evidence> = (value, where) => {
-  const from = object(value, where);
-  return {
-    picture: orNull(evidencePath)(from.picture, `${where}.picture`),
-    face: orNull(evidencePath)(from.face, `${where}.face`),
-    clip: orNull(evidencePath)(from.clip, `${where}.clip`),
-    bytes: number(from.bytes, `${where}.bytes`),
-    problem: orNull(text)(from.problem, `${where}.problem`) ?? "",
-  };
-};
+function checkPaths({ picture, face, clip }: Evidence, where: string): void {
+  const paths = Object.entries({ picture, face, clip });
+  const [name] = paths.find(([, path]) => path?.startsWith("/api/events/") === false) ?? [];
+  if (name !== undefined) throw new ShapeError(`${where}.${name}: expected a path below /api/events/`);
+}
 
 export const readEvent: Read<CameraEvent> = (value, where) => {
-  const from = object(value, where);
-  return {
-    id: text(from.id, `${where}.id`),
-    camera: text(from.camera, `${where}.camera`),
-    kind: oneOf(EVENT_KINDS)(from.kind, `${where}.kind`),
-    beganS: number(from.began_s, `${where}.began_s`),
-    endedS: orNull(number)(from.ended_s, `${where}.ended_s`),
-    interrupted: flag(from.interrupted, `${where}.interrupted`),
-    reason: text(from.reason, `${where}.reason`),
-    peak: orNull(share)(from.peak, `${where}.peak`),
-    mean: orNull(share)(from.mean, `${where}.mean`),
-    track: orNull(number)(from.track, `${where}.track`),
-    model: orNull(readModel)(from.model, `${where}.model`),
-    gapsS: listOf(number, 10_000)(from.gaps_s, `${where}.gaps_s`),
-    evidence: orNull(readEvidence)(from.evidence, `${where}.evidence`),
-  };
+  const event = body("EventBody")(value, where);
+  if (event.evidence !== null) checkPaths(event.evidence, `${where}.evidence`);
+  return event;
 };
 
 export const readEvents: Read<EventPage> = (value, where) => {
@@ -165,23 +93,6 @@ export const readEvents: Read<EventPage> = (value, where) => {
   return { items: listOf(readEvent, 500)(from.items, `${where}.items`), next: orNull(text)(from.next, `${where}.next`) };
 };
 
-const readAlertWay: Read<AlertWay> = (value, where) => {
-  const from = object(value, where);
-  return {
-    name: text(from.name, `${where}.name`),
-    kind: oneOf(["webhook", "mqtt"])(from.kind, `${where}.kind`),
-    state: oneOf(["ok", "failing", "connecting"])(from.state, `${where}.state`),
-    detail: text(from.detail, `${where}.detail`),
-    delivered: number(from.delivered, `${where}.delivered`),
-    failed: number(from.failed, `${where}.failed`),
-    waiting: number(from.waiting, `${where}.waiting`),
-  };
-};
+export const readAlertWays: Read<readonly AlertWay[]> = (value, where) => body("NotifiersBody")(value, where).items;
 
-export const readAlertWays: Read<readonly AlertWay[]> = (value, where) =>
-  listOf(readAlertWay, 64)(object(value, where).items, `${where}.items`);
-
-export const readTestedAlert: Read<TestedAlert> = (value, where) => {
-  const from = object(value, where);
-  return { ok: flag(from.ok, `${where}.ok`), detail: text(from.detail, `${where}.detail`) };
-};
+export const readTestedAlert = body("AlertTestBody");

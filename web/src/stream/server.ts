@@ -1,32 +1,14 @@
 /** The server's routes of the live check and the models (docs/protocol.md). Failures leave as StreamFailure. */
 
 import type { Answer, Http } from "./http";
-import { readThresholds, type Thresholds } from "./messages";
-import { flag, listOf, number, object, orNull, text, type Read } from "./shape";
+import type { Read } from "./shape";
+import { body, type Wire } from "./wire";
 
 /** Characters of a camera's name that the server takes. */
 const MOST_LABEL = 128;
 
-export interface Status {
-  readonly version: string;
-  readonly model: {
-    readonly name: string;
-    readonly title: string;
-    readonly sha256: string;
-    readonly thresholds: Thresholds;
-    readonly limits: readonly string[];
-    readonly terms: string | null;
-  };
-  readonly windowS: number;
-  readonly needed: number;
-  readonly staleS: number;
-  readonly sessions: number;
-  readonly maxSessions: number;
+export interface Status extends Omit<Wire<"StatusBody">, "iceServers"> {
   readonly iceServers: readonly RTCIceServer[];
-  /** Whether the server fetches files from addresses, to analyse them. */
-  readonly reviewUrls: boolean;
-  /** What does not work now, in sentences. */
-  readonly problems: readonly string[];
 }
 
 /** What a check needs of the server; `Server` is the real one. */
@@ -60,37 +42,13 @@ export class Server implements CheckServer {
   }
 }
 
-const readIceServer: Read<RTCIceServer> = (value, where) => {
-  const from = object(value, where);
-  const username = orNull(text)(from.username, `${where}.username`);
-  const credential = orNull(text)(from.credential, `${where}.credential`);
-  return {
-    urls: [...listOf(text, 16)(from.urls, `${where}.urls`)],
+/** A peer connection takes no null for what a server does not need. */
+export const readStatus: Read<Status> = (value, where) => {
+  const status = body("StatusBody")(value, where);
+  const iceServers = status.iceServers.map(({ urls, username, credential }) => ({
+    urls: [...urls],
     ...(username === null ? {} : { username }),
     ...(credential === null ? {} : { credential }),
-  };
-};
-
-export const readStatus: Read<Status> = (value, where) => {
-  const from = object(value, where);
-  const model = object(from.model, `${where}.model`);
-  return {
-    version: text(from.version, `${where}.version`),
-    model: {
-      name: text(model.name, `${where}.model.name`),
-      title: text(model.title, `${where}.model.title`),
-      sha256: text(model.sha256, `${where}.model.sha256`),
-      thresholds: readThresholds(model.thresholds, `${where}.model.thresholds`),
-      limits: orNull(listOf(text, 64))(model.limits, `${where}.model.limits`) ?? [],
-      terms: orNull(text)(model.terms, `${where}.model.terms`),
-    },
-    windowS: number(from.window_s, `${where}.window_s`),
-    needed: number(from.needed, `${where}.needed`),
-    staleS: number(from.stale_s, `${where}.stale_s`),
-    sessions: number(from.sessions, `${where}.sessions`),
-    maxSessions: number(from.max_sessions, `${where}.max_sessions`),
-    iceServers: orNull(listOf(readIceServer, 16))(from.ice_servers, `${where}.ice_servers`) ?? [],
-    reviewUrls: orNull(flag)(from.review_urls, `${where}.review_urls`) ?? false,
-    problems: orNull(listOf(text, 64))(from.problems, `${where}.problems`) ?? [],
-  };
+  }));
+  return { ...status, iceServers };
 };

@@ -59,7 +59,7 @@ export const oneOf =
     return found;
   };
 
-function unexpected(expected: string, value: unknown, where: string): ShapeError {
+export function unexpected(expected: string, value: unknown, where: string): ShapeError {
   let received: string = typeof value;
   if (Array.isArray(value)) received = `a list of ${value.length}`;
   else if (typeof value === "string" || typeof value === "number") received = JSON.stringify(value).slice(0, 60);
