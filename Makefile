@@ -102,7 +102,7 @@ wheel: $(INSTALLED) $(PAGE)
 LOCK := $(BIN)/uv pip compile -q --universal --python-version 3.11 --generate-hashes --no-header
 lock: $(DEV)
 	$(LOCK) --group build pyproject.toml -o requirements.lock
-	$(LOCK) --group build --extra postgres --extra mqtt -c requirements.lock pyproject.toml -o packaging/requirements.lock
+	$(LOCK) --group build --extra postgres --extra mqtt --extra c2pa -c requirements.lock pyproject.toml -o packaging/requirements.lock
 	$(LOCK) --group dev --all-extras -c requirements.lock pyproject.toml -o requirements-dev.lock
 	$(LOCK) --group node -o requirements-node.lock
 

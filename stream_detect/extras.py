@@ -6,12 +6,13 @@ from typing import Literal
 
 from stream_detect.errors import MissingExtraError
 
-Extra = Literal["train", "postgres", "mqtt"]
+Extra = Literal["train", "postgres", "mqtt", "c2pa"]
 
 PACKAGES: Mapping[Extra, tuple[str, ...]] = {
     "train": ("tensorflow", "keras", "h5py", "sklearn", "matplotlib", "tensorboardX"),
     "postgres": ("psycopg",),
     "mqtt": ("paho",),
+    "c2pa": ("c2pa",),
 }
 """Import names of the packages that our code imports; pyproject.toml says why each is there."""
 

@@ -23,7 +23,10 @@ ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TRAINING = ("stream_detect/training/", "stream_detect/evaluation/", "stream_detect/models/tensorflow.py")
 """Modules that commands import after they have asked for the extra `train`."""
-OWNERS = {"mqtt": "stream_detect/alerts/mqtt.py"}
+OWNERS = {
+    "mqtt": ("stream_detect/alerts/mqtt.py",),
+    "c2pa": ("stream_detect/media/credentials.py", "stream_detect/media/signing.py"),
+}
 PARTS = {"starlette": "fastapi", "pydantic_core": "pydantic", "aioice": "aiortc", "OpenSSL": "aiortc"}
 """Packages that a declared one is built on, and which come in the version that fits it."""
 WITHOUT_EXTRAS = """
@@ -74,7 +77,7 @@ def test_what_a_module_imports_is_declared_for_it():
         place = file.relative_to(ROOT).as_posix()
         declared = {distribution(one) for one in PROJECT["project"]["dependencies"]}
         declared |= extras["train"] if place.startswith(TRAINING) else set()
-        declared |= {name for extra, owner in OWNERS.items() if place == owner for name in extras[extra]}
+        declared |= {name for extra, owners in OWNERS.items() if place in owners for name in extras[extra]}
         for package in imported_packages(file):
             names = {distribution(PARTS.get(package, name)) for name in distributions.get(package, [package])}
             if not declared & names:
@@ -121,6 +124,9 @@ def test_commands_of_serving_run_without_any_extra(command, tmp_path):
         ("serve", {"MODEL__BACKEND": "tensorflow"}, "train"),
         ("serve", {"STORAGE__DATABASE_URL": "postgresql://viewer:hunter2@127.0.0.1:9/events"}, "postgres"),
         ("serve", {"MQTT__URL": "mqtt://127.0.0.1:9"}, "mqtt"),
+        ("serve", {"REVIEW__TRUST_ANCHORS": "x.pem"}, "c2pa"),
+        ("analyze x.jpg", {"REVIEW__TRUST_ANCHORS": "x.pem"}, "c2pa"),
+        ("serve", {"EVIDENCE__SIGNING_CERTIFICATE": "x.pem", "EVIDENCE__SIGNING_KEY": "x.key"}, "c2pa"),
     ],
 )
 def test_what_lacks_its_extra_says_in_one_line_how_to_install_it(command, env, extra, tmp_path):

@@ -57,6 +57,8 @@ class Monitoring:
 
     Raises:
         StorageError: the database cannot be used.
+        SettingsError: the certificate or the key that signs evidence cannot be used.
+        MissingExtraError: the package that signs is not installed.
     """
 
     def __init__(self, settings: Settings, model: ModelInUse, reload: Reload) -> None:

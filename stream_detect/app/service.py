@@ -26,6 +26,7 @@ from stream_detect.app.routes import Contents, Services, application
 from stream_detect.app.server import Service
 from stream_detect.errors import BundleError, StreamDetectError
 from stream_detect.jobs.work import ModelReviewer
+from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
@@ -52,7 +53,10 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
         AnalysisError: the face detector's model cannot be loaded.
         StorageError: the database cannot be used.
         AddressError: a camera has an address that is not usable.
+        SettingsError: certificates or a key cannot be used.
+        MissingExtraError: a setting needs a package that is not installed.
     """
+    trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
     registry = Registry.of(settings.model.folder)
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)

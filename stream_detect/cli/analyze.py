@@ -16,6 +16,7 @@ from stream_detect.cli.batch import BatchOptions, FileOutcome, PassedOver, exami
 from stream_detect.cli.inputs import STDIN, inputs_of
 from stream_detect.cli.progress import reporting
 from stream_detect.errors import SettingsError, StreamDetectError
+from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
@@ -80,7 +81,8 @@ def analyze(  # noqa: PLR0913 - the command's options
     inputs = list(inputs_of(files))
     names = tuple(dict.fromkeys(model or [loaded.model.name]))
     for name in names:
-        Registry.of(loaded.model.folder).load(name)  # one that is absent or broken is no file's fault
+        Registry.of(loaded.model.folder).load(name)  # what is absent or broken here is no file's fault
+    trust_anchors_of(loaded.review.trust_anchors)
     if sum(given.name == STDIN for given in inputs) > 1:
         raise SettingsError("expected - once: standard input can be read once")
     if STDOUT == json == csv:

@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 
 from stream_detect.cli.batch import FileOutcome
 from stream_detect.errors import StorageError
-from stream_detect.review.csv_table import csv_line
+from stream_detect.review.csv_table import CREDENTIALS_COLUMNS, credentials_cells, csv_line
 from stream_detect.review.report import html_page, html_problem, html_section
 from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
 from stream_detect.review.verdict import worst_of
@@ -20,7 +20,7 @@ _WORDS = {"fake": "FAKE", "real": "REAL", "uncertain": "UNCERTAIN", "no_face": "
 _PROBABILITY = "fake_probability"
 CSV_HEAD = (
     *("file", "sha256", "kind", "model", "model_sha256", "verdict", _PROBABILITY, "reason"),
-    *("tracks", "sampled", "flagged", "error"),
+    *("tracks", "sampled", "flagged", *CREDENTIALS_COLUMNS, "error"),
 )
 
 
@@ -32,10 +32,9 @@ def person_line(outcome: FileOutcome) -> str:
     value = worst.verdict.fake_probability
     shown = "    " if value is None else f"{value:.2f}"
     by = f" [{worst.judge.name}]" if len(outcome.reviewed.models) > 1 else ""
-    notes = "".join(f"; {note}" for note in outcome.reviewed.notes)
-    return (
-        f"{_WORDS[worst.verdict.state]:<9} {shown} {printable(outcome.given.shown)}{by}: {worst.verdict.reason}{notes}"
-    )
+    notes = [worst.verdict.reason, *outcome.reviewed.notes, outcome.reviewed.credentials.sentence]
+    said = "; ".join(filter(None, notes))
+    return f"{_WORDS[worst.verdict.state]:<9} {shown} {printable(outcome.given.shown)}{by}: {printable(said)}"
 
 
 def printable(text: str) -> str:
@@ -60,6 +59,7 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
         "rate_hz": reviewed.rate_hz,
         "sampled": reviewed.sampled,
         "notes": list(reviewed.notes),
+        "credentials": reviewed.credentials.as_json(),
         "annotated": [os.fsencode(path).decode("utf-8", "backslashreplace") for path in outcome.annotated],
         "tracks": tracks_json(worst),
     }
@@ -84,7 +84,8 @@ def csv_lines(outcome: FileOutcome) -> Iterator[str]:
         value = "" if verdict.fake_probability is None else round(verdict.fake_probability, 4)
         counts = len(model.tracks), outcome.reviewed.sampled, len(model.flagged)
         file = given, outcome.upload.sha256, outcome.upload.kind
-        yield csv_line([*file, model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason, *counts, ""])
+        said = model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason
+        yield csv_line([*file, *said, *counts, *credentials_cells(outcome.reviewed.credentials.as_json()), ""])
 
 
 def worst_review(reviewed: Reviewed) -> ModelReview:

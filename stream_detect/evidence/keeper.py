@@ -23,6 +23,7 @@ from stream_detect.evidence.packet_ring import Ring
 from stream_detect.evidence.retention import DAY_S, purge
 from stream_detect.evidence.stills import EvidenceFiles, Seen
 from stream_detect.media.clock import Moment
+from stream_detect.media.signing import ContentSigner
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Event, Evidence
@@ -73,6 +74,10 @@ class EvidenceKeeper:
         events: that reference the files.
         sight: of the cameras.
         now: the clocks.
+
+    Raises:
+        SettingsError: the certificate or the key that signs evidence cannot be used.
+        MissingExtraError: the package that signs is not installed.
     """
 
     def __init__(
@@ -88,7 +93,7 @@ class EvidenceKeeper:
         self._events = events
         self._sight = sight
         self._now = now
-        self._files = EvidenceFiles(folder)
+        self._files = EvidenceFiles(folder, ContentSigner.of(settings))
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
         self._rings: dict[str, Ring] = {}
         self._rings_lock = Lock()

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from av import VideoFrame
@@ -16,6 +17,7 @@ from stream_detect.evidence.folder import EvidenceFolder, file_sha256
 from stream_detect.evidence.packet_ring import ClipPackets
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
+from stream_detect.media.signing import SIGNED_FORMS, ContentSigner, Statement
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.storage.records import Event, Evidence, Judge
 from stream_detect.types import CropPolicy, Face, Result, Thresholds
@@ -89,10 +91,13 @@ class EvidenceFiles:
 
     Args:
         folder: of the files.
+        signer: signs them; None: they are not signed.
     """
 
-    def __init__(self, folder: EvidenceFolder) -> None:
+    def __init__(self, folder: EvidenceFolder, signer: ContentSigner | None = None) -> None:
         self._folder = folder
+        self._signer = signer
+        self._unsigned = ""  # why the last file that was written is not signed
         self._wanted_bytes = 0  # what had no room
         self._broken = ""  # why the last file could not be written, if not for want of room
         self.problem = ""
@@ -118,12 +123,13 @@ class EvidenceFiles:
             cut = face(seen.frame, seen.result, seen.event.track)
         except MediaError as error:
             return replace(evidence, problem=f"no picture: {error}")
-        name = f"{seen.event.id}-picture.jpg"
-        size = self._write(name, len(picture), lambda path: _put(path, picture))
-        evidence = self._joined(evidence, size, picture=name)
+        statement = _statement(seen.event, "picture.jpg", ("c2pa.drawing", "the badge of the verdict"))
+        size = self._write(statement, len(picture), lambda path: _put(path, picture))
+        evidence = self._joined(evidence, size, picture=statement.title)
         if cut is not None and size is not None:
-            name = f"{seen.event.id}-face.jpg"
-            evidence = self._joined(evidence, self._write(name, len(cut), lambda path: _put(path, cut)), face=name)
+            statement = _statement(seen.event, "face.jpg", ("c2pa.cropped", "to the face"))
+            size = self._write(statement, len(cut), lambda path: _put(path, cut))
+            evidence = self._joined(evidence, size, face=statement.title)
         return evidence
 
     def clip(self, seen: Seen, evidence: Evidence) -> Evidence:
@@ -137,21 +143,26 @@ class EvidenceFiles:
         packets = [] if seen.film is None else cuttable(seen.film.packets, seen.result.arrived_s)
         if not packets:
             return _with_problem(evidence, f"no clip: {seen.no_film}")
-        name = f"{seen.event.id}-clip.{suffix(packets)}"
+        statement = _statement(seen.event, f"clip.{suffix(packets)}")
         bytes_about = sum(len(packet.data) for packet in packets)
         try:
-            size = self._write(name, bytes_about, partial(write_clip, packets=packets))
+            size = self._write(statement, bytes_about, partial(write_clip, packets=packets))
         except MediaError as error:
             return _with_problem(evidence, f"no clip: {error}")
-        evidence = self._joined(evidence, size, clip=name)
+        evidence = self._joined(evidence, size, clip=statement.title)
         if seen.film is not None and seen.film.cut_short:
             return _with_problem(evidence, "the clip ends early: it is too large (evidence.ring_max_bytes)")
         return evidence
 
-    def _write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int | None:
+    def _write(self, statement: Statement, bytes_about: int, put: Callable[[Path], None]) -> int | None:
         """The size of the file; None when it could not be written: `problem` says why."""
+
+        def put_signed(path: Path) -> None:
+            put(path)
+            self._sign(path, statement)
+
         try:
-            size = self._folder.write(name, bytes_about, put)
+            size = self._folder.write(statement.title, bytes_about, put_signed)
         except DiskFullError as error:
             self._wanted_bytes = max(self._wanted_bytes, bytes_about)
             self._say(str(error))
@@ -163,9 +174,25 @@ class EvidenceFiles:
         self._broken = ""
         return size
 
+    def _sign(self, path: Path, statement: Statement) -> None:
+        """Evidence that cannot be signed is kept all the same, and says so."""
+        self._unsigned = ""
+        if self._signer is None:
+            return
+        if Path(statement.title).suffix not in SIGNED_FORMS:
+            self._unsigned = "the clip is not signed: its codec needs Matroska, which carries no signature"
+            return
+        try:
+            self._signer.sign(path, statement)
+        except MediaError as error:
+            self._unsigned = f"not signed: {error}"
+            log.warning("evidence is kept without a signature: %s", error)
+
     def _joined(self, evidence: Evidence, size: int | None, **names: str) -> Evidence:
         if size is None:
             return _with_problem(evidence, self.problem)
+        if self._unsigned:
+            evidence = _with_problem(evidence, self._unsigned)
         sums = tuple((name, file_sha256(self._folder.path(name))) for name in names.values())
         return replace(evidence, bytes=evidence.bytes + size, sha256=(*evidence.sha256, *sums), **names)
 
@@ -185,6 +212,13 @@ class EvidenceFiles:
         elif self.problem and not problem:
             log.info("evidence is kept again")
         self.problem = problem
+
+
+def _statement(event: Event, name: str, *actions: tuple[Literal["c2pa.drawing", "c2pa.cropped"], str]) -> Statement:
+    facts: dict[str, str | float] = {"event": event.id, "camera": event.camera, "began_s": event.began_s}
+    if event.judge is not None:
+        facts |= {"model": event.judge.name, "model_sha256": event.judge.sha256}
+    return Statement(f"{event.id}-{name}", actions, facts)
 
 
 def _put(path: Path, content: bytes) -> None:

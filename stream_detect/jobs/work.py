@@ -18,6 +18,7 @@ from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, annotated_nam
 from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.jobs.progress import JobProgress, RestBesideLive
 from stream_detect.jobs.queue import TaskRun
+from stream_detect.media.credentials import NO_CREDENTIALS, Credentials
 from stream_detect.review.examination import Hooks
 from stream_detect.review.results import Reviewed, with_head
 from stream_detect.settings import ReviewSettings, Settings
@@ -152,7 +153,7 @@ class Work:
             StorageError: the database cannot be used.
         """
         same = self._analyses.find_same(analysis.upload.sha256, analysis.models, analysis.rate_hz)
-        if same is None:
+        if same is None or not _still_holds(same.credentials):
             return None
         upload = replace(same.upload, name=analysis.upload.name)
         try:
@@ -161,7 +162,9 @@ class Work:
             self._library.write(analysis.id, RESULTS, _put(with_head(results, analysis.id, upload)))
         except (StorageError, NotFoundError, OSError):  # deleted at this very frame, or no room: it is looked at anew
             return None
-        return self._done(replace(analysis, upload=upload, verdict=same.verdict, same_as=same.id))
+        return self._done(
+            replace(analysis, upload=upload, verdict=same.verdict, same_as=same.id, credentials=NO_CREDENTIALS)
+        )
 
     def _analyse(self, analysis: Analysis, run: TaskRun) -> None:
         try:
@@ -211,7 +214,11 @@ class Work:
         parts = reviewed.json_parts(analysis.id, analysis.upload)
         self._library.write(analysis.id, RESULTS, _put(part.encode() for part in parts))
         models = tuple((model.judge.name, model.judge.sha256) for model in reviewed.models)
-        self._done(replace(analysis, upload=upload, models=models, verdict=str(reviewed.verdict)))
+        self._done(
+            replace(
+                analysis, upload=upload, models=models, verdict=str(reviewed.verdict), credentials=reviewed.credentials
+            )
+        )
 
     def _done(self, analysis: Analysis) -> Analysis:
         now_s = time.time()
@@ -280,6 +287,11 @@ class Work:
             rest.give_way()
 
         return Hooks(on_progress, run.is_stopped, give_way)
+
+
+def _still_holds(credentials: Credentials | None) -> bool:
+    """Whether what an earlier analysis read would be read again; trust changes with the settings and with time."""
+    return credentials == NO_CREDENTIALS
 
 
 def _check_attempts(attempts: int) -> None:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
+CREDENTIALS_COLUMNS = ("credentials", "signer", "declared_generated")
 _REPORT_COLUMNS = (
     *("file", "file_sha256", "model", "model_sha256", "fake_enter", "fake_leave", "real_enter", "real_leave"),
     *("time_s", "track", "left", "top", "right", "bottom", "score", "fake_probability", "state", "rejected"),
+    *CREDENTIALS_COLUMNS,
 )
 
 _FORMULA = re.compile(
@@ -29,12 +31,22 @@ def csv_report(results: Mapping[str, Any]) -> Iterator[str]:
             *(file["name"], file["sha256"], model["name"], model["sha256"]),
             *(limits[name] for name in ("fake_enter", "fake_leave", "real_enter", "real_leave")),
         )
+        tail = credentials_cells(results.get("credentials") or {})
         for frame in review["frames"]:
             for face in frame["faces"]:
                 shown = (face[name] for name in ("score", "fake_probability", "state", "rejected"))
-                yield csv_line((*head, frame["time_s"], face["track"], *face["box"], *shown))
+                yield csv_line((*head, frame["time_s"], face["track"], *face["box"], *shown, *tail))
             if not frame["faces"]:
-                yield csv_line((*head, frame["time_s"], *("",) * 7, frame["state"], ""))
+                yield csv_line((*head, frame["time_s"], *("",) * 7, frame["state"], "", *tail))
+
+
+def credentials_cells(credentials: Mapping[str, Any]) -> tuple[object, ...]:
+    """The cells of `CREDENTIALS_COLUMNS`, empty where nothing is known.
+
+    Args:
+        credentials: as `media.credentials.Credentials.as_json`; empty for results of versions that read none.
+    """
+    return tuple(credentials.get(name, "") for name in ("state", "signer", "generated"))
 
 
 def csv_line(values: Iterable[object]) -> str:

@@ -15,6 +15,7 @@ from threading import Event
 from stream_detect.analysis.engine import PERIODS_LOST, at_rate
 from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.errors import ReviewCancelledError
+from stream_detect.media.credentials import Credentials, CredentialsReader, trust_anchors_of
 from stream_detect.review.flagged import Flagging
 from stream_detect.review.models import ReviewModel, ReviewModels
 from stream_detect.review.results import ModelReview, Reviewed
@@ -136,7 +137,9 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
                 damaged = media.damaged
                 if samples.cut_short:
                     notes.append(f"only the first {limits.max_duration_s:g} s were looked at ({_TOO_LONG})")
-        reviewed = examination.finished(media.facts, damaged, notes)
+            # After the frames: while a container is opened, memory is short (jobs.sandbox).
+            credentials = CredentialsReader(trust_anchors_of(limits.trust_anchors)).read(path, allowance.check)
+        reviewed = examination.finished(media.facts, damaged, notes, credentials)
     hooks.on_progress(1.0)
     return reviewed
 
@@ -213,7 +216,7 @@ class _Examination:
         for each, result in zip(self._models, self._analysis.judge(frame, sample.faces), strict=True):
             each.take(frame.image, result, elapsed_s)
 
-    def finished(self, facts: Facts, damaged: int, notes: list[str]) -> Reviewed:
+    def finished(self, facts: Facts, damaged: int, notes: list[str], credentials: Credentials) -> Reviewed:
         length_s = self._length_s(facts)
         if not notes and facts.kind == "video":
             facts = replace(facts, duration_s=length_s)
@@ -223,7 +226,7 @@ class _Examination:
         if forgotten:
             notes.append(f"{forgotten} more faces passed by and are not listed")
         reviews = tuple(each.finished(length_s) for each in self._models)
-        return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews)
+        return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews, credentials)
 
     def _length_s(self, facts: Facts) -> float:
         """Of what was looked at: as the file says, where that fits the last sample."""

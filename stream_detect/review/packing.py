@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pydantic import TypeAdapter, ValidationError
 
 from stream_detect.errors import ReviewError
+from stream_detect.media.credentials import Credentials
 from stream_detect.review.flagged import Flagged
 from stream_detect.review.models import ModelFacts
 from stream_detect.review.results import ModelReview, Reviewed
@@ -56,6 +57,7 @@ class _Packed:
     sampled: int
     notes: tuple[str, ...]
     models: tuple[_PackedModel, ...]
+    credentials: Credentials
 
 
 _VALUES = TypeAdapter(_Packed)
@@ -75,7 +77,8 @@ def pack(reviewed: Reviewed) -> bytes:
         models.append(
             _PackedModel(model.judge, model.verdict, model.tracks, words, tuple(map(len, arrays)), tuple(flagged))
         )
-    packed = _Packed(reviewed.facts, reviewed.rate_hz, reviewed.sampled, reviewed.notes, tuple(models))
+    head = reviewed.facts, reviewed.rate_hz, reviewed.sampled, reviewed.notes
+    packed = _Packed(*head, tuple(models), reviewed.credentials)
     values = _VALUES.dump_json(packed)
     return b"".join([_LENGTH.pack(len(values)), values, *blobs])
 
@@ -93,7 +96,7 @@ def unpack(content: bytes) -> Reviewed:
         models = tuple(_model(model, blobs) for model in packed.models)
     except (ValidationError, ValueError, struct.error) as error:
         raise ReviewError("expected results from the process that examines files, received something else") from error
-    return Reviewed(packed.facts, packed.rate_hz, packed.sampled, packed.notes, models)
+    return Reviewed(packed.facts, packed.rate_hz, packed.sampled, packed.notes, models, packed.credentials)
 
 
 class _Blobs:

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from stream_detect.media.credentials import Credentials
+
 _WIDTH, _HEIGHT = 900, 220
 _LEFT, _TOP, _RIGHT, _BOTTOM = 40, 10, 10, 26
 _COLUMNS = 850
@@ -57,7 +59,11 @@ def html_section(results: Results, pictures: Pictures) -> str:
         }
         for review in results["models"]
     ]
-    return _template("analysis.html").render(results=results, reviews=reviews, words=_WORDS, most_tracks=_MOST_TRACKS)
+    read = results.get("credentials")  # results of versions before 0.3 have none
+    credentials = None if read is None else Credentials.of(read)
+    return _template("analysis.html").render(
+        results=results, reviews=reviews, words=_WORDS, most_tracks=_MOST_TRACKS, credentials=credentials
+    )
 
 
 def curve(frames: Sequence[Mapping[str, Any]], thresholds: Mapping[str, float], state: str) -> str:

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+from stream_detect.media.credentials import Credentials
 from stream_detect.review.flagged import Flagged
 from stream_detect.review.models import ModelFacts
 from stream_detect.review.timeline import JudgedFrame, SeenFace, Timeline
@@ -43,6 +44,7 @@ class Reviewed:
         sampled: frames.
         notes: sentences on what was left out.
         models: in the review_models's order.
+        credentials: what the file's Content Credentials say, beside the models and never mixed with them.
     """
 
     facts: Facts
@@ -50,6 +52,7 @@ class Reviewed:
     sampled: int
     notes: tuple[str, ...]
     models: tuple[ModelReview, ...]
+    credentials: Credentials
 
     @property
     def verdict(self) -> VerdictState:
@@ -90,6 +93,7 @@ class Reviewed:
             "rate_hz": self.rate_hz,
             "sampled": self.sampled,
             "notes": list(self.notes),
+            "credentials": self.credentials.as_json(),
         }
         yield _text(head)[:-1] + ', "models": ['
         for number, model in enumerate(self.models):

@@ -1,5 +1,6 @@
 """Settings of analyses: uploaded pictures and videos, their limits, and how long they are kept."""
 
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import Field
@@ -67,6 +68,9 @@ class ReviewSettings(Section):
     )
     keep_days: Annotated[int, Field(ge=1)] = Field(
         default=30, description="analyses, with the uploaded files, are deleted after so many days"
+    )
+    trust_anchors: Path | None = Field(
+        default=None, description="PEM certificates of authorities; Content Credentials that they vouch for are trusted"
     )
     urls: bool = Field(default=False, description="files may be fetched from http(s) addresses")
     private_urls: bool = Field(

@@ -1,9 +1,9 @@
 """What is remembered, where, and for how long."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 
 from stream_detect.settings.section import Section
 
@@ -43,3 +43,14 @@ class EvidenceSettings(Section):
     min_free_bytes: Annotated[int, Field(ge=0)] = Field(
         default=500_000_000, description="with less left on the disk no evidence is written"
     )
+    signing_certificate: Path | None = Field(
+        default=None, description="PEM certificate, then those of its authorities; signs evidence. Unsigned if not set"
+    )
+    signing_key: Path | None = Field(default=None, description="PEM file that belongs to signing_certificate")
+
+    @model_validator(mode="after")
+    def _both(self) -> Self:
+        if (self.signing_certificate is None) != (self.signing_key is None):
+            absent = "signing_key" if self.signing_key is None else "signing_certificate"
+            raise ValueError(f"expected signing_certificate and signing_key together; {absent} is not set")
+        return self

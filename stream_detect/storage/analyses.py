@@ -11,6 +11,7 @@ from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
 from sqlalchemy.orm import Session
 
 from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.media.credentials import Credentials
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import (
     ENDED_STATES,
@@ -28,7 +29,7 @@ from stream_detect.storage.tables import AnalysisRow, AnnotationRow
 MAX_LIMIT = 500
 
 _UPLOAD = tuple(field.name for field in fields(Upload))
-_OWN = tuple(field.name for field in fields(Analysis) if field.name not in {"upload", "models"})
+_OWN = tuple(field.name for field in fields(Analysis) if field.name not in {"upload", "models", "credentials"})
 
 
 class Analyses:
@@ -207,13 +208,18 @@ def _found(session: Session, analysis_id: str) -> AnalysisRow:
 def _columns(analysis: Analysis) -> dict[str, Any]:
     values = {name: getattr(analysis, name) for name in _OWN if name != "id"}
     values |= {name: getattr(analysis.upload, name) for name in _UPLOAD}
-    return values | {"models": [list(model) for model in analysis.models], "name_folded": _folded(analysis.upload.name)}
+    return values | {
+        "models": [list(model) for model in analysis.models],
+        "name_folded": _folded(analysis.upload.name),
+        "credentials": None if analysis.credentials is None else analysis.credentials.as_json(),
+    }
 
 
 def _value(row: AnalysisRow) -> Analysis:
     return Analysis(
         upload=Upload(**{name: getattr(row, name) for name in _UPLOAD}),
         models=tuple((name, sha256) for name, sha256 in row.models),
+        credentials=None if row.credentials is None else Credentials.of(row.credentials),
         **{name: getattr(row, name) for name in _OWN},
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
 from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.media.credentials import Credentials
 
 EventKind = Literal["fake", "offline", "frozen", "looped"]
 
@@ -239,6 +240,7 @@ class Analysis:
         kept_bytes: of all its files.
         attempts: how often it was begun; a file that ends the process must not do so for ever.
         address: `url` with its secrets, until it is fetched; empty otherwise.
+        credentials: what the file's Content Credentials say; None until it is done, and of those done before 0.3.
     """
 
     id: str
@@ -257,6 +259,7 @@ class Analysis:
     kept_bytes: int = 0
     attempts: int = 0
     address: str = field(default="", repr=False)
+    credentials: Credentials | None = None
 
     @property
     def ended(self) -> bool:

@@ -186,6 +186,7 @@ class AnalysisRow(Table):
     kept_bytes: Mapped[int] = mapped_column(BigInteger)
     attempts: Mapped[int]
     address: Mapped[str]
+    credentials: Mapped[dict[str, Any] | None]
 
     __table_args__ = (Index(None, "created_s", "id"), Index(None, "state", "created_s", "id"))
 

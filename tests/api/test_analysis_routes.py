@@ -1,5 +1,6 @@
 """Analyses of uploads over HTTP, in front of scripted models: forms, pages, progress, files, refusals."""
 
+import csv
 import io
 import json
 import threading
@@ -13,6 +14,7 @@ from PIL import Image
 
 from stream_detect.storage.records import Analysis, Upload
 from tests.api.analysing import BOUNDARY, END, REVIEW, TYPE, ended, kept, part, upload
+from tests.authority import Authority, action, signed
 from tests.jobs.scripted_reviewer import MODELS
 from tests.patience import PATIENCE_S, until
 
@@ -186,6 +188,30 @@ def test_results_pictures_and_reports_are_read_and_deleted(inside, clip):
     for gone in ("", "/results", "/media", "/flagged/1.jpg", "/report.html", "/progress", "/annotated"):
         assert inside.client.get(path + gone).status_code == 404, gone
     assert inside.client.delete(path).status_code == 404
+
+
+def test_content_credentials_stand_beside_the_verdict_and_are_read_anew(inside, clip):
+    given = signed(clip, Authority().holder("Camera 7"), [action(source="trainedAlgorithmicMedia")], "video/mp4")
+    done = ended(inside, upload(inside, given))
+    path = f"/api/analyses/{done['id']}"
+    said = done["credentials"]
+    assert (said["state"], said["signer"], said["generated"]) == ("untrusted", "Camera 7 (Example Ltd)", True)
+    assert inside.client.get(f"{path}/results").json()["credentials"] == said
+    html = inside.client.get(f"{path}/report.html").text
+    assert "Content Credentials of an untrusted signer" in html
+    assert "the file declares itself generated" in html
+    assert "c2pa.created" in html
+    row = next(csv.DictReader(io.StringIO(inside.client.get(f"{path}/report.csv").text)))
+    assert (row["credentials"], row["signer"], row["declared_generated"]) == (
+        "untrusted", "Camera 7 (Example Ltd)", "True",
+    )  # fmt: skip
+    again = ended(inside, upload(inside, given))
+    assert (again["same_as"], again["credentials"]) == (None, said)
+    plain = ended(inside, upload(inside, clip))
+    assert plain["credentials"]["state"] == "none"
+    assert "no Content Credentials" in inside.client.get(f"/api/analyses/{plain['id']}/report.html").text
+    assert ended(inside, upload(inside, clip))["same_as"] == plain["id"]
+    assert plain["verdict"] == done["verdict"]
 
 
 def test_the_file_is_given_back_with_ranges_and_the_type_of_its_content(inside, clip):

@@ -20,6 +20,7 @@ from stream_detect.cli.analyze import _with_outputs
 from stream_detect.models.registry import SHIPPED
 from stream_detect.settings import Settings
 from stream_detect.sources.media import open_media
+from tests.authority import Authority, action, signed
 from tests.sources.media_files import film, picture, png_header, sound, still_bytes, turned
 
 BUNDLE = Settings().model.name
@@ -63,6 +64,32 @@ def alarmist(tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text(f"model:\n  folder: {tmp_path / 'models'}\n  name: alarmist\n")
     return file
+
+
+def test_content_credentials_are_said_and_never_judged(analyze, faceless, tmp_path):
+    authority = Authority()
+    (tmp_path / "settings.yaml").write_text(f"review:\n  trust_anchors: {tmp_path}/anchors.pem\n")
+    (tmp_path / "anchors.pem").write_text(authority.pem)
+    given = signed(faceless.read_bytes(), authority.holder("Studio 7"), [action()], "video/mp4")
+    (tmp_path / "whole.mp4").write_bytes(given)
+    (tmp_path / "changed.mp4").write_bytes(given[:-9] + b"~" + given[-8:])
+    settings = "--settings", tmp_path / "settings.yaml"
+    files = tmp_path / "whole.mp4", tmp_path / "changed.mp4", faceless
+    ran = analyze(*settings, "--json", "--csv", tmp_path / "out.csv", *files)
+    assert ran.status == 0
+    assert [one["credentials"]["state"] for one in ran.found] == ["valid", "broken", "none"]
+    assert {one["verdict"] for one in ran.found} == {"no_face"}
+    rows = list(csv.DictReader(io.StringIO((tmp_path / "out.csv").read_text())))
+    assert [row["credentials"] for row in rows] == ["valid", "broken", "none"]
+    assert [row["error"] for row in rows] == ["", "", ""]
+    lines = analyze(*settings, *files).out.splitlines()
+    assert "Content Credentials hold; signed by Studio 7 (Example Ltd), issued by Root" in lines[0]
+    assert "Content Credentials are broken: the file was changed after it was signed" in lines[1]
+    assert "Content Credentials" not in lines[2]
+    (tmp_path / "anchors.pem").write_text("nothing")
+    refused = analyze(*settings, faceless)
+    assert refused.status == 2
+    assert "review.trust_anchors" in refused.err
 
 
 def test_real_clips_are_called_what_they_are(analyze, shared):

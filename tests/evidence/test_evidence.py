@@ -6,6 +6,7 @@ import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 
@@ -13,11 +14,13 @@ import av
 import cv2
 import pytest
 
-from stream_detect.evidence.folder import EvidenceFolder, names_of
+from stream_detect.evidence.folder import EvidenceFolder, file_sha256, names_of
 from stream_detect.evidence.keeper import MAX_WAITING, EvidenceKeeper, Sight
+from stream_detect.media.credentials import CredentialsReader
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Event, Evidence
+from tests.authority import Authority
 from tests.patience import PATIENCE_S, until
 from tests.scenes import WALL_S, Clock, event, film, kept, picture, play, result
 
@@ -55,7 +58,7 @@ class Stage:
 def make_stage(tmp_path: Path, events: Events) -> Iterator[Callable[..., Stage]]:
     stages: list[Stage] = []
 
-    def make(folder: Path = tmp_path / "evidence", **settings: float) -> Stage:
+    def make(folder: Path = tmp_path / "evidence", **settings: object) -> Stage:
         clock = Clock()
         chosen = EvidenceSettings(**{"min_free_bytes": 0, **settings})
         sight = Sight(lambda name: name in stage.wanted, lambda _name: (picture(), None) if stage.shows else None)
@@ -68,6 +71,39 @@ def make_stage(tmp_path: Path, events: Events) -> Iterator[Callable[..., Stage]]
     yield make
     for stage in stages:
         stage.keeper.close()
+
+
+def test_signs_what_it_keeps_and_the_sha256_is_of_the_signed_file(make_stage, tmp_path):
+    authority = Authority()
+    certificate, key = authority.holder().write(tmp_path)
+    stage = make_stage(signing_certificate=certificate, signing_key=key)
+    stage.keeper.start()
+    began = plays(stage, film(), 13.0)
+    evidence = stage.reports(2)[-1]
+    assert evidence.problem == ""
+    assert stage.names() == set(names_of(evidence))
+    actions = {"picture": "c2pa.drawing", "face": "c2pa.cropped", "clip": None}
+    for what, name in zip(actions, names_of(evidence), strict=True):
+        found = CredentialsReader(authority.pem).read(stage.folder / name)
+        assert (found.state, found.signer) == ("valid", "Operator (Example Ltd)"), name
+        assert found.actions == tuple(filter(None, ("c2pa.opened", actions[what])))
+        assert began.id.encode() in (stage.folder / name).read_bytes()
+    assert dict(evidence.sha256) == {name: file_sha256(stage.folder / name) for name in names_of(evidence)}
+    assert evidence.bytes == sum((stage.folder / name).stat().st_size for name in names_of(evidence))
+
+
+def test_keeps_what_cannot_be_signed_any_more_and_says_so(make_stage, tmp_path):
+    holder = Authority().holder(lasts=timedelta(seconds=2))
+    certificate, key = holder.write(tmp_path)
+    stage = make_stage(signing_certificate=certificate, signing_key=key)
+    until(lambda: datetime.now(UTC) > holder.certificate.not_valid_after_utc + timedelta(seconds=1))
+    stage.keeper.start()
+    plays(stage, film(), 13.0)
+    evidence = stage.reports(2)[-1]
+    assert stage.names() == set(names_of(evidence))
+    assert len(stage.names()) == 3
+    assert "not signed: " in evidence.problem
+    assert "not valid at time of signing" in evidence.problem
 
 
 @pytest.fixture

@@ -1,5 +1,6 @@
 """Processes that examine files: the same results as here, and whatever a file does to its process, only it fails."""
 
+import json
 import os
 import signal
 import struct
@@ -15,6 +16,7 @@ import pytest
 
 from stream_detect.errors import MediaError, NoMediaError, ReviewCancelledError, ReviewCrashedError, SettingsError
 from stream_detect.jobs.processes import ReviewProcesses
+from stream_detect.media.credentials import NO_CREDENTIALS
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
@@ -22,6 +24,7 @@ from stream_detect.review.models import load_review_models
 from stream_detect.review.results import Reviewed
 from stream_detect.settings import Settings
 from stream_detect.storage.records import Upload
+from tests.authority import Authority, action, signed
 from tests.patience import PATIENCE_S, until
 from tests.sources.media_files import animation_bytes, film, picture
 
@@ -70,6 +73,21 @@ def test_results_are_to_the_last_bit_those_of_an_examination_here(processes, cli
     stored = StoredResults.read(tmp_path / "results.json", MODEL, Settings().window)
     annotate(clip, tmp_path / "here.mp4", stored, Settings())
     assert (tmp_path / "there.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
+
+
+def test_content_credentials_are_read_there_and_change_no_verdict(clip, tmp_path):
+    authority = Authority()
+    (tmp_path / "anchors.pem").write_text(authority.pem)
+    given = signed(clip.read_bytes(), authority.holder(), [action(source="trainedAlgorithmicMedia")], "video/mp4")
+    (tmp_path / "signed.mp4").write_bytes(given)
+    settings = Settings.model_validate({"review": {"trust_anchors": tmp_path / "anchors.pem"}})
+    with closing(ReviewProcesses(settings)) as trusting:
+        found = trusting.review(tmp_path / "signed.mp4", [MODEL], 5.0, Hooks())
+        plain = trusting.review(clip, [MODEL], 5.0, Hooks())
+    assert (found.credentials.state, found.credentials.generated) == ("valid", True)
+    assert plain.credentials == NO_CREDENTIALS
+    results = [json.loads(one.as_json("01", UPLOAD))["models"] for one in (found, plain)]
+    assert results[0] == results[1]
 
 
 def test_errors_come_as_they_are(processes, tmp_path):

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 from pydantic import ConfigDict, Field
 
 from stream_detect.api.schemas.body import Body, Share
+from stream_detect.media.credentials import Credentials, CredentialsState
 from stream_detect.storage.records import Analysis, AnalysisState, Annotation, AnnotationState, Upload
 from stream_detect.types import VerdictState
 
@@ -50,6 +51,26 @@ class AnalysisModelBody(Body):
     sha256: str
 
 
+class CredentialsBody(Body):
+    """What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it."""
+
+    state: CredentialsState = Field(
+        description="none; valid: the signature holds, by a trusted signer; untrusted: it holds, but nobody vouches "
+        "for the signer; broken: it does not hold; unreadable; unread: the server lacks the extra c2pa"
+    )
+    signer: str | None
+    issuer: str | None = Field(description="of the signer's certificate")
+    generated: bool | None = Field(description="whether the file declares itself made by, or with, a generator")
+    actions: tuple[str, ...] = Field(description="what was done to it, such as c2pa.edited")
+    claim_generator: str | None = Field(description="the program that wrote it")
+    problem: str | None = Field(description="why the state is not valid")
+
+    @classmethod
+    def of(cls, credentials: Credentials) -> Self:
+        """The same as JSON."""
+        return cls(**credentials.as_json())
+
+
 class AnalysisBody(Body):
     """An analysis."""
 
@@ -67,6 +88,7 @@ class AnalysisBody(Body):
     rate_hz: float
     verdict: VerdictState | None = Field(description="the worst over the models; null until it is done")
     same_as: str | None = Field(description="id of the earlier analysis whose results these are")
+    credentials: CredentialsBody | None = Field(description="Content Credentials of the file; null until it is done")
 
     @classmethod
     def of(cls, analysis: Analysis) -> Self:
@@ -86,6 +108,7 @@ class AnalysisBody(Body):
             rate_hz=analysis.rate_hz,
             verdict=VerdictState(analysis.verdict) if analysis.verdict else None,
             same_as=analysis.same_as or None,
+            credentials=None if analysis.credentials is None else CredentialsBody.of(analysis.credentials),
         )
 
 

@@ -45,6 +45,8 @@ export interface components {
         AnalysisBody: {
             /** Created S */
             created_s: number;
+            /** @description Content Credentials of the file; null until it is done */
+            credentials: components["schemas"]["CredentialsBody"] | null;
             /** Done Share */
             done_share: number;
             /** Ended S */
@@ -354,6 +356,45 @@ export interface components {
             received_bytes: number;
             /** Reconnects */
             reconnects: number;
+        };
+        /**
+         * CredentialsBody
+         * @description What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it.
+         */
+        CredentialsBody: {
+            /**
+             * Actions
+             * @description what was done to it, such as c2pa.edited
+             */
+            actions: string[];
+            /**
+             * Claim Generator
+             * @description the program that wrote it
+             */
+            claim_generator: string | null;
+            /**
+             * Generated
+             * @description whether the file declares itself made by, or with, a generator
+             */
+            generated: boolean | null;
+            /**
+             * Issuer
+             * @description of the signer's certificate
+             */
+            issuer: string | null;
+            /**
+             * Problem
+             * @description why the state is not valid
+             */
+            problem: string | null;
+            /** Signer */
+            signer: string | null;
+            /**
+             * State
+             * @description none; valid: the signature holds, by a trusted signer; untrusted: it holds, but nobody vouches for the signer; broken: it does not hold; unreadable; unread: the server lacks the extra c2pa
+             * @enum {string}
+             */
+            state: "none" | "valid" | "untrusted" | "broken" | "unreadable" | "unread";
         };
         /**
          * EventBody
@@ -746,7 +787,10 @@ export interface components {
         };
         /**
          * VerdictState
-         * @description What the badge says. `uncertain`, `gathering` and `no_face` are answers, not failures.
+         * @description What the badge says, from the least to the most severe; the `severity` of what is recorded follows this order.
+         *
+         *     `uncertain`, `gathering` and `no_face` are answers, not failures. A live stream's verdict has an order of its own
+         *     (`analysis.verdict.SEVERITY`): it is not called real while one of its faces is still gathered.
          * @enum {string}
          */
         VerdictState: "no_face" | "gathering" | "real" | "uncertain" | "fake";
@@ -771,6 +815,7 @@ export type CameraSettings = components['schemas']['CameraSettings'];
 export type CameraState = components['schemas']['CameraState'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
 export type CountsBody = components['schemas']['CountsBody'];
+export type CredentialsBody = components['schemas']['CredentialsBody'];
 export type EventBody = components['schemas']['EventBody'];
 export type EventJudgeBody = components['schemas']['EventJudgeBody'];
 export type EventsBody = components['schemas']['EventsBody'];
