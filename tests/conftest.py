@@ -10,7 +10,7 @@ import sys
 import tempfile
 import threading
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -127,7 +127,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_runtest_makereport(item, call):
+def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """With CI set, a skip is a failure, unless what is absent is in no lock file: the data beside us, PyTorch."""
     report = yield
     absent = any(reason in str(report.longrepr) for reason in (SHARED_ABSENT, "../shared absent", TORCH_ABSENT))
@@ -178,11 +178,13 @@ def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     environment |= {f"STREAM_DETECT_{name}": value for name, value in given.items()}
     process = subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True)
+    stderr = process.stderr
+    assert stderr is not None
     log: list[str] = []
     told = threading.Event()
 
     def read() -> None:
-        for line in process.stderr:
+        for line in stderr:
             log.append(line)
             if "serving at" in line:
                 told.set()
@@ -202,7 +204,7 @@ def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server
         process.kill()
         process.wait()
         reader.join(PATIENCE_S)
-        process.stderr.close()
+        stderr.close()
 
 
 @pytest.fixture(scope="session")

@@ -14,7 +14,7 @@ POLL_S = 0.01
 T = TypeVar("T")
 
 
-def until(look: Callable[[], T], within_s: float = PATIENCE_S, said: Callable[[], object] = str) -> T:
+def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, said: Callable[[], object] = str) -> T:
     """What `look` finds, once it is something.
 
     Args:
@@ -43,7 +43,7 @@ def steady(look: Callable[[], T], for_s: float) -> T:
     return found
 
 
-async def soon(look: Callable[[], T], within_s: float = PATIENCE_S) -> T:
+async def soon(look: Callable[[], T | None], within_s: float = PATIENCE_S) -> T:
     """What `look` finds, once it is something; the event loop goes on meanwhile."""
     async with asyncio.timeout(within_s):
         while not (found := look()):  # noqa: ASYNC110 - whatever it is, there is no event for all of it

@@ -49,7 +49,7 @@ def track(
 ) -> TrackResult:
     face = Face(
         (240.0, 120.0, 400.0, 320.0),
-        np.float32([[280, 190], [360, 190], [320, 240], [320, 280], [245, 200], [395, 200]]),
+        np.array([[280, 190], [360, 190], [320, 240], [320, 280], [245, 200], [395, 200]], np.float32),
         0.9,
     )
     verdict = Verdict(state, "steady over 20 usable frames", probability, 20, 12)
@@ -110,6 +110,7 @@ def film(codec: str = "libx264", seconds: float = 26.0, w: int = 320, h: int = 2
     }.get(codec, {})
     with av.open(target, "w", format=form) as output:
         stream = output.add_stream(codec, rate=FPS, options=options)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height = w, h
         stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
         stream.codec_context.gop_size = KEY_EVERY
@@ -124,7 +125,7 @@ def film(codec: str = "libx264", seconds: float = 26.0, w: int = 320, h: int = 2
 
 def play(source: bytes, ring: Ring, start_s: float = 0.0) -> Iterator[float]:
     """Gives a film's packets to a ring as a camera would; yields the time that each arrives at."""
-    with av.open(io.BytesIO(source)) as opened:
+    with av.open(io.BytesIO(source), "r") as opened:
         stream = opened.streams.video[0]
         ring.opened(stream)
         first: float | None = None

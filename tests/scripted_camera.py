@@ -1,9 +1,11 @@
 """A camera whose reader, clock and faces a test controls: `with Stage() as stage: stage.camera(...)`."""
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import count
 from queue import Empty, Queue
 from threading import Event
+from typing import Any, Self
 
 import numpy as np
 from av import VideoFrame
@@ -15,14 +17,14 @@ from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.sources.reader import SourceFrame
-from stream_detect.types import CameraState
+from stream_detect.types import CameraState, Face, Result, StateChange
 from tests.patience import PATIENCE_S, until
 
 POLL_S = 0.01
 """How often a scripted reader looks whether it is to stop, as a real one does between packets."""
 
 
-def frame(wh=(160, 120), pts=0):
+def frame(wh: tuple[int, int] = (160, 120), pts: int = 0) -> VideoFrame:
     """A picture with detail, of any size; its light changes a little with `pts`, since a still one is not judged."""
     noise = np.random.default_rng(7).integers(0, 240, (wh[1], wh[0], 3), np.uint8) + np.uint8(4 * (pts % 4))
     made = VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
@@ -33,36 +35,36 @@ def frame(wh=(160, 120), pts=0):
 class Watcher:
     """An observer that remembers, and a viewing."""
 
-    def __init__(self):
-        self.changes = []
-        self.results = Queue()
-        self.gone = []
+    def __init__(self) -> None:
+        self.changes: list[StateChange] = []
+        self.results: Queue[tuple[str, Result, float]] = Queue()
+        self.gone: list[str] = []
         self.viewers = 0
-        self.shown = []
-        self._states = Queue()
+        self.shown: list[VideoFrame] = []
+        self._states: Queue[StateChange] = Queue()
 
-    def state(self, change):
+    def state(self, change: StateChange) -> None:
         self.changes.append(change)
         self._states.put(change)
 
-    def result(self, camera, result, at_s):
+    def result(self, camera: str, result: Result, at_s: float) -> None:
         self.results.put((camera, result, at_s))
 
-    def removed(self, camera):
+    def removed(self, camera: str) -> None:
         self.gone.append(camera)
 
-    def show(self, picture):
+    def show(self, picture: VideoFrame) -> None:
         self.shown.append(picture)
 
-    def next_change(self, camera=None):
-        """The next state that was told (of one camera)."""
+    def next_change(self, camera: str | None = None) -> StateChange:
+        """The next state change, of one camera if given."""
         while True:
             change = self._states.get(timeout=PATIENCE_S)
             if camera is None or change.camera == camera:
                 return change
 
-    def expect(self, *states):
-        """These states are told next, in this order."""
+    def expect(self, *states: CameraState) -> StateChange:
+        """The next state changes are these, in this order; returns the last."""
         changes = [self.next_change() for _ in states]
         assert tuple(change.state for change in changes) == states, changes
         return changes[-1]
@@ -81,7 +83,7 @@ class ScriptedReader:
 
     stage: "Stage"
     stopping: Event
-    script: Queue
+    script: "Queue[Any]"
     codec: str = "h264"
     keyframes_only: bool = False
     decode_errors: int = 0
@@ -91,11 +93,11 @@ class ScriptedReader:
     hanging: bool = False
     closed: bool = False
 
-    def settled(self):
+    def settled(self) -> bool:
         """Whether it did what was scripted, as far as it can, and the camera has taken what came of it."""
         return not self.script.unfinished_tasks or self.hanging or self.closed or self.stopping.is_set()
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         self.stage.opening.set()
         if self.stage.open_hangs:
             self.stage.ending.wait()
@@ -104,10 +106,10 @@ class ScriptedReader:
         self.stage.connections.put(self)
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.closed = True
 
-    def pictures(self):
+    def pictures(self) -> Iterator[SourceFrame]:
         while not self.stopping.is_set():
             try:
                 step = self.script.get(timeout=POLL_S)
@@ -133,10 +135,10 @@ class ScriptedReader:
 class Stage:
     """The clock, what connections do, and the cameras made here; all of them are stopped at the end."""
 
-    def __init__(self, find=(), **monitoring):
+    def __init__(self, find: Sequence[Face] = (), **monitoring: Any) -> None:
         self.now_s = 1000.0
         self.watcher = Watcher()
-        self.connections = Queue()
+        self.connections: Queue[ScriptedReader] = Queue()
         self.opening = Event()
         self.ending = Event()
         self.open_hangs = False
@@ -147,47 +149,49 @@ class Stage:
         )
         self.monitoring = MonitoringSettings(**monitoring)
         self._pts = count()
-        self._cameras = []
+        self._cameras: list[Camera] = []
 
-    def __enter__(self):
+    def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *_):
+    def __exit__(self, *_: object) -> None:
         self.ending.set()
         for camera in self._cameras:
             camera.stop()
 
-    def clock(self):
+    def clock(self) -> float:
         return self.now_s
 
     @property
-    def clocks(self):
+    def clocks(self) -> Clocks:
         return Clocks(self.clock, lambda: self.now_s + 1e9, lambda: 0.0)
 
-    def open_reader(self, _address, _settings, stopping, _taps, _position):
+    def open_reader(
+        self, _address: object, _settings: object, stopping: Event, _taps: object, _position: object
+    ) -> Any:
         return ScriptedReader(self, stopping, Queue())
 
-    def parts(self):
+    def parts(self) -> CameraParts:
         return CameraParts(
             self.engine, self.monitoring, self.watcher, self.watcher, open_reader=self.open_reader, clocks=self.clocks
         )
 
-    def camera(self, url="rtsp://10.0.0.5/stream", **settings):
+    def camera(self, url: str = "rtsp://10.0.0.5/stream", **settings: Any) -> Camera:
         camera = Camera(CameraSettings(name="door", url=url, **settings), self.parts(), from_settings_file=True)
         self._cameras.append(camera)
         return camera
 
-    def connection(self):
+    def connection(self) -> ScriptedReader:
         """The next reader that was opened."""
         return self.connections.get(timeout=PATIENCE_S)
 
-    def picture(self, *, keyframe=False, gap=False, wh=(160, 120)):
+    def picture(self, *, keyframe: bool = False, gap: bool = False, wh: tuple[int, int] = (160, 120)) -> SourceFrame:
         """A picture that arrives now."""
         return SourceFrame(
             frame=frame(wh, next(self._pts)), time_s=self.now_s, arrived_s=self.now_s, keyframe=keyframe, gap=gap
         )
 
-    def live(self, **settings):
+    def live(self, **settings: Any) -> tuple[Camera, ScriptedReader]:
         """A camera with a connection that gave one picture."""
         camera = self.camera(**settings)
         camera.start()
@@ -197,12 +201,12 @@ class Stage:
         until(lambda: camera.status().counts.pictures == 1)
         return camera, reader
 
-    def pass_s(self, camera, seconds):
+    def pass_s(self, camera: Camera, seconds: float) -> None:
         """Time passes, and the camera is looked after."""
         self.now_s += seconds
         camera.look()
 
 
-def failing(error=SourceError):
+def failing(error: type[SourceError] = SourceError) -> SourceError:
     """An error as a source raises it, with a secret that must not get out."""
     return error("rtsp://viewer:hunter2@10.0.0.5/stream does not answer")

@@ -98,7 +98,7 @@ class Receiver:
             handler.send_response(307)
             handler.send_header("Location", behaviour.removeprefix("redirect:"))
         else:
-            handler.send_response(200 if behaviour == "flood" else behaviour)
+            handler.send_response(behaviour if isinstance(behaviour, int) else 200)
         handler.end_headers()
         try:
             while behaviour == "flood" and not self._stopping.is_set():
@@ -120,7 +120,7 @@ def other_receiver() -> Iterator[Receiver]:
 
 
 @pytest.fixture
-def open_outbox(tmp_path) -> Callable[[], Any]:
+def open_outbox(tmp_path: Path) -> Callable[[], Any]:
     """A context manager that opens the outbox of this test's database; again and again, as restarts do."""
 
     class Open:
@@ -135,7 +135,7 @@ def open_outbox(tmp_path) -> Callable[[], Any]:
 
 
 @pytest.fixture
-def outbox(open_outbox) -> Iterator[Deliveries]:
+def outbox(open_outbox: Callable[[], Any]) -> Iterator[Deliveries]:
     with open_outbox() as outbox:
         yield outbox
 
@@ -148,6 +148,7 @@ def make_event() -> Callable[..., Event]:
     def make(**said: Any) -> Event:
         nonlocal count
         count += 1
+        values: dict[str, Any]
         values = {"id": f"{count:032x}", "camera": "door", "kind": "fake", "began_s": 1000.5, "ended_s": None,
                   "reason": "a face looks fake", "peak": 0.97003, "mean": 0.9, "track": 3, "judge": JUDGE,
                   "gaps_s": (1001.0,), "evidence": Evidence("e/picture.jpg", "e/face.jpg", None, 120_000)}  # fmt: skip
@@ -201,24 +202,29 @@ class Broker:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
+    @property
+    def _running(self) -> subprocess.Popen[bytes]:
+        assert self._process is not None, "the broker was not started"
+        return self._process
+
     def stop(self, how: signal.Signals = signal.SIGTERM) -> None:
-        self._process.send_signal(how)
-        self._process.wait(PATIENCE_S)
+        self._running.send_signal(how)
+        self._running.wait(PATIENCE_S)
 
     def freeze(self, *, frozen: bool) -> None:
-        os.kill(self._process.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
+        os.kill(self._running.pid, signal.SIGSTOP if frozen else signal.SIGCONT)
 
 
 @pytest.fixture
-def broker(tmp_path) -> Iterator[Broker]:
+def broker(tmp_path: Path) -> Iterator[Broker]:
     if not Path("/usr/sbin/mosquitto").exists():
         pytest.skip("mosquitto is absent: apt-get install mosquitto")
     (tmp_path / "broker").mkdir()
     broker = Broker(tmp_path / "broker")
     broker.start()
     yield broker
-    broker._process.kill()
-    broker._process.wait()
+    broker._running.kill()
+    broker._running.wait()
 
 
 @dataclass(frozen=True)
@@ -269,5 +275,5 @@ class Watcher:
 
 
 @pytest.fixture
-def watch(broker) -> Callable[[], Watcher]:
+def watch(broker: Broker) -> Callable[[], Watcher]:
     return lambda: Watcher(broker)

@@ -1,10 +1,13 @@
 """Analyses of uploads over HTTP: the parts of a form, and what is asked for again and again."""
 
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tests.files import files_in
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from tests.api.conftest import Inside
 
 BOUNDARY = "b0undary"
 TYPE = {"Content-Type": f"multipart/form-data; boundary={BOUNDARY}"}
@@ -20,13 +23,13 @@ def part(name: str, content: bytes, filename: str | None = None) -> bytes:
 END = f"--{BOUNDARY}--\r\n".encode()
 
 
-def upload(inside, content: bytes, name: str = "clip.mp4", **fields: Any) -> dict[str, Any]:
+def upload(inside: "Inside", content: bytes, name: str = "clip.mp4", **fields: Any) -> dict[str, Any]:
     answer = inside.client.post("/api/analyses", files={"file": (name, content)}, data=fields)
     assert answer.status_code == 202, answer.text
     return answer.json()["items"][0]
 
 
-def ended(inside, analysis: dict[str, Any]) -> dict[str, Any]:
+def ended(inside: "Inside", analysis: dict[str, Any]) -> dict[str, Any]:
     def now() -> dict[str, Any] | None:
         found = inside.client.get(f"/api/analyses/{analysis['id']}").json()
         return None if found["ended_s"] is None else found
@@ -34,6 +37,6 @@ def ended(inside, analysis: dict[str, Any]) -> dict[str, Any]:
     return until(now)
 
 
-def kept(inside) -> list[Path]:
+def kept(inside: "Inside") -> list[Path]:
     """All files that are there."""
     return files_in(inside.analyses.library._path)

@@ -41,7 +41,7 @@ PAGE = {"/": PageFile(b"<!doctype html>", None, "text/html", '"1"', "no-cache")}
 PAGE["/index.html"] = PAGE["/"]
 
 
-def load(name: str):
+def load(name: str) -> Candidate:
     """Another model, whose classifier is known by its thresholds."""
     if name != "other":
         raise NotFoundError(f"expected another, received {name}")
@@ -95,7 +95,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
                 Reload(lambda: Settings.model_validate({**given, **(read_again or dict)()})),
             )
             monitoring.start()
-            cards = [{"name": "scripted"}, {"name": "other"}]
+            cards: list[dict[str, object]] = [{"name": "scripted"}, {"name": "other"}]
             reviewer = ScriptedReviewer(checked)
             analyses = AnalysisService(checked, monitoring.database, reviewer, bundles)
             analyses.start()
@@ -107,7 +107,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 
 @pytest.fixture(scope="module")
-def suspicious_model(tmp_path_factory) -> Path:
+def suspicious_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The shipped model with thresholds that nearly every face is above."""
     folder = tmp_path_factory.mktemp("models")
     shutil.copytree(SHIPPED, folder / SHIPPED.name)
@@ -119,13 +119,13 @@ def suspicious_model(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> bytes:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """Two seconds with one face."""
     return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4").read_bytes()
 
 
 @pytest.fixture
-def site(start_server, tmp_path, suspicious_model) -> Iterator[Site]:
+def site(start_server: Callable[..., Any], tmp_path: Path, suspicious_model: Path) -> Iterator[Site]:
     made = Site(start_server, tmp_path, suspicious_model)
     yield made
     with suppress(AttributeError):

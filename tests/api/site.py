@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
-import psutil
+import psutil  # type: ignore[import-untyped]
 import yaml
 
 from tests.patience import PATIENCE_S, until
@@ -52,7 +52,7 @@ class Site:
     def events(self, **wanted: str) -> list[dict[str, Any]]:
         return self.http.get("/api/events", params=wanted).raise_for_status().json()["items"]
 
-    def comes(self, look: Callable[[], T]) -> T:
+    def comes(self, look: Callable[[], T | None]) -> T:
         """What `look` returns once it is something."""
         return until(look, said=lambda: "".join(self.server.log)[-3000:])
 

@@ -1,12 +1,16 @@
 """axe-core beside a page: what it finds at every width, and whether the page is wider than its window."""
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS_PX = (360, 768, 1440)
 
 
-def look(opened) -> None:
+def look(opened: "Visit") -> None:
     """Every width of what is shown now."""
     for width in WIDTHS_PX:
         opened.page.set_viewport_size({"width": width, "height": 900})

@@ -5,6 +5,7 @@ import io
 import shutil
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -13,16 +14,18 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, ConsoleMessage, Page, sync_playwright
 
 import scripts.webcam
 from tests.browser.axe import AXE
 from tests.browser.review_site import analysed, film, settings_of
+from tests.conftest import Server
 from tests.patience import PATIENCE_S
 
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
 CLIP_S = 8
+RunServer = Callable[..., AbstractContextManager[Server]]
 
 # What the page receives on its data channel, looked at from outside of its code.
 WATCH = """
@@ -44,7 +47,7 @@ GRAB = """video => {
 }"""
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """All of this folder drives a browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
@@ -52,14 +55,14 @@ def pytest_collection_modifyitems(items):
 
 
 @pytest.fixture(scope="module")
-def server(run_server):
+def server(run_server: RunServer) -> Iterator[Server]:
     """One server with the default settings for all tests that need nothing else."""
     with run_server() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
-def chromium():
+def chromium() -> Iterator[tuple[BrowserType, str]]:
     """Playwright's Chromium type and the path of the machine's browser.
 
     For a module, not for the session: while it runs, its event loop is in the way of asynchronous tests elsewhere.
@@ -116,7 +119,9 @@ class Visit:
 
 
 @pytest.fixture
-def visit(chromium, request, start_server) -> Iterator[Callable[..., Visit]]:
+def visit(
+    chromium: tuple[BrowserType, str], request: pytest.FixtureRequest, start_server: Callable[..., Server]
+) -> Iterator[Callable[..., Visit]]:
     """Opens pages in browsers with a webcam; at the end none may have said an error or asked another server.
 
     It asks for `start_server` so that browsers are closed before the servers that they talk to.
@@ -161,10 +166,10 @@ def visit(chromium, request, start_server) -> Iterator[Callable[..., Visit]]:
 
 
 @pytest.fixture
-def axe(visit):
+def axe(visit: Callable[..., Visit]) -> Callable[..., Visit]:
     """Opens a page with axe-core beside it."""
 
-    def open_page(*given, **context):
+    def open_page(*given: Any, **context: Any) -> Visit:
         opened = visit(*given, **context)
         opened.page.evaluate(AXE.read_text(encoding="utf-8"))
         return opened
@@ -178,7 +183,7 @@ def _note(message: ConsoleMessage, errors: list[str]) -> None:
 
 
 @pytest.fixture(scope="session")
-def webcam(tmp_path_factory) -> Callable[[str], Path]:
+def webcam(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """Motion-JPEG files for Chromium's fake webcam by name: "fake", "real", "no_face", "face_comes".
 
     Clips of the test data; without them the astronaut, who may get any verdict.
@@ -209,26 +214,26 @@ def generated(name: str) -> Iterator[NDArray[np.uint8]]:
 
 
 @pytest.fixture(scope="session")
-def settings(tmp_path_factory) -> Path:
+def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Settings of a server that analyses uploads by a suspicious model and a calm one."""
     return settings_of(tmp_path_factory.mktemp("analyses"))
 
 
 @pytest.fixture(scope="module")
-def site(run_server, settings):
+def site(run_server: RunServer, settings: Path) -> Iterator[Server]:
     """That server, open to this machine."""
     with run_server(SETTINGS=str(settings)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
-def clip(tmp_path_factory) -> Path:
+def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A film that browsers play: a clip of the test data, or one made of a photo."""
     clip = CLIPS / "AniPortrait__solo.mp4"
     return clip if clip.is_file() else film(tmp_path_factory.mktemp("clip") / clip.name, "libx264", generated("fake"))
 
 
 @pytest.fixture(scope="module")
-def looked_at(site, clip) -> str:
+def looked_at(site: Server, clip: Path) -> str:
     """The id of the clip's analysis."""
     return analysed(site, clip)

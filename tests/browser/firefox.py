@@ -168,7 +168,9 @@ def running_firefox(path: str) -> Iterator[Firefox]:
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         said: list[str] = []
-        reader = threading.Thread(target=lambda: said.extend(iter(process.stderr.readline, "")))
+        stderr = process.stderr
+        assert stderr is not None
+        reader = threading.Thread(target=lambda: said.extend(iter(stderr.readline, "")))
         reader.start()
         try:
             address = until(lambda: re.search(r"WebDriver BiDi listening on (ws://\S+)", "".join(said)))
@@ -184,4 +186,4 @@ def running_firefox(path: str) -> Iterator[Firefox]:
                 process.kill()
                 process.wait()
             reader.join(PATIENCE_S)
-            process.stderr.close()
+            stderr.close()

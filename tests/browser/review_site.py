@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Iterable
 from fractions import Fraction
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import av
 import httpx
@@ -12,7 +13,11 @@ import numpy as np
 import yaml
 from numpy.typing import NDArray
 
+from tests.conftest import Server
 from tests.patience import PATIENCE_S, until
+
+if TYPE_CHECKING:
+    from tests.browser.conftest import Visit
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
@@ -39,6 +44,7 @@ def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
     """A video of RGB pictures (480, 640, 3)."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=30)
+        assert isinstance(stream, av.VideoStream)
         stream.width, stream.height, stream.pix_fmt, stream.time_base = 640, 480, "yuv420p", Fraction(1, 30)
         for picture in pictures:
             container.mux(stream.encode(av.VideoFrame.from_ndarray(picture, format="rgb24")))
@@ -46,7 +52,7 @@ def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
     return file
 
 
-def analysed(server, file: Path, token: str = "") -> str:
+def analysed(server: Server, file: Path, token: str = "") -> str:
     """The id of an analysis by both models that has ended, submitted without a browser."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_S) as client:
@@ -58,5 +64,5 @@ def analysed(server, file: Path, token: str = "") -> str:
     return analysis["id"]
 
 
-def go(opened, address: str) -> None:
+def go(opened: "Visit", address: str) -> None:
     opened.page.evaluate("address => { window.location.hash = address }", address)

@@ -1,6 +1,7 @@
 """A manifest on disk: pictures and videos of a public-domain face, and judges that know what to say."""
 
 import csv
+from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
@@ -13,14 +14,16 @@ from skimage.data import astronaut
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.evaluation.run import Entrant
 from stream_detect.evaluation.summary import Contestant
+from stream_detect.types import Image
 from tests.labelled_faces import face, marked_faces, training_data
 
 __all__ = ["face", "marked_faces", "training_data"]
 
 
-def write_video(file: Path, images, codec="libx264", rate=10):
+def write_video(file: Path, images: Sequence[Image], codec: str = "libx264", rate: int = 10) -> None:
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=rate)
+        assert isinstance(stream, av.VideoStream)
         stream.height, stream.width = images[0].shape[:2]
         stream.pix_fmt = "yuv420p"
         stream.time_base = Fraction(1, rate)
@@ -39,12 +42,12 @@ class Folder:
     def row(self, file: str, label: str, **columns: str) -> None:
         self.rows.append({"file": file, "label": label, **columns})
 
-    def picture(self, file: str, image, label: str, **columns: str) -> None:
+    def picture(self, file: str, image: Image, label: str, **columns: str) -> None:
         (self.root / file).parent.mkdir(parents=True, exist_ok=True)
         assert cv2.imwrite(str(self.root / file), image[..., ::-1])
         self.row(file, label, **columns)
 
-    def video(self, file: str, images, label: str, **columns: str) -> None:
+    def video(self, file: str, images: Sequence[Image], label: str, **columns: str) -> None:
         write_video(self.root / file, images)
         self.row(file, label, **columns)
 
@@ -59,7 +62,7 @@ class Folder:
 
 
 @pytest.fixture
-def folder(tmp_path):
+def folder(tmp_path: Path) -> Folder:
     """An empty one."""
     root = tmp_path / "files"
     root.mkdir()
@@ -67,10 +70,13 @@ def folder(tmp_path):
 
 
 @pytest.fixture
-def entrant():
+def entrant() -> Callable[..., Entrant]:
     """Makes a model whose score a test can set: a function of the crop, by default the mean of its green."""
 
-    def make(name="bright", score=lambda crop: float(crop[..., 1].mean()) / 255, threshold=0.8):
+    def green(crop: Image) -> float:
+        return float(crop[..., 1].mean()) / 255
+
+    def make(name: str = "bright", score: Callable[[Image], float] = green, threshold: float = 0.8) -> Entrant:
         contestant = Contestant(name, name.title(), "1", "0" * 64, threshold, 0.2, "none")
         return Entrant(contestant, lambda: ScriptedClassifier(score))
 
@@ -78,12 +84,12 @@ def entrant():
 
 
 @pytest.fixture(scope="session")
-def photo():
+def photo() -> Image:
     """A picture with one face, RGB uint8 (512, 512, 3)."""
-    return astronaut()
+    return np.asarray(astronaut(), np.uint8)
 
 
 @pytest.fixture(scope="session")
-def crop(photo):
+def crop(photo: Image) -> Image:
     """The face alone, RGB uint8 (224, 224, 3)."""
     return np.asarray(cv2.resize(photo[20:220, 120:320], (224, 224), interpolation=cv2.INTER_AREA), np.uint8)

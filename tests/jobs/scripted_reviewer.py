@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 import av
@@ -29,7 +30,7 @@ def models_of(models: Sequence[str], settings: Settings) -> ReviewModels:
     judging = tuple(
         ReviewModel(
             ModelFacts(name, name.title(), SHA256[name], "none", (), Thresholds()),
-            lambda score=SCORES[name]: ScriptedClassifier(score),
+            partial(ScriptedClassifier, SCORES[name]),
         )
         for name in models
     )

@@ -21,7 +21,9 @@ MakeResult = Callable[..., Result]
 def flat() -> MakeFrame:
     """A picture of one colour, yuv420p."""
 
-    def make(w: int = 640, h: int = 480, rgb: tuple[int, int, int] = (128, 128, 128), fmt: str = "yuv420p"):
+    def make(
+        w: int = 640, h: int = 480, rgb: tuple[int, int, int] = (128, 128, 128), fmt: str = "yuv420p"
+    ) -> av.VideoFrame:
         image = np.full((h, w, 3), rgb, np.uint8)
         frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=fmt)
         frame.pts, frame.time_base = 0, Fraction(1, 90000)
@@ -39,9 +41,9 @@ def moving() -> Callable[[int, int, int, int], list[av.VideoFrame]]:
         frames = []
         for index in range(start, start + count):
             turn = cv2.getRotationMatrix2D((256, 256), 4 * np.sin(index / 9), max(w, h) / 400)
-            turn[:, 2] += (w / 2 - 256 + 12 * np.sin(index / 5), h / 2 - 256)
+            turn[:, 2] += np.array((w / 2 - 256 + 12 * np.sin(index / 5), h / 2 - 256))
             image = cv2.warpAffine(photo, turn, (w, h), borderMode=cv2.BORDER_REFLECT)
-            frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
+            frame = av.VideoFrame.from_ndarray(np.asarray(image, np.uint8), format="rgb24").reformat(format="yuv420p")
             frame.pts, frame.time_base = 1000 + 3000 * index, Fraction(1, 90000)
             frames.append(frame)
         return frames
@@ -71,7 +73,12 @@ def track() -> MakeTrack:
 @pytest.fixture
 def result() -> MakeResult:
     def make(
-        *tracks: TrackResult, wh=(640, 480), time_s=0.0, sequence=1, error=None, state=VerdictState.NO_FACE
+        *tracks: TrackResult,
+        wh: tuple[int, int] = (640, 480),
+        time_s: float = 0.0,
+        sequence: int = 1,
+        error: str | None = None,
+        state: VerdictState = VerdictState.NO_FACE,
     ) -> Result:
         verdict = Verdict(state, "", None, 0, 12)
         return Result(sequence, time_s, time_s, 0, wh, verdict, tracks, 0.01, 0, error)

@@ -1,13 +1,15 @@
 """Models for tests: faces and scores are scripted, nothing is loaded."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
 from stream_detect.review.models import HeatMaps, ModelFacts, ReviewModel, ReviewModels
 from stream_detect.settings import QualitySettings, ReviewSettings, Settings
-from stream_detect.types import Thresholds
+from stream_detect.types import Face, Image, Thresholds
 
 LIMITS = Thresholds(0.9, 0.7, 0.15, 0.35)
 LEFT, RIGHT, TINY = upright_face((20, 40, 120, 160)), upright_face((190, 40, 290, 160)), upright_face((5, 5, 35, 41))
@@ -27,22 +29,27 @@ def moving(count: int, wh: tuple[int, int] = WH) -> list[np.ndarray]:
 class Drawn:
     """Halves of a network that sees one bright spot."""
 
-    def features(self, _crop):
+    def features(self, _crop: Image) -> NDArray[np.float32]:
         features = np.zeros((1, 4, 4), np.float32)
         features[0, 1, 2] = 1
         return features
 
-    def fake_logits(self, features):
-        return features.sum(axis=(1, 2, 3))
+    def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
+        return np.asarray(features.sum(axis=(1, 2, 3)), np.float32)
 
 
-def model(score=0.97, name="scripted", *, maps=False) -> ReviewModel:
+def model(score: float = 0.97, name: str = "scripted", *, maps: bool = False) -> ReviewModel:
     """A model that scores as it is told; each file begins anew."""
     judge = ModelFacts(name, f"{name}, for tests", "ab" * 32, "none", ("It knows nothing.",), LIMITS)
     return ReviewModel(judge, lambda: ScriptedClassifier(score, thresholds=LIMITS), HeatMaps(Drawn if maps else None))
 
 
-def review_models(models: Sequence[ReviewModel] = (), faces=(LEFT,), quality=None, **review) -> ReviewModels:
+def review_models(
+    models: Sequence[ReviewModel] = (),
+    faces: Sequence[Face] | Callable[[Image], list[Face]] = (LEFT,),
+    quality: QualitySettings | None = None,
+    **review: Any,
+) -> ReviewModels:
     """A review_models that finds these faces in every picture, or what a function says."""
     quality = quality or QualitySettings(min_sharpness=0)
     settings = Settings(review=ReviewSettings(**review), quality=quality)

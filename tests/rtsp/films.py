@@ -62,7 +62,7 @@ def pictures(wh: tuple[int, int]) -> Iterator[np.ndarray]:
     photo = skimage.data.astronaut()
     for index in itertools.count():
         turn = cv2.getRotationMatrix2D((224, 130), 4 * np.sin(index / 9), min(wh) / 320)
-        turn[:, 2] += (wh[0] / 2 - 224 + 12 * np.sin(index / 5), wh[1] / 2 - 130)
+        turn[:, 2] += np.array((wh[0] / 2 - 224 + 12 * np.sin(index / 5), wh[1] / 2 - 130))
         yield cv2.warpAffine(photo, turn, wh, borderMode=cv2.BORDER_REFLECT)
 
 
@@ -78,6 +78,7 @@ def _filling(image: np.ndarray, wh: tuple[int, int]) -> np.ndarray:
 def encoder(film: Film, wh: tuple[int, int]) -> av.VideoCodecContext:
     """x264 or x265 as cameras are: no B-frames, parameter sets before every key frame."""
     context = av.CodecContext.create(ENCODERS[film.codec], "w")
+    assert isinstance(context, av.VideoCodecContext)
     context.width, context.height = wh
     context.pix_fmt = "yuvj420p" if film.codec == "jpeg" else "yuv420p"
     context.framerate, context.time_base = Fraction(film.fps), Fraction(1, film.fps)

@@ -90,8 +90,9 @@ class RtspServer:
         process.send_signal(signal.SIGCONT)
         process.kill() if kill else process.terminate()
         process.wait(60)
-        process.stdin.close()
-        process.stdout.close()
+        for pipe in (process.stdin, process.stdout):
+            assert pipe is not None
+            pipe.close()
 
     def freeze(self) -> None:
         """Connections stay open and nothing is sent or answered any more."""
@@ -111,16 +112,18 @@ class RtspServer:
         return self._process
 
     def _order(self, order: dict[str, object]) -> None:
-        process = self._running()
+        stdin = self._running().stdin
+        assert stdin is not None
         lock = order.get("lock", "")
-        process.stdin.write(json.dumps({**order, "port": self._ports.get(lock, 0)}) + "\n")
-        process.stdin.flush()
+        stdin.write(json.dumps({**order, "port": self._ports.get(lock, 0)}) + "\n")
+        stdin.flush()
         answer = self._answer()
         assert answer["mounted"] == order["path"]
         self._ports[lock] = answer["port"]
 
     def _answer(self) -> dict[str, object]:
         stdout, deadline = self._running().stdout, time.monotonic() + ANSWER_S
+        assert stdout is not None
         ready, _, _ = select([stdout], [], [], deadline - time.monotonic())
         line = stdout.readline() if ready else ""
         assert line, f"the RTSP server said nothing: {self._log.read_text()}"

@@ -12,6 +12,7 @@ import struct
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 import gi
 
@@ -68,14 +69,14 @@ class Projector:
         GLib.source_remove(self._timer)
 
 
-class Camera(GstRtspServer.RTSPMediaFactory):
+class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc] # it has no type information
     """One mounted film; all its clients see the same pictures at the same time, unless it is not shared.
 
     Args:
         order: as it came on stdin.
     """
 
-    def __init__(self, order: dict) -> None:
+    def __init__(self, order: dict[str, Any]) -> None:
         super().__init__()
         self._units = units_of(Path(order["film"]))
         self._fps = order["fps"]
@@ -98,7 +99,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):
         permissions.add_permission_for_role(user, "media.factory.construct", True)
         self.set_permissions(permissions)
 
-    def _configure(self, _factory, media) -> None:
+    def _configure(self, _factory: Any, media: Any) -> None:
         top = media.get_element()
         projector = Projector(self._units, self._fps, top.get_by_name("film"))
         projector.send()
@@ -126,7 +127,7 @@ class Door:
             sys.exit(f"cannot listen at port {port}")
         self.port = self._server.get_bound_port()
 
-    def mount(self, order: dict) -> None:
+    def mount(self, order: dict[str, Any]) -> None:
         if self._lock:
             token = GstRtspServer.RTSPToken()
             token.set_string("media.factory.role", order["user"])

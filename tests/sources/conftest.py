@@ -7,6 +7,7 @@ from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -44,6 +45,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
         path = tmp_path / name
         with av.open(str(path), "w", options=options or {}) as container:
             stream = container.add_stream(codec, rate=Fraction(25))
+            assert isinstance(stream, av.VideoStream)
             stream.width, stream.height = wh
             stream.pix_fmt = "yuvj420p" if codec == "mjpeg" else "yuv420p"
             stream.codec_context.gop_size = key_every
@@ -64,7 +66,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 def read() -> Read:
     """The first `count` pictures of an address."""
 
-    def pictures(url: str, count: int, **settings: object) -> list[SourceFrame]:
+    def pictures(url: str, count: int, **settings: Any) -> list[SourceFrame]:
         address = parse_address(url, from_settings_file=True)
         with Reader(address, ReaderSettings(**settings), threading.Event()) as reader:
             return list(itertools.islice(reader.pictures(), count))
@@ -74,16 +76,26 @@ def read() -> Read:
 
 def jpeg(image: np.ndarray) -> bytes:
     context = av.CodecContext.create("mjpeg", "w")
+    assert isinstance(context, av.VideoCodecContext)
     context.height, context.width = image.shape[:2]
     context.pix_fmt, context.time_base = "yuvj420p", Fraction(1, 25)
     frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuvj420p", dst_color_range="JPEG")
     return bytes(context.encode(frame)[0])
 
 
+class Server(ThreadingHTTPServer):
+    """Serves until `stopped` is set."""
+
+    def __init__(self, handler: Callable[..., BaseHTTPRequestHandler]) -> None:
+        super().__init__(("127.0.0.1", 0), handler)
+        self.stopped = threading.Event()
+
+
 class Webcam(BaseHTTPRequestHandler):
     """Motion JPEG as cameras send it, 10 fps; /locked wants a password, /page is no video."""
 
     protocol_version = "HTTP/1.1"
+    server: Server
 
     def do_GET(self) -> None:
         if self.path == "/locked":
@@ -125,8 +137,7 @@ class Files(SimpleHTTPRequestHandler):
 
 
 def served(handler: Callable[..., BaseHTTPRequestHandler]) -> Iterator[str]:
-    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    server.stopped = threading.Event()
+    server = Server(handler)
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"

@@ -6,6 +6,7 @@ import zlib
 from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from pathlib import Path
+from typing import Any
 
 import av
 import numpy as np
@@ -19,7 +20,7 @@ def picture(seed: int = 1, wh: tuple[int, int] = (96, 64)) -> np.ndarray:
     return np.asarray(small.resize(wh, Pillow.Resampling.BICUBIC), np.uint8)
 
 
-def still_bytes(kind: str, image: np.ndarray, **options) -> bytes:
+def still_bytes(kind: str, image: np.ndarray, **options: Any) -> bytes:
     """An encoded picture."""
     coded = io.BytesIO()
     Pillow.fromarray(image).save(coded, kind, **options)
@@ -57,10 +58,12 @@ def film(  # noqa: PLR0913 - each is what a test is about
 ) -> Path:
     """A video of these pictures, a tick apart unless their timestamps say otherwise."""
     with av.open(str(path), "w", format=form) as container:
-        stream = None
+        stream: av.VideoStream | None = None
         for number, image in enumerate(images):
             if stream is None:
-                stream = container.add_stream(codec, rate=round(1 / tick), options=options or {})
+                made = container.add_stream(codec, rate=round(1 / tick), options=options or {})
+                assert isinstance(made, av.VideoStream)
+                stream = made
                 stream.height, stream.width = image.shape[:2]
                 stream.pix_fmt, stream.time_base = pixels, tick
                 stream.codec_context.time_base = tick
@@ -69,6 +72,7 @@ def film(  # noqa: PLR0913 - each is what a test is about
             frame = av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format=pixels)
             frame.pts, frame.time_base = (pts[number] if pts else number), tick
             container.mux(stream.encode(frame))
+        assert stream is not None, "expected a picture at least"
         container.mux(stream.encode())
     return path
 
@@ -90,5 +94,6 @@ def sound(path: Path) -> Path:
             frame = av.AudioFrame.from_ndarray(np.zeros((1, 1000), np.float32), "fltp", "mono")
             frame.sample_rate, frame.pts = 16_000, 1000 * number
             container.mux(stream.encode(frame))
+        assert stream is not None, "expected a picture at least"
         container.mux(stream.encode())
     return path

@@ -6,6 +6,7 @@ import subprocess
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
@@ -85,19 +86,19 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(params=["sqlite", "postgresql"])
-def dialect(request) -> str:
+def dialect(request: pytest.FixtureRequest) -> str:
     return request.param
 
 
 @pytest.fixture
-def settings(dialect, tmp_path, request) -> StorageSettings:
+def settings(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> StorageSettings:
     """Of an empty database."""
     url = SecretStr(request.getfixturevalue("cluster").new()) if dialect == "postgresql" else None
     return StorageSettings(folder=tmp_path / "data", database_url=url)
 
 
 @pytest.fixture
-def database(settings) -> Iterator[Database]:
+def database(settings: StorageSettings) -> Iterator[Database]:
     with Database.open(settings) as database:
         yield database
 
@@ -107,9 +108,10 @@ def make_event() -> Callable[..., Event]:
     """Events with ids of their own; what is not said is a fake one that goes on."""
     count = 0
 
-    def make(began_s: float = 1000.0, **said) -> Event:
+    def make(began_s: float = 1000.0, **said: Any) -> Event:
         nonlocal count
         count += 1
+        values: dict[str, Any]
         values = {"id": f"{count:032x}", "camera": "door", "kind": "fake", "began_s": began_s, "ended_s": None,
                   "reason": "a face looks fake", "peak": 0.97, "mean": 0.9, "track": 3, "judge": JUDGE}  # fmt: skip
         return Event(**(values | said))

@@ -3,6 +3,7 @@
 import sys
 from dataclasses import replace
 from pathlib import Path
+from typing import Any, Literal, cast
 
 import keras
 import numpy as np
@@ -11,13 +12,16 @@ from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.models.card import Card, Output, Training
 from stream_detect.training.architectures import Architecture, architecture_named
 from stream_detect.training.convert import check_agreement, write_bundle
+from stream_detect.training.efficientnet import DataFormat
 from stream_detect.training.recipe import Recipe
-from stream_detect.training.train import predict, train
+from stream_detect.training.train import TrainingStep, predict, train
 
 SIDE_PX = 64
 
 
-def main(architecture: str, data_format: str, precision: str, folder: Path) -> None:
+def main(
+    architecture: str, data_format: DataFormat, precision: Literal["float32", "mixed_bfloat16"], folder: Path
+) -> None:
     """Trains six steps on squares and stripes, breaking off after the third, and makes a bundle of the best weights."""
     crops = np.full((16, SIDE_PX, SIDE_PX, 3), 90, np.uint8)
     crops[1::2, ::8] = 200
@@ -29,7 +33,7 @@ def main(architecture: str, data_format: str, precision: str, folder: Path) -> N
     )
     adamw = replace(recipe, optimizer="adamw", weight_decay=0.02, gradient_norm=5.0)
 
-    def broken_off(at):
+    def broken_off(at: TrainingStep) -> None:
         if at.step == 3:
             raise KeyboardInterrupt
 
@@ -56,9 +60,12 @@ def main(architecture: str, data_format: str, precision: str, folder: Path) -> N
     )
 
 
-def between_formats(network: Architecture, data_format: str) -> float:
+def between_formats(network: Architecture, data_format: DataFormat) -> float:
     """How far apart the answers of the two formats are on noise, relative to how much they vary."""
-    one, other = (network.untrained((SIDE_PX, SIDE_PX), 0.0, form) for form in (data_format, "channels_last"))
+    one, other = (
+        network.untrained((SIDE_PX, SIDE_PX), 0.0, form)
+        for form in cast("list[DataFormat]", [data_format, "channels_last"])
+    )
     if network.imagenet:  # an untrained network says the same of everything
         network.begin(one, "imagenet")
     other.set_weights(one.get_weights())
@@ -72,4 +79,4 @@ def between_formats(network: Architecture, data_format: str) -> float:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], sys.argv[2], sys.argv[3], Path(sys.argv[4]))
+    main(sys.argv[1], cast("Any", sys.argv[2]), cast("Any", sys.argv[3]), Path(sys.argv[4]))

@@ -5,9 +5,10 @@ import json
 import random
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from fractions import Fraction
 from types import SimpleNamespace
+from typing import Any
 
 import av
 import numpy as np
@@ -100,7 +101,7 @@ class Peer:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         self.frames: list[av.VideoFrame] = []
         self.arrivals_s: list[float] = []
-        self.messages: list[dict] = []
+        self.messages: list[dict[str, Any]] = []
         self.lost_packets = 0
         self._was_connected = asyncio.Event()
         self.connection.on("connectionstatechange", self._on_state)
@@ -113,7 +114,7 @@ class Peer:
         if label is not None:
             self.channel = self.connection.createDataChannel(label)
             self.channel.on("message", lambda text: self.messages.append(json.loads(text)))
-        self._readers: list[asyncio.Task] = []
+        self._readers: list[asyncio.Task[None]] = []
         self.connection.on("track", self._on_track)
 
     def _on_state(self) -> None:
@@ -127,7 +128,9 @@ class Peer:
     async def _read(self, track: MediaStreamTrack) -> None:
         try:
             while True:
-                self.frames.append(await track.recv())
+                frame = await track.recv()
+                assert isinstance(frame, av.VideoFrame)
+                self.frames.append(frame)
                 self.arrivals_s.append(time.monotonic())
         except MediaStreamError:
             pass
@@ -157,7 +160,7 @@ class Peer:
         await self.until(lambda: len(self.frames) >= seen + count)
         return self.frames[seen:]
 
-    def of_type(self, kind: str) -> list[dict]:
+    def of_type(self, kind: str) -> list[dict[str, Any]]:
         return [message["value"] for message in self.messages if message["type"] == kind]
 
     def lose(self, share: float, seed: int = 7) -> None:
@@ -186,7 +189,7 @@ class Peer:
 
     async def vanish(self) -> None:
         """Goes without a word, as when a laptop is shut."""
-        transport = self.video.sender.transport.transport
+        transport: Any = self.video.sender.transport.transport
 
         async def nothing(_data: bytes) -> None:
             return
@@ -216,7 +219,7 @@ def tasks_and_threads() -> set[str]:
 
 
 @pytest.fixture
-async def nothing_left():
+async def nothing_left() -> AsyncIterator[None]:
     """After the test, every task and thread that it started is gone."""
     before = tasks_and_threads()
     yield
@@ -257,7 +260,7 @@ class SessionClock:
 
 
 @pytest.fixture
-def session_clock(monkeypatch) -> SessionClock:
+def session_clock(monkeypatch: pytest.MonkeyPatch) -> SessionClock:
     """Ask for it before there are sessions."""
     clock = SessionClock()
     for module in ("check", "video_receiver"):
@@ -268,11 +271,11 @@ def session_clock(monkeypatch) -> SessionClock:
 
 
 @pytest.fixture
-async def open_sessions(nothing_left):
+async def open_sessions(nothing_left: None) -> AsyncIterator[Callable[..., CheckSessions]]:
     """Makes servers that are closed after the test."""
     opened: list[CheckSessions] = []
 
-    def make(engine: Engine | None = None, *, video: VideoSettings | None = None, **webrtc: object) -> CheckSessions:
+    def make(engine: Engine | None = None, *, video: VideoSettings | None = None, **webrtc: Any) -> CheckSessions:
         settings = WebRtcSettings(**webrtc)
         opened.append(CheckSessions(engine or scripted_engine(), settings, video or VideoSettings(), ABOUT))
         return opened[-1]
@@ -284,11 +287,11 @@ async def open_sessions(nothing_left):
 
 
 @pytest.fixture
-async def make_peer(nothing_left):
+async def make_peer(nothing_left: None) -> AsyncIterator[Callable[..., Peer]]:
     """Makes peers that are closed after the test."""
     peers: list[Peer] = []
 
-    def make(*args: object, **kwargs: object) -> Peer:
+    def make(*args: Any, **kwargs: Any) -> Peer:
         peers.append(Peer(*args, **kwargs))
         return peers[-1]
 

@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from itertools import cycle
+from typing import Any
 
 import av
 import httpx
@@ -38,7 +39,7 @@ class CodedTrack(MediaStreamTrack):
         self._sent = 0
         self._began_s = time.monotonic()
 
-    async def recv(self) -> av.Packet:
+    async def recv(self) -> "av.Packet[Any]":
         await asyncio.sleep(max(0.0, self._began_s + self._sent / self._fps - time.monotonic()))
         packet = av.Packet(next(self._packets))
         packet.pts = packet.dts = round(self._sent * 90_000 / self._fps)
@@ -155,7 +156,9 @@ async def changes_its_size(at: Target) -> None:
 async def vanishes(at: Target) -> None:
     """Silent, yet connected, until the server gives it up."""
     async with peer(at, "/webrtc/check", "sendrecv") as connection:
-        transport = connection.sctp.transport.transport
+        sctp = connection.sctp
+        assert sctp is not None
+        transport: Any = sctp.transport.transport
 
         async def nothing(_data: bytes) -> None:
             return
@@ -167,6 +170,7 @@ async def vanishes(at: Target) -> None:
 async def sends_an_endless_message(at: Target) -> None:
     async with peer(at, "/webrtc/check", "sendrecv") as connection:
         sctp = connection.sctp
+        assert sctp is not None
         await soon(lambda: sctp.state == "connected")
         end_s, first = time.monotonic() + LASTS_S, True
         while time.monotonic() < end_s and connection.connectionState == "connected":
@@ -187,6 +191,7 @@ async def sends_nonsense_as_video(at: Target) -> None:
     async with peer(at, "/whip/studio", "sendonly") as connection:
         (transceiver,) = connection.getTransceivers()
         payload_type = transceiver._codecs[0].payloadType
+        assert payload_type is not None
         end_s = time.monotonic() + LASTS_S
         while time.monotonic() < end_s and connection.connectionState == "connected":
             packet = RtpPacket(payload_type=payload_type, marker=1, sequence_number=at.dice.randrange(1 << 16))

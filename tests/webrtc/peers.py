@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable
 from fractions import Fraction
+from typing import Any
 
 import av
 import numpy as np
@@ -47,7 +48,7 @@ def number_of(frame: av.VideoFrame) -> int:
 class ShownCamera:
     """Shows numbered pictures to a hub from a thread of its own, as a camera does, while somebody watches."""
 
-    def __init__(self, hub, fps: float = 25.0) -> None:
+    def __init__(self, hub: Any, fps: float = 25.0) -> None:
         self.shown = 0
         self._hub, self._fps = hub, fps
         self._stop = threading.Event()
@@ -74,7 +75,7 @@ class End:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
 
     @property
-    def transport(self):
+    def transport(self) -> Any:
         (transceiver,) = self.connection.getTransceivers()
         return transceiver.receiver.transport.transport
 
@@ -120,7 +121,7 @@ class Screen(End):
         self.numbers: list[int] = []
         self.arrivals_s: list[float] = []
         self.codec: str | None = None
-        self._readers: list[asyncio.Task] = []
+        self._readers: list[asyncio.Task[None]] = []
         transceiver = self.connection.addTransceiver("video", direction="recvonly")
         transceiver.setCodecPreferences(
             [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {*(codecs or ("H264",)), "rtx"}]
@@ -131,12 +132,13 @@ class Screen(End):
         try:
             while True:
                 frame = await track.recv()
+                assert isinstance(frame, av.VideoFrame)
                 self.numbers.append(number_of(frame))
                 self.arrivals_s.append(time.monotonic())
         except MediaStreamError:
             pass
 
-    async def watch(self, viewers, camera: str = "door") -> str:
+    async def watch(self, viewers: Any, camera: str = "door") -> str:
         """Opens a session; its id."""
         answer = await viewers.answer(camera, await self.offer())
         await self.accept(answer.sdp)
@@ -166,7 +168,7 @@ class Publisher(End):
             [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {codec, "rtx"}]
         )
 
-    async def publish(self, publishers, sink, camera: str = "studio") -> str:
+    async def publish(self, publishers: Any, sink: Any, camera: str = "studio") -> str:
         """Opens a session; its id."""
         answer = await publishers.answer(camera, await self.offer(), sink)
         await self.accept(answer.sdp)
