@@ -38,9 +38,9 @@ async def read_body(request: Request) -> bytes:
         async for chunk in request.stream():
             body += chunk
             if len(body) > MAX_OFFER_BYTES:
-                raise BodyTooLargeError(f"expected an offer of {MAX_OFFER_BYTES} bytes at most, received more")
+                raise BodyTooLargeError(f"expected a body of {MAX_OFFER_BYTES} bytes at most, received more")
     except ClientDisconnect as error:
-        raise RequestError("expected an offer, but the client closed the connection before its end") from error
+        raise RequestError("expected a body, but the client closed the connection before its end") from error
     return bytes(body)
 
 

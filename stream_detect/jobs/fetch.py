@@ -9,7 +9,7 @@ import contextlib
 import socket
 import threading
 from dataclasses import dataclass
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 from typing import Any
 
 import httpx
@@ -32,6 +32,11 @@ _ASK_EVERY_S = 0.1
 _LONGEST = 4000
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
+_RESERVED = (
+    *map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")),
+    *map(IPv6Network, ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
+)
+"""IANA's special-purpose addresses that not every supported version of Python knows to be no public ones."""
 """Of these the last 32 bits are an IPv4 address that a gateway connects to (RFC 6052)."""
 
 
@@ -182,6 +187,8 @@ def is_public(address: IPv4Address | IPv6Address) -> bool:
         if address.is_site_local:
             return False
     reserved = address.is_multicast or address.is_reserved or address.is_unspecified
+    if any(address in network for network in _RESERVED):
+        return False
     return (address.is_global and not reserved) or (isinstance(address, IPv6Address) and address in _NAT64)
 
 

@@ -219,6 +219,7 @@ def test_the_connection_goes_to_the_address_that_was_looked_at(host, tmp_path, m
         *((each, False) for each in ("127.0.0.1", "10.0.0.1", "172.16.0.1", "192.168.1.1", "169.254.169.254")),
         *((each, False) for each in ("0.0.0.0", "100.64.0.1", "224.0.0.1", "240.0.0.1", "255.255.255.255")),
         *((each, False) for each in ("::1", "::", "fe80::1", "fc00::1", "fec0::1", "ff02::1", "::ffff:10.0.0.1")),
+        *((each, False) for each in ("192.0.0.8", "64:ff9b:1::a00:1", "2001:2::1", "3fff::1")),
         *((each, False) for each in ("2002:7f00:1::", "2002:a00:1::", "64:ff9b::7f00:1", "64:ff9b::a00:1")),
     ],
 )
