@@ -16,6 +16,9 @@ SOAK_S = float(os.environ.get("STREAM_DETECT_SOAK_S", "60"))
 MORE_MB = 60.0
 """Memory that may be kept, by the allocator and by caches that fill."""
 
+POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)
+"""Of asyncio's default pool, which makes one only while all others work, and keeps them."""
+
 SLOWEST_S = 2.0
 SETTINGS = {
     "webrtc": {"vanish_timeout_s": 2.0, "connect_timeout_s": 2.0, "max_sessions": 8},
@@ -56,7 +59,9 @@ def settled(server, before: "Weighed | None" = None) -> Weighed:
 
 
 def is_as(now: Weighed, before: Weighed) -> bool:
-    return now.mb < before.mb + MORE_MB and now.threads <= before.threads + 2 and now.files <= before.files + 3
+    return (
+        now.mb < before.mb + MORE_MB and now.threads <= before.threads + POOL_THREADS and now.files <= before.files + 3
+    )
 
 
 async def pings(client: httpx.AsyncClient, slowest_s: list[float]) -> None:
