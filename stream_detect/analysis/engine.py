@@ -1,9 +1,13 @@
 """The engine: makes the analysis of each stream out of the settings and the models that all streams share."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+from stream_detect.analysis.challenge_control import ChallengeControl
+from stream_detect.analysis.head import HeadReader
+from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.sampler import Sampler
@@ -55,6 +59,8 @@ class Engine:
         self._detector_factory = detector_factory
         self.model = JudgingModel(classifier_factory, model_sha256)
         self._clock = clock
+        self._mesh_lock = threading.Lock()
+        self._mesh: FaceMesh | None = None  # compiled when a first challenge begins
 
     @property
     def classifier_factory(self) -> Callable[[], Classifier]:
@@ -81,36 +87,55 @@ class Engine:
         """
         return Sampler(at_rate(self.settings, rate_hz).faces.rate_hz)
 
-    def pipeline(self, rate_hz: float | None = None) -> Pipeline:
+    def challenge(self) -> ChallengeControl:
+        """The challenge of one stream, to be given to its `worker` or `pipeline`; none is started."""
+        return ChallengeControl(self._head_reader)
+
+    def pipeline(self, rate_hz: float | None = None, challenge: ChallengeControl | None = None) -> Pipeline:
         """The analysis of one stream, to be stepped by the caller (a file, a test); `worker` runs it on a thread.
 
         Args:
             rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
+            challenge: of the stream.
 
         Raises:
             SettingsError: at this rate no verdict could be reached.
         """
         settings = at_rate(self.settings, rate_hz)
-        return Pipeline(
+        pipeline = Pipeline(
             self._detector_factory(),
             self.model.classifier(),
             Tracker(settings.faces),
             QualityGate(settings.quality),
             settings,
         )
+        pipeline.challenge = challenge
+        return pipeline
 
-    def worker(self, on_result: Callable[[Result], None], rate_hz: float | None = None) -> AnalysisWorker:
+    def worker(
+        self,
+        on_result: Callable[[Result], None],
+        rate_hz: float | None = None,
+        challenge: ChallengeControl | None = None,
+    ) -> AnalysisWorker:
         """A worker for one stream, not yet started: `with engine.worker(...) as worker`, or `start` and `close`.
 
         Args:
             on_result: takes each result, on the worker's thread.
             rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
+            challenge: of the stream; None where nobody can ask for one.
 
         Raises:
             SettingsError: at this rate no verdict could be reached.
         """
         at_rate(self.settings, rate_hz)  # raises here what would otherwise fail on the worker's thread
-        return AnalysisWorker(lambda: _Following(self, rate_hz), on_result, self.health, self._clock)
+        return AnalysisWorker(lambda: _Following(self, rate_hz, challenge), on_result, self.health, self._clock)
+
+    def _head_reader(self) -> HeadReader:
+        with self._mesh_lock:
+            if self._mesh is None:
+                self._mesh = FaceMesh()
+            return HeadReader(self._mesh.sibling())
 
 
 def at_rate(settings: Settings, rate_hz: float | None) -> Settings:
@@ -146,10 +171,10 @@ def at_rate(settings: Settings, rate_hz: float | None) -> Settings:
 class _Following:
     """A pipeline that always judges by the engine's model."""
 
-    def __init__(self, engine: Engine, rate_hz: float | None) -> None:
+    def __init__(self, engine: Engine, rate_hz: float | None, challenge: ChallengeControl | None) -> None:
         self._engine = engine
         self._model = engine.model
-        self._pipeline = engine.pipeline(rate_hz)
+        self._pipeline = engine.pipeline(rate_hz, challenge)
 
     def step(self, frame: Frame) -> Result:
         """See `Pipeline.step`."""

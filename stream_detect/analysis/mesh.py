@@ -1,7 +1,9 @@
 """The face mesh: finds 468 points on one face by MediaPipe's network, run by OpenVINO.
 
-It is small enough (1.2 ms) for every face of a training; serving does without it.
+It is small enough (1.2 ms) for every face of a training; serving runs it during challenges only.
 """
+
+from dataclasses import dataclass
 
 import cv2
 import numpy as np
@@ -20,6 +22,20 @@ _MARGIN = 0.25
 """Of the crop's side, added all round: the network was made for faces that fill two thirds of its picture."""
 _PRESENT = 0.0
 """Logit of there being a face, above which its points are meant."""
+
+
+@dataclass(frozen=True, slots=True)
+class Mesh:
+    """What the network says of a square crop.
+
+    Args:
+        points: float32 (468, 3) in pixels of the crop: x to the right, y down, z away from the camera; x and y may lie
+            beyond the crop's edge, z counts from the head's middle.
+        presence: logit of there being a face; 35 to 50 for a frontal one, less for one that something covers.
+    """
+
+    points: NDArray[np.float32]
+    presence: float
 
 
 class FaceMesh:
@@ -52,6 +68,18 @@ class FaceMesh:
         Raises:
             AnalysisError: the network could not be run.
         """
+        found = self.find(crop)
+        return found.points[:, :2].copy() if found.presence > _PRESENT else None
+
+    def find(self, crop: Image) -> Mesh:
+        """The mesh of an upright face that fills a square crop, with its depth and how sure the network is.
+
+        Args:
+            crop: RGB uint8 (h, w, 3), h = w.
+
+        Raises:
+            AnalysisError: the network could not be run.
+        """
         side = crop.shape[0]
         margin = round(_MARGIN * side)
         wider = cv2.copyMakeBorder(crop, margin, margin, margin, margin, cv2.BORDER_REFLECT_101)
@@ -60,11 +88,10 @@ class FaceMesh:
             self._request.infer([np.asarray(shown, np.uint8)[np.newaxis]])
         except RuntimeError as error:
             raise AnalysisError(f"the face mesh could not be run: {error}") from error
-        if float(self._request.get_output_tensor(1).data.item()) <= _PRESENT:
-            return None
-        found = self._request.get_output_tensor(0).data.reshape(POINTS, 3)[:, :2]
         scale = (side + 2 * margin) / _INPUT_PX
-        return np.asarray(found * scale - margin, np.float32)
+        found = self._request.get_output_tensor(0).data.reshape(POINTS, 3) * scale
+        found[:, :2] -= margin
+        return Mesh(np.asarray(found, np.float32), float(self._request.get_output_tensor(1).data.item()))
 
 
 def _compile() -> ov.CompiledModel:

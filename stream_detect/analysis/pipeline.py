@@ -3,12 +3,13 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from stream_detect.analysis.crop import cut
 from stream_detect.analysis.feed import STILL, Feed, FeedWatch, Motion
-from stream_detect.analysis.quality import TOO_SMALL, QualityGate, short_side_px
+from stream_detect.analysis.quality import TOO_SMALL, TURNED, UNCLEAR, QualityGate, short_side_px
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.analysis.tracks import Track, Tracker
 from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
@@ -17,11 +18,20 @@ from stream_detect.errors import AnalysisError
 from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, TrackResult, Verdict, VerdictState
 
+if TYPE_CHECKING:
+    from stream_detect.analysis.challenge_control import ChallengeControl
+
 _SPARE = 1.25
 """Scores of a face beyond those that a verdict takes: some are refused, and some come late."""
 
 _BURST_S = 0.25
 """Scores that were not needed may be made up for within so long."""
+
+MOVING = "moving as asked"
+"""Why a score of a challenged face counts in no window: large turns and hands are where scores mean least."""
+
+_SCORED_APART = frozenset({TURNED, UNCLEAR})
+"""Faces that the gate refuses for this are scored during a challenge, for its record alone."""
 
 
 class _Subject:
@@ -86,6 +96,8 @@ class Pipeline:
         self._judged: set[int] = set()  # tracks that are scored
         self._newest_s = -math.inf
         self._watch = FeedWatch(settings.feed)
+        self.challenge: ChallengeControl | None = None
+        """Of the stream, set before the first step; None where nobody can ask for one."""
 
     def step(self, frame: Frame) -> Result:
         """Analyses one sampled frame, the next of its stream.
@@ -98,6 +110,8 @@ class Pipeline:
         """
         self._note_gap(frame)
         tracks = self._faces(frame)
+        if self.challenge is not None:
+            self.challenge.look(frame, tracks, self._tracker.alive)
         samples = self._score_in_turn(frame, tracks)
         feed = self._watch.look(frame.image, frame.time_s, face=bool(tracks))
         results = tuple(self._judge(frame.time_s, sample, feed) for sample in samples)
@@ -113,6 +127,7 @@ class Pipeline:
             dropped_samples=0,
             feed=feed.state,
             feed_reason=feed.reason,
+            challenge=None if self.challenge is None else self.challenge.record,
         )
 
     def judge_by(self, classifier: Classifier) -> None:
@@ -189,7 +204,7 @@ class Pipeline:
         """The sample of a track whose turn it is; None for a repeated picture: the turn is the next new one's."""
         motion = self._subjects[track.track_id].motion
         rejected = self._gate.reject(frame.image, track.face)
-        if rejected is not None:
+        if rejected is not None and not (rejected in _SCORED_APART and self._challenged(track)):
             return _Sample(track, rejected=rejected)
         if not motion.is_new(frame.image, track.face, frame.time_s):
             return _Sample(track, rejected=STILL) if motion.stands_still(frame.time_s) else None
@@ -201,7 +216,15 @@ class Pipeline:
         raw = float(self._classifier.predict(crop[np.newaxis])[0])
         if not 0.0 <= raw <= 1.0:
             raise AnalysisError(f"expected a fake_probability in [0, 1] from the classifier, received {raw}")
-        return _Sample(track, logit=bounded(self._classifier.calibration.logit(raw)))
+        logit = bounded(self._classifier.calibration.logit(raw))
+        if self.challenge is not None:
+            self.challenge.score(track.track_id, probability(logit))
+            if rejected is None and self.challenge.moving(track.track_id):
+                rejected = MOVING
+        return _Sample(track, logit=None if rejected else logit, rejected=rejected)
+
+    def _challenged(self, track: Track) -> bool:
+        return self.challenge is not None and self.challenge.follows(track.track_id)
 
     def _judge(self, time_s: float, sample: _Sample, feed: Feed) -> TrackResult:
         subject = self._subjects[sample.track.track_id]

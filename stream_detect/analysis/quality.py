@@ -13,6 +13,8 @@ from stream_detect.settings import QualitySettings
 from stream_detect.types import Face, Image
 
 TOO_SMALL = "face too small"
+UNCLEAR = "face not clear"
+TURNED = "turned away"
 
 _GREY_PX = 64
 """Side to which a face is scaled before light and sharpness are measured. The least face is not enlarged, so it is not
@@ -60,9 +62,9 @@ class QualityGate:
         if not outside_share(face, frame_wh) <= limits.max_outside:
             return "cut off by the frame's edge"
         if not face.score >= limits.min_detector_score:
-            return "face not clear"
+            return UNCLEAR
         if not yaw(face) <= limits.max_yaw:
-            return "turned away"
+            return TURNED
         return None
 
     def _reject_pixels(self, image: Image, face: Face) -> str | None:

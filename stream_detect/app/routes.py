@@ -10,6 +10,7 @@ from stream_detect import __version__
 from stream_detect.api import (
     alerts,
     cameras,
+    challenges,
     check,
     events,
     history,
@@ -107,6 +108,8 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         status.router(model, services.sessions, shown, lambda: monitoring.problems),
         models.router(model, contents.cards),
         check.router(services.sessions),
+        challenges.of_checks(services.sessions.challenge),
+        challenges.of_cameras(lambda name: monitoring.fleet.camera(name).challenge),
         cameras.router(monitoring.cameras, monitoring.trials),
         cameras.snapshots(monitoring.fleet, model, settings.window.stale_s),
         history.router(monitoring.history),

@@ -16,6 +16,7 @@ from threading import RLock
 
 from av import VideoFrame
 
+from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.cameras.connections import MAX_HANGING, CameraParts, Connections, FrameSource
 from stream_detect.cameras.intake import FrameRate, Intake, KeyframeOnly
 from stream_detect.cameras.status import CameraStatus, Totals, Watch
@@ -152,6 +153,18 @@ class Camera:
         latest = self._latest
         return latest[0] if latest and self._live else None
 
+    @property
+    def challenge(self) -> ChallengeControl:
+        """The challenge of the person before it.
+
+        Raises:
+            ConflictError: the camera is not live.
+        """
+        watch = self._totals.watch
+        if watch is None or not self._live:
+            raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
+        return watch.challenge
+
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
         """Takes a publisher's next frame; returns at once. While stopped it is dropped.
 
@@ -224,8 +237,9 @@ class Camera:
 
     def _new_watch(self) -> Watch:
         engine, rate_hz = self._parts.engine, self.settings.rate_hz
-        worker = engine.worker(lambda result: self._take_result(watch, result), rate_hz)
-        watch = Watch(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit))
+        challenge = engine.challenge()
+        worker = engine.worker(lambda result: self._take_result(watch, result), rate_hz, challenge)
+        watch = Watch(worker, Intake(self._parts.viewing, engine.sampler(rate_hz), worker.submit), challenge)
         return watch
 
     def _end(self, watch: Watch | None, reason: str) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from typing import Protocol, Self
 
+from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.analysis.worker import AnalysisWorker
 from stream_detect.cameras.intake import Intake
 from stream_detect.types import Result, StateChange
@@ -79,10 +80,12 @@ class Watch:
     Args:
         worker: of its analysis.
         intake: of its frames.
+        challenge: of the person before it.
     """
 
     worker: AnalysisWorker
     intake: Intake
+    challenge: ChallengeControl
 
 
 @dataclass(frozen=True, slots=True)

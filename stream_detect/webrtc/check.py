@@ -1,6 +1,7 @@
 """Live checks: a peer's video is analysed and sent back with the badge, its results go over the data channel."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import secrets
@@ -9,8 +10,9 @@ from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 
+from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.analysis.engine import Engine
-from stream_detect.errors import CapacityError
+from stream_detect.errors import CapacityError, ConflictError, NotFoundError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings, WebRtcSettings
@@ -20,7 +22,7 @@ from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feed
 from stream_detect.webrtc.frames import FrameQueue, FrameTee
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
-from stream_detect.webrtc.results_channel import ByeReason, Introduction, ResultsChannel
+from stream_detect.webrtc.results_channel import ByeReason, ChallengeAction, Introduction, ResultsChannel
 from stream_detect.webrtc.sessions import SessionTable
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
@@ -70,8 +72,10 @@ class CheckSession:
         self._newest: Result | None = None
         self._pinged_s: float | None = None
         self._frames = FrameQueue()
-        self._channel = ResultsChannel(session_id, parts.about, self._note_ping)
-        self._worker = parts.engine.worker(self._deliver)
+        self.challenge = parts.engine.challenge()
+        """Of this peer; starts and stops on its word, by the channel or over HTTP."""
+        self._channel = ResultsChannel(session_id, parts.about, self._note_ping, self._challenged)
+        self._worker = parts.engine.worker(self._deliver, challenge=self.challenge)
         self._tee = FrameTee(self._frames, parts.engine.sampler(), self._worker.submit)
         name = f"check {session_id[:6]}"
         self._closing = CloseOnce(name, self._close)
@@ -139,6 +143,14 @@ class CheckSession:
 
     def _note_ping(self) -> None:
         self._pinged_s = time.monotonic()
+
+    def _challenged(self, action: ChallengeAction) -> None:
+        """What the peer asks for by the channel; asked for in vain, its next result shows how things are."""
+        with contextlib.suppress(ConflictError, NotFoundError):
+            if action == "start":
+                self.challenge.start()
+            else:
+                self.challenge.stop()
 
     def _deliver(self, result: Result) -> None:
         """Takes a result on the analysis' thread: the badge has it at once, the channel from the loop."""
@@ -226,6 +238,14 @@ class CheckSessions:
         if label:
             _log.info("check %s: its camera is called %r", session.session_id[:6], label)
         return answer
+
+    def challenge(self, session_id: str) -> ChallengeControl:
+        """The challenge of a session.
+
+        Raises:
+            NotFoundError: there is no session of that id, or it is closing.
+        """
+        return self._sessions.running(session_id).challenge
 
     async def close(self, session_id: str) -> None:
         """Ends a session.

@@ -8,13 +8,16 @@ from typing import Any, Literal
 
 from aiortc import RTCDataChannel
 
-from stream_detect.types import Result, Thresholds, TrackResult
+from stream_detect.types import ChallengeRecord, Result, Thresholds, TrackResult
 
 PROTOCOL = 1
 """Version of the messages; raised when one changes its meaning."""
 
 MAX_CLIENT_MESSAGE_CHARS = 1024
-"""A client sends pings only; whatever is longer is passed over unread."""
+"""A client sends pings and asks for challenges only; whatever is longer is passed over unread."""
+
+ChallengeAction = Literal["start", "stop"]
+"""What a client may ask for."""
 
 ByeReason = Literal["server_shutdown", "closed", "video_too_large"]
 """Why a session ends, as `bye` says it."""
@@ -92,6 +95,40 @@ def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
         "error": of.error,
         "feed": of.feed.value,
         "feed_reason": of.feed_reason,
+        "challenge": None if of.challenge is None else challenge_value(of.challenge),
+    }
+
+
+def challenge_value(of: ChallengeRecord) -> dict[str, Any]:
+    """What messages and HTTP answers say of a challenge."""
+    now = of.now
+    asked = [str(outcome.asked) for outcome in of.done]
+    return {
+        "id": of.challenge_id,
+        "state": of.state.value,
+        "reason": of.reason or None,
+        "prompts": asked if now is None else [*asked, str(now.asked)],
+        "now": None
+        if now is None
+        else {
+            "prompt": now.asked.value,
+            "number": now.number,
+            "of": now.of,
+            "seconds_left": round(now.left_s, 1),
+        },
+        "done": [
+            {
+                "prompt": outcome.asked.value,
+                "followed": outcome.followed,
+                "seen": None if outcome.seen is None else outcome.seen.value,
+                "took_s": None if outcome.took_s is None else round(outcome.took_s, 2),
+                "score_mean": _share(outcome.score_mean),
+                "score_max": _share(outcome.score_max),
+            }
+            for outcome in of.done
+        ],
+        "score_outside_mean": _share(of.outside_mean),
+        "score_outside_max": _share(of.outside_max),
     }
 
 
@@ -107,19 +144,34 @@ def bye_message(reason: ByeReason) -> str:
 
 def read_ping(text: str | bytes) -> int | str | None:
     """The id of a client's ping; None for every other message, which is to be passed over."""
-    if len(text) > MAX_CLIENT_MESSAGE_CHARS:
-        return None
-    try:
-        message = json.loads(text)
-    except (ValueError, RecursionError):
-        return None
-    match message:
+    match _read(text):
         case {"type": "ping", "value": {"id": bool()}}:
             return None
         case {"type": "ping", "value": {"id": int() | str() as ping_id}}:
             return ping_id
         case _:
             return None
+
+
+def read_challenge(text: str | bytes) -> ChallengeAction | None:
+    """What a client asks for with a `challenge`; None for every other message."""
+    match _read(text):
+        case {"type": "challenge", "value": {"action": "start"}}:
+            return "start"
+        case {"type": "challenge", "value": {"action": "stop"}}:
+            return "stop"
+        case _:
+            return None
+
+
+def _read(text: str | bytes) -> object:
+    """A client's message; None when it is too long or no JSON."""
+    if len(text) > MAX_CLIENT_MESSAGE_CHARS:
+        return None
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError):
+        return None
 
 
 def _face(track: TrackResult) -> dict[str, Any]:
@@ -164,12 +216,20 @@ class ResultsChannel:
         session_id: for `hello`.
         about: for `hello`.
         on_ping: called at each ping, as a sign of life.
+        on_challenge: called when the peer asks to start or stop a challenge.
     """
 
-    def __init__(self, session_id: str, about: Introduction, on_ping: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        session_id: str,
+        about: Introduction,
+        on_ping: Callable[[], None],
+        on_challenge: Callable[[ChallengeAction], None],
+    ) -> None:
         self._session_id = session_id
         self._about = about
         self._on_ping = on_ping
+        self._on_challenge = on_challenge
         self._channel: RTCDataChannel | None = None
         self.skipped = 0
         """Messages not sent because too much was waiting, or because the peer takes none of that length."""
@@ -219,6 +279,8 @@ class ResultsChannel:
     def _receive(self, message: str | bytes) -> None:
         ping_id = read_ping(message)
         if ping_id is None:
+            if (action := read_challenge(message)) is not None:
+                self._on_challenge(action)
             return
         self._on_ping()
         if self._channel is not None and self._channel.bufferedAmount <= MAX_BUFFERED_BYTES:

@@ -35,8 +35,13 @@ def pings():
 
 
 @pytest.fixture
-def channel(pings, about):
-    return ResultsChannel("id", about, lambda: pings.append(1))
+def actions():
+    return []
+
+
+@pytest.fixture
+def channel(pings, actions, about):
+    return ResultsChannel("id", about, lambda: pings.append(1), actions.append)
 
 
 def test_before_a_channel_is_open_results_are_dropped(channel):
@@ -82,3 +87,12 @@ async def test_bye_waits_no_longer_than_it_must(channel):
     channel.adopt(line)
     await channel.say_bye("closed")
     assert line.sent == ["hello", "bye"]
+
+
+def test_a_challenge_is_started_and_stopped_by_message(channel, pings, actions):
+    line = Line()
+    channel.adopt(line)
+    for action in ("start", "stop", "begin", None):
+        line.emit("message", json.dumps({"type": "challenge", "value": {"action": action}}))
+    line.emit("message", '{"type": "challenge", "value": "start"}')
+    assert (actions, pings, line.sent) == (["start", "stop"], [], ["hello"])

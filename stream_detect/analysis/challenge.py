@@ -1,0 +1,226 @@
+"""A challenge: asks a person for a random sequence of movements and records which of them were made.
+
+It shows that the picture is live and not a recording, and no more than that: a face that is swapped in real time
+follows as well, and so does a person who plays the right piece of a recording at the right time.
+
+Each prompt is decided by the first movement that follows it, whether or not it is the one asked for. So what a
+recording "answers", and when, does not depend on what is asked: whatever it shows, it passes a challenge of n prompts
+with a probability of (1/6) * (1/5)^(n - 1) (`chance_of_passing`), at most.
+"""
+
+import math
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from stream_detect.analysis.head import Sight
+from stream_detect.types import ChallengeRecord, ChallengeState, Movement, PromptOutcome, StandingPrompt
+
+LENGTHS = (3, 4, 5)
+"""How many prompts there may be, each number as often as the others."""
+
+PROMPT_S = 8.0
+"""Time limit of a prompt: reading it takes some 2 s, a movement 1 to 2 s, and calls delay both ways by up to 1 s."""
+
+HOLD_S = 0.35
+HOLD_SAMPLES = 3
+"""A movement is held for so long, in so many samples at least (five at 10 Hz): what passes by on the way does not
+count. One sample in between may show nothing: a hand before the face is seen in nine samples of ten."""
+
+REST_LIMIT_S = 15.0
+"""Time limit of being at rest before a prompt."""
+
+ENDED = frozenset({ChallengeState.PASSED, ChallengeState.FAILED, ChallengeState.STOPPED})
+
+LOST = "the face was lost, or another person took its place"
+NOT_AT_REST = f"no still, frontal and uncovered face within {REST_LIMIT_S:.0f} s"
+NOT_FOLLOWED = "not all prompts were followed"
+CLIENT_STOPPED = "stopped on request"
+
+
+def draw_prompts(below: Callable[[int], int] = secrets.randbelow) -> tuple[Movement, ...]:
+    """Three to five movements, none twice in a row.
+
+    Args:
+        below: a random whole number from 0 to below its argument, each as likely.
+    """
+    prompts: list[Movement] = []
+    for _ in range(LENGTHS[below(len(LENGTHS))]):
+        choice = [movement for movement in Movement if not prompts or movement is not prompts[-1]]
+        prompts.append(choice[below(len(choice))])
+    return tuple(prompts)
+
+
+def chance_of_passing(prompts: int) -> float:
+    """The highest probability with which any recording passes a challenge of so many prompts, at least one.
+
+    Its movements are a fixed sequence. The first prompt is each of six movements with equal probability, each later one
+    each of the five that the one before is not.
+    """
+    kinds = len(Movement)
+    return 1.0 / (kinds * math.pow(kinds - 1, prompts - 1))
+
+
+class _Scores:
+    """Mean and maximum of scores."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._sum = 0.0
+        self._max = -math.inf
+
+    def add(self, score: float) -> None:
+        self._count += 1
+        self._sum += score
+        self._max = max(self._max, score)
+
+    @property
+    def mean(self) -> float | None:
+        return self._sum / self._count if self._count else None
+
+    @property
+    def highest(self) -> float | None:
+        return self._max if self._count else None
+
+
+@dataclass(slots=True)
+class _Hold:
+    """A movement that is being held."""
+
+    movement: Movement
+    since_s: float
+    samples: int = 1
+    missed: int = 0  # samples in a row that showed nothing
+
+
+class Challenge:
+    """One challenge, from its begin to its end. Goes by stream time; synchronous, not thread-safe.
+
+    Before each prompt the face has to be at rest. Then the prompt stands until a movement was held, or its time limit
+    is reached. All prompts are asked, also when one was not followed.
+
+    Args:
+        challenge_id: unguessable.
+        prompts: the movements to ask for, one at least.
+    """
+
+    def __init__(self, challenge_id: str, prompts: tuple[Movement, ...]) -> None:
+        self._id = challenge_id
+        self._prompts = prompts
+        self._state = ChallengeState.BASELINE
+        self._reason = ""
+        self._now_s = -math.inf
+        self._since_s: float | None = None  # when the present prompt, or the wait for rest, began
+        self._asking = False
+        self._hold: _Hold | None = None
+        self._done: list[PromptOutcome] = []
+        self._during, self._outside = _Scores(), _Scores()
+
+    @property
+    def state(self) -> ChallengeState:
+        """Where it stands."""
+        return self._state
+
+    @property
+    def ended(self) -> bool:
+        """Whether it was passed, failed or stopped."""
+        return self._state in ENDED
+
+    @property
+    def asking(self) -> bool:
+        """Whether a prompt stands; otherwise the face has to come to rest."""
+        return self._asking
+
+    @property
+    def record(self) -> ChallengeRecord:
+        """What was asked so far, and how it was answered."""
+        return ChallengeRecord(
+            challenge_id=self._id,
+            state=self._state,
+            reason=self._reason,
+            now=self._standing(),
+            done=tuple(self._done),
+            outside_mean=self._outside.mean,
+            outside_max=self._outside.highest,
+        )
+
+    def step(self, time_s: float, sight: Sight | None) -> None:
+        """Takes the next sample of the face.
+
+        Args:
+            time_s: stream time.
+            sight: what it shows; None when the face was not found in it, which breaks no hold.
+        """
+        if self.ended:
+            return
+        self._now_s = time_s
+        if self._since_s is None:
+            self._since_s = time_s
+        if not self._asking:
+            self._wait(sight, self._since_s)
+            return
+        if sight is not None:
+            self._follow(sight.movement)
+        if self._asking and time_s - self._since_s >= PROMPT_S:
+            self._decide(None)
+
+    def score(self, fake_probability: float) -> None:
+        """Takes a score of the face, counted in the window or not."""
+        if not self.ended:
+            (self._during if self._asking else self._outside).add(fake_probability)
+
+    def end(self, state: ChallengeState, reason: str) -> None:
+        """Ends it, unless it has ended.
+
+        Args:
+            state: failed or stopped.
+            reason: a sentence for people.
+        """
+        if not self.ended:
+            self._state, self._reason = state, reason
+            self._asking, self._hold = False, None
+
+    def _wait(self, sight: Sight | None, since_s: float) -> None:
+        if sight is not None and sight.at_rest:
+            self._state, self._asking = ChallengeState.RUNNING, True
+            self._since_s, self._hold, self._during = self._now_s, None, _Scores()
+        elif self._now_s - since_s >= REST_LIMIT_S:
+            self.end(ChallengeState.FAILED, NOT_AT_REST)
+
+    def _follow(self, movement: Movement | None) -> None:
+        hold = self._hold
+        if movement is None:
+            if hold is not None:
+                hold.missed += 1
+                self._hold = hold if hold.missed <= 1 else None
+        elif hold is None or hold.movement is not movement:
+            self._hold = _Hold(movement, self._now_s)
+        else:
+            hold.samples, hold.missed = hold.samples + 1, 0
+            if hold.samples >= HOLD_SAMPLES and self._now_s - hold.since_s >= HOLD_S:
+                self._decide(hold)
+
+    def _decide(self, hold: _Hold | None) -> None:
+        """The present prompt is answered, or was not answered in time."""
+        begun_s = self._now_s if self._since_s is None else self._since_s
+        self._done.append(
+            PromptOutcome(
+                asked=self._prompts[len(self._done)],
+                seen=hold.movement if hold else None,
+                took_s=hold.since_s - begun_s if hold else None,
+                score_mean=self._during.mean,
+                score_max=self._during.highest,
+            )
+        )
+        self._asking, self._hold, self._since_s = False, None, self._now_s
+        if len(self._done) == len(self._prompts):
+            followed = all(outcome.followed for outcome in self._done)
+            self._state = ChallengeState.PASSED if followed else ChallengeState.FAILED
+            self._reason = "" if followed else NOT_FOLLOWED
+
+    def _standing(self) -> StandingPrompt | None:
+        if not self._asking or self._since_s is None:
+            return None
+        left_s = max(PROMPT_S - (self._now_s - self._since_s), 0.0)
+        number = len(self._done) + 1
+        return StandingPrompt(self._prompts[number - 1], number, len(self._prompts), left_s)
