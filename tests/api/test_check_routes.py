@@ -12,7 +12,7 @@ from fastapi import FastAPI
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
-from stream_detect.api import check, problems
+from stream_detect.api import challenges, check, problems
 from stream_detect.api.offers import MAX_OFFER_BYTES
 from stream_detect.settings import Settings, VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
@@ -37,6 +37,7 @@ async def client(sessions):
     application = FastAPI()
     problems.install(application)
     application.include_router(check.router(sessions))
+    application.include_router(challenges.of_checks(sessions.challenge))
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         yield client
@@ -142,6 +143,7 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claim
     application = FastAPI()
     problems.install(application)
     application.include_router(check.router(sessions))
+    application.include_router(challenges.of_checks(sessions.challenge))
     read, sent = 0, []
 
     async def receive() -> dict:
@@ -165,7 +167,34 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claim
 async def test_every_status_code_of_the_document_is_in_the_openapi_description(sessions):
     application = FastAPI()
     application.include_router(check.router(sessions))
+    application.include_router(challenges.of_checks(sessions.challenge))
     described = set(application.openapi()["paths"]["/webrtc/check"]["post"]["responses"])
     document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
     sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*?)\n\n", document, re.DOTALL)[1]
     assert set(re.findall(r"\b[45]\d\d\b", sentence)) | {"201"} == described
+
+
+async def test_a_challenge_of_a_session_is_started_shown_stopped_and_forgotten(client, peer):
+    response = await client.post("/webrtc/check", content=peer.localDescription.sdp, headers=SDP)
+    challenge = f"{response.headers['location']}/challenge"
+    assert is_problem(await client.get(challenge), 404)
+    assert is_problem(await client.delete(challenge), 404)
+    started = await client.post(challenge)
+    assert started.status_code == 201
+    assert started.json() == {
+        "id": started.json()["id"], "state": "baseline", "reason": None, "prompts": [], "now": None, "done": [],
+        "score_outside_mean": None, "score_outside_max": None,
+    }  # fmt: skip
+    assert is_problem(await client.post(challenge), 409)
+    assert (await client.get(challenge)).json() == started.json()
+    assert (await client.delete(challenge)).status_code == 204
+    stopped = (await client.get(challenge)).json()
+    assert (stopped["state"], stopped["reason"]) == ("stopped", "stopped on request")
+    assert (await client.delete(challenge)).status_code == 204
+    assert is_problem(await client.get(challenge), 404)
+    await peer.setRemoteDescription(RTCSessionDescription(response.text, "answer"))
+
+
+@pytest.mark.parametrize("method", ["POST", "GET", "DELETE"])
+async def test_there_is_no_challenge_without_a_session(client, method):
+    assert is_problem(await client.request(method, "/webrtc/check/nobody/challenge"), 404)

@@ -72,3 +72,23 @@ def test_without_a_publisher_it_is_an_offline_event(stage):
     assert events.state(change, Moment(change.at_s, 100.0)) == []
     ((what, event),) = events.tick(Moment(change.at_s + 10.0, 110.0))
     assert (what, event.kind, event.reason) == ("began", "offline", "waiting for a publisher")
+
+
+def test_a_challenge_takes_a_live_camera_and_lasts_as_long_as_it_is_watched(stage):
+    camera = waiting(stage)
+    with pytest.raises(ConflictError, match="not live"):
+        _ = camera.challenge
+    camera.push(frame(), "vp8")
+    stage.watcher.expect(LIVE)
+    started = camera.challenge.start()
+    assert camera.challenge.record == started
+    camera.push(frame(pts=90_000), "vp8")
+    assert stage.watcher.results.get(timeout=PATIENCE_S)
+    camera.stop()
+    with pytest.raises(ConflictError, match="not live"):
+        _ = camera.challenge
+    camera.start()
+    stage.watcher.expect(STOPPED, CONNECTING)
+    camera.push(frame(), "vp8")
+    stage.watcher.expect(LIVE)
+    assert camera.challenge.record is None

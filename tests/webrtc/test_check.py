@@ -284,3 +284,30 @@ async def test_another_model_drops_no_stream_and_says_hello_again(open_sessions,
 
 def scores_of(results) -> set[float]:
     return {face["score"] for result in results for face in result["faces"] if face["score"]}
+
+
+async def test_a_peer_asks_for_a_challenge_and_is_sent_how_it_stands(open_sessions, make_peer, engine_of):
+    sessions = open_sessions(engine_of(lambda: ScriptedClassifier(0.1)))
+    peer = make_peer()
+    session_id = await peer.connect(sessions)
+    await peer.until(lambda: peer.of_type("result"))
+    assert peer.of_type("result")[-1]["challenge"] is None
+
+    def ask(action: str) -> None:
+        peer.channel.send(json.dumps({"type": "challenge", "value": {"action": action}}))
+
+    def state() -> str | None:
+        challenge = peer.of_type("result")[-1]["challenge"]
+        return challenge and challenge["state"]
+
+    ask("start")
+    await peer.until(lambda: state() == "baseline")
+    ask("start")  # one is running
+    ask("stop")
+    await peer.until(lambda: state() == "stopped")
+    assert sessions.challenge(session_id).record.state == "stopped"
+    ask("stop")
+    await peer.until(lambda: state() is None)
+    ask("stop")  # there is none
+    count = len(peer.of_type("result"))
+    await peer.until(lambda: len(peer.of_type("result")) > count + 1)

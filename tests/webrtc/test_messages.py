@@ -8,7 +8,19 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
+from stream_detect.types import (
+    ChallengeRecord,
+    ChallengeState,
+    Face,
+    Movement,
+    PromptOutcome,
+    Result,
+    StandingPrompt,
+    Thresholds,
+    TrackResult,
+    Verdict,
+    VerdictState,
+)
 from stream_detect.webrtc import results_channel as messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"
@@ -33,6 +45,38 @@ def test_a_result_has_exactly_the_documented_keys_and_values():
     sent = json.loads(messages.result_message(RESULT, dropped_frames=2))
     documented["value"]["faces"][0]["reason"] = VERDICT.reason
     assert sent == documented
+
+
+def test_a_challenge_has_exactly_the_documented_keys_and_values():
+    section = DOCUMENT.read_text().split("## A challenge\n")[1]
+    documented = json.loads(re.search(r"```json\n(.*?)```", section, re.DOTALL)[1])
+    record = ChallengeRecord(
+        challenge_id="9f0c61d2a8b35e47",
+        state=ChallengeState.RUNNING,
+        reason="",
+        now=StandingPrompt(Movement.COVER_MOUTH, 2, 4, 5.41),
+        done=(PromptOutcome(Movement.TURN_LEFT, Movement.TURN_LEFT, 1.3, 0.12, 0.3),),
+        outside_mean=0.09,
+        outside_max=0.2,
+    )
+    sent = json.loads(messages.result_message(replace(RESULT, challenge=record), 0))
+    assert sent["value"]["challenge"] == documented
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        '{"type": "challenge", "value": {"action": "pause"}}',
+        '{"type": "challenge", "value": "start"}',
+        '{"type": "challenge", "value": {"action": ["start"]}}',
+        '{"challenge": "start"}',
+        "[" * 1000,
+        '{"type": "challenge", "value": {"action": "start", "x": "' + "x" * messages.MAX_CLIENT_MESSAGE_CHARS + '"}}',
+        b"\xff",
+    ],
+)
+def test_what_asks_for_no_challenge_is_passed_over(text):
+    assert messages.read_challenge(text) is None
 
 
 def test_what_is_not_known_is_null():
