@@ -12,6 +12,7 @@
     │   ├── OfferError           it is malformed
     │   │   └── NoVideoError     it is well-formed, but offers no video to send and receive
     │   └── CodecError           it offers no codec that we have
+    ├── IceServerError           a STUN or TURN server does not work
     ├── RequestError             a request's body has not the form that its route asks for
     │   ├── BodyTooLargeError    it is longer than the route allows
     │   └── ContentTypeError     it is of a content type that the route does not take
@@ -82,6 +83,10 @@ class NoVideoError(OfferError):
 
 class CodecError(SignalingError):
     """The offer has no codec that this server can send and receive."""
+
+
+class IceServerError(StreamDetectError):
+    """A STUN or TURN server does not work."""
 
 
 class RequestError(StreamDetectError):

@@ -64,7 +64,7 @@ class Exchange:
         refusals: status codes of POST of its own, with words.
         answer: opens a session of a camera, given its name, the offer and the client's address.
         close: ends one, given the camera's name and the session's id.
-        ice_servers: for clients.
+        ice_servers: those that clients are to use from now on.
     """
 
     protocol: str
@@ -72,7 +72,7 @@ class Exchange:
     refusals: Mapping[int, str]
     answer: Callable[[str, str, str], Coroutine[None, None, Answer]]
     close: Callable[[str, str], Coroutine[None, None, None]]
-    ice_servers: Sequence[IceServer]
+    ice_servers: Callable[[], Sequence[IceServer]]
 
 
 def started_camera(cameras: Cameras, name: str) -> SignalledCamera:
@@ -91,7 +91,6 @@ def started_camera(cameras: Cameras, name: str) -> SignalledCamera:
 def routes_of(exchange: Exchange) -> APIRouter:
     """The routes of a protocol: the endpoint of each camera, and its sessions."""
     routes = APIRouter(prefix=f"/{exchange.protocol}", tags=[exchange.protocol.upper()])
-    links = [ice_link(server, url) for server in exchange.ice_servers for url in server.urls]
 
     @routes.post(
         "/{name}",
@@ -108,8 +107,9 @@ def routes_of(exchange: Exchange) -> APIRouter:
         answer = await exchange.answer(name, read_sdp(await read_body(request)), client_address(request))
         location = f"{routes.prefix}/{name}/{answer.session_id}"
         response = Response(answer.sdp, 201, {"Location": location, "ETag": f'"{answer.etag}"'}, SDP)
-        for link in links:
-            response.headers.append("Link", link)
+        for server in exchange.ice_servers():
+            for url in server.urls:
+                response.headers.append("Link", ice_link(server, url))
         return response
 
     @routes.delete(

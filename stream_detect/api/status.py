@@ -25,12 +25,12 @@ class StatusSettings:
 
     Args:
         window: length, scores needed, age of a stale result.
-        ice_servers: for clients.
+        ice_servers: those that clients are to use from now on.
         review_urls: addresses are taken for analyses.
     """
 
     window: WindowSettings
-    ice_servers: Sequence[IceServer]
+    ice_servers: Callable[[], Sequence[IceServer]]
     review_urls: bool
 
 
@@ -46,7 +46,6 @@ def router(
         problems: what does not work now, in sentences.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
-    ice_servers = _ice_servers(settings.ice_servers)
 
     @routes.get("/status")
     async def status() -> StatusBody:
@@ -59,7 +58,7 @@ def router(
             stale_s=settings.window.stale_s,
             sessions=sessions.count,
             max_sessions=sessions.limit,
-            ice_servers=ice_servers,
+            ice_servers=_ice_servers(settings.ice_servers()),
             review_urls=settings.review_urls,
             problems=problems(),
         )

@@ -1,20 +1,22 @@
 """WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge drawn on its video (docs/protocol.md)."""
 
+from collections.abc import Callable, Sequence
+
 from fastapi import APIRouter
 
 from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
-from stream_detect.settings import WebRtcSettings
+from stream_detect.settings import IceServer
 from stream_detect.types import Answer
 from stream_detect.webrtc.whep import Viewers
 
 
-def router(viewers: Viewers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRouter:
+def router(viewers: Viewers, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
     """The routes of viewers.
 
     Args:
         viewers: the sessions.
         cameras: what is watched.
-        webrtc: ICE servers.
+        ice_servers: those that clients are to use from now on.
     """
 
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:
@@ -26,4 +28,4 @@ def router(viewers: Viewers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRou
         422: "no recvonly video, or no codec in common (H.264, VP8)",
         503: "too many viewers; Retry-After says when to try again",
     }
-    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, webrtc.ice_servers))
+    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, ice_servers))

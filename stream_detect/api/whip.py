@@ -1,5 +1,6 @@
 """WHIP (RFC 9725): publishers send the video of `whip:` cameras (docs/protocol.md)."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import av
@@ -7,7 +8,7 @@ from fastapi import APIRouter
 
 from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
 from stream_detect.errors import ConflictError
-from stream_detect.settings import WebRtcSettings
+from stream_detect.settings import IceServer
 from stream_detect.sources.address import parse_address
 from stream_detect.types import Answer
 from stream_detect.webrtc.whip import Publishers
@@ -34,13 +35,13 @@ class CameraByName:
         self.cameras.camera(self.name).publisher_left(reason)
 
 
-def router(publishers: Publishers, cameras: Cameras, webrtc: WebRtcSettings) -> APIRouter:
+def router(publishers: Publishers, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
     """The routes of publishers.
 
     Args:
         publishers: the sessions.
         cameras: where their frames go.
-        webrtc: ICE servers.
+        ice_servers: those that clients are to use from now on.
     """
 
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:
@@ -56,4 +57,4 @@ def router(publishers: Publishers, cameras: Cameras, webrtc: WebRtcSettings) -> 
         422: "no sendonly video, or no codec in common (H.264, VP8)",
         503: "the server is shutting down",
     }
-    return routes_of(Exchange("whip", "publishing", refusals, answer, publishers.close, webrtc.ice_servers))
+    return routes_of(Exchange("whip", "publishing", refusals, answer, publishers.close, ice_servers))

@@ -35,6 +35,7 @@ from stream_detect.storage.history import History
 from stream_detect.storage.records import Judge
 from stream_detect.types import CameraState, Result, Thresholds
 from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 
@@ -69,9 +70,11 @@ class Monitoring:
         self.database = database = Database.open(settings.storage)
         self.events, self.history = Events(database), History(database)
         self.live, self.latency = CameraFeed(), LatencyObserver()
-        self.publishers = Publishers(settings.webrtc)
+        self.network = Network.of(settings.webrtc)
+        self._watching_servers: asyncio.Task[None] | None = None
+        self.publishers = Publishers(settings.webrtc, self.network)
         look, limit = self._look(model.judge), settings.monitoring.max_viewers
-        self.viewers = Viewers(settings.webrtc, settings.video, look, limit)
+        self.viewers = Viewers(settings.webrtc, settings.video, look, limit, self.network)
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
         self.keeper = self._keeper()
         announcers = (self.alerts, self.live)
@@ -111,6 +114,7 @@ class Monitoring:
         """Admits listeners and WebRTC sessions from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
         self._listing = self._loop.create_task(self.live.list_cameras(self.cameras.bodies))
+        self._watching_servers = self._loop.create_task(self.network.servers.watch())
 
     def watches(self) -> bool:
         """Whether a camera sends frames now."""
@@ -125,7 +129,8 @@ class Monitoring:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work now, in sentences."""
-        return tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
+        ours = tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
+        return (*ours, *(f"ICE server {problem}" for problem in self.network.servers.problems))
 
     def use(self, judge: JudgeBody) -> None:
         """Draws the thresholds of the model that is in use from now on."""
@@ -141,8 +146,9 @@ class Monitoring:
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _CLOSE_S
         self.shut_down()
-        if self._listing is not None:
-            self._listing.cancel()
+        for task in (self._listing, self._watching_servers):
+            if task is not None:
+                task.cancel()
         await asyncio.gather(
             _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
             _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),

@@ -101,8 +101,9 @@ def application(
 
 
 def _routers(settings: Settings, services: Services, contents: Contents) -> list[APIRouter]:
-    model, monitoring, webrtc = services.model, services.monitoring, settings.webrtc
-    shown = status.StatusSettings(settings.window, webrtc.ice_servers, settings.review.urls)
+    model, monitoring = services.model, services.monitoring
+    ice_servers = monitoring.network.servers.for_clients
+    shown = status.StatusSettings(settings.window, ice_servers, settings.review.urls)
     return [
         status.probes(model.engine.health, lambda: monitoring.storage_problem),
         status.router(model, services.sessions, shown, lambda: monitoring.problems),
@@ -117,8 +118,8 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         events.evidence(monitoring.events, monitoring.keeper),
         streams.router(monitoring.cameras, monitoring.live),
         alerts.router(monitoring.alerts),
-        whip.router(monitoring.publishers, monitoring.fleet, webrtc),
-        whep.router(monitoring.viewers, monitoring.fleet, webrtc),
+        whip.router(monitoring.publishers, monitoring.fleet, ice_servers),
+        whep.router(monitoring.viewers, monitoring.fleet, ice_servers),
         metrics.router(_metric_sources(services), monitoring.latency),
         *services.analyses.routers(),
         reference.router(),

@@ -33,6 +33,7 @@ from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.network import HostAddresses
 from stream_detect.webrtc.results_channel import Introduction
 
 _CLOSE_S = 4.5
@@ -53,7 +54,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
         AnalysisError: the face detector's model cannot be loaded.
         StorageError: the database cannot be used.
         AddressError: a camera has an address that is not usable.
-        SettingsError: certificates or a key cannot be used.
+        SettingsError: certificates or a key cannot be used, or an interface or the ports of WebRTC's media.
         MissingExtraError: a setting needs a package that is not installed.
     """
     trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
@@ -64,6 +65,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     token = AccessToken(settings.server.token)
+    HostAddresses(settings.webrtc).check(settings.most_sessions)
     monitoring = Monitoring(settings, model, Reload(read_again, lambda now: token.replace(now.server.token)))
     reviewer = ModelReviewer(settings)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
@@ -95,7 +97,9 @@ def join(
         token: that clients must show; the one of the settings if not given.
     """
     monitoring, analyses = started
-    sessions = CheckSessions(model.engine, settings.webrtc, settings.video, _introduction(model.judge, settings))
+    sessions = CheckSessions(
+        model.engine, settings.webrtc, settings.video, _introduction(model.judge, settings), monitoring.network
+    )
 
     def change(judge: JudgeBody) -> None:
         sessions.introduce(_introduction(judge, settings))

@@ -1,5 +1,6 @@
 """Whether this machine has what serving takes, and how to mend what is missing."""
 
+import asyncio
 import os
 import shutil
 import sys
@@ -12,7 +13,14 @@ from stream_detect.analysis.detector import model_file
 from stream_detect.api.page import FOLDER, read_page
 from stream_detect.app.connections import MAX_CONNECTIONS
 from stream_detect.app.server import listen, raise_open_files
-from stream_detect.errors import AddressError, NotFoundError, SettingsError, StorageError, StreamDetectError
+from stream_detect.errors import (
+    AddressError,
+    IceServerError,
+    NotFoundError,
+    SettingsError,
+    StorageError,
+    StreamDetectError,
+)
 from stream_detect.extras import PACKAGES, missing, require
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
@@ -20,6 +28,8 @@ from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.database import FILE_NAME, Database
+from stream_detect.webrtc.ice_servers import trouble
+from stream_detect.webrtc.network import HostAddresses
 
 _FILES_A_CAMERA = 8
 _FILES_A_SESSION = 8
@@ -74,6 +84,8 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("storage", _storage),
         ("cameras", _cameras),
         ("address", _address),
+        ("media addresses", _media_addresses),
+        ("ICE servers", _ice_servers),
         ("open files", _open_files),
     )
     return [*findings, *(_look(subject, settings, look) for subject, look in looks)]
@@ -166,3 +178,20 @@ def _address(settings: Settings) -> str:
     with listen(settings) as listener:
         host, port = listener.getsockname()[:2]
     return f"{host} port {port} is free"
+
+
+def _media_addresses(settings: Settings) -> str:
+    """Where WebRTC peers are told to send, and whether its ports are free."""
+    hosts, ports = HostAddresses(settings.webrtc), settings.webrtc.udp_ports
+    hosts.check(settings.most_sessions)
+    told = {told: None for address in hosts.addresses() for told in hosts.announced(address)}
+    return f"peers are told {', '.join(told) or 'no address but those of ICE servers'}, UDP port {ports or 'any'}"
+
+
+def _ice_servers(settings: Settings) -> str:
+    """Asks each STUN server for our address, and each TURN server for a relayed one."""
+    problems = asyncio.run(trouble(settings.webrtc))
+    if problems:
+        raise IceServerError("; ".join(problems))
+    count = sum(len(server.urls) for server in settings.webrtc.ice_servers)
+    return f"{count} answer, a TURN server with a relayed address" if count else "none set; needed across NATs"

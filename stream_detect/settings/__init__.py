@@ -11,7 +11,7 @@ from pydantic import model_validator
 from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
 from stream_detect.settings.analysis import FaceSettings, FeedSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
-from stream_detect.settings.media import IceServer, VideoSettings, WebRtcSettings
+from stream_detect.settings.media import IceAddress, IceServer, VideoSettings, WebRtcSettings, ice_address
 from stream_detect.settings.review import ReviewSettings
 from stream_detect.settings.section import Section
 from stream_detect.settings.server import ModelSettings, ServerSettings, is_loopback
@@ -23,6 +23,7 @@ __all__ = (
     "EvidenceSettings",
     "FaceSettings",
     "FeedSettings",
+    "IceAddress",
     "IceServer",
     "ModelSettings",
     "MonitoringSettings",
@@ -37,6 +38,7 @@ __all__ = (
     "WebRtcSettings",
     "WebhookSettings",
     "WindowSettings",
+    "ice_address",
     "is_loopback",
 )
 
@@ -76,3 +78,20 @@ class Settings(Section):
                 f"received {len(self.cameras)}"
             )
         return self
+
+    @model_validator(mode="after")
+    def _enough_ports(self) -> Self:
+        ports = self.webrtc.ports
+        if ports is not None and len(ports) < self.most_sessions:
+            raise ValueError(
+                f"expected at least {self.most_sessions} ports in webrtc.udp_ports, one for each session "
+                f"(webrtc.max_sessions, monitoring.max_viewers and cameras of whip:), received {len(ports)} in "
+                f"{self.webrtc.udp_ports}; widen the range, or lower these"
+            )
+        return self
+
+    @property
+    def most_sessions(self) -> int:
+        """WebRTC sessions that there may be at once, as far as the settings tell."""
+        published = sum(camera.url.get_secret_value().startswith("whip:") for camera in self.cameras)
+        return self.webrtc.max_sessions + self.monitoring.max_viewers + published

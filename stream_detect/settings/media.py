@@ -1,10 +1,65 @@
 """Settings of WebRTC peers, and of the video that is sent to them."""
 
-from typing import Annotated, Self
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, SecretStr, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stream_detect.settings.section import Section
+
+_ICE_URL = re.compile(
+    r"(?P<scheme>stun|turns?):(?P<host>\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z._-]+)(:(?P<port>\d{1,5}))?"
+    r"(\?transport=(?P<transport>udp|tcp))?"
+)
+_PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class IceAddress:
+    """Where a STUN or TURN server is (RFC 7064, RFC 7065).
+
+    Args:
+        kind: what it is asked for: its view of our address, or a relayed one.
+        host: name or IP address, without brackets.
+        port: 3478 by default, 5349 for TLS.
+        transport: how a TURN server is reached; STUN goes by UDP.
+        tls: whether that is inside TLS.
+    """
+
+    kind: Literal["stun", "turn"]
+    host: str
+    port: int
+    transport: Literal["udp", "tcp"]
+    tls: bool
+
+
+def ice_address(url: str) -> IceAddress:
+    """Where the server of a URL is.
+
+    Raises:
+        ValueError: it is none that this server can use.
+    """
+    found = _ICE_URL.fullmatch(url)
+    scheme = found["scheme"] if found else ""
+    tls = scheme == "turns"
+    transport = (found["transport"] if found else None) or ("tcp" if tls else "udp")
+    if found is None or (scheme == "stun" and found["transport"]) or (tls and transport == "udp"):
+        raise ValueError(
+            "expected stun:HOST[:PORT], turn:HOST[:PORT][?transport=udp or tcp] or turns:HOST[:PORT], "
+            f"received {url[:80]!r}"
+        )
+    port = int(found["port"] or (5349 if tls else 3478))
+    if not 0 < port < 65536:
+        raise ValueError(f"expected a port from 1 to 65535 in {url!r}")
+    return IceAddress(
+        "stun" if scheme == "stun" else "turn",
+        found["host"].strip("[]"),
+        port,
+        "tcp" if transport == "tcp" else "udp",
+        tls,
+    )
 
 
 class IceServer(Section):
@@ -13,6 +68,18 @@ class IceServer(Section):
     urls: tuple[str, ...]
     username: str | None = None
     credential: SecretStr | None = None
+
+    @field_validator("urls")
+    @classmethod
+    def _usable(cls, urls: tuple[str, ...]) -> tuple[str, ...]:
+        for url in urls:
+            ice_address(url)  # its ValueError says what was expected
+        return urls
+
+    @property
+    def relays(self) -> bool:
+        """Whether it is a TURN server, which asks for a username and a credential."""
+        return any(ice_address(url).kind == "turn" for url in self.urls)
 
 
 class WebRtcSettings(Section):
@@ -23,6 +90,24 @@ class WebRtcSettings(Section):
     )
     ice_servers: tuple[IceServer, ...] = Field(
         default=(), description="STUN and TURN servers, each with urls, username, credential; needed across NATs"
+    )
+    turn_secret: SecretStr | None = Field(
+        default=None,
+        description="shared with the TURN servers that have no credential here: coturn's static-auth-secret",
+    )
+    turn_credential_s: Annotated[float, Field(ge=600, le=604_800)] = Field(
+        default=86_400.0, description="how long a credential made of turn_secret holds; a page may stay open for a day"
+    )
+    udp_ports: str | None = Field(
+        default=None,
+        description="UDP ports of media, as 50000-50199, to open in a firewall or publish from a container; "
+        "any that is free if not set",
+    )
+    public_addresses: tuple[str, ...] = Field(
+        default=(), description="addresses by which others reach this server, told to peers instead of private ones"
+    )
+    interfaces: tuple[str, ...] = Field(
+        default=(), description="network interfaces that media use, as eth0; all but loopback if none"
     )
     connect_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=10.0,
@@ -39,6 +124,43 @@ class WebRtcSettings(Section):
     min_uplink_bps: Annotated[int, Field(ge=50_000)] = Field(
         default=1_500_000, description="asked of a peer at least: 640x480 below it is too compressed to be judged"
     )
+
+    @property
+    def ports(self) -> range | None:
+        """The ports of udp_ports; None for any."""
+        if self.udp_ports is None:
+            return None
+        first, last = map(int, self.udp_ports.split("-"))
+        return range(first, last + 1)
+
+    @field_validator("udp_ports")
+    @classmethod
+    def _range(cls, ports: str | None) -> str | None:
+        found = None if ports is None else _PORTS.fullmatch(ports.replace(" ", ""))
+        if ports is not None and (found is None or not 1024 <= int(found[1]) <= int(found[2]) <= 65535):
+            raise ValueError(
+                f"expected the first and last port, from 1024 to 65535, as 50000-50199, received {ports!r}"
+            )
+        return None if found is None else found[0]
+
+    @field_validator("public_addresses")
+    @classmethod
+    def _addresses(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        return tuple(str(ip_address(address)) for address in addresses)  # its ValueError says what was expected
+
+    @model_validator(mode="after")
+    def _credentials(self) -> Self:
+        for server in self.ice_servers:
+            given = server.username is not None, server.credential is not None
+            if server.relays and not all(given) and (any(given) or self.turn_secret is None):
+                raise ValueError(
+                    f"expected username and credential of {server.urls[0]}, or webrtc.turn_secret that makes them"
+                )
+        if self.turn_secret is not None and not any(
+            server.relays and server.username is None for server in self.ice_servers
+        ):
+            raise ValueError("expected a TURN server without username in webrtc.ice_servers, for webrtc.turn_secret")
+        return self
 
 
 class VideoSettings(Section):

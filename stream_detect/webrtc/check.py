@@ -20,6 +20,7 @@ from stream_detect.types import Answer, Result
 from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
 from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feedback
 from stream_detect.webrtc.frames import FrameQueue, FrameTee
+from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason, ChallengeAction, Introduction, ResultsChannel
@@ -35,10 +36,11 @@ class CheckParts:
 
     Args:
         engine: analyses.
-        settings: time limits, ICE servers, the largest frame.
+        settings: time limits, the largest frame.
         video: bitrates, codec.
         about: the model, for `hello`.
         pool: where frames are drawn on and encoded.
+        network: addresses, ports, ICE servers.
     """
 
     engine: Engine
@@ -46,6 +48,7 @@ class CheckParts:
     video: VideoSettings
     about: Introduction
     pool: Executor
+    network: Network
 
 
 class CheckSession:
@@ -88,6 +91,7 @@ class CheckSession:
                 life_s=lambda: max(self._pinged_s or 0.0, self._tee.last_frame_s or 0.0),
                 silence="neither frame nor ping",
             ),
+            parts.network,
         )
         events = VideoEvents(
             on_frame=self._tee.take,
@@ -190,15 +194,23 @@ class CheckSessions:
 
     Args:
         engine: analyses.
-        settings: limits, time limits, ICE servers.
+        settings: limits, time limits.
         video: bitrates, codec.
         about: the model that judges, for the peers.
+        network: addresses, ports, ICE servers; those of the settings if not given.
     """
 
-    def __init__(self, engine: Engine, settings: WebRtcSettings, video: VideoSettings, about: Introduction) -> None:
+    def __init__(
+        self,
+        engine: Engine,
+        settings: WebRtcSettings,
+        video: VideoSettings,
+        about: Introduction,
+        network: Network | None = None,
+    ) -> None:
         self.limit = settings.max_sessions
         self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
-        self._parts = CheckParts(engine, settings, video, about, self._pool)
+        self._parts = CheckParts(engine, settings, video, about, self._pool, network or Network.of(settings))
         self._sessions: SessionTable[CheckSession] = SessionTable("check")
 
     @property

@@ -23,6 +23,8 @@ from aiortc.exceptions import InternalError, OperationError
 from stream_detect.errors import OfferError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.aiortc_private.connection import bound_checks, bound_received, close, new_connection
+from stream_detect.webrtc.aiortc_private.gathering import gather_by
+from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer
 from stream_detect.webrtc.results_channel import ByeReason
 
@@ -62,16 +64,18 @@ class PeerConnection:
 
     Args:
         name: for the log and the tasks.
-        settings: time limits, ICE servers.
+        settings: time limits.
         events: who is notified.
+        network: addresses, ports, ICE servers; those of the settings if not given.
     """
 
-    def __init__(self, name: str, settings: WebRtcSettings, events: PeerEvents) -> None:
+    def __init__(self, name: str, settings: WebRtcSettings, events: PeerEvents, network: Network | None = None) -> None:
         self._name = name
         self._settings = settings
         self._events = events
         self._loop = asyncio.get_running_loop()
-        self.rtc = new_connection(settings.ice_servers)
+        self._network = network or Network.of(settings)
+        self.rtc = new_connection()
         self.rtc.on("connectionstatechange", self._on_state)
         self._since_s = time.monotonic()
         self._connected_s: float | None = None
@@ -103,12 +107,14 @@ class PeerConnection:
 
         Raises:
             OfferError: aiortc cannot answer it.
+            CapacityError: no UDP port is free.
         """
         try:
             await self.rtc.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
             for transceiver in self.rtc.getTransceivers()[1:]:
                 transceiver.direction = "inactive"
             bound_received(self.rtc, self._events.gone)
+            gather_by(self.rtc, self._network.hosts, self._network.servers)
             self._gathering = self._loop.create_task(self.rtc.setLocalDescription(), name=f"{self._name} gathering")
             await asyncio.shield(self._gathering)  # stopped halfway, it would leave sockets that nobody knows
             bound_checks(self.rtc)

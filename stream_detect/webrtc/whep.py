@@ -14,6 +14,7 @@ from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.congestion import CongestionControl
 from stream_detect.webrtc.encoding import EncodedFrame, KeyframeGate
 from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
@@ -31,12 +32,14 @@ class WhepParts:
     """What every WHEP session of a server is made from.
 
     Args:
-        settings: time limits, ICE servers.
+        settings: time limits.
         video: bitrates.
+        network: addresses, ports, ICE servers.
     """
 
     settings: WebRtcSettings
     video: VideoSettings
+    network: Network
 
 
 class WhepSession:
@@ -77,6 +80,7 @@ class WhepSession:
                 life_s=lambda: self._congestion.unanswered_s or time.monotonic(),
                 silence="no report of the viewer",
             ),
+            parts.network,
         )
         sender = self._connection.add_video("sendonly", codec).sender
         listen(sender, self)
@@ -161,15 +165,23 @@ class Viewers:
     else on one loop. `close_all` is its end.
 
     Args:
-        settings: time limits, ICE servers.
+        settings: time limits.
         video: bitrates, codec.
         style: how the badge is drawn.
         limit: viewers of all cameras at once.
+        network: addresses, ports, ICE servers; those of the settings if not given.
     """
 
-    def __init__(self, settings: WebRtcSettings, video: VideoSettings, style: OverlayStyle, limit: int) -> None:
+    def __init__(
+        self,
+        settings: WebRtcSettings,
+        video: VideoSettings,
+        style: OverlayStyle,
+        limit: int,
+        network: Network | None = None,
+    ) -> None:
         self.limit = limit
-        self._parts = WhepParts(settings, video)
+        self._parts = WhepParts(settings, video, network or Network.of(settings))
         self._style = style
         self._hubs: dict[str, Hub] = {}
         self._sessions: SessionTable[WhepSession] = SessionTable("whep")

@@ -14,6 +14,7 @@ from stream_detect.media.clock import RtpClock
 from stream_detect.settings import WebRtcSettings
 from stream_detect.types import Answer
 from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
+from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
@@ -68,6 +69,19 @@ class PublisherEvents:
     alone: Callable[["WhipSession"], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class WhipParts:
+    """What every WHIP session of a server is made from.
+
+    Args:
+        settings: time limits, bitrate, the largest frame.
+        network: addresses, ports, ICE servers.
+    """
+
+    settings: WebRtcSettings
+    network: Network
+
+
 class WhipSession:
     """One publisher of a camera. Lives on the event loop. Fits `Session`.
 
@@ -75,7 +89,7 @@ class WhipSession:
         camera: its name.
         codec: what it sends in.
         sink: where its frames go.
-        settings: time limits, ICE servers, bitrate, the largest frame.
+        parts: what it is made from.
         events: who is notified.
     """
 
@@ -84,7 +98,7 @@ class WhipSession:
         camera: str,
         codec: Codec,
         sink: PublisherSink,
-        settings: WebRtcSettings,
+        parts: WhipParts,
         events: PublisherEvents,
     ) -> None:
         self.camera = camera
@@ -101,23 +115,24 @@ class WhipSession:
         self._closing = CloseOnce(name, self._close)
         self._connection = PeerConnection(
             name,
-            settings,
+            parts.settings,
             PeerEvents(
                 connected=lambda: events.connected(self),
                 gone=self._note_gone,
                 life_s=lambda: self._frame_s,
                 silence="no frame",
             ),
+            parts.network,
         )
         self._receiver = VideoReceiver(
             name,
-            settings.max_pixels,
+            parts.settings.max_pixels,
             VideoEvents(
                 self._take, self._note_gone, self._note_gone, lambda: self._note_gone("the publisher's video ended")
             ),
         )
         receiver = self._connection.add_video("recvonly", codec).receiver
-        raise_uplink(receiver, settings.min_uplink_bps)
+        raise_uplink(receiver, parts.settings.min_uplink_bps)
         self._receiver.attach(receiver)
 
     @property
@@ -173,11 +188,13 @@ class Publishers:
     """All who publish to cameras of a server. Used on one event loop; `close_all` is its end.
 
     Args:
-        settings: time limits, ICE servers, bitrate asked of publishers, the largest frame.
+        settings: time limits, bitrate asked of publishers, the largest frame.
+        network: addresses, ports, ICE servers; those of the settings if not given.
     """
 
-    def __init__(self, settings: WebRtcSettings) -> None:
+    def __init__(self, settings: WebRtcSettings, network: Network | None = None) -> None:
         self._settings = settings
+        self._parts = WhipParts(settings, network or Network.of(settings))
         self._sessions: SessionTable[WhipSession] = SessionTable("whip")
 
     @property
@@ -211,7 +228,7 @@ class Publishers:
         if not self._sessions.make_room(MAX_CONNECTING, self._sessions_of(camera)):
             raise ConflictError(f"{MAX_CONNECTING} publishers of {camera} are just connecting; try again later")
         events = PublisherEvents(self._note_connected, self._sessions.gone, self._is_alone)
-        session = WhipSession(camera, offer.codec, sink, self._settings, events)
+        session = WhipSession(camera, offer.codec, sink, self._parts, events)
         sdp = await self._sessions.open(session, offer, client)
         return Answer(session.session_id, sdp, etag=secrets.token_hex(8))
 

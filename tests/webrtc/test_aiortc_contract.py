@@ -1,9 +1,11 @@
 """What aiortc_private takes for granted of aiortc and aioice holds in the versions that are installed."""
 
+import inspect
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from aioice import Connection, turn
 from aiortc import RTCCertificate, RTCRtpSender
 
 import stream_detect
@@ -32,7 +34,7 @@ def test_nothing_else_touches_private_parts():
 @pytest.fixture
 async def connection(nothing_left):
     """One that has a video, a data channel, and candidates."""
-    made = new_connection([])
+    made = new_connection()
     made.addTransceiver("video", "sendrecv")
     made.createDataChannel("results")
     await made.setLocalDescription()
@@ -51,6 +53,7 @@ ATTRIBUTES = {
         "_queue",
         "_remote_candidates",
         "check_incoming",
+        "get_component_candidates",
     ],
     "stun protocol": ["send_stun", "transport"],
     "dtls": ["_rtp_router", "_send_rtp"],
@@ -99,6 +102,10 @@ async def test_every_attribute_that_is_touched_is_there(connection):
     assert not any(absent.values()), absent
     assert hasattr(RTCCertificate, "_create_ssl_context")
     assert hasattr(RTCRtpSender, "send")
+    inner = turn.TurnClientUdpProtocol(("127.0.0.1", 9), None, None, 600, 500)
+    assert turn.TurnTransport(inner)._TurnTransport__inner_protocol.delete
+    gathering = inspect.signature(Connection.get_component_candidates)
+    assert list(gathering.parameters) == ["self", "component", "addresses", "timeout"]
 
 
 async def test_bounds_replace_what_is_there(connection):

@@ -36,7 +36,7 @@ HIDDEN = "7d1c9f1e-5c5c-4a55-9d3b-4e8a0c7b5f11.local"
 
 @pytest.fixture
 async def connection(nothing_left):
-    made = new_connection([])
+    made = new_connection()
     made.addTransceiver("video", "sendrecv")
     made.createDataChannel("results")
     await made.setLocalDescription()

@@ -1,7 +1,7 @@
 """Peer connections with what aiortc lacks: bounds on what a peer makes us keep and send, RSA peers, a clean end."""
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from aioice import stun
@@ -10,14 +10,11 @@ from aiortc import (
     RTCCertificate,
     RTCConfiguration,
     RTCDtlsTransport,
-    RTCIceServer,
     RTCPeerConnection,
     RTCSctpTransport,
 )
 from aiortc.rtcsctptransport import InboundStream
 from OpenSSL import SSL
-
-from stream_detect.settings import IceServer
 
 # ruff: noqa: SLF001 - this package is where private parts are used
 
@@ -60,26 +57,13 @@ class _Certificate(RTCCertificate):
         return context
 
 
-def new_connection(servers: Sequence[IceServer]) -> RTCPeerConnection:
-    """A peer connection that uses these STUN and TURN servers, and no others."""
-    connection = RTCPeerConnection(_configuration(servers))
+def new_connection() -> RTCPeerConnection:
+    """A peer connection without STUN and TURN servers; `gathering.gather_by` sets which it uses."""
+    # An empty list, never None: None means a public STUN server to aiortc.
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     private: Any = connection
     private._RTCPeerConnection__certificates = [_Certificate.generateCertificate()]
     return connection
-
-
-def _configuration(servers: Sequence[IceServer]) -> RTCConfiguration:
-    """The list is empty without servers, never None: None means a public STUN server to aiortc."""
-    return RTCConfiguration(
-        iceServers=[
-            RTCIceServer(
-                urls=list(server.urls),
-                username=server.username,
-                credential=None if server.credential is None else server.credential.get_secret_value(),
-            )
-            for server in servers
-        ]
-    )
 
 
 def bound_received(connection: RTCPeerConnection, on_excess: Callable[[str], None]) -> None:
@@ -89,7 +73,7 @@ def bound_received(connection: RTCPeerConnection, on_excess: Callable[[str], Non
         connection: with its remote description.
         on_excess: called with the reason in words when a peer takes more than it may; the connection is to be closed.
     """
-    for transport in _transports(connection):
+    for transport in transports_of(connection):
         ice: Any = transport.transport._connection
         ice._queue = _DatagramQueue()
         _bound_streams(transport)
@@ -161,7 +145,7 @@ def _bound_messages(sctp: RTCSctpTransport, on_excess: Callable[[str], None]) ->
 def bound_checks(connection: RTCPeerConnection) -> None:
     """Bounds the ICE checks that an offer makes us send. To be called when candidates have been gathered."""
     budget = _CheckBudget()
-    for transport in _transports(connection):
+    for transport in transports_of(connection):
         budget.keep(transport.transport._connection)
 
 
@@ -213,7 +197,7 @@ async def close(connection: RTCPeerConnection) -> None:
     no pair left to ask about, that task would loop for ever. So the end of the checks is waited for (it comes at once),
     and the task is cancelled.
     """
-    transports: list[Any] = [transport.transport for transport in _transports(connection)]
+    transports: list[Any] = [transport.transport for transport in transports_of(connection)]
     await connection.close()
     for transport in transports:
         checked = transport._RTCIceTransport__start
@@ -225,7 +209,8 @@ async def close(connection: RTCPeerConnection) -> None:
         ice._queue = asyncio.Queue()  # what was not read is freed, whoever still holds the connection
 
 
-def _transports(connection: RTCPeerConnection) -> set[RTCDtlsTransport]:
+def transports_of(connection: RTCPeerConnection) -> set[RTCDtlsTransport]:
+    """The transports of a connection: one where all media are bundled."""
     transports = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
     if connection.sctp is not None:
         transports.add(connection.sctp.transport)

@@ -1,0 +1,101 @@
+"""A real coturn, for as long as a test asks for it."""
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests.patience import until
+
+REALM, USER, PASSWORD, SECRET = "field", "viewer", "battery-staple", "shared-secret"
+ABSENT = "coturn is absent: apt-get install coturn"
+
+
+@dataclass
+class Coturn:
+    """One that listens.
+
+    Args:
+        host: its address, where it listens and relays.
+        port: of UDP, TCP and, with a certificate, TLS.
+        process: that runs.
+    """
+
+    host: str
+    port: int
+    process: subprocess.Popen
+
+    def url(self, transport: str = "udp") -> str:
+        return f"turn:{self.host}:{self.port}?transport={transport}"
+
+    def tls_url(self) -> str:
+        return f"turns:{self.host}:{self.port}"
+
+    def stop(self) -> None:
+        self.process.kill()
+        self.process.wait()
+
+
+def turnserver() -> str:
+    """Its program; skips a test where it is absent."""
+    program = shutil.which("turnserver", path="/usr/bin:/usr/sbin:/usr/local/bin")
+    if program is None:
+        pytest.skip(ABSENT)
+    return program
+
+
+def free_port() -> int:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return taken.getsockname()[1]
+
+
+@contextlib.contextmanager
+def running(
+    host: str = "127.0.0.1",
+    port: int | None = None,
+    *,
+    secret: bool = False,
+    certificate: tuple[Path, Path] | None = None,
+    within: Sequence[str] = (),
+) -> Iterator[Coturn]:
+    """A TURN server.
+
+    Args:
+        host: where it listens and relays.
+        port: a free one if not given.
+        secret: takes time-limited credentials of SECRET instead of USER and PASSWORD.
+        certificate: and key: it speaks TLS.
+        within: what the command begins with (`ip netns exec NAME`).
+    """
+    port = port or free_port()
+    access = (
+        ["--use-auth-secret", f"--static-auth-secret={SECRET}"]
+        if secret
+        else ["--lt-cred-mech", f"--user={USER}:{PASSWORD}"]
+    )
+    tls = ["--no-tls"] if certificate is None else [f"--cert={certificate[0]}", f"--pkey={certificate[1]}"]
+    with tempfile.TemporaryDirectory() as folder:
+        command = [*within, turnserver(), "-n", "--no-cli", "--no-dtls", "--no-stdout-log", "--simple-log"]
+        command += [f"--listening-ip={host}", f"--relay-ip={host}", f"--listening-port={port}", f"--realm={REALM}"]
+        command += [f"--tls-listening-port={port}"] if certificate is not None else []
+        command += [f"--log-file={folder}/log", f"--pidfile={folder}/pid", f"--userdb={folder}/db", *access, *tls]
+        command += ["--min-port=49152", "--max-port=49200", "--allow-loopback-peers", "--fingerprint", "--verbose"]
+        process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        made = Coturn(host, port, process)
+        log = Path(folder) / "log"
+        try:
+            until(lambda: log.exists() and "listener opened on" in log.read_text(), said=lambda: _said(log))
+            yield made
+        finally:
+            made.stop()
+
+
+def _said(log: Path) -> str:
+    return log.read_text() if log.exists() else "coturn wrote no log"
