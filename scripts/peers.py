@@ -36,8 +36,12 @@ class Peer:
 
 
 def _on_path(*names: str) -> Callable[[], bool]:
-    path = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin"  # daemons are not on everybody's PATH
+    path = f"{os.environ.get('PATH', '')}{os.pathsep}/usr/sbin{os.pathsep}/sbin"  # daemons are not on everybody's PATH
     return lambda: any(shutil.which(name, path=path) for name in names)
+
+
+def _all_on_path(*names: str) -> Callable[[], bool]:
+    return lambda: all(_on_path(name)() for name in names)
 
 
 def _gstreamer() -> bool:
@@ -67,6 +71,8 @@ PEERS = (
     ),
     Peer("Mosquitto", ("mosquitto",), _on_path("mosquitto")),
     Peer("PostgreSQL", ("postgresql",), _postgresql),
+    Peer("coturn", ("coturn",), _on_path("turnserver")),
+    Peer("iproute2, nftables and sysctl", ("iproute2", "nftables", "procps"), _all_on_path("ip", "nft", "sysctl")),
     Peer("systemd-analyze", ("systemd",), _on_path("systemd-analyze")),
     Peer("promtool", ("prometheus",), _on_path("promtool")),
 )

@@ -43,7 +43,7 @@ def shared() -> Path:
     return SHARED
 
 
-PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster"}
+PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster", "coturn", "field"}
 """Fixtures that start a program of the system."""
 SERVERS = {"start_server", "run_server"}
 SLOW = {
@@ -71,6 +71,8 @@ SLOW = {
     "jobs/test_processes.py",
     "jobs/test_review_jobs.py",
     "media/test_coded_size.py",
+    "network/test_addresses.py",
+    "network/test_ice_servers.py",
     "overlay/test_overlay.py",
     "review/test_annotated_video.py",
     "review/test_examination.py",

@@ -1,6 +1,7 @@
-"""A TURN server on loopback, and a certificate for it."""
+"""A TURN server on loopback, a certificate for it, and hosts with networks of their own."""
 
 import datetime as dt
+from collections.abc import Iterator
 from ipaddress import ip_address
 
 import pytest
@@ -10,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from tests.network.coturn import running
+from tests.network.namespaces import Field, a_field
 
 
 @pytest.fixture
@@ -17,6 +19,13 @@ def coturn():
     """One with USER and PASSWORD."""
     with running() as server:
         yield server
+
+
+@pytest.fixture
+def field() -> Iterator[Field]:
+    """Hosts with networks of their own."""
+    with a_field() as made:
+        yield made
 
 
 @pytest.fixture

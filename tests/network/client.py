@@ -1,0 +1,110 @@
+"""A client of a server elsewhere, as a program of its own: it runs in the network namespace of a test.
+
+python -m tests.network.client URL TOKEN check|whip|whep [CAMERA]
+
+Says in one line of JSON how its media go, once they do; a publisher goes on until its input ends. Exit status 1: they
+do not within TRY_S.
+"""
+
+import argparse
+import asyncio
+import json
+import sys
+from typing import Any
+
+import httpx
+from aiortc import (
+    MediaStreamError,
+    MediaStreamTrack,
+    RTCConfiguration,
+    RTCIceServer,
+    RTCPeerConnection,
+    RTCSessionDescription,
+    VideoStreamTrack,
+)
+
+from tests.patience import soon
+
+TRY_S = 20.0
+FRAMES = 5
+DIRECTIONS = {"check": "sendrecv", "whip": "sendonly", "whep": "recvonly"}
+
+
+class Client:
+    """A session of one kind."""
+
+    def __init__(self, http: httpx.AsyncClient, kind: str, camera: str) -> None:
+        self._http, self._kind = http, kind
+        self._path = "/webrtc/check" if kind == "check" else f"/{kind}/{camera}"
+        self.frames = 0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def open(self) -> None:
+        """Offers, with the ICE servers that the server tells."""
+        status = (await self._http.get("/api/status")).raise_for_status().json()
+        servers = [RTCIceServer(**server) for server in status["ice_servers"]]
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self.connection.on("track", lambda track: self._tasks.add(asyncio.create_task(self._read(track))))
+        media: Any = "video" if self._kind == "whep" else VideoStreamTrack()
+        self._video = self.connection.addTransceiver(media, DIRECTIONS[self._kind])
+        if self._kind == "check":
+            self.connection.createDataChannel("results")
+        await self.connection.setLocalDescription(await self.connection.createOffer())
+        answer = await self._http.post(
+            self._path, content=self.connection.localDescription.sdp, headers={"Content-Type": "application/sdp"}
+        )
+        answer.raise_for_status()
+        self.session, self.answer = answer.headers["location"], answer.text
+        await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+
+    async def flow(self) -> dict[str, Any]:
+        """How the media go, once they do."""
+        await soon(lambda: self.connection.connectionState == "connected", TRY_S)
+        if self._kind != "whip":
+            await soon(lambda: self.frames >= FRAMES, TRY_S)
+        pair = self._video.receiver.transport.transport._connection._nominated[1]
+        told = [line.split() for line in self.answer.splitlines() if line.startswith("a=candidate:")]
+        return {
+            "pair": [pair.local_candidate.type, pair.remote_candidate.type],
+            "told": sorted({f"{part[7]} {part[4]}" for part in told}),
+            "ports": sorted({int(part[5]) for part in told if part[7] == "host"}),
+        }
+
+    async def close(self) -> None:
+        await self._http.delete(self.session)
+        await self.connection.close()
+
+    async def _read(self, track: MediaStreamTrack) -> None:
+        try:
+            while True:
+                await track.recv()
+                self.frames += 1
+        except MediaStreamError:
+            pass
+
+
+async def main() -> int:
+    parser = argparse.ArgumentParser()
+    parser.add_argument("url")
+    parser.add_argument("token")
+    parser.add_argument("kind", choices=DIRECTIONS)
+    parser.add_argument("camera", nargs="?", default="")
+    given = parser.parse_args()
+    headers = {"Authorization": f"Bearer {given.token}"}
+    async with httpx.AsyncClient(base_url=given.url, headers=headers, timeout=30) as http:
+        client = Client(http, given.kind, given.camera)
+        await client.open()
+        try:
+            print(json.dumps(await client.flow()), flush=True)  # noqa: T201
+        except TimeoutError:
+            print(client.answer, file=sys.stderr)  # noqa: T201
+            return 1
+        finally:
+            if given.kind == "whip":
+                await asyncio.to_thread(sys.stdin.read)
+            await client.close()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(asyncio.run(main()))
