@@ -314,6 +314,45 @@ export interface components {
          */
         CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped";
         /**
+         * ChallengeBody
+         * @description A challenge at a moment. Passed, it shows that the picture is live and not a recording, and no more.
+         */
+        ChallengeBody: {
+            /** Done */
+            done: components["schemas"]["PromptOutcomeBody"][];
+            /** Id */
+            id: string;
+            /** @description null: look straight at the camera and hold still */
+            now: components["schemas"]["StandingPromptBody"] | null;
+            /**
+             * Prompts
+             * @description those asked so far
+             */
+            prompts: components["schemas"]["Movement"][];
+            /**
+             * Reason
+             * @description of one that failed or was stopped, in a sentence
+             */
+            reason: string | null;
+            /** Score Outside Max */
+            score_outside_max: number | null;
+            /**
+             * Score Outside Mean
+             * @description fake_probability of the face while no prompt stood
+             */
+            score_outside_mean: number | null;
+            state: components["schemas"]["ChallengeState"];
+        };
+        /**
+         * ChallengeState
+         * @description Where a challenge stands.
+         *
+         *     baseline ──still and frontal──> running ──all followed──> passed
+         *         └────────────┴──person lost, time out, not followed──> failed        any ──stop──> stopped
+         * @enum {string}
+         */
+        ChallengeState: "baseline" | "running" | "passed" | "failed" | "stopped";
+        /**
          * ConnectionBody
          * @description What a trial of a camera's address gave.
          */
@@ -549,6 +588,12 @@ export interface components {
             }[];
         };
         /**
+         * Movement
+         * @description What a challenge asks a person for; left and right are the person's own.
+         * @enum {string}
+         */
+        Movement: "turn_left" | "turn_right" | "look_up" | "cover_mouth" | "cover_eye" | "come_nearer";
+        /**
          * NotifierBody
          * @description A webhook, or the MQTT broker.
          */
@@ -606,6 +651,29 @@ export interface components {
             type: string;
         };
         /**
+         * PromptOutcomeBody
+         * @description A prompt that was answered, or not in time.
+         */
+        PromptOutcomeBody: {
+            /** Followed */
+            followed: boolean;
+            prompt: components["schemas"]["Movement"];
+            /** Score Max */
+            score_max: number | null;
+            /**
+             * Score Mean
+             * @description fake_probability of the face meanwhile, 1 = fake
+             */
+            score_mean: number | null;
+            /** @description the first movement after the prompt, which decides; null: none in time */
+            seen: components["schemas"]["Movement"] | null;
+            /**
+             * Took S
+             * @description from the prompt to the begin of that movement
+             */
+            took_s: number | null;
+        };
+        /**
          * ReadyBody
          * @description Whether a stream can be judged.
          */
@@ -654,6 +722,25 @@ export interface components {
              * @description a password in it reads ***
              */
             url: string;
+        };
+        /**
+         * StandingPromptBody
+         * @description The prompt to be followed now.
+         */
+        StandingPromptBody: {
+            /**
+             * Number
+             * @description of the prompt, from 1
+             */
+            number: number;
+            /**
+             * Of
+             * @description how many prompts there are in all
+             */
+            of: number;
+            prompt: components["schemas"]["Movement"];
+            /** Seconds Left */
+            seconds_left: number;
         };
         /**
          * StateBody
@@ -813,6 +900,8 @@ export type CameraChange = components['schemas']['CameraChange'];
 export type CamerasBody = components['schemas']['CamerasBody'];
 export type CameraSettings = components['schemas']['CameraSettings'];
 export type CameraState = components['schemas']['CameraState'];
+export type ChallengeBody = components['schemas']['ChallengeBody'];
+export type ChallengeState = components['schemas']['ChallengeState'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
 export type CountsBody = components['schemas']['CountsBody'];
 export type CredentialsBody = components['schemas']['CredentialsBody'];
@@ -825,12 +914,15 @@ export type IceServerBody = components['schemas']['IceServerBody'];
 export type JudgeBody = components['schemas']['JudgeBody'];
 export type JudgeNameBody = components['schemas']['JudgeNameBody'];
 export type ModelsBody = components['schemas']['ModelsBody'];
+export type Movement = components['schemas']['Movement'];
 export type NotifierBody = components['schemas']['NotifierBody'];
 export type NotifiersBody = components['schemas']['NotifiersBody'];
 export type Problem = components['schemas']['Problem'];
+export type PromptOutcomeBody = components['schemas']['PromptOutcomeBody'];
 export type ReadyBody = components['schemas']['ReadyBody'];
 export type ScoresBody = components['schemas']['ScoresBody'];
 export type ShownSettings = components['schemas']['ShownSettings'];
+export type StandingPromptBody = components['schemas']['StandingPromptBody'];
 export type StateBody = components['schemas']['StateBody'];
 export type StatesBody = components['schemas']['StatesBody'];
 export type StatusBody = components['schemas']['StatusBody'];
