@@ -69,6 +69,7 @@ SLOW = {
     "evidence/test_evidence.py",
     "evidence/test_ring_and_clip.py",
     "jobs/test_processes.py",
+    "jobs/test_earlier_results.py",
     "jobs/test_review_jobs.py",
     "media/test_coded_size.py",
     "network/test_addresses.py",

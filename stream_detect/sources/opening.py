@@ -37,7 +37,8 @@ from stream_detect.errors import (
 from stream_detect.errors import SourceUnreachableError as Unreachable
 from stream_detect.sources.address import Address, redacted
 from stream_detect.sources.file_frame import STRICT, film_among
-from stream_detect.sources.hls import HlsStream, Position, is_playlist
+from stream_detect.sources.hls import HlsStream, Position
+from stream_detect.sources.hls_playlist import is_playlist
 from stream_detect.sources.http import Web
 
 FAILURES = av.FFmpegError, OSError, ValueError, MemoryError

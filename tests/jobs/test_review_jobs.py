@@ -1,17 +1,14 @@
-"""Analyses as jobs: they wait, run, end, are cancelled, go on after a restart, and are answered by earlier results."""
+"""Analyses as jobs: they wait, run, end, are cancelled, and go on after a restart."""
 
 import errno
 import io
 import json
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import av
 import pytest
 from PIL import Image
 
@@ -25,95 +22,12 @@ from stream_detect.errors import (
     StorageError,
 )
 from stream_detect.jobs import queue as job_queue
-from stream_detect.jobs.incoming import ReceivedFile
-from stream_detect.jobs.jobs import Jobs, ReviewOptions
-from stream_detect.jobs.library import RESULTS, Library, annotated_name, flagged_name
-from stream_detect.jobs.progress import JobProgress
-from stream_detect.jobs.work import MAX_ATTEMPTS, AnalysisStores
-from stream_detect.settings import Settings
-from stream_detect.storage.analyses import Analyses
-from stream_detect.storage.database import Database
+from stream_detect.jobs.library import RESULTS, flagged_name
+from stream_detect.jobs.work import MAX_ATTEMPTS
 from stream_detect.storage.records import Analysis
-from tests.files import files_in
-from tests.jobs.scripted_reviewer import MODELS, ScriptedReviewer, write_clip
-from tests.patience import PATIENCE_S, until
-
-ONE = ReviewOptions(MODELS[:1], 5.0)
-BOTH = ReviewOptions(MODELS, 5.0)
-
-
-class Desk:
-    """Jobs with all that is behind them."""
-
-    def __init__(self, folder: Path, review: dict[str, Any], busy: Callable[[], bool] = lambda: False) -> None:
-        self.settings = Settings.model_validate(
-            {"storage": {"folder": folder}, "review": {"min_free_bytes": 0} | review, "window": {"min_scores": 3}}
-        )
-        self.folder = folder / "analyses"
-        self.database = Database.open(self.settings.storage)
-        self.analyses = Analyses(self.database)
-        self.library = Library(self.folder, self.settings.review)
-        self.told: list[Analysis] = []
-        self.reviewer = ScriptedReviewer(self.settings)
-        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.told.append))
-        self.jobs = Jobs(kept, self.reviewer, self.settings.review, busy)
-
-    def received(self, source: Path, name: str = "clip.mp4") -> ReceivedFile:
-        """A copy of a file on its way in."""
-        incoming = self.library.incoming(name)
-        incoming.write(source.read_bytes())
-        return incoming.finish()
-
-    def submit(self, source: Path, options: ReviewOptions = ONE) -> Analysis:
-        (analysis,) = self.jobs.submit([self.received(source)], options)
-        return analysis
-
-    def ended(self, analysis: Analysis) -> Analysis:
-        return self.until(lambda: found if (found := self.jobs.get(analysis.id)).ended else None)
-
-    def until(self, look: Callable[[], Any]) -> Any:
-        return until(look)
-
-    def halves(self) -> list[Analysis]:
-        """Told of what is done by half, as all is that may not go on."""
-        return [one for one in self.told if one.done_share == 0.5]
-
-    def files(self) -> list[str]:
-        return sorted(str(path.relative_to(self.folder)) for path in files_in(self.folder))
-
-    def close(self) -> None:
-        self.reviewer.may_go_on.set()
-        self.jobs.close(PATIENCE_S)
-        self.database.close()
-
-
-@pytest.fixture
-def open_desk(tmp_path) -> Iterator[Callable[..., Desk]]:
-    with ExitStack() as stack:
-
-        def opened(**review: Any) -> Desk:
-            desk = Desk(tmp_path / "data", review)
-            stack.callback(desk.close)
-            return desk
-
-        yield opened
-
-
-@pytest.fixture
-def desk(open_desk) -> Desk:
-    desk = open_desk()
-    desk.jobs.start()
-    return desk
-
-
-@pytest.fixture(scope="module")
-def clip(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4")
-
-
-@pytest.fixture(scope="module")
-def other_clip(tmp_path_factory) -> Path:
-    return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4", seed=1)
+from tests.jobs.conftest import BOTH, ONE
+from tests.jobs.scripted_reviewer import MODELS
+from tests.patience import PATIENCE_S
 
 
 def test_a_file_is_judged_by_two_models_side_by_side(desk, clip):
@@ -264,41 +178,6 @@ def test_a_long_analysis_lets_others_go_first(open_desk, clip, other_clip):
     assert {desk.ended(slow).state, desk.ended(quick).state} == {"done"}
 
 
-def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk, clip):
-    first = desk.ended(desk.submit(clip))
-    (again,) = desk.jobs.submit([desk.received(clip, "renamed.mp4")], ONE)
-    assert (again.state, again.same_as, again.verdict, again.upload.name) == ("done", first.id, "fake", "renamed.mp4")
-    assert len(desk.reviewer.looked_at) == 1
-    desk.jobs.delete(first.id)
-    assert desk.jobs.get(again.id).same_as == ""
-    results = json.loads(desk.library.path(again.id, RESULTS).read_text())
-    assert (results["id"], results["file"]["name"]) == (again.id, "renamed.mp4")
-    assert desk.library.path(again.id, flagged_name(0, 1)).stat().st_size > 100
-    assert desk.ended(desk.submit(clip)).same_as == again.id
-
-
-@pytest.mark.parametrize(
-    "options",
-    [
-        BOTH,
-        ReviewOptions(MODELS[1:], 5.0),
-        ReviewOptions(MODELS[:1], 4.0),
-        ReviewOptions((("scripted", "c" * 64),), 5.0),
-    ],
-)
-def test_other_models_or_another_rate_are_looked_at_anew(desk, clip, options):
-    desk.ended(desk.submit(clip))
-    anew = desk.submit(clip, options)
-    assert (anew.state, desk.ended(anew).same_as) == ("queued", "")
-
-
-def test_the_same_file_twice_in_one_request_is_looked_at_once(desk, clip):
-    first, second = desk.jobs.submit([desk.received(clip), desk.received(clip)], ONE)
-    assert desk.ended(first).same_as == ""
-    assert desk.ended(second).same_as == first.id
-    assert len(desk.reviewer.looked_at) == 1
-
-
 def test_a_stop_in_the_middle_is_gone_on_with_by_the_next_start(open_desk, clip):
     desk = open_desk()
     desk.jobs.start()
@@ -377,41 +256,3 @@ def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
     desk.jobs.start()
     assert away.wait(PATIENCE_S)
     assert desk.ended(analysis).state == "done"
-
-
-def test_the_annotated_video_is_made_once_on_demand(desk, clip):
-    analysis = desk.submit(clip)
-    with pytest.raises(ConflictError):
-        desk.jobs.annotate(analysis.id, None)
-    desk.ended(analysis)
-    assert desk.jobs.annotation(analysis.id, None) is None
-    with pytest.raises(NotFoundError, match="expected one of scripted"):
-        desk.jobs.annotate(analysis.id, "other")
-    assert desk.jobs.annotate(analysis.id, None).state == "queued"
-    desk.until(lambda: desk.jobs.annotation(analysis.id, "scripted").state == "done")
-    assert desk.jobs.annotate(analysis.id, "scripted").state == "done"
-    path = desk.library.path(analysis.id, annotated_name(0, "video"))
-    with av.open(str(path)) as container:
-        assert len(list(container.decode(video=0))) == 20
-    assert desk.jobs.get(analysis.id).kept_bytes == sum(p.stat().st_size for p in path.parent.iterdir())
-    desk.jobs.delete(analysis.id)
-    assert desk.files() == []
-
-
-def test_an_annotated_video_goes_on_after_a_stop_and_can_be_tried_again(open_desk, clip):
-    desk = open_desk()
-    desk.jobs.start()
-    analysis = desk.ended(desk.submit(clip))
-    desk.reviewer.fails = MediaError("the encoder does not want to")
-    desk.jobs.annotate(analysis.id, None)
-    desk.until(lambda: desk.jobs.annotation(analysis.id, None).state == "failed")
-    assert "does not want to" in desk.jobs.annotation(analysis.id, None).problem
-    desk.reviewer.fails = None
-    desk.reviewer.may_go_on.clear()
-    assert desk.jobs.annotate(analysis.id, None).state == "queued"
-    desk.until(lambda: desk.jobs.annotation(analysis.id, None).done_share == 0.5)
-    desk.close()
-    again = open_desk()
-    assert again.jobs.annotation(analysis.id, None).state == "queued"
-    again.jobs.start()
-    again.until(lambda: again.jobs.annotation(analysis.id, None).state == "done")

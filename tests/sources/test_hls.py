@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceStalledError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
-from stream_detect.sources.hls import Position, Variant, choose, is_playlist, parse_playlist
+from stream_detect.sources.hls import Position
+from stream_detect.sources.hls_playlist import Variant, choose, is_playlist, parse_playlist
 from stream_detect.sources.reader import Reader, ReaderSettings
 from tests.sources.conftest import clip_images, served
 
