@@ -43,10 +43,11 @@ help:
 run: $(INSTALLED) $(PAGE)
 	@exec $(BIN)/python server.py
 
-# On two processes and more: a file's tests stay together, since they share servers; those that take longest come first.
-# Four at most: each may hold TensorFlow, a PostgreSQL and a browser.
+# One process more than there are processors, since tests wait more than they work; four at most, as each may hold
+# TensorFlow, a PostgreSQL and a browser. A file's tests stay together, because they share servers.
+WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
 test: $(DEV) $(PAGE) peers
-	$(BIN)/python -m pytest -n logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 # What takes a minute, for while one works.
 test-fast: $(DEV)

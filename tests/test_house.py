@@ -223,6 +223,20 @@ def test_a_document_wraps_at_100_columns(document):
     assert long == [], "wrap these lines"
 
 
+def test_the_map_of_the_architecture_names_what_is_there():
+    text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+    package = ROOT / "stream_detect"
+    named = set(re.findall(r"`([\w/.]+\.py)`", text))
+    rooms = re.findall(r"^\| `(\w+)` \|.*\| (.*) \|$", text, re.MULTILINE)
+    starts = {package / room / name for room, names in rooms for name in re.findall(r"`(\w+\.py)`", names)}
+    assert starts
+    assert [str(file) for file in starts if not file.is_file()] == []
+    paths = {name for name in named if "/" in name}
+    assert [name for name in paths if not ((package / name).is_file() or (ROOT / name).is_file())] == []
+    unnamed = {folder.name for folder in package.iterdir() if (folder / "__init__.py").is_file()}
+    assert {room for room in unnamed if f"`{room}`" not in text} == set()
+
+
 def test_the_web_lock_file_has_no_addresses():
     assert '"resolved"' not in (ROOT / "web" / "package-lock.json").read_text(encoding="utf-8")
 

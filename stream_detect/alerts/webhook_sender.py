@@ -60,7 +60,7 @@ class WebhookSender:
         webhooks: to send to; messages for others are dropped at the start.
         outbox: what waits.
         clock: unix seconds.
-        pause: see `outbox.pause_s`.
+        pause: seconds to wait by failed attempts (`webhook.pause_s`).
     """
 
     def __init__(
