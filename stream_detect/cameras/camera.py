@@ -17,6 +17,7 @@ from threading import RLock
 from av import VideoFrame
 
 from stream_detect.analysis.challenge_control import ChallengeControl
+from stream_detect.analysis.engine import Engine
 from stream_detect.cameras.connections import MAX_HANGING, CameraParts, Connections, FrameSource
 from stream_detect.cameras.intake import FrameRate, Intake, KeyframeOnly
 from stream_detect.cameras.status import CameraStatus, Totals, Watch
@@ -24,7 +25,7 @@ from stream_detect.cameras.supervisor import Attempt, Supervisor, one_line
 from stream_detect.errors import ConflictError, SourceEndedError, SourceError, SourceStalledError
 from stream_detect.events.rules import Repeats
 from stream_detect.settings import CameraSettings
-from stream_detect.sources.address import parse_address, redacted
+from stream_detect.sources.address import Address, parse_address, redacted
 from stream_detect.sources.hls import Position
 from stream_detect.sources.reader import ReaderSettings
 from stream_detect.types import CameraState, Result, StateChange
@@ -40,6 +41,23 @@ ANALYSIS_CLOSE_S = 1.0
 WAITING = "waiting for a publisher"
 
 log = logging.getLogger(__name__)
+
+
+def check(settings: CameraSettings, engine: Engine, *, from_settings_file: bool = False) -> Address:
+    """The address of a camera, whose settings are checked; nothing is made of them.
+
+    Args:
+        settings: of the camera.
+        engine: would analyse it.
+        from_settings_file: files and devices are permitted.
+
+    Raises:
+        AddressError: the address is malformed or not permitted.
+        SettingsError: at this rate no verdict could be reached.
+    """
+    address = parse_address(settings.url.get_secret_value(), from_settings_file=from_settings_file)
+    engine.sampler(settings.rate_hz)  # raises now what would otherwise fail at the start
+    return address
 
 
 class Camera:
@@ -59,8 +77,7 @@ class Camera:
 
     def __init__(self, settings: CameraSettings, parts: CameraParts, *, from_settings_file: bool = False) -> None:
         self.settings = settings
-        self._address = parse_address(settings.url.get_secret_value(), from_settings_file=from_settings_file)
-        parts.engine.sampler(settings.rate_hz)  # raises now what would otherwise fail at the start
+        self._address = check(settings, parts.engine, from_settings_file=from_settings_file)
         self._parts = parts
         self._clock = parts.clocks.monotonic
         self._lock = RLock()

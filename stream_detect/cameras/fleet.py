@@ -8,7 +8,7 @@ from threading import Event, RLock, Thread
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.backoff import Outage
-from stream_detect.cameras.camera import Camera, CameraParts
+from stream_detect.cameras.camera import Camera, CameraParts, check
 from stream_detect.cameras.observer import Observer, Viewing
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import ConflictError, NotFoundError
@@ -61,6 +61,7 @@ class Fleet:
     ) -> None:
         self.max_cameras = monitoring.max_cameras
         """How many there may be."""
+        self._engine = engine
         self._observer = observer
         self._parts: Callable[[str], CameraParts] = lambda name: make_parts(
             engine, monitoring, observer, viewing(name), taps
@@ -97,7 +98,7 @@ class Fleet:
             AddressError: its address is malformed or not permitted.
             SettingsError: at its rate no verdict could be reached.
         """
-        self._made(settings, from_settings_file=from_settings_file)
+        check(settings, self._engine, from_settings_file=from_settings_file)
 
     def check_room(self, cameras: int) -> None:
         """Whether there may be so many cameras.
@@ -172,6 +173,8 @@ class Fleet:
             ]
             names = {settings.name for settings in wanted}
             removed = [camera for name, camera in present.items() if name not in names]
+            for settings in (*added, *changed):
+                self.check(settings, from_settings_file=True)
             cameras = [self._made(settings, from_settings_file=True) for settings in (*added, *changed)]
             _stop([present[settings.name] for settings in changed], CHANGED)
             self._take_off(removed)
@@ -191,6 +194,8 @@ class Fleet:
         self._clockwork.join(1.0)
 
     def _made(self, settings: CameraSettings, *, from_settings_file: bool = False) -> Camera:
+        """A camera; of settings that are refused nothing is left, nor what would have shown its frames."""
+        self.check(settings, from_settings_file=from_settings_file)
         return Camera(settings, self._parts(settings.name), from_settings_file=from_settings_file)
 
     def _put(self, camera: Camera) -> None:

@@ -170,7 +170,8 @@ class Work:
         try:
             _check_attempts(analysis.attempts)
             if analysis.address:
-                analysis = self._fetched(self._entered(analysis, "fetching"), run)
+                analysis = self._entered(analysis, "fetching")
+                analysis = self._fetched(analysis, run)
             elif self.from_earlier(analysis):
                 return
             analysis = self._entered(analysis, "running")

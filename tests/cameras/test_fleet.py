@@ -129,6 +129,37 @@ def test_a_list_with_a_mistake_changes_nothing(stage, fleet, wrong, error):
     assert not any(reader.stopping.is_set() for reader in readers.values())
 
 
+@pytest.mark.parametrize(
+    ("wrong", "error"),
+    [
+        (CameraSettings(name="yard", url="gopher://10.0.0.5"), AddressError),
+        (settings("yard", rate_hz=0.5), SettingsError),
+        (settings("door"), ConflictError),
+    ],
+)
+def test_nothing_is_made_for_a_camera_that_is_refused_or_only_checked(stage, wrong, error):
+    shown = []  # what would show a camera's frames is made when it is asked for, and stays
+
+    def viewing(name):
+        shown.append(name)
+        return stage.watcher
+
+    parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
+    fleet = Fleet(stage.engine, stage.monitoring, stage.watcher, viewing, lambda _name: (), parts)
+    try:
+        fleet.add(settings("door"))
+        fleet.check(settings("roof"), from_settings_file=False)
+        with pytest.raises(error):
+            fleet.add(wrong)
+        if error is not ConflictError:
+            with pytest.raises(error):
+                fleet.apply([settings("roof"), wrong])
+        assert shown == ["door"]
+    finally:
+        stage.ending.set()
+        fleet.close()
+
+
 def test_a_changed_camera_is_started_anew(stage, fleet):
     readers = live(stage, fleet, "door")
     fleet.change(settings("door", title="Front door"))

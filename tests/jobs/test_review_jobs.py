@@ -194,6 +194,22 @@ def test_a_stop_in_the_middle_is_gone_on_with_by_the_next_start(open_desk, clip)
     assert again.ended(analysis).state == "done"
 
 
+@pytest.mark.parametrize("attempts", [0, MAX_ATTEMPTS - 1])
+def test_a_stop_while_a_file_is_fetched_leaves_the_attempts_as_they_were(open_desk, attempts):
+    desk = open_desk()
+    desk.reviewer.may_go_on.clear()
+    address = "http://127.0.0.1:9/a.mp4"
+    analysis = desk.jobs.submit_address(address, address, "a.mp4", ONE)
+    assert desk.analyses.change(replace(analysis, attempts=attempts), ("queued",))
+    desk.jobs.start()
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    under_way = desk.analyses.get(analysis.id)
+    assert (under_way.state, under_way.attempts) == ("fetching", attempts + 1)
+    desk.jobs.close(2 * PATIENCE_S)
+    left = desk.analyses.get(analysis.id)
+    assert (left.state, left.attempts, left.address) == ("queued", attempts, address)
+
+
 @pytest.mark.parametrize(("attempts", "end"), [(MAX_ATTEMPTS - 1, "done"), (MAX_ATTEMPTS, "failed")])
 def test_a_file_that_ends_the_process_is_not_begun_for_ever(open_desk, clip, attempts, end):
     desk = open_desk()
