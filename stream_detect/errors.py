@@ -28,6 +28,11 @@
     ├── ReviewError              an uploaded file cannot be reviewed to its end
     │   ├── ReviewCancelledError somebody asked to stop
     │   └── ReviewCrashedError   the process that examined it ended in the middle, or was ended
+    ├── AccessError              a request comes from nobody who may make it
+    │   ├── SignInError          it comes from nobody that is known, or by a wrong password
+    │   ├── ForbiddenError       the role of who sent it is not enough
+    │   └── TooManyGuessesError  too many wrong passwords or tokens came (carries retry_after_s)
+    ├── PasswordError            a new password is too short, too long or too easily guessed
     ├── StorageError             the database or a file of ours cannot be read or written
     │   └── DiskFullError        there is no room left for it
     ├── DatasetError             training data are absent, unreadable or one-sided
@@ -156,6 +161,35 @@ class ReviewCancelledError(ReviewError):
 
 class ReviewCrashedError(ReviewError):
     """The process that examined a file ended in the middle of it, or was ended because nothing more came of it."""
+
+
+class AccessError(StreamDetectError):
+    """A request comes from nobody who may make it."""
+
+
+class SignInError(AccessError):
+    """A request comes from nobody that is known, or with a wrong password."""
+
+
+class ForbiddenError(AccessError):
+    """The role of who sent a request is not enough for it."""
+
+
+class TooManyGuessesError(AccessError):
+    """Too many wrong passwords or tokens came.
+
+    Args:
+        message: what is to be done.
+        retry_after_s: when the next one is compared, in whole seconds.
+    """
+
+    def __init__(self, message: str, retry_after_s: int) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class PasswordError(StreamDetectError):
+    """A new password is too short, too long or too easily guessed."""
 
 
 class StorageError(StreamDetectError):

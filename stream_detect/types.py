@@ -23,6 +23,22 @@ Xyxy = tuple[float, float, float, float]
 """left, top, right, bottom in pixels; right and bottom are exclusive."""
 
 
+class Role(StrEnum):
+    """What a user may do: each role may do all that the one before it may."""
+
+    VIEWER = "viewer"
+    """Watch cameras; read events, evidence and analyses."""
+    OPERATOR = "operator"
+    """Live checks, uploads, test alerts, publishing."""
+    ADMIN = "admin"
+    """Cameras, models, users, settings, deletion, the audit log."""
+
+    def covers(self, least: "Role") -> bool:
+        """Whether this role may do what needs `least`."""
+        order = list(Role)
+        return order.index(self) >= order.index(least)
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """One decoded picture of a stream.

@@ -7,10 +7,10 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
+from stream_detect.api.described import client_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
-    client_address,
     content_type,
     read_body,
     read_sdp,
@@ -46,7 +46,7 @@ def router(sessions: CheckSessions) -> APIRouter:
         """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
         read, respond = _form(request)
         offer = read(await read_body(request))
-        answer = await sessions.answer(offer, client_address(request), source_label)
+        answer = await sessions.answer(offer, client_of(request), source_label)
         response = respond(answer.sdp)
         response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
         return response

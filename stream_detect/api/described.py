@@ -4,6 +4,7 @@ from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
 
+from stream_detect.access.principal import Principal
 from stream_detect.settings.cameras import CAMERA_NAME
 
 Name = Annotated[str, Path(pattern=CAMERA_NAME, description="of a camera")]
@@ -24,6 +25,17 @@ NO_STORAGE: Final[Responses] = {
 }
 
 
-def client_of(request: Request) -> str:
-    """The address of a client, without its port; empty where the transport has none."""
+def client_address(request: Request) -> str:
+    """The IP address of a client, without its port; empty where the transport has none."""
     return request.client.host if request.client else ""
+
+
+def principal_of(request: Request) -> Principal | None:
+    """Whom a request comes from; None for one that needed nobody."""
+    return request.scope.get("principal")
+
+
+def client_of(request: Request) -> str:
+    """By what the places of a client are counted: the user where one is known, the address otherwise."""
+    principal = principal_of(request)
+    return client_address(request) if principal is None or principal.name is None else f"user {principal.name}"

@@ -15,11 +15,6 @@ def content_type(request: Request) -> str:
     return request.headers.get("content-type", "").partition(";")[0].strip().lower()
 
 
-def client_address(request: Request) -> str:
-    """The IP address of the client; "" where the server does not know it."""
-    return "" if request.client is None else request.client.host
-
-
 def unexpected_content(request: Request, expected: str) -> ContentTypeError:
     """What is said of a body of another content type than expected."""
     received = request.headers.get("content-type", "")[:80] or "no content type"

@@ -5,11 +5,13 @@ added here, so that each status and content type that a client can meet is in th
 """
 
 import re
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from fastapi import FastAPI
 
+from stream_detect.api.authorization import COOKIE
+from stream_detect.api.permissions import Permission, Permissions
 from stream_detect.api.problems import MEDIA_TYPE
 
 Operation = dict[str, Any]
@@ -32,9 +34,10 @@ _TEXT: Final = {"schema": {"type": "string"}}
 _RETRY: Final = {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}}
 _BY_TOKEN: Final[Mapping[str, Operation]] = {
     "401": {
-        "description": "the access token is absent or wrong",
+        "description": "nobody is signed in, or the access token is absent, wrong, expired or revoked",
         "headers": {"WWW-Authenticate": {"description": "Bearer", **_TEXT}},
     },
+    "403": {"description": "the role is not enough, or a page of another origin sent the request"},
     "429": {"description": "too many wrong access tokens came from this address", "headers": _RETRY},
 }
 _ALWAYS: Final[Mapping[str, Operation]] = {
@@ -54,12 +57,12 @@ _WITH_BODY: Final[Mapping[str, Operation]] = {
 }
 
 
-def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]:
+def describe(application: FastAPI, permissions: Permissions) -> dict[str, Any]:
     """The OpenAPI 3.1 document of an application, complete; made once.
 
     Args:
         application: with all its routes.
-        open_paths: that need no access token.
+        permissions: what each of them needs.
     """
     if application.openapi_schema is None:
         document = FastAPI.openapi(application)
@@ -68,12 +71,13 @@ def describe(application: FastAPI, open_paths: Container[str]) -> dict[str, Any]
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)
         components["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "description": "the access token, where the server has one"}
+            "token": {"type": "http", "scheme": "bearer", "description": "the settings' token, or a user's API token"},
+            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "of a signed-in browser"},
         }
         _flatten_rows(components)
         for path, operations in document["paths"].items():
             for method, operation in operations.items():
-                _complete(path, method, operation, is_open=path in open_paths and method in {"get", "head"})
+                _complete(path, method, operation, permissions.needed(method.upper(), path))
         application.openapi_schema = document
     return application.openapi_schema
 
@@ -91,8 +95,11 @@ def _flatten_rows(schema: object) -> None:
             _flatten_rows(part)
 
 
-def _complete(path: str, method: str, operation: Operation, *, is_open: bool) -> None:
-    operation["security"] = [{}] if is_open else [{"token": []}, {}]
+def _complete(path: str, method: str, operation: Operation, permission: Permission) -> None:
+    is_open = permission.least is None
+    operation["security"] = [{}] if is_open else [{"token": []}, {"session": []}, {}]
+    if permission.least is not None:
+        operation["x-role"] = permission.least.value  # the least one
     operation["parameters"] = [*operation.get("parameters", []), *_missing_parameters(path, operation)]
     responses = operation["responses"]
     for status, response in _common(path, method, operation, is_open=is_open):

@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
 from stream_detect.errors import (
+    AccessError,
     AddressError,
     AnalysisError,
     BodyTooLargeError,
@@ -26,16 +27,19 @@ from stream_detect.errors import (
     ConflictError,
     ContentTypeError,
     DiskFullError,
+    ForbiddenError,
     MediaError,
     NotFoundError,
     NoVideoError,
     OfferError,
+    PasswordError,
     RequestError,
     SettingsError,
     SignalingError,
     SourceError,
     StorageError,
     StreamDetectError,
+    TooManyGuessesError,
 )
 
 MEDIA_TYPE = "application/problem+json"
@@ -72,6 +76,10 @@ _KINDS: Mapping[type[StreamDetectError], _Kind] = {
     MediaError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Picture or stream not readable"),
     AnalysisError: _Kind(HTTPStatus.SERVICE_UNAVAILABLE, "Analysis unavailable"),
     BundleError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Model bundle not usable"),
+    TooManyGuessesError: _Kind(HTTPStatus.TOO_MANY_REQUESTS, "Too many attempts"),
+    ForbiddenError: _Kind(HTTPStatus.FORBIDDEN, "Role not sufficient"),
+    AccessError: _Kind(HTTPStatus.UNAUTHORIZED, "Sign-in needed"),
+    PasswordError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "Password not usable"),
     StreamDetectError: _Kind(HTTPStatus.INTERNAL_SERVER_ERROR, "Server error"),
 }
 
@@ -106,6 +114,8 @@ async def _ours(_request: Request, error: StreamDetectError) -> Response:
     headers: dict[str, str] = {}
     if kind.status == HTTPStatus.SERVICE_UNAVAILABLE:
         headers["Retry-After"] = str(error.retry_after_s if isinstance(error, CapacityError) else _RETRY_AFTER_S)
+    if isinstance(error, TooManyGuessesError):
+        headers["Retry-After"] = str(error.retry_after_s)
     return problem(kind.status, str(error), kind.title, headers)
 
 

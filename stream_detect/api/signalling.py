@@ -10,11 +10,10 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from stream_detect.api.described import Name
+from stream_detect.api.described import Name, client_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
-    client_address,
     content_type,
     read_body,
     read_sdp,
@@ -104,7 +103,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         """Answers an SDP offer."""
         if content_type(request) != SDP:
             raise unexpected_content(request, SDP)
-        answer = await exchange.answer(name, read_sdp(await read_body(request)), client_address(request))
+        answer = await exchange.answer(name, read_sdp(await read_body(request)), client_of(request))
         location = f"{routes.prefix}/{name}/{answer.session_id}"
         response = Response(answer.sdp, 201, {"Location": location, "ETag": f'"{answer.etag}"'}, SDP)
         for server in exchange.ice_servers():

@@ -15,6 +15,7 @@ from pydantic import ValidationError
 
 from stream_detect.analysis.engine import at_rate
 from stream_detect.api import forms
+from stream_detect.api.described import client_of
 from stream_detect.api.offers import content_type, read_body, unexpected_content
 from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
 from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError, RequestError, SettingsError
@@ -103,11 +104,11 @@ class Submissions:
     @contextlib.contextmanager
     def _uploading(self, request: Request) -> Iterator[None]:
         """One of the places for uploads; some are left to other addresses."""
-        client = request.client.host if request.client else ""
+        client = client_of(request)
         limits = self._settings.review
         if self._uploads.total() >= limits.max_uploads or self._uploads[client] >= limits.max_uploads_per_client:
             raise CapacityError(
-                f"{self._uploads.total()} uploads are on their way, {self._uploads[client]} of them from this address; "
+                f"{self._uploads.total()} uploads are on their way, {self._uploads[client]} of them yours; "
                 f"expected at most {limits.max_uploads} and {limits.max_uploads_per_client} "
                 "(review.max_uploads, review.max_uploads_per_client)",
                 _RETRY_AFTER_S,

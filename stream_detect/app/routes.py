@@ -1,6 +1,7 @@
 """The HTTP application: which routes are served, and which gates stand before them."""
 
-from collections.abc import Callable, Container, Mapping, Sequence
+import logging
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 
@@ -26,9 +27,12 @@ from stream_detect.api import (
     whip,
 )
 from stream_detect.api.audit import Audit
-from stream_detect.api.gate import AccessToken, SameOrigin, Served, TokenGate
+from stream_detect.api.authorization import Authorization
+from stream_detect.api.gate import SameOrigin, Served
 from stream_detect.api.metrics import MetricSources
 from stream_detect.api.page import PageFile
+from stream_detect.api.permissions import Permissions
+from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.app.monitoring import Monitoring
@@ -37,6 +41,8 @@ from stream_detect.webrtc.check import CheckSessions
 
 MAX_BODY_BYTES = 128 * 1024
 """Of a request, where its route says nothing else: the largest is an SDP offer, which has a limit of its own."""
+
+_log = logging.getLogger(__name__)
 
 Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
@@ -50,12 +56,14 @@ class Services:
         sessions: the live checks.
         monitoring: the cameras.
         analyses: the uploads.
+        access: who may come in.
     """
 
     model: ModelInUse
     sessions: CheckSessions
     monitoring: Monitoring
     analyses: AnalysisService
+    access: AccessService
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,16 +79,13 @@ class Contents:
     page: Mapping[str, PageFile]
 
 
-def application(
-    settings: Settings, services: Services, contents: Contents, token: AccessToken, lifespan: Lifespan
-) -> FastAPI:
+def application(settings: Settings, services: Services, contents: Contents, lifespan: Lifespan) -> FastAPI:
     """The application, with every route and gate.
 
     Args:
         settings: all sections.
         services: what the routes call.
         contents: bundles' cards and the page.
-        token: that clients must show.
         lifespan: opens and closes the services.
     """
     made = FastAPI(
@@ -92,11 +97,17 @@ def application(
         max_body_size=MAX_BODY_BYTES,
     )
     problems.install(made)
-    for router in _routers(settings, services, contents):
+    routers = _routers(settings, services, contents)
+    for router in routers:
         made.include_router(router)
-    open_paths = frozenset({*contents.page, "/", status.LIVE_PATH})
-    made.openapi = lambda: openapi.describe(made, open_paths)  # type: ignore[method-assign] # as FastAPI documents
-    _guard(made, settings, open_paths, token)
+    routes = [*made.router.routes, *(route for router in routers for route in router.routes)]
+    made.state.permissions = permissions = Permissions(routes, frozenset(contents.page))
+    for route in permissions.unlisted():
+        _log.error("%s has no role in api/permissions.py: it needs an admin", route)
+    made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
+    made.add_middleware(Audit)
+    made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
+    made.add_middleware(SameOrigin, served=Served.of(settings.server))
     return made
 
 
@@ -122,6 +133,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         whep.router(monitoring.viewers, monitoring.fleet, ice_servers),
         metrics.router(_metric_sources(services), monitoring.latency),
         *services.analyses.routers(),
+        *services.access.routers(),
         reference.router(),
         page.router(contents.page),
     ]
@@ -141,10 +153,3 @@ def _metric_sources(services: Services) -> MetricSources:
         analyses=analyses.counts,
         analyses_bytes=analyses.kept_bytes,
     )
-
-
-def _guard(made: FastAPI, settings: Settings, open_paths: Container[str], token: AccessToken) -> None:
-    """The gates around the routes; the one added last is the outermost."""
-    made.add_middleware(Audit)
-    made.add_middleware(TokenGate, token=token, open_paths=open_paths)
-    made.add_middleware(SameOrigin, served=Served.of(settings.server))

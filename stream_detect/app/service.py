@@ -15,9 +15,9 @@ from fastapi import FastAPI
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
-from stream_detect.api.gate import AccessToken
 from stream_detect.api.page import read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService, lookup
 from stream_detect.app.camera_list import Reload
 from stream_detect.app.model_in_use import ModelInUse, finder
@@ -64,9 +64,13 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     detector = FaceSearch(settings.faces)
     engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
-    token = AccessToken(settings.server.token)
     HostAddresses(settings.webrtc).check(settings.most_sessions)
-    monitoring = Monitoring(settings, model, Reload(read_again, lambda now: token.replace(now.server.token)))
+
+    def take(now: Settings) -> None:
+        access.take(now)  # made from the database that is opened first
+
+    monitoring = Monitoring(settings, model, Reload(read_again, take))
+    access = AccessService(settings, monitoring.database)
     reviewer = ModelReviewer(settings)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()
@@ -76,7 +80,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
         monitoring.shut_down()
         analyses.shut_down()
 
-    made = join(settings, model, (monitoring, analyses), Contents(_cards(registry), read_page()), token)
+    made = join(settings, model, (monitoring, analyses), Contents(_cards(registry), read_page()), access)
     return Service(made, shut_down, hangup=lambda: _reload(monitoring))
 
 
@@ -85,7 +89,7 @@ def join(
     model: ModelInUse,
     started: tuple[Monitoring, AnalysisService],
     contents: Contents,
-    token: AccessToken | None = None,
+    access: AccessService | None = None,
 ) -> FastAPI:
     """An application in front of services that are started; it closes them at its lifespan's end.
 
@@ -94,9 +98,10 @@ def join(
         model: the one in use.
         started: cameras; and uploads, which give way to them.
         contents: bundles' cards and the page.
-        token: that clients must show; the one of the settings if not given.
+        access: who may come in; made of the settings if not given.
     """
     monitoring, analyses = started
+    access = access or AccessService(settings, monitoring.database)
     sessions = CheckSessions(
         model.engine, settings.webrtc, settings.video, _introduction(model.judge, settings), monitoring.network
     )
@@ -111,11 +116,11 @@ def join(
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[None]:
         monitoring.open()
+        access.open()
         yield
-        await asyncio.gather(_close(sessions), _close_in_order(analyses, monitoring))
+        await asyncio.gather(_close(sessions), _close_in_order(access, analyses, monitoring))
 
-    services = Services(model, sessions, monitoring, analyses)
-    return application(settings, services, contents, token or AccessToken(settings.server.token), lifespan)
+    return application(settings, Services(model, sessions, monitoring, analyses, access), contents, lifespan)
 
 
 def _reload(monitoring: Monitoring) -> None:
@@ -169,9 +174,9 @@ def _introduction(judge: JudgeBody, settings: Settings) -> Introduction:
     )
 
 
-async def _close_in_order(analyses: AnalysisService, monitoring: Monitoring) -> None:
+async def _close_in_order(access: AccessService, analyses: AnalysisService, monitoring: Monitoring) -> None:
     """Monitoring owns the database: what else uses it ends first."""
-    await analyses.close()
+    await asyncio.gather(access.close(), analyses.close())
     await monitoring.close()
 
 

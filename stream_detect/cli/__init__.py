@@ -201,6 +201,12 @@ def _models(context: typer.Context) -> None:
     _run_elsewhere("stream_detect.cli.models", context.args, "stream-detect models")
 
 
+@app.command(name="users", cls=_PassedOn)
+def _users(context: typer.Context) -> None:
+    """Add, list, change and remove users who sign in."""
+    _run_elsewhere("stream_detect.cli.users", context.args, "stream-detect users")
+
+
 def _run_elsewhere(module: str, arguments: list[str], name: str = "stream-detect") -> None:
     elsewhere: typer.Typer = importlib.import_module(module).app
     elsewhere(args=arguments, prog_name=name)

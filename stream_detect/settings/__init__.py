@@ -8,6 +8,7 @@ from typing import Self
 
 from pydantic import model_validator
 
+from stream_detect.settings.access import AccessSettings
 from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
 from stream_detect.settings.analysis import FaceSettings, FeedSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
@@ -18,6 +19,7 @@ from stream_detect.settings.server import ModelSettings, ServerSettings, is_loop
 from stream_detect.settings.storage import EvidenceSettings, StorageSettings
 
 __all__ = (
+    "AccessSettings",
     "AlertSettings",
     "CameraSettings",
     "EvidenceSettings",
@@ -47,6 +49,7 @@ class Settings(Section):
     """All of it."""
 
     server: ServerSettings = ServerSettings()
+    access: AccessSettings = AccessSettings()
     model: ModelSettings = ModelSettings()
     faces: FaceSettings = FaceSettings()
     quality: QualitySettings = QualitySettings()

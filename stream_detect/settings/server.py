@@ -29,6 +29,10 @@ class ServerSettings(Section):
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 is every address of this machine")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="TCP port; 0 takes any free one")
     token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
+    sign_in: bool = Field(
+        default=False,
+        description="people sign in as users, also while there is none yet: other addresses then need no token",
+    )
     hosts: tuple[str, ...] = Field(
         default=(), description="names that Host may carry, for a proxy; if none: loopback only, or any with a token"
     )
@@ -79,10 +83,10 @@ class ServerSettings(Section):
         if (self.tls_certificate is None) != (self.tls_key is None):
             absent = "tls_key" if self.tls_key is None else "tls_certificate"
             raise ValueError(f"expected tls_certificate and tls_key together; {absent} is not set")
-        if self.token is None and not is_loopback(self.host):
+        if self.token is None and not self.sign_in and not is_loopback(self.host):
             raise ValueError(
                 f"{self.host} can be reached from other machines: set an access token (STREAM_DETECT_TOKEN or "
-                "server.token), or keep host 127.0.0.1"
+                "server.token), or server.sign_in for users who sign in, or keep host 127.0.0.1"
             )
         return self
 

@@ -203,3 +203,56 @@ class AnnotationRow(Table):
     done_share: Mapped[float]
     problem: Mapped[str]
     attempts: Mapped[int]
+
+
+class UserRow(Table):
+    """One `users.User`."""
+
+    __tablename__ = "users"
+
+    name: Mapped[str] = mapped_column(String(64), primary_key=True)
+    role: Mapped[str] = mapped_column(String(16))
+    password_hash: Mapped[str | None]  # NULL: comes by single sign-on only
+    disabled: Mapped[bool]
+    created_s: Mapped[float]
+    last_sign_in_s: Mapped[float | None]
+
+
+class UserSessionRow(Table):
+    """One `users.UserSession`; goes with its user."""
+
+    __tablename__ = "user_sessions"
+
+    digest: Mapped[str] = mapped_column(String(64), primary_key=True)
+    user: Mapped[str] = mapped_column("user_name", String(64), index=True)
+    began_s: Mapped[float]
+    seen_s: Mapped[float]
+    expires_s: Mapped[float]
+
+
+class ApiTokenRow(Table):
+    """One `users.ApiToken`; goes with its owner."""
+
+    __tablename__ = "api_tokens"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    digest: Mapped[str] = mapped_column(String(64), unique=True)
+    name: Mapped[str] = mapped_column(String(64))
+    role: Mapped[str] = mapped_column(String(16))
+    camera: Mapped[str | None] = mapped_column(String(40))
+    owner: Mapped[str] = mapped_column(String(64), index=True)
+    created_s: Mapped[float]
+    expires_s: Mapped[float | None]
+    last_used_s: Mapped[float | None]
+
+
+class AccessVersionRow(Table):
+    """Counts the changes of users, sessions and tokens, in one row: who has read them sees that there are newer ones.
+
+    Each change begins with it, so that on PostgreSQL too one follows the other.
+    """
+
+    __tablename__ = "access_version"
+
+    id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
+    number: Mapped[int] = mapped_column(BigInteger)

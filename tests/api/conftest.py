@@ -16,6 +16,7 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.api.page import PageFile
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.camera_list import Reload
 from stream_detect.app.model_in_use import Candidate, ModelInUse
@@ -67,6 +68,7 @@ class Inside:
     monitoring: Monitoring
     analyses: AnalysisService
     reviewer: ScriptedReviewer
+    access: AccessService
 
 
 Make = Callable[..., Inside]
@@ -84,24 +86,33 @@ def make(tmp_path: Path) -> Iterator[Make]:
             settings: dict[str, Any] | None = None,
             read_again: Callable[[], dict[str, Any]] | None = None,
             base_url: str = "http://127.0.0.1:8080",
+            peer: str = "testclient",
         ) -> Inside:
             given = {"storage": {"folder": tmp_path / "data"}, **(settings or {})}
             checked = Settings.model_validate(given)
             engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
             model = ModelInUse(JUDGE, engine, load)
+
+            def take(now: Settings) -> None:
+                access.take(now)
+
             monitoring = Monitoring(
                 checked,
                 model,
-                Reload(lambda: Settings.model_validate({**given, **(read_again or dict)()})),
+                Reload(
+                    lambda: Settings.model_validate({**given, **(read_again or dict)()}),
+                    take,
+                ),
             )
             monitoring.start()
             cards: list[dict[str, object]] = [{"name": "scripted"}, {"name": "other"}]
             reviewer = ScriptedReviewer(checked)
             analyses = AnalysisService(checked, monitoring.database, reviewer, bundles)
             analyses.start()
-            application = join(checked, model, (monitoring, analyses), Contents(cards, PAGE))
-            client = stack.enter_context(TestClient(application, base_url=base_url))
-            return Inside(client, application, engine, monitoring, analyses, reviewer)
+            access = AccessService(checked, monitoring.database)
+            application = join(checked, model, (monitoring, analyses), Contents(cards, PAGE), access)
+            client = stack.enter_context(TestClient(application, base_url=base_url, client=(peer, 50000)))
+            return Inside(client, application, engine, monitoring, analyses, reviewer, access)
 
         yield made
 

@@ -1,0 +1,215 @@
+"""Accounts: signing in and out, and the changes of users, passwords and tokens. Blocks for database and argon2."""
+
+import time
+from collections.abc import Callable
+from typing import Final
+
+from stream_detect.access.passwords import Passwords
+from stream_detect.access.principal import TOKEN_PREFIX, Principal, digest_of, new_secret, user_name
+from stream_detect.errors import ForbiddenError, NotFoundError, RequestError, SignInError
+from stream_detect.settings import AccessSettings
+from stream_detect.storage.records import new_id
+from stream_detect.storage.users import ApiToken, StoredUsers, User, UserSession
+from stream_detect.types import Role
+
+_DAY_S: Final = 86_400.0
+MAX_TOKEN_DAYS: Final = 3_650
+
+
+class Accounts:
+    """Signs users in and changes them.
+
+    Args:
+        stored: the tables.
+        settings: time limits of sessions, the role of users whom single sign-on brings.
+        passwords: hashes them.
+        clock: wall clock, unix seconds.
+    """
+
+    def __init__(
+        self,
+        stored: StoredUsers,
+        settings: AccessSettings,
+        passwords: Passwords | None = None,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._stored = stored
+        self._settings = settings
+        self._passwords = passwords or Passwords()
+        self._clock = clock
+
+    def sign_in(self, name: str, password: str) -> str:
+        """Begins a session.
+
+        Takes as long and says the same whether the user is unknown, disabled, without a password, or the password is
+        wrong.
+
+        Returns:
+            the value of the session's cookie; only its digest is kept.
+
+        Raises:
+            SignInError: name or password is wrong.
+            CapacityError: too many sign in at the moment.
+        """
+        try:
+            user = self._stored.user(user_name(name))
+        except (NotFoundError, RequestError):
+            user = None
+        right = self._passwords.matches(password, None if user is None else user.password_hash)
+        if user is None or user.password_hash is None or user.disabled or not right:
+            raise SignInError("expected the name and password of a user, received a wrong name or password")
+        if self._passwords.needs_rehash(user.password_hash):
+            self._stored.rehash(user.name, self._passwords.rehashed(password))
+        return self._begin(user.name)
+
+    def sign_in_from_elsewhere(self, name: str) -> str:
+        """Begins a session of a user whom an OpenID Connect provider signed in.
+
+        Returns:
+            the value of the session's cookie.
+
+        Raises:
+            SignInError: the user is not in the list, or disabled.
+        """
+        return self._begin(self.enter_from_elsewhere(name).name)
+
+    def enter_from_elsewhere(self, name: str) -> User:
+        """The user whom single sign-on names; one who is new is entered with `access.sso_role`.
+
+        Raises:
+            SignInError: there is no such user and no role for new ones, or the user is disabled.
+        """
+        try:
+            known = user_name(name)
+        except RequestError as error:
+            raise SignInError(f"single sign-on named a user whose name is not usable here: {error}") from None
+        try:
+            user = self._stored.user(known)
+        except NotFoundError:
+            if self._settings.sso_role is None:
+                raise SignInError(
+                    f"{known} is not in the list of users: an admin adds {known}, or sets access.sso_role for all"
+                ) from None
+            user = User(known, self._settings.sso_role, None, created_s=self._clock())
+            self._stored.add(user)
+        if user.disabled:
+            raise SignInError(f"{known} is disabled; an admin can change that")
+        return user
+
+    def sign_out(self, cookie: str) -> None:
+        """Ends the session of a cookie; nothing happens when there is none."""
+        self._stored.end_session(digest_of(cookie))
+
+    def sign_out_everywhere(self, name: str) -> None:
+        """Ends all sessions of a user."""
+        self._stored.end_sessions(name)
+
+    def change_password(self, name: str, current: str, new: str) -> str:
+        """A user's own change: all sessions of the user end, and a new one begins.
+
+        Returns:
+            the value of the new session's cookie.
+
+        Raises:
+            ForbiddenError: the current password is wrong.
+            PasswordError: the new one may not be chosen.
+        """
+        if not self._passwords.matches(current, self._stored.user(name).password_hash):
+            raise ForbiddenError("expected your current password, received another one")
+        self._stored.change(name, password_hash=self._passwords.hashed(new, name))
+        return self._begin(name)
+
+    def users(self) -> list[User]:
+        """All, by name."""
+        return self._stored.users()
+
+    def add(self, name: str, role: Role, password: str) -> User:
+        """Adds a user.
+
+        Raises:
+            RequestError: the name is not usable.
+            PasswordError: the password may not be chosen.
+            ConflictError: the name is taken, or the first user would be no admin.
+        """
+        known = user_name(name)
+        added = User(known, role, self._passwords.hashed(password, known), created_s=self._clock())
+        self._stored.add(added)
+        return added
+
+    def change(
+        self, name: str, *, role: Role | None = None, disabled: bool | None = None, password: str | None = None
+    ) -> User:
+        """Changes what is given of a user. A new password, and disabling, end all of the user's sessions.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            PasswordError: the password may not be chosen.
+            ConflictError: no admin would be left.
+        """
+        user = self._stored.user(name)
+        password_hash = None if password is None else self._passwords.hashed(password, user.name)
+        return self._stored.change(user.name, role=role, disabled=disabled, password_hash=password_hash)
+
+    def remove(self, name: str) -> None:
+        """Removes a user with all sessions and tokens.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: no admin would be left.
+        """
+        self._stored.remove(name)
+
+    def tokens(self, owner: str | None) -> list[ApiToken]:
+        """Tokens of a user; of all users if None."""
+        return self._stored.tokens(owner)
+
+    def add_token(
+        self, owner: Principal, name: str, role: Role, days: float | None, camera: str | None
+    ) -> tuple[ApiToken, str]:
+        """Makes a token.
+
+        Args:
+            owner: who makes it, signed in as a user.
+            name: what it is for.
+            role: at most the owner's.
+            days: until it expires; None for never.
+            camera: it may only publish to this camera.
+
+        Returns:
+            what is kept of it, and the token itself, which is not.
+
+        Raises:
+            ForbiddenError: the role is more than the owner's, or the owner is no user.
+            ConflictError: the owner has one of that name, or too many.
+        """
+        if owner.name is None:
+            raise ForbiddenError("expected somebody who is signed in as a user: tokens belong to users")
+        if owner.camera is not None or not owner.role.covers(role):
+            raise ForbiddenError(f"expected a role up to your own, {owner.role.value}, received {role.value}")
+        if camera is not None and not role.covers(Role.OPERATOR):
+            raise ForbiddenError("expected the role operator for a token that publishes to a camera, received viewer")
+        secret = TOKEN_PREFIX + new_secret()
+        now_s = self._clock()
+        expires_s = None if days is None else now_s + days * _DAY_S
+        token = ApiToken(new_id(now_s), digest_of(secret), name, role, camera, owner.name, now_s, expires_s)
+        self._stored.add_token(token)
+        return token, secret
+
+    def remove_token(self, token_id: str, owner: str | None) -> None:
+        """Revokes a token.
+
+        Args:
+            token_id: its id.
+            owner: who may revoke it; None revokes anybody's.
+
+        Raises:
+            NotFoundError: there is none of that id, or it is another user's.
+        """
+        self._stored.remove_token(token_id, owner)
+
+    def _begin(self, name: str) -> str:
+        secret = new_secret()
+        now_s = self._clock()
+        expires_s = now_s + 3600 * self._settings.session_hours
+        self._stored.begin_session(UserSession(digest_of(secret), name, now_s, now_s, expires_s))
+        return secret

@@ -1,0 +1,132 @@
+"""Passwords: which may be chosen, and how they are kept and compared (Argon2id, RFC 9106)."""
+
+import threading
+import unicodedata
+from typing import Final
+
+from argon2 import PasswordHasher
+from argon2.exceptions import InvalidHashError, VerificationError
+
+from stream_detect.errors import CapacityError, PasswordError
+
+MIN_LENGTH: Final = 12
+MAX_LENGTH: Final = 256
+"""Characters. Twelve at least (OWASP ASVS 2.1.1); a bound above, as hashing reads all of it."""
+
+_AT_ONCE: Final = 2
+"""Hashes at the same time: each takes 64 MiB and the time of a core for 50 to 100 ms."""
+
+_WAIT_S: Final = 2.0
+_RETRY_AFTER_S: Final = 2
+_COMMON: Final = frozenset(
+    {
+        "administrator", "adminadminadmin", "changemechangeme", "changeme1234", "correcthorsebatterystaple",
+        "iloveyouiloveyou", "letmeinletmein", "passwordpassword", "passw0rdpassw0rd", "password1234", "password12345",
+        "password123456", "qwertyqwerty", "qwertyuiopasdfghjklzxcvbnm", "qwerty123456", "streamdetect", "stream-detect",
+        "trustno1trustno1", "welcome12345", "welcomewelcome",
+    }
+)  # fmt: skip
+"""What people take where twelve characters are asked for; shorter ones of such lists are too short anyway."""
+
+_RUNS: Final = ("abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "0123456789" * 3, "1qaz2wsx3edc4rfv5tgb")
+
+
+def check_new(password: str, user: str) -> str:
+    """A new password in the form in which it is hashed.
+
+    Any characters may be in it, and none must be; Unicode is normalised (NFKC), so that each keyboard gives the same.
+
+    Args:
+        password: as it was chosen.
+        user: name of the user.
+
+    Raises:
+        PasswordError: it is too short, too long, or among the first that are guessed.
+    """
+    normal = unicodedata.normalize("NFKC", password)
+    if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
+        raise PasswordError(
+            f"expected a password of {MIN_LENGTH} to {MAX_LENGTH} characters, received {len(normal)}; "
+            "four or five random words make a good one"
+        )
+    plain = normal.casefold()
+    bare = "".join(character for character in plain if character.isalnum())
+    guessed = (
+        len(set(plain)) < 5
+        or plain in _COMMON
+        or bare in _COMMON
+        or any(bare and bare in run + run[::-1] for run in _RUNS)
+        or (len(user) >= 4 and user in plain and len(plain.replace(user, "")) < MIN_LENGTH - 4)
+    )
+    if guessed:
+        raise PasswordError(
+            "expected a password that is not among the first to be guessed; take four or five random words"
+        )
+    return normal
+
+
+class Passwords:
+    """Hashes and compares passwords, a bounded number at a time. Thread-safe; blocks for 50 to 100 ms.
+
+    Args:
+        hasher: argon2's; the default parameters are RFC 9106's second recommendation (t=3, 64 MiB, 4 lanes).
+    """
+
+    def __init__(self, hasher: PasswordHasher | None = None) -> None:
+        self._hasher = hasher or PasswordHasher()
+        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._nobodys = self._hasher.hash("the password of users who are not there")
+
+    def hashed(self, password: str, user: str) -> str:
+        """What is kept of a new password.
+
+        Raises:
+            PasswordError: it may not be chosen.
+            CapacityError: too many are hashed at the moment.
+        """
+        normal = check_new(password, user)
+        with _Place(self._places):
+            return self._hasher.hash(normal)
+
+    def matches(self, password: str, password_hash: str | None) -> bool:
+        """Whether a password is the one that was hashed.
+
+        Without a hash it takes as long and is wrong: no answer's time tells whether there is such a user.
+
+        Raises:
+            CapacityError: too many are hashed at the moment.
+        """
+        normal = unicodedata.normalize("NFKC", password[:MAX_LENGTH]) if len(password) <= MAX_LENGTH else ""
+        with _Place(self._places):
+            try:
+                right = self._hasher.verify(password_hash or self._nobodys, normal)
+            except (VerificationError, InvalidHashError):
+                return False
+        return right and password_hash is not None
+
+    def rehashed(self, password: str) -> str:
+        """What is kept of a password that is right, by today's parameters.
+
+        Raises:
+            CapacityError: too many are hashed at the moment.
+        """
+        with _Place(self._places):
+            return self._hasher.hash(unicodedata.normalize("NFKC", password))
+
+    def needs_rehash(self, password_hash: str) -> bool:
+        """Whether it was made by weaker parameters than today's."""
+        return self._hasher.check_needs_rehash(password_hash)
+
+
+class _Place:
+    """A place among the hashes at the same time, waited for a moment."""
+
+    def __init__(self, places: threading.BoundedSemaphore) -> None:
+        self._places = places
+
+    def __enter__(self) -> None:
+        if not self._places.acquire(timeout=_WAIT_S):
+            raise CapacityError("too many sign in at the moment; try again", _RETRY_AFTER_S)
+
+    def __exit__(self, *_: object) -> None:
+        self._places.release()

@@ -1,0 +1,217 @@
+"""Authorization of requests: whom each comes from, and whether the role is enough for the route that it asks for.
+
+A request shows an access token (`Authorization: Bearer TOKEN`, RFC 6750), a session's cookie, or comes through a proxy
+that names its user. A cookie counts for a change only when the request's origin is the server's own page.
+"""
+
+import asyncio
+import logging
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from http import HTTPStatus
+from ipaddress import ip_address, ip_network
+from typing import Final
+
+from starlette.datastructures import Headers
+from starlette.requests import cookie_parser
+from starlette.responses import Response
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.access.directory import Directory
+from stream_detect.access.guesses import GuessLimit, client_network
+from stream_detect.access.principal import Principal, digest_of, user_name
+from stream_detect.api.gate import SAFE_METHODS, is_same_origin
+from stream_detect.api.permissions import Permissions, refusal
+from stream_detect.api.problems import problem
+from stream_detect.api.running import Running
+from stream_detect.errors import RequestError, SignInError, StreamDetectError
+from stream_detect.settings import AccessSettings
+
+COOKIE: Final = "stream_detect_session"
+PEER: Final = "stream_detect.peer"
+"""In the scope: the address that the connection came from, where a forwarded one took its place in `client`."""
+
+_LOG_EVERY_S: Final = 60.0
+_log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class ProxySignIn:
+    """Users whom a reverse proxy names in a header.
+
+    Args:
+        settings: the header, and from where it is believed.
+        accounts: enters users who are new.
+    """
+
+    settings: AccessSettings
+    accounts: Accounts
+    logged_s: float = field(default=-math.inf)
+
+    def named(self, scope: Scope, headers: Headers) -> str | None:
+        """The user whom a trusted proxy names; None without one."""
+        if self.settings.proxy_header is None:
+            return None
+        values = headers.getlist(self.settings.proxy_header)
+        if not values:
+            return None
+        peer = scope.get(PEER) or (scope["client"][0] if scope.get("client") else "")
+        if not _is_among(peer, self.settings.proxy_addresses):
+            if time.monotonic() - self.logged_s >= _LOG_EVERY_S:
+                self.logged_s = time.monotonic()
+                _log.warning("%s of %s is not believed: it is not in access.proxy_addresses", _name(self), peer)
+            return None
+        return values[0] if len(values) == 1 else ""
+
+
+def _name(proxy: ProxySignIn) -> str:
+    return proxy.settings.proxy_header or ""
+
+
+@dataclass(frozen=True, slots=True)
+class Gatekeepers:
+    """What authorization asks.
+
+    Args:
+        directory: whom a credential belongs to.
+        permissions: what a route needs.
+        running: what is ended when a right is taken back.
+        proxy: users whom a proxy names.
+        guesses: of wrong tokens.
+    """
+
+    directory: Directory
+    permissions: Permissions
+    running: Running
+    proxy: ProxySignIn
+    guesses: GuessLimit = field(default_factory=GuessLimit)
+
+
+class Authorization:
+    """ASGI middleware that lets through whoever may make a request; puts the `Principal` into the scope.
+
+    Args:
+        application: what is behind it.
+        asked: what it asks.
+    """
+
+    def __init__(self, application: ASGIApp, asked: Gatekeepers) -> None:
+        self._application = application
+        self._asked = asked
+        asked.running.application = application
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass `scope` on, or answer 401, 403 or 429."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        permission, path, values = self._asked.permissions.of(scope)
+        scope["permission"], scope["values"] = permission, values
+        found = await self._recognised(scope)
+        if isinstance(found, Principal):
+            scope["principal"] = found
+        if permission.least is None:
+            await self._application(scope, receive, send)
+            return
+        if not isinstance(found, Principal):
+            await found(scope, receive, send)
+            return
+        why = refusal(found, permission, path, values)
+        if why:
+            await problem(HTTPStatus.FORBIDDEN, why, "Role not sufficient")(scope, receive, send)
+        elif not await self._asked.running.carry(found, permission.least, self._application, (scope, receive, send)):
+            ended = _unauthorized("the right to this was taken back meanwhile; sign in again")
+            ended.headers["Connection"] = "close"  # or else the rest of an upload would be read
+            await ended(scope, receive, send)
+
+    async def _recognised(self, scope: Scope) -> Principal | Response:
+        """Whom a request comes from, or why that is nobody."""
+        directory, headers = self._asked.directory, Headers(scope=scope)
+        anybody = directory.anybody()
+        if anybody is not None:
+            return anybody
+        shown = headers.getlist("authorization")
+        if len(shown) > 1:
+            return _unauthorized("expected one Authorization header, received several")
+        scheme, _, credentials = shown[0].partition(" ") if shown else ("", "", "")
+        if scheme.lower() == "bearer":
+            return self._by_bearer(scope, credentials.strip().encode("latin-1"))
+        named = self._asked.proxy.named(scope, headers)
+        if named is not None:
+            return await self._by_proxy(named)
+        return self._by_cookie(scope, headers)
+
+    def _by_cookie(self, scope: Scope, headers: Headers) -> Principal | Response:
+        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
+        principal = self._asked.directory.by_cookie(cookie.encode("latin-1", "replace")) if cookie else None
+        if principal is None:
+            return _unauthorized("expected an access token (`Authorization: Bearer TOKEN`) or a signed-in browser")
+        if scope["method"] not in SAFE_METHODS and not _is_own_page(headers):
+            return problem(
+                HTTPStatus.FORBIDDEN,
+                "expected Origin or Sec-Fetch-Site of this server's own page with a session's cookie; programs send an "
+                "access token instead",
+            )
+        return principal
+
+    def _by_bearer(self, scope: Scope, token: bytes) -> Principal | Response:
+        """A right token always opens; wrong ones of an address are answered 429 when there were many."""
+        principal = self._asked.directory.by_bearer(token) if token else None
+        if principal is not None:
+            return principal
+        if not token:
+            return _unauthorized("expected a token behind `Authorization: Bearer`")
+        client, digest = client_network(scope["client"][0] if scope.get("client") else ""), digest_of(token)
+        pause_s = self._asked.guesses.pause_s(client, digest)
+        if pause_s > 0:
+            return _too_many(pause_s)
+        self._asked.guesses.wrong(client, digest)
+        return _unauthorized("the access token is wrong, has expired or was revoked")
+
+    async def _by_proxy(self, named: str) -> Principal | Response:
+        directory, accounts = self._asked.directory, self._asked.proxy.accounts
+        try:
+            if not directory.knows(user_name(named)):
+                await asyncio.to_thread(accounts.enter_from_elsewhere, named)
+                await asyncio.to_thread(directory.refresh)
+        except (RequestError, SignInError) as error:
+            return _unauthorized(str(error))
+        except StreamDetectError as error:
+            return problem(HTTPStatus.SERVICE_UNAVAILABLE, str(error), headers={"Retry-After": "5"})
+        return directory.by_proxy(named) or _unauthorized("the user whom the proxy names is disabled")
+
+
+def _is_own_page(headers: Headers) -> bool:
+    """Whether a browser says that the server's own page sent it: every current one sends one of the two headers."""
+    said = "origin" in headers or "sec-fetch-site" in headers
+    return said and is_same_origin(headers)
+
+
+def _is_among(address: str, networks: Sequence[str]) -> bool:
+    try:
+        known = ip_address(address)
+    except ValueError:
+        return False
+    mapped = getattr(known, "ipv4_mapped", None) or known
+    return any(mapped in ip_network(network) for network in networks)
+
+
+def _unauthorized(detail: str) -> Response:
+    return problem(
+        HTTPStatus.UNAUTHORIZED,
+        detail,
+        "Sign-in needed",
+        {"WWW-Authenticate": 'Bearer realm="stream-detect"', "Cache-Control": "no-store"},
+    )
+
+
+def _too_many(pause_s: float) -> Response:
+    return problem(
+        HTTPStatus.TOO_MANY_REQUESTS,
+        "too many wrong access tokens came from this address; the right one opens all the same",
+        "Too many wrong tokens",
+        {"Retry-After": str(math.ceil(pause_s)), "Cache-Control": "no-store"},
+    )

@@ -1,0 +1,187 @@
+"""The table of permissions: the least role for each route, and under which action its use is in the audit log.
+
+A route that is not in the table needs an admin; a test fails for it.
+"""
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
+
+from stream_detect.access.principal import Principal
+from stream_detect.types import Role
+
+_V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
+
+
+@dataclass(frozen=True, slots=True)
+class Permission:
+    """What a route needs.
+
+    Args:
+        least: the least role; None: open to everybody, signed in or not.
+        action: name of what it does, for the audit log; empty for reading that is not written down.
+    """
+
+    least: Role | None
+    action: str = ""
+
+    @property
+    def is_viewing(self) -> bool:
+        """Whether it looks at evidence: the same look again is not written down for a while."""
+        return self.action.endswith(".view")
+
+
+UNKNOWN: Final = Permission(_A, "route.unknown")
+
+PERMISSIONS: Final[Mapping[str, Permission]] = {
+    # The page's own files are open as well: they hold nothing secret, and a browser needs them to ask for a sign-in.
+    "GET /": Permission(None),
+    "GET /healthz": Permission(None),
+    "GET /readyz": Permission(_V),
+    "GET /metrics": Permission(_V),
+    "GET /docs": Permission(_V),
+    "GET /openapi.json": Permission(_V),
+    "GET /api/status": Permission(_V),
+    # Live check
+    "POST /webrtc/check": Permission(_O, "check.begin"),
+    "DELETE /webrtc/check/{session_id}": Permission(_O, "check.end"),
+    # Models
+    "GET /api/models": Permission(_V),
+    "PUT /api/models/judging": Permission(_A, "model.choose"),
+    # Cameras
+    "GET /api/cameras": Permission(_V),
+    "POST /api/cameras": Permission(_A, "camera.add"),
+    "POST /api/cameras/reload": Permission(_A, "settings.reload"),
+    "POST /api/cameras/test-connection": Permission(_A, "camera.test"),
+    "GET /api/cameras/{name}": Permission(_V),
+    "PUT /api/cameras/{name}": Permission(_A, "camera.change"),
+    "DELETE /api/cameras/{name}": Permission(_A, "camera.delete"),
+    "POST /api/cameras/{name}/stop": Permission(_A, "camera.stop"),
+    "POST /api/cameras/{name}/start": Permission(_A, "camera.start"),
+    "GET /api/cameras/{name}/snapshot.jpg": Permission(_V),
+    "GET /api/cameras/{name}/scores": Permission(_V),
+    "GET /api/cameras/{name}/states": Permission(_V),
+    "GET /api/streams/{name}/results": Permission(_V),
+    "GET /api/streams/events": Permission(_V),
+    # Publishers and viewers
+    "POST /whip/{name}": Permission(_O, "camera.publish"),
+    "DELETE /whip/{name}/{session_id}": Permission(_O, "camera.unpublish"),
+    "OPTIONS /whip/{name}": Permission(_V),
+    "OPTIONS /whip/{name}/{session_id}": Permission(_V),
+    "GET /whip/{name}": Permission(_V),  # answered 405, as below
+    "PUT /whip/{name}": Permission(_O),
+    "PATCH /whip/{name}": Permission(_O),
+    "GET /whip/{name}/{session_id}": Permission(_V),
+    "PUT /whip/{name}/{session_id}": Permission(_O),
+    "PATCH /whip/{name}/{session_id}": Permission(_O),
+    "POST /whep/{name}": Permission(_V, "camera.watch"),
+    "DELETE /whep/{name}/{session_id}": Permission(_V, "camera.unwatch"),
+    "OPTIONS /whep/{name}": Permission(_V),
+    "OPTIONS /whep/{name}/{session_id}": Permission(_V),
+    "GET /whep/{name}": Permission(_V),  # answered 405, as below
+    "PUT /whep/{name}": Permission(_V),
+    "PATCH /whep/{name}": Permission(_V),
+    "GET /whep/{name}/{session_id}": Permission(_V),
+    "PUT /whep/{name}/{session_id}": Permission(_V),
+    "PATCH /whep/{name}/{session_id}": Permission(_V),
+    # Events and their evidence
+    "GET /api/events": Permission(_V),
+    "GET /api/events/{event_id}": Permission(_V),
+    "DELETE /api/events/{event_id}": Permission(_A, "event.delete"),
+    "GET /api/events/{event_id}/picture.jpg": Permission(_V, "evidence.view"),
+    "GET /api/events/{event_id}/face.jpg": Permission(_V, "evidence.view"),
+    "GET /api/events/{event_id}/clip.mp4": Permission(_V, "evidence.view"),
+    # Alerts
+    "GET /api/alerts": Permission(_V),
+    "POST /api/alerts/{name}/test": Permission(_O, "alert.test"),
+    # Analyses
+    "GET /api/analyses": Permission(_V),
+    "POST /api/analyses": Permission(_O, "analysis.submit"),
+    "GET /api/analyses/{analysis_id}": Permission(_V),
+    "DELETE /api/analyses/{analysis_id}": Permission(_A, "analysis.delete"),
+    "POST /api/analyses/{analysis_id}/cancel": Permission(_O, "analysis.cancel"),
+    "GET /api/analyses/{analysis_id}/progress": Permission(_V),
+    "GET /api/analyses/{analysis_id}/results": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/media": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/flagged/{n}.jpg": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/flagged/{n}-map.jpg": Permission(_V, "analysis.view"),
+    "POST /api/analyses/{analysis_id}/annotated": Permission(_O, "analysis.annotate"),
+    "GET /api/analyses/{analysis_id}/annotated": Permission(_V),
+    "GET /api/analyses/{analysis_id}/annotated.mp4": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/annotated.jpg": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/report.html": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/report.json": Permission(_V, "analysis.view"),
+    "GET /api/analyses/{analysis_id}/report.csv": Permission(_V, "analysis.view"),
+    # Users, their sessions and tokens
+    "GET /api/me": Permission(None),
+    "PUT /api/me/password": Permission(_V, "password.change"),
+    "POST /api/session": Permission(None, "session.begin"),
+    "DELETE /api/session": Permission(None, "session.end"),
+    "DELETE /api/sessions": Permission(_V, "session.end_all"),
+    "GET /api/users": Permission(_A),
+    "POST /api/users": Permission(_A, "user.add"),
+    "PATCH /api/users/{user}": Permission(_A, "user.change"),
+    "DELETE /api/users/{user}": Permission(_A, "user.remove"),
+    "GET /api/tokens": Permission(_V),
+    "POST /api/tokens": Permission(_V, "token.add"),
+    "DELETE /api/tokens/{token_id}": Permission(_V, "token.revoke"),
+}
+
+
+class Permissions:
+    """What each request needs, by the route that will answer it.
+
+    Args:
+        routes: all, in the order in which they are looked up.
+        open_paths: of the page's own files.
+    """
+
+    def __init__(self, routes: Sequence[BaseRoute], open_paths: Collection[str]) -> None:
+        self._routes = [route for route in routes if isinstance(route, Route)]
+        self._open_paths = open_paths
+
+    def of(self, scope: Scope) -> tuple[Permission, str, Mapping[str, Any]]:
+        """What a request needs, the template of its route's path, and the values in the path.
+
+        A path where nothing is needs a viewer: the answer says that nothing is there.
+        """
+        method = "GET" if scope["method"] == "HEAD" else scope["method"]
+        near: Route | None = None
+        for route in self._routes:
+            match, found = route.matches(scope)
+            if match is Match.FULL:
+                return self.needed(method, route.path), route.path, found["path_params"]
+            if match is Match.PARTIAL and near is None:
+                near = route
+        return Permission(Role.VIEWER), "" if near is None else near.path, {}
+
+    def needed(self, method: str, path: str) -> Permission:
+        """What a route needs, by its method and the template of its path."""
+        if method == "GET" and path in self._open_paths:
+            return PERMISSIONS["GET /"]
+        return PERMISSIONS.get(f"{method} {path}", UNKNOWN)
+
+    def listed(self) -> list[str]:
+        """All routes: method and template of the path."""
+        methods = ((method, route.path) for route in self._routes for method in sorted(route.methods or ()))
+        return [f"{method} {path}" for method, path in methods if method != "HEAD"]
+
+    def unlisted(self) -> list[str]:
+        """Routes that are not in the table."""
+        return [route for route in self.listed() if self.needed(*route.split(" ", 1)) is UNKNOWN]
+
+
+def refusal(principal: Principal, permission: Permission, path: str, values: Mapping[str, Any]) -> str:
+    """Why a principal may not make a request, in a sentence; empty when it may."""
+    if permission.least is None:
+        return ""
+    if principal.camera is not None and not (
+        path.startswith("/whip/{name}") and values.get("name") == principal.camera
+    ):
+        return f"this token can only publish to the camera {principal.camera}, by /whip/{principal.camera}"
+    if principal.role.covers(permission.least):
+        return ""
+    return f"expected the role {permission.least.value} or a higher one, received {principal.role.value}"

@@ -1,0 +1,171 @@
+"""What runs by a right that can be taken back: requests in progress, and WebRTC sessions that were opened by one.
+
+A session of WebRTC is a resource at a `Location`: whoever opened it is remembered, and when the right is gone the
+resource is deleted as its owner could. Lives on the event loop.
+"""
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from stream_detect.access.principal import Principal
+from stream_detect.types import Role
+
+MAX_SESSIONS: Final = 4096
+"""Sessions that are remembered. One that vanished is not forgotten before: beyond the bound the oldest is ended."""
+
+_OPENING: Final = ("/webrtc/check", "/whip/", "/whep/")
+_log = logging.getLogger(__name__)
+
+RoleOf = Callable[[str], Role | None]
+
+
+@dataclass(slots=True, eq=False)
+class _Request:
+    """A request in progress."""
+
+    principal: Principal
+    least: Role
+    task: asyncio.Task[Any] | None
+    receives: bool
+    started: bool = False
+    complete: bool = False
+    ended: bool = False
+
+    def end(self) -> None:
+        """Ends it, unless its answer is being made just now: that comes by itself, and is the last."""
+        if self.task is not None and not self.complete and not self.ended and (self.started or self.receives):
+            self.ended = True
+            self.task.cancel()
+
+
+@dataclass(frozen=True, slots=True)
+class _Session:
+    """A WebRTC session that a principal opened."""
+
+    principal: Principal
+    least: Role
+    scope: Scope
+
+
+class Running:
+    """Requests and sessions by whom they belong to.
+
+    Args:
+        application: deletes sessions; what is behind the gates.
+    """
+
+    def __init__(self, application: ASGIApp | None = None) -> None:
+        self.application = application
+        self._requests: dict[_Request, None] = {}
+        self._sessions: OrderedDict[str, _Session] = OrderedDict()
+        self._ending: set[asyncio.Task[None]] = set()
+
+    async def carry(
+        self, principal: Principal, least: Role, application: ASGIApp, exchange: tuple[Scope, Receive, Send]
+    ) -> bool:
+        """Has a request answered, until its end or until the right is taken back.
+
+        Args:
+            principal: whose request it is.
+            least: role that it needs.
+            application: answers it.
+            exchange: the request, as ASGI has it.
+
+        Returns:
+            False when the right was taken back before an answer began: none was sent.
+        """
+        scope, receive, send = exchange
+        headers = Headers(scope=scope)
+        has_body = headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+        request = _Request(principal, least, asyncio.current_task(), receives=has_body)
+
+        async def received() -> Message:
+            message = await receive()
+            request.receives = message["type"] == "http.request" and message.get("more_body", False)
+            return message
+
+        async def sent(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                request.started = True
+                self._note(request, scope, message)
+            elif message["type"] == "http.response.body":
+                request.complete = not message.get("more_body", False)
+            await send(message)
+
+        self._requests[request] = None
+        try:
+            await application(scope, received, sent)
+        except asyncio.CancelledError:
+            if not request.ended or (request.task is not None and request.task.uncancel() > 0):
+                raise
+            if request.started and not request.complete:
+                await send({"type": "http.response.body", "body": b"", "more_body": False})
+            return request.started
+        finally:
+            del self._requests[request]
+        return True
+
+    async def end_revoked(self, role_of: RoleOf) -> None:
+        """Ends what runs by a right that is gone.
+
+        Args:
+            role_of: what a principal's key allows now; None when it was taken back.
+        """
+        for request in list(self._requests):
+            if not _stands(request.principal, request.least, role_of):
+                request.end()
+        gone = [at for at, one in self._sessions.items() if not _stands(one.principal, one.least, role_of)]
+        if gone:
+            ends = [self._delete(self._sessions.pop(location)) for location in gone]
+            for outcome in await asyncio.gather(*ends, return_exceptions=True):
+                if isinstance(outcome, Exception):
+                    _log.error("a session whose right was taken back could not be ended", exc_info=outcome)
+
+    def _note(self, request: _Request, scope: Scope, answer: Message) -> None:
+        """Remembers a session that begins with this answer, and forgets one that ends with it."""
+        path = _below_root(scope, scope["path"])
+        if scope["method"] == "DELETE":
+            self._sessions.pop(path, None)
+        location = Headers(raw=answer["headers"]).get("location", "")
+        if answer["status"] != 201 or not location or not path.startswith(_OPENING):
+            return
+        there = _below_root(scope, urlsplit(location).path)
+        kept = {key: scope[key] for key in ("type", "asgi", "http_version", "scheme", "server", "app") if key in scope}
+        deleting = {**kept, "method": "DELETE", "path": there, "raw_path": there.encode(), "query_string": b""}
+        deleting |= {"headers": [], "client": scope.get("client"), "root_path": "", "state": {}}
+        self._sessions[there] = _Session(request.principal, request.least, deleting)
+        if len(self._sessions) > MAX_SESSIONS:
+            _, oldest = self._sessions.popitem(last=False)
+            task = asyncio.ensure_future(self._delete(oldest))
+            self._ending.add(task)
+            task.add_done_callback(self._ending.discard)
+
+    async def _delete(self, session: _Session) -> None:
+        async def receive() -> Message:
+            return {"type": "http.request", "body": b"", "more_body": False}
+
+        async def send(_: Message) -> None:
+            """404 says that it had ended already."""
+
+        if self.application is not None:
+            await self.application(dict(session.scope), receive, send)
+            path, name = session.scope["path"], session.principal.name or session.principal.by
+            _log.info("%s...: ended, as the right of %s was taken back", path[: path.rfind("/") + 7], name)
+
+
+def _stands(principal: Principal, least: Role, role_of: RoleOf) -> bool:
+    role = role_of(principal.key)
+    return role is not None and role.covers(least)
+
+
+def _below_root(scope: Scope, path: str) -> str:
+    root: str = scope.get("root_path", "")
+    return path.removeprefix(root) if root else path

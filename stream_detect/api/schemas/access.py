@@ -1,0 +1,170 @@
+"""Bodies of sign-ins, users and tokens. A password goes in and never comes out; a token comes out once."""
+
+from typing import Annotated, Any
+
+from pydantic import AfterValidator, ConfigDict, Field, SecretStr
+
+from stream_detect.access.accounts import MAX_TOKEN_DAYS
+from stream_detect.access.passwords import MAX_LENGTH
+from stream_detect.access.principal import By
+from stream_detect.api.schemas.body import Body
+from stream_detect.settings.cameras import CameraName
+from stream_detect.storage.users import ApiToken, User
+from stream_detect.types import Role
+
+
+def _encodable(text: str) -> str:
+    """JSON may hold half of a character (a lone surrogate), which can be neither hashed nor stored."""
+    if not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text):
+        raise ValueError("expected whole Unicode characters")
+    return text
+
+
+def _printable(text: str) -> str:
+    if not text.isprintable():
+        raise ValueError("expected printable characters only")
+    return text
+
+
+def _encodable_secret(secret: SecretStr) -> SecretStr:
+    _encodable(secret.get_secret_value())
+    return secret
+
+
+Password = Annotated[SecretStr, Field(min_length=1, max_length=MAX_LENGTH), AfterValidator(_encodable_secret)]
+Named = Annotated[str, Field(min_length=1, max_length=64), AfterValidator(_encodable), AfterValidator(_printable)]
+
+
+class _Asked(Body):
+    model_config = ConfigDict(extra="forbid")
+
+
+class SignInBody(Body):
+    """What somebody has to show."""
+
+    needed: bool
+    password: bool = Field(description="there are users with passwords")
+    oidc: str | None = Field(description="name of the OpenID Connect provider")
+
+
+class MeBody(Body):
+    """Whom a request comes from."""
+
+    name: str | None = Field(description="of the user")
+    role: Role | None = Field(description="null: nobody is signed in")
+    by: By | None
+    sign_in: SignInBody
+
+
+class CredentialsBody(_Asked):
+    """Name and password of a user."""
+
+    name: Named
+    password: Password
+
+
+class PasswordChangeBody(_Asked):
+    """A user's own new password."""
+
+    current: Password
+    new: Password
+
+
+class UserBody(Body):
+    """A user."""
+
+    name: str
+    role: Role
+    disabled: bool
+    created_at: float = Field(description="unix seconds")
+    last_sign_in_at: float | None = Field(description="unix seconds")
+
+    @classmethod
+    def of(cls, user: User) -> "UserBody":
+        """Without what is kept of the password."""
+        return cls(
+            name=user.name,
+            role=user.role,
+            disabled=user.disabled,
+            created_at=user.created_s,
+            last_sign_in_at=user.last_sign_in_s,
+        )
+
+
+class UsersBody(Body):
+    """All users."""
+
+    items: tuple[UserBody, ...]
+
+
+class NewUserBody(_Asked):
+    """A user to be added."""
+
+    name: Named
+    role: Role
+    password: Password
+
+
+class UserChangeBody(_Asked):
+    """What changes of a user."""
+
+    role: Role | None = None
+    disabled: bool | None = None
+    password: Password | None = None
+
+
+class TokenBody(Body):
+    """A token, without its value."""
+
+    id: str
+    name: str
+    role: Role
+    camera: str | None = Field(description="it can only publish to this camera")
+    owner: str
+    created_at: float = Field(description="unix seconds")
+    expires_at: float | None = Field(description="unix seconds")
+    last_used_at: float | None = Field(description="unix seconds, written down once a minute")
+
+    @classmethod
+    def of(cls, token: ApiToken) -> "TokenBody":
+        """Without what is kept of its value."""
+        return cls(**_token(token))
+
+
+class TokensBody(Body):
+    """Tokens."""
+
+    items: tuple[TokenBody, ...]
+
+
+class NewTokenBody(_Asked):
+    """A token to be made."""
+
+    name: Named
+    role: Role
+    expires_in_days: Annotated[float, Field(gt=0, le=MAX_TOKEN_DAYS)] | None = None
+    camera: CameraName | None = None
+
+
+class MadeTokenBody(TokenBody):
+    """A token that was made just now: its value is shown this once."""
+
+    token: str
+
+    @classmethod
+    def with_value(cls, token: ApiToken, value: str) -> "MadeTokenBody":
+        """With its value."""
+        return cls(**_token(token), token=value)
+
+
+def _token(token: ApiToken) -> dict[str, Any]:
+    return {
+        "id": token.id,
+        "name": token.name,
+        "role": token.role,
+        "camera": token.camera,
+        "owner": token.owner,
+        "created_at": token.created_s,
+        "expires_at": token.expires_s,
+        "last_used_at": token.last_used_s,
+    }

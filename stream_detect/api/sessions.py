@@ -1,0 +1,145 @@
+"""Signing in and out over HTTP, and the own password: sessions of browsers, by an HttpOnly, SameSite=Strict cookie."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from fastapi import APIRouter, Request, Response
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.access.directory import Directory
+from stream_detect.access.guesses import SignInLimit
+from stream_detect.access.principal import Principal
+from stream_detect.api.authorization import COOKIE
+from stream_detect.api.described import NO_STORAGE, Responses, client_address, principal_of
+from stream_detect.api.schemas.access import CredentialsBody, MeBody, PasswordChangeBody, SignInBody
+from stream_detect.errors import ForbiddenError
+
+Applied = Callable[[], None]
+"""Takes a change of users, sessions or tokens into effect at once. Blocks for the database."""
+
+_WRONG: Final[Responses] = {401: {"description": "name or password is wrong"}}
+_GUESSED: Final[Responses] = {429: {"description": "too many wrong passwords came of this address or for this user"}}
+
+
+class Cookies:
+    """Sets and deletes the session's cookie.
+
+    Args:
+        hours: it is kept for.
+    """
+
+    def __init__(self, hours: float) -> None:
+        self._max_age_s = int(3600 * hours)
+
+    def set(self, request: Request, response: Response, value: str) -> None:
+        """Only for this server, out of reach of scripts, never sent by another site's page; Secure under TLS."""
+        response.set_cookie(
+            COOKIE,
+            value,
+            max_age=self._max_age_s,
+            path=_path(request),
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="strict",
+        )
+
+    def delete(self, request: Request, response: Response) -> None:
+        """The browser forgets it."""
+        secure = request.url.scheme == "https"
+        response.delete_cookie(COOKIE, path=_path(request), secure=secure, httponly=True, samesite="strict")
+
+
+def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: Cookies) -> APIRouter:
+    """The routes of who one is.
+
+    Args:
+        directory: who is signed in.
+        accounts: signs in and out.
+        applied: called after each change.
+        cookies: of sessions.
+    """
+    routes = APIRouter(prefix="/api", tags=["access"])
+    limit = SignInLimit()
+
+    @routes.get("/me")
+    async def me(request: Request) -> MeBody:
+        """Whom this request comes from, and what somebody who is not signed in has to show. Needs nothing."""
+        return _me(principal_of(request), directory)
+
+    @routes.post("/session", responses=NO_STORAGE | _WRONG | _GUESSED)
+    async def sign_in(body: CredentialsBody, request: Request, response: Response) -> MeBody:
+        """Signs a user in: begins a session, and ends the one that the browser had."""
+        address = client_address(request)
+        limit.begin(body.name, address)
+        value = await asyncio.to_thread(accounts.sign_in, body.name, body.password.get_secret_value())
+        limit.right(body.name, address)
+        before = request.cookies.get(COOKIE)
+        if before:
+            await asyncio.to_thread(accounts.sign_out, before)
+        await asyncio.to_thread(applied)
+        cookies.set(request, response, value)
+        return _me(directory.by_cookie(value.encode()), directory)
+
+    @routes.delete("/session", status_code=204, response_class=Response, responses=NO_STORAGE)
+    def sign_out(request: Request) -> Response:
+        """Signs out: ends this browser's session, and the streams that run by it."""
+        value = request.cookies.get(COOKIE)
+        if value:
+            accounts.sign_out(value)
+            applied()
+        return _forgotten(request, cookies)
+
+    @routes.delete("/sessions", status_code=204, response_class=Response, responses=NO_STORAGE)
+    def sign_out_everywhere(request: Request) -> Response:
+        """Signs the user out in all browsers."""
+        accounts.sign_out_everywhere(signed_in(request))
+        applied()
+        return _forgotten(request, cookies)
+
+    @routes.put("/me/password", status_code=204, response_class=Response, responses=NO_STORAGE | _GUESSED)
+    async def change_password(body: PasswordChangeBody, request: Request) -> Response:
+        """Changes the own password; all other sessions of the user end."""
+        name, address = signed_in(request), client_address(request)
+        limit.begin(name, address)
+        current, new = body.current.get_secret_value(), body.new.get_secret_value()
+        value = await asyncio.to_thread(accounts.change_password, name, current, new)
+        limit.right(name, address)
+        await asyncio.to_thread(applied)
+        response = Response(status_code=204)
+        cookies.set(request, response, value)
+        return response
+
+    return routes
+
+
+def signed_in(request: Request) -> str:
+    """Name of the user whose signed-in browser sends a request.
+
+    Raises:
+        ForbiddenError: it comes with a token, or from a server that asks nobody.
+    """
+    principal = principal_of(request)
+    if principal is None or principal.name is None or principal.by not in {"session", "proxy"}:
+        raise ForbiddenError("expected a browser in which a user is signed in")
+    return principal.name
+
+
+def _me(principal: Principal | None, directory: Directory) -> MeBody:
+    needed = directory.sign_in()
+    return MeBody(
+        name=None if principal is None else principal.name,
+        role=None if principal is None else principal.role,
+        by=None if principal is None else principal.by,
+        sign_in=SignInBody(needed=needed.needed, password=needed.password, oidc=needed.oidc),
+    )
+
+
+def _forgotten(request: Request, cookies: Cookies) -> Response:
+    response = Response(status_code=204)
+    cookies.delete(request, response)
+    return response
+
+
+def _path(request: Request) -> str:
+    return request.scope.get("root_path", "") or "/"

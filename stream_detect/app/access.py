@@ -1,0 +1,93 @@
+"""Access: who may come in is kept up to date, and what runs by a right that was taken back is ended."""
+
+import asyncio
+import contextlib
+import logging
+from typing import Final
+
+from fastapi import APIRouter
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.access.directory import Directory
+from stream_detect.api import sessions, tokens, users
+from stream_detect.api.authorization import Gatekeepers, ProxySignIn
+from stream_detect.api.permissions import Permissions
+from stream_detect.api.running import Running
+from stream_detect.api.sessions import Cookies
+from stream_detect.errors import StorageError
+from stream_detect.settings import Settings
+from stream_detect.storage.database import Database
+from stream_detect.storage.users import StoredUsers
+
+LOOK_EVERY_S: Final = 1.0
+"""Another process may change users too (`stream-detect users`): streams end within two seconds even then."""
+
+_log = logging.getLogger(__name__)
+
+
+class AccessService:
+    """Who may come in; `open` and `close` on the event loop.
+
+    Args:
+        settings: all sections.
+        database: of users, sessions and tokens.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+
+    def __init__(self, settings: Settings, database: Database) -> None:
+        stored = StoredUsers(database)
+        self._settings = settings.access
+        self.directory = Directory(stored, settings.server, settings.access)
+        self.accounts = Accounts(stored, settings.access)
+        self.running = Running()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._changed = asyncio.Event()
+        self._watching: asyncio.Task[None] | None = None
+
+    def routers(self) -> list[APIRouter]:
+        """The routes of users, sessions and tokens."""
+        return [
+            sessions.router(self.directory, self.accounts, self.apply, Cookies(self._settings.session_hours)),
+            users.router(self.accounts, self.apply),
+            tokens.router(self.accounts, self.apply),
+        ]
+
+    def gatekeepers(self, permissions: Permissions) -> Gatekeepers:
+        """What the authorization of requests asks."""
+        return Gatekeepers(self.directory, permissions, self.running, ProxySignIn(self._settings, self.accounts))
+
+    def take(self, settings: Settings) -> None:
+        """Takes from settings that were read again what needs no restart: the token. Not on the event loop."""
+        self.directory.replace_token(settings.server.token)
+        self.apply()
+
+    def apply(self) -> None:
+        """Takes a change of users, sessions or tokens into effect at once. Not on the event loop."""
+        self.directory.refresh()
+        if self._loop is not None:
+            self._loop.call_soon_threadsafe(self._changed.set)
+
+    def open(self) -> None:
+        """Begins to look for changes; called on the event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._watching = self._loop.create_task(self._watch())
+
+    async def close(self) -> None:
+        """Writes down what was used last."""
+        if self._watching is not None:
+            self._watching.cancel()
+        try:
+            await asyncio.to_thread(self.directory.note_use)
+        except StorageError as error:
+            _log.warning("when sessions and tokens were used last is not written down: %s", error)
+
+    async def _watch(self) -> None:
+        while True:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOK_EVERY_S):
+                    await self._changed.wait()
+            self._changed.clear()
+            await asyncio.to_thread(self.directory.refresh)
+            await self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))

@@ -1,0 +1,130 @@
+"""The command `users`: who may sign in. Works on the database itself, while a server runs or not."""
+
+import datetime as dt
+import getpass
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.errors import PasswordError
+from stream_detect.settings.file import load_settings
+from stream_detect.storage.database import Database
+from stream_detect.storage.users import StoredUsers
+from stream_detect.types import Role
+
+app = typer.Typer(
+    help="Add, list, change and remove users who sign in. A running server takes a change within a second.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user: a-z, 0-9 and . _ @ + -.")]
+File = Annotated[
+    Path | None,
+    typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+]
+FromStdin = Annotated[
+    bool, typer.Option("--password-stdin", help="Read the password from standard input's first line; never ask.")
+]
+
+
+@app.command()
+def add(
+    name: Name,
+    settings: File = None,
+    *,
+    role: Annotated[Role | None, typer.Option(help="If not given: admin for the first user, then viewer.")] = None,
+    password_stdin: FromStdin = False,
+) -> None:
+    """Add a user; the password is asked for. From the first user on everybody has to sign in."""
+    with _accounts(settings) as accounts:
+        wanted = role or (Role.VIEWER if accounts.users() else Role.ADMIN)
+        added = accounts.add(name, wanted, _password(password_stdin))
+    typer.echo(f"{added.name} may sign in as {added.role.value}.")
+
+
+@app.command(name="list")
+def listed(settings: File = None) -> None:
+    """List all users."""
+    with _accounts(settings) as accounts:
+        users = accounts.users()
+    if not users:
+        typer.echo("There are no users.")
+    for user in users:
+        notes = "disabled" if user.disabled else "" if user.password_hash else "by single sign-on"
+        seen = "never" if user.last_sign_in_s is None else _date(user.last_sign_in_s)
+        typer.echo(f"{user.name:<24} {user.role.value:<9} last sign-in {seen:<17} {notes}".rstrip())
+
+
+@app.command()
+def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = False) -> None:
+    """Set a user's password, also a lost one; all sessions of the user end."""
+    with _accounts(settings) as accounts:
+        accounts.change(name.lower(), password=_password(password_stdin))
+    typer.echo(f"{name.lower()} has a new password; all sessions have ended.")
+
+
+@app.command()
+def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], settings: File = None) -> None:
+    """Give a user another role: viewer, operator or admin."""
+    with _accounts(settings) as accounts:
+        accounts.change(name.lower(), role=role)
+    typer.echo(f"{name.lower()} is {role.value}.")
+
+
+@app.command()
+def disable(name: Name, settings: File = None) -> None:
+    """Disable a user: sessions, tokens and streams end."""
+    with _accounts(settings) as accounts:
+        accounts.change(name.lower(), disabled=True)
+    typer.echo(f"{name.lower()} is disabled.")
+
+
+@app.command()
+def enable(name: Name, settings: File = None) -> None:
+    """Let a disabled user in again."""
+    with _accounts(settings) as accounts:
+        accounts.change(name.lower(), disabled=False)
+    typer.echo(f"{name.lower()} may sign in.")
+
+
+@app.command()
+def remove(name: Name, settings: File = None) -> None:
+    """Remove a user, with all sessions and tokens."""
+    with _accounts(settings) as accounts:
+        accounts.remove(name.lower())
+    typer.echo(f"{name.lower()} is removed.")
+
+
+@contextmanager
+def _accounts(file: Path | None) -> Iterator[Accounts]:
+    settings = load_settings(file, os.environ)
+    with Database.open(settings.storage, alone=False) as database:
+        yield Accounts(StoredUsers(database), settings.access)
+
+
+def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is
+    """The password, from standard input or asked for twice.
+
+    Raises:
+        PasswordError: there is nobody to ask, or it was repeated wrongly.
+    """
+    if from_stdin:
+        return sys.stdin.readline().rstrip("\r\n")
+    if not sys.stdin.isatty():
+        raise PasswordError("expected a terminal to ask for the password at; use --password-stdin")
+    password = getpass.getpass("Password: ")
+    if getpass.getpass("Again: ") != password:
+        raise PasswordError("expected the same password twice, received two")
+    return password
+
+
+def _date(at_s: float) -> str:
+    return dt.datetime.fromtimestamp(at_s, dt.UTC).strftime("%Y-%m-%d %H:%MZ")

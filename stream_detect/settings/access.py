@@ -1,0 +1,47 @@
+"""How users sign in, and for how long."""
+
+from ipaddress import ip_network
+from typing import Annotated, Self
+
+from pydantic import Field, field_validator, model_validator
+
+from stream_detect.settings.section import Section
+from stream_detect.types import Role
+
+
+class AccessSettings(Section):
+    """Sessions of users, and single sign-on."""
+
+    session_idle_minutes: Annotated[float, Field(ge=1, le=10_080)] = Field(
+        default=30.0, description="a browser's sign-in ends after so long without a request (OWASP ASVS 3.3.2)"
+    )
+    session_hours: Annotated[float, Field(ge=0.1, le=8_760)] = Field(
+        default=12.0, description="a browser's sign-in ends after so long however much it is used (OWASP ASVS 3.3.2)"
+    )
+    proxy_header: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9-]{1,64}$",
+        description="header in which a reverse proxy names the user whom it signed in, as X-Remote-User",
+    )
+    proxy_addresses: tuple[str, ...] = Field(
+        default=(), description="addresses or networks from which proxy_header is believed; needed with it"
+    )
+    sso_role: Role | None = Field(
+        default=None,
+        description="of users whom single sign-on brings and who are not in the list yet; if not set they are refused",
+    )
+
+    @field_validator("proxy_addresses")
+    @classmethod
+    def _networks(cls, addresses: tuple[str, ...]) -> tuple[str, ...]:
+        for address in addresses:
+            ip_network(address)  # its ValueError says what was expected
+        return addresses
+
+    @model_validator(mode="after")
+    def _whole(self) -> Self:
+        if (self.proxy_header is None) != (not self.proxy_addresses):
+            raise ValueError(
+                "expected proxy_header and proxy_addresses together: the header is believed from these only"
+            )
+        return self

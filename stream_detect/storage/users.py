@@ -1,0 +1,361 @@
+"""Users, their sessions in browsers and their API tokens, as the database keeps them. No password and no token is here.
+
+Whoever checks requests keeps a copy in memory (`read`) and reads again when `version` says that something changed.
+"""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from sqlalchemy import delete, func, select, update
+from sqlalchemy.orm import Session
+
+from stream_detect.errors import ConflictError, NotFoundError
+from stream_detect.storage.database import Database
+from stream_detect.storage.tables import AccessVersionRow, ApiTokenRow, UserRow, UserSessionRow
+from stream_detect.types import Role
+
+MAX_USERS = 10_000
+MAX_SESSIONS_OF_USER = 20
+"""Browsers that one user is signed in at; the sign-in used longest ago ends for the next."""
+
+MAX_TOKENS_OF_USER = 50
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody who may sign in.
+
+    Args:
+        name: 1 to 64 characters, lower case.
+        role: what the user may do.
+        password_hash: in argon2's form; None for one who comes by single sign-on only.
+        disabled: may do nothing, until an admin changes it.
+        created_s: unix seconds.
+        last_sign_in_s: unix seconds; None before the first.
+    """
+
+    name: str
+    role: Role
+    password_hash: str | None = field(repr=False)
+    disabled: bool = False
+    created_s: float = 0.0
+    last_sign_in_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class UserSession:
+    """A browser in which a user is signed in.
+
+    Args:
+        digest: SHA-256 of the cookie's value, 64 hexadecimal digits.
+        user: name of the user.
+        began_s: of the sign-in, unix seconds.
+        seen_s: of its last request, unix seconds; written down once a minute.
+        expires_s: when it ends however much it is used, unix seconds.
+    """
+
+    digest: str
+    user: str
+    began_s: float
+    seen_s: float
+    expires_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class ApiToken:
+    """A token that a user made for a program.
+
+    Args:
+        id: 32 hexadecimal digits.
+        digest: SHA-256 of the token, 64 hexadecimal digits.
+        name: what it is for, in the owner's words.
+        role: it may do so much, and never more than its owner.
+        camera: it may only publish to this camera (WHIP); None for any other use.
+        owner: name of the user.
+        created_s: unix seconds.
+        expires_s: unix seconds; None: never.
+        last_used_s: unix seconds, written down once a minute; None before the first use.
+    """
+
+    id: str
+    digest: str
+    name: str
+    role: Role
+    camera: str | None
+    owner: str
+    created_s: float
+    expires_s: float | None = None
+    last_used_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Entitled:
+    """Everybody and everything that may be let in, at one moment.
+
+    Args:
+        version: of the state that was read.
+        users: by name.
+        sessions: by digest.
+        tokens: by digest.
+    """
+
+    version: int = 0
+    users: Mapping[str, User] = field(default_factory=dict)
+    sessions: Mapping[str, UserSession] = field(default_factory=dict)
+    tokens: Mapping[str, ApiToken] = field(default_factory=dict)
+
+
+class StoredUsers:
+    """The tables of users, sessions and tokens.
+
+    Args:
+        database: theirs.
+        clock: wall clock, unix seconds.
+    """
+
+    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+        self._database = database
+        self._clock = clock
+
+    def version(self) -> int:
+        """Rises with every change of users, sessions and tokens."""
+        with self._database.reading() as session:
+            return _version(session)
+
+    def read(self) -> Entitled:
+        """All users, and the sessions and tokens that have not expired."""
+        now_s = self._clock()
+        with self._database.reading() as session:
+            version = _version(session)
+            users = {row.name: _user(row) for row in session.scalars(select(UserRow))}
+            valid = select(UserSessionRow).where(UserSessionRow.expires_s > now_s)
+            sessions = {row.digest: _session(row) for row in session.scalars(valid)}
+            tokens = {row.digest: _token(row) for row in session.scalars(select(ApiTokenRow))}
+        return Entitled(version, users, sessions, tokens)
+
+    def users(self) -> list[User]:
+        """All, by name."""
+        with self._database.reading() as session:
+            return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
+
+    def user(self, name: str) -> User:
+        """One user.
+
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        with self._database.reading() as session:
+            return _user(_found(session, name))
+
+    def add(self, user: User) -> None:
+        """Enters a user.
+
+        Raises:
+            ConflictError: the name is taken, there are too many, or nobody with a password is an admin yet and this
+                user, who has one, is not.
+        """
+        with self._changing() as session:
+            if session.get(UserRow, user.name) is not None:
+                raise ConflictError(f"there is a user {user.name} already; choose another name")
+            if int(session.scalar(select(func.count()).select_from(UserRow)) or 0) >= MAX_USERS:
+                raise ConflictError(f"there are {MAX_USERS} users already; remove one first")
+            if user.password_hash is not None and user.role is not Role.ADMIN and not _admins(session):
+                raise ConflictError("expected an admin as the first user (--role admin): nobody else can change users")
+            session.add(
+                UserRow(
+                    name=user.name,
+                    role=user.role.value,
+                    password_hash=user.password_hash,
+                    disabled=user.disabled,
+                    created_s=user.created_s or self._clock(),
+                    last_sign_in_s=user.last_sign_in_s,
+                )
+            )
+
+    def change(
+        self, name: str, *, role: Role | None = None, disabled: bool | None = None, password_hash: str | None = None
+    ) -> User:
+        """Changes what is given of a user. A new password, and disabling, end all of the user's sessions.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: no admin would be left.
+        """
+        given = {"role": role and role.value, "disabled": disabled, "password_hash": password_hash}
+        with self._changing() as session:
+            row, admins = _found(session, name), _admins(session)
+            for column, value in given.items():
+                if value is not None:
+                    setattr(row, column, value)
+            session.flush()
+            _keep_an_admin(session, admins)
+            if password_hash is not None or disabled:
+                session.execute(delete(UserSessionRow).where(UserSessionRow.user == name))
+            return _user(row)
+
+    def rehash(self, name: str, password_hash: str) -> None:
+        """Keeps another hash of the password that the user has already."""
+        with self._changing() as session:
+            _found(session, name).password_hash = password_hash
+
+    def remove(self, name: str) -> None:
+        """Removes a user with all sessions and tokens.
+
+        Raises:
+            NotFoundError: there is none of that name.
+            ConflictError: no admin would be left.
+        """
+        with self._changing() as session:
+            row, admins = _found(session, name), _admins(session)
+            session.execute(delete(UserSessionRow).where(UserSessionRow.user == name))
+            session.execute(delete(ApiTokenRow).where(ApiTokenRow.owner == name))
+            session.delete(row)
+            session.flush()
+            _keep_an_admin(session, admins)
+
+    def begin_session(self, begun: UserSession) -> None:
+        """Enters a sign-in, and forgets what has expired.
+
+        Raises:
+            NotFoundError: the user was removed meanwhile.
+        """
+        with self._changing() as session:
+            _found(session, begun.user).last_sign_in_s = begun.began_s
+            session.execute(delete(UserSessionRow).where(UserSessionRow.expires_s <= self._clock()))
+            of_user = select(UserSessionRow).where(UserSessionRow.user == begun.user)
+            newest_first = session.scalars(of_user.order_by(UserSessionRow.seen_s.desc())).all()
+            for row in newest_first[MAX_SESSIONS_OF_USER - 1 :]:
+                session.delete(row)
+            session.add(
+                UserSessionRow(
+                    digest=begun.digest,
+                    user=begun.user,
+                    began_s=begun.began_s,
+                    seen_s=begun.seen_s,
+                    expires_s=begun.expires_s,
+                )
+            )
+
+    def end_session(self, digest: str) -> None:
+        """Forgets a sign-in; nothing happens when it is not there."""
+        with self._changing() as session:
+            session.execute(delete(UserSessionRow).where(UserSessionRow.digest == digest))
+
+    def end_sessions(self, user: str) -> None:
+        """Forgets all sign-ins of a user."""
+        with self._changing() as session:
+            session.execute(delete(UserSessionRow).where(UserSessionRow.user == user))
+
+    def tokens(self, owner: str | None = None) -> list[ApiToken]:
+        """The tokens of a user, or all, the newest first."""
+        query = select(ApiTokenRow).order_by(ApiTokenRow.created_s.desc(), ApiTokenRow.id)
+        if owner is not None:
+            query = query.where(ApiTokenRow.owner == owner)
+        with self._database.reading() as session:
+            return [_token(row) for row in session.scalars(query)]
+
+    def add_token(self, token: ApiToken) -> None:
+        """Enters a token.
+
+        Raises:
+            NotFoundError: its owner was removed meanwhile.
+            ConflictError: the owner has too many, or another one of that name.
+        """
+        with self._changing() as session:
+            _found(session, token.owner)
+            names = session.scalars(select(ApiTokenRow.name).where(ApiTokenRow.owner == token.owner)).all()
+            if token.name in names:
+                raise ConflictError(f"you have a token named {token.name} already; revoke it, or choose another name")
+            if len(names) >= MAX_TOKENS_OF_USER:
+                raise ConflictError(f"you have {MAX_TOKENS_OF_USER} tokens already; revoke one first")
+            session.add(
+                ApiTokenRow(
+                    id=token.id,
+                    digest=token.digest,
+                    name=token.name,
+                    role=token.role.value,
+                    camera=token.camera,
+                    owner=token.owner,
+                    created_s=token.created_s,
+                    expires_s=token.expires_s,
+                    last_used_s=token.last_used_s,
+                )
+            )
+
+    def remove_token(self, token_id: str, owner: str | None = None) -> None:
+        """Revokes a token.
+
+        Args:
+            token_id: its id.
+            owner: who may revoke it; None revokes anybody's.
+
+        Raises:
+            NotFoundError: there is none of that id, or it is another user's.
+        """
+        with self._changing() as session:
+            row = session.get(ApiTokenRow, token_id) if token_id.isascii() and "\0" not in token_id else None
+            if row is None or (owner is not None and row.owner != owner):
+                raise NotFoundError(
+                    "expected the id of a token of yours, received another one; it may be revoked already"
+                )
+            session.delete(row)
+
+    def note_use(self, sessions: Mapping[str, float], tokens: Mapping[str, float]) -> None:
+        """Writes down when sessions (by digest) and tokens (by digest) were used last, unix seconds."""
+        with self._database.writing() as session:
+            for digest, at_s in sessions.items():
+                session.execute(update(UserSessionRow).where(UserSessionRow.digest == digest).values(seen_s=at_s))
+            for digest, at_s in tokens.items():
+                session.execute(update(ApiTokenRow).where(ApiTokenRow.digest == digest).values(last_used_s=at_s))
+
+    @contextmanager
+    def _changing(self) -> Iterator[Session]:
+        """A transaction that changes who may come in; these follow each other."""
+        with self._database.writing() as session:
+            session.execute(update(AccessVersionRow).values(number=AccessVersionRow.number + 1))
+            yield session
+
+
+def _version(session: Session) -> int:
+    return int(session.scalar(select(AccessVersionRow.number)) or 0)
+
+
+def _found(session: Session, name: str) -> UserRow:
+    row = session.get(UserRow, name) if "\0" not in name else None
+    if row is None:
+        raise NotFoundError("expected the name of a user, received one that is not here")
+    return row
+
+
+def _admins(session: Session) -> int:
+    """Admins who can sign in."""
+    able = UserRow.role == Role.ADMIN.value, UserRow.disabled.is_(False), UserRow.password_hash.is_not(None)
+    return int(session.scalar(select(func.count()).select_from(UserRow).where(*able)) or 0)
+
+
+def _keep_an_admin(session: Session, before: int) -> None:
+    if before and not _admins(session):
+        raise ConflictError(
+            "expected another admin who can sign in: the last one cannot be removed, disabled or given another role"
+        )
+
+
+def _columns(row: Any, *names: str) -> dict[str, Any]:
+    return {name: getattr(row, name) for name in names}
+
+
+def _user(row: UserRow) -> User:
+    columns = _columns(row, "name", "password_hash", "disabled", "created_s", "last_sign_in_s")
+    return User(role=Role(row.role), **columns)
+
+
+def _session(row: UserSessionRow) -> UserSession:
+    return UserSession(**_columns(row, "digest", "user", "began_s", "seen_s", "expires_s"))
+
+
+def _token(row: ApiTokenRow) -> ApiToken:
+    columns = _columns(row, "id", "digest", "name", "camera", "owner", "created_s", "expires_s", "last_used_s")
+    return ApiToken(role=Role(row.role), **columns)

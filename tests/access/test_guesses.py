@@ -1,0 +1,107 @@
+"""Wrong tokens and passwords are counted by client address and by user, and forgiven with time."""
+
+import pytest
+
+from stream_detect.access.guesses import GUESSES, GuessLimit, SignInLimit, client_network
+from stream_detect.errors import TooManyGuessesError
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.now_s = 100.0
+
+    def __call__(self) -> float:
+        return self.now_s
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+def test_wrong_tokens_are_forgiven_one_a_second_and_counted_by_key(clock):
+    limit = GuessLimit(clock=clock)
+    for n in range(GUESSES):
+        assert limit.pause_s("192.0.2.1", f"{n}") == 0
+        limit.wrong("192.0.2.1", f"{n}")
+    assert limit.pause_s("192.0.2.1", "x") == 1.0
+    assert limit.pause_s("192.0.2.2", "x") == 0
+    clock.now_s += 1.5
+    assert limit.pause_s("192.0.2.1", "x") == 0
+    limit.wrong("192.0.2.1", "x")
+    assert limit.pause_s("192.0.2.1", "y") == 0.5
+
+
+def test_the_same_wrong_token_again_is_no_new_guess(clock):
+    limit = GuessLimit(clock=clock)
+    for _ in range(3 * GUESSES):
+        limit.wrong("192.0.2.1", "the-token-of-yesterday")
+    assert limit.pause_s("192.0.2.1", "x") == 0
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "2001:db8:1:2::/64"),
+        ("testclient", "testclient"),
+        ("", ""),
+    ],
+)
+def test_a_subscriber_of_ipv6_is_one_client(address, network):
+    assert client_network(address) == network
+
+
+def attempts(limit: SignInLimit, user: str, address: str, most: int = 1000) -> int:
+    """How many attempts are taken."""
+    for n in range(most):
+        try:
+            limit.begin(user, address)
+        except TooManyGuessesError:
+            return n
+    return most
+
+
+def test_one_address_has_ten_attempts_whatever_the_user(clock):
+    limit = SignInLimit(clock)
+    assert sum(attempts(limit, f"user{n}", "192.0.2.1", 3) for n in range(10)) == 10
+    assert attempts(limit, "other", "192.0.2.2", 5) == 5
+
+
+def test_one_user_has_twenty_attempts_from_all_addresses_and_a_hundred_in_the_first_hour(clock):
+    limit = SignInLimit(clock)
+    assert sum(attempts(limit, "Alice", f"192.0.2.{n}", 3) for n in range(30)) == 20
+    taken = 20
+    for n in range(3600):
+        clock.now_s += 1
+        taken += attempts(limit, " alice ", f"198.51.100.{n % 250}", 1)
+    assert taken <= 100
+
+
+def test_strangers_who_guess_lock_nobody_out_of_where_they_work(clock):
+    limit = SignInLimit(clock)
+    limit.begin("alice", "203.0.113.9")
+    limit.right("alice", "203.0.113.9")
+    for n in range(30):
+        attempts(limit, "alice", f"192.0.2.{n}", 3)
+    assert attempts(limit, "alice", "192.0.2.200", 1) == 0
+    assert attempts(limit, "alice", "203.0.113.9", 1) == 1
+
+
+def test_the_answer_says_when_to_try_again(clock):
+    limit = SignInLimit(clock)
+    assert attempts(limit, "alice", "192.0.2.1") == 10
+    with pytest.raises(TooManyGuessesError) as refused:
+        limit.begin("alice", "192.0.2.1")
+    assert refused.value.retry_after_s == 5
+    clock.now_s += 5
+    limit.begin("alice", "192.0.2.1")
+
+
+def test_a_right_password_forgives_the_wrong_ones_before_it(clock):
+    limit = SignInLimit(clock)
+    assert attempts(limit, "alice", "192.0.2.1", 9) == 9
+    limit.right("alice", "192.0.2.1")
+    assert attempts(limit, "alice", "192.0.2.1", 9) == 9

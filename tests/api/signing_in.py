@@ -1,0 +1,61 @@
+"""An application with one user of each role, a token of each, and browsers that are signed in."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from argon2 import PasswordHasher
+from starlette.testclient import TestClient
+
+from stream_detect.access.passwords import Passwords
+from stream_detect.access.principal import Principal
+from stream_detect.api.authorization import COOKIE
+from stream_detect.types import Role
+
+PASSWORD = "four random words here"
+ORIGIN = {"Origin": "http://127.0.0.1:8080"}
+
+
+def bearer(token: str) -> dict[str, str]:
+    return {"Authorization": f"Bearer {token}"}
+
+
+@dataclass
+class House:
+    """The application and what opens it.
+
+    Args:
+        inside: the application.
+        tokens: API tokens, each of the user that is named as the role.
+        publisher: a token that publishes to the camera `studio`.
+    """
+
+    inside: Any
+    tokens: dict[Role, str]
+    publisher: str
+
+    @property
+    def client(self) -> TestClient:
+        """Signed in nowhere, unless a test signs in."""
+        return self.inside.client
+
+    def sign_in(self, name: str = "viewer") -> dict[str, str]:
+        """The headers of a page in a browser where that user is signed in."""
+        answer = self.client.post("/api/session", json={"name": name, "password": PASSWORD}, headers=ORIGIN)
+        assert answer.status_code == 200, answer.text
+        value = self.client.cookies.get(COOKIE)
+        self.client.cookies.clear()
+        return {"Cookie": f"{COOKIE}={value}", **ORIGIN}
+
+
+def signed_in(inside: Any) -> House:
+    """Adds a user of each role, whose names are the roles'."""
+    accounts = inside.access.accounts
+    accounts._passwords = Passwords(PasswordHasher(1, 8, 1))  # some 40 hashes a test, of 64 MiB each
+    tokens = {}
+    for role in reversed(Role):
+        accounts.add(role.value, role, PASSWORD)
+        tokens[role] = accounts.add_token(Principal(role, "session", role.value), "test", role, None, None)[1]
+    admin = Principal(Role.ADMIN, "session", "admin")
+    publisher = accounts.add_token(admin, "obs", Role.OPERATOR, None, "studio")[1]
+    inside.access.apply()
+    return House(inside, tokens, publisher)

@@ -1,0 +1,207 @@
+"""What runs by a right that is taken back ends within two seconds: WebRTC sessions, streams of events, uploads."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import yaml
+from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.access.principal import Principal
+from stream_detect.settings import AccessSettings, StorageSettings
+from stream_detect.storage.database import Database
+from stream_detect.storage.users import StoredUsers
+from stream_detect.types import Role
+from tests.api.signing_in import PASSWORD, bearer
+from tests.patience import PATIENCE_S, soon
+
+SDP = {"Content-Type": "application/sdp"}
+PROMISED_S = 2.0
+SLACK_S = 8.0
+"""Of a busy machine; a session that is not ended would live on for ever."""
+
+DIRECTIONS = {"/whip/studio": "sendonly", "/whep/studio": "recvonly", "/webrtc/check": "sendrecv"}
+
+
+@dataclass
+class Town:
+    """A server with users of each role, and the same tables as another process sees them."""
+
+    url: str
+    accounts: Accounts
+    tokens: dict[str, str]
+    ids: dict[str, str]
+    log: list[str]
+
+
+@pytest.fixture
+def town(start_server, tmp_path: Path) -> Iterator[Town]:
+    file = tmp_path / "settings.yaml"
+    cameras = [{"name": "studio", "url": "whip:"}]
+    file.write_text(yaml.safe_dump({"cameras": cameras}), encoding="utf-8")
+    with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
+        accounts = Accounts(StoredUsers(database), AccessSettings())
+        tokens, ids = {}, {}
+        for role in reversed(Role):
+            accounts.add(role.value, role, PASSWORD)
+            owner = Principal(role, "session", role.value)
+            made, tokens[role.value] = accounts.add_token(owner, "test", role, None, None)
+            ids[role.value] = made.id
+        made, tokens["publisher"] = accounts.add_token(
+            Principal(Role.OPERATOR, "session", "operator"), "obs", Role.OPERATOR, None, "studio"
+        )
+        ids["publisher"] = made.id
+        server = start_server(SETTINGS=str(file), STORAGE__FOLDER=str(tmp_path / "data"))
+        yield Town(server.url, accounts, tokens, ids, server.log)
+        server.stop()
+        assert "Traceback" not in "".join(server.log)
+
+
+@dataclass
+class Peer:
+    """One end of a WebRTC session."""
+
+    connection: RTCPeerConnection
+    answer: httpx.Response
+    states: list[str] = field(default_factory=list)
+
+
+@asynccontextmanager
+async def session(town: Town, path: str, headers: dict[str, str]) -> AsyncIterator[Peer]:
+    """A session that has connected."""
+    direction = DIRECTIONS[path]
+    connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
+    if direction == "recvonly":
+        connection.addTransceiver("video", direction=direction)
+    else:
+        connection.addTransceiver(VideoStreamTrack(), direction=direction)
+        connection.createDataChannel("results")
+    await connection.setLocalDescription(await connection.createOffer())
+    async with httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as client:
+        answer = await client.post(path, content=connection.localDescription.sdp, headers=SDP | headers)
+    assert answer.status_code == 201, answer.text
+    await connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+    try:
+        await soon(lambda: connection.connectionState == "connected")
+        yield Peer(connection, answer)
+    finally:
+        await connection.close()
+
+
+async def ends(look: Callable[[], Any]) -> None:
+    """It does so in the time that is promised, and some."""
+    began_s = time.monotonic()
+    await soon(look, PROMISED_S + SLACK_S)
+    assert time.monotonic() - began_s < PROMISED_S + SLACK_S
+
+
+@pytest.mark.parametrize(
+    ("path", "who"),
+    [("/whip/studio", "publisher"), ("/webrtc/check", "operator"), ("/whep/studio", "viewer")],
+)
+async def test_a_webrtc_session_ends_with_its_token(town, path, who):
+    async with session(town, path, bearer(town.tokens[who])) as peer:
+        await asyncio.to_thread(town.accounts.remove_token, town.ids[who], None)  # by another process
+        await ends(lambda: peer.connection.connectionState == "closed")
+        async with httpx.AsyncClient(base_url=town.url) as client:
+            gone = await client.delete(peer.answer.headers["location"], headers=bearer(town.tokens["admin"]))
+        assert gone.status_code == 404
+
+
+async def test_a_session_of_another_token_goes_on(town):
+    async with session(town, "/whep/studio", bearer(town.tokens["operator"])) as peer:
+        await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
+        async with session(town, "/whip/studio", bearer(town.tokens["publisher"])) as publishing:
+            await asyncio.to_thread(town.accounts.remove_token, town.ids["publisher"], None)
+            await ends(lambda: publishing.connection.connectionState == "closed")
+        assert peer.connection.connectionState == "connected"
+
+
+async def test_a_user_who_is_disabled_or_loses_the_role_is_seen_out(town):
+    async with (
+        session(town, "/whep/studio", bearer(town.tokens["viewer"])) as viewing,
+        session(town, "/webrtc/check", bearer(town.tokens["operator"])) as checking,
+        session(town, "/whep/studio", bearer(town.tokens["operator"])) as watching,
+    ):
+        await asyncio.to_thread(lambda: town.accounts.change("viewer", disabled=True))
+        await ends(lambda: viewing.connection.connectionState == "closed")
+        await asyncio.to_thread(lambda: town.accounts.change("operator", role=Role.VIEWER))
+        await ends(lambda: checking.connection.connectionState == "closed")
+        assert watching.connection.connectionState == "connected"
+
+
+async def test_signing_out_ends_what_the_browser_watches(town):
+    origin = {"Origin": town.url}
+    async with httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as browser:
+        body = {"name": "viewer", "password": PASSWORD}
+        assert (await browser.post("/api/session", json=body, headers=origin)).status_code == 200
+        cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()), **origin}
+        async with session(town, "/whep/studio", cookie) as peer, events(town, cookie) as stream:
+            assert (await browser.delete("/api/session", headers=cookie)).status_code == 204
+            await ends(lambda: peer.connection.connectionState == "closed")
+            await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+
+
+@dataclass
+class Stream:
+    """Server-sent events that are read."""
+
+    lines: list[str]
+    ended: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def events(town: Town, headers: dict[str, str], path: str = "/api/streams/events") -> AsyncIterator[Stream]:
+    """A stream of which the first event came."""
+    lines: list[str] = []
+    async with (
+        httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as client,
+        client.stream("GET", path, headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+
+        async def read() -> None:
+            async for line in answer.aiter_lines():
+                lines.append(line)  # noqa: PERF401 - others look at it meanwhile
+
+        task = asyncio.create_task(read())
+        await soon(lambda: lines)
+        yield Stream(lines, task)
+        task.cancel()
+
+
+@pytest.mark.parametrize("path", ["/api/streams/events", "/api/streams/studio/results"])
+async def test_a_stream_of_events_ends_cleanly_with_its_token(town, path):
+    async with events(town, bearer(town.tokens["viewer"]), path) as stream, events(
+        town, bearer(town.tokens["operator"]), path
+    ) as other:  # fmt: skip
+        await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
+        await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+        assert not other.ended.done()
+
+
+async def test_an_upload_ends_with_its_token(town):
+    sent = asyncio.Event()
+
+    async def body() -> AsyncIterator[bytes]:
+        yield b"--x\r\n"
+        sent.set()
+        while True:
+            yield b"-" * 4096
+            await asyncio.sleep(0.05)
+
+    async with httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as client:
+        headers = bearer(town.tokens["operator"]) | {"Content-Type": "multipart/form-data; boundary=x"}
+        posting = asyncio.create_task(client.post("/api/analyses", content=body(), headers=headers))
+        await sent.wait()
+        await asyncio.to_thread(town.accounts.remove_token, town.ids["operator"], None)
+        done, _ = await asyncio.wait({posting}, timeout=PROMISED_S + SLACK_S)
+        assert done
+        assert posting.exception() is not None or posting.result().status_code in {400, 401}

@@ -1,0 +1,71 @@
+"""`stream-detect users`: the list of users on the command line."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PASSWORD = "four random words here\n"
+
+
+@pytest.fixture
+def users(tmp_path):
+    """Runs the command on a database of the test's own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
+    environment |= {"STREAM_DETECT_SETTINGS": os.devnull, "STREAM_DETECT_STORAGE__FOLDER": str(tmp_path / "data")}
+
+    def run(*arguments: str, given: str = PASSWORD) -> subprocess.CompletedProcess[str]:
+        code = "from stream_detect.cli import main; main()"
+        return subprocess.run(
+            [sys.executable, "-c", code, "users", *arguments],
+            cwd=ROOT,
+            env=environment,
+            input=given,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    return run
+
+
+def test_users_are_added_listed_changed_and_removed(users):
+    assert users("list").stdout == "There are no users.\n"
+    assert users("add", "Alice", "--password-stdin").stdout == "alice may sign in as admin.\n"
+    assert users("add", "bob", "--role", "operator", "--password-stdin").returncode == 0
+    assert users("passwd", "bob", "--password-stdin", given="another long password\n").returncode == 0
+    assert users("role", "bob", "viewer").stdout == "bob is viewer.\n"
+    assert users("disable", "bob").returncode == 0
+    lines = users("list").stdout.splitlines()
+    assert [line.split()[:2] for line in lines] == [["alice", "admin"], ["bob", "viewer"]]
+    assert lines[1].endswith("disabled")
+    assert users("enable", "bob").returncode == 0
+    assert users("remove", "bob").stdout == "bob is removed.\n"
+    assert len(users("list").stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "given", "expected"),
+    [
+        (("remove", "alice"), "", "the last one cannot be removed"),
+        (("disable", "alice"), "", "the last one cannot be removed"),
+        (("role", "alice", "viewer"), "", "the last one cannot be removed"),
+        (("remove", "nobody"), "", "expected the name of a user"),
+        (("add", "alice", "--password-stdin"), PASSWORD, "there is a user alice already"),
+        (("add", "a b", "--password-stdin"), PASSWORD, "expected a user name"),
+        (("add", "carol", "--password-stdin"), "short\n", "expected a password of 12 to 256 characters, received 5"),
+        (("add", "carol", "--password-stdin"), "", "received 0"),
+        (("add", "carol"), PASSWORD, "expected a terminal"),
+    ],
+)
+def test_what_cannot_be_is_one_line_with_the_cure(users, arguments, given, expected):
+    assert users("add", "alice", "--password-stdin").returncode == 0
+    done = users(*arguments, given=given)
+    assert done.returncode == 2
+    assert expected in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert PASSWORD.strip() not in done.stdout + done.stderr
