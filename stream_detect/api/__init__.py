@@ -2,5 +2,6 @@
 
 A route reads a request, calls one service and writes the answer. This room starts and ends nothing, keeps nothing
 between two requests, and does not know how services are joined: `app` makes them and hands them to the routers.
-Begin at `cameras.py`, then `described.py` (what /openapi.json says of all routes) and `gate.py` (who may come in).
+Begin at `cameras.py`, then `described.py` (what /openapi.json says of all routes) and `permissions.py` (who
+may do what).
 """

@@ -48,6 +48,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # Live check
     "POST /webrtc/check": Permission(_O, "check.begin"),
     "DELETE /webrtc/check/{session_id}": Permission(_O, "check.end"),
+    "POST /webrtc/check/{session_id}/challenge": Permission(_O, "challenge.begin"),
+    "GET /webrtc/check/{session_id}/challenge": Permission(_O),
+    "DELETE /webrtc/check/{session_id}/challenge": Permission(_O, "challenge.end"),
     # Models
     "GET /api/models": Permission(_V),
     "PUT /api/models/judging": Permission(_A, "model.choose"),
@@ -64,6 +67,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /api/cameras/{name}/snapshot.jpg": Permission(_V),
     "GET /api/cameras/{name}/scores": Permission(_V),
     "GET /api/cameras/{name}/states": Permission(_V),
+    "POST /api/cameras/{name}/challenge": Permission(_O, "challenge.begin"),
+    "GET /api/cameras/{name}/challenge": Permission(_V),
+    "DELETE /api/cameras/{name}/challenge": Permission(_O, "challenge.end"),
     "GET /api/streams/{name}/results": Permission(_V),
     "GET /api/streams/events": Permission(_V),
     # Publishers and viewers

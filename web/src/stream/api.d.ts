@@ -46,7 +46,7 @@ export interface components {
             /** Created S */
             created_s: number;
             /** @description Content Credentials of the file; null until it is done */
-            credentials: components["schemas"]["CredentialsBody"] | null;
+            credentials: components["schemas"]["CredentialsBody-Output"] | null;
             /** Done Share */
             done_share: number;
             /** Ended S */
@@ -398,9 +398,22 @@ export interface components {
         };
         /**
          * CredentialsBody
+         * @description Name and password of a user.
+         */
+        "CredentialsBody-Input": {
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+        };
+        /**
+         * CredentialsBody
          * @description What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it.
          */
-        CredentialsBody: {
+        "CredentialsBody-Output": {
             /**
              * Actions
              * @description what was done to it, such as c2pa.edited
@@ -570,6 +583,57 @@ export interface components {
             name: string;
         };
         /**
+         * MadeTokenBody
+         * @description A token that was made just now: its value is shown this once.
+         */
+        MadeTokenBody: {
+            /**
+             * Camera
+             * @description it can only publish to this camera
+             */
+            camera: string | null;
+            /**
+             * Created At
+             * @description unix seconds
+             */
+            created_at: number;
+            /**
+             * Expires At
+             * @description unix seconds
+             */
+            expires_at: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Last Used At
+             * @description unix seconds, written down once a minute
+             */
+            last_used_at: number | null;
+            /** Name */
+            name: string;
+            /** Owner */
+            owner: string;
+            role: components["schemas"]["Role"];
+            /** Token */
+            token: string;
+        };
+        /**
+         * MeBody
+         * @description Whom a request comes from.
+         */
+        MeBody: {
+            /** By */
+            by: ("open" | "settings_token" | "token" | "session" | "proxy" | "command_line") | null;
+            /**
+             * Name
+             * @description of the user
+             */
+            name: string | null;
+            /** @description null: nobody is signed in */
+            role: components["schemas"]["Role"] | null;
+            sign_in: components["schemas"]["SignInBody"];
+        };
+        /**
          * ModelsBody
          * @description All bundles found.
          */
@@ -593,6 +657,33 @@ export interface components {
          * @enum {string}
          */
         Movement: "turn_left" | "turn_right" | "look_up" | "cover_mouth" | "cover_eye" | "come_nearer";
+        /**
+         * NewTokenBody
+         * @description A token to be made.
+         */
+        NewTokenBody: {
+            /** Camera */
+            camera?: string | null;
+            /** Expires In Days */
+            expires_in_days?: number | null;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"];
+        };
+        /**
+         * NewUserBody
+         * @description A user to be added.
+         */
+        NewUserBody: {
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
+            role: components["schemas"]["Role"];
+        };
         /**
          * NotifierBody
          * @description A webhook, or the MQTT broker.
@@ -638,6 +729,22 @@ export interface components {
         NotifiersBody: {
             /** Items */
             items: components["schemas"]["NotifierBody"][];
+        };
+        /**
+         * PasswordChangeBody
+         * @description A user's own new password.
+         */
+        PasswordChangeBody: {
+            /**
+             * Current
+             * Format: password
+             */
+            current: string;
+            /**
+             * New
+             * Format: password
+             */
+            new: string;
         };
         /**
          * Problem
@@ -687,6 +794,12 @@ export interface components {
             reasons: string[];
         };
         /**
+         * Role
+         * @description What a user may do: each role may do all that the one before it may.
+         * @enum {string}
+         */
+        Role: "viewer" | "operator" | "admin";
+        /**
          * ScoresBody
          * @description Scores of a camera, oldest first.
          */
@@ -722,6 +835,24 @@ export interface components {
              * @description a password in it reads ***
              */
             url: string;
+        };
+        /**
+         * SignInBody
+         * @description What somebody has to show.
+         */
+        SignInBody: {
+            /** Needed */
+            needed: boolean;
+            /**
+             * Oidc
+             * @description name of the OpenID Connect provider
+             */
+            oidc: string | null;
+            /**
+             * Password
+             * @description there are users with passwords
+             */
+            password: boolean;
         };
         /**
          * StandingPromptBody
@@ -820,6 +951,47 @@ export interface components {
             real_leave: number;
         };
         /**
+         * TokenBody
+         * @description A token, without its value.
+         */
+        TokenBody: {
+            /**
+             * Camera
+             * @description it can only publish to this camera
+             */
+            camera: string | null;
+            /**
+             * Created At
+             * @description unix seconds
+             */
+            created_at: number;
+            /**
+             * Expires At
+             * @description unix seconds
+             */
+            expires_at: number | null;
+            /** Id */
+            id: string;
+            /**
+             * Last Used At
+             * @description unix seconds, written down once a minute
+             */
+            last_used_at: number | null;
+            /** Name */
+            name: string;
+            /** Owner */
+            owner: string;
+            role: components["schemas"]["Role"];
+        };
+        /**
+         * TokensBody
+         * @description Tokens.
+         */
+        TokensBody: {
+            /** Items */
+            items: components["schemas"]["TokenBody"][];
+        };
+        /**
          * UploadBody
          * @description The file, by what its content says; zeros until it was looked at.
          */
@@ -849,6 +1021,46 @@ export interface components {
             sha256: string;
             /** Width */
             width: number;
+        };
+        /**
+         * UserBody
+         * @description A user.
+         */
+        UserBody: {
+            /**
+             * Created At
+             * @description unix seconds
+             */
+            created_at: number;
+            /** Disabled */
+            disabled: boolean;
+            /**
+             * Last Sign In At
+             * @description unix seconds
+             */
+            last_sign_in_at: number | null;
+            /** Name */
+            name: string;
+            role: components["schemas"]["Role"];
+        };
+        /**
+         * UserChangeBody
+         * @description What changes of a user.
+         */
+        UserChangeBody: {
+            /** Disabled */
+            disabled?: boolean | null;
+            /** Password */
+            password?: string | null;
+            role?: components["schemas"]["Role"] | null;
+        };
+        /**
+         * UsersBody
+         * @description All users.
+         */
+        UsersBody: {
+            /** Items */
+            items: components["schemas"]["UserBody"][];
         };
         /**
          * VerdictBody
@@ -904,7 +1116,8 @@ export type ChallengeBody = components['schemas']['ChallengeBody'];
 export type ChallengeState = components['schemas']['ChallengeState'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
 export type CountsBody = components['schemas']['CountsBody'];
-export type CredentialsBody = components['schemas']['CredentialsBody'];
+export type CredentialsBodyInput = components['schemas']['CredentialsBody-Input'];
+export type CredentialsBodyOutput = components['schemas']['CredentialsBody-Output'];
 export type EventBody = components['schemas']['EventBody'];
 export type EventJudgeBody = components['schemas']['EventJudgeBody'];
 export type EventsBody = components['schemas']['EventsBody'];
@@ -913,22 +1126,34 @@ export type FeedState = components['schemas']['FeedState'];
 export type IceServerBody = components['schemas']['IceServerBody'];
 export type JudgeBody = components['schemas']['JudgeBody'];
 export type JudgeNameBody = components['schemas']['JudgeNameBody'];
+export type MadeTokenBody = components['schemas']['MadeTokenBody'];
+export type MeBody = components['schemas']['MeBody'];
 export type ModelsBody = components['schemas']['ModelsBody'];
 export type Movement = components['schemas']['Movement'];
+export type NewTokenBody = components['schemas']['NewTokenBody'];
+export type NewUserBody = components['schemas']['NewUserBody'];
 export type NotifierBody = components['schemas']['NotifierBody'];
 export type NotifiersBody = components['schemas']['NotifiersBody'];
+export type PasswordChangeBody = components['schemas']['PasswordChangeBody'];
 export type Problem = components['schemas']['Problem'];
 export type PromptOutcomeBody = components['schemas']['PromptOutcomeBody'];
 export type ReadyBody = components['schemas']['ReadyBody'];
+export type Role = components['schemas']['Role'];
 export type ScoresBody = components['schemas']['ScoresBody'];
 export type ShownSettings = components['schemas']['ShownSettings'];
+export type SignInBody = components['schemas']['SignInBody'];
 export type StandingPromptBody = components['schemas']['StandingPromptBody'];
 export type StateBody = components['schemas']['StateBody'];
 export type StatesBody = components['schemas']['StatesBody'];
 export type StatusBody = components['schemas']['StatusBody'];
 export type Step = components['schemas']['Step'];
 export type ThresholdsBody = components['schemas']['ThresholdsBody'];
+export type TokenBody = components['schemas']['TokenBody'];
+export type TokensBody = components['schemas']['TokensBody'];
 export type UploadBody = components['schemas']['UploadBody'];
+export type UserBody = components['schemas']['UserBody'];
+export type UserChangeBody = components['schemas']['UserChangeBody'];
+export type UsersBody = components['schemas']['UsersBody'];
 export type VerdictBody = components['schemas']['VerdictBody'];
 export type VerdictState = components['schemas']['VerdictState'];
 export type $defs = Record<string, never>;
