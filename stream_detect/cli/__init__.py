@@ -142,23 +142,34 @@ def verify_evidence(
     head: Annotated[
         str | None, typer.Option(metavar="HASH", help="Newest hash as an earlier run printed it: it has to be there.")
     ] = None,
+    signers: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="PEM certificates with which evidence was signed before.")
+    ] = None,
 ) -> None:
     """Verify that no event and no file of evidence was changed, removed or reordered. A server may run meanwhile.
+
+    Signatures are verified where files have them: of the signer that the settings name, or of review.trust_anchors.
 
     Exit status 0: all holds; 1: it does not, and each row or file is named; 2: it could not be verified.
     """
     from stream_detect.evidence.folder import EvidenceFolder
-    from stream_detect.evidence.verify import verify
+    from stream_detect.evidence.verify import signature_line, verify
+    from stream_detect.media.credentials import CredentialsReader, certificates_of, trust_anchors_of
     from stream_detect.settings.file import load_settings
     from stream_detect.storage.chain import Chain
     from stream_detect.storage.database import Database
 
     given = load_settings(settings, os.environ)
+    own = certificates_of(given.evidence.signing_certificate, "evidence.signing_certificate")
+    reader = CredentialsReader(
+        trust_anchors_of(given.review.trust_anchors), own + certificates_of(signers, "--signers")
+    )
     with Database.open(given.storage, alone=False) as database:
-        found = verify(Chain(database), EvidenceFolder.of(given.storage, given.evidence), head)
+        found = verify(Chain(database), EvidenceFolder.of(given.storage, given.evidence), reader, head)
     for problem in found.problems:
         typer.echo(problem)
     typer.echo(f"{found.entries} entries and {found.files} files were compared; the newest hash is {found.head or '-'}")
+    typer.echo(signature_line(found.signatures))
     if found.problems:
         raise typer.Exit(1)
     typer.echo("The chain holds.")

@@ -38,7 +38,8 @@ GRACE_S = 1.0
 """After the last second of a clip, for packets that are under way; a camera that fell silent sends none."""
 
 TIDY_S, TIDY_AGAIN_S = 3600.0, 60.0
-"""How often evidence that is too old is looked for; how soon again when the database was away."""
+"""How often evidence that is too old is looked for, and the newest hash of the chain logged; how soon again when the
+database was away."""
 
 CLOSE_S = 3.0
 
@@ -102,6 +103,7 @@ class EvidenceKeeper:
         self._closing = Flag()
         self._keeping, self._looking = Outage(log, "keeping evidence"), Outage(log, "clips and old evidence")
         self._unswept: Sequence[str] = ()
+        self._logged_head: tuple[int, str] | None = None
         self._look_at_s = self._tidy_at_s = self._now().now_s
         self._thread = Thread(target=self._run, name="evidence", daemon=True)
         self.dropped = 0
@@ -248,7 +250,15 @@ class EvidenceKeeper:
             self._folder.sweep(self._unswept, self._events.get)
             self._unswept = ()
             self._purge()
+            self._log_chain()
             self._tidy_at_s = moment.now_s + TIDY_S
+
+    def _log_chain(self) -> None:
+        """Whoever can write to the database cannot write to a log that is kept elsewhere."""
+        head = self._events.chain_head()
+        if head is not None and head != self._logged_head:
+            log.info("the chain of events has %d entries; the newest hash is %s", *head)
+            self._logged_head = head
 
     def _purge(self) -> None:
         old_s = self._now().at_s - self._settings.days * DAY_S if self._events.may_expire() else 0.0

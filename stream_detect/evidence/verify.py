@@ -1,12 +1,15 @@
-"""Verifies that events and their evidence are what was written: by the chain's hashes and the files' sha256."""
+"""Verifies that events and their evidence are what was written: by the chain's hashes, the files' and signatures."""
 
 import json
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
 from stream_detect.errors import NotFoundError
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
-from stream_detect.storage.chain import FIRST, Chain, Entry
+from stream_detect.media.credentials import INSTALL, CredentialsReader, CredentialsState
+from stream_detect.media.files import translated
+from stream_detect.storage.chain import FIRST, Chain, ChainSnapshot, Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,12 +20,14 @@ class Verification:
         entries: of the chain.
         files: whose sha256 was compared.
         head: hash of the newest entry; empty without one.
+        signatures: how many files have Content Credentials of each state.
         problems: a sentence each, which names the row, entry or file; none when all holds.
     """
 
     entries: int
     files: int
     head: str
+    signatures: Mapping[CredentialsState, int]
     problems: tuple[str, ...]
 
 
@@ -33,12 +38,13 @@ class _Written:
     kinds: dict[str, str] = field(default_factory=dict)
 
 
-def verify(chain: Chain, folder: EvidenceFolder, head: str | None = None) -> Verification:
-    """Compares the chain with itself, the events with the chain, and the files with their sha256.
+def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head: str | None = None) -> Verification:
+    """Compares the chain with itself, the events with the chain, and the files with their sha256 and signatures.
 
     Args:
         chain: of the events.
         folder: of the files.
+        reader: knows whose signatures count; who signed with a certificate that has expired since is not verified.
         head: hash that was noted at an earlier time; the chain has to hold it still.
 
     Raises:
@@ -49,23 +55,26 @@ def verify(chain: Chain, folder: EvidenceFolder, head: str | None = None) -> Ver
     hashes = 0
     seen_head = head is None
     before: Entry | None = None
-    for entry in chain.entries():
-        problems += _broken(before, entry)
-        events.setdefault(entry.event_id, _Written()).kinds[entry.what] = entry.content
-        seen_head |= entry.hash == head
-        hashes += 1
-        before = entry
+    with chain.snapshot() as snapshot:
+        for entry in snapshot.entries():
+            problems += _broken(before, entry)
+            events.setdefault(entry.event_id, _Written()).kinds[entry.what] = entry.content
+            seen_head |= entry.hash == head
+            hashes += 1
+            before = entry
+        changed = list(_changed_events(snapshot, events))
     if not seen_head:
         problems.append(f"the chain does not hold the hash {head}: its newest entries were removed or written anew")
-    problems += _changed_events(chain, events)
-    files = 0
-    changed: list[str] = []
+    problems += changed
+    files = _Files(folder, reader)
     for event_id, written in events.items():
         if "deleted" not in written.kinds and "evidence" in written.kinds:
             for name, sha256 in json.loads(written.kinds["evidence"])["sha256"].items():
-                files += 1
-                changed += _changed_file(folder, event_id, name, sha256)
-    return Verification(hashes, files, before.hash if before else "", (*problems, *changed))
+                files.verify(event_id, name, sha256)
+    if files.problems:  # files of events that changed meanwhile may have gone with good reason
+        meanwhile = chain.events_after(before.number if before else 0)
+        problems += [problem for event_id, problem in files.problems if event_id not in meanwhile]
+    return Verification(hashes, files.count, before.hash if before else "", files.signatures, tuple(problems))
 
 
 def _broken(before: Entry | None, entry: Entry) -> Iterator[str]:
@@ -79,8 +88,8 @@ def _broken(before: Entry | None, entry: Entry) -> Iterator[str]:
         yield f"{name} was changed"
 
 
-def _changed_events(chain: Chain, events: dict[str, _Written]) -> Iterator[str]:
-    rows = chain.rows()
+def _changed_events(snapshot: ChainSnapshot, events: dict[str, _Written]) -> Iterator[str]:
+    rows = snapshot.rows()
     for event_id, (identity, outcome, names) in rows.items():
         kinds = events[event_id].kinds if event_id in events else {}
         if not kinds or "deleted" in kinds:
@@ -91,16 +100,62 @@ def _changed_events(chain: Chain, events: dict[str, _Written]) -> Iterator[str]:
             kept = {name: value for name, value in json.loads(kinds["evidence"]).items() if name != "sha256"}
             if kept != json.loads(names):
                 yield f"event {event_id} was changed: it names other files than were written"
+        elif "before" not in kinds and any(json.loads(names).values()):
+            yield f"event {event_id} was changed: it names files, and none were written"
     for event_id, written in events.items():
         if event_id not in rows and "deleted" not in written.kinds:
             yield f"event {event_id} is missing"
 
 
-def _changed_file(folder: EvidenceFolder, event_id: str, name: str, sha256: str) -> Iterator[str]:
-    try:
-        path = folder.path(name)
-    except NotFoundError:
-        yield f"file {name} of event {event_id} is missing"
-        return
-    if sha256 and file_sha256(path) != sha256:
-        yield f"file {name} of event {event_id} was changed"
+class _Files:
+    """Verification of the files, one after the other.
+
+    Args:
+        folder: of them.
+        reader: of their signatures.
+    """
+
+    def __init__(self, folder: EvidenceFolder, reader: CredentialsReader) -> None:
+        self._folder = folder
+        self._reader = reader
+        self.count = 0
+        self.problems: list[tuple[str, str]] = []  # with the event's id
+        self.signatures: Counter[CredentialsState] = Counter()
+
+    def verify(self, event_id: str, name: str, sha256: str) -> None:
+        """Of a file that the chain knows."""
+        self.count += 1
+        try:
+            path = self._folder.path(name)
+        except NotFoundError:
+            self._note(event_id, f"file {name} of event {event_id} is missing")
+            return
+        if sha256 and file_sha256(path) != sha256:
+            self._note(event_id, f"file {name} of event {event_id} was changed")
+        try:
+            found = self._reader.read(path)
+        except OSError as error:
+            raise translated(error, path.parent) from error
+        self.signatures[found.state] += 1
+        if found.state in {"broken", "unreadable"}:
+            self._note(event_id, f"the signature of file {name} of event {event_id} does not hold: {found.problem}")
+        elif found.state == "untrusted" and not found.has_expired:
+            signer = found.signer or "somebody without a name"
+            self._note(event_id, f"file {name} of event {event_id} is signed by {signer}, who is not the operator")
+
+    def _note(self, event_id: str, problem: str) -> None:
+        self.problems.append((event_id, problem))
+
+
+def signature_line(signatures: Mapping[CredentialsState, int]) -> str:
+    """How many files are signed, for people."""
+    parts: dict[CredentialsState, str] = {
+        "valid": "are signed by the operator",
+        "none": "are not signed",
+        "untrusted": "are signed by others, or by certificates that have expired since: who signed is not verified",
+        "broken": "have a signature that does not hold",
+        "unreadable": "have a signature that cannot be read",
+        "unread": f"have a signature that was not verified: {INSTALL}",
+    }
+    said = [f"{signatures[state]} {words}" for state, words in parts.items() if signatures.get(state)]
+    return f"Signatures: {'; '.join(said) or 'no files'}."

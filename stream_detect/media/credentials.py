@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Literal, Self
 
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from stream_detect.errors import SettingsError
 from stream_detect.extras import missing, require
@@ -90,6 +91,11 @@ class Credentials:
         return {**asdict(self), "actions": list(self.actions)}
 
     @property
+    def has_expired(self) -> bool:
+        """Whether the signer's certificate has expired, and nothing else is the matter."""
+        return self.state == "untrusted" and self.problem == _SIGNER_PROBLEMS["signingCredential.expired"]
+
+    @property
     def sentence(self) -> str:
         """For people, without a full stop; empty when the file has none."""
         if self.state == "none":
@@ -119,10 +125,11 @@ class CredentialsReader:
 
     Args:
         trust_anchors: PEM certificates of the authorities whose signers are trusted; none if empty.
+        signers: PEM certificates of signers that are trusted themselves; none if empty.
     """
 
-    def __init__(self, trust_anchors: str = "") -> None:
-        self._settings = library_settings(trust_anchors)
+    def __init__(self, trust_anchors: str = "", signers: str = "") -> None:
+        self._settings = library_settings(trust_anchors, signers)
 
     def read(self, path: Path, check: Callable[[], None] = lambda: None) -> Credentials:
         """Of a file; whatever is wrong with it, there is an answer.
@@ -169,28 +176,40 @@ def trust_anchors_of(path: Path | None) -> str:
         SettingsError: it cannot be read, or has no certificates.
         MissingExtraError: the package that would use them is not installed.
     """
+    return certificates_of(path, "review.trust_anchors")
+
+
+def certificates_of(path: Path | None, setting: str) -> str:
+    """The PEM certificates of the file that a setting names, nothing else of it; empty without one.
+
+    Raises:
+        SettingsError: it cannot be read, or has no certificates.
+        MissingExtraError: the package that would use them is not installed.
+    """
     if path is None:
         return ""
-    require("c2pa", "review.trust_anchors")
+    require("c2pa", setting)
     try:
-        content = path.read_bytes()
-        x509.load_pem_x509_certificates(content)
-        return content.decode("ascii")
+        found = x509.load_pem_x509_certificates(path.read_bytes())
     except OSError as error:
-        raise SettingsError(f"expected review.trust_anchors to be readable, {path}: {error.strerror}") from error
+        raise SettingsError(f"expected {setting} to be readable, {path}: {error.strerror}") from error
     except ValueError as error:
-        raise SettingsError(f"expected PEM certificates in {path} (review.trust_anchors), received: {error}") from error
+        raise SettingsError(f"expected PEM certificates in {path} ({setting}), received: {error}") from error
+    return "".join(one.public_bytes(Encoding.PEM).decode("ascii") for one in found)
 
 
-def library_settings(trust_anchors: str) -> dict[str, Any]:
-    """Of the C2PA library: no network, no thumbnails, and trust in these anchors only.
+def library_settings(trust_anchors: str = "", signers: str = "") -> dict[str, Any]:
+    """Of the C2PA library: no network, no thumbnails, and trust in these certificates only.
 
     Args:
-        trust_anchors: PEM certificates.
+        trust_anchors: PEM certificates of authorities.
+        signers: PEM certificates of signers.
     """
-    trust = {"trust_config": "\n".join(_EXTENDED_KEY_USAGES)}
-    if trust_anchors:  # an empty text is an error to the library
-        trust["trust_anchors"] = trust_anchors
+    usages = "\n".join(_EXTENDED_KEY_USAGES)
+    given = {"trust_anchors": trust_anchors, "allowed_list": signers, "trust_config": usages}
+    trust: dict[str, Any] = {"trust_config": usages}
+    if trust_anchors or signers:
+        trust["anchors"] = [{"trust_kind": "manifest", "trust_uri": "urn:stream-detect:settings", **given}]
     return {
         "verify": {"remote_manifest_fetch": False, "ocsp_fetch": False, "verify_trust": True},
         "builder": {"thumbnail": {"enabled": False}},

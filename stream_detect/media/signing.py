@@ -127,7 +127,7 @@ class ContentSigner:
         form = SIGNED_FORMS[Path(statement.title).suffix]
         try:
             with (
-                Context.from_dict(library_settings("")) as context,
+                Context.from_dict(library_settings()) as context,
                 Builder(statement.manifest(), context=context) as builder,
             ):
                 builder.set_intent(C2paBuilderIntent.EDIT)

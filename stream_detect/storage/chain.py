@@ -8,10 +8,11 @@ the newest hash elsewhere now and then (`stream-detect verify-evidence --head HA
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import func, insert, select, text
+from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from stream_detect.storage.database import Database
@@ -85,10 +86,7 @@ def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
     session.flush()
     if session.get_bind().dialect.name == "postgresql":
         session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
-    newest = session.execute(
-        select(ChainRow.number, ChainRow.hash).order_by(ChainRow.number.desc()).limit(1)
-    ).one_or_none()
-    number, previous = (newest.number, newest.hash) if newest is not None else (0, FIRST)
+    number, previous = _newest(session) or (0, FIRST)
     rows = []
     for event_id, what, content in entries:
         number += 1
@@ -108,34 +106,54 @@ class Chain:
     def __init__(self, database: Database) -> None:
         self._database = database
 
+    @contextmanager
+    def snapshot(self) -> Iterator["ChainSnapshot"]:
+        """The chain and the events at one moment, whatever a server writes meanwhile."""
+        with self._database.reading() as session:
+            if session.get_bind().dialect.name == "postgresql":
+                session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
+            yield ChainSnapshot(session)
+
+    def events_after(self, number: int) -> set[str]:
+        """Ids of the events that have entries after this one."""
+        with self._database.reading() as session:
+            return set(session.scalars(select(ChainRow.event_id).where(ChainRow.number > number)))
+
+    def newest(self) -> tuple[int, str] | None:
+        """Number and hash of the newest entry; None without one."""
+        with self._database.reading() as session:
+            return _newest(session)
+
+
+class ChainSnapshot:
+    """The chain and the events at one moment.
+
+    Args:
+        session: that sees it.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+
     def entries(self) -> Iterator[Entry]:
-        """All, in their order; read some at a time."""
-        after = -1
-        while True:
-            query = select(ChainRow).where(ChainRow.number > after).order_by(ChainRow.number).limit(_AT_ONCE)
-            with self._database.reading() as session:
-                found = [
-                    Entry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
-                    for row in session.scalars(query)
-                ]
-            yield from found
-            if len(found) < _AT_ONCE:
-                return
-            after = found[-1].number
+        """All entries, in their order; read some at a time."""
+        query = select(ChainRow).order_by(ChainRow.number).execution_options(yield_per=_AT_ONCE)
+        for row in self._session.scalars(query):
+            yield Entry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
 
     def rows(self) -> dict[str, tuple[str, str, str]]:
         """Of each event that is there: identity, outcome and names of files, as canonical JSON."""
-        with self._database.reading() as session:
-            return {
-                row.id: (
-                    content_of(row, IDENTITY),
-                    content_of(row, (*IDENTITY, *OUTCOME)),
-                    content_of(row, FILES),
-                )
-                for row in session.scalars(select(EventRow).execution_options(yield_per=_AT_ONCE))
-            }
+        return {
+            row.id: (
+                content_of(row, IDENTITY),
+                content_of(row, (*IDENTITY, *OUTCOME)),
+                content_of(row, FILES),
+            )
+            for row in self._session.scalars(select(EventRow).execution_options(yield_per=_AT_ONCE))
+        }
 
-    def count(self) -> int:
-        """How many entries there are."""
-        with self._database.reading() as session:
-            return int(session.scalar(select(func.count()).select_from(ChainRow)) or 0)
+
+def _newest(session: Session) -> tuple[int, str] | None:
+    found = session.execute(select(ChainRow.number, ChainRow.hash).order_by(ChainRow.number.desc()).limit(1))
+    row = found.one_or_none()
+    return None if row is None else (row.number, row.hash)

@@ -198,6 +198,10 @@ class Events:
             if len(rows) < EXPIRE_AT_ONCE:
                 return gone
 
+    def chain_head(self) -> tuple[int, str] | None:
+        """Number and hash of the newest entry of the chain; None without one."""
+        return chain.Chain(self._database).newest()
+
     def evidence_bytes(self) -> int:
         """Of all evidence that events name."""
         query = select(func.coalesce(func.sum(EventRow.evidence_bytes), 0)).where(EventRow.evidence_bytes > 0)

@@ -1,8 +1,11 @@
 """Whatever is changed, removed or put elsewhere in events and evidence is found, and named."""
 
+import json
 import os
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,19 +13,24 @@ from typer.testing import CliRunner
 
 from stream_detect.cli import app
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
-from stream_detect.evidence.verify import verify
+from stream_detect.evidence.verify import signature_line, verify
+from stream_detect.media.credentials import CredentialsReader
+from stream_detect.media.signing import ContentSigner, Statement
 from stream_detect.settings import StorageSettings
-from stream_detect.storage.chain import Chain
+from stream_detect.storage.chain import FIRST, Chain, ChainSnapshot, entry_hash
 from stream_detect.storage.database import Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Evidence
+from tests.authority import Authority, Holder, jpeg, pem
+from tests.patience import until
 from tests.scenes import event
 
 
 class Kept:
     """Three events, the second with two files, the third going on."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, holder: Holder | None = None) -> None:
+        self.holder = holder
         self.storage = StorageSettings(folder=folder / "storage")
         self.files = self.storage.folder / "evidence"
         with Database.open(self.storage) as database:
@@ -42,14 +50,39 @@ class Kept:
     def _evidence(self, event_id: str) -> Evidence:
         self.files.mkdir(parents=True)
         names = [f"{event_id}-picture.jpg", f"{event_id}-clip.mp4"]
-        for name in names:
-            (self.files / name).write_bytes(name.encode() * 99)
+        (self.files / names[0]).write_bytes(jpeg())
+        (self.files / names[1]).write_bytes(names[1].encode() * 99)
+        if self.holder is not None:
+            signer = ContentSigner(*self.holder.write(self.storage.folder))
+            signer.sign(self.files / names[0], Statement(names[0]))
         sums = tuple((name, file_sha256(self.files / name)) for name in names)
         return Evidence(picture=names[0], clip=names[1], bytes=5000, sha256=sums)
 
     def verify(self, head: str | None = None):
+        reader = CredentialsReader(signers=pem(self.holder.certificate).decode() if self.holder else "")
         with Database.open(self.storage, alone=False) as database:
-            return verify(Chain(database), EvidenceFolder(self.files, 0), head)
+            return verify(Chain(database), EvidenceFolder(self.files, 0), reader, head)
+
+    @property
+    def picture(self) -> Path:
+        return self.files / f"{self.ids[1]}-picture.jpg"
+
+    def rewrite_chain(self) -> None:
+        """As an attacker does who can write everything but has no key."""
+        previous = FIRST
+        with closing(sqlite3.connect(self.path)) as connection, connection:
+            found = connection.execute("SELECT number, event_id, what, content FROM event_chain ORDER BY number")
+            for number, event_id, what, text in found.fetchall():
+                content = json.loads(text)
+                if what == "evidence":
+                    content["sha256"] = {name: file_sha256(self.files / name) for name in content["sha256"]}
+                written = json.dumps(content, sort_keys=True, separators=(",", ":"))
+                digest = entry_hash(number, event_id, what, written, previous)
+                connection.execute(
+                    "UPDATE event_chain SET content = ?, previous = ?, hash = ? WHERE number = ?",
+                    (written, previous, digest, number),
+                )
+                previous = digest
 
     def sql(self, statement: str, *values: object) -> None:
         with sqlite3.connect(self.path) as connection:
@@ -160,13 +193,95 @@ def test_events_that_a_crash_left_open_are_chained_when_they_are_ended(kept):
     assert kept.verify().problems == (f"event {kept.ids[2]} was changed",)
 
 
+@pytest.fixture
+def signed(tmp_path: Path) -> Kept:
+    return Kept(tmp_path, Authority().holder())
+
+
+def test_signatures_are_counted(signed):
+    found = signed.verify()
+    assert found.problems == ()
+    assert found.signatures == {"valid": 1, "none": 1}
+    assert signature_line(found.signatures) == "Signatures: 1 are signed by the operator; 1 are not signed."
+
+
+def test_a_changed_file_does_not_pass_with_a_chain_that_was_written_anew(signed):
+    head = signed.verify().head
+    content = signed.picture.read_bytes()
+    signed.picture.write_bytes(content[:-500] + bytes([content[-500] ^ 1]) + content[-499:])
+    signed.rewrite_chain()
+    (problem,) = signed.verify().problems
+    assert problem == (
+        f"the signature of file {signed.picture.name} of event {signed.ids[1]} does not hold: the file was changed "
+        "after it was signed"
+    )
+    assert any(head in problem for problem in signed.verify(head).problems)
+
+
+def test_a_file_that_another_signed_is_named(signed, tmp_path):
+    folder = tmp_path / "attacker"
+    folder.mkdir()
+    signed.picture.write_bytes(jpeg(2))
+    ContentSigner(*Authority().holder("Operator").write(folder)).sign(signed.picture, Statement("a.jpg"))
+    signed.rewrite_chain()
+    (problem,) = signed.verify().problems
+    assert "is signed by Operator (Example Ltd), who is not the operator" in problem
+
+
+def test_a_signature_stays_one_when_its_certificate_has_expired(tmp_path):
+    kept = Kept(tmp_path, Authority().holder(lasts=timedelta(seconds=3)))
+    until(lambda: kept.verify().signatures.get("untrusted") == 1)
+    assert kept.verify().problems == ()
+    assert "who signed is not verified" in signature_line(kept.verify().signatures)
+
+
 def test_the_command_says_it_by_its_status(kept, monkeypatch, tmp_path):
     monkeypatch.setitem(os.environ, "STREAM_DETECT_STORAGE__FOLDER", str(kept.storage.folder))
     monkeypatch.setitem(os.environ, "STREAM_DETECT_SETTINGS", os.devnull)
     monkeypatch.chdir(tmp_path)
     well = CliRunner().invoke(app, ["verify-evidence"])
-    assert (well.exit_code, well.output.splitlines()[-1]) == (0, "The chain holds.")
+    assert (well.exit_code, well.output.splitlines()[-2:]) == (
+        0, ["Signatures: 2 are not signed.", "The chain holds."],
+    )  # fmt: skip
     kept.sql("UPDATE events SET peak = .1 WHERE id = ?", kept.ids[0])
     broken = CliRunner().invoke(app, ["verify-evidence"])
     assert broken.exit_code == 1
     assert f"event {kept.ids[0]} was changed" in broken.output
+
+
+def test_the_command_knows_the_signer_of_the_settings_and_those_before(signed, monkeypatch, tmp_path):
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_STORAGE__FOLDER", str(signed.storage.folder))
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_SETTINGS", os.devnull)
+    monkeypatch.chdir(tmp_path)
+    stranger = CliRunner().invoke(app, ["verify-evidence"])
+    assert stranger.exit_code == 1
+    assert "who is not the operator" in stranger.output
+    certificate, key = signed.holder.write(tmp_path)
+    assert CliRunner().invoke(app, ["verify-evidence", "--signers", str(certificate)]).exit_code == 0
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_EVIDENCE__SIGNING_CERTIFICATE", str(certificate))
+    monkeypatch.setitem(os.environ, "STREAM_DETECT_EVIDENCE__SIGNING_KEY", str(key))
+    well = CliRunner().invoke(app, ["verify-evidence"])
+    assert well.exit_code == 0, well.output
+    assert "1 are signed by the operator" in well.output
+
+
+def test_an_event_without_evidence_that_names_files_is_named(kept):
+    kept.sql("UPDATE events SET picture = 'other.jpg' WHERE id = ?", kept.ids[0])
+    assert kept.verify().problems == (f"event {kept.ids[0]} was changed: it names files, and none were written",)
+
+
+def test_what_a_server_writes_meanwhile_is_no_problem(kept, monkeypatch):
+    entries = ChainSnapshot.entries
+
+    def and_meanwhile(snapshot):
+        yield from entries(snapshot)
+        with Database.open(kept.storage, alone=False) as database:
+            events = Events(database)
+            events.begin(event(30.0))
+            events.delete(kept.ids[0])
+            events.end(replace(event(20.0), id=kept.ids[2], ended_s=event(20.0).began_s + 1))
+            gone = events.delete(kept.ids[1])
+            EvidenceFolder(kept.files, 0).delete(gone)
+
+    monkeypatch.setattr(ChainSnapshot, "entries", and_meanwhile)
+    assert kept.verify().problems == ()

@@ -30,6 +30,7 @@ export function wireAnalysis(change: Record<string, unknown> = {}): Record<strin
     rate_hz: 5,
     verdict: null,
     same_as: null,
+    credentials: null,
     ...change,
   };
 }
