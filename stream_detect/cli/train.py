@@ -17,7 +17,7 @@ from rich.table import Table
 from stream_detect.errors import DatasetError, TrainingError
 from stream_detect.evaluation.alarms import real_clips
 from stream_detect.evaluation.crops import load_joined
-from stream_detect.evaluation.dataset import Faces, Row, Split, read_traits
+from stream_detect.evaluation.dataset import SPLITS, Faces, Row, Split, read_traits
 from stream_detect.models.card import Metric
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe
@@ -119,6 +119,13 @@ def train(  # noqa: PLR0913 - the command's options
         ),
     ] = None,
     cache: Cache = None,
+    processes: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            help="Processes that make the batches, for an accelerator; 0 makes them on threads, enough for a CPU.",
+        ),
+    ] = 0,
 ) -> None:
     """Train a model on labelled faces, measure it, and make a bundle of it."""
     _quiet()
@@ -151,7 +158,7 @@ def train(  # noqa: PLR0913 - the command's options
         raise DatasetError("expected faces to train on, received none: name a folder by --data, or data in the recipe")
     check_place(to, name)
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
-    run = _run(recipe, tables, crop, to, cache)
+    run = _run(recipe, tables, _Making(crop, cache, processes), to)
     trained = publish.Trained(name, recipe, _again(recipe_file, name, options), crop, run.rows)
     traits = {group: each for table in tables for group, each in read_traits(table).items()}
     beside = publish.Beside(traits, real_clips(clips) if clips else ())
@@ -197,11 +204,20 @@ class _Run:
     rows: tuple[Row, ...]
 
 
-def _run(recipe: Recipe, data: Sequence[Path], crop: CropPolicy, to: Path, cache: Path | None) -> _Run:
+@dataclass(frozen=True, slots=True)
+class _Making:
+    """How faces are cut, where cut ones are kept, and how many processes make batches of them."""
+
+    crop: CropPolicy
+    cache: Path | None
+    processes: int
+
+
+def _run(recipe: Recipe, data: Sequence[Path], making: _Making, to: Path) -> _Run:
     from stream_detect.training.publish import check_halves  # noqa: PLC0415 - Keras is imported by then
     from stream_detect.training.train import train as train_model  # noqa: PLC0415
 
-    faces, val = _load(data, "train", crop, cache), _load(data, "val", crop, cache)
+    faces, val = (_load(data, split, making.crop, making.cache) for split in SPLITS)
     check_halves(val, recipe)
     with _bar("training") as (progress, task):
         progress.update(task, total=recipe.steps)
@@ -214,7 +230,7 @@ def _run(recipe: Recipe, data: Sequence[Path], crop: CropPolicy, to: Path, cache
                 left = timedelta(seconds=round(at.left_s))
                 typer.echo(f"step {at.step:,} of {recipe.steps:,}: {said}, {left} left")
 
-        best = train_model(recipe, faces, val, to, on_step, notify=typer.echo)
+        best = train_model(recipe, faces, val, to, on_step, notify=typer.echo, processes=making.processes)
     learnt = tuple(
         row
         for row in faces.rows

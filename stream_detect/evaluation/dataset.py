@@ -173,7 +173,7 @@ def joined(parts: Sequence[Faces]) -> Faces:
 
 
 class JoinedCrops:
-    """Arrays of crops read as one, without copying them into memory.
+    """Arrays of crops read as one, without copying them into memory. Pickled, a memory map is the name of its file.
 
     Args:
         parts: each RGB uint8 (n, h, w, 3), of one h and w.
@@ -186,6 +186,9 @@ class JoinedCrops:
 
     def __len__(self) -> int:
         return self.shape[0]
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _mapped_again, ([_where(part) for part in self._parts],)
 
     @overload
     def __getitem__(self, at: int) -> NDArray[np.uint8]: ...
@@ -201,6 +204,19 @@ class JoinedCrops:
             raise IndexError(at)
         part = int(np.searchsorted(self._begins, index, side="right")) - 1
         return np.asarray(self._parts[part][index - int(self._begins[part])], np.uint8)
+
+
+def _where(part: Crops) -> Crops | tuple[str, int]:
+    """File and length of a memory map of the first crops of a .npy file; another array as it is."""
+    if isinstance(part, np.memmap) and part.filename is not None:
+        return str(part.filename), len(part)
+    return part
+
+
+def _mapped_again(parts: Sequence[Crops | tuple[str, int]]) -> JoinedCrops:
+    return JoinedCrops(
+        [np.load(part[0], mmap_mode="r")[: part[1]] if isinstance(part, tuple) else part for part in parts]
+    )
 
 
 def read_table(data: Path) -> Table:

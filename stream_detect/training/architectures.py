@@ -7,7 +7,7 @@ here, the last of them says fake, and any before it real.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -88,9 +88,9 @@ class Architecture:
             )
         self.imagenet(model)
 
-    def scaled(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Crops, uint8 (n, h, w, 3), as the network takes them."""
-        return crops.astype(np.float32) * np.float32(self.scale) + np.float32(self.offset)
+    def scaled(self, crops: NDArray[np.uint8]) -> Any:
+        """Crops, uint8 (n, h, w, 3), as the network takes them: a float32 tensor of the backend, where it computes."""
+        return keras.ops.cast(keras.ops.convert_to_tensor(crops), "float32") * self.scale + self.offset
 
     def input(self, wh: tuple[int, int]) -> NetworkInput:
         """What a card says of its input at width and height in pixels."""

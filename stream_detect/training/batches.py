@@ -1,21 +1,23 @@
 """The batches of a training: degraded pairs of a fake and a real face, each batch given by its number alone.
 
 A batch is drawn from a generator seeded by (seed, step): a training that was broken off goes on with the very batches
-it would have had, whatever threads made them.
+it would have had, whatever threads or processes made them.
 """
 
 import math
 import os
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Executor, Future, ProcessPoolExecutor, ThreadPoolExecutor
+from dataclasses import replace
 from functools import partial
+from multiprocessing import get_context
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.evaluation.dataset import Faces
+from stream_detect.evaluation.dataset import Faces, JoinedCrops
 from stream_detect.evaluation.degradation import Degradation, degrade, draw, move, sometimes_sent
 from stream_detect.training.blended_pairs import BlendedPairs
 from stream_detect.training.pairs import Pairs
@@ -42,6 +44,8 @@ class Batches:
     """
 
     def __init__(self, faces: Faces, recipe: Recipe) -> None:
+        if not isinstance(faces.crops, JoinedCrops):  # which other processes can map again
+            faces = replace(faces, crops=JoinedCrops((faces.crops,)))
         self._crops = faces.crops
         self._threads = max(_LEAST_THREADS, os.cpu_count() or 0)
         self._recipe = recipe
@@ -59,14 +63,25 @@ class Batches:
         labels = np.tile(np.array((1.0, 0.0), np.float32), self._recipe.batch // 2)
         return np.stack(crops), labels
 
-    def from_step(self, first: int) -> Iterator[tuple[int, Batch]]:
-        """The batches of steps `first` to the recipe's last, made ahead on threads of their own."""
+    def from_step(self, first: int, processes: int = 0) -> Iterator[tuple[int, Batch]]:
+        """The batches of steps `first` to the recipe's last, made ahead.
+
+        Args:
+            first: step, from 1.
+            processes: that make them; 0 makes them on threads of this one, which Python's lock keeps to some 300 faces
+                a second: enough for a CPU, a tenth of what an accelerator takes.
+        """
         waiting: deque[tuple[int, Future[Batch]]] = deque()
-        pool = ThreadPoolExecutor(self._threads, "batches")
+        pool: Executor = ThreadPoolExecutor(self._threads, "batches")
+        make = self.batch
+        if processes:
+            # Not forked: the backend of this process has threads, and may hold an accelerator.
+            pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin_process, (self,))
+            make = _batch_of_process
         try:
             for step in range(first, self._recipe.steps + 1):
-                waiting.append((step, pool.submit(self.batch, step)))
-                if len(waiting) > self._threads + _AHEAD:
+                waiting.append((step, pool.submit(make, step)))
+                if len(waiting) > (processes or self._threads) + _AHEAD:
                     done, future = waiting.popleft()
                     yield done, future.result()
             while waiting:
@@ -92,6 +107,21 @@ class Batches:
         if self._recipe.levelled and not pair.same_group and rng.random() < self._recipe.levelled:
             return levelled(fake, real, rng)
         return fake, real
+
+
+_of_process: Batches | None = None
+
+
+def _begin_process(batches: Batches) -> None:
+    """Takes over the batches that a process of its own will make."""
+    global _of_process  # noqa: PLW0603 - what a process pool's initializer can leave to its tasks
+    cv2.setNumThreads(1)
+    _of_process = batches
+
+
+def _batch_of_process(step: int) -> Batch:
+    assert _of_process is not None  # noqa: S101 - the pool has called _begin_process
+    return _of_process.batch(step)
 
 
 _ALIKE = 1.4

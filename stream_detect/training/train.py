@@ -61,6 +61,7 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     on_step: OnStep | None = None,
     *,
     notify: Callable[[str], None] | None = None,
+    processes: int = 0,
 ) -> Path:
     """Trains to the recipe's last step, or until its patience ends; goes on where the folder's checkpoint ends, if any.
 
@@ -71,6 +72,7 @@ def train(  # noqa: PLR0913 - two of them are for the screen
         folder: made if absent.
         on_step: called after every step.
         notify: takes why the training ended before its last step.
+        processes: that make the batches; 0 makes them on threads.
 
     Returns:
         The file with the best weights.
@@ -88,10 +90,11 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     cv2.setNumThreads(1)  # batches are made on threads of our own
     batches = Batches(faces, recipe)
     progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
+    average = _MovingAverage(recipe, model, progress.average)
     speed = _Speed(recipe, progress.step)
     losses: list[float] = []
     with Curves(folder, progress.curve) as curves:
-        for step, (crops, labels) in batches.from_step(progress.step + 1):
+        for step, (crops, labels) in batches.from_step(progress.step + 1, processes):
             if 0 < recipe.patience <= progress.since_best:
                 break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
@@ -99,11 +102,13 @@ def train(  # noqa: PLR0913 - two of them are for the screen
             loss = model.train_on_batch(network.scaled(crops), targets(labels, network))
             losses.append(_finite(float(loss), step))
             progress.step = step
-            _average(progress, recipe, model)
+            average.take(step)
             due = step % recipe.validate_every == 0 or step == recipe.steps
             shown = losses[-1]
             if due or step % _POINT_EVERY == 0:
                 shown = float(np.mean(losses))
+                if due:
+                    progress.average = average.weights()
                 with _kept_before(step, folder):
                     reached = _validate(progress, recipe, model, val, folder) if due else math.nan
                     progress.curve.append((step, shown, reached))
@@ -216,17 +221,34 @@ def _finite(loss: float, step: int) -> float:
     return loss
 
 
-def _average(progress: Progress, recipe: Recipe, model: keras.Model) -> None:
-    """Takes the weights into the moving average, from the recipe's step on."""
-    if progress.step <= recipe.ema_from:
-        return
-    weights: Weights = model.get_weights()
-    if not progress.average:
-        progress.average = weights
-        return
-    rest = np.float32(1 - recipe.ema)
-    pairs = zip(progress.average, weights, strict=True)
-    progress.average = [average + rest * (now - average) for average, now in pairs]
+class _MovingAverage:
+    """The moving average of a model's weights, kept where the model is: an accelerator's step copies none of them.
+
+    Args:
+        recipe: says how much the past weighs, and from which step on.
+        model: whose weights are averaged.
+        begun: the average so far, of a training that goes on; empty before its first step.
+    """
+
+    def __init__(self, recipe: Recipe, model: keras.Model, begun: Weights) -> None:
+        self._recipe, self._variables = recipe, model.weights
+        self._values = [keras.ops.convert_to_tensor(array) for array in begun]
+
+    def take(self, step: int) -> None:
+        """Takes the weights of a step into the average."""
+        if step <= self._recipe.ema_from:
+            return
+        now = [keras.ops.stop_gradient(each.value) for each in self._variables]
+        if not self._values:
+            self._values = [keras.ops.copy(each) for each in now]
+            return
+        rest = 1 - self._recipe.ema
+        pairs = zip(self._values, now, strict=True)
+        self._values = [average + rest * (each - average) for average, each in pairs]
+
+    def weights(self) -> Weights:
+        """The average; empty before its first step."""
+        return [np.asarray(keras.ops.convert_to_numpy(each), np.float32) for each in self._values]
 
 
 def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces, folder: Path) -> float:
