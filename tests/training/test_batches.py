@@ -1,12 +1,13 @@
 """What a network is shown: pairs by the recipe, the same for the same step, in order, no more than wanted ahead."""
 
+import pickle
 from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError, TrainingError
-from stream_detect.evaluation.dataset import Faces, Row
+from stream_detect.evaluation.dataset import Faces, JoinedCrops, Row
 from stream_detect.evaluation.degradation import Degradation
 from stream_detect.training import batches as batches_module
 from stream_detect.training.batches import Batches
@@ -95,6 +96,26 @@ def test_a_step_s_batch_depends_on_seed_and_step_alone(marked_faces):
     assert np.array_equal(in_order[8][0], later[8][0])
     other = Batches(marked_faces, replace(RECIPE, seed=2)).batch(8)
     assert not np.array_equal(in_order[8][0], other[0])
+
+
+@pytest.mark.parametrize("joined", [False, True])
+def test_processes_make_the_batches_that_threads_make(marked_faces, tmp_path, joined):
+    np.save(tmp_path / "crops.npy", np.concatenate((marked_faces.crops, np.zeros_like(marked_faces.crops[:2]))))
+    mapped = np.load(tmp_path / "crops.npy", mmap_mode="r")[: len(marked_faces.rows)]
+    faces = replace(marked_faces, crops=JoinedCrops((mapped,)) if joined else mapped)
+    by_threads = dict(Batches(marked_faces, RECIPE).from_step(1))
+    by_processes = dict(Batches(faces, RECIPE).from_step(1, processes=2))
+    assert list(by_processes) == list(by_threads)
+    assert all(np.array_equal(by_processes[step][0], by_threads[step][0]) for step in by_threads)
+
+
+def test_a_memory_map_travels_as_the_name_of_its_file(tmp_path):
+    crops = np.random.default_rng(1).integers(0, 256, (50, 32, 32, 3), np.uint8)
+    np.save(tmp_path / "crops.npy", crops)
+    mapped = JoinedCrops((np.load(tmp_path / "crops.npy", mmap_mode="r")[:40], crops[40:42]))
+    sent = pickle.dumps(mapped)
+    assert len(sent) < 2 * crops[0].nbytes + 1000
+    assert np.array_equal(pickle.loads(sent)[:], crops[:42])  # noqa: S301 - ours
 
 
 def test_few_batches_are_made_ahead(marked_faces, monkeypatch):
