@@ -100,9 +100,10 @@ def test_every_recipe_of_the_repository_can_be_used(file):
     assert sum(pairing.share for pairing in recipe.pairings) == pytest.approx(1)
 
 
-def test_the_short_recipe_is_the_default_s_but_for_its_length():
+def test_the_short_recipe_is_the_default_s_but_for_its_length_and_its_batches():
     whole, short = (checked(read_recipe(RECIPES / f"{name}.toml").values) for name in ("lite0-faces", "leave-one-out"))
-    assert replace(short, steps=whole.steps) == whole
+    of_length = ("steps", "batch", "learning_rate", "warmup_steps", "validate_every")
+    assert replace(short, **{key: getattr(whole, key) for key in of_length}) == whole
 
 
 @pytest.mark.parametrize("bundle", Registry.of(None).names())
