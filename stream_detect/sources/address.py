@@ -19,7 +19,11 @@ HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "reso
 """Parts of a query that cameras' addresses are told apart by; the values of all others are hidden."""
 
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
-_SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|token|key|auth|secret|sig|cred)[a-z]{0,20}=)[^&\s'\"<>]+")
+_SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|pw|token|key|auth|secret|sig|cred|sess)[a-z]{0,20}=)[^&\s'\"<>]+")
+_TOKENS = re.compile(
+    r"(?<=/)(?:(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w-]{16,}|[0-9a-f-]{24,}|[0-9A-F-]{24,})(?=[/?#;.\s'\"<>]|$)"
+)
+"""Parts of a path that look like random tokens: recorders and video services let in whoever knows one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def parse_address(url: str, *, from_settings_file: bool) -> Address:
 def redacted(text: str) -> str:
     """A text with the passwords and tokens of the addresses in it hidden; hides too much rather than too little."""
     text = _CREDENTIALS.sub(lambda match: f"{match[1]}:{HIDDEN}@" if match[2] else f"{HIDDEN}@", text)
-    return _SECRETS.sub(rf"\1{HIDDEN}", text)
+    return _TOKENS.sub(HIDDEN, _SECRETS.sub(rf"\1{HIDDEN}", text))
 
 
 def _pushed(url: str) -> Address:
@@ -126,7 +130,8 @@ def _shown(url: str) -> str:
     where = parts.netloc.rpartition("@")[2]
     asked = parse_qsl(parts.query, keep_blank_values=True)
     query = urlencode([(key, value if key.lower() in HARMLESS else HIDDEN) for key, value in asked], safe="*")
-    return _SECRETS.sub(rf"\1{HIDDEN}", f"{parts.scheme}://{name}{where}{parts.path}{'?' * bool(query)}{query}")
+    path = _TOKENS.sub(HIDDEN, parts.path)
+    return _SECRETS.sub(rf"\1{HIDDEN}", f"{parts.scheme}://{name}{where}{path}{'?' * bool(query)}{query}")
 
 
 def _cut_by_password(parts: SplitResult) -> bool:

@@ -20,6 +20,11 @@ from stream_detect.sources.address import parse_address, redacted
         ("rtsp://cam/user=a_password=s3cret_channel=1", "rtsp://cam/user=a_password=***"),
         ("rtsp://cam/live?userpwd=s3cret", "rtsp://cam/live?userpwd=***"),
         ("rtsp://cam/loginpas=s3cret/ch1", "rtsp://cam/loginpas=***"),
+        ("http://cam/live.m3u8;jsessionid=s3cret", "http://cam/live.m3u8;jsessionid=***"),
+        ("rtsps://nvr:7441/s3cRet0123456789?enableSrtp", "rtsps://nvr:7441/***?enableSrtp=***"),
+        ("http://cam/5c3a91e0-7d1b-4c52-9b1e-2f60a1d7c3b8/live.m3u8", "http://cam/***/live.m3u8"),
+        ("rtsp://cam/Streaming/Channels/101", "rtsp://cam/Streaming/Channels/101"),
+        ("rtsp://cam/axis-media/media.amp", "rtsp://cam/axis-media/media.amp"),
         ("http://cam/@door/live.m3u8", "http://cam/@door/live.m3u8"),
         ("rtmp://host/live/door", "rtmp://host/live/door"),
         ("whip:", "whip:"),
@@ -104,3 +109,4 @@ def test_others_are_refused_without_a_secret_in_the_message(url: str) -> None:
 def test_no_password_survives_redaction(password: str) -> None:
     hidden = redacted(f"cannot open 'rtsp://viewer:{password}@10.0.0.5/stream' (401)")
     assert hidden == "cannot open 'rtsp://viewer:***@10.0.0.5/stream' (401)"
+    assert redacted("no answer of rtsp://nvr/s3cRet0123456789") == "no answer of rtsp://nvr/***"
