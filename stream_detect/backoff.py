@@ -1,10 +1,11 @@
 """Attempts at something that fails: how long to wait before the next one, and what the log says meanwhile."""
 
+import asyncio
 import logging
 import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 QUIET_S = 60.0
 """Least time between two outages of one thing in the log: what fails and works in turn must not fill it."""
@@ -95,3 +96,32 @@ class Outage:
         if self._is_logged:
             self._is_logged = False
             self._log.info("%s: works again", self._what)
+
+
+async def keep_running(
+    log: logging.Logger, what: str, work: Callable[[], Awaitable[None]], backoff: Backoff | None = None
+) -> None:
+    """Runs what goes on for ever, and begins it anew when it fails; ends when that ends by itself, or is cancelled.
+
+    Of a task that ended by an exception nobody would hear otherwise.
+
+    Args:
+        log: of the module that runs it.
+        what: it is, as the lines in the log begin.
+        work: begins it.
+        backoff: pauses before it is begun anew; of one second to a minute if None.
+    """
+    loop, outage = asyncio.get_running_loop(), Outage(log, what)
+    backoff = backoff or Backoff(1.0, 60.0, reset_s=QUIET_S)
+    while True:
+        began_s = loop.time()
+        works = loop.call_later(QUIET_S, outage.ended)
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the task's edge: a defect must not end what is needed for weeks
+            outage.failed("it failed, and is begun anew", error)
+        else:
+            return
+        finally:
+            works.cancel()
+        await asyncio.sleep(backoff.pause_s(loop.time() - began_s))

@@ -1,3 +1,4 @@
+import asyncio
 import logging
 import random
 
@@ -5,8 +6,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.backoff import QUIET_S, Backoff, Outage
+from stream_detect.backoff import QUIET_S, Backoff, Outage, keep_running
 from stream_detect.settings import MonitoringSettings
+from tests.patience import PATIENCE_S, soon
 
 CHANCES = st.floats(0, 1, exclude_max=True)
 
@@ -108,3 +110,31 @@ def test_a_defect_is_logged_with_its_traceback(outage):
     broker.failed("failed", ValueError("broken"))
     assert "ValueError: broken" in log.text
     assert log.records[0].levelname == "ERROR"
+
+
+async def test_what_fails_is_begun_anew_and_said_once(caplog):
+    begun: list[int] = []
+    for_ever = asyncio.Event()
+
+    async def work() -> None:
+        begun.append(1)
+        if len(begun) < 4:
+            raise ZeroDivisionError
+        await for_ever.wait()
+
+    running = asyncio.create_task(
+        keep_running(logging.getLogger("test"), "the watch", work, Backoff(0.001, 0.002, chance=lambda: 0.0))
+    )
+    await soon(lambda: len(begun) == 4)
+    assert not running.done()
+    assert [record.message for record in caplog.records] == ["the watch: it failed, and is begun anew"]
+    for_ever.set()
+    await asyncio.wait_for(running, PATIENCE_S)  # it ended by itself
+
+
+async def test_what_is_kept_running_ends_when_it_is_cancelled():
+    running = asyncio.create_task(keep_running(logging.getLogger("test"), "the watch", asyncio.Event().wait))
+    await asyncio.sleep(0)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running

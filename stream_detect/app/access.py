@@ -14,6 +14,7 @@ from stream_detect.api.authorization import Gatekeepers, ProxySignIn
 from stream_detect.api.permissions import Permissions
 from stream_detect.api.running import Running
 from stream_detect.api.sessions import Cookies
+from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
 from stream_detect.settings import Settings
 from stream_detect.storage.database import Database
@@ -72,7 +73,7 @@ class AccessService:
     def open(self) -> None:
         """Begins to look for changes; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._watching = self._loop.create_task(self._watch())
+        self._watching = self._loop.create_task(keep_running(_log, "the watch over users and tokens", self._watch))
 
     async def close(self) -> None:
         """Writes down what was used last."""

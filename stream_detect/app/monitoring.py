@@ -18,6 +18,7 @@ from stream_detect.app.camera_trials import CameraTrials
 from stream_detect.app.live import CameraFeed
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.app.off_loop import off_loop
+from stream_detect.backoff import keep_running
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cameras.observer import Observers
 from stream_detect.errors import NotFoundError
@@ -113,8 +114,10 @@ class Monitoring:
     def open(self) -> None:
         """Admits listeners and WebRTC sessions from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        self._listing = self._loop.create_task(self.live.list_cameras(self.cameras.bodies))
-        self._watching_servers = self._loop.create_task(self.network.servers.watch())
+        listing = keep_running(_log, "news of cameras", lambda: self.live.list_cameras(self.cameras.bodies))
+        self._listing = self._loop.create_task(listing)
+        watching = keep_running(_log, "the trial of ICE servers", self.network.servers.watch)
+        self._watching_servers = self._loop.create_task(watching)
 
     def watches(self) -> bool:
         """Whether a camera sends frames now."""

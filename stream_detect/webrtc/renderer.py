@@ -164,7 +164,11 @@ class Viewer(Protocol):
         ...
 
     async def take(self, frame: EncodedFrame) -> None:
-        """Takes a frame; must neither wait nor raise: the others are next."""
+        """Takes a frame; must not wait: the others are next. One that raises gets no more, and is told `failed`."""
+        ...
+
+    def failed(self) -> None:
+        """It raised; it is to end."""
         ...
 
 
@@ -233,4 +237,12 @@ class Fanout:
                 frame = self._undelivered.popleft()
                 for viewer in self._viewers:
                     if viewer.codec is frame.codec:
-                        await viewer.take(frame)
+                        await self._give(viewer, frame)
+
+    async def _give(self, viewer: Viewer, frame: EncodedFrame) -> None:
+        try:
+            await viewer.take(frame)
+        except Exception:  # noqa: BLE001 - a viewer's edge: the others are next
+            _log.exception("a viewer failed at a frame, and gets no more")
+            self._set(tuple(other for other in self._viewers if other is not viewer))
+            viewer.failed()

@@ -62,6 +62,7 @@ class WhepSession:
         self.session_id = session_id
         self.codec = codec
         self._hub = hub
+        self._on_gone = on_gone
         self._congestion = CongestionControl(parts.video.start_bitrate_bps)
         self._keyframes = KeyframeGate(KEYFRAME_INTERVAL_S)
         self._waiting = True
@@ -130,6 +131,10 @@ class WhepSession:
             self.sent += 1
         if self._keyframes.take():
             self._hub.request_keyframe(self.codec)
+
+    def failed(self) -> None:
+        """Fits `Viewer`."""
+        self._on_gone(self, "a frame could not be sent")
 
     def request_keyframe(self) -> None:
         """Fits `RtcpListener`: it is asked for with the next frame."""

@@ -135,6 +135,18 @@ def test_the_file_holds_where_it_names_an_added_camera(make):
     assert (camera["title"], camera["origin"]) == ("Of the file", "file")
 
 
+def test_a_camera_added_over_http_comes_back_when_the_file_no_longer_names_it(make):
+    now: dict = {}
+    client = make(read_again=lambda: now).client
+    client.post("/api/cameras", json=PUSHED | {"title": "added"})
+    name, titles = PUSHED["name"], []
+    for now in ({"cameras": [{"name": name, "url": "whip:", "title": "of the file"}]}, {}):  # noqa: B007 - it is read
+        assert client.post("/api/cameras/reload").status_code == 200
+        camera = client.get(f"/api/cameras/{name}").json()
+        titles.append((camera["title"], camera["origin"]))
+    assert titles == [("of the file", "file"), ("added", "api")]
+
+
 def test_a_reload_leaves_added_cameras_alone(make):
     now: dict = {"cameras": [{"name": "door", "url": "whip:"}]}
     client = make(read_again=lambda: now).client

@@ -131,6 +131,23 @@ async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_s
     assert 1 <= keyframes(encoded) <= 1 + (time.monotonic() - begun_s) / INTERVAL_S
 
 
+async def test_a_viewer_that_fails_at_a_frame_ends_and_the_others_go_on(open_viewers, make_screen, monkeypatch, caplog):
+    viewers = open_viewers()
+    screens = [make_screen() for _ in range(3)]
+    first, *_ = await asyncio.gather(*(screen.watch(viewers) for screen in screens))
+    await asyncio.gather(*(screen.more(5) for screen in screens))
+    broken = viewers._sessions.running(first)
+
+    def defect():
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(broken._congestion, "admits", defect)
+    await soon(lambda: viewers.count == 2)
+    assert broken.closing
+    assert caplog.text.count("a viewer failed at a frame") == 1
+    await asyncio.gather(*(screen.more(25) for screen in screens[1:]))
+
+
 async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_screen, encoded, monkeypatch):
     went_out = defaultdict(list)
     send = RtpSender.send
