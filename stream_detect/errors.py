@@ -31,6 +31,7 @@
     ├── AccessError              a request comes from nobody who may make it
     │   ├── SignInError          it comes from nobody that is known, or by a wrong password
     │   ├── ForbiddenError       the role of who sent it is not enough
+    │   ├── ProviderError        the OpenID Connect provider does not answer as it should
     │   └── TooManyGuessesError  too many wrong passwords or tokens came (carries retry_after_s)
     ├── PasswordError            a new password is too short, too long or too easily guessed
     ├── StorageError             the database or a file of ours cannot be read or written
@@ -173,6 +174,10 @@ class SignInError(AccessError):
 
 class ForbiddenError(AccessError):
     """The role of who sent a request is not enough for it."""
+
+
+class ProviderError(AccessError):
+    """The OpenID Connect provider cannot be reached, or does not answer as it should."""
 
 
 class TooManyGuessesError(AccessError):

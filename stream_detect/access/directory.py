@@ -15,6 +15,7 @@ from typing import Final
 from pydantic import SecretStr
 
 from stream_detect.access.principal import Principal, digest_of, user_name
+from stream_detect.backoff import Outage
 from stream_detect.errors import RequestError, StorageError
 from stream_detect.settings import AccessSettings, ServerSettings, is_loopback
 from stream_detect.storage.users import ApiToken, StoredUsers, User, UserSession
@@ -63,13 +64,13 @@ class Directory:
         self._access = access
         self._clock = clock
         self._may_be_open = is_loopback(server.host) and not server.sign_in
-        self._may_be_open &= access.proxy_header is None
+        self._may_be_open &= access.proxy_header is None and access.oidc_issuer is None
         self._lock = threading.Lock()
         self._entitled = stored.read()
         self._seen: dict[str, float] = {}
         self._used: dict[str, float] = {}
         self._noted_s = clock()
-        self._problem = ""
+        self._outage = Outage(_log, "users, sessions and tokens")
         self.replace_token(server.token)
 
     def replace_token(self, token: SecretStr | None) -> None:
@@ -87,7 +88,7 @@ class Directory:
         return SignIn(
             needed=not self.is_open,
             password=any(user.password_hash is not None for user in users),
-            oidc=None,
+            oidc=self._access.oidc_title if self._access.oidc_issuer else None,
         )
 
     def refresh(self) -> bool:
@@ -105,11 +106,9 @@ class Directory:
             if self._clock() - self._noted_s >= NOTE_EVERY_S:
                 self.note_use()
         except StorageError as error:
-            if not self._problem:
-                _log.error("users, sessions and tokens are those that were read last: %s", error)
-            self._problem = str(error)
+            self._outage.failed(f"those that were read last hold: {error}")
             return False
-        self._problem = ""
+        self._outage.ended()
         return changed
 
     def note_use(self) -> None:
@@ -166,6 +165,14 @@ class Directory:
         if known is None or known.disabled:
             return None
         return Principal(known.role, "proxy", known.name, f"proxy {known.name}")
+
+    def known_as(self, text: str) -> str:
+        """The name of the user whom somebody means; empty when there is none."""
+        try:
+            name = user_name(text)
+        except RequestError:
+            return ""
+        return name if name in self._entitled.users else ""
 
     def knows(self, name: str) -> bool:
         """Whether there is a user of that name, disabled or not."""

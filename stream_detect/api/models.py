@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from fastapi import APIRouter
+from fastapi import APIRouter, Request
 
+from stream_detect.api.audit import say
 from stream_detect.api.schemas import JudgeBody, JudgeNameBody, ModelsBody
 
 if TYPE_CHECKING:
@@ -29,8 +30,9 @@ def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter
         "/models/judging",
         responses={404: {"description": "no bundle of that name"}, 500: {"description": "the bundle is broken"}},
     )
-    async def use(body: JudgeNameBody) -> JudgeBody:
+    async def use(body: JudgeNameBody, request: Request) -> JudgeBody:
         """Uses another bundle from the next frames on; streams go on, with empty windows."""
+        say(request, target=body.name)
         return await model.use(body.name)
 
     return routes

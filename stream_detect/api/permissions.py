@@ -127,6 +127,8 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /api/session": Permission(None, "session.begin"),
     "DELETE /api/session": Permission(None, "session.end"),
     "DELETE /api/sessions": Permission(_V, "session.end_all"),
+    "GET /api/oidc/login": Permission(None),
+    "GET /api/oidc/callback": Permission(None, "session.begin"),
     "GET /api/users": Permission(_A),
     "POST /api/users": Permission(_A, "user.add"),
     "PATCH /api/users/{user}": Permission(_A, "user.change"),
@@ -134,6 +136,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "GET /api/tokens": Permission(_V),
     "POST /api/tokens": Permission(_V, "token.add"),
     "DELETE /api/tokens/{token_id}": Permission(_V, "token.revoke"),
+    "GET /api/audit": Permission(_A, "audit.view"),
 }
 
 

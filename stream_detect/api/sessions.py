@@ -10,6 +10,7 @@ from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
 from stream_detect.access.guesses import SignInLimit
 from stream_detect.access.principal import Principal
+from stream_detect.api.audit import say
 from stream_detect.api.authorization import COOKIE
 from stream_detect.api.described import NO_STORAGE, Responses, client_address, principal_of
 from stream_detect.api.schemas.access import CredentialsBody, MeBody, PasswordChangeBody, SignInBody
@@ -71,9 +72,13 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
     async def sign_in(body: CredentialsBody, request: Request, response: Response) -> MeBody:
         """Signs a user in: begins a session, and ends the one that the browser had."""
         address = client_address(request)
+        known = directory.known_as(body.name)
+        # What is not a user's name may be a password that was typed into the wrong field.
+        say(request, target=known or "somebody who is no user")
         limit.begin(body.name, address)
         value = await asyncio.to_thread(accounts.sign_in, body.name, body.password.get_secret_value())
         limit.right(body.name, address)
+        say(request, who=known, by="session")
         before = request.cookies.get(COOKIE)
         if before:
             await asyncio.to_thread(accounts.sign_out, before)

@@ -5,6 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from stream_detect.access.accounts import Accounts
+from stream_detect.api.audit import say
 from stream_detect.api.described import NO_STORAGE, Responses, principal_of
 from stream_detect.api.schemas.access import MadeTokenBody, NewTokenBody, TokenBody, TokensBody
 from stream_detect.api.sessions import Applied, signed_in
@@ -49,6 +50,7 @@ def router(accounts: Accounts, applied: Applied) -> APIRouter:
         assert owner is not None  # noqa: S101 - signed_in() saw it
         token, value = accounts.add_token(owner, body.name, body.role, body.expires_in_days, body.camera)
         applied()
+        say(request, target=f"{token.id} {token.name}")
         return MadeTokenBody.with_value(token, value)
 
     @routes.delete("/{token_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT)

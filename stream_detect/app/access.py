@@ -8,8 +8,10 @@ from typing import Final
 from fastapi import APIRouter
 
 from stream_detect.access.accounts import Accounts
+from stream_detect.access.audit import AuditLog
 from stream_detect.access.directory import Directory
-from stream_detect.api import sessions, tokens, users
+from stream_detect.access.oidc import OidcProvider
+from stream_detect.api import audit_log, oidc, sessions, tokens, users
 from stream_detect.api.authorization import Gatekeepers, ProxySignIn
 from stream_detect.api.permissions import Permissions
 from stream_detect.api.running import Running
@@ -17,6 +19,7 @@ from stream_detect.api.sessions import Cookies
 from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
 from stream_detect.settings import Settings
+from stream_detect.storage.audit import AuditTable
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers
 
@@ -42,18 +45,27 @@ class AccessService:
         self._settings = settings.access
         self.directory = Directory(stored, settings.server, settings.access)
         self.accounts = Accounts(stored, settings.access)
+        self.audit = AuditLog(AuditTable(database), settings.audit)
+        self.provider = OidcProvider(settings.access) if settings.access.oidc_issuer else None
         self.running = Running()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
         self._watching: asyncio.Task[None] | None = None
 
     def routers(self) -> list[APIRouter]:
-        """The routes of users, sessions and tokens."""
+        """The routes of users, sessions and tokens, and of the audit log."""
         return [
             sessions.router(self.directory, self.accounts, self.apply, Cookies(self._settings.session_hours)),
+            oidc.router(self.accounts, self.apply, Cookies(self._settings.session_hours), self.provider),
             users.router(self.accounts, self.apply),
             tokens.router(self.accounts, self.apply),
+            audit_log.router(self.audit.table),
         ]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work now, in sentences."""
+        return (self.audit.problem,) if self.audit.problem else ()
 
     def gatekeepers(self, permissions: Permissions) -> Gatekeepers:
         """What the authorization of requests asks."""
@@ -72,17 +84,19 @@ class AccessService:
 
     def open(self) -> None:
         """Begins to look for changes; called on the event loop."""
+        self.audit.start()
         self._loop = asyncio.get_running_loop()
         self._watching = self._loop.create_task(keep_running(_log, "the watch over users and tokens", self._watch))
 
     async def close(self) -> None:
-        """Writes down what was used last."""
+        """Writes down what was used last, and the entries of the audit log that wait."""
         if self._watching is not None:
             self._watching.cancel()
         try:
             await asyncio.to_thread(self.directory.note_use)
         except StorageError as error:
             _log.warning("when sessions and tokens were used last is not written down: %s", error)
+        await asyncio.to_thread(self.audit.close)
 
     async def _watch(self) -> None:
         while True:

@@ -105,8 +105,8 @@ def application(settings: Settings, services: Services, contents: Contents, life
     for route in permissions.unlisted():
         _log.error("%s has no role in api/permissions.py: it needs an admin", route)
     made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
-    made.add_middleware(Audit)
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
+    made.add_middleware(Audit, log=services.access.audit)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
     return made
 
@@ -117,7 +117,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
     shown = status.StatusSettings(settings.window, ice_servers, settings.review.urls)
     return [
         status.probes(model.engine.health, lambda: monitoring.storage_problem),
-        status.router(model, services.sessions, shown, lambda: monitoring.problems),
+        status.router(model, services.sessions, shown, lambda: (*monitoring.problems, *services.access.problems)),
         models.router(model, contents.cards),
         check.router(services.sessions),
         challenges.of_checks(services.sessions.challenge),

@@ -7,12 +7,14 @@ alerts, and the database last (`AnalysisService.close`, `Monitoring.close`).
 
 import asyncio
 import logging
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
 from fastapi import FastAPI
 
+from stream_detect.access.audit import AuditLog
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
 from stream_detect.api.page import read_page
@@ -31,6 +33,7 @@ from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
+from stream_detect.storage.audit import AuditEntry
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.check import CheckSessions
 from stream_detect.webrtc.network import HostAddresses
@@ -81,7 +84,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
         analyses.shut_down()
 
     made = join(settings, model, (monitoring, analyses), Contents(_cards(registry), read_page()), access)
-    return Service(made, shut_down, hangup=lambda: _reload(monitoring))
+    return Service(made, shut_down, hangup=lambda: _reload(monitoring, access.audit))
 
 
 def join(
@@ -123,12 +126,14 @@ def join(
     return application(settings, Services(model, sessions, monitoring, analyses, access), contents, lifespan)
 
 
-def _reload(monitoring: Monitoring) -> None:
+def _reload(monitoring: Monitoring, audit: AuditLog) -> None:
     try:
         done = monitoring.cameras.reload()
     except StreamDetectError as error:
+        audit.note(AuditEntry(time.time(), "settings.reload", "failed", by="signal", detail=str(error)))
         _log.error("the settings file was not taken, nothing changes: %s", error)
     else:
+        audit.note(AuditEntry(time.time(), "settings.reload", by="signal"))
         names = done.cameras
         _log.info(
             "settings read again: added %s, changed %s, removed %s",

@@ -112,9 +112,11 @@ def purge(
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
 ) -> None:
     """Delete evidence (pictures, faces, clips) of fake events; the events stay. A server may run meanwhile."""
+    from stream_detect.access.audit import note
     from stream_detect.evidence.folder import EvidenceFolder
     from stream_detect.evidence.retention import Purge
     from stream_detect.settings.file import load_settings
+    from stream_detect.storage.audit import AuditTable
     from stream_detect.storage.database import Database
     from stream_detect.storage.events import Events
 
@@ -128,6 +130,8 @@ def purge(
         if sizes and not yes:
             typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
         gone = wanted.do(events, EvidenceFolder.of(given.storage, given.evidence)) if sizes else None
+        if gone:
+            note(AuditTable(database), "evidence.purge", camera or "", f"{gone.events} events, {gone.bytes} bytes")
     typer.echo(
         f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB."
         if gone
@@ -173,6 +177,34 @@ def verify_evidence(
     if found.problems:
         raise typer.Exit(1)
     typer.echo("The chain holds.")
+
+
+@app.command(name="verify-audit")
+def verify_audit(
+    settings: SettingsFile = None,
+    *,
+    head: Annotated[
+        str | None, typer.Option(metavar="HASH", help="Newest hash as an earlier run printed it: it has to be there.")
+    ] = None,
+) -> None:
+    """Verify that no entry of the audit log was changed, removed or reordered. A server may run meanwhile.
+
+    Exit status 0: all holds; 1: it does not, and each entry is named; 2: it could not be verified.
+    """
+    from stream_detect.access.audit import verify_audit as verify
+    from stream_detect.settings.file import load_settings
+    from stream_detect.storage.audit import AuditTable
+    from stream_detect.storage.database import Database
+
+    given = load_settings(settings, os.environ)
+    with Database.open(given.storage, alone=False) as database:
+        found = verify(AuditTable(database), head)
+    for problem in found.problems:
+        typer.echo(problem)
+    typer.echo(f"{found.entries} entries were compared; the newest hash is {found.head or '-'}")
+    if found.problems:
+        raise typer.Exit(1)
+    typer.echo("The log holds.")
 
 
 @app.command(name="analyze", cls=_PassedOn)

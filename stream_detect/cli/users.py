@@ -12,8 +12,10 @@ from typing import Annotated
 import typer
 
 from stream_detect.access.accounts import Accounts
+from stream_detect.access.audit import note
 from stream_detect.errors import PasswordError
 from stream_detect.settings.file import load_settings
+from stream_detect.storage.audit import AuditTable
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers
 from stream_detect.types import Role
@@ -44,7 +46,7 @@ def add(
     password_stdin: FromStdin = False,
 ) -> None:
     """Add a user; the password is asked for. From the first user on everybody has to sign in."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.add", name) as accounts:
         wanted = role or (Role.VIEWER if accounts.users() else Role.ADMIN)
         added = accounts.add(name, wanted, _password(password_stdin))
     typer.echo(f"{added.name} may sign in as {added.role.value}.")
@@ -66,7 +68,7 @@ def listed(settings: File = None) -> None:
 @app.command()
 def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = False) -> None:
     """Set a user's password, also a lost one; all sessions of the user end."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), password=_password(password_stdin))
     typer.echo(f"{name.lower()} has a new password; all sessions have ended.")
 
@@ -74,7 +76,7 @@ def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = Fal
 @app.command()
 def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], settings: File = None) -> None:
     """Give a user another role: viewer, operator or admin."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), role=role)
     typer.echo(f"{name.lower()} is {role.value}.")
 
@@ -82,7 +84,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], sett
 @app.command()
 def disable(name: Name, settings: File = None) -> None:
     """Disable a user: sessions, tokens and streams end."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), disabled=True)
     typer.echo(f"{name.lower()} is disabled.")
 
@@ -90,7 +92,7 @@ def disable(name: Name, settings: File = None) -> None:
 @app.command()
 def enable(name: Name, settings: File = None) -> None:
     """Let a disabled user in again."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), disabled=False)
     typer.echo(f"{name.lower()} may sign in.")
 
@@ -98,16 +100,19 @@ def enable(name: Name, settings: File = None) -> None:
 @app.command()
 def remove(name: Name, settings: File = None) -> None:
     """Remove a user, with all sessions and tokens."""
-    with _accounts(settings) as accounts:
+    with _accounts(settings, "user.remove", name) as accounts:
         accounts.remove(name.lower())
     typer.echo(f"{name.lower()} is removed.")
 
 
 @contextmanager
-def _accounts(file: Path | None) -> Iterator[Accounts]:
+def _accounts(file: Path | None, action: str = "", name: str = "") -> Iterator[Accounts]:
+    """The accounts of a server; with an action what is done to the user of that name is in the audit log."""
     settings = load_settings(file, os.environ)
     with Database.open(settings.storage, alone=False) as database:
         yield Accounts(StoredUsers(database), settings.access)
+        if action:
+            note(AuditTable(database), action, name.lower())
 
 
 def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is

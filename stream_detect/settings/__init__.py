@@ -8,7 +8,7 @@ from typing import Self
 
 from pydantic import model_validator
 
-from stream_detect.settings.access import AccessSettings
+from stream_detect.settings.access import AccessSettings, AuditSettings
 from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
 from stream_detect.settings.analysis import FaceSettings, FeedSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
@@ -21,6 +21,7 @@ from stream_detect.settings.storage import EvidenceSettings, StorageSettings
 __all__ = (
     "AccessSettings",
     "AlertSettings",
+    "AuditSettings",
     "CameraSettings",
     "EvidenceSettings",
     "FaceSettings",
@@ -50,6 +51,7 @@ class Settings(Section):
 
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
+    audit: AuditSettings = AuditSettings()
     model: ModelSettings = ModelSettings()
     faces: FaceSettings = FaceSettings()
     quality: QualitySettings = QualitySettings()

@@ -1,9 +1,10 @@
-"""How users sign in, and for how long."""
+"""How users sign in, for how long, and what is written down of what they do."""
 
 from ipaddress import ip_network
+from pathlib import Path
 from typing import Annotated, Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from stream_detect.settings.section import Section
 from stream_detect.types import Role
@@ -26,6 +27,19 @@ class AccessSettings(Section):
     proxy_addresses: tuple[str, ...] = Field(
         default=(), description="addresses or networks from which proxy_header is believed; needed with it"
     )
+    oidc_issuer: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s?#]+$",
+        description="OpenID Connect provider, as https://login.example.org/realms/main",
+    )
+    oidc_client_id: str | None = Field(default=None, description="that the provider gave this server")
+    oidc_client_secret: SecretStr | None = Field(default=None, description="that the provider gave this server, if any")
+    oidc_title: str = Field(default="single sign-on", description="name of the provider, for the button on the page")
+    oidc_claim: str = Field(
+        default="preferred_username",
+        pattern=r"^[A-Za-z0-9_.:/-]{1,128}$",
+        description="claim of the ID token that names the user; no user may be able to change it at the provider",
+    )
     sso_role: Role | None = Field(
         default=None,
         description="of users whom single sign-on brings and who are not in the list yet; if not set they are refused",
@@ -44,4 +58,15 @@ class AccessSettings(Section):
             raise ValueError(
                 "expected proxy_header and proxy_addresses together: the header is believed from these only"
             )
+        if (self.oidc_issuer is None) != (self.oidc_client_id is None):
+            raise ValueError("expected oidc_issuer and oidc_client_id together")
         return self
+
+
+class AuditSettings(Section):
+    """The audit log."""
+
+    days: Annotated[int, Field(ge=1)] = Field(default=365, description="entries older than this are deleted")
+    file: Path | None = Field(
+        default=None, description="entries are appended there too, as JSON lines for a log collector; may be rotated"
+    )

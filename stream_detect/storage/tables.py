@@ -256,3 +256,23 @@ class AccessVersionRow(Table):
 
     id: Mapped[int] = mapped_column(SmallInteger, primary_key=True, autoincrement=False)
     number: Mapped[int] = mapped_column(BigInteger)
+
+
+class AuditRow(Table):
+    """One `audit.WrittenEntry`."""
+
+    __tablename__ = "audit_log"
+
+    number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
+    at_s: Mapped[float]
+    who: Mapped[str] = mapped_column(String(64))
+    by: Mapped[str] = mapped_column("by_what", String(16))  # BY is a word of SQL
+    address: Mapped[str] = mapped_column(String(64))
+    action: Mapped[str] = mapped_column(String(32))
+    target: Mapped[str] = mapped_column(String(128))
+    result: Mapped[str] = mapped_column(String(8))
+    detail: Mapped[str]
+    previous: Mapped[str] = mapped_column(String(64))
+    hash: Mapped[str] = mapped_column(String(64))
+
+    __table_args__ = (Index(None, "who", "number"), Index(None, "action", "number"))

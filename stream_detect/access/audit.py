@@ -1,0 +1,242 @@
+"""The audit log: takes entries without waiting, writes them to the database, the log and a file, and verifies them."""
+
+import getpass
+import json
+import logging
+import os
+import threading
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from stream_detect.backoff import Backoff, Outage
+from stream_detect.errors import StorageError
+from stream_detect.settings import AuditSettings
+from stream_detect.storage.audit import EXPIRED, AuditEntry, AuditTable, WrittenEntry
+from stream_detect.storage.chain import FIRST
+
+MAX_WAITING: Final = 10_000
+"""Entries that wait while the database is away: beyond it the newest are in the log and the file only."""
+
+_BATCH: Final = 500
+_CLOSE_S: Final = 3.0
+_EXPIRE_EVERY_S: Final = 3600.0
+_DAY_S: Final = 86_400.0
+_REMEMBERED: Final = 4096
+_log = logging.getLogger("stream_detect.audit")
+
+
+class Repeats:
+    """Says which entries repeat one that was written a short time ago: a page asks for the same picture many times.
+
+    Args:
+        within_s: that long ago at most.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, within_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._within_s = within_s
+        self._clock = clock
+        self._written: OrderedDict[tuple[str, ...], float] = OrderedDict()
+
+    def is_one(self, *key: str) -> bool:
+        """Whether it is; if not, it is remembered."""
+        now_s = self._clock()
+        if now_s - self._written.get(key, float("-inf")) < self._within_s:
+            return True
+        self._written[key] = now_s
+        self._written.move_to_end(key)
+        if len(self._written) > _REMEMBERED:
+            self._written.popitem(last=False)
+        return False
+
+
+class AuditLog:
+    """Takes entries from any thread and writes them on one of its own, in their order.
+
+    Args:
+        table: the database's.
+        settings: how long entries are kept, and the file for a log collector.
+        clock: wall clock, unix seconds.
+    """
+
+    def __init__(self, table: AuditTable, settings: AuditSettings, clock: Callable[[], float] = time.time) -> None:
+        self.table = table
+        self._settings = settings
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._waiting: deque[AuditEntry] = deque()
+        self._arrived = threading.Event()
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
+        self._expired_s = float("-inf")
+        self.problem = ""
+        """Why entries cannot be written now; empty when all is well."""
+
+    def start(self) -> None:
+        """Begins to write."""
+        self._thread.start()
+
+    def close(self) -> None:
+        """Writes what waits, for at most three seconds. Blocks."""
+        self._closing.set()
+        self._arrived.set()
+        if self._thread.is_alive():
+            self._thread.join(_CLOSE_S)
+
+    def note(self, entry: AuditEntry) -> None:
+        """Takes an entry. Does not block."""
+        with self._lock:
+            is_full = len(self._waiting) >= MAX_WAITING
+            if not is_full:
+                self._waiting.append(entry)
+        if is_full:
+            self.problem = f"the audit log is full: {MAX_WAITING} entries wait for the database"
+            _log.error("not written to the database: %s", json.dumps(asdict(entry)))
+        self._arrived.set()
+
+    def _write_all(self) -> None:
+        backoff, outage = Backoff(1.0, 60.0), Outage(_log, "audit log")
+        while True:
+            with self._lock:
+                batch = [self._waiting[n] for n in range(min(_BATCH, len(self._waiting)))]
+            if not batch:
+                if self._closing.is_set():
+                    return
+                self._expire()
+                self._arrived.wait(_EXPIRE_EVERY_S)
+                self._arrived.clear()
+                continue
+            try:
+                self.table.append(batch)
+            except StorageError as error:
+                outage.failed(f"entries wait for the database: {error}")
+                self.problem = f"the audit log cannot be written: {error}"
+                if self._closing.wait(backoff.pause_s()):
+                    return
+                continue
+            outage.ended()
+            self.problem = ""
+            backoff.reset()
+            with self._lock:
+                for _ in batch:
+                    self._waiting.popleft()
+            self._publish(batch)
+
+    def _publish(self, batch: list[AuditEntry]) -> None:
+        for entry in batch:
+            _log.info(
+                "%s (%s, %s): %s %s %s",
+                entry.who or "-",
+                entry.by or "-",
+                entry.address or "-",
+                entry.action,
+                entry.target,
+                entry.result,
+            )
+        if self._settings.file is None:
+            return
+        lines = "".join(json.dumps(shown(entry), ensure_ascii=True) + "\n" for entry in batch)
+        try:
+            _append_to(self._settings.file, lines)
+        except OSError as error:
+            self.problem = f"audit.file cannot be written: {error.strerror or error}"
+            _log.error("%s", self.problem)
+
+    def _expire(self) -> None:
+        now_s = self._clock()
+        if now_s - self._expired_s < _EXPIRE_EVERY_S:
+            return
+        self._expired_s = now_s
+        try:
+            self.table.expire(now_s - self._settings.days * _DAY_S, now_s)
+        except StorageError as error:
+            _log.warning("old entries could not be deleted: %s", error)
+
+
+def note(table: AuditTable, action: str, target: str = "", detail: str = "") -> None:
+    """Writes down what somebody did on the command line, under the name of the system's user."""
+    try:
+        who = getpass.getuser()
+    except (OSError, KeyError):  # nobody of that number is known to the system, as in a container
+        who = f"uid {os.getuid()}"
+    table.append([AuditEntry(time.time(), action, who=who, by="command_line", target=target, detail=detail)])
+
+
+def shown(entry: AuditEntry) -> dict[str, Any]:
+    """An entry as JSON has it."""
+    values = asdict(entry)
+    return {"at": values.pop("at_s"), **{name: values[name] for name in _SHOWN}}
+
+
+_SHOWN: Final = ("who", "by", "address", "action", "target", "result", "detail")
+
+
+def _append_to(path: Path, lines: str) -> None:
+    """Opened anew each time, so that it may be rotated; for the server's user alone."""
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    with os.fdopen(descriptor, "w", encoding="ascii") as file:
+        file.write(lines)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditVerification:
+    """What was found.
+
+    Args:
+        entries: of the audit log.
+        head: hash of the newest entry; empty without one.
+        problems: a sentence each, which names the entry; none when all holds.
+    """
+
+    entries: int
+    head: str
+    problems: tuple[str, ...]
+
+
+def verify_audit(table: AuditTable, head: str | None = None) -> AuditVerification:
+    """Compares the entries with their hashes and with each other.
+
+    Args:
+        table: of the entries.
+        head: hash that was noted at an earlier time; the chain has to hold it still, unless it is too old by now.
+
+    Raises:
+        StorageError: the database cannot be read.
+    """
+    problems: list[str] = []
+    first = before = None
+    begins = (0, FIRST)
+    seen_head = head is None
+    count = 0
+    for entry in table.entries():
+        first = first or entry
+        count += 1
+        name = f"entry {entry.number} ({entry.action})"
+        if before is not None and entry.number != before.number + 1:
+            problems.append(f"entries {before.number + 1} to {entry.number - 1} are missing, before {name}")
+        elif before is not None and entry.previous != before.hash:
+            problems.append(f"{name} does not follow the one before it: that was changed, or entries were reordered")
+        if entry.hash != entry.expected_hash:
+            problems.append(f"{name} was changed")
+        if entry.action == EXPIRED:
+            begins = _beginning(entry)
+        seen_head |= head in {entry.hash, begins[1]}
+        before = entry
+    if first is not None and (first.number - 1, first.previous) != begins:
+        problems.append(f"the oldest entries are missing, before entry {first.number} ({first.action})")
+    if not seen_head:
+        problems.append(f"the log does not hold the hash {head}: its newest entries were removed or written anew")
+    return AuditVerification(count, before.hash if before else "", tuple(problems))
+
+
+def _beginning(entry: WrittenEntry) -> tuple[int, str]:
+    """Number and hash of the last entry that was deleted by its age."""
+    try:
+        values = json.loads(entry.detail)
+        return int(values["number"]), str(values["hash"])
+    except (ValueError, KeyError, TypeError):
+        return -1, ""

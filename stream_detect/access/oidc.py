@@ -1,0 +1,216 @@
+"""OpenID Connect: users whom a provider signs in, by the authorization code flow with PKCE (OpenID Connect Core 1.0).
+
+Between the way there and the way back nothing is kept here: what has to be compared is encrypted in a cookie of the
+browser. Blocks for the network.
+"""
+
+import hmac
+import json
+import secrets
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, cast
+
+import httpx
+from authlib.integrations.base_client import OAuthError
+from authlib.integrations.httpx_client import OAuth2Client
+from cryptography.fernet import Fernet, InvalidToken
+from joserfc import jwt
+from joserfc.errors import JoseError
+from joserfc.jwk import KeySet
+
+from stream_detect.errors import ProviderError, SignInError
+from stream_detect.settings import AccessSettings
+
+RETURN_WITHIN_S: Final = 600
+"""Time to sign in at the provider."""
+
+_TIMEOUT_S: Final = 10.0
+_KNOWN_FOR_S: Final = 3600.0
+_LOOK_AGAIN_S: Final = 10.0
+_LEEWAY_S: Final = 60
+_ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
+"""Signatures by the provider's private key; neither none nor those by a shared secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class WayOut:
+    """The way to the provider.
+
+    Args:
+        address: to which the browser is sent.
+        kept: for the cookie in which the browser keeps what will be compared.
+    """
+
+    address: str
+    kept: str
+
+
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """What is known of the provider.
+
+    Args:
+        metadata: its configuration (OpenID Connect Discovery 1.0).
+        keys: that sign its tokens.
+        at_s: when it was asked, monotonic seconds.
+    """
+
+    metadata: dict[str, Any]
+    keys: KeySet
+    at_s: float
+
+
+class OidcProvider:
+    """An OpenID Connect provider. Thread-safe.
+
+    Args:
+        settings: issuer, client, claim.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, settings: AccessSettings, clock: Callable[[], float] = time.monotonic) -> None:
+        self._settings = settings
+        self._issuer = settings.oidc_issuer or ""
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._known: _Known | None = None
+        self._box = Fernet(Fernet.generate_key())
+
+    def way_out(self, callback: str, to: str) -> WayOut:
+        """The way to the provider.
+
+        Args:
+            callback: address of ours to which it sends the browser back.
+            to: path of ours where the user goes then.
+
+        Raises:
+            ProviderError: the provider does not answer as it should.
+        """
+        kept = {
+            "state": secrets.token_urlsafe(32),
+            "nonce": secrets.token_urlsafe(32),
+            "verifier": secrets.token_urlsafe(48),
+            "callback": callback,
+            "to": to,
+        }
+        with self._client(callback) as client:
+            address, _ = client.create_authorization_url(
+                self._endpoint("authorization_endpoint"),
+                state=kept["state"],
+                nonce=kept["nonce"],
+                code_verifier=kept["verifier"],
+            )
+        return WayOut(address, self._box.encrypt(json.dumps(kept).encode()).decode())
+
+    def way_back(self, kept: str, state: str, code: str) -> tuple[str, str]:
+        """The user whom the provider signed in, and the path where the user goes.
+
+        Args:
+            kept: of the browser's cookie.
+            state: that the provider sends back.
+            code: that it gives for a token.
+
+        Raises:
+            SignInError: it is no answer to a question of ours, or too late, or names no user.
+            ProviderError: the provider does not answer as it should.
+        """
+        try:
+            known: dict[str, str] = json.loads(self._box.decrypt(kept.encode(), ttl=RETURN_WITHIN_S))
+        except (InvalidToken, ValueError):
+            raise SignInError("expected a sign-in that began here and took ten minutes at most; begin again") from None
+        if not hmac.compare_digest(known["state"].encode(), state.encode()):
+            raise SignInError("expected the provider's answer to this browser's sign-in, received another one")
+        with self._client(known["callback"]) as client:
+            try:
+                token = client.fetch_token(
+                    self._endpoint("token_endpoint"),
+                    grant_type="authorization_code",
+                    code=code,
+                    code_verifier=known["verifier"],
+                )
+            except OAuthError as error:
+                raise SignInError(f"the sign-in provider refused: {str(error.error)[:80]}") from None
+            except (httpx.HTTPError, ValueError) as error:
+                raise ProviderError(f"expected a token of {self._issuer}: {type(error).__name__}") from error
+        return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
+
+    def _client(self, callback: str) -> OAuth2Client:
+        secret = self._settings.oidc_client_secret
+        return OAuth2Client(
+            self._settings.oidc_client_id,
+            None if secret is None else secret.get_secret_value(),
+            scope="openid profile email",
+            redirect_uri=callback,
+            code_challenge_method="S256",
+            token_endpoint_auth_method="none" if secret is None else "client_secret_basic",
+            timeout=_TIMEOUT_S,
+        )
+
+    def _user(self, id_token: str, nonce: str) -> str:
+        """The name in an ID token that is the provider's, for us, of now and of this sign-in (Core 1.0, 3.1.3.7)."""
+        try:
+            claims = self._claims(id_token)
+            registry = jwt.JWTClaimsRegistry(
+                leeway=_LEEWAY_S,
+                iss={"essential": True, "value": self._issuer},
+                aud={"essential": True, "value": self._settings.oidc_client_id or ""},
+                nonce={"essential": True, "value": nonce},
+                exp={"essential": True},
+                iat={"essential": True},
+            )
+            registry.validate(claims)
+        except (JoseError, ValueError) as error:
+            raise SignInError(f"expected an ID token of {self._issuer} for this sign-in: {error}") from None
+        audience = claims["aud"]
+        if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._settings.oidc_client_id:
+            raise SignInError("expected an ID token for this server, received one for another client")
+        name = claims.get(self._settings.oidc_claim)
+        if not isinstance(name, str) or not name:
+            raise SignInError(f"expected the claim {self._settings.oidc_claim} (access.oidc_claim) in the ID token")
+        if self._settings.oidc_claim == "email" and claims.get("email_verified") is not True:
+            raise SignInError("expected an e-mail address that the provider verified, received another one")
+        return name
+
+    def _claims(self, id_token: str) -> dict[str, Any]:
+        """Of a token whose signature holds; the keys are asked for again when it is by one that is not known yet."""
+        try:
+            return jwt.decode(id_token, self._provider().keys, algorithms=_ALGORITHMS).claims
+        except (JoseError, ValueError):
+            known = self._provider()
+            if self._clock() - known.at_s < _LOOK_AGAIN_S:
+                raise
+        return jwt.decode(id_token, self._provider(anew=True).keys, algorithms=_ALGORITHMS).claims
+
+    def _endpoint(self, name: str) -> str:
+        address = self._provider().metadata.get(name)
+        if not isinstance(address, str) or not address.startswith(("https://", "http://")):
+            raise ProviderError(f"expected {name} in the configuration of {self._issuer}")
+        return address
+
+    def _provider(self, *, anew: bool = False) -> _Known:
+        """Its configuration and keys, asked for once an hour."""
+        with self._lock:
+            known = self._known
+            if known is not None and not anew and self._clock() - known.at_s < _KNOWN_FOR_S:
+                return known
+            try:
+                with httpx.Client(timeout=_TIMEOUT_S) as client:
+                    address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+                    metadata = _object(client.get(address))
+                    if metadata.get("issuer") != self._issuer:
+                        raise ProviderError(f"expected the issuer {self._issuer} at {address}, received another one")
+                    keys = KeySet.import_key_set(cast("Any", _object(client.get(str(metadata.get("jwks_uri"))))))
+            except (httpx.HTTPError, httpx.InvalidURL, JoseError, ValueError, KeyError) as error:
+                raise ProviderError(f"expected the configuration of {self._issuer}: {type(error).__name__}") from error
+            self._known = _Known(metadata, keys, self._clock())
+            return self._known
+
+
+def _object(answer: httpx.Response) -> dict[str, Any]:
+    value = answer.raise_for_status().json()
+    if not isinstance(value, dict):
+        raise ValueError("expected a JSON object")  # noqa: TRY004 - as for what is no JSON at all
+    return value

@@ -1,0 +1,102 @@
+"""Single sign-on over HTTP: the browser goes to the OpenID Connect provider and comes back signed in."""
+
+import asyncio
+from typing import Annotated, Final
+
+from fastapi import APIRouter, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from stream_detect.access.accounts import Accounts
+from stream_detect.access.oidc import RETURN_WITHIN_S, OidcProvider
+from stream_detect.access.principal import user_name
+from stream_detect.api.audit import say
+from stream_detect.api.described import NO_STORAGE, Responses
+from stream_detect.api.sessions import Applied, Cookies
+from stream_detect.errors import NotFoundError, RequestError, SignInError
+
+KEPT: Final = "stream_detect_oidc"
+
+_ANSWERS: Final[Responses] = {
+    302: {"description": "the way on", "headers": {"Location": {"schema": {"type": "string"}}}},
+    401: {"description": "nobody was signed in"},
+    404: {"description": "no provider is set"},
+    502: {"description": "the provider does not answer as it should"},
+}
+
+
+def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: OidcProvider | None) -> APIRouter:
+    """The routes of single sign-on.
+
+    Args:
+        accounts: signs in.
+        applied: called after each sign-in.
+        cookies: of sessions.
+        provider: None where none is set.
+    """
+    routes = APIRouter(prefix="/api/oidc", tags=["access"])
+
+    def the_provider() -> OidcProvider:
+        if provider is None:
+            raise NotFoundError("no OpenID Connect provider is set (access.oidc_issuer)")
+        return provider
+
+    @routes.get("/login", status_code=302, response_class=RedirectResponse, responses=_ANSWERS)
+    async def login(
+        request: Request, to: Annotated[str, Query(max_length=500, description="path of the page to go to then")] = "/"
+    ) -> Response:
+        """Sends the browser to the provider."""
+        there = the_provider()
+        callback = f"{request.url.scheme}://{request.url.netloc}{_root(request)}{routes.prefix}/callback"
+        way = await asyncio.to_thread(there.way_out, callback, _own_path(to))
+        response = RedirectResponse(way.address, 302, {"Cache-Control": "no-store"})
+        # Lax: the provider's page sends the browser back, which is a navigation from another site.
+        response.set_cookie(
+            KEPT,
+            way.kept,
+            max_age=RETURN_WITHIN_S,
+            path=f"{_root(request)}{routes.prefix}",
+            secure=request.url.scheme == "https",
+            httponly=True,
+            samesite="lax",
+        )
+        return response
+
+    @routes.get("/callback", status_code=302, response_class=RedirectResponse, responses=_ANSWERS | NO_STORAGE)
+    async def callback(
+        request: Request,
+        state: Annotated[str, Query(max_length=500)] = "",
+        code: Annotated[str, Query(max_length=4000)] = "",
+        error: Annotated[str, Query(max_length=500)] = "",
+    ) -> Response:
+        """Takes the provider's answer: signs the user in and goes on to the page."""
+        there = the_provider()
+        if error or not code:
+            raise SignInError(f"the sign-in provider signed nobody in: {error[:80] or 'no code came'}")
+        kept = request.cookies.get(KEPT, "")
+        name, to = await asyncio.to_thread(there.way_back, kept, state, code)
+        say(request, target=name)
+        value = await asyncio.to_thread(accounts.sign_in_from_elsewhere, name)
+        await asyncio.to_thread(applied)
+        say(request, who=user_name(name), by="session")
+        response = RedirectResponse(f"{_root(request)}{to}", 302, {"Cache-Control": "no-store"})
+        cookies.set(request, response, value)
+        response.delete_cookie(KEPT, path=f"{_root(request)}{routes.prefix}")
+        return response
+
+    return routes
+
+
+def _own_path(to: str) -> str:
+    """A path of this server: never another one's address.
+
+    Raises:
+        RequestError: it is none.
+    """
+    if not to.startswith("/") or to[1:2] in {"/", "\\"} or not to.isprintable() or not to.isascii():
+        raise RequestError("expected a path of this server in `to`, as /cameras, received another address")
+    return to
+
+
+def _root(request: Request) -> str:
+    root: str = request.scope.get("root_path", "")
+    return root.rstrip("/")

@@ -1,0 +1,212 @@
+"""The audit log as the database keeps it: entries that are hashed together with the one before, as events are.
+
+Old entries are deleted from the beginning. An entry of that deletion names the number and the hash of the last one that
+went, so that the chain still begins where it has to.
+"""
+
+import hashlib
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, replace
+from typing import Any, Final, Literal, cast
+
+from sqlalchemy import delete, func, insert, select, text
+from sqlalchemy.orm import Session
+
+from stream_detect.errors import RequestError
+from stream_detect.storage.chain import FIRST
+from stream_detect.storage.database import Database
+from stream_detect.storage.tables import AuditRow
+
+Outcome = Literal["ok", "refused", "failed"]
+
+EXPIRED: Final = "audit.expire"
+MAX_LIMIT: Final = 500
+_LENGTHS: Final = {"who": 64, "by": 16, "address": 64, "action": 32, "target": 128, "detail": 1000}
+_ONE_AT_A_TIME: Final = 0x53_44_41_55  # "SDAU": PostgreSQL's advisory lock of whoever appends
+_AT_ONCE: Final = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class AuditEntry:
+    """Something that was done, or tried.
+
+    Args:
+        at_s: when, unix seconds.
+        action: "camera.delete".
+        result: what came of it.
+        who: name of the user; empty where none is known.
+        by: how the user was recognised: `Principal.by`, or "signal".
+        address: of the client.
+        target: name or id of what it was done to.
+        detail: more in words; never a secret.
+    """
+
+    at_s: float
+    action: str
+    result: Outcome = "ok"
+    who: str = ""
+    by: str = ""
+    address: str = ""
+    target: str = ""
+    detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenEntry(AuditEntry):
+    """An entry with its place in the chain.
+
+    Args:
+        number: counts from 1 without a gap.
+        previous: hash of the entry before, 64 hexadecimal digits.
+        hash: SHA-256 over all of these.
+    """
+
+    number: int = 0
+    previous: str = FIRST
+    hash: str = ""
+
+    @property
+    def expected_hash(self) -> str:
+        """What `hash` has to be."""
+        values = asdict(self) | {"at_s": float(self.at_s)}
+        del values["hash"]
+        return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class AuditFilter:
+    """Which entries.
+
+    Args:
+        who: of this user.
+        action: this one, or all that begin with it if it ends with a dot.
+        result: with this result.
+    """
+
+    who: str | None = None
+    action: str | None = None
+    result: Outcome | None = None
+
+
+class AuditTable:
+    """The table of the audit log.
+
+    Args:
+        database: its.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    def append(self, entries: Sequence[AuditEntry]) -> None:
+        """Writes entries behind the others, in one transaction."""
+        with self._database.writing() as session:
+            _append(session, entries)
+
+    def page(self, wanted: AuditFilter, before: int | None = None, limit: int = 100) -> list[WrittenEntry]:
+        """Entries, the newest first.
+
+        Args:
+            wanted: which ones.
+            before: number of the entry that the page before ended with.
+            limit: 1 to 500.
+
+        Raises:
+            RequestError: the limit is not usable.
+        """
+        if not 1 <= limit <= MAX_LIMIT:
+            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
+        query = select(AuditRow)
+        if wanted.who is not None:
+            query = query.where(AuditRow.who == wanted.who)
+        if wanted.action is not None and wanted.action.endswith("."):
+            query = query.where(AuditRow.action.startswith(wanted.action, autoescape=True))
+        elif wanted.action is not None:
+            query = query.where(AuditRow.action == wanted.action)
+        if wanted.result is not None:
+            query = query.where(AuditRow.result == wanted.result)
+        if before is not None:
+            query = query.where(AuditRow.number < before)
+        with self._database.reading() as session:
+            return [_value(row) for row in session.scalars(query.order_by(AuditRow.number.desc()).limit(limit))]
+
+    def expire(self, before_s: float, now_s: float) -> int:
+        """Deletes the oldest entries, up to the first that is as young as `before_s`, and writes down that it did.
+
+        Not after the clock jumped, see `Database.may_delete`.
+
+        Returns:
+            how many.
+        """
+        if not self._database.may_delete():
+            return 0
+        with self._database.writing() as session:
+            oldest_kept = session.scalar(select(func.min(AuditRow.number)).where(AuditRow.at_s >= before_s))
+            gone = select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1)
+            if oldest_kept is not None:
+                gone = gone.where(AuditRow.number < oldest_kept)
+            last = session.execute(gone).one_or_none()
+            if last is None:
+                return 0
+            detail = json.dumps({"number": last.number, "hash": last.hash}, separators=(",", ":"))
+            _append(session, [AuditEntry(now_s, EXPIRED, detail=detail)])
+            found = select(AuditRow.number).where(AuditRow.number <= last.number)
+            count = int(session.scalar(select(func.count()).select_from(found.subquery())) or 0)
+            session.execute(delete(AuditRow).where(AuditRow.number <= last.number))
+            return count
+
+    def entries(self) -> Iterator[WrittenEntry]:
+        """All, in their order; read some at a time."""
+        after = -1
+        while True:
+            query = select(AuditRow).where(AuditRow.number > after).order_by(AuditRow.number).limit(_AT_ONCE)
+            with self._database.reading() as session:
+                found = [_value(row) for row in session.scalars(query)]
+            yield from found
+            if len(found) < _AT_ONCE:
+                return
+            after = found[-1].number
+
+
+def _append(session: Session, entries: Sequence[AuditEntry]) -> None:
+    if not entries:
+        return
+    if session.get_bind().dialect.name == "postgresql":
+        session.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": _ONE_AT_A_TIME})
+    newest = session.execute(select(AuditRow.number, AuditRow.hash).order_by(AuditRow.number.desc()).limit(1))
+    last = newest.one_or_none()
+    number, previous = (0, FIRST) if last is None else (last.number, last.hash)
+    rows = []
+    for entry in entries:
+        number += 1
+        written = WrittenEntry(**_storable(entry), number=number, previous=previous)
+        written = replace(written, hash=written.expected_hash)
+        previous = written.hash
+        rows.append(asdict(written))
+    session.execute(insert(AuditRow), rows)
+
+
+def _storable(entry: AuditEntry) -> dict[str, Any]:
+    """Within the lengths of the columns, and without what databases do not take."""
+    values = asdict(entry)
+    for name, length in _LENGTHS.items():
+        words = str(values[name])[:length]
+        values[name] = words.encode("ascii", "backslashreplace").decode().replace("\0", "\\0")[:length]
+    return values
+
+
+def _value(row: AuditRow) -> WrittenEntry:
+    return WrittenEntry(
+        at_s=float(row.at_s),
+        action=row.action,
+        result=cast("Outcome", row.result),
+        who=row.who,
+        by=row.by,
+        address=row.address,
+        target=row.target,
+        detail=row.detail,
+        number=row.number,
+        previous=row.previous,
+        hash=row.hash,
+    )

@@ -1,0 +1,138 @@
+"""Single sign-on by OpenID Connect, with a real provider over HTTP."""
+
+import time
+from collections.abc import Iterator
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+from joserfc.jwk import OctKey, RSAKey
+
+from tests.access.provider import CLIENT, SECRET, Provider, running_provider
+from tests.api.signing_in import signed_in
+
+
+@pytest.fixture
+def provider() -> Iterator[Provider]:
+    with running_provider() as provider:
+        yield provider
+
+
+@pytest.fixture
+def house(make, provider):
+    access = {
+        "oidc_issuer": provider.issuer,
+        "oidc_client_id": CLIENT,
+        "oidc_client_secret": SECRET,
+        "oidc_title": "Example login",
+        "sso_role": "operator",
+    }
+    return signed_in(make({"access": access}))
+
+
+def go(house, to: str = "/cameras") -> httpx.Response:
+    """The last answer of a browser that goes to the provider and comes back."""
+    out = house.client.get("/api/oidc/login", params={"to": to}, follow_redirects=False)
+    assert out.status_code == 302, out.text
+    cookie = out.headers["set-cookie"].lower()
+    assert all(words in cookie for words in ("httponly", "samesite=lax", "path=/api/oidc"))
+    back = httpx.get(out.headers["location"]).headers["location"]
+    address = urlsplit(back)
+    assert back.startswith("http://127.0.0.1:8080/api/oidc/callback?")
+    return house.client.get(f"{address.path}?{address.query}", follow_redirects=False)
+
+
+def test_a_user_comes_back_signed_in(house, provider):
+    assert house.client.get("/api/me").json()["sign_in"] == {
+        "needed": True,
+        "password": True,
+        "oidc": "Example login",
+    }
+    back = go(house)
+    assert (back.status_code, back.headers["location"]) == (302, "/cameras")
+    assert "samesite=strict" in back.headers["set-cookie"].lower()
+    me = house.client.get("/api/me").json()
+    assert (me["name"], me["role"], me["by"]) == ("dora", "operator", "session")
+    provider.user = "admin"
+    assert go(house).status_code == 302
+    assert house.client.get("/api/me").json()["role"] == "admin"
+
+
+@pytest.mark.parametrize(
+    "claims",
+    [
+        {"iss": "https://other.example"},
+        {"aud": "another-client"},
+        {"aud": [CLIENT, "another-client"]},
+        {"exp": int(time.time()) - 3600},
+        {"nonce": "another"},
+        {"nonce": None},
+        {"preferred_username": None},
+        {"preferred_username": ["admin"]},
+        {"preferred_username": "no name!"},
+    ],
+)
+def test_an_id_token_that_is_not_for_this_sign_in_signs_nobody_in(house, provider, claims):
+    provider.claims = claims
+    back = go(house)
+    assert back.status_code == 401, back.text
+    assert "stream_detect_session" not in back.headers.get("set-cookie", "")
+    assert house.client.get("/api/me").json()["role"] is None
+
+
+@pytest.mark.parametrize(("algorithm", "key"), [("RS256", "other"), ("HS256", "secret")])
+def test_an_id_token_that_somebody_else_signed_signs_nobody_in(house, provider, algorithm, key):
+    provider.algorithm = algorithm
+    provider.signing = RSAKey.generate_key(2048) if key == "other" else OctKey.import_key(SECRET)
+    assert go(house).status_code == 401
+
+
+def test_a_provider_that_changes_its_keys_is_asked_again(house, provider):
+    assert go(house).status_code == 302
+    house.inside.access.provider._clock = lambda: time.monotonic() + 60
+    provider.new_key()
+    assert go(house).status_code == 302
+
+
+def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
+    out = house.client.get("/api/oidc/login", follow_redirects=False)
+    back = urlsplit(httpx.get(out.headers["location"]).headers["location"])
+    path = f"{back.path}?{back.query}"
+    kept = dict(house.client.cookies)
+    house.client.cookies.clear()
+    assert house.client.get(path, follow_redirects=False).status_code == 401
+    house.client.cookies.update(kept)
+    assert house.client.get(path.replace("state=", "state=x"), follow_redirects=False).status_code == 401
+    assert house.client.get(path, follow_redirects=False).status_code == 302
+    house.client.cookies.update(kept)
+    again = house.client.get(path, follow_redirects=False)
+    assert (again.status_code, again.json()["detail"]) == (401, "the sign-in provider refused: invalid_grant")
+
+
+@pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "cameras", "/a\nb", ""])
+def test_nobody_is_sent_elsewhere(house, to):
+    assert house.client.get("/api/oidc/login", params={"to": to}, follow_redirects=False).status_code == 400
+
+
+def test_a_refusal_of_the_provider_is_said(house):
+    answer = house.client.get("/api/oidc/callback?error=access_denied&state=x", follow_redirects=False)
+    assert answer.status_code == 401
+    assert "access_denied" in answer.json()["detail"]
+
+
+def test_a_provider_that_is_away_is_said(make):
+    access = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": CLIENT}
+    answer = make({"access": access}).client.get("/api/oidc/login", follow_redirects=False)
+    assert answer.status_code == 502
+    assert "127.0.0.1:9" in answer.json()["detail"]
+
+
+def test_a_provider_of_another_name_is_refused(make, provider):
+    access = {"oidc_issuer": f"{provider.issuer}/", "oidc_client_id": CLIENT}
+    answer = make({"access": access}).client.get("/api/oidc/login", follow_redirects=False)
+    assert answer.status_code == 502
+    assert "another one" in answer.json()["detail"]
+
+
+def test_without_a_provider_there_is_nothing(make):
+    assert make().client.get("/api/oidc/login").status_code == 404
