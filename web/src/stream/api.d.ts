@@ -134,6 +134,64 @@ export interface components {
             removed: string[];
         };
         /**
+         * AuditBody
+         * @description A page of entries, newest first.
+         */
+        AuditBody: {
+            /** Items */
+            items: components["schemas"]["AuditEntryBody"][];
+            /**
+             * Next
+             * @description for `before`; null on the last page
+             */
+            next: string | null;
+        };
+        /**
+         * AuditEntryBody
+         * @description What somebody did, or tried.
+         */
+        AuditEntryBody: {
+            /** Action */
+            action: string;
+            /**
+             * Address
+             * @description of the client
+             */
+            address: string;
+            /**
+             * At
+             * @description unix seconds
+             */
+            at: number;
+            /**
+             * By
+             * @description how the user was recognised
+             */
+            by: string;
+            /** Detail */
+            detail: string;
+            /**
+             * Id
+             * @description counts up without a gap
+             */
+            id: number;
+            /**
+             * Result
+             * @enum {string}
+             */
+            result: "ok" | "refused" | "failed";
+            /**
+             * Target
+             * @description name or id of what it was done to
+             */
+            target: string;
+            /**
+             * Who
+             * @description name of the user; empty where none is known
+             */
+            who: string;
+        };
+        /**
          * CameraBody
          * @description A camera.
          */
@@ -1107,6 +1165,8 @@ export type AnalysisBody = components['schemas']['AnalysisBody'];
 export type AnalysisModelBody = components['schemas']['AnalysisModelBody'];
 export type AnnotationBody = components['schemas']['AnnotationBody'];
 export type AppliedBody = components['schemas']['AppliedBody'];
+export type AuditBody = components['schemas']['AuditBody'];
+export type AuditEntryBody = components['schemas']['AuditEntryBody'];
 export type CameraBody = components['schemas']['CameraBody'];
 export type CameraChange = components['schemas']['CameraChange'];
 export type CamerasBody = components['schemas']['CamerasBody'];
