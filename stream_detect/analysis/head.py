@@ -106,6 +106,9 @@ BACK_DEG = 14.0
 BACK_DROP = 10.0
 """A face is back at rest when it is turned as it was before and nothing covers it."""
 
+BACK_S = 5.0
+"""After so long it may have settled another way, as long as it faces the camera: people lean back, or sit up."""
+
 
 @dataclass(frozen=True, slots=True)
 class HeadView:
@@ -266,11 +269,12 @@ class HeadWatch:
         self._rest: Rest | None = None
         self._before: Rest | None = None
         self._still: deque[HeadView] = deque(maxlen=REST_LIMIT_VIEWS)
+        self._since_s: float | None = None  # of the first view since `begin`
 
     def begin(self) -> None:
-        """Waits for the face to be at rest, turned as the last time."""
+        """Waits for the face to be at rest, for BACK_S only as it was the last time."""
         self._before = self._rest or self._before
-        self._rest = None
+        self._rest = self._since_s = None
         self._still.clear()
 
     def look(self, view: HeadView) -> Sight:
@@ -280,7 +284,9 @@ class HeadWatch:
             if posture.movement is None and posture.drop < EYE_DROP:
                 self._rest.remember(view)
             return Sight(at_rest=True, movement=posture.movement)
-        if not self._faces_the_camera(view):
+        if self._since_s is None:
+            self._since_s = view.time_s
+        if not self._faces_the_camera(view, view.time_s - self._since_s):
             self._still.clear()
             return Sight(at_rest=False)
         if self._still and not _still(self._still[0], view):
@@ -290,13 +296,14 @@ class HeadWatch:
             self._rest = Rest(list(self._still))
         return Sight(at_rest=self._rest is not None)
 
-    def _faces_the_camera(self, view: HeadView) -> bool:
+    def _faces_the_camera(self, view: HeadView, waited_s: float) -> bool:
         if not (abs(view.yaw) <= REST_YAW and view.presence >= REST_PRESENCE):
             return False
         if self._before is None:
             return True
         now = self._before.posture(view)
-        return max(abs(now.left_deg), abs(now.up_deg)) <= BACK_DEG and now.drop <= BACK_DROP
+        turned_back = max(abs(now.left_deg), abs(now.up_deg)) <= BACK_DEG or waited_s > BACK_S
+        return turned_back and now.drop <= BACK_DROP
 
 
 def _still(first: HeadView, view: HeadView) -> bool:

@@ -34,7 +34,7 @@ _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
 """Of these the last 32 bits are an IPv4 address that a gateway connects to (RFC 6052)."""
 
-_RESERVED = (
+_RESERVED: tuple[IPv4Network | IPv6Network, ...] = (
     *map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")),
     *map(IPv6Network, ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
 )

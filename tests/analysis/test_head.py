@@ -123,6 +123,17 @@ def test_after_a_movement_the_face_has_to_come_back(read):
     watch.begin()
     assert not look(turned(view, 28), 30).at_rest
     assert look(view, 12).at_rest
+    watch.begin()
+    assert not look(turned(view, up_deg=-18), 50).at_rest
+    assert look(turned(view, up_deg=-18), 12).at_rest  # she has sat up
+
+
+def test_a_covered_face_is_not_at_rest_however_long(read):
+    watch, view, covered = HeadWatch(), read(person()), read(person(covered="mouth"))
+    for number in range(12):
+        watch.look(replace(view, time_s=0.1 * number))
+    watch.begin()
+    assert not any(watch.look(replace(covered, time_s=2 + 0.1 * number)).at_rest for number in range(100))
 
 
 def test_a_stream_of_many_frames_takes_no_more_memory(read):
