@@ -48,9 +48,11 @@ PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster", "coturn", "field
 SERVERS = {"start_server", "run_server"}
 SLOW = {
     "alerts/test_webhooks.py",
+    "analysis/test_challenge_control.py",
     "analysis/test_detector.py",
     "analysis/test_engine.py",
     "analysis/test_feed.py",
+    "analysis/test_head.py",
     "analysis/test_pipeline.py",
     "analysis/test_quality.py",
     "analysis/test_search.py",

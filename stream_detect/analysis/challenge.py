@@ -14,7 +14,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_detect.analysis.head import Sight
-from stream_detect.types import ChallengeRecord, ChallengeState, Movement, PromptOutcome, StandingPrompt
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement, PromptOutcome, StandingPrompt
 
 LENGTHS = (3, 4, 5)
 """How many prompts there may be, each number as often as the others."""

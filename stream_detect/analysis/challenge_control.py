@@ -9,8 +9,9 @@ from stream_detect.analysis.challenge import CLIENT_STOPPED, LOST, Challenge, dr
 from stream_detect.analysis.head import HeadReader, HeadView, HeadWatch
 from stream_detect.analysis.quality import short_side_px
 from stream_detect.analysis.tracks import Track
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement
 from stream_detect.errors import AnalysisError, ConflictError, NotFoundError
-from stream_detect.types import ChallengeRecord, ChallengeState, Frame, Movement
+from stream_detect.types import Frame
 
 _log = logging.getLogger(__name__)
 

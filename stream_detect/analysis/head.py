@@ -15,7 +15,8 @@ from numpy.typing import NDArray
 
 from stream_detect.analysis.crop import crop_matrix, cut
 from stream_detect.analysis.mesh import FaceMesh
-from stream_detect.types import CropPolicy, Face, Grey, Image, Movement
+from stream_detect.challenge_record import Movement
+from stream_detect.types import CropPolicy, Face, Grey, Image
 
 Floats = NDArray[np.float64]
 

@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from aiortc import RTCDataChannel
 
-from stream_detect.types import ChallengeRecord, Result, Thresholds, TrackResult
+from stream_detect.challenge_record import ChallengeRecord
+from stream_detect.types import Result, Thresholds, TrackResult
 
 PROTOCOL = 1
 """Version of the messages; raised when one changes its meaning."""

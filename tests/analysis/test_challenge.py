@@ -18,7 +18,7 @@ from stream_detect.analysis.challenge import (
     draw_prompts,
 )
 from stream_detect.analysis.head import Sight
-from stream_detect.types import ChallengeState, Movement
+from stream_detect.challenge_record import ChallengeState, Movement
 
 LEFT, RIGHT, UP, MOUTH, EYE, NEARER = Movement
 BASELINE, RUNNING, PASSED, FAILED, STOPPED = ChallengeState

@@ -15,9 +15,10 @@ from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.pipeline import MOVING
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.challenge_record import ChallengeState, Movement
 from stream_detect.errors import AnalysisError, ConflictError, NotFoundError
 from stream_detect.settings import Settings
-from stream_detect.types import ChallengeState, Frame, Movement, VerdictState
+from stream_detect.types import Frame, VerdictState
 from tests.analysis.heads import person
 
 LEFT, RIGHT, UP, MOUTH, EYE, NEARER = Movement

@@ -17,7 +17,7 @@ from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.head import REST_LIMIT_VIEWS, HeadReader, HeadView, HeadWatch, Rest
 from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.sampler import Sampler
-from stream_detect.types import Movement
+from stream_detect.challenge_record import Movement
 from tests.analysis.heads import person
 
 LEFT, RIGHT, UP, MOUTH, EYE, NEARER = Movement

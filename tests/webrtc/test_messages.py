@@ -8,19 +8,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream_detect.types import (
-    ChallengeRecord,
-    ChallengeState,
-    Face,
-    Movement,
-    PromptOutcome,
-    Result,
-    StandingPrompt,
-    Thresholds,
-    TrackResult,
-    Verdict,
-    VerdictState,
-)
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement, PromptOutcome, StandingPrompt
+from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
 from stream_detect.webrtc import results_channel as messages
 
 DOCUMENT = Path(__file__).parents[2] / "docs" / "protocol.md"

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field
 
 from stream_detect.api.schemas.body import Body
-from stream_detect.types import ChallengeRecord, ChallengeState, Movement
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement
 from stream_detect.webrtc.results_channel import challenge_value
 
 
