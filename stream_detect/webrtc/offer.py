@@ -8,7 +8,6 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
 from typing import Literal
 
 from aiortc.codecs import CODECS
@@ -17,6 +16,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.sdp import MediaDescription, SessionDescription
 
 from stream_detect.errors import CodecError, NoVideoError, OfferError
+from stream_detect.webrtc.offer_text import readable
 
 MAX_CANDIDATES = 64
 """ICE candidates that a section may name."""
@@ -64,7 +64,7 @@ class Offer:
     """An offer that can be answered.
 
     Args:
-        sdp: as aiortc takes it: the candidates that are used, without mDNS names, their list left open.
+        sdp: as aiortc takes it (`offer_text`): the candidates that are used, their list left open.
         codec: what its first video is answered in.
         h264: the format whose profile aiortc does not know; None when it knows one that was offered.
     """
@@ -95,7 +95,7 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
         NoVideoError: it has no video of that direction.
         CodecError: it has no codec that we have.
     """
-    text = _without_names(text)
+    text = readable(text)
     if not text.startswith("v="):
         raise OfferError(f"expected a session description that begins with v=0, received {text[:20]!r}")
     description = _parsed(text)
@@ -164,14 +164,11 @@ def _check_section(media: MediaDescription) -> None:
     if media.ice is None or not media.ice.usernameFragment or not media.ice.password:
         raise OfferError(f"expected a=ice-ufrag and a=ice-pwd in {name}")
     if media.dtls is None or not any(f.algorithm.lower() in FINGERPRINTS for f in media.dtls.fingerprints):
-        raise OfferError(f"expected an a=fingerprint of {', '.join(sorted(FINGERPRINTS))} in {name}")
+        raise OfferError(f"expected a=setup and an a=fingerprint of {', '.join(sorted(FINGERPRINTS))} in {name}")
     if len(media.ice_candidates) > MAX_CANDIDATES:
         raise OfferError(
             f"expected {MAX_CANDIDATES} candidates at most in {name}, received {len(media.ice_candidates)}"
         )
-    for candidate in media.ice_candidates:
-        if not _is_address(candidate.ip):
-            raise OfferError(f"expected the IP address of a candidate in {name}, received {candidate.ip[:40]!r}")
     if media.kind == "application":
         _check_data(media, name)
         return
@@ -189,29 +186,7 @@ def _check_data(media: MediaDescription, name: str) -> None:
         raise OfferError(f"expected a=sctp-port in {name}")
 
 
-def _is_address(host: str) -> bool:
-    try:
-        ip_address(host)
-    except ValueError:
-        return False
-    return True
-
-
 _CANDIDATE = re.compile(r"a=candidate:\S+ (\d+) (\S+) (\d+) (\S+) ", re.IGNORECASE)
-
-
-def _without_names(text: str) -> str:
-    """The offer less its mDNS candidates (a browser hides its addresses behind names that end with .local).
-
-    Looking them up takes a second and multicast, and gains nothing: such a peer sends the first check, from which its
-    address is learned.
-    """
-    return _joined(line for line in text.splitlines() if not _is_mdns(line))
-
-
-def _is_mdns(line: str) -> bool:
-    found = _CANDIDATE.match(line)
-    return found is not None and found[4].lower().rstrip(".").endswith(".local")
 
 
 def _with_usable_candidates(text: str) -> str:

@@ -93,6 +93,33 @@ def test_mdns_candidates_are_left_out_and_others_kept():
 
 
 CANDIDATE = "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 0\n"
+BUNDLED = "".join(VIDEO.replace("m=video 9", "m=video 0").partition(TRANSPORT)[::2]) + "a=bundle-only\n"
+SESSION_LEVEL = SESSION + TRANSPORT + "".join(section.replace(TRANSPORT, "") for section in (AUDIO, VIDEO, DATA))
+
+
+@pytest.mark.parametrize(
+    ("text", "there"),
+    [
+        (SESSION + AUDIO + BUNDLED + DATA, "a=ice-pwd"),
+        (SESSION_LEVEL, "a=ice-pwd"),
+        ("\ufeff\n" + OFFER.replace("\n", "\n\n"), "m=video"),
+        (OFFER.replace("a=sendrecv\n", ""), "a=sendrecv"),
+        (SESSION + "a=sendrecv\n" + (AUDIO + VIDEO + DATA).replace("a=sendrecv\n", ""), "a=sendrecv"),
+        (OFFER.replace("192.0.2.7", "example.org"), "m=video"),
+        (OFFER.replace(CANDIDATE, "a=candidate:1 1 udp\na=candidate:\na=candidate\n"), "m=video"),
+        (OFFER + "a=fmtp:35 level-idx=5\na=fmtp:\n", "m=video"),
+        (
+            OFFER.replace(DATA, "a=ssrc:1 cname\na=ssrc-group:FID x\na=extmap:9 urn:x of=7 more\n" + DATA),
+            "a=extmap:9 urn:x\r",
+        ),
+        (SESSION + AUDIO.replace("a=rtpmap:111 opus/48000/2\n", "") + VIDEO + DATA, "a=rtpmap:0 PCMU/8000"),
+    ],
+)
+def test_what_the_standards_allow_is_taken(text, there):
+    offer = read_offer(text, h264=True)
+    assert offer.codec is Codec.H264
+    assert there in offer.sdp
+    assert "example.org" not in offer.sdp
 
 
 @pytest.mark.parametrize(
@@ -105,18 +132,16 @@ CANDIDATE = "a=candidate:1 1 udp 2122260223 192.0.2.7 50000 typ host generation 
         (OFFER.replace("m=video 9", "m=video nine"), OfferError, "cannot be read"),
         (OFFER.replace("a=rtpmap:96 VP8/90000", "a=rtpmap:96 VP8"), OfferError, "cannot be read"),
         (OFFER.replace("a=setup:actpass", "a=setup:maybe"), OfferError, "cannot be read"),
-        (OFFER.replace(CANDIDATE, "a=candidate:1 1 udp\n"), OfferError, "cannot be read"),
-        (OFFER.replace("192.0.2.7", "example.org"), OfferError, "IP address"),
         (OFFER.replace(CANDIDATE, CANDIDATE * 65), OfferError, "64 candidates"),
         (OFFER.replace("a=ice-pwd", "a=x-pwd"), OfferError, "a=ice-pwd"),
         (OFFER.replace("a=fingerprint", "a=x"), OfferError, "a=fingerprint"),
+        (OFFER.replace("a=setup:actpass\n", ""), OfferError, "a=setup"),
         (OFFER.replace("sha-256", "md5"), OfferError, "a=fingerprint"),
         (OFFER.replace("a=mid:1", "a=mid:0"), OfferError, "mid of its own"),
         (OFFER.replace("a=mid:1\n", ""), OfferError, "mid of its own"),
         (OFFER.replace("BUNDLE 0 1 2", "BUNDLE 0 1 7"), OfferError, "BUNDLE"),
         (OFFER.replace("a=rtcp-mux\n", ""), OfferError, "a=rtcp-mux"),
         (OFFER.replace("a=sctp-port:5000\n", ""), OfferError, "a=sctp-port"),
-        (OFFER.replace("a=sendrecv\n", ""), OfferError, "a=sendrecv"),
         (OFFER + DATA.replace("a=mid:2", "a=mid:3"), OfferError, "one data channel section"),
         (OFFER + DATA.replace("a=mid:2", "a=mid:3").replace("application", "text"), OfferError, "received text"),
         (SESSION.replace("0 1 2", "0 2") + AUDIO + DATA, NoVideoError, "without video"),
