@@ -212,6 +212,20 @@ def test_an_upload_that_is_cut_off_leaves_nothing(site):
     assert "Traceback" not in "".join(here.server.log)
 
 
+def test_one_address_has_its_places_for_uploads_and_no_more(site):
+    here = site(REVIEW__MAX_UPLOADS_PER_CLIENT="2", REVIEW__MIN_UPLOAD_BYTES_S="1")
+    with connected(here) as first, connected(here) as second:
+        for sender in (first, second):
+            begin(sender, 50_000_000)
+            sender.sendall(bytes(5_000_000))
+        here.until(lambda: len(here.files()) == 2)
+        refused = here.http.post("/api/analyses", files={"file": ("clip.mp4", b"x")})
+        assert (refused.status_code, "2 of them yours" in refused.json()["detail"]) == (503, True)
+        assert int(refused.headers["Retry-After"]) > 0
+        first.close()
+        here.until(lambda: here.http.post("/api/analyses", files={"file": ("clip.mp4", b"x")}).status_code == 202)
+
+
 def test_a_stop_does_not_wait_for_an_upload(site):
     here = site()
     with connected(here) as sender:
