@@ -22,6 +22,8 @@ from stream_detect.errors import (
     StreamDetectError,
 )
 from stream_detect.extras import PACKAGES, missing, require
+from stream_detect.media.credentials import INSTALL, trust_anchors_of
+from stream_detect.media.signing import ContentSigner
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
@@ -81,6 +83,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("face detector", lambda given: str(model_file(given.faces.detector))),
         ("page", _page),
         ("extras", _extras),
+        ("content credentials", _credentials),
         ("storage", _storage),
         ("cameras", _cameras),
         ("address", _address),
@@ -134,6 +137,18 @@ def _extras(settings: Settings) -> str:
     if settings.mqtt.url is not None:
         require("mqtt", "mqtt.url")
     return ", ".join(f"{extra} {'is not' if missing(extra) else 'is'} installed" for extra in PACKAGES)
+
+
+def _credentials(settings: Settings) -> str:
+    """What reads those of files, and the certificate that signs evidence."""
+    trust_anchors_of(settings.review.trust_anchors)
+    signer = ContentSigner.of(settings.evidence)
+    if missing("c2pa"):
+        return f"those of analysed files are not read; {INSTALL}"
+    trust = "" if settings.review.trust_anchors else ", no signer is trusted (review.trust_anchors)"
+    if signer is None:
+        return f"read{trust}; evidence is not signed (evidence.signing_certificate)"
+    return f"read{trust}; evidence is signed by {signer.holder} until {signer.expires:%Y-%m-%d}"
 
 
 def _storage(settings: Settings) -> str:
