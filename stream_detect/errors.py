@@ -72,7 +72,7 @@ class MediaError(StreamDetectError):
 
 
 class NoMediaError(MediaError):
-    """A file is neither a picture nor a video, whatever its name says."""
+    """A file is neither a picture nor a video, regardless of its name."""
 
 
 class SignalingError(StreamDetectError):

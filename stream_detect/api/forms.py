@@ -1,7 +1,7 @@
 """Upload forms: multipart bodies (RFC 7578) read in chunks, their files written to the disk, their fields kept as text.
 
-Never whole in memory, never longer than the settings allow, whatever lengths and types are claimed. A form that is
-refused, or whose sender goes away or trickles, leaves nothing.
+Never whole in memory and never longer than the settings allow, even if other lengths and types are claimed. A form that
+is refused, or whose sender goes away or trickles, leaves nothing.
 """
 
 import asyncio

@@ -22,7 +22,7 @@ def unexpected_content(request: Request, expected: str) -> ContentTypeError:
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, read no further than the limit, whatever length it claims to have.
+    """The body, read up to the limit even if it claims another length.
 
     Raises:
         BodyTooLargeError: it is longer than MAX_OFFER_BYTES.

@@ -88,7 +88,7 @@ class Intake:
 
 
 class FrameRate:
-    """Frames a second over the last ten seconds, from a count that is looked at now and then."""
+    """Frames per second over the last ten seconds, from a count that is sampled now and then."""
 
     def __init__(self) -> None:
         self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, pictures)

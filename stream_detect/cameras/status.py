@@ -38,7 +38,7 @@ class CameraStatus:
         name: of the camera.
         change: its state, and since when.
         counts: so far.
-        fps: frames a second over the last ten seconds.
+        fps: frames per second over the last ten seconds.
         wh: size of the frame as players show it, in pixels; None before the first.
         codec: as FFmpeg or SDP names it ("h264"); empty before the first frame.
         viewers: who watch now.

@@ -89,7 +89,8 @@ class Clocks:
 class Supervisor:
     """The states of one camera (see `CameraState`). Safe from any thread.
 
-    At any time one attempt counts. Whatever an earlier one still says, from a thread that was left behind, is ignored.
+    At any time one attempt counts. All that an earlier one still reports, from a thread that was left behind, is
+    ignored.
 
     Args:
         camera: its name.

@@ -169,7 +169,7 @@ def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "m
 def _opened(to: str) -> Iterator[TextIO]:
     if to == STDOUT:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, whatever the terminal's is
+            sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, regardless of the terminal
         yield sys.stdout
         sys.stdout.flush()
         return

@@ -70,7 +70,7 @@ class MediaInput:
 def inputs_of(arguments: Sequence[str]) -> Iterator[MediaInput]:
     """The files that arguments name, in the order of the arguments, within a folder or a pattern by name.
 
-    In a folder all files are meant, whatever their names end in, but for those that begin with a dot.
+    A folder stands for all of its files, with any extension, except those whose names begin with a dot.
     """
     for argument in arguments:
         path = Path(argument)

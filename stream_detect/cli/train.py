@@ -275,5 +275,5 @@ def _print(metrics: tuple[Metric, ...]) -> None:
 
 
 def _quiet() -> None:
-    """TensorFlow writes a page to stderr while it is imported, unless told not to."""
+    """Keeps TensorFlow from writing a page to stderr while it is imported."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")

@@ -294,7 +294,7 @@ def row_of(entry: Entry, split: str) -> Row:
 
 
 def _drawn(group: str) -> Split:
-    """The split of a group that names none: the same for ever, whatever else the table lists."""
+    """The split of a group that names none: the same for ever, regardless of what else the table lists."""
     # Not the first byte: it says in which half of val a group is (evaluate.py).
     number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
     return "val" if number % _ONE_IN == 0 else "train"

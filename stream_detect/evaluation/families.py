@@ -1,7 +1,7 @@
 """How well a model recognises fakes of each family and of each generator, against real faces of two kinds.
 
 Against *own* reals, those of the collections that the fakes come from, camera, light and compression are alike and only
-the manipulation tells them apart. Against *all* reals is what a server meets; a collection of sharp or soft fakes
+the manipulation separates them. Against *all* reals is what a server meets; a collection of sharp or soft fakes
 without reals of its own can only be measured so.
 """
 

@@ -16,7 +16,7 @@ from stream_detect.evaluation.figures import reliability
 from stream_detect.evaluation.scored import Scored, auc
 
 COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
-"""Told apart on light and on dark, the first two by colour-blind people too (after Okabe and Ito)."""
+"""Distinct on light and on dark, the first two for colour-blind people too (after Okabe and Ito)."""
 REAL, FAKE = COLOURS[0], COLOURS[1]
 
 _INK = "#123456"

@@ -113,8 +113,8 @@ def balanced_weights(scored: Scored) -> NDArray[np.float64]:
     """The weight of each face, such that neither a large source nor a long video outweighs the others.
 
     Real and fake faces weigh the same together. Among the fakes a family weighs as the square root of its number of
-    groups, among the real ones a source does; within them each group weighs the same, whatever its number of frames.
-    Equal weights for all families would rest a fifth of the result on the two or three videos of the smallest.
+    groups, among the real ones a source does; within them each group weighs the same, regardless of its number of
+    frames. Equal weights for all families would rest a fifth of the result on the two or three videos of the smallest.
 
     Returns:
         float64 (n,), with a sum of 1; of .5 a class where there are both.

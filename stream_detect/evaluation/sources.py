@@ -27,7 +27,7 @@ OWN = "own"
 """Of files whose table names no source."""
 
 _KNOWN = {
-    OWN: Source("own files", "", "whatever their owners allow"),
+    OWN: Source("own files", "", "as their owners allow"),
     "dfdc": Source(
         "DFDC",
         "DeepFake Detection Challenge 2019-2020, mostly face swaps in videos",

@@ -94,7 +94,7 @@ log = logging.getLogger(__name__)
 
 
 class Announcer(Protocol):
-    """Is told of events, once they are in the database. Called on the recorder's thread: must return at once."""
+    """Is notified of events once they are in the database, on the recorder's thread: it must return at once."""
 
     def announce(self, event: Event, what: What) -> None:
         """The event began, or ended."""
@@ -156,7 +156,9 @@ class JournalCounts:
 
 
 class Journal:
-    """Writes what it is told, again and again until it is written. `write` is called on one thread, the rest on any.
+    """Writes events, states and scores, and tries again until they are written.
+
+    `write` is called on one thread, the other methods on any.
 
     Args:
         ledger: where to.
@@ -277,7 +279,7 @@ class Journal:
                 self._written[event.id] = now, now_s
 
     def _upkeep(self) -> None:
-        """Rolls up and forgets; breaks off when something is to be told."""
+        """Rolls up and forgets; breaks off when there is something to announce."""
         moment, storage = self._now(), self._ledger.storage
         self._upkeep_at_s = moment.now_s + UPKEEP_S
 
@@ -296,7 +298,7 @@ class Journal:
     def _deliveries_for(self, event: Event, what: What) -> Sequence[Delivery]:
         try:
             return tuple(self._ledger.deliveries_for(event, what))
-        except Exception:  # the edge to who tells: an event that cannot be told of is remembered all the same
+        except Exception:  # the edge to the notifiers: an event that cannot be prepared for them is stored all the same
             log.exception("nothing is delivered of event %s", event.id)
             return ()
 
@@ -304,7 +306,7 @@ class Journal:
         for announcer in self._ledger.announce:
             try:
                 announcer.announce(event, what)
-            except Exception:  # likewise: one who cannot be told keeps it from nobody else
+            except Exception:  # the edge to the announcers: one that fails does not keep the event from the others
                 log.exception("event %s could not be announced", event.id)
 
 

@@ -55,7 +55,7 @@ class Recorder:
     """Remembers what cameras say: an `Observer`. It starts and closes the evidence keeper that it is given.
 
     Args:
-        ledger: where it is written, and who is told.
+        ledger: where it is written, and who is notified.
         settings: of events.
         judge: the model that judges now, for results that name none; called on cameras' threads.
         evidence: keeps pictures and clips of fake events; None for none.
@@ -205,5 +205,5 @@ class Recorder:
 
 
 def _plain(text: str) -> str:
-    """What any database takes, whatever a camera's server said: PostgreSQL takes no NUL, and no half of a surrogate."""
+    """A camera server's words as any database takes them: PostgreSQL takes no NUL and no lone surrogate."""
     return "".join(letter if letter.isprintable() else " " for letter in text)

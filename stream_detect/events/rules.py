@@ -105,7 +105,7 @@ class FakeSpell:
         )
 
     def add(self, result: Result, moment: Moment) -> None:
-        """Takes the next result, of whatever verdict."""
+        """Takes the next result, with any verdict."""
         self._look_for_gap(result, moment)
         score = result.verdict.fake_probability
         if score is not None:

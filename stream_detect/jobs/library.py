@@ -162,7 +162,7 @@ class Library:
     def delete(self, analysis_id: str) -> None:
         """Removes all files of an analysis; those that are gone already do not matter.
 
-        At once for whoever looks: what a job writes at this moment finds no folder any more. Whatever cannot be removed
+        At once for whoever looks: what a job writes at this moment finds no folder any more. What cannot be removed
         is logged, and tried again at the next start: the analysis has ended, or is forgotten, all the same.
         """
         folder, gone = self._path / analysis_id, self._path / _DELETED / secrets.token_hex(16)

@@ -294,9 +294,9 @@ def _given(settings: Settings) -> dict[str, Any]:
 
 def _error(content: bytes) -> StreamDetectError:
     try:
-        told = json.loads(content)
-        text = str(told["text"])
-        known = [kind for name in told["kinds"] if isinstance(kind := getattr(errors, str(name), None), type)]
+        sent = json.loads(content)
+        text = str(sent["text"])
+        known = [kind for name in sent["kinds"] if isinstance(kind := getattr(errors, str(name), None), type)]
     except (ValueError, KeyError, TypeError):
         return ReviewError(_UNFORESEEN)
     if not known:

@@ -42,7 +42,7 @@ MOST_LEAN = 0.1
 
 
 class StreamClock:
-    """Times of one source's frames, which rise whatever its timestamps do: fall, wrap, leap or be missing.
+    """Times of one source's frames, which rise even if its timestamps fall, wrap, leap or are missing.
 
     Args:
         jump_s: a step of the timestamps that is so much longer than the arrivals' is no time that passed.

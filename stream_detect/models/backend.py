@@ -13,7 +13,7 @@ from stream_detect.types import Classifier
 BackendName = Literal["openvino", "tensorflow"]
 Precision = Literal["auto", "int8", "bf16", "f32"]
 """What openvino computes in: auto is the fastest that the card allows and the processor has; the others are taken
-whatever the card says."""
+regardless of the card."""
 
 
 class Model(Protocol):

@@ -16,7 +16,7 @@ OVERSAMPLING = 8
 
 
 class Icon(StrEnum):
-    """One shape a state, told apart without colour and without reading."""
+    """One shape for each state, which is recognised without colour and without reading."""
 
     TICK = "tick"
     TRIANGLE = "triangle"

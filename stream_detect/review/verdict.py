@@ -14,7 +14,7 @@ _MAX_TRACKS = 2000
 _KEPT_TRACKS = 1500
 """Of so many tracks the ones that say most are kept: whoever walks through a station for two hours."""
 _TOO_SMALL = "face too small"
-ONE_PICTURE = "one picture tells little; a video is judged over seconds"
+ONE_PICTURE = "one picture says little; a video is judged over seconds"
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class MonitoringSettings(Section):
         default=4.0, description="socket time-out of a running stream; bounds how long a stop takes"
     )
     stall_s: Annotated[float, Field(gt=0)] = Field(
-        default=5.0, description="without a frame for so long a camera has stalled, whatever its socket says"
+        default=5.0, description="without a frame for so long a camera has stalled, even if it is connected"
     )
     backoff_first_s: Annotated[float, Field(gt=0)] = Field(
         default=1.0, description="pause before the second attempt; doubles, with jitter"

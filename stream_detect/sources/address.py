@@ -16,7 +16,7 @@ LONGEST = 2000
 
 HIDDEN = "***"
 HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "resolution", "fps", "transport", "unicast"})
-"""Parts of a query that cameras' addresses are told apart by; the values of all others are hidden."""
+"""Parts of a query by which cameras' addresses differ; the values of all others are hidden."""
 
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
 _SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|pw|token|key|auth|secret|sig|cred|sess)[a-z]{0,20}=)[^&\s'\"<>]+")

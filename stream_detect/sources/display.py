@@ -147,7 +147,7 @@ class Display:
 
 
 def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:
-    """How a frame's display matrix turns and mirrors it; the nearest of the eight ways."""
+    """How a frame's display matrix turns and mirrors it: the nearest of the eight orientations."""
     data = frame.side_data.get("DISPLAYMATRIX")
     if data is None:
         return ()

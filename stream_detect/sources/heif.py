@@ -379,7 +379,7 @@ def _transformed(image: Image, kind: bytes, body: Body) -> Image:
 
 
 def _colour(frame: VideoFrame, stated: Body | None) -> None:
-    """What the file says of its colours holds, whatever the coded picture says (6.5.5)."""
+    """The file's own colour information overrides that of the coded picture (6.5.5)."""
     if stated is not None and bytes(stated[:4]) == b"nclx":
         primaries, transfer, matrix, full = struct.unpack_from(">HHHB", stated, 4)
         frame.color_primaries, frame.color_trc, frame.colorspace = primaries, transfer, matrix

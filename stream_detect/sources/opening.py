@@ -62,7 +62,7 @@ def opening_failure(
 
     Args:
         error: one of `FAILURES`.
-        timed_out: the time for opening was over; FFmpeg says so in many ways.
+        timed_out: the time limit for opening was reached, which FFmpeg reports by many errors.
         timeout_s: that time.
         transport: of RTSP; empty for other sources.
     """
@@ -201,7 +201,7 @@ class Opened:
 
     @property
     def regular(self) -> bool:
-        """Whether a missing frame can be told from its neighbours' timestamps."""
+        """Whether a missing frame can be recognised by its neighbours' timestamps."""
         return not self.paced and not self.untimed
 
     def close(self) -> None:

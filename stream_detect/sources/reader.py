@@ -77,7 +77,7 @@ class Damage:
     """
 
     OFTEN = 0.1
-    """Share of the frames left out from which on people are told why: a lost packet now and then is no trouble."""
+    """Share of the frames left out from which on the state says why: a lost packet now and then is no trouble."""
     MEMORY = 0.01
     """Weight of each frame in that share: the last four seconds or so at 25 fps."""
 
@@ -330,7 +330,7 @@ class Probed:
     Args:
         codec: as FFmpeg names it ("h264").
         wh: size of the frame as players show it, in pixels.
-        fps: frames a second, as the stream states it; 0 when it does not.
+        fps: frames per second, as the stream states it; 0 when it does not.
         image: RGB uint8 (h, w, 3), its first whole frame.
     """
 

@@ -170,7 +170,7 @@ class VideoFile:
 
 
 class FrameTimes:
-    """Times of a file's frames, which begin at 0 s and rise, whatever the file's timestamps do.
+    """Times of a file's frames, which begin at 0 s and rise even if the file's timestamps do not.
 
     Args:
         fps: as the file says; 0 when it does not.

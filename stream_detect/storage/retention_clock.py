@@ -30,7 +30,8 @@ _log = logging.getLogger(__name__)
 class RetentionClock:
     """Compares the wall clock with what was noted, and with the monotonic clock while the process runs. Thread-safe.
 
-    A server that was off for longer than `JUMP_S` cannot be told from a jump: it deletes nothing for a day either.
+    A server that was off for longer than `JUMP_S` cannot be distinguished from a jump: it deletes nothing for a day
+    either.
 
     Args:
         folder: of the note; the server's own.

@@ -173,10 +173,10 @@ STREAMNET_WIDTHS = (16, 24, 48, 96, 128)
 def streamnet(wh: tuple[int, int] = (192, 192), dropout: float = 0.3) -> keras.Model:
     """This project's own network: plain 3 x 3 convolutions with shortcuts, the first stage at full resolution.
 
-    What tells a blended or generated face from a filmed one is fine texture, which a strided first layer throws away:
-    trained alike, such a net at 128 pixels learnt next to nothing (DFDC AUC .56 after 44,000 faces). So no convolution
-    here has a stride; stages end in max-pooling, and the first ones are narrow to pay for their pixels. A mean over
-    all places ends it: where a face was forged does not matter, and any input of 16 pixels and more fits.
+    What distinguishes a blended or generated face from a filmed one is fine texture, which a strided first layer throws
+    away: trained alike, such a net at 128 pixels learnt next to nothing (DFDC AUC .56 after 44,000 faces). So no
+    convolution here has a stride; stages end in max-pooling, and the first ones are narrow to pay for their pixels. A
+    mean over all places ends it: where a face was forged does not matter, and any input of 16 pixels and more fits.
 
     685,073 values. One face takes 4.7 ms on one core in OpenVINO (f32), a third of dilated10's time.
 

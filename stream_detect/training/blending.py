@@ -4,7 +4,7 @@ The first after Shiohara & Yamasaki 2022 (arXiv:2204.08376): a face is pasted on
 colour, sharpness, size and place, through a softened mask. What is left to see is what every face swap leaves: an edge,
 and two qualities in one face. So a network learns no single generator's marks.
 
-Whatever is done to the picture as a whole is done before the two part, and the mismatch is given to the copy or to the
+All that is done to the picture as a whole is done before the two part, and the mismatch is given to the copy or to the
 picture under it, at random: that the real face looks processed, or the fake one, must tell nothing.
 """
 
@@ -104,8 +104,8 @@ def mismatched(face: Image, rng: np.random.Generator) -> Image:
     way = rng.random()
     if way < 0.35:
         small = tuple(max(int(side / rng.uniform(1.3, 4)), 24) for side in (w, h))
-        ways = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
-        shrunk = cv2.resize(changed, small, interpolation=ways[int(rng.integers(3))])
+        interpolations = (cv2.INTER_AREA, cv2.INTER_LINEAR, cv2.INTER_CUBIC)
+        shrunk = cv2.resize(changed, small, interpolation=interpolations[int(rng.integers(3))])
         changed = np.asarray(cv2.resize(shrunk, (w, h), interpolation=cv2.INTER_LINEAR), np.float32)
     elif way < 0.7:
         soft = cv2.GaussianBlur(changed, (0, 0), float(rng.uniform(0.7, 1.5)))

@@ -13,7 +13,7 @@ from stream_detect.evaluation.metrics import confusion
 from stream_detect.evaluation.scored import Scored
 
 REAL, FAKE = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito: told apart by colour-blind people too."""
+"""Blue and vermilion of Okabe and Ito: which colour-blind people distinguish too."""
 
 _DPI = 120
 

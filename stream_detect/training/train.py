@@ -1,7 +1,7 @@
 """The training loop, in pure Keras 3, on any of its backends: faces and a recipe become a folder with the best weights.
 
 The folder holds best.keras (the moving average of the weights, at its best validation AUC, as a channels_last network
-in f32, whatever the training used), checkpoint.npz to go on from, curves.csv and tensorboard/.
+in f32 even if the training used another format), checkpoint.npz to go on from, curves.csv and tensorboard/.
 """
 
 import math

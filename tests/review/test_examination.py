@@ -98,7 +98,7 @@ def test_a_picture_is_judged_by_its_worst_face(still, score, state):
     whole = examine(still, review_models([model([0.01, score])], [LEFT, RIGHT]), 5.0)
     (review,) = whole.models
     assert (whole.facts.kind, whole.sampled, review.verdict.state) == ("image", 1, state)
-    assert "one picture tells little" in review.verdict.reason
+    assert "one picture says little" in review.verdict.reason
     (frame,) = review.timeline.frames()
     assert [face.state for face in frame.faces] == [REAL, state]
     assert frame.state is state

@@ -1,4 +1,4 @@
-"""Bodies of cameras: what a client sends of one, and what is told of it. A password goes in and never comes out."""
+"""Bodies of cameras, as a client sends and receives them. A password is accepted and never returned."""
 
 from typing import Literal, Self
 
