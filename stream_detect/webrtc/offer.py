@@ -88,7 +88,8 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
     Args:
         text: the session description.
         h264: whether H.264 may be answered at all; it is preferred to VP8 where offered.
-        direction: what its first video must be.
+        direction: what its first video must be; a publisher's may be sendrecv too, as GStreamer's webrtcbin offers
+            unasked: it is answered recvonly.
 
     Raises:
         OfferError: it is malformed.
@@ -103,7 +104,7 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
     video = next((media for media in description.media if media.kind == "video"), None)
     if video is None:
         raise NoVideoError(f"expected an offer with a {direction} video track, received one without video")
-    if video.direction != direction:
+    if video.direction not in ({direction, "sendrecv"} if direction == "sendonly" else {direction}):
         raise NoVideoError(
             f"expected the first video to be {direction}, received {video.direction}: "
             f"offer it with direction {direction}"

@@ -97,6 +97,12 @@ BUNDLED = "".join(VIDEO.replace("m=video 9", "m=video 0").partition(TRANSPORT)[:
 SESSION_LEVEL = SESSION + TRANSPORT + "".join(section.replace(TRANSPORT, "") for section in (AUDIO, VIDEO, DATA))
 
 
+def test_a_publisher_may_offer_to_receive_as_well():
+    assert read_offer(OFFER, h264=True, direction="sendonly").codec is Codec.H264
+    with pytest.raises(NoVideoError, match="received sendrecv"):
+        read_offer(OFFER, h264=True, direction="recvonly")
+
+
 @pytest.mark.parametrize(
     ("text", "there"),
     [
