@@ -24,6 +24,7 @@ class Accounts:
         settings: time limits of sessions, the role of users whom single sign-on brings.
         passwords: hashes them.
         clock: wall clock, unix seconds.
+        entered: is told of each user whom single sign-on brought for the first time.
     """
 
     def __init__(
@@ -32,7 +33,9 @@ class Accounts:
         settings: AccessSettings,
         passwords: Passwords | None = None,
         clock: Callable[[], float] = time.time,
+        entered: Callable[[User], None] = lambda _user: None,
     ) -> None:
+        self._entered = entered
         self._stored = stored
         self._settings = settings
         self._passwords = passwords or Passwords()
@@ -92,6 +95,7 @@ class Accounts:
                 ) from None
             user = User(known, self._settings.sso_role, None, created_s=self._clock())
             self._stored.add(user)
+            self._entered(user)
         if user.disabled:
             raise SignInError(f"{known} is disabled; an admin can change that")
         return user

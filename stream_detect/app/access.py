@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import time
 from typing import Final
 
 from fastapi import APIRouter
@@ -19,9 +20,9 @@ from stream_detect.api.sessions import Cookies
 from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
 from stream_detect.settings import Settings
-from stream_detect.storage.audit import AuditTable
+from stream_detect.storage.audit import AuditEntry, AuditTable
 from stream_detect.storage.database import Database
-from stream_detect.storage.users import StoredUsers
+from stream_detect.storage.users import StoredUsers, User
 
 LOOK_EVERY_S: Final = 1.0
 """Another process may change users too (`stream-detect users`): streams end within two seconds even then."""
@@ -44,8 +45,8 @@ class AccessService:
         stored = StoredUsers(database)
         self._settings = settings.access
         self.directory = Directory(stored, settings.server, settings.access)
-        self.accounts = Accounts(stored, settings.access)
         self.audit = AuditLog(AuditTable(database), settings.audit)
+        self.accounts = Accounts(stored, settings.access, entered=self._note_entered)
         self.provider = OidcProvider(settings.access) if settings.access.oidc_issuer else None
         self.running = Running()
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -97,6 +98,9 @@ class AccessService:
         except StorageError as error:
             _log.warning("when sessions and tokens were used last is not written down: %s", error)
         await asyncio.to_thread(self.audit.close)
+
+    def _note_entered(self, user: User) -> None:
+        self.audit.note(AuditEntry(time.time(), "user.add", by="sso", target=user.name, detail=f"as {user.role.value}"))
 
     async def _watch(self) -> None:
         while True:

@@ -3,14 +3,18 @@
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import h11
+from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn import Config
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
+
+from stream_detect.api.authorization import PEER
 
 HANDSHAKE_S: Final = 10.0
 HEAD_S: Final = 10.0
@@ -184,3 +188,22 @@ class GuardedProtocol(H11Protocol):
             if timer is not None:
                 timer.cancel()
         self._timer = self._unread = None
+
+
+def behind_proxies(application: ASGIApp, proxies: Sequence[str]) -> ASGIApp:
+    """An application that believes X-Forwarded-For and X-Forwarded-Proto of some proxies.
+
+    The address that the connection came from stays in the scope: what else a proxy says is believed by that one.
+
+    Args:
+        application: whose clients are behind the proxies.
+        proxies: addresses and networks.
+    """
+    inner = ProxyHeadersMiddleware(cast("Any", application), trusted_hosts=list(proxies)) if proxies else application
+
+    async def noting(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope.get("client"):
+            scope[PEER] = scope["client"][0]
+        await cast("ASGIApp", inner)(scope, receive, send)
+
+    return noting

@@ -22,7 +22,14 @@ import cv2
 import uvicorn
 from fastapi import FastAPI
 
-from stream_detect.app.connections import HANDSHAKE_S, MAX_CONNECTIONS, ConnectionLimits, Connections, GuardedProtocol
+from stream_detect.app.connections import (
+    HANDSHAKE_S,
+    MAX_CONNECTIONS,
+    ConnectionLimits,
+    Connections,
+    GuardedProtocol,
+    behind_proxies,
+)
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings
 
@@ -111,14 +118,13 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
         gc.freeze()
         server = _Server(
             uvicorn.Config(
-                service.application,
+                behind_proxies(service.application, settings.server.proxies),
                 lifespan="on",
                 ws="none",
                 log_config=None,
                 access_log=False,
                 server_header=False,
-                proxy_headers=bool(settings.server.proxies),
-                forwarded_allow_ips=list(settings.server.proxies),
+                proxy_headers=False,  # see behind_proxies()
                 timeout_graceful_shutdown=_REQUESTS_MAY_END_S,
                 ssl_certfile=settings.server.tls_certificate,
                 ssl_keyfile=settings.server.tls_key,

@@ -36,7 +36,7 @@ class AuditEntry:
         action: "camera.delete".
         result: what came of it.
         who: name of the user; empty where none is known.
-        by: how the user was recognised: `Principal.by`, or "signal".
+        by: how the user was recognised: `Principal.by`, "signal" or "sso".
         address: of the client.
         target: name or id of what it was done to.
         detail: more in words; never a secret.

@@ -1,6 +1,7 @@
 """What runs by a right that is taken back ends within two seconds: WebRTC sessions, streams of events, uploads."""
 
 import asyncio
+import signal
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
@@ -205,3 +206,31 @@ async def test_an_upload_ends_with_its_token(town):
         done, _ = await asyncio.wait({posting}, timeout=PROMISED_S + SLACK_S)
         assert done
         assert posting.exception() is not None or posting.result().status_code in {400, 401}
+
+
+async def test_a_stream_ends_when_the_settings_token_is_replaced(start_server, tmp_path):
+    file = tmp_path / "settings.yaml"
+    file.write_text("server: {token: the-token-of-yesterday}\n", encoding="utf-8")
+    server = start_server(SETTINGS=str(file))
+    town = Town(server.url, None, {}, {}, server.log)
+    async with events(town, bearer("the-token-of-yesterday")) as stream:
+        file.write_text("server: {token: the-token-of-today}\n", encoding="utf-8")
+        server.process.send_signal(signal.SIGHUP)
+        await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+    async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
+        assert (await client.get("/api/status", headers=bearer("the-token-of-yesterday"))).status_code == 401
+        entries = (await client.get("/api/audit", headers=bearer("the-token-of-today"))).json()["items"]
+    assert ("settings.reload", "signal", "ok") in {(one["action"], one["by"], one["result"]) for one in entries}
+
+
+@pytest.mark.parametrize(("addresses", "role"), [('["127.0.0.1"]', "operator"), ('["203.0.113.9"]', None)])
+def test_a_proxy_s_users_are_known_by_the_connection_and_not_by_a_forwarded_address(start_server, addresses, role):
+    server = start_server(
+        SERVER__PROXIES='["127.0.0.1"]',
+        ACCESS__PROXY_HEADER="X-Remote-User",
+        ACCESS__PROXY_ADDRESSES=addresses,
+        ACCESS__SSO_ROLE="operator",
+    )
+    headers = {"X-Forwarded-For": "203.0.113.9", "X-Remote-User": "dora"}
+    assert httpx.get(f"{server.url}/api/status", headers=headers).status_code == (200 if role else 401)
+    assert httpx.get(f"{server.url}/api/me", headers=headers).json()["role"] == role
