@@ -68,5 +68,8 @@ class JudgeNameBody(Body):
 class ReadyBody(Body):
     """Whether a stream can be judged."""
 
+    # The route leaves out what is not set: without reasons there is none.
+    model_config = ConfigDict(json_schema_serialization_defaults_required=False)
+
     ready: bool
     reasons: tuple[str, ...] = ()
