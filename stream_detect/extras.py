@@ -6,13 +6,14 @@ from typing import Literal
 
 from stream_detect.errors import MissingExtraError
 
-Extra = Literal["train", "postgres", "mqtt", "c2pa"]
+Extra = Literal["train", "postgres", "mqtt", "c2pa", "cluster"]
 
 PACKAGES: Mapping[Extra, tuple[str, ...]] = {
     "train": ("tensorflow", "keras", "h5py", "sklearn", "matplotlib", "tensorboardX"),
     "postgres": ("psycopg",),
     "mqtt": ("paho",),
     "c2pa": ("c2pa",),
+    "cluster": ("ray",),
 }
 """Import names of the packages that our code imports; pyproject.toml says why each is there."""
 

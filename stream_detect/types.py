@@ -192,6 +192,8 @@ class CameraState(StrEnum):
         │                    └──pause over──> connecting
         └──wrong credentials──> refused ──long pause──> connecting          any ──stop──> stopped
 
+    On a cluster any ──its worker or node does not answer──> lost_node ──another worker has it──> connecting.
+
     A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
     picture; a file that is not to begin again ends as stopped.
     """
@@ -202,6 +204,7 @@ class CameraState(StrEnum):
     BACKING_OFF = "backing_off"
     REFUSED = "refused"
     STOPPED = "stopped"
+    LOST_NODE = "lost_node"
 
 
 @dataclass(frozen=True, slots=True)

@@ -63,6 +63,8 @@ SLOW = {
     "api/test_whip_whep_routes.py",
     "cameras/test_camera_stops.py",
     "cli/test_analyze.py",
+    "cluster/test_head.py",
+    "cluster/test_ray.py",
     "evaluation/test_calibration.py",
     "evaluation/test_dataset.py",
     "evaluation/test_evaluation.py",

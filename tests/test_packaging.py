@@ -25,6 +25,7 @@ TRAINING = ("stream_detect/training/", "stream_detect/evaluation/", "stream_dete
 """Modules that commands import after they have asked for the extra `train`."""
 OWNERS = {
     "mqtt": ("stream_detect/alerts/mqtt.py",),
+    "cluster": ("stream_detect/cluster/ray_nodes.py",),
     "c2pa": ("stream_detect/media/credentials.py", "stream_detect/media/signing.py"),
 }
 PARTS = {"starlette": "fastapi", "pydantic_core": "pydantic", "aioice": "aiortc", "OpenSSL": "aiortc"}

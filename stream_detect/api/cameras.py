@@ -1,22 +1,18 @@
 """The cameras over HTTP: list, add, change, remove, stop, start, try, their newest picture, and the file read again."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
 from stream_detect.api.described import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
-from stream_detect.api.pictures import annotated
 from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody, ConnectionBody
-from stream_detect.cameras.fleet import Fleet
-from stream_detect.errors import NotFoundError
 from stream_detect.settings import CameraSettings
-from stream_detect.types import Thresholds
 
 if TYPE_CHECKING:
     from stream_detect.app.camera_list import CameraList
     from stream_detect.app.camera_trials import CameraTrials
-    from stream_detect.app.model_in_use import ModelInUse
 
 _OF_FILE: Responses = {409: {"description": "the settings file names it"}}
 _UNUSABLE: Responses = {422: {"description": "the address or the rate is not usable"}}
@@ -95,13 +91,11 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
     return routes
 
 
-def snapshots(fleet: Fleet, model: "ModelInUse", stale_s: float) -> APIRouter:
+def snapshots(picture: Callable[[str, int | None], Awaitable[bytes]]) -> APIRouter:
     """The route of a camera's newest picture; nothing of it is kept.
 
     Args:
-        fleet: the cameras.
-        model: whose thresholds are drawn.
-        stale_s: a result older than this is drawn as stale.
+        picture: draws that of a camera, no wider than so many pixels.
     """
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
     turns = asyncio.Semaphore(_DRAWN_AT_ONCE)
@@ -109,13 +103,8 @@ def snapshots(fleet: Fleet, model: "ModelInUse", stale_s: float) -> APIRouter:
     @routes.get("/{name}/snapshot.jpg", response_class=Response, responses=_PICTURE)
     async def snapshot(name: Name, width: Annotated[int | None, Query(ge=32, le=7680)] = None) -> Response:
         """The newest picture, with the badge; `width` makes it smaller."""
-        newest = fleet.camera(name).snapshot()
-        if newest is None:
-            raise NotFoundError(f"the camera {name} has sent no picture yet")
-        thresholds = Thresholds(**model.judge.thresholds.model_dump())
         async with turns:
-            picture = await asyncio.to_thread(annotated, *newest, thresholds, stale_s, width)
-        return Response(picture, media_type="image/jpeg")
+            return Response(await picture(name, width), media_type="image/jpeg")
 
     return routes
 
@@ -127,5 +116,6 @@ _CREATED = {
 _PICTURE: Responses = {
     200: {"description": "a JPEG", "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
     404: {"description": "no such camera, or no picture yet"},
+    503: {"description": "on a cluster: no worker has the camera now; Retry-After says when to try again"},
     422: {"description": "the width is out of range, or the picture is of no kind that can be drawn on"},
 }

@@ -8,6 +8,7 @@ from fastapi import APIRouter, Path, Response
 from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.api.described import Name, Responses
 from stream_detect.api.schemas.challenge import ChallengeBody
+from stream_detect.cameras.fleet import CameraChallenge
 from stream_detect.errors import NotFoundError
 
 _STARTED: Responses = {
@@ -43,7 +44,7 @@ def of_checks(find: Callable[[str], ChallengeControl]) -> APIRouter:
     return routes
 
 
-def of_cameras(find: Callable[[str], ChallengeControl]) -> APIRouter:
+def of_cameras(find: Callable[[str], CameraChallenge]) -> APIRouter:
     """The routes of cameras.
 
     Args:
@@ -69,7 +70,7 @@ def of_cameras(find: Callable[[str], ChallengeControl]) -> APIRouter:
     return routes
 
 
-def _shown(challenge: ChallengeControl) -> ChallengeBody:
+def _shown(challenge: CameraChallenge) -> ChallengeBody:
     record = challenge.record
     if record is None:
         raise NotFoundError("no challenge was started")

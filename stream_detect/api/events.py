@@ -1,7 +1,8 @@
 """Events over HTTP: pages of them, one event, its evidence, and its deletion."""
 
 from collections.abc import Mapping
-from typing import Annotated, Any, Final
+from pathlib import Path
+from typing import Annotated, Any, Final, Protocol
 
 from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
@@ -10,10 +11,9 @@ from pydantic import BaseModel, ConfigDict, Field
 from stream_detect.api.described import ABSENT_EVENT, NO_STORAGE, EventId, Responses
 from stream_detect.api.schemas import EventBody, EventsBody
 from stream_detect.errors import ConflictError, NotFoundError
-from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.events import Events
-from stream_detect.storage.records import EventFilter, EventKind
+from stream_detect.storage.records import EventFilter, EventKind, Evidence
 
 _TYPES: Mapping[str, str] = {".jpg": "image/jpeg", ".mp4": "video/mp4", ".mkv": "video/x-matroska"}
 _TEXT: Final = {"text/plain": {"schema": {"type": "string"}}}
@@ -34,7 +34,27 @@ class EventQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-def router(events: Events, keeper: EvidenceKeeper) -> APIRouter:
+class KeptFiles(Protocol):
+    """Files of evidence (`evidence.keeper.EvidenceKeeper` fits). Both calls block."""
+
+    def path(self, name: str) -> Path:
+        """Of a file that an `Evidence` references.
+
+        Raises:
+            NotFoundError: no such file is there.
+        """
+        ...
+
+    def delete(self, evidence: Evidence) -> None:
+        """Removes files of an event that is no more.
+
+        Raises:
+            StorageError: one cannot be removed.
+        """
+        ...
+
+
+def router(events: Events, keeper: KeptFiles) -> APIRouter:
     """The routes of events.
 
     Args:
@@ -73,7 +93,7 @@ def router(events: Events, keeper: EvidenceKeeper) -> APIRouter:
     return routes
 
 
-def evidence(events: Events, keeper: EvidenceKeeper) -> APIRouter:
+def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
     """The routes of the files that were kept of an event.
 
     Args:

@@ -7,7 +7,7 @@ vanish with it.
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Final, Literal
+from typing import Final, Literal, get_args
 
 from fastapi import APIRouter, Response
 from prometheus_client import CollectorRegistry, Histogram, ProcessCollector
@@ -17,6 +17,7 @@ from prometheus_client.registry import Collector
 
 from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.cameras.status import CameraStatus
+from stream_detect.cluster.status import NodeState, NodeStatus
 from stream_detect.errors import StorageError
 from stream_detect.events.journal import JournalCounts
 from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState
@@ -51,6 +52,10 @@ def _process(name: str, what: str) -> MetricName:
     return MetricName(f"stream_detect_{name}", "gauge", (), what)
 
 
+def _node(name: str, what: str, *further: str) -> MetricName:
+    return MetricName(f"stream_detect_{name}", "gauge", ("node", *further), what)
+
+
 _ALL: Final = (
     _camera("camera_state", "gauge", "1 for the state that the camera is in, 0 for the others", "state"),
     _camera("camera_fps", "gauge", "fps over the last ten seconds"),
@@ -77,6 +82,12 @@ _ALL: Final = (
     _process("storage_problem", "1 while nothing can be remembered"),
     _process("storage_waiting", "events, states and scores that wait for the database"),
     MetricName("stream_detect_storage_dropped_total", "counter", ("what",), "of them, lost as too many waited"),
+    _node("cluster_node_state", "1 for the state that the node of a cluster is in, 0 for the others", "state"),
+    _node("cluster_node_workers", "workers that answer"),
+    _node("cluster_node_cameras", "cameras that it watches"),
+    _node("cluster_node_load", "load average by processors"),
+    _node("cluster_node_worker_cores", "processors that its workers keep busy"),
+    _node("cluster_node_worker_bytes", "memory of its workers"),
     _process("check_sessions", "live checks of webcams that run"),
     MetricName("stream_detect_analyses", "gauge", ("state",), "analyses of uploads that are kept, by their state"),
     _process("analyses_bytes", "files of analyses kept now; those that share a result count each"),
@@ -103,6 +114,7 @@ class MetricSources:
         check_sessions: live checks of webcams that run.
         analyses: number of analyses by state; raises StorageError when it cannot be read.
         analyses_bytes: size of their files; raises StorageError when it cannot be read.
+        nodes: of the cluster; none without one.
     """
 
     cameras: Callable[[], Sequence[CameraStatus]]
@@ -115,6 +127,7 @@ class MetricSources:
     check_sessions: Callable[[], int]
     analyses: Callable[[], Mapping[str, int]] = dict
     analyses_bytes: Callable[[], int] = int
+    nodes: Callable[[], Sequence[NodeStatus]] = tuple
 
 
 class LatencyObserver:
@@ -198,12 +211,24 @@ class _Statuses(Collector):
         values.add("stream_detect_evidence_problem", bool(self._sources.evidence_problem()))
         values.add("stream_detect_storage_problem", bool(self._sources.storage_problem()))
         _journal(values, self._sources.journal())
+        for node in self._sources.nodes():
+            _metrics_node(values, node)
         values.add("stream_detect_check_sessions", self._sources.check_sessions())
         with contextlib.suppress(StorageError):
             for state, count in self._sources.analyses().items():
                 values.add("stream_detect_analyses", count, state)
             values.add("stream_detect_analyses_bytes", self._sources.analyses_bytes())
         return values.families()
+
+
+def _metrics_node(values: "_Values", node: NodeStatus) -> None:
+    for state in get_args(NodeState):
+        values.add("stream_detect_cluster_node_state", state == node.state, node.name, state)
+    values.add("stream_detect_cluster_node_workers", node.workers, node.name)
+    values.add("stream_detect_cluster_node_cameras", len(node.cameras), node.name)
+    values.add("stream_detect_cluster_node_load", node.load, node.name)
+    values.add("stream_detect_cluster_node_worker_cores", node.cores, node.name)
+    values.add("stream_detect_cluster_node_worker_bytes", node.rss_bytes, node.name)
 
 
 def _metrics_camera(values: "_Values", status: CameraStatus) -> None:

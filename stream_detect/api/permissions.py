@@ -54,6 +54,7 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     # Models
     "GET /api/models": Permission(_V),
     "PUT /api/models/judging": Permission(_A, "model.choose"),
+    "GET /api/cluster": Permission(_V),
     # Cameras
     "GET /api/cameras": Permission(_V),
     "POST /api/cameras": Permission(_A, "camera.add"),

@@ -66,12 +66,12 @@ def router(
     return routes
 
 
-def probes(health: Health, storage_problem: Callable[[], str] = str) -> APIRouter:
+def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> APIRouter:
     """The routes that a supervisor asks.
 
     Args:
         health: outcome of the streams' newest analyses.
-        storage_problem: why nothing can be written to the database; empty when all is well.
+        problems: what keeps cameras from being watched or events from being written, in sentences.
     """
     routes = APIRouter(tags=["health"])
 
@@ -87,7 +87,7 @@ def probes(health: Health, storage_problem: Callable[[], str] = str) -> APIRoute
     )
     async def ready(response: Response) -> ReadyBody:
         """A stream can be judged and events be written; 503 with the reasons otherwise."""
-        reasons = tuple(reason for reason in (health.failing, storage_problem()) if reason)
+        reasons = tuple(reason for reason in (health.failing, *problems()) if reason)
         if not reasons:
             return ReadyBody(ready=True)
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE

@@ -1,16 +1,28 @@
 """WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge drawn on its video (docs/protocol.md)."""
 
 from collections.abc import Callable, Sequence
+from typing import Protocol
 
 from fastapi import APIRouter
 
 from stream_detect.api.signalling import Cameras, Exchange, routes_of, started_camera
 from stream_detect.settings import IceServer
 from stream_detect.types import Answer
-from stream_detect.webrtc.whep import Viewers
 
 
-def router(viewers: Viewers, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
+class ViewerSessions(Protocol):
+    """Sessions of viewers (`webrtc.whep.Viewers` fits)."""
+
+    async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
+        """Opens one; see `Viewers.answer`."""
+        ...
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends one; see `Viewers.close`."""
+        ...
+
+
+def router(viewers: ViewerSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
     """The routes of viewers.
 
     Args:
@@ -26,6 +38,6 @@ def router(viewers: Viewers, cameras: Cameras, ice_servers: Callable[[], Sequenc
     refusals = {
         409: "the camera is stopped",
         422: "no recvonly video, or no codec in common (H.264, VP8)",
-        503: "too many viewers; Retry-After says when to try again",
+        503: "too many viewers, or no worker has the camera now; Retry-After says when to try again",
     }
     return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, ice_servers))

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import av
 from fastapi import APIRouter
@@ -11,7 +12,7 @@ from stream_detect.errors import ConflictError
 from stream_detect.settings import IceServer
 from stream_detect.sources.address import parse_address
 from stream_detect.types import Answer
-from stream_detect.webrtc.whip import Publishers
+from stream_detect.webrtc.whip import PublisherSink
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,21 @@ class CameraByName:
         self.cameras.camera(self.name).publisher_left(reason)
 
 
-def router(publishers: Publishers, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
+class PublisherSessions(Protocol):
+    """Sessions of publishers (`webrtc.whip.Publishers` fits)."""
+
+    async def answer(self, camera: str, offer_sdp: str, sink: PublisherSink, client: str = "") -> Answer:
+        """Opens one; see `Publishers.answer`."""
+        ...
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends one; see `Publishers.close`."""
+        ...
+
+
+def router(
+    publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]
+) -> APIRouter:
     """The routes of publishers.
 
     Args:
@@ -55,6 +70,6 @@ def router(publishers: Publishers, cameras: Cameras, ice_servers: Callable[[], S
     refusals = {
         409: "stopped, no whip: camera, or another publisher is there",
         422: "no sendonly video, or no codec in common (H.264, VP8)",
-        503: "the server is shutting down",
+        503: "the server is shutting down, or no worker has the camera now",
     }
     return routes_of(Exchange("whip", "publishing", refusals, answer, publishers.close, ice_servers))

@@ -5,10 +5,10 @@ import base64
 import threading
 from typing import Final
 
-from stream_detect.api.pictures import jpeg
 from stream_detect.api.schemas import ConnectionBody
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import CapacityError, SourceError
+from stream_detect.overlay.picture import jpeg
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.address import Address
 from stream_detect.sources.opening import ReaderSettings

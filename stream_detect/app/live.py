@@ -133,6 +133,11 @@ class CameraFeed:
                 self._places.leave(listener)
                 self._of_all.discard(listener)
 
+    def listened(self) -> frozenset[str]:
+        """Names of the cameras whose results somebody follows."""
+        with self._lock:
+            return frozenset(self._of_camera)
+
     def result(self, camera: str, result: Result, at_s: float) -> None:  # noqa: ARG002 - Observer's
         """See `Observer`; costs nothing while nobody listens."""
         with self._lock:

@@ -15,11 +15,11 @@ from stream_detect.api.metrics import LatencyObserver
 from stream_detect.api.schemas import JudgeBody
 from stream_detect.app.camera_list import CameraList, Reload
 from stream_detect.app.camera_trials import CameraTrials
+from stream_detect.app.hosting import HostedByWorkers, HostedHere, Hosting
 from stream_detect.app.live import CameraFeed
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.app.off_loop import off_loop
 from stream_detect.backoff import keep_running
-from stream_detect.cameras.fleet import Fleet
 from stream_detect.cameras.observer import Observers
 from stream_detect.errors import NotFoundError
 from stream_detect.events.journal import Ledger
@@ -34,11 +34,8 @@ from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
 from stream_detect.storage.records import Judge
-from stream_detect.types import CameraState, Result, Thresholds
-from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.types import CameraState
 from stream_detect.webrtc.network import Network
-from stream_detect.webrtc.whep import Viewers
-from stream_detect.webrtc.whip import Publishers
 
 _CAMERAS_CLOSE_S = 3.4
 _CLOSE_S = 4.5
@@ -73,24 +70,29 @@ class Monitoring:
         self.live, self.latency = CameraFeed(), LatencyObserver()
         self.network = Network.of(settings.webrtc)
         self._watching_servers: asyncio.Task[None] | None = None
-        self.publishers = Publishers(settings.webrtc, self.network)
-        look, limit = self._look(model.judge), settings.monitoring.max_viewers
-        self.viewers = Viewers(settings.webrtc, settings.video, look, limit, self.network)
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
-        self.keeper = self._keeper()
+        sight = Sight(
+            wants=lambda name: self.fleet.camera(name).settings.evidence,
+            picture_of=lambda name: self.fleet.camera(name).judged(),
+        )
+        folder = EvidenceFolder.of(settings.storage, settings.evidence)
+        keeper = EvidenceKeeper(folder, settings.evidence, self.events, sight)
+        self.hosting: Hosting = (
+            HostedByWorkers(settings, model, database, keeper, self.live.listened)
+            if settings.cluster.enabled
+            else HostedHere(settings, model, keeper, self.network)
+        )
+        self.keeper, self.viewers, self.publishers = (
+            self.hosting.evidence,
+            self.hosting.viewers,
+            self.hosting.publishers,
+        )
         announcers = (self.alerts, self.live)
         ledger = Ledger(
             self.events, self.history, settings.storage, self.alerts.deliveries_for, announcers, self._judge
         )
         self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
-        observer = Observers((self.recorder, self.alerts, self.live, self.latency))
-        self.fleet = Fleet(
-            model.engine,
-            settings.monitoring,
-            observer,
-            self._viewing,
-            lambda name: (self.keeper.tap(name).connection(),),
-        )
+        self.fleet = self.hosting.fleet_for(Observers((self.recorder, self.alerts, self.live, self.latency)))
         self.trials = CameraTrials(settings.monitoring)
         self.cameras = CameraList(self.fleet, StoredCameras(database), settings, reload, self._leave)
 
@@ -105,6 +107,7 @@ class Monitoring:
         self.recorder.start()
         self.alerts.start()
         try:
+            self.hosting.start()
             self.cameras.start()
         except BaseException:
             self.fleet.close()
@@ -132,12 +135,13 @@ class Monitoring:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work now, in sentences."""
-        ours = tuple(problem for problem in (self.storage_problem, self.keeper.problem) if problem)
+        problems = self.storage_problem, self.keeper.problem, *self.hosting.problems
+        ours = tuple(problem for problem in problems if problem)
         return (*ours, *(f"ICE server {problem}" for problem in self.network.servers.problems))
 
     def use(self, judge: JudgeBody) -> None:
         """Draws the thresholds of the model that is in use from now on."""
-        self.viewers.draw_with(self._look(judge))
+        self.hosting.use(judge)
 
     def shut_down(self) -> None:
         """Ends, on the event loop, responses that would go on: the server begins to stop."""
@@ -154,8 +158,7 @@ class Monitoring:
                 task.cancel()
         await asyncio.gather(
             _within(_CAMERAS_CLOSE_S, off_loop(self.fleet.close, "close-cameras"), "cameras"),
-            _within(_CAMERAS_CLOSE_S, self.viewers.close_all(), "viewers"),
-            _within(_CAMERAS_CLOSE_S, self.publishers.close_all(), "publishers"),
+            _within(_CAMERAS_CLOSE_S, self.hosting.close_sessions(), "viewers and publishers"),
         )
         await _within(until_s - loop.time(), off_loop(self._close_memory, "close-memory"), "the database")
 
@@ -164,43 +167,20 @@ class Monitoring:
             in_reverse_order.callback(self.database.close)
             in_reverse_order.callback(self.alerts.close)
             in_reverse_order.callback(self.recorder.close)
+            in_reverse_order.callback(self.hosting.close)
 
     def _leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
         """Ends the WebRTC sessions of cameras that changed or were removed; waits for it. Not on the event loop."""
         if self._loop is None or not (changed or removed):
             return
 
-        async def leave() -> None:
-            gone = (*removed, *(name for name in changed if not self._is_pushed(name)))
-            publishers = (self.publishers.forget(name) for name in gone)
-            await asyncio.gather(*publishers, *(self.viewers.forget(name) for name in removed))
-
+        gone = (*removed, *(name for name in changed if not self._is_pushed(name)))
         with contextlib.suppress(TimeoutError):
-            asyncio.run_coroutine_threadsafe(leave(), self._loop).result(_LEAVE_S)
-
-    def _keeper(self) -> EvidenceKeeper:
-        settings = self._settings
-        sight = Sight(
-            wants=lambda name: self.fleet.camera(name).settings.evidence,
-            picture_of=lambda name: self.fleet.camera(name).judged(),
-        )
-        return EvidenceKeeper(
-            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, self.events, sight
-        )
-
-    def _viewing(self, name: str) -> Hub:
-        self.viewers.show_results_of(name, lambda: self._newest(name))
-        return self.viewers.viewing(name)
+            asyncio.run_coroutine_threadsafe(self.hosting.leave(gone, removed), self._loop).result(_LEAVE_S)
 
     def _is_pushed(self, name: str) -> bool:
         url = self.fleet.camera(name).settings.url.get_secret_value()
         return parse_address(url, from_settings_file=True).is_pushed
-
-    def _newest(self, name: str) -> Result | None:
-        try:
-            return self.fleet.camera(name).result
-        except NotFoundError:
-            return None
 
     def _title_of(self, name: str) -> str:
         try:
@@ -211,9 +191,6 @@ class Monitoring:
     def _judge(self, sha256: str | None = None) -> Judge:
         judge = self._model.judge if sha256 is None else self._model.judge_of(sha256)
         return Judge(judge.name, judge.sha256, **judge.thresholds.model_dump())
-
-    def _look(self, judge: JudgeBody) -> OverlayStyle:
-        return OverlayStyle(Thresholds(**judge.thresholds.model_dump()), self._settings.window.stale_s)
 
 
 async def _within(seconds: float, work: Awaitable[None], what: str) -> None:

@@ -13,6 +13,7 @@ from stream_detect.api import (
     cameras,
     challenges,
     check,
+    cluster,
     events,
     history,
     metrics,
@@ -116,14 +117,14 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
     ice_servers = monitoring.network.servers.for_clients
     shown = status.StatusSettings(settings.window, ice_servers, settings.review.urls)
     return [
-        status.probes(model.engine.health, lambda: monitoring.storage_problem),
+        status.probes(model.engine.health, lambda: (monitoring.storage_problem, *monitoring.hosting.problems)),
         status.router(model, services.sessions, shown, lambda: (*monitoring.problems, *services.access.problems)),
         models.router(model, contents.cards),
         check.router(services.sessions),
         challenges.of_checks(services.sessions.challenge),
         challenges.of_cameras(lambda name: monitoring.fleet.camera(name).challenge),
         cameras.router(monitoring.cameras, monitoring.trials),
-        cameras.snapshots(monitoring.fleet, model, settings.window.stale_s),
+        cameras.snapshots(monitoring.hosting.picture),
         history.router(monitoring.history),
         events.router(monitoring.events, monitoring.keeper),
         events.evidence(monitoring.events, monitoring.keeper),
@@ -131,6 +132,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         alerts.router(monitoring.alerts),
         whip.router(monitoring.publishers, monitoring.fleet, ice_servers),
         whep.router(monitoring.viewers, monitoring.fleet, ice_servers),
+        cluster.router(monitoring.hosting.head),
         metrics.router(_metric_sources(services), monitoring.latency),
         *services.analyses.routers(),
         *services.access.routers(),
@@ -150,6 +152,7 @@ def _metric_sources(services: Services) -> MetricSources:
         storage_problem=lambda: monitoring.storage_problem,
         journal=lambda: monitoring.recorder.counts,
         check_sessions=lambda: services.sessions.count,
+        nodes=lambda: () if (head := monitoring.hosting.head) is None else head.statuses(),
         analyses=analyses.counts,
         analyses_bytes=analyses.kept_bytes,
     )

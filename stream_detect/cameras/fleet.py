@@ -1,19 +1,28 @@
-"""All cameras of this process: adds, changes and removes them, and looks after each several times a second."""
+"""The list of cameras that are watched: adds, changes and removes them, and looks after each several times a second.
+
+Where a camera runs is its maker's affair: `hosted_here` makes cameras of this process, `cluster` makes cameras that run
+on workers. Both are a `HostedCamera`, and nobody above this list knows which.
+"""
 
 import logging
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from threading import Event, RLock, Thread
+from typing import Protocol
+
+from av import VideoFrame
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.backoff import Outage
 from stream_detect.cameras.camera import Camera, CameraParts, check
 from stream_detect.cameras.observer import Observer, Viewing
 from stream_detect.cameras.status import CameraStatus
+from stream_detect.challenge_record import ChallengeRecord
 from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.reader import PacketTap
+from stream_detect.types import Result
 
 LOOK_S = 0.2
 """How often each camera is looked after; a stall is noticed, and an attempt made, at most so much late."""
@@ -38,35 +47,146 @@ class Applied:
     removed: tuple[str, ...]
 
 
-class Fleet:
-    """All cameras of this process. Thread-safe; calls that stop cameras take up to 5 s: call them off the event loop.
+class CameraChallenge(Protocol):
+    """The challenge of who is before a camera (`analysis.challenge_control.ChallengeControl` fits). Calls may block."""
+
+    @property
+    def record(self) -> ChallengeRecord | None:
+        """Of the newest challenge; None without one."""
+        ...
+
+    def start(self) -> ChallengeRecord:
+        """Begins a challenge.
+
+        Raises:
+            ConflictError: one is running.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stops the challenge that is running.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        ...
+
+
+class HostedCamera(Protocol):
+    """A camera, wherever it runs: see `Camera`, which has all of it. Thread-safe."""
+
+    @property
+    def settings(self) -> CameraSettings:
+        """Of the camera."""
+        ...
+
+    @property
+    def name(self) -> str:
+        """Of the camera."""
+        ...
+
+    @property
+    def result(self) -> Result | None:
+        """The newest result while live."""
+        ...
+
+    @property
+    def challenge(self) -> CameraChallenge:
+        """The challenge of the person before it.
+
+        Raises:
+            ConflictError: it is not live.
+        """
+        ...
+
+    def start(self) -> None:
+        """Begins to watch; returns at once."""
+        ...
+
+    def stop(self, reason: str = ...) -> None:
+        """Ends watching within 5 s, for a reason in words."""
+        ...
+
+    def status(self) -> CameraStatus:
+        """What is known now; takes no lock."""
+        ...
+
+    def look(self) -> None:
+        """Does what is due; called several times a second."""
+        ...
+
+    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
+        """The newest frame and result, where they are in this process; else None."""
+        ...
+
+    def judged(self) -> tuple[VideoFrame, Result | None] | None:
+        """The frame that the newest result is of, where it is in this process; else None."""
+        ...
+
+    def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
+        """Takes a publisher's next frame.
+
+        Raises:
+            ConflictError: this camera takes no publisher in this process.
+        """
+        ...
+
+    def publisher_left(self, reason: str) -> None:
+        """The publisher has gone.
+
+        Raises:
+            ConflictError: this camera takes no publisher in this process.
+        """
+        ...
+
+
+MakeCamera = Callable[[CameraSettings, bool], HostedCamera]
+"""Settings, and whether the settings file names the camera -> a camera that is stopped."""
+
+
+def hosted_here(  # noqa: PLR0913, PLR0917 - what all cameras share, and one for tests
+    engine: Engine,
+    monitoring: MonitoringSettings,
+    observer: Observer,
+    viewing: Callable[[str], Viewing],
+    taps: Callable[[str], Sequence[PacketTap]],
+    make_parts: Callable[..., CameraParts] = CameraParts,
+) -> MakeCamera:
+    """What makes cameras that run in this process.
 
     Args:
         engine: gives each an analysis.
-        monitoring: how they are watched, and how many there may be.
+        monitoring: how they are watched.
         observer: is notified of all of them.
         viewing: where a camera's frames go, by its name.
         taps: who wants a camera's packets, by its name.
         make_parts: completes these to what a camera is made of.
     """
 
-    def __init__(  # noqa: PLR0913, PLR0917 - what all cameras share, and one for tests
-        self,
-        engine: Engine,
-        monitoring: MonitoringSettings,
-        observer: Observer,
-        viewing: Callable[[str], Viewing],
-        taps: Callable[[str], Sequence[PacketTap]],
-        make_parts: Callable[..., CameraParts] = CameraParts,
-    ) -> None:
-        self.max_cameras = monitoring.max_cameras
+    def make(settings: CameraSettings, from_settings_file: bool) -> HostedCamera:  # noqa: FBT001 - see MakeCamera
+        parts = make_parts(engine, monitoring, observer, viewing(settings.name), taps)
+        return Camera(settings, parts, from_settings_file=from_settings_file)
+
+    return make
+
+
+class Fleet:
+    """All cameras of a server. Thread-safe; calls that stop cameras take up to 5 s: call them off the event loop.
+
+    Args:
+        make: makes a camera of settings that were checked.
+        engine: says which rates are usable.
+        observer: is notified when a camera is removed.
+        max_cameras: how many there may be.
+    """
+
+    def __init__(self, make: MakeCamera, engine: Engine, observer: Observer, max_cameras: int) -> None:
+        self.max_cameras = max_cameras
         """How many there may be."""
+        self._make = make
         self._engine = engine
         self._observer = observer
-        self._parts: Callable[[str], CameraParts] = lambda name: make_parts(
-            engine, monitoring, observer, viewing(name), taps
-        )
-        self._cameras: dict[str, Camera] = {}
+        self._cameras: dict[str, HostedCamera] = {}
         self._changing = RLock()  # one change of the list at a time
         self._closing = Event()
         self._clockwork = Thread(target=self._look, name="cameras", daemon=True)
@@ -76,7 +196,7 @@ class Fleet:
         """Of all cameras, sorted."""
         return sorted(self._cameras)
 
-    def camera(self, name: str) -> Camera:
+    def camera(self, name: str) -> HostedCamera:
         """The camera of this name.
 
         Raises:
@@ -112,7 +232,7 @@ class Fleet:
                 "remove some, or raise the setting on a machine that carries more"
             )
 
-    def add(self, settings: CameraSettings) -> Camera:
+    def add(self, settings: CameraSettings) -> HostedCamera:
         """Adds a camera on somebody's wish, so no file and no device; starts it if it is enabled.
 
         Raises:
@@ -128,7 +248,7 @@ class Fleet:
             self._put(camera)
             return camera
 
-    def change(self, settings: CameraSettings) -> Camera:
+    def change(self, settings: CameraSettings) -> HostedCamera:
         """Gives the camera of that name other settings, and starts it anew; after an error it goes on as it was.
 
         Raises:
@@ -186,6 +306,14 @@ class Fleet:
             tuple(camera.name for camera in removed),
         )
 
+    def stop_all(self, reason: str) -> None:
+        """Stops all cameras at once, within 5 s; they stay in the list. Waits for no change of the list.
+
+        Args:
+            reason: one short sentence, for people.
+        """
+        _stop(list(self._cameras.copy().values()), reason)
+
     def close(self) -> None:
         """Stops all cameras at once, within 5 s."""
         self._closing.set()
@@ -193,17 +321,17 @@ class Fleet:
             _stop(self._cameras.values(), "the server stopped")
         self._clockwork.join(1.0)
 
-    def _made(self, settings: CameraSettings, *, from_settings_file: bool = False) -> Camera:
+    def _made(self, settings: CameraSettings, *, from_settings_file: bool = False) -> HostedCamera:
         """A camera; of settings that are refused nothing is left, nor what would have shown its frames."""
         self.check(settings, from_settings_file=from_settings_file)
-        return Camera(settings, self._parts(settings.name), from_settings_file=from_settings_file)
+        return self._make(settings, from_settings_file)
 
-    def _put(self, camera: Camera) -> None:
+    def _put(self, camera: HostedCamera) -> None:
         self._cameras[camera.name] = camera
         if camera.settings.enabled and not self._closing.is_set():
             camera.start()
 
-    def _take_off(self, cameras: Sequence[Camera]) -> None:
+    def _take_off(self, cameras: Sequence[HostedCamera]) -> None:
         _stop(cameras, "removed")
         for camera in cameras:
             del self._cameras[camera.name]
@@ -224,7 +352,7 @@ class Fleet:
                 outage.ended()
 
 
-def _stop(cameras: Iterable[Camera], reason: str) -> None:
+def _stop(cameras: Iterable[HostedCamera], reason: str) -> None:
     """Stops these, all at once: each may take some seconds."""
     stopping = list(cameras)
     if stopping:

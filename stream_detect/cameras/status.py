@@ -45,6 +45,7 @@ class CameraStatus:
         retry_at_s: when the next attempt is made, unix seconds; None when none is due.
         result: the newest; None before the first, and once it says nothing about now (state not live).
         result_age_s: seconds since that result came; None without one.
+        node: of the cluster that has it; empty where it runs in the server's process, and while none has it.
     """
 
     name: str
@@ -57,6 +58,7 @@ class CameraStatus:
     retry_at_s: float | None
     result: Result | None
     result_age_s: float | None
+    node: str = ""
 
 
 class ConnectionCounts(Protocol):

@@ -75,7 +75,16 @@ def _root(
 
 
 @app.command()
-def serve(settings: SettingsFile = None) -> None:
+def serve(
+    settings: SettingsFile = None,
+    *,
+    workers: Annotated[
+        int | None, typer.Option(min=0, max=64, help="Worker processes a node that share the cameras; see cluster.")
+    ] = None,
+    ray: Annotated[
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster whose nodes share the cameras, host:port.")
+    ] = None,
+) -> None:
     """Serve the page, the live check and the cameras until ctrl-c."""
     from stream_detect.app.server import serve as serve_until_stopped
     from stream_detect.app.service import create_service
@@ -83,8 +92,12 @@ def serve(settings: SettingsFile = None) -> None:
 
     file = file_in_use(settings, os.environ)  # once it is there, one that vanished is an error and not "no cameras"
 
+    # What the command line says counts most, as what the environment says counts more than the file.
+    given = {"STREAM_DETECT_CLUSTER__WORKERS": workers, "STREAM_DETECT_CLUSTER__ADDRESS": ray}
+    environment = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
+
     def read() -> "Settings":
-        return load_settings(file, os.environ)
+        return load_settings(file, environment)
 
     serve_until_stopped(read(), lambda given: create_service(given, read))
 
@@ -248,6 +261,12 @@ def _models(context: typer.Context) -> None:
 def _users(context: typer.Context) -> None:
     """Add, list, change and remove users who sign in."""
     _run_elsewhere("stream_detect.cli.users", context.args, "stream-detect users")
+
+
+@app.command(name="cluster", cls=_PassedOn)
+def _cluster(context: typer.Context) -> None:
+    """Drain nodes of a cluster, and show who watches what."""
+    _run_elsewhere("stream_detect.cli.cluster", context.args, "stream-detect cluster")
 
 
 def _run_elsewhere(module: str, arguments: list[str], name: str = "stream-detect") -> None:

@@ -12,12 +12,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from threading import Event as Flag
 from threading import Lock, Thread
+from typing import Protocol
 
 from stream_detect.backoff import Outage
 from stream_detect.events.journal import Journal, JournalCounts, Ledger
 from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Repeats, Transition
 from stream_detect.events.scores import Seconds
-from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.media.clock import Moment
 from stream_detect.settings.cameras import MonitoringSettings
 from stream_detect.storage.records import Event, Evidence, Judge, Score, StateEntry
@@ -27,6 +27,39 @@ TICK_S = 0.25
 CLOSE_S = 3.0
 
 log = logging.getLogger(__name__)
+
+
+class EvidenceSink(Protocol):
+    """Keeps pictures and clips of fake events (`evidence.keeper.EvidenceKeeper` fits)."""
+
+    @property
+    def problem(self) -> str:
+        """Why nothing can be kept now; empty when all is well."""
+        ...
+
+    def report_to(self, report: Callable[[str, Evidence], None]) -> None:
+        """Who writes down what there is of an event, given its id."""
+        ...
+
+    def start(self) -> None:
+        """Starts; once, before anything begins."""
+        ...
+
+    def close(self) -> None:
+        """Ends what is under way."""
+        ...
+
+    def begin(self, event: Event, result: Result) -> None:
+        """Takes what is to be seen of an event that begins; returns at once."""
+        ...
+
+    def forget(self, camera: str) -> None:
+        """The camera is no more."""
+        ...
+
+    def delete(self, evidence: Evidence) -> None:
+        """Removes files of an event that is no more."""
+        ...
 
 
 class _Watch:
@@ -67,7 +100,7 @@ class Recorder:
         ledger: Ledger,
         settings: MonitoringSettings,
         judge: Callable[[], Judge],
-        evidence: EvidenceKeeper | None = None,
+        evidence: EvidenceSink | None = None,
         now: Callable[[], Moment] = Moment.now,
     ) -> None:
         self._settings = settings

@@ -72,7 +72,7 @@ class EvidenceKeeper:
     Args:
         folder: of the files.
         settings: of evidence.
-        events: that reference the files.
+        events: that reference the files; None where another keeper deletes what is old.
         sight: of the cameras.
         now: the clocks.
 
@@ -85,7 +85,7 @@ class EvidenceKeeper:
         self,
         folder: EvidenceFolder,
         settings: EvidenceSettings,
-        events: Events,
+        events: Events | None,
         sight: Sight,
         now: Callable[[], Moment] = Moment.now,
     ) -> None:
@@ -144,10 +144,11 @@ class EvidenceKeeper:
 
     def start(self) -> None:
         """Starts the thread; once, before anything begins."""
-        try:
-            self._unswept = self._folder.names()
-        except StorageError as error:
-            log.warning("evidence: %s", error)
+        if self._events is not None:
+            try:
+                self._unswept = self._folder.names()
+            except StorageError as error:
+                log.warning("evidence: %s", error)
         self._thread.start()
 
     def close(self) -> None:
@@ -245,7 +246,7 @@ class EvidenceKeeper:
             for camera, ring in rings:
                 with suppress(NotFoundError):  # it comes, or goes: not known yet, or no more
                     ring.want(self._sight.wants(camera))
-        if moment.now_s >= self._tidy_at_s:
+        if self._events is not None and moment.now_s >= self._tidy_at_s:
             self._tidy_at_s = moment.now_s + TIDY_AGAIN_S
             self._folder.sweep(self._unswept, self._events.get)
             self._unswept = ()
@@ -255,11 +256,13 @@ class EvidenceKeeper:
 
     def _log_chain(self) -> None:
         """Whoever can write to the database cannot write to a log that is kept elsewhere."""
-        head = self._events.chain_head()
+        head = None if self._events is None else self._events.chain_head()
         if head is not None and head != self._logged_head:
             log.info("the chain of events has %d entries; the newest hash is %s", *head)
             self._logged_head = head
 
     def _purge(self) -> None:
+        if self._events is None:
+            return
         old_s = self._now().at_s - self._settings.days * DAY_S if self._events.may_expire() else 0.0
         purge(self._folder, self._events, old_s, self._settings.max_bytes)

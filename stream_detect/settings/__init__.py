@@ -12,6 +12,7 @@ from stream_detect.settings.access import AccessSettings, AuditSettings
 from stream_detect.settings.alerts import AlertSettings, MqttSettings, WebhookSettings
 from stream_detect.settings.analysis import FaceSettings, FeedSettings, QualitySettings, WindowSettings
 from stream_detect.settings.cameras import CameraSettings, MonitoringSettings
+from stream_detect.settings.cluster import ClusterSettings
 from stream_detect.settings.media import IceAddress, IceServer, VideoSettings, WebRtcSettings, ice_address
 from stream_detect.settings.review import ReviewSettings
 from stream_detect.settings.section import Section
@@ -23,6 +24,7 @@ __all__ = (
     "AlertSettings",
     "AuditSettings",
     "CameraSettings",
+    "ClusterSettings",
     "EvidenceSettings",
     "FaceSettings",
     "FeedSettings",
@@ -67,6 +69,7 @@ class Settings(Section):
     webhooks: tuple[WebhookSettings, ...] = ()
     mqtt: MqttSettings = MqttSettings()
     review: ReviewSettings = ReviewSettings()
+    cluster: ClusterSettings = ClusterSettings()
 
     @model_validator(mode="after")
     def _named_once(self) -> Self:

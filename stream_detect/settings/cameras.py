@@ -31,6 +31,10 @@ class CameraSettings(Section):
     )
     evidence: bool = Field(default=False, description="keep a picture, the face and a clip of each fake event")
 
+    node: Annotated[str, Field(max_length=80, pattern=r"^[0-9A-Za-z._:-]*$")] = Field(
+        default="", description="node of a cluster that alone may watch it, for a device or network; any if empty"
+    )
+
     @field_validator("title")
     @classmethod
     def _one_line(cls, title: str) -> str:

@@ -156,6 +156,27 @@ class CameraRow(Table):
     settings: Mapped[dict[str, Any]]
 
 
+class LeaseRow(Table):
+    """One `leases.Lease`: who watches a camera, or leads the cluster."""
+
+    __tablename__ = "leases"
+
+    name: Mapped[str] = mapped_column(String(48), primary_key=True)
+    holder: Mapped[str]  # empty: given back
+    number: Mapped[int] = mapped_column(BigInteger)
+    granted_s: Mapped[float]
+    until_s: Mapped[float]
+
+
+class DrainedNodeRow(Table):
+    """A node of the cluster that is to watch no camera."""
+
+    __tablename__ = "drained_nodes"
+
+    name: Mapped[str] = mapped_column(Text, primary_key=True)
+    since_s: Mapped[float]
+
+
 class AnalysisRow(Table):
     """One `records.Analysis`."""
 

@@ -23,7 +23,7 @@ from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S, until
 from tests.scripted_camera import HANG, Stage, failing
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 
 
 def test_its_first_picture_makes_it_live_and_its_status_says_what_is_known(stage):

@@ -4,7 +4,7 @@ from stream_detect.analysis.scripted import upright_face
 from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S, until
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 
 
 def idle(stage, interval_s=1.0):

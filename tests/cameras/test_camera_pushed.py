@@ -9,7 +9,7 @@ from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S
 from tests.scripted_camera import frame
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 
 
 def waiting(stage):

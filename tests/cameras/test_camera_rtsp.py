@@ -6,14 +6,14 @@ import pytest
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
-from stream_detect.cameras.fleet import Fleet
+from stream_detect.cameras.fleet import Fleet, hosted_here
 from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.types import CameraState
 from tests.patience import steady, until
 from tests.rtsp.films import FILMS, Film
 from tests.scripted_camera import Watcher
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 STOPPED_S = 20.0
 """What a stop must not wait for lasts longer: frozen servers are frozen until the test ends."""
 
@@ -26,7 +26,8 @@ def watcher():
 @pytest.fixture
 def fleet(watcher):
     engine = Engine(Settings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.9))
-    fleet = Fleet(engine, MonitoringSettings(), watcher, lambda _name: watcher, lambda _name: ())
+    make = hosted_here(engine, MonitoringSettings(), watcher, lambda _name: watcher, lambda _name: ())
+    fleet = Fleet(make, engine, watcher, 64)
     yield fleet
     began_s = time.monotonic()
     fleet.close()

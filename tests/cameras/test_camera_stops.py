@@ -9,7 +9,7 @@ from stream_detect.types import CameraState
 from tests.patience import PATIENCE_S, until
 from tests.scripted_camera import HANG, frame
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 STOPPED_S = 30.0
 """What hangs does so until the test ends."""
 

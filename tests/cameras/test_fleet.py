@@ -7,20 +7,27 @@ import pytest
 
 from stream_detect.cameras import camera as camera_module
 from stream_detect.cameras.camera import CameraParts
-from stream_detect.cameras.fleet import Applied, Fleet
+from stream_detect.cameras.fleet import Applied, Fleet, hosted_here
 from stream_detect.errors import AddressError, ConflictError, NotFoundError, SettingsError
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.types import CameraState
 from tests.patience import until
 from tests.scripted_camera import HANG
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
+
+
+def fleet_of(stage, monitoring, parts):
+    """Cameras of this process, with scripted sources."""
+    watcher = stage.watcher
+    make = hosted_here(stage.engine, monitoring, watcher, lambda _name: watcher, lambda _name: (), parts)
+    return Fleet(make, stage.engine, watcher, monitoring.max_cameras)
 
 
 @pytest.fixture
 def fleet(stage):
     parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
-    fleet = Fleet(stage.engine, stage.monitoring, stage.watcher, lambda _name: stage.watcher, lambda _name: (), parts)
+    fleet = fleet_of(stage, stage.monitoring, parts)
     yield fleet
     stage.ending.set()
     fleet.close()
@@ -65,7 +72,7 @@ def test_a_name_is_taken_once(stage, fleet):
 def test_no_more_cameras_than_there_may_be(stage):
     monitoring = MonitoringSettings(max_cameras=2)
     parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
-    fleet = Fleet(stage.engine, monitoring, stage.watcher, lambda _name: stage.watcher, lambda _name: (), parts)
+    fleet = fleet_of(stage, monitoring, parts)
     try:
         fleet.add(settings("door"))
         fleet.add(settings("yard"))
@@ -145,7 +152,8 @@ def test_nothing_is_made_for_a_camera_that_is_refused_or_only_checked(stage, wro
         return stage.watcher
 
     parts = partial(CameraParts, open_reader=stage.open_reader, clocks=stage.clocks)
-    fleet = Fleet(stage.engine, stage.monitoring, stage.watcher, viewing, lambda _name: (), parts)
+    make = hosted_here(stage.engine, stage.monitoring, stage.watcher, viewing, lambda _name: (), parts)
+    fleet = Fleet(make, stage.engine, stage.watcher, stage.monitoring.max_cameras)
     try:
         fleet.add(settings("door"))
         fleet.check(settings("roof"), from_settings_file=False)

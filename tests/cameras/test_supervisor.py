@@ -9,7 +9,7 @@ from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceSta
 from stream_detect.settings import MonitoringSettings
 from stream_detect.types import CameraState
 
-CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED = CameraState
+CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 
 
 class Bench:

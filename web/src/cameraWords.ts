@@ -15,6 +15,7 @@ export const CAMERA_WORDS: Readonly<Record<CameraState, string>> = {
   backing_off: "Reconnecting",
   refused: "Refused",
   stopped: "Stopped",
+  lost_node: "Lost node",
 };
 
 /** A live camera tells of itself every second; a verdict older than this says nothing about now. */

@@ -36,6 +36,7 @@ class ShownSettings(Body):
     rate_hz: float
     keyframes_only_when_idle: bool
     evidence: bool
+    node: str = Field(description="of a cluster, that alone may watch it; any if empty")
 
 
 class CountsBody(Body):
@@ -93,6 +94,9 @@ class CameraBody(Body):
     codec: str
     fps: float
     viewers: int
+    node: str | None = Field(
+        description="of the cluster that watches it now; null without a cluster, or while none does"
+    )
     counts: CountsBody
     verdict: VerdictBody | None = Field(description="null unless the camera is live and a result came")
 
@@ -124,6 +128,7 @@ class CameraBody(Body):
             codec=status.codec,
             fps=round(status.fps, 1),
             viewers=status.viewers,
+            node=status.node or None,
             counts=CountsBody(
                 pictures=counts.pictures,
                 analysed=counts.analysed,
@@ -146,6 +151,7 @@ def shown(settings: CameraSettings, origin: Origin) -> ShownSettings:
         rate_hz=settings.rate_hz,
         keyframes_only_when_idle=settings.keyframes_only_when_idle,
         evidence=settings.evidence,
+        node=settings.node,
     )
 
 

@@ -10,6 +10,7 @@ const LOOKS: Readonly<Record<CameraState, string>> = {
   connecting: "h-1/2 bg-muted",
   stalled: "h-full bg-unknown hatched",
   backing_off: "h-1/2 bg-unknown hatched",
+  lost_node: "h-1/2 bg-unknown hatched",
   refused: "h-1/2 bg-unknown hatched",
   stopped: "h-0.5 bg-muted",
 };

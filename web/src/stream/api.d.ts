@@ -208,6 +208,11 @@ export interface components {
             /** Name */
             name: string;
             /**
+             * Node
+             * @description of the cluster that watches it now; null without a cluster, or while none does
+             */
+            node: string | null;
+            /**
              * Origin
              * @description file: named by the settings file, read only here; api: added here
              * @enum {string}
@@ -264,6 +269,12 @@ export interface components {
              * @description of the camera
              */
             name?: string | null;
+            /**
+             * Node
+             * @description node of a cluster that alone may watch it, for a device or network; any if empty
+             * @default
+             */
+            node: string;
             /**
              * Rate Hz
              * @description samples a second in which faces are searched and scored
@@ -332,6 +343,12 @@ export interface components {
              */
             name: string;
             /**
+             * Node
+             * @description node of a cluster that alone may watch it, for a device or network; any if empty
+             * @default
+             */
+            node: string;
+            /**
              * Rate Hz
              * @description samples a second in which faces are searched and scored
              * @default 5
@@ -366,11 +383,13 @@ export interface components {
          *         │                    └──pause over──> connecting
          *         └──wrong credentials──> refused ──long pause──> connecting          any ──stop──> stopped
          *
+         *     On a cluster any ──its worker or node does not answer──> lost_node ──another worker has it──> connecting.
+         *
          *     A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
          *     picture; a file that is not to begin again ends as stopped.
          * @enum {string}
          */
-        CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped";
+        CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped" | "lost_node";
         /**
          * ChallengeBody
          * @description A challenge at a moment. Passed, it shows that the picture is live and not a recording, and no more.
@@ -410,6 +429,19 @@ export interface components {
          * @enum {string}
          */
         ChallengeState: "baseline" | "running" | "passed" | "failed" | "stopped";
+        /**
+         * ClusterBody
+         * @description The cluster; without one, nothing in it.
+         */
+        ClusterBody: {
+            /**
+             * Moves
+             * @description the newest hundred, the newest first
+             */
+            moves: components["schemas"]["MoveBody"][];
+            /** Nodes */
+            nodes: components["schemas"]["NodeBody"][];
+        };
         /**
          * ConnectionBody
          * @description What a trial of a camera's address gave.
@@ -710,6 +742,25 @@ export interface components {
             }[];
         };
         /**
+         * MoveBody
+         * @description A camera went from one node to another.
+         */
+        MoveBody: {
+            /**
+             * At
+             * @description unix seconds
+             */
+            at: number;
+            /** Camera */
+            camera: string;
+            /** From */
+            from: string;
+            /** To */
+            to: string;
+            /** Why */
+            why: string;
+        };
+        /**
          * Movement
          * @description What a challenge asks a person for; left and right are the person's own.
          * @enum {string}
@@ -741,6 +792,54 @@ export interface components {
              */
             password: string;
             role: components["schemas"]["Role"];
+        };
+        /**
+         * NodeBody
+         * @description A node of the cluster.
+         */
+        NodeBody: {
+            /** Address */
+            address: string;
+            /**
+             * Cameras
+             * @description names of those that it watches
+             */
+            cameras: string[];
+            /**
+             * Cores
+             * @description processors that its workers keep busy
+             */
+            cores: number;
+            /**
+             * Id
+             * @description its name
+             */
+            id: string;
+            /**
+             * Load
+             * @description load average by processors; 1 is busy
+             */
+            load: number;
+            /**
+             * Memory Bytes
+             * @description of its workers
+             */
+            memory_bytes: number;
+            /**
+             * Problem
+             * @description why it watches nothing; empty when all is well
+             */
+            problem: string;
+            /**
+             * State
+             * @enum {string}
+             */
+            state: "ready" | "starting" | "drained" | "refused" | "lost";
+            /**
+             * Workers
+             * @description processes that answer
+             */
+            workers: number;
         };
         /**
          * NotifierBody
@@ -881,6 +980,11 @@ export interface components {
             keyframes_only_when_idle: boolean;
             /** Loop */
             loop: boolean;
+            /**
+             * Node
+             * @description of a cluster, that alone may watch it; any if empty
+             */
+            node: string;
             /** Rate Hz */
             rate_hz: number;
             /**
@@ -1174,6 +1278,7 @@ export type CameraSettings = components['schemas']['CameraSettings'];
 export type CameraState = components['schemas']['CameraState'];
 export type ChallengeBody = components['schemas']['ChallengeBody'];
 export type ChallengeState = components['schemas']['ChallengeState'];
+export type ClusterBody = components['schemas']['ClusterBody'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
 export type CountsBody = components['schemas']['CountsBody'];
 export type CredentialsBodyInput = components['schemas']['CredentialsBody-Input'];
@@ -1189,9 +1294,11 @@ export type JudgeNameBody = components['schemas']['JudgeNameBody'];
 export type MadeTokenBody = components['schemas']['MadeTokenBody'];
 export type MeBody = components['schemas']['MeBody'];
 export type ModelsBody = components['schemas']['ModelsBody'];
+export type MoveBody = components['schemas']['MoveBody'];
 export type Movement = components['schemas']['Movement'];
 export type NewTokenBody = components['schemas']['NewTokenBody'];
 export type NewUserBody = components['schemas']['NewUserBody'];
+export type NodeBody = components['schemas']['NodeBody'];
 export type NotifierBody = components['schemas']['NotifierBody'];
 export type NotifiersBody = components['schemas']['NotifiersBody'];
 export type PasswordChangeBody = components['schemas']['PasswordChangeBody'];

@@ -1,0 +1,268 @@
+"""Where cameras run: in this process, or on the workers of a cluster; with their viewers, publishers and evidence."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from stream_detect.api.schemas import JudgeBody
+from stream_detect.app.model_in_use import ModelInUse
+from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
+from stream_detect.cameras.observer import Observer
+from stream_detect.cluster.evidence import ClusterEvidence
+from stream_detect.cluster.head import Head, HeadParts
+from stream_detect.cluster.messages import ModelOrder
+from stream_detect.cluster.nodes import Nodes, environment_of_ray
+from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
+from stream_detect.errors import NotFoundError
+from stream_detect.evidence.keeper import EvidenceKeeper
+from stream_detect.extras import require
+from stream_detect.overlay.picture import annotated
+from stream_detect.settings import CameraSettings, ClusterSettings, Settings
+from stream_detect.storage.database import Database
+from stream_detect.storage.leases import Leases
+from stream_detect.types import Result, Thresholds
+from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.webrtc.network import Network
+from stream_detect.webrtc.whep import Viewers
+from stream_detect.webrtc.whip import Publishers
+
+CACHE = "evidence-of-nodes"
+"""Folder in the storage folder, of files that were fetched from other nodes."""
+
+
+class Hosting(Protocol):
+    """What `Monitoring` needs of wherever cameras run."""
+
+    @property
+    def viewers(self) -> Viewers | ClusterViewers:
+        """Answers WHEP offers."""
+        ...
+
+    @property
+    def publishers(self) -> Publishers | ClusterPublishers:
+        """Answers WHIP offers."""
+        ...
+
+    @property
+    def evidence(self) -> EvidenceKeeper | ClusterEvidence:
+        """Keeps evidence of events."""
+        ...
+
+    @property
+    def head(self) -> Head | None:
+        """Of the cluster; None without one."""
+        ...
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work now, in sentences."""
+        ...
+
+    def fleet_for(self, observer: Observer) -> Fleet:
+        """The fleet; called once, before `start`.
+
+        Args:
+            observer: is notified of all cameras.
+        """
+        ...
+
+    def start(self) -> None:
+        """Begins; cameras are started afterwards.
+
+        Raises:
+            StorageError: another server leads the cluster.
+        """
+        ...
+
+    def use(self, judge: JudgeBody) -> None:
+        """Another model judges from now on."""
+        ...
+
+    async def picture(self, name: str, width: int | None) -> bytes:
+        """The newest frame of a camera with its badge, JPEG, no wider than so many pixels.
+
+        Raises:
+            NotFoundError: there is no such camera, or it has sent none yet.
+            CapacityError: no worker has it now.
+        """
+        ...
+
+    async def leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
+        """Ends publishers of cameras that changed, and viewers of those that were removed."""
+        ...
+
+    async def close_sessions(self) -> None:
+        """Ends viewers and publishers, while cameras are stopped."""
+        ...
+
+    def close(self) -> None:
+        """Ends what `start` began, once cameras are stopped. Blocks for a second at most."""
+        ...
+
+
+class HostedHere:
+    """Cameras in this process; fits `Hosting`.
+
+    Args:
+        settings: all sections.
+        model: the one in use, and the engine that runs it.
+        keeper: of evidence.
+        network: by which viewers and publishers are reached.
+    """
+
+    head: Head | None = None
+
+    def __init__(self, settings: Settings, model: ModelInUse, keeper: EvidenceKeeper, network: Network) -> None:
+        self._settings = settings
+        self._model = model
+        self.evidence = keeper
+        self.publishers = Publishers(settings.webrtc, network)
+        self.viewers = Viewers(
+            settings.webrtc, settings.video, self._style(model.judge), settings.monitoring.max_viewers, network
+        )
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """None of its own."""
+        return ()
+
+    def fleet_for(self, observer: Observer) -> Fleet:
+        """See `Hosting`."""
+        monitoring, keeper = self._settings.monitoring, self.evidence
+        make = hosted_here(
+            self._model.engine, monitoring, observer, self._viewing, lambda name: (keeper.tap(name).connection(),)
+        )
+        self._fleet = Fleet(make, self._model.engine, observer, monitoring.max_cameras)
+        return self._fleet
+
+    def start(self) -> None:
+        """Nothing is to be begun."""
+
+    def use(self, judge: JudgeBody) -> None:
+        """See `Hosting`."""
+        self.viewers.draw_with(self._style(judge))
+
+    async def picture(self, name: str, width: int | None) -> bytes:
+        """See `Hosting`."""
+        newest = self._fleet.camera(name).snapshot()
+        if newest is None:
+            raise NotFoundError(f"the camera {name} has sent no picture yet")
+        style = self._style(self._model.judge)
+        return await asyncio.to_thread(annotated, *newest, style.thresholds, style.stale_s, width)
+
+    async def leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
+        """See `Hosting`."""
+        publishers = (self.publishers.forget(name) for name in changed)
+        await asyncio.gather(*publishers, *(self.viewers.forget(name) for name in removed))
+
+    async def close_sessions(self) -> None:
+        """See `Hosting`."""
+        await asyncio.gather(self.viewers.close_all(), self.publishers.close_all())
+
+    def close(self) -> None:
+        """Nothing was begun."""
+
+    def _style(self, judge: JudgeBody) -> OverlayStyle:
+        return OverlayStyle(_thresholds(judge), self._settings.window.stale_s)
+
+    def _viewing(self, name: str) -> Hub:
+        self.viewers.show_results_of(name, lambda: self._newest(name))
+        return self.viewers.viewing(name)
+
+    def _newest(self, name: str) -> Result | None:
+        try:
+            return self._fleet.camera(name).result
+        except NotFoundError:
+            return None
+
+
+class HostedByWorkers:
+    """Cameras on the workers of a Ray cluster; fits `Hosting`. Ray starts, or is joined, when this is made.
+
+    Args:
+        settings: all sections.
+        model: the one in use.
+        database: with the leases.
+        keeper: of the evidence of this machine.
+        listened: cameras whose results somebody follows.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+        SettingsError: no cluster answers at cluster.address.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        model: ModelInUse,
+        database: Database,
+        keeper: EvidenceKeeper,
+        listened: Callable[[], frozenset[str]],
+    ) -> None:
+        self._settings = settings
+        self._model = model
+        parts = HeadParts(
+            nodes=_nodes(settings.cluster),
+            leases=Leases(database),
+            model=self._order,
+            listened=listened,
+            alone=database.dialect == "sqlite",
+        )
+        self.head: Head = Head(settings, parts)
+        self.viewers = ClusterViewers(self.head)
+        self.publishers = ClusterPublishers(self.head)
+        self.evidence = ClusterEvidence(keeper, self.head, settings.storage.folder / CACHE)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """See `Hosting`."""
+        return self.head.problems
+
+    def fleet_for(self, observer: Observer) -> Fleet:
+        """See `Hosting`."""
+        self.head.observe(observer)
+        self._fleet = Fleet(self._made, self._model.engine, observer, self._settings.monitoring.max_cameras)
+        return self._fleet
+
+    def start(self) -> None:
+        """See `Hosting`."""
+        self.head.start()
+
+    def use(self, judge: JudgeBody) -> None:
+        """Nothing: workers are told of the model with their next orders."""
+
+    async def picture(self, name: str, width: int | None) -> bytes:
+        """See `Hosting`."""
+        self._fleet.camera(name)
+        thresholds = _thresholds(self._model.judge)
+        return await self.viewers.snapshot(name, thresholds, self._settings.window.stale_s, width)
+
+    async def leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
+        """Nothing: a worker ends the sessions of cameras that it has no more."""
+
+    async def close_sessions(self) -> None:
+        """Nothing: sessions end with their cameras."""
+
+    def close(self) -> None:
+        """See `Hosting`."""
+        self.head.close()
+
+    def _order(self) -> ModelOrder:
+        judge = self._model.judge
+        return ModelOrder(judge.name, judge.sha256, _thresholds(judge))
+
+    def _made(self, settings: CameraSettings, _from_settings_file: bool) -> HostedCamera:  # noqa: FBT001 - MakeCamera
+        return self.head.camera(settings)
+
+
+def _nodes(settings: ClusterSettings) -> Nodes:
+    require("cluster", "cluster.address" if settings.address else "cluster.workers")
+    os.environ.update(environment_of_ray(settings.address))
+    from stream_detect.cluster.ray_nodes import RayNodes  # noqa: PLC0415 - nobody without a cluster imports Ray
+
+    return RayNodes(settings.address)
+
+
+def _thresholds(judge: JudgeBody) -> Thresholds:
+    return Thresholds(**judge.thresholds.model_dump())

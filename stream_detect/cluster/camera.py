@@ -1,0 +1,313 @@
+"""A camera that a worker watches, as the server sees it: what was asked for, who has it, and what came of it."""
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, fields, replace
+from typing import Any
+
+from av import VideoFrame
+
+from stream_detect.cameras.observer import Observer
+from stream_detect.cameras.status import CameraCounts, CameraStatus
+from stream_detect.challenge_record import ChallengeRecord
+from stream_detect.cluster.members import Incarnation, Member
+from stream_detect.cluster.messages import Refusal, raised
+from stream_detect.cluster.nodes import WorkerLink, WorkerLostError
+from stream_detect.errors import ConflictError
+from stream_detect.settings import CameraSettings
+from stream_detect.types import CameraState, Result, StateChange
+
+STOP_S = 4.8
+"""As of a camera in this process: a stop takes no longer."""
+
+WAITING = "waiting for a worker"
+
+
+@dataclass(eq=False, slots=True)
+class Placement:
+    """Who has a camera, or had it and has yet to let go.
+
+    Args:
+        member: the worker.
+        incarnation: its process.
+        number: of the lease.
+        revision: of the worker's orders with the newest change of this.
+        withdrawn: the worker is to stop it.
+        lost: the worker does not answer, and it was said.
+    """
+
+    member: Member
+    incarnation: Incarnation
+    number: int
+    revision: int = 0
+    withdrawn: bool = False
+    lost: bool = False
+
+
+CHALLENGE_S = 5.0
+"""Time limit of a word about a challenge."""
+
+
+class RemoteChallenge:
+    """The challenge of a camera on a worker; fits `CameraChallenge`. Calls block.
+
+    Args:
+        link: to the worker.
+        camera: its name.
+    """
+
+    def __init__(self, link: WorkerLink, camera: str) -> None:
+        self._link = link
+        self._camera = camera
+
+    @property
+    def record(self) -> ChallengeRecord | None:
+        """Of the newest challenge; None without one."""
+        record: ChallengeRecord | None = self._ask("record")
+        return record
+
+    def start(self) -> ChallengeRecord:
+        """Begins a challenge.
+
+        Raises:
+            ConflictError: one is running, or the worker is gone.
+        """
+        record: ChallengeRecord = self._ask("start")
+        return record
+
+    def stop(self) -> None:
+        """Stops the challenge that is running.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        self._ask("stop")
+
+    def _ask(self, act: str) -> Any:
+        try:
+            answer = self._link.call("challenge", self._camera, act, timeout_s=CHALLENGE_S)
+        except WorkerLostError as error:
+            raise ConflictError(f"the worker of {self._camera} does not answer: {error}") from error
+        if isinstance(answer, Refusal):
+            raise raised(answer)
+        return answer
+
+
+class RemoteCamera:
+    """A camera on a worker; fits `HostedCamera`. Thread-safe.
+
+    Args:
+        settings: of the camera; usable.
+        observer: is notified of states and results, in order.
+        wake: called when something is to be done for it.
+    """
+
+    def __init__(self, settings: CameraSettings, observer: Observer, wake: Callable[["RemoteCamera"], None]) -> None:
+        self.settings = settings
+        self._observer = observer
+        self._wake = wake
+        self._lock = threading.RLock()
+        self._free = threading.Event()
+        self._free.set()
+        self._past = CameraCounts()
+        self._status: CameraStatus | None = None  # of the present placement
+        self._change = StateChange(settings.name, CameraState.STOPPED, "switched off", time.time())
+        self._latest: tuple[Result, float] | None = None
+        self.wanted = False
+        """Whether it is to be watched."""
+        self.placement: Placement | None = None
+        self.free_at_s = -1e9
+        """Monotonic seconds from which nobody can be watching it any more."""
+        self.moved: tuple[str, str] | None = None
+        """The node that had it last, and why it was taken away; None before the first."""
+
+    @property
+    def name(self) -> str:
+        """Of the camera."""
+        return self.settings.name
+
+    @property
+    def result(self) -> Result | None:
+        """The newest result while live."""
+        latest = self._latest
+        return latest[0] if latest else None
+
+    @property
+    def challenge(self) -> RemoteChallenge:
+        """The challenge of the person before it.
+
+        Raises:
+            ConflictError: no worker has it.
+        """
+        placement = self.placement
+        if placement is None or placement.lost:
+            raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
+        return RemoteChallenge(placement.member.link, self.name)
+
+    def start(self) -> None:
+        """Asks for a worker; returns at once."""
+        with self._lock:
+            if self.wanted:
+                return
+            self.wanted = True
+            self._notify(CameraState.CONNECTING, WAITING)
+        self._wake(self)
+
+    def stop(self, reason: str = "stopped by an operator") -> None:
+        """Ends watching; its state is "stopped" at once, and the worker has let go, or 4.8 s have passed.
+
+        Args:
+            reason: one short sentence, for people.
+        """
+        with self._lock:
+            if not self.wanted:
+                return
+            self.wanted = False
+            self._notify(CameraState.STOPPED, reason)
+        self._wake(self)
+        self._free.wait(STOP_S)
+
+    def status(self) -> CameraStatus:
+        """What is known now; takes no lock."""
+        now_s = time.monotonic()
+        known, latest, change, placement, past = self._status, self._latest, self._change, self.placement, self._past
+        live = change.state is CameraState.LIVE
+        node = placement.member.node.name if placement is not None and not placement.lost else ""
+        if known is None:
+            return CameraStatus(self.name, change, past, 0.0, None, "", 0, None, None, None, node)
+        status = known
+        same = status.change.state is change.state
+        return replace(
+            status,
+            # The worker's reason of a live camera has the rate of its frames.
+            change=replace(change, reason=status.change.reason) if live and same else change,
+            counts=_sum(past, status.counts),
+            fps=status.fps if live else 0.0,
+            viewers=status.viewers if placement is not None else 0,
+            retry_at_s=status.retry_at_s if same else None,
+            result=latest[0] if live and latest else None,
+            result_age_s=max(now_s - latest[1], 0.0) if live and latest else None,
+            node=node,
+        )
+
+    def look(self) -> None:
+        """Does nothing: the worker looks after it."""
+
+    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
+        """None: its frames are at the worker."""
+        return None
+
+    def judged(self) -> tuple[VideoFrame, Result | None] | None:
+        """None: its frames are at the worker."""
+        return None
+
+    def push(self, *_frame: object, **_of_it: object) -> None:
+        """Refuses: publishers send to the worker.
+
+        Raises:
+            ConflictError: always.
+        """
+        raise ConflictError(f"the frames of {self.name} go to its worker, not through the server")
+
+    def publisher_left(self, reason: str) -> None:
+        """Refuses: publishers send to the worker.
+
+        Raises:
+            ConflictError: always.
+        """
+        raise ConflictError(f"the publisher of {self.name} is its worker's: {reason}")
+
+    # What follows is for the head.
+
+    def place(self, placement: Placement) -> bool:
+        """A worker has it from now on; False when it is not wanted any more."""
+        with self._lock:
+            if not self.wanted:
+                return False
+            self.placement, self._status = placement, None
+            self._free.clear()
+            return True
+
+    def withdraw(self, why: str) -> None:
+        """The worker is to stop it."""
+        with self._lock:
+            if self.placement is not None and not self.placement.withdrawn:
+                self.placement.withdrawn = True
+                self.moved = self.placement.member.node.name, why
+                if self.wanted:
+                    self._notify(CameraState.CONNECTING, f"moves to another worker: {why}")
+
+    def lose(self, why: str) -> None:
+        """The worker does not answer."""
+        with self._lock:
+            placement = self.placement
+            if placement is not None and not placement.lost:
+                placement.lost = True
+                if not placement.withdrawn:
+                    self.moved = placement.member.node.name, why
+                if self.wanted:
+                    self._notify(CameraState.LOST_NODE, why)
+
+    def release(self) -> None:
+        """The worker has let go of it, or its lease is over."""
+        with self._lock:
+            if self.placement is not None and self._status is not None:
+                self._past = _sum(self._past, self._status.counts)
+            self.placement, self._status, self._latest = None, None, None
+            self._free.set()
+
+    def take_state(self, incarnation: Incarnation, number: int, change: StateChange) -> None:
+        """The worker says that it entered a state."""
+        with self._lock:
+            if not self._is_of(incarnation, number):
+                return
+            self._latest = None
+            if change.state is CameraState.STOPPED:  # a file that ended
+                self.wanted = False
+            self._change = change
+            self._observer.state(change)
+        if change.state is CameraState.STOPPED:
+            self._wake(self)
+
+    def take_result(self, incarnation: Incarnation, number: int, result: Result, at_s: float) -> None:
+        """The worker has a result of it."""
+        with self._lock:
+            if self._is_of(incarnation, number) and self._change.state is CameraState.LIVE:
+                self._latest = result, time.monotonic()
+                self._observer.result(self.name, result, at_s)
+
+    def take_status(self, incarnation: Incarnation, number: int, status: CameraStatus) -> None:
+        """The worker says how it is. A worker that was quiet and is back says what became of it meanwhile."""
+        with self._lock:
+            if not self._is_of(incarnation, number):
+                return
+            self._status = status
+            placement = self.placement
+            if placement is not None and placement.lost:
+                placement.lost = False
+            if self._change.state is CameraState.LOST_NODE:
+                self._change = replace(status.change, at_s=time.time())
+                self._observer.state(self._change)
+
+    def _is_of(self, incarnation: Incarnation, number: int) -> bool:
+        placement = self.placement
+        return (
+            self.wanted
+            and placement is not None
+            and not placement.withdrawn
+            and placement.incarnation is incarnation
+            and placement.number == number
+        )
+
+    def _notify(self, state: CameraState, reason: str) -> None:
+        """Under the lock, so that observers hear of states and results in their order."""
+        self._latest = None
+        self._change = StateChange(self.name, state, reason, time.time())
+        self._observer.state(self._change)
+
+
+def _sum(first: CameraCounts, second: CameraCounts) -> CameraCounts:
+    return CameraCounts(
+        **{one.name: getattr(first, one.name) + getattr(second, one.name) for one in fields(CameraCounts)}
+    )

@@ -1,0 +1,485 @@
+"""The server's side of the cluster: nodes come and go, workers are heard of, and each camera has one worker.
+
+nodes thread:    which nodes there are; a worker is started on each, as many as the settings say
+leases thread:   the database: this server still leads, the leases of workers that were heard of go on
+control thread:  gives cameras to workers, takes them away, declares workers lost
+a thread a worker (members.py): orders and renewals there, states and results back
+"""
+
+import logging
+import socket
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from stream_detect.cameras.observer import Observer, Observers
+from stream_detect.cluster.camera import Placement, RemoteCamera
+from stream_detect.cluster.leadership import Leadership
+from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
+from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, ModelOrder, Orders, WorkerState
+from stream_detect.cluster.nodes import Node, Nodes, WorkerLink, WorkerLostError
+from stream_detect.cluster.placement import Host, choose, cost
+from stream_detect.cluster.status import Move, NodeState, NodeStatus
+from stream_detect.cluster.worker import worker_settings
+from stream_detect.errors import CapacityError, ConflictError, StorageError
+from stream_detect.settings import CameraSettings, Settings
+from stream_detect.storage.leases import Leases
+from stream_detect.storage.records import Event, Evidence
+from stream_detect.types import Result
+
+STEP_S = 0.1
+NODES_S = 1.0
+GRANT_AGAIN_S = 0.5
+
+SETTLE_S = 5.0
+"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
+
+MAX_MOVES = 100
+"""Moves that are remembered for the page."""
+
+LOST_NODE_S = 600.0
+"""How long a node that has gone is listed."""
+
+RETRY_AFTER_S = 2
+"""When a client whose camera has no worker now tries again."""
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class HeadParts:
+    """What the head is made of.
+
+    Args:
+        nodes: of the cluster; closed with the head.
+        leases: of the database.
+        model: the one that judges now.
+        listened: cameras whose results somebody follows.
+        alone: no other server can have this database (SQLite in a locked folder).
+    """
+
+    nodes: Nodes
+    leases: Leases
+    model: Callable[[], ModelOrder]
+    listened: Callable[[], frozenset[str]]
+    alone: bool
+
+
+class Head:
+    """Who watches which camera. `start` once, then `close`; `camera` makes what a fleet holds. Thread-safe.
+
+    Args:
+        settings: all sections.
+        parts: what it is made of.
+    """
+
+    def __init__(self, settings: Settings, parts: HeadParts) -> None:
+        self._settings = settings.cluster
+        self._parts = parts
+        holder = f"{socket.gethostname()}:{settings.storage.folder.resolve()}"
+        self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
+        self._member_parts = MemberParts(
+            worker_settings(settings),
+            parts.model,
+            lambda: self._leadership.holds,
+            parts.listened,
+            self._take,
+            self._wake,
+        )
+        self._lock = threading.RLock()
+        self._members: dict[str, list[Member]] = {}  # by the node's key
+        self._nodes: dict[str, Node] = {}
+        self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
+        self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
+        self._not_before: dict[str, float] = {}
+        self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
+        self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        self._observer: Observer = Observers(())
+        self._due = threading.Event()
+        self._closing = threading.Event()
+        self._grant_at_s = -1e9
+        self._settled_at_s: float | None = None
+        self._grant_problem = ""
+        self._nodes_problem = ""
+        self._threads = [
+            threading.Thread(target=self._run, name="cluster", daemon=True),
+            threading.Thread(target=self._look_for_nodes, name="nodes", daemon=True),
+        ]
+
+    def start(self) -> None:
+        """Becomes the leading server, and starts workers.
+
+        Raises:
+            StorageError: another server leads, or the database cannot be used.
+        """
+        until_s = time.monotonic() + self._settings.lease_s
+        self._not_before = dict.fromkeys(self._leadership.start(), until_s)
+        for thread in self._threads:
+            thread.start()
+
+    def close(self) -> None:
+        """Ends all workers, within a second; cameras are stopped before. Gives back what is held."""
+        self._closing.set()
+        self._due.set()
+        members = self._all()
+        for member in members:
+            member.close()
+        for member in members:
+            member.join(0.3)
+        self._leadership.close([camera.name for camera in self._active])
+        self._parts.nodes.close()
+
+    def camera(self, settings: CameraSettings) -> RemoteCamera:
+        """A camera that is stopped; nothing happens before it is started.
+
+        Args:
+            settings: of the camera; usable.
+        """
+        return RemoteCamera(settings, self._observer, self._note)
+
+    def observe(self, observer: Observer) -> None:
+        """Who is notified of cameras that are made from now on."""
+        self._observer = observer
+
+    def report_to(self, report: Callable[[str, Evidence], None]) -> None:
+        """Who is told of evidence that a worker kept."""
+        self._report = report
+
+    def keep(self, event: Event, result: Result) -> bool:
+        """Has the camera's worker keep evidence of an event that began, if its owner asked for any.
+
+        Returns:
+            False when it has no worker.
+        """
+        with self._lock:
+            camera = next((one for one in self._active if one.name == event.camera), None)
+        if camera is None or not camera.settings.evidence:
+            return True
+        placement = camera.placement
+        if placement is None:
+            return False
+        placement.incarnation.evidence.append(EvidenceRequest(event, result))
+        return True
+
+    def link_of(self, camera: str) -> WorkerLink:
+        """The way to the worker that has a camera.
+
+        Raises:
+            CapacityError: none has it now.
+        """
+        placement = self._placement_of(camera)
+        if placement is None or placement.lost or placement.withdrawn:
+            raise CapacityError(f"no worker has the camera {camera} now; try again in a moment", RETRY_AFTER_S)
+        return placement.member.link
+
+    def a_link_of_each_node(self) -> list[WorkerLink]:
+        """The way to one worker of each node that answers."""
+        with self._lock:
+            return [
+                next(iter(ready)).link for some in self._members.values() if (ready := [m for m in some if m.ready])
+            ]
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What does not work now, in sentences."""
+        members = self._all()
+        found = [self._leadership.problem, self._grant_problem, self._nodes_problem]
+        found += [f"worker {member.name}: {member.problem}" for member in members if member.problem]
+        if not any(member.ready for member in members):
+            found.append("no worker is ready")
+        waiting = [camera.name for camera in list(self._active) if camera.wanted and camera.placement is None]
+        pins = {
+            camera.settings.node for camera in list(self._active) if camera.name in waiting and camera.settings.node
+        }
+        present = {node.name for node in list(self._nodes.values())}
+        found += [f"the node {pin} is not there, and cameras are pinned to it" for pin in sorted(pins - present)]
+        return tuple(one for one in found if one)
+
+    @property
+    def moves(self) -> tuple[Move, ...]:
+        """The newest moves, the newest first."""
+        return tuple(reversed(self._moves))
+
+    def statuses(self) -> list[NodeStatus]:
+        """All nodes, by name; those that went in the last ten minutes among them."""
+        with self._lock:
+            there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
+            gone = [node for node, _ in self._gone.values()]
+        found = [self._status_of(node, members) for node, members in there]
+        names = {status.name for status in found}
+        found += [
+            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), "it left the cluster")
+            for node in gone
+            if node.name not in names
+        ]
+        return sorted(found, key=lambda status: status.name)
+
+    def _status_of(self, node: Node, members: Sequence[Member]) -> NodeStatus:
+        ready = [member for member in members if member.ready]
+        problem = next((member.problem for member in members if member.problem), "")
+        begun = any(member.current is not None for member in members)
+        if node.name in self._leadership.drained:
+            state: NodeState = "drained"
+        elif ready:
+            state = "ready"
+        else:
+            state = "refused" if problem else "lost" if begun else "starting"
+        cameras = [
+            camera.name
+            for camera in list(self._active)
+            if (placement := camera.placement) is not None and not placement.lost and placement.member in members
+        ]
+        return NodeStatus(
+            name=node.name,
+            address=node.address,
+            state=state,
+            workers=len(ready),
+            load=max((member.load.node for member in ready), default=0.0),
+            cores=round(sum(member.load.cores for member in ready), 3),
+            rss_bytes=sum(member.load.rss_bytes for member in ready),
+            cameras=tuple(sorted(cameras)),
+            problem=problem,
+        )
+
+    def _placement_of(self, camera: str) -> Placement | None:
+        with self._lock:
+            return next((one.placement for one in self._active if one.name == camera and one.placement), None)
+
+    def _all(self) -> list[Member]:
+        with self._lock:
+            return [member for members in self._members.values() for member in members]
+
+    def _holders(self) -> list[str]:
+        """Those whose leases go on, for the table of leases."""
+        held = [member.current for member in self._all() if member.quiet_s < self._settings.lease_s]
+        return [one.holder for one in held if one is not None]
+
+    def _note(self, camera: RemoteCamera) -> None:
+        with self._lock:
+            if camera not in self._active:
+                self._active.append(camera)
+        self._wake()
+
+    def _wake(self) -> None:
+        self._due.set()
+
+    def _take(self, incarnation: Incarnation, batch: Batch) -> None:
+        """On the member's thread."""
+        with self._lock:
+            cameras = {camera.name: camera for camera in self._active if camera.placement is not None}
+        first = batch.upto - len(batch.reliable)
+        for item in batch.reliable[max(incarnation.received - first, 0) :]:
+            if not isinstance(item, WorkerState):
+                self._report(item.event_id, item.evidence)
+            elif item.change.camera in cameras:
+                cameras[item.change.camera].take_state(incarnation, item.number, item.change)
+        for one in batch.results:
+            if one.camera in cameras:
+                cameras[one.camera].take_result(incarnation, one.number, one.result, one.at_s)
+        for number, status in batch.statuses:
+            if status.name in cameras:
+                cameras[status.name].take_status(incarnation, number, replace(status, result=None))
+        if any(camera.placement and camera.placement.withdrawn for camera in cameras.values()):
+            self._wake()
+
+    def _look_for_nodes(self) -> None:
+        """The nodes thread."""
+        while not self._closing.is_set():
+            try:
+                self._note_nodes(self._parts.nodes.alive())
+                self._nodes_problem = ""
+            except WorkerLostError as error:
+                self._nodes_problem = str(error)
+            except Exception:  # the thread's edge: what fails now may work in a second
+                log.exception("the nodes could not be looked for")
+            self._closing.wait(NODES_S)
+
+    def _note_nodes(self, nodes: Sequence[Node]) -> None:
+        there = {node.key: node for node in nodes}
+        with self._lock:
+            for key in [key for key in self._nodes if key not in there]:
+                node = self._nodes.pop(key)
+                self._gone[node.name] = node, time.monotonic()
+                log.warning("node %s left the cluster", node.name)
+                for member in self._members.pop(key, []):
+                    member.close()
+            self._gone = {
+                name: (node, at_s)
+                for name, (node, at_s) in self._gone.items()
+                if time.monotonic() - at_s < LOST_NODE_S and name not in {one.name for one in nodes}
+            }
+            new = [node for node in nodes if node.key not in self._nodes]
+        for node in new:
+            log.info("node %s at %s takes part", node.name, node.address)
+            members = [
+                Member(node, index, self._parts.nodes.start_worker(node, index), self._member_parts)
+                for index in range(self._settings.workers_a_node)
+            ]
+            with self._lock:
+                self._nodes[node.key], self._members[node.key] = node, members
+            for member in members:
+                member.start()
+        self._wake()
+
+    def _run(self) -> None:
+        """The control thread."""
+        while not self._closing.is_set():
+            self._due.wait(STEP_S)
+            self._due.clear()
+            try:
+                self._step()
+            except Exception:  # the thread's edge: what fails for one camera must not leave the others alone
+                log.exception("cameras could not be given to workers")
+
+    def _step(self) -> None:
+        now_s = time.monotonic()
+        with self._lock:
+            cameras = list(self._active)
+        for camera in cameras:
+            if camera.placement is not None:
+                self._follow(camera, camera.placement, now_s)
+        self._hand_over(cameras, now_s)
+        self._place(cameras, now_s)
+        self._order(cameras)
+        with self._lock:
+            self._active = [one for one in self._active if one.wanted or one.placement is not None]
+
+    def _follow(self, camera: RemoteCamera, placement: Placement, now_s: float) -> None:
+        """Declares lost or released what is."""
+        member, incarnation = placement.member, placement.incarnation
+        if not camera.wanted and not placement.withdrawn:
+            camera.withdraw("it was stopped")
+        if placement.withdrawn and placement.revision == 0:  # before the worker was told of it
+            self._release(camera, now_s)
+            return
+        is_current = member.current is incarnation and not member.closed
+        over_s = incarnation.heard_s + self._settings.lease_s
+        if not is_current or now_s - incarnation.heard_s > QUIET_S:
+            camera.lose(
+                f"the worker {member.name} {'has ended' if not is_current else 'does not answer'}; "
+                "another one watches it in a moment"
+            )
+            if now_s >= over_s:
+                self._release(camera, over_s)
+        elif incarnation.revision >= placement.revision > 0 and incarnation.hosted.get(camera.name) != placement.number:
+            if not placement.withdrawn:
+                log.warning("camera %s: the worker %s let go of it", camera.name, member.name)
+            self._release(camera, now_s)
+
+    def _release(self, camera: RemoteCamera, free_at_s: float) -> None:
+        camera.release()
+        self._not_before[camera.name] = max(free_at_s, self._not_before.get(camera.name, free_at_s))
+
+    def _hand_over(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
+        """Takes cameras away from drained nodes, and one from a worker that is overloaded, where others have room."""
+        drained, hosts = self._leadership.drained, self._hosts(cameras)
+        for camera in cameras:
+            placement = camera.placement
+            if placement is None or placement.withdrawn or not camera.wanted:
+                continue
+            if placement.member.node.name in drained and choose(hosts, camera.settings.node) is not None:
+                camera.withdraw(f"the node {placement.member.node.name} is drained")
+        for member in self._all():
+            why = member.overload.look(member.load.cores, member.load.node, now_s) if member.ready else ""
+            others = [host for host in hosts if host.worker != member.name]
+            if why and others:
+                self._relieve(member, [one for one in cameras if one.placement], others, why)
+
+    def _relieve(self, member: Member, cameras: Sequence[RemoteCamera], others: Sequence[Host], why: str) -> None:
+        """Moves the camera that costs most, if there is a worker that has less to do even with it."""
+        own = [one for one in cameras if one.placement and one.placement.member is member and not one.settings.node]
+        if len(own) < 2:
+            return
+        costs = {one.name: cost(one.status(), one.settings.rate_hz) for one in own}
+        heaviest = max(own, key=lambda one: costs[one.name])
+        target = choose(others)
+        if target is not None and target.cost + costs[heaviest.name] < sum(costs.values()):
+            member.overload.reset()
+            heaviest.withdraw(f"the worker {member.name} is {why}")
+
+    def _hosts(self, cameras: Sequence[RemoteCamera]) -> list[Host]:
+        """Workers that can take cameras, with what they have."""
+        drained = self._leadership.drained
+        costs: dict[Member, float] = {}
+        for camera in cameras:
+            if camera.placement is not None and not camera.placement.withdrawn:
+                member = camera.placement.member
+                costs[member] = costs.get(member, 0.0) + cost(camera.status(), camera.settings.rate_hz)
+        return [
+            Host(member.name, member.node.name, member.node.cpus, costs.get(member, 0.0))
+            for member in self._all()
+            if member.ready and member.node.name not in drained
+        ]
+
+    def _place(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
+        """Grants leases to workers for cameras that nobody watches."""
+        held = {camera.name for camera in cameras if camera.placement is not None}
+        free = [
+            camera
+            for camera in cameras
+            if camera.wanted and camera.name not in held and now_s >= self._not_before.get(camera.name, now_s)
+        ]
+        if not free or now_s < self._grant_at_s or not self._leadership.holds:
+            return
+        members = {member.name: member for member in self._all()}
+        if not self._settled(list(members.values()), now_s):
+            return
+        hosts, chosen = self._hosts(cameras), {}
+        for camera in free:
+            host = choose(hosts, camera.settings.node)
+            if host is not None:
+                chosen[camera.name] = camera, members[host.worker], members[host.worker].current
+                more = cost(camera.status(), camera.settings.rate_hz)
+                hosts = [replace(one, cost=one.cost + more) if one.worker == host.worker else one for one in hosts]
+        holders = {name: now.holder for name, (_, _, now) in chosen.items() if now is not None}
+        if not holders:
+            return
+        try:
+            granted = self._leadership.grant(holders)
+        except (StorageError, ConflictError) as error:
+            self._grant_problem = f"cameras wait for the database: {error}"
+            self._grant_at_s = now_s + GRANT_AGAIN_S
+            return
+        self._grant_problem = ""
+        for name, lease in granted.items():
+            camera, member, now = chosen[name]
+            if now is not None and camera.place(Placement(member, now, lease.number)):
+                self._note_move(camera, member)
+
+    def _settled(self, members: Sequence[Member], now_s: float) -> bool:
+        """Whether all workers have begun, or were waited for long enough; once true, always true."""
+        if self._settled_at_s is None:
+            if any(member.ready for member in members):
+                self._settled_at_s = now_s + SETTLE_S
+            return False
+        if now_s < self._settled_at_s and all(member.ready or member.problem for member in members):
+            self._settled_at_s = now_s
+        return now_s >= self._settled_at_s
+
+    def _note_move(self, camera: RemoteCamera, member: Member) -> None:
+        if camera.moved is not None:
+            origin, why = camera.moved
+            self._moves.append(Move(time.time(), camera.name, origin, member.node.name, why))
+            log.info("camera %s: from node %s to worker %s: %s", camera.name, origin, member.name, why)
+            camera.moved = None
+
+    def _order(self, cameras: Sequence[RemoteCamera]) -> None:
+        """Makes each worker's orders be what it has."""
+        model = self._parts.model()
+        for now in [member.current for member in self._all()]:
+            if now is None:
+                continue
+            own = [(one, at) for one in cameras if (at := one.placement) is not None and at.incarnation is now]
+            stay = sorted(((one, at) for one, at in own if not at.withdrawn), key=lambda pair: pair[0].name)
+            assignments = tuple(Assignment(one.settings, at.number) for one, at in stay)
+            before = now.orders
+            if before.revision and (assignments, model) == (before.assignments, before.model):
+                continue
+            now.orders = Orders(before.revision + 1, assignments, model)
+            ordered = {one.number for one in before.assignments}
+            given = {one.number for one in assignments}
+            for _, placement in own:
+                if (placement.number in ordered) != (placement.number in given):
+                    placement.revision = now.orders.revision

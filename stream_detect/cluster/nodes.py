@@ -1,0 +1,93 @@
+"""The seam to whatever runs workers: nodes that come and go, and links to the workers on them (`ray_nodes.py`)."""
+
+import secrets
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stream_detect.errors import StreamDetectError
+
+
+def environment_of_ray(address: str) -> Mapping[str, str]:
+    """Environment variables that Ray reads while it is imported: to be set before.
+
+    Nothing is sent anywhere, and a Ray that we start takes calls only of who knows a token of this very start: whoever
+    may call Ray may run any code. Its agents are Python programs that a busy machine may start for a minute.
+
+    Args:
+        address: of the cluster to join, whose own token counts; empty when Ray is started here.
+    """
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_DEDUP_LOGS": "0",
+        "RAY_raylet_start_wait_time_s": "120",
+        "RAY_agent_register_timeout_ms": "120000",
+    }
+    if address:
+        return quiet
+    return {**quiet, "RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
+
+
+class WorkerLostError(StreamDetectError):
+    """A worker does not answer: its process or its node has ended, or cannot be reached."""
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """A machine, or what counts as one.
+
+    Args:
+        key: unique for ever; another one when the node comes back.
+        name: that people call it by; of one node at a time.
+        address: IP address, for people.
+        cpus: processors.
+    """
+
+    key: str
+    name: str
+    address: str
+    cpus: float
+
+
+class WorkerLink(Protocol):
+    """The way to a worker (worker.py has the methods). A call ends when the answer is there or the time is over."""
+
+    def call(self, method: str, *arguments: Any, timeout_s: float) -> Any:
+        """The answer; blocks.
+
+        Raises:
+            WorkerLostError: it does not answer; the message says why.
+        """
+        ...
+
+    async def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:
+        """The answer, on an event loop.
+
+        Raises:
+            WorkerLostError: it does not answer.
+        """
+        ...
+
+    def end(self) -> None:
+        """Ends the worker's process; returns at once."""
+        ...
+
+
+class Nodes(Protocol):
+    """All nodes of a cluster."""
+
+    def alive(self) -> Sequence[Node]:
+        """Those that take part now.
+
+        Raises:
+            WorkerLostError: nobody knows now.
+        """
+        ...
+
+    def start_worker(self, node: Node, index: int) -> WorkerLink:
+        """Begins to start a worker on a node; it is started again there whenever its process ends."""
+        ...
+
+    def close(self) -> None:
+        """Leaves the cluster: its workers end."""
+        ...

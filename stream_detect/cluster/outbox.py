@@ -1,0 +1,115 @@
+"""What a worker has to say, until the server fetches it: bounded, and nothing here ever waits."""
+
+import asyncio
+import contextlib
+import threading
+from collections import deque
+from collections.abc import Mapping
+from dataclasses import replace
+
+from stream_detect.cluster.messages import KeptEvidence, WorkerResult, WorkerState
+from stream_detect.storage.records import Evidence
+from stream_detect.types import Result, StateChange
+
+MAX_RELIABLE = 10_000
+"""States and evidence that wait for a server that is away, some 3 MB: hours of fifty cameras. The oldest go first."""
+
+MAX_RESULTS = 16
+"""Of one camera: three seconds of results. A server that is slower than that gets the newest."""
+
+
+class Outbox:
+    """An `Observer` of a worker's cameras. Thread-safe, but for `wait`, which lives on the event loop."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._numbers: Mapping[str, int] = {}
+        self._reliable: deque[WorkerState | KeptEvidence] = deque()
+        self._first = 0  # how many reliable items went before the first that is still here
+        self._results: dict[str, deque[WorkerResult]] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._news: asyncio.Event | None = None
+
+    def attach(self, numbers: Mapping[str, int]) -> None:
+        """From now on these cameras are watched under these leases; of others nothing is sent."""
+        with self._lock:
+            self._numbers = dict(numbers)
+            self._results = {name: results for name, results in self._results.items() if name in numbers}
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:
+        """See `Observer`."""
+        with self._lock:
+            number = self._numbers.get(camera)
+            if number is not None:
+                results = self._results.setdefault(camera, deque(maxlen=MAX_RESULTS))
+                results.append(WorkerResult(camera, number, result, at_s))
+
+    def state(self, change: StateChange) -> None:
+        """See `Observer`."""
+        with self._lock:
+            number = self._numbers.get(change.camera)
+            if number is not None:
+                self._put(WorkerState(number, change))
+        self.wake()
+
+    def removed(self, camera: str) -> None:
+        """See `Observer`: the server gave the order and knows."""
+
+    def kept(self, event_id: str, evidence: Evidence) -> None:
+        """There is evidence of an event."""
+        with self._lock:
+            self._put(KeptEvidence(event_id, evidence))
+        self.wake()
+
+    def take(
+        self, received: int, listened: frozenset[str]
+    ) -> tuple[int, tuple[WorkerState | KeptEvidence, ...], tuple[WorkerResult, ...]]:
+        """What there is now.
+
+        Args:
+            received: reliable items that arrived so far; they are forgotten.
+            listened: cameras whose results are sent with all their traces.
+
+        Returns:
+            the count of reliable items with these, these, and the results.
+        """
+        with self._lock:
+            while self._reliable and self._first < received:
+                self._reliable.popleft()
+                self._first += 1
+            reliable = tuple(self._reliable)
+            results = [result for of_camera in self._results.values() for result in of_camera]
+            self._results.clear()
+            upto = self._first + len(reliable)
+        return upto, reliable, tuple(one if one.camera in listened else _brief(one) for one in results)
+
+    async def wait(self, seconds: float) -> None:
+        """Until there is something reliable to send, or the time is over."""
+        if self._news is None:
+            self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
+        try:
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
+        except TimeoutError:
+            return
+        finally:
+            self._news.clear()
+
+    def wake(self) -> None:
+        """Ends a `wait`; from any thread."""
+        loop, news = self._loop, self._news
+        if loop is not None and news is not None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
+                loop.call_soon_threadsafe(news.set)
+
+    def _put(self, item: WorkerState | KeptEvidence) -> None:
+        self._reliable.append(item)
+        if len(self._reliable) > MAX_RELIABLE:
+            self._reliable.popleft()
+            self._first += 1
+
+
+def _brief(sent: WorkerResult) -> WorkerResult:
+    """Without the tracks' traces, two thirds of a result's bytes."""
+    tracks = tuple(replace(track, trace=()) for track in sent.result.tracks)
+    return replace(sent, result=replace(sent.result, tracks=tracks))

@@ -1,0 +1,97 @@
+"""Which worker watches a camera: by measured cost, spread over nodes, and moved only when it has to be. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from stream_detect.cameras.status import CameraStatus
+from stream_detect.types import CameraState
+
+SAMPLE_COST = 2.0
+"""Cost of one analysed sample a second, in decoded megapixels a second: some 5 ms each, as 2 megapixels of H.264."""
+
+UNKNOWN_MPX_S = 640 * 480 * 25 / 1e6
+"""Of a camera that has sent nothing yet: the usual one."""
+
+OVERLOAD_CORES = 0.9
+"""A worker that keeps so many processors busy is at the end of Python's lock, whatever its node has."""
+
+OVERLOAD_NODE = 1.5
+"""Load average by processors from which a node is overloaded."""
+
+OVERLOAD_S = 60.0
+"""For so long, before a camera is moved: a move costs seconds of watching."""
+
+
+def cost(status: CameraStatus, rate_hz: float) -> float:
+    """What watching a camera costs, in decoded megapixels a second.
+
+    Args:
+        status: how it is.
+        rate_hz: samples a second.
+    """
+    if status.change.state is CameraState.LIVE and status.wh is not None and status.fps > 0:
+        return status.wh[0] * status.wh[1] * status.fps / 1e6 + SAMPLE_COST * rate_hz
+    return UNKNOWN_MPX_S + SAMPLE_COST * rate_hz
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A worker that can take cameras.
+
+    Args:
+        worker: its name.
+        node: name of its node.
+        cpus: processors of the node.
+        cost: of all cameras that it has.
+    """
+
+    worker: str
+    node: str
+    cpus: float
+    cost: float
+
+
+def choose(hosts: Sequence[Host], node: str = "", avoid: str = "") -> Host | None:
+    """Where a camera goes: the node with the least cost a processor, on it the worker with the least.
+
+    Args:
+        hosts: that can take it.
+        node: that alone may have it; any if empty.
+        avoid: a worker that is not to have it, unless there is no other.
+    """
+    fit = [host for host in hosts if not node or host.node == node]
+    fit = [host for host in fit if host.worker != avoid] or fit
+    if not fit:
+        return None
+    of_node: dict[str, float] = {}
+    for host in hosts:
+        of_node[host.node] = of_node.get(host.node, 0.0) + host.cost
+    return min(fit, key=lambda host: (of_node[host.node] / max(host.cpus, 0.1), host.cost, host.worker))
+
+
+class Overload:
+    """Notices that a worker is overloaded for a minute. Not thread-safe."""
+
+    def __init__(self) -> None:
+        self._since_s: float | None = None
+
+    def look(self, cores: float, node: float, now_s: float) -> str:
+        """Why it is overloaded, in words; empty when it is not, or not for long enough.
+
+        Args:
+            cores: processors that the worker keeps busy.
+            node: load of the node by its processors.
+            now_s: monotonic seconds.
+        """
+        if cores < OVERLOAD_CORES and node < OVERLOAD_NODE:
+            self._since_s = None
+            return ""
+        if self._since_s is None:
+            self._since_s = now_s
+        if now_s - self._since_s < OVERLOAD_S:
+            return ""
+        return f"overloaded: {cores:.2f} processors busy, load of the node {node:.2f}"
+
+    def reset(self) -> None:
+        """A camera was moved away: the minute begins anew."""
+        self._since_s = None

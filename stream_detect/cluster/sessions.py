@@ -1,0 +1,131 @@
+"""Viewers and publishers of a cluster's cameras: the camera's worker answers, and media go straight to it."""
+
+from collections import OrderedDict
+from typing import Any
+
+from stream_detect.cluster.head import RETRY_AFTER_S, Head
+from stream_detect.cluster.messages import Refusal, raised
+from stream_detect.cluster.nodes import WorkerLink, WorkerLostError
+from stream_detect.errors import CapacityError, NotFoundError
+from stream_detect.types import Answer, Thresholds
+
+ANSWER_S = 15.0
+"""Time limit of an answer: it gathers ICE candidates, five seconds where a STUN server does not answer."""
+
+MAX_REMEMBERED = 16_384
+"""Sessions whose worker is known, so that they can be ended by their id; the oldest are forgotten."""
+
+
+class _Sessions:
+    """Sessions of one kind, by their ids."""
+
+    def __init__(self, head: Head, opens: str, ends: str) -> None:
+        self._head = head
+        self._opens = opens
+        self._ends = ends
+        self._links: OrderedDict[str, tuple[str, WorkerLink]] = OrderedDict()
+
+    async def open(self, camera: str, offer_sdp: str, client: str) -> Answer:
+        link = self._head.link_of(camera)
+        answer: Answer = await _asked(link, self._opens, camera, offer_sdp, client)
+        self._links[answer.session_id] = camera, link
+        while len(self._links) > MAX_REMEMBERED:
+            self._links.popitem(last=False)
+        return answer
+
+    async def close(self, camera: str, session_id: str) -> None:
+        known = self._links.get(session_id)
+        if known is None or known[0] != camera:
+            raise NotFoundError("expected the id of a running session, received another one; it may have ended already")
+        del self._links[session_id]
+        try:
+            await _asked(known[1], self._ends, camera, session_id)
+        except CapacityError:
+            raise NotFoundError("the session ended with its worker") from None
+
+
+class ClusterViewers:
+    """All who watch cameras of a cluster (`webrtc.whep.Viewers` without one). Lives on the event loop.
+
+    Args:
+        head: knows which worker has a camera.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._head = head
+        self._sessions = _Sessions(head, "view", "end_view")
+
+    async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
+        """Has the camera's worker open a session; see `Viewers.answer`.
+
+        Raises:
+            OfferError: the offer is malformed, or (NoVideoError) has no video to receive.
+            CodecError: it has no codec that we have.
+            CapacityError: too many watch, or no worker has the camera now.
+        """
+        return await self._sessions.open(camera, offer_sdp, client)
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends a viewer's session.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+        """
+        await self._sessions.close(camera, session_id)
+
+    async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes:
+        """The newest frame of a camera with its badge, JPEG; see `overlay.picture.annotated`.
+
+        Raises:
+            NotFoundError: it has sent none yet.
+            CapacityError: no worker has the camera now.
+            MediaError: the frame is of no kind that can be drawn on.
+        """
+        link = self._head.link_of(camera)
+        picture: bytes = await _asked(link, "snapshot", camera, thresholds, stale_s, width)
+        return picture
+
+
+class ClusterPublishers:
+    """All who publish to cameras of a cluster (`webrtc.whip.Publishers` without one). Lives on the event loop.
+
+    Args:
+        head: knows which worker has a camera.
+    """
+
+    def __init__(self, head: Head) -> None:
+        self._sessions = _Sessions(head, "publish", "end_publish")
+
+    async def answer(self, camera: str, offer_sdp: str, sink: object, client: str = "") -> Answer:  # noqa: ARG002
+        """Has the camera's worker open a session, which feeds the camera there; see `Publishers.answer`.
+
+        Raises:
+            OfferError: the offer is malformed, or (NoVideoError) has no video to send.
+            CodecError: it has no codec that we have.
+            ConflictError: another publisher is there.
+            CapacityError: no worker has the camera now.
+        """
+        return await self._sessions.open(camera, offer_sdp, client)
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends a publisher's session.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+        """
+        await self._sessions.close(camera, session_id)
+
+
+async def _asked(link: WorkerLink, method: str, *arguments: Any) -> Any:
+    """A worker's answer; its refusals as the errors that they were.
+
+    Raises:
+        CapacityError: it does not answer.
+    """
+    try:
+        answer = await link.ask(method, *arguments, timeout_s=ANSWER_S)
+    except WorkerLostError as error:
+        raise CapacityError(f"the camera's worker does not answer ({error}); try again", RETRY_AFTER_S) from error
+    if isinstance(answer, Refusal):
+        raise raised(answer)
+    return answer

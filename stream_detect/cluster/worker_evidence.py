@@ -1,0 +1,99 @@
+"""Evidence on a worker: remembers the frames that were judged last, and keeps them when the server says what began."""
+
+import threading
+from collections import deque
+from collections.abc import Callable
+
+from av import VideoFrame
+
+from stream_detect.cameras.fleet import HostedCamera
+from stream_detect.cluster.messages import EvidenceRequest
+from stream_detect.errors import NotFoundError
+from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.settings import Settings
+from stream_detect.storage.records import Evidence
+from stream_detect.types import Result, StateChange
+
+JUDGED = 10
+"""Judged frames that are remembered of a camera that keeps evidence: two seconds at 5 Hz, in which the server has been
+told of the result and answered. Each is a decoded frame, 3 MB at 1080p."""
+
+DONE = 1_000
+"""Events whose request came before, so that one that is repeated begins nothing twice."""
+
+
+class WorkerEvidence:
+    """Keeps evidence of events that the server finds in this worker's results. An `Observer`; thread-safe.
+
+    Args:
+        settings: of the worker.
+        report: is told of what there is of an event.
+        camera: of a name; raises NotFoundError.
+    """
+
+    def __init__(
+        self, settings: Settings, report: Callable[[str, Evidence], None], camera: Callable[[str], HostedCamera]
+    ) -> None:
+        self._camera = camera
+        self._lock = threading.Lock()
+        self._judged: dict[str, deque[tuple[VideoFrame, Result]]] = {}
+        self._begun: deque[str] = deque(maxlen=DONE)
+        self._wanted: dict[str, VideoFrame] = {}
+        sight = Sight(wants=lambda name: camera(name).settings.evidence, picture_of=self._picture_of)
+        folder = EvidenceFolder.of(settings.storage, settings.evidence)
+        self.keeper = EvidenceKeeper(folder, settings.evidence, None, sight)
+        self.keeper.report_to(report)
+
+    def start(self) -> None:
+        """Starts the keeper's thread; once."""
+        self.keeper.start()
+
+    def close(self) -> None:
+        """Ends it; clips that are being gathered end with what they have."""
+        self.keeper.close()
+
+    def result(self, camera: str, result: Result, at_s: float) -> None:  # noqa: ARG002 - Observer's
+        """See `Observer`: the very frame of this result is at hand only now."""
+        try:
+            hosted = self._camera(camera)
+        except NotFoundError:
+            return
+        judged = hosted.judged() if hosted.settings.evidence and result.tracks else None
+        if judged is not None:
+            with self._lock:
+                self._judged.setdefault(camera, deque(maxlen=JUDGED)).append((judged[0], result))
+
+    def state(self, change: StateChange) -> None:
+        """See `Observer`: of a camera that is not live nothing is remembered."""
+        if change.state != "live":
+            with self._lock:
+                self._judged.pop(change.camera, None)
+
+    def removed(self, camera: str) -> None:
+        """See `Observer`."""
+        with self._lock:
+            self._judged.pop(camera, None)
+        self.keeper.forget(camera)
+
+    def begin(self, request: EvidenceRequest) -> None:
+        """Keeps what is to be seen of an event that began; one that came before is passed over."""
+        event, result = request.event, request.result
+        if event.id in self._begun:
+            return
+        self._begun.append(event.id)
+        with self._lock:
+            of_camera = list(self._judged.get(event.camera, ()))
+        found = next((one for one in reversed(of_camera) if one[1].sequence == result.sequence), None)
+        if found is not None:
+            self._wanted[event.camera] = found[0]
+            result = found[1]
+        try:
+            self.keeper.begin(event, result)
+        finally:
+            self._wanted.pop(event.camera, None)
+
+    def _picture_of(self, camera: str) -> tuple[VideoFrame, Result | None] | None:
+        """The frame of the result that `begin` is about; none where it is not remembered any more."""
+        frame = self._wanted.get(camera)
+        return None if frame is None else (frame, None)

@@ -1,0 +1,31 @@
+"""Where cameras run: in the server's process, or on workers of a Ray cluster."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from stream_detect.settings.section import Section
+
+
+class ClusterSettings(Section):
+    """Workers that share the cameras."""
+
+    workers: Annotated[int, Field(ge=0, le=64)] = Field(
+        default=0, description="worker processes on each node; 0: cameras run in the server's own process"
+    )
+    address: str = Field(
+        default="", description="host:port of a Ray cluster to join; empty with workers: Ray is started for this server"
+    )
+    lease_s: Annotated[float, Field(ge=2, le=60)] = Field(
+        default=4.0, description="a worker not heard of for so long has lost its cameras; others watch them then"
+    )
+
+    @property
+    def enabled(self) -> bool:
+        """Whether cameras run on workers."""
+        return self.workers > 0 or bool(self.address)
+
+    @property
+    def workers_a_node(self) -> int:
+        """Worker processes on each node; one where only the address is given."""
+        return max(self.workers, 1)

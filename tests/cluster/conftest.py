@@ -1,0 +1,101 @@
+"""What tests of the cluster share: a head in front of workers in this process, and a database."""
+
+from contextlib import ExitStack
+
+import pytest
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.cameras.fleet import Fleet
+from stream_detect.cluster.head import Head, HeadParts
+from stream_detect.cluster.messages import ModelOrder
+from stream_detect.models.registry import Registry
+from stream_detect.settings import Settings
+from stream_detect.storage.database import Database
+from stream_detect.storage.leases import Leases
+from stream_detect.types import Thresholds
+from tests.cluster.local_nodes import LocalNodes
+from tests.patience import until
+
+LEASE_S = 2.5
+
+
+class Watcher:
+    """An observer that remembers."""
+
+    def __init__(self):
+        self.changes, self.results, self.gone = [], [], []
+
+    def result(self, camera, result, at_s):
+        self.results.append((camera, result, at_s))
+
+    def state(self, change):
+        self.changes.append(change)
+
+    def removed(self, camera):
+        self.gone.append(camera)
+
+
+class ClusterStage:
+    """A head, its fleet and what they said; closed at the end."""
+
+    def __init__(self, folder, database, nodes, **cluster):
+        self.nodes, self.watcher, self.database = nodes, Watcher(), database
+        self.leases = Leases(database)
+        self.settings = Settings(
+            storage={"folder": folder},
+            cluster={"workers": 1, "lease_s": LEASE_S, **cluster},
+            window={"min_scores": 3, "min_dwell_s": 0.2},
+            evidence={"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
+        )
+        bundle = Registry.of(None).load(self.settings.model.name)
+        order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
+        self.kept = []
+        self.head = Head(
+            self.settings, HeadParts(nodes, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite")
+        )
+        self.head.observe(self.watcher)
+        self.head.report_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))
+        engine = Engine(self.settings, lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1))
+        self.fleet = Fleet(lambda settings, _from_file: self.head.camera(settings), engine, self.watcher, 64)
+        self.head.start()
+
+    def close(self):
+        self.fleet.close()
+        self.head.close()
+
+    def state(self, name):
+        return self.fleet.camera(name).status().change.state
+
+    def node_of(self, name):
+        return self.fleet.camera(name).status().node
+
+    def live(self, *names):
+        """Once all of them are live; returns their nodes."""
+        until(lambda: all(self.state(name) == "live" for name in names), said=self.said)
+        return [self.node_of(name) for name in names]
+
+    def said(self):
+        return [(change.camera, change.state.value, change.reason) for change in self.watcher.changes][-20:]
+
+
+@pytest.fixture
+def stage(tmp_path):
+    """Makes stages: nodes by name, further settings of the cluster."""
+    with ExitStack() as stack:
+
+        def make(*names, **cluster):
+            database = stack.enter_context(Database.open(_storage(tmp_path)))
+            nodes = LocalNodes()
+            for name in names:
+                nodes.add(name)
+            made = ClusterStage(tmp_path, database, nodes, **cluster)
+            stack.callback(made.close)
+            until(lambda: len(made.head.a_link_of_each_node()) == len(names), said=lambda: made.head.problems)
+            return made
+
+        yield make
+
+
+def _storage(folder):
+    return Settings(storage={"folder": folder}).storage
