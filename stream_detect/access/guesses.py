@@ -14,6 +14,12 @@ from stream_detect.errors import TooManyGuessesError
 GUESSES: Final = 10
 """Wrong ones that one client may show at once; then one a second."""
 
+OF_ADDRESS: Final = 10
+OF_ADDRESS_EVERY_S: Final = 5.0
+OF_USER: Final = 20
+OF_USER_EVERY_S: Final = 45.0
+"""Wrong passwords at once, and the time until the next, of one address and for one user."""
+
 _KEYS: Final = 4096
 _LOG_EVERY_S: Final = 60.0
 _log = logging.getLogger(__name__)
@@ -116,8 +122,8 @@ class SignInLimit:
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._of_address = GuessLimit("sign-in", 10, 1 / 5, clock)
-        self._of_user = GuessLimit("sign-in", 20, 1 / 45, clock)
+        self._of_address = GuessLimit("sign-in", OF_ADDRESS, 1 / OF_ADDRESS_EVERY_S, clock)
+        self._of_user = GuessLimit("sign-in", OF_USER, 1 / OF_USER_EVERY_S, clock)
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, user: str, address: str) -> None:

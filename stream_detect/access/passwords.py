@@ -13,10 +13,10 @@ MIN_LENGTH: Final = 12
 MAX_LENGTH: Final = 256
 """Characters. Twelve at least (OWASP ASVS 2.1.1); a bound above, as hashing reads all of it."""
 
-_AT_ONCE: Final = 2
+AT_ONCE: Final = 2
 """Hashes at the same time: each takes 64 MiB and the time of a core for 50 to 100 ms."""
 
-_WAIT_S: Final = 2.0
+WAIT_S: Final = 2.0
 _RETRY_AFTER_S: Final = 2
 _COMMON: Final = frozenset(
     {
@@ -74,7 +74,7 @@ class Passwords:
 
     def __init__(self, hasher: PasswordHasher | None = None) -> None:
         self._hasher = hasher or PasswordHasher()
-        self._places = threading.BoundedSemaphore(_AT_ONCE)
+        self._places = threading.BoundedSemaphore(AT_ONCE)
         self._nobodys = self._hasher.hash("the password of users who are not there")
 
     def hashed(self, password: str, user: str) -> str:
@@ -125,7 +125,7 @@ class _Place:
         self._places = places
 
     def __enter__(self) -> None:
-        if not self._places.acquire(timeout=_WAIT_S):
+        if not self._places.acquire(timeout=WAIT_S):
             raise CapacityError("too many sign in at the moment; try again", _RETRY_AFTER_S)
 
     def __exit__(self, *_: object) -> None:

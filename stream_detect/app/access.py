@@ -27,6 +27,9 @@ from stream_detect.storage.users import StoredUsers, User
 LOOK_EVERY_S: Final = 1.0
 """Another process may change users too (`stream-detect users`): streams end within two seconds even then."""
 
+_CLOSE_S: Final = 1.0
+"""The database may be away; the whole server ends within five seconds."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -94,10 +97,11 @@ class AccessService:
         if self._watching is not None:
             self._watching.cancel()
         try:
-            await asyncio.to_thread(self.directory.note_use)
-        except StorageError as error:
-            _log.warning("when sessions and tokens were used last is not written down: %s", error)
-        await asyncio.to_thread(self.audit.close)
+            async with asyncio.timeout(_CLOSE_S):
+                await asyncio.gather(asyncio.to_thread(self.directory.note_use), asyncio.to_thread(self.audit.close))
+        except (StorageError, TimeoutError) as error:
+            reason = str(error) or f"the database did not answer within {_CLOSE_S:g} s"
+            _log.warning("what was used and done last is not written down: %s", reason)
 
     def _note_entered(self, user: User) -> None:
         self.audit.note(AuditEntry(time.time(), "user.add", by="sso", target=user.name, detail=f"as {user.role.value}"))

@@ -30,6 +30,7 @@ from stream_detect.settings import Settings
 from stream_detect.settings.file import load_settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.database import FILE_NAME, Database
+from stream_detect.storage.users import StoredUsers
 from stream_detect.webrtc.ice_servers import trouble
 from stream_detect.webrtc.network import HostAddresses
 
@@ -85,6 +86,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("extras", _extras),
         ("content credentials", _credentials),
         ("storage", _storage),
+        ("sign-in", _sign_in),
         ("cameras", _cameras),
         ("address", _address),
         ("media addresses", _media_addresses),
@@ -163,6 +165,25 @@ def _storage(settings: Settings) -> str:
     with Database.open(settings.storage, alone=False) as database:
         database.check()
         return f"{database.dialect} answers; {folder}, {free_gb:.0f} GB free"
+
+
+def _sign_in(settings: Settings) -> str:
+    """Who may come in; like `_storage` it makes nothing."""
+    names: list[str] = []
+    if settings.storage.database_url is not None or (settings.storage.folder / FILE_NAME).exists():
+        with Database.open(settings.storage, alone=False) as database:
+            names = [user.name for user in StoredUsers(database).users() if not user.disabled]
+    ways = [
+        *([f"{len(names)} user{'s' if len(names) > 1 else ''}"] if names else []),
+        *(["the settings' token"] if settings.server.token else []),
+        *(["users of a proxy"] if settings.access.proxy_header else []),
+        *([settings.access.oidc_title] if settings.access.oidc_issuer else []),
+    ]
+    if ways:
+        return ", ".join(ways)
+    if settings.server.sign_in:
+        raise SettingsError("nobody can sign in yet (server.sign_in): stream-detect users add NAME")
+    return "nobody is asked: whoever reaches this machine's loopback address is an admin"
 
 
 def _cameras(settings: Settings) -> str:

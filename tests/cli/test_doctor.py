@@ -1,4 +1,4 @@
-"""What `stream-detect doctor` says of Content Credentials."""
+"""What `stream-detect doctor` says of Content Credentials, and of who may come in."""
 
 from datetime import timedelta
 
@@ -6,7 +6,13 @@ import pytest
 from typer.testing import CliRunner
 
 from stream_detect import extras
+from stream_detect.access.accounts import Accounts
 from stream_detect.cli import app
+from stream_detect.cli.doctor import _look, _sign_in
+from stream_detect.settings import AccessSettings, Settings, StorageSettings
+from stream_detect.storage.database import Database
+from stream_detect.storage.users import StoredUsers
+from stream_detect.types import Role
 from tests.authority import Authority
 
 
@@ -39,3 +45,24 @@ def test_without_the_extra_it_says_how_to_install_it(line, monkeypatch):
     monkeypatch.setitem(extras.PACKAGES, "c2pa", ("no_such_package",))
     assert 'pip install "stream-detect[c2pa]"' in line()
     assert line().startswith("ok")
+
+
+@pytest.mark.parametrize(
+    ("given", "users", "well", "detail"),
+    [
+        ({}, 0, True, "nobody is asked"),
+        ({"server": {"sign_in": True}}, 0, False, "users add NAME"),
+        ({"server": {"sign_in": True}}, 1, True, "1 user"),
+        ({"server": {"token": "correct-horse"}}, 1, True, "1 user, the settings' token"),
+        ({"access": {"proxy_header": "X-User", "proxy_addresses": ["127.0.0.1"]}}, 0, True, "users of a proxy"),
+    ],
+)
+def test_the_doctor_says_who_may_come_in(tmp_path, given, users, well, detail):
+    storage = {"folder": tmp_path / "data"}
+    if users:
+        with Database.open(StorageSettings(**storage)) as database:
+            Accounts(StoredUsers(database), AccessSettings()).add("alice", Role.ADMIN, "four random words here")
+    found = _look("sign-in", Settings.model_validate({"storage": storage, **given}), _sign_in)
+    assert found.well is well
+    assert detail in found.detail
+    assert (tmp_path / "data").exists() is bool(users)
