@@ -81,7 +81,7 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThreshol
 
     Args:
         metrics: of the whole validation half first, then by family and source.
-        skill: what it was trained to see, in a few words.
+        skill: what it was trained to see, in a few words; kinds stand between semicolons.
         badge: where the badge says fake and real.
     """
     first: dict[tuple[str, float | None], Metric] = {}
@@ -90,7 +90,7 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThreshol
 
     def counted_from(threshold: float) -> str:
         alarms, recall = first["false_alarm_rate", threshold], first["recall", threshold]
-        return f"{alarms.value:.0%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
+        return f"{alarms.value:.1%} of the real faces and misses {1 - recall.value:.0%} of the fake ones"
 
     taken = first["taken_for_real", badge.real_enter].value
     measured = (
@@ -164,7 +164,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
                 recipe=draft.training.recipe,
                 never_shown=never_shown(rows),
             ),
-            "limits": limits_in_words(metrics, " and ".join(skills), thresholds),
+            "limits": limits_in_words(metrics, "; ".join(skills), thresholds),
             "metrics": metrics,
         }
     )
