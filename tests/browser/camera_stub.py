@@ -298,6 +298,6 @@ async def _results() -> AsyncIterator[str]:
         face = {"track": 1, "box": [210, 96, 402, 330], "score": 0.1, "rejected": None, **judged, **evidence}
         result = {"sequence": sequence, "pts": 0, "time_s": sequence / 5, "width": 640, "height": 480, "faces": [face]}
         result |= {"latency_ms": 9.0, "dropped": {"samples": 0, "frames": 0}, "error": None, **judged, **evidence}
-        result |= {"feed": "live", "feed_reason": ""}
+        result |= {"feed": "live", "feed_reason": "", "challenge": None}
         yield f"event: result\ndata: {json.dumps(result)}\n\n"
         await asyncio.sleep(0.2)

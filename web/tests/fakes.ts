@@ -222,6 +222,7 @@ export function wireResult(change: Record<string, unknown> = {}): Record<string,
     error: null,
     feed: "live",
     feed_reason: "",
+    challenge: null,
     ...change,
   };
 }

@@ -1,6 +1,7 @@
 import { useEffect, useMemo, useSyncExternalStore } from "react";
 import { cameraVerdict, shownCamera, titleOf } from "../cameraWords";
 import { CameraActions } from "../components/CameraActions";
+import { CameraChallenge } from "../components/CameraChallenge";
 import { CameraFacts } from "../components/CameraFacts";
 import { CameraPast } from "../components/CameraPast";
 import { CameraStage } from "../components/CameraStage";
@@ -83,7 +84,8 @@ function Watched({ seen: { camera }, fresh, status }: WatchedProps) {
           limits={status?.model.limits ?? []}
         />
       </div>
-      <div className="min-w-0 [grid-area:timeline]">
+      <div className="min-w-0 space-y-4 [grid-area:timeline]">
+        {camera.state === "live" && <CameraChallenge name={camera.name} result={shown.result} />}
         <CameraPast name={camera.name} thresholds={thresholds} />
       </div>
       <div className="[grid-area:details]">

@@ -1,5 +1,6 @@
 import { useEffect, useState } from "react";
 import { Button } from "../components/Button";
+import { ChallengePanel } from "../components/ChallengePanel";
 import { DetailsDrawer } from "../components/DetailsDrawer";
 import { SourcePicker } from "../components/SourcePicker";
 import { Stage } from "../components/Stage";
@@ -31,6 +32,20 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
     setChoice(chosen);
     if (running) void stream.start(chosen);
   };
+  // Prompts stand right below the video; before it is asked for, the verdict comes first on a phone.
+  const asked = (snapshot.result?.challenge ?? null) !== null;
+  const challenge = snapshot.state === "live" && (
+    <ChallengePanel
+      challenge={snapshot.result?.challenge ?? null}
+      challenged={snapshot.source === "screen" ? "other" : "self"}
+      onStart={() => {
+        stream.challenge("start");
+      }}
+      onStop={() => {
+        stream.challenge("stop");
+      }}
+    />
+  );
   return (
     <div className="live-check">
       <h1 className="sr-only">Live check</h1>
@@ -61,6 +76,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
           <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
         </div>
         <VirtualCameraHint label={snapshot.sourceLabel} />
+        {asked && <div className="mt-4">{challenge}</div>}
       </div>
       <div className="[grid-area:verdict] md:sticky md:top-4">
         <VerdictPanel
@@ -70,7 +86,8 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
           limits={status?.model.limits ?? []}
         />
       </div>
-      <div className="min-w-0 [grid-area:timeline]">
+      <div className="min-w-0 space-y-4 [grid-area:timeline]">
+        {!asked && challenge}
         <Timeline history={snapshot.history} thresholds={thresholds} nowS={snapshot.atMs / 1000} />
       </div>
       <div className="[grid-area:details]">

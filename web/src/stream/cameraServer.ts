@@ -60,6 +60,15 @@ export class CameraServer {
     return this.http.send("POST", cameraPath(name, "/stop"), undefined, readCamera);
   }
 
+  /** Begins a challenge; what comes of it is in the camera's results. */
+  async startChallenge(name: string): Promise<void> {
+    await this.http.request(cameraPath(name, "/challenge"), { method: "POST" });
+  }
+
+  async stopChallenge(name: string): Promise<void> {
+    await this.http.request(cameraPath(name, "/challenge"), { method: "DELETE" });
+  }
+
   async testConnection(form: CameraForm, signal: AbortSignal): Promise<TestedConnection> {
     const { name, ...others } = wireForm(form);
     // A new camera may have no name yet, and needs none to be tried.

@@ -17,7 +17,7 @@ import { backoffMs, MAX_RECONNECTS, pause } from "./backoff";
 import { Connection, type ConnectionListener } from "./connection";
 import { asFailure, StreamFailure } from "./failure";
 import { remember, type Sample } from "./history";
-import type { CheckResult, Hello, ServerMessage } from "./messages";
+import type { ChallengeAction, CheckResult, Hello, ServerMessage } from "./messages";
 import type { CheckServer } from "./server";
 import { closeSource, openSource, type Media, type SourceChoice } from "./source";
 import type { StreamStats } from "./stats";
@@ -120,6 +120,11 @@ export class CheckStream {
       this.#release();
       this.#set({ ...NOTHING, state: "failed", source: choice.kind, failure: asFailure(error) });
     }
+  }
+
+  /** Asks the server for a challenge, or for its end; passed over while there is no connection. */
+  challenge(action: ChallengeAction): void {
+    this.#connection?.challenge(action);
   }
 
   /** Releases the source, ends the session. May be called in any state. */

@@ -4,7 +4,7 @@
  */
 
 import { StreamFailure } from "./failure";
-import { parseMessage, pingMessage, type ServerMessage } from "./messages";
+import { challengeMessage, parseMessage, pingMessage, type ChallengeAction, type ServerMessage } from "./messages";
 import { PeerLink } from "./peerLink";
 import type { CheckServer } from "./server";
 import { ShapeError } from "./shape";
@@ -87,6 +87,11 @@ export class Connection {
         void this.#measure();
       }, STATS_MS),
     );
+  }
+
+  /** Asks for a challenge, or for its end; what comes of it is in the results. */
+  challenge(action: ChallengeAction): void {
+    if (this.#channel.readyState === "open") this.#channel.send(challengeMessage(action));
   }
 
   /** Ends it on both sides. May be called at any time, and again. */

@@ -4,6 +4,7 @@
  */
 
 import { listOf, number, object, oneOf, orNull, share, text, type Read } from "./shape";
+import { body, type Wire } from "./wire";
 
 export const VERDICT_STATES = ["no_face", "gathering", "real", "uncertain", "fake"] as const;
 export type VerdictState = (typeof VERDICT_STATES)[number];
@@ -27,6 +28,10 @@ export interface Hello {
   readonly windowS: number;
   readonly needed: number;
 }
+
+/** Movements at random that a person follows; left and right are the person's own. */
+export type Challenge = Wire<"ChallengeBody">;
+export type Movement = Challenge["prompts"][number];
 
 interface Judged {
   readonly state: VerdictState;
@@ -58,6 +63,8 @@ export interface CheckResult extends Judged {
   readonly feed: FeedMotion;
   /** A sentence; empty while it is live. */
   readonly feedReason: string;
+  /** The newest one; null when none was asked for, or it is forgotten. */
+  readonly challenge: Challenge | null;
 }
 
 export type ServerMessage =
@@ -90,6 +97,12 @@ export function pingMessage(id: number): string {
   return JSON.stringify({ type: "ping", value: { id } });
 }
 
+export type ChallengeAction = "start" | "stop";
+
+export function challengeMessage(action: ChallengeAction): string {
+  return JSON.stringify({ type: "challenge", value: { action } });
+}
+
 export const readThresholds: Read<Thresholds> = (value, where) => {
   const from = object(value, where);
   return {
@@ -99,6 +112,8 @@ export const readThresholds: Read<Thresholds> = (value, where) => {
     realLeave: share(from.real_leave, `${where}.real_leave`),
   };
 };
+
+const readChallenge = body("ChallengeBody");
 
 const readHello: Read<Hello> = (value, where) => {
   const from = object(value, where);
@@ -155,5 +170,6 @@ export const readResult: Read<CheckResult> = (value, where) => {
     error: orNull(text)(from.error, `${where}.error`),
     feed: oneOf(FEED_STATES)(from.feed, `${where}.feed`),
     feedReason: text(from.feed_reason, `${where}.feed_reason`),
+    challenge: orNull(readChallenge)(from.challenge, `${where}.challenge`),
   };
 };

@@ -1,0 +1,94 @@
+import { answerWords, outcomeOf, promptOf, PROMPTS, type Challenged } from "../challengeWords";
+import { probability } from "../figures";
+import type { Challenge } from "../stream/messages";
+import { Button } from "./Button";
+
+interface Props {
+  /** null: none was asked for, or the last one is forgotten */
+  readonly challenge: Challenge | null;
+  readonly challenged: Challenged;
+  /** Why it could not begin; empty when nothing went wrong. */
+  readonly problem?: string;
+  readonly onStart: () => void;
+  /** Ends a running one, forgets one that has ended. */
+  readonly onStop: () => void;
+}
+
+/** Movements at random that a person follows and a recording does not: asked for, watched, and what came of them. */
+export function ChallengePanel({ challenge, challenged, problem = "", onStart, onStop }: Props) {
+  const prompt = challenge === null ? null : promptOf(challenge);
+  return (
+    <section aria-labelledby="challenge-title" data-testid="challenge" data-state={challenge?.state ?? "none"} className="panel p-4">
+      <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
+        <h2 id="challenge-title" className="font-semibold">
+          {challenged === "self" ? "Movements at random" : "Ask them to move"}
+        </h2>
+        {prompt === null ? (
+          <span className="flex gap-2">
+            {challenge !== null && <Button onClick={onStop}>Close</Button>}
+            <Button testId="start-challenge" onClick={onStart}>
+              {challenge === null ? "Begin" : "Once more"}
+            </Button>
+          </span>
+        ) : (
+          <Button testId="stop-challenge" onClick={onStop}>
+            Stop asking
+          </Button>
+        )}
+      </div>
+      {challenge === null ? (
+        <p className="mt-2 text-sm text-muted">
+          Three to five movements, such as a turn of the head, each within some seconds.{" "}
+          {challenged === "other" && "Read them to the other person. "}Whoever follows them is live and no recording; it shows no more than
+          that.
+        </p>
+      ) : (
+        <Running challenge={challenge} challenged={challenged} prompt={prompt} />
+      )}
+      <p role="alert" className="mt-2 text-sm font-semibold empty:hidden">
+        {problem}
+      </p>
+    </section>
+  );
+}
+
+interface RunningProps {
+  readonly challenge: Challenge;
+  readonly challenged: Challenged;
+  readonly prompt: string | null;
+}
+
+function Running({ challenge, challenged, prompt }: RunningProps) {
+  const { now, done, scoreOutsideMean } = challenge;
+  return (
+    <>
+      <div role="status" data-testid="prompt" className="mt-3 min-h-14">
+        {prompt !== null && challenged === "other" && <p className="text-sm text-muted">Say to them:</p>}
+        <p className={prompt === null ? "" : "text-xl font-semibold"}>{prompt === null ? outcomeOf(challenge) : `${prompt}.`}</p>
+      </div>
+      {/* Counts down, so it is not said aloud. */}
+      <p aria-hidden="true" className="min-h-5 text-sm text-muted">
+        {now !== null && `Movement ${now.number} of ${now.of}, ${Math.ceil(now.secondsLeft)} s left`}
+      </p>
+      {done.length > 0 && (
+        <ul aria-label="Movements so far" className="mt-2 space-y-1 text-sm">
+          {done.map((answer, index) => (
+            <li key={index} data-testid="answer" className="flex flex-wrap justify-between gap-x-4 border-t border-edge pt-1">
+              <span>
+                <span aria-hidden="true">{answer.followed ? "✓" : "✗"}</span> {PROMPTS[answer.prompt]}:{" "}
+                <span className="font-semibold">{answerWords(answer)}</span>
+              </span>
+              <span className="text-muted">fake probability {probability(answer.scoreMean)}</span>
+            </li>
+          ))}
+        </ul>
+      )}
+      {done.length > 0 && (
+        <p className="mt-2 text-sm text-muted">
+          Outside the movements the mean is {probability(scoreOutsideMean)}. Swaps often break in a turn or behind a hand: a jump there is
+          worth a look. These scores are kept apart from the verdict.
+        </p>
+      )}
+    </>
+  );
+}
