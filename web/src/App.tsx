@@ -1,18 +1,23 @@
 import { lazy, Suspense, useCallback, useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { Bar, Header } from "./components/Header";
 import { Loading } from "./components/ListState";
+import { SignIn } from "./components/SignIn";
 import { StatusLine } from "./components/StatusLine";
 import { TokenDialog } from "./components/TokenDialog";
 import { LiveCheck } from "./pages/LiveCheck";
 import { useResource } from "./resource";
-import { PLACES, useRoute, type Route } from "./route";
+import { PLACES, SERVER_PLACES, useRoute, type Route } from "./route";
 import { ServicesContext, type Services } from "./services";
+import type { Me } from "./stream/access";
 import type { AccessToken } from "./stream/accessToken";
 import type { CheckStream } from "./stream/checkStream";
+import { StreamFailure } from "./stream/failure";
 import type { Status } from "./stream/server";
 import type { Media } from "./stream/source";
 import { asSentence } from "./words";
 
 // The first page is there at once; the others come when they are asked for.
+const Account = lazy(async () => ({ default: (await import("./pages/Account")).Account }));
 const Analyses = lazy(async () => ({ default: (await import("./pages/Analyses")).Analyses }));
 const AnalysisPage = lazy(async () => ({ default: (await import("./pages/AnalysisPage")).AnalysisPage }));
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
@@ -20,6 +25,7 @@ const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).C
 const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
 const Events = lazy(async () => ({ default: (await import("./pages/Events")).Events }));
 const Models = lazy(async () => ({ default: (await import("./pages/Models")).Models }));
+const Users = lazy(async () => ({ default: (await import("./pages/Users")).Users }));
 
 const STATUS_MS = 60_000;
 
@@ -31,15 +37,30 @@ interface Props {
 }
 
 export function App({ services, stream, token, media }: Props) {
-  const { server, fleet } = services;
+  const { server, fleet, identity, player } = services;
   const route = useRoute();
   const snapshot = useSyncExternalStore(stream.subscribe, stream.snapshot);
-  const [status, reloadStatus] = useResource(useCallback(() => server.status(), [server]));
+  const me = useSyncExternalStore(identity.subscribe, identity.snapshot);
+  const [status, reloadStatus] = useResource(
+    useCallback(async () => {
+      if (isNobody(await identity.known())) throw new StreamFailure("token", "nobody is signed in");
+      return server.status();
+    }, [identity, server]),
+  );
   const [dialogClosed, setDialogClosed] = useState(false);
   const [tokensGiven, setTokensGiven] = useState(0);
+  const [asksToken, setAsksToken] = useState(false);
   const content = useRef<HTMLElement>(null);
-  const label = PLACES.find(({ pages }) => pages.includes(route.page))?.label ?? "";
+  const label = [...PLACES, ...SERVER_PLACES].find(({ pages }) => pages.includes(route.page))?.label ?? "";
   const refused = (status.state === "failed" && status.failure.code === "token") || snapshot.failure?.code === "token";
+
+  // Whose sign-in ended has nothing running here any more, and nothing left to see.
+  const nobody = isNobody(me);
+  useEffect(() => {
+    if (!nobody) return;
+    stream.stop();
+    player.stop();
+  }, [nobody, stream, player]);
 
   useEffect(() => {
     document.title = `${label} · stream-detect`;
@@ -64,36 +85,48 @@ export function App({ services, stream, token, media }: Props) {
     setDialogClosed(false);
     reloadStatus();
   };
-  const takeToken = (given: string): void => {
-    token.keep(given);
+  // What was refused is asked for again.
+  const begin = (): void => {
     setTokensGiven((before) => before + 1);
-    stream.stop();
     fleet.retry();
     reloadStatus();
   };
+  const takeToken = (given: string): void => {
+    token.keep(given);
+    stream.stop();
+    void identity.refresh().then(begin);
+  };
+  if (nobody && me !== null && (me.signIn.password || me.signIn.oidc !== null)) {
+    return (
+      <ServicesContext value={services}>
+        <div className="mx-auto min-h-dvh max-w-7xl px-4 md:px-6">
+          <Bar />
+          <main>
+            <SignIn
+              ways={me.signIn}
+              onSignedIn={begin}
+              onToken={() => {
+                setAsksToken(true);
+              }}
+            />
+          </main>
+          {asksToken && (
+            <TokenDialog
+              refused={tokensGiven > 0}
+              onToken={takeToken}
+              onClose={() => {
+                setAsksToken(false);
+              }}
+            />
+          )}
+        </div>
+      </ServicesContext>
+    );
+  }
   return (
     <ServicesContext value={services}>
       <div className="mx-auto flex min-h-dvh max-w-7xl flex-col px-4 md:px-6">
-        <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">
-          <span className="flex items-center gap-2 font-semibold">
-            <img src="icon.svg" alt="" className="size-6" />
-            <span className="sr-only sm:not-sr-only">stream-detect</span>
-          </span>
-          <nav aria-label="Pages" className="-mx-1 flex flex-wrap sm:mx-0 sm:gap-1">
-            {PLACES.map(({ pages, href, label: name }) => (
-              <a
-                key={href}
-                href={href}
-                aria-current={pages.includes(route.page) ? "page" : undefined}
-                onClick={() => content.current?.focus()}
-                className="rounded-lg px-1 py-2 text-[13px] whitespace-nowrap text-muted aria-[current]:bg-surface aria-[current]:font-semibold aria-[current]:text-ink sm:px-3 sm:text-base"
-              >
-                {name}
-                {href === "#/" && route.page !== "live" && snapshot.state === "live" && <span className="font-normal"> (running)</span>}
-              </a>
-            ))}
-          </nav>
-        </header>
+        <Header page={route.page} me={me} running={snapshot.state === "live"} onChoose={() => content.current?.focus()} />
         {status.state === "ready" && status.value.problems.length > 0 && (
           <p role="status" data-testid="problems" className="panel mb-4 p-3 text-sm">
             <span className="font-semibold">Problems:</span> {status.value.problems.map(asSentence).join(" ")}
@@ -110,6 +143,8 @@ export function App({ services, stream, token, media }: Props) {
                 setDialogClosed(false);
               }}
             />
+          ) : me === null && status.state === "loading" ? (
+            <Loading>Loading the page …</Loading>
           ) : (
             // What a server refused is asked for again with another token.
             <Suspense key={tokensGiven} fallback={<Loading>Loading the page …</Loading>}>
@@ -134,6 +169,10 @@ export function App({ services, stream, token, media }: Props) {
   );
 }
 
+function isNobody(me: Me | null): boolean {
+  return me !== null && me.role === null;
+}
+
 interface PageProps {
   readonly route: Exclude<Route, { readonly page: "live" }>;
   readonly services: Services;
@@ -156,5 +195,9 @@ function Page({ route, services, status }: PageProps) {
       return <AnalysisPage key={route.id} id={route.id} />;
     case "models":
       return <Models server={services.server} />;
+    case "account":
+      return <Account />;
+    case "users":
+      return <Users />;
   }
 }

@@ -4,6 +4,7 @@ import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
 import { App } from "./App";
 import type { Services } from "./services";
+import { AccessServer } from "./stream/access";
 import { AccessToken } from "./stream/accessToken";
 import { AnalysisProgress } from "./stream/analysisProgress";
 import { AnalysisServer } from "./stream/analysisServer";
@@ -12,6 +13,7 @@ import { CameraServer } from "./stream/cameraServer";
 import { CheckStream } from "./stream/checkStream";
 import { Fleet } from "./stream/fleet";
 import { Http } from "./stream/http";
+import { Identity } from "./stream/identity";
 import { Pictures } from "./stream/pictures";
 import { Server } from "./stream/server";
 import type { Media } from "./stream/source";
@@ -34,7 +36,10 @@ const createPeer = Peer && ((configuration: RTCConfiguration) => new Peer(config
 const random = Math.random;
 const stream = new CheckStream({ server, media, secure: window.isSecureContext, createPeer, random });
 const player = new WhepPlayer({ http, iceServers: async () => (await server.status()).iceServers, createPeer, random });
+const access = new AccessServer(http);
 const services: Services = {
+  access,
+  identity: new Identity(http, access, token),
   server,
   cameras,
   fleet: new Fleet(http, cameras, random),

@@ -2,6 +2,7 @@
 
 import { useMemo, useSyncExternalStore } from "react";
 import { analysisQuery, readAnalysisFilter, EVERY_ANALYSIS, type AnalysisFilter } from "./stream/analyses";
+import type { Role } from "./stream/access";
 import { EVERY_EVENT, filterQuery, readFilter, type EventFilter } from "./stream/events";
 
 export type Route =
@@ -12,15 +13,31 @@ export type Route =
   | { readonly page: "events"; readonly filter: EventFilter }
   | { readonly page: "event"; readonly id: string }
   | { readonly page: "analyses"; readonly filter: AnalysisFilter }
-  | { readonly page: "analysis"; readonly id: string };
+  | { readonly page: "analysis"; readonly id: string }
+  | { readonly page: "account" }
+  | { readonly page: "users" };
+
+export interface Place {
+  readonly pages: readonly Route["page"][];
+  readonly href: string;
+  readonly label: string;
+  /** The least role that it is for. */
+  readonly least: Role;
+}
 
 /** What the navigation offers. A camera belongs to the cameras, an event to the events, an analysis to the analyses. */
-export const PLACES: readonly { readonly pages: readonly Route["page"][]; readonly href: string; readonly label: string }[] = [
-  { pages: ["live"], href: "#/", label: "Live check" },
-  { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras" },
-  { pages: ["events", "event"], href: "#/events", label: "Events" },
-  { pages: ["analyses", "analysis"], href: "#/analyses", label: "Analyses" },
-  { pages: ["models"], href: "#/models", label: "Models" },
+export const PLACES: readonly Place[] = [
+  { pages: ["live"], href: "#/", label: "Live check", least: "operator" },
+  { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras", least: "viewer" },
+  { pages: ["events", "event"], href: "#/events", label: "Events", least: "viewer" },
+  { pages: ["analyses", "analysis"], href: "#/analyses", label: "Analyses", least: "viewer" },
+  { pages: ["models"], href: "#/models", label: "Models", least: "viewer" },
+];
+
+/** The pages about this server and who may use it. */
+export const SERVER_PLACES: readonly Place[] = [
+  { pages: ["account"], href: "#/account", label: "Account", least: "viewer" },
+  { pages: ["users"], href: "#/users", label: "Users", least: "admin" },
 ];
 
 export function hrefOf(route: Route): string {
@@ -31,6 +48,10 @@ export function hrefOf(route: Route): string {
       return "#/cameras";
     case "models":
       return "#/models";
+    case "account":
+      return "#/account";
+    case "users":
+      return "#/users";
     case "camera":
       return `#/cameras/${encodeURIComponent(route.name)}`;
     case "event":
@@ -57,7 +78,8 @@ export function routeOf(hash: string): Route {
   if (place === "analyses") {
     return one ? { page: "analysis", id: one } : { page: "analyses", filter: readAnalysisFilter(new URLSearchParams(query)) };
   }
-  return place === "models" ? { page: "models" } : { page: "live" };
+  if (place === "models" || place === "account" || place === "users") return { page: place };
+  return { page: "live" };
 }
 
 export const ALL_EVENTS: Route = { page: "events", filter: EVERY_EVENT };

@@ -1,17 +1,21 @@
 /** What the pages need of the server, made at the composition root. */
 
 import { createContext, useContext } from "react";
+import type { AccessServer } from "./stream/access";
 import type { AnalysisProgress, ProgressListener } from "./stream/analysisProgress";
 import type { AnalysisServer } from "./stream/analysisServer";
 import type { CameraResults } from "./stream/cameraResults";
 import type { CameraServer } from "./stream/cameraServer";
 import type { Fleet } from "./stream/fleet";
+import type { Identity } from "./stream/identity";
 import type { Pictures } from "./stream/pictures";
 import type { Server } from "./stream/server";
 import type { Uploads } from "./stream/uploads";
 import type { WhepPlayer } from "./stream/whepPlayer";
 
 export interface Services {
+  readonly access: AccessServer;
+  readonly identity: Identity;
   readonly server: Server;
   readonly cameras: CameraServer;
   readonly fleet: Fleet;

@@ -1,6 +1,7 @@
 /** A server of cameras that answers from a table, driven by the test: it speaks docs/protocol.md by `fetch`. */
 
 import type { Services } from "../src/services";
+import { AccessServer } from "../src/stream/access";
 import { AccessToken } from "../src/stream/accessToken";
 import { AnalysisProgress } from "../src/stream/analysisProgress";
 import { AnalysisServer } from "../src/stream/analysisServer";
@@ -8,6 +9,7 @@ import { CameraResults } from "../src/stream/cameraResults";
 import { CameraServer } from "../src/stream/cameraServer";
 import { Fleet } from "../src/stream/fleet";
 import { Http } from "../src/stream/http";
+import { Identity } from "../src/stream/identity";
 import { Pictures } from "../src/stream/pictures";
 import { Server } from "../src/stream/server";
 import { Uploads } from "../src/stream/uploads";
@@ -160,7 +162,10 @@ export function servicesOf(http: Http): { services: Services; server: Server; pe
     return peer as unknown as RTCPeerConnection;
   };
   const random = () => 0.5;
+  const access = new AccessServer(http);
   const services: Services = {
+    access,
+    identity: new Identity(http, access, new AccessToken(() => sessionStorage)),
     server,
     cameras,
     fleet: new Fleet(http, cameras, random),

@@ -1,5 +1,6 @@
 import { useCallback, useState } from "react";
 import { useResource } from "../resource";
+import { useMay } from "../roles";
 import { useServices } from "../services";
 import { asFailure } from "../stream/failure";
 import type { AlertWay } from "../stream/events";
@@ -42,6 +43,7 @@ export function AlertWays() {
 
 function Way({ way, onTested }: { readonly way: AlertWay; readonly onTested: () => void }) {
   const { cameras } = useServices();
+  const mayTest = useMay("operator");
   const [testing, setTesting] = useState(false);
   const [outcome, setOutcome] = useState("");
   const test = async (): Promise<void> => {
@@ -70,9 +72,11 @@ function Way({ way, onTested }: { readonly way: AlertWay; readonly onTested: () 
           {way.delivered} delivered, {way.failed} failed, {way.waiting} waiting
         </p>
       </div>
-      <Button testId="test-alert" disabled={testing} onClick={() => void test()}>
-        {testing ? "Sending …" : "Send a test alert"}
-      </Button>
+      {mayTest && (
+        <Button testId="test-alert" disabled={testing} onClick={() => void test()}>
+          {testing ? "Sending …" : "Send a test alert"}
+        </Button>
+      )}
       <p role="status" className="basis-full text-sm empty:hidden">
         {outcome}
       </p>

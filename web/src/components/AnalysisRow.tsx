@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { analysisSentence, factsOf, shownAnalysis } from "../analysisWords";
+import { useMay } from "../roles";
 import { hrefOf } from "../route";
 import { useServices } from "../services";
 import { hasEnded, type Analysis } from "../stream/analyses";
@@ -54,6 +55,7 @@ interface CancelProps {
 }
 
 export function CancelAnalysis({ analysis, onCancelled }: CancelProps) {
+  const mayCancel = useMay("operator");
   const { analyses } = useServices();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
@@ -66,6 +68,7 @@ export function CancelAnalysis({ analysis, onCancelled }: CancelProps) {
     }
     setBusy(false);
   };
+  if (!mayCancel) return null;
   return (
     <span>
       <Button testId="cancel-analysis" disabled={busy} onClick={() => void cancel()}>

@@ -1,5 +1,6 @@
 import { useState } from "react";
 import { titleOf } from "../cameraWords";
+import { useMay } from "../roles";
 import { hrefOf } from "../route";
 import { useServices } from "../services";
 import type { Camera } from "../stream/cameras";
@@ -11,6 +12,7 @@ import { ConfirmDialog } from "./ConfirmDialog";
 
 /** Stop or start, change, remove. A camera of the settings file is changed there. */
 export function CameraActions({ camera }: { readonly camera: Camera }) {
+  const isAdmin = useMay("admin");
   const { cameras, fleet, player } = useServices();
   const [open, setOpen] = useState<"none" | "edit" | "remove">("none");
   const [busy, setBusy] = useState(false);
@@ -37,6 +39,7 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
     fleet.drop(camera.name);
     window.location.hash = hrefOf({ page: "cameras" });
   };
+  if (!isAdmin) return null;
   return (
     <div className="mt-4 space-y-2">
       <div className="flex flex-wrap gap-2">

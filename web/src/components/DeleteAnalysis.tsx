@@ -1,4 +1,5 @@
 import { useState } from "react";
+import { useMay } from "../roles";
 import { useServices } from "../services";
 import type { Analysis } from "../stream/analyses";
 import { Button } from "./Button";
@@ -12,11 +13,13 @@ interface Props {
 /** Deletes an analysis, after a question. */
 export function DeleteAnalysis({ analysis: { id, file }, onGone }: Props) {
   const { analyses } = useServices();
+  const isAdmin = useMay("admin");
   const [asked, setAsked] = useState(false);
   const remove = async (): Promise<void> => {
     await analyses.remove(id);
     onGone();
   };
+  if (!isAdmin) return null;
   return (
     <>
       <Button

@@ -3,6 +3,7 @@ import { useAnnotated } from "../analysisHooks";
 import { annotatedSentence, quarter } from "../analysisWords";
 import type { Playhead } from "../playhead";
 import type { UploadedFile } from "../stream/analyses";
+import { useMay } from "../roles";
 import { annotatedPath, mediaPath } from "../stream/analysisServer";
 import { asSentence } from "../words";
 import { Button } from "./Button";
@@ -20,6 +21,7 @@ interface Props {
 
 /** The file as it came, or with boxes and badges burnt in, once that was made. */
 export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
+  const mayAnnotate = useMay("operator");
   const { annotated, failure, make } = useAnnotated(id, model);
   const [wanted, setWanted] = useState(false);
   const made = annotated.state === "done";
@@ -55,7 +57,7 @@ export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
               Save the annotated {what}
             </SaveLink>
           </>
-        ) : (
+        ) : !mayAnnotate ? null : (
           <Button testId="annotate" disabled={annotated.state === "queued" || annotated.state === "running"} onClick={make}>
             {annotated.state === "failed" ? `Try the annotated ${what} again` : `Create the annotated ${what}`}
           </Button>

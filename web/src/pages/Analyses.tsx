@@ -12,15 +12,17 @@ import { UploadRow } from "../components/UploadRow";
 import { quarter, shownAnalysis } from "../analysisWords";
 import { readModels } from "../modelCards";
 import { useResource } from "../resource";
+import { useMay } from "../roles";
 import { useServices } from "../services";
 import { analysisQuery, EVERY_ANALYSIS, hasEnded, type Analysis, type AnalysisFilter } from "../stream/analyses";
 
 /** Uploaded videos and pictures: new ones, and the library of earlier ones. */
 export function Analyses({ filter }: { readonly filter: AnalysisFilter }) {
+  const maySend = useMay("operator");
   return (
     <div className="mx-auto max-w-4xl space-y-4">
       <h1 className="text-xl font-semibold">Analyses</h1>
-      <Sending />
+      {maySend && <Sending />}
       <h2 className="pt-2 text-lg font-semibold">Earlier analyses</h2>
       <AnalysisFilters filter={filter} />
       <Library key={analysisQuery(filter).toString()} filter={filter} />

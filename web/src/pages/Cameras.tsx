@@ -5,6 +5,7 @@ import { CameraDialog } from "../components/CameraDialog";
 import { CameraTile } from "../components/CameraTile";
 import { Limits } from "../components/Limits";
 import { Empty, Failed, Loading } from "../components/ListState";
+import { useMay } from "../roles";
 import { useServices } from "../services";
 import type { Camera } from "../stream/cameras";
 
@@ -25,6 +26,7 @@ export function Cameras({ limits }: Props) {
   const { fleet } = useServices();
   const { feed, failure, cameras, atMs } = useSyncExternalStore(fleet.subscribe, fleet.snapshot);
   const [show, setShow] = useState<Shown>("all");
+  const isAdmin = useMay("admin");
   const [adding, setAdding] = useState(false);
   const retry = useCallback(() => {
     fleet.retry();
@@ -36,17 +38,19 @@ export function Cameras({ limits }: Props) {
       <div className="flex flex-wrap items-center gap-x-4 gap-y-3">
         <h1 className="text-xl font-semibold">Cameras</h1>
         {wall.length > 0 && <Choice show={show} counts={counts} onShow={setShow} />}
-        <span className="ml-auto">
-          <Button
-            primary
-            testId="add-camera"
-            onClick={() => {
-              setAdding(true);
-            }}
-          >
-            Add a camera
-          </Button>
-        </span>
+        {isAdmin && (
+          <span className="ml-auto">
+            <Button
+              primary
+              testId="add-camera"
+              onClick={() => {
+                setAdding(true);
+              }}
+            >
+              Add a camera
+            </Button>
+          </span>
+        )}
       </div>
       <p role="status" className={feed === "waiting" ? "text-sm font-semibold" : "sr-only"}>
         {feed === "waiting" ? "The server does not answer. What is shown is not of now; this page asks again by itself." : summary(counts)}
@@ -58,7 +62,11 @@ export function Cameras({ limits }: Props) {
       {cameras?.length === 0 && (
         <Empty>
           <p className="font-semibold">No camera is watched yet.</p>
-          <p>Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and have the server read it again.</p>
+          <p>
+            {isAdmin
+              ? "Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and have the server read it again."
+              : "An admin can add one."}
+          </p>
         </Empty>
       )}
       {cameras !== null && cameras.length > 0 && <Wall tiles={wall.filter((tile) => belongs(tile, show))} />}

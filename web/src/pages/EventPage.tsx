@@ -10,6 +10,7 @@ import { Failed, Loading } from "../components/ListState";
 import { VerdictBadge } from "../components/VerdictBadge";
 import { useNowS } from "../now";
 import { useResource } from "../resource";
+import { useMay } from "../roles";
 import { ALL_EVENTS, hrefOf } from "../route";
 import { useServices } from "../services";
 import type { CameraEvent } from "../stream/events";
@@ -74,6 +75,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
   const { cameras, fleet } = useServices();
   const known = useSyncExternalStore(fleet.subscribe, fleet.snapshot).cameras?.find(({ camera }) => camera.name === event.camera);
   const nowS = useNowS();
+  const isAdmin = useMay("admin");
   const [asked, setAsked] = useState(false);
   const title = known === undefined ? event.camera : titleOf(known.camera);
   const kind = WORDS[eventState(event)];
@@ -116,7 +118,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
               <Limits limits={limits} />
             </div>
           )}
-          {event.endedS === null ? (
+          {!isAdmin ? null : event.endedS === null ? (
             <p className="text-sm text-muted">An ongoing event can be deleted once it has ended.</p>
           ) : (
             <Button

@@ -7,6 +7,7 @@ import { Stage } from "../components/Stage";
 import { Timeline } from "../components/Timeline";
 import { VerdictPanel } from "../components/VerdictPanel";
 import { VirtualCameraHint } from "../components/VirtualCameraHint";
+import { useMay } from "../roles";
 import type { CheckStream, StreamSnapshot, StreamState } from "../stream/checkStream";
 import type { Status } from "../stream/server";
 import { listCameras, type Camera, type Media, type SourceChoice } from "../stream/source";
@@ -25,6 +26,7 @@ const RUNNING: ReadonlySet<StreamState> = new Set(["asking", "connecting", "wait
 export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
   const [choice, setChoice] = useState<SourceChoice>({ kind: "camera", deviceId: null });
   const cameras = useCameras(media, snapshot.state);
+  const mayCheck = useMay("operator");
   const running = RUNNING.has(snapshot.state);
   const thresholds = snapshot.hello?.thresholds ?? status?.model.thresholds ?? null;
 
@@ -66,6 +68,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
             <Button
               primary
               testId="start"
+              disabled={!mayCheck}
               onClick={() => {
                 void stream.start(choice);
               }}
@@ -75,6 +78,11 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
           )}
           <SourcePicker choice={choice} cameras={cameras} canShare={media?.getDisplayMedia !== undefined} onChoose={choose} />
         </div>
+        {!mayCheck && (
+          <p data-testid="may-not" className="panel mt-3 p-3 text-sm">
+            Live checks are for operators and admins. An admin can change your role.
+          </p>
+        )}
         <VirtualCameraHint label={snapshot.sourceLabel} />
         {asked && <div className="mt-4">{challenge}</div>}
       </div>

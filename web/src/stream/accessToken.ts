@@ -24,6 +24,15 @@ export class AccessToken {
     }
   }
 
+  forget(): void {
+    this.#inMemory = null;
+    try {
+      this.storage().removeItem(KEY);
+    } catch {
+      // The browser forbids storage to this page: there is nothing in it.
+    }
+  }
+
   headers(): Record<string, string> {
     const token = this.value;
     return token === null ? {} : { Authorization: `Bearer ${token}` };

@@ -17,7 +17,7 @@ export interface Answer {
 }
 
 export interface Asking {
-  readonly method?: "GET" | "POST" | "PUT" | "DELETE";
+  readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly headers?: Record<string, string>;
   readonly body?: string;
   /** The request outlives the page that is being left. */
@@ -27,6 +27,9 @@ export interface Asking {
 }
 
 export class Http {
+  /** Called when the server does not take who we are, or that we are nobody. */
+  onUnauthorized: (() => void) | null = null;
+
   constructor(
     private readonly token: AccessToken,
     private readonly fetch: typeof globalThis.fetch,
@@ -50,12 +53,17 @@ export class Http {
   }
 
   /** Sends `body` as JSON and reads the answer. */
-  async send<T>(method: "POST" | "PUT", path: string, body: unknown, read: Read<T>, asking: Asking = {}): Promise<T> {
+  async send<T>(method: "POST" | "PUT" | "PATCH", path: string, body: unknown, read: Read<T>, asking: Asking = {}): Promise<T> {
     return this.read(path, read, {
       ...asking,
       method,
       ...(body === undefined ? {} : { headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) }),
     });
+  }
+
+  /** Sends `body` as JSON to a route that answers nothing. */
+  async change(method: "PUT", path: string, body: unknown): Promise<void> {
+    await this.request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   }
 
   /** Offers SDP to a route; the session that it makes lies below it. */
@@ -114,6 +122,7 @@ export class Http {
     } catch (error) {
       throw new StreamFailure("connection-lost", error instanceof Error ? error.message : String(error));
     }
+    if (response.status === 401 && !path.startsWith("/api/session") && path !== "/api/me") this.onUnauthorized?.();
     if (!response.ok) throw await refusal(response);
     return response;
   }

@@ -1,0 +1,97 @@
+/** The server's routes of users, sign-ins, tokens and the audit log (docs/protocol.md, "Access"). */
+
+import type { Http } from "./http";
+import type { Read } from "./shape";
+import { body, type Wire } from "./wire";
+
+export type Me = Wire<"MeBody">;
+export type User = Wire<"UserBody">;
+export type Role = User["role"];
+export type ApiToken = Wire<"TokenBody">;
+export type MadeToken = Wire<"MadeTokenBody">;
+
+/** From the least to the most. */
+export const ROLES = ["viewer", "operator", "admin"] as const satisfies readonly Role[];
+
+export interface NewUser {
+  readonly name: string;
+  readonly role: Role;
+  readonly password: string;
+}
+
+export interface NewToken {
+  readonly name: string;
+  readonly role: Role;
+  /** null: it does not expire */
+  readonly expiresInDays: number | null;
+  /** It can do nothing but publish to this camera; null: all that its role may. */
+  readonly camera: string | null;
+}
+
+export function covers(role: Role, least: Role): boolean {
+  return ROLES.indexOf(role) >= ROLES.indexOf(least);
+}
+
+const readMe = body("MeBody");
+const readUser = body("UserBody");
+const readUsers: Read<readonly User[]> = (value, where) => body("UsersBody")(value, where).items;
+const readTokens: Read<readonly ApiToken[]> = (value, where) => body("TokensBody")(value, where).items;
+
+export class AccessServer {
+  constructor(private readonly http: Http) {}
+
+  async me(): Promise<Me> {
+    return this.http.read("/api/me", readMe);
+  }
+
+  async signIn(name: string, password: string): Promise<Me> {
+    return this.http.send("POST", "/api/session", { name, password }, readMe);
+  }
+
+  async signOut(): Promise<void> {
+    await this.http.request("/api/session", { method: "DELETE" });
+  }
+
+  async signOutEverywhere(): Promise<void> {
+    await this.http.request("/api/sessions", { method: "DELETE" });
+  }
+
+  async changePassword(current: string, next: string): Promise<void> {
+    await this.http.change("PUT", "/api/me/password", { current, new: next });
+  }
+
+  async users(): Promise<readonly User[]> {
+    return this.http.read("/api/users", readUsers);
+  }
+
+  async addUser(user: NewUser): Promise<User> {
+    return this.http.send("POST", "/api/users", user, readUser);
+  }
+
+  async changeUser(name: string, change: Partial<Pick<User, "role" | "disabled"> & { readonly password: string }>): Promise<User> {
+    return this.http.send("PATCH", `/api/users/${encodeURIComponent(name)}`, change, readUser);
+  }
+
+  async removeUser(name: string): Promise<void> {
+    await this.http.request(`/api/users/${encodeURIComponent(name)}`, { method: "DELETE" });
+  }
+
+  /** @param all those of all users; for admins */
+  async tokens(all: boolean): Promise<readonly ApiToken[]> {
+    return this.http.read(`/api/tokens${all ? "?all=true" : ""}`, readTokens);
+  }
+
+  async addToken({ name, role, expiresInDays, camera }: NewToken): Promise<MadeToken> {
+    const wish = { name, role, expires_in_days: expiresInDays, camera };
+    return this.http.send("POST", "/api/tokens", wish, body("MadeTokenBody"));
+  }
+
+  async removeToken(id: string): Promise<void> {
+    await this.http.request(`/api/tokens/${encodeURIComponent(id)}`, { method: "DELETE" });
+  }
+}
+
+/** Where single sign-on begins; it leads back to the page. */
+export function oidcPath(hash: string): string {
+  return `api/oidc/login?${new URLSearchParams({ to: `/${hash}` })}`;
+}

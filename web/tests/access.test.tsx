@@ -1,0 +1,241 @@
+import { act, cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
+import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { App } from "../src/App";
+import { AccessToken } from "../src/stream/accessToken";
+import { CheckStream } from "../src/stream/checkStream";
+import { oidcPath } from "../src/stream/access";
+import { FakeCameraServer, httpOf, servicesOf } from "./fakeCameras";
+import { stage, WIRE_STATUS } from "./fakes";
+
+vi.mock("../src/components/timelineChart", () => ({
+  TimelineChart: class {
+    readonly show = vi.fn();
+    readonly close = vi.fn();
+  },
+}));
+
+const ASKS = { needed: true, password: true, oidc: null };
+const NOBODY = { name: null, role: null, by: null, sign_in: ASKS };
+const me = (name: string, role: string) => ({ name, role, by: "session", sign_in: ASKS });
+const wireUser = (change: Record<string, unknown> = {}) => ({
+  name: "anna",
+  role: "admin",
+  disabled: false,
+  created_at: 1795300000,
+  last_sign_in_at: null,
+  ...change,
+});
+const wireToken = (change: Record<string, unknown> = {}) => ({
+  id: "ab".repeat(16),
+  name: "recorder",
+  role: "viewer",
+  camera: null,
+  owner: "anna",
+  created_at: 1795300000,
+  expires_at: null,
+  last_used_at: null,
+  ...change,
+});
+
+beforeEach(() => {
+  vi.stubGlobal(
+    "IntersectionObserver",
+    class {
+      observe() {
+        return undefined;
+      }
+      disconnect() {
+        return undefined;
+      }
+    },
+  );
+  sessionStorage.clear();
+  window.location.hash = "";
+});
+afterEach(() => {
+  cleanup();
+  vi.unstubAllGlobals();
+});
+
+/** The page in front of a server with users; `who` is signed in. */
+function open(who: Record<string, unknown> = NOBODY, hash = "") {
+  const server = new FakeCameraServer();
+  server.json("GET /api/me", who);
+  server.json("GET /api/status", WIRE_STATUS);
+  window.location.hash = hash;
+  const of = stage();
+  const { services } = servicesOf(httpOf(server));
+  const stream = new CheckStream(of.environment);
+  const stop = vi.spyOn(stream, "stop");
+  render(<App services={services} stream={stream} token={new AccessToken(() => sessionStorage)} media={of.environment.media} />);
+  return { server, services, stop };
+}
+
+const asked = (server: FakeCameraServer, method: string, path: string) =>
+  server.asked.filter((one) => one.method === method && one.path === path);
+
+async function signIn(name: string, password: string): Promise<void> {
+  fireEvent.change(await screen.findByLabelText("Name"), { target: { value: name } });
+  fireEvent.change(screen.getByLabelText("Password"), { target: { value: password } });
+  fireEvent.click(screen.getByTestId("sign-in-submit"));
+}
+
+describe("signing in", () => {
+  it("is asked for before anything else, and nothing else was asked of the server", async () => {
+    const { server } = open();
+    await screen.findByTestId("sign-in");
+    expect(screen.queryByTestId("start")).toBeNull();
+    expect(server.asked.map(({ path }) => path)).toEqual(["/api/me"]);
+  });
+
+  it("says that name or password are wrong, and not which", async () => {
+    const { server } = open();
+    server.problem("POST /api/session", 401, "expected the name and password of a user");
+    await signIn("anna", "wrong");
+    expect((await screen.findByRole("alert")).textContent).toBe("The name or the password is wrong.");
+  });
+
+  it("says how long to wait after too many wrong ones", async () => {
+    const { server } = open();
+    server.problem("POST /api/session", 429, "wait 30 s, then try again");
+    await signIn("anna", "wrong");
+    await waitFor(() => {
+      expect(screen.getByRole("alert").textContent).toBe("Wait 30 s, then try again.");
+    });
+  });
+
+  it("opens the page, and a token that was kept is no longer sent", async () => {
+    sessionStorage.setItem("stream-detect.token", "old");
+    const { server } = open();
+    server.json("POST /api/session", me("anna", "admin"));
+    await signIn("anna", "correct horse battery");
+    await screen.findByText("version 0.1.0");
+    expect(screen.getByTestId("account").textContent).toBe("anna · Admin");
+    expect(asked(server, "POST", "/api/session")[0]?.body).toEqual({ name: "anna", password: "correct horse battery" });
+    expect(asked(server, "GET", "/api/status")[0]?.headers.get("Authorization")).toBeNull();
+  });
+
+  it("goes by a provider where there is one, and comes back to where one was", async () => {
+    open({ ...NOBODY, sign_in: { needed: true, password: false, oidc: "Example" } });
+    expect((await screen.findByTestId("oidc")).textContent).toBe("Sign in with Example");
+    expect(oidcPath("#/events?camera=a b")).toBe("api/oidc/login?to=%2F%23%2Fevents%3Fcamera%3Da+b");
+  });
+
+  it("is asked for again when the session ended elsewhere, and what ran is stopped", async () => {
+    const { server, stop, services } = open(me("anna", "admin"), "#/account");
+    await screen.findByTestId("sign-out");
+    server.json("GET /api/me", NOBODY);
+    server.problem("GET /api/users", 401, "the session has ended");
+    stop.mockClear();
+    await act(() => services.access.users().catch(() => []));
+    await screen.findByTestId("sign-in");
+    expect(stop).toHaveBeenCalled();
+  });
+
+  it("ends everywhere, and nothing is left to see", async () => {
+    const { server } = open(me("anna", "admin"), "#/account");
+    server.json("DELETE /api/sessions", null, 204);
+    fireEvent.click(await screen.findByTestId("sign-out-everywhere"));
+    server.json("GET /api/me", NOBODY);
+    await screen.findByTestId("sign-in");
+    expect(asked(server, "DELETE", "/api/sessions")).toHaveLength(1);
+    expect(document.body.textContent).not.toContain("anna");
+  });
+});
+
+describe("roles", () => {
+  const links = () => within(screen.getByRole("navigation", { name: "Pages" })).getAllByRole("link");
+
+  it("a viewer is offered what a viewer may do", async () => {
+    open(me("vera", "viewer"), "#/cameras");
+    await screen.findByTestId("tile");
+    expect(links().map((link) => link.textContent)).toEqual(["Cameras", "Events", "Analyses", "Models"]);
+    expect(screen.queryByTestId("add-camera")).toBeNull();
+    window.location.hash = "#/";
+    await screen.findByTestId("may-not");
+    expect(screen.getByTestId<HTMLButtonElement>("start").disabled).toBe(true);
+  });
+
+  it("an operator checks, and changes no camera", async () => {
+    open(me("otto", "operator"), "#/cameras");
+    await screen.findByTestId("tile");
+    expect(screen.queryByTestId("add-camera")).toBeNull();
+    expect(links()[0]?.textContent).toBe("Live check");
+    window.location.hash = "#/account";
+    await screen.findByTestId("sign-out");
+    expect(screen.queryByRole("navigation", { name: "Server" })).toBeNull();
+  });
+
+  it("on a server without users everything is offered", async () => {
+    open({ name: null, role: "admin", by: "open", sign_in: { needed: false, password: false, oidc: null } }, "#/cameras");
+    await screen.findByTestId("add-camera");
+    expect(screen.getByTestId("account").textContent).toBe("Server");
+  });
+});
+
+describe("the account", () => {
+  it("changes the password", async () => {
+    const { server } = open(me("anna", "viewer"), "#/account");
+    server.json("PUT /api/me/password", null, 204);
+    fireEvent.change(await screen.findByLabelText("Current password"), { target: { value: "old" } });
+    fireEvent.change(screen.getByLabelText(/New password/), { target: { value: "a much longer one" } });
+    fireEvent.click(screen.getByTestId("change-password"));
+    await screen.findByText("It was changed.");
+    expect(asked(server, "PUT", "/api/me/password")[0]?.body).toEqual({ current: "old", new: "a much longer one" });
+  });
+
+  it("makes a token whose value is shown once, and revokes it", async () => {
+    const { server } = open(me("anna", "operator"), "#/account");
+    server.json("GET /api/tokens", { items: [] });
+    server.json("POST /api/tokens", { ...wireToken(), token: "sd_secret" }, 201);
+    fireEvent.change(await screen.findByLabelText("Name"), { target: { value: "recorder" } });
+    expect(within(screen.getByLabelText("Role")).getAllByRole("option")).toHaveLength(2);
+    server.json("GET /api/tokens", { items: [wireToken()] });
+    fireEvent.click(screen.getByTestId("make-token"));
+    expect((await screen.findByTestId("made-token")).textContent).toContain("sd_secret");
+    const wish = { name: "recorder", role: "viewer", expires_in_days: 90, camera: null };
+    expect(asked(server, "POST", "/api/tokens")[0]?.body).toEqual(wish);
+    server.json(`DELETE /api/tokens/${"ab".repeat(16)}`, null, 204);
+    fireEvent.click(await screen.findByTestId("revoke"));
+    server.json("GET /api/tokens", { items: [] });
+    fireEvent.click(screen.getByTestId("confirm"));
+    await waitFor(() => {
+      expect(screen.queryByTestId("token")).toBeNull();
+    });
+  });
+});
+
+describe("users", () => {
+  it("has a first one, who is an admin", async () => {
+    const { server } = open({ name: null, role: "admin", by: "open", sign_in: { needed: false, password: false, oidc: null } }, "#/users");
+    server.json("GET /api/users", { items: [] });
+    server.json("POST /api/users", wireUser(), 201);
+    await screen.findByText("There are no users: nobody has to sign in.");
+    fireEvent.click(screen.getByTestId("add-user"));
+    const dialog = within(screen.getByTestId("user-dialog"));
+    expect(dialog.getAllByRole("option")).toHaveLength(1);
+    fireEvent.change(dialog.getByLabelText(/Name/), { target: { value: "anna" } });
+    fireEvent.change(dialog.getByLabelText(/Password/), { target: { value: "correct horse battery" } });
+    server.json("GET /api/me", NOBODY);
+    fireEvent.click(dialog.getByText("Add"));
+    await screen.findByTestId("sign-in");
+    expect(asked(server, "POST", "/api/users")[0]?.body).toEqual({ name: "anna", role: "admin", password: "correct horse battery" });
+  });
+
+  it("changes a role, and says why not", async () => {
+    const { server } = open(me("anna", "admin"), "#/users");
+    server.json("GET /api/users", { items: [wireUser(), wireUser({ name: "vera", role: "viewer", disabled: true })] });
+    server.json("PATCH /api/users/vera", wireUser({ name: "vera" }));
+    server.problem("PATCH /api/users/anna", 409, "expected an admin to be left");
+    fireEvent.change(await screen.findByLabelText("Role of vera"), { target: { value: "operator" } });
+    await waitFor(() => {
+      expect(asked(server, "PATCH", "/api/users/vera")[0]?.body).toEqual({ role: "operator" });
+    });
+    fireEvent.change(screen.getByLabelText("Role of anna"), { target: { value: "viewer" } });
+    await screen.findByText("Expected an admin to be left.");
+    fireEvent.click(screen.getByText("Enable"));
+    await waitFor(() => {
+      expect(asked(server, "PATCH", "/api/users/vera").at(-1)?.body).toEqual({ disabled: false });
+    });
+  });
+});
