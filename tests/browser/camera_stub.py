@@ -117,6 +117,11 @@ class CameraStub:
         return routes
 
     def _add_cameras(self, routes: FastAPI) -> None:
+        @routes.get("/api/me")
+        async def me() -> dict[str, Any]:
+            sign_in = {"needed": False, "password": False, "oidc": None}
+            return {"name": None, "role": "admin", "by": "open", "sign_in": sign_in}
+
         @routes.get("/api/status")
         async def status() -> dict[str, Any]:
             model = {

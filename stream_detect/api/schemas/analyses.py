@@ -51,7 +51,7 @@ class AnalysisModelBody(Body):
     sha256: str
 
 
-class CredentialsBody(Body):
+class ContentCredentialsBody(Body):
     """What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it."""
 
     state: CredentialsState = Field(
@@ -88,7 +88,9 @@ class AnalysisBody(Body):
     rate_hz: float
     verdict: VerdictState | None = Field(description="the worst over the models; null until it is done")
     same_as: str | None = Field(description="id of the earlier analysis whose results these are")
-    credentials: CredentialsBody | None = Field(description="Content Credentials of the file; null until it is done")
+    credentials: ContentCredentialsBody | None = Field(
+        description="Content Credentials of the file; null until it is done"
+    )
 
     @classmethod
     def of(cls, analysis: Analysis) -> Self:
@@ -108,7 +110,7 @@ class AnalysisBody(Body):
             rate_hz=analysis.rate_hz,
             verdict=VerdictState(analysis.verdict) if analysis.verdict else None,
             same_as=analysis.same_as or None,
-            credentials=None if analysis.credentials is None else CredentialsBody.of(analysis.credentials),
+            credentials=None if analysis.credentials is None else ContentCredentialsBody.of(analysis.credentials),
         )
 
 

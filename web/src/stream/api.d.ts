@@ -46,7 +46,7 @@ export interface components {
             /** Created S */
             created_s: number;
             /** @description Content Credentials of the file; null until it is done */
-            credentials: components["schemas"]["CredentialsBody-Output"] | null;
+            credentials: components["schemas"]["ContentCredentialsBody"] | null;
             /** Done Share */
             done_share: number;
             /** Ended S */
@@ -469,41 +469,10 @@ export interface components {
             width: number | null;
         };
         /**
-         * CountsBody
-         * @description Since the camera was started.
-         */
-        CountsBody: {
-            /** Analysed */
-            analysed: number;
-            /** Decode Errors */
-            decode_errors: number;
-            /** Dropped Samples */
-            dropped_samples: number;
-            /** Pictures */
-            pictures: number;
-            /** Received Bytes */
-            received_bytes: number;
-            /** Reconnects */
-            reconnects: number;
-        };
-        /**
-         * CredentialsBody
-         * @description Name and password of a user.
-         */
-        "CredentialsBody-Input": {
-            /** Name */
-            name: string;
-            /**
-             * Password
-             * Format: password
-             */
-            password: string;
-        };
-        /**
-         * CredentialsBody
+         * ContentCredentialsBody
          * @description What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it.
          */
-        "CredentialsBody-Output": {
+        ContentCredentialsBody: {
             /**
              * Actions
              * @description what was done to it, such as c2pa.edited
@@ -537,6 +506,37 @@ export interface components {
              * @enum {string}
              */
             state: "none" | "valid" | "untrusted" | "broken" | "unreadable" | "unread";
+        };
+        /**
+         * CountsBody
+         * @description Since the camera was started.
+         */
+        CountsBody: {
+            /** Analysed */
+            analysed: number;
+            /** Decode Errors */
+            decode_errors: number;
+            /** Dropped Samples */
+            dropped_samples: number;
+            /** Pictures */
+            pictures: number;
+            /** Received Bytes */
+            received_bytes: number;
+            /** Reconnects */
+            reconnects: number;
+        };
+        /**
+         * CredentialsBody
+         * @description Name and password of a user.
+         */
+        CredentialsBody: {
+            /** Name */
+            name: string;
+            /**
+             * Password
+             * Format: password
+             */
+            password: string;
         };
         /**
          * EventBody
@@ -1280,9 +1280,9 @@ export type ChallengeBody = components['schemas']['ChallengeBody'];
 export type ChallengeState = components['schemas']['ChallengeState'];
 export type ClusterBody = components['schemas']['ClusterBody'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
+export type ContentCredentialsBody = components['schemas']['ContentCredentialsBody'];
 export type CountsBody = components['schemas']['CountsBody'];
-export type CredentialsBodyInput = components['schemas']['CredentialsBody-Input'];
-export type CredentialsBodyOutput = components['schemas']['CredentialsBody-Output'];
+export type CredentialsBody = components['schemas']['CredentialsBody'];
 export type EventBody = components['schemas']['EventBody'];
 export type EventJudgeBody = components['schemas']['EventJudgeBody'];
 export type EventsBody = components['schemas']['EventsBody'];

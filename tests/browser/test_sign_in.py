@@ -1,0 +1,99 @@
+"""A real Chromium signs in, watches a camera, signs out and sees nothing more; a viewer changes nothing."""
+
+import httpx
+import pytest
+import yaml
+
+from tests.browser.axe import look
+from tests.patience import PATIENCE_S, until
+
+PASSWORD = "four random words here"
+PLAYS = """() => {
+  const video = document.querySelector("[data-testid=video]");
+  return video !== null && video.videoWidth > 0 && video.currentTime > 0;
+}"""
+ANSWERED = "async () => (await fetch('api/status')).status"
+
+
+@pytest.fixture
+def guarded(run_server, clip, tmp_path):
+    """A server with a camera, an admin and a viewer."""
+    file = tmp_path / "settings.yaml"
+    file.write_text(yaml.safe_dump({"cameras": [{"name": "door", "url": f"file:{clip}", "loop": True}]}), "utf-8")
+    with run_server(SETTINGS=str(file)) as server:
+        client = admin(server, {"name": "anna", "role": "admin", "password": PASSWORD})
+        viewer = {"name": "vera", "role": "viewer", "password": PASSWORD}
+        assert client.post("/api/users", json=viewer).status_code == 201
+        yield server, client
+
+
+def admin(server, user) -> httpx.Client:
+    """Adds the first user, and signs in as that one."""
+    client = httpx.Client(base_url=server.url, headers={"Origin": server.url}, timeout=PATIENCE_S)
+    assert client.post("/api/users", json=user).status_code == 201
+    assert client.post("/api/session", json={"name": user["name"], "password": PASSWORD}).status_code == 200
+    return client
+
+
+def sign_in(opened, name: str, password: str = PASSWORD) -> None:
+    """Fill the form in."""
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+    opened.page.get_by_label("Name").fill(name)
+    opened.page.get_by_label("Password").fill(password)
+    opened.page.get_by_test_id("sign-in-submit").click()
+
+
+def go(opened, address: str) -> None:
+    """Follow a link."""
+    opened.page.evaluate("address => { window.location.hash = address }", address)
+
+
+def viewers(client: httpx.Client) -> int:
+    """Who watches the camera."""
+    return client.get("/api/cameras/door").json()["viewers"]
+
+
+def test_signing_in_watching_and_signing_out(axe, guarded):
+    server, client = guarded
+    opened = axe(None, server, expected="401")
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+    assert opened.errors == []  # nothing was asked for that the server would refuse
+    look(opened)
+    sign_in(opened, "anna", "four wrong words here")
+    opened.until(lambda: "is wrong" in opened.page.get_by_test_id("sign-in").inner_text())
+    sign_in(opened, "anna")
+    opened.until(lambda: opened.page.get_by_test_id("account").inner_text() == "anna · Admin")
+    go(opened, "#/cameras/door")
+    opened.until(lambda: opened.page.evaluate(PLAYS))
+    assert viewers(client) == 1
+    for address, shown in (("#/users", "user"), ("#/account", "tokens")):
+        go(opened, address)
+        opened.until(opened.page.get_by_test_id(shown).first.is_visible)
+        look(opened)
+    go(opened, "#/cameras/door")
+    opened.until(lambda: opened.page.evaluate(PLAYS))
+    client.delete("/api/sessions")  # in another browser: everywhere
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+    assert opened.page.get_by_test_id("video").count() == 0
+    assert "door" not in opened.page.locator("body").inner_text()
+    assert opened.page.evaluate(ANSWERED) == 401
+    client.post("/api/session", json={"name": "anna", "password": PASSWORD})
+    until(lambda: viewers(client) == 0)
+
+
+def test_a_viewer_watches_and_changes_nothing(visit, guarded):
+    server, _ = guarded
+    opened = visit(None, server, expected="401")
+    sign_in(opened, "vera")
+    go(opened, "#/cameras")
+    opened.until(opened.page.get_by_test_id("tile").is_visible)
+    assert opened.page.get_by_test_id("add-camera").count() == 0
+    names = opened.page.get_by_role("navigation", name="Pages").get_by_role("link").all_inner_texts()
+    assert names == ["Cameras", "Events", "Analyses", "Models"]
+    go(opened, "#/")
+    assert opened.page.get_by_test_id("start").is_disabled()
+    go(opened, "#/account")
+    opened.page.get_by_test_id("sign-out").click()
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+    assert opened.page.evaluate(ANSWERED) == 401
+    assert [cookie for cookie in opened.page.context.cookies() if cookie["name"].startswith("stream_detect")] == []
