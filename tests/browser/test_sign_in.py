@@ -20,19 +20,16 @@ def guarded(run_server, clip, tmp_path):
     """A server with a camera, an admin and a viewer."""
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump({"cameras": [{"name": "door", "url": f"file:{clip}", "loop": True}]}), "utf-8")
-    with run_server(SETTINGS=str(file)) as server:
-        client = admin(server, {"name": "anna", "role": "admin", "password": PASSWORD})
+    with (
+        run_server(SETTINGS=str(file)) as server,
+        httpx.Client(base_url=server.url, headers={"Origin": server.url}, timeout=PATIENCE_S) as client,
+    ):
+        admin = {"name": "anna", "role": "admin", "password": PASSWORD}
+        assert client.post("/api/users", json=admin).status_code == 201
+        assert client.post("/api/session", json={"name": "anna", "password": PASSWORD}).status_code == 200
         viewer = {"name": "vera", "role": "viewer", "password": PASSWORD}
         assert client.post("/api/users", json=viewer).status_code == 201
         yield server, client
-
-
-def admin(server, user) -> httpx.Client:
-    """Adds the first user, and signs in as that one."""
-    client = httpx.Client(base_url=server.url, headers={"Origin": server.url}, timeout=PATIENCE_S)
-    assert client.post("/api/users", json=user).status_code == 201
-    assert client.post("/api/session", json={"name": user["name"], "password": PASSWORD}).status_code == 200
-    return client
 
 
 def sign_in(opened, name: str, password: str = PASSWORD) -> None:
