@@ -3,6 +3,7 @@
 import datetime as dt
 from collections.abc import Iterator
 from ipaddress import ip_address
+from pathlib import Path
 
 import pytest
 from cryptography import x509
@@ -10,12 +11,12 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from tests.network.coturn import running
+from tests.network.coturn import Coturn, running
 from tests.network.namespaces import Field, a_field
 
 
 @pytest.fixture
-def coturn():
+def coturn() -> Iterator[Coturn]:
     """One with USER and PASSWORD."""
     with running() as server:
         yield server
@@ -29,7 +30,7 @@ def field() -> Iterator[Field]:
 
 
 @pytest.fixture
-def certificate(tmp_path):
+def certificate(tmp_path: Path) -> tuple[Path, Path]:
     """A self-signed certificate of 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])

@@ -29,7 +29,7 @@ class Coturn:
 
     host: str
     port: int
-    process: subprocess.Popen
+    process: subprocess.Popen[bytes]
 
     def url(self, transport: str = "udp") -> str:
         return f"turn:{self.host}:{self.port}?transport={transport}"

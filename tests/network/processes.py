@@ -22,26 +22,49 @@ def serving(host: Host, **settings: str) -> Iterator[Server]:
         yield server
 
 
+class Client:
+    """`tests.network.client` in a namespace, with its input and its output."""
+
+    def __init__(self, command: list[str]) -> None:
+        pipe = subprocess.PIPE
+        self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
+
+    def flow(self) -> dict[str, Any]:
+        """How its media go."""
+        status, said, complaint = self._line()
+        assert status is None, complaint
+        found: dict[str, Any] = json.loads(said)
+        return found
+
+    def fails(self) -> bool:
+        """Whether it ends without media."""
+        status, _, _ = self._line()
+        return status == 1
+
+    def _line(self) -> tuple[int | None, str, str]:
+        """The exit status of a client that says nothing; or what it says."""
+        assert self._process.stdout is not None
+        assert self._process.stderr is not None
+        if said := self._process.stdout.readline():
+            return None, said, ""
+        return self._process.wait(PATIENCE_S), "", self._process.stderr.read()
+
+    def leave(self) -> None:
+        """Ends it well: its input ends."""
+        self._process.communicate(timeout=PATIENCE_S)
+
+    def end(self) -> None:
+        """Ends it, whatever it does."""
+        self._process.kill()
+        self._process.communicate()
+
+
 @contextlib.contextmanager
-def client(host: Host, url: str, *what: str) -> Iterator[subprocess.Popen]:
+def client(host: Host, url: str, *what: str) -> Iterator[Client]:
     """A client in a namespace."""
-    command = [*host.within, sys.executable, "-m", "tests.network.client", url, TOKEN, *what]
-    process = subprocess.Popen(
-        command, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    made = Client([*host.within, sys.executable, "-m", "tests.network.client", url, TOKEN, *what])
     try:
-        yield process
-        process.stdin.close()
-        process.wait(PATIENCE_S)
+        yield made
+        made.leave()
     finally:
-        process.kill()
-        process.wait()
-        process.stdout.close()
-        process.stderr.close()
-
-
-def flow(process: subprocess.Popen) -> dict[str, Any]:
-    """How a client's media go."""
-    line = process.stdout.readline()
-    assert line, process.stderr.read()
-    return json.loads(line)
+        made.end()
