@@ -18,6 +18,7 @@
     │   └── ContentTypeError     it is of a content type that the route does not take
     ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
     ├── NotFoundError            nothing of that name or id is here
+    ├── PreconditionError        what the request is for has been replaced meanwhile
     ├── ConflictError            the name is taken, or the thing is in no state for this
     ├── SourceError              a source gives no pictures
     │   ├── AddressError         its address is malformed or not permitted
@@ -122,6 +123,10 @@ class CapacityError(StreamDetectError):
 
 class NotFoundError(StreamDetectError):
     """Nothing of that name or id is here."""
+
+
+class PreconditionError(StreamDetectError):
+    """What a request is for has been replaced by something else meanwhile."""
 
 
 class ConflictError(StreamDetectError):

@@ -6,6 +6,9 @@ from stream_detect.errors import BodyTooLargeError, ContentTypeError, OfferError
 
 SDP = "application/sdp"
 
+SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
+"""Candidates of a session that is there (RFC 8840)."""
+
 MAX_OFFER_BYTES = 64 * 1024
 """A browser's offer is 5 to 10 KiB."""
 

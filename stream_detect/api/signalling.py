@@ -1,8 +1,9 @@
 """The routes of WHIP (RFC 9725) and WHEP: an offer is posted, and its session is a resource that can be deleted.
 
-All of our candidates are in the answer, so that there is nothing to trickle: PATCH is not taken.
+All of our candidates are in the answer; a client may send its own afterwards, by PATCH. ICE is not restarted.
 """
 
+import re
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Protocol
@@ -14,6 +15,7 @@ from stream_detect.api.described import Name, client_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
+    SDP_FRAGMENT,
     content_type,
     read_body,
     read_sdp,
@@ -63,6 +65,8 @@ class Exchange:
         refusals: status codes of POST of its own, with words.
         answer: opens a session of a camera, given its name, the offer and the client's address.
         close: ends one, given the camera's name and the session's id.
+        add_candidates: gives further ones to a session, given the camera's name, the session's id, the fragment that
+            has them and the ETag that it must have, None for any.
         ice_servers: those that clients are to use from now on.
     """
 
@@ -71,6 +75,7 @@ class Exchange:
     refusals: Mapping[int, str]
     answer: Callable[[str, str, str], Coroutine[None, None, Answer]]
     close: Callable[[str, str], Coroutine[None, None, None]]
+    add_candidates: Callable[[str, str, str, str | None], Coroutine[None, None, None]]
     ice_servers: Callable[[], Sequence[IceServer]]
 
 
@@ -122,22 +127,57 @@ def routes_of(exchange: Exchange) -> APIRouter:
         await exchange.close(name, session_id)
         return Response()
 
-    _add_options(routes, "/{name}", "POST, OPTIONS")
-    _add_options(routes, "/{name}/{session_id}", "DELETE, OPTIONS")
+    @routes.patch(
+        "/{name}/{session_id}",
+        status_code=204,
+        response_class=Response,
+        openapi_extra=_FRAGMENT,
+        responses=_PATCHED,
+        summary=f"Adds candidates to a session of {exchange.purpose}",
+    )
+    async def add_candidates(name: Name, session_id: SessionId, request: Request) -> Response:
+        """Takes candidates that the client gathered after its offer (trickle ICE, RFC 8840)."""
+        if content_type(request) != SDP_FRAGMENT:
+            raise unexpected_content(request, SDP_FRAGMENT)
+        etag = _expected_etag(request)
+        await exchange.add_candidates(name, session_id, read_sdp(await read_body(request)), etag)
+        return Response(status_code=204)
+
+    _add_options(routes, "/{name}", ("POST", "OPTIONS"), {"Accept-Post": SDP})
+    _add_options(routes, "/{name}/{session_id}", ("DELETE", "PATCH", "OPTIONS"), {"Accept-Patch": SDP_FRAGMENT})
     return routes
 
 
-def _add_options(routes: APIRouter, path: str, allowed: str) -> None:
+def _expected_etag(request: Request) -> str | None:
+    """The ETag of If-Match (RFC 9110, 13.1.1); None for "*".
+
+    Raises:
+        HTTPException: there is none; or several, or a weak one, of which none is the session's.
+    """
+    given = request.headers.get("if-match")
+    if given is None:
+        raise HTTPException(428, "expected the ETag that came with the answer in If-Match, received no If-Match")
+    if given.strip() == "*":
+        return None
+    tag = re.fullmatch(r'\s*"([^"]*)"\s*', given)
+    if tag is None:
+        raise HTTPException(412, f"expected one ETag in quotes, or *, in If-Match, received {given[:80]}")
+    return tag[1]
+
+
+def _add_options(routes: APIRouter, path: str, allowed: Sequence[str], accepted: Mapping[str, str]) -> None:
     """OPTIONS, and 405 to all that is left, with every method that is allowed: the router would name one of them."""
 
     @routes.options(path, status_code=204, response_class=Response, summary="What is taken here")
     async def options() -> Response:
         """Methods and content type."""
-        return Response(status_code=204, headers={"Allow": allowed, "Accept-Post": SDP})
+        return Response(status_code=204, headers={"Allow": ", ".join(allowed), **accepted})
 
-    @routes.api_route(path, methods=["GET", "HEAD", "PUT", "PATCH"], include_in_schema=False)
+    others = [method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if method not in allowed]
+
+    @routes.api_route(path, methods=others, include_in_schema=False)
     async def refuse() -> None:
-        raise HTTPException(405, headers={"Allow": allowed})
+        raise HTTPException(405, headers={"Allow": ", ".join(allowed)})
 
 
 def ice_link(server: IceServer, url: str) -> str:
@@ -160,7 +200,31 @@ def _parameter(name: str, value: str) -> str:
 
 _OFFER: dict[str, Any] = {"requestBody": {"required": True, "content": {SDP: {"schema": {"type": "string"}}}}}
 
+_FRAGMENT: dict[str, Any] = {
+    "requestBody": {"required": True, "content": {SDP_FRAGMENT: {"schema": {"type": "string"}}}},
+    "parameters": [
+        {
+            "name": "If-Match",
+            "in": "header",
+            "required": True,
+            "description": "the ETag that came with the answer, or *",
+            "schema": {"type": "string"},
+        }
+    ],
+}
+
 _TEXT = {"type": "string"}
+
+_PATCHED: dict[int | str, dict[str, Any]] = {
+    204: {"description": "taken"},
+    400: {"description": "malformed fragment"},
+    404: {"description": "no such session"},
+    412: {"description": "If-Match is not the session's ETag"},
+    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"not {SDP_FRAGMENT}"},
+    422: {"description": "other ICE credentials than the offer's: ICE is not restarted"},
+    428: {"description": "no If-Match"},
+}
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     201: {

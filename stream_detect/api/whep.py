@@ -40,4 +40,4 @@ def router(viewers: ViewerSessions, cameras: Cameras, ice_servers: Callable[[], 
         422: "no recvonly video, or no codec in common (H.264, VP8)",
         503: "too many viewers, or no worker has the camera now; Retry-After says when to try again",
     }
-    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, ice_servers))
+    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, viewers.add_candidates, ice_servers))

@@ -72,4 +72,6 @@ def router(
         422: "no sendonly video, or no codec in common (H.264, VP8)",
         503: "the server is shutting down, or no worker has the camera now",
     }
-    return routes_of(Exchange("whip", "publishing", refusals, answer, publishers.close, ice_servers))
+    return routes_of(
+        Exchange("whip", "publishing", refusals, answer, publishers.close, publishers.add_candidates, ice_servers)
+    )

@@ -6,6 +6,7 @@ new ──answer──> connecting ──ICE, DTLS──> connected ──close�
 
 import asyncio
 import logging
+import secrets
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -20,13 +21,14 @@ from aiortc import (
 )
 from aiortc.exceptions import InternalError, OperationError
 
-from stream_detect.errors import OfferError
+from stream_detect.errors import OfferError, PreconditionError, SignalingError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.aiortc_private.connection import bound_checks, bound_received, close, new_connection
 from stream_detect.webrtc.aiortc_private.gathering import gather_by
 from stream_detect.webrtc.network import Network
-from stream_detect.webrtc.offer import Codec, Offer
+from stream_detect.webrtc.offer import KEPT_CANDIDATES, Codec, Offer
 from stream_detect.webrtc.results_channel import ByeReason
+from stream_detect.webrtc.trickle import ice_credentials, read_fragment
 
 WATCH_S = 1.0
 """How often a connection looks whether its peer is still there."""
@@ -82,6 +84,10 @@ class PeerConnection:
         self._tasks: list[asyncio.Task[None]] = []
         self._gathering: asyncio.Task[None] | None = None
         self._closing = False
+        self._offered: frozenset[tuple[str, str]] = frozenset()
+        self._more_candidates = KEPT_CANDIDATES
+        self.etag = secrets.token_hex(8)
+        """Of the ICE session, for HTTP: another one would have another."""
         self.begin(self._watch(), "watch")
 
     @property
@@ -109,6 +115,7 @@ class PeerConnection:
             OfferError: aiortc cannot answer it.
             CapacityError: no UDP port is free.
         """
+        self._offered = ice_credentials(offer.sdp)
         try:
             await self.rtc.setRemoteDescription(RTCSessionDescription(sdp=offer.sdp, type="offer"))
             for transceiver in self.rtc.getTransceivers()[1:]:
@@ -122,6 +129,32 @@ class PeerConnection:
             raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
         self._since_s = time.monotonic()  # gathering candidates may have taken seconds
         return offer.answered_as_offered(str(self.rtc.localDescription.sdp))
+
+    async def add_candidates(self, fragment: str, etag: str | None) -> None:
+        """Takes candidates that the peer sends after its offer; KEPT_CANDIDATES of them are used.
+
+        Args:
+            fragment: of a session description (RFC 8840).
+            etag: of the ICE session that they are for; None for whatever it is.
+
+        Raises:
+            PreconditionError: the ICE session is another one.
+            OfferError: it is malformed.
+            SignalingError: it is of another ICE session: the peer asks for a restart.
+        """
+        if etag is not None and etag != self.etag:
+            raise PreconditionError(
+                "expected the ETag that came with the answer in If-Match, received another one: POST a new offer"
+            )
+        read = read_fragment(fragment)
+        if not read.credentials <= self._offered:
+            raise SignalingError(
+                "expected the a=ice-ufrag and a=ice-pwd of the offer: ICE is not restarted here; DELETE the session "
+                "and POST a new offer"
+            )
+        for candidate in read.candidates[: self._more_candidates]:
+            self._more_candidates -= 1
+            await self.rtc.addIceCandidate(candidate)
 
     def begin(self, work: Coroutine[None, None, None], name: str) -> None:
         """Starts a task that ends with the connection; its failure ends the session."""

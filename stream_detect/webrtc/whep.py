@@ -99,6 +99,11 @@ class WhepSession:
         return self._connection.connected
 
     @property
+    def connection(self) -> PeerConnection:
+        """With its peer."""
+        return self._connection
+
+    @property
     def closing(self) -> bool:
         """Fits `Session`."""
         return self._closing.begun
@@ -237,7 +242,7 @@ class Viewers:
         hub = self.viewing(camera)
         session = WhepSession(secrets.token_urlsafe(16), offer.codec, hub, self._parts, self._sessions.gone)
         sdp = await self._sessions.open(session, offer, client)
-        return Answer(session.session_id, sdp, etag=secrets.token_hex(8))
+        return Answer(session.session_id, sdp, etag=session.connection.etag)
 
     async def close(self, camera: str, session_id: str) -> None:
         """Ends a viewer's session.
@@ -245,10 +250,24 @@ class Viewers:
         Raises:
             NotFoundError: that camera has none of that id, or it is closing already.
         """
-        session = self._sessions.running(session_id)
-        if session.hub is not self._hubs.get(camera):
-            raise NotFoundError("expected the id of a viewer of this camera, received another one")
-        await self._sessions.end(session)
+        await self._sessions.end(self._running(camera, session_id))
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes candidates that a viewer sends after its offer.
+
+        Args:
+            camera: its name.
+            session_id: of the viewer.
+            fragment: of a session description (RFC 8840).
+            etag: of the ICE session that they are for; None for whatever it is.
+
+        Raises:
+            NotFoundError: that camera has no session of that id, or it is closing already.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
     async def forget(self, camera: str) -> None:
         """Ends all who watch a camera that is no more."""
@@ -262,6 +281,12 @@ class Viewers:
         """Ends all sessions at once, within five seconds, and takes no more."""
         await self._sessions.close_all()
         await asyncio.gather(*(hub.close() for hub in self._hubs.values()))
+
+    def _running(self, camera: str, session_id: str) -> WhepSession:
+        session = self._sessions.running(session_id)
+        if session.hub is not self._hubs.get(camera):
+            raise NotFoundError("expected the id of a viewer of this camera, received another one")
+        return session
 
 
 def _no_result() -> None:

@@ -141,6 +141,11 @@ class WhipSession:
         return self._connection.connected
 
     @property
+    def connection(self) -> PeerConnection:
+        """With its peer."""
+        return self._connection
+
+    @property
     def closing(self) -> bool:
         """Fits `Session`."""
         return self._closing.begun
@@ -230,7 +235,7 @@ class Publishers:
         events = PublisherEvents(self._note_connected, self._sessions.gone, self._is_alone)
         session = WhipSession(camera, offer.codec, sink, self._parts, events)
         sdp = await self._sessions.open(session, offer, client)
-        return Answer(session.session_id, sdp, etag=secrets.token_hex(8))
+        return Answer(session.session_id, sdp, etag=session.connection.etag)
 
     async def close(self, camera: str, session_id: str) -> None:
         """Ends a publisher's session.
@@ -238,10 +243,24 @@ class Publishers:
         Raises:
             NotFoundError: that camera has none of that id, or it is closing already.
         """
-        session = self._sessions.running(session_id)
-        if session.camera != camera:
-            raise NotFoundError("expected the id of this camera's publisher, received another one")
-        await self._sessions.end(session)
+        await self._sessions.end(self._running(camera, session_id))
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes candidates that a publisher sends after its offer.
+
+        Args:
+            camera: its name.
+            session_id: of the publisher.
+            fragment: of a session description (RFC 8840).
+            etag: of the ICE session that they are for; None for whatever it is.
+
+        Raises:
+            NotFoundError: that camera has no session of that id, or it is closing already.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
     async def forget(self, camera: str) -> None:
         """Ends whoever publishes to a camera that is no more."""
@@ -250,6 +269,12 @@ class Publishers:
     async def close_all(self) -> None:
         """Ends all sessions at once, within five seconds, and takes no more."""
         await self._sessions.close_all()
+
+    def _running(self, camera: str, session_id: str) -> WhipSession:
+        session = self._sessions.running(session_id)
+        if session.camera != camera:
+            raise NotFoundError("expected the id of this camera's publisher, received another one")
+        return session
 
     def _note_connected(self, session: WhipSession) -> None:
         """The first that connects is the publisher; the others end."""

@@ -17,6 +17,7 @@ from stream_detect.types import CameraState, Thresholds
 from stream_detect.webrtc.aiortc_private.connection import close
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.ice_servers import IceServers
+from stream_detect.webrtc.offer import KEPT_CANDIDATES
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import soon
@@ -75,6 +76,7 @@ async def serve(cameras):
         application.include_router(whep.router(viewers, cameras, IceServers(webrtc).for_clients))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://server")
         opened.append((viewers, publishers, client, application))
+        make.viewers = [viewers]
         return client
 
     yield make
@@ -226,12 +228,104 @@ async def test_a_session_is_only_under_its_own_camera(serve, offers, cameras):
 @pytest.mark.parametrize("path", PATHS)
 async def test_options_and_what_is_not_taken(serve, path):
     client = await serve()
-    for resource, allowed in ((path, "POST, OPTIONS"), (f"{path}/some-session", "DELETE, OPTIONS")):
+    for resource, allowed, accept, taken in (
+        (path, "POST, OPTIONS", "post", "application/sdp"),
+        (f"{path}/some-session", "DELETE, PATCH, OPTIONS", "patch", "application/trickle-ice-sdpfrag"),
+    ):
         options = await client.options(resource)
         assert (options.status_code, options.content) == (204, b"")
-        assert (options.headers["accept-post"], options.headers["allow"]) == ("application/sdp", allowed)
-        for method in ("PATCH", "PUT", "GET"):
+        assert (options.headers[f"accept-{accept}"], options.headers["allow"]) == (taken, allowed)
+        for method in {"PATCH", "PUT", "GET", "POST"} - set(allowed.split(", ")):
             refused = await client.request(method, resource)
             assert is_problem(refused, 405, allowed)
             assert refused.headers["allow"] == allowed
     assert is_problem(await client.delete(f"{path}/some-session"), 404)
+
+
+FRAGMENT = "application/trickle-ice-sdpfrag"
+
+
+def split(sdp: str) -> tuple[str, str]:
+    """An offer without candidates, and the fragment that has them."""
+    lines = sdp.splitlines()
+    candidates = [line for line in lines if line.startswith("a=candidate:")]
+    offer = [line for line in lines if line not in candidates and line != "a=end-of-candidates"]
+    names = [next(line for line in lines if line.startswith(f"a={name}:")) for name in ("ice-ufrag", "ice-pwd", "mid")]
+    section = "m=video 9 UDP/TLS/RTP/SAVPF 0"
+    fragment = [*names[:2], section, names[2], *dict.fromkeys(candidates), "a=end-of-candidates"]
+    return "\r\n".join([*offer, ""]), "\r\n".join([*fragment, ""])
+
+
+@pytest.fixture
+async def trickling(serve, offers):
+    """A function that PATCHes a session of a path, whose offer had no candidates."""
+    client = await serve()
+
+    async def opened(path: str):
+        offer, fragment = split(offers[path].localDescription.sdp)
+        answer = await client.post(path, content=offer, headers=SDP)
+        assert answer.status_code == 201, answer.text
+
+        async def patch(body: str | bytes = fragment, kind: str = FRAGMENT, **headers: str) -> httpx.Response:
+            given = {"Content-Type": kind, "If-Match": answer.headers["etag"], **headers}
+            given = {name.replace("_", "-"): value for name, value in given.items() if value}
+            return await client.patch(answer.headers["location"], content=body, headers=given)
+
+        return patch, answer, fragment
+
+    return opened
+
+
+@pytest.mark.parametrize("path", PATHS)
+@pytest.mark.parametrize("etag", ["its own", "*"])
+async def test_candidates_may_come_after_the_offer(trickling, offers, path, etag):
+    patch, answer, _ = await trickling(path)
+    taken = await patch(**({"If-Match": "*"} if etag == "*" else {}))
+    assert (taken.status_code, taken.content) == (204, b"")
+    connection = offers[path]
+    await connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
+    await soon(lambda: connection.connectionState == "connected")
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_each_bad_patch_is_told_what_was_expected(trickling, path):
+    patch, _, fragment = await trickling(path)
+    for status, words, given in (
+        (428, "If-Match", {"If-Match": ""}),
+        (412, "POST a new offer", {"If-Match": '"another"'}),
+        (412, "one ETag in quotes", {"If-Match": "another"}),
+        (415, FRAGMENT, {"kind": "application/sdp"}),
+        (400, "a=ice-ufrag", {"body": "a=end-of-candidates"}),
+        (400, "UTF-8", {"body": b"\xff"}),
+        (400, "expected a candidate", {"body": fragment.replace("a=candidate:", "a=candidate:x ")}),
+        (400, "a=mid", {"body": re.sub("a=mid.*", "", fragment)}),
+        (400, "64 candidates", {"body": fragment + "a=candidate:1 1 udp 1 10.0.0.1 9 typ host\r\n" * 65}),
+        (400, "the IP address", {"body": fragment + "a=candidate:1 1 udp 1 nobody.example 9 typ host"}),
+        (400, "the port", {"body": fragment + "a=candidate:1 1 udp 1 10.0.0.1 70000 typ host"}),
+        (413, "65536 bytes", {"body": fragment + "a=x\r\n" * 20_000}),
+        (422, "not restarted", {"body": re.sub("a=ice-ufrag:.*", "a=ice-ufrag:restart", fragment)}),
+        (422, "not restarted", {"body": re.sub("a=ice-ufrag:.*", "a=ice-ufrag:restart", fragment), "If-Match": "*"}),
+    ):
+        refused = await patch(**given)
+        assert is_problem(refused, status, words), (refused.status_code, refused.text, status, words)
+    assert (await patch()).status_code == 204, "the session goes on"
+
+
+@pytest.mark.parametrize("path", PATHS)
+async def test_a_patch_of_no_session_is_told(serve, path):
+    headers = {"Content-Type": FRAGMENT, "If-Match": "*"}
+    assert is_problem(await (await serve()).patch(f"{path}/none", content="a=x", headers=headers), 404)
+
+
+async def test_a_peer_makes_us_check_few_of_its_addresses(serve, offers):
+    """So that nobody makes this server send packets to whomever he likes."""
+    client = await serve()
+    offer, fragment = split(offers["/whep/door"].localDescription.sdp)
+    answer = await client.post("/whep/door", content=offer, headers=SDP)
+    for part in range(4):
+        many = "".join(f"a=candidate:1 1 udp 1 10.1.{part}.{n} 9 typ host\r\n" for n in range(1, 21))
+        headers = {"Content-Type": FRAGMENT, "If-Match": answer.headers["etag"]}
+        assert (await client.patch(answer.headers["location"], content=fragment + many, headers=headers)).is_success
+    (session,) = serve.viewers[0]._sessions.all()
+    (transceiver, *_) = session.connection.rtc.getTransceivers()
+    assert len(transceiver.receiver.transport.transport._connection.remote_candidates) <= KEPT_CANDIDATES

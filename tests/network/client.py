@@ -1,6 +1,6 @@
 """A client of a server elsewhere, as a program of its own: it runs in the network namespace of a test.
 
-python -m tests.network.client URL TOKEN check|whip|whep [CAMERA]
+python -m tests.network.client URL TOKEN check|whip|whep [CAMERA] [--trickle]
 
 Says in one line of JSON how its media go, once they do; a publisher goes on until its input ends. Exit status 1: they
 do not within TRY_S.
@@ -39,22 +39,31 @@ class Client:
         self.frames = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
-    async def open(self) -> None:
-        """Offers, with the ICE servers that the server tells."""
+    async def open(self, *, trickle: bool) -> None:
+        """Offers, with the ICE servers that the server tells.
+
+        A client that trickles uses none, and sends its addresses by PATCH: only by a relay of the server is it met.
+        """
         status = (await self._http.get("/api/status")).raise_for_status().json()
         servers = [RTCIceServer(**server) for server in status["ice_servers"]]
-        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=servers))
+        self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[] if trickle else servers))
         self.connection.on("track", lambda track: self._tasks.add(asyncio.create_task(self._read(track))))
         media: Any = "video" if self._kind == "whep" else VideoStreamTrack()
         self._video = self.connection.addTransceiver(media, DIRECTIONS[self._kind])
         if self._kind == "check":
             self.connection.createDataChannel("results")
         await self.connection.setLocalDescription(await self.connection.createOffer())
-        answer = await self._http.post(
-            self._path, content=self.connection.localDescription.sdp, headers={"Content-Type": "application/sdp"}
-        )
+        lines = self.connection.localDescription.sdp.splitlines()
+        later = [line for line in lines if trickle and line.startswith(("a=candidate:", "a=end-of"))]
+        offer = "\r\n".join([*(line for line in lines if line not in later), ""])
+        answer = await self._http.post(self._path, content=offer, headers={"Content-Type": "application/sdp"})
         answer.raise_for_status()
         self.session, self.answer = answer.headers["location"], answer.text
+        if trickle:
+            names = [line for line in lines if line.startswith(("a=ice-", "a=mid:"))]
+            headers = {"Content-Type": "application/trickle-ice-sdpfrag", "If-Match": answer.headers["etag"]}
+            body = "\r\n".join([*names, *later, ""])
+            (await self._http.patch(self.session, content=body, headers=headers)).raise_for_status()
         await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
 
     async def flow(self) -> dict[str, Any]:
@@ -89,11 +98,12 @@ async def main() -> int:
     parser.add_argument("token")
     parser.add_argument("kind", choices=DIRECTIONS)
     parser.add_argument("camera", nargs="?", default="")
+    parser.add_argument("--trickle", action="store_true")
     given = parser.parse_args()
     headers = {"Authorization": f"Bearer {given.token}"}
     async with httpx.AsyncClient(base_url=given.url, headers=headers, timeout=30) as http:
         client = Client(http, given.kind, given.camera)
-        await client.open()
+        await client.open(trickle=given.trickle)
         try:
             print(json.dumps(await client.flow()), flush=True)  # noqa: T201
         except TimeoutError:

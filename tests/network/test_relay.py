@@ -35,7 +35,7 @@ def test_checks_publishers_and_viewers_meet_by_the_relay(field, tmp_path):
         )
         publisher = stack.enter_context(client(client_host, server.url, "whip", "studio"))
         flows = [publisher.flow()]
-        for what in (("whep", "studio"), ("check",)):
+        for what in (("whep", "studio"), ("whep", "studio", "--trickle"), ("check",)):
             with client(client_host, server.url, *what) as process:
                 flows.append(process.flow())
         for each in flows:

@@ -1,0 +1,83 @@
+"""Reads the ICE candidates that a peer sends after its offer: "trickle ICE" (RFC 8840).
+
+A peer that offers before it has gathered anything, and that only a relay of ours reaches, would not be met without
+them: a TURN server lets nobody through whom we have not sent something.
+"""
+
+import re
+from dataclasses import dataclass
+from ipaddress import ip_address
+
+from aiortc import RTCIceCandidate
+from aiortc.sdp import candidate_from_sdp
+
+from stream_detect.errors import OfferError
+from stream_detect.webrtc.offer import MAX_CANDIDATES
+
+_ATTRIBUTE = re.compile(r"a=(ice-ufrag|ice-pwd|mid|candidate):\s*(\S.*)")
+_PARSE_FAILURES = (AssertionError, IndexError, ValueError)
+
+
+@dataclass(frozen=True, slots=True)
+class IceFragment:
+    """What a fragment of a session description says of ICE.
+
+    Args:
+        credentials: username fragment and password of each ICE session that it names.
+        candidates: those that can be used: by UDP, of an IP address; each with the mid of its section.
+    """
+
+    credentials: frozenset[tuple[str, str]]
+    candidates: tuple[RTCIceCandidate, ...]
+
+
+def ice_credentials(description: str) -> frozenset[tuple[str, str]]:
+    """Username fragments and passwords that a session description, or a fragment of one, names."""
+    found = [match.groups() for line in description.splitlines() if (match := _ATTRIBUTE.fullmatch(line.strip()))]
+    names = [value for name, value in found if name == "ice-ufrag"]
+    passwords = [value for name, value in found if name == "ice-pwd"]
+    return frozenset(zip(names, passwords, strict=False))
+
+
+def read_fragment(text: str) -> IceFragment:
+    """Checks a fragment.
+
+    Args:
+        text: of the type application/trickle-ice-sdpfrag.
+
+    Raises:
+        OfferError: it is malformed, or names no ICE session.
+    """
+    credentials = ice_credentials(text)
+    if not credentials:
+        raise OfferError("expected a=ice-ufrag and a=ice-pwd of the offer in the fragment, received none")
+    mid, lines = "", []
+    for line in text.splitlines():
+        match = _ATTRIBUTE.fullmatch(line.strip())
+        if match is not None and match[1] == "mid":
+            mid = match[2].strip()
+        elif match is not None and match[1] == "candidate":
+            lines.append((mid, match[2]))
+    if len(lines) > MAX_CANDIDATES:
+        raise OfferError(f"expected {MAX_CANDIDATES} candidates at most, received {len(lines)}")
+    return IceFragment(credentials, tuple(one for mid, line in lines if (one := _candidate(mid, line)) is not None))
+
+
+def _candidate(mid: str, line: str) -> RTCIceCandidate | None:
+    """A candidate that can be used; None for another: of TCP, of RTCP, or hidden behind an mDNS name."""
+    try:
+        candidate = candidate_from_sdp(line)
+    except _PARSE_FAILURES as error:
+        raise OfferError(f"expected a candidate (RFC 8839), received {line[:60]!r}") from error
+    if not mid:
+        raise OfferError("expected a=mid before the candidates of a section")
+    if candidate.component != 1 or candidate.protocol.lower() != "udp" or candidate.ip.lower().endswith(".local"):
+        return None
+    try:
+        ip_address(candidate.ip)
+    except ValueError:
+        raise OfferError(f"expected the IP address of a candidate, received {candidate.ip[:40]!r}") from None
+    if not 0 < candidate.port < 65536:
+        raise OfferError(f"expected the port of a candidate, received {candidate.port}")
+    candidate.sdpMid = mid
+    return candidate
