@@ -173,7 +173,7 @@ def _add_options(routes: APIRouter, path: str, allowed: Sequence[str], accepted:
         """Methods and content type."""
         return Response(status_code=204, headers={"Allow": ", ".join(allowed), **accepted})
 
-    others = [method for method in ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE") if method not in allowed]
+    others = [method for method in ("GET", "HEAD", "PUT", "PATCH") if method not in allowed]
 
     @routes.api_route(path, methods=others, include_in_schema=False)
     async def refuse() -> None:
