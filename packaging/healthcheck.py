@@ -12,7 +12,8 @@ TIMEOUT_S = 4
 def main() -> int:
     """Ask the server, by the port and scheme that its environment sets."""
     port = os.environ.get("STREAM_DETECT_SERVER__PORT", "8080")
-    scheme = "https" if os.environ.get("STREAM_DETECT_SERVER__TLS_CERTIFICATE") else "http"
+    tls = any(os.environ.get(f"STREAM_DETECT_SERVER__{name}") for name in ("TLS", "TLS_CERTIFICATE"))
+    scheme = "https" if tls else "http"
     context = ssl.create_default_context()
     context.check_hostname = False  # the certificate is for the name that browsers use, not for 127.0.0.1
     context.verify_mode = ssl.CERT_NONE

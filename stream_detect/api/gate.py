@@ -74,7 +74,7 @@ class Served:
             hosts: frozenset[str] | None = frozenset(server.hosts)
         else:
             hosts = frozenset() if is_loopback(server.host) and server.token is None else None
-        return cls(hosts, server.origins, server.tls_certificate is not None)
+        return cls(hosts, server.origins, server.speaks_tls)
 
     def has(self, host: str) -> bool:
         """Whether a `Host` header names this server; a port may follow."""

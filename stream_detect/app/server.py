@@ -11,7 +11,6 @@ import logging
 import os
 import signal
 import socket
-import ssl
 import sys
 import threading
 from collections.abc import Callable
@@ -30,6 +29,7 @@ from stream_detect.app.connections import (
     GuardedProtocol,
     behind_proxies,
 )
+from stream_detect.app.tls import Certificate, certificate_of
 from stream_detect.errors import SettingsError
 from stream_detect.settings import Settings
 
@@ -61,10 +61,21 @@ class Service:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, with bounds on connections. It waits for open responses before the application shuts down."""
+    """uvicorn's, with bounds on connections, and a certificate that may be replaced.
 
-    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits, shut_down: Callable[[], None]) -> None:
+    It waits for open responses before the application shuts down.
+    """
+
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        limits: ConnectionLimits,
+        shut_down: Callable[[], None],
+        certificate: Certificate | None,
+    ) -> None:
         super().__init__(config)
+        self._certificate = certificate
+        self._watching: asyncio.Task[None] | None = None
         self._connections = Connections(limits)
         self._shut_down = shut_down
 
@@ -73,21 +84,25 @@ class _Server(uvicorn.Server):
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(_STARTUP_FAILED)
-        loop, config = asyncio.get_running_loop(), self.config
+        loop, config, certificate = asyncio.get_running_loop(), self.config, self._certificate
         self.servers = [
             await loop.create_server(
                 lambda: GuardedProtocol(self._connections, config, self.server_state, self.lifespan.state),
                 sock=listener,
                 backlog=_BACKLOG,
-                ssl=config.ssl,
-                ssl_handshake_timeout=HANDSHAKE_S if config.ssl else None,
+                ssl=certificate.context if certificate else None,
+                ssl_handshake_timeout=HANDSHAKE_S if certificate else None,
             )
             for listener in sockets or ()
         ]
+        if certificate is not None:
+            self._watching = loop.create_task(certificate.watch(), name="certificate")
         self.started = True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """See uvicorn."""
+        if self._watching is not None:
+            self._watching.cancel()
         self._shut_down()
         await super().shutdown(sockets)
 
@@ -106,7 +121,7 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
         AddressError: a camera's address is not usable.
     """
     _log_to_stderr()
-    _check_certificate(settings)
+    certificate = certificate_of(settings)
     files = raise_open_files()
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
@@ -126,17 +141,18 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
                 server_header=False,
                 proxy_headers=False,  # see behind_proxies()
                 timeout_graceful_shutdown=_REQUESTS_MAY_END_S,
-                ssl_certfile=settings.server.tls_certificate,
-                ssl_keyfile=settings.server.tls_key,
             ),
             _limits(settings, files),
             service.shut_down,
+            certificate,
         )
         for stop in (signal.SIGINT, signal.SIGTERM):
             # uvicorn raises the signal once more after it stopped: an orderly end has exit status 0.
             signal.signal(stop, _exit)
         if hasattr(signal, "SIGHUP"):
-            signal.signal(signal.SIGHUP, lambda *_: _on_thread(service.hangup))
+            signal.signal(signal.SIGHUP, lambda *_: _on_thread(lambda: _hang_up(service, certificate)))
+        if certificate is not None:
+            _log.info("TLS certificate: %s", certificate.summary)
         _log.info("serving at %s (ctrl-c stops)", address(settings, listener))
         server.run(sockets=[listener])
 
@@ -172,6 +188,12 @@ def _exit(_number: int, _frame: FrameType | None) -> None:
     os._exit(0)
 
 
+def _hang_up(service: Service, certificate: Certificate | None) -> None:
+    if certificate is not None:
+        certificate.refresh()
+    service.hangup()
+
+
 def _on_thread(call: Callable[[], None]) -> None:
     """A signal handler must return at once."""
     threading.Thread(target=call, name="hangup", daemon=True).start()
@@ -193,22 +215,9 @@ def listen(settings: Settings) -> socket.socket:
         ) from error
 
 
-def _check_certificate(settings: Settings) -> None:
-    """Load it once on trial: uvicorn would end with a traceback, or ask the terminal for a password."""
-    certificate, key = settings.server.tls_certificate, settings.server.tls_key
-    if certificate is None:
-        return
-    try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password=lambda: b"")
-    except (ssl.SSLError, OSError) as error:
-        raise SettingsError(
-            f"expected a PEM certificate in {certificate} and its key, without a password, in {key}: {error}"
-        ) from error
-
-
 def address(settings: Settings, listener: socket.socket) -> str:
     """URL to open in a browser on this machine."""
-    scheme = "https" if settings.server.tls_certificate else "http"
+    scheme = "https" if settings.server.speaks_tls else "http"
     host = settings.server.host
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
 

@@ -13,6 +13,7 @@ from stream_detect.analysis.detector import model_file
 from stream_detect.api.page import FOLDER, read_page
 from stream_detect.app.connections import MAX_CONNECTIONS
 from stream_detect.app.server import listen, raise_open_files
+from stream_detect.app.tls import certificate_of
 from stream_detect.errors import (
     AddressError,
     IceServerError,
@@ -89,6 +90,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
         ("sign-in", _sign_in),
         ("cameras", _cameras),
         ("address", _address),
+        ("TLS", _tls),
         ("media addresses", _media_addresses),
         ("ICE servers", _ice_servers),
         ("open files", _open_files),
@@ -214,6 +216,14 @@ def _address(settings: Settings) -> str:
     with listen(settings) as listener:
         host, port = listener.getsockname()[:2]
     return f"{host} port {port} is free"
+
+
+def _tls(settings: Settings) -> str:
+    """A certificate that is to be made is not made here."""
+    if settings.server.tls == "self_signed":
+        return "a self-signed certificate, in storage.folder"
+    certificate = certificate_of(settings)
+    return "off; browsers open a camera only on localhost or https" if certificate is None else certificate.summary
 
 
 def _media_addresses(settings: Settings) -> str:

@@ -46,8 +46,20 @@ class ServerSettings(Section):
         default=None, description="PEM file; browsers open a camera only on localhost or https"
     )
     tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+    tls: Literal["self_signed"] | None = Field(
+        default=None,
+        description="self_signed: a certificate is made and kept in storage.folder, instead of these files",
+    )
+    tls_names: tuple[str, ...] = Field(
+        default=(), description="host names and addresses of that certificate; localhost and server.host if none"
+    )
 
-    @field_validator("hosts")
+    @property
+    def speaks_tls(self) -> bool:
+        """Whether it has a certificate, of either kind."""
+        return self.tls is not None or self.tls_certificate is not None
+
+    @field_validator("hosts", "tls_names")
     @classmethod
     def _names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
         for host in hosts:
@@ -83,6 +95,10 @@ class ServerSettings(Section):
         if (self.tls_certificate is None) != (self.tls_key is None):
             absent = "tls_key" if self.tls_key is None else "tls_certificate"
             raise ValueError(f"expected tls_certificate and tls_key together; {absent} is not set")
+        if self.tls is not None and self.tls_certificate is not None:
+            raise ValueError("expected either tls: self_signed or tls_certificate and tls_key, received both")
+        if self.tls_names and self.tls is None:
+            raise ValueError("expected tls: self_signed beside tls_names; a certificate's file has its own names")
         if self.token is None and not self.sign_in and not is_loopback(self.host):
             raise ValueError(
                 f"{self.host} can be reached from other machines: set an access token (STREAM_DETECT_TOKEN or "

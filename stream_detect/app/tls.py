@@ -1,0 +1,207 @@
+"""The server's TLS certificate: checked, made where the settings ask for it, and reread when its files change.
+
+certbot and others replace the files every few weeks. New connections then get the new certificate; those that are open,
+and the streams on them, go on.
+"""
+
+import asyncio
+import datetime as dt
+import logging
+import ssl
+from collections.abc import Callable, Sequence
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Final
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from stream_detect.errors import SettingsError, StreamDetectError
+from stream_detect.media.files import put_whole
+from stream_detect.settings import Settings
+
+CHECK_EVERY_S: Final = 30.0
+"""How often the files are looked at."""
+
+VALID_DAYS: Final = 825
+"""Of a certificate that is made here: the most that Apple's systems take."""
+
+RENEW_DAYS: Final = 30
+"""Before its end, one that was made here is replaced."""
+
+_log = logging.getLogger(__name__)
+
+
+class Certificate:
+    """What the server shows in TLS handshakes.
+
+    Args:
+        files: where the certificate, with its chain, and the key are now; called at every look.
+        now: the time.
+
+    Raises:
+        SettingsError: they are not usable.
+    """
+
+    def __init__(self, files: Callable[[], tuple[Path, Path]], now: Callable[[], dt.datetime] | None = None) -> None:
+        self._files = files
+        self._now = now or (lambda: dt.datetime.now(dt.UTC))
+        self._stamp = self._current_stamp()
+        self._newest, leaf = self._load()
+        self.summary = _summary(leaf)
+        """Names, end and fingerprint, in words."""
+        self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        """For the listening socket: each handshake goes on with the newest certificate."""
+        self.context.sni_callback = self._choose
+
+    def refresh(self) -> None:
+        """Rereads the files if they have changed. What cannot be used is logged, and the one before stays in use."""
+        try:
+            stamp = self._current_stamp()
+            if stamp == self._stamp:
+                return
+            self._stamp = stamp
+            newest, leaf = self._load()
+        except StreamDetectError as error:
+            _log.error("the TLS certificate was not replaced, the one before stays in use: %s", error)
+            return
+        self._newest, self.summary = newest, _summary(leaf)
+        _log.info("TLS certificate replaced: %s", self.summary)
+
+    async def watch(self, every_s: float = CHECK_EVERY_S) -> None:
+        """Refreshes from time to time, until it is cancelled."""
+        while True:
+            await asyncio.sleep(every_s)
+            await asyncio.to_thread(self.refresh)
+
+    def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
+        connection.context = self._newest
+
+    def _current_stamp(self) -> tuple[tuple[int, int, int], ...]:
+        """Changes with the files."""
+        files = self._files()
+        try:
+            return tuple((it.st_mtime_ns, it.st_size, it.st_ino) for it in (path.stat() for path in files))
+        except OSError as error:
+            raise SettingsError(f"expected a certificate and a key in {files[0]} and {files[1]}: {error}") from error
+
+    def _load(self) -> tuple[ssl.SSLContext, x509.Certificate]:
+        certificate, key = self._files()
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        try:
+            leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
+            # Without a password: OpenSSL would ask the terminal for one.
+            context.load_cert_chain(certificate, key, password=lambda: b"")
+        except (ssl.SSLError, OSError, ValueError) as error:
+            raise SettingsError(_why(error, certificate, key)) from error
+        now = self._now()
+        if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
+            raise SettingsError(
+                f"expected a certificate that holds now in {certificate}, received one from "
+                f"{leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}; renew it"
+            )
+        return context, leaf
+
+
+def certificate_of(settings: Settings) -> Certificate | None:
+    """The certificate of the settings; None without TLS. One that is to be made is made and kept.
+
+    Raises:
+        SettingsError: it is not usable.
+        StorageError: it cannot be written.
+    """
+    server = settings.server
+    if server.tls == "self_signed":
+        names = server.tls_names or ("localhost", *({server.host} - {"0.0.0.0", "::"}))  # noqa: S104 - left out
+        folder = settings.storage.folder / "tls"
+        return Certificate(lambda: self_signed(folder, names))
+    if server.tls_certificate is None or server.tls_key is None:
+        return None
+    files = server.tls_certificate, server.tls_key
+    return Certificate(lambda: files)
+
+
+def self_signed(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -> tuple[Path, Path]:
+    """A self-signed certificate and its key, kept in a folder; made when absent, of other names, or about to end.
+
+    Args:
+        folder: made if absent; only its owner may read it.
+        names: host names and IP addresses that it is for.
+        now: the time.
+
+    Raises:
+        StorageError: they cannot be written.
+    """
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    now = now or dt.datetime.now(dt.UTC)
+    if not _is_kept(certificate, key, names, now):
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        made, private = _made(names, now)
+        pem = private.private_bytes(
+            serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+        )
+        put_whole(key, lambda path: _write(path, pem))
+        put_whole(certificate, lambda path: _write(path, made.public_bytes(serialization.Encoding.PEM)))
+    return certificate, key
+
+
+def _is_kept(certificate: Path, key: Path, names: Sequence[str], now: dt.datetime) -> bool:
+    try:
+        kept = x509.load_pem_x509_certificate(certificate.read_bytes())
+        private = serialization.load_pem_private_key(key.read_bytes(), None)
+    except (OSError, ValueError):
+        return False
+    ours = private.public_key() == kept.public_key()
+    return ours and set(_names(kept)) == set(names) and kept.not_valid_after_utc - now > dt.timedelta(RENEW_DAYS)
+
+
+def _made(names: Sequence[str], now: dt.datetime) -> tuple[x509.Certificate, ec.EllipticCurvePrivateKey]:
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(subject)
+        .issuer_name(subject)
+        .public_key(key.public_key())
+        .serial_number(x509.random_serial_number())
+        .not_valid_before(now - dt.timedelta(hours=1))  # of clients whose clocks are late
+        .not_valid_after(now + dt.timedelta(VALID_DAYS - 1))
+        .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
+        .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+        .sign(key, hashes.SHA256())
+    )
+    return certificate, key
+
+
+def _general_name(name: str) -> x509.GeneralName:
+    try:
+        return x509.IPAddress(ip_address(name))
+    except ValueError:
+        return x509.DNSName(name)
+
+
+def _names(certificate: x509.Certificate) -> list[str]:
+    try:
+        names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    except x509.ExtensionNotFound:
+        return []
+    return [str(name.value) for name in names]
+
+
+def _summary(certificate: x509.Certificate) -> str:
+    fingerprint = certificate.fingerprint(hashes.SHA256()).hex(":").upper()
+    names = ", ".join(_names(certificate)) or certificate.subject.rfc4514_string()
+    return f"{names}, until {certificate.not_valid_after_utc:%Y-%m-%d}, SHA-256 fingerprint {fingerprint}"
+
+
+def _why(error: Exception, certificate: Path, key: Path) -> str:
+    if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
+        return f"expected the key of the certificate {certificate} in {key}, received that of another one"
+    return f"expected a PEM certificate in {certificate} and its key, without a password, in {key}: {error}"
+
+
+def _write(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
