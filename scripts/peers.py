@@ -72,6 +72,7 @@ PEERS = (
     Peer("Mosquitto", ("mosquitto",), _on_path("mosquitto")),
     Peer("PostgreSQL", ("postgresql",), _postgresql),
     Peer("coturn", ("coturn",), _on_path("turnserver")),
+    Peer("nginx", ("nginx-light",), _on_path("nginx")),
     Peer("iproute2, nftables and sysctl", ("iproute2", "nftables", "procps"), _all_on_path("ip", "nft", "sysctl")),
     Peer("systemd-analyze", ("systemd",), _on_path("systemd-analyze")),
     Peer("promtool", ("prometheus",), _on_path("promtool")),

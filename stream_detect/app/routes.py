@@ -33,6 +33,7 @@ from stream_detect.api.gate import SameOrigin, Served
 from stream_detect.api.metrics import MetricSources
 from stream_detect.api.page import PageFile
 from stream_detect.api.permissions import Permissions
+from stream_detect.api.prefix import PathPrefix
 from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.model_in_use import ModelInUse
@@ -109,6 +110,8 @@ def application(settings: Settings, services: Services, contents: Contents, life
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
     made.add_middleware(Audit, log=services.access.audit)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
+    if settings.server.path_prefix:
+        made.add_middleware(PathPrefix, prefix=settings.server.path_prefix)
     return made
 
 

@@ -10,6 +10,8 @@ from pydantic import Field, SecretStr, field_validator, model_validator
 from stream_detect.settings.section import Section
 
 _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|[0-9A-Fa-f:.]+")
+_PREFIX = re.compile(r"(/[0-9A-Za-z_-]+)+")
+_OWN_PATHS = ("api", "assets", "docs", "healthz", "metrics", "readyz", "webrtc", "whep", "whip")
 _ORIGIN = re.compile(r"https?://[^/\s@?#]+")
 
 
@@ -40,7 +42,10 @@ class ServerSettings(Section):
         default=(), description="other sites whose pages may use the API, as https://player.example"
     )
     proxies: tuple[str, ...] = Field(
-        default=(), description="addresses of reverse proxies whose X-Forwarded-For is believed"
+        default=(), description="addresses of reverse proxies whose X-Forwarded-For and -Proto are believed"
+    )
+    path_prefix: str = Field(
+        default="", description="path under which a proxy shows this server, as /detect; it may take it off or not"
     )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file; browsers open a camera only on localhost or https"
@@ -66,6 +71,18 @@ class ServerSettings(Section):
             if not _HOST.fullmatch(host):
                 raise ValueError(f"expected names or addresses without scheme and port, received {host!r}")
         return tuple(host.lower().strip("[]") for host in hosts)
+
+    @field_validator("path_prefix")
+    @classmethod
+    def _prefix(cls, prefix: str) -> str:
+        prefix = prefix.rstrip("/")
+        first = prefix.split("/")[1] if prefix.startswith("/") else ""
+        if prefix and (not _PREFIX.fullmatch(prefix) or first in _OWN_PATHS):
+            raise ValueError(
+                f"expected a path as /detect, of letters, digits, - and _, other than /{', /'.join(_OWN_PATHS)}; "
+                f"received {prefix!r}"
+            )
+        return prefix
 
     @field_validator("origins")
     @classmethod

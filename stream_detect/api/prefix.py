@@ -1,0 +1,40 @@
+"""The path under which a proxy shows this server to others: https://host/detect/ instead of https://host/."""
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+
+class PathPrefix:
+    """ASGI middleware: takes the prefix off the paths that come, and puts it before the `Location`s that go.
+
+    A proxy may take it off itself; both arrive at the same routes.
+
+    Args:
+        application: what is behind it; `root_path` tells it the prefix, for the paths of cookies.
+        prefix: begins with a slash and does not end with one.
+    """
+
+    def __init__(self, application: ASGIApp, prefix: str) -> None:
+        self._application = application
+        self._prefix = prefix
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Passes `scope` on without the prefix."""
+        if scope["type"] != "http":
+            await self._application(scope, receive, send)
+            return
+        path: str = scope["path"]
+        if path == self._prefix or path.startswith(f"{self._prefix}/"):
+            path = path[len(self._prefix) :] or "/"
+            raw = path.encode("latin-1", "replace") if scope.get("raw_path") is None else scope["raw_path"]
+            scope = {**scope, "path": path, "raw_path": raw.removeprefix(self._prefix.encode()) or b"/"}
+
+        async def send_with_prefix(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                headers = MutableHeaders(scope=message)
+                location = headers.get("location", "")
+                if location.startswith("/") and not location.startswith(f"{self._prefix}/"):
+                    headers["location"] = f"{self._prefix}{location}"
+            await send(message)
+
+        await self._application({**scope, "root_path": self._prefix}, receive, send_with_prefix)
