@@ -12,6 +12,7 @@ from stream_detect.types import Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import HostAddresses
 from stream_detect.webrtc.whep import Viewers
+from tests.network import coturn
 from tests.network.processes import client, serving
 from tests.webrtc.peers import Screen
 
@@ -36,6 +37,7 @@ STATEFUL = """
 table inet own {
   chain inwards {
     type filter hook input priority 0;
+    udp dport 3478 accept;
     ct state new meta l4proto udp drop;
   }
 }
@@ -67,6 +69,22 @@ def test_a_server_behind_nat_is_reached_at_its_public_address_and_ports(home):
         found = process.flow()
     assert found["told"] == [f"host {PUBLIC}"]
     assert all(50_000 <= port <= 50_099 for port in found["ports"])
+
+
+def test_a_server_behind_nat_learns_its_public_address_by_stun(home):
+    inside, elsewhere = home
+    with (
+        coturn.running(elsewhere.address, 3478, within=elsewhere.within) as stun,
+        serving(
+            inside,
+            SERVER__PORT="8080",
+            WEBRTC__UDP_PORTS=PORTS,
+            WEBRTC__ICE_SERVERS=json.dumps([{"urls": [f"stun:{stun.host}"]}]),
+        ),
+        client(elsewhere, f"http://{PUBLIC}:8080", "check") as process,
+    ):
+        found = process.flow()
+    assert f"srflx {PUBLIC}" in found["told"]
 
 
 def test_without_its_public_address_nobody_finds_it(home):
