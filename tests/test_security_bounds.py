@@ -50,6 +50,10 @@ ROWS = {
         ("streams of a camera's container or description", f"{opening.MAX_STREAMS}"),
         ("media sections of an offer", f"{offer.MAX_SECTIONS}"),
         ("candidates of a section", f"{offer.MAX_CANDIDATES}; the best {offer.KEPT_CANDIDATES}"),
+        (
+            "candidates after the offer (`PATCH`)",
+            f"{offer.MAX_CANDIDATES} a request; the first {offer.KEPT_CANDIDATES}",
+        ),
         ("publishers of one camera that are connecting", f"{whip.MAX_CONNECTING}"),
         ("checks (UDP) to addresses that have not been heard from", f"{connection.MAX_UNANSWERED_CHECKS} packets"),
         ("addresses that checks have come from", f"{connection.MAX_REMOTE_CANDIDATES}"),
