@@ -21,6 +21,10 @@ class ViewerSessions(Protocol):
         """Ends one; see `Viewers.close`."""
         ...
 
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes further candidates of one; see `Viewers.add_candidates`."""
+        ...
+
 
 def router(viewers: ViewerSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
     """The routes of viewers.

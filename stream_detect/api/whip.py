@@ -47,6 +47,10 @@ class PublisherSessions(Protocol):
         """Ends one; see `Publishers.close`."""
         ...
 
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes further candidates of one; see `Publishers.add_candidates`."""
+        ...
+
 
 def router(
     publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]

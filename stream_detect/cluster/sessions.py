@@ -19,10 +19,11 @@ MAX_REMEMBERED = 16_384
 class _Sessions:
     """Sessions of one kind, by their ids."""
 
-    def __init__(self, head: Head, opens: str, ends: str) -> None:
+    def __init__(self, head: Head, opens: str, ends: str, adds: str) -> None:
         self._head = head
         self._opens = opens
         self._ends = ends
+        self._adds = adds
         self._links: OrderedDict[str, tuple[str, WorkerLink]] = OrderedDict()
 
     async def open(self, camera: str, offer_sdp: str, client: str) -> Answer:
@@ -34,14 +35,25 @@ class _Sessions:
         return answer
 
     async def close(self, camera: str, session_id: str) -> None:
+        link = self._link(camera, session_id)
+        del self._links[session_id]
+        try:
+            await _asked(link, self._ends, camera, session_id)
+        except CapacityError:
+            raise NotFoundError("the session ended with its worker") from None
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None) -> None:
+        link = self._link(camera, session_id)
+        try:
+            await _asked(link, self._adds, camera, session_id, fragment, etag)
+        except CapacityError:
+            raise NotFoundError("the session ended with its worker") from None
+
+    def _link(self, camera: str, session_id: str) -> WorkerLink:
         known = self._links.get(session_id)
         if known is None or known[0] != camera:
             raise NotFoundError("expected the id of a running session, received another one; it may have ended already")
-        del self._links[session_id]
-        try:
-            await _asked(known[1], self._ends, camera, session_id)
-        except CapacityError:
-            raise NotFoundError("the session ended with its worker") from None
+        return known[1]
 
 
 class ClusterViewers:
@@ -53,7 +65,7 @@ class ClusterViewers:
 
     def __init__(self, head: Head) -> None:
         self._head = head
-        self._sessions = _Sessions(head, "view", "end_view")
+        self._sessions = _Sessions(head, "view", "end_view", "add_to_view")
 
     async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
         """Has the camera's worker open a session; see `Viewers.answer`.
@@ -72,6 +84,17 @@ class ClusterViewers:
             NotFoundError: that camera has none of that id.
         """
         await self._sessions.close(camera, session_id)
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Has the camera's worker take further candidates of a viewer; see `Viewers.add_candidates`.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        await self._sessions.add_candidates(camera, session_id, fragment, etag)
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes:
         """The newest frame of a camera with its badge, JPEG; see `overlay.picture.annotated`.
@@ -94,7 +117,7 @@ class ClusterPublishers:
     """
 
     def __init__(self, head: Head) -> None:
-        self._sessions = _Sessions(head, "publish", "end_publish")
+        self._sessions = _Sessions(head, "publish", "end_publish", "add_to_publish")
 
     async def answer(self, camera: str, offer_sdp: str, sink: object, client: str = "") -> Answer:  # noqa: ARG002
         """Has the camera's worker open a session, which feeds the camera there; see `Publishers.answer`.
@@ -114,6 +137,17 @@ class ClusterPublishers:
             NotFoundError: that camera has none of that id.
         """
         await self._sessions.close(camera, session_id)
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Has the camera's worker take further candidates of a publisher; see `Publishers.add_candidates`.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        await self._sessions.add_candidates(camera, session_id, fragment, etag)
 
 
 async def _asked(link: WorkerLink, method: str, *arguments: Any) -> Any:

@@ -112,6 +112,10 @@ class Worker:
         """Ends a viewer's session; see `Viewers.close`."""
         return await self._answered(lambda hosting: hosting.viewers.close(camera, session_id))
 
+    async def add_to_view(self, camera: str, session_id: str, fragment: str, etag: str | None) -> Refusal | None:
+        """Takes a viewer's further candidates; see `Viewers.add_candidates`."""
+        return await self._answered(lambda hosting: hosting.viewers.add_candidates(camera, session_id, fragment, etag))
+
     async def publish(self, camera: str, offer_sdp: str, client: str) -> Answer | Refusal:
         """Answers a publisher's offer (WHIP); see `Publishers.answer`."""
         return await self._answered(lambda hosting: hosting.publish(camera, offer_sdp, client))
@@ -119,6 +123,12 @@ class Worker:
     async def end_publish(self, camera: str, session_id: str) -> Refusal | None:
         """Ends a publisher's session; see `Publishers.close`."""
         return await self._answered(lambda hosting: hosting.publishers.close(camera, session_id))
+
+    async def add_to_publish(self, camera: str, session_id: str, fragment: str, etag: str | None) -> Refusal | None:
+        """Takes a publisher's further candidates; see `Publishers.add_candidates`."""
+        return await self._answered(
+            lambda hosting: hosting.publishers.add_candidates(camera, session_id, fragment, etag)
+        )
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes | Refusal:
         """The newest frame with the badge, JPEG; see `overlay.picture.annotated`."""
