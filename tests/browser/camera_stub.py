@@ -88,6 +88,7 @@ class CameraStub:
                 "rate_hz": 5.0,
                 "keyframes_only_when_idle": False,
                 "evidence": number % 2 == 0,
+                "node": "",
             },
             "state": state,
             "reason": REASONS[state],
@@ -98,6 +99,7 @@ class CameraStub:
             "codec": "h264",
             "fps": 25.0 if live else 0.0,
             "viewers": 0,
+            "node": None,
             "counts": {
                 "pictures": pictures,
                 "analysed": pictures // 5,

@@ -22,6 +22,7 @@ const Analyses = lazy(async () => ({ default: (await import("./pages/Analyses"))
 const AnalysisPage = lazy(async () => ({ default: (await import("./pages/AnalysisPage")).AnalysisPage }));
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
 const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).Cameras }));
+const Cluster = lazy(async () => ({ default: (await import("./pages/Cluster")).Cluster }));
 const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
 const Events = lazy(async () => ({ default: (await import("./pages/Events")).Events }));
 const Models = lazy(async () => ({ default: (await import("./pages/Models")).Models }));
@@ -199,5 +200,7 @@ function Page({ route, services, status }: PageProps) {
       return <Account />;
     case "users":
       return <Users />;
+    case "cluster":
+      return <Cluster />;
   }
 }

@@ -15,7 +15,8 @@ export type Route =
   | { readonly page: "analyses"; readonly filter: AnalysisFilter }
   | { readonly page: "analysis"; readonly id: string }
   | { readonly page: "account" }
-  | { readonly page: "users" };
+  | { readonly page: "users" }
+  | { readonly page: "cluster" };
 
 export interface Place {
   readonly pages: readonly Route["page"][];
@@ -38,6 +39,7 @@ export const PLACES: readonly Place[] = [
 export const SERVER_PLACES: readonly Place[] = [
   { pages: ["account"], href: "#/account", label: "Account", least: "viewer" },
   { pages: ["users"], href: "#/users", label: "Users", least: "admin" },
+  { pages: ["cluster"], href: "#/cluster", label: "Cluster", least: "viewer" },
 ];
 
 export function hrefOf(route: Route): string {
@@ -52,6 +54,8 @@ export function hrefOf(route: Route): string {
       return "#/account";
     case "users":
       return "#/users";
+    case "cluster":
+      return "#/cluster";
     case "camera":
       return `#/cameras/${encodeURIComponent(route.name)}`;
     case "event":
@@ -78,7 +82,7 @@ export function routeOf(hash: string): Route {
   if (place === "analyses") {
     return one ? { page: "analysis", id: one } : { page: "analyses", filter: readAnalysisFilter(new URLSearchParams(query)) };
   }
-  if (place === "models" || place === "account" || place === "users") return { page: place };
+  if (place === "models" || place === "account" || place === "users" || place === "cluster") return { page: place };
   return { page: "live" };
 }
 

@@ -197,5 +197,6 @@ function readForm(element: HTMLFormElement, camera: Camera | null): CameraForm {
     rateHz: Number(text("rate_hz")),
     keyframesOnlyWhenIdle: data.has("keyframes_only_when_idle"),
     evidence: data.has("evidence"),
+    node: camera?.settings.node ?? "",
   };
 }

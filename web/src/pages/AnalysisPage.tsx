@@ -2,6 +2,7 @@ import { useCallback, useEffect, useState } from "react";
 import { useAnalysis } from "../analysisHooks";
 import { analysisSentence, factsOf, progressWords, quarter, shownAnalysis } from "../analysisWords";
 import { CancelAnalysis } from "../components/AnalysisRow";
+import { Credentials } from "../components/Credentials";
 import { DeleteAnalysis } from "../components/DeleteAnalysis";
 import { FlaggedStrip } from "../components/FlaggedStrip";
 import { Failed, Loading } from "../components/ListState";
@@ -128,8 +129,9 @@ function Reviewed({ analysis, results }: ReviewedProps) {
         <div className="min-w-0 [grid-area:video]">
           <ReviewMedia key={chosen} id={analysis.id} file={file} kind={kind} model={chosen} playhead={playhead} />
         </div>
-        <div className="min-w-0 [grid-area:verdict]">
+        <div className="min-w-0 space-y-4 [grid-area:verdict]">
           <ReviewVerdict {...shared} />
+          {analysis.credentials !== null && <Credentials credentials={analysis.credentials} />}
         </div>
         <div className="min-w-0 space-y-4 [grid-area:timeline]">
           {timed && <SeekTimeline review={review} rateHz={rateHz} durationS={file.durationS} playhead={playhead} />}

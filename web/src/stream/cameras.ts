@@ -50,6 +50,7 @@ export function wireForm(form: CameraForm): Record<string, unknown> {
     rate_hz: form.rateHz,
     keyframes_only_when_idle: form.keyframesOnlyWhenIdle,
     evidence: form.evidence,
+    ...(form.node === "" ? {} : { node: form.node }),
   };
 }
 

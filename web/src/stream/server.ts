@@ -11,6 +11,10 @@ export interface Status extends Omit<Wire<"StatusBody">, "iceServers"> {
   readonly iceServers: readonly RTCIceServer[];
 }
 
+/** The nodes that share the cameras; none where one process watches all. */
+export type Cluster = Wire<"ClusterBody">;
+export type ClusterNode = Cluster["nodes"][number];
+
 /** What a check needs of the server; `Server` is the real one. */
 export interface CheckServer {
   status(): Promise<Status>;
@@ -30,6 +34,10 @@ export class Server implements CheckServer {
   /** The answer of GET /api/models, read by `read`. */
   async models<T>(read: Read<T>): Promise<T> {
     return this.http.read("/api/models", read);
+  }
+
+  async cluster(): Promise<Cluster> {
+    return this.http.read("/api/cluster", body("ClusterBody"));
   }
 
   async offer(sdp: string, sourceLabel: string): Promise<Answer> {

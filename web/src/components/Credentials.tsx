@@ -1,0 +1,51 @@
+import type { Analysis } from "../stream/analyses";
+import { asSentence } from "../words";
+
+type Found = NonNullable<Analysis["credentials"]>;
+
+const STATES: Readonly<Record<Found["state"], string>> = {
+  none: "None: the file carries no Content Credentials, as most files do. That says nothing of whether it is real.",
+  valid: "Valid: the signature holds, and the signer is trusted by this server.",
+  untrusted: "Untrusted: the signature holds, but nobody whom this server trusts vouches for the signer.",
+  broken: "Broken: the signature does not hold. The file was changed after it was signed, or its credentials are forged.",
+  unreadable: "Unreadable: the file carries Content Credentials that cannot be read.",
+  unread: "Not read: the file carries Content Credentials, and this server lacks the extra that reads them.",
+};
+
+/** What a file says of its own origin (C2PA): a fact beside the verdict, and no part of it. */
+export function Credentials({ credentials }: { readonly credentials: Found }) {
+  const { state, signer, issuer, generated, actions, claimGenerator, problem } = credentials;
+  const facts: readonly (readonly [string, string])[] = [
+    ["Signed by", signer ?? ""],
+    ["Certificate of", issuer ?? ""],
+    ["Written by", claimGenerator ?? ""],
+    ["Edits", actions.join(", ")],
+  ];
+  return (
+    <section aria-labelledby="credentials-title" data-testid="credentials" data-state={state} className="panel space-y-3 p-4 text-sm">
+      <h2 id="credentials-title" className="text-base font-semibold">
+        Content Credentials
+      </h2>
+      <p>{STATES[state]}</p>
+      {generated === true && (
+        <p className="font-semibold">
+          The file declares itself made by, or with, a generator.{state !== "valid" && " Nobody who is trusted vouches for that."}
+        </p>
+      )}
+      {problem !== null && <p>{asSentence(problem)}</p>}
+      <dl className="grid gap-x-4 gap-y-2 empty:hidden sm:grid-cols-[auto_1fr]">
+        {facts
+          .filter(([, value]) => value !== "")
+          .map(([term, value]) => (
+            <div key={term} className="sm:contents">
+              <dt className="text-muted">{term}</dt>
+              <dd>{value}</dd>
+            </div>
+          ))}
+      </dl>
+      {state !== "none" && (
+        <p className="text-muted">A fact of its own: it does not change the verdict, and the verdict does not change it.</p>
+      )}
+    </section>
+  );
+}

@@ -1,0 +1,73 @@
+import { cleanup, render, screen } from "@testing-library/react";
+import { afterEach, describe, expect, it } from "vitest";
+import { Credentials } from "../src/components/Credentials";
+import { Cluster } from "../src/pages/Cluster";
+import { ServicesContext } from "../src/services";
+import { FakeCameraServer, httpOf, servicesOf } from "./fakeCameras";
+
+afterEach(cleanup);
+
+function open(body: unknown): void {
+  const server = new FakeCameraServer();
+  server.json("GET /api/cluster", body);
+  render(
+    <ServicesContext value={servicesOf(httpOf(server)).services}>
+      <Cluster />
+    </ServicesContext>,
+  );
+}
+
+describe("the cluster", () => {
+  it("has nodes with their load and cameras, and what moved and why", async () => {
+    const node = {
+      id: "a",
+      address: "10.0.0.1",
+      state: "lost",
+      problem: "",
+      workers: 1,
+      load: 0.5,
+      cores: 1.2,
+      memory_bytes: 4e8,
+      cameras: ["door"],
+    };
+    const move = { at: 1795300000, camera: "door", from: "b", to: "a", why: "node b does not answer" };
+    open({ nodes: [node], moves: [move] });
+    expect((await screen.findByTestId("node")).textContent).toBe(
+      "aLost: it does not answer10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MBdoor",
+    );
+    expect(screen.getByText("door").getAttribute("href")).toBe("#/cameras/door");
+    expect(screen.getByTestId("move").textContent).toContain("door from b to a: node b does not answer");
+  });
+
+  it("says so where there is none", async () => {
+    open({ nodes: [], moves: [] });
+    await screen.findByText("One process watches all cameras.");
+  });
+});
+
+describe("Content Credentials", () => {
+  const none = { signer: null, issuer: null, generated: null, actions: [], claimGenerator: null, problem: null };
+
+  it("that are broken are said to be so, apart from the verdict", () => {
+    render(
+      <Credentials
+        credentials={{ ...none, state: "broken", signer: "A. Reporter", actions: ["c2pa.edited"], problem: "the hash differs" }}
+      />,
+    );
+    expect(screen.getByTestId("credentials").textContent).toMatch(
+      /Broken: the signature does not hold.*The hash differs\.Signed byA. ReporterEditsc2pa.editedA fact of its own/,
+    );
+  });
+
+  it("may declare the file generated, for what the signer is worth", () => {
+    const { rerender } = render(<Credentials credentials={{ ...none, state: "valid", generated: true }} />);
+    expect(screen.getByTestId("credentials").textContent).toMatch(/made by, or with, a generator\.A fact/);
+    rerender(<Credentials credentials={{ ...none, state: "untrusted", generated: true }} />);
+    expect(screen.getByTestId("credentials").textContent).toContain("Nobody who is trusted vouches for that.");
+  });
+
+  it("of most files are absent, which says nothing", () => {
+    render(<Credentials credentials={{ ...none, state: "none" }} />);
+    expect(screen.getByTestId("credentials").textContent).toContain("That says nothing of whether it is real.");
+  });
+});
