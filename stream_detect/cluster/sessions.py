@@ -10,7 +10,7 @@ from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.types import Answer, Thresholds
 
 ANSWER_S = 15.0
-"""Time limit of an answer: it gathers ICE candidates, five seconds where a STUN server does not answer."""
+"""Time limit of an answer: it gathers ICE candidates, some seconds where STUN and TURN servers do not answer."""
 
 MAX_REMEMBERED = 16_384
 """Sessions whose worker is known, so that they can be ended by their id; the oldest are forgotten."""

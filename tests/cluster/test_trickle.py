@@ -1,0 +1,55 @@
+"""Candidates that a viewer sends after its offer reach the worker that has the camera."""
+
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from stream_detect.cluster.messages import refusal_of
+from stream_detect.cluster.sessions import ClusterViewers
+from stream_detect.errors import NotFoundError, PreconditionError, SignalingError, StreamDetectError
+from stream_detect.settings import VideoSettings, WebRtcSettings
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.hub import OverlayStyle
+from stream_detect.webrtc.whep import Viewers
+from tests.webrtc.peers import Screen
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+
+class Link:
+    """A way to a worker in this process: real viewers, errors as they travel."""
+
+    def __init__(self, viewers: Viewers) -> None:
+        self._methods: dict[str, Callable[..., Awaitable[Any]]] = {
+            "view": viewers.answer,
+            "end_view": viewers.close,
+            "add_to_view": viewers.add_candidates,
+        }
+
+    async def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:  # noqa: ARG002 - as WorkerLink
+        try:
+            return await self._methods[method](*arguments)
+        except StreamDetectError as error:
+            return refusal_of(error)
+
+
+async def test_candidates_reach_the_worker_and_its_refusals_come_back() -> None:
+    viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 2)
+    link = Link(viewers)
+    there = ClusterViewers(SimpleNamespace(link_of=lambda _camera: link))  # type: ignore[arg-type]
+    screen = Screen()
+    offer = await screen.offer()
+    fragment = "\r\n".join(line for line in offer.splitlines() if line.startswith(("a=ice-", "a=mid", "a=candidate")))
+    answer = await there.answer("door", offer)
+    await there.add_candidates("door", answer.session_id, fragment, answer.etag)
+    with pytest.raises(PreconditionError):
+        await there.add_candidates("door", answer.session_id, fragment, "another")
+    with pytest.raises(SignalingError, match="not restarted"):
+        await there.add_candidates("door", answer.session_id, fragment.replace("ufrag:", "ufrag:x"))
+    with pytest.raises(NotFoundError):
+        await there.add_candidates("yard", answer.session_id, fragment)
+    await there.close("door", answer.session_id)
+    await viewers.close_all()
+    await screen.close()
