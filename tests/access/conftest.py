@@ -1,6 +1,8 @@
 """A database with accounts whose passwords are hashed quickly, and a clock that tests set."""
 
 from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 from argon2 import PasswordHasher
@@ -28,7 +30,7 @@ class House:
     def clock(self) -> float:
         return self.now_s
 
-    def make(self, server: ServerSettings | None = None, **access) -> "House":
+    def make(self, server: ServerSettings | None = None, **access: Any) -> "House":
         """Other settings."""
         settings = AccessSettings(**access)
         self.accounts = Accounts(self.stored, settings, Passwords(PasswordHasher(1, 8, 1)), self.clock)
@@ -47,6 +49,6 @@ class House:
 
 
 @pytest.fixture
-def house(tmp_path) -> Iterator[House]:
+def house(tmp_path: Path) -> Iterator[House]:
     with Database.open(StorageSettings(folder=tmp_path / "data")) as database:
         yield House(database)

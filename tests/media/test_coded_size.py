@@ -1,31 +1,13 @@
 """The size of coded video is read before anything is decoded, as the encoder wrote it."""
 
 import io
-from fractions import Fraction
 
-import av
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_detect.media.coded_size import read_header
-
-
-def coded(codec: str, wh: tuple[int, int], frames: int = 2, pixels: str = "yuv420p", **options: str) -> list[bytes]:
-    context = av.CodecContext.create(codec, "w")
-    context.width, context.height, context.pix_fmt, context.time_base = *wh, pixels, Fraction(1, 25)
-    context.options = options
-    packets = []
-    for number in range(frames):
-        frame = av.VideoFrame(*wh, pixels)
-        for plane in frame.planes:
-            plane.update(b"\x80" * plane.buffer_size)
-        frame.pts = number
-        packets += context.encode(frame)
-    return [bytes(packet) for packet in [*packets, *context.encode(None)]]
-
-
-QUICK = {"preset": "ultrafast", "tune": "zerolatency"}
+from tests.media.coded import QUICK, coded
 
 
 @pytest.mark.parametrize("wh", [(64, 64), (1280, 720)])

@@ -19,7 +19,7 @@ from aiortc.rtcsctptransport import SCTP_DATA_FIRST_FRAG, DataChunk
 from aiortc.rtp import RtpPacket
 
 from stream_detect.webrtc.aiortc_private.connection import close
-from tests.media.test_coded_size import QUICK, coded
+from tests.media.coded import QUICK, coded
 from tests.patience import soon
 
 LASTS_S = 3.0

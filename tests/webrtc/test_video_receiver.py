@@ -10,7 +10,7 @@ import pytest
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.webrtc import video_receiver
 from stream_detect.webrtc.video_receiver import MAX_DECODED_FRAMES, MAX_ENCODED_FRAMES, VideoEvents, VideoReceiver
-from tests.media.test_coded_size import QUICK, coded
+from tests.media.coded import QUICK, coded
 from tests.patience import soon
 from tests.webrtc.peers import number_of, numbered
 
