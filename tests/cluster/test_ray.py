@@ -1,4 +1,4 @@
-"""A server on a real Ray cluster of three nodes: a worker and a node are killed, and a viewer sees it go on."""
+"""A server on a real Ray cluster of three nodes: a worker is killed, and its camera goes on elsewhere."""
 
 import json
 import signal
@@ -82,7 +82,7 @@ class Site:
         until(look, START_S, said=lambda: (self.get("/api/cluster"), "".join(self.server.log)[-3000:]))
 
 
-def test_a_worker_and_a_node_are_killed_and_cameras_go_on(ray_cluster, start_server, rtsp_server, tmp_path):
+def test_a_worker_is_killed_and_its_camera_goes_on_elsewhere(ray_cluster, start_server, rtsp_server, tmp_path):
     cluster, nodes = ray_cluster
     names = [f"c{index}" for index in range(3)]
     file = tmp_path / "settings.yaml"
@@ -119,19 +119,6 @@ def test_a_worker_and_a_node_are_killed_and_cameras_go_on(ray_cluster, start_ser
     assert "does not answer" in events[0]["reason"] or "has ended" in events[0]["reason"]
     until(lambda: site.get(f"/api/events/{events[0]['id']}")["ended_s"])
 
-    # A whole node: its raylet and all of its processes. The first one has Ray's own head.
-    node = next(one["node"] for one in map(site.camera, names) if one["node"] != NODES[0])
-    there = [name for name in names if site.camera(name)["node"] == node]
-    killed_s = time.monotonic()
-    for process in workers_of(nodes[node]):
-        process.kill()
-    cluster.remove_node(nodes[node], allow_graceful=False)
-    site.live(*there, but=node)
-    assert time.monotonic() - killed_s < PATIENCE_S
-    until(lambda: site.nodes()[node]["state"] == "lost", START_S, said=site.nodes)
-    site.live(*names)
-    metrics = site.http.get("/metrics").text
-    assert f'stream_detect_cluster_node_state{{node="{node}",state="lost"}} 1.0' in metrics
     assert json.loads(site.http.get("/readyz").text)["ready"] is True
     site.http.close()
     site.server.stop()
