@@ -20,6 +20,7 @@ import { asSentence } from "./words";
 const Account = lazy(async () => ({ default: (await import("./pages/Account")).Account }));
 const Analyses = lazy(async () => ({ default: (await import("./pages/Analyses")).Analyses }));
 const AnalysisPage = lazy(async () => ({ default: (await import("./pages/AnalysisPage")).AnalysisPage }));
+const Audit = lazy(async () => ({ default: (await import("./pages/Audit")).Audit }));
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
 const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).Cameras }));
 const Cluster = lazy(async () => ({ default: (await import("./pages/Cluster")).Cluster }));
@@ -200,6 +201,8 @@ function Page({ route, services, status }: PageProps) {
       return <Account />;
     case "users":
       return <Users />;
+    case "audit":
+      return <Audit filter={route.filter} />;
     case "cluster":
       return <Cluster />;
   }

@@ -3,6 +3,7 @@
 import { useMemo, useSyncExternalStore } from "react";
 import { analysisQuery, readAnalysisFilter, EVERY_ANALYSIS, type AnalysisFilter } from "./stream/analyses";
 import type { Role } from "./stream/access";
+import { auditQuery, readAuditFilter, type AuditFilter } from "./stream/audit";
 import { EVERY_EVENT, filterQuery, readFilter, type EventFilter } from "./stream/events";
 
 export type Route =
@@ -16,7 +17,8 @@ export type Route =
   | { readonly page: "analysis"; readonly id: string }
   | { readonly page: "account" }
   | { readonly page: "users" }
-  | { readonly page: "cluster" };
+  | { readonly page: "cluster" }
+  | { readonly page: "audit"; readonly filter: AuditFilter };
 
 export interface Place {
   readonly pages: readonly Route["page"][];
@@ -39,6 +41,7 @@ export const PLACES: readonly Place[] = [
 export const SERVER_PLACES: readonly Place[] = [
   { pages: ["account"], href: "#/account", label: "Account", least: "viewer" },
   { pages: ["users"], href: "#/users", label: "Users", least: "admin" },
+  { pages: ["audit"], href: "#/audit", label: "Audit log", least: "admin" },
   { pages: ["cluster"], href: "#/cluster", label: "Cluster", least: "viewer" },
 ];
 
@@ -56,6 +59,8 @@ export function hrefOf(route: Route): string {
       return "#/users";
     case "cluster":
       return "#/cluster";
+    case "audit":
+      return withQuery("#/audit", auditQuery(route.filter));
     case "camera":
       return `#/cameras/${encodeURIComponent(route.name)}`;
     case "event":
@@ -82,6 +87,7 @@ export function routeOf(hash: string): Route {
   if (place === "analyses") {
     return one ? { page: "analysis", id: one } : { page: "analyses", filter: readAnalysisFilter(new URLSearchParams(query)) };
   }
+  if (place === "audit") return { page: "audit", filter: readAuditFilter(new URLSearchParams(query)) };
   if (place === "models" || place === "account" || place === "users" || place === "cluster") return { page: place };
   return { page: "live" };
 }

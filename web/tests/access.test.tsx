@@ -240,3 +240,40 @@ describe("users", () => {
     });
   });
 });
+
+describe("the audit log", () => {
+  const entry = (id: number, action: string) => ({
+    id,
+    at: 1795300000,
+    who: "anna",
+    by: "session",
+    address: "10.0.0.9",
+    action,
+    target: "door",
+    result: "refused",
+    detail: "expected the role admin",
+  });
+
+  it("is filtered by its address, and read page by page", async () => {
+    const { server } = open(me("anna", "admin"), "#/audit?who=anna&result=refused");
+    server.on("GET /api/audit", (_, url) => {
+      const older = url.searchParams.has("before");
+      const items = older ? [entry(1, "camera.add")] : [entry(2, "camera.delete")];
+      return new Response(JSON.stringify({ items, next: older ? null : "2" }));
+    });
+    expect((await screen.findByTestId("audit-entry")).textContent).toMatch(/camera.deletedoorRefused.*anna · session · 10.0.0.9/);
+    fireEvent.click(screen.getByTestId("older"));
+    await waitFor(() => {
+      expect(screen.getAllByTestId("audit-entry")).toHaveLength(2);
+    });
+    expect(server.asked.map(({ path }) => path).filter((path) => path.startsWith("/api/audit"))).toEqual([
+      "/api/audit?who=anna&result=refused",
+      "/api/audit?who=anna&result=refused&before=2",
+    ]);
+    fireEvent.change(screen.getByLabelText(/What/), { target: { value: "camera." } });
+    fireEvent.click(screen.getByTestId("filter-audit"));
+    await waitFor(() => {
+      expect(window.location.hash).toBe("#/audit?who=anna&action=camera.&result=refused");
+    });
+  });
+});

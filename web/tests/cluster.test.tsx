@@ -35,7 +35,7 @@ describe("the cluster", () => {
     expect((await screen.findByTestId("node")).textContent).toBe(
       "aLost: it does not answer10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MBdoor",
     );
-    expect(screen.getByText("door").getAttribute("href")).toBe("#/cameras/door");
+    expect(screen.getByRole("link", { name: "door" }).getAttribute("href")).toBe("#/cameras/door");
     expect(screen.getByTestId("move").textContent).toContain("door from b to a: node b does not answer");
   });
 

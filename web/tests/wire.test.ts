@@ -13,7 +13,10 @@ describe("a body of the server", () => {
 
   it.each([
     [{ name: 5 }, "camera.name: expected a text, received 5"],
-    [{ state: "lively" }, 'camera.state: expected one of connecting, live, stalled, backing_off, refused, stopped, received "lively"'],
+    [
+      { state: "lively" },
+      'camera.state: expected one of connecting, live, stalled, backing_off, refused, stopped, lost_node, received "lively"',
+    ],
     [{ since_s: undefined }, "camera.since_s: expected a number, received undefined"],
     [{ viewers: 1.5 }, "camera.viewers: expected a whole number, received 1.5"],
     [{ retry_at_s: "soon" }, 'camera.retry_at_s: expected a number, received "soon"'],

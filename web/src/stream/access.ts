@@ -1,5 +1,6 @@
 /** The server's routes of users, sign-ins, tokens and the audit log (docs/protocol.md, "Access"). */
 
+import { auditQuery, readAudit, type AuditFilter, type AuditPage } from "./audit";
 import type { Http } from "./http";
 import type { Read } from "./shape";
 import { body, type Wire } from "./wire";
@@ -84,6 +85,13 @@ export class AccessServer {
   async addToken({ name, role, expiresInDays, camera }: NewToken): Promise<MadeToken> {
     const wish = { name, role, expires_in_days: expiresInDays, camera };
     return this.http.send("POST", "/api/tokens", wish, body("MadeTokenBody"));
+  }
+
+  /** @param before `next` of the page before; null for the newest */
+  async audit(filter: AuditFilter, before: string | null): Promise<AuditPage> {
+    const query = auditQuery(filter);
+    if (before !== null) query.set("before", before);
+    return this.http.read(`/api/audit?${query}`, readAudit);
   }
 
   async removeToken(id: string): Promise<void> {
