@@ -1,6 +1,9 @@
 """What tests of the cluster share: a head in front of workers in this process, and a database."""
 
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -10,12 +13,15 @@ from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.models.registry import Registry
-from stream_detect.settings import Settings
+from stream_detect.settings import Settings, StorageSettings
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
-from stream_detect.types import Thresholds
+from stream_detect.types import CameraState, Result, StateChange, Thresholds
 from tests.cluster.local_nodes import LocalNodes
 from tests.patience import until
+
+if TYPE_CHECKING:
+    from stream_detect.storage.records import Evidence
 
 LEASE_S = 2.5
 
@@ -23,23 +29,25 @@ LEASE_S = 2.5
 class Watcher:
     """An observer that remembers."""
 
-    def __init__(self):
-        self.changes, self.results, self.gone = [], [], []
+    def __init__(self) -> None:
+        self.changes: list[StateChange] = []
+        self.results: list[tuple[str, Result, float]] = []
+        self.gone: list[str] = []
 
-    def result(self, camera, result, at_s):
+    def result(self, camera: str, result: Result, at_s: float) -> None:
         self.results.append((camera, result, at_s))
 
-    def state(self, change):
+    def state(self, change: StateChange) -> None:
         self.changes.append(change)
 
-    def removed(self, camera):
+    def removed(self, camera: str) -> None:
         self.gone.append(camera)
 
 
 class ClusterStage:
     """A head, its fleet and what they said; closed at the end."""
 
-    def __init__(self, folder, database, nodes, **cluster):
+    def __init__(self, folder: Path, database: Database, nodes: LocalNodes, **cluster: Any) -> None:
         self.nodes, self.watcher, self.database = nodes, Watcher(), database
         self.leases = Leases(database)
         self.settings = Settings(
@@ -50,7 +58,7 @@ class ClusterStage:
         )
         bundle = Registry.of(None).load(self.settings.model.name)
         order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
-        self.kept = []
+        self.kept: list[tuple[str, Evidence]] = []
         self.head = Head(
             self.settings, HeadParts(nodes, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite")
         )
@@ -60,31 +68,31 @@ class ClusterStage:
         self.fleet = Fleet(lambda settings, _from_file: self.head.camera(settings), engine, self.watcher, 64)
         self.head.start()
 
-    def close(self):
+    def close(self) -> None:
         self.fleet.close()
         self.head.close()
 
-    def state(self, name):
+    def state(self, name: str) -> CameraState:
         return self.fleet.camera(name).status().change.state
 
-    def node_of(self, name):
+    def node_of(self, name: str) -> str:
         return self.fleet.camera(name).status().node
 
-    def live(self, *names):
+    def live(self, *names: str) -> list[str]:
         """Once all of them are live; returns their nodes."""
         until(lambda: all(self.state(name) == "live" for name in names), said=self.said)
         return [self.node_of(name) for name in names]
 
-    def said(self):
+    def said(self) -> list[tuple[str, str, str]]:
         return [(change.camera, change.state.value, change.reason) for change in self.watcher.changes][-20:]
 
 
 @pytest.fixture
-def stage(tmp_path):
+def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
     """Makes stages: nodes by name, further settings of the cluster."""
     with ExitStack() as stack:
 
-        def make(*names, **cluster):
+        def make(*names: str, **cluster: Any) -> ClusterStage:
             database = stack.enter_context(Database.open(_storage(tmp_path)))
             nodes = LocalNodes()
             for name in names:
@@ -97,5 +105,5 @@ def stage(tmp_path):
         yield make
 
 
-def _storage(folder):
+def _storage(folder: Path) -> StorageSettings:
     return Settings(storage={"folder": folder}).storage

@@ -3,7 +3,9 @@
 import asyncio
 import threading
 from dataclasses import dataclass, field
+from typing import Any
 
+from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.nodes import Node, WorkerLostError
 from stream_detect.cluster.worker import Worker
 
@@ -13,14 +15,14 @@ CUT_S = 0.05
 class LocalLink:
     """A worker in this process. Fits `WorkerLink`."""
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self._thread.start()
         self.cut = threading.Event()
         self.worker = Worker()
 
-    def call(self, method, *arguments, timeout_s):
+    def call(self, method: str, *arguments: Any, timeout_s: float) -> Any:
         if self.cut.wait(0):
             self.cut.wait(CUT_S)
             raise WorkerLostError("the link is cut")
@@ -34,25 +36,25 @@ class LocalLink:
             raise WorkerLostError("the link was cut before the answer came")
         return answer
 
-    async def ask(self, method, *arguments, timeout_s):
+    async def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:
         return await asyncio.to_thread(self.call, method, *arguments, timeout_s=timeout_s)
 
     @property
-    def fleet(self):
+    def fleet(self) -> Fleet | None:
         hosting = self.worker._hosting
         return None if hosting is None else hosting.fleet
 
-    def watches(self, camera):
+    def watches(self, camera: str) -> bool:
         """Whether this worker watches a camera now, whatever the server knows of it."""
         fleet = self.fleet
         return fleet is not None and camera in fleet.names() and fleet.camera(camera).status().change.state != "stopped"
 
-    def start_anew(self):
+    def start_anew(self) -> None:
         """Its process ends, and another one begins."""
         before, self.worker = self.worker, Worker()
         asyncio.run_coroutine_threadsafe(before.close(), self.loop).result(10)
 
-    def end(self):
+    def end(self) -> None:
         asyncio.run_coroutine_threadsafe(self.worker.close(), self.loop).result(10)
         self.loop.call_soon_threadsafe(self.loop.stop)
         self._thread.join(10)
@@ -68,20 +70,20 @@ class LocalNodes:
     links: dict[str, LocalLink] = field(default_factory=dict)
     """By the node's name; one worker each."""
 
-    def add(self, name):
+    def add(self, name: str) -> None:
         self.nodes = [*self.nodes, Node(f"key-{name}-{len(self.links)}", name, "127.0.0.1", 2.0)]
 
-    def remove(self, name):
+    def remove(self, name: str) -> None:
         self.nodes = [node for node in self.nodes if node.name != name]
         self.links[name].cut.set()
 
-    def alive(self):
+    def alive(self) -> list[Node]:
         return self.nodes
 
-    def start_worker(self, node, _index):
+    def start_worker(self, node: Node, _index: int) -> LocalLink:
         link = self.links[node.name] = LocalLink()
         return link
 
-    def close(self):
+    def close(self) -> None:
         for link in self.links.values():
             link.end()
