@@ -33,7 +33,7 @@ def test_a_camera_is_added_changed_and_removed(make):
     assert added.json() == {
         "name": "studio", "title": "Studio", "origin": "api", "enabled": True,
         "settings": {"url": "whip:", "transport": "tcp", "loop": False, "rate_hz": 4.0,
-                     "keyframes_only_when_idle": False, "evidence": False},
+                     "keyframes_only_when_idle": False, "evidence": False, "node": None},
         "state": "connecting", "reason": "waiting for a publisher", "since_s": added.json()["since_s"],
         "retry_at_s": None, "width": None, "height": None, "codec": "", "fps": 0.0, "viewers": 0,
         "counts": {"pictures": 0, "analysed": 0, "dropped_samples": 0, "decode_errors": 0, "reconnects": 0,

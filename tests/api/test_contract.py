@@ -22,7 +22,14 @@ NOT_ASKED = "streams|/progress|/whip/|/whep/"
 PASSED_OVER = "positive_data_acceptance"
 """Addresses, cursors and offers are checked for more than JSON Schema can say: one of the right form may be refused."""
 
-BINARY = ("application/sdp", "image/jpeg", "video/mp4", "video/x-matroska", "multipart/byteranges")
+BINARY = (
+    "application/sdp",
+    "application/trickle-ice-sdpfrag",
+    "image/jpeg",
+    "video/mp4",
+    "video/x-matroska",
+    "multipart/byteranges",
+)
 OVERRIDES = dict.fromkeys(BINARY, "application/octet-stream") | {"application/problem+json": "application/json"}
 
 
