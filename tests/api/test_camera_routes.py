@@ -33,12 +33,12 @@ def test_a_camera_is_added_changed_and_removed(make):
     assert added.json() == {
         "name": "studio", "title": "Studio", "origin": "api", "enabled": True,
         "settings": {"url": "whip:", "transport": "tcp", "loop": False, "rate_hz": 4.0,
-                     "keyframes_only_when_idle": False, "evidence": False, "node": None},
+                     "keyframes_only_when_idle": False, "evidence": False, "node": ""},
         "state": "connecting", "reason": "waiting for a publisher", "since_s": added.json()["since_s"],
         "retry_at_s": None, "width": None, "height": None, "codec": "", "fps": 0.0, "viewers": 0,
         "counts": {"pictures": 0, "analysed": 0, "dropped_samples": 0, "decode_errors": 0, "reconnects": 0,
                    "received_bytes": 0},
-        "verdict": None,
+        "verdict": None, "node": None,
     }  # fmt: skip
     changed = client.put("/api/cameras/studio", json={"title": "Stage", "evidence": True}).json()
     assert (changed["title"], changed["settings"]["url"], changed["settings"]["evidence"]) == ("Stage", "whip:", True)
