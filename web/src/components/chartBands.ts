@@ -41,3 +41,15 @@ export function drawBands(plot: UPlot, thresholds: Thresholds | null, colour: (v
   }
   ctx.restore();
 }
+
+const NEAR = 0.1;
+
+/** What stands at the levels of a chart of probabilities; 0 and 1 give way to a threshold that is a line of text away. */
+export function levelLabels(levels: readonly number[]): string[] {
+  const thresholds = levels.filter((level) => level > 0 && level < 1);
+  return levels.map((level) =>
+    thresholds.some((threshold) => threshold !== level && (level === 0 || level === 1) && Math.abs(threshold - level) < NEAR)
+      ? ""
+      : level.toFixed(2),
+  );
+}

@@ -5,7 +5,7 @@ import type { CameraEvent } from "../stream/events";
 import type { Thresholds } from "../stream/messages";
 import type { ScoreLines } from "../stream/scoreHistory";
 import { clock } from "../times";
-import { drawBands } from "./chartBands";
+import { drawBands, levelLabels } from "./chartBands";
 import { PlotBox } from "./plotBox";
 
 /** Where the plot lies in its box, in px: the strip of states below lines up with it. */
@@ -67,7 +67,7 @@ export class ScoreChart {
           size: PLOT_LEFT_PX,
           gap: 4,
           splits: () => this.#levels(),
-          values: (_, splits) => splits.map((value) => value.toFixed(2)),
+          values: (_, splits) => levelLabels(splits),
         },
       ],
       bands: [{ series: [2, 1], fill: `${line}40` }],

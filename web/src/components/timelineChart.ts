@@ -3,7 +3,7 @@
 import type UPlot from "uplot";
 import { HISTORY_S, type Timeline } from "../stream/history";
 import type { Thresholds } from "../stream/messages";
-import { drawBands } from "./chartBands";
+import { drawBands, levelLabels } from "./chartBands";
 import { lineStyle } from "./lineStyle";
 import { PlotBox } from "./plotBox";
 
@@ -59,7 +59,7 @@ export class TimelineChart {
           size: 40,
           gap: 4,
           splits: [0, ...marks, 1],
-          values: (_, splits) => splits.map((value) => value.toFixed(2)),
+          values: (_, splits) => levelLabels(splits),
         },
       ],
       series: [
