@@ -12,9 +12,9 @@ from stream_detect.cameras.observer import Observer
 from stream_detect.cluster.evidence import ClusterEvidence
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
-from stream_detect.cluster.nodes import Nodes, environment_of_ray
+from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
-from stream_detect.errors import NotFoundError
+from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
 from stream_detect.overlay.picture import annotated
@@ -189,7 +189,7 @@ class HostedByWorkers:
 
     Raises:
         MissingExtraError: Ray is not installed.
-        SettingsError: no cluster answers at cluster.address.
+        SettingsError: no cluster answers at cluster.address, or it has several nodes and the database is SQLite.
     """
 
     def __init__(
@@ -203,7 +203,7 @@ class HostedByWorkers:
         self._settings = settings
         self._model = model
         parts = HeadParts(
-            nodes=_nodes(settings.cluster),
+            nodes=_nodes(settings.cluster, database),
             leases=Leases(database),
             model=self._order,
             listened=listened,
@@ -256,12 +256,21 @@ class HostedByWorkers:
         return self.head.camera(settings)
 
 
-def _nodes(settings: ClusterSettings) -> Nodes:
+def _nodes(settings: ClusterSettings, database: Database) -> Nodes:
     require("cluster", "cluster.address" if settings.address else "cluster.workers")
     os.environ.update(environment_of_ray(settings.address))
     from stream_detect.cluster.ray_nodes import RayNodes  # noqa: PLC0415 - nobody without a cluster imports Ray
 
-    return RayNodes(settings.address)
+    nodes = RayNodes(settings.address)
+    if database.dialect != "sqlite":
+        return nodes
+    one = OneNode(nodes)
+    try:
+        one.alive()
+    except SettingsError:
+        one.close()
+        raise
+    return one
 
 
 def _thresholds(judge: JudgeBody) -> Thresholds:

@@ -19,11 +19,11 @@ from stream_detect.cluster.camera import Placement, RemoteCamera
 from stream_detect.cluster.leadership import Leadership
 from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
 from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, ModelOrder, Orders, WorkerState
-from stream_detect.cluster.nodes import Node, Nodes, WorkerLink, WorkerLostError
+from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
 from stream_detect.cluster.placement import Host, choose, cost
 from stream_detect.cluster.status import Move, NodeState, NodeStatus
 from stream_detect.cluster.worker import worker_settings
-from stream_detect.errors import CapacityError, ConflictError, StorageError
+from stream_detect.errors import CapacityError, ConflictError, StorageError, StreamDetectError
 from stream_detect.settings import CameraSettings, Settings
 from stream_detect.storage.leases import Leases
 from stream_detect.storage.records import Event, Evidence
@@ -290,7 +290,7 @@ class Head:
             try:
                 self._note_nodes(self._parts.nodes.alive())
                 self._nodes_problem = ""
-            except WorkerLostError as error:
+            except StreamDetectError as error:
                 self._nodes_problem = str(error)
             except Exception:  # the thread's edge: what fails now may work in a second
                 log.exception("the nodes could not be looked for")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stream_detect.errors import StreamDetectError
+from stream_detect.errors import SettingsError, StreamDetectError
 
 
 def environment_of_ray(address: str) -> Mapping[str, str]:
@@ -81,6 +81,7 @@ class Nodes(Protocol):
 
         Raises:
             WorkerLostError: nobody knows now.
+            SettingsError: there are more than may take part.
         """
         ...
 
@@ -91,3 +92,38 @@ class Nodes(Protocol):
     def close(self) -> None:
         """Leaves the cluster: its workers end."""
         ...
+
+
+class OneNode:
+    """Nodes of which there may be one: a database in a file (SQLite) is there for its own machine. Fits `Nodes`.
+
+    Args:
+        nodes: those that there are; closed with this.
+    """
+
+    def __init__(self, nodes: Nodes) -> None:
+        self._nodes = nodes
+
+    def alive(self) -> Sequence[Node]:
+        """The one that takes part.
+
+        Raises:
+            WorkerLostError: nobody knows now.
+            SettingsError: there are more.
+        """
+        found = self._nodes.alive()
+        if len(found) > 1:
+            names = ", ".join(sorted(node.name for node in found))
+            raise SettingsError(
+                f"expected one node with SQLite, received {len(found)} ({names}): set storage.database_url to a "
+                "PostgreSQL database, or take the other nodes out of the cluster (docs/cluster.md)"
+            )
+        return found
+
+    def start_worker(self, node: Node, index: int) -> WorkerLink:
+        """See `Nodes`."""
+        return self._nodes.start_worker(node, index)
+
+    def close(self) -> None:
+        """See `Nodes`."""
+        self._nodes.close()

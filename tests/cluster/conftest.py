@@ -12,6 +12,7 @@ from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
+from stream_detect.cluster.nodes import OneNode
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings, StorageSettings
 from stream_detect.storage.database import Database
@@ -47,7 +48,7 @@ class Watcher:
 class ClusterStage:
     """A head, its fleet and what they said; closed at the end."""
 
-    def __init__(self, folder: Path, database: Database, nodes: LocalNodes, **cluster: Any) -> None:
+    def __init__(self, folder: Path, database: Database, nodes: LocalNodes, *, one_node: bool, **cluster: Any) -> None:
         self.nodes, self.watcher, self.database = nodes, Watcher(), database
         self.leases = Leases(database)
         self.settings = Settings(
@@ -57,10 +58,11 @@ class ClusterStage:
             evidence={"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
         )
         bundle = Registry.of(None).load(self.settings.model.name)
+        asked = OneNode(nodes) if one_node else nodes
         order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
         self.kept: list[tuple[str, Evidence]] = []
         self.head = Head(
-            self.settings, HeadParts(nodes, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite")
+            self.settings, HeadParts(asked, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite")
         )
         self.head.observe(self.watcher)
         self.head.report_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))
@@ -92,12 +94,12 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
     """Makes stages: nodes by name, further settings of the cluster."""
     with ExitStack() as stack:
 
-        def make(*names: str, **cluster: Any) -> ClusterStage:
+        def make(*names: str, one_node: bool = False, **cluster: Any) -> ClusterStage:
             database = stack.enter_context(Database.open(_storage(tmp_path)))
             nodes = LocalNodes()
             for name in names:
                 nodes.add(name)
-            made = ClusterStage(tmp_path, database, nodes, **cluster)
+            made = ClusterStage(tmp_path, database, nodes, one_node=one_node, **cluster)
             stack.callback(made.close)
             until(lambda: len(made.head.a_link_of_each_node()) == len(names), said=lambda: made.head.problems)
             return made
