@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training soak web api-types wheel check-wheel sbom lock clean peers
+.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training bench-cluster soak web api-types wheel check-wheel sbom lock clean peers
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -31,6 +31,7 @@ help:
 	@echo 'make bench-review    measure reviews of videos: JSON in build/review.json and a table'
 	@echo 'make bench-training  measure trainings, a minute each backend: JSON in build/training.json and a table'
 	@echo 'make bench-cuts      measure cuts and call grids: JSON in build/cuts.json and a table'
+	@echo 'make bench-cluster   measure cameras on workers, and kills of them: JSON in build/cluster.json and a table'
 	@echo 'make soak    let peers misbehave for ten minutes: memory, threads and files stay flat'
 	@echo 'make web     build the page'
 	@echo 'make api-types   renew the types by which the page reads the API'
@@ -76,6 +77,9 @@ bench-review: $(DEV)
 
 bench-cuts: $(DEV)
 	$(BIN)/python benchmarks/cuts.py --json build/cuts.json
+
+bench-cluster: $(DEV) peers
+	$(BIN)/python benchmarks/cluster.py --json build/cluster.json
 
 # The test of a minute, for ten.
 soak: $(DEV) $(PAGE)

@@ -53,7 +53,7 @@ class Load:
     @property
     def missed_samples(self) -> int:
         """Of all cameras: samples that were replaced by newer ones before their analysis, or are not there at all."""
-        return sum(_missed(*pair) for pair in zip(self.before, self.after, strict=True))
+        return sum(missed(*pair) for pair in zip(self.before, self.after, strict=True))
 
     @property
     def void(self) -> tuple[str, ...]:
@@ -80,8 +80,8 @@ class Load:
         return reasons
 
 
-def _missed(before: Camera, after: Camera) -> int:
-    """One sample may be under way at each end of the window."""
+def missed(before: Camera, after: Camera) -> int:
+    """Samples of a camera in a window; one may be under way at each end."""
     due = floor((after.pictures - before.pictures) / EVERY) - 1
     return max(after.dropped_samples - before.dropped_samples, due - (after.analysed - before.analysed), 0)
 

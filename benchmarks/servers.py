@@ -115,6 +115,10 @@ class ServerUnderTest:
             files=sum(each.num_fds() for each in family),
         )
 
+    def own_cpu_s(self) -> float:
+        """User and system time of the process alone so far, seconds."""
+        return float(sum(psutil.Process(self._process.pid).cpu_times()[:2]))
+
     def stop(self) -> None:
         """End the process: kindly, then by force."""
         self._process.terminate()

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from servers import Footprint, ServerKind, ServerUnderTest, running
+from servers import MEBIBYTE, Footprint, ServerKind, ServerUnderTest, running
 
 RATE_HZ = 5.0
 """Samples a second of each camera, as issue 3 asks; the default, written down."""
@@ -66,6 +66,20 @@ class Watch:
         """Of its process."""
         return self._server.footprint()
 
+    def own_cpu_s(self) -> float:
+        """Of its own process, without those that it started."""
+        return self._server.own_cpu_s()
+
+    def nodes(self) -> list[dict[str, Any]]:
+        """Of its cluster."""
+        return cast("list[dict[str, Any]]", self._get("/api/cluster")["nodes"])
+
+    def worker_rss_mb(self) -> float:
+        """Memory a worker, MiB, as its nodes say."""
+        nodes = self.nodes()
+        workers = int(sum(node["workers"] for node in nodes))
+        return float(sum(node["memory_bytes"] for node in nodes)) / max(workers, 1) / MEBIBYTE
+
     def cameras(self) -> list[Camera]:
         """All of them, by name."""
         return [Camera.of(body) for body in self._get("/api/cameras")["items"]]
@@ -106,12 +120,15 @@ class Watch:
 
 
 @contextmanager
-def watching(addresses: Sequence[str], folder: Path, **monitoring: float) -> Iterator[Watch]:
+def watching(
+    addresses: Sequence[str], folder: Path, environment: Mapping[str, str] | None = None, **monitoring: float
+) -> Iterator[Watch]:
     """A server that is ready and watches the cameras at these addresses, `camera1` and so on; all of them are live.
 
     Args:
         addresses: of the cameras.
         folder: takes what the server leaves behind.
+        environment: further settings, as `ServerUnderTest` takes them.
         monitoring: settings of that section; all others are defaults.
     """
     own = Path(tempfile.mkdtemp(prefix="server-", dir=folder))
@@ -120,7 +137,8 @@ def watching(addresses: Sequence[str], folder: Path, **monitoring: float) -> Ite
     ]
     file = own / "stream-detect.yaml"
     file.write_text(json.dumps({"cameras": cameras, "monitoring": monitoring}))  # JSON is YAML
-    with running(ServerKind.OURS, own, {"SETTINGS": str(file), "STORAGE__FOLDER": str(own / "data")}) as server:
+    settings = {"SETTINGS": str(file), "STORAGE__FOLDER": str(own / "data"), **(environment or {})}
+    with running(ServerKind.OURS, own, settings) as server:
         watch = Watch(server)
         try:
             watch.wait("live")

@@ -311,6 +311,11 @@ class Head:
                 if time.monotonic() - at_s < LOST_NODE_S and name not in {one.name for one in nodes}
             }
             new = [node for node in nodes if node.key not in self._nodes]
+            for node in nodes:
+                if node.key in self._nodes and node.name != self._nodes[node.key].name:
+                    self._nodes[node.key] = node
+                    for member in self._members.get(node.key, ()):
+                        member.rename(node)
         for node in new:
             log.info("node %s at %s takes part", node.name, node.address)
             members = [

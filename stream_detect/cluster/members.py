@@ -91,8 +91,8 @@ class Member:
     """
 
     def __init__(self, node: Node, index: int, link: WorkerLink, parts: MemberParts) -> None:
-        self.node = node
-        self.name = f"{node.name}/{index}"
+        self._index = index
+        self.rename(node)
         self.link = link
         self.load = Load()
         self.overload = Overload()
@@ -118,6 +118,11 @@ class Member:
     def ready(self) -> bool:
         """Whether it can take cameras."""
         return self.quiet_s < QUIET_S and not self.problem and not self.closed
+
+    def rename(self, node: Node) -> None:
+        """Its node, which has another name now."""
+        self.node = node
+        self.name = f"{node.name}/{self._index}"
 
     def start(self) -> None:
         """Begins to call it; once."""

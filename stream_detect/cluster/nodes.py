@@ -94,6 +94,26 @@ class Nodes(Protocol):
         ...
 
 
+class NodeNames:
+    """Tells nodes of one name apart: the first one has it until it goes, others a part of their key behind it.
+
+    So a node that was started again has its name back as soon as the cluster knows that the earlier one is lost.
+    """
+
+    def __init__(self) -> None:
+        self._holders: dict[str, str] = {}  # keys, by name
+
+    def of(self, nodes: Sequence[tuple[str, str]]) -> list[str]:
+        """Names of nodes.
+
+        Args:
+            nodes: key and wanted name of each that is there now.
+        """
+        there = {key for key, _ in nodes}
+        self._holders = {name: key for name, key in self._holders.items() if key in there}
+        return [name if self._holders.setdefault(name, key) == key else f"{name}-{key[:6]}" for key, name in nodes]
+
+
 class OneNode:
     """Nodes of which there may be one: a database in a file (SQLite) is there for its own machine. Fits `Nodes`.
 

@@ -12,7 +12,7 @@ import ray
 from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from stream_detect.cluster.nodes import Node, WorkerLink, WorkerLostError
+from stream_detect.cluster.nodes import Node, NodeNames, WorkerLink, WorkerLostError
 from stream_detect.cluster.worker import Worker
 from stream_detect.errors import SettingsError
 
@@ -39,6 +39,7 @@ class RayNodes:
     """
 
     def __init__(self, address: str, cpus: int | None = None) -> None:
+        self._names = NodeNames()
         options: dict[str, Any] = (
             {"address": address}
             if address
@@ -70,12 +71,11 @@ class RayNodes:
             found = [one for one in ray.nodes() if one["Alive"]]  # type: ignore[no-untyped-call]
         except (RayError, RuntimeError, OSError) as error:
             raise WorkerLostError(f"Ray does not say which nodes there are: {type(error).__name__}") from error
-        names = [_name(one) for one in found]
+        names = self._names.of([(one["NodeID"], _name(one)) for one in found])
         return [
             Node(
                 key=one["NodeID"],
-                # Several nodes of one name (on one machine, in tests) are told apart.
-                name=name if names.count(name) == 1 else f"{name}-{one['NodeID'][:6]}",
+                name=name,
                 address=one["NodeManagerAddress"],
                 cpus=float(one["Resources"].get("CPU", 1.0)),
             )
