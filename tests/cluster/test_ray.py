@@ -17,14 +17,16 @@ import numpy as np
 import psutil
 import pytest
 import yaml
+from aiortc import VideoStreamTrack
 
 from stream_detect.cluster.nodes import environment_of_ray
 from tests.patience import PATIENCE_S, until
 from tests.storage.conftest import Cluster as PostgreSQL
-from tests.webrtc.peers import Screen
+from tests.webrtc.peers import Publisher, Screen
 
 NODES = ("one", "two", "three")
 CAMERAS = ("c0", "c1", "c2")
+PUBLISHED = "studio"
 START_S = 4 * PATIENCE_S
 """Ray's processes and three workers start; seconds, and minutes where others work beside."""
 FRAMES = 5
@@ -90,7 +92,7 @@ class Site:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever)
         self._thread.start()
-        self._screens = []
+        self._ends = []
 
     def get(self, path):
         return self.http.get(path).raise_for_status().json()
@@ -141,24 +143,31 @@ class Site:
         return done.stdout
 
     def watch(self, camera):
-        """A viewer, once it has seen some frames."""
-        return asyncio.run_coroutine_threadsafe(self._watch(camera), self._loop).result(START_S)
+        """Once a viewer has seen some frames."""
+        asyncio.run_coroutine_threadsafe(self._watch(camera), self._loop).result(START_S)
 
     async def _watch(self, camera):
         screen = Screen()
-        self._screens.append(screen)
-        offer = await screen.offer()
-        answer = await asyncio.to_thread(
-            self.http.post, f"/whep/{camera}", content=offer, headers={"Content-Type": "application/sdp"}
-        )
-        assert answer.status_code == httpx.codes.CREATED, (answer.text, self.said())
-        await screen.accept(answer.text)
+        await self._open(screen, f"/whep/{camera}")
         await screen.more(FRAMES)
-        return screen
+
+    def publish(self, camera):
+        """A publisher, whose answer has come."""
+        asyncio.run_coroutine_threadsafe(self._publish(camera), self._loop).result(START_S)
+
+    async def _publish(self, camera):
+        await self._open(Publisher(VideoStreamTrack()), f"/whip/{camera}")
+
+    async def _open(self, end, path):
+        self._ends.append(end)
+        content, headers = await end.offer(), {"Content-Type": "application/sdp"}
+        answer = await asyncio.to_thread(self.http.post, path, content=content, headers=headers)
+        assert answer.status_code == httpx.codes.CREATED, (answer.text, self.said())
+        await end.accept(answer.text)
 
     def close(self):
-        for screen in self._screens:
-            asyncio.run_coroutine_threadsafe(screen.close(), self._loop).result(PATIENCE_S)
+        for end in self._ends:
+            asyncio.run_coroutine_threadsafe(end.close(), self._loop).result(PATIENCE_S)
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(PATIENCE_S)
         self._loop.close()
@@ -184,7 +193,7 @@ def site(ray_cluster, postgresql_url, run_server, rtsp_server, tmp_path_factory)
     file = tmp_path_factory.mktemp("settings") / "settings.yaml"
     url = rtsp_server.url("small")
     settings = {
-        "cameras": [{"name": name, "url": url} for name in CAMERAS],
+        "cameras": [*({"name": name, "url": url} for name in CAMERAS), {"name": PUBLISHED, "url": "whip:"}],
         "monitoring": {"offline_after_s": 1},
         "cluster": {"lease_s": 3},
     }
@@ -203,10 +212,17 @@ def site(ray_cluster, postgresql_url, run_server, rtsp_server, tmp_path_factory)
 def test_each_node_watches_a_camera_and_shows_it(site):
     site.ready(*NODES)
     assert set(site.nodes()) == set(NODES)
-    assert sorted(name for node in site.nodes().values() for name in node["cameras"]) == sorted(CAMERAS)
+    assert sorted(name for node in site.nodes().values() for name in node["cameras"]) == sorted([*CAMERAS, PUBLISHED])
     picture = site.http.get("/api/cameras/c1/snapshot.jpg").raise_for_status()
     assert cv2.imdecode(np.frombuffer(picture.content, np.uint8), cv2.IMREAD_COLOR) is not None
     assert json.loads(site.http.get("/readyz").text)["ready"] is True
+
+
+def test_a_publisher_sends_to_the_worker_that_has_the_camera(site):
+    site.ready(*NODES)
+    site.publish(PUBLISHED)
+    site.live(PUBLISHED)
+    site.watch(PUBLISHED)
 
 
 def test_a_worker_is_killed_before_its_viewer(site, ray_cluster):
