@@ -101,7 +101,6 @@ SLOW = {
 LONGEST = (
     "training/test_backends.py",
     "webrtc/test_soak.py",
-    "cluster/test_ray.py",
     "api/test_analyses_server.py",
     "browser/test_accessibility.py",
     "sources/test_rtsp.py",
