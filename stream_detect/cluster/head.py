@@ -1,6 +1,6 @@
 """The server's side of the cluster: nodes come and go, workers are heard of, and each camera has one worker.
 
-nodes thread:    which nodes there are; a worker is started on each, as many as the settings say
+nodes thread:    which nodes there are (membership.py); workers are started on each
 leases thread:   the database: this server still leads, the leases of workers that were heard of go on
 control thread:  gives cameras to workers, takes them away, declares workers lost
 a thread a worker (members.py): orders and renewals there, states and results back
@@ -18,19 +18,19 @@ from stream_detect.cameras.observer import Observer, Observers
 from stream_detect.cluster.camera import Placement, RemoteCamera
 from stream_detect.cluster.leadership import Leadership
 from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
+from stream_detect.cluster.membership import Membership
 from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, ModelOrder, Orders, WorkerState
-from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
+from stream_detect.cluster.nodes import Nodes, WorkerLink
 from stream_detect.cluster.placement import Host, choose, cost
-from stream_detect.cluster.status import Move, NodeState, NodeStatus
+from stream_detect.cluster.status import Move, NodeStatus
 from stream_detect.cluster.worker import worker_settings
-from stream_detect.errors import CapacityError, ConflictError, StorageError, StreamDetectError
+from stream_detect.errors import CapacityError, ConflictError, StorageError
 from stream_detect.settings import CameraSettings, Settings
 from stream_detect.storage.leases import Leases
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
 
 STEP_S = 0.1
-NODES_S = 1.0
 GRANT_AGAIN_S = 0.5
 
 SETTLE_S = 5.0
@@ -38,9 +38,6 @@ SETTLE_S = 5.0
 
 MAX_MOVES = 100
 """Moves that are remembered for the page."""
-
-LOST_NODE_S = 600.0
-"""How long a node that has gone is listed."""
 
 RETRY_AFTER_S = 2
 """When a client whose camera has no worker now tries again."""
@@ -80,18 +77,7 @@ class Head:
         self._parts = parts
         holder = f"{socket.gethostname()}:{settings.storage.folder.resolve()}"
         self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
-        self._member_parts = MemberParts(
-            worker_settings(settings),
-            parts.model,
-            lambda: self._leadership.holds,
-            parts.listened,
-            self._take,
-            self._wake,
-        )
         self._lock = threading.RLock()
-        self._members: dict[str, list[Member]] = {}  # by the node's key
-        self._nodes: dict[str, Node] = {}
-        self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
         self._not_before: dict[str, float] = {}
         self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
@@ -102,11 +88,16 @@ class Head:
         self._grant_at_s = -1e9
         self._settled_at_s: float | None = None
         self._grant_problem = ""
-        self._nodes_problem = ""
-        self._threads = [
-            threading.Thread(target=self._run, name="cluster", daemon=True),
-            threading.Thread(target=self._look_for_nodes, name="nodes", daemon=True),
-        ]
+        member_parts = MemberParts(
+            worker_settings(settings),
+            parts.model,
+            lambda: self._leadership.holds,
+            parts.listened,
+            self._take,
+            self._wake,
+        )
+        self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, member_parts, self._wake)
+        self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
         """Becomes the leading server, and starts workers.
@@ -116,20 +107,16 @@ class Head:
         """
         until_s = time.monotonic() + self._settings.lease_s
         self._not_before = dict.fromkeys(self._leadership.start(), until_s)
-        for thread in self._threads:
-            thread.start()
+        self._membership.start()
+        self._thread.start()
 
     def close(self) -> None:
         """Ends all workers, within a second; cameras are stopped before. Gives back what is held."""
         self._closing.set()
         self._due.set()
-        members = self._all()
-        for member in members:
-            member.close()
-        for member in members:
-            member.join(0.3)
+        self._membership.end_workers()
         self._leadership.close([camera.name for camera in self._active])
-        self._parts.nodes.close()
+        self._membership.close()
 
     def camera(self, settings: CameraSettings) -> RemoteCamera:
         """A camera that is stopped; nothing happens before it is started.
@@ -174,18 +161,11 @@ class Head:
             raise CapacityError(f"no worker has the camera {camera} now; try again in a moment", RETRY_AFTER_S)
         return placement.member.link
 
-    def a_link_of_each_node(self) -> list[WorkerLink]:
-        """The way to one worker of each node that answers."""
-        with self._lock:
-            return [
-                next(iter(ready)).link for some in self._members.values() if (ready := [m for m in some if m.ready])
-            ]
-
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work now, in sentences."""
-        members = self._all()
-        found = [self._leadership.problem, self._grant_problem, self._nodes_problem]
+        members = self._membership.members()
+        found = [self._leadership.problem, self._grant_problem, self._membership.problem]
         found += [f"worker {member.name}: {member.problem}" for member in members if member.problem]
         if not any(member.ready for member in members):
             found.append("no worker is ready")
@@ -193,8 +173,8 @@ class Head:
         pins = {
             camera.settings.node for camera in list(self._active) if camera.name in waiting and camera.settings.node
         }
-        present = {node.name for node in list(self._nodes.values())}
-        found += [f"the node {pin} is not there, and cameras are pinned to it" for pin in sorted(pins - present)]
+        absent = sorted(pins - self._membership.names())
+        found += [f"the node {pin} is not there, and cameras are pinned to it" for pin in absent]
         return tuple(one for one in found if one)
 
     @property
@@ -202,58 +182,26 @@ class Head:
         """The newest moves, the newest first."""
         return tuple(reversed(self._moves))
 
+    def a_link_of_each_node(self) -> list[WorkerLink]:
+        """The way to one worker of each node that answers."""
+        return self._membership.a_link_of_each_node()
+
     def statuses(self) -> list[NodeStatus]:
         """All nodes, by name; those that went in the last ten minutes among them."""
-        with self._lock:
-            there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
-            gone = [node for node, _ in self._gone.values()]
-        found = [self._status_of(node, members) for node, members in there]
-        names = {status.name for status in found}
-        found += [
-            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), "it left the cluster")
-            for node in gone
-            if node.name not in names
-        ]
-        return sorted(found, key=lambda status: status.name)
-
-    def _status_of(self, node: Node, members: Sequence[Member]) -> NodeStatus:
-        ready = [member for member in members if member.ready]
-        problem = next((member.problem for member in members if member.problem), "")
-        begun = any(member.current is not None for member in members)
-        if node.name in self._leadership.drained:
-            state: NodeState = "drained"
-        elif ready:
-            state = "ready"
-        else:
-            state = "refused" if problem else "lost" if begun else "starting"
-        cameras = [
-            camera.name
-            for camera in list(self._active)
-            if (placement := camera.placement) is not None and not placement.lost and placement.member in members
-        ]
-        return NodeStatus(
-            name=node.name,
-            address=node.address,
-            state=state,
-            workers=len(ready),
-            load=max((member.load.node for member in ready), default=0.0),
-            cores=round(sum(member.load.cores for member in ready), 3),
-            rss_bytes=sum(member.load.rss_bytes for member in ready),
-            cameras=tuple(sorted(cameras)),
-            problem=problem,
-        )
+        watched: dict[Member, list[str]] = {}
+        for camera in list(self._active):
+            placement = camera.placement
+            if placement is not None and not placement.lost:
+                watched.setdefault(placement.member, []).append(camera.name)
+        return self._membership.statuses(self._leadership.drained, watched)
 
     def _placement_of(self, camera: str) -> Placement | None:
         with self._lock:
             return next((one.placement for one in self._active if one.name == camera and one.placement), None)
 
-    def _all(self) -> list[Member]:
-        with self._lock:
-            return [member for members in self._members.values() for member in members]
-
     def _holders(self) -> list[str]:
         """Those whose leases go on, for the table of leases."""
-        held = [member.current for member in self._all() if member.quiet_s < self._settings.lease_s]
+        held = [member.current for member in self._membership.members() if member.quiet_s < self._settings.lease_s]
         return [one.holder for one in held if one is not None]
 
     def _note(self, camera: RemoteCamera) -> None:
@@ -283,50 +231,6 @@ class Head:
                 cameras[status.name].take_status(incarnation, number, replace(status, result=None))
         if any(camera.placement and camera.placement.withdrawn for camera in cameras.values()):
             self._wake()
-
-    def _look_for_nodes(self) -> None:
-        """The nodes thread."""
-        while not self._closing.is_set():
-            try:
-                self._note_nodes(self._parts.nodes.alive())
-                self._nodes_problem = ""
-            except StreamDetectError as error:
-                self._nodes_problem = str(error)
-            except Exception:  # the thread's edge: what fails now may work in a second
-                log.exception("the nodes could not be looked for")
-            self._closing.wait(NODES_S)
-
-    def _note_nodes(self, nodes: Sequence[Node]) -> None:
-        there = {node.key: node for node in nodes}
-        with self._lock:
-            for key in [key for key in self._nodes if key not in there]:
-                node = self._nodes.pop(key)
-                self._gone[node.name] = node, time.monotonic()
-                log.warning("node %s left the cluster", node.name)
-                for member in self._members.pop(key, []):
-                    member.close()
-            self._gone = {
-                name: (node, at_s)
-                for name, (node, at_s) in self._gone.items()
-                if time.monotonic() - at_s < LOST_NODE_S and name not in {one.name for one in nodes}
-            }
-            new = [node for node in nodes if node.key not in self._nodes]
-            for node in nodes:
-                if node.key in self._nodes and node.name != self._nodes[node.key].name:
-                    self._nodes[node.key] = node
-                    for member in self._members.get(node.key, ()):
-                        member.rename(node)
-        for node in new:
-            log.info("node %s at %s takes part", node.name, node.address)
-            members = [
-                Member(node, index, self._parts.nodes.start_worker(node, index), self._member_parts)
-                for index in range(self._settings.workers_a_node)
-            ]
-            with self._lock:
-                self._nodes[node.key], self._members[node.key] = node, members
-            for member in members:
-                member.start()
-        self._wake()
 
     def _run(self) -> None:
         """The control thread."""
@@ -386,7 +290,7 @@ class Head:
                 continue
             if placement.member.node.name in drained and choose(hosts, camera.settings.node) is not None:
                 camera.withdraw(f"the node {placement.member.node.name} is drained")
-        for member in self._all():
+        for member in self._membership.members():
             why = member.overload.look(member.load.cores, member.load.node, now_s) if member.ready else ""
             others = [host for host in hosts if host.worker != member.name]
             if why and others:
@@ -414,7 +318,7 @@ class Head:
                 costs[member] = costs.get(member, 0.0) + cost(camera.status(), camera.settings.rate_hz)
         return [
             Host(member.name, member.node.name, member.node.cpus, costs.get(member, 0.0))
-            for member in self._all()
+            for member in self._membership.members()
             if member.ready and member.node.name not in drained
         ]
 
@@ -428,7 +332,7 @@ class Head:
         ]
         if not free or now_s < self._grant_at_s or not self._leadership.holds:
             return
-        members = {member.name: member for member in self._all()}
+        members = {member.name: member for member in self._membership.members()}
         if not self._settled(list(members.values()), now_s):
             return
         hosts, chosen = self._hosts(cameras), {}
@@ -473,7 +377,7 @@ class Head:
     def _order(self, cameras: Sequence[RemoteCamera]) -> None:
         """Makes each worker's orders be what it has."""
         model = self._parts.model()
-        for now in [member.current for member in self._all()]:
+        for now in [member.current for member in self._membership.members()]:
             if now is None:
                 continue
             own = [(one, at) for one in cameras if (at := one.placement) is not None and at.incarnation is now]

@@ -51,16 +51,14 @@ class Host:
     cost: float
 
 
-def choose(hosts: Sequence[Host], node: str = "", avoid: str = "") -> Host | None:
+def choose(hosts: Sequence[Host], node: str = "") -> Host | None:
     """Where a camera goes: the node with the least cost a processor, on it the worker with the least.
 
     Args:
         hosts: that can take it.
         node: that alone may have it; any if empty.
-        avoid: a worker that is not to have it, unless there is no other.
     """
     fit = [host for host in hosts if not node or host.node == node]
-    fit = [host for host in fit if host.worker != avoid] or fit
     if not fit:
         return None
     of_node: dict[str, float] = {}

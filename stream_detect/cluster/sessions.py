@@ -17,7 +17,14 @@ MAX_REMEMBERED = 16_384
 
 
 class _Sessions:
-    """Sessions of one kind, by their ids."""
+    """Sessions of one kind, by their ids.
+
+    Args:
+        head: knows which worker has a camera.
+        opens: method of a worker that answers an offer.
+        ends: one that ends a session.
+        adds: one that takes candidates after the offer.
+    """
 
     def __init__(self, head: Head, opens: str, ends: str, adds: str) -> None:
         self._head = head
@@ -26,7 +33,29 @@ class _Sessions:
         self._adds = adds
         self._links: OrderedDict[str, tuple[str, WorkerLink]] = OrderedDict()
 
-    async def open(self, camera: str, offer_sdp: str, client: str) -> Answer:
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends a session.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+        """
+        link = self._link(camera, session_id)
+        del self._links[session_id]
+        await self._asked_of_session(link, self._ends, camera, session_id)
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Has the camera's worker take further candidates; see `webrtc.whep.Viewers.add_candidates`.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        link = self._link(camera, session_id)
+        await self._asked_of_session(link, self._adds, camera, session_id, fragment, etag)
+
+    async def _open(self, camera: str, offer_sdp: str, client: str) -> Answer:
         link = self._head.link_of(camera)
         answer: Answer = await _asked(link, self._opens, camera, offer_sdp, client)
         self._links[answer.session_id] = camera, link
@@ -34,18 +63,9 @@ class _Sessions:
             self._links.popitem(last=False)
         return answer
 
-    async def close(self, camera: str, session_id: str) -> None:
-        link = self._link(camera, session_id)
-        del self._links[session_id]
+    async def _asked_of_session(self, link: WorkerLink, method: str, *arguments: Any) -> None:
         try:
-            await _asked(link, self._ends, camera, session_id)
-        except CapacityError:
-            raise NotFoundError("the session ended with its worker") from None
-
-    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None) -> None:
-        link = self._link(camera, session_id)
-        try:
-            await _asked(link, self._adds, camera, session_id, fragment, etag)
+            await _asked(link, method, *arguments)
         except CapacityError:
             raise NotFoundError("the session ended with its worker") from None
 
@@ -56,7 +76,7 @@ class _Sessions:
         return known[1]
 
 
-class ClusterViewers:
+class ClusterViewers(_Sessions):
     """All who watch cameras of a cluster (`webrtc.whep.Viewers` without one). Lives on the event loop.
 
     Args:
@@ -64,8 +84,7 @@ class ClusterViewers:
     """
 
     def __init__(self, head: Head) -> None:
-        self._head = head
-        self._sessions = _Sessions(head, "view", "end_view", "add_to_view")
+        super().__init__(head, "view", "end_view", "add_to_view")
 
     async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
         """Has the camera's worker open a session; see `Viewers.answer`.
@@ -75,26 +94,7 @@ class ClusterViewers:
             CodecError: it has no codec that we have.
             CapacityError: too many watch, or no worker has the camera now.
         """
-        return await self._sessions.open(camera, offer_sdp, client)
-
-    async def close(self, camera: str, session_id: str) -> None:
-        """Ends a viewer's session.
-
-        Raises:
-            NotFoundError: that camera has none of that id.
-        """
-        await self._sessions.close(camera, session_id)
-
-    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Has the camera's worker take further candidates of a viewer; see `Viewers.add_candidates`.
-
-        Raises:
-            NotFoundError: that camera has none of that id.
-            PreconditionError: its ICE session is another one.
-            OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
-        """
-        await self._sessions.add_candidates(camera, session_id, fragment, etag)
+        return await self._open(camera, offer_sdp, client)
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes:
         """The newest frame of a camera with its badge, JPEG; see `overlay.picture.annotated`.
@@ -109,7 +109,7 @@ class ClusterViewers:
         return picture
 
 
-class ClusterPublishers:
+class ClusterPublishers(_Sessions):
     """All who publish to cameras of a cluster (`webrtc.whip.Publishers` without one). Lives on the event loop.
 
     Args:
@@ -117,7 +117,7 @@ class ClusterPublishers:
     """
 
     def __init__(self, head: Head) -> None:
-        self._sessions = _Sessions(head, "publish", "end_publish", "add_to_publish")
+        super().__init__(head, "publish", "end_publish", "add_to_publish")
 
     async def answer(self, camera: str, offer_sdp: str, sink: object, client: str = "") -> Answer:  # noqa: ARG002
         """Has the camera's worker open a session, which feeds the camera there; see `Publishers.answer`.
@@ -128,26 +128,7 @@ class ClusterPublishers:
             ConflictError: another publisher is there.
             CapacityError: no worker has the camera now.
         """
-        return await self._sessions.open(camera, offer_sdp, client)
-
-    async def close(self, camera: str, session_id: str) -> None:
-        """Ends a publisher's session.
-
-        Raises:
-            NotFoundError: that camera has none of that id.
-        """
-        await self._sessions.close(camera, session_id)
-
-    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Has the camera's worker take further candidates of a publisher; see `Publishers.add_candidates`.
-
-        Raises:
-            NotFoundError: that camera has none of that id.
-            PreconditionError: its ICE session is another one.
-            OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
-        """
-        await self._sessions.add_candidates(camera, session_id, fragment, etag)
+        return await self._open(camera, offer_sdp, client)
 
 
 async def _asked(link: WorkerLink, method: str, *arguments: Any) -> Any:

@@ -209,7 +209,10 @@ class JoinedCrops:
 def _where(part: Crops) -> Crops | tuple[str, int]:
     """File and length of a memory map of the first crops of a .npy file; another array as it is."""
     if isinstance(part, np.memmap) and part.filename is not None:
-        return str(part.filename), len(part)
+        whole = part.base if isinstance(part.base, np.memmap) else part
+        # Another part of the file has the same name.
+        if part.flags.c_contiguous and part.ctypes.data == whole.ctypes.data:
+            return str(part.filename), len(part)
     return part
 
 

@@ -12,9 +12,9 @@ import platform
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
-from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Generic, Protocol, TypeVar
 
+from stream_detect.access.guesses import client_network
 from stream_detect.errors import NotFoundError
 from stream_detect.webrtc.offer import Offer
 from stream_detect.webrtc.results_channel import ByeReason
@@ -130,7 +130,7 @@ class SessionTable(Generic[S]):
         except BaseException:  # a request that is cancelled must give back its place too
             self._end_later(session, "closed")
             raise
-        self._answered[session.session_id] = network_of(client), self._clock()
+        self._answered[session.session_id] = client_network(client), self._clock()
         _log.info("%s %s: answered in %s", self._kind, session.session_id[:6], offer.codec)
         return sdp
 
@@ -191,17 +191,6 @@ class SessionTable(Generic[S]):
         task = asyncio.get_running_loop().create_task(self.end(session, reason))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
-
-
-def network_of(client: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 network of an IPv6 address, of which a client has all."""
-    try:
-        address = ip_address(client)
-    except ValueError:
-        return client
-    if isinstance(address, IPv6Address):
-        return str(address.ipv4_mapped or ip_network((int(address), 64), strict=False))
-    return str(address)
 
 
 def release_memory() -> None:

@@ -116,6 +116,8 @@ def test_a_memory_map_travels_as_the_name_of_its_file(tmp_path):
     sent = pickle.dumps(mapped)
     assert len(sent) < 2 * crops[0].nbytes + 1000
     assert np.array_equal(pickle.loads(sent)[:], crops[:42])  # noqa: S301 - ours
+    later = JoinedCrops((np.load(tmp_path / "crops.npy", mmap_mode="r")[5:9],))
+    assert np.array_equal(pickle.loads(pickle.dumps(later))[:], crops[5:9])  # noqa: S301 - ours
 
 
 def test_few_batches_are_made_ahead(marked_faces, monkeypatch):

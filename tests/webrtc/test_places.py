@@ -4,12 +4,13 @@ import asyncio
 
 import pytest
 
+from stream_detect.access.guesses import client_network
 from stream_detect.errors import CapacityError, ConflictError
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec, Offer
-from stream_detect.webrtc.sessions import GRACE_S, SessionTable, network_of
+from stream_detect.webrtc.sessions import GRACE_S, SessionTable
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import soon
@@ -104,7 +105,7 @@ async def test_one_that_connects_is_not_the_one_that_gives_way(table):
     ],
 )
 def test_one_client_is_an_address_or_an_ipv6_network(one, other, same):
-    assert (network_of(one) == network_of(other)) is same
+    assert (client_network(one) == client_network(other)) is same
 
 
 async def test_viewers_that_never_connect_shut_nobody_out(nothing_left, monkeypatch):

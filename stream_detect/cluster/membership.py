@@ -1,0 +1,165 @@
+"""Nodes that come and go, the workers on each, and what is shown of them."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Collection, Mapping, Sequence
+
+from stream_detect.cluster.members import Member, MemberParts
+from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
+from stream_detect.cluster.status import NodeState, NodeStatus
+from stream_detect.errors import StreamDetectError
+
+NODES_S = 1.0
+
+LOST_NODE_S = 600.0
+"""How long a node that has gone is listed."""
+
+log = logging.getLogger(__name__)
+
+
+class Membership:
+    """Which nodes there are; workers are started on each that comes. `start` once, then `close`. Thread-safe.
+
+    Args:
+        nodes: of the cluster; closed with it.
+        workers_a_node: to be started on each.
+        parts: what all workers share.
+        changed: is called when nodes came or went.
+    """
+
+    def __init__(self, nodes: Nodes, workers_a_node: int, parts: MemberParts, changed: Callable[[], None]) -> None:
+        self.problem = ""
+        """Why nodes cannot be looked for; empty when all is well."""
+        self._source = nodes
+        self._workers_a_node = workers_a_node
+        self._parts = parts
+        self._changed = changed
+        self._lock = threading.Lock()
+        self._members: dict[str, list[Member]] = {}  # by the node's key
+        self._nodes: dict[str, Node] = {}
+        self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
+        self._closing = threading.Event()
+        self._thread = threading.Thread(target=self._look_for_nodes, name="nodes", daemon=True)
+
+    def start(self) -> None:
+        """Begins to look for nodes; once."""
+        self._thread.start()
+
+    def end_workers(self) -> None:
+        """Looks for nodes no more, and calls no worker; within a second."""
+        self._closing.set()
+        members = self.members()
+        for member in members:
+            member.close()
+        for member in members:
+            member.join(0.3)
+
+    def close(self) -> None:
+        """Ends the workers' processes."""
+        self._source.close()
+
+    def members(self) -> list[Member]:
+        """All workers."""
+        with self._lock:
+            return [member for members in self._members.values() for member in members]
+
+    def names(self) -> set[str]:
+        """Of the nodes that are there."""
+        with self._lock:
+            return {node.name for node in self._nodes.values()}
+
+    def a_link_of_each_node(self) -> list[WorkerLink]:
+        """The way to one worker of each node that answers."""
+        with self._lock:
+            of_nodes = [[member for member in members if member.ready] for members in self._members.values()]
+        return [ready[0].link for ready in of_nodes if ready]
+
+    def statuses(self, drained: Collection[str], watched: Mapping[Member, Sequence[str]]) -> list[NodeStatus]:
+        """All nodes, by name; those that went in the last ten minutes among them.
+
+        Args:
+            drained: names of nodes that are to watch nothing.
+            watched: names of the cameras of each worker that has any.
+        """
+        with self._lock:
+            there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
+            gone = [node for node, _ in self._gone.values()]
+        found = [_status_of(node, members, drained, watched) for node, members in there]
+        names = {status.name for status in found}
+        found += [
+            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), "it left the cluster")
+            for node in gone
+            if node.name not in names
+        ]
+        return sorted(found, key=lambda status: status.name)
+
+    def _look_for_nodes(self) -> None:
+        """The nodes thread."""
+        while not self._closing.is_set():
+            try:
+                self._note_nodes(self._source.alive())
+                self.problem = ""
+            except StreamDetectError as error:
+                self.problem = str(error)
+            except Exception:  # the thread's edge: what fails now may work in a second
+                log.exception("the nodes could not be looked for")
+            self._closing.wait(NODES_S)
+
+    def _note_nodes(self, nodes: Sequence[Node]) -> None:
+        there = {node.key: node for node in nodes}
+        with self._lock:
+            for key in [key for key in self._nodes if key not in there]:
+                node = self._nodes.pop(key)
+                self._gone[node.name] = node, time.monotonic()
+                log.warning("node %s left the cluster", node.name)
+                for member in self._members.pop(key, []):
+                    member.close()
+            self._gone = {
+                name: (node, at_s)
+                for name, (node, at_s) in self._gone.items()
+                if time.monotonic() - at_s < LOST_NODE_S and name not in {one.name for one in nodes}
+            }
+            new = [node for node in nodes if node.key not in self._nodes]
+            for node in nodes:
+                if node.key in self._nodes and node.name != self._nodes[node.key].name:
+                    self._nodes[node.key] = node
+                    for member in self._members.get(node.key, ()):
+                        member.rename(node)
+        for node in new:
+            log.info("node %s at %s takes part", node.name, node.address)
+            members = [
+                Member(node, index, self._source.start_worker(node, index), self._parts)
+                for index in range(self._workers_a_node)
+            ]
+            with self._lock:
+                self._nodes[node.key], self._members[node.key] = node, members
+            for member in members:
+                member.start()
+        self._changed()
+
+
+def _status_of(
+    node: Node, members: Sequence[Member], drained: Collection[str], watched: Mapping[Member, Sequence[str]]
+) -> NodeStatus:
+    ready = [member for member in members if member.ready]
+    problem = next((member.problem for member in members if member.problem), "")
+    begun = any(member.current is not None for member in members)
+    if node.name in drained:
+        state: NodeState = "drained"
+    elif ready:
+        state = "ready"
+    else:
+        state = "refused" if problem else "lost" if begun else "starting"
+    cameras = [name for member in members for name in watched.get(member, ())]
+    return NodeStatus(
+        name=node.name,
+        address=node.address,
+        state=state,
+        workers=len(ready),
+        load=max((member.load.node for member in ready), default=0.0),
+        cores=round(sum(member.load.cores for member in ready), 3),
+        rss_bytes=sum(member.load.rss_bytes for member in ready),
+        cameras=tuple(sorted(cameras)),
+        problem=problem,
+    )
