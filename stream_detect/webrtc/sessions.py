@@ -10,6 +10,7 @@ import gc
 import logging
 import platform
 import time
+from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
@@ -17,6 +18,7 @@ from typing import Generic, Protocol, TypeVar
 from stream_detect.access.guesses import client_network
 from stream_detect.errors import NotFoundError
 from stream_detect.webrtc.offer import Offer
+from stream_detect.webrtc.peer_connection import PeerConnection
 from stream_detect.webrtc.results_channel import ByeReason
 
 GRACE_S = 3.0
@@ -191,6 +193,62 @@ class SessionTable(Generic[S]):
         task = asyncio.get_running_loop().create_task(self.end(session, reason))
         self._ends.add(task)
         task.add_done_callback(self._ends.discard)
+
+
+class CameraSession(Session, Protocol):
+    """A peer that watches a camera or publishes to one."""
+
+    @property
+    def connection(self) -> PeerConnection:
+        """To the peer."""
+        ...
+
+
+C = TypeVar("C", bound=CameraSession)
+
+
+class CameraSessions(ABC, Generic[C]):
+    """What the viewers and the publishers of cameras have in common. Lives on the event loop.
+
+    Args:
+        sessions: of all cameras.
+    """
+
+    def __init__(self, sessions: SessionTable[C]) -> None:
+        self._sessions = sessions
+
+    @abstractmethod
+    def _running(self, camera: str, session_id: str) -> C:
+        """A session of that camera that is not closing.
+
+        Raises:
+            NotFoundError: that camera has none of that id.
+        """
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends a session.
+
+        Raises:
+            NotFoundError: that camera has none of that id, or it is closing already.
+        """
+        await self._sessions.end(self._running(camera, session_id))
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes candidates that a peer sends after its offer.
+
+        Args:
+            camera: its name.
+            session_id: of the peer.
+            fragment: of a session description (RFC 8840).
+            etag: of the ICE session that they are for; None for whatever it is.
+
+        Raises:
+            NotFoundError: that camera has no session of that id, or it is closing already.
+            PreconditionError: its ICE session is another one.
+            OfferError: the fragment is malformed.
+            SignalingError: it asks for a restart of ICE.
+        """
+        await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
 
 def release_memory() -> None:

@@ -18,7 +18,7 @@ from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
-from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.sessions import CameraSessions, SessionTable
 
 KEYFRAME_INTERVAL_S = 1.0
 """Least time between two keyframes that one viewer gets for asking: all others pay for each, too."""
@@ -168,7 +168,7 @@ RETRY_AFTER_S = 10
 """When a refused viewer may try again: one that vanished is closed within ten seconds."""
 
 
-class Viewers:
+class Viewers(CameraSessions[WhepSession]):
     """All who watch cameras of a server.
 
     `viewing`, `show_results_of` and `draw_with` may be called before there is an event loop, and from any thread; all
@@ -194,7 +194,7 @@ class Viewers:
         self._parts = WhepParts(settings, video, network or Network.of(settings))
         self._style = style
         self._hubs: dict[str, Hub] = {}
-        self._sessions: SessionTable[WhepSession] = SessionTable("whep")
+        super().__init__(SessionTable("whep"))
 
     @property
     def count(self) -> int:
@@ -243,31 +243,6 @@ class Viewers:
         session = WhepSession(secrets.token_urlsafe(16), offer.codec, hub, self._parts, self._sessions.gone)
         sdp = await self._sessions.open(session, offer, client)
         return Answer(session.session_id, sdp, etag=session.connection.etag)
-
-    async def close(self, camera: str, session_id: str) -> None:
-        """Ends a viewer's session.
-
-        Raises:
-            NotFoundError: that camera has none of that id, or it is closing already.
-        """
-        await self._sessions.end(self._running(camera, session_id))
-
-    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Takes candidates that a viewer sends after its offer.
-
-        Args:
-            camera: its name.
-            session_id: of the viewer.
-            fragment: of a session description (RFC 8840).
-            etag: of the ICE session that they are for; None for whatever it is.
-
-        Raises:
-            NotFoundError: that camera has no session of that id, or it is closing already.
-            PreconditionError: its ICE session is another one.
-            OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
-        """
-        await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
     async def forget(self, camera: str) -> None:
         """Ends all who watch a camera that is no more."""

@@ -18,7 +18,7 @@ from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
-from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.sessions import CameraSessions, SessionTable
 from stream_detect.webrtc.video_receiver import ReceivedFrame, VideoEvents, VideoReceiver
 
 _WORDS: dict[ByeReason, str] = {
@@ -189,7 +189,7 @@ RETRY_AFTER_S = 10
 """When to try again while the server restarts."""
 
 
-class Publishers:
+class Publishers(CameraSessions[WhipSession]):
     """All who publish to cameras of a server. Used on one event loop; `close_all` is its end.
 
     Args:
@@ -200,7 +200,7 @@ class Publishers:
     def __init__(self, settings: WebRtcSettings, network: Network | None = None) -> None:
         self._settings = settings
         self._parts = WhipParts(settings, network or Network.of(settings))
-        self._sessions: SessionTable[WhipSession] = SessionTable("whip")
+        super().__init__(SessionTable("whip"))
 
     @property
     def count(self) -> int:
@@ -236,31 +236,6 @@ class Publishers:
         session = WhipSession(camera, offer.codec, sink, self._parts, events)
         sdp = await self._sessions.open(session, offer, client)
         return Answer(session.session_id, sdp, etag=session.connection.etag)
-
-    async def close(self, camera: str, session_id: str) -> None:
-        """Ends a publisher's session.
-
-        Raises:
-            NotFoundError: that camera has none of that id, or it is closing already.
-        """
-        await self._sessions.end(self._running(camera, session_id))
-
-    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Takes candidates that a publisher sends after its offer.
-
-        Args:
-            camera: its name.
-            session_id: of the publisher.
-            fragment: of a session description (RFC 8840).
-            etag: of the ICE session that they are for; None for whatever it is.
-
-        Raises:
-            NotFoundError: that camera has no session of that id, or it is closing already.
-            PreconditionError: its ICE session is another one.
-            OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
-        """
-        await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
     async def forget(self, camera: str) -> None:
         """Ends whoever publishes to a camera that is no more."""
