@@ -19,6 +19,7 @@ import psutil
 import pytest
 from PIL import Image
 
+from stream_detect.jobs.progress import MAX_REST_S
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from tests.files import files_in
@@ -320,7 +321,7 @@ def test_two_models_judge_side_by_side(site, face):
 
 
 def test_live_streams_go_first(site, rtsp_server, long_film):
-    here = site(REVIEW__SHARE_BESIDE_LIVE="0.02")
+    here = site(REVIEW__SHARE_BESIDE_LIVE="0.0001")  # any sample's work makes its rest the longest there is
     camera = {"name": "door", "url": rtsp_server.url("small")}
     assert here.http.post("/api/cameras", json=camera).status_code == 201
     here.until(lambda: here.http.get("/api/cameras/door").json()["state"] == "live")
@@ -335,10 +336,7 @@ def test_live_streams_go_first(site, rtsp_server, long_film):
 
     first = more_than(more_than(0.0))  # what is read before the first rest comes at once
     began_s = time.monotonic()
-    beside = more_than(more_than(more_than(first)))
-    beside_s = time.monotonic() - began_s
+    more_than(more_than(first))
+    assert time.monotonic() - began_s >= MAX_REST_S  # between the two there was a whole rest at least
     assert here.http.delete("/api/cameras/door").status_code in {200, 204}
-    began_s = time.monotonic()
-    assert here.ended(analysis)["state"] == "done"
-    alone_s = time.monotonic() - began_s
-    assert (beside - first) / beside_s < (1 - beside) / alone_s / 3
+    assert here.ended(analysis)["state"] == "done"  # at its own pace: with such rests it would take minutes
