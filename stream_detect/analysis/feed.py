@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.cuts import Floats, appearance, contrast
+from stream_detect.analysis.cuts import Floats, contrast, grey_surroundings
 from stream_detect.settings import FeedSettings
 from stream_detect.types import Face, FeedState, Image, Xyxy
 
@@ -44,12 +44,12 @@ class Motion:
             time_s: its stream time.
         """
         if self._before is not None and self._place is not None:
-            now = appearance(image, self._place, time_s).grey
-            still = float(np.abs(now - self._before).mean()) < DISTINCT_LEVELS
+            now = grey_surroundings(image, self._place)
+            still = cv2.norm(now, self._before, cv2.NORM_L1) / now.size < DISTINCT_LEVELS
             if still and contrast(self._before) >= _FLAT:
                 return False
         self._place, self._moved_s = face.xyxy, time_s
-        self._before = appearance(image, face.xyxy, time_s).grey
+        self._before = grey_surroundings(image, face.xyxy)
         return True
 
     def stands_still(self, time_s: float) -> bool:
@@ -152,12 +152,15 @@ class FeedWatch:
 
     def _loop_s(self, now: NDArray[np.float32]) -> float | None:
         """The period by which the feed repeats itself; None when it does not."""
-        levels = np.rint(now).astype(np.int16)
+        levels = np.rint(now).astype(np.uint8)
         known = min(self._count, self._rows)
         found = None
         if known:
-            order = (self._count - 1 - np.arange(known)) % self._rows  # lag 1 first
-            differences = np.abs(self._hashes[order].astype(np.int16) - levels).mean(axis=1)
+            before = self._hashes[:known]
+            changes = np.maximum(before, levels) - np.minimum(before, levels)  # in bytes: a third of the time
+            totals = cv2.reduce(changes, 1, cv2.REDUCE_SUM, dtype=cv2.CV_32S)[:, 0]
+            # The newest row comes first: a lag of 1.
+            differences = np.roll(totals, -(self._count % known))[::-1] / levels.size
             usual = float(np.median(differences))
             if usual >= _MOTION_LEVELS:
                 alike = differences <= max(_ALIKE * usual, _NOISE_LEVELS)

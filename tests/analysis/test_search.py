@@ -38,6 +38,13 @@ def crowd(wh, face_px, spots):
     return image
 
 
+def filled(wh, share):
+    """A frame with the astronaut's face, as high as that share of it."""
+    scale = share * wh[1] / 105  # the box is some 105 px high
+    matrix = np.float32([[scale, 0, wh[0] / 2 - scale * 222], [0, scale, wh[1] / 2 - scale * 118]])
+    return cv2.warpAffine(ASTRONAUT, matrix, wh, borderMode=cv2.BORDER_REPLICATE)
+
+
 def grid(wh, count):
     return [((i + 0.5) * wh[0] / count, (j + 0.5) * wh[1] / count) for j in range(count) for i in range(count)]
 
@@ -129,10 +136,7 @@ def test_a_face_that_left_is_forgotten(search):
 @pytest.mark.parametrize("wh", [(640, 480), (360, 640)])
 @pytest.mark.parametrize("share", [0.6, 0.75, 0.9, 1.0])
 def test_a_face_that_fills_the_frame_is_found(search, wh, share):
-    scale = share * wh[1] / 105  # the astronaut's box is some 105 px high
-    matrix = np.float32([[scale, 0, wh[0] / 2 - scale * 222], [0, scale, wh[1] / 2 - scale * 118]])
-    image = cv2.warpAffine(ASTRONAUT, matrix, wh, borderMode=cv2.BORDER_REPLICATE)
-    faces = search.detect(image)
+    faces = search.detect(filled(wh, share))
     assert len(faces) == 1
     assert faces[0].score >= FaceSettings().begin_score
 
@@ -158,3 +162,29 @@ def test_a_face_seen_twice_is_one_face_and_the_fresh_view_counts():
     assert merged([whole], [part], []) == [whole]
     apart = upright_face((400, 100, 460, 160))
     assert merged([whole], [part, apart], []) == [whole, apart]
+
+
+def test_a_face_that_goes_on_filling_the_frame_costs_one_run_of_the_network(networks, monkeypatch):
+    search = networks.sibling()
+    frame = filled((640, 480), 0.9)
+    search.detect(frame)
+    search.detect(frame)
+    borders = []
+    for network in (search._finder, search._close):
+        monkeypatch.setattr(network, "detect", counted(network.detect, borders))
+    assert all(search.detect(frame) for _ in range(5))
+    assert borders == [0.5] * 5
+
+
+def test_whoever_appears_beside_a_face_that_filled_the_frame_is_found(search):
+    for _ in range(3):
+        search.detect(filled((640, 480), 0.9))
+    assert len(search.detect(crowd((640, 480), 90, [(160, 240), (480, 240)]))) == 2
+
+
+def counted(detect, borders):
+    def detected(image, border=0.0):
+        borders.append(border)
+        return detect(image, border)
+
+    return detected
