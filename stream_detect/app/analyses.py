@@ -4,6 +4,7 @@ from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
 from stream_detect.app.live import AnalysisFeed
 from stream_detect.app.off_loop import off_loop
@@ -40,7 +41,9 @@ class AnalysisService:
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
         stores = AnalysisStores(self.analyses, self.library, JobProgress(self.feed.notify))
         self.jobs = Jobs(stores, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
-        self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
+        self._submissions = submissions.Submissions(
+            self.jobs, self.library, models, settings.review, settings.only(AnalysisSettings)
+        )
 
     def start(self) -> None:
         """Goes on with what had not ended.

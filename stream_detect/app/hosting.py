@@ -14,6 +14,7 @@ from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
@@ -209,7 +210,7 @@ class HostedByWorkers:
             listened=listened,
             alone=database.dialect == "sqlite",
         )
-        self.head: Head = Head(settings, parts)
+        self.head: Head = Head(settings.only(WorkerSettings), parts)
         self.viewers = ClusterViewers(self.head)
         self.publishers = ClusterPublishers(self.head)
         self.evidence = ClusterEvidence(keeper, self.head, settings.storage.folder / CACHE)

@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from stream_detect.access.audit import AuditLog
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
@@ -32,6 +33,7 @@ from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings
 from stream_detect.storage.audit import AuditEntry
 from stream_detect.types import Thresholds
@@ -65,7 +67,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     detector = FaceSearch(settings.faces)
-    engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
+    engine = Engine(settings.only(AnalysisSettings), detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     HostAddresses(settings.webrtc).check(settings.most_sessions)
 
@@ -74,7 +76,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database)
-    reviewer = ModelReviewer(settings)
+    reviewer = ModelReviewer(settings.only(ExaminationSettings))
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()
     monitoring.start()

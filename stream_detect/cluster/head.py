@@ -23,9 +23,9 @@ from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, M
 from stream_detect.cluster.nodes import Nodes, WorkerLink
 from stream_detect.cluster.placement import Host, choose, cost
 from stream_detect.cluster.status import Move, NodeStatus
-from stream_detect.cluster.worker import worker_settings
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
-from stream_detect.settings import CameraSettings, Settings
+from stream_detect.settings import CameraSettings
 from stream_detect.storage.leases import Leases
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
@@ -68,14 +68,14 @@ class Head:
     """Who watches which camera. `start` once, then `close`; `camera` makes what a fleet holds. Thread-safe.
 
     Args:
-        settings: all sections.
+        settings: given to each worker.
         parts: what it is made of.
     """
 
-    def __init__(self, settings: Settings, parts: HeadParts) -> None:
+    def __init__(self, settings: WorkerSettings, parts: HeadParts) -> None:
         self._settings = settings.cluster
         self._parts = parts
-        holder = f"{socket.gethostname()}:{settings.storage.folder.resolve()}"
+        holder = f"{socket.gethostname()}:{settings.storage.folder}"
         self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
         self._lock = threading.RLock()
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
@@ -89,7 +89,7 @@ class Head:
         self._settled_at_s: float | None = None
         self._grant_problem = ""
         member_parts = MemberParts(
-            worker_settings(settings),
+            settings.model_dump(),
             parts.model,
             lambda: self._leadership.holds,
             parts.listened,

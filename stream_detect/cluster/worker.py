@@ -15,10 +15,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+from pydantic import field_validator
 
 from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observers
 from stream_detect.challenge_record import ChallengeRecord
@@ -27,10 +29,19 @@ from stream_detect.cluster.orders import Lease, OrderKeeper
 from stream_detect.cluster.outbox import Outbox
 from stream_detect.cluster.worker_evidence import WorkerEvidence
 from stream_detect.errors import NotFoundError, SettingsError, StreamDetectError
+from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.overlay.picture import annotated
-from stream_detect.settings import Settings
+from stream_detect.settings import (
+    ClusterSettings,
+    EvidenceSettings,
+    ModelSettings,
+    MonitoringSettings,
+    StorageSettings,
+    VideoSettings,
+    WebRtcSettings,
+)
 from stream_detect.types import Answer, Result, Thresholds
 from stream_detect.webrtc.hub import Hub, OverlayStyle
 from stream_detect.webrtc.network import Network
@@ -46,6 +57,33 @@ STATUS_S = 1.0
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+class WorkerSettings(AnalysisSettings):
+    """The sections that a worker uses, as they travel to it: no access token, database or webhook is among them.
+
+    Args:
+        model: how models are run, and where bundles are looked for.
+        webrtc: viewers and publishers.
+        video: what viewers get.
+        monitoring: cameras.
+        evidence: of events.
+        storage: the folder alone, absolute.
+        cluster: how long a lease lasts.
+    """
+
+    model: ModelSettings = ModelSettings()
+    webrtc: WebRtcSettings = WebRtcSettings()
+    video: VideoSettings = VideoSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    storage: StorageSettings = StorageSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @field_validator("storage")
+    @classmethod
+    def _folder_alone(cls, storage: StorageSettings) -> StorageSettings:
+        return StorageSettings(folder=storage.folder.resolve())
 
 
 class Worker:
@@ -67,7 +105,7 @@ class Worker:
 
         Args:
             version: of the server's program, which must be this one's: messages are of one version.
-            settings: sections that a worker uses, as `Settings.model_dump` gives them.
+            settings: sections that a worker uses, as `WorkerSettings.model_dump` gives them.
             model: name and sha256 of the bundle that judges.
 
         Returns:
@@ -86,7 +124,7 @@ class Worker:
                 loop = asyncio.get_running_loop()
                 try:
                     self._hosting = await asyncio.to_thread(
-                        _Hosting, Settings.model_validate(settings), model, self._outbox, loop
+                        _Hosting, WorkerSettings.model_validate(settings), model, self._outbox, loop
                     )
                 except (StreamDetectError, ValueError) as error:
                     return refusal_of(error)
@@ -225,7 +263,7 @@ class _Hosting:
     """
 
     def __init__(
-        self, settings: Settings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
+        self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
         cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
         self._settings = settings
@@ -243,7 +281,9 @@ class _Hosting:
         self._watching_servers = asyncio.run_coroutine_threadsafe(network.servers.watch(), loop)
         self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
         self.publishers = Publishers(settings.webrtc, network)
-        self.evidence = WorkerEvidence(settings, outbox.kept, self._camera)
+        self.evidence = WorkerEvidence(
+            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, outbox.kept, self._camera
+        )
         make = hosted_here(
             self._engine,
             settings.monitoring,
@@ -343,23 +383,3 @@ def _rss_bytes() -> int:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 0
-
-
-def worker_settings(settings: Settings) -> dict[str, Any]:
-    """The sections that a worker uses, as they travel; no access token, database or webhook is among them."""
-    storage = settings.storage
-    sections = settings.model_dump(
-        include={
-            "model",
-            "faces",
-            "quality",
-            "window",
-            "feed",
-            "webrtc",
-            "video",
-            "monitoring",
-            "evidence",
-            "cluster",
-        }
-    )
-    return {**sections, "storage": {"folder": storage.folder.resolve()}}

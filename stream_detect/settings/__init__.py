@@ -1,10 +1,10 @@
 """Settings: built-in defaults, then the settings file, then the environment; read at the composition root only.
 
-Every other room gets the part that concerns it by constructor. Each value has its unit in its name and its reason here.
+Every other room is given the sections that it uses. Each value has its unit in its name and its reason here.
 """
 
 from collections import Counter
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import model_validator
 
@@ -48,8 +48,11 @@ __all__ = (
 )
 
 
+_Sections = TypeVar("_Sections", bound=Section)
+
+
 class Settings(Section):
-    """All of it."""
+    """All sections."""
 
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
@@ -97,6 +100,14 @@ class Settings(Section):
                 f"{self.webrtc.udp_ports}; widen the range, or lower these"
             )
         return self
+
+    def only(self, sections: type[_Sections]) -> _Sections:
+        """Some of the sections: those that a room uses.
+
+        Args:
+            sections: has them as fields, of the same names as here.
+        """
+        return sections(**{name: getattr(self, name) for name in sections.model_fields})
 
     @property
     def most_sessions(self) -> int:
