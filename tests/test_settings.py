@@ -171,7 +171,7 @@ def rows(section: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             found += rows(info.annotation, f"{prefix}{name}.")
         elif info.is_required():
-            found.append(f"| `{prefix}{name}` | needed | {info.description} |")
+            found.append(f"| `{prefix}{name}` | required | {info.description} |")
         elif not prefix:  # a list of sections
             (item, _) = get_args(info.annotation)
             found += rows(item, f"{name}[].")

@@ -82,7 +82,7 @@ class Settings(Section):
         ):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise ValueError(f"expected every {what} to have a name of its own; {twice[0]} is there twice")
+                raise ValueError(f"expected {what} names that differ, received {twice[0]} twice")
         if len(self.cameras) > self.monitoring.max_cameras:
             raise ValueError(
                 f"expected at most {self.monitoring.max_cameras} cameras (monitoring.max_cameras), "
@@ -111,6 +111,6 @@ class Settings(Section):
 
     @property
     def most_sessions(self) -> int:
-        """WebRTC sessions that there may be at once, as far as the settings tell."""
+        """WebRTC sessions that there may be at once, by the settings."""
         published = sum(camera.url.get_secret_value().startswith("whip:") for camera in self.cameras)
         return self.webrtc.max_sessions + self.monitoring.max_viewers + published
