@@ -1,4 +1,4 @@
-"""The engine: makes the analysis of each stream out of the settings and the models that all streams share."""
+"""The engine: makes the analysis of each stream from the settings and models that all streams share."""
 
 import threading
 import time

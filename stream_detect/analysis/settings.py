@@ -1,4 +1,4 @@
-"""The settings of an analysis: the sections that it uses, and how they follow the rate at which frames are sampled."""
+"""The settings of an analysis: the sections that it uses, adapted to the rate at which frames are sampled."""
 
 from stream_detect.errors import SettingsError
 from stream_detect.settings import FaceSettings, FeedSettings, QualitySettings, Section, WindowSettings

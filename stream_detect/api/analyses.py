@@ -1,4 +1,4 @@
-"""Routes of analyses: pages of them, one of them, its progress, its end and its deletion."""
+"""Routes of analyses: list, read, follow, cancel and delete them."""
 
 import asyncio
 from collections.abc import AsyncIterator

@@ -1,7 +1,7 @@
-"""Prometheus' text format: what is known of cameras, alerts and storage when it is scraped (docs/operations.md).
+"""The route of metrics in the Prometheus text format (docs/operations.md).
 
-Nothing is counted here but latencies: a scrape reads the statuses that exist anyway, so that a removed camera's lines
-vanish with it.
+Only latencies are counted here; everything else is read from statuses at each scrape, so the metrics of a removed
+camera disappear with it.
 """
 
 import contextlib

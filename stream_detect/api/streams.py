@@ -1,6 +1,6 @@
 """Server-sent events over HTTP: the results and states of one camera, and the changes of all cameras.
 
-The access token is asked for as elsewhere: a page reads these streams by fetch, as EventSource can send no header.
+They require the access token like other routes: the page reads them by fetch, because EventSource cannot send headers.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Submissions over HTTP: forms of files, and addresses to fetch a file from; each file becomes an analysis."""
+"""The route of submissions: a form of files, or an address to fetch a file from; each file becomes an analysis."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Users over HTTP, for admins: list, add, change and remove."""
+"""Routes of users, for admins: list, add, change and remove them."""
 
 from typing import Annotated
 

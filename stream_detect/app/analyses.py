@@ -1,4 +1,4 @@
-"""The services behind analyses of uploads: made, started and ended here."""
+"""The services behind analyses of uploads: made, started and ended."""
 
 from collections.abc import Callable, Sequence
 

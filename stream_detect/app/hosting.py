@@ -1,4 +1,4 @@
-"""Where cameras run: in this process, or on the workers of a cluster; with their viewers, publishers and evidence."""
+"""Hosting of cameras in this process or on the workers of a cluster, with their viewers, publishers and evidence."""
 
 import asyncio
 import os

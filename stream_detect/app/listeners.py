@@ -1,4 +1,4 @@
-"""The listeners of server-sent events: who follows which camera or analysis, and what they are sent."""
+"""The listeners of server-sent events of cameras and analyses, and the messages that they are sent."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""The services that watch cameras day and night: made, started and ended here, in that order.
+"""The services that monitor cameras: made, started and ended.
 
 fleet ──results, states──> recorder ──> database ──committed──> alerts, listeners
   │            └──────────> alerts (MQTT), listeners, latencies

@@ -1,4 +1,4 @@
-"""The HTTP application: which routes are served, and which gates stand before them."""
+"""The HTTP application: all routers, and the middleware in front of them."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence

@@ -1,8 +1,8 @@
-"""What is made, started and ended, in which order.
+"""The composition root: makes, starts and ends all services, in the order shown here.
 
 Start: model, database, recorder, alerts, cameras, analyses, then the HTTP application opens.
-End: streams of events at once; then live checks beside analyses, cameras with their viewers and publishers, recorder,
-alerts, and the database last (`AnalysisService.close`, `Monitoring.close`).
+End: event streams at once; then live checks and analyses, cameras with their viewers and publishers, recorder, alerts,
+and the database last (`AnalysisService.close`, `Monitoring.close`).
 """
 
 import asyncio

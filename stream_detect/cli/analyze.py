@@ -1,4 +1,4 @@
-"""The command `stream-detect analyze`: pictures and videos judged, one line each, and reports."""
+"""The command `stream-detect analyze`: examines pictures and videos, prints a line for each, and writes reports."""
 
 import os
 import sys

@@ -1,4 +1,4 @@
-"""Files of the command line, examined some at once in processes of their own, their outcomes in the inputs' order."""
+"""Examines the files of a command line in several processes, with the outcomes in the order of the inputs."""
 
 import os
 from collections import deque

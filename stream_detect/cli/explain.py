@@ -1,4 +1,4 @@
-"""The command `stream-detect explain`: writes a picture's largest face with a map of what spoke for a fake."""
+"""The command `stream-detect explain`: writes the largest face of a picture with a heat map of the evidence."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,9 +1,9 @@
-"""The server's side of the cluster: nodes come and go, workers are heard of, and each camera has one worker.
+"""The head: grants each camera to one worker, and watches nodes and workers.
 
-nodes thread:    which nodes there are (membership.py); workers are started on each
-leases thread:   the database: this server still leads, the leases of workers that were heard of go on
-control thread:  gives cameras to workers, takes them away, declares workers lost
-a thread a worker (members.py): orders and renewals there, states and results back
+nodes thread:      finds nodes, starts workers on each (membership.py)
+leases thread:     renews in the database the server's own lease, and those of workers that answer
+control thread:    grants cameras to workers, takes them back, declares workers lost
+one per worker:    sends orders and renewals, receives states and results (members.py)
 """
 
 import logging

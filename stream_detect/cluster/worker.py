@@ -1,7 +1,7 @@
-"""A worker: one process that watches the cameras it is ordered to, and answers their viewers and publishers.
+"""A worker: a process that watches the cameras that the server orders, and answers their viewers and publishers.
 
-It hosts the same fleet as a server without a cluster. What it may watch it knows from the server's calls; when they
-stay away for longer than a lease lasts it stops its cameras by itself, so that no camera is ever watched twice.
+It hosts the same fleet as a server without a cluster. If the calls of the server stay away for longer than a lease, it
+stops its cameras by itself, so that no camera is ever watched twice.
 """
 
 import asyncio

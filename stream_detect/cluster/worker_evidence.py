@@ -1,4 +1,4 @@
-"""Evidence on a worker: remembers the frames that were judged last, and keeps them when the server says what began."""
+"""Evidence on a worker: remembers the frames that were judged last, and stores them when an event begins."""
 
 import threading
 from collections import deque
