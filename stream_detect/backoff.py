@@ -1,4 +1,4 @@
-"""Retries: how long to wait before the next attempt, and what is logged while attempts fail."""
+"""Attempts at something that fails: how long to wait before the next one, and what the log says meanwhile."""
 
 import asyncio
 import logging

@@ -1,10 +1,12 @@
-"""The record of a challenge: its prompts, and how each was followed; shared by all rooms.
+"""What a challenge asks a person for, and how it was answered: the values that rooms and clients share.
 
 Times are stream time in seconds; every score is a `fake_probability` in [0, 1], 1 = fake.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Any, Self
 
 
 class Movement(StrEnum):
@@ -30,6 +32,11 @@ class ChallengeState(StrEnum):
     PASSED = "passed"
     FAILED = "failed"
     STOPPED = "stopped"
+
+    @property
+    def is_end(self) -> bool:
+        """Whether nothing more is asked: passed, failed or stopped."""
+        return self in {ChallengeState.PASSED, ChallengeState.FAILED, ChallengeState.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +92,7 @@ class ChallengeRecord:
         done: the prompts before it.
         outside_mean: mean fake_probability of the face's scores while no prompt stood; None without a score.
         outside_max: the highest of them.
+        by: name of the user who began it; empty where none is known. Clients are not sent it.
     """
 
     challenge_id: str
@@ -94,3 +102,62 @@ class ChallengeRecord:
     done: tuple[PromptOutcome, ...]
     outside_mean: float | None
     outside_max: float | None
+    by: str = ""
+
+    def value(self) -> dict[str, Any]:
+        """The challenge as messages, HTTP answers and the database have it; plain JSON."""
+        asked = [str(outcome.asked) for outcome in self.done]
+        return {
+            "id": self.challenge_id,
+            "state": self.state.value,
+            "reason": self.reason or None,
+            "prompts": asked if self.now is None else [*asked, str(self.now.asked)],
+            "now": None
+            if self.now is None
+            else {
+                "prompt": self.now.asked.value,
+                "number": self.now.number,
+                "of": self.now.of,
+                "seconds_left": round(self.now.left_s, 1),
+            },
+            "done": [
+                {
+                    "prompt": outcome.asked.value,
+                    "followed": outcome.followed,
+                    "seen": None if outcome.seen is None else outcome.seen.value,
+                    "took_s": None if outcome.took_s is None else round(outcome.took_s, 2),
+                    "score_mean": _share(outcome.score_mean),
+                    "score_max": _share(outcome.score_max),
+                }
+                for outcome in self.done
+            ],
+            "score_outside_mean": _share(self.outside_mean),
+            "score_outside_max": _share(self.outside_max),
+        }
+
+    @classmethod
+    def of(cls, value: Mapping[str, Any]) -> Self:
+        """A challenge that has ended, from its `value`."""
+        done = tuple(
+            PromptOutcome(
+                asked=Movement(one["prompt"]),
+                seen=None if one["seen"] is None else Movement(one["seen"]),
+                took_s=one["took_s"],
+                score_mean=one["score_mean"],
+                score_max=one["score_max"],
+            )
+            for one in value["done"]
+        )
+        return cls(
+            challenge_id=value["id"],
+            state=ChallengeState(value["state"]),
+            reason=value["reason"] or "",
+            now=None,
+            done=done,
+            outside_mean=value["score_outside_mean"],
+            outside_max=value["score_outside_max"],
+        )
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(float(value), 4)

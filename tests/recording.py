@@ -11,6 +11,7 @@ from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.keeper import EvidenceKeeper, Sight
 from stream_detect.settings import MonitoringSettings, StorageSettings
 from stream_detect.settings.storage import EvidenceSettings
+from stream_detect.storage.checks import Checks
 from stream_detect.storage.database import Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
@@ -51,7 +52,7 @@ def main(folder: Path) -> None:
         keeper = EvidenceKeeper(
             EvidenceFolder(folder / "evidence", 0), settings, events, Sight(lambda _: True, lambda _: (picture(), None))
         )
-        ledger = Ledger(events, History(database), storage, deliveries_for, (Speaker(),))
+        ledger = Ledger(events, History(database), Checks(database), storage, deliveries_for, (Speaker(),))
         recorder = Recorder(ledger, MonitoringSettings(fake_rest_s=0.1, offline_after_s=0.1), lambda: JUDGE, keeper)
         recorder.start()
         threading.Thread(target=watch, args=(recorder, keeper), daemon=True).start()

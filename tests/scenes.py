@@ -10,9 +10,11 @@ from pathlib import Path
 import av
 import numpy as np
 
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement, PromptOutcome
 from stream_detect.events.rules import FakeEvents
 from stream_detect.evidence.packet_ring import Ring
 from stream_detect.media.clock import Moment
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Event, Evidence, Judge
 from stream_detect.types import CameraState, Face, Result, StateChange, TrackResult, Verdict, VerdictState
@@ -21,6 +23,34 @@ JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
 WALL_S = 1_800_000_000.0
 FPS = 25
 KEY_EVERY = 50
+_FAILED = ChallengeRecord(
+    challenge_id="ab" * 8,
+    state=ChallengeState.FAILED,
+    reason="not all prompts were followed",
+    now=None,
+    done=(
+        PromptOutcome(Movement.LOOK_UP, Movement.LOOK_UP, 1.25, 0.125, 0.5),
+        PromptOutcome(Movement.COVER_EYE, None, None, None, None),
+    ),
+    outside_mean=1.0,
+    outside_max=1.0,
+)
+CHECK = CheckRecord(
+    id="1" * 32,
+    camera=None,
+    who="anna",
+    began_s=1795300000.0,
+    ended_s=1795300060.25,
+    source_label="OBS Virtual Camera",
+    virtual_camera="OBS Studio",
+    state=VerdictState.UNCERTAIN,
+    reason="scores disagree",
+    fake_probability=0.5,
+    judge=JUDGE,
+    challenges=(_FAILED, replace(_FAILED, state=ChallengeState.STOPPED)),
+    challenges_ended=40,
+)
+"""A live check with two challenges that are kept, of forty."""
 
 
 @dataclass

@@ -12,11 +12,10 @@ from av import VideoFrame
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
-from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.camera import Camera, CameraParts
 from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
-from stream_detect.settings import CameraSettings, MonitoringSettings
+from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
 from stream_detect.sources.reader import SourceFrame
 from stream_detect.types import CameraState, Face, Result, StateChange
 from tests.patience import PATIENCE_S, until
@@ -42,6 +41,7 @@ class Watcher:
         self.gone: list[str] = []
         self.viewers = 0
         self.shown: list[VideoFrame] = []
+        self.shown_result: Result | None = None
         self._states: Queue[StateChange] = Queue()
 
     def state(self, change: StateChange) -> None:
@@ -56,6 +56,9 @@ class Watcher:
 
     def show(self, picture: VideoFrame) -> None:
         self.shown.append(picture)
+
+    def show_result(self, result: Result | None) -> None:
+        self.shown_result = result
 
     def next_change(self, camera: str | None = None) -> StateChange:
         """The next state change, of one camera if given."""
@@ -146,7 +149,7 @@ class Stage:
         self.refuse: Exception | None = None
         self.find = list(find) or [upright_face((20, 10, 130, 115))]
         self.engine = Engine(
-            AnalysisSettings(), lambda: ScriptedDetector(self.find), lambda: ScriptedClassifier(0.9), clock=self.clock
+            Settings(), lambda: ScriptedDetector(self.find), lambda: ScriptedClassifier(0.9), clock=self.clock
         )
         self.monitoring = MonitoringSettings(**monitoring)
         self._pts = count()

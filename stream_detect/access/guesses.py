@@ -1,4 +1,4 @@
-"""Limits on guessing: how many wrong tokens and passwords are accepted from one address and for one user."""
+"""Limits on guesses: how often one client address, or anybody for one user, may show what is wrong."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""Principals: who sent a request, and with which role."""
+"""Principals: whom a request comes from, and what they may do."""
 
 import hashlib
 import re

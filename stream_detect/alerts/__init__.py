@@ -1,1 +1,1 @@
-"""Alerts: notifies webhooks and an MQTT broker of events. Knows cameras by their events and states only."""
+"""Notifying people and machines of events: limits, webhooks and MQTT. Knows no camera but by its events and states."""

@@ -1,4 +1,4 @@
-"""A webhook, and the request that is sent to it. Its URL appears in no error and no log."""
+"""One webhook, and the request that is sent to it. No error and no log has its address."""
 
 import asyncio
 import hashlib

@@ -1,11 +1,11 @@
 """A challenge: asks a person for a random sequence of movements and records which of them were made.
 
-It shows that the video is live and not a recording, and no more than that: a face that is swapped in real time follows
-as well, and so does a person who plays the right part of a recording at the right time.
+It shows that the picture is live and not a recording, and no more than that: a face that is swapped in real time
+follows as well, and so does a person who plays the right piece of a recording at the right time.
 
-Each prompt is decided by the first movement that follows it, whether or not it is the requested one. So what a
-recording "answers", and when, does not depend on the prompt: whatever it shows, it passes a challenge of n prompts
-with a probability of at most (1/6) * (1/5)^(n - 1) (`chance_of_passing`).
+Each prompt is decided by the first movement that follows it, whether or not it is the one asked for. So what a
+recording "answers", and when, does not depend on what is asked: whatever it shows, it passes a challenge of n prompts
+with a probability of (1/6) * (1/5)^(n - 1) (`chance_of_passing`), at most.
 """
 
 import math
@@ -29,8 +29,6 @@ count. One sample in between may show nothing: a hand before the face is seen in
 
 REST_LIMIT_S = 15.0
 """Time limit of being at rest before a prompt."""
-
-ENDED = frozenset({ChallengeState.PASSED, ChallengeState.FAILED, ChallengeState.STOPPED})
 
 LOST = "the face was lost, or another person took its place"
 NOT_AT_REST = f"no still, frontal and uncovered face within {REST_LIMIT_S:.0f} s"
@@ -102,10 +100,12 @@ class Challenge:
     Args:
         challenge_id: unguessable.
         prompts: the movements to ask for, one at least.
+        by: name of the user who began it; empty where none is known.
     """
 
-    def __init__(self, challenge_id: str, prompts: tuple[Movement, ...]) -> None:
+    def __init__(self, challenge_id: str, prompts: tuple[Movement, ...], by: str = "") -> None:
         self._id = challenge_id
+        self._by = by
         self._prompts = prompts
         self._state = ChallengeState.BASELINE
         self._reason = ""
@@ -124,7 +124,7 @@ class Challenge:
     @property
     def ended(self) -> bool:
         """Whether it was passed, failed or stopped."""
-        return self._state in ENDED
+        return self._state.is_end
 
     @property
     def asking(self) -> bool:
@@ -142,6 +142,7 @@ class Challenge:
             done=tuple(self._done),
             outside_mean=self._outside.mean,
             outside_max=self._outside.highest,
+            by=self._by,
         )
 
     def step(self, time_s: float, sight: Sight | None) -> None:

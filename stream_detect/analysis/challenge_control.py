@@ -1,7 +1,8 @@
-"""The challenge of one stream: started and stopped from any thread, and stepped by the stream's analysis."""
+"""The challenge of one stream: started and stopped from any thread, stepped with the stream's faces by its analysis."""
 
 import logging
 import secrets
+from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from threading import Lock
 
@@ -12,6 +13,10 @@ from stream_detect.analysis.tracks import Track
 from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement
 from stream_detect.errors import AnalysisError, ConflictError, NotFoundError
 from stream_detect.types import Frame
+
+MAX_ENDED = 32
+"""Challenges of a stream that are remembered, the newest; how many there were is counted. Each takes 5 s at least, so a
+check of minutes has room for all, and its record stays within some 30 kB."""
 
 _log = logging.getLogger(__name__)
 
@@ -33,6 +38,8 @@ class ChallengeControl:
         self._draw = draw
         self._lock = Lock()
         self._challenge: Challenge | None = None
+        self._ended: deque[ChallengeRecord] = deque(maxlen=MAX_ENDED)
+        self._ended_count = 0
         # Of the analysis' thread only:
         self._reader: HeadReader | None = None
         self._watched: Challenge | None = None
@@ -46,8 +53,23 @@ class ChallengeControl:
         with self._lock:
             return None if self._challenge is None else self._challenge.record
 
-    def start(self) -> ChallengeRecord:
-        """Begins a challenge; the record of one that has ended is forgotten.
+    @property
+    def ended(self) -> tuple[ChallengeRecord, ...]:
+        """All that have ended, the newest MAX_ENDED, the oldest first; `stop` does not take one away."""
+        with self._lock:
+            return tuple(self._ended)
+
+    @property
+    def ended_count(self) -> int:
+        """How many have ended."""
+        with self._lock:
+            return self._ended_count
+
+    def start(self, by: str = "") -> ChallengeRecord:
+        """Begins a challenge; one that has ended is the newest no more.
+
+        Args:
+            by: name of the user who begins it; empty where none is known.
 
         Raises:
             ConflictError: one is running.
@@ -55,11 +77,11 @@ class ChallengeControl:
         with self._lock:
             if self._challenge is not None and not self._challenge.ended:
                 raise ConflictError("a challenge is running already: stop it first, or wait for its end")
-            self._challenge = Challenge(secrets.token_hex(8), self._draw())
+            self._challenge = Challenge(secrets.token_hex(8), self._draw(), by)
             return self._challenge.record
 
     def stop(self) -> None:
-        """Stops the challenge that is running; the record of one that has ended is forgotten.
+        """Stops the challenge that is running; one that has ended is the newest no more.
 
         Raises:
             NotFoundError: there is none.
@@ -71,7 +93,17 @@ class ChallengeControl:
                 self._challenge = None
             else:
                 self._challenge.end(ChallengeState.STOPPED, CLIENT_STOPPED)
-                _log_end(self._challenge.record)
+                self._note_end(self._challenge.record)
+
+    def close(self, reason: str) -> None:
+        """Ends the challenge that is running, if one is: there will be no more samples.
+
+        Args:
+            reason: a sentence for people.
+        """
+        challenge = self._running()
+        if challenge is not None:
+            self._step(challenge, lambda: challenge.end(ChallengeState.STOPPED, reason))
 
     def look(self, frame: Frame, tracks: Sequence[Track], alive: Collection[int]) -> None:
         """Takes the next sample of the stream.
@@ -145,10 +177,12 @@ class ChallengeControl:
             before = challenge.ended
             change()
             if challenge.ended and not before:
-                _log_end(challenge.record)
+                self._note_end(challenge.record)
 
-
-def _log_end(record: ChallengeRecord) -> None:
-    answers = ", ".join(f"{one.asked} {'followed' if one.followed else 'not followed'}" for one in record.done)
-    reason = f" ({record.reason})" if record.reason else ""
-    _log.info("challenge %s: %s%s; %s", record.challenge_id, record.state, reason, answers or "nothing was asked")
+    def _note_end(self, record: ChallengeRecord) -> None:
+        """Under the lock."""
+        self._ended.append(record)
+        self._ended_count += 1
+        answers = ", ".join(f"{one.asked} {'followed' if one.followed else 'not followed'}" for one in record.done)
+        reason = f" ({record.reason})" if record.reason else ""
+        _log.info("challenge %s: %s%s; %s", record.challenge_id, record.state, reason, answers or "nothing was asked")

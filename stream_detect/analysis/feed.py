@@ -1,6 +1,6 @@
-"""Detects video that is not live: a face that stands still, a frozen feed, and a feed that repeats the same seconds.
+"""What repeats itself: a face that stands still, a feed that froze, and a feed that plays the same seconds again.
 
-A still photo, a frozen frame and a loop all look like a steady face, and none of them shows a live person.
+A still photo, a frozen picture and a loop all look like a steady face, and none of them shows a living one.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Routes of the notifiers (webhooks and the MQTT broker): their status, and test alerts."""
+"""The notifiers over HTTP: webhooks and the MQTT broker, how each does, and a test alert by one of them."""
 
 from fastapi import APIRouter
 

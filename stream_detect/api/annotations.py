@@ -1,4 +1,4 @@
-"""Routes of annotated videos and pictures: request, follow and download them."""
+"""Routes of annotated videos and pictures: one is requested, followed and downloaded."""
 
 from pathlib import Path
 from typing import Any, Final

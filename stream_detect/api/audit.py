@@ -1,4 +1,4 @@
-"""Middleware that records requests in the audit log: changes, views of evidence, and refusals."""
+"""The audit of requests: who changed something, looked at evidence, or was refused; with the client's address."""
 
 import time
 from typing import TYPE_CHECKING, Final

@@ -1,4 +1,4 @@
-"""Routes of cameras: list, add, change, remove, stop, start, test, snapshot, and reload of the settings file."""
+"""The cameras over HTTP: list, add, change, remove, stop, start, try, their newest picture, and the file read again."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

@@ -1,12 +1,12 @@
-"""Routes of challenges, of live checks and of cameras: start, read and stop one."""
+"""Challenges over HTTP, of live checks and of cameras: start one, look how it stands, stop it."""
 
 from collections.abc import Callable
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from stream_detect.analysis.challenge_control import ChallengeControl
-from stream_detect.api.described import Name, Responses
+from stream_detect.api.described import Name, Responses, user_of
 from stream_detect.api.schemas.challenge import ChallengeBody
 from stream_detect.cameras.fleet import CameraChallenge
 from stream_detect.errors import NotFoundError
@@ -27,9 +27,9 @@ def of_checks(find: Callable[[str], ChallengeControl]) -> APIRouter:
     routes = APIRouter(prefix="/webrtc/check/{session_id}/challenge", tags=["live check"])
 
     @routes.post("", status_code=201, responses=_STARTED)
-    async def start(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
+    async def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
         """Begins a challenge of the largest face: movements at random, to be followed in time."""
-        return ChallengeBody.of(find(session_id).start())
+        return ChallengeBody.of(find(session_id).start(user_of(request)))
 
     @routes.get("", responses=_ABSENT)
     async def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
@@ -53,9 +53,9 @@ def of_cameras(find: Callable[[str], CameraChallenge]) -> APIRouter:
     routes = APIRouter(prefix="/api/cameras/{name}/challenge", tags=["cameras"])
 
     @routes.post("", status_code=201, responses=_STARTED)
-    def start(name: Name) -> ChallengeBody:
+    def start(request: Request, name: Name) -> ChallengeBody:
         """Begins a challenge of the largest face: movements at random, to be followed in time."""
-        return ChallengeBody.of(find(name).start())
+        return ChallengeBody.of(find(name).start(user_of(request)))
 
     @routes.get("", responses=_ABSENT | _STARTED)
     def show(name: Name) -> ChallengeBody:

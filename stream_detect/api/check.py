@@ -1,4 +1,4 @@
-"""Routes of the live check: answer an SDP offer and end a session (docs/protocol.md)."""
+"""The live check over HTTP: answers SDP offers; the media go by WebRTC (docs/protocol.md)."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -7,7 +7,7 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stream_detect.api.described import client_of
+from stream_detect.api.described import client_of, user_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
@@ -17,7 +17,8 @@ from stream_detect.api.offers import (
     unexpected_content,
 )
 from stream_detect.errors import OfferError
-from stream_detect.webrtc.check import MAX_LABEL_CHARS, CheckSessions
+from stream_detect.webrtc.check import CheckSessions, Client
+from stream_detect.webrtc.source_label import MAX_LABEL_CHARS
 
 JSON = "application/json"
 
@@ -33,7 +34,10 @@ class SessionDescription(BaseModel):
 
 SourceLabel = Annotated[
     str,
-    Query(max_length=MAX_LABEL_CHARS, description="the name that the client's system gives its camera; it is logged"),
+    Query(
+        max_length=MAX_LABEL_CHARS,
+        description="the name that the client's system gives its camera; it is logged, and kept in the check's record",
+    ),
 ]
 
 
@@ -46,7 +50,7 @@ def router(sessions: CheckSessions) -> APIRouter:
         """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
         read, respond = _form(request)
         offer = read(await read_body(request))
-        answer = await sessions.answer(offer, client_of(request), source_label)
+        answer = await sessions.answer(offer, Client(client_of(request), user_of(request), source_label))
         response = respond(answer.sdp)
         response.headers["Location"] = f"{routes.prefix}/{answer.session_id}"
         return response

@@ -1,4 +1,4 @@
-"""The route of the cluster: its nodes with their cameras, and the newest moves."""
+"""The cluster over HTTP: its nodes with what they watch, and which cameras moved and why."""
 
 from typing import TYPE_CHECKING
 

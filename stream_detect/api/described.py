@@ -8,6 +8,7 @@ from stream_detect.access.principal import Principal
 from stream_detect.settings.cameras import CAMERA_NAME
 
 Name = Annotated[str, Path(pattern=CAMERA_NAME, description="of a camera")]
+CheckId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of the record of a check")]
 EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an event")]
 AnalysisId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an analysis")]
 ModelName = Annotated[
@@ -35,7 +36,13 @@ def principal_of(request: Request) -> Principal | None:
     return request.scope.get("principal")
 
 
+def user_of(request: Request) -> str:
+    """Name of the user whom a request comes from; empty where none is known."""
+    principal = principal_of(request)
+    return "" if principal is None else principal.name or ""
+
+
 def client_of(request: Request) -> str:
     """By what the places of a client are counted: the user where one is known, the address otherwise."""
-    principal = principal_of(request)
-    return client_address(request) if principal is None or principal.name is None else f"user {principal.name}"
+    user = user_of(request)
+    return f"user {user}" if user else client_address(request)

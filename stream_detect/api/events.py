@@ -1,4 +1,4 @@
-"""Routes of events: list, read and delete them, and read their evidence."""
+"""Events over HTTP: pages of them, one event, its evidence, and its deletion."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Middleware that checks the origin and host name of requests, and adds the security headers to responses."""
+"""Which origins and host names are served, and the security headers of every response."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

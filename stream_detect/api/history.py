@@ -1,4 +1,4 @@
-"""Routes of the history of a camera: scores by the second or minute, and states."""
+"""A camera's past over HTTP: scores by the second or the minute, and the states it was in."""
 
 import time
 from enum import IntEnum

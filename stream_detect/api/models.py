@@ -1,4 +1,4 @@
-"""Routes of the model bundles: their cards, the one in use, and switching to another."""
+"""The model bundles over HTTP: their cards, the one in use, and the choice of another one."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

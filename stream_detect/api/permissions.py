@@ -1,6 +1,6 @@
-"""The permissions: the minimum role for each route, and its action in the audit log.
+"""The table of permissions: the least role for each route, and under which action its use is in the audit log.
 
-A route that is not in the table requires an admin, and a test fails.
+A route that is not in the table needs an admin; a test fails for it.
 """
 
 from collections.abc import Collection, Mapping, Sequence
@@ -51,6 +51,9 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
     "POST /webrtc/check/{session_id}/challenge": Permission(_O, "challenge.begin"),
     "GET /webrtc/check/{session_id}/challenge": Permission(_O),
     "DELETE /webrtc/check/{session_id}/challenge": Permission(_O, "challenge.end"),
+    "GET /api/checks": Permission(_O),
+    "GET /api/checks/{check_id}": Permission(_O),
+    "DELETE /api/checks/{check_id}": Permission(_A, "check.delete"),
     # Models
     "GET /api/models": Permission(_V),
     "PUT /api/models/judging": Permission(_A, "model.choose"),

@@ -1,4 +1,4 @@
-"""Middleware for a server behind a proxy that serves it below a path, such as https://host/detect/."""
+"""The path under which a proxy shows this server to others: https://host/detect/ instead of https://host/."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send

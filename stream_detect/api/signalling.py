@@ -1,6 +1,6 @@
-"""The routes that WHIP (RFC 9725) and WHEP share: POST an offer, DELETE its session, PATCH candidates.
+"""The routes of WHIP (RFC 9725) and WHEP: an offer is posted, and its session is a resource that can be deleted.
 
-The answer has all candidates of the server; a client may send its own afterwards. ICE restarts are not supported.
+All of our candidates are in the answer; a client may send its own afterwards, by PATCH. ICE is not restarted.
 """
 
 import re

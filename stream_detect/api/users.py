@@ -1,4 +1,4 @@
-"""Routes of users, for admins: list, add, change and remove them."""
+"""Users over HTTP, for admins: list, add, change and remove."""
 
 from typing import Annotated
 

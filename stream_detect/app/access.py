@@ -1,4 +1,4 @@
-"""The service of access control: keeps users and tokens up to date, and ends what runs by revoked access."""
+"""Access: who may come in is kept up to date, and what runs by a right that was taken back is ended."""
 
 import asyncio
 import contextlib

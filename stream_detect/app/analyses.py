@@ -1,12 +1,11 @@
-"""The services behind analyses of uploads: made, started and ended."""
+"""The services behind analyses of uploads: made, started and ended here."""
 
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
-from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
-from stream_detect.app.listeners import AnalysisListeners
+from stream_detect.app.live import AnalysisFeed
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
@@ -36,14 +35,12 @@ class AnalysisService:
     def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
         self.busy: Callable[[], bool] = lambda: False
         """Whether live streams run, which go first; set where it is known."""
-        self.listeners = AnalysisListeners()
+        self.feed = AnalysisFeed()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
-        stores = AnalysisStores(self.analyses, self.library, JobProgress(self.listeners.notify))
+        stores = AnalysisStores(self.analyses, self.library, JobProgress(self.feed.notify))
         self.jobs = Jobs(stores, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
-        self._submissions = submissions.Submissions(
-            self.jobs, self.library, models, settings.review, settings.only(AnalysisSettings)
-        )
+        self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
 
     def start(self) -> None:
         """Goes on with what had not ended.
@@ -55,7 +52,7 @@ class AnalysisService:
 
     def shut_down(self) -> None:
         """Ends all streams of progress, and stops what runs soon: the server begins to stop."""
-        self.listeners.close()
+        self.feed.close()
         self.jobs.stop()
 
     async def close(self) -> None:
@@ -67,7 +64,7 @@ class AnalysisService:
         """The routes of analyses."""
         return [
             submissions.router(self._submissions),
-            analyses.router(self.jobs, self.listeners),
+            analyses.router(self.jobs, self.feed),
             analysis_files.router(self.jobs, self.library),
             annotations.router(self.jobs, self.library),
             reports.router(self.jobs, self.library),

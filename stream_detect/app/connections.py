@@ -1,4 +1,4 @@
-"""Limits on HTTP connections: their time and their number."""
+"""HTTP connections: how long each may take for what, and how many there may be."""
 
 import asyncio
 import logging

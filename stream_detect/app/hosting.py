@@ -1,4 +1,4 @@
-"""Hosting of cameras in this process or on the workers of a cluster, with their viewers, publishers and evidence."""
+"""Where cameras run: in this process, or on the workers of a cluster; with their viewers, publishers and evidence."""
 
 import asyncio
 import os
@@ -14,7 +14,6 @@ from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
-from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
@@ -22,8 +21,8 @@ from stream_detect.overlay.picture import annotated
 from stream_detect.settings import CameraSettings, ClusterSettings, Settings
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
-from stream_detect.types import Result, Thresholds
-from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.types import Thresholds
+from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
@@ -132,7 +131,11 @@ class HostedHere:
         """See `Hosting`."""
         monitoring, keeper = self._settings.monitoring, self.evidence
         make = hosted_here(
-            self._model.engine, monitoring, observer, self._viewing, lambda name: (keeper.tap(name).connection(),)
+            self._model.engine,
+            monitoring,
+            observer,
+            self.viewers.viewing,
+            lambda name: (keeper.tap(name).connection(),),
         )
         self._fleet = Fleet(make, self._model.engine, observer, monitoring.max_cameras)
         return self._fleet
@@ -167,16 +170,6 @@ class HostedHere:
     def _style(self, judge: JudgeBody) -> OverlayStyle:
         return OverlayStyle(_thresholds(judge), self._settings.window.stale_s)
 
-    def _viewing(self, name: str) -> Hub:
-        self.viewers.show_results_of(name, lambda: self._newest(name))
-        return self.viewers.viewing(name)
-
-    def _newest(self, name: str) -> Result | None:
-        try:
-            return self._fleet.camera(name).result
-        except NotFoundError:
-            return None
-
 
 class HostedByWorkers:
     """Cameras on the workers of a Ray cluster; fits `Hosting`. Ray starts, or is joined, when this is made.
@@ -210,7 +203,7 @@ class HostedByWorkers:
             listened=listened,
             alone=database.dialect == "sqlite",
         )
-        self.head: Head = Head(settings.only(WorkerSettings), parts)
+        self.head: Head = Head(settings, parts)
         self.viewers = ClusterViewers(self.head)
         self.publishers = ClusterPublishers(self.head)
         self.evidence = ClusterEvidence(keeper, self.head, settings.storage.folder / CACHE)

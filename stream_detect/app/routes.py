@@ -1,4 +1,4 @@
-"""The HTTP application: all routers, and the middleware in front of them."""
+"""The HTTP application: which routes are served, and which gates stand before them."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +13,7 @@ from stream_detect.api import (
     cameras,
     challenges,
     check,
+    checks,
     cluster,
     events,
     history,
@@ -124,6 +125,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         status.router(model, services.sessions, shown, lambda: (*monitoring.problems, *services.access.problems)),
         models.router(model, contents.cards),
         check.router(services.sessions),
+        checks.router(monitoring.checks),
         challenges.of_checks(services.sessions.challenge),
         challenges.of_cameras(lambda name: monitoring.fleet.camera(name).challenge),
         cameras.router(monitoring.cameras, monitoring.trials),
@@ -131,7 +133,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         history.router(monitoring.history),
         events.router(monitoring.events, monitoring.keeper),
         events.evidence(monitoring.events, monitoring.keeper),
-        streams.router(monitoring.cameras, monitoring.listeners),
+        streams.router(monitoring.cameras, monitoring.live),
         alerts.router(monitoring.alerts),
         whip.router(monitoring.publishers, monitoring.fleet, ice_servers),
         whep.router(monitoring.viewers, monitoring.fleet, ice_servers),

@@ -1,8 +1,8 @@
-"""The composition root: makes, starts and ends all services, in the order shown here.
+"""What is made, started and ended, in which order.
 
 Start: model, database, recorder, alerts, cameras, analyses, then the HTTP application opens.
-End: event streams at once; then live checks and analyses, cameras with their viewers and publishers, recorder, alerts,
-and the database last (`AnalysisService.close`, `Monitoring.close`).
+End: streams of events at once; then live checks beside analyses, cameras with their viewers and publishers, recorder,
+alerts, and the database last (`AnalysisService.close`, `Monitoring.close`).
 """
 
 import asyncio
@@ -17,7 +17,6 @@ from fastapi import FastAPI
 from stream_detect.access.audit import AuditLog
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
-from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
@@ -33,7 +32,6 @@ from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
-from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings
 from stream_detect.storage.audit import AuditEntry
 from stream_detect.types import Thresholds
@@ -67,7 +65,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     detector = FaceSearch(settings.faces)
-    engine = Engine(settings.only(AnalysisSettings), detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
+    engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     HostAddresses(settings.webrtc).check(settings.most_sessions)
 
@@ -76,7 +74,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database)
-    reviewer = ModelReviewer(settings.only(ExaminationSettings))
+    reviewer = ModelReviewer(settings)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()
     monitoring.start()
@@ -108,7 +106,12 @@ def join(
     monitoring, analyses = started
     access = access or AccessService(settings, monitoring.database)
     sessions = CheckSessions(
-        model.engine, settings.webrtc, settings.video, _introduction(model.judge, settings), monitoring.network
+        model.engine,
+        settings.webrtc,
+        settings.video,
+        _introduction(model.judge, settings),
+        monitoring.network,
+        keep=monitoring.recorder.check,
     )
 
     def change(judge: JudgeBody) -> None:

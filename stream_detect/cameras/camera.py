@@ -1,10 +1,10 @@
-"""One camera in this process: reads its frames, has them analysed and shown, and knows its state.
+"""One camera, watched from start to stop: its frames are analysed and shown, and its state is known at any time.
 
     reader's thread, one a connection ──┬──frame──> supervisor ──> intake ──┬──> viewers
     publisher (push) ───────────────────┘               │                   └──> worker ──results──> observer
     clockwork (fleet.py) ──look──> stalls, due attempts ┴──states──> observer
 
-It implements `fleet.HostedCamera`.
+This is the small interface behind which a camera is hosted; nothing here knows who asks.
 """
 
 import logging
@@ -163,12 +163,6 @@ class Camera:
         watch, latest = self._totals.watch, self._latest
         judged = watch.intake.judged if watch else None
         return None if judged is None else (judged, latest[0] if latest else None)
-
-    @property
-    def result(self) -> Result | None:
-        """The newest result while live; cheaper than a whole `status`, for whoever draws every frame."""
-        latest = self._latest
-        return latest[0] if latest and self._live else None
 
     @property
     def challenge(self) -> ChallengeControl:
@@ -348,12 +342,14 @@ class Camera:
             if result.tracks:
                 self._keyframe_only.face(now_s)
             self._latest = result, now_s
+            self._parts.viewing.show_result(result)
             self._analysed += result.error is None
             self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))
 
     def _notify(self, change: StateChange) -> None:
         """Under the lock, so that observers hear of states and results in the order in which they came to be."""
         self._latest = None
+        self._parts.viewing.show_result(None)
         self._rate.clear()
         if change.state is CameraState.LIVE:
             self._rate.mark(self._clock(), self._totals.counts.pictures)

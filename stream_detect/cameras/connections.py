@@ -1,4 +1,4 @@
-"""The connections of one camera: each attempt opens and reads its source on its own thread."""
+"""The connections of one camera: each attempt opens and reads its source on a thread of its own."""
 
 import logging
 import random

@@ -1,7 +1,7 @@
-"""The fleet: all cameras of a server, which it adds, changes, removes, and checks several times a second.
+"""The list of cameras that are watched: adds, changes and removes them, and looks after each several times a second.
 
-Its maker of cameras decides where they run: `hosted_here` makes cameras in this process, `cluster` makes cameras on
-workers. Both are a `HostedCamera`, and the users of the fleet do not know which.
+Where a camera runs is its maker's affair: `hosted_here` makes cameras of this process, `cluster` makes cameras that run
+on workers. Both are a `HostedCamera`, and nobody above this list knows which.
 """
 
 import logging
@@ -55,8 +55,11 @@ class CameraChallenge(Protocol):
         """Of the newest challenge; None without one."""
         ...
 
-    def start(self) -> ChallengeRecord:
+    def start(self, by: str = "") -> ChallengeRecord:
         """Begins a challenge.
+
+        Args:
+            by: name of the user who begins it; empty where none is known.
 
         Raises:
             ConflictError: one is running.
@@ -83,11 +86,6 @@ class HostedCamera(Protocol):
     @property
     def name(self) -> str:
         """Of the camera."""
-        ...
-
-    @property
-    def result(self) -> Result | None:
-        """The newest result while live."""
         ...
 
     @property

@@ -1,7 +1,7 @@
-"""The intake of a camera's frames: keeps the newest, passes each to viewers, and samples to the analysis.
+"""What happens to a camera's frames: the newest is kept, viewers are shown each, and the analysis gets samples.
 
 frame ──> newest
-      ├─> viewing.show        every frame, while somebody watches
+      ├─> viewing.show        every one, while somebody watches
       └─> sampler ──> worker  some; converted to RGB on the worker's thread
 """
 

@@ -1,4 +1,4 @@
-"""The observer of cameras, the interface to what follows their states and results."""
+"""The seam between a camera and whoever wants to know of it: history, metrics, live results."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -42,6 +42,14 @@ class Viewing(Protocol):
         """Takes a frame of the camera, upright and only read, with pts and time base; returns at once.
 
         Called on the camera's thread for every picture while there are viewers. One that is still waiting is replaced.
+        """
+        ...
+
+    def show_result(self, result: Result | None) -> None:
+        """Takes what is drawn on the frames from now on; returns at once.
+
+        Called with each result, whether somebody watches or not, and with None when the camera's state changes: what
+        was found before says nothing about now.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""The status of a camera: its state, its counts and its newest result."""
+"""A camera at a moment: its state, its counts, and its newest result."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self

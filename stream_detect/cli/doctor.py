@@ -1,4 +1,4 @@
-"""The command `stream-detect doctor`: checks whether the machine has everything that serving needs."""
+"""Whether this machine has what serving takes, and how to mend what is missing."""
 
 import asyncio
 import os

@@ -1,4 +1,4 @@
-"""A camera on a worker, on the server's side: its settings, its worker, its state and results."""
+"""A camera that a worker watches, as the server sees it: what was asked for, who has it, and what came of it."""
 
 import threading
 import time
@@ -67,13 +67,16 @@ class RemoteChallenge:
         record: ChallengeRecord | None = self._ask("record")
         return record
 
-    def start(self) -> ChallengeRecord:
+    def start(self, by: str = "") -> ChallengeRecord:
         """Begins a challenge.
+
+        Args:
+            by: name of the user who begins it; empty where none is known.
 
         Raises:
             ConflictError: one is running, or the worker is gone.
         """
-        record: ChallengeRecord = self._ask("start")
+        record: ChallengeRecord = self._ask("start", by)
         return record
 
     def stop(self) -> None:
@@ -84,9 +87,9 @@ class RemoteChallenge:
         """
         self._ask("stop")
 
-    def _ask(self, act: str) -> Any:
+    def _ask(self, act: str, by: str = "") -> Any:
         try:
-            answer = self._link.call("challenge", self._camera, act, timeout_s=CHALLENGE_S)
+            answer = self._link.call("challenge", self._camera, act, by, timeout_s=CHALLENGE_S)
         except WorkerLostError as error:
             raise ConflictError(f"the worker of {self._camera} does not answer: {error}") from error
         if isinstance(answer, Refusal):
@@ -126,12 +129,6 @@ class RemoteCamera:
     def name(self) -> str:
         """Of the camera."""
         return self.settings.name
-
-    @property
-    def result(self) -> Result | None:
-        """The newest result while live."""
-        latest = self._latest
-        return latest[0] if latest else None
 
     @property
     def challenge(self) -> RemoteChallenge:

@@ -1,4 +1,4 @@
-"""One worker on the server's side: calls it again and again, and knows when it answered last."""
+"""The server's side of one worker: calls it again and again, and knows how long ago it was heard of."""
 
 import logging
 import math

@@ -1,4 +1,4 @@
-"""The outbox of a worker: states, results and evidence until the server fetches them; bounded, and never blocks."""
+"""What a worker has to say, until the server fetches it: bounded, and nothing here ever waits."""
 
 import asyncio
 import contextlib

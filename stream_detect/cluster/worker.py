@@ -1,7 +1,7 @@
-"""A worker: a process that watches the cameras that the server orders, and answers their viewers and publishers.
+"""A worker: one process that watches the cameras it is ordered to, and answers their viewers and publishers.
 
-It hosts the same fleet as a server without a cluster. If the calls of the server stay away for longer than a lease, it
-stops its cameras by itself, so that no camera is ever watched twice.
+It hosts the same fleet as a server without a cluster. What it may watch it knows from the server's calls; when they
+stay away for longer than a lease lasts it stops its cameras by itself, so that no camera is ever watched twice.
 """
 
 import asyncio
@@ -15,12 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
-from pydantic import field_validator
 
 from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
-from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observers
 from stream_detect.challenge_record import ChallengeRecord
@@ -29,21 +27,12 @@ from stream_detect.cluster.orders import Lease, OrderKeeper
 from stream_detect.cluster.outbox import Outbox
 from stream_detect.cluster.worker_evidence import WorkerEvidence
 from stream_detect.errors import NotFoundError, SettingsError, StreamDetectError
-from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.overlay.picture import annotated
-from stream_detect.settings import (
-    ClusterSettings,
-    EvidenceSettings,
-    ModelSettings,
-    MonitoringSettings,
-    StorageSettings,
-    VideoSettings,
-    WebRtcSettings,
-)
-from stream_detect.types import Answer, Result, Thresholds
-from stream_detect.webrtc.hub import Hub, OverlayStyle
+from stream_detect.settings import Settings
+from stream_detect.types import Answer, Thresholds
+from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
@@ -57,33 +46,6 @@ STATUS_S = 1.0
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
-
-
-class WorkerSettings(AnalysisSettings):
-    """The sections that a worker uses, as they travel to it: no access token, database or webhook is among them.
-
-    Args:
-        model: how models are run, and where bundles are looked for.
-        webrtc: viewers and publishers.
-        video: what viewers get.
-        monitoring: cameras.
-        evidence: of events.
-        storage: the folder alone, absolute.
-        cluster: how long a lease lasts.
-    """
-
-    model: ModelSettings = ModelSettings()
-    webrtc: WebRtcSettings = WebRtcSettings()
-    video: VideoSettings = VideoSettings()
-    monitoring: MonitoringSettings = MonitoringSettings()
-    evidence: EvidenceSettings = EvidenceSettings()
-    storage: StorageSettings = StorageSettings()
-    cluster: ClusterSettings = ClusterSettings()
-
-    @field_validator("storage")
-    @classmethod
-    def _folder_alone(cls, storage: StorageSettings) -> StorageSettings:
-        return StorageSettings(folder=storage.folder.resolve())
 
 
 class Worker:
@@ -105,7 +67,7 @@ class Worker:
 
         Args:
             version: of the server's program, which must be this one's: messages are of one version.
-            settings: sections that a worker uses, as `WorkerSettings.model_dump` gives them.
+            settings: sections that a worker uses, as `Settings.model_dump` gives them.
             model: name and sha256 of the bundle that judges.
 
         Returns:
@@ -124,7 +86,7 @@ class Worker:
                 loop = asyncio.get_running_loop()
                 try:
                     self._hosting = await asyncio.to_thread(
-                        _Hosting, WorkerSettings.model_validate(settings), model, self._outbox, loop
+                        _Hosting, Settings.model_validate(settings), model, self._outbox, loop
                     )
                 except (StreamDetectError, ValueError) as error:
                     return refusal_of(error)
@@ -179,13 +141,19 @@ class Worker:
 
         return await self._answered(draw)
 
-    async def challenge(self, camera: str, act: str) -> ChallengeRecord | Refusal | None:
-        """The challenge of who is before a camera: "start", "stop" or "record"; see `ChallengeControl`."""
+    async def challenge(self, camera: str, act: str, by: str) -> ChallengeRecord | Refusal | None:
+        """The challenge of who is before a camera: "start", "stop" or "record"; see `ChallengeControl`.
+
+        Args:
+            camera: its name.
+            act: what is asked for.
+            by: name of the user who asks; empty where none is known.
+        """
 
         async def do(hosting: "_Hosting") -> ChallengeRecord | None:
             control = hosting.fleet.camera(camera).challenge
             if act == "start":
-                return control.start()
+                return control.start(by)
             if act == "stop":
                 control.stop()
             return control.record
@@ -263,7 +231,7 @@ class _Hosting:
     """
 
     def __init__(
-        self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
+        self, settings: Settings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
         cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
         self._settings = settings
@@ -281,14 +249,12 @@ class _Hosting:
         self._watching_servers = asyncio.run_coroutine_threadsafe(network.servers.watch(), loop)
         self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
         self.publishers = Publishers(settings.webrtc, network)
-        self.evidence = WorkerEvidence(
-            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, outbox.kept, self._camera
-        )
+        self.evidence = WorkerEvidence(settings, outbox.kept, self._camera)
         make = hosted_here(
             self._engine,
             settings.monitoring,
             Observers((self.evidence, outbox)),
-            self._viewing,
+            self.viewers.viewing,
             lambda name: (self.evidence.keeper.tap(name).connection(),),
         )
         self.fleet = Fleet(make, self._engine, self.evidence, sys.maxsize)  # the server bounds how many there are
@@ -340,16 +306,6 @@ class _Hosting:
 
         asyncio.run_coroutine_threadsafe(leave(), self._loop)
 
-    def _viewing(self, name: str) -> Hub:
-        self.viewers.show_results_of(name, lambda: self._newest(name))
-        return self.viewers.viewing(name)
-
-    def _newest(self, name: str) -> Result | None:
-        try:
-            return self.fleet.camera(name).result
-        except NotFoundError:
-            return None
-
 
 class _Sink:
     """A camera as a publisher's sink, looked up for every frame: one that changed is another object."""
@@ -383,3 +339,23 @@ def _rss_bytes() -> int:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 0
+
+
+def worker_settings(settings: Settings) -> dict[str, Any]:
+    """The sections that a worker uses, as they travel; no access token, database or webhook is among them."""
+    storage = settings.storage
+    sections = settings.model_dump(
+        include={
+            "model",
+            "faces",
+            "quality",
+            "window",
+            "feed",
+            "webrtc",
+            "video",
+            "monitoring",
+            "evidence",
+            "cluster",
+        }
+    )
+    return {**sections, "storage": {"folder": storage.folder.resolve()}}

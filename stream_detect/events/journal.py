@@ -1,4 +1,4 @@
-"""The journal: writes events, states and scores into the database as they happen, and then has them announced.
+"""The journal: writes events, checks, states and scores into the database as they happen, and has events announced.
 
 The order is the promise: an event is committed, with its deliveries in the same transaction, before anybody hears of
 it, so that none that was announced is ever lost. While the database is away all waits here; `problem` says so.
@@ -16,6 +16,7 @@ from stream_detect.errors import ConflictError, StorageError
 from stream_detect.events.rules import Transition, What
 from stream_detect.media.clock import Moment
 from stream_detect.settings.storage import StorageSettings
+from stream_detect.storage.checks import CheckRecord, Checks
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
 from stream_detect.storage.records import Delivery, Event, Evidence, Judge, Score, StateEntry
@@ -108,6 +109,7 @@ class Ledger:
     Args:
         events: of the database.
         history: of the database.
+        checks: of the database.
         storage: for how long things are kept.
         deliveries_for: what webhooks are to be sent of an event that began or ended.
         announce: who is notified, after the commit.
@@ -116,6 +118,7 @@ class Ledger:
 
     events: Events
     history: History
+    checks: Checks
     storage: StorageSettings
     deliveries_for: Callable[[Event, What], Sequence[Delivery]] = lambda _event, _what: ()
     announce: Sequence[Announcer] = ()
@@ -143,7 +146,7 @@ class JournalCounts:
     """What waits, and what was dropped so far while the database was away.
 
     Args:
-        waiting: events' beginnings, ends and evidence; states; scores.
+        waiting: events' beginnings, ends and evidence, and checks; states; scores.
         dropped_changes: of the first.
         dropped_states: of the second.
         dropped_scores: of the third.
@@ -170,7 +173,7 @@ class Journal:
         self._ledger = ledger
         self._forget = forget
         self._now = now
-        self._changes: Backlog[_Change | _NewEvidence] = Backlog(MAX_CHANGES)
+        self._changes: Backlog[_Change | _NewEvidence | CheckRecord] = Backlog(MAX_CHANGES)
         self._states: Backlog[StateEntry] = Backlog(MAX_STATES)
         self._scores: Backlog[Score] = Backlog(MAX_SCORES)
         self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
@@ -195,6 +198,10 @@ class Journal:
     def kept(self, event_id: str, evidence: Evidence) -> None:
         """There is evidence of an event: the files are on the disk."""
         self._changes.put([_NewEvidence(event_id, evidence)])
+
+    def check(self, record: CheckRecord) -> None:
+        """A check has ended."""
+        self._changes.put([record])
 
     def state(self, entry: StateEntry) -> None:
         """A camera entered a state."""
@@ -240,10 +247,22 @@ class Journal:
         if now_s >= self._upkeep_at_s and not self._last:
             self._upkeep()
 
-    def _write_change(self, change: _Change | _NewEvidence) -> None:
-        if isinstance(change, _NewEvidence):
-            self._write_evidence(change)
-            return
+    def _write_change(self, change: _Change | _NewEvidence | CheckRecord) -> None:
+        match change:
+            case CheckRecord():
+                self._write_check(change)
+            case _NewEvidence():
+                self._write_evidence(change)
+            case _Change():
+                self._write_transition(change)
+
+    def _write_check(self, record: CheckRecord) -> None:
+        try:
+            self._ledger.checks.add(record)
+        except ConflictError:
+            log.info("check %s was written before", record.id)  # as an event may be, see `_write_transition`
+
+    def _write_transition(self, change: _Change) -> None:
         what, event = change.transition
         if event.id in self._written:
             event = replace(event, evidence=self._written[event.id][0].evidence)
@@ -294,6 +313,7 @@ class Journal:
             return
         for evidence in self._ledger.events.expire(moment.at_s - storage.events_days * DAY_S):
             self._forget(evidence)
+        self._ledger.checks.expire(moment.at_s - storage.events_days * DAY_S)
 
     def _deliveries_for(self, event: Event, what: What) -> Sequence[Delivery]:
         try:

@@ -15,16 +15,21 @@ from threading import Lock, Thread
 from typing import Protocol
 
 from stream_detect.backoff import Outage
+from stream_detect.events.checks import CameraChecks
 from stream_detect.events.journal import Journal, JournalCounts, Ledger
 from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Repeats, Transition
 from stream_detect.events.scores import Seconds
 from stream_detect.media.clock import Moment
 from stream_detect.settings.cameras import MonitoringSettings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Event, Evidence, Judge, Score, StateEntry
-from stream_detect.types import Result, StateChange
+from stream_detect.types import CameraState, Result, StateChange
 
 TICK_S = 0.25
 CLOSE_S = 3.0
+
+_ENDS = frozenset({CameraState.STOPPED, CameraState.LOST_NODE})
+"""States in which a camera's analysis has ended, and a challenge with it; through the others it goes on."""
 
 log = logging.getLogger(__name__)
 
@@ -77,11 +82,12 @@ class _Watch:
             FeedEvents(camera, settings.fake_rest_s),
         )
         self.seconds = Seconds(camera)
+        self.checks = CameraChecks(camera, judge)
         self.repeats = Repeats()
 
     @property
     def idle(self) -> bool:
-        return self.events.idle and self.seconds.idle
+        return self.events.idle and self.seconds.idle and self.checks.idle
 
 
 class Recorder:
@@ -154,6 +160,7 @@ class Recorder:
             transitions = watch.events.result(result, moment)
             score = watch.seconds.add(result, at_s)
             self._note(transitions, score)
+            self._note_check(watch.checks.result(result, at_s))
         for what, event in transitions:
             if what == "began" and event.kind == "fake" and self._evidence is not None:
                 self._evidence.begin(event, result)
@@ -165,6 +172,8 @@ class Recorder:
         with self._lock:
             watch = self._watch(change.camera)
             self._note(watch.events.state(change, moment))
+            if change.state in _ENDS:
+                self._note_check(watch.checks.close(change.at_s))
             for news in watch.repeats.news(change):
                 self._journal.state(StateEntry(news.camera, news.at_s, news.state.value, news.reason))
         self._wake.set()
@@ -175,8 +184,13 @@ class Recorder:
             watch = self._watches.pop(camera, None)
             if watch is not None:
                 self._note(watch.events.close(self._now(), interrupted=False), watch.seconds.close())
+                self._note_check(watch.checks.close(self._now().at_s))
         if self._evidence is not None:
             self._evidence.forget(camera)
+
+    def check(self, record: CheckRecord) -> None:
+        """Remembers a live check that has ended; returns at once, from any thread."""
+        self._note_check(record)
 
     def _watch(self, camera: str) -> _Watch:
         watch = self._watches.get(camera)
@@ -196,6 +210,11 @@ class Recorder:
             self._wake.set()
         if score is not None:
             self._journal.scores([score])
+
+    def _note_check(self, record: CheckRecord | None) -> None:
+        if record is not None:
+            self._journal.check(record)
+            self._wake.set()
 
     def _run(self) -> None:
         while not self._closing.is_set():
@@ -226,6 +245,7 @@ class Recorder:
         with self._lock:
             for watch in self._watches.values():
                 self._note(watch.events.close(self._now(), interrupted=True), watch.seconds.close())
+                self._note_check(watch.checks.close(self._now().at_s))
             self._watches.clear()
         self._journal.write((), last=True)
         if self._evidence is not None:

@@ -1,4 +1,4 @@
-"""Verifies that events and their evidence are what was written: by the chain's hashes, the files' and signatures."""
+"""Verifies that events, evidence and checks are what was written: by the chain's hashes, the files' and signatures."""
 
 import json
 from collections import Counter
@@ -33,16 +33,20 @@ class Verification:
 
 @dataclass(slots=True)
 class _Written:
-    """What the chain says of one event: the newest content of each kind."""
+    """What the chain says of one event or check: the newest content of each kind."""
 
     kinds: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def is_check(self) -> bool:
+        return "check" in self.kinds
+
 
 def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head: str | None = None) -> Verification:
-    """Compares the chain with itself, the events with the chain, and the files with their sha256 and signatures.
+    """Compares the chain with itself, events and checks with the chain, and the files with their sha256 and signatures.
 
     Args:
-        chain: of the events.
+        chain: of the events and the checks.
         folder: of the files.
         reader: knows whose signatures count; who signed with a certificate that has expired since is not verified.
         head: hash that was noted at an earlier time; the chain has to hold it still.
@@ -51,18 +55,20 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
         StorageError: the database or a file cannot be read.
     """
     problems: list[str] = []
-    events: dict[str, _Written] = {}
+    known: dict[str, _Written] = {}
     hashes = 0
     seen_head = head is None
     before: Entry | None = None
     with chain.snapshot() as snapshot:
         for entry in snapshot.entries():
             problems += _broken(before, entry)
-            events.setdefault(entry.event_id, _Written()).kinds[entry.what] = entry.content
+            known.setdefault(entry.event_id, _Written()).kinds[entry.what] = entry.content
             seen_head |= entry.hash == head
             hashes += 1
             before = entry
-        changed = list(_changed_events(snapshot, events))
+        events = {key: written for key, written in known.items() if not written.is_check}
+        checks = {key: written for key, written in known.items() if written.is_check}
+        changed = [*_changed_events(snapshot, events), *_changed_checks(snapshot, checks)]
     if not seen_head:
         problems.append(f"the chain does not hold the hash {head}: its newest entries were removed or written anew")
     problems += changed
@@ -79,6 +85,8 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
 
 def _broken(before: Entry | None, entry: Entry) -> Iterator[str]:
     name = f"entry {entry.number} of event {entry.event_id} ({entry.what})"
+    if entry.what == "check":
+        name = f"entry {entry.number} of check {entry.event_id}"
     number, previous = (before.number + 1, before.hash) if before else (1, FIRST)
     if entry.number != number:
         yield f"entries {number} to {entry.number - 1} of the chain are missing, before {name}"
@@ -105,6 +113,19 @@ def _changed_events(snapshot: ChainSnapshot, events: dict[str, _Written]) -> Ite
     for event_id, written in events.items():
         if event_id not in rows and "deleted" not in written.kinds:
             yield f"event {event_id} is missing"
+
+
+def _changed_checks(snapshot: ChainSnapshot, checks: dict[str, _Written]) -> Iterator[str]:
+    rows = snapshot.checks()
+    for check_id, content in rows.items():
+        kinds = checks[check_id].kinds if check_id in checks else {}
+        if not kinds or "deleted" in kinds:
+            yield f"check {check_id} was added: the chain does not know it"
+        elif kinds["check"] != content:
+            yield f"check {check_id} was changed"
+    for check_id, written in checks.items():
+        if check_id not in rows and "deleted" not in written.kinds:
+            yield f"check {check_id} is missing"
 
 
 class _Files:

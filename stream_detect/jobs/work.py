@@ -20,9 +20,8 @@ from stream_detect.jobs.progress import JobProgress, RestBesideLive
 from stream_detect.jobs.queue import TaskRun
 from stream_detect.media.credentials import NO_CREDENTIALS, Credentials
 from stream_detect.review.examination import Hooks
-from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.results import Reviewed, with_head
-from stream_detect.settings import ReviewSettings
+from stream_detect.settings import ReviewSettings, Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.records import Analysis, AnalysisState
 
@@ -63,10 +62,10 @@ class ModelReviewer:
     """The reviewer that serves: files are decoded and judged in processes of their own (`jobs.processes`).
 
     Args:
-        settings: of the examinations.
+        settings: `model`, `faces`, `quality`, `window`, `video` and `review` are used.
     """
 
-    def __init__(self, settings: ExaminationSettings) -> None:
+    def __init__(self, settings: Settings) -> None:
         self._processes = ReviewProcesses(settings)
         self._settings = settings.review
 

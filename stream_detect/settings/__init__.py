@@ -1,10 +1,10 @@
 """Settings: built-in defaults, then the settings file, then the environment; read at the composition root only.
 
-Every other room is given the sections that it uses. Each value has its unit in its name and its reason here.
+Every other room gets the part that concerns it by constructor. Each value has its unit in its name and its reason here.
 """
 
 from collections import Counter
-from typing import Self, TypeVar
+from typing import Self
 
 from pydantic import model_validator
 
@@ -48,11 +48,8 @@ __all__ = (
 )
 
 
-_Sections = TypeVar("_Sections", bound=Section)
-
-
 class Settings(Section):
-    """All sections."""
+    """All of it."""
 
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
@@ -82,7 +79,7 @@ class Settings(Section):
         ):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise ValueError(f"expected {what} names that differ, received {twice[0]} twice")
+                raise ValueError(f"expected every {what} to have a name of its own; {twice[0]} is there twice")
         if len(self.cameras) > self.monitoring.max_cameras:
             raise ValueError(
                 f"expected at most {self.monitoring.max_cameras} cameras (monitoring.max_cameras), "
@@ -101,16 +98,8 @@ class Settings(Section):
             )
         return self
 
-    def only(self, sections: type[_Sections]) -> _Sections:
-        """Some of the sections: those that a room uses.
-
-        Args:
-            sections: has them as fields, of the same names as here.
-        """
-        return sections(**{name: getattr(self, name) for name in sections.model_fields})
-
     @property
     def most_sessions(self) -> int:
-        """WebRTC sessions that there may be at once, by the settings."""
+        """WebRTC sessions that there may be at once, as far as the settings tell."""
         published = sum(camera.url.get_secret_value().startswith("whip:") for camera in self.cameras)
         return self.webrtc.max_sessions + self.monitoring.max_viewers + published

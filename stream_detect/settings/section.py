@@ -1,4 +1,4 @@
-"""The base class of all sections of the settings."""
+"""What every part of the settings is."""
 
 from typing import Annotated
 
@@ -8,6 +8,6 @@ Share = Annotated[float, Field(ge=0.0, le=1.0)]
 
 
 class Section(BaseModel):
-    """A section of the settings: unknown keys are errors, and values cannot be changed."""
+    """A part of the settings: unknown keys are errors, values do not change after start."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)

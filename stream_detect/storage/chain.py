@@ -1,7 +1,8 @@
-"""The chain of events: what was written of each, hashed together with the entry before, so that a change shows.
+"""The chain of events and checks: what was written of each, hashed together with the entry before it.
 
-An event's row changes while it goes on, so what is chained are the moments after which a part of it stands: its
-beginning, its end, its evidence, its deletion. Whoever can write to the database can also write a whole new chain: note
+A change of what was written shows. An event's row changes while it goes on, so what is chained are the moments after
+which a part of it stands: its beginning, its end, its evidence, its deletion; of a check, which is written once, its
+end and its deletion. Whoever can write to the database can also write a whole new chain: note
 the newest hash elsewhere now and then (`stream-detect verify-evidence --head HASH`).
 """
 
@@ -16,7 +17,7 @@ from sqlalchemy import insert, select, text
 from sqlalchemy.orm import Session
 
 from stream_detect.storage.database import Database
-from stream_detect.storage.tables import ChainRow, EventRow
+from stream_detect.storage.tables import ChainRow, CheckRow, EventRow, Table
 
 FIRST = "0" * 64
 """What stands in the first entry as the hash before it."""
@@ -27,6 +28,21 @@ _AT_ONCE = 1000
 IDENTITY = ("id", "camera", "kind", "began_s", "judge")
 OUTCOME = ("ended_s", "interrupted", "reason", "peak", "mean", "track", "gaps_s")
 FILES = ("picture", "face", "clip")
+CHECK = (
+    "id",
+    "camera",
+    "who",
+    "began_s",
+    "ended_s",
+    "source_label",
+    "virtual_camera",
+    "state",
+    "reason",
+    "fake_probability",
+    "judge",
+    "challenges",
+    "challenges_ended",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,8 +51,9 @@ class Entry:
 
     Args:
         number: counts from 1 without a gap.
-        event_id: whose.
-        what: "began", "ended", "evidence" or "deleted"; "before": of an event that is older than the chain.
+        event_id: whose: an event's, or a check's.
+        what: "began", "ended", "evidence" or "deleted"; "before": of an event that is older than the chain; "check": of
+            a check that has ended.
         content: JSON of what stands from then on.
         previous: hash of the entry before, 64 hexadecimal digits.
         hash: SHA-256 over all of these.
@@ -61,8 +78,8 @@ def entry_hash(number: int, event_id: str, what: str, content: str, previous: st
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
-def content_of(row: EventRow, columns: Sequence[str], more: Mapping[str, Any] | None = None) -> str:
-    """Canonical JSON of some columns of an event."""
+def content_of(row: Table, columns: Sequence[str], more: Mapping[str, Any] | None = None) -> str:
+    """Canonical JSON of some columns of an event or a check."""
     values = {name: _plain(name, getattr(row, name)) for name in columns} | dict(more or {})
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
 
@@ -79,7 +96,7 @@ def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
 
     Args:
         session: that writes.
-        entries: event id, what and content of each.
+        entries: id of the event or check, what and content of each.
     """
     if not entries:
         return
@@ -108,7 +125,7 @@ class Chain:
 
     @contextmanager
     def snapshot(self) -> Iterator["ChainSnapshot"]:
-        """The chain and the events at one moment, whatever a server writes meanwhile."""
+        """The chain, the events and the checks at one moment, whatever a server writes meanwhile."""
         with self._database.reading() as session:
             if session.get_bind().dialect.name == "postgresql":
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
@@ -126,7 +143,7 @@ class Chain:
 
 
 class ChainSnapshot:
-    """The chain and the events at one moment.
+    """The chain, the events and the checks at one moment.
 
     Args:
         session: that sees it.
@@ -151,6 +168,11 @@ class ChainSnapshot:
             )
             for row in self._session.scalars(select(EventRow).execution_options(yield_per=_AT_ONCE))
         }
+
+    def checks(self) -> dict[str, str]:
+        """Of each check that is there: all of it, as canonical JSON."""
+        query = select(CheckRow).execution_options(yield_per=_AT_ONCE)
+        return {row.id: content_of(row, CHECK) for row in self._session.scalars(query)}
 
 
 def _newest(session: Session) -> tuple[int, str] | None:

@@ -29,6 +29,7 @@ class Table(DeclarativeBase):
         dict[str, Any]: JSON(none_as_null=True),
         list[float]: JSON(),
         list[list[str]]: JSON(),
+        list[dict[str, Any]]: JSON(),
     }
 
 
@@ -77,13 +78,35 @@ class EventRow(Table):
     )
 
 
+class CheckRow(Table):
+    """One `checks.CheckRecord`; written once, at its end."""
+
+    __tablename__ = "checks"
+
+    id: Mapped[str] = mapped_column(String(32), primary_key=True)
+    camera: Mapped[str | None] = mapped_column(String(40))
+    who: Mapped[str] = mapped_column(String(64))
+    began_s: Mapped[float]
+    ended_s: Mapped[float]
+    source_label: Mapped[str] = mapped_column(String(128))
+    virtual_camera: Mapped[str] = mapped_column(String(32))
+    state: Mapped[str | None] = mapped_column(String(16))
+    reason: Mapped[str]
+    fake_probability: Mapped[float | None]
+    judge: Mapped[dict[str, Any] | None]
+    challenges: Mapped[list[dict[str, Any]]]
+    challenges_ended: Mapped[int]
+
+    __table_args__ = (Index(None, "began_s", "id"), Index(None, "camera", "began_s", "id"))
+
+
 class ChainRow(Table):
     """One `chain.Entry`."""
 
     __tablename__ = "event_chain"
 
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
-    event_id: Mapped[str] = mapped_column(String(32))
+    event_id: Mapped[str] = mapped_column(String(32))  # or the id of a check
     what: Mapped[str] = mapped_column(String(16))
     content: Mapped[str]
     previous: Mapped[str] = mapped_column(String(64))

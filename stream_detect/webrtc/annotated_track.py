@@ -77,6 +77,17 @@ class Feedback:
         listen(sender, self)
 
 
+@dataclass(slots=True)
+class NewestResult:
+    """Holds a stream's newest result: the analysis puts it here, and each frame that is drawn takes it, on any thread.
+
+    Args:
+        result: None before the first, and while there is none.
+    """
+
+    result: Result | None = None
+
+
 class Drawing:
     """Draws the newest result on one stream's frames. One call at a time, from any thread.
 
@@ -84,10 +95,10 @@ class Drawing:
 
     Args:
         overlay: draws on the copies.
-        newest: the newest result; None before the first.
+        newest: the stream's.
     """
 
-    def __init__(self, overlay: Overlay, newest: Callable[[], Result | None]) -> None:
+    def __init__(self, overlay: Overlay, newest: NewestResult) -> None:
         self._overlay = overlay
         self._newest = newest
         self._trouble: str | None = None
@@ -107,7 +118,7 @@ class Drawing:
         """
         copy = copy_yuv420p(frame)
         try:
-            self._overlay.draw(copy, self._newest(), time.monotonic())
+            self._overlay.draw(copy, self._newest.result, time.monotonic())
         except Exception as error:  # noqa: BLE001 - the session's edge: a badge that fails must not end the video
             self.note(f"frames are sent without a badge: {error!r}")
             return copy_yuv420p(frame)
@@ -132,11 +143,11 @@ class Annotator:
 
     Args:
         overlay: draws on the copies.
-        newest: the newest result; None before the first.
+        newest: the stream's.
         encoder: compresses; None leaves it to aiortc.
     """
 
-    def __init__(self, overlay: Overlay, newest: Callable[[], Result | None], encoder: H264Encoder | None) -> None:
+    def __init__(self, overlay: Overlay, newest: NewestResult, encoder: H264Encoder | None) -> None:
         self._drawing = Drawing(overlay, newest)
         self._encoder = encoder
         self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no frame of ours

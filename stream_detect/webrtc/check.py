@@ -8,7 +8,7 @@ import secrets
 import time
 from collections.abc import Callable
 from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.analysis.engine import Engine
@@ -16,18 +16,40 @@ from stream_detect.errors import CapacityError, ConflictError, NotFoundError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings, WebRtcSettings
+from stream_detect.storage.checks import CheckRecord
+from stream_detect.storage.records import Judge, new_id
 from stream_detect.types import Answer, Result
 from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
-from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feedback
+from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feedback, NewestResult
 from stream_detect.webrtc.frames import FrameQueue, FrameTee
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason, ChallengeAction, Introduction, ResultsChannel
 from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.source_label import printable, virtual_camera
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
 _log = logging.getLogger(__name__)
+
+
+def _keep_no_record(_record: CheckRecord) -> None:
+    """Of a server without a database, as in tests."""
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Who opens a check.
+
+    Args:
+        address: by what its places are counted: its user, or its IP address.
+        user: name of the user; empty where none is known.
+        source_label: the name that its system gives its camera; empty where it gave none.
+    """
+
+    address: str = ""
+    user: str = ""
+    source_label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +63,7 @@ class CheckParts:
         about: the model, for `hello`.
         pool: where frames are drawn on and encoded.
         network: addresses, ports, ICE servers.
+        keep: takes the record of a check that has ended; returns at once.
     """
 
     engine: Engine
@@ -49,6 +72,7 @@ class CheckParts:
     about: Introduction
     pool: Executor
     network: Network
+    keep: Callable[[CheckRecord], None]
 
 
 class CheckSession:
@@ -57,6 +81,7 @@ class CheckSession:
     Args:
         session_id: unguessable.
         codec: what the video goes back in.
+        client: who opens it.
         parts: what it is made from.
         on_gone: called, perhaps more than once, when the peer failed, left, vanished, never came or was refused, with
             the reason in words and the one for `bye`; the session is then to be closed.
@@ -66,18 +91,24 @@ class CheckSession:
         self,
         session_id: str,
         codec: Codec,
+        client: Client,
         parts: CheckParts,
         on_gone: Callable[["CheckSession", str, ByeReason], None],
     ) -> None:
         self.session_id = session_id
         self._loop = asyncio.get_running_loop()
         self._stale_s = parts.engine.settings.window.stale_s
-        self._newest: Result | None = None
+        self._newest = NewestResult()
         self._pinged_s: float | None = None
         self._frames = FrameQueue()
         self.challenge = parts.engine.challenge()
         """Of this peer; starts and stops on its word, by the channel or over HTTP."""
-        self._channel = ResultsChannel(session_id, parts.about, self._note_ping, self._challenged)
+        self._keep: Callable[[CheckRecord], None] | None = parts.keep
+        self._client = client
+        self._about = self._about_before = parts.about
+        self._began_s: float | None = None
+        hint = virtual_camera(client.source_label)
+        self._channel = ResultsChannel(session_id, parts.about, self._note_ping, self._challenged, hint)
         self._worker = parts.engine.worker(self._deliver, challenge=self.challenge)
         self._tee = FrameTee(self._frames, parts.engine.sampler(), self._worker.submit)
         name = f"check {session_id[:6]}"
@@ -86,7 +117,7 @@ class CheckSession:
             name,
             parts.settings,
             PeerEvents(
-                connected=self._worker.start,
+                connected=self._begin,
                 gone=lambda reason: on_gone(self, reason, "closed"),
                 life_s=lambda: max(self._pinged_s or 0.0, self._tee.last_frame_s or 0.0),
                 silence="neither frame nor ping",
@@ -123,12 +154,44 @@ class CheckSession:
 
     def introduce(self, about: Introduction) -> None:
         """Shows the peer that another model judges: by `hello`, and by the badge's thresholds."""
+        self._about_before, self._about = self._about, about
         self._annotator.draw_with(Overlay(about.thresholds, self._stale_s))
         self._channel.introduce(about)
+
+    def keep_record(self) -> None:
+        """Has the record of the check kept, once, unless the peer never came: the check is about to end."""
+        keep, self._keep = self._keep, None
+        if keep is None or self._began_s is None:
+            return
+        self.challenge.close("the live check ended")
+        newest = self._newest.result
+        by = self._about_before if newest and newest.model_sha256 == self._about_before.model_sha256 else self._about
+        keep(
+            CheckRecord(
+                id=new_id(self._began_s),
+                camera=None,
+                who=self._client.user,
+                began_s=self._began_s,
+                ended_s=max(time.time(), self._began_s),
+                source_label=self._client.source_label,
+                virtual_camera=virtual_camera(self._client.source_label),
+                state=newest.verdict.state if newest else None,
+                reason=newest.verdict.reason if newest else "",
+                fake_probability=newest.verdict.fake_probability if newest else None,
+                judge=Judge(by.model_name, by.model_sha256, **asdict(by.thresholds)),
+                challenges=self.challenge.ended,
+                challenges_ended=self.challenge.ended_count,
+            )
+        )
 
     async def close(self, reason: ByeReason) -> None:
         """Ends the session within a bounded time; called again, waits for the same end."""
         await self._closing.run(reason)
+
+    def _begin(self) -> None:
+        """The peer has come."""
+        self._began_s = time.time()
+        self._worker.start()
 
     def _add_video(self, codec: Codec, parts: CheckParts) -> Annotator:
         """Adds the transceiver of the video that comes and goes back."""
@@ -136,7 +199,7 @@ class CheckSession:
         bounds_bps = (video.min_bitrate_bps, video.max_bitrate_bps)
         encoder = H264Encoder(bounds_bps[0], video.start_bitrate_bps, bounds_bps[1]) if codec is Codec.H264 else None
         feedback = Feedback(video.start_bitrate_bps, bounds_bps)
-        annotator = Annotator(Overlay(parts.about.thresholds, self._stale_s), lambda: self._newest, encoder)
+        annotator = Annotator(Overlay(parts.about.thresholds, self._stale_s), self._newest, encoder)
         track = AnnotatedTrack(self._frames, annotator, feedback, parts.pool)
         transceiver = self._connection.add_video("sendrecv", codec, track)
         raise_uplink(transceiver.receiver, parts.settings.min_uplink_bps)
@@ -152,13 +215,13 @@ class CheckSession:
         """What the peer asks for by the channel; asked for in vain, its next result shows how things are."""
         with contextlib.suppress(ConflictError, NotFoundError):
             if action == "start":
-                self.challenge.start()
+                self.challenge.start(self._client.user)
             else:
                 self.challenge.stop()
 
     def _deliver(self, result: Result) -> None:
         """Takes a result on the analysis' thread: the badge has it at once, the channel from the loop."""
-        self._newest = result
+        self._newest.result = result
         self._loop.call_soon_threadsafe(self._send, result)
 
     def _send(self, result: Result) -> None:
@@ -166,6 +229,7 @@ class CheckSession:
             self._channel.send_result(result, self._frames.dropped + self._receiver.dropped)
 
     async def _close(self, reason: ByeReason) -> None:
+        self.keep_record()
         await self._channel.say_bye(reason)
         await self._connection.end_tasks()
         self._receiver.end()
@@ -174,15 +238,6 @@ class CheckSession:
             self._connection.close(), self._receiver.close(CLOSE_S), asyncio.to_thread(self._worker.close, CLOSE_S)
         )
         self._annotator.close()
-
-
-MAX_LABEL_CHARS = 128
-"""Longest name of a camera: systems make them of a vendor, a product and two numbers."""
-
-
-def printable(label: str) -> str:
-    """A name that a client gave, fit for a line of the log."""
-    return "".join(sign for sign in label if sign.isprintable())[:MAX_LABEL_CHARS].strip()
 
 
 RETRY_AFTER_S = 10
@@ -198,19 +253,22 @@ class CheckSessions:
         video: bitrates, codec.
         about: the model that judges, for the peers.
         network: addresses, ports, ICE servers; those of the settings if not given.
+        keep: takes the record of each check that has ended, on the event loop; returns at once.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - what all checks of a server are made from
         self,
         engine: Engine,
         settings: WebRtcSettings,
         video: VideoSettings,
         about: Introduction,
         network: Network | None = None,
+        *,
+        keep: Callable[[CheckRecord], None] = _keep_no_record,
     ) -> None:
         self.limit = settings.max_sessions
         self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
-        self._parts = CheckParts(engine, settings, video, about, self._pool, network or Network.of(settings))
+        self._parts = CheckParts(engine, settings, video, about, self._pool, network or Network.of(settings), keep)
         self._sessions: SessionTable[CheckSession] = SessionTable("check")
 
     @property
@@ -224,13 +282,12 @@ class CheckSessions:
         for session in self._sessions.all():
             session.introduce(about)
 
-    async def answer(self, offer_sdp: str, client: str = "", source_label: str = "") -> Answer:
+    async def answer(self, offer_sdp: str, client: Client | None = None) -> Answer:
         """Opens a session for a peer.
 
         Args:
             offer_sdp: its offer.
-            client: its IP address.
-            source_label: the name that its system gives the camera, for the log: it may tell of a virtual camera.
+            client: who it is; nobody known if not given.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
@@ -244,11 +301,12 @@ class CheckSessions:
             raise CapacityError(
                 f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
             )
-        session = CheckSession(secrets.token_urlsafe(16), offer.codec, self._parts, self._sessions.gone)
-        answer = Answer(session.session_id, await self._sessions.open(session, offer, client))
-        label = printable(source_label)
-        if label:
-            _log.info("check %s: its camera is called %r", session.session_id[:6], label)
+        client = client or Client()
+        client = replace(client, source_label=printable(client.source_label))
+        session = CheckSession(secrets.token_urlsafe(16), offer.codec, client, self._parts, self._sessions.gone)
+        answer = Answer(session.session_id, await self._sessions.open(session, offer, client.address))
+        if client.source_label:
+            _log.info("check %s: its camera is called %r", session.session_id[:6], client.source_label)
         return answer
 
     def challenge(self, session_id: str) -> ChallengeControl:
@@ -268,6 +326,11 @@ class CheckSessions:
         await self._sessions.end(self._sessions.running(session_id))
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more."""
+        """Ends all sessions at once, within five seconds, and takes no more.
+
+        Their records are kept before anything is waited for: what they are kept by may be closing as well.
+        """
+        for session in self._sessions.all():
+            session.keep_record()
         await self._sessions.close_all()
         await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)

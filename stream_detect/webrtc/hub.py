@@ -5,7 +5,6 @@ camera ──show──> Hub ──> Renderer (thread) ──> Fanout (event loo
 
 import asyncio
 import time
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import av
@@ -13,7 +12,7 @@ import av
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Result, Thresholds
-from stream_detect.webrtc.annotated_track import Drawing
+from stream_detect.webrtc.annotated_track import Drawing, NewestResult
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Fanout, Renderer, RendererOutput, Viewer
 
@@ -44,22 +43,19 @@ class OverlayStyle:
 class Hub:
     """One camera's viewers. Fits `Viewing` of the cameras.
 
-    `show` may be called from any thread at any time; all else on one event loop. Nothing is drawn or encoded, and no
-    thread is there, while nobody watches.
+    `show` and `show_result` may be called from any thread at any time; all else on one event loop. Nothing is drawn or
+    encoded, and no thread is there, while nobody watches.
 
     Args:
         name: of the camera.
         style: how the badge is drawn.
-        newest: the camera's newest result; None before the first.
         video: bitrates.
     """
 
-    def __init__(
-        self, name: str, style: OverlayStyle, newest: Callable[[], Result | None], video: VideoSettings
-    ) -> None:
+    def __init__(self, name: str, style: OverlayStyle, video: VideoSettings) -> None:
         self._name = name
         self._style = style
-        self._newest = newest
+        self._newest = NewestResult()
         self._video = video
         self._fanout = Fanout()
         self._places = 0
@@ -82,9 +78,9 @@ class Hub:
         if renderer is not None:
             renderer.show(frame)
 
-    def show_results(self, newest: Callable[[], Result | None]) -> None:
-        """Sets where results are found from now on."""
-        self._newest = newest
+    def show_result(self, result: Result | None) -> None:
+        """Takes what is drawn on the camera's frames from now on; None draws that there is no result."""
+        self._newest.result = result
 
     def draw_with(self, style: OverlayStyle) -> None:
         """Another style from the next frame on: another model judges."""
@@ -140,11 +136,8 @@ class Hub:
             await asyncio.to_thread(renderer.join, JOIN_S)
         self._ending.clear()
 
-    def _result(self) -> Result | None:
-        return self._newest()
-
     def _begin(self) -> Renderer:
-        self._drawing = Drawing(self._style.overlay(), self._result)
+        self._drawing = Drawing(self._style.overlay(), self._newest)
         output = RendererOutput(lambda: self._fanout.codecs, lambda: self._fanout.is_free, self._fanout.deliver)
         self._renderer = Renderer(self._name, self._drawing, self._video, output)
         self._renderer.start()

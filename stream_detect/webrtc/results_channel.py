@@ -8,7 +8,6 @@ from typing import Any, Literal
 
 from aiortc import RTCDataChannel
 
-from stream_detect.challenge_record import ChallengeRecord
 from stream_detect.types import Result, Thresholds, TrackResult
 
 PROTOCOL = 1
@@ -45,8 +44,14 @@ class Introduction:
     needed: int
 
 
-def hello_message(session_id: str, about: Introduction) -> str:
-    """The first message of a channel."""
+def hello_message(session_id: str, about: Introduction, virtual_camera: str = "") -> str:
+    """The first message of a channel.
+
+    Args:
+        session_id: of the check.
+        about: the model that judges.
+        virtual_camera: the program that makes the client's picture, by its camera's name; empty where that names none.
+    """
     return _envelope(
         "hello",
         {
@@ -61,6 +66,7 @@ def hello_message(session_id: str, about: Introduction) -> str:
             },
             "window_s": about.window_s,
             "needed": about.needed,
+            "virtual_camera": virtual_camera or None,
         },
     )
 
@@ -96,40 +102,7 @@ def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
         "error": of.error,
         "feed": of.feed.value,
         "feed_reason": of.feed_reason,
-        "challenge": None if of.challenge is None else challenge_value(of.challenge),
-    }
-
-
-def challenge_value(of: ChallengeRecord) -> dict[str, Any]:
-    """What messages and HTTP answers say of a challenge."""
-    now = of.now
-    asked = [str(outcome.asked) for outcome in of.done]
-    return {
-        "id": of.challenge_id,
-        "state": of.state.value,
-        "reason": of.reason or None,
-        "prompts": asked if now is None else [*asked, str(now.asked)],
-        "now": None
-        if now is None
-        else {
-            "prompt": now.asked.value,
-            "number": now.number,
-            "of": now.of,
-            "seconds_left": round(now.left_s, 1),
-        },
-        "done": [
-            {
-                "prompt": outcome.asked.value,
-                "followed": outcome.followed,
-                "seen": None if outcome.seen is None else outcome.seen.value,
-                "took_s": None if outcome.took_s is None else round(outcome.took_s, 2),
-                "score_mean": _share(outcome.score_mean),
-                "score_max": _share(outcome.score_max),
-            }
-            for outcome in of.done
-        ],
-        "score_outside_mean": _share(of.outside_mean),
-        "score_outside_max": _share(of.outside_max),
+        "challenge": None if of.challenge is None else of.challenge.value(),
     }
 
 
@@ -218,6 +191,7 @@ class ResultsChannel:
         about: for `hello`.
         on_ping: called at each ping, as a sign of life.
         on_challenge: called when the peer asks to start or stop a challenge.
+        virtual_camera: for `hello`.
     """
 
     def __init__(
@@ -226,11 +200,13 @@ class ResultsChannel:
         about: Introduction,
         on_ping: Callable[[], None],
         on_challenge: Callable[[ChallengeAction], None],
+        virtual_camera: str = "",
     ) -> None:
         self._session_id = session_id
         self._about = about
         self._on_ping = on_ping
         self._on_challenge = on_challenge
+        self._virtual_camera = virtual_camera
         self._channel: RTCDataChannel | None = None
         self.skipped = 0
         """Messages not sent because too much was waiting, or because the peer takes none of that length."""
@@ -241,12 +217,12 @@ class ResultsChannel:
             return
         self._channel = channel
         channel.on("message", self._receive)
-        self._send(hello_message(self._session_id, self._about))
+        self._send(hello_message(self._session_id, self._about, self._virtual_camera))
 
     def introduce(self, about: Introduction) -> None:
         """Says hello once more: another model judges."""
         self._about = about
-        self._send(hello_message(self._session_id, about))
+        self._send(hello_message(self._session_id, about, self._virtual_camera))
 
     def send_result(self, result: Result, dropped_frames: int) -> None:
         """Sends one result, or skips it.

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.settings import VideoSettings, WebRtcSettings
-from stream_detect.types import Answer, Result
+from stream_detect.types import Answer
 from stream_detect.webrtc.aiortc_private.rtcp import listen
 from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.congestion import CongestionControl
@@ -171,8 +171,8 @@ RETRY_AFTER_S = 10
 class Viewers(CameraSessions[WhepSession]):
     """All who watch cameras of a server.
 
-    `viewing`, `show_results_of` and `draw_with` may be called before there is an event loop, and from any thread; all
-    else on one loop. `close_all` is its end.
+    `viewing` and `draw_with` may be called before there is an event loop, and from any thread; all else on one loop.
+    `close_all` is its end.
 
     Args:
         settings: time limits.
@@ -205,12 +205,8 @@ class Viewers(CameraSessions[WhepSession]):
         """Where the frames of a camera go; always the same until it is forgotten."""
         hub = self._hubs.get(camera)
         if hub is None:
-            hub = self._hubs.setdefault(camera, Hub(camera, self._style, _no_result, self._parts.video))
+            hub = self._hubs.setdefault(camera, Hub(camera, self._style, self._parts.video))
         return hub
-
-    def show_results_of(self, camera: str, newest: Callable[[], Result | None]) -> None:
-        """Where the newest result of a camera is found; it is called for every frame that is drawn."""
-        self.viewing(camera).show_results(newest)
 
     def draw_with(self, style: OverlayStyle) -> None:
         """Another style from the next frames on: another model judges."""
@@ -262,7 +258,3 @@ class Viewers(CameraSessions[WhepSession]):
         if session.hub is not self._hubs.get(camera):
             raise NotFoundError("expected the id of a viewer of this camera, received another one")
         return session
-
-
-def _no_result() -> None:
-    """Of a camera whose results nobody shows."""

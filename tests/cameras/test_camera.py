@@ -373,13 +373,14 @@ def test_whatever_happens_it_is_live_only_when_a_picture_came_within_the_stall_t
                 assert stage.now_s - last_s < stage.monitoring.stall_s
             else:
                 assert camera.status().result is None
+                assert stage.watcher.shown_result is None
 
 
 def test_what_an_observer_asks_for_is_the_judged_frame_and_not_the_newest_one(stage):
     camera, reader = stage.live(rate_hz=2)
     stage.watcher.results.get(timeout=PATIENCE_S)
     judged = camera.judged()
-    assert judged[1] == camera.status().result == camera.result
+    assert judged[1] == camera.status().result == stage.watcher.shown_result
     for _ in range(3):  # more frames come before the next sample
         stage.now_s += 0.1
         reader.script.put(stage.picture())

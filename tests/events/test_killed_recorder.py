@@ -16,6 +16,7 @@ from stream_detect.evidence.folder import EvidenceFolder, names_of
 from stream_detect.evidence.keeper import EvidenceKeeper, Sight
 from stream_detect.settings import MonitoringSettings, StorageSettings
 from stream_detect.settings.storage import EvidenceSettings
+from stream_detect.storage.checks import Checks
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
@@ -136,7 +137,9 @@ def test_the_next_start_ends_what_was_left_open_and_sweeps(killed: tuple[Path, l
         left_open = [event.id for event in events.page(EventFilter(open=True)).items]
         assert left_open
         told = []
-        ledger = Ledger(events, History(database), StorageSettings(folder=folder), announce=(Ear(told),))
+        ledger = Ledger(
+            events, History(database), Checks(database), StorageSettings(folder=folder), announce=(Ear(told),)
+        )
         keeper = EvidenceKeeper(
             EvidenceFolder(evidence, 0), EvidenceSettings(), events, Sight(lambda _: True, lambda _: None)
         )

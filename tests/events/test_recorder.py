@@ -11,12 +11,14 @@ from types import SimpleNamespace
 
 import pytest
 
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState
 from stream_detect.errors import DiskFullError, NotFoundError, StorageError
 from stream_detect.events import journal as journals
 from stream_detect.events.journal import Backlog, Journal, Ledger
 from stream_detect.events.recorder import Recorder
 from stream_detect.events.rules import Transition
 from stream_detect.settings import MonitoringSettings, StorageSettings
+from stream_detect.storage.checks import CheckRecord, Checks
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
@@ -38,7 +40,8 @@ class Memory:
     def __post_init__(self) -> None:
         self.events = Events(self.database)
         self.history = History(self.database)
-        self.ledger = Ledger(self.events, self.history, self.storage, self.deliveries_for, (self,))
+        self.checks = Checks(self.database)
+        self.ledger = Ledger(self.events, self.history, self.checks, self.storage, self.deliveries_for, (self,))
 
     def deliveries_for(self, event: Event, what: str) -> list[Delivery]:
         self.sent += 1
@@ -390,3 +393,30 @@ def test_a_recorder_whose_thread_ended_says_so(memory, clock, monkeypatch):
     until(lambda: recorder.problem)
     assert "thread has ended" in recorder.problem
     recorder.close()
+
+
+def test_checks_wait_for_a_database_that_is_away(recorder: Recorder, memory: Memory, clock: Clock, monkeypatch):
+    running = ChallengeRecord("ab" * 8, ChallengeState.RUNNING, "", None, (), None, None, by="anna")
+    live_check = CheckRecord(f"{1:032x}", None, "ben", WALL_S - 9, WALL_S)
+    with memory.away(monkeypatch):
+        recorder.start()
+        recorder.check(live_check)
+        recorder.result("door", replace(result("real", 0.05), challenge=running), WALL_S)
+        recorder.state(change("stopped", WALL_S + 2, reason="stopped by an operator"))
+        until(lambda: recorder.problem)
+        assert recorder.counts.waiting >= 2
+    clock.passes(60.0)
+    until(lambda: len(memory.checks.page().items) == 2)
+    of_door, of_ben = memory.checks.page().items
+    assert of_ben == live_check
+    assert (of_door.camera, of_door.who, of_door.began_s, of_door.ended_s) == ("door", "anna", WALL_S, WALL_S + 2)
+    assert of_door.challenges[0].state is ChallengeState.STOPPED
+
+
+def test_old_checks_are_forgotten_as_old_events_are(memory: Memory, journal: Journal):
+    days = memory.storage.events_days
+    for number, age_days in enumerate((days + 1, days - 1)):
+        began_s = WALL_S - age_days * 86_400
+        journal.check(CheckRecord(f"{number:032x}", None, "", began_s, began_s + 60))
+    journal.write(())
+    assert [int(record.id, 16) for record in memory.checks.page().items] == [1]

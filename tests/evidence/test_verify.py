@@ -18,12 +18,13 @@ from stream_detect.media.credentials import CredentialsReader
 from stream_detect.media.signing import ContentSigner, Statement
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.chain import FIRST, Chain, ChainSnapshot, entry_hash
+from stream_detect.storage.checks import CheckRecord, Checks
 from stream_detect.storage.database import Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Evidence
 from tests.authority import Authority, Holder, jpeg, pem
 from tests.patience import until
-from tests.scenes import event
+from tests.scenes import WALL_S, event
 
 
 class Kept:
@@ -95,6 +96,15 @@ def kept(tmp_path: Path) -> Kept:
     return Kept(tmp_path)
 
 
+@pytest.fixture
+def check_id(kept: Kept) -> str:
+    """Of a check that was written behind the events."""
+    record = CheckRecord("c" * 32, None, "anna", WALL_S, WALL_S + 60, "OBS Virtual Camera", "OBS Studio")
+    with Database.open(kept.storage) as database:
+        Checks(database).add(record)
+    return record.id
+
+
 def test_what_was_written_holds(kept):
     found = kept.verify()
     assert found.problems == ()
@@ -127,6 +137,33 @@ def test_an_event_that_was_deleted_by_its_owner_is_no_problem(kept):
         Events(database).delete(kept.ids[1])
         Events(database).expire(2e9)
     assert kept.verify().problems == ()
+
+
+def test_a_check_that_was_written_holds_and_may_be_deleted_by_its_owner(kept, check_id):
+    assert kept.verify().problems == ()
+    with Database.open(kept.storage) as database:
+        Checks(database).delete(check_id)
+    assert kept.verify().problems == ()
+
+
+@pytest.mark.parametrize(
+    "change",
+    ["who = 'ben'", "ended_s = ended_s - 1", "virtual_camera = ''", "state = 'real'",
+     "challenges = '[{\"state\": \"passed\"}]'", "challenges_ended = 7"],
+)  # fmt: skip
+def test_a_changed_check_is_named(kept, check_id, change):
+    kept.sql(f"UPDATE checks SET {change}")  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"check {check_id} was changed",)
+
+
+def test_a_missing_check_an_added_one_and_a_changed_entry_are_named(kept, check_id):
+    kept.sql("UPDATE checks SET id = 'added'")
+    kept.sql("UPDATE event_chain SET content = '{}' WHERE event_id = ?", check_id)
+    assert kept.verify().problems == (
+        f"entry 7 of check {check_id} was changed",
+        "check added was added: the chain does not know it",
+        f"check {check_id} is missing",
+    )
 
 
 def test_an_added_event_is_named(kept):

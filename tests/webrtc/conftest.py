@@ -25,11 +25,11 @@ from aiortc.rtp import is_rtcp
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
-from stream_detect.analysis.settings import AnalysisSettings
-from stream_detect.settings import VideoSettings, WebRtcSettings, WindowSettings
+from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.aiortc_private.connection import close
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check import CheckSessions, Client
 from stream_detect.webrtc.results_channel import Introduction
 from tests.patience import PATIENCE_S, soon
 
@@ -39,7 +39,7 @@ BITS = 10
 
 ABOUT = Introduction("scripted", "Scripted", "0" * 64, Thresholds(), 10.0, 2)
 
-QUICK = AnalysisSettings(window=WindowSettings(min_scores=2, score_rate_hz=10.0, min_dwell_s=0.0))
+QUICK = Settings(window=WindowSettings(min_scores=2, score_rate_hz=10.0, min_dwell_s=0.0))
 
 
 def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> av.VideoFrame:
@@ -143,9 +143,9 @@ class Peer:
     async def accept(self, sdp: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
 
-    async def connect(self, sessions: CheckSessions) -> str:
+    async def connect(self, sessions: CheckSessions, client: Client | None = None) -> str:
         """Opens a session and waits until it is connected; its id."""
-        answer = await sessions.answer(await self.offer())
+        answer = await sessions.answer(await self.offer(), client)
         await self.accept(answer.sdp)
         async with asyncio.timeout(PATIENCE_S):
             await self._was_connected.wait()
@@ -207,7 +207,7 @@ class Peer:
 
 
 def scripted_engine(
-    classifier: Callable[[], ScriptedClassifier] = lambda: ScriptedClassifier(0.99), settings: AnalysisSettings = QUICK
+    classifier: Callable[[], ScriptedClassifier] = lambda: ScriptedClassifier(0.99), settings: Settings = QUICK
 ) -> Engine:
     return Engine(settings, lambda: ScriptedDetector([upright_face(FACE)]), classifier)
 
@@ -239,6 +239,9 @@ class SessionClock:
 
     def monotonic(self) -> float:
         return time.monotonic() + self.ahead_s
+
+    def time(self) -> float:
+        return time.time() + self.ahead_s
 
     def looked_at(self) -> float:
         self._looks += 1
@@ -276,9 +279,15 @@ async def open_sessions(nothing_left: None) -> AsyncIterator[Callable[..., Check
     """Makes servers that are closed after the test."""
     opened: list[CheckSessions] = []
 
-    def make(engine: Engine | None = None, *, video: VideoSettings | None = None, **webrtc: Any) -> CheckSessions:
+    def make(
+        engine: Engine | None = None,
+        *,
+        video: VideoSettings | None = None,
+        keep: Callable[[CheckRecord], None] = lambda _record: None,
+        **webrtc: Any,
+    ) -> CheckSessions:
         settings = WebRtcSettings(**webrtc)
-        opened.append(CheckSessions(engine or scripted_engine(), settings, video or VideoSettings(), ABOUT))
+        opened.append(CheckSessions(engine or scripted_engine(), settings, video or VideoSettings(), ABOUT, keep=keep))
         return opened[-1]
 
     yield make

@@ -1,5 +1,6 @@
 """A real peer sends video to the live check: what comes back, on the picture and on the data channel."""
 
+import asyncio
 import json
 import threading
 from dataclasses import replace
@@ -15,7 +16,8 @@ from stream_detect.media.encoder import H264Encoder
 from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
-from stream_detect.types import Thresholds
+from stream_detect.types import Thresholds, VerdictState
+from stream_detect.webrtc.check import Client
 from tests.patience import PATIENCE_S
 
 H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})
@@ -311,3 +313,52 @@ async def test_a_peer_asks_for_a_challenge_and_is_sent_how_it_stands(open_sessio
     ask("stop")  # there is none
     count = len(peer.of_type("result"))
     await peer.until(lambda: len(peer.of_type("result")) > count + 1)
+
+
+async def test_a_check_leaves_a_record_of_who_what_and_how_the_challenges_went(open_sessions, make_peer, engine_of):
+    records = []
+    sessions = open_sessions(engine_of(), keep=records.append)
+    peer = make_peer()
+    session_id = await peer.connect(sessions, Client("10.0.0.1", "anna", "OBS Virtual\n Camera"))
+    await peer.until(lambda: peer.of_type("result") and peer.of_type("result")[-1]["state"] == "fake")
+    assert peer.of_type("hello")[0]["virtual_camera"] == "OBS Studio"
+    challenge = sessions.challenge(session_id)
+    challenge.start("anna")
+    challenge.stop()
+    challenge.stop()  # forgotten, but not by the record
+    challenge.start("anna")
+    assert records == []
+    await sessions.close(session_id)
+    (record,) = records
+    assert (record.camera, record.who, record.source_label, record.virtual_camera) == (
+        None, "anna", "OBS Virtual Camera", "OBS Studio",
+    )  # fmt: skip
+    assert (record.state, record.judge.name) == (VerdictState.FAKE, "scripted")
+    assert record.fake_probability > 0.9
+    assert 0 < record.ended_s - record.began_s < PATIENCE_S
+    assert [(one.state.value, one.reason) for one in record.challenges] == [
+        ("stopped", "stopped on request"),
+        ("stopped", "the live check ended"),
+    ]
+    assert record.challenges_ended == 2
+
+
+async def test_an_offer_that_nobody_followed_leaves_no_record(open_sessions, make_peer):
+    records = []
+    sessions = open_sessions(keep=records.append)
+    await sessions.answer(await make_peer().offer())
+    await sessions.close_all()
+    assert records == []
+
+
+async def test_the_records_of_running_checks_are_kept_before_the_server_waits_for_anything(open_sessions, make_peer):
+    records = []
+    sessions = open_sessions(keep=records.append)
+    peer = make_peer()
+    await peer.connect(sessions)
+    await peer.until(lambda: peer.of_type("result"))
+    closing = asyncio.ensure_future(sessions.close_all())
+    await asyncio.sleep(0)
+    assert len(records) == 1
+    await closing
+    assert len(records) == 1

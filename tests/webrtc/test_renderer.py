@@ -10,7 +10,7 @@ import pytest
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc.annotated_track import Drawing
+from stream_detect.webrtc.annotated_track import Drawing, NewestResult
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Renderer, RendererOutput
 from tests.patience import PATIENCE_S
@@ -43,7 +43,7 @@ def taker():
 
 @pytest.fixture
 def renderer(taker):
-    drawing = Drawing(Overlay(Thresholds(), 1.0), lambda: None)
+    drawing = Drawing(Overlay(Thresholds(), 1.0), NewestResult())
     renderer = Renderer(
         "door", drawing, VideoSettings(), RendererOutput(lambda: taker.codecs, taker.is_free, taker.deliver)
     )

@@ -23,6 +23,7 @@ const AnalysisPage = lazy(async () => ({ default: (await import("./pages/Analysi
 const Audit = lazy(async () => ({ default: (await import("./pages/Audit")).Audit }));
 const CameraPage = lazy(async () => ({ default: (await import("./pages/CameraPage")).CameraPage }));
 const Cameras = lazy(async () => ({ default: (await import("./pages/Cameras")).Cameras }));
+const Checks = lazy(async () => ({ default: (await import("./pages/Checks")).Checks }));
 const Cluster = lazy(async () => ({ default: (await import("./pages/Cluster")).Cluster }));
 const EventPage = lazy(async () => ({ default: (await import("./pages/EventPage")).EventPage }));
 const Events = lazy(async () => ({ default: (await import("./pages/Events")).Events }));
@@ -183,6 +184,8 @@ interface PageProps {
 
 function Page({ route, services, status }: PageProps) {
   switch (route.page) {
+    case "checks":
+      return <Checks />;
     case "cameras":
       return <Cameras limits={status?.model.limits ?? []} />;
     case "camera":

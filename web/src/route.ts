@@ -8,6 +8,7 @@ import { EVERY_EVENT, filterQuery, readFilter, type EventFilter } from "./stream
 
 export type Route =
   | { readonly page: "live" }
+  | { readonly page: "checks" }
   | { readonly page: "cameras" }
   | { readonly page: "models" }
   | { readonly page: "camera"; readonly name: string }
@@ -28,9 +29,9 @@ export interface Place {
   readonly least: Role;
 }
 
-/** What the navigation offers. A camera belongs to the cameras, an event to the events, an analysis to the analyses. */
+/** What the navigation offers. Earlier checks belong to the live check, a camera to the cameras, an event to the events, an analysis to the analyses. */
 export const PLACES: readonly Place[] = [
-  { pages: ["live"], href: "#/", label: "Live check", least: "operator" },
+  { pages: ["live", "checks"], href: "#/", label: "Live check", least: "operator" },
   { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras", least: "viewer" },
   { pages: ["events", "event"], href: "#/events", label: "Events", least: "viewer" },
   { pages: ["analyses", "analysis"], href: "#/analyses", label: "Analyses", least: "viewer" },
@@ -49,6 +50,8 @@ export function hrefOf(route: Route): string {
   switch (route.page) {
     case "live":
       return "#/";
+    case "checks":
+      return "#/checks";
     case "cameras":
       return "#/cameras";
     case "models":
@@ -88,7 +91,7 @@ export function routeOf(hash: string): Route {
     return one ? { page: "analysis", id: one } : { page: "analyses", filter: readAnalysisFilter(new URLSearchParams(query)) };
   }
   if (place === "audit") return { page: "audit", filter: readAuditFilter(new URLSearchParams(query)) };
-  if (place === "models" || place === "account" || place === "users" || place === "cluster") return { page: place };
+  if (place === "checks" || place === "models" || place === "account" || place === "users" || place === "cluster") return { page: place };
   return { page: "live" };
 }
 

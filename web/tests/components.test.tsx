@@ -134,12 +134,12 @@ describe("SourcePicker", () => {
 
 describe("VirtualCameraHint", () => {
   it("names the program, and says that the name is no verdict", () => {
-    render(<VirtualCameraHint label="OBS Virtual Camera" />);
+    render(<VirtualCameraHint label="OBS Virtual Camera" program="OBS Studio" />);
     expect(screen.getByTestId("virtual-camera").textContent).toMatch(/“OBS Virtual Camera” is OBS Studio.*no part of the verdict/);
   });
 
   it("says nothing of a camera of glass", () => {
-    render(<VirtualCameraHint label="Integrated Camera (04f2:b6d9)" />);
+    render(<VirtualCameraHint label="Integrated Camera (04f2:b6d9)" program={null} />);
     expect(screen.queryByTestId("virtual-camera")).toBeNull();
   });
 });

@@ -249,4 +249,5 @@ export const WIRE_HELLO = {
   thresholds: { fake_enter: 0.8, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 },
   window_s: 10,
   needed: 12,
+  virtual_camera: null,
 };

@@ -1,4 +1,4 @@
-"""The schemas of the routes (docs/protocol.md), one module per resource. pydantic is used for HTTP here only."""
+"""The bodies of the routes, as docs/protocol.md has them; one module a resource. pydantic ends here."""
 
 from stream_detect.api.schemas.cameras import (
     AppliedBody,

@@ -1,4 +1,4 @@
-"""Bodies of sign-ins, users and tokens. A password is accepted and never returned; a token is returned once."""
+"""Bodies of sign-ins, users and tokens. A password goes in and never comes out; a token comes out once."""
 
 from typing import Annotated, Any
 

@@ -1,4 +1,4 @@
-"""The base class of all response bodies."""
+"""What every body of a response is."""
 
 from typing import Annotated
 

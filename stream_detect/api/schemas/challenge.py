@@ -1,4 +1,4 @@
-"""The body of a challenge, also part of results on the data channel."""
+"""The body of a challenge, as results on the data channel carry it too."""
 
 from typing import Self
 
@@ -6,7 +6,6 @@ from pydantic import Field
 
 from stream_detect.api.schemas.body import Body
 from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement
-from stream_detect.webrtc.results_channel import challenge_value
 
 
 class StandingPromptBody(Body):
@@ -44,4 +43,4 @@ class ChallengeBody(Body):
     @classmethod
     def of(cls, record: ChallengeRecord) -> Self:
         """The body of a record."""
-        return cls.model_validate(challenge_value(record))
+        return cls.model_validate(record.value())

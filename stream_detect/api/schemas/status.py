@@ -1,4 +1,4 @@
-"""Bodies of the status, models and readiness of the server."""
+"""Bodies of the server's status, its models and its readiness."""
 
 from pydantic import ConfigDict, Field
 

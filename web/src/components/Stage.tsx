@@ -93,7 +93,8 @@ function Privacy({ title, host }: { readonly title: string; readonly host: strin
       <p className="text-lg font-semibold">{title}</p>
       <p className="mt-1">Press Start check, then show your own face, or share a window with someone else&apos;s, such as a call.</p>
       <p className="mt-2">
-        The video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent.
+        The video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent. What
+        stays is a record of the check without pictures.
       </p>
     </div>
   );

@@ -1,8 +1,12 @@
-import { virtualCamera } from "../stream/virtualCamera";
+interface Props {
+  /** The camera's name. */
+  readonly label: string;
+  /** The program that makes its picture, as the server tells by that name; null where it names none. */
+  readonly program: string | null;
+}
 
 /** Says that software makes the picture, where the camera's name tells so. The verdict does not know of it. */
-export function VirtualCameraHint({ label }: { readonly label: string }) {
-  const program = virtualCamera(label);
+export function VirtualCameraHint({ label, program }: Props) {
   if (program === null) return null;
   return (
     <p role="status" data-testid="virtual-camera" className="panel mt-3 p-3 text-sm">

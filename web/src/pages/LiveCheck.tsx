@@ -8,6 +8,7 @@ import { Timeline } from "../components/Timeline";
 import { VerdictPanel } from "../components/VerdictPanel";
 import { VirtualCameraHint } from "../components/VirtualCameraHint";
 import { useMay } from "../roles";
+import { hrefOf } from "../route";
 import type { CheckStream, StreamSnapshot, StreamState } from "../stream/checkStream";
 import type { Status } from "../stream/server";
 import { listCameras, type Camera, type Media, type SourceChoice } from "../stream/source";
@@ -83,7 +84,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
             Live checks are for operators and admins. An admin can change your role.
           </p>
         )}
-        <VirtualCameraHint label={snapshot.sourceLabel} />
+        <VirtualCameraHint label={snapshot.sourceLabel} program={snapshot.hello?.virtualCamera ?? null} />
         {asked && <div className="mt-4">{challenge}</div>}
       </div>
       <div className="[grid-area:verdict] md:sticky md:top-4">
@@ -100,6 +101,13 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
       </div>
       <div className="[grid-area:details]">
         <DetailsDrawer snapshot={snapshot} />
+        {mayCheck && (
+          <p className="mt-3 text-sm">
+            <a href={hrefOf({ page: "checks" })} className="underline">
+              Earlier checks
+            </a>
+          </p>
+        )}
       </div>
     </div>
   );

@@ -430,6 +430,69 @@ export interface components {
          */
         ChallengeState: "baseline" | "running" | "passed" | "failed" | "stopped";
         /**
+         * CheckBody
+         * @description A check that has ended. No picture and no face of it is kept.
+         */
+        CheckBody: {
+            /** Began S */
+            began_s: number;
+            /**
+             * Camera
+             * @description whose person was challenged; null: a live check
+             */
+            camera: string | null;
+            /**
+             * Challenges
+             * @description the newest that ended, the oldest of them first
+             */
+            challenges: components["schemas"]["ChallengeBody"][];
+            /**
+             * Challenges Ended
+             * @description how many there were
+             */
+            challenges_ended: number;
+            /** Ended S */
+            ended_s: number;
+            /** Fake Probability */
+            fake_probability: number | null;
+            /** Id */
+            id: string;
+            /** @description that judged, with the thresholds that held then */
+            model: components["schemas"]["EventJudgeBody"] | null;
+            /** Reason */
+            reason: string;
+            /**
+             * Source Label
+             * @description the name that the client's system gives its camera; empty: none was given
+             */
+            source_label: string;
+            /** @description of the newest verdict; null: nothing was analysed */
+            state: components["schemas"]["VerdictState"] | null;
+            /**
+             * Virtual Camera
+             * @description the program that makes the picture, by that name: a hint, and no part of the verdict
+             */
+            virtual_camera: string | null;
+            /**
+             * Who
+             * @description name of the user who began it; empty where nobody signs in
+             */
+            who: string;
+        };
+        /**
+         * ChecksBody
+         * @description A page of checks, newest first.
+         */
+        ChecksBody: {
+            /** Items */
+            items: components["schemas"]["CheckBody"][];
+            /**
+             * Next
+             * @description cursor of the next page; null on the last
+             */
+            next: string | null;
+        };
+        /**
          * ClusterBody
          * @description The cluster; without one, nothing in it.
          */
@@ -1278,6 +1341,8 @@ export type CameraSettings = components['schemas']['CameraSettings'];
 export type CameraState = components['schemas']['CameraState'];
 export type ChallengeBody = components['schemas']['ChallengeBody'];
 export type ChallengeState = components['schemas']['ChallengeState'];
+export type CheckBody = components['schemas']['CheckBody'];
+export type ChecksBody = components['schemas']['ChecksBody'];
 export type ClusterBody = components['schemas']['ClusterBody'];
 export type ConnectionBody = components['schemas']['ConnectionBody'];
 export type ContentCredentialsBody = components['schemas']['ContentCredentialsBody'];

@@ -27,6 +27,8 @@ export interface Hello {
   readonly thresholds: Thresholds;
   readonly windowS: number;
   readonly needed: number;
+  /** The program that makes the picture, by the camera's name: a hint. null where the name tells of none. */
+  readonly virtualCamera: string | null;
 }
 
 /** Movements at random that a person follows; left and right are the person's own. */
@@ -128,6 +130,7 @@ const readHello: Read<Hello> = (value, where) => {
     thresholds: readThresholds(from.thresholds, `${where}.thresholds`),
     windowS: number(from.window_s, `${where}.window_s`),
     needed: number(from.needed, `${where}.needed`),
+    virtualCamera: orNull(text)(from.virtual_camera, `${where}.virtual_camera`),
   };
 };
 

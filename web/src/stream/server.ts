@@ -1,5 +1,6 @@
-/** The server's routes of the live check and the models (docs/protocol.md). Failures leave as StreamFailure. */
+/** The server's routes of live checks, their records and the models (docs/protocol.md). Failures leave as StreamFailure. */
 
+import { readChecks, type ChecksPage } from "./checks";
 import type { Answer, Http } from "./http";
 import type { Read } from "./shape";
 import { body, type Wire } from "./wire";
@@ -43,6 +44,15 @@ export class Server implements CheckServer {
   async offer(sdp: string, sourceLabel: string): Promise<Answer> {
     const label = sourceLabel.slice(0, MOST_LABEL);
     return this.http.offer("/webrtc/check", sdp, new URLSearchParams(label === "" ? {} : { source_label: label }));
+  }
+
+  /** @param cursor `next` of the page before; null for the newest */
+  async checks(cursor: string | null): Promise<ChecksPage> {
+    return this.http.read(`/api/checks${cursor === null ? "" : `?${new URLSearchParams({ cursor })}`}`, readChecks);
+  }
+
+  async deleteCheck(id: string): Promise<void> {
+    await this.http.request(`/api/checks/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
   async end(location: string): Promise<void> {

@@ -1,4 +1,4 @@
-"""The listeners of server-sent events of cameras and analyses, and the messages that they are sent."""
+"""News of cameras and analyses for clients that listen: who listens to what, and how many may."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ CAMERAS_EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class ListenerLimit:
+class Places:
     """At most `limit` listeners. When all places are taken, the client address that holds most gives up its oldest.
 
     So nobody can take all places for good, whether it reads what it is sent or not; a page whose stream ends opens
@@ -37,7 +37,7 @@ class ListenerLimit:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._clients: dict[Listener, str] = {}  # the oldest first
+        self._clients: dict[Listener, str] = {}  # in the order of their coming
         self._closed = False
         self._full = Outage(_log, "streams of events")
 
@@ -73,10 +73,8 @@ class ListenerLimit:
             listener.close()
 
 
-class CameraListeners:
-    """Sends results, states and events of cameras to their listeners. Thread-safe.
-
-    It is an `Observer` of cameras and an `Announcer` of events.
+class CameraFeed:
+    """Sends news of cameras to listeners (`cameras.observer.Observer` and `events.journal.Announcer`). Thread-safe.
 
     Args:
         limit: listeners at once.
@@ -84,7 +82,7 @@ class CameraListeners:
 
     def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
-        self._admitted = ListenerLimit(limit)
+        self._places = Places(limit)
         self._of_camera: dict[str, set[Listener]] = {}
         self._of_all: set[Listener] = set()
         self._gone: set[str] = set()
@@ -102,13 +100,13 @@ class CameraListeners:
         """
         listener = Listener()
         with self._lock:
-            self._admitted.take(listener, client)
+            self._places.take(listener, client)
             self._of_camera.setdefault(name, set()).add(listener)
         try:
             yield listener
         finally:
             with self._lock:
-                self._admitted.leave(listener)
+                self._places.leave(listener)
                 listeners = self._of_camera.get(name, set())
                 listeners.discard(listener)
                 if not listeners:
@@ -126,13 +124,13 @@ class CameraListeners:
         """
         listener = Listener()
         with self._lock:
-            self._admitted.take(listener, client)
+            self._places.take(listener, client)
             self._of_all.add(listener)
         try:
             yield listener
         finally:
             with self._lock:
-                self._admitted.leave(listener)
+                self._places.leave(listener)
                 self._of_all.discard(listener)
 
     def listened(self) -> frozenset[str]:
@@ -149,7 +147,7 @@ class CameraListeners:
             _send(listeners, "result", StreamMessage("result", value))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`. Listeners to all cameras see it in the camera's next listing."""
+        """See `Observer`. Listeners to all cameras learn of it with the camera's next listing."""
         with self._lock:
             listeners = tuple(self._of_camera.get(change.camera, ()))
         if listeners:
@@ -200,11 +198,11 @@ class CameraListeners:
     def close(self) -> None:
         """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._admitted.close()
+            self._places.close()
 
 
-class AnalysisListeners:
-    """Sends each change of an analysis to its listeners. Thread-safe.
+class AnalysisFeed:
+    """Sends each change of an analysis to those who listen to it. Thread-safe.
 
     Args:
         limit: listeners at once.
@@ -212,7 +210,7 @@ class AnalysisListeners:
 
     def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
-        self._admitted = ListenerLimit(limit)
+        self._places = Places(limit)
         self._of: dict[str, dict[Listener, bool]] = {}  # with whether anything was sent to it
 
     @contextlib.contextmanager
@@ -228,13 +226,13 @@ class AnalysisListeners:
         """
         listener = Listener()
         with self._lock:
-            self._admitted.take(listener, client)
+            self._places.take(listener, client)
             self._of.setdefault(analysis_id, {})[listener] = False
         try:
             yield listener
         finally:
             with self._lock:
-                self._admitted.leave(listener)
+                self._places.leave(listener)
                 self._of[analysis_id].pop(listener)
                 if not self._of[analysis_id]:
                     del self._of[analysis_id]
@@ -256,7 +254,7 @@ class AnalysisListeners:
     def close(self) -> None:
         """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._admitted.close()
+            self._places.close()
 
 
 def _send(listeners: Sequence[Listener], subject: str, message: StreamMessage) -> None:

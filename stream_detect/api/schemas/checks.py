@@ -1,0 +1,57 @@
+"""Bodies of the records of checks: who looked whether a person is real, and what came out."""
+
+from typing import Self
+
+from pydantic import Field
+
+from stream_detect.api.schemas.body import Body, Share
+from stream_detect.api.schemas.challenge import ChallengeBody
+from stream_detect.api.schemas.events import EventJudgeBody
+from stream_detect.storage.checks import CheckRecord
+from stream_detect.types import VerdictState
+
+
+class CheckBody(Body):
+    """A check that has ended. No picture and no face of it is kept."""
+
+    id: str
+    camera: str | None = Field(description="whose person was challenged; null: a live check")
+    who: str = Field(description="name of the user who began it; empty where nobody signs in")
+    began_s: float
+    ended_s: float
+    source_label: str = Field(description="the name that the client's system gives its camera; empty: none was given")
+    virtual_camera: str | None = Field(
+        description="the program that makes the picture, by that name: a hint, and no part of the verdict"
+    )
+    state: VerdictState | None = Field(description="of the newest verdict; null: nothing was analysed")
+    reason: str
+    fake_probability: Share | None
+    model: EventJudgeBody | None = Field(description="that judged, with the thresholds that held then")
+    challenges: tuple[ChallengeBody, ...] = Field(description="the newest that ended, the oldest of them first")
+    challenges_ended: int = Field(description="how many there were")
+
+    @classmethod
+    def of(cls, record: CheckRecord) -> Self:
+        """The body of a record."""
+        return cls(
+            id=record.id,
+            camera=record.camera,
+            who=record.who,
+            began_s=record.began_s,
+            ended_s=record.ended_s,
+            source_label=record.source_label,
+            virtual_camera=record.virtual_camera or None,
+            state=record.state,
+            reason=record.reason,
+            fake_probability=None if record.fake_probability is None else round(record.fake_probability, 4),
+            model=EventJudgeBody.of(record.judge) if record.judge else None,
+            challenges=tuple(map(ChallengeBody.of, record.challenges)),
+            challenges_ended=record.challenges_ended,
+        )
+
+
+class ChecksBody(Body):
+    """A page of checks, newest first."""
+
+    items: tuple[CheckBody, ...]
+    next: str | None = Field(description="cursor of the next page; null on the last")

@@ -1,0 +1,75 @@
+"""Challenges before a camera, followed by its results: each that ends becomes the record of a check."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from stream_detect.challenge_record import ChallengeRecord, ChallengeState
+from stream_detect.storage.checks import CheckRecord
+from stream_detect.storage.records import Judge, new_id
+from stream_detect.types import Result, Verdict
+
+BROKEN_OFF = "broken off: the camera was stopped, changed or moved to another worker"
+
+
+class CameraChecks:
+    """The challenges before one camera. Every result carries the newest one, so none is missed that had a result.
+
+    Args:
+        camera: its name.
+        judge: the model that gave the newest result.
+    """
+
+    def __init__(self, camera: str, judge: Callable[[], Judge]) -> None:
+        self._camera = camera
+        self._judge = judge
+        self._challenge: ChallengeRecord | None = None  # that runs
+        self._began_s = 0.0
+        self._verdict: Verdict | None = None
+        self._recorded = ""  # id of the newest that ended
+
+    @property
+    def idle(self) -> bool:
+        """Whether no challenge runs."""
+        return self._challenge is None
+
+    def result(self, result: Result, at_s: float) -> CheckRecord | None:
+        """The record of a challenge that ended with this result, or without one of its own before it.
+
+        Args:
+            result: of the camera.
+            at_s: wall clock of its frame, unix seconds.
+        """
+        now, before = result.challenge, self._challenge
+        if before is not None and (now is None or now.challenge_id != before.challenge_id):
+            return self.close(at_s)
+        self._verdict = result.verdict
+        if now is None or now.challenge_id == self._recorded:
+            return None
+        if before is None:
+            self._began_s = at_s
+        self._challenge = now
+        return self._record(now, at_s) if now.state.is_end else None
+
+    def close(self, at_s: float) -> CheckRecord | None:
+        """The record of a challenge that ran when its camera was stopped; None when none did."""
+        running = self._challenge
+        if running is None:
+            return None
+        return self._record(replace(running, state=ChallengeState.STOPPED, reason=BROKEN_OFF, now=None), at_s)
+
+    def _record(self, ended: ChallengeRecord, at_s: float) -> CheckRecord:
+        self._challenge, self._recorded = None, ended.challenge_id
+        verdict = self._verdict
+        return CheckRecord(
+            id=new_id(self._began_s),
+            camera=self._camera,
+            who=ended.by,
+            began_s=self._began_s,
+            ended_s=max(at_s, self._began_s),
+            state=None if verdict is None else verdict.state,
+            reason="" if verdict is None else verdict.reason,
+            fake_probability=None if verdict is None else verdict.fake_probability,
+            judge=self._judge(),
+            challenges=(ended,),
+            challenges_ended=1,
+        )
