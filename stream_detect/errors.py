@@ -1,46 +1,46 @@
-"""Every error that this package raises on purpose.
+"""The errors that this package raises, all of them a `StreamDetectError`.
 
     StreamDetectError
-    ├── SettingsError            a setting is missing, unknown or contradicts another one
+    ├── SettingsError            a setting is missing, unknown, or contradicts another one
     ├── MissingExtraError        a feature's optional packages are not installed
-    ├── BundleError              a model bundle is absent, incomplete or of the wrong form
+    ├── BundleError              a model bundle is missing, incomplete or malformed
     │   └── BundleTamperedError  a file of a bundle does not have the sha256 that its card states
     ├── AnalysisError            a detector or classifier could not be run, or gave no usable number
     ├── MediaError               a picture or stream cannot be decoded or encoded
     │   └── NoMediaError         a file is neither a picture nor a video
     ├── SignalingError           a session description cannot be answered
     │   ├── OfferError           it is malformed
-    │   │   └── NoVideoError     it is well-formed, but offers no video to send and receive
-    │   └── CodecError           it offers no codec that we have
+    │   │   └── NoVideoError     it is well-formed, but offers no video in the direction that is needed
+    │   └── CodecError           it offers no codec that the server has
     ├── IceServerError           a STUN or TURN server does not work
-    ├── RequestError             a request's body has not the form that its route asks for
+    ├── RequestError             the body of a request is not what its route accepts
     │   ├── BodyTooLargeError    it is longer than the route allows
-    │   └── ContentTypeError     it is of a content type that the route does not take
-    ├── CapacityError            the server has as many sessions as it may have (carries retry_after_s)
-    ├── NotFoundError            nothing of that name or id is here
-    ├── PreconditionError        what the request is for has been replaced meanwhile
-    ├── ConflictError            the name is taken, or the thing is in no state for this
-    ├── SourceError              a source gives no pictures
+    │   └── ContentTypeError     its content type is not what the route accepts
+    ├── CapacityError            the server has as many sessions as it may have (has retry_after_s)
+    ├── NotFoundError            there is nothing with that name or id
+    ├── PreconditionError        the resource has been replaced meanwhile
+    ├── ConflictError            the name is taken, or the state of the resource does not allow this
+    ├── SourceError              a source gives no frames
     │   ├── AddressError         its address is malformed or not permitted
-    │   ├── SourceRefusedError   it refused our credentials, or to serve us at all
-    │   ├── SourceUnreachableError  nobody answers there, or nothing that can be decoded
-    │   ├── SourceStalledError   it answered, and then sent nothing in time
-    │   └── SourceEndedError     it ended; for a live source this is a failure like the others
-    ├── ReviewError              an uploaded file cannot be reviewed to its end
-    │   ├── ReviewCancelledError somebody asked to stop
-    │   └── ReviewCrashedError   the process that examined it ended in the middle, or was ended
-    ├── AccessError              a request comes from nobody who may make it
-    │   ├── SignInError          it comes from nobody that is known, or by a wrong password
-    │   ├── ForbiddenError       the role of who sent it is not enough
-    │   ├── ProviderError        the OpenID Connect provider does not answer as it should
-    │   └── TooManyGuessesError  too many wrong passwords or tokens came (carries retry_after_s)
+    │   ├── SourceRefusedError   it refused the credentials, or the request
+    │   ├── SourceUnreachableError  nothing answers, or nothing that can be decoded
+    │   ├── SourceStalledError   it answered, but then sent nothing in time
+    │   └── SourceEndedError     it ended; for a live source this is a failure, too
+    ├── ReviewError              a file cannot be examined to its end
+    │   ├── ReviewCancelledError it was cancelled
+    │   └── ReviewCrashedError   the process that examined it ended, or was killed
+    ├── AccessError              the sender of a request is not permitted to make it
+    │   ├── SignInError          the sender is not known, or the password is wrong
+    │   ├── ForbiddenError       the role of the sender is not sufficient
+    │   ├── ProviderError        the OpenID Connect provider does not answer correctly
+    │   └── TooManyGuessesError  there were too many wrong passwords or tokens (has retry_after_s)
     ├── PasswordError            a new password is too short, too long or too easily guessed
-    ├── StorageError             the database or a file of ours cannot be read or written
-    │   └── DiskFullError        there is no room left for it
-    ├── DatasetError             training data are absent, unreadable or one-sided
-    └── TrainingError            a training diverged, or a checkpoint belongs to another one
+    ├── StorageError             the database or a file of the server cannot be read or written
+    │   └── DiskFullError        the disk is full
+    ├── DatasetError             training data are missing, unreadable or of one class only
+    └── TrainingError            a training diverged, or a checkpoint belongs to another training
 
-A message says what was expected, what was received, and how to mend it; it never carries a secret.
+A message says what was expected, what was received, and how to correct it; it never contains a secret.
 """
 
 

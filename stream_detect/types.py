@@ -1,4 +1,4 @@
-"""The values that cross module lines, and the two seams that models are plugged into.
+"""The values that rooms exchange, and the two protocols that models implement: `Detector` and `Classifier`.
 
 Images are RGB uint8 (h, w, 3). Boxes are xyxy in pixels of the frame that they were found in. `time_s` is stream time,
 from the frames' presentation timestamps; `arrived_s` is the monotonic wall clock and serves latency only. Every score

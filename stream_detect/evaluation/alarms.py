@@ -1,7 +1,7 @@
-"""False alarms an hour: how often a bundle's badge says fake in clips of real people.
+"""False alarms per hour: how often a bundle judges clips of real people fake.
 
-Every clip is replayed through the pipeline that serves, its window and hysteresis among it: it does not follow from the
-rate of single frames, because the scores of one window are strongly correlated.
+Every clip is replayed through the pipeline that serves, including window and hysteresis: the rate does not follow from
+that of single frames, because the scores of a window are strongly correlated.
 """
 
 import csv

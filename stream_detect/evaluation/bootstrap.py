@@ -1,4 +1,4 @@
-"""Bootstrap intervals of measured figures, drawn by whole groups, as the frames of one video are much alike."""
+"""Bootstrap intervals of measured figures, drawn by whole groups, because the frames of one video are correlated."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

@@ -1,8 +1,8 @@
 """Degrades a face crop as a video call does, by a real encoder and decoder, in about 5 ms.
 
-For training, where every second face may take this way. Three frames of the crop alone are sent: enough for a first
-frame, predicted ones after it, and their artefacts. In so short a time no encoder reaches the quality that it settles
-on, so it is given more of the bitrate than the crop's share of the picture. The factors were set so that the PSNR is
+For training, where it may be applied to every second face. Three frames of the crop are sent: enough for a first frame,
+predicted frames after it, and their artefacts. In so short a time no encoder reaches its steady quality, so it gets
+more of the bit rate than the crop's share of the frame. The factors were set so that the PSNR is
 that of thirty frames of 640 x 480 at the same bitrate (measured on one face: H.264 27, 31, 36 dB against 28, 31, 35 at
 150, 300, 800 kbit/s; VP8 32, 35, 38 against 32, 35, 37).
 """

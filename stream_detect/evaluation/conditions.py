@@ -1,4 +1,4 @@
-"""The conditions of the robustness table: what is done to a picture or video before it is judged."""
+"""The conditions of the robustness table: how a picture or video is degraded before it is judged."""
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, replace

@@ -1,6 +1,6 @@
-"""Cuts the faces out of the files of a table, found and cut as in serving, and keeps the crops on disk.
+"""Cuts the faces out of the files of a table, as serving does, and caches the crops on disk.
 
-Finding them takes minutes, so the crops are kept in a cache folder as memory-mapped arrays.
+Detection takes minutes, so the crops are cached in a folder as memory-mapped arrays.
 """
 
 import hashlib

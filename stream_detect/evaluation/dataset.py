@@ -1,8 +1,8 @@
 """Labelled faces: the table that lists the files of a training or a measurement, and the crops that are cut from them.
 
 The table has the columns file and label, and optionally source, group, split, family and generator; further columns
-are left alone. A group is what belongs together, a source video with the fakes made from it: it stays in one split, so
-that no model is measured on what it learnt from.
+are ignored. A group is a source video with the fakes made from it: it stays in one split, so that no model is measured
+on what it was trained on.
 """
 
 import hashlib

@@ -1,8 +1,8 @@
 """Degrades a face crop as cameras, codecs and screens do.
 
-Fakes have often gone through one more codec than real pictures, and stills are sharper than videos. A network that is
-not shown all qualities of both learns the quality and not the fake; so a degradation is drawn once and done alike to
-both faces of a pair.
+Fakes have often passed one more codec than real videos, and stills are sharper than videos. A network that does not
+see all qualities of both learns the quality instead of the fake; so a degradation is drawn once and applied to both
+faces of a pair.
 """
 
 from dataclasses import dataclass, replace

@@ -1,8 +1,8 @@
 """How well a model recognises fakes of each family and of each generator, against real faces of two kinds.
 
-Against *own* reals, those of the collections that the fakes come from, camera, light and compression are alike and only
-the manipulation separates them. Against *all* reals is what a server meets; a collection of sharp or soft fakes
-without reals of its own can only be measured so.
+*Own* reals are those of the collections that the fakes come from: camera, light and compression are similar, and only
+the manipulation differs. *All* reals are what a server meets; a collection of fakes without reals of its own can only
+be measured against these.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Figures of scored items, with intervals: ranking, calibration, and the answers counted from a threshold on."""
+"""Figures of scored items, with intervals: ranking, calibration, and decisions at a threshold."""
 
 from dataclasses import dataclass
 

@@ -1,8 +1,8 @@
 """Judges the files of an evaluation, each by several models, on several threads.
 
-A still is judged by its worst face among those that the quality gate lets in. A video goes through the pipeline that
-serves, so each face is sampled, gated and scored as in a live check; its score is the window's robust mean over the
-whole file, of its worst face.
+The score of a still is that of its worst face among those that the quality gate admits. A video goes through the
+pipeline that serves, so each face is sampled, gated and scored as in a live check; its score is the window's robust
+mean over the whole file, of its worst face.
 """
 
 import math

@@ -1,6 +1,6 @@
 """Reads the files of a manifest: a picture, or some of a video's frames.
 
-A file lies below the root, or is a member of a tar archive in the root. Its kind is recognised by its content.
+A file is below the root, or is a member of a tar archive in the root. Its kind is detected from its content.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The metrics of a card: figures of held-out faces and windows, in all, by family, by source and by what people are."""
+"""The metrics of a card: figures of held-out faces and windows, in all, by family, by source and by group of people."""
 
 from collections.abc import Iterator, Mapping
 

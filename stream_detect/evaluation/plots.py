@@ -1,4 +1,4 @@
-"""Plots of an evaluation as SVG for its report; the ink takes the colour of the text around it."""
+"""Plots of an evaluation as SVG for its report, drawn in the colour of the surrounding text."""
 
 import io
 import re

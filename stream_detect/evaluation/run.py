@@ -1,4 +1,4 @@
-"""An evaluation from end to end: the files of one manifest or more, judged by one model or more, and measured."""
+"""An evaluation: the files of one or more manifests, judged by one or more models, and measured."""
 
 import hashlib
 import math

@@ -1,4 +1,4 @@
-"""Faces with a model's judgement of each: what every figure, calibration and threshold is computed from."""
+"""Scored faces, from which figures, calibrations and thresholds are computed."""
 
 import hashlib
 import math

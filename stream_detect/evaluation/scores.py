@@ -1,4 +1,4 @@
-"""The files an evaluation leaves: scores row by row, and whole files that are there whole or not at all."""
+"""The output files of an evaluation: scores, written row by row, and files that are written atomically."""
 
 import csv
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""The collections of faces that the shipped models learnt from: titles, terms and families for cards and reports."""
+"""The collections that the shipped models were trained on: titles, terms and families, for cards and reports."""
 
 from dataclasses import dataclass
 

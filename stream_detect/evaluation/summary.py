@@ -1,4 +1,4 @@
-"""The summary of an evaluation, which its JSON file, its tables and its report all show."""
+"""The summary of an evaluation, shown by its JSON file, its tables and its report."""
 
 import json
 from collections import Counter

@@ -1,8 +1,8 @@
-"""Thresholds of the verdict, chosen on whole windows: people's frames go through the window and the verdict that serve.
+"""Chooses the thresholds of the verdict on whole windows, with the window and the verdict that serve.
 
-A verdict is given on the robust mean of ten seconds, so a threshold chosen on single faces is the wrong one. The frames
-of one person are repeated in turn at the live rate of scores until the window is full. A person known from one photo
-gives a window of one score: harder than a call, whose frames differ.
+A verdict is based on the robust mean of ten seconds, so a threshold chosen on single faces would be wrong. The frames
+of one person are repeated in turn at the live rate of scores until the window is full. A person with one photo gives a
+window of one score, which is harder than a call, whose frames differ.
 """
 
 import math

@@ -1,1 +1,1 @@
-"""Events of cameras: the rules that begin and end them, and their way into the database. Begin with `recorder`."""
+"""Events of cameras: the rules that begin and end them, and the journal that stores them. Begin with `recorder`."""

@@ -1,7 +1,7 @@
-"""The journal: writes events, checks, states and scores into the database as they happen, and has events announced.
+"""The journal: writes events, checks, states and scores to the database as they happen, and then announces events.
 
-The order is the promise: an event is committed, with its deliveries in the same transaction, before anybody hears of
-it, so that none that was announced is ever lost. While the database is away all waits here; `problem` says so.
+An event is committed, with its deliveries in the same transaction, before anybody is notified, so that no announced
+event is ever lost. While the database is away everything waits here; `problem` says so.
 """
 
 import logging

@@ -1,10 +1,10 @@
-"""The recorder: turns cameras' results and states into events and history, which the journal writes down.
+"""The recorder: turns results and states of cameras into events and history, which the journal writes.
 
 cameras' threads:   result, state ──> events, scores           under a lock, never waiting for a disk
 "recorder" thread:  ──> journal ──> database ──> announcers    every quarter of a second, sooner when something began
 
-Results are not queued: each is folded into its camera's events and score at once, so nothing that happened is missed
-while the database is away. What waits for it is bounded by the journal.
+Results are not queued: each is added to its camera's events and score at once, so none is missed while the database
+is away. The journal limits what waits for the database.
 """
 
 import logging

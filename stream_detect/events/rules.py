@@ -1,4 +1,4 @@
-"""The rules by which events of a camera begin and end, from its results and states. All times are given.
+"""The rules by which events of a camera begin and end, from its results and states. All times are arguments.
 
 fake:     quiet ──verdict fake──> open ──another verdict, or no result, for rest_s──> quiet
 feed:     live ──frozen or looped──> open ──live, or no result, for rest_s──> live

@@ -1,4 +1,4 @@
-"""Folds a camera's results into the rows of its score history, one a second. All times are given."""
+"""Aggregates the results of a camera into its score history, one row per second. All times are arguments."""
 
 from stream_detect.storage.records import Score
 from stream_detect.types import Result, VerdictState

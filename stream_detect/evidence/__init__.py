@@ -1,1 +1,1 @@
-"""What is kept of a fake event: frame, face and clip, their folder and retention. Begin with `keeper`."""
+"""Evidence of fake events: still, face and clip, their folder and retention. Begin with `keeper`."""

@@ -1,4 +1,4 @@
-"""Writes received packets into a video file as they are: nothing is encoded again."""
+"""Writes received packets to a video file, without encoding them again."""
 
 from collections.abc import Sequence
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""The folder of evidence files: each is there whole, or not at all, whenever the process or the power ends."""
+"""The folder of evidence files, which are written atomically: a file is complete or absent."""
 
 import hashlib
 from collections.abc import Callable, Sequence

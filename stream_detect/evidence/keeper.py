@@ -1,6 +1,6 @@
-"""Keeps evidence of fake events as they begin, on a thread of its own, and deletes it in time.
+"""The keeper of evidence: stores it when a fake event begins, on its own thread, and deletes it in time.
 
-camera's thread:    begin ──> a queue (the picture and the packets so far are taken at once)
+camera's thread:    begin ──> a queue (the frame and the packets so far are taken at once)
 "evidence" thread:  picture, face ──> files ──> report       clip_after_s later: clip ──> file ──> report
 """
 

@@ -1,4 +1,4 @@
-"""Holds the newest received packets of a camera, so that a clip can be cut around a moment. Nothing is decoded."""
+"""The packet ring: holds the newest received packets of a camera, so that a clip can be cut. Nothing is decoded."""
 
 import io
 from collections import deque

@@ -1,4 +1,4 @@
-"""Deletes evidence that is too old, or too much: first the reference to a file, then the file."""
+"""Retention of evidence: deletes what is too old or too large, first the reference to a file, then the file."""
 
 import time
 from collections.abc import Callable, Iterator

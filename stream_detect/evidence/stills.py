@@ -1,4 +1,4 @@
-"""Writes the files that are kept of a fake event: the judged frame with its badge, the face, and the clip."""
+"""Writes the evidence files of a fake event: the judged frame with its badge, the face, and the clip."""
 
 import logging
 from collections.abc import Callable

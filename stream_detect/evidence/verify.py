@@ -1,4 +1,4 @@
-"""Verifies that events, evidence and checks are what was written: by the chain's hashes, the files' and signatures."""
+"""Verifies events, checks and evidence: the hash chain, the hashes of the files, and their signatures."""
 
 import json
 from collections import Counter

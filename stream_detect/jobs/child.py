@@ -1,9 +1,8 @@
 """The process that examines files, run as `python -m stream_detect.jobs.child` by `jobs.processes`.
 
-One file at a time is decoded, judged and, on request, annotated here, within the limits of `jobs.sandbox`: what a file
-made to hurt brings about ends this process, and not the server. Frames of a small protocol pass over the standard
-input and output. The process ends by itself when its parent is gone, when nothing was asked of it for a while, and
-after a file that left too much memory behind.
+One file at a time is decoded, judged and, on request, annotated, within the limits of `jobs.sandbox`: a malicious file
+ends this process, and not the server. Messages pass over the standard input and output. The process ends by itself
+when its parent is gone, when it was idle for a while, and after a file that left too much memory allocated.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Jobs of the process that examines files: each is done within limits, and its result sent to the parent."""
+"""The examiner: does the jobs of the child process within limits, and sends their results to the parent."""
 
 import errno
 import json

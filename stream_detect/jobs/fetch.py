@@ -1,7 +1,7 @@
-"""Files fetched from http(s) addresses: within limits of size and time, and not from the server's own network.
+"""Fetches files from http(s) addresses, within limits of size and time, and not from the server's own network.
 
-Every address that a name stands for is looked at before anything is sent, at each redirect anew, and the connection
-goes to an address that was looked at: a name that stands for another one a moment later leads nowhere else.
+Every IP address of a host name is checked before anything is sent, at each redirect anew, and the connection uses an
+address that was checked, so DNS rebinding has no effect.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Files on their way in, by upload or by fetching: written and hashed as their bytes come, refused when too long."""
+"""Incoming files, uploaded or fetched: written and hashed as they arrive, and refused if too long."""
 
 import hashlib
 import os

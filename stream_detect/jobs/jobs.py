@@ -1,6 +1,6 @@
-"""Analyses as jobs: submitted, queued, followed, cancelled, deleted, and gone on with after a restart.
+"""Jobs: submits, queues, follows, cancels and deletes analyses, and continues them after a restart.
 
-A job is a row in the database: the next start begins anew what had not ended.
+A job is a row in the database; the next start begins anew those that had not ended.
 """
 
 import contextlib

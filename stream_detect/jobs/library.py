@@ -1,14 +1,14 @@
-"""The files of analyses, a folder each: uploads, and what was made of them.
+"""The library: the files of analyses, one folder for each.
 
     storage.folder/analyses/
-      incoming/HEX                  files on their way in; swept at the next start
-      deleted/HEX                   folders that are being deleted; swept at the next start
-      ID/original                   as it came
+      incoming/HEX                  incoming files; removed at the next start
+      deleted/HEX                   folders that are being deleted; removed at the next start
+      ID/original                   the file as it was received
       ID/results.json               see docs/protocol.md
       ID/flagged-MODEL-N.jpg        a flagged frame, and map-MODEL-N.jpg; models are numbered as in the analysis
       ID/annotated-MODEL.mp4|.jpg   on request
 
-No name here comes from a sender.
+No name of a file comes from its sender.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The processes that examine files, from their parent's side: started when needed, watched, ended and replaced."""
+"""The processes that examine files, on the parent's side: started when needed, supervised, ended and replaced."""
 
 import json
 import logging

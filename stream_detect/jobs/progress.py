@@ -1,4 +1,4 @@
-"""Progress of the jobs that run, and the rests that they take while live streams need the machine."""
+"""Progress of running jobs, and the pauses that they make while live streams need the machine."""
 
 import time
 from collections.abc import Callable

@@ -1,8 +1,8 @@
-"""The queue of jobs, and the threads that take from it: each task is run once, in turns when it takes long.
+"""The queue of jobs, and its threads: each task is run once, in turns if it takes long.
 
-Bounded: what finds no place is refused, with the time to try again. New tasks come in their order, and each may run for
-a turn. One that needs more is a long one: it rests while others wait, and long ones have half of the time together. No
-more of them are begun than may run at once; what turns out to be one beyond that is put back, and begins anew later.
+The queue is bounded: if it is full, a task is refused with a time to try again. New tasks run in their order, each for
+one turn. A task that needs more is long: it pauses while others wait, and long tasks share half of the time. No more
+long tasks are begun than may run at once; a task that turns out to be long beyond that is put back and begins anew.
 """
 
 import contextlib

@@ -1,8 +1,8 @@
 """Limits of the process that examines files: memory, processor time, descriptors, no network, no other programs.
 
-What holds on Linux: the limits of memory and processor time always; network, other programs and other processes are
-shut off by a seccomp filter (x86-64 and arm64), else by a network namespace of its own where the kernel lets an
-ordinary user make one. The process still reads and writes files as the user that it runs as.
+On Linux, memory and processor time are always limited; network, other programs and other processes are shut off by a
+seccomp filter (x86-64 and arm64), otherwise the network by a namespace, where the kernel lets an ordinary user create
+one. The process can still read and write files as the user that it runs as.
 """
 
 import contextlib

@@ -1,7 +1,7 @@
-"""Work on one task of the queue: fetch its file, have it examined or annotated, keep what came out.
+"""The work on one task of the queue: fetches its file, has it examined or annotated, and stores the results.
 
-Files are written first, and named by the database last: a process that is killed leaves an analysis that is not done,
-which the next start goes on with from its beginning.
+Files are written before the database refers to them: a process that is killed leaves an unfinished analysis, which the
+next start begins anew.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""What several rooms need of frames and files, and none owns: clocks, YUV planes, the H.264 encoder, JPEG, whole files.
+"""What several rooms need for frames and files: stream clock, YUV planes, H.264 encoder, JPEG, atomic files.
 
-Knows no source, no session and no model. Begin at `planes.py` for frames and `clock.py` for their times.
+Knows no source, no session and no model. Begin with `planes.py` for frames and `clock.py` for their times.
 """

@@ -1,4 +1,4 @@
-"""Stream time: makes times that always rise of a source's timestamps, holds files back to real time, notices gaps."""
+"""Stream time: makes increasing times from the timestamps of a source, paces files to real time, and detects gaps."""
 
 import time
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Reads the size of coded video from its headers, so that a frame that is too large is refused before it is decoded.
+"""Reads the size of coded video from its headers, so that frames that are too large are refused before decoding.
 
-Decoders allocate by these sizes: an 8192x8192 key frame of a few kB costs 100 MB a frame.
+Decoders allocate by these sizes: an 8192x8192 key frame of a few kB costs 100 MB per frame.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Reads and validates Content Credentials, the signed C2PA manifests of pictures and videos, without a network."""
+"""Reads and validates Content Credentials, the signed C2PA manifests of pictures and videos, without network access."""
 
 import io
 import json

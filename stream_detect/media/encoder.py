@@ -1,8 +1,8 @@
-"""Encodes live video in H.264: Annex B with in-band SPS and PPS, one packet a frame and none held back.
+"""Encodes live video in H.264: Annex B with in-band SPS and PPS, one packet per frame, without delay.
 
-x264 "ultrafast" plus its deblocking filter, in one thread: .6-1.0 ms a frame at 640x480. Deblocking costs .1 ms and is
-worth 1.0-2.3 dB at the same bitrate (measured on two talking heads at .4 to 1.5 Mbit/s): .9 Mbit/s with it looks as
-1.5 Mbit/s without, for less encoding and two thirds of the RTP packets.
+x264 "ultrafast" plus its deblocking filter, in one thread: .6-1.0 ms per frame at 640x480. Deblocking costs .1 ms and
+gains 1.0-2.3 dB at the same bit rate (measured on two talking heads at .4 to 1.5 Mbit/s): .9 Mbit/s with it looks like
+1.5 Mbit/s without it, with less encoding and two thirds of the RTP packets.
 """
 
 import math

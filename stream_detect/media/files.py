@@ -1,4 +1,4 @@
-"""Writes files so that each is there whole or not at all, whenever the process or the power ends."""
+"""Writes files atomically: a file is complete or absent, even if the process or the power fails."""
 
 import errno
 import os

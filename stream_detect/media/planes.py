@@ -1,6 +1,6 @@
 """Converts decoded frames: to RGB images for the analysis, and to writable yuv420p copies for the overlay.
 
-A decoded frame is never written to: the decoder may still predict from it. What is drawn on is a copy.
+A decoded frame is never written to, because the decoder may still predict from it: the overlay draws on a copy.
 """
 
 from dataclasses import dataclass

@@ -1,9 +1,9 @@
 """A model bundle on disk: a folder with a card and the weights, each file checked by its sha256.
 
 - `card.json`: the contract (`card.Card`);
-- `model.keras`: the weights' source of truth, read by Keras;
-- `model.xml` and `model.bin`: the same network as OpenVINO IR, which is served;
-- `model-int8.xml` and `model-int8.bin`: the network in INT8, where the card says that it bears it.
+- `model.keras`: the network and its weights, the source of truth;
+- `model.xml` and `model.bin`: the same network as OpenVINO IR, for serving;
+- `model-int8.xml` and `model-int8.bin`: the network in INT8, if its card allows it.
 """
 
 import hashlib

@@ -1,6 +1,6 @@
-"""The card of a bundle, `card.json`: what a model takes, what its output means, its data, and how well it did.
+"""The card of a bundle, `card.json`: the input and output of a model, its data, and its measured accuracy.
 
-Nothing about a model is written down anywhere else. The parts of the contract turn into the values of `types`.
+Nothing about a model is stated anywhere else. The parts of the contract are converted to the values of `types`.
 """
 
 from typing import Annotated, Literal

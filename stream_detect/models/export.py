@@ -1,4 +1,4 @@
-"""Exports a bundle's network and its card to a file that other programs read."""
+"""Exports the network and card of a bundle to formats of other programs."""
 
 import shutil
 from collections.abc import Callable

@@ -1,14 +1,14 @@
-"""Heat maps: which places of a face spoke for a fake, by Grad-CAM without a training library.
+"""Heat maps: which parts of a face indicate a fake, by Grad-CAM without a training library.
 
-Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) multiplies what a late convolution says by the gradient of the
-score. It averages that gradient over all places first, which is exact for a network that ends in a mean over all places
-and wrong for Meso4, which weighs each place by itself: against occlusion its maps were noise there (rank correlation
-.04 over twelve faces). Left place by place (Draelos and Carin 2020, arXiv:2011.08891) they agree (.37), and where both
-are exact the two are one. So that is what is done here.
+Grad-CAM (Selvaraju et al. 2017, arXiv:1610.02391) multiplies what a late convolution says by the gradient of the score.
+It averages that gradient over all positions first, which is exact for a network that ends in a mean over all positions
+and wrong for Meso4, which weighs each position separately: compared with occlusion, its maps were noise (rank
+correlation .04 over twelve faces). Without the average (Draelos and Carin 2020, arXiv:2011.08891) they agree (.37), and
+for the other networks both are equal. So the average is omitted here.
 
-Gradient times features, summed over a place, is what the score gains when the features of that place are turned up: the
-second half of the network is run with each place a little up, all in one batch, by serving's backend.
-Features count from their average over the face: what is the same everywhere points to no place.
+Gradient times features, summed over a position, is the gain of the score when the features of that position increase:
+the second half of the network is run with each position increased a little, all in one batch, by the serving backend.
+Features are relative to their average over the face, because what is equal everywhere points to no position.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""The serving backend: runs a bundle's OpenVINO IR on one thread, in the precision that its card allows.
+"""The serving backend: runs the OpenVINO IR of a bundle on one thread, in a precision that its card allows.
 
-The contract's scaling and colour order are folded into the graph, so that a classifier takes uint8 crops. On CPUs with
-AVX512-BF16 OpenVINO would pick bf16 unasked, half the time and off by up to .02 (measured); f32 agrees with Keras to
-6e-8. So bf16 and INT8 are for bundles whose card says that what they change was measured; heat maps are drawn in f32.
+Scaling and colour order are part of the graph, so that a classifier takes uint8 crops. On CPUs with AVX512-BF16,
+OpenVINO would use bf16 by default, in half the time but off by up to .02 (measured); f32 agrees with Keras to 6e-8. So
+bf16 and INT8 are used only for bundles whose card states what they change; heat maps are drawn in f32.
 """
 
 from collections.abc import Iterator

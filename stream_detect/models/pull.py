@@ -1,6 +1,6 @@
-"""Fetches the weights that MesoNet's authors published, and checks their sha256.
+"""Downloads the weights that MesoNet's authors published, and checks their sha256.
 
-A transfer that breaks off is resumed, in the same call and in the next one.
+An interrupted transfer is resumed, in the same call and in the next one.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""Finds model bundles by name in one or more folders. The first folder that has a name wins."""
+"""The registry: finds model bundles by name in one or more folders; the first folder that has the name wins."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""The reference backend: a bundle's Keras file run by TensorFlow, on a GPU where there is one.
+"""The reference backend: runs the Keras file of a bundle by TensorFlow, on a GPU if there is one.
 
-Importing this module imports TensorFlow (5-8 s); `backend.load_model` does so only when it is asked for.
+Importing this module imports TensorFlow (5-8 s); `backend.load_model` imports it only for this backend.
 """
 
 import keras

@@ -1,5 +1,4 @@
-"""The overlay: the boxes and badges that are drawn on frames, from the newest result.
+"""The overlay: draws boxes and badges of the newest result on frames.
 
-Works on the YUV planes of frames that are ours to write to; knows no source, no codec and no connection. Begin at
-`overlay.py`.
+It draws on the YUV planes of writable frames; knows no source, no codec and no connection. Begin with `overlay.py`.
 """

@@ -1,8 +1,9 @@
-"""Makes the sprites of badges: one for a state, a value and a size, made once and kept.
+"""Makes the sprites of badges, one for each state, value and size, and caches them.
 
 A badge is a header in the state's colour (icon, word, value at the right) and, when there is room, a dark strip with
-the probability band (both thresholds drawn in) and the trace of the window. The band's marker and the trace change all
-the time and are drawn by the overlay; what is here only depends on the state, the value's text and the scale.
+the probability band (both thresholds drawn in) and the trace of the window. The marker of the band and the
+trace change all the time and are drawn by the overlay; a sprite depends on the state, the text of the value and the
+scale only.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Sizes and places of all that is drawn, by the size of the frame."""
+"""The layout: sizes and positions of everything that is drawn, by the size of the frame."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
 """Draws words and icons as anti-aliased coverage masks, in any size.
 
-The typeface is the one inside OpenCV (Rubik, a variable font), so that every machine draws alike.
+The typeface is the one built into OpenCV (Rubik, a variable font), so every machine draws the same.
 """
 
 from enum import StrEnum

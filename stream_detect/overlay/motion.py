@@ -1,9 +1,9 @@
-"""Moves boxes with the faces between detections, which come ten times a second, for every frame that is drawn.
+"""Moves boxes with the faces between detections, which are made ten times a second, for every frame that is drawn.
 
-Each edge of a box is carried on from its detection at the track's speed, for a moment, and eased toward there. On five
-clips of real and synthetic heads (detections at 10 Hz, known after 20 ms) a shown edge is off by 1.5 % of the face's
-width in the mean and 4.4 % at the 95th percentile, and shakes a fifth less than the bare detections do; carrying it
-farther or smoothing the position makes it worse: heads turn back sooner than a filter believes.
+Each edge of a box is extrapolated from its detection at the speed of the track, for a moment, and eased toward there.
+On five clips of real and synthetic heads (detections at 10 Hz, known after 20 ms) a drawn edge is off by 1.5 % of the
+face's width on average and 4.4 % at the 95th percentile, and jitters a fifth less than the detections; extrapolating
+farther, or smoothing the position, makes it worse, because heads turn back sooner than a filter predicts.
 """
 
 import math

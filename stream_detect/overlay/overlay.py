@@ -1,6 +1,6 @@
-"""The overlay: draws boxes, badges and traces of the newest `Result` on a frame's own yuv420p planes.
+"""The overlay: draws boxes, badges and traces of the newest `Result` on the yuv420p planes of a frame.
 
-Runs on every frame: sprites are made once and blended in; only the region under them is written.
+It runs on every frame: sprites are made once and blended, and only the region under them is written.
 """
 
 import math

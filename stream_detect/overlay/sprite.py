@@ -1,4 +1,4 @@
-"""Small images with transparency, made once in RGB and blended into the planes of many frames."""
+"""Sprites: small images with transparency, made once in RGB and blended into the planes of many frames."""
 
 from dataclasses import dataclass
 from typing import Self

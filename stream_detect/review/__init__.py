@@ -1,6 +1,6 @@
-"""Review of one file: a picture or a video judged from beginning to end, and what is made of the result.
+"""The review of one file: a picture or video is examined to its end, and reports are made from the results.
 
 Begin with `examination`: it samples the file (`samples`), judges each sample by the pipeline that serves live streams,
 and gathers a `Reviewed` (`results`) with its verdict, timeline and flagged frames. `annotated_video`, `report` and
-`csv_table` are made of stored results. This room knows nothing of jobs, queues, HTTP and databases' tables.
+`csv_table` use stored results. This room knows no jobs, no queue, no HTTP and no tables of the database.
 """

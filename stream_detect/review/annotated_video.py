@@ -1,6 +1,6 @@
-"""The annotated video or picture: an upload with the live overlay burnt in, drawn from the results that were stored.
+"""The annotated video or picture: a file with the live overlay burnt in, drawn from stored results.
 
-Nothing is judged anew: what the badge says at each moment is what the report says of it.
+Nothing is judged again: the badge at each moment agrees with the report.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""CSV tables of results: every face in every sampled frame, in cells that no spreadsheet calculates."""
+"""The CSV table of results: every face in every sampled frame, in cells that no spreadsheet evaluates as formulas."""
 
 import csv
 import io

@@ -1,7 +1,7 @@
-"""Examination of one file: decodes it, judges its samples by one or more models, and gathers a `Reviewed`.
+"""The examination of one file: decodes it, judges its samples by one or more models, and returns a `Reviewed`.
 
-A video goes through the pipeline that serves live streams, sampled by stream time; faces are searched once for all
-models. Decoding and the search for faces run ahead on threads of their own where `review.threads` allows.
+A video goes through the pipeline that serves live streams, sampled by stream time; faces are detected once for all
+models. Decoding and detection run ahead on their own threads if `review.threads` allows it.
 """
 
 import time

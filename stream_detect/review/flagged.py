@@ -1,6 +1,6 @@
 """Flagged frames: the highest scores of each face in a file, kept as JPEGs while the file is examined.
 
-Nothing is decoded twice: a frame is scaled down at once, and encoded when no better one came within a second.
+Nothing is decoded twice: a frame is scaled down at once, and encoded if no better one follows within a second.
 """
 
 from collections import Counter

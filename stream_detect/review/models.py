@@ -1,4 +1,4 @@
-"""The models that judge a file side by side, loaded once, and what reports say of each."""
+"""The models that examine files, loaded once, and the facts about them for reports."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field

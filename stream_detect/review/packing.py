@@ -1,7 +1,7 @@
-"""Packing of a `Reviewed` into bytes and back, for the pipe between the process that examines files and its parent.
+"""Packs a `Reviewed` into bytes and back, for the pipe between the process that examines files and its parent.
 
-JSON with the values, then the timelines' arrays and the JPEGs as they are. Nothing is pickled: the process that
-examines hostile files is not trusted, and what it sends is validated.
+The format is JSON with the values, followed by the arrays of the timelines and the JPEGs. Nothing is pickled: the
+process that examines hostile files is not trusted, and what it sends is validated.
 """
 
 import struct

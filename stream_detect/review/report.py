@@ -1,6 +1,6 @@
-"""HTML reports of analyses: results (docs/protocol.md) and flagged pictures as one page that loads nothing else.
+"""HTML reports of analyses: results (docs/protocol.md) and flagged frames as one self-contained page.
 
-The markup is in `templates`; everything that is put into it is escaped.
+The markup is in `templates`; everything that is inserted is escaped.
 """
 
 from base64 import b64encode

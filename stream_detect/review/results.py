@@ -1,4 +1,4 @@
-"""Results of a review: what each model says of a file, and the JSON that is stored and answered (docs/protocol.md)."""
+"""The results of a review by model, and their JSON (docs/protocol.md)."""
 
 import json
 from collections.abc import Iterator, Mapping

@@ -1,9 +1,9 @@
-"""Samples of a file: its frames at the sampling rate, each with the faces that were found in it.
+"""The samples of a file: its frames at the sampling rate, each with the faces found in it.
 
-They are taken in turns: some frames are decoded, all of these are searched, all are judged. A processor that changes
-from decoder to network and back at each frame finds its caches empty each time: one thread takes a tenth longer then
+They are processed in turns: several frames are decoded, then faces are detected in all of them, then all are judged. A
+processor that changes from decoder to network and back at each frame has cold caches, which costs a tenth of the time
 (98 samples of 640x480: .78 s one by one, .74 in turns of 4, .70 of 8, .68 of 16). With threads to spare, each step has
-one of its own.
+its own.
 """
 
 from collections import deque

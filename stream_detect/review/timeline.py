@@ -1,4 +1,4 @@
-"""Timeline: what a model said of each sampled frame of a file, kept in arrays (an hour at 5 Hz takes 1 MB)."""
+"""The timeline of a file: a model's result of each sampled frame, in arrays (an hour at 5 Hz takes 1 MB)."""
 
 import math
 from array import array

@@ -1,6 +1,7 @@
-"""The verdict of a whole file: a state with a sentence, and one for each face track.
+"""The verdict of a whole file, and that of each face track, each a state with a reason.
 
-A video is what the worst of its tracks' windows ever said, as in a live check; a picture what its worst face scores.
+The verdict of a video is the worst that a window of its tracks reached, as in a live check; that of a picture is the
+score of its worst face.
 """
 
 from collections import Counter

@@ -1,4 +1,4 @@
-"""Writer of annotated videos: frames encoded as the live video is, the original's sound copied beside them."""
+"""Writes annotated videos: frames are encoded as live video is, and the sound of the original is copied."""
 
 import errno
 from pathlib import Path

@@ -2,9 +2,9 @@
 
     defaults  <-  stream-detect.yaml  <-  STREAM_DETECT_SECTION__KEY, STREAM_DETECT_TOKEN
 
-Both are read strictly: an unknown key, a value of the wrong form or a contradiction is a `SettingsError` that names
-the key, the line of the file (or the variable) and what was expected. A message never shows a secret, and never the
-value of a key that is not known: a mistyped `token` is still one.
+Both are validated strictly: an unknown key, an invalid value or a contradiction is a `SettingsError` that names the
+key, the line of the file (or the variable) and what was expected. A message never shows a secret, nor the value of an
+unknown key, since a mistyped `token` is still a secret.
 """
 
 import difflib

@@ -1,5 +1,5 @@
-"""Where frames come from: network cameras, devices and files, opened, decoded and shown as players show them.
+"""Sources of frames: network cameras, devices and files are opened and decoded as players show them.
 
-Begin with `reader.py` for what is live and `media.py` for files. This room knows no camera's state, no analysis and no
-HTTP of ours; addresses and their secrets are in `address.py`.
+Begin with `reader.py` for live sources and `media.py` for files. This room knows no states of cameras, no analysis and
+no API; addresses and their secrets are in `address.py`.
 """

@@ -1,4 +1,4 @@
-"""Addresses of sources: which are permitted, what FFmpeg is given, and what people and logs may see of them.
+"""Addresses of sources: which are permitted, what is passed to FFmpeg, and what may be shown and logged.
 
 The password of an `Address` is in its `secret_url` and `location` only.
 """

@@ -1,4 +1,4 @@
-"""Decoded frames as players show them: whole, upright, with square pixels and in standard dynamic range."""
+"""Converts frames to what players show: deinterlaced, upright, with square pixels, in standard dynamic range."""
 
 import struct
 from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""One decoded frame of a file, and how files are decoded: what the readers of stills and of videos share."""
+"""A decoded frame of a file, and the limits of decoding: shared by the readers of stills and of videos."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""HEIC pictures (ISO/IEC 23008-12), as telephones write them: tiles joined, previews left aside, turned as they say.
+"""Reads HEIC pictures (ISO/IEC 23008-12), as phones write them: joins their tiles, skips previews, and rotates them.
 
-FFmpeg decodes each coded item; which of them is the picture, and how its tiles lie, is read here.
+FFmpeg decodes each coded item; this module reads which of them are the picture, and how its tiles are arranged.
 """
 
 import io

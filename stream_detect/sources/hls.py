@@ -1,7 +1,7 @@
-"""HLS (RFC 8216): gives the segments of one variant of a stream, in order and each once, as one byte stream.
+"""HLS (RFC 8216): returns the segments of one variant of a stream as one byte stream, each once and in order.
 
-FFmpeg's own reader takes the first variant and fetches all of them, refuses segments by their names, and plays the
-segments of an encoder that has died again after each reconnect, as if they were live.
+FFmpeg's own reader plays the first variant but fetches all of them, refuses segments by their names, and after each
+reconnect plays the last segments of an encoder that has stopped again, as if they were live.
 """
 
 import time

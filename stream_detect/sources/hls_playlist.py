@@ -1,4 +1,4 @@
-"""HLS playlists (RFC 8216): reads them, and chooses which variant of a stream is watched."""
+"""HLS playlists (RFC 8216): reads them, and chooses the variant of a stream."""
 
 import re
 from dataclasses import dataclass

@@ -1,7 +1,7 @@
-"""HTTP of a source that is not left to FFmpeg: playlists, their segments, and a first look at what an address sends.
+"""HTTP requests to sources that FFmpeg does not make: playlists, segments, and probing of what an address sends.
 
-Every answer is bounded in bytes and time. The password of an address is sent to its own host only. Certificates are not
-checked, as FFmpeg does not check them either: cameras sign their own.
+Every answer is limited in size and time. The password of an address is sent to its own host only. Certificates are not
+verified (nor does FFmpeg verify them), because cameras sign their own.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Opens files by their content: a still picture, an animation or a video, each read shot by shot in one way."""
+"""Opens files by their content: stills, animations and videos are read by the same interface."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path

@@ -1,6 +1,6 @@
-"""Opens a source with FFmpeg, and says in plain words why one cannot be opened or read.
+"""Opens a source with FFmpeg, and explains why one cannot be opened or read.
 
-FFmpeg is given whitelisted protocols and formats only, and no more memory at once than a frame may need.
+FFmpeg may use whitelisted protocols and formats only, and allocate no more at once than a frame may need.
 """
 
 import ctypes

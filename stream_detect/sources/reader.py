@@ -1,4 +1,4 @@
-"""Reads a live source, or a file as one: its frames as players show them, timed and whole, and its packets."""
+"""Reads a live source, or a file as if live: its frames as players show them, with their times, and its packets."""
 
 import time
 from collections.abc import Iterator, Sequence

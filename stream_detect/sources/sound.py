@@ -1,4 +1,4 @@
-"""The sound of a video file, as packets to be copied into another one; nothing is decoded."""
+"""Copies the sound of a video file to another one, packet by packet; nothing is decoded."""
 
 from collections.abc import Collection, Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Still pictures and animations, decoded by Pillow to upright RGB as people see them. Their content decides the kind.
+"""Still pictures and animations, decoded by Pillow to upright RGB. Their kind is detected from the content.
 
 The size is read from the header and compared with the limit before anything is decoded.
 """

@@ -1,7 +1,7 @@
-"""Video files, decoded by FFmpeg: the frames of the film in one file, as players show them, timed from 0 s.
+"""Video files, decoded by FFmpeg: the frames of the main video stream as players show them, timed from 0 s.
 
-The content decides what a file is. FFmpeg reads that file alone: playlists, lists of files and every protocol but plain
-files are refused.
+The kind of a file is detected from its content. FFmpeg reads that file only: playlists, lists of files and every
+protocol but plain files are refused.
 """
 
 from collections.abc import Callable, Iterator

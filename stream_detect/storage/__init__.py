@@ -1,1 +1,1 @@
-"""The database: tables, migrations, and what is asked of them. SQLAlchemy lives here and nowhere else."""
+"""The database: tables, migrations and queries. Only this room uses SQLAlchemy."""

@@ -1,6 +1,6 @@
-"""Analyses of uploads: put, followed, found again, listed and forgotten; and the annotated videos made of them.
+"""Analyses of uploads and their annotated videos in the database: add, change, find, list and delete them.
 
-Whoever changes a state says which states it may come from: a job's thread and somebody who cancels meet here.
+A change of state names the states that it may start from, because the thread of a job and a cancellation can coincide.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence

@@ -1,7 +1,7 @@
-"""The audit log as the database keeps it: entries that are hashed together with the one before, as events are.
+"""The audit log in the database: a hash chain of entries, like that of events.
 
-Old entries are deleted from the beginning. An entry of that deletion names the number and the hash of the last one that
-went, so that the chain still begins where it has to.
+Old entries are deleted from the beginning. An entry about the deletion has the number and hash of the last deleted
+entry, so that the start of the remaining chain can be verified.
 """
 
 import hashlib

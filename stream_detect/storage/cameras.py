@@ -1,4 +1,4 @@
-"""The cameras that were added by the API, with their passwords. Those of the settings file are not in here."""
+"""The cameras that were added by the API, with their passwords; not those in the settings file."""
 
 from pydantic import ValidationError
 from sqlalchemy import delete, select

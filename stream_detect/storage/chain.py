@@ -1,9 +1,9 @@
-"""The chain of events and checks: what was written of each, hashed together with the entry before it.
+"""The hash chain of events and checks: each entry is hashed together with the one before, which reveals changes.
 
-A change of what was written shows. An event's row changes while it goes on, so what is chained are the moments after
-which a part of it stands: its beginning, its end, its evidence, its deletion; of a check, which is written once, its
-end and its deletion. Whoever can write to the database can also write a whole new chain: note
-the newest hash elsewhere now and then (`stream-detect verify-evidence --head HASH`).
+The row of an event changes while it is open, so its entries are the moments after which a part of it is final: its
+start, its end, its evidence, its deletion. A check is written once: its entries are its end and its deletion. Whoever
+can write to the database can also write a whole new chain: keep the newest hash elsewhere (`stream-detect
+verify-evidence --head HASH`).
 """
 
 import hashlib

@@ -1,8 +1,8 @@
-"""The database: opened and migrated to this program's tables, its transactions, and its end.
+"""The database: opens and migrates it, runs transactions, and closes it.
 
-SQLite in the storage folder by default, PostgreSQL by address. Both take calls from any thread. The folder, which holds
-evidence too, belongs to one server at a time; two servers with folders of their own must not share a PostgreSQL
-database.
+It is SQLite in the storage folder by default, or PostgreSQL by URL. Both accept calls from any thread. The folder,
+which also has the evidence, can be used by one server at a time; two servers with different folders must not share a
+PostgreSQL database.
 """
 
 import contextlib

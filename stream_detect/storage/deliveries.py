@@ -1,4 +1,4 @@
-"""The outbox of webhooks: messages that have yet to arrive, written with their events and kept over restarts."""
+"""The outbox of webhooks: messages to be delivered, stored with their events and kept over restarts."""
 
 from collections.abc import Iterable
 

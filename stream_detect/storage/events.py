@@ -1,4 +1,4 @@
-"""Events: begun, followed, ended, listed and forgotten. Together with an event goes the word of it, or neither."""
+"""Events in the database: add, change, end, list and delete them; an event and its deliveries are one transaction."""
 
 import time
 from collections.abc import Callable, Iterable, Sequence

@@ -1,4 +1,4 @@
-"""Turns what drivers and the system raise into our errors. Statements, parameters and addresses stay out of them."""
+"""Converts errors of drivers and the system to `StorageError`, without statements, parameters and addresses."""
 
 import contextlib
 import errno

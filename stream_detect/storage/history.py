@@ -1,6 +1,6 @@
-"""What a camera's scores and states were: rows by the second, by the minute once they are old, and then nothing.
+"""The history of cameras: scores by the second, later by the minute, and states; old rows are deleted.
 
-Rows of one camera and second (or minute) are joined, in any order and by any writer (`joining`).
+Rows of one camera and second (or minute) are merged, in any order and by any writer (`joining`).
 """
 
 import math

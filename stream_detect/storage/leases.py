@@ -1,7 +1,7 @@
-"""Leases: who watches a camera, and which server leads the cluster, with numbers that only rise (fencing).
+"""Leases: which worker watches a camera, and which server leads the cluster, with increasing numbers (fencing tokens).
 
-A lease is granted by the leading server alone, in a transaction that also finds it leading still: a server that was
-replaced meanwhile grants nothing more.
+Only the leading server grants leases, in a transaction that also checks that it still leads: a server that was replaced
+meanwhile grants none.
 """
 
 import time

@@ -1,4 +1,4 @@
-"""One server for each folder: a lock that the system releases when its process ends, however it ends."""
+"""The lock of a storage folder, for one server at a time; the system releases it when the process ends."""
 
 import os
 import sys

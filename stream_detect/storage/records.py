@@ -1,4 +1,4 @@
-"""Stored records as frozen values: rooms exchange these, never rows. All times are wall clock, unix seconds."""
+"""Stored records as frozen values, which rooms exchange instead of rows. All times are wall clock, unix seconds."""
 
 import base64
 import re

@@ -1,8 +1,8 @@
-"""Whether the wall clock may be believed when old things are to be deleted.
+"""Decides whether the wall clock can be trusted when old data are to be deleted.
 
-A machine without a battery starts in 1970 or, set by hand, in another year; a year ahead, everything would be "too
-old" at once. So the time is noted in a file of the storage folder, and after a jump nothing is deleted by age until the
-server has run for a day: time for somebody to set the clock right, or to read the log.
+A machine without a battery may start in 1970 or in any other year; a year ahead, everything would be "too old" at once.
+So the time is stored in a file of the storage folder, and after a jump nothing is deleted by age until the server has
+run for a day, which is time to correct the clock or to read the log.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""The tables, as typed declarative classes. Rows stay in this room: what leaves it are the values of `records`.
+"""The tables, as typed declarative classes. Rows stay in this room; other rooms get the values of `records`.
 
 A change here needs a revision in `migrations/versions`; a test compares the two.
 """

@@ -1,6 +1,6 @@
-"""Users, their sessions in browsers and their API tokens, as the database keeps them. No password and no token is here.
+"""Users, their browser sessions and API tokens in the database, with hashes of passwords and tokens only.
 
-Whoever checks requests keeps a copy in memory (`read`) and reads again when `version` says that something changed.
+`access.directory` keeps a copy in memory (`read`) and rereads it when `version` has changed.
 """
 
 import time

@@ -1,7 +1,7 @@
-"""The networks that this project trains or imports, by name, in Keras 3; any of its backends runs them.
+"""The networks that this project trains or imports, by name, in Keras 3 with any of its backends.
 
-Every network takes float32 (n, h, w, 3), scaled as its bundle's card says, and gives (n, k) numbers in [0, 1]; trained
-here, the last of them says fake, and any before it real.
+Every network takes float32 (n, h, w, 3), scaled as the card of its bundle says, and returns (n, k) numbers in [0, 1];
+in networks trained here, the last one means fake, and any before it real.
 """
 
 from collections.abc import Callable

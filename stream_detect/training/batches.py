@@ -1,7 +1,7 @@
-"""The batches of a training: degraded pairs of a fake and a real face, each batch given by its number alone.
+"""The batches of a training: degraded pairs of a fake and a real face, each batch determined by its number.
 
-A batch is drawn from a generator seeded by (seed, step): a training that was broken off goes on with the very batches
-it would have had, whatever threads or processes made them.
+A batch is drawn from a generator seeded by (seed, step): a resumed training continues with the same batches, whatever
+threads or processes made them.
 """
 
 import math

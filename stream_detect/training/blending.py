@@ -1,11 +1,11 @@
 """Fakes made by blending: a real face with a copy of itself, or with another person's face, pasted onto it.
 
-The first after Shiohara & Yamasaki 2022 (arXiv:2204.08376): a face is pasted onto itself, its copy a little off in
-colour, sharpness, size and place, through a softened mask. What is left to see is what every face swap leaves: an edge,
-and two qualities in one face. So a network learns no single generator's marks.
+The first kind follows Shiohara & Yamasaki 2022 (arXiv:2204.08376): a face is pasted onto itself, its copy slightly
+altered in colour, sharpness, size and position, through a softened mask. The visible traces are those of every face
+swap: an edge, and two qualities in one face. So a network does not learn the marks of a single generator.
 
-All that is done to the picture as a whole is done before the two part, and the mismatch is given to the copy or to the
-picture under it, at random: that the real face looks processed, or the fake one, must tell nothing.
+Changes of the whole picture are made before the copy, and the mismatch is applied to the copy or to the picture under
+it at random, so that neither class looks more processed than the other.
 """
 
 import cv2

@@ -1,4 +1,4 @@
-"""The card of a trained model: its data and terms by family, its limits in sentences, and what was measured."""
+"""Writes the card of a trained model: its data and terms by family, its limits in sentences, and its metrics."""
 
 from collections import Counter
 from collections.abc import Iterable

@@ -1,7 +1,8 @@
-"""A training's state on disk: all that the next step depends on, so that a broken-off training can go on.
+"""The checkpoint of a training: everything that the next step depends on, so that a training can be resumed.
 
-One .npz file: the network's variables (its dropout's random state among them), the optimizer's (its step among them),
-the moving average, the best figure so far and the curve. Batches depend on their number only (batches.py).
+It is one .npz file: the variables of the network (including the random state of dropout) and of the optimizer
+(including its step), the moving average, the best figure so far and the curve. Batches depend on their number only
+(batches.py).
 """
 
 import csv

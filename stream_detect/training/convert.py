@@ -1,6 +1,6 @@
 """Converts a trained Keras model and its card to a bundle that both backends agree on.
 
-Published weights, as an .h5 file of one of our architectures, are imported in the same manner.
+It also imports published weights, as an .h5 file of one of the architectures.
 """
 
 import os

@@ -1,8 +1,8 @@
 """EfficientNet-Lite in Keras 3, and its published ImageNet weights, from which this project's default network starts.
 
 Liu et al. 2020, "EfficientNet-Lite" (TensorFlow TPU models): EfficientNet (Tan and Le 2019, arXiv:1905.11946) without
-squeeze-and-excitation, with ReLU6, and with a stem and head that do not grow. Fine-tuned whole on this project's faces,
-lite0 reaches a DFDC AUC of .92 after 80,000 faces, where a network from scratch has .87 after 320,000.
+squeeze-and-excitation, with ReLU6, and with a stem and head that do not grow. Fine-tuned on this project's faces,
+lite0 reaches a DFDC AUC of .92 after 80,000 faces, where a network trained from scratch has .87 after 320,000.
 """
 
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""Batch normalisation by PyTorch's own fused kernel, which makes a training on Keras' torch backend twice as fast."""
+"""Batch normalisation by PyTorch's fused kernel, which makes training on Keras' torch backend twice as fast."""
 
 from importlib import import_module
 from typing import Any

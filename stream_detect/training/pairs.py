@@ -1,4 +1,4 @@
-"""Chooses a fake face and the real one beside it, by the pairings of a recipe."""
+"""Chooses pairs of a fake face and a real one, by the pairings of a recipe."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""Which number formats a bundle is served in: bf16 and INT8, each allowed only where it was measured to be borne.
+"""Decides in which precisions a bundle may be served: bf16 and INT8, each only if its measured error is small enough.
 
 INT8 weights and activations are chosen after training (NNCF's post-training quantization, Kozlov et al. 2020,
 arXiv:2002.08679) on faces that the network was trained on.

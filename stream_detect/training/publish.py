@@ -1,7 +1,7 @@
-"""From a trained network to a bundle: calibrated, given its thresholds, measured, and written with its card and report.
+"""Publishes a trained network as a bundle: calibrates and measures it, chooses its thresholds, and writes its card.
 
-What was learnt from some collections only is calibrated on those only, on fakes made of their real faces where they
-have none: no number of such a bundle comes from data under other terms. It is measured on all of them.
+A network that was trained on some collections only is calibrated on these only, with fakes made from their real faces
+if they have none: no parameter of such a bundle comes from data under other terms. It is measured on all collections.
 """
 
 import shutil

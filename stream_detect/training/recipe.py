@@ -1,4 +1,4 @@
-"""How a model is trained: every number of it, with its reason."""
+"""The recipe of a training: all hyperparameters, with their reasons."""
 
 import math
 from bisect import bisect_right

@@ -1,4 +1,4 @@
-"""Recipes in TOML: the numbers of a training as a file sets them, checked, with the line of what is wrong."""
+"""Recipes in TOML: reads and validates the hyperparameters of a training; errors name the line."""
 
 import difflib
 import re

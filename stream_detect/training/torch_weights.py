@@ -1,8 +1,8 @@
 """A reader of PyTorch state dicts (.pth), which hold published weights, without PyTorch.
 
-Both layouts that `torch.save` has had are read: the zip archive of PyTorch 1.6 and later, and the sequence of pickles
-before it, in which the ImageNet weights of 2020 are published. A pickle can run any code, so the unpickler knows only
-the few names that a dict of plain tensors needs and refuses every other.
+It reads both formats of `torch.save`: the zip archive of PyTorch 1.6 and later, and the older sequence of pickles, in
+which the ImageNet weights of 2020 are published. A pickle can run any code, so the unpickler accepts only the few names
+that a dict of plain tensors needs.
 """
 
 import io

@@ -1,4 +1,4 @@
-"""The training loop, in pure Keras 3, on any of its backends: faces and a recipe become a folder with the best weights.
+"""The training loop, in pure Keras 3 with any of its backends: trains on faces by a recipe, and keeps the best weights.
 
 The folder holds best.keras (the moving average of the weights, at its best validation AUC, as a channels_last network
 in f32 even if the training used another format), checkpoint.npz to go on from, curves.csv and tensorboard/.

@@ -1,7 +1,7 @@
 """WebRTC: live checks, publishers (WHIP) and viewers (WHEP), from a checked offer to the end of the connection.
 
-Knows no HTTP, no database and no model: it is given an `Engine` for checks, a sink for what publishers send, and frames
-to show. All of it lives on one event loop; what decodes, draws or encodes runs on threads. Begin at `check.py`, then
-`peer_connection.py`; `offer.py` says which offers are taken, `sessions.py` who gets a place, and `aiortc_private` holds
-all that reaches into aiortc.
+Knows no HTTP, no database and no model: it gets an `Engine` for checks, a sink for the frames of publishers, and frames
+to show. It runs on one event loop; decoding, drawing and encoding run on threads. Begin with `check.py`, then
+`peer_connection.py`; `offer.py` checks offers, `sessions.py` assigns places, and `aiortc_private` has everything that
+uses private parts of aiortc.
 """

@@ -1,4 +1,4 @@
-"""The video that a check sends back: each frame with the badge drawn on, encoded in H.264 where the peer takes it."""
+"""The annotated video of a live check: each frame with the badge, encoded in H.264 if the peer accepts it."""
 
 import asyncio
 import logging

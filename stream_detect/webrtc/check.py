@@ -1,4 +1,4 @@
-"""Live checks: a peer's video is analysed and sent back with the badge, its results go over the data channel."""
+"""Live checks: a peer's video is analysed and returned with the badge; results go over the data channel."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Which frames a viewer's link takes, by the loss and bandwidth that the viewer reports."""
+"""Congestion control: which frames are sent to a viewer, by the loss and bandwidth that it reports."""
 
 import time
 from collections.abc import Callable, Sequence

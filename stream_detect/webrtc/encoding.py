@@ -1,4 +1,4 @@
-"""Encodes a camera's drawn frames into RTP payloads, once a codec, for all who watch in it."""
+"""Encodes the drawn frames of a camera into RTP payloads, once per codec for all of its viewers."""
 
 import time
 from collections.abc import Callable

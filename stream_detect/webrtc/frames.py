@@ -1,4 +1,4 @@
-"""Where a peer's decoded frames go during a check: each is sent back, and some are analysed.
+"""Distributes the decoded frames of a live check: each is sent back, and some are analysed.
 
 VideoReceiver ──> FrameTee ──> FrameQueue ──> AnnotatedTrack    every frame, at once
                          └───> sampler ──> worker               some, when the analysis has time

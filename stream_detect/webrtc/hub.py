@@ -1,4 +1,4 @@
-"""Distributes one camera's frames to everybody who watches it.
+"""Distributes the frames of one camera to its viewers.
 
 camera ──show──> Hub ──> Renderer (thread) ──> Fanout (event loop) ──> viewers
 """

@@ -1,7 +1,7 @@
-"""The STUN and TURN servers of the settings: the credentials that hold now, and which of them work.
+"""The STUN and TURN servers of the settings: their current credentials, and which of them work.
 
-A server that fails is left out of the sessions that follow until it works again, so that it delays none of them; what
-is wrong with it stands in the log and in /api/status.
+A server that fails is not used for new sessions until it works again, so that it delays none of them; the reason is in
+the log and in /api/status.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""How the WebRTC connections of a server reach their peers: its addresses, its UDP ports, and the ICE servers."""
+"""The network of WebRTC connections: the addresses and UDP ports of the server, and the ICE servers."""
 
 import errno
 import random

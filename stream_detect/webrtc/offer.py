@@ -1,7 +1,7 @@
-"""Checks the SDP offer of a client, and makes of it one that aiortc can answer.
+"""Checks the SDP offer of a client, and converts it to one that aiortc can answer.
 
-aiortc raises late and of any kind (assertions, KeyError, StopIteration; some only in a task that nobody awaits), so
-everything that it takes for granted is checked here first.
+aiortc raises late and with any exception (AssertionError, KeyError, StopIteration; some only in a task that nobody
+awaits), so everything that it assumes is checked here first.
 """
 
 import re

@@ -1,7 +1,7 @@
-"""Rewrites the text of an offer so that aiortc's parser reads what the standards allow and other parsers read.
+"""Rewrites the text of an offer so that aiortc's parser accepts what the standards allow.
 
-What is left out says nothing that is used here: candidates that are names or malformed, parameters of formats that the
-offer does not define, and attributes of streams that have no value.
+It removes what is not used here: candidates that are host names or malformed, parameters of formats that the offer does
+not define, and attributes of streams without a value.
 """
 
 import re

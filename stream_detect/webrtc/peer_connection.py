@@ -1,4 +1,4 @@
-"""One peer connection from our answer to its end, and the watch over whether its peer is still there.
+"""One peer connection from the answer to its end, and the check whether its peer is still alive.
 
 new ──answer──> connecting ──ICE, DTLS──> connected ──close──> closed
                     └── connect_timeout_s, failure ──────────────┘

@@ -1,4 +1,4 @@
-"""Draws and encodes a camera's frames for all who watch it: drawn once, encoded once a codec, on one thread.
+"""The renderer of a camera: draws each frame once and encodes it once per codec for all viewers, on one thread.
 
 camera ──> Mailbox ──thread──> Drawing ──> H264Encoding ──> deliver
                                       └──> Vp8Encoding  ──> deliver

@@ -1,4 +1,4 @@
-"""Sends results to a peer over its data channel `results`: the messages, and the channel (docs/protocol.md)."""
+"""The data channel `results`, which sends results to a peer, and its messages (docs/protocol.md)."""
 
 import asyncio
 import json

@@ -1,7 +1,7 @@
-"""The sessions of one kind by their ids: who gets a place, and that each session ends once.
+"""The sessions of one kind by their ids: assigns their places, and ends each session once.
 
-A place is given for good to a peer that connects. An offer alone only borrows one: when all are taken, the session of
-a peer that has not connected ends for a newcomer's.
+A place is assigned permanently to a peer once it connects. When all places are taken, the session of a peer that has
+not connected is ended for a new one.
 """
 
 import asyncio

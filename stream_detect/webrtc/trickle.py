@@ -1,7 +1,7 @@
 """Reads the ICE candidates that a peer sends after its offer: "trickle ICE" (RFC 8840).
 
-A peer that offers before it has gathered anything, and that only a relay of ours reaches, would not be met without
-them: a TURN server lets nobody through whom we have not sent something.
+They are needed by a peer that offers before it has gathered candidates and can only be reached through the server's
+relay: a TURN server admits only addresses to which something has been sent.
 """
 
 import re

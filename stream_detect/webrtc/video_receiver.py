@@ -1,4 +1,4 @@
-"""Decodes the video of one peer on a thread of its own, within bounds that hold whatever the peer sends.
+"""Decodes the video of one peer on its own thread, within limits on what the peer sends.
 
 aiortc ──put──> encoded frames ──thread──> decoder ──> decoded frames ──event loop──> on_frame
                 (bounded in bytes)                     (newest few)

@@ -1,4 +1,4 @@
-"""WHEP sessions: viewers watch a camera, each with as many frames as its link takes."""
+"""WHEP sessions: viewers watch a camera, each at the rate that its link allows."""
 
 import asyncio
 import secrets

@@ -1,4 +1,4 @@
-"""Runs migrations on the connection that `storage.database.migrate` hands over, in its transaction."""
+"""Runs migrations on the connection of `storage.database.migrate`, in its transaction."""
 
 from alembic import context
 

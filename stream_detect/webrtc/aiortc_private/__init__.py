@@ -1,11 +1,11 @@
-"""All that touches private parts of aiortc and aioice, in one place: nothing else in the tree may.
+"""Everything that uses private parts of aiortc and aioice; no other module may.
 
-Begin with `connection` (one peer connection, its bounds and its end); `receiver` takes encoded frames off aiortc,
-`sender` sends RTP that many viewers share, `rtcp` listens to what a peer asks. Nothing here knows a session, a camera
-or a model. Attributes are shadowed on single objects; no class of the libraries is changed.
+Begin with `connection` (one peer connection, its limits and its end); `receiver` takes encoded frames from aiortc,
+`sender` sends RTP that many viewers share, `rtcp` handles RTCP messages. This package knows no session, no camera and
+no model. Attributes are shadowed on single objects; no class of the libraries is changed.
 
 tests/webrtc/test_aiortc_contract.py fails when a version differs from `CHECKED_WITH`, or an attribute is missing: read
-the library's changes, run the tests of this folder, then note the new version here.
+the changes of the library, run the tests of this folder, then set the new version here.
 """
 
 CHECKED_WITH = {"aiortc": "1.16.0", "aioice": "0.13.0"}

@@ -1,4 +1,4 @@
-"""Peer connections with what aiortc lacks: bounds on what a peer makes us keep and send, RSA peers, a clean end."""
+"""Peer connections with what aiortc lacks: limits on what peers cause to be kept and sent, RSA peers, a clean end."""
 
 import asyncio
 from collections.abc import Callable

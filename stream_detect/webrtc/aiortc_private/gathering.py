@@ -1,7 +1,7 @@
-"""Gathers the candidates of an ICE connection: on chosen addresses and ports, by every STUN and TURN server.
+"""Gathers the candidates of an ICE connection on chosen addresses and ports, with every STUN and TURN server.
 
-aioice binds to any port of every address, and uses the first server of each kind for five seconds, whether it works or
-not.
+aioice binds to any port of every address, and waits five seconds for the first server of each kind, whether it works
+or not.
 """
 
 import asyncio

@@ -1,7 +1,7 @@
-"""Takes the encoded frames of a peer's video off aiortc before it decodes them.
+"""Takes the encoded frames of a peer's video from aiortc before it decodes them.
 
-aiortc decodes whatever comes, of any size, on a thread that it joins on the event loop, between two queues without
-bounds. Its thread is ended as soon as it is started, by the queue that is put in the place of its own.
+aiortc decodes frames of any size, on a thread that it joins on the event loop, between two unbounded queues. Its thread
+is ended as soon as it starts, by the queue that replaces its own.
 """
 
 from collections.abc import Callable

@@ -1,7 +1,7 @@
-"""What peers and we ask of each other by RTCP: a peer's requests to our encoders, and the bitrate that we ask of it.
+"""RTCP messages: a peer's requests to our encoders, and the bit rate that is requested from the peer.
 
-A sender that is handed packets ignores PLI and FIR, and keeps the peer's bandwidth estimate to an encoder of its own
-that it never uses. So the sender's `_handle_rtcp_packet`, which its transport looks up for every packet, is shadowed.
+A sender that gets packets ignores PLI and FIR, and passes the peer's bandwidth estimate to an encoder that it never
+uses. So the sender's `_handle_rtcp_packet`, which its transport looks up for every packet, is shadowed.
 """
 
 from typing import Any, Protocol

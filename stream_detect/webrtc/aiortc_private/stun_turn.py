@@ -1,6 +1,6 @@
-"""Asks STUN servers for our address and TURN servers for a relayed one, and says in words why one does not work.
+"""Requests the public address from STUN servers and a relayed one from TURN servers, and explains failures.
 
-aioice asks one server of each kind, waits five seconds for it, and says nothing when it fails.
+aioice asks one server of each kind, waits five seconds for it, and reports no failure.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""What cameras leave behind: events, scores, states, deliveries; and the cameras that were added by the API."""
+"""Tables of cameras: events, scores, states, deliveries, and the cameras that were added by the API."""
 
 import sqlalchemy as sa
 from alembic import op

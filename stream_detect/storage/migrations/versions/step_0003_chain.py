@@ -1,4 +1,4 @@
-"""The chain of events: entries that are hashed together with the one before."""
+"""The hash chain of events."""
 
 import hashlib
 import json

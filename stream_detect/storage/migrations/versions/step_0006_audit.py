@@ -1,4 +1,4 @@
-"""The audit log: who did what, each entry hashed together with the one before."""
+"""The audit log, a hash chain of entries."""
 
 import sqlalchemy as sa
 from alembic import op

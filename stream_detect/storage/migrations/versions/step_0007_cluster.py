@@ -1,4 +1,4 @@
-"""Leases of cameras and of the leading server, and the nodes that are drained."""
+"""Leases of cameras and of the leading server, and drained nodes."""
 
 import sqlalchemy as sa
 from alembic import op
