@@ -63,6 +63,7 @@ SLOW = {
     "api/test_whip_whep_routes.py",
     "cameras/test_camera_stops.py",
     "cli/test_analyze.py",
+    "cluster/test_analyses.py",
     "cluster/test_head.py",
     "cluster/test_ray.py",
     "evaluation/test_calibration.py",

@@ -24,6 +24,7 @@ class NodeBody(Body):
     cores: float = Field(description="processors that its workers keep busy")
     memory_bytes: int = Field(description="of its workers")
     cameras: tuple[str, ...] = Field(description="names of those that it watches")
+    analyses: int = Field(description="of uploads, that its workers do now")
 
 
 class MoveBody(Body):
@@ -67,6 +68,7 @@ def router(head: "Head | None") -> APIRouter:
                 cores=node.cores,
                 memory_bytes=node.rss_bytes,
                 cameras=node.cameras,
+                analyses=node.analyses,
             )
             for node in head.statuses()
         )

@@ -85,6 +85,7 @@ _ALL: Final = (
     _node("cluster_node_state", "1 for the state that the node of a cluster is in, 0 for the others", "state"),
     _node("cluster_node_workers", "workers that answer"),
     _node("cluster_node_cameras", "cameras that it watches"),
+    _node("cluster_node_analyses", "analyses of uploads that its workers do"),
     _node("cluster_node_load", "load average by processors"),
     _node("cluster_node_worker_cores", "processors that its workers keep busy"),
     _node("cluster_node_worker_bytes", "memory of its workers"),
@@ -226,6 +227,7 @@ def _metrics_node(values: "_Values", node: NodeStatus) -> None:
         values.add("stream_detect_cluster_node_state", state == node.state, node.name, state)
     values.add("stream_detect_cluster_node_workers", node.workers, node.name)
     values.add("stream_detect_cluster_node_cameras", len(node.cameras), node.name)
+    values.add("stream_detect_cluster_node_analyses", node.analyses, node.name)
     values.add("stream_detect_cluster_node_load", node.load, node.name)
     values.add("stream_detect_cluster_node_worker_cores", node.cores, node.name)
     values.add("stream_detect_cluster_node_worker_bytes", node.rss_bytes, node.name)

@@ -11,8 +11,8 @@ from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import FOLDER, Library
 from stream_detect.jobs.progress import JobProgress
-from stream_detect.jobs.work import AnalysisStores, Reviewer
-from stream_detect.models.bundle import IR_WEIGHTS_FILE, read_card
+from stream_detect.jobs.reviewer import Reviewer
+from stream_detect.jobs.work import AnalysisStores
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
@@ -39,7 +39,7 @@ class AnalysisService:
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
         stores = AnalysisStores(self.analyses, self.library, JobProgress(self.feed.notify))
-        self.jobs = Jobs(stores, reviewer, settings.review, lambda: self.busy())  # noqa: PLW0108 - it is set later
+        self.jobs = Jobs(stores, reviewer, settings.review)
         self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
 
     def start(self) -> None:
@@ -81,11 +81,8 @@ def lookup(registry: Registry, in_use: Callable[[], str]) -> submissions.Models:
 
     def models(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
         try:
-            return tuple(
-                (name, read_card(registry.folder_of(name)).sha256[IR_WEIGHTS_FILE])
-                for name in dict.fromkeys(names or [in_use()])
-            )
-        except (BundleError, KeyError) as error:
+            return tuple((name, registry.sha256_of(name)) for name in dict.fromkeys(names or [in_use()]))
+        except BundleError as error:
             raise SettingsError(f"expected names of model bundles: {error}") from error
 
     return models

@@ -9,6 +9,7 @@ from stream_detect.api.schemas import JudgeBody
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observer
+from stream_detect.cluster.analyses import ClusterReviewer
 from stream_detect.cluster.evidence import ClusterEvidence
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
@@ -17,6 +18,7 @@ from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
+from stream_detect.jobs.reviewer import Reviewer
 from stream_detect.overlay.picture import annotated
 from stream_detect.settings import CameraSettings, ClusterSettings, Settings
 from stream_detect.storage.database import Database
@@ -64,6 +66,15 @@ class Hosting(Protocol):
 
         Args:
             observer: is notified of all cameras.
+        """
+        ...
+
+    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:
+        """What examines uploads.
+
+        Args:
+            here: does it in this process.
+            sha256_of: the weights of a bundle, by its name; raises BundleError.
         """
         ...
 
@@ -139,6 +150,10 @@ class HostedHere:
         )
         self._fleet = Fleet(make, self._model.engine, observer, monitoring.max_cameras)
         return self._fleet
+
+    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:  # noqa: ARG002 - Hosting's
+        """See `Hosting`."""
+        return here
 
     def start(self) -> None:
         """Nothing is to be begun."""
@@ -218,6 +233,10 @@ class HostedByWorkers:
         self.head.observe(observer)
         self._fleet = Fleet(self._made, self._model.engine, observer, self._settings.monitoring.max_cameras)
         return self._fleet
+
+    def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:
+        """See `Hosting`."""
+        return ClusterReviewer(self.head.tasks, here, sha256_of, self._settings.review)
 
     def start(self) -> None:
         """See `Hosting`."""

@@ -27,7 +27,7 @@ from stream_detect.app.monitoring import Monitoring
 from stream_detect.app.routes import Contents, Services, application
 from stream_detect.app.server import Service
 from stream_detect.errors import BundleError, StreamDetectError
-from stream_detect.jobs.work import ModelReviewer
+from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
@@ -74,7 +74,8 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database)
-    reviewer = ModelReviewer(settings)
+    here = ModelReviewer(settings, lambda: analyses.busy())  # noqa: PLW0108 - made below
+    reviewer = monitoring.hosting.reviewer_for(here, registry.sha256_of)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()
     monitoring.start()

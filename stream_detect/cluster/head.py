@@ -23,6 +23,7 @@ from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, M
 from stream_detect.cluster.nodes import Nodes, WorkerLink
 from stream_detect.cluster.placement import Host, choose, cost
 from stream_detect.cluster.status import Move, NodeStatus
+from stream_detect.cluster.tasks import WorkerTasks
 from stream_detect.cluster.worker import worker_settings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
 from stream_detect.settings import CameraSettings, Settings
@@ -32,9 +33,6 @@ from stream_detect.types import Result
 
 STEP_S = 0.1
 GRANT_AGAIN_S = 0.5
-
-SETTLE_S = 5.0
-"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
 
 MAX_MOVES = 100
 """Moves that are remembered for the page."""
@@ -86,7 +84,6 @@ class Head:
         self._due = threading.Event()
         self._closing = threading.Event()
         self._grant_at_s = -1e9
-        self._settled_at_s: float | None = None
         self._grant_problem = ""
         member_parts = MemberParts(
             worker_settings(settings),
@@ -97,6 +94,13 @@ class Head:
             self._wake,
         )
         self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, member_parts, self._wake)
+        self.tasks = WorkerTasks(
+            self._membership.members,
+            lambda: self._hosts(list(self._active)),
+            lambda: self._leadership.drained,
+            settings.cluster.lease_s,
+        )
+        """What workers do besides watching cameras."""
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
@@ -193,7 +197,7 @@ class Head:
             placement = camera.placement
             if placement is not None and not placement.lost:
                 watched.setdefault(placement.member, []).append(camera.name)
-        return self._membership.statuses(self._leadership.drained, watched)
+        return self._membership.statuses(self._leadership.drained, watched, self.tasks.analyses())
 
     def _placement_of(self, camera: str) -> Placement | None:
         with self._lock:
@@ -310,17 +314,12 @@ class Head:
 
     def _hosts(self, cameras: Sequence[RemoteCamera]) -> list[Host]:
         """Workers that can take cameras, with what they have."""
-        drained = self._leadership.drained
         costs: dict[Member, float] = {}
         for camera in cameras:
             if camera.placement is not None and not camera.placement.withdrawn:
                 member = camera.placement.member
                 costs[member] = costs.get(member, 0.0) + cost(camera.status(), camera.settings.rate_hz)
-        return [
-            Host(member.name, member.node.name, member.node.cpus, costs.get(member, 0.0))
-            for member in self._membership.members()
-            if member.ready and member.node.name not in drained
-        ]
+        return self._membership.hosts(costs, self._leadership.drained)
 
     def _place(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
         """Grants leases to workers for cameras that nobody watches."""
@@ -333,7 +332,7 @@ class Head:
         if not free or now_s < self._grant_at_s or not self._leadership.holds:
             return
         members = {member.name: member for member in self._membership.members()}
-        if not self._settled(list(members.values()), now_s):
+        if not self._membership.settled(now_s):
             return
         hosts, chosen = self._hosts(cameras), {}
         for camera in free:
@@ -356,16 +355,6 @@ class Head:
             camera, member, now = chosen[name]
             if now is not None and camera.place(Placement(member, now, lease.number)):
                 self._note_move(camera, member)
-
-    def _settled(self, members: Sequence[Member], now_s: float) -> bool:
-        """Whether all workers have begun, or were waited for long enough; once true, always true."""
-        if self._settled_at_s is None:
-            if any(member.ready for member in members):
-                self._settled_at_s = now_s + SETTLE_S
-            return False
-        if now_s < self._settled_at_s and all(member.ready or member.problem for member in members):
-            self._settled_at_s = now_s
-        return now_s >= self._settled_at_s
 
     def _note_move(self, camera: RemoteCamera, member: Member) -> None:
         if camera.moved is not None:

@@ -5,12 +5,21 @@ import math
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from stream_detect import __version__
-from stream_detect.cluster.messages import Batch, Call, EvidenceRequest, Load, ModelOrder, Orders, Refusal
+from stream_detect.cluster.messages import (
+    AnalysisState,
+    Batch,
+    Call,
+    EvidenceRequest,
+    Load,
+    ModelOrder,
+    Orders,
+    Refusal,
+)
 from stream_detect.cluster.nodes import Node, WorkerLink, WorkerLostError
 from stream_detect.cluster.placement import Overload
 
@@ -45,6 +54,8 @@ class Incarnation:
         revision: as the batch says.
         received: reliable items so far.
         evidence: events that it has yet to be told of.
+        analyses: as the batch says.
+        wanted: keys of the analyses that it is to do, and whether each is to rest now.
         orders: all that it is to do; of a process that was started anew they begin empty.
     """
 
@@ -57,6 +68,8 @@ class Incarnation:
     revision: int = 0
     received: int = 0
     evidence: deque[EvidenceRequest] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
+    analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
+    wanted: dict[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +195,7 @@ class Member:
             orders=orders if orders.revision > now.revision else None,
             evidence=requests,
             listened=self._parts.listened(),
+            analyses=now.wanted.copy(),
         )
         batch: Batch = self.link.call("exchange", call, timeout_s=CALL_S)
         if batch.incarnation != now.key:
@@ -191,6 +205,7 @@ class Member:
             return 0.0
         for _ in requests:
             now.evidence.popleft()
+        now.analyses = batch.analyses  # before its time: whoever sees that sees these
         now.sent_s, now.heard_s = batch.sent_s, time.monotonic()
         now.hosted, now.revision = batch.hosted, batch.revision
         self.load, self.problem = batch.load, batch.problem

@@ -7,10 +7,14 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from stream_detect.cluster.members import Member, MemberParts
 from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
+from stream_detect.cluster.placement import Host
 from stream_detect.cluster.status import NodeState, NodeStatus
 from stream_detect.errors import StreamDetectError
 
 NODES_S = 1.0
+
+SETTLE_S = 5.0
+"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
 
 LOST_NODE_S = 600.0
 """How long a node that has gone is listed."""
@@ -39,6 +43,7 @@ class Membership:
         self._members: dict[str, list[Member]] = {}  # by the node's key
         self._nodes: dict[str, Node] = {}
         self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
+        self._settled_at_s: float | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._look_for_nodes, name="nodes", daemon=True)
 
@@ -64,6 +69,30 @@ class Membership:
         with self._lock:
             return [member for members in self._members.values() for member in members]
 
+    def hosts(self, costs: Mapping[Member, float], drained: Collection[str]) -> list[Host]:
+        """Workers that can take cameras and analyses.
+
+        Args:
+            costs: of what each has.
+            drained: names of nodes that are to watch nothing.
+        """
+        return [
+            Host(member.name, member.node.name, member.node.cpus, costs.get(member, 0.0))
+            for member in self.members()
+            if member.ready and member.node.name not in drained
+        ]
+
+    def settled(self, now_s: float) -> bool:
+        """Whether all workers have begun, or were waited for long enough; once true, always true."""
+        members = self.members()
+        if self._settled_at_s is None:
+            if any(member.ready for member in members):
+                self._settled_at_s = now_s + SETTLE_S
+            return False
+        if now_s < self._settled_at_s and all(member.ready or member.problem for member in members):
+            self._settled_at_s = now_s
+        return now_s >= self._settled_at_s
+
     def names(self) -> set[str]:
         """Of the nodes that are there."""
         with self._lock:
@@ -75,20 +104,23 @@ class Membership:
             of_nodes = [[member for member in members if member.ready] for members in self._members.values()]
         return [ready[0].link for ready in of_nodes if ready]
 
-    def statuses(self, drained: Collection[str], watched: Mapping[Member, Sequence[str]]) -> list[NodeStatus]:
+    def statuses(
+        self, drained: Collection[str], watched: Mapping[Member, Sequence[str]], analyses: Mapping[Member, int]
+    ) -> list[NodeStatus]:
         """All nodes, by name; those that went in the last ten minutes among them.
 
         Args:
             drained: names of nodes that are to watch nothing.
             watched: names of the cameras of each worker that has any.
+            analyses: how many each worker has that has any.
         """
         with self._lock:
             there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
             gone = [node for node, _ in self._gone.values()]
-        found = [_status_of(node, members, drained, watched) for node, members in there]
+        found = [_status_of(node, members, drained, watched, analyses) for node, members in there]
         names = {status.name for status in found}
         found += [
-            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), "it left the cluster")
+            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), 0, "it left the cluster")
             for node in gone
             if node.name not in names
         ]
@@ -140,7 +172,11 @@ class Membership:
 
 
 def _status_of(
-    node: Node, members: Sequence[Member], drained: Collection[str], watched: Mapping[Member, Sequence[str]]
+    node: Node,
+    members: Sequence[Member],
+    drained: Collection[str],
+    watched: Mapping[Member, Sequence[str]],
+    analyses: Mapping[Member, int],
 ) -> NodeStatus:
     ready = [member for member in members if member.ready]
     problem = next((member.problem for member in members if member.problem), "")
@@ -161,5 +197,6 @@ def _status_of(
         cores=round(sum(member.load.cores for member in ready), 3),
         rss_bytes=sum(member.load.rss_bytes for member in ready),
         cameras=tuple(sorted(cameras)),
+        analyses=sum(analyses.get(member, 0) for member in members),
         problem=problem,
     )

@@ -5,7 +5,10 @@ monotonic seconds of the worker that sent them: clocks of different machines are
 """
 
 import math
-from dataclasses import dataclass
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 
 from stream_detect import errors as our_errors
 from stream_detect.cameras.status import CameraStatus
@@ -72,6 +75,96 @@ class EvidenceRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerFile:
+    """A file of the server's machine, and how a worker recognises it where it sees the same disk.
+
+    Args:
+        path: absolute.
+        bytes: its length.
+        inode: number of its inode.
+        modified_ns: when it was written, Unix nanoseconds.
+    """
+
+    path: str
+    bytes: int
+    inode: int
+    modified_ns: int
+
+    @classmethod
+    def of(cls, path: Path) -> "ServerFile":
+        """A file of this machine.
+
+        Raises:
+            OSError: it is not there.
+        """
+        found = path.stat()
+        return cls(str(path.absolute()), found.st_size, found.st_ino, found.st_mtime_ns)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether this process can read the very file at its path."""
+        try:
+            return os.access(self.path, os.R_OK) and ServerFile.of(Path(self.path)) == self
+        except OSError:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisOrder:
+    """What a worker is to make of an upload: results of its examination, or the annotated video.
+
+    Args:
+        key: unguessable; of this attempt on this worker.
+        file: the upload.
+        models: names of the bundles that judge, with the sha256 of their weights; none where a video is drawn.
+        rate_hz: samples a second.
+        results: stored results, which are drawn; None where the file is examined.
+        drawn: name of the model whose verdicts are drawn.
+    """
+
+    key: str
+    file: ServerFile
+    models: tuple[tuple[str, str], ...] = ()
+    rate_hz: float = 0.0
+    results: ServerFile | None = None
+    drawn: str = ""
+
+    @property
+    def files(self) -> dict[str, ServerFile]:
+        """All files that are needed, by names of ours."""
+        upload = {"original": self.file}
+        return upload if self.results is None else {**upload, "results": self.results}
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisBegun:
+    """A worker took an order.
+
+    Args:
+        missing: names of the files that it does not see, and that are to be sent.
+        at_s: when, by its clock.
+    """
+
+    missing: tuple[str, ...]
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class AnalysisState:
+    """How far an analysis is, on a worker.
+
+    Args:
+        share: done, in [0, 1].
+        output_bytes: length of what was made, to be fetched; None before its end.
+        refusal: why nothing was made; None when all is well.
+    """
+
+    share: float
+    output_bytes: int | None = None
+    refusal: "Refusal | None" = None
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What the server says to a worker.
 
@@ -82,6 +175,7 @@ class Call:
         orders: None where they have not changed.
         evidence: events that began; repeated until an answer came.
         listened: cameras whose results somebody follows on the page: theirs come whole.
+        analyses: those that are wanted, by their keys, and whether each is to rest now; a worker ends all others.
     """
 
     incarnation: str
@@ -90,6 +184,7 @@ class Call:
     orders: Orders | None = None
     evidence: tuple[EvidenceRequest, ...] = ()
     listened: frozenset[str] = frozenset()
+    analyses: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +262,7 @@ class Batch:
         statuses: of cameras, with the numbers of their leases; once a second.
         load: how busy it is.
         problem: why it watches nothing; empty when all is well.
+        analyses: by their keys, until they are ended.
     """
 
     incarnation: str
@@ -179,6 +275,7 @@ class Batch:
     statuses: tuple[tuple[int, CameraStatus], ...]
     load: Load
     problem: str = ""
+    analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,6 +9,10 @@ from stream_detect.types import CameraState
 SAMPLE_COST = 2.0
 """Cost of one analysed sample a second, in decoded megapixels a second: some 5 ms each, as 2 megapixels of H.264."""
 
+ANALYSIS_COST = 100.0
+"""Cost of an analysis of an upload: a quarter of a processor (`review.share_beside_live`) does 100 megapixels a second;
+without live streams it takes more, and then nobody is in its way."""
+
 UNKNOWN_MPX_S = 640 * 480 * 25 / 1e6
 """Of a camera that has sent nothing yet: the usual one."""
 

@@ -40,6 +40,7 @@ class NodeStatus:
         cores: processors that its workers keep busy.
         rss_bytes: memory of its workers.
         cameras: names of those that it watches.
+        analyses: of uploads that its workers do now.
         problem: why it watches nothing; empty when all is well.
     """
 
@@ -51,4 +52,5 @@ class NodeStatus:
     cores: float
     rss_bytes: int
     cameras: tuple[str, ...]
+    analyses: int
     problem: str

@@ -22,16 +22,29 @@ from stream_detect.analysis.search import FaceSearch
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observers
 from stream_detect.challenge_record import ChallengeRecord
-from stream_detect.cluster.messages import Batch, Call, Load, ModelOrder, Refusal, refusal_of
+from stream_detect.cluster.messages import (
+    AnalysisBegun,
+    AnalysisOrder,
+    Batch,
+    Call,
+    Load,
+    ModelOrder,
+    Refusal,
+    refusal_of,
+)
 from stream_detect.cluster.orders import Lease, OrderKeeper
 from stream_detect.cluster.outbox import Outbox
+from stream_detect.cluster.process_folder import ProcessFolder
+from stream_detect.cluster.worker_analyses import WorkerAnalyses
 from stream_detect.cluster.worker_evidence import WorkerEvidence
 from stream_detect.errors import NotFoundError, SettingsError, StreamDetectError
+from stream_detect.jobs.reviewer import ModelReviewer
+from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.overlay.picture import annotated
 from stream_detect.settings import Settings
-from stream_detect.types import Answer, Thresholds
+from stream_detect.types import Answer, CameraState, Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers
@@ -42,6 +55,9 @@ HOLD_S = 0.2
 
 STATUS_S = 1.0
 """How often statuses of cameras are sent."""
+
+ANALYSES_FOLDER = "analyses-of-server"
+"""Folder in the storage folder, of uploads that the server sent and of what is made of them."""
 
 T = TypeVar("T")
 
@@ -101,6 +117,7 @@ class Worker:
                 hosting.orders.take(call.orders)
             for request in call.evidence:
                 hosting.evidence.begin(request)
+            hosting.analyses.want(call.analyses)
         await self._outbox.wait(HOLD_S)
         return self._batch(call)
 
@@ -176,6 +193,22 @@ class Worker:
 
         return await self._answered(delete)
 
+    async def begin_analysis(self, order: AnalysisOrder) -> AnalysisBegun | Refusal:
+        """Takes an upload to be examined or drawn; see `WorkerAnalyses.begin`."""
+        return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.begin, order))
+
+    async def put_analysis(self, key: str, name: str, offset: int, piece: bytes) -> Refusal | None:
+        """Takes a piece of a file; see `WorkerAnalyses.put`."""
+        return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.put, key, name, offset, piece))
+
+    async def analysis_piece(self, key: str, offset: int) -> bytes | Refusal:
+        """A piece of what was made; see `WorkerAnalyses.piece`."""
+        return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.piece, key, offset))
+
+    async def end_analysis(self, key: str) -> Refusal | None:
+        """Ends an analysis; see `WorkerAnalyses.end`."""
+        return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.end, key))
+
     async def close(self) -> None:
         """Stops all cameras and sessions, within five seconds."""
         if self._hosting is not None:
@@ -212,6 +245,7 @@ class Worker:
             statuses=tuple(statuses),
             load=self._load(now_s),
             problem="" if hosting is None else hosting.problem,
+            analyses={} if hosting is None else hosting.analyses.states(),
         )
 
     def _load(self, now_s: float) -> Load:
@@ -227,13 +261,14 @@ class _Hosting:
 
     Raises:
         BundleError: the model is absent here.
-        SettingsError: it is another one than the server's.
+        SettingsError: it is another one than the server's, or a certificate is absent here.
     """
 
     def __init__(
         self, settings: Settings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
         cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
+        trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
         self._settings = settings
         self._loop = loop
         self._model_name, _ = model
@@ -259,6 +294,13 @@ class _Hosting:
         )
         self.fleet = Fleet(make, self._engine, self.evidence, sys.maxsize)  # the server bounds how many there are
         self.orders = OrderKeeper(self.fleet, outbox, Lease(settings.cluster.lease_s), self._use, self._leave)
+        self.analyses = WorkerAnalyses(
+            ModelReviewer(settings, self._is_busy),
+            self._registry,
+            ProcessFolder(settings.storage.folder / ANALYSES_FOLDER, settings.review.min_free_bytes),
+            settings.cluster.lease_s,
+            outbox.wake,
+        )
         self.evidence.start()
         self.orders.start()
 
@@ -276,8 +318,17 @@ class _Hosting:
         """Ends orders, cameras and sessions."""
         self.orders.close()
         self._watching_servers.cancel()
-        await asyncio.gather(asyncio.to_thread(self.fleet.close), self.viewers.close_all(), self.publishers.close_all())
+        await asyncio.gather(
+            asyncio.to_thread(self.fleet.close),
+            asyncio.to_thread(self.analyses.close),
+            self.viewers.close_all(),
+            self.publishers.close_all(),
+        )
         await asyncio.to_thread(self.evidence.close)
+
+    def _is_busy(self) -> bool:
+        """Whether a camera here sends frames now: analyses give way to it."""
+        return any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
 
     def _camera(self, name: str) -> HostedCamera:
         return self.fleet.camera(name)
@@ -353,6 +404,7 @@ def worker_settings(settings: Settings) -> dict[str, Any]:
             "feed",
             "webrtc",
             "video",
+            "review",
             "monitoring",
             "evidence",
             "cluster",

@@ -7,13 +7,14 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from stream_detect.errors import ConflictError, NotFoundError, ReviewCancelledError, StorageError
 from stream_detect.jobs.incoming import ReceivedFile
 from stream_detect.jobs.queue import JobQueue, Task
-from stream_detect.jobs.work import AnalysisStores, Reviewer, Work
+from stream_detect.jobs.reviewer import Reviewer
+from stream_detect.jobs.work import AnalysisStores, Work
 from stream_detect.settings import ReviewSettings
 from stream_detect.storage.records import Analysis, AnalysisState, Annotation, Page, Upload, new_id
 
@@ -43,17 +44,14 @@ class Jobs:
         kept: where analyses are kept.
         reviewer: examines the files.
         settings: limits.
-        busy: whether live streams run, which go first.
     """
 
-    def __init__(
-        self, kept: AnalysisStores, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]
-    ) -> None:
+    def __init__(self, kept: AnalysisStores, reviewer: Reviewer, settings: ReviewSettings) -> None:
         self._analyses, self._library, self._progress = kept.analyses, kept.library, kept.progress
         self._settings = settings
-        self._work = Work(kept, reviewer, settings, busy)
+        self._work = Work(kept, reviewer)
         self._reviewer = reviewer
-        self.queue = JobQueue(self._work.run, settings.jobs, settings.max_waiting, settings.turn_s)
+        self.queue = JobQueue(self._work.run, lambda: reviewer.at_once, settings.max_waiting, settings.turn_s)
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
 

@@ -49,12 +49,12 @@ _START_WITHIN_S = 120.0
 """For the process to begin, and to load models."""
 
 _CHUNK_BYTES = 1 << 16
-_MAX_FRAME_BYTES = 1 << 29
+MAX_RESULTS_BYTES = 1 << 29
 """Of results: an hour of a crowd takes some 50 MB."""
 
 _UNFORESEEN = "this failed in a way that nobody foresaw; the log says more"
-_PRIVATE = "STREAM_DETECT_"
-"""Of settings in the environment, which are kept from a process that reads hostile files: some are secrets."""
+_PRIVATE = ("STREAM_DETECT_", "RAY_")
+"""Of variables that are kept from a process that reads hostile files: settings and a cluster's token are secrets."""
 
 log = logging.getLogger(__name__)
 
@@ -80,8 +80,12 @@ class ReviewProcesses:
             ReviewCrashedError: the process that examines it ended, or was ended because nothing more came of it.
             StreamDetectError: as `examine`.
         """
+        return unpack(self.packed_review(file, models, rate_hz, hooks))
+
+    def packed_review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> bytes:
+        """As `review`, in the form of `review.packing`."""
         job = {"kind": "review", "file": str(file), "models": list(models), "rate_hz": rate_hz}
-        return unpack(self._ask(job, hooks))
+        return self._ask(job, hooks)
 
     def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
         """Draws the annotated video or picture, as `review.annotated_video.annotate`.
@@ -255,7 +259,7 @@ class _Process:
         while True:
             if len(self._received) >= HEADER.size:
                 kind, length = HEADER.unpack_from(self._received)
-                if length > _MAX_FRAME_BYTES:
+                if length > MAX_RESULTS_BYTES:
                     raise _EndedError
                 end = HEADER.size + length
                 if len(self._received) >= end:

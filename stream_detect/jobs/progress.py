@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from dataclasses import replace
-from threading import Event
 
 from stream_detect.jobs.queue import Task
 from stream_detect.storage.records import Analysis, Annotation
@@ -79,16 +78,20 @@ class RestBesideLive:
     Args:
         busy: whether live streams run.
         share: of its time that it works then, in (0, 1].
-        stop: ends a rest.
+        sleep: waits so many seconds; may end earlier.
         clock: monotonic seconds.
     """
 
     def __init__(
-        self, busy: Callable[[], bool], share: float, stop: Event, clock: Callable[[], float] = time.monotonic
+        self,
+        busy: Callable[[], bool],
+        share: float,
+        sleep: Callable[[float], object],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._busy = busy
         self._rest_factor = 1.0 / share - 1.0
-        self._stop = stop
+        self._sleep = sleep
         self._clock = clock
         self._since_s = clock()
         self._asked_s = float("-inf")
@@ -101,5 +104,5 @@ class RestBesideLive:
         if now_s - self._asked_s >= ASK_EVERY_S:
             self._is_busy, self._asked_s = self._busy(), now_s
         if self._is_busy:
-            self._stop.wait(min(worked_s * self._rest_factor, MAX_REST_S))
+            self._sleep(min(worked_s * self._rest_factor, MAX_REST_S))
         self._since_s = self._clock()

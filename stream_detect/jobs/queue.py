@@ -84,7 +84,7 @@ class JobQueue:
 
     Args:
         work: does a task; raises nothing that it foresaw.
-        threads: tasks at once.
+        at_once: how many tasks may run at the same time now; at least one. Must not block.
         max_waiting: tasks that wait.
         turn_s: that a task runs while others wait.
         clock: monotonic seconds.
@@ -93,13 +93,13 @@ class JobQueue:
     def __init__(
         self,
         work: Callable[[TaskRun], None],
-        threads: int,
+        at_once: Callable[[], int],
         max_waiting: int,
         turn_s: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._work = work
-        self._at_once = threads
+        self._at_once = at_once
         self._max_waiting = max_waiting
         self._turn_s = turn_s
         self._clock = clock
@@ -114,14 +114,10 @@ class JobQueue:
         self._is_started = False
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._threads = [
-            threading.Thread(target=self._take, name=f"review-{number}", daemon=True) for number in range(2 * threads)
-        ]
+        self._threads: list[threading.Thread] = []  # as many as tasks ran or rested at the same time so far
 
     def start(self) -> None:
         """Begins to work."""
-        for thread in self._threads:
-            thread.start()
         with self._changed:
             self._is_started = True
             self._dispatch()
@@ -185,18 +181,19 @@ class JobQueue:
         self.stop()
         until_s = time.monotonic() + within_s
         for thread in self._threads:
-            if thread.ident is not None:
-                thread.join(max(until_s - time.monotonic(), 0.0))
-                if thread.is_alive():
-                    log.warning("%s did not stop within %.1f s; the process ends all the same", thread.name, within_s)
+            thread.join(max(until_s - time.monotonic(), 0.0))
+            if thread.is_alive():
+                log.warning("%s did not stop within %.1f s; the process ends all the same", thread.name, within_s)
 
     def take_turns(self, run: TaskRun) -> None:
         """See `TaskRun.take_turns`."""
         with self._changed:
+            if self._active < self._at_once():  # more may run since this one began
+                self._dispatch()
             others = self._new or self._resting or (self._long and not run.is_long)
             if not others or run.stop.is_set() or self._clock() - run.turn_began_s < self._turn_s:
                 return
-            if not run.is_long and self._long_runs() >= self._at_once:
+            if not run.is_long and self._long_runs() >= self._at_once():
                 self._count(run)
                 run.put_back = True
                 raise ReviewCancelledError("put back: others wait")
@@ -226,7 +223,7 @@ class JobQueue:
     def _dispatch(self) -> None:
         """Gives the free threads to whose turn it is. Under the lock."""
         may_run = self._is_started and not self.is_closing
-        while may_run and self._active < self._at_once and (run := self._next()) is not None:
+        while may_run and self._active < self._at_once() and (run := self._next()) is not None:
             self._active += 1
             run.turn_began_s = self._clock()
             if run in self._running:
@@ -234,6 +231,10 @@ class JobQueue:
             else:
                 self._running.append(run)
                 self._begun.append(run)
+        while len(self._threads) < len(self._running):
+            thread = threading.Thread(target=self._take, name=f"review-{len(self._threads)}", daemon=True)
+            self._threads.append(thread)
+            thread.start()
         self._changed.notify_all()
 
     def _next(self) -> TaskRun | None:

@@ -6,85 +6,20 @@ next start begins anew.
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 from stream_detect.errors import NotFoundError, ReviewCancelledError, StorageError, StreamDetectError
-from stream_detect.jobs.fetch import fetch
-from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, annotated_name, flagged_name, map_name
-from stream_detect.jobs.processes import ReviewProcesses
-from stream_detect.jobs.progress import JobProgress, RestBesideLive
+from stream_detect.jobs.progress import JobProgress
 from stream_detect.jobs.queue import TaskRun
+from stream_detect.jobs.reviewer import Reviewer
 from stream_detect.media.credentials import NO_CREDENTIALS, Credentials
 from stream_detect.review.examination import Hooks
 from stream_detect.review.results import Reviewed, with_head
-from stream_detect.settings import ReviewSettings, Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.records import Analysis, AnalysisState
-
-
-class Reviewer(Protocol):
-    """Thread-safe; all of it blocks, and ends with `ReviewCancelledError` when the hooks say so."""
-
-    def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """Examines a file.
-
-        Raises:
-            StreamDetectError: it cannot be judged; the message says what is wrong.
-        """
-        ...
-
-    def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
-        """Draws the annotated video, or picture, from a model's stored results, to a path whose suffix says nothing.
-
-        Raises:
-            StreamDetectError: it cannot be made.
-        """
-        ...
-
-    def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
-        """Fetches a file.
-
-        Raises:
-            StreamDetectError: it cannot be fetched, or must not be.
-        """
-        ...
-
-    def close(self) -> None:
-        """Ends what still runs."""
-        ...
-
-
-class ModelReviewer:
-    """The reviewer that serves: files are decoded and judged in processes of their own (`jobs.processes`).
-
-    Args:
-        settings: `model`, `faces`, `quality`, `window`, `video` and `review` are used.
-    """
-
-    def __init__(self, settings: Settings) -> None:
-        self._processes = ReviewProcesses(settings)
-        self._settings = settings.review
-
-    def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """See `Reviewer`; a bundle that changed since the file before is taken as it is now."""
-        return self._processes.review(file, models, rate_hz, hooks)
-
-    def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
-        """See `Reviewer`."""
-        self._processes.annotate(file, to, results, model, hooks)
-
-    def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
-        """See `Reviewer`."""
-        return fetch(address, to, self._settings, hooks)
-
-    def close(self) -> None:
-        """See `Reviewer`."""
-        self._processes.close()
-
 
 MAX_ATTEMPTS = 3
 """A file that ends the process would do so at each start for ever."""
@@ -117,17 +52,11 @@ class Work:
     Args:
         kept: where analyses are kept.
         reviewer: looks at the files.
-        settings: how much of the time.
-        busy: whether live streams run.
     """
 
-    def __init__(
-        self, kept: AnalysisStores, reviewer: Reviewer, settings: ReviewSettings, busy: Callable[[], bool]
-    ) -> None:
+    def __init__(self, kept: AnalysisStores, reviewer: Reviewer) -> None:
         self._analyses, self._library, self._progress = kept.analyses, kept.library, kept.progress
         self._reviewer = reviewer
-        self._settings = settings
-        self._busy = busy
 
     def run(self, run: TaskRun) -> None:
         """Does a task; one that was cancelled or deleted meanwhile is no more to be done.
@@ -175,7 +104,7 @@ class Work:
             elif self.from_earlier(analysis):
                 return
             analysis = self._entered(analysis, "running")
-            hooks = self._hooks(run, self._progress.follow(run.task, analysis))
+            hooks = _hooks(run, self._progress.follow(run.task, analysis))
             file, names = self._library.path(analysis.id, ORIGINAL), [name for name, _ in analysis.models]
             self._keep(analysis, self._reviewer.review(file, names, analysis.rate_hz, hooks))
         except ReviewCancelledError:
@@ -197,7 +126,7 @@ class Work:
     def _fetched(self, analysis: Analysis, run: TaskRun) -> Analysis:
         incoming = self._library.incoming(analysis.upload.name)
         try:
-            hooks = self._hooks(run, self._progress.follow(run.task, analysis))
+            hooks = _hooks(run, self._progress.follow(run.task, analysis))
             received = self._reviewer.fetch(analysis.address, incoming, hooks)
             self._library.take(received, analysis.id)
         finally:
@@ -272,7 +201,7 @@ class Work:
 
     def _draw(self, analysis: Analysis, run: TaskRun) -> None:
         model = run.task.model
-        hooks = self._hooks(run, self._progress.follow(run.task, analysis))
+        hooks = _hooks(run, self._progress.follow(run.task, analysis))
         file, results = (self._library.path(analysis.id, name) for name in (ORIGINAL, RESULTS))
         name = annotated_name(analysis.number_of(model), analysis.upload.kind)
         size = self._library.write(
@@ -280,14 +209,9 @@ class Work:
         )
         self._analyses.add_kept_bytes(analysis.id, size)
 
-    def _hooks(self, run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
-        rest = RestBesideLive(self._busy, self._settings.share_beside_live, run.stop)
 
-        def give_way() -> None:
-            run.take_turns()
-            rest.give_way()
-
-        return Hooks(on_progress, run.is_stopped, give_way)
+def _hooks(run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
+    return Hooks(on_progress, run.is_stopped, run.take_turns, sleep=run.stop.wait)
 
 
 def _still_holds(credentials: Credentials | None) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from stream_detect.errors import BundleError
-from stream_detect.models.bundle import CARD_FILE, Bundle
+from stream_detect.models.bundle import CARD_FILE, IR_WEIGHTS_FILE, Bundle, read_card
 
 SHIPPED = Path(__file__).parent / "shipped"
 """The bundles that come with the package."""
@@ -60,6 +60,17 @@ class Registry:
         if name not in found:
             raise BundleError(f"expected one of {', '.join(sorted(found)) or 'no bundle'}, received {name!r}")
         return found[name]
+
+    def sha256_of(self, name: str) -> str:
+        """Of the served weights of the bundle of that name, as its card says, unverified.
+
+        Raises:
+            BundleError: there is none, or its card names none.
+        """
+        card = read_card(self.folder_of(name))
+        if IR_WEIGHTS_FILE not in card.sha256:
+            raise BundleError(f"expected the sha256 of {IR_WEIGHTS_FILE} in the card of {name}, received none")
+        return card.sha256[IR_WEIGHTS_FILE]
 
     def _found(self) -> dict[str, Path]:
         found: dict[str, Path] = {}

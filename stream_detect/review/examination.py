@@ -37,12 +37,14 @@ class Hooks:
         cancelled: asked often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
         give_way: called between samples; may block as long as live streams need the machine.
         rested_s: for how long `cancelled` has held the review back so far, which no time limit counts.
+        sleep: waits so many seconds, or until the review is cancelled.
     """
 
     on_progress: Callable[[float], None] = lambda _: None
     cancelled: Callable[[], bool] = lambda: False
     give_way: Callable[[], None] = lambda: None
     rested_s: Callable[[], float] = lambda: 0.0
+    sleep: Callable[[float], object] = time.sleep
 
 
 class Allowance:

@@ -64,7 +64,7 @@ _VALUES = TypeAdapter(_Packed)
 
 
 def pack(reviewed: Reviewed) -> bytes:
-    """A `Reviewed` as bytes for `unpack`, on the same machine: arrays keep their byte order."""
+    """A `Reviewed` as bytes for `unpack`, on a machine of the same byte order: that of the arrays is kept."""
     models, blobs = [], list[bytes]()
     for model in reviewed.models:
         words, arrays = model.timeline.packed()

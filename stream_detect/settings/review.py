@@ -52,7 +52,9 @@ class ReviewSettings(Section):
         default=200, description="analyses that wait; more are refused, so that the wait stays foreseeable"
     )
     jobs: Annotated[int, Field(ge=1, le=16)] = Field(
-        default=1, description="analyses at once, each in a process of some 200 MB; live streams go first all the same"
+        default=1,
+        description="analyses at once, on each worker of a cluster; each in a process of some 200 MB; live streams go "
+        "first all the same",
     )
     rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="samples a second of a video; more are near copies of each other"

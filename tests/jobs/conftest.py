@@ -27,7 +27,7 @@ BOTH = ReviewOptions(MODELS, 5.0)
 class Desk:
     """Jobs with all that is behind them."""
 
-    def __init__(self, folder: Path, review: dict[str, Any], busy: Callable[[], bool] = lambda: False) -> None:
+    def __init__(self, folder: Path, review: dict[str, Any]) -> None:
         self.settings = Settings.model_validate(
             {"storage": {"folder": folder}, "review": {"min_free_bytes": 0} | review, "window": {"min_scores": 3}}
         )
@@ -38,7 +38,7 @@ class Desk:
         self.told: list[Analysis] = []
         self.reviewer = ScriptedReviewer(self.settings)
         kept = AnalysisStores(self.analyses, self.library, JobProgress(self.told.append))
-        self.jobs = Jobs(kept, self.reviewer, self.settings.review, busy)
+        self.jobs = Jobs(kept, self.reviewer, self.settings.review)
 
     def received(self, source: Path, name: str = "clip.mp4") -> ReceivedFile:
         """A copy of a file on its way in."""

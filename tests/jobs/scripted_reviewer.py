@@ -38,7 +38,7 @@ def models_of(models: Sequence[str], settings: Settings) -> ReviewModels:
 
 
 class ScriptedReviewer:
-    """A `jobs.work.Reviewer`.
+    """A `jobs.reviewer.Reviewer`.
 
     Args:
         settings: all of them.
@@ -51,6 +51,11 @@ class ScriptedReviewer:
         self.may_go_on = threading.Event()
         self.may_go_on.set()
         self.fails: Exception | None = None
+
+    @property
+    def at_once(self) -> int:
+        """As without a cluster."""
+        return self._settings.review.jobs
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
         """Once it may go on."""

@@ -181,7 +181,7 @@ class Rests:
 )
 def test_while_streams_are_live_a_job_works_its_share_of_the_time(busy, share, worked_s, rest_s):
     rests = Rests()
-    pace = RestBesideLive(lambda: busy, share, rests, lambda: rests.now_s)
+    pace = RestBesideLive(lambda: busy, share, rests.wait, lambda: rests.now_s)
     for _ in range(3):
         rests.now_s += worked_s
         pace.give_way()
@@ -190,7 +190,7 @@ def test_while_streams_are_live_a_job_works_its_share_of_the_time(busy, share, w
 
 def test_who_is_live_is_asked_twice_a_second():
     rests, asked = Rests(), []
-    pace = RestBesideLive(lambda: bool(asked.append(rests.now_s)), 0.25, rests, lambda: rests.now_s)
+    pace = RestBesideLive(lambda: bool(asked.append(rests.now_s)), 0.25, rests.wait, lambda: rests.now_s)
     for _ in range(100):
         rests.now_s += 0.02
         pace.give_way()

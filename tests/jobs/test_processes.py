@@ -261,8 +261,9 @@ def test_a_process_ends_with_its_parent(endless):
     until(lambda: not Path(f"/proc/{child}").exists() or "Z" in Path(f"/proc/{child}/stat").read_text().split()[2])
 
 
-def test_secrets_in_the_environment_are_not_passed_on(monkeypatch, clip):
-    monkeypatch.setenv("STREAM_DETECT_SERVER__TOKEN", "secret-of-the-server")
+@pytest.mark.parametrize("name", ["STREAM_DETECT_SERVER__TOKEN", "RAY_AUTH_TOKEN"])
+def test_secrets_in_the_environment_are_not_passed_on(monkeypatch, clip, name):
+    monkeypatch.setenv(name, "secret-of-the-server")
     with closing(ReviewProcesses(Settings())) as processes:
         review(processes, clip)
         assert b"secret-of-the-server" not in Path(f"/proc/{running(processes)}/environ").read_bytes()

@@ -16,7 +16,7 @@ class Bench:
     """A queue whose tasks work as long as they are told, by a clock that stands still until it is set."""
 
     def __init__(self, threads: int = 1) -> None:
-        self.now_s = 0.0
+        self.now_s, self.at_once = 0.0, threads
         self.steps: list[str] = []
         self.ended: list[str] = []
         self.begun: list[str] = []
@@ -24,7 +24,7 @@ class Bench:
         self._left = {"long": 1000, "longer": 1000}
         self._step = threading.Condition()
         self._may = 0
-        self.queue = JobQueue(self.work, threads, 20, TURN_S, lambda: self.now_s)
+        self.queue = JobQueue(self.work, lambda: self.at_once, 20, TURN_S, lambda: self.now_s)
         self.queue.start()
 
     def work(self, run: TaskRun) -> None:
@@ -147,3 +147,12 @@ def test_two_run_beside_each_other_and_two_more_may_rest(bench):
     until(lambda: {"a", "b"} <= set(desk.ended))
     assert desk.put_back == []
     assert desk.begun.count("long") == desk.begun.count("longer") == 1
+
+
+def test_more_are_begun_once_more_may_run_at_once(bench):
+    desk = bench()
+    put(desk, "long", "longer")
+    assert desk.go(2) == ["long", "long"]
+    desk.at_once = 2
+    desk.go(4)
+    until(lambda: desk.begun == ["long", "longer"])

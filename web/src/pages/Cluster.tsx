@@ -64,6 +64,7 @@ function Nodes({ nodes, moves }: Seen) {
                 `load ${figure(node.load, "", 2)}`,
                 `${figure(node.cores, "", 1)} cores busy`,
                 figure(node.memoryBytes / 1e6, "MB"),
+                ...(node.analyses === 0 ? [] : [`${node.analyses} ${node.analyses === 1 ? "analysis" : "analyses"}`]),
               ].join(" · ")}
             </p>
             {node.problem !== "" && <p className="text-sm font-semibold">{node.problem}</p>}

@@ -864,6 +864,11 @@ export interface components {
             /** Address */
             address: string;
             /**
+             * Analyses
+             * @description of uploads, that its workers do now
+             */
+            analyses: number;
+            /**
              * Cameras
              * @description names of those that it watches
              */

@@ -1,0 +1,106 @@
+"""What workers do besides watching cameras: analyses of uploads, each with a worker that has room for it."""
+
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
+
+from stream_detect.cluster.members import Incarnation, Member
+from stream_detect.cluster.placement import ANALYSIS_COST, Host, choose
+
+
+@dataclass(frozen=True, eq=False, slots=True)
+class WorkerTask:
+    """An analysis on a worker, as the server's books have it.
+
+    Args:
+        member: the worker.
+        incarnation: its process.
+        lease_s: a worker that was not heard of for so long does it no more.
+    """
+
+    member: Member
+    incarnation: Incarnation
+    lease_s: float
+
+    @property
+    def lost(self) -> str:
+        """Why the worker does it no more, in words; empty while it does."""
+        if self.member.closed or self.member.current is not self.incarnation:
+            return "it has ended"
+        silent_s = time.monotonic() - self.incarnation.heard_s
+        return f"it was not heard of for {silent_s:.1f} s" if silent_s > self.lease_s else ""
+
+
+class WorkerTasks:
+    """Which worker does what. Thread-safe.
+
+    Args:
+        members: all workers.
+        hosts: those that can take work, with the cost of what they have.
+        drained: names of nodes that get no work.
+        lease_s: of the cluster.
+    """
+
+    def __init__(
+        self,
+        members: Callable[[], Sequence[Member]],
+        hosts: Callable[[], Sequence[Host]],
+        drained: Callable[[], frozenset[str]],
+        lease_s: float,
+    ) -> None:
+        self._members = members
+        self._hosts = hosts
+        self._drained = drained
+        self._lease_s = lease_s
+        self._lock = threading.Lock()
+        self._analyses: list[WorkerTask] = []
+
+    @property
+    def workers(self) -> int:
+        """Workers that can take work now."""
+        return len(self._hosts())
+
+    @property
+    def expects_workers(self) -> bool:
+        """Whether one may be ready in a moment where none is now: it starts, or starts anew."""
+        members, drained = self._members(), self._drained()
+        return not members or any(not member.problem and member.node.name not in drained for member in members)
+
+    def begin_analysis(self, at_once: int, unfit: Collection[Member] = ()) -> WorkerTask | None:
+        """Chooses a worker for an analysis: of those that do fewer than so many, the one with the least to do.
+
+        Args:
+            at_once: analyses of one worker; where all have as many, one gets another all the same.
+            unfit: workers that cannot do this one.
+
+        Returns:
+            to be given to `end`; None where no worker can take it.
+        """
+        members = {member.name: member for member in self._members()}
+        hosts = [host for host in self._hosts() if host.worker in members and members[host.worker] not in unfit]
+        with self._lock:
+            counts = self._counts()
+            of_host = {host.worker: counts[members[host.worker]] for host in hosts}
+            free = [host for host in hosts if of_host[host.worker] < at_once] or hosts
+            chosen = choose([replace(one, cost=one.cost + ANALYSIS_COST * of_host[one.worker]) for one in free])
+            member = None if chosen is None else members[chosen.worker]
+            if member is None or member.current is None:
+                return None
+            task = WorkerTask(member, member.current, self._lease_s)
+            self._analyses.append(task)
+            return task
+
+    def end(self, task: WorkerTask) -> None:
+        """It is done, or goes on elsewhere."""
+        with self._lock:
+            self._analyses.remove(task)
+
+    def analyses(self) -> Counter[Member]:
+        """How many analyses each worker has."""
+        with self._lock:
+            return self._counts()
+
+    def _counts(self) -> Counter[Member]:
+        return Counter(task.member for task in self._analyses if not task.lost)
