@@ -138,6 +138,14 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
     ],
     to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
     *,
+    measured_on: Annotated[
+        list[Path] | None,
+        typer.Option(
+            metavar="FOLDER|CSV",
+            help="Labelled faces that it was not trained with: their split val joins the validation faces; again for "
+            "more.",
+        ),
+    ] = None,
     name: Annotated[str | None, typer.Option(help="Name of the bundle; if not given, the recipe's.")] = None,
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML that it was trained by.")
@@ -169,6 +177,7 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
         publishing.Request(
             weights=weights,
             data=tuple(data),
+            measured_on=tuple(measured_on or ()),
             to=to,
             name=name,
             recipe_file=recipe_file,

@@ -27,7 +27,8 @@ class Request:
 
     Args:
         weights: .keras file.
-        data: folders with faces.csv, or such tables.
+        data: folders with faces.csv, or such tables, of the faces that it was trained with.
+        measured_on: further ones, that it was not trained with.
         to: folder of bundles.
         name: of the bundle; None takes the recipe's.
         recipe_file: recipe that the network was trained by; None takes the defaults.
@@ -40,6 +41,7 @@ class Request:
 
     weights: Path
     data: tuple[Path, ...]
+    measured_on: tuple[Path, ...]
     to: Path
     name: str | None
     recipe_file: Path | None
@@ -61,10 +63,11 @@ def published(request: Request) -> Bundle:
     left_out = tuple(_left_out(text) for text in request.left_out)
     name, recipe = _recipe(request)
     crop = CropPolicy(architecture_named(recipe.architecture).wh)
-    val = load_joined(request.data, "val", crop, request.cache)
+    measured_on = (*request.data, *request.measured_on)
+    val = load_joined(measured_on, "val", crop, request.cache)
     check_halves(val, recipe)
     rows = tuple(each.row for data in request.data for each in read_table(data).of("train"))
-    traits = {group: known for data in request.data for group, known in read_traits(data).items()}
+    traits = {group: known for data in measured_on for group, known in read_traits(data).items()}
     faces = _training_faces(request, recipe, crop) if request.int8 else None
     beside = Beside(traits, real_clips(request.clips) if request.clips else (), left_out, faces)
     trained = Trained(name, recipe, _command(request, name), crop, learnt(recipe, rows))

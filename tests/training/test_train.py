@@ -2,6 +2,7 @@
 
 import csv
 import json
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -158,6 +159,27 @@ def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypat
     (measured,) = [m for m in card.metrics if m.name == "auc" and not m.family]
     assert whole["model"] == "tiny"
     assert whole["figures"]["auc"]["value"] == pytest.approx(measured.value, abs=1e-3)
+
+    from stream_detect.cli.models import app as models
+
+    elsewhere = shutil.copytree(data, tmp_path / "elsewhere")
+    with (data / "faces.csv").open(encoding="utf-8", newline="") as file:
+        others = [row | {"source": "elsewhere", "group": f"other-{row['group']}"} for row in csv.DictReader(file)]
+    with (elsewhere / "faces.csv").open("w", encoding="utf-8", newline="") as file:
+        table = csv.DictWriter(file, list(others[0]))
+        table.writeheader()
+        table.writerows(others)
+    weights = ["--weights", str(run / "best.keras"), "--recipe", str(recipe), "--name", "tiny", "--no-int8"]
+    published = CliRunner().invoke(
+        models,
+        ["publish", *weights, *options, "--measured-on", str(elsewhere), "--to", str(tmp_path / "bundles")],
+        catch_exceptions=False,
+    )
+    assert published.exit_code == 0, published.output
+    again = Bundle.load(tmp_path / "bundles" / "tiny").card
+    assert (again.training.data, again.training.sources) == (card.training.data, card.training.sources)
+    (more,) = [m for m in again.metrics if m.name == "auc" and not m.family and "source" not in m.data]
+    assert more.n > measured.n
 
 
 def test_the_command_on_the_card_names_recipe_and_options(tmp_path):
