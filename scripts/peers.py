@@ -73,6 +73,7 @@ PEERS = (
     Peer("PostgreSQL", ("postgresql",), _postgresql),
     Peer("coturn", ("coturn",), _on_path("turnserver")),
     Peer("nginx", ("nginx-light",), _on_path("nginx")),
+    Peer("Caddy", ("caddy",), _on_path("caddy")),
     Peer("iproute2, nftables and sysctl", ("iproute2", "nftables", "procps"), _all_on_path("ip", "nft", "sysctl")),
     Peer("systemd-analyze", ("systemd",), _on_path("systemd-analyze")),
     Peer("promtool", ("prometheus",), _on_path("promtool")),

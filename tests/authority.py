@@ -144,3 +144,8 @@ def signed(  # noqa: PLR0913 - each is what a test is about
         to = io.BytesIO()
         builder.sign(signer, form, io.BytesIO(content), to)
         return to.getvalue()
+
+
+def changed(content: bytes, from_end: int = 500) -> bytes:
+    """The same file but for one bit."""
+    return content[:-from_end] + bytes([content[-from_end] ^ 1]) + content[-from_end + 1 :]

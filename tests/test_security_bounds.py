@@ -4,7 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from stream_detect.access import audit, guesses, passwords
+from stream_detect.access import audit, limits, passwords
+from stream_detect.api import audit as requests
 from stream_detect.app import camera_list, connections, live, routes
 from stream_detect.jobs import sandbox
 from stream_detect.sources import opening
@@ -33,17 +34,21 @@ ROWS = {
             "changes of cameras that wait for each other",
             f"{camera_list.MAX_CHANGES}, for {camera_list.CHANGE_WITHIN_S:g} s",
         ),
-        ("wrong tokens", f"{guesses.GUESSES} at once"),
+        ("wrong tokens", f"{limits.GUESSES} at once"),
         (
             "wrong passwords of an address",
-            f"{guesses.OF_ADDRESS} at once, then one in {guesses.OF_ADDRESS_EVERY_S:g} s",
+            f"{limits.OF_ADDRESS} at once, then one in {limits.OF_ADDRESS_EVERY_S:g} s",
         ),
-        ("wrong passwords for a user", f"{guesses.OF_USER} at once, then one in {guesses.OF_USER_EVERY_S:g} s"),
+        ("wrong passwords for a user", f"{limits.OF_USER} at once, then one in {limits.OF_USER_EVERY_S:g} s"),
         ("passwords that are hashed at the same time", f"{passwords.AT_ONCE}, others wait for {passwords.WAIT_S:g} s"),
         ("users", f"{users.MAX_USERS:,}"),
         ("browsers that a user is signed in at", f"{users.MAX_SESSIONS_OF_USER}"),
         ("API tokens of a user", f"{users.MAX_TOKENS_OF_USER}"),
         ("entries of the audit log that wait for the database", f"{audit.MAX_WAITING:,}"),
+        (
+            "entries of one action in the audit log by all who are not signed in",
+            f"{requests.STRANGERS} at once, then one in {requests.STRANGERS_EVERY_S:g} s",
+        ),
         ("changes that wait for the database", f"for {database.BUSY_S:g} s"),
         ("deletion by age after a jump of the clock by 12 h", f"{retention_clock.HOLD_S / 3600:g} h"),
         ("body where a route says nothing else", f"{routes.MAX_BODY_BYTES >> 10} KiB"),

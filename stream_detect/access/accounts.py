@@ -9,10 +9,11 @@ from stream_detect.access.principal import TOKEN_PREFIX, Principal, digest_of, n
 from stream_detect.errors import ForbiddenError, NotFoundError, RequestError, SignInError
 from stream_detect.settings import AccessSettings
 from stream_detect.storage.records import new_id
-from stream_detect.storage.users import ApiToken, StoredUsers, User, UserSession
+from stream_detect.storage.users import ApiToken, Browser, StoredUsers, User, UserSession
 from stream_detect.types import Role
 
 _DAY_S: Final = 86_400.0
+_UNKNOWN: Final = Browser()
 MAX_TOKEN_DAYS: Final = 3_650
 
 
@@ -41,11 +42,16 @@ class Accounts:
         self._passwords = passwords or Passwords()
         self._clock = clock
 
-    def sign_in(self, name: str, password: str) -> str:
+    def sign_in(self, name: str, password: str, browser: Browser = _UNKNOWN) -> str:
         """Begins a session.
 
         Takes as long and says the same whether the user is unknown, disabled, without a password, or the password is
         wrong.
+
+        Args:
+            name: of the user, in any case.
+            password: as it was typed.
+            browser: in which the user signs in.
 
         Returns:
             the value of the session's cookie; only its digest is kept.
@@ -63,9 +69,9 @@ class Accounts:
             raise SignInError("expected the name and password of a user, received a wrong name or password")
         if self._passwords.needs_rehash(user.password_hash):
             self._stored.rehash(user.name, self._passwords.rehashed(password))
-        return self._begin(user.name)
+        return self._begin(user.name, browser)
 
-    def sign_in_from_elsewhere(self, name: str) -> str:
+    def sign_in_from_elsewhere(self, name: str, browser: Browser = _UNKNOWN) -> str:
         """Begins a session of a user whom an OpenID Connect provider signed in.
 
         Returns:
@@ -74,7 +80,7 @@ class Accounts:
         Raises:
             SignInError: the user is not in the list, or disabled.
         """
-        return self._begin(self.enter_from_elsewhere(name).name)
+        return self._begin(self.enter_from_elsewhere(name).name, browser)
 
     def enter_from_elsewhere(self, name: str) -> User:
         """The user whom single sign-on names; one who is new is entered with `access.sso_role`.
@@ -105,10 +111,29 @@ class Accounts:
         self._stored.end_session(digest_of(cookie))
 
     def sign_out_everywhere(self, name: str) -> None:
-        """Ends all sessions of a user."""
-        self._stored.end_sessions(name)
+        """Ends all sessions of a user.
 
-    def change_password(self, name: str, current: str, new: str) -> str:
+        Raises:
+            NotFoundError: there is none of that name.
+        """
+        self._stored.end_sessions(self._stored.user(name).name)
+
+    def end_session(self, session_id: str, user: str | None) -> str:
+        """Ends one session.
+
+        Args:
+            session_id: its id.
+            user: whose it has to be; None ends anybody's.
+
+        Returns:
+            name of the user whose it was.
+
+        Raises:
+            NotFoundError: there is none of that id, or it is another user's.
+        """
+        return self._stored.end_session_of(session_id, user)
+
+    def change_password(self, name: str, current: str, new: str, browser: Browser = _UNKNOWN) -> str:
         """A user's own change: all sessions of the user end, and a new one begins.
 
         Returns:
@@ -121,7 +146,7 @@ class Accounts:
         if not self._passwords.matches(current, self._stored.user(name).password_hash):
             raise ForbiddenError("expected your current password, received another one")
         self._stored.change(name, password_hash=self._passwords.hashed(new, name))
-        return self._begin(name)
+        return self._begin(name, browser)
 
     def users(self) -> list[User]:
         """All, by name."""
@@ -211,9 +236,9 @@ class Accounts:
         """
         self._stored.remove_token(token_id, owner)
 
-    def _begin(self, name: str) -> str:
+    def _begin(self, name: str, browser: Browser) -> str:
         secret = new_secret()
         now_s = self._clock()
         expires_s = now_s + 3600 * self._settings.session_hours
-        self._stored.begin_session(UserSession(digest_of(secret), name, now_s, now_s, expires_s))
+        self._stored.begin_session(UserSession(digest_of(secret), name, now_s, now_s, expires_s, browser))
         return secret

@@ -9,12 +9,12 @@ import logging
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 from pydantic import SecretStr
 
-from stream_detect.access.principal import Principal, digest_of, user_name
+from stream_detect.access.principal import Principal, digest_of, session_key, user_name
 from stream_detect.backoff import Outage
 from stream_detect.errors import RequestError, StorageError
 from stream_detect.settings import AccessSettings, ServerSettings, is_loopback
@@ -134,8 +134,13 @@ class Directory:
         """Who comes without showing anything; None where that does not do."""
         return Principal(Role.ADMIN, "open") if self.is_open else None
 
-    def by_bearer(self, token: bytes) -> Principal | None:
-        """Whom a token belongs to: the settings', or a user's. None for a wrong, expired or revoked one."""
+    def by_bearer(self, token: bytes, *, in_use: bool = True) -> Principal | None:
+        """Whom a token belongs to: the settings', or a user's. None for a wrong, expired or revoked one.
+
+        Args:
+            token: as it was sent.
+            in_use: it counts as used now.
+        """
         digest = digest_of(token)
         if self._settings_digest is not None and hmac.compare_digest(digest, self._settings_digest):
             return Principal(Role.ADMIN, "settings_token", key=f"settings {digest}")
@@ -143,18 +148,25 @@ class Directory:
         role = None if found is None else self._role_of_token(found)
         if found is None or role is None:
             return None
-        self._note(self._used, digest)
+        if in_use:
+            self._note(self._used, digest)
         return Principal(role, "token", found.owner, f"token {digest}", found.camera)
 
-    def by_cookie(self, value: bytes) -> Principal | None:
-        """Whom a session's cookie belongs to; None for one that is unknown, expired or ended."""
+    def by_cookie(self, value: bytes, *, in_use: bool = True) -> Principal | None:
+        """Whom a session's cookie belongs to; None for one that is unknown, expired or ended.
+
+        Args:
+            value: of the cookie.
+            in_use: it counts as used now.
+        """
         digest = digest_of(value)
         found = self._entitled.sessions.get(digest)
         role = None if found is None else self._role_of_session(found)
         if found is None or role is None:
             return None
-        self._note(self._seen, digest)
-        return Principal(role, "session", found.user, f"session {digest}")
+        if in_use:
+            self._note(self._seen, digest)
+        return Principal(role, "session", found.user, session_key(digest))
 
     def by_proxy(self, name: str) -> Principal | None:
         """The user whom a trusted proxy names; None for one who is not in the list, or disabled."""
@@ -177,6 +189,12 @@ class Directory:
     def knows(self, name: str) -> bool:
         """Whether there is a user of that name, disabled or not."""
         return name in self._entitled.users
+
+    def sessions(self, user: str) -> list[UserSession]:
+        """Where a user is signed in now, the one used last first."""
+        own = (session for session in self._entitled.sessions.values() if session.user == user)
+        standing = (replace(one, seen_s=self._seen_s(one)) for one in own if self._role_of_session(one) is not None)
+        return sorted(standing, key=lambda session: session.seen_s, reverse=True)
 
     def role_of(self, key: str, *, in_use: bool = False) -> Role | None:
         """What a credential allows now; None when it was taken back or has expired.
@@ -217,8 +235,11 @@ class Directory:
 
     def _role_of_session(self, session: UserSession) -> Role | None:
         now_s = self._clock()
-        with self._lock:
-            seen_s = max(session.seen_s, self._seen.get(session.digest, 0.0))
-        if session.expires_s <= now_s or now_s - seen_s > 60 * self._access.session_idle_minutes:
+        if session.expires_s <= now_s or now_s - self._seen_s(session) > 60 * self._access.session_idle_minutes:
             return None
         return self._role_of_user(self._entitled.users.get(session.user))
+
+    def _seen_s(self, session: UserSession) -> float:
+        """When it was used last, also if that is not written down yet."""
+        with self._lock:
+            return max(session.seen_s, self._seen.get(session.digest, 0.0))

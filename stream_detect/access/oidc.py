@@ -1,7 +1,7 @@
 """OpenID Connect: users whom a provider signs in, by the authorization code flow with PKCE (OpenID Connect Core 1.0).
 
 Between the way there and the way back nothing is kept here: what has to be compared is encrypted in a cookie of the
-browser. Blocks for the network.
+browser; which sign-ins were answered is remembered for a while. Blocks for the network.
 """
 
 import hmac
@@ -9,6 +9,7 @@ import json
 import secrets
 import threading
 import time
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, cast
@@ -26,6 +27,9 @@ from stream_detect.settings import AccessSettings
 
 RETURN_WITHIN_S: Final = 600
 """Time to sign in at the provider."""
+
+_REMEMBERED: Final = 4096
+"""Sign-ins that were answered; in ten minutes there are fewer, and an older one is refused by its age."""
 
 _TIMEOUT_S: Final = 10.0
 _KNOWN_FOR_S: Final = 3600.0
@@ -77,6 +81,7 @@ class OidcProvider:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: _Known | None = None
+        self._answered: OrderedDict[str, None] = OrderedDict()
         self._box = Fernet(Fernet.generate_key())
 
     def way_out(self, callback: str, to: str) -> WayOut:
@@ -123,6 +128,8 @@ class OidcProvider:
             raise SignInError("expected a sign-in that began here and took ten minutes at most; begin again") from None
         if not hmac.compare_digest(known["state"].encode(), state.encode()):
             raise SignInError("expected the provider's answer to this browser's sign-in, received another one")
+        if not self._is_first(state):
+            raise SignInError("expected an answer that was not used before; begin to sign in again")
         with self._client(known["callback"]) as client:
             try:
                 token = client.fetch_token(
@@ -136,6 +143,16 @@ class OidcProvider:
             except (httpx.HTTPError, ValueError) as error:
                 raise ProviderError(f"expected a token of {self._issuer}: {type(error).__name__}") from error
         return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
+
+    def _is_first(self, state: str) -> bool:
+        """Whether a sign-in was not answered yet: each is once (RFC 9700, 4.7.1), whatever the provider allows."""
+        with self._lock:
+            if state in self._answered:
+                return False
+            self._answered[state] = None
+            if len(self._answered) > _REMEMBERED:
+                self._answered.popitem(last=False)
+        return True
 
     def _client(self, callback: str) -> OAuth2Client:
         secret = self._settings.oidc_client_secret

@@ -59,3 +59,8 @@ def new_secret() -> str:
 def digest_of(secret: bytes | str) -> str:
     """SHA-256 of a secret, 64 hexadecimal digits: what is kept of it. Of 256 random bits no slow hash is needed."""
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
+
+
+def session_key(digest: str) -> str:
+    """`Principal.key` of whom the session of a digest belongs to."""
+    return f"session {digest}"

@@ -12,7 +12,6 @@ from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, flagged_name, map_name
 from stream_detect.storage.records import Upload
 
-_PRIVATE: Final = {"Cache-Control": "private, no-cache"}
 _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis, or no such file of it"}}
 _NOT_YET: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "not until it is done"}}
 
@@ -46,14 +45,13 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
             media_type=shown_as or "application/octet-stream",
             filename=upload.name,
             content_disposition_type="inline" if shown_as else "attachment",
-            headers=_PRIVATE,
         )
 
     @routes.get("/results", response_class=FileResponse, responses=_NOT_YET)
     def results(analysis_id: AnalysisId) -> FileResponse:
         """What came out."""
         jobs.done(analysis_id)
-        return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json", headers=_PRIVATE)
+        return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json")
 
     # Before the other one, whose {n} would take "1-map".
     @routes.get("/flagged/{n}-map.jpg", response_class=FileResponse, responses=_NOT_YET)
@@ -67,7 +65,7 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
         return picture(flagged_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
 
     def picture(name: str, analysis_id: str) -> FileResponse:
-        return FileResponse(library.path(analysis_id, name), media_type="image/jpeg", headers=_PRIVATE)
+        return FileResponse(library.path(analysis_id, name), media_type="image/jpeg")
 
     return routes
 

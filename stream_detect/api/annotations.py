@@ -61,7 +61,6 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
             media_type="image/jpeg" if kind == "image" else "video/mp4",
             filename=f"{Path(analysis.upload.name).stem}-annotated.{suffix}",
             content_disposition_type="inline",
-            headers={"Cache-Control": "private, no-cache"},
         )
 
     return routes

@@ -1,6 +1,8 @@
 """The audit of requests: who changed something, looked at evidence, or was refused; with the client's address."""
 
+import logging
 import time
+from collections import Counter
 from typing import TYPE_CHECKING, Final
 
 from fastapi import Request
@@ -8,6 +10,10 @@ from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from stream_detect.access.audit import AuditLog, Repeats
+from stream_detect.access.directory import Directory
+from stream_detect.access.limits import TokenBucket
+from stream_detect.access.networks import client_network
+from stream_detect.api.authorization import owner_of_credentials
 from stream_detect.storage.audit import AuditEntry, Outcome
 
 if TYPE_CHECKING:
@@ -23,6 +29,13 @@ _VIEW_AGAIN_S: Final = 600.0
 _REFUSED_AGAIN_S: Final = 60.0
 """A refusal of the same kind, of the same address, is written down once in so long: whoever guesses fills no disk."""
 
+STRANGERS: Final = 100
+STRANGERS_EVERY_S: Final = 60.0
+"""Entries of one action at once, and the time until the next, by all who are not signed in, from however many
+addresses: 1,440 a day at most. The next one says how many were left out."""
+
+_log = logging.getLogger(__name__)
+
 
 class Audit:
     """ASGI middleware that notes requests once they are answered.
@@ -30,13 +43,17 @@ class Audit:
     Args:
         application: what is behind it, the authorization included, which says in the scope who it was.
         log: takes the entries.
+        directory: knows whose credentials a request shows that was refused before anybody looked at them.
     """
 
-    def __init__(self, application: ASGIApp, log: AuditLog) -> None:
+    def __init__(self, application: ASGIApp, log: AuditLog, directory: Directory) -> None:
         self._application = application
         self._log = log
+        self._directory = directory
         self._views = Repeats(_VIEW_AGAIN_S)
         self._refusals = Repeats(_REFUSED_AGAIN_S)
+        self._strangers = TokenBucket(STRANGERS, 1 / STRANGERS_EVERY_S)
+        self._left_out: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass `scope` on."""
@@ -55,24 +72,56 @@ class Audit:
         permission: Permission | None = scope.get("permission")
         status: int = answer["status"]
         result: Outcome = "ok" if status < 400 else "refused" if status in _REFUSALS else "failed"
-        action = "" if permission is None else permission.action
+        action, cause = _action(scope, permission, status)
         if not action:
-            if result != "refused" or (status == 401 and "authorization" not in Headers(scope=scope)):
-                return  # reading; or a page that asks whether it is signed in
-            action = "request"
+            return
         principal: Principal | None = scope.get("principal")
+        if principal is None and result == "refused":
+            principal = owner_of_credentials(scope, self._directory)
         said: dict[str, str] = scope.get(_SAID, {})
         who = said.get("who", (principal.name or "") if principal is not None else "")
         by = said.get("by", principal.by if principal is not None else "")
         address = scope["client"][0] if scope.get("client") else ""
-        target = said.get("target") or _target(scope, answer)
+        target = _plain(said.get("target") or _target(scope, answer))
         if result == "refused":
-            if self._refusals.is_one(who, address, action, str(status)):
+            if self._refusals.is_one(who, client_network(address), action, str(status)):
                 return
         elif permission is not None and permission.is_viewing and self._views.is_one(who, by, address, action, target):
             return
-        detail = f"{scope['method']} {_path(scope)}: {status}"
-        self._log.note(AuditEntry(time.time(), action, result, who, by, address, target, detail))
+        detail = f"{scope['method']} {_path(scope)}: {status}{cause}"
+        if not by:
+            before = self._left_out_before(action)
+            if before is None:
+                return
+            detail += before
+        self._log.note(AuditEntry(time.time(), action, result, _plain(who), by, _plain(address), target, detail))
+
+    def _left_out_before(self, action: str) -> str | None:
+        """What the entry of a stranger says of those that were left out before it; None: it is left out itself."""
+        if self._strangers.pause_s(action) > 0:
+            if not self._left_out[action]:
+                _log.warning("too many entries of %s by clients that are not signed in: some are left out", action)
+            self._left_out[action] += 1
+            return None
+        self._strangers.take(action)
+        left_out = self._left_out.pop(action, 0)
+        return f"; {left_out} more before it were left out" if left_out else ""
+
+
+def _action(scope: Scope, permission: "Permission | None", status: int) -> tuple[str, str]:
+    """Under which action a request is written down, empty when it is not; and what its refusal was caused by."""
+    headers = Headers(scope=scope)
+    if permission is None:  # it got no further than `SameOrigin`
+        if status == 421:
+            return "request.host", f", Host {_plain(headers.get('host', ''))}"
+        if status == 403:
+            site = headers.get("sec-fetch-site", "")
+            return "request.cross_site", f", Origin {_plain(headers.get('origin') or site)}"
+        return "", ""
+    is_anonymous_read = status == 401 and "authorization" not in headers
+    if permission.action or status not in _REFUSALS or is_anonymous_read:
+        return permission.action, ""  # a page that asks whether it is signed in is no refusal to be written down
+    return "request", ""
 
 
 def say(request: Request, **values: str) -> None:
@@ -91,6 +140,11 @@ def _target(scope: Scope, answer: Message) -> str:
     if values:
         return " ".join(map(str, values))
     return Headers(raw=answer["headers"]).get("location", "").rpartition("/")[2] if answer["status"] == 201 else ""
+
+
+def _plain(text: str) -> str:
+    """What a client sent, as one line of a bounded length: whatever shows the log takes it for nothing else."""
+    return (text if text.isprintable() else text.encode("unicode_escape").decode("ascii"))[:_LONGEST]
 
 
 def _path(scope: Scope) -> str:

@@ -8,10 +8,8 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from ipaddress import ip_address, ip_network
 from typing import Final
 
 from starlette.datastructures import Headers
@@ -21,7 +19,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
-from stream_detect.access.guesses import GuessLimit, client_network
+from stream_detect.access.limits import GuessLimit
+from stream_detect.access.networks import Networks, client_network
 from stream_detect.access.principal import Principal, digest_of, user_name
 from stream_detect.api.gate import SAFE_METHODS, is_same_origin
 from stream_detect.api.permissions import Permissions, refusal
@@ -50,6 +49,10 @@ class ProxySignIn:
     settings: AccessSettings
     accounts: Accounts
     logged_s: float = field(default=-math.inf)
+    _trusted: Networks = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._trusted = Networks(self.settings.proxy_addresses)
 
     def named(self, scope: Scope, headers: Headers) -> str | None:
         """The user whom a trusted proxy names; None without one."""
@@ -59,7 +62,7 @@ class ProxySignIn:
         if not values:
             return None
         peer = scope.get(PEER) or (scope["client"][0] if scope.get("client") else "")
-        if not _is_among(peer, self.settings.proxy_addresses):
+        if peer not in self._trusted:
             if time.monotonic() - self.logged_s >= _LOG_EVERY_S:
                 self.logged_s = time.monotonic()
                 _log.warning("%s of %s is not believed: it is not in access.proxy_addresses", _name(self), peer)
@@ -133,20 +136,19 @@ class Authorization:
         anybody = directory.anybody()
         if anybody is not None:
             return anybody
-        shown = headers.getlist("authorization")
-        if len(shown) > 1:
+        if len(headers.getlist("authorization")) > 1:
             return _unauthorized("expected one Authorization header, received several")
-        scheme, _, credentials = shown[0].partition(" ") if shown else ("", "", "")
-        if scheme.lower() == "bearer":
-            return self._by_bearer(scope, credentials.strip().encode("latin-1"))
+        token = _bearer_token(headers)
+        if token is not None:
+            return self._by_bearer(scope, token)
         named = self._asked.proxy.named(scope, headers)
         if named is not None:
             return await self._by_proxy(named)
         return self._by_cookie(scope, headers)
 
     def _by_cookie(self, scope: Scope, headers: Headers) -> Principal | Response:
-        cookie = cookie_parser(headers.get("cookie", "")).get(COOKIE, "")
-        principal = self._asked.directory.by_cookie(cookie.encode("latin-1", "replace")) if cookie else None
+        cookie = _session_cookie(headers)
+        principal = self._asked.directory.by_cookie(cookie) if cookie else None
         if principal is None:
             return _unauthorized("expected an access token (`Authorization: Bearer TOKEN`) or a signed-in browser")
         if scope["method"] not in SAFE_METHODS and not _is_own_page(headers):
@@ -184,19 +186,29 @@ class Authorization:
         return directory.by_proxy(named) or _unauthorized("the user whom the proxy names is disabled")
 
 
+def owner_of_credentials(scope: Scope, directory: Directory) -> Principal | None:
+    """Whose token or cookie a request that was refused shows, for the audit log; it counts as no use of them."""
+    headers = Headers(scope=scope)
+    token, cookie = _bearer_token(headers), _session_cookie(headers)
+    if token is not None:
+        return directory.by_bearer(token, in_use=False)
+    return directory.by_cookie(cookie, in_use=False) if cookie else None
+
+
+def _bearer_token(headers: Headers) -> bytes | None:
+    """What `Authorization: Bearer` shows (RFC 6750); None where it shows nothing of the kind."""
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    return token.strip().encode("latin-1") if scheme.lower() == "bearer" else None
+
+
+def _session_cookie(headers: Headers) -> bytes:
+    return cookie_parser(headers.get("cookie", "")).get(COOKIE, "").encode("latin-1", "replace")
+
+
 def _is_own_page(headers: Headers) -> bool:
     """Whether a browser says that the server's own page sent it: every current one sends one of the two headers."""
     said = "origin" in headers or "sec-fetch-site" in headers
     return said and is_same_origin(headers)
-
-
-def _is_among(address: str, networks: Sequence[str]) -> bool:
-    try:
-        known = ip_address(address)
-    except ValueError:
-        return False
-    mapped = getattr(known, "ipv4_mapped", None) or known
-    return any(mapped in ip_network(network) for network in networks)
 
 
 def _unauthorized(detail: str) -> Response:

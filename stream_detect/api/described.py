@@ -6,6 +6,7 @@ from fastapi import Path, Query, Request
 
 from stream_detect.access.principal import Principal
 from stream_detect.settings.cameras import CAMERA_NAME
+from stream_detect.storage.users import MAX_ADDRESS, MAX_USER_AGENT, Browser
 
 Name = Annotated[str, Path(pattern=CAMERA_NAME, description="of a camera")]
 CheckId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of the record of a check")]
@@ -29,6 +30,12 @@ NO_STORAGE: Final[Responses] = {
 def client_address(request: Request) -> str:
     """The IP address of a client, without its port; empty where the transport has none."""
     return request.client.host if request.client else ""
+
+
+def browser_of(request: Request) -> Browser:
+    """Where a user signs in: the client's address, and what its browser calls itself, without control characters."""
+    name = "".join(filter(str.isprintable, request.headers.get("user-agent", "")))
+    return Browser(client_address(request)[:MAX_ADDRESS], name[:MAX_USER_AGENT])
 
 
 def principal_of(request: Request) -> Principal | None:

@@ -124,7 +124,7 @@ def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
             why = f": {kept.problem}" if kept is not None and kept.problem else ""
             raise NotFoundError(f"no {what} was kept of this event{why}")
         path = keeper.path(name)
-        return FileResponse(path, media_type=_TYPES[path.suffix], headers={"Cache-Control": "private, no-cache"})
+        return FileResponse(path, media_type=_TYPES[path.suffix])
 
     return routes
 

@@ -10,7 +10,7 @@ from stream_detect.access.accounts import Accounts
 from stream_detect.access.oidc import RETURN_WITHIN_S, OidcProvider
 from stream_detect.access.principal import user_name
 from stream_detect.api.audit import say
-from stream_detect.api.described import NO_STORAGE, Responses
+from stream_detect.api.described import NO_STORAGE, Responses, browser_of
 from stream_detect.api.sessions import Applied, Cookies
 from stream_detect.errors import NotFoundError, RequestError, SignInError
 
@@ -40,6 +40,11 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
             raise NotFoundError("no OpenID Connect provider is set (access.oidc_issuer)")
         return provider
 
+    def keep(request: Request, response: Response, value: str, for_s: int) -> None:
+        """Lax: the provider's page sends the browser back, which is a navigation from another site."""
+        path, secure = f"{_root(request)}{routes.prefix}", request.url.scheme == "https"
+        response.set_cookie(KEPT, value, max_age=for_s, path=path, secure=secure, httponly=True, samesite="lax")
+
     @routes.get("/login", status_code=302, response_class=RedirectResponse, responses=_ANSWERS)
     async def login(
         request: Request, to: Annotated[str, Query(max_length=500, description="path of the page to go to then")] = "/"
@@ -49,16 +54,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
         callback = f"{request.url.scheme}://{request.url.netloc}{_root(request)}{routes.prefix}/callback"
         way = await asyncio.to_thread(there.way_out, callback, _own_path(to))
         response = RedirectResponse(way.address, 302, {"Cache-Control": "no-store"})
-        # Lax: the provider's page sends the browser back, which is a navigation from another site.
-        response.set_cookie(
-            KEPT,
-            way.kept,
-            max_age=RETURN_WITHIN_S,
-            path=f"{_root(request)}{routes.prefix}",
-            secure=request.url.scheme == "https",
-            httponly=True,
-            samesite="lax",
-        )
+        keep(request, response, way.kept, RETURN_WITHIN_S)
         return response
 
     @routes.get("/callback", status_code=302, response_class=RedirectResponse, responses=_ANSWERS | NO_STORAGE)
@@ -75,12 +71,12 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
         kept = request.cookies.get(KEPT, "")
         name, to = await asyncio.to_thread(there.way_back, kept, state, code)
         say(request, target=name)
-        value = await asyncio.to_thread(accounts.sign_in_from_elsewhere, name)
+        value = await asyncio.to_thread(accounts.sign_in_from_elsewhere, name, browser_of(request))
         await asyncio.to_thread(applied)
         say(request, who=user_name(name), by="session")
         response = RedirectResponse(f"{_root(request)}{to}", 302, {"Cache-Control": "no-store"})
         cookies.set(request, response, value)
-        response.delete_cookie(KEPT, path=f"{_root(request)}{routes.prefix}")
+        keep(request, response, "", 0)
         return response
 
     return routes

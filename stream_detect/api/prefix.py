@@ -1,13 +1,15 @@
 """The path under which a proxy shows this server to others: https://host/detect/ instead of https://host/."""
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
 class PathPrefix:
     """ASGI middleware: takes the prefix off the paths that come, and puts it before the `Location`s that go.
 
-    A proxy may take it off itself; both arrive at the same routes.
+    A proxy may take it off itself; both arrive at the same routes. The prefix without a slash at its end leads to the
+    page with one, whose relative addresses are below it then.
 
     Args:
         application: what is behind it; `root_path` tells it the prefix, for the paths of cookies.
@@ -24,10 +26,13 @@ class PathPrefix:
             await self._application(scope, receive, send)
             return
         path: str = scope["path"]
-        if path == self._prefix or path.startswith(f"{self._prefix}/"):
-            path = path[len(self._prefix) :] or "/"
+        if path == self._prefix:
+            await RedirectResponse(f"{self._prefix}/")(scope, receive, send)
+            return
+        if path.startswith(f"{self._prefix}/"):
+            path = path[len(self._prefix) :]
             raw = path.encode("latin-1", "replace") if scope.get("raw_path") is None else scope["raw_path"]
-            scope = {**scope, "path": path, "raw_path": raw.removeprefix(self._prefix.encode()) or b"/"}
+            scope = {**scope, "path": path, "raw_path": raw.removeprefix(self._prefix.encode())}
 
         async def send_with_prefix(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -69,4 +69,4 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
 
 def _saved(analysis: Analysis, suffix: str) -> dict[str, str]:
     named = FileResponse("", filename=f"{PurePath(analysis.upload.name).stem}-report.{suffix}")
-    return {"Content-Disposition": named.headers["content-disposition"], "Cache-Control": "private, no-cache"}
+    return {"Content-Disposition": named.headers["content-disposition"]}

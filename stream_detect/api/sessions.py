@@ -2,24 +2,28 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final
+from typing import Annotated, Final
 
-from fastapi import APIRouter, Request, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
-from stream_detect.access.guesses import SignInLimit
+from stream_detect.access.limits import SignInLimit
 from stream_detect.access.principal import Principal
 from stream_detect.api.audit import say
 from stream_detect.api.authorization import COOKIE
-from stream_detect.api.described import NO_STORAGE, Responses, client_address, principal_of
-from stream_detect.api.schemas.access import CredentialsBody, MeBody, PasswordChangeBody, SignInBody
+from stream_detect.api.described import NO_STORAGE, Responses, browser_of, client_address, principal_of
+from stream_detect.api.schemas.access import CredentialsBody, MeBody, PasswordChangeBody, SessionsBody, SignInBody
 from stream_detect.errors import ForbiddenError
+from stream_detect.types import Role
 
 Applied = Callable[[], None]
 """Takes a change of users, sessions or tokens into effect at once. Blocks for the database."""
 
+SessionId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a session")]
+
 _WRONG: Final[Responses] = {401: {"description": "name or password is wrong"}}
+_ABSENT_SESSION: Final[Responses] = {404: {"description": "no such session of yours"}}
 _GUESSED: Final[Responses] = {429: {"description": "too many wrong passwords came of this address or for this user"}}
 
 
@@ -76,7 +80,8 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
         # What is not a user's name may be a password that was typed into the wrong field.
         say(request, target=known or "somebody who is no user")
         limit.begin(body.name, address)
-        value = await asyncio.to_thread(accounts.sign_in, body.name, body.password.get_secret_value())
+        password = body.password.get_secret_value()
+        value = await asyncio.to_thread(accounts.sign_in, body.name, password, browser_of(request))
         limit.right(body.name, address)
         say(request, who=known, by="session")
         before = request.cookies.get(COOKIE)
@@ -95,6 +100,21 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
             applied()
         return _forgotten(request, cookies)
 
+    @routes.get("/sessions")
+    def sessions(request: Request) -> SessionsBody:
+        """Where the user is signed in, the browser used last first."""
+        principal = principal_of(request)
+        return SessionsBody.of(directory.sessions(signed_in(request)), "" if principal is None else principal.key)
+
+    @routes.delete(
+        "/sessions/{session_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT_SESSION
+    )
+    def end(session_id: SessionId, request: Request) -> None:
+        """Ends a session of one's own, for admins anybody's, and the streams that run by it."""
+        owner = accounts.end_session(session_id, None if is_admin(request) else signed_in(request))
+        applied()
+        say(request, target=f"{session_id} of {owner}")
+
     @routes.delete("/sessions", status_code=204, response_class=Response, responses=NO_STORAGE)
     def sign_out_everywhere(request: Request) -> Response:
         """Signs the user out in all browsers."""
@@ -108,7 +128,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
         name, address = signed_in(request), client_address(request)
         limit.begin(name, address)
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
-        value = await asyncio.to_thread(accounts.change_password, name, current, new)
+        value = await asyncio.to_thread(accounts.change_password, name, current, new, browser_of(request))
         limit.right(name, address)
         await asyncio.to_thread(applied)
         response = Response(status_code=204)
@@ -128,6 +148,12 @@ def signed_in(request: Request) -> str:
     if principal is None or principal.name is None or principal.by not in {"session", "proxy"}:
         raise ForbiddenError("expected a browser in which a user is signed in")
     return principal.name
+
+
+def is_admin(request: Request) -> bool:
+    """Whether a request comes from an admin."""
+    principal = principal_of(request)
+    return principal is not None and principal.role is Role.ADMIN
 
 
 def _me(principal: Principal | None, directory: Directory) -> MeBody:

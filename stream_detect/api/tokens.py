@@ -8,9 +8,8 @@ from stream_detect.access.accounts import Accounts
 from stream_detect.api.audit import say
 from stream_detect.api.described import NO_STORAGE, Responses, principal_of
 from stream_detect.api.schemas.access import MadeTokenBody, NewTokenBody, TokenBody, TokensBody
-from stream_detect.api.sessions import Applied, signed_in
+from stream_detect.api.sessions import Applied, is_admin, signed_in
 from stream_detect.errors import ForbiddenError
-from stream_detect.types import Role
 
 TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a token")]
 
@@ -34,11 +33,10 @@ def router(accounts: Accounts, applied: Applied) -> APIRouter:
         everybodys: Annotated[bool, Query(alias="all", description="of all users; for admins")] = False,
     ) -> TokensBody:
         """The own tokens, the newest first, without their values."""
-        principal = principal_of(request)
-        is_admin = principal is not None and principal.role is Role.ADMIN
-        if everybodys and not is_admin:
+        if everybodys and not is_admin(request):
             raise ForbiddenError("expected the role admin to see the tokens of all users")
-        owner = None if everybodys else (principal.name if principal is not None else None)
+        principal = principal_of(request)
+        owner = None if everybodys or principal is None else principal.name
         found = accounts.tokens(owner) if everybodys or owner is not None else []
         return TokensBody(items=tuple(map(TokenBody.of, found)))
 
@@ -56,9 +54,7 @@ def router(accounts: Accounts, applied: Applied) -> APIRouter:
     @routes.delete("/{token_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT)
     def revoke(token_id: TokenId, request: Request) -> None:
         """Revokes a token at once: streams that run by it end within two seconds."""
-        principal = principal_of(request)
-        is_admin = principal is not None and principal.role is Role.ADMIN
-        accounts.remove_token(token_id, None if is_admin else signed_in(request))
+        accounts.remove_token(token_id, None if is_admin(request) else signed_in(request))
         applied()
 
     return routes

@@ -1,13 +1,15 @@
-"""Users over HTTP, for admins: list, add, change and remove."""
+"""Users over HTTP, for admins: list, add, change and remove; and where each is signed in."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Response
+from fastapi import APIRouter, Path, Request, Response
 
 from stream_detect.access.accounts import Accounts
-from stream_detect.api.described import NO_STORAGE, Responses
-from stream_detect.api.schemas.access import NewUserBody, UserBody, UserChangeBody, UsersBody
+from stream_detect.access.directory import Directory
+from stream_detect.api.described import NO_STORAGE, Responses, principal_of
+from stream_detect.api.schemas.access import NewUserBody, SessionsBody, UserBody, UserChangeBody, UsersBody
 from stream_detect.api.sessions import Applied
+from stream_detect.errors import NotFoundError
 
 UserName = Annotated[str, Path(max_length=64, description="of a user")]
 
@@ -15,10 +17,11 @@ _ABSENT: Responses = {404: {"description": "no such user"}}
 _LAST: Responses = {409: {"description": "no admin would be left"}}
 
 
-def router(accounts: Accounts, applied: Applied) -> APIRouter:
+def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRouter:
     """The routes of users. They wait for the database and argon2, on the framework's threads.
 
     Args:
+        directory: where users are signed in.
         accounts: changes users.
         applied: called after each change.
     """
@@ -49,6 +52,20 @@ def router(accounts: Accounts, applied: Applied) -> APIRouter:
     def remove(user: UserName) -> None:
         """Removes a user with all sessions and tokens."""
         accounts.remove(user)
+        applied()
+
+    @routes.get("/{user}/sessions", responses=_ABSENT)
+    def sessions(user: UserName, request: Request) -> SessionsBody:
+        """Where a user is signed in, the browser used last first."""
+        if not directory.knows(user):
+            raise NotFoundError("expected the name of a user, received one that is not here")
+        principal = principal_of(request)
+        return SessionsBody.of(directory.sessions(user), "" if principal is None else principal.key)
+
+    @routes.delete("/{user}/sessions", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT)
+    def end_sessions(user: UserName) -> None:
+        """Signs a user out in all browsers."""
+        accounts.sign_out_everywhere(user)
         applied()
 
     return routes

@@ -17,6 +17,7 @@ from stream_detect.api.authorization import Gatekeepers, ProxySignIn
 from stream_detect.api.permissions import Permissions
 from stream_detect.api.running import Running
 from stream_detect.api.sessions import Cookies
+from stream_detect.app.tls import Certificate
 from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
 from stream_detect.settings import Settings
@@ -39,14 +40,16 @@ class AccessService:
     Args:
         settings: all sections.
         database: of users, sessions and tokens.
+        certificate: by which clients know the server; None without TLS.
 
     Raises:
         StorageError: the database cannot be read.
     """
 
-    def __init__(self, settings: Settings, database: Database) -> None:
+    def __init__(self, settings: Settings, database: Database, certificate: Certificate | None = None) -> None:
         stored = StoredUsers(database)
         self._settings = settings.access
+        self._certificate = certificate
         self.directory = Directory(stored, settings.server, settings.access)
         self.audit = AuditLog(AuditTable(database), settings.audit)
         self.accounts = Accounts(stored, settings.access, entered=self._note_entered)
@@ -61,7 +64,7 @@ class AccessService:
         return [
             sessions.router(self.directory, self.accounts, self.apply, Cookies(self._settings.session_hours)),
             oidc.router(self.accounts, self.apply, Cookies(self._settings.session_hours), self.provider),
-            users.router(self.accounts, self.apply),
+            users.router(self.directory, self.accounts, self.apply),
             tokens.router(self.accounts, self.apply),
             audit_log.router(self.audit.table),
         ]
@@ -69,7 +72,8 @@ class AccessService:
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work now, in sentences."""
-        return (self.audit.problem,) if self.audit.problem else ()
+        tls = () if self._certificate is None else self._certificate.problems
+        return (self.audit.problem, *tls) if self.audit.problem else tls
 
     def gatekeepers(self, permissions: Permissions) -> Gatekeepers:
         """What the authorization of requests asks."""

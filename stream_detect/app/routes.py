@@ -97,6 +97,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # its redirects forget the path prefix, and each route has one path
         max_body_size=MAX_BODY_BYTES,
     )
     problems.install(made)
@@ -108,9 +109,10 @@ def application(settings: Settings, services: Services, contents: Contents, life
     for route in permissions.unlisted():
         _log.error("%s has no role in api/permissions.py: it needs an admin", route)
     made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
+    # The last one is the first that a request passes: what the others refuse is in the audit log, too.
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
-    made.add_middleware(Audit, log=services.access.audit)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
+    made.add_middleware(Audit, log=services.access.audit, directory=services.access.directory)
     if settings.server.path_prefix:
         made.add_middleware(PathPrefix, prefix=settings.server.path_prefix)
     return made

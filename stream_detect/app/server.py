@@ -21,6 +21,7 @@ import cv2
 import uvicorn
 from fastapi import FastAPI
 
+from stream_detect.access.networks import Networks
 from stream_detect.app.connections import (
     HANDSHAKE_S,
     MAX_CONNECTIONS,
@@ -107,12 +108,13 @@ class _Server(uvicorn.Server):
         await super().shutdown(sockets)
 
 
-def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
+def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Service]) -> None:
     """Serve until a signal arrives.
 
     Args:
         settings: where to listen; handed to `build`.
-        build: makes what is served. Called once the port is ours, so that a taken one is reported at once.
+        build: makes what is served, given the certificate. Called once the port is ours, so that a taken one is
+            reported at once.
 
     Raises:
         SettingsError: the address cannot be listened on, or the certificate not be used.
@@ -126,7 +128,7 @@ def serve(settings: Settings, build: Callable[[Settings], Service]) -> None:
     # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
-        service = build(settings)
+        service = build(settings, certificate)
         # What exists by now stays; later collections leave it out, each of which would hold up all streams (190 ms on a
         # busy machine).
         gc.collect()
@@ -175,7 +177,7 @@ def raise_open_files() -> int:
 def _limits(settings: Settings, files: int) -> ConnectionLimits:
     """A third of the open files at most: cameras, sessions and the database need the rest."""
     connections = max(min(MAX_CONNECTIONS, files // 3), _LEAST_CONNECTIONS)
-    return ConnectionLimits(connections, connections // 2, frozenset(settings.server.proxies))
+    return ConnectionLimits(connections, connections // 2, Networks(settings.server.proxies))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:

@@ -26,6 +26,7 @@ from stream_detect.app.model_in_use import ModelInUse, finder
 from stream_detect.app.monitoring import Monitoring
 from stream_detect.app.routes import Contents, Services, application
 from stream_detect.app.server import Service
+from stream_detect.app.tls import Certificate
 from stream_detect.errors import BundleError, StreamDetectError
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.media.credentials import trust_anchors_of
@@ -45,12 +46,15 @@ _CLOSE_S = 4.5
 _log = logging.getLogger(__name__)
 
 
-def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Service:
+def create_service(
+    settings: Settings, read_again: Callable[[], Settings], certificate: Certificate | None = None
+) -> Service:
     """Loads the model, watches the cameras, and returns what is to be served.
 
     Args:
         settings: all sections.
         read_again: reads the settings as they are now.
+        certificate: the server's; None without TLS.
 
     Raises:
         BundleError: the model to be used is absent, broken or not the one its card states.
@@ -73,7 +77,7 @@ def create_service(settings: Settings, read_again: Callable[[], Settings]) -> Se
         access.take(now)  # made from the database that is opened first
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
-    access = AccessService(settings, monitoring.database)
+    access = AccessService(settings, monitoring.database, certificate)
     here = ModelReviewer(settings, lambda: analyses.busy())  # noqa: PLW0108 - made below
     reviewer = monitoring.hosting.reviewer_for(here, registry.sha256_of)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))

@@ -31,6 +31,11 @@ VALID_DAYS: Final = 825
 RENEW_DAYS: Final = 30
 """Before its end, one that was made here is replaced."""
 
+ENDS_SOON_DAYS: Final = 7
+ENDS_SOON_SHARE: Final = 0.1
+"""With so many days, or so much of its time, left it should have been renewed: certbot does so at a third."""
+
+_Stamp = tuple[tuple[int, int, int], ...]
 _log = logging.getLogger(__name__)
 
 
@@ -48,26 +53,41 @@ class Certificate:
     def __init__(self, files: Callable[[], tuple[Path, Path]], now: Callable[[], dt.datetime] | None = None) -> None:
         self._files = files
         self._now = now or (lambda: dt.datetime.now(dt.UTC))
-        self._stamp = self._current_stamp()
-        self._newest, leaf = self._load()
-        self.summary = _summary(leaf)
-        """Names, end and fingerprint, in words."""
+        self._stamp: _Stamp = self._current_stamp()
+        self._newest, self._leaf = self._load()
+        self._refused = ""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         """For the listening socket: each handshake goes on with the newest certificate."""
         self.context.sni_callback = self._choose
 
+    @property
+    def summary(self) -> str:
+        """Names, end and fingerprint, in words."""
+        return _summary(self._leaf)
+
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What is wrong with it now, in sentences: files that cannot be used, and an end that is near or past."""
+        begin, end, now = self._leaf.not_valid_before_utc, self._leaf.not_valid_after_utc, self._now()
+        soon = end - now < min((end - begin) * ENDS_SOON_SHARE, dt.timedelta(ENDS_SOON_DAYS))
+        ends = f"the TLS certificate {'has ended' if end < now else 'ends'} on {end:%Y-%m-%d %H:%M} UTC; renew it"
+        return (*([self._refused] if self._refused else []), *([ends] if soon else []))
+
     def refresh(self) -> None:
-        """Rereads the files if they have changed. What cannot be used is logged, and the one before stays in use."""
+        """Rereads the files if they have changed. While they cannot be used, the ones before stay in use."""
         try:
             stamp = self._current_stamp()
             if stamp == self._stamp:
                 return
-            self._stamp = stamp
             newest, leaf = self._load()
         except StreamDetectError as error:
-            _log.error("the TLS certificate was not replaced, the one before stays in use: %s", error)
+            refused = f"the TLS certificate was not replaced, the one before stays in use: {error}"
+            if refused != self._refused:
+                _log.error("%s", refused)
+            self._stamp, self._refused = (), refused  # so that they are read again at the next look
             return
-        self._newest, self.summary = newest, _summary(leaf)
+        self._stamp, self._refused = stamp, ""
+        self._newest, self._leaf = newest, leaf
         _log.info("TLS certificate replaced: %s", self.summary)
 
     async def watch(self, every_s: float = CHECK_EVERY_S) -> None:
@@ -79,7 +99,7 @@ class Certificate:
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._newest
 
-    def _current_stamp(self) -> tuple[tuple[int, int, int], ...]:
+    def _current_stamp(self) -> _Stamp:
         """Changes with the files."""
         files = self._files()
         try:

@@ -99,7 +99,7 @@ def serve(
     def read() -> "Settings":
         return load_settings(file, environment)
 
-    serve_until_stopped(read(), lambda given: create_service(given, read))
+    serve_until_stopped(read(), lambda given, certificate: create_service(given, read, certificate))
 
 
 @app.command()

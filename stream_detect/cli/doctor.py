@@ -223,7 +223,11 @@ def _tls(settings: Settings) -> str:
     if settings.server.tls == "self_signed":
         return "a self-signed certificate, in storage.folder"
     certificate = certificate_of(settings)
-    return "off; browsers open a camera only on localhost or https" if certificate is None else certificate.summary
+    if certificate is None:
+        return "off; browsers open a camera only on localhost or https"
+    if certificate.problems:
+        raise SettingsError("; ".join(certificate.problems))
+    return certificate.summary
 
 
 def _media_addresses(settings: Settings) -> str:

@@ -13,6 +13,7 @@ import typer
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.audit import note
+from stream_detect.access.directory import Directory
 from stream_detect.errors import PasswordError
 from stream_detect.settings.file import load_settings
 from stream_detect.storage.audit import AuditTable
@@ -95,6 +96,36 @@ def enable(name: Name, settings: File = None) -> None:
     with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), disabled=False)
     typer.echo(f"{name.lower()} may sign in.")
+
+
+@app.command()
+def sessions(name: Name, settings: File = None) -> None:
+    """List where a user is signed in: id, time of the sign-in and of the last request, address, browser."""
+    given = load_settings(settings, os.environ)
+    with Database.open(given.storage, alone=False) as database:
+        stored = StoredUsers(database)
+        found = Directory(stored, given.server, given.access).sessions(stored.user(name.lower()).name)
+    if not found:
+        typer.echo(f"{name.lower()} is signed in nowhere.")
+    for one in found:
+        times = f"since {_date(one.began_s)}, seen {_date(one.seen_s)}"
+        typer.echo(f"{one.id}  {times}  {one.browser.address:<15}  {one.browser.user_agent}".rstrip())
+
+
+@app.command()
+def sign_out(
+    name: Name,
+    settings: File = None,
+    *,
+    session: Annotated[str | None, typer.Option(metavar="ID", help="Only there, as `sessions` lists it.")] = None,
+) -> None:
+    """Sign a user out everywhere, or in one browser: sessions and their streams end, tokens stay."""
+    with _accounts(settings, "session.end_all" if session is None else "session.end", name) as accounts:
+        if session is None:
+            accounts.sign_out_everywhere(name.lower())
+        else:
+            accounts.end_session(session, name.lower())
+    typer.echo(f"{name.lower()} is signed out {'everywhere' if session is None else 'there'}.")
 
 
 @app.command()

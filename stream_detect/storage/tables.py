@@ -272,6 +272,8 @@ class UserSessionRow(Table):
     began_s: Mapped[float]
     seen_s: Mapped[float]
     expires_s: Mapped[float]
+    address: Mapped[str] = mapped_column(String(64), server_default="")
+    user_agent: Mapped[str] = mapped_column(String(256), server_default="")
 
 
 class ApiTokenRow(Table):

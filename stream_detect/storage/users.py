@@ -6,7 +6,7 @@
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
@@ -22,6 +22,9 @@ MAX_SESSIONS_OF_USER = 20
 """Browsers that one user is signed in at; the sign-in used longest ago ends for the next."""
 
 MAX_TOKENS_OF_USER = 50
+SESSION_ID_LENGTH = 32
+MAX_ADDRESS, MAX_USER_AGENT = 64, 256
+"""Characters that are kept of where a user signs in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +49,19 @@ class User:
 
 
 @dataclass(frozen=True, slots=True)
+class Browser:
+    """Where a user signs in.
+
+    Args:
+        address: of the client, MAX_ADDRESS characters at most; empty where none is known.
+        user_agent: what the browser calls itself, MAX_USER_AGENT characters at most.
+    """
+
+    address: str = ""
+    user_agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class UserSession:
     """A browser in which a user is signed in.
 
@@ -55,6 +71,7 @@ class UserSession:
         began_s: of the sign-in, unix seconds.
         seen_s: of its last request, unix seconds; written down once a minute.
         expires_s: when it ends however much it is used, unix seconds.
+        browser: where the user signed in.
     """
 
     digest: str
@@ -62,6 +79,12 @@ class UserSession:
     began_s: float
     seen_s: float
     expires_s: float
+    browser: Browser = Browser()
+
+    @property
+    def id(self) -> str:
+        """Names it, 32 hexadecimal digits: half of the digest, which opens nothing."""
+        return self.digest[:SESSION_ID_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,16 +187,8 @@ class StoredUsers:
                 raise ConflictError(f"there are {MAX_USERS} users already; remove one first")
             if user.password_hash is not None and user.role is not Role.ADMIN and not _admins(session):
                 raise ConflictError("expected an admin as the first user (--role admin): nobody else can change users")
-            session.add(
-                UserRow(
-                    name=user.name,
-                    role=user.role.value,
-                    password_hash=user.password_hash,
-                    disabled=user.disabled,
-                    created_s=user.created_s or self._clock(),
-                    last_sign_in_s=user.last_sign_in_s,
-                )
-            )
+            own = {"role": user.role.value, "created_s": user.created_s or self._clock()}
+            session.add(UserRow(**asdict(user) | own))
 
     def change(
         self, name: str, *, role: Role | None = None, disabled: bool | None = None, password_hash: str | None = None
@@ -229,20 +244,34 @@ class StoredUsers:
             newest_first = session.scalars(of_user.order_by(UserSessionRow.seen_s.desc())).all()
             for row in newest_first[MAX_SESSIONS_OF_USER - 1 :]:
                 session.delete(row)
-            session.add(
-                UserSessionRow(
-                    digest=begun.digest,
-                    user=begun.user,
-                    began_s=begun.began_s,
-                    seen_s=begun.seen_s,
-                    expires_s=begun.expires_s,
-                )
-            )
+            columns = asdict(begun)
+            session.add(UserSessionRow(**columns.pop("browser"), **columns))
 
     def end_session(self, digest: str) -> None:
         """Forgets a sign-in; nothing happens when it is not there."""
         with self._changing() as session:
             session.execute(delete(UserSessionRow).where(UserSessionRow.digest == digest))
+
+    def end_session_of(self, session_id: str, user: str | None) -> str:
+        """Forgets the sign-in of an id.
+
+        Args:
+            session_id: `UserSession.id`.
+            user: whose it has to be; None for anybody's.
+
+        Returns:
+            name of the user whose it was.
+
+        Raises:
+            NotFoundError: there is none of that id, or it is another user's.
+        """
+        has_id = func.substr(UserSessionRow.digest, 1, SESSION_ID_LENGTH) == session_id
+        with self._changing() as session:
+            row = session.scalar(select(UserSessionRow).where(has_id)) if "\0" not in session_id else None
+            if row is None or (user is not None and row.user != user):
+                raise NotFoundError("expected the id of a sign-in, received another one; it may have ended already")
+            session.delete(row)
+            return row.user
 
     def end_sessions(self, user: str) -> None:
         """Forgets all sign-ins of a user."""
@@ -271,19 +300,7 @@ class StoredUsers:
                 raise ConflictError(f"you have a token named {token.name} already; revoke it, or choose another name")
             if len(names) >= MAX_TOKENS_OF_USER:
                 raise ConflictError(f"you have {MAX_TOKENS_OF_USER} tokens already; revoke one first")
-            session.add(
-                ApiTokenRow(
-                    id=token.id,
-                    digest=token.digest,
-                    name=token.name,
-                    role=token.role.value,
-                    camera=token.camera,
-                    owner=token.owner,
-                    created_s=token.created_s,
-                    expires_s=token.expires_s,
-                    last_used_s=token.last_used_s,
-                )
-            )
+            session.add(ApiTokenRow(**asdict(token) | {"role": token.role.value}))
 
     def remove_token(self, token_id: str, owner: str | None = None) -> None:
         """Revokes a token.
@@ -353,7 +370,8 @@ def _user(row: UserRow) -> User:
 
 
 def _session(row: UserSessionRow) -> UserSession:
-    return UserSession(**_columns(row, "digest", "user", "began_s", "seen_s", "expires_s"))
+    columns = _columns(row, "digest", "user", "began_s", "seen_s", "expires_s")
+    return UserSession(browser=Browser(row.address, row.user_agent), **columns)
 
 
 def _token(row: ApiTokenRow) -> ApiToken:

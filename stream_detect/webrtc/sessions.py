@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
-from stream_detect.access.guesses import client_network
+from stream_detect.access.networks import client_network
 from stream_detect.errors import NotFoundError
 from stream_detect.webrtc.offer import Offer
 from stream_detect.webrtc.peer_connection import PeerConnection

@@ -64,20 +64,28 @@ def read_fragment(text: str) -> IceFragment:
 
 
 def _candidate(mid: str, line: str) -> RTCIceCandidate | None:
-    """A candidate that can be used; None for another: of TCP, of RTCP, or hidden behind an mDNS name."""
+    """A candidate that can be used; None for another, which is to be left out in silence (RFC 9725, 4.3.2).
+
+    Such are those of TCP, of RTCP, and those with a name instead of an address, as mDNS hides it: no peer has us look
+    up names.
+    """
     try:
         candidate = candidate_from_sdp(line)
     except _PARSE_FAILURES as error:
         raise OfferError(f"expected a candidate (RFC 8839), received {line[:60]!r}") from error
     if not mid:
         raise OfferError("expected a=mid before the candidates of a section")
-    if candidate.component != 1 or candidate.protocol.lower() != "udp" or candidate.ip.lower().endswith(".local"):
+    if candidate.component != 1 or candidate.protocol.lower() != "udp" or not _is_address(candidate.ip):
         return None
-    try:
-        ip_address(candidate.ip)
-    except ValueError:
-        raise OfferError(f"expected the IP address of a candidate, received {candidate.ip[:40]!r}") from None
     if not 0 < candidate.port < 65536:
         raise OfferError(f"expected the port of a candidate, received {candidate.port}")
     candidate.sdpMid = mid
     return candidate
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ip_address(text)
+    except ValueError:
+        return False
+    return True

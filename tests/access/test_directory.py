@@ -51,6 +51,23 @@ def test_the_settings_token_is_an_admin_until_it_is_replaced(house):
     assert directory.by_bearer(b"another-token").role is Role.ADMIN
 
 
+def test_the_sessions_of_a_user_are_those_that_stand_the_one_used_last_first(house):
+    house.make(session_idle_minutes=30).add("alice")
+    house.add("bob", Role.VIEWER)
+    house.signed_in("alice")  # idle before the others begin
+    house.now_s += 31 * 60
+    first, _, _ = house.signed_in("alice"), house.signed_in("alice"), house.signed_in("bob")
+    began_s = house.now_s
+    house.now_s += 60
+    assert house.directory.by_cookie(first) is not None
+    found = house.directory.sessions("alice")
+    assert [(one.user, one.began_s, one.seen_s) for one in found] == [
+        ("alice", began_s, began_s + 60),
+        ("alice", began_s, began_s),
+    ]
+    assert house.directory.sessions("nobody") == []
+
+
 def test_a_session_ends_when_idle_and_at_its_time_however_much_it_is_used(house):
     house.make(session_idle_minutes=30, session_hours=2).add("alice")
     idle, used = house.signed_in("alice"), house.signed_in("alice")

@@ -38,9 +38,10 @@ class House:
         """Signed in nowhere, unless a test signs in."""
         return self.inside.client
 
-    def sign_in(self, name: str = "viewer") -> dict[str, str]:
+    def sign_in(self, name: str = "viewer", agent: str = "test") -> dict[str, str]:
         """The headers of a page in a browser where that user is signed in."""
-        answer = self.client.post("/api/session", json={"name": name, "password": PASSWORD}, headers=ORIGIN)
+        headers = ORIGIN | {"User-Agent": agent}
+        answer = self.client.post("/api/session", json={"name": name, "password": PASSWORD}, headers=headers)
         assert answer.status_code == 200, answer.text
         value = self.client.cookies.get(COOKIE)
         self.client.cookies.clear()

@@ -3,7 +3,7 @@
 import pytest
 from starlette.testclient import TestClient
 
-from stream_detect.access.guesses import GUESSES
+from stream_detect.access.limits import GUESSES
 from stream_detect.api.authorization import COOKIE
 
 TOKEN = "correct-horse-battery"

@@ -2,6 +2,7 @@
 
 import pytest
 
+from stream_detect.api.audit import STRANGERS
 from stream_detect.storage.audit import AuditFilter
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, PASSWORD, bearer, signed_in
@@ -65,6 +66,18 @@ def test_sign_ins_and_refused_ones_are_written_down_without_what_was_typed(house
         assert secret not in written
 
 
+def test_a_session_that_is_ended_is_written_down_with_its_user(house):
+    house.sign_in()
+    admin = bearer(house.tokens[Role.ADMIN])
+    (session,) = house.client.get("/api/users/viewer/sessions", headers=admin).json()["items"]
+    assert house.client.delete(f"/api/sessions/{session['id']}", headers=admin).status_code == 204
+    assert house.client.delete("/api/users/viewer/sessions", headers=admin).status_code == 204
+    assert entries(house, 3)[1:] == [
+        ("admin", "token", "session.end", f"{session['id']} of viewer", "ok"),
+        ("admin", "token", "session.end_all", "viewer", "ok"),
+    ]
+
+
 def test_looking_at_evidence_is_written_down_once_in_a_while(house):
     viewer = bearer(house.tokens[Role.VIEWER])
     path = f"/api/events/{'0' * 32}/picture.jpg"
@@ -93,6 +106,78 @@ def test_the_log_is_read_in_pages_and_with_filters_by_admins(house):
     assert client.get("/api/audit?who=nobody", headers=admin).json()["items"] == []
     for bad in ("before=x", "before=-1", "limit=0", "result=x", "more=1"):
         assert client.get(f"/api/audit?{bad}", headers=admin).status_code in {400, 422}
+
+
+FOREIGN = {"Origin": "https://evil.example"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "action", "cause"),
+    [
+        (FOREIGN, "request.cross_site", "403, Origin https://evil.example"),
+        ({"Sec-Fetch-Site": "same-site"}, "request.cross_site", "403, Origin same-site"),
+        ({"Host": "rebound.example"}, "request.host", "421, Host rebound.example"),
+        ({"Host": "a\nb" + "x" * 500}, "request.host", f"421, Host a\\nb{'x' * 196}"),
+    ],
+)
+def test_what_comes_from_another_site_is_written_down_with_whose_browser_sent_it(house, headers, action, cause):
+    cookie = house.sign_in("operator")
+    for shown in ({"Cookie": cookie["Cookie"]}, bearer(house.tokens[Role.VIEWER]), {}):
+        for _ in range(3):
+            answer = house.client.post("/api/tokens", json={}, headers=shown | headers)
+            assert answer.status_code in {403, 421}
+    found = entries(house, 4)[1:]
+    assert found == [
+        ("operator", "session", action, "", "refused"),
+        ("viewer", "token", action, "", "refused"),
+        ("", "", action, "", "refused"),
+    ]
+    assert {entry.detail for entry in house.inside.access.audit.table.page(AuditFilter(action=action))} == {
+        f"POST /api/tokens: {cause}"
+    }
+
+
+def test_a_refused_request_of_another_site_is_no_use_of_the_session(house):
+    cookie = house.sign_in()
+    (before,) = house.inside.access.directory.sessions("viewer")
+    assert house.client.post("/api/tokens", headers={"Cookie": cookie["Cookie"]} | FOREIGN).status_code == 403
+    assert house.inside.access.directory.sessions("viewer") == [before]
+
+
+def test_strangers_do_not_fill_the_log_from_however_many_addresses(house, caplog):
+    for n in range(STRANGERS + 5):
+        house.client._transport.client = (f"2001:db8:{n:x}::1", 50000)
+        assert house.client.post("/api/tokens", headers=FOREIGN).status_code == 403
+        assert house.client.delete("/api/session", headers=ORIGIN).status_code == 204
+    assert (
+        house.client.post("/api/session", json={"name": "viewer", "password": "x"}, headers=ORIGIN).status_code == 401
+    )
+    actions = [action for _, _, action, _, _ in entries(house, 2 * STRANGERS + 1)]
+    assert [actions.count(one) for one in ("request.cross_site", "session.end", "session.begin")] == [
+        STRANGERS,
+        STRANGERS,
+        1,
+    ]
+    assert caplog.text.count("some are left out") == 2
+
+
+def test_one_subscriber_s_many_addresses_are_one_refusal(house):
+    for n in range(5):
+        house.client._transport.client = (f"2001:db8::{n:x}", 50000)
+        house.client.post("/api/tokens", headers=FOREIGN)
+    house.sign_in()
+    assert [action for _, _, action, _, _ in entries(house, 2)] == ["request.cross_site", "session.begin"]
+
+
+def test_no_client_writes_a_line_of_its_own_into_the_log(house, caplog):
+    caplog.set_level("INFO", "stream_detect.audit")
+    house.client.post(
+        "/whep/door%0aadmin (session): user.add mallory ok%1b[2J", headers=bearer(house.tokens[Role.VIEWER])
+    )
+    ((_, _, _, target, _),) = entries(house, 1)
+    assert target == r"door\nadmin (session): user.add mallory ok\x1b[2J"
+    until(lambda: "camera.watch" in caplog.text)
+    assert not [record for record in caplog.records if not record.getMessage().isprintable()]
 
 
 def test_an_open_server_writes_down_addresses(make):

@@ -84,6 +84,7 @@ def test_evidence_is_read_whole_or_in_part_and_goes_with_its_event(inside, tmp_p
     client, path = inside.client, f"/api/events/{1:032x}"
     picture = client.get(f"{path}/picture.jpg")
     assert (picture.content, picture.headers["content-type"]) == (b"jpeg", "image/jpeg")
+    assert picture.headers["cache-control"] == "no-store"
     clip = client.get(f"{path}/clip.mp4", headers={"Range": "bytes=10-12"})
     assert (clip.status_code, clip.content, clip.headers["content-type"]) == (206, b"\x0a\x0b\x0c", "video/x-matroska")
     assert clip.headers["content-range"] == "bytes 10-12/26"

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlencode, urlsplit
 
 import httpx
 import pytest
@@ -104,9 +104,20 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
     house.client.cookies.update(kept)
     assert house.client.get(path.replace("state=", "state=x"), follow_redirects=False).status_code == 401
     assert house.client.get(path, follow_redirects=False).status_code == 302
-    house.client.cookies.update(kept)
-    again = house.client.get(path, follow_redirects=False)
-    assert (again.status_code, again.json()["detail"]) == (401, "the sign-in provider refused: invalid_grant")
+    another_code = urlsplit(httpx.get(out.headers["location"]).headers["location"])
+    for answer in (path, f"{another_code.path}?{another_code.query}"):
+        house.client.cookies.update(kept)
+        again = house.client.get(answer, follow_redirects=False)
+        assert (again.status_code, "not used before" in again.json()["detail"]) == (401, True)
+
+
+def test_a_code_of_another_sign_in_is_refused_by_its_nonce(house):
+    """Of an attacker who has one of the provider's codes, and a browser that is about to come back."""
+    outs = [house.client.get("/api/oidc/login", follow_redirects=False) for _ in range(2)]
+    theirs, own = (urlsplit(httpx.get(out.headers["location"]).headers["location"]) for out in outs)
+    mixed = urlencode({"state": parse_qs(own.query)["state"][0], "code": parse_qs(theirs.query)["code"][0]})
+    assert house.client.get(f"{own.path}?{mixed}", follow_redirects=False).status_code == 401
+    assert house.client.get("/api/me").json()["role"] is None
 
 
 @pytest.mark.parametrize("to", ["https://evil.example", "//evil.example", "/\\evil.example", "cameras", "/a\nb", ""])

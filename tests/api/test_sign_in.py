@@ -62,6 +62,68 @@ def test_signing_out_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else
     assert house.client.get("/api/status", headers=other).status_code == 200
 
 
+def sessions(house, headers, path="/api/sessions"):
+    """What a page lists, after it has checked that it is answered."""
+    answer = house.client.get(path, headers=headers)
+    assert answer.status_code == 200, answer.text
+    return answer.json()["items"]
+
+
+def test_sessions_are_listed_with_where_they_began_and_ended_one_by_one(house):
+    phone = house.sign_in(agent="Mozilla/5.0 (Android 15; Mobile) Firefox/140.0\x01" + "x" * 300)
+    desk = house.sign_in()
+    own = sessions(house, desk)
+    assert [(one["user"], one["address"], one["current"]) for one in own] == [
+        ("viewer", "testclient", True),
+        ("viewer", "testclient", False),
+    ]
+    other = own[1]
+    assert other["user_agent"].startswith("Mozilla/5.0 (Android 15; Mobile) Firefox/140.0x")
+    assert len(other["user_agent"]) == 256
+    assert other["began_at"] <= other["seen_at"] <= other["expires_at"]
+    assert house.client.delete(f"/api/sessions/{other['id']}", headers=desk).status_code == 204
+    assert house.client.get("/api/status", headers=phone).status_code == 401
+    assert [one["current"] for one in sessions(house, desk)] == [True]
+    assert house.client.delete(f"/api/sessions/{other['id']}", headers=desk).status_code == 404
+
+
+def test_an_id_of_a_session_opens_nothing(house):
+    (own,) = sessions(house, house.sign_in())
+    for value in (own["id"], own["id"] * 2):
+        answer = house.client.get("/api/status", headers={"Cookie": f"{COOKIE}={value}"} | bearer(value))
+        assert answer.status_code == 401
+
+
+def test_nobody_but_an_admin_sees_or_ends_the_sessions_of_others(house):
+    client, viewer, operator, admin = house.client, *map(house.sign_in, ("viewer", "operator", "admin"))
+    (of_admin,) = sessions(house, admin)
+    for headers in (viewer, operator):
+        assert {one["user"] for one in sessions(house, headers)} == {
+            client.get("/api/me", headers=headers).json()["name"]
+        }
+        assert client.delete(f"/api/sessions/{of_admin['id']}", headers=headers).status_code == 404
+        for method in ("GET", "DELETE"):
+            assert client.request(method, "/api/users/admin/sessions", headers=headers).status_code == 403
+    (of_viewer,) = sessions(house, admin, "/api/users/viewer/sessions")
+    assert (of_viewer["user"], of_viewer["current"]) == ("viewer", False)
+    assert client.delete(f"/api/sessions/{of_viewer['id']}", headers=admin).status_code == 204
+    assert client.get("/api/status", headers=viewer).status_code == 401
+    assert client.delete("/api/users/operator/sessions", headers=admin).status_code == 204
+    assert client.get("/api/status", headers=operator).status_code == 401
+    assert client.get("/api/status", headers=admin).status_code == 200
+    for method in ("GET", "DELETE"):
+        assert client.request(method, "/api/users/nobody/sessions", headers=admin).status_code == 404
+
+
+def test_a_token_sees_no_sessions_and_one_of_an_admin_ends_them(house):
+    cookie = house.sign_in()
+    (of_viewer,) = sessions(house, cookie)
+    for role, status in ((Role.VIEWER, 403), (Role.ADMIN, 204)):
+        token = bearer(house.tokens[role])
+        assert house.client.get("/api/sessions", headers=token).status_code == 403
+        assert house.client.delete(f"/api/sessions/{of_viewer['id']}", headers=token).status_code == status
+
+
 @pytest.mark.parametrize(
     ("headers", "status"),
     [

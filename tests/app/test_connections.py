@@ -11,9 +11,11 @@ from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, StreamingResponse
 from starlette.routing import Route
+from starlette.testclient import TestClient
 from uvicorn.server import ServerState
 
-from stream_detect.app.connections import ConnectionLimits, Connections, GuardedProtocol
+from stream_detect.api.authorization import PEER
+from stream_detect.app.connections import ConnectionLimits, Connections, GuardedProtocol, behind_proxies
 from tests.patience import PATIENCE_S
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -152,3 +154,28 @@ async def test_an_exempt_proxy_may_have_all_places():
         for reader in readers:
             assert await answer(reader) == b"HTTP/1.1 200 OK"
         assert len(server.connections) == 6
+
+
+@pytest.mark.parametrize(
+    ("peer", "headers", "seen"),
+    [
+        ("192.0.2.7", {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}, "192.0.2.7 http 192.0.2.7"),
+        ("10.0.0.1", {"x-forwarded-for": "203.0.113.9", "x-forwarded-proto": "https"}, "203.0.113.9 https 10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 203.0.113.9"}, "203.0.113.9 http 10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": "6.6.6.6, 203.0.113.9, 10.1.0.1"}, "203.0.113.9 http 10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-proto": "javascript"}, "10.0.0.1 http 10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-for": ""}, "10.0.0.1 http 10.0.0.1"),
+        ("10.0.0.1", {"forwarded": "for=6.6.6.6;proto=https"}, "10.0.0.1 http 10.0.0.1"),
+        ("10.0.0.1", {"x-forwarded-host": "evil.example", "x-real-ip": "6.6.6.6"}, "10.0.0.1 http 10.0.0.1"),
+    ],
+)
+def test_what_a_proxy_says_counts_from_trusted_addresses_and_not_what_clients_add(
+    peer: str, headers: dict[str, str], seen: str
+) -> None:
+    async def answer(request: Request) -> PlainTextResponse:
+        assert request.client is not None
+        assert request.url.netloc == "testserver"
+        return PlainTextResponse(f"{request.client.host} {request.url.scheme} {request.scope[PEER]}")
+
+    behind = behind_proxies(Starlette(routes=[Route("/", answer)]), ["10.0.0.0/8"])
+    assert TestClient(behind, client=(peer, 50000)).get("/", headers=headers).text == seen

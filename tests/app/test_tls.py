@@ -4,6 +4,7 @@ import asyncio
 import datetime as dt
 import hashlib
 import http.client
+import json
 import signal
 import ssl
 from collections.abc import Callable
@@ -110,9 +111,17 @@ def test_renewed_files_are_used_by_new_connections_while_the_old_ones_go_on(
     assert first != second
     assert _fingerprint(second) in renewed
 
+    def problems() -> list[str]:
+        another.request("GET", "/api/status")
+        found: list[str] = json.loads(another.getresponse().read())["problems"]
+        return found
+
+    assert problems() == []
     other = pair(tmp_path / "other")
     other[1].replace(files[1])
     assert "expected the key of the certificate" in hang_up("was not replaced")
+    (problem,) = problems()
+    assert "not replaced, the one before stays in use: expected the key of the certificate" in problem
     replace(files, pair(tmp_path / "old", days=900))
     assert "holds now" in hang_up("was not replaced")
     still, third = shown(server)
@@ -120,6 +129,38 @@ def test_renewed_files_are_used_by_new_connections_while_the_old_ones_go_on(
     for connection in (open_one, another, still):
         assert ask(connection) == 200
         connection.close()
+
+
+def test_what_is_wrong_with_files_that_changed_is_told_until_they_are_right_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = pair(tmp_path / "now")
+    certificate = Certificate(lambda: files)
+    before = certificate.summary
+    aside = tmp_path / "aside.pem"
+    files[0].rename(aside)
+    for _ in range(3):
+        certificate.refresh()
+    (problem,) = certificate.problems
+    assert "the one before stays in use: expected a certificate and a key in" in problem
+    assert caplog.text.count("was not replaced") == 1
+    aside.rename(files[0])
+    certificate.refresh()
+    assert (certificate.problems, certificate.summary) == ((), before)
+
+
+@pytest.mark.parametrize(
+    ("age_days", "words"),
+    [(0, ""), (816, ""), (818, "the TLS certificate ends on"), (825, "the TLS certificate has ended on")],
+)
+def test_a_certificate_that_nobody_renews_is_told_of_before_it_ends(tmp_path: Path, age_days: int, words: str) -> None:
+    files = pair(tmp_path)
+    days = 0
+    certificate = Certificate(lambda: files, lambda: NOW + dt.timedelta(days))
+    days = age_days
+    certificate.refresh()
+    assert len(certificate.problems) == bool(words)
+    assert words in "".join(certificate.problems)
 
 
 async def test_files_are_looked_at_from_time_to_time(tmp_path: Path) -> None:

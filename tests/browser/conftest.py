@@ -2,9 +2,10 @@
 
 import base64
 import io
+import shlex
 import shutil
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -112,6 +113,12 @@ class Visit:
         """The first result with one of `states`, once it came."""
         return self.until(lambda: next((result for result in self.results if result["state"] in states), None))
 
+    def close(self) -> None:
+        """Closes the browser; the fixture does so at the test's end, unless that is too late."""
+        browser = self.page.context.browser
+        assert browser is not None
+        browser.close()
+
     def picture(self) -> NDArray[np.uint8]:
         """The returned video's newest picture, decoded by the browser: RGB (h, w, 3)."""
         data = self.page.get_by_test_id("video").evaluate(GRAB)
@@ -120,20 +127,31 @@ class Visit:
 
 @pytest.fixture
 def visit(
-    chromium: tuple[BrowserType, str], request: pytest.FixtureRequest, start_server: Callable[..., Server]
+    chromium: tuple[BrowserType, str],
+    request: pytest.FixtureRequest,
+    start_server: Callable[..., Server],
+    tmp_path: Path,
 ) -> Iterator[Callable[..., Visit]]:
     """Opens pages in browsers with a webcam; at the end none may have said an error or asked another server.
 
     It asks for `start_server` so that browsers are closed before the servers that they talk to.
-    `expected` is a part of the one console error that a test brings about, e.g. the status of a refusal.
+    `expected` is a part of the one console error that a test brings about, e.g. the status of a refusal. `within` is
+    what the browser's command begins with (`ip netns exec NAME`).
     """
     kind, path = chromium
     visits: list[Visit] = []
     browsers: list[Browser] = []
 
     def open_page(
-        webcam: Path | None = None, at: Any = None, *, camera: bool = True, expected: str = "", **context: Any
+        webcam: Path | None = None,
+        at: Any = None,
+        *,
+        camera: bool = True,
+        expected: str = "",
+        within: Sequence[str] = (),
+        **context: Any,
     ) -> Visit:
+        url = (at or request.getfixturevalue("server")).url
         flags = [
             "--no-sandbox",
             "--disable-gpu",
@@ -144,7 +162,11 @@ def visit(
             flags.append("--use-fake-ui-for-media-stream")
         if webcam is not None:
             flags.append(f"--use-file-for-fake-video-capture={webcam}")
-        browser = kind.launch(executable_path=path, args=flags)
+        program = path
+        if within:  # another machine's page has a webcam only if it is told to be secure
+            flags.append(f"--unsafely-treat-insecure-origin-as-secure={url}")
+            program = _script(tmp_path / "chromium", (*within, path))
+        browser = kind.launch(executable_path=program, args=flags)
         browsers.append(browser)
         page = browser.new_context(**context).new_page()
         page.set_default_timeout(1000 * PATIENCE_S)
@@ -154,7 +176,7 @@ def visit(
         page.on("console", lambda message: _note(message, opened.errors))
         page.on("pageerror", lambda error: opened.errors.append(str(error)))
         page.on("request", lambda request: opened.requests.append(request.url))
-        page.goto((at or request.getfixturevalue("server")).url)
+        page.goto(url)
         return opened
 
     yield open_page
@@ -175,6 +197,13 @@ def axe(visit: Callable[..., Visit]) -> Callable[..., Visit]:
         return opened
 
     return open_page
+
+
+def _script(file: Path, command: Sequence[str]) -> str:
+    """A program that runs a command with the arguments that it is given."""
+    file.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
+    file.chmod(0o755)
+    return str(file)
 
 
 def _note(message: ConsoleMessage, errors: list[str]) -> None:

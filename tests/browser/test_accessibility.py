@@ -2,8 +2,10 @@
 
 import pytest
 
+from tests.authority import Authority, action, changed, jpeg, signed
 from tests.browser.axe import look
 from tests.browser.camera_stub import CameraStub
+from tests.browser.review_site import analysed, go
 
 HASHES = ("#/", "#/models")
 WATCHING = {
@@ -15,6 +17,28 @@ WATCHING = {
     "no event": "#/events?camera=nowhere",
     "a fake face": f"#/events/{1:032}",
     "an outage": f"#/events/{2:032}",
+}
+
+NODE = {
+    "id": "node-a",
+    "address": "10.0.0.1",
+    "state": "ready",
+    "problem": "",
+    "workers": 2,
+    "load": 0.51,
+    "cores": 1.2,
+    "memory_bytes": 400_000_000,
+    "cameras": [f"camera-{n:02}" for n in range(12)],
+}
+CLUSTER = {
+    "nodes": [
+        NODE,
+        NODE | {"id": "a-node-with-a-rather-long-name.of.some.network.example", "state": "drained", "cameras": []},
+        NODE | {"id": "node-c", "state": "refused", "problem": "its clock is 12 s off", "cameras": []},
+    ],
+    "moves": [
+        {"at": 1795300000.0, "camera": "camera-03", "from": "node-c", "to": "node-a", "why": "it does not answer"}
+    ],
 }
 
 
@@ -53,6 +77,35 @@ def test_the_pages_of_cameras_and_events(axe, cameras, scheme):
         for summary in opened.page.locator("summary").all():
             summary.click()
         look(opened)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_page_of_the_cluster(axe, scheme):
+    """What a server of several nodes says is given here; tests/cluster has real ones."""
+    opened = axe(color_scheme=scheme, reduced_motion="reduce")
+    go(opened, "#/cluster")
+    opened.until(lambda: "One process watches" in opened.page.locator("main").inner_text())
+    look(opened)
+    opened.page.route("**/api/cluster", lambda route: route.fulfill(json=CLUSTER))
+    opened.until(opened.page.get_by_test_id("node").first.is_visible)
+    look(opened)
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_content_credentials_of_an_analysis(axe, site, tmp_path, scheme):
+    holder = Authority().holder("Camera 7")
+    whole = signed(jpeg(), holder, [action()])
+    for name, content, state in (("whole", whole, "untrusted"), ("changed", changed(whole), "broken")):
+        file = tmp_path / f"{name}.jpg"
+        file.write_bytes(content)
+        opened = axe(at=site, color_scheme=scheme, reduced_motion="reduce")
+        go(opened, f"#/analyses/{analysed(site, file)}")
+        shown = opened.page.get_by_test_id("credentials")
+        opened.until(shown.is_visible)
+        assert shown.get_attribute("data-state") == state
+        assert "Camera 7" in shown.inner_text()
+        look(opened)
+        opened.close()
 
 
 @pytest.mark.parametrize(("address", "button"), [("#/cameras", "add-camera"), ("#/cameras/camera-01", "edit-camera")])

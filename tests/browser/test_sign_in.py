@@ -78,6 +78,72 @@ def test_signing_in_watching_and_signing_out(axe, guarded):
     until(lambda: viewers(client) == 0)
 
 
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_the_pages_of_access_are_accessible_at_every_width(axe, guarded, scheme):
+    server, client = guarded
+    client.post("/api/tokens", json={"name": "a recorder with a rather long name", "role": "viewer", "camera": None})
+    client.post("/api/session", json={"name": "vera", "password": "wrong words here"})
+    client.delete("/api/cameras/door", headers={"Origin": "https://evil.example"})
+    opened = axe(None, server, expected="401", color_scheme=scheme, reduced_motion="reduce")
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+    look(opened)
+    sign_in(opened, "anna")
+    opened.until(opened.page.get_by_test_id("account").is_visible)
+    for address, shown in (
+        ("#/account", "token"),
+        ("#/users", "user"),
+        ("#/audit", "audit-entry"),
+        ("#/audit?result=refused&action=request.", "audit-entry"),
+        ("#/audit?who=nobody", "filter-audit"),
+    ):
+        go(opened, address)
+        opened.until(opened.page.get_by_test_id(shown).first.is_visible)
+        look(opened)
+    assert opened.page.get_by_test_id("audit-entry").count() == 0
+    go(opened, "#/users")
+    for button, dialog in (("user-sessions", "sessions-dialog"), ("reset-password", "password-dialog")):
+        opened.page.get_by_test_id(button).first.click()
+        opened.until(opened.page.get_by_test_id(dialog).is_visible)
+        look(opened)
+        opened.page.keyboard.press("Escape")
+
+
+def test_sign_ins_are_seen_and_ended_one_by_one(visit, guarded):
+    server, client = guarded
+    opened = visit(None, server, expected="401")
+    sign_in(opened, "vera")
+    opened.until(opened.page.get_by_test_id("account").is_visible)
+    other = httpx.Client(base_url=server.url, headers={"Origin": server.url, "User-Agent": "curl/8.5.0"})
+    assert other.post("/api/session", json={"name": "vera", "password": PASSWORD}).status_code == 200
+    go(opened, "#/account")
+    rows = opened.page.get_by_test_id("session")
+    opened.until(lambda: rows.count() == 2)
+    assert "Chrome on Linux (this browser)" in rows.filter(has_text="this browser").inner_text()
+    assert "127.0.0.1" in rows.filter(has_text="curl/8.5.0").inner_text()
+    opened.page.get_by_test_id("end-session").click()
+    opened.until(lambda: rows.count() == 1)
+    assert other.get("/api/status").status_code == 401
+    other.close()
+    assert client.delete("/api/users/vera/sessions").status_code == 204
+    opened.until(opened.page.get_by_test_id("sign-in").is_visible)
+
+
+def test_the_way_back_shows_no_picture_once_one_is_signed_out(visit, guarded):
+    """Of a camera: what a browser kept of an answer, `no-cache` too, it shows again when somebody goes back."""
+    server, client = guarded
+    opened = visit(None, server, expected="401")
+    sign_in(opened, "vera")
+    opened.until(opened.page.get_by_test_id("account").is_visible)
+    until(lambda: client.get("/api/cameras/door/snapshot.jpg").is_success)
+    opened.page.goto(f"{server.url}/api/cameras/door/snapshot.jpg")
+    assert opened.page.locator("img").count() == 1
+    client.delete("/api/users/vera/sessions")
+    opened.page.goto(f"{server.url}/healthz")
+    opened.page.go_back()
+    assert opened.page.locator("img").count() == 0
+    assert "Sign-in needed" in opened.page.content()
+
+
 def test_a_viewer_watches_and_changes_nothing(visit, guarded):
     server, _ = guarded
     opened = visit(None, server, expected="401")

@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from stream_detect.access.accounts import Accounts
+from stream_detect.settings import AccessSettings, StorageSettings
+from stream_detect.storage.database import Database
+from stream_detect.storage.users import Browser, StoredUsers
+
 ROOT = Path(__file__).parents[2]
 PASSWORD = "four random words here\n"
 
@@ -48,6 +53,24 @@ def test_users_are_added_listed_changed_and_removed(users):
     assert len(users("list").stdout.splitlines()) == 1
 
 
+def test_sign_ins_are_listed_and_ended(users, tmp_path):
+    users("add", "alice", "--password-stdin")
+    assert users("sessions", "alice").stdout == "alice is signed in nowhere.\n"
+    with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
+        accounts = Accounts(StoredUsers(database), AccessSettings())
+        for agent in ("Firefox/140.0", "curl/8.5.0"):
+            accounts.sign_in("alice", PASSWORD.strip(), Browser("2001:db8::1", agent))
+    lines = users("sessions", "Alice").stdout.splitlines()
+    assert sorted(line.split()[-2:] for line in lines) == [
+        ["2001:db8::1", "Firefox/140.0"],
+        ["2001:db8::1", "curl/8.5.0"],
+    ]
+    assert users("sign-out", "alice", "--session", lines[0].split()[0]).stdout == "alice is signed out there.\n"
+    assert users("sessions", "alice").stdout.splitlines() == lines[1:]
+    assert users("sign-out", "alice").stdout == "alice is signed out everywhere.\n"
+    assert users("sessions", "alice").stdout == "alice is signed in nowhere.\n"
+
+
 @pytest.mark.parametrize(
     ("arguments", "given", "expected"),
     [
@@ -55,6 +78,9 @@ def test_users_are_added_listed_changed_and_removed(users):
         (("disable", "alice"), "", "the last one cannot be removed"),
         (("role", "alice", "viewer"), "", "the last one cannot be removed"),
         (("remove", "nobody"), "", "expected the name of a user"),
+        (("sessions", "nobody"), "", "expected the name of a user"),
+        (("sign-out", "nobody"), "", "expected the name of a user"),
+        (("sign-out", "alice", "--session", "0" * 32), "", "expected the id of a sign-in"),
         (("add", "alice", "--password-stdin"), PASSWORD, "there is a user alice already"),
         (("add", "a b", "--password-stdin"), PASSWORD, "expected a user name"),
         (("add", "carol", "--password-stdin"), "short\n", "expected a password of 12 to 256 characters, received 5"),

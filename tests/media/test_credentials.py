@@ -10,7 +10,7 @@ from PIL import Image as Pillow
 from stream_detect import extras
 from stream_detect.errors import MissingExtraError, ReviewCancelledError, SettingsError
 from stream_detect.media.credentials import NO_CREDENTIALS, Credentials, CredentialsReader, trust_anchors_of
-from tests.authority import Authority, action, jpeg, signed
+from tests.authority import Authority, action, changed, jpeg, signed
 from tests.patience import until
 from tests.sources.media_files import film, picture
 
@@ -61,10 +61,6 @@ def test_a_certificate_that_has_expired_is_untrusted_and_a_changed_file_is_broke
     until(lambda: read(tmp_path, content, authority.pem).state == "untrusted")
     assert "expired" in read(tmp_path, content, authority.pem).problem
     assert read(tmp_path, changed(content), authority.pem).state == "broken"
-
-
-def changed(content: bytes, from_end: int = 500) -> bytes:
-    return content[:-from_end] + bytes([content[-from_end] ^ 1]) + content[-from_end + 1 :]
 
 
 def test_a_file_that_was_changed_is_broken(tmp_path, authority, camera):

@@ -31,11 +31,11 @@ DIRECTIONS = {"check": "sendrecv", "whip": "sendonly", "whep": "recvonly"}
 
 
 class Client:
-    """A session of one kind."""
+    """A session of one kind; `prefix` is the path under which a proxy shows the server."""
 
-    def __init__(self, http: httpx.AsyncClient, kind: str, camera: str) -> None:
-        self._http, self._kind = http, kind
-        self._path = "/webrtc/check" if kind == "check" else f"/{kind}/{camera}"
+    def __init__(self, http: httpx.AsyncClient, kind: str, camera: str, prefix: str = "") -> None:
+        self._http, self._kind, self._prefix = http, kind, prefix
+        self._path = f"{prefix}/webrtc/check" if kind == "check" else f"{prefix}/{kind}/{camera}"
         self.frames = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -44,7 +44,7 @@ class Client:
 
         A client that trickles uses none, and sends its addresses by PATCH: only by a relay of the server is it met.
         """
-        status = (await self._http.get("/api/status")).raise_for_status().json()
+        status = (await self._http.get(f"{self._prefix}/api/status")).raise_for_status().json()
         servers = [RTCIceServer(**server) for server in status["ice_servers"]]
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[] if trickle else servers))
         self.connection.on("track", lambda track: self._tasks.add(asyncio.create_task(self._read(track))))

@@ -1,74 +1,94 @@
-"""Behind a real nginx, with the configuration of docs/operations.md: below a path, with TLS at the proxy."""
+"""Behind a real nginx and a real Caddy, as docs/operations.md configures them: below a path, with TLS at the proxy."""
 
 import asyncio
 import contextlib
-import re
-import shutil
 import ssl
-import subprocess
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
 
 import httpx
+import psutil
 import pytest
+import yaml
 from aiortc import RTCConfiguration, RTCPeerConnection, VideoStreamTrack
 
 from stream_detect.settings import Settings
 from stream_detect.webrtc.aiortc_private.connection import close
-from tests.conftest import ROOT, Server
-from tests.network.coturn import free_port
+from tests.access.provider import CLIENT, SECRET, running_provider
+from tests.conftest import Server
+from tests.jobs.scripted_reviewer import write_clip
+from tests.network.client import Client
+from tests.network.proxies import PROXIES, ReverseProxy, proxied
 from tests.patience import PATIENCE_S, until
 
 TOKEN = "correct-horse-battery"
+PASSWORD = "four random words here"
 SDP = {"Content-Type": "application/sdp"}
+BEARER = {"Authorization": f"Bearer {TOKEN}"}
+SPOOFED = {"X-Forwarded-For": "203.0.113.9", "X-Forwarded-Proto": "http", "X-Forwarded-Host": "evil.example"}
 
 
-def documented() -> str:
-    """nginx's configuration in the document."""
-    found = re.search(r"```nginx\n(.*?)```", (ROOT / "docs/operations.md").read_text(encoding="utf-8"), re.DOTALL)
-    assert found
-    return found[1]
+@dataclass(frozen=True)
+class Site:
+    """A server behind a proxy.
+
+    Args:
+        url: of the proxy.
+        server: behind it.
+        trust: of the proxy's certificate.
+        issuer: of the OpenID Connect provider.
+    """
+
+    url: str
+    server: Server
+    trust: ssl.SSLContext
+    issuer: str
+
+    def client(self, **headers: str) -> httpx.Client:
+        return httpx.Client(base_url=self.url, verify=self.trust, headers=headers, timeout=PATIENCE_S)
+
+    @property
+    def origin(self) -> dict[str, str]:
+        """What a browser says on the server's own page."""
+        return {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
 
 
-@pytest.fixture
-def proxied(
-    start_server: Callable[..., Server], certificate: tuple[Path, Path], tmp_path: Path
-) -> Iterator[tuple[httpx.Client, Server]]:
-    """A client of nginx, and the server behind it."""
-    nginx = shutil.which("nginx", path="/usr/sbin:/usr/bin:/usr/local/sbin")
-    if nginx is None:
-        pytest.skip("nginx is absent: apt-get install nginx-light")
-    settings = tmp_path / "settings.yaml"
-    settings.write_text('cameras: [{name: studio, url: "whip:"}]')
-    port = free_port()
-    server = start_server(
-        SETTINGS=str(settings),
-        TOKEN=TOKEN,
-        SERVER__PATH_PREFIX="/detect",
-        SERVER__PROXIES='["127.0.0.1"]',
-        SERVER__HOSTS='["127.0.0.1"]',
-    )
-    block = documented().replace("listen 443 ssl", f"listen 127.0.0.1:{port} ssl")
-    block = re.sub("/etc/letsencrypt/\\S+/fullchain.pem", str(certificate[0]), block)
-    block = re.sub("/etc/letsencrypt/\\S+/privkey.pem", str(certificate[1]), block)
-    block = block.replace("http://127.0.0.1:8080", server.url)
-    own = "".join(
-        f"  {kind}_temp_path {tmp_path}/{kind};\n" for kind in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
-    )
-    main = f"pid {tmp_path}/pid;\nerror_log {tmp_path}/error.log;\nevents {{}}\n"
-    (tmp_path / "nginx.conf").write_text(f"{main}http {{\n  access_log off;\n{own}{block}}}\n")
-    process = subprocess.Popen([nginx, "-c", str(tmp_path / "nginx.conf"), "-g", "daemon off;"])
-    context = ssl.create_default_context(cafile=str(certificate[0]))
-    headers = {"Authorization": f"Bearer {TOKEN}"}
-    try:
-        with httpx.Client(
-            base_url=f"https://127.0.0.1:{port}", verify=context, headers=headers, timeout=PATIENCE_S
-        ) as http:
+@pytest.fixture(scope="module", params=PROXIES, ids=lambda kind: kind.program)
+def site(
+    request: pytest.FixtureRequest,
+    run_server: Callable[..., contextlib.AbstractContextManager[Server]],
+    certificate: tuple[Path, Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[Site]:
+    """One of each proxy, with a user."""
+    kind: ReverseProxy = request.param
+    folder = tmp_path_factory.mktemp(kind.program)
+    clip = write_clip(folder / "clip.mp4")
+    cameras = [{"name": "studio", "url": "whip:"}, {"name": "door", "url": f"file:{clip}", "loop": True}]
+    (folder / "settings.yaml").write_text(yaml.safe_dump({"cameras": cameras}))
+    with running_provider() as provider, contextlib.ExitStack() as stack:
+        server = stack.enter_context(
+            run_server(
+                SETTINGS=str(folder / "settings.yaml"),
+                TOKEN=TOKEN,
+                SERVER__PATH_PREFIX="/detect",
+                SERVER__PROXIES='["127.0.0.1"]',
+                SERVER__HOSTS='["127.0.0.1"]',
+                ACCESS__OIDC_ISSUER=provider.issuer,
+                ACCESS__OIDC_CLIENT_ID=CLIENT,
+                ACCESS__OIDC_CLIENT_SECRET=SECRET,
+                ACCESS__SSO_ROLE="operator",
+            )
+        )
+        url = stack.enter_context(proxied(kind, folder, certificate, server.url))
+        made = Site(url, server, ssl.create_default_context(cafile=str(certificate[0])), provider.issuer)
+        with made.client(**BEARER) as http:
             until(lambda: _answers(http))
-            yield http, server
-    finally:
-        process.terminate()
-        process.wait(PATIENCE_S)
+            user = {"name": "anna", "role": "admin", "password": PASSWORD}
+            assert http.post("/detect/api/users", json=user).status_code == 201
+        yield made
 
 
 def _answers(http: httpx.Client) -> bool:
@@ -86,28 +106,80 @@ async def _offer() -> str:
     return sdp
 
 
-def test_the_page_the_api_and_whip_work_below_a_path(proxied: tuple[httpx.Client, Server]) -> None:
-    http, server = proxied
-    assert http.get("/detect/api/status").json()["max_sessions"] == 4
-    assert "<!doctype html>" in http.get("/detect/").text.lower()
-    origin = {"Origin": str(http.base_url), "Sec-Fetch-Site": "same-origin"}
-    answer = http.post("/detect/whip/studio", content=asyncio.run(_offer()), headers={**SDP, **origin})
-    assert answer.status_code == 201, answer.text
-    assert answer.headers["location"].startswith("/detect/whip/studio/")
-    assert http.delete(answer.headers["location"], headers=origin).status_code == 200
-    with httpx.Client(base_url=server.url, headers={"Authorization": f"Bearer {TOKEN}"}) as straight:
+def test_the_page_the_api_and_whip_work_below_a_path(site: Site) -> None:
+    with site.client(**BEARER) as http:
+        assert http.get("/detect/api/status").json()["max_sessions"] == 4
+        assert "<!doctype html>" in http.get("/detect/").text.lower()
+        bare = http.get("/detect", follow_redirects=True)
+        assert (bare.url.path, bare.text.lower().count("<!doctype html>")) == ("/detect/", 1)
+        answer = http.post("/detect/whip/studio", content=asyncio.run(_offer()), headers={**SDP, **site.origin})
+        assert answer.status_code == 201, answer.text
+        assert answer.headers["location"].startswith("/detect/whip/studio/")
+        assert http.delete(answer.headers["location"], headers=site.origin).status_code == 200
+    with httpx.Client(base_url=site.server.url, headers=BEARER) as straight:
         assert straight.get("/api/status").is_success, "a proxy may take the prefix off"
         foreign = straight.post("/whip/studio", headers={**SDP, "Origin": "https://elsewhere.example"})
         assert foreign.status_code == 403
 
 
-def test_events_stream_and_uploads_are_not_cut(proxied: tuple[httpx.Client, Server]) -> None:
-    http, _ = proxied
-    with http.stream("GET", "/detect/api/streams/events") as stream:
-        assert stream.is_success
-        assert any(line.startswith(("event:", ":")) for line in stream.iter_lines())
-    large = http.post("/detect/api/analyses", files={"file": ("none.mp4", bytes(3 << 20), "video/mp4")})
-    assert large.status_code != 413
+async def test_a_viewer_sees_a_camera(site: Site) -> None:
+    async with httpx.AsyncClient(base_url=site.url, verify=site.trust, headers=BEARER, timeout=PATIENCE_S) as http:
+        viewer = Client(http, "whep", "door", prefix="/detect")
+        await viewer.open(trickle=True)
+        assert (await viewer.flow())["pair"]
+        await viewer.close()
+
+
+def test_events_stream_and_end_with_their_listener_and_uploads_are_not_cut(site: Site) -> None:
+    with site.client(**BEARER) as http:
+        with http.stream("GET", "/detect/api/streams/events") as stream:
+            assert stream.is_success
+            lines = stream.iter_lines()  # kept, as the stream ends with it
+            assert any(line.startswith(("event:", ":")) for line in lines)
+            assert _connections(site.server) > 0
+        until(lambda: _connections(site.server) == 0)
+        large = http.post("/detect/api/analyses", files={"file": ("none.mp4", bytes(3 << 20), "video/mp4")})
+        assert large.status_code != 413
+
+
+def _connections(server: Server) -> int:
+    """How many the server has open."""
+    there = psutil.Process(server.process.pid).net_connections("tcp")
+    port = urlsplit(server.url).port
+    return sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in there)
+
+
+def test_a_sign_in_is_one_under_tls_whatever_the_client_says_of_it(site: Site) -> None:
+    credentials = {"name": "anna", "password": PASSWORD}
+    with site.client(**site.origin, **SPOOFED) as http:
+        answer = http.post("/detect/api/session", json=credentials)
+        assert answer.status_code == 200, answer.text
+        assert {"Secure", "HttpOnly", "Path=/detect", "SameSite=strict"} <= set(
+            answer.headers["set-cookie"].split("; ")
+        )
+        (own,) = [one for one in http.get("/detect/api/sessions").json()["items"] if one["current"]]
+        assert own["address"] == "127.0.0.1"
+        assert "Secure" in http.delete("/detect/api/session").headers["set-cookie"]
+        assert http.get("/detect/api/status").status_code == 401
+    with httpx.Client(base_url=site.server.url, headers={"Origin": site.server.url}) as straight:
+        answer = straight.post("/api/session", json=credentials)
+        assert answer.status_code == 200
+        assert "Secure" not in answer.headers["set-cookie"], "it came without TLS and without a proxy"
+
+
+def test_single_sign_on_comes_back_by_https(site: Site) -> None:
+    with site.client(**SPOOFED) as http:
+        out = http.get("/detect/api/oidc/login", params={"to": "/cameras"})
+        assert out.status_code == 302, out.text
+        assert "Secure" in out.headers["set-cookie"]
+        callback = f"{site.url}/detect/api/oidc/callback"
+        assert parse_qs(urlsplit(out.headers["location"]).query)["redirect_uri"] == [callback]
+        back = httpx.get(out.headers["location"]).headers["location"]
+        assert back.startswith(f"{callback}?")
+        answer = http.get(back)
+        assert (answer.status_code, answer.headers["location"]) == (302, "/detect/cameras")
+        assert all("Secure" in cookie for cookie in answer.headers.get_list("set-cookie"))
+        assert http.get("/detect/api/me").json()["role"] == "operator"
 
 
 @pytest.mark.parametrize("prefix", ["detect", "/api", "/whip/below", "/a b", "//x", "https://a"])

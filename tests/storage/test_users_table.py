@@ -1,6 +1,7 @@
 """Users, sessions and tokens in both databases."""
 
 import threading
+from dataclasses import replace
 
 import pytest
 
@@ -9,6 +10,7 @@ from stream_detect.storage.users import (
     MAX_SESSIONS_OF_USER,
     MAX_TOKENS_OF_USER,
     ApiToken,
+    Browser,
     StoredUsers,
     User,
     UserSession,
@@ -18,7 +20,7 @@ from tests.patience import PATIENCE_S
 
 ALICE = User("alice", Role.ADMIN, "hash", created_s=1.0)
 BOB = User("bob", Role.VIEWER, None, created_s=2.0)
-SESSION = UserSession("a" * 64, "alice", 10.0, 10.0, 100.0)
+SESSION = UserSession("a" * 64, "alice", 10.0, 10.0, 100.0, Browser("2001:db8::1", "Firefox/140.0"))
 TOKEN = ApiToken("0" * 32, "b" * 64, "script", Role.VIEWER, "studio", "alice", 10.0, 50.0)
 
 
@@ -37,7 +39,7 @@ def test_what_is_written_is_read(stored):
     read = stored.read()
     assert read.users["bob"] == BOB
     assert read.users["alice"].last_sign_in_s == 10.0
-    assert read.sessions[SESSION.digest].seen_s == 30.0
+    assert read.sessions[SESSION.digest] == replace(SESSION, seen_s=30.0)
     assert read.tokens[TOKEN.digest].last_used_s == 31.0
     assert (read.tokens[TOKEN.digest].camera, read.tokens[TOKEN.digest].role) == ("studio", Role.VIEWER)
     assert [user.name for user in stored.users()] == ["alice", "bob"]
@@ -51,6 +53,8 @@ def test_each_change_raises_the_version_and_use_does_not(stored):
         lambda: stored.add_token(TOKEN),
         lambda: stored.remove_token(TOKEN.id),
         lambda: stored.end_session(SESSION.digest),
+        lambda: stored.begin_session(SESSION),
+        lambda: stored.end_session_of(SESSION.id, "alice"),
         lambda: stored.end_sessions("alice"),
         lambda: stored.remove("bob"),
     ):
@@ -59,6 +63,18 @@ def test_each_change_raises_the_version_and_use_does_not(stored):
     assert seen == sorted(set(seen))
     stored.note_use({SESSION.digest: 1.0}, {})
     assert stored.version() == seen[-1]
+
+
+@pytest.mark.parametrize(
+    ("session_id", "user"),
+    [(SESSION.id, "bob"), (SESSION.digest, None), (SESSION.id[:-1], None), ("a%", None), ("", None), ("a\0", None)],
+)
+def test_a_session_ends_by_its_whole_id_and_for_its_own_user(stored, session_id, user):
+    stored.begin_session(SESSION)
+    with pytest.raises(NotFoundError, match="id of a sign-in"):
+        stored.end_session_of(session_id, user)
+    assert stored.end_session_of(SESSION.id, None) == "alice"
+    assert stored.read().sessions == {}
 
 
 def test_sessions_that_expired_are_neither_read_nor_kept(stored):

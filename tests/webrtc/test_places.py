@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from stream_detect.access.guesses import client_network
+from stream_detect.access.networks import client_network
 from stream_detect.errors import CapacityError, ConflictError
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds

@@ -4,6 +4,7 @@ import { App } from "../src/App";
 import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
 import { oidcPath } from "../src/stream/access";
+import { browserName } from "../src/stream/userAgent";
 import { FakeCameraServer, httpOf, servicesOf } from "./fakeCameras";
 import { stage, WIRE_STATUS } from "./fakes";
 
@@ -23,6 +24,17 @@ const wireUser = (change: Record<string, unknown> = {}) => ({
   disabled: false,
   created_at: 1795300000,
   last_sign_in_at: null,
+  ...change,
+});
+const wireSession = (change: Record<string, unknown> = {}) => ({
+  id: "cd".repeat(16),
+  user: "anna",
+  began_at: 1795300000,
+  seen_at: 1795300060,
+  expires_at: 1795343200,
+  address: "10.0.0.9",
+  user_agent: "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+  current: false,
   ...change,
 });
 const wireToken = (change: Record<string, unknown> = {}) => ({
@@ -185,6 +197,21 @@ describe("the account", () => {
     expect(asked(server, "PUT", "/api/me/password")[0]?.body).toEqual({ current: "old", new: "a much longer one" });
   });
 
+  it("lists where one is signed in, and ends another sign-in", async () => {
+    const { server } = open(me("anna", "viewer"), "#/account");
+    server.json("GET /api/sessions", { items: [wireSession({ id: "ef".repeat(16), current: true }), wireSession()] });
+    server.json(`DELETE /api/sessions/${"cd".repeat(16)}`, null, 204);
+    const [own, other] = await screen.findAllByTestId("session");
+    expect(own?.textContent).toContain("Firefox on Linux (this browser)");
+    expect(other?.textContent).toMatch(/10\.0\.0\.9 · since .* · last seen /);
+    server.json("GET /api/sessions", { items: [wireSession({ current: true })] });
+    fireEvent.click(screen.getByTestId("end-session"));
+    await waitFor(() => {
+      expect(screen.getAllByTestId("session")).toHaveLength(1);
+    });
+    expect(screen.queryByTestId("end-session")).toBeNull();
+  });
+
   it("makes a token whose value is shown once, and revokes it", async () => {
     const { server } = open(me("anna", "operator"), "#/account");
     server.json("GET /api/tokens", { items: [] });
@@ -238,6 +265,46 @@ describe("users", () => {
     await waitFor(() => {
       expect(asked(server, "PATCH", "/api/users/vera").at(-1)?.body).toEqual({ disabled: false });
     });
+  });
+});
+
+describe("the sign-ins of a user", () => {
+  it("are ended by an admin, singly or all", async () => {
+    const { server } = open(me("anna", "admin"), "#/users");
+    server.json("GET /api/users", { items: [wireUser({ name: "vera" })] });
+    server.json("GET /api/users/vera/sessions", { items: [wireSession({ user: "vera", user_agent: "curl/8.5.0" })] });
+    server.problem(`DELETE /api/sessions/${"cd".repeat(16)}`, 404, "it may have ended already");
+    server.json("DELETE /api/users/vera/sessions", null, 204);
+    fireEvent.click(await screen.findByTestId("user-sessions"));
+    const dialog = within(screen.getByTestId("sessions-dialog"));
+    expect((await dialog.findByTestId("session")).textContent).toContain("curl/8.5.0");
+    fireEvent.click(dialog.getByTestId("end-session"));
+    await dialog.findByText("It may have ended already.");
+    fireEvent.click(dialog.getByTestId("end-sessions"));
+    await waitFor(() => {
+      expect(screen.queryByTestId("sessions-dialog")).toBeNull();
+    });
+    expect(asked(server, "DELETE", "/api/users/vera/sessions")).toHaveLength(1);
+  });
+
+  it.each([
+    [
+      "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Safari/537.36 Edg/139.0.0.0",
+      "Edge on Windows",
+    ],
+    [
+      "Mozilla/5.0 (Linux; Android 10; K) AppleWebKit/537.36 (KHTML, like Gecko) Chrome/139.0.0.0 Mobile Safari/537.36",
+      "Chrome on Android",
+    ],
+    [
+      "Mozilla/5.0 (iPhone; CPU iPhone OS 18_5 like Mac OS X) AppleWebKit/605.1.15 (KHTML, like Gecko) Version/18.5 Mobile/15E148 Safari/604.1",
+      "Safari on iPhone",
+    ],
+    ["Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on macOS"],
+    ["curl/8.5.0", "curl/8.5.0"],
+    ["", "Unknown browser"],
+  ])("name the browser of %j", (userAgent, name) => {
+    expect(browserName(userAgent)).toBe(name);
   });
 });
 

@@ -1,15 +1,16 @@
-"""Bodies of sign-ins, users and tokens. A password goes in and never comes out; a token comes out once."""
+"""Bodies of sign-ins, users, sessions and tokens. A password goes in and never comes out; a token comes out once."""
 
+from collections.abc import Sequence
 from typing import Annotated, Any
 
 from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 
 from stream_detect.access.accounts import MAX_TOKEN_DAYS
 from stream_detect.access.passwords import MAX_LENGTH
-from stream_detect.access.principal import By
+from stream_detect.access.principal import By, session_key
 from stream_detect.api.schemas.body import Body
 from stream_detect.settings.cameras import CameraName
-from stream_detect.storage.users import ApiToken, User
+from stream_detect.storage.users import ApiToken, User, UserSession
 from stream_detect.types import Role
 
 
@@ -113,6 +114,30 @@ class UserChangeBody(_Asked):
     password: Password | None = None
 
 
+class SessionBody(Body):
+    """A browser in which a user is signed in."""
+
+    id: str
+    user: str
+    began_at: float = Field(description="unix seconds")
+    seen_at: float = Field(description="of its last request, unix seconds")
+    expires_at: float = Field(description="unix seconds; without requests it ends earlier")
+    address: str = Field(description="from which the user signed in; empty where it is not known")
+    user_agent: str = Field(description="what the browser calls itself; empty where it is not known")
+    current: bool = Field(description="it is the one that this request comes from")
+
+
+class SessionsBody(Body):
+    """Where a user is signed in, the browser used last first."""
+
+    items: tuple[SessionBody, ...]
+
+    @classmethod
+    def of(cls, sessions: Sequence[UserSession], asking: str) -> "SessionsBody":
+        """Sessions as the session of a key sees them (`Principal.key`)."""
+        return cls(items=tuple(_session(session, asking) for session in sessions))
+
+
 class TokenBody(Body):
     """A token, without its value."""
 
@@ -155,6 +180,19 @@ class MadeTokenBody(TokenBody):
     def with_value(cls, token: ApiToken, value: str) -> "MadeTokenBody":
         """With its value."""
         return cls(**_token(token), token=value)
+
+
+def _session(session: UserSession, asking: str) -> SessionBody:
+    return SessionBody(
+        id=session.id,
+        user=session.user,
+        began_at=session.began_s,
+        seen_at=session.seen_s,
+        expires_at=session.expires_s,
+        address=session.browser.address,
+        user_agent=session.browser.user_agent,
+        current=session_key(session.digest) == asking,
+    )
 
 
 def _token(token: ApiToken) -> dict[str, Any]:

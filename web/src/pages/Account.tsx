@@ -3,12 +3,13 @@ import { entry, useAction } from "../action";
 import { Button } from "../components/Button";
 import { Field, INPUT } from "../components/Field";
 import { ServerPlaces } from "../components/ServerPlaces";
+import { Sessions } from "../components/Sessions";
 import { Tokens } from "../components/Tokens";
 import { ROLE_MEANINGS, ROLE_WORDS, useMe } from "../roles";
 import { useServices } from "../services";
 import type { Me } from "../stream/access";
 
-/** Who is signed in, the way out, the own password and the own tokens. */
+/** Who is signed in and where, the way out, the own password and the own tokens. */
 export function Account() {
   const me = useMe();
   return (
@@ -21,6 +22,7 @@ export function Account() {
       {me?.name != null && (
         <>
           <SignOut />
+          {me.by === "session" && <SignIns />}
           {me.by === "session" && <Password />}
           <Tokens />
         </>
@@ -57,6 +59,18 @@ function SignOut() {
         {problem}
       </p>
     </div>
+  );
+}
+
+function SignIns() {
+  return (
+    <section aria-labelledby="sessions-title" data-testid="sessions" className="panel space-y-4 p-4">
+      <h2 id="sessions-title" className="font-semibold">
+        Where you are signed in
+      </h2>
+      <p className="text-sm text-muted">Sign out a browser that you do not know, and change your password.</p>
+      <Sessions user={null} />
+    </section>
   );
 }
 

@@ -6,6 +6,7 @@ import { Dialog } from "../components/Dialog";
 import { Field, INPUT } from "../components/Field";
 import { Empty, Failed, Loading } from "../components/ListState";
 import { ServerPlaces } from "../components/ServerPlaces";
+import { Sessions } from "../components/Sessions";
 import { useResource } from "../resource";
 import { ROLE_MEANINGS, ROLE_WORDS } from "../roles";
 import { useServices } from "../services";
@@ -78,7 +79,7 @@ interface RowProps {
 function UserRow({ user, onChanged }: RowProps) {
   const { access } = useServices();
   const { busy, problem, run } = useAction();
-  const [open, setOpen] = useState<"none" | "password" | "remove">("none");
+  const [open, setOpen] = useState<"none" | "sessions" | "password" | "remove">("none");
   const close = (): void => {
     setOpen("none");
   };
@@ -104,6 +105,15 @@ function UserRow({ user, onChanged }: RowProps) {
           <span className="sr-only"> {user.name}</span>
         </Button>
         <Button
+          testId="user-sessions"
+          onClick={() => {
+            setOpen("sessions");
+          }}
+        >
+          Sign-ins
+          <span className="sr-only"> of {user.name}</span>
+        </Button>
+        <Button
           testId="reset-password"
           onClick={() => {
             setOpen("password");
@@ -125,6 +135,7 @@ function UserRow({ user, onChanged }: RowProps) {
       <p role="alert" className="font-semibold empty:hidden">
         {problem}
       </p>
+      {open === "sessions" && <UserSessions name={user.name} onClose={close} />}
       {open === "password" && <NewPassword name={user.name} onChange={(password) => change({ password })} onClose={close} />}
       {open === "remove" && (
         <ConfirmDialog
@@ -169,6 +180,36 @@ function RoleChoice({ label, role, disabled, onChoose }: RoleProps) {
         </option>
       ))}
     </select>
+  );
+}
+
+interface SessionsProps {
+  readonly name: string;
+  readonly onClose: () => void;
+}
+
+function UserSessions({ name, onClose }: SessionsProps) {
+  const { access } = useServices();
+  const { busy, problem, run } = useAction();
+  const endAll = async (): Promise<void> => {
+    await access.endSessions(name);
+    onClose();
+  };
+  return (
+    <Dialog title={`Where ${name} is signed in`} onClose={onClose} testId="sessions-dialog">
+      <div className="space-y-4">
+        <Sessions user={name} />
+        <p role="alert" className="font-semibold empty:hidden">
+          {problem}
+        </p>
+        <div className="flex flex-wrap gap-2">
+          <Button testId="end-sessions" disabled={busy} onClick={() => void run(endAll)}>
+            Sign out everywhere
+          </Button>
+          <Button onClick={onClose}>Close</Button>
+        </div>
+      </div>
+    </Dialog>
   );
 }
 

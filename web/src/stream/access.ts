@@ -8,6 +8,7 @@ import { body, type Wire } from "./wire";
 export type Me = Wire<"MeBody">;
 export type User = Wire<"UserBody">;
 export type Role = User["role"];
+export type UserSession = Wire<"SessionBody">;
 export type ApiToken = Wire<"TokenBody">;
 export type MadeToken = Wire<"MadeTokenBody">;
 
@@ -36,7 +37,10 @@ export function covers(role: Role, least: Role): boolean {
 const readMe = body("MeBody");
 const readUser = body("UserBody");
 const readUsers: Read<readonly User[]> = (value, where) => body("UsersBody")(value, where).items;
+const readSessions: Read<readonly UserSession[]> = (value, where) => body("SessionsBody")(value, where).items;
 const readTokens: Read<readonly ApiToken[]> = (value, where) => body("TokensBody")(value, where).items;
+
+const userPath = (name: string): string => `/api/users/${encodeURIComponent(name)}`;
 
 export class AccessServer {
   constructor(private readonly http: Http) {}
@@ -57,6 +61,20 @@ export class AccessServer {
     await this.http.request("/api/sessions", { method: "DELETE" });
   }
 
+  /** @param user whose; null: one's own. Those of others are for admins */
+  async sessions(user: string | null): Promise<readonly UserSession[]> {
+    return this.http.read(user === null ? "/api/sessions" : `${userPath(user)}/sessions`, readSessions);
+  }
+
+  async endSession(id: string): Promise<void> {
+    await this.http.request(`/api/sessions/${encodeURIComponent(id)}`, { method: "DELETE" });
+  }
+
+  /** All of a user; for admins */
+  async endSessions(user: string): Promise<void> {
+    await this.http.request(`${userPath(user)}/sessions`, { method: "DELETE" });
+  }
+
   async changePassword(current: string, next: string): Promise<void> {
     await this.http.change("PUT", "/api/me/password", { current, new: next });
   }
@@ -70,11 +88,11 @@ export class AccessServer {
   }
 
   async changeUser(name: string, change: Partial<Pick<User, "role" | "disabled"> & { readonly password: string }>): Promise<User> {
-    return this.http.send("PATCH", `/api/users/${encodeURIComponent(name)}`, change, readUser);
+    return this.http.send("PATCH", userPath(name), change, readUser);
   }
 
   async removeUser(name: string): Promise<void> {
-    await this.http.request(`/api/users/${encodeURIComponent(name)}`, { method: "DELETE" });
+    await this.http.request(userPath(name), { method: "DELETE" });
   }
 
   /** @param all those of all users; for admins */

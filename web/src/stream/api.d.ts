@@ -1038,6 +1038,54 @@ export interface components {
             step_s: number;
         };
         /**
+         * SessionBody
+         * @description A browser in which a user is signed in.
+         */
+        SessionBody: {
+            /**
+             * Address
+             * @description from which the user signed in; empty where it is not known
+             */
+            address: string;
+            /**
+             * Began At
+             * @description unix seconds
+             */
+            began_at: number;
+            /**
+             * Current
+             * @description it is the one that this request comes from
+             */
+            current: boolean;
+            /**
+             * Expires At
+             * @description unix seconds; without requests it ends earlier
+             */
+            expires_at: number;
+            /** Id */
+            id: string;
+            /**
+             * Seen At
+             * @description of its last request, unix seconds
+             */
+            seen_at: number;
+            /** User */
+            user: string;
+            /**
+             * User Agent
+             * @description what the browser calls itself; empty where it is not known
+             */
+            user_agent: string;
+        };
+        /**
+         * SessionsBody
+         * @description Where a user is signed in, the browser used last first.
+         */
+        SessionsBody: {
+            /** Items */
+            items: components["schemas"]["SessionBody"][];
+        };
+        /**
          * ShownSettings
          * @description A camera's settings as they may be shown.
          */
@@ -1377,6 +1425,8 @@ export type PromptOutcomeBody = components['schemas']['PromptOutcomeBody'];
 export type ReadyBody = components['schemas']['ReadyBody'];
 export type Role = components['schemas']['Role'];
 export type ScoresBody = components['schemas']['ScoresBody'];
+export type SessionBody = components['schemas']['SessionBody'];
+export type SessionsBody = components['schemas']['SessionsBody'];
 export type ShownSettings = components['schemas']['ShownSettings'];
 export type SignInBody = components['schemas']['SignInBody'];
 export type StandingPromptBody = components['schemas']['StandingPromptBody'];

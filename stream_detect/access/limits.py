@@ -1,0 +1,168 @@
+"""Limits on how often somebody may do something: show wrong tokens and passwords, or make entries in the audit log."""
+
+import logging
+import math
+import time
+from collections import OrderedDict, deque
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+from stream_detect.access.networks import client_network
+from stream_detect.errors import TooManyGuessesError
+
+GUESSES: Final = 10
+"""Wrong tokens that one client may show at once; then one a second."""
+
+OF_ADDRESS: Final = 10
+OF_ADDRESS_EVERY_S: Final = 5.0
+OF_USER: Final = 20
+OF_USER_EVERY_S: Final = 45.0
+"""Wrong passwords at once, and the time until the next, of one address and for one user."""
+
+_KEYS: Final = 4096
+"""Of a limit; beyond it the key that was used longest ago is forgotten, so that many addresses take no more memory."""
+
+_LOG_EVERY_S: Final = 60.0
+_log = logging.getLogger(__name__)
+
+
+class TokenBucket:
+    """Bounds how often something may happen under each key: `burst` times at once, then `per_s` times a second.
+
+    Not thread-safe: lives on the event loop.
+
+    Args:
+        burst: times at once.
+        per_s: times a second once these are used up.
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, burst: float, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
+        self._burst = burst
+        self._per_s = per_s
+        self._clock = clock
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # and when that was so
+
+    def pause_s(self, key: str) -> float:
+        """How long to wait until it may happen again; 0 when it may now."""
+        return max(0.0, (1.0 - self._left_now(key)) / self._per_s)
+
+    def take(self, key: str) -> None:
+        """It happens."""
+        self._left[key] = self._left_now(key) - 1.0, self._clock()
+        self._left.move_to_end(key)
+        if len(self._left) > _KEYS:
+            self._left.popitem(last=False)
+
+    def refill(self, key: str) -> None:
+        """What happened is forgotten."""
+        self._left.pop(key, None)
+
+    def _left_now(self, key: str) -> float:
+        left, at_s = self._left.get(key, (self._burst, 0.0))
+        return min(self._burst, left + (self._clock() - at_s) * self._per_s)
+
+
+@dataclass(slots=True)
+class _WrongTokens:
+    """What one client showed.
+
+    Args:
+        digests: of the newest ones; one shown again is no new guess, so that a page with a token of yesterday locks
+            nobody out.
+        refused: since the log named the client last.
+        logged_s: when it did.
+    """
+
+    digests: deque[str] = field(default_factory=lambda: deque(maxlen=8))
+    refused: int = 0
+    logged_s: float = -math.inf
+
+
+class GuessLimit:
+    """Bounds how often a client may show wrong access tokens: ten at once, then one a second.
+
+    Not thread-safe: lives on the event loop.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._bucket = TokenBucket(GUESSES, 1.0, clock)
+        self._of: OrderedDict[str, _WrongTokens] = OrderedDict()
+
+    def pause_s(self, client: str, digest: str) -> float:
+        """How long to wait before the next guess; 0 when it may be made now.
+
+        Args:
+            client: who guesses.
+            digest: of what is shown.
+        """
+        known = self._of.get(client)
+        return 0.0 if known is not None and digest in known.digests else self._bucket.pause_s(client)
+
+    def wrong(self, client: str, digest: str) -> None:
+        """What was shown is wrong; the log names the client, at most once a minute."""
+        shown = self._of.setdefault(client, _WrongTokens())
+        self._of.move_to_end(client)
+        if len(self._of) > _KEYS:
+            self._of.popitem(last=False)
+        if digest not in shown.digests:
+            shown.digests.append(digest)
+            self._bucket.take(client)
+        shown.refused += 1
+        now_s = self._clock()
+        if now_s - shown.logged_s >= _LOG_EVERY_S:
+            _log.warning("access token refused: %d wrong ones of %s", shown.refused, client or "a client")
+            shown.refused, shown.logged_s = 0, now_s
+
+
+class SignInLimit:
+    """Bounds wrong passwords by client address and by user, whether there is such a user or not.
+
+    Of one address ten at once, then one in five seconds; for one user twenty at once, then one in 45 s, 100 in the
+    first hour (OWASP ASVS 2.2.1). An address from which the user signed in before has a count of its own, so that
+    strangers who guess lock nobody out of where they work. Lives on the event loop.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._of_address = TokenBucket(OF_ADDRESS, 1 / OF_ADDRESS_EVERY_S, clock)
+        self._of_user = TokenBucket(OF_USER, 1 / OF_USER_EVERY_S, clock)
+        self._known: OrderedDict[str, None] = OrderedDict()
+
+    def begin(self, user: str, address: str) -> None:
+        """Counts an attempt, before it is known whether it is right: many at once are no more than one by one.
+
+        Raises:
+            TooManyGuessesError: there were too many.
+        """
+        network, key = client_network(address), self._key(user, address)
+        pause_s = max(self._of_address.pause_s(network), self._of_user.pause_s(key))
+        if pause_s > 0:
+            raise TooManyGuessesError("too many wrong passwords came; try again later", math.ceil(pause_s))
+        self._of_address.take(network)
+        self._of_user.take(key)
+
+    def right(self, user: str, address: str) -> None:
+        """The attempt was right: wrong ones before it are forgiven to this address."""
+        self._of_address.refill(client_network(address))
+        self._of_user.refill(self._key(user, address))
+        known = _pair(user, address)
+        self._known[known] = None
+        self._known.move_to_end(known)
+        if len(self._known) > _KEYS:
+            self._known.popitem(last=False)
+
+    def _key(self, user: str, address: str) -> str:
+        pair = _pair(user, address)
+        return pair if pair in self._known else user.strip().lower()
+
+
+def _pair(user: str, address: str) -> str:
+    return f"{user.strip().lower()} {client_network(address)}"
