@@ -11,11 +11,13 @@ from typing import Any
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cameras.observer import Observers
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Node
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.models.registry import Registry
 from stream_detect.settings import CameraSettings, Settings
 from stream_detect.storage.database import Database
@@ -81,10 +83,12 @@ def wire(count: int, folder: Path, seconds: float) -> Wire:
     bundle = Registry.of(None).load(settings.model.name)
     order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
     with RtspServer(folder) as peer, Database.open(settings.storage) as database:
-        head = Head(settings, HeadParts(nodes, Leases(database), lambda: order, frozenset, alone=True))
+        head = Head(
+            settings.only(WorkerSettings), HeadParts(nodes, Leases(database), lambda: order, frozenset, alone=True)
+        )
         observer = Observers(())
         head.observe(observer)
-        engine = Engine(settings, lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1))
+        engine = Engine(settings.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1))
         fleet = Fleet(lambda camera, _from_file: head.camera(camera), engine, observer, count)
         head.start()
         try:

@@ -29,6 +29,7 @@ from stream_detect.analysis.cuts import CutDetector, appearance
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings
@@ -59,7 +60,7 @@ def main() -> int:
     registry = Registry.of(None)
     model = load_model(registry.load(settings.model.name), "openvino", 1, settings.model.precision)
     search = FaceSearch(settings.faces)
-    engine = Engine(settings, search.sibling, model.classifier)
+    engine = Engine(settings.only(AnalysisSettings), search.sibling, model.classifier)
     console.print("reading the clips")
     clips = people(options.seconds)
     figures = [*cut_figures(engine, clips, options.pairs, console), breaks_figure(engine, clips, console)]

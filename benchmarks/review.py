@@ -34,8 +34,8 @@ from stream_detect.analysis.crop import cut
 from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.models.registry import Registry
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import ReviewModels, load_review_models
-from stream_detect.settings import Settings
+from stream_detect.review.models import ExaminationSettings, ReviewModels, load_review_models
+from stream_detect.settings import ModelSettings
 from stream_detect.sources.media import open_media
 from stream_detect.storage.records import Upload
 
@@ -79,7 +79,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     parser.add_argument("--runs", type=int, default=5, help="rounds")
     parser.add_argument("--only", choices=("speed", "memory"), help="measure these figures only")
-    parser.add_argument("--model", metavar="NAME", default=Settings().model.name, help="bundle whose speed is measured")
+    parser.add_argument("--model", metavar="NAME", default=ModelSettings().name, help="bundle whose speed is measured")
     parser.add_argument("--hours", type=float, default=HOURS_S / 3600, help="length of the long video")
     parser.add_argument("--child", type=Path, help=argparse.SUPPRESS)
     return parser.parse_args()
@@ -88,7 +88,7 @@ def parse() -> argparse.Namespace:
 def speed(folder: Path, options: argparse.Namespace, console: Console) -> list[Figure]:
     """The review beside its floor and beside the seeds' way."""
     cv2.setNumThreads(1)  # as the server does
-    settings = Settings()
+    settings = ExaminationSettings()
     review_models = load_review_models(Registry.of(None), (options.model,), settings)
     review = settings.review.model_copy(update={"threads": os.cpu_count() or 1})
     alone = ReviewModels(review_models.models, review_models.detector, settings.model_copy(update={"review": review}))
@@ -207,7 +207,7 @@ def memory(folder: Path, long_s: float, console: Console) -> Figure:
 
 def child(clip: Path) -> dict[str, float]:
     """Reviews a file and writes its results; says how much memory that took."""
-    review_models = load_review_models(Registry.of(None), (), Settings())
+    review_models = load_review_models(Registry.of(None), (), ExaminationSettings())
     reviewed = examine(clip, review_models, RATE_HZ)
     with tempfile.TemporaryFile("w", encoding="utf-8") as file:
         file.writelines(reviewed.json_parts("", Upload(clip.name, 0, "")))

@@ -1,4 +1,4 @@
-"""Real-time deepfake detector for live video: frames in, the same frames out with a REAL / FAKE / UNCERTAIN badge."""
+"""Real-time deepfake detection for live video: returns each frame with a REAL, FAKE or UNCERTAIN badge drawn on it."""
 
 import sys
 

@@ -1,4 +1,4 @@
-"""Attempts at something that fails: how long to wait before the next one, and what the log says meanwhile."""
+"""Retries: how long to wait before the next attempt, and what is logged while attempts fail."""
 
 import asyncio
 import logging

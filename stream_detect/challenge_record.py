@@ -1,4 +1,4 @@
-"""What a challenge asks a person for, and how it was answered: the values that rooms and clients share.
+"""The record of a challenge: its prompts, and how each was followed; shared by all rooms.
 
 Times are stream time in seconds; every score is a `fake_probability` in [0, 1], 1 = fake.
 """

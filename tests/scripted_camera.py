@@ -12,10 +12,11 @@ from av import VideoFrame
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.camera import Camera, CameraParts
 from stream_detect.cameras.supervisor import Clocks
 from stream_detect.errors import SourceError
-from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
+from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.reader import SourceFrame
 from stream_detect.types import CameraState, Face, Result, StateChange
 from tests.patience import PATIENCE_S, until
@@ -149,7 +150,7 @@ class Stage:
         self.refuse: Exception | None = None
         self.find = list(find) or [upright_face((20, 10, 130, 115))]
         self.engine = Engine(
-            Settings(), lambda: ScriptedDetector(self.find), lambda: ScriptedClassifier(0.9), clock=self.clock
+            AnalysisSettings(), lambda: ScriptedDetector(self.find), lambda: ScriptedClassifier(0.9), clock=self.clock
         )
         self.monitoring = MonitoringSettings(**monitoring)
         self._pts = count()

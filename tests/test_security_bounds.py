@@ -6,7 +6,7 @@ import pytest
 
 from stream_detect.access import audit, limits, passwords
 from stream_detect.api import audit as requests
-from stream_detect.app import camera_list, connections, live, routes
+from stream_detect.app import camera_list, connections, listeners, routes
 from stream_detect.jobs import sandbox
 from stream_detect.sources import opening
 from stream_detect.storage import database, retention_clock, users
@@ -29,7 +29,7 @@ ROWS = {
         ("body of a request", f"{connections.BODY_BYTES // 1000} kB in {connections.BODY_EVERY_S:g} s"),
         ("answer that the client does not read", f"{connections.UNREAD_S:g} s"),
         ("connections", f"{connections.MAX_CONNECTIONS}, "),
-        ("streams of events", f"{live.MAX_LISTENERS} of cameras, {live.MAX_LISTENERS} of analyses"),
+        ("streams of events", f"{listeners.MAX_LISTENERS} of cameras, {listeners.MAX_LISTENERS} of analyses"),
         (
             "changes of cameras that wait for each other",
             f"{camera_list.MAX_CHANGES}, for {camera_list.CHANGE_WITHIN_S:g} s",

@@ -1,6 +1,7 @@
 """The settings' loader: what is refused is named with its key, its place and what was expected; secrets stay secret."""
 
 import json
+import pickle
 import re
 from pathlib import Path
 from typing import get_args
@@ -8,7 +9,10 @@ from typing import get_args
 import pytest
 from pydantic import BaseModel
 
+from stream_detect.analysis.settings import AnalysisSettings
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import SettingsError
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings, is_loopback
 from stream_detect.settings.file import file_in_use, load_settings
 
@@ -167,7 +171,7 @@ def rows(section: type[BaseModel], prefix: str = "") -> list[str]:
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):
             found += rows(info.annotation, f"{prefix}{name}.")
         elif info.is_required():
-            found.append(f"| `{prefix}{name}` | needed | {info.description} |")
+            found.append(f"| `{prefix}{name}` | required | {info.description} |")
         elif not prefix:  # a list of sections
             (item, _) = get_args(info.annotation)
             found += rows(item, f"{name}[].")
@@ -194,3 +198,27 @@ def test_the_documents_examples_are_settings(document):
     for example in examples:
         write(example)
         assert load_settings(None, {}) != Settings()
+
+
+@pytest.mark.parametrize("sections", [AnalysisSettings, ExaminationSettings, WorkerSettings])
+def test_a_room_is_given_the_sections_that_it_uses(sections):
+    settings = Settings.model_validate({"feed": {"frozen_s": 5}, "window": {"min_scores": 7}})
+    given = settings.only(sections)
+    assert sections.model_fields.keys() < Settings.model_fields.keys()
+    assert (given.feed, given.window) == (settings.feed, settings.window)
+    assert sections.model_validate(given.model_dump()) == given
+
+
+@pytest.mark.parametrize("sections", [ExaminationSettings, WorkerSettings])
+def test_other_processes_are_given_no_password(sections):
+    settings = Settings.model_validate(
+        {
+            "server": {"token": SECRET},
+            "storage": {"database_url": f"postgresql://detect:{SECRET}@db/detect"},
+            "mqtt": {"url": "mqtt://broker", "password": SECRET},
+            "webhooks": [{"name": "a", "url": f"https://detect:{SECRET}@hooks.example.org"}],
+            "cameras": [{"name": "door", "url": f"rtsp://detect:{SECRET}@door/s"}],
+        }
+    )
+    assert SECRET.encode() in pickle.dumps(settings)
+    assert SECRET.encode() not in pickle.dumps(settings.only(sections).model_dump())

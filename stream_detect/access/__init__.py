@@ -1,5 +1,5 @@
-"""Who may do what: users, their passwords, sessions and tokens, and the audit log. Synchronous; knows no HTTP.
+"""Access control: users, their passwords, sessions and tokens, and the audit log. Synchronous; knows no HTTP.
 
-Begin with `principal.py` (who a request comes from), then `directory.py` (how it is found out) and `accounts.py` (how
-users change).
+Begin with `principal.py` (who sent a request), then `directory.py` (how that is determined) and `accounts.py` (changes
+of users).
 """

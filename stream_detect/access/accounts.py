@@ -1,4 +1,4 @@
-"""Accounts: signing in and out, and the changes of users, passwords and tokens. Blocks for database and argon2."""
+"""Accounts: sign-in, sign-out, and changes of users, passwords and tokens. Blocks on the database and on Argon2."""
 
 import time
 from collections.abc import Callable

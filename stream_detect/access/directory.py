@@ -1,7 +1,7 @@
-"""The directory: finds out whom a request comes from, from a copy in memory of all users, sessions and tokens.
+"""The directory: identifies the sender of a request, by a copy in memory of all users, sessions and tokens.
 
-The copy is read again within a second of each change, whoever made it (`refresh`), so that what was taken back stops
-to count, no request waits for the database, and requests are answered while that is away.
+The copy is refreshed within a second of each change, whoever made it (`refresh`), so that what was revoked stops
+working, no request waits for the database, and requests are answered while the database is away.
 """
 
 import hmac

@@ -1,4 +1,4 @@
-"""Limits on how often somebody may do something: show wrong tokens and passwords, or make entries in the audit log."""
+"""Limits on rates: of wrong tokens and passwords, and of entries in the audit log."""
 
 import logging
 import math

@@ -1,7 +1,7 @@
-"""OpenID Connect: users whom a provider signs in, by the authorization code flow with PKCE (OpenID Connect Core 1.0).
+"""OpenID Connect: sign-in at a provider, by the authorization code flow with PKCE (OpenID Connect Core 1.0).
 
-Between the way there and the way back nothing is kept here: what has to be compared is encrypted in a cookie of the
-browser; which sign-ins were answered is remembered for a while. Blocks for the network.
+The server keeps no state between redirect and callback: what has to be compared is in an encrypted cookie of the
+browser. It remembers for a while which sign-ins were answered. Blocks on the network.
 """
 
 import hmac

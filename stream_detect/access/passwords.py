@@ -1,4 +1,4 @@
-"""Passwords: which may be chosen, and how they are kept and compared (Argon2id, RFC 9106)."""
+"""Passwords: which ones may be chosen, and how they are hashed and verified (Argon2id, RFC 9106)."""
 
 import threading
 import unicodedata

@@ -1,4 +1,4 @@
-"""Principals: whom a request comes from, and what they may do."""
+"""Principals: who sent a request, and with which role."""
 
 import hashlib
 import re

@@ -1,1 +1,1 @@
-"""Notifying people and machines of events: limits, webhooks and MQTT. Knows no camera but by its events and states."""
+"""Alerts: notifies webhooks and an MQTT broker of events. Knows cameras by their events and states only."""

@@ -1,4 +1,4 @@
-"""What webhooks and MQTT say of an event, as JSON (docs/protocol.md)."""
+"""The messages about events that webhooks and MQTT send, as JSON (docs/protocol.md)."""
 
 import json
 from dataclasses import asdict, dataclass

@@ -1,6 +1,6 @@
 """Publishes cameras' states, verdicts and events to an MQTT broker (topics: `mqtt_topics`).
 
-The library's own thread talks with the broker and connects again by itself. States are retained and published again
+The thread of the library connects to the broker, and reconnects by itself. States are retained and published again
 after each reconnection. Up to `_MAX_WAITING` events wait while the broker is away; newer ones are dropped and counted.
 """
 

@@ -5,8 +5,8 @@ PREFIX/cameras/NAME/state      retained  JSON, see `CameraPicture.payload`
 PREFIX/cameras/NAME/event                JSON, {"id", "type", "at_s", "event"} as webhooks receive it
 PREFIX/test                              JSON of a test alert
 
-Home Assistant's discovery (https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery) makes of each camera a
-device with three entities, all of which read the retained state.
+By Home Assistant's discovery (https://www.home-assistant.io/integrations/mqtt/#mqtt-discovery), each camera is a
+device with three entities that read the retained state.
 """
 
 import json

@@ -1,6 +1,6 @@
 """Notifies webhooks and the MQTT broker of events, within a rate limit for each camera and kind.
 
-Webhook messages are written with the event (`deliveries_for`) in one transaction; the broker is notified after it.
+Messages of webhooks are stored with the event in one transaction (`deliveries_for`); the broker is notified afterwards.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""One webhook, and the request that is sent to it. No error and no log has its address."""
+"""A webhook, and the request that is sent to it. Its URL appears in no error and no log."""
 
 import asyncio
 import hashlib

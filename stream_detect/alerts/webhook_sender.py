@@ -1,8 +1,8 @@
-"""Sends signed webhook requests from the outbox, until each was answered or a day has passed.
+"""Sends signed webhook requests from the outbox until each has been answered or a day has passed.
 
-The outbox is the truth: an attempt's outcome is written there before the next is made, so that a restart loses nothing
-and at worst repeats a message, under the same id. All webhooks share one thread and its event loop; each has a task of
-its own, so that one that hangs delays nobody else.
+The outcome of an attempt is stored in the outbox before the next one, so a restart loses no message and at worst
+repeats one, with the same id. All webhooks share one thread and its event loop; each has its own task, so one that
+hangs delays no other.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The analysis of a stream: what turns a sampled frame into a verdict. Begin with `pipeline`, which joins the stages.
+"""The analysis of a stream, from sampled frames to verdicts. Begin with `pipeline`, which connects the stages.
 
 Synchronous and pure; time is injected.
 """

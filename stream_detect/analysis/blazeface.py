@@ -1,4 +1,4 @@
-"""BlazeFace's arithmetic around its network: anchors, letterbox, decoding of the raw outputs, and weighted NMS.
+"""The arithmetic around BlazeFace's network: anchors, letterbox, decoding of the raw outputs, and weighted NMS.
 
 The numbers are those of MediaPipe's published face detection graphs (Apache-2.0): an anchor is only a centre (its size
 is fixed at 1), and the network gives, per anchor, a logit and 16 values in pixels of its input: the box's centre and

@@ -1,11 +1,11 @@
 """A challenge: asks a person for a random sequence of movements and records which of them were made.
 
-It shows that the picture is live and not a recording, and no more than that: a face that is swapped in real time
-follows as well, and so does a person who plays the right piece of a recording at the right time.
+It shows that the video is live and not a recording, and no more than that: a face that is swapped in real time follows
+as well, and so does a person who plays the right part of a recording at the right time.
 
-Each prompt is decided by the first movement that follows it, whether or not it is the one asked for. So what a
-recording "answers", and when, does not depend on what is asked: whatever it shows, it passes a challenge of n prompts
-with a probability of (1/6) * (1/5)^(n - 1) (`chance_of_passing`), at most.
+Each prompt is decided by the first movement that follows it, whether or not it is the requested one. So what a
+recording "answers", and when, does not depend on the prompt: whatever it shows, it passes a challenge of n prompts
+with a probability of at most (1/6) * (1/5)^(n - 1) (`chance_of_passing`).
 """
 
 import math

@@ -1,4 +1,4 @@
-"""The challenge of one stream: started and stopped from any thread, stepped with the stream's faces by its analysis."""
+"""The challenge of one stream: started and stopped from any thread, and stepped by the stream's analysis."""
 
 import logging
 import secrets

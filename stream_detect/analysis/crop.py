@@ -1,7 +1,7 @@
-"""Cuts the aligned square that a model looks at out of an image, for training and serving alike.
+"""Cuts the aligned square crop that a model classifies.
 
-Training and serving both cut here, so that a model sees at work what it saw when it learnt. Coordinates are those of
-boxes: pixel i reaches from i to i + 1, its middle lies at i + .5.
+Training and serving both use it, so that a model is served the crops that it was trained on. Coordinates are those of
+boxes: pixel i extends from i to i + 1, with its centre at i + .5.
 """
 
 import math

@@ -1,8 +1,8 @@
-"""Cuts: finds out that another person has taken a face's place, by comparing appearances from sample to sample.
+"""Detects cuts, where another person takes the place of a face, by comparing appearances from sample to sample.
 
-A track joins boxes by overlap, so it would run on through a hard cut, a fade, a switch of the active speaker or a swap
-of a picture-in-picture. Here a face and its surroundings are compared with what they looked like within the last
-second. Nobody is recognised: an appearance is 32 x 32 pixels, it lives for a second, and it is never stored.
+A track joins boxes by overlap, so it would continue through a hard cut, a fade, a switch of the active speaker or a
+swap of a picture-in-picture. Here a face and its surroundings are compared with their appearance within the last
+second. Nobody is recognised: an appearance is 32 x 32 pixels, is discarded after a second, and is never stored.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""BlazeFace, run by OpenVINO: finds the boxes and six key points of the faces in one image."""
+"""The face detector BlazeFace, run by OpenVINO: finds the boxes and six key points of the faces in one image."""
 
 import hashlib
 from pathlib import Path

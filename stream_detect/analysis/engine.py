@@ -1,4 +1,4 @@
-"""The engine: makes the analysis of each stream out of the settings and the models that all streams share."""
+"""The engine: makes the analysis of each stream from the settings and models that all streams share."""
 
 import threading
 import time
@@ -11,14 +11,10 @@ from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.sampler import Sampler
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.tracks import Tracker
 from stream_detect.analysis.worker import AnalysisWorker, Health
-from stream_detect.errors import SettingsError
-from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Frame, Result
-
-PERIODS_LOST = 1.5
-"""A track lives on for at least so many sampling periods without a face: at a slow rate each sample would begin one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Engine:
     """Gives every stream an analysis of its own; what streams share is the health.
 
     Args:
-        settings: `faces`, `quality` and `window` are used.
+        settings: of all streams.
         detector_factory: makes a detector; called once a stream, on the stream's thread.
         classifier_factory: makes a classifier; called once a stream, on the stream's thread.
         clock: monotonic seconds, the clock of `Frame.arrived_s`.
@@ -47,7 +43,7 @@ class Engine:
 
     def __init__(
         self,
-        settings: Settings,
+        settings: AnalysisSettings,
         detector_factory: Callable[[], Detector],
         classifier_factory: Callable[[], Classifier],
         clock: Callable[[], float] = time.monotonic,
@@ -85,7 +81,7 @@ class Engine:
         Raises:
             SettingsError: at this rate no verdict could be reached.
         """
-        return Sampler(at_rate(self.settings, rate_hz).faces.rate_hz)
+        return Sampler(self.settings.at_rate(rate_hz).faces.rate_hz)
 
     def challenge(self) -> ChallengeControl:
         """The challenge of one stream, to be given to its `worker` or `pipeline`; none is started."""
@@ -101,7 +97,7 @@ class Engine:
         Raises:
             SettingsError: at this rate no verdict could be reached.
         """
-        settings = at_rate(self.settings, rate_hz)
+        settings = self.settings.at_rate(rate_hz)
         pipeline = Pipeline(
             self._detector_factory(),
             self.model.classifier(),
@@ -128,7 +124,7 @@ class Engine:
         Raises:
             SettingsError: at this rate no verdict could be reached.
         """
-        at_rate(self.settings, rate_hz)  # raises here what would otherwise fail on the worker's thread
+        self.settings.at_rate(rate_hz)  # raises here what would otherwise fail on the worker's thread
         return AnalysisWorker(lambda: _Following(self, rate_hz, challenge), on_result, self.health, self._clock)
 
     def _head_reader(self) -> HeadReader:
@@ -136,36 +132,6 @@ class Engine:
             if self._mesh is None:
                 self._mesh = FaceMesh()
             return HeadReader(self._mesh.sibling())
-
-
-def at_rate(settings: Settings, rate_hz: float | None) -> Settings:
-    """The settings of a stream whose frames are sampled at a rate of its own.
-
-    Scores come no faster than samples, and a track outlives the pause between two of them.
-
-    Args:
-        settings: of all streams.
-        rate_hz: samples a second of stream time; the settings' own if None.
-
-    Raises:
-        SettingsError: at this rate no verdict could be reached.
-    """
-    if rate_hz is None:
-        return settings
-    window = settings.window
-    least_hz = max(window.min_scores / window.length_s, 2.0 / window.gap_s, 1.0 / window.expire_s)
-    if rate_hz < least_hz:
-        raise SettingsError(
-            f"expected a rate_hz of at least {least_hz:.3g}, received {rate_hz:g}: no verdict would ever be reached; "
-            "raise it, or change window.min_scores, length_s, gap_s or expire_s"
-        )
-    lost_s = max(settings.faces.lost_s, PERIODS_LOST / rate_hz)
-    return settings.model_copy(
-        update={
-            "faces": settings.faces.model_copy(update={"rate_hz": rate_hz, "lost_s": lost_s}),
-            "window": window.model_copy(update={"score_rate_hz": min(window.score_rate_hz, rate_hz)}),
-        }
-    )
 
 
 class _Following:

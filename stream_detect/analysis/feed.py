@@ -1,6 +1,6 @@
-"""What repeats itself: a face that stands still, a feed that froze, and a feed that plays the same seconds again.
+"""Detects video that is not live: a face that stands still, a frozen feed, and a feed that repeats the same seconds.
 
-A still photo, a frozen picture and a loop all look like a steady face, and none of them shows a living one.
+A still photo, a frozen frame and a loop all look like a steady face, and none of them shows a live person.
 """
 
 import math

@@ -1,7 +1,7 @@
-"""Head movements: measures turns, nods, nearness and covered parts of a face against how it looked at rest.
+"""Head movements: measures turns, nods, distance and covered parts of a face relative to the face at rest.
 
-Directions, nearness and what is covered are all relative to the same face of a second before, so that neither the
-camera's height nor a person's features nor glasses and beards count. Nobody is recognised, and nothing is kept.
+All measures are relative to the same face a second before, so that the height of the camera, the person's features,
+glasses and beards do not matter. Nobody is recognised, and nothing is kept.
 """
 
 from collections import deque

@@ -1,7 +1,7 @@
 """The face mesh: finds 468 points on one face by MediaPipe's network, run by OpenVINO.
 
-It is small enough (1.2 ms) for every face of a training; serving runs it during challenges only, where reading a head
-and comparing it takes 2.7 ms a sample.
+It is fast enough (1.2 ms) for every face of a training; serving runs it during challenges only, where measuring and
+comparing a head takes 2.7 ms per sample.
 """
 
 from dataclasses import dataclass

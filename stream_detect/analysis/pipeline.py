@@ -11,11 +11,11 @@ from stream_detect.analysis.crop import cut
 from stream_detect.analysis.feed import STILL, Feed, FeedWatch, Motion
 from stream_detect.analysis.quality import TOO_SMALL, TURNED, UNCLEAR, QualityGate, short_side_px
 from stream_detect.analysis.sampler import Sampler
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.tracks import Track, Tracker
 from stream_detect.analysis.verdict import TrackVerdict, stream_verdict
 from stream_detect.analysis.window import ScoreWindow, bounded, probability
 from stream_detect.errors import AnalysisError
-from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, TrackResult, Verdict, VerdictState
 
 if TYPE_CHECKING:
@@ -73,11 +73,16 @@ class Pipeline:
         classifier: scores them.
         tracker: gives each face its number.
         gate: says which faces are fit to be scored.
-        settings: `faces`, `quality`, `window` and `feed` are used.
+        settings: of this stream.
     """
 
     def __init__(
-        self, detector: Detector, classifier: Classifier, tracker: Tracker, gate: QualityGate, settings: Settings
+        self,
+        detector: Detector,
+        classifier: Classifier,
+        tracker: Tracker,
+        gate: QualityGate,
+        settings: AnalysisSettings,
     ) -> None:
         self._detector = detector
         self._classifier = classifier
@@ -287,10 +292,10 @@ class SideBySide:
     Args:
         detector: finds faces.
         classifiers: of the models, in order.
-        settings: `faces`, `quality` and `window` are used.
+        settings: of this stream.
     """
 
-    def __init__(self, detector: Detector, classifiers: Sequence[Classifier], settings: Settings) -> None:
+    def __init__(self, detector: Detector, classifiers: Sequence[Classifier], settings: AnalysisSettings) -> None:
         self._detector = detector
         self._found = _Found()
         self._pipelines = tuple(

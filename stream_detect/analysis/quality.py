@@ -1,6 +1,6 @@
-"""The quality gate: says why a face is not fit to be scored.
+"""The quality gate: decides whether a face is fit to be scored, and names the reason if not.
 
-A classifier gives a number for a blurred or half hidden face too, and the number means nothing. Better no score.
+A classifier also returns a score for a blurred or half-hidden face, but that score is meaningless.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Picks the frames of a stream that are analysed, and hands the newest of them from thread to thread."""
+"""The sampler, which selects the frames of a stream to analyse, and the mailbox that passes on the newest of them."""
 
 import math
 from threading import Condition

@@ -1,4 +1,4 @@
-"""A detector and a classifier that do as a test says, without a model."""
+"""A scripted detector and classifier, for tests without a model."""
 
 from collections.abc import Callable, Sequence
 

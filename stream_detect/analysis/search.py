@@ -1,8 +1,8 @@
-"""The search for faces in one stream's frames: small faces in parts of the frame, a face too close at half its size.
+"""Searches the frames of one stream for faces: small faces in parts of the frame, very large ones at half size.
 
-The detector's input is 192 px wide: of a 1080p frame it sees a tenth, and a face of a call grid has 10 px of it. So
-larger frames are also searched in overlapping parts. The first frame, and one after a change of scene, is searched
-wholly; between them the parts that hold small faces are searched in turn, and the others now and then.
+The detector's input is 192 px wide, a tenth of a 1080p frame, in which a face of a call grid has 10 px. So large
+frames are also searched in overlapping parts. All parts of the first frame, and of one after a change of scene, are
+searched; between these, parts with small faces are searched in turn, and the others now and then.
 """
 
 import math

@@ -1,4 +1,4 @@
-"""Tracks: gives the faces of a stream numbers that last from sample to sample and end at a cut."""
+"""Tracks: numbers the faces of a stream from sample to sample, until a cut."""
 
 from dataclasses import dataclass
 from typing import Any

@@ -2,7 +2,7 @@
 
     gathering ──enough evidence──> real | uncertain | fake      the first time at once, later after the dwell
     real <──> uncertain <──> fake,  real <──> fake              by the thresholds' hysteresis, after the dwell
-    real | uncertain | fake ──evidence lost──> gathering        at once: nothing is claimed without evidence
+    real | uncertain | fake ──evidence lost──> gathering        at once: no verdict without evidence
 
 `no_face` is a stream's state, never a track's.
 """

@@ -1,4 +1,4 @@
-"""Runs the analysis of one stream on a thread of its own, and survives its failures.
+"""Runs the analysis of one stream on its own thread, and restarts it after a failure.
 
 submit ──> mailbox (one slot, newest wins) ──> supplier() ──> pipeline.step ──> on_result
 """

@@ -1,4 +1,4 @@
-"""The notifiers over HTTP: webhooks and the MQTT broker, how each does, and a test alert by one of them."""
+"""Routes of the notifiers (webhooks and the MQTT broker): their status, and test alerts."""
 
 from fastapi import APIRouter
 

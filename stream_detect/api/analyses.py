@@ -1,4 +1,4 @@
-"""Routes of analyses: pages of them, one of them, its progress, its end and its deletion."""
+"""Routes of analyses: list, read, follow, cancel and delete them."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -15,7 +15,7 @@ from stream_detect.jobs.jobs import Jobs
 from stream_detect.storage.records import AnalysisState
 
 if TYPE_CHECKING:
-    from stream_detect.app.live import AnalysisFeed
+    from stream_detect.app.listeners import AnalysisListeners
 
 _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis"}}
 _ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "it has ended"}}
@@ -32,12 +32,12 @@ class AnalysesQuery(BaseModel):
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
-def router(jobs: Jobs, feed: "AnalysisFeed") -> APIRouter:
+def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
     """The routes of analyses.
 
     Args:
         jobs: all of them.
-        feed: sends their changes to listeners.
+        listeners: are sent their changes.
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -64,8 +64,8 @@ def router(jobs: Jobs, feed: "AnalysisFeed") -> APIRouter:
 
     # Before the response begins, so that an id that is not known, or no place, is a problem with its status.
     async def listening(analysis_id: AnalysisId, request: Request) -> AsyncIterator[Listener]:
-        with feed.analysis(analysis_id, client_of(request)) as listener:
-            feed.begin(listener, await asyncio.to_thread(jobs.get, analysis_id))
+        with listeners.analysis(analysis_id, client_of(request)) as listener:
+            listeners.begin(listener, await asyncio.to_thread(jobs.get, analysis_id))
             yield listener
 
     @routes.get("/{analysis_id}/progress", response_class=EventSourceResponse, responses=_ABSENT)

@@ -1,4 +1,4 @@
-"""Routes of an analysis's files: the upload, its results and its flagged frames. All names are ours."""
+"""Routes of the files of an analysis: the upload, the results and the flagged frames."""
 
 from collections.abc import Mapping
 from pathlib import Path as FilePath

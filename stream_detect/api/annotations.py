@@ -1,4 +1,4 @@
-"""Routes of annotated videos and pictures: one is requested, followed and downloaded."""
+"""Routes of annotated videos and pictures: request, follow and download them."""
 
 from pathlib import Path
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""The audit of requests: who changed something, looked at evidence, or was refused; with the client's address."""
+"""Middleware that records requests in the audit log: changes, views of evidence, and refusals."""
 
 import logging
 import time

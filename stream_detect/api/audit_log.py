@@ -1,4 +1,4 @@
-"""The audit log over HTTP, for admins: pages of entries, newest first."""
+"""The route of the audit log, for admins: pages of entries, newest first."""
 
 from typing import Annotated
 

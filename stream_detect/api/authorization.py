@@ -1,7 +1,7 @@
-"""Authorization of requests: whom each comes from, and whether the role is enough for the route that it asks for.
+"""Authorization of requests: who sent each, and whether the role is sufficient for the route.
 
-A request shows an access token (`Authorization: Bearer TOKEN`, RFC 6750), a session's cookie, or comes through a proxy
-that names its user. A cookie counts for a change only when the request's origin is the server's own page.
+A request has an access token (`Authorization: Bearer TOKEN`, RFC 6750) or the cookie of a session, or comes through a
+proxy that names its user. For a change, a cookie is accepted only if the origin is the server's own page.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The cameras over HTTP: list, add, change, remove, stop, start, try, their newest picture, and the file read again."""
+"""Routes of cameras: list, add, change, remove, stop, start, test, snapshot, and reload of the settings file."""
 
 import asyncio
 from collections.abc import Awaitable, Callable

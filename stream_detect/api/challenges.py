@@ -1,4 +1,4 @@
-"""Challenges over HTTP, of live checks and of cameras: start one, look how it stands, stop it."""
+"""Routes of challenges, of live checks and of cameras: start, read and stop one."""
 
 from collections.abc import Callable
 from typing import Annotated

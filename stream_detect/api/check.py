@@ -1,4 +1,4 @@
-"""The live check over HTTP: answers SDP offers; the media go by WebRTC (docs/protocol.md)."""
+"""Routes of the live check: answer an SDP offer and end a session (docs/protocol.md)."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal

@@ -1,4 +1,4 @@
-"""The cluster over HTTP: its nodes with what they watch, and which cameras moved and why."""
+"""The route of the cluster: its nodes with their cameras, and the newest moves."""
 
 from typing import TYPE_CHECKING
 

@@ -1,4 +1,4 @@
-"""Events over HTTP: pages of them, one event, its evidence, and its deletion."""
+"""Routes of events: list, read and delete them, and read their evidence."""
 
 from collections.abc import Mapping
 from pathlib import Path

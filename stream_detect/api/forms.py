@@ -1,7 +1,7 @@
-"""Upload forms: multipart bodies (RFC 7578) read in chunks, their files written to the disk, their fields kept as text.
+"""Upload forms: reads multipart bodies (RFC 7578) in chunks, and writes their files to the disk.
 
-Never whole in memory and never longer than the settings allow, even if other lengths and types are claimed. A form that
-is refused, or whose sender goes away or trickles, leaves nothing.
+A form is never whole in memory and never longer than the settings allow, whatever lengths and types it states. A form
+that is refused, or whose sender disconnects or is too slow, leaves no file.
 """
 
 import asyncio

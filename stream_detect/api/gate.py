@@ -1,4 +1,4 @@
-"""Which origins and host names are served, and the security headers of every response."""
+"""Middleware that checks the origin and host name of requests, and adds the security headers to responses."""
 
 from collections.abc import Collection
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""A camera's past over HTTP: scores by the second or the minute, and the states it was in."""
+"""Routes of the history of a camera: scores by the second or minute, and states."""
 
 import time
 from enum import IntEnum

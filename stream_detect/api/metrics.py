@@ -1,7 +1,7 @@
-"""Prometheus' text format: what is known of cameras, alerts and storage when it is scraped (docs/operations.md).
+"""The route of metrics in the Prometheus text format (docs/operations.md).
 
-Nothing is counted here but latencies: a scrape reads the statuses that exist anyway, so that a removed camera's lines
-vanish with it.
+Only latencies are counted here; everything else is read from statuses at each scrape, so the metrics of a removed
+camera disappear with it.
 """
 
 import contextlib
@@ -59,39 +59,43 @@ def _node(name: str, what: str, *further: str) -> MetricName:
 _ALL: Final = (
     _camera("camera_state", "gauge", "1 for the state that the camera is in, 0 for the others", "state"),
     _camera("camera_fps", "gauge", "fps over the last ten seconds"),
-    _camera("camera_viewers", "gauge", "who watch now"),
-    _camera("camera_pictures_total", "counter", "pictures decoded"),
+    _camera("camera_viewers", "gauge", "WHEP viewers"),
+    _camera("camera_pictures_total", "counter", "frames decoded"),
     _camera("camera_analysed_total", "counter", "results of the analysis"),
-    _camera("camera_dropped_samples_total", "counter", "sampled pictures replaced before they were analysed"),
-    _camera("camera_decode_errors_total", "counter", "packets or pictures that came corrupted"),
+    _camera("camera_dropped_samples_total", "counter", "sampled frames that were replaced before they were analysed"),
+    _camera("camera_decode_errors_total", "counter", "corrupted packets and frames"),
     _camera("camera_reconnects_total", "counter", "attempts to connect after the first"),
     _camera("camera_received_bytes_total", "counter", "bytes of packets"),
-    _camera("camera_verdict", "gauge", "1 for the verdict that holds, 0 for the others; all 0 without one", "verdict"),
-    _camera("camera_feed", "gauge", "1 for what the feed does, 0 for the others; all 0 without a result", "feed"),
-    _camera("camera_fake_probability", "gauge", "of the window, in [0, 1]; absent without enough evidence"),
-    _camera("camera_result_age_seconds", "gauge", "since the newest result came; absent without one"),
-    _camera("result_latency_seconds", "histogram", "from a picture's arrival to its result"),
-    _alert("failing", "gauge", "1 while the newest attempt was in vain"),
-    _alert("delivered_total", "counter", "messages of events that arrived"),
-    _alert("failed_total", "counter", "messages given up after a day, or dropped as too many waited"),
-    _alert("attempts_failed_total", "counter", "attempts in vain: of webhooks to deliver, of MQTT to stay connected"),
-    _alert("waiting", "gauge", "messages that have yet to arrive"),
-    MetricName("stream_detect_alerts_suppressed_total", "counter", ("kind",), "events beyond alerts.min_interval_s"),
-    _process("evidence_bytes", "evidence kept now"),
+    _camera("camera_verdict", "gauge", "1 for the current verdict, 0 for the others; all 0 without one", "verdict"),
+    _camera("camera_feed", "gauge", "1 for the state of the feed, 0 for the others; all 0 without a result", "feed"),
+    _camera("camera_fake_probability", "gauge", "fake probability, in [0, 1]; absent without enough evidence"),
+    _camera("camera_result_age_seconds", "gauge", "age of the newest result; absent without one"),
+    _camera("result_latency_seconds", "histogram", "from the arrival of a frame to its result"),
+    _alert("failing", "gauge", "1 if the newest attempt failed"),
+    _alert("delivered_total", "counter", "messages of events that were delivered"),
+    _alert("failed_total", "counter", "messages dropped after a day, or because too many waited"),
+    _alert("attempts_failed_total", "counter", "failed attempts: of webhooks to deliver, of MQTT to stay connected"),
+    _alert("waiting", "gauge", "messages that wait for delivery"),
+    MetricName(
+        "stream_detect_alerts_suppressed_total", "counter", ("kind",), "events held back by alerts.min_interval_s"
+    ),
+    _process("evidence_bytes", "size of the evidence that is kept"),
     _process("evidence_problem", "1 while no evidence can be written"),
-    _process("storage_problem", "1 while nothing can be remembered"),
+    _process("storage_problem", "1 while nothing can be stored"),
     _process("storage_waiting", "events, states and scores that wait for the database"),
-    MetricName("stream_detect_storage_dropped_total", "counter", ("what",), "of them, lost as too many waited"),
+    MetricName(
+        "stream_detect_storage_dropped_total", "counter", ("what",), "of these, dropped because too many waited"
+    ),
     _node("cluster_node_state", "1 for the state that the node of a cluster is in, 0 for the others", "state"),
     _node("cluster_node_workers", "workers that answer"),
-    _node("cluster_node_cameras", "cameras that it watches"),
-    _node("cluster_node_analyses", "analyses of uploads that its workers do"),
-    _node("cluster_node_load", "load average by processors"),
-    _node("cluster_node_worker_cores", "processors that its workers keep busy"),
+    _node("cluster_node_cameras", "cameras on the node"),
+    _node("cluster_node_analyses", "analyses of uploads on the node"),
+    _node("cluster_node_load", "load average per processor"),
+    _node("cluster_node_worker_cores", "processors that its workers use"),
     _node("cluster_node_worker_bytes", "memory of its workers"),
-    _process("check_sessions", "live checks of webcams that run"),
-    MetricName("stream_detect_analyses", "gauge", ("state",), "analyses of uploads that are kept, by their state"),
-    _process("analyses_bytes", "files of analyses kept now; those that share a result count each"),
+    _process("check_sessions", "running live checks"),
+    MetricName("stream_detect_analyses", "gauge", ("state",), "analyses of uploads that are kept, by state"),
+    _process("analyses_bytes", "size of the files of analyses; shared files count for each analysis"),
 )
 
 METRICS: Final = {name.name: name for name in _ALL}

@@ -1,4 +1,4 @@
-"""The model bundles over HTTP: their cards, the one in use, and the choice of another one."""
+"""Routes of the model bundles: their cards, the one in use, and switching to another."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""Single sign-on over HTTP: the browser goes to the OpenID Connect provider and comes back signed in."""
+"""Routes of single sign-on: the redirect to the OpenID Connect provider, and its callback."""
 
 import asyncio
 from typing import Annotated, Final

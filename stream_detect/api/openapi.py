@@ -1,7 +1,7 @@
-"""The description of all routes at /openapi.json: what FastAPI knows of each, and what holds for all of them.
+"""The OpenAPI description at /openapi.json: what FastAPI generates for each route, and what applies to all routes.
 
-A route says what it answers by itself; the gates before it, the time limits around it and the form of every error are
-added here, so that each status and content type that a client can meet is in the document.
+A route declares its own answers; those of the middleware, the time limits and the format of errors are added here, so
+that the description has every status and content type that a client can receive.
 """
 
 import re

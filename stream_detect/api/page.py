@@ -1,8 +1,8 @@
 """Serves the web page that `make web` builds.
 
-The files are read once at start, so that nothing outside that folder can be asked for, and text is kept compressed as
-well: a phone loads the page in one round trip. Names in assets/ carry a hash of their content and may be kept for ever;
-index.html is asked for again each time.
+The files are read once at start, so that no request can reach anything else, and text is kept compressed as well: a
+phone loads the page in one round trip. Names in assets/ contain a hash of the content and can be cached for ever;
+index.html is revalidated each time.
 """
 
 import gzip

@@ -1,6 +1,6 @@
-"""The table of permissions: the least role for each route, and under which action its use is in the audit log.
+"""The permissions: the minimum role for each route, and its action in the audit log.
 
-A route that is not in the table needs an admin; a test fails for it.
+A route that is not in the table requires an admin, and a test fails.
 """
 
 from collections.abc import Collection, Mapping, Sequence

@@ -1,4 +1,4 @@
-"""The path under which a proxy shows this server to others: https://host/detect/ instead of https://host/."""
+"""Middleware for a server behind a proxy that serves it below a path, such as https://host/detect/."""
 
 from starlette.datastructures import MutableHeaders
 from starlette.responses import RedirectResponse

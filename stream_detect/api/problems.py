@@ -1,7 +1,7 @@
-"""How errors are answered: as application/problem+json (RFC 9457).
+"""Answers errors as application/problem+json (RFC 9457).
 
-`detail` says what was expected, what came and how to mend it. What nobody foresaw is logged with its traceback and
-answered by a sentence that says nothing of the inside.
+`detail` says what was expected, what was received and how to correct it. An unexpected error is logged with its
+traceback and answered by a sentence without internals.
 """
 
 import logging

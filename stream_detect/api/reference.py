@@ -1,7 +1,7 @@
 """Renders the OpenAPI description as a plain HTML page.
 
-FastAPI's own pages load their scripts from other servers, which the content security policy forbids and an offline
-machine cannot do; this one needs no script. /openapi.json is for tools.
+FastAPI's own pages load scripts from other servers, which the content security policy forbids and an offline machine
+cannot do; this one needs no script.
 """
 
 from html import escape

@@ -1,7 +1,7 @@
-"""What runs by a right that can be taken back: requests in progress, and WebRTC sessions that were opened by one.
+"""Requests in progress and WebRTC sessions by who started them, so that they end when access is revoked.
 
-A session of WebRTC is a resource at a `Location`: whoever opened it is remembered, and when the right is gone the
-resource is deleted as its owner could. Lives on the event loop.
+A WebRTC session is a resource at a `Location`: the server remembers who opened it, and deletes it as its owner could
+when the access is revoked. Runs on the event loop.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Signing in and out over HTTP, and the own password: sessions of browsers, by an HttpOnly, SameSite=Strict cookie."""
+"""Routes of sign-in, sign-out and the user's own password; sessions use an HttpOnly, SameSite=Strict cookie."""
 
 import asyncio
 from collections.abc import Callable

@@ -1,6 +1,6 @@
-"""The routes of WHIP (RFC 9725) and WHEP: an offer is posted, and its session is a resource that can be deleted.
+"""The routes that WHIP (RFC 9725) and WHEP share: POST an offer, DELETE its session, PATCH candidates.
 
-All of our candidates are in the answer; a client may send its own afterwards, by PATCH. ICE is not restarted.
+The answer has all candidates of the server; a client may send its own afterwards. ICE restarts are not supported.
 """
 
 import re

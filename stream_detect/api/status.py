@@ -1,4 +1,4 @@
-"""How the server is: what a page needs to know before a session, and the probes of a supervisor."""
+"""Routes of the server's status: what the page needs before a session, and the health probes."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

@@ -1,6 +1,6 @@
-"""Server-sent events over HTTP: a camera's results and states, and news of all cameras.
+"""Server-sent events over HTTP: the results and states of one camera, and the changes of all cameras.
 
-The access token is asked for as elsewhere: a page reads these streams by fetch, as EventSource can send no header.
+They require the access token like other routes: the page reads them by fetch, because EventSource cannot send headers.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stream_detect.types import StateChange
 
 if TYPE_CHECKING:
     from stream_detect.app.camera_list import CameraList
-    from stream_detect.app.live import CameraFeed
+    from stream_detect.app.listeners import CameraListeners
 
 _MAX_WAITING = 512
 """Messages that wait for one listener; the oldest is dropped first. More than cameras and open events together."""
@@ -82,23 +82,23 @@ class Listener:
             self._loop.call_soon_threadsafe(self._arrived.set)
 
 
-def router(cameras: "CameraList", feed: "CameraFeed") -> APIRouter:
-    """The routes of live news.
+def router(cameras: "CameraList", listeners: "CameraListeners") -> APIRouter:
+    """The routes of server-sent events of cameras.
 
     Args:
         cameras: all of them.
-        feed: sends their news to listeners.
+        listeners: are sent results, states and events.
     """
     routes = APIRouter(prefix="/api/streams", tags=["cameras"])
 
     # Before the response begins, so that an unknown name, or no place, is a problem with its status.
     async def listening(name: Name, request: Request) -> AsyncIterator[Listener]:
-        with feed.camera(name, client_of(request)) as listener:
+        with listeners.camera(name, client_of(request)) as listener:
             listener.put("state", state_message(cameras.status(name).change))
             yield listener
 
     async def listening_to_all(request: Request) -> AsyncIterator[Listener]:
-        with feed.cameras(client_of(request)) as listener:
+        with listeners.cameras(client_of(request)) as listener:
             for body in cameras.bodies():
                 listener.put(f"camera {body.name}", camera_message(body))
             yield listener

@@ -1,4 +1,4 @@
-"""Submissions over HTTP: forms of files, and addresses to fetch a file from; each file becomes an analysis."""
+"""The route of submissions: a form of files, or an address to fetch a file from; each file becomes an analysis."""
 
 import asyncio
 import contextlib
@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from fastapi import APIRouter, HTTPException, Request
 from pydantic import ValidationError
 
-from stream_detect.analysis.engine import at_rate
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import forms
 from stream_detect.api.described import client_of
 from stream_detect.api.offers import content_type, read_body, unexpected_content
@@ -22,7 +22,7 @@ from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError,
 from stream_detect.jobs.incoming import shown_name
 from stream_detect.jobs.jobs import Jobs, ReviewOptions
 from stream_detect.jobs.library import Library
-from stream_detect.settings import Settings
+from stream_detect.settings import ReviewSettings
 from stream_detect.sources.address import redacted
 from stream_detect.storage.records import Analysis
 
@@ -43,13 +43,17 @@ class Submissions:
         library: where uploads are written.
         models: looks up bundles.
         settings: limits, and the rate when none is wished for.
+        analysis: which rates are too low for a verdict.
     """
 
-    def __init__(self, jobs: Jobs, library: Library, models: Models, settings: Settings) -> None:
+    def __init__(
+        self, jobs: Jobs, library: Library, models: Models, settings: ReviewSettings, analysis: AnalysisSettings
+    ) -> None:
         self._jobs = jobs
         self._library = library
         self._models = models
         self._settings = settings
+        self._analysis = analysis
         self._uploads: Counter[str] = Counter()
 
     async def take(self, request: Request) -> Sequence[Analysis]:
@@ -64,7 +68,7 @@ class Submissions:
         self._jobs.check_place()
         self._check_length(request)
         with self._uploading(request):
-            async with forms.received(request, self._library, self._settings.review) as form:
+            async with forms.received(request, self._library, self._settings) as form:
                 rates = form.fields.get("rate_hz", [])
                 options = await self._options(form.fields.get("model", []), _number(rates[-1]) if rates else None)
                 if not form.files:
@@ -73,7 +77,7 @@ class Submissions:
 
     def _check_length(self, request: Request) -> None:
         """What is known to be too long is not begun with; how long it is in truth shows while it is read."""
-        limits = self._settings.review
+        limits = self._settings
         most = limits.max_upload_bytes * limits.max_files + _FORM_BYTES
         stated = request.headers.get("content-length", "")
         if stated.isdecimal() and int(stated) > most:
@@ -83,7 +87,7 @@ class Submissions:
             )
 
     async def _address(self, request: Request) -> Analysis:
-        if not self._settings.review.urls:
+        if not self._settings.urls:
             raise AddressError("fetching files from addresses is switched off here (review.urls); upload the file")
         try:
             wished = AddressWish.model_validate_json(await read_body(request))
@@ -95,17 +99,17 @@ class Submissions:
         return await asyncio.to_thread(self._jobs.submit_address, address, _without_secrets(address), name, options)
 
     async def _options(self, names: Sequence[str], rate_hz: float | None) -> ReviewOptions:
-        rate_hz = self._settings.review.rate_hz if rate_hz is None else rate_hz
+        rate_hz = self._settings.rate_hz if rate_hz is None else rate_hz
         if not math.isfinite(rate_hz) or not 0 < rate_hz <= MAX_RATE_HZ:
             raise SettingsError(f"expected a rate_hz above 0 and up to {MAX_RATE_HZ:g}, received {rate_hz:g}")
-        at_rate(self._settings, rate_hz)
+        self._analysis.at_rate(rate_hz)
         return ReviewOptions(await asyncio.to_thread(self._models, names), rate_hz)
 
     @contextlib.contextmanager
     def _uploading(self, request: Request) -> Iterator[None]:
         """One of the places for uploads; some are left to other addresses."""
         client = client_of(request)
-        limits = self._settings.review
+        limits = self._settings
         if self._uploads.total() >= limits.max_uploads or self._uploads[client] >= limits.max_uploads_per_client:
             raise CapacityError(
                 f"{self._uploads.total()} uploads are on their way, {self._uploads[client]} of them yours; "

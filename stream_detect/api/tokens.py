@@ -1,4 +1,4 @@
-"""API tokens over HTTP: a user's own are listed, made and revoked; admins see and revoke all."""
+"""Routes of API tokens: users list, create and revoke their own; admins list and revoke all."""
 
 from typing import Annotated
 

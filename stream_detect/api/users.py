@@ -1,4 +1,4 @@
-"""Users over HTTP, for admins: list, add, change and remove; and where each is signed in."""
+"""Routes of users, for admins: list, add, change and remove them, and end their sessions."""
 
 from typing import Annotated
 

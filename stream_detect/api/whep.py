@@ -1,4 +1,4 @@
-"""WHEP (draft-ietf-wish-whep): viewers watch a camera, with the badge drawn on its video (docs/protocol.md)."""
+"""Routes of WHEP (draft-ietf-wish-whep), by which viewers watch a camera with the badge (docs/protocol.md)."""
 
 from collections.abc import Callable, Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""WHIP (RFC 9725): publishers send the video of `whip:` cameras (docs/protocol.md)."""
+"""Routes of WHIP (RFC 9725), by which publishers send the video of `whip:` cameras (docs/protocol.md)."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass

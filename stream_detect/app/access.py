@@ -1,4 +1,4 @@
-"""Access: who may come in is kept up to date, and what runs by a right that was taken back is ended."""
+"""The service of access control: keeps users and tokens up to date, and ends what runs by revoked access."""
 
 import asyncio
 import contextlib

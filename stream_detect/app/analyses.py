@@ -1,11 +1,12 @@
-"""The services behind analyses of uploads: made, started and ended here."""
+"""The services behind analyses of uploads: made, started and ended."""
 
 from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter
 
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
-from stream_detect.app.live import AnalysisFeed
+from stream_detect.app.listeners import AnalysisListeners
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
@@ -35,12 +36,14 @@ class AnalysisService:
     def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
         self.busy: Callable[[], bool] = lambda: False
         """Whether live streams run, which go first; set where it is known."""
-        self.feed = AnalysisFeed()
+        self.listeners = AnalysisListeners()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
-        stores = AnalysisStores(self.analyses, self.library, JobProgress(self.feed.notify))
+        stores = AnalysisStores(self.analyses, self.library, JobProgress(self.listeners.notify))
         self.jobs = Jobs(stores, reviewer, settings.review)
-        self._submissions = submissions.Submissions(self.jobs, self.library, models, settings)
+        self._submissions = submissions.Submissions(
+            self.jobs, self.library, models, settings.review, settings.only(AnalysisSettings)
+        )
 
     def start(self) -> None:
         """Goes on with what had not ended.
@@ -52,7 +55,7 @@ class AnalysisService:
 
     def shut_down(self) -> None:
         """Ends all streams of progress, and stops what runs soon: the server begins to stop."""
-        self.feed.close()
+        self.listeners.close()
         self.jobs.stop()
 
     async def close(self) -> None:
@@ -64,7 +67,7 @@ class AnalysisService:
         """The routes of analyses."""
         return [
             submissions.router(self._submissions),
-            analyses.router(self.jobs, self.feed),
+            analyses.router(self.jobs, self.listeners),
             analysis_files.router(self.jobs, self.library),
             annotations.router(self.jobs, self.library),
             reports.router(self.jobs, self.library),

@@ -1,7 +1,7 @@
-"""The list of cameras: those of the settings file and those added over HTTP, watched by one fleet.
+"""The list of cameras: those in the settings file and those added over HTTP, in one fleet.
 
-A camera of the file is changed in the file only; where both have the same name, the one of the file is watched. Calls
-that change something block until cameras have stopped, and are made one after another; readers never wait for them.
+A camera in the file can be changed in the file only; if both have the same name, the one in the file is used. Changes
+block until cameras have stopped, and are made one after another; reads never wait for them.
 """
 
 import contextlib

@@ -1,4 +1,4 @@
-"""Trials of cameras' addresses: whether a picture comes from one, before the camera is added. Nothing of it is kept."""
+"""Connection tests of camera addresses, before a camera is added. Nothing is kept."""
 
 import asyncio
 import base64

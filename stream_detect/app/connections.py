@@ -1,4 +1,4 @@
-"""HTTP connections: how long each may take for what, and how many there may be."""
+"""Limits on HTTP connections: their time and their number."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""Where cameras run: in this process, or on the workers of a cluster; with their viewers, publishers and evidence."""
+"""Hosting of cameras in this process or on the workers of a cluster, with their viewers, publishers and evidence."""
 
 import asyncio
 import os
@@ -15,6 +15,7 @@ from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
@@ -218,7 +219,7 @@ class HostedByWorkers:
             listened=listened,
             alone=database.dialect == "sqlite",
         )
-        self.head: Head = Head(settings, parts)
+        self.head: Head = Head(settings.only(WorkerSettings), parts)
         self.viewers = ClusterViewers(self.head)
         self.publishers = ClusterPublishers(self.head)
         self.evidence = ClusterEvidence(keeper, self.head, settings.storage.folder / CACHE)

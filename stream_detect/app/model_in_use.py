@@ -1,4 +1,4 @@
-"""The model in use, and how to change it while streams go on."""
+"""The model in use, and the switch to another one while streams continue."""
 
 import asyncio
 import logging

@@ -1,7 +1,7 @@
-"""The services that watch cameras day and night: made, started and ended here, in that order.
+"""The services that monitor cameras: made, started and ended.
 
-fleet ──results, states──> recorder ──> database ──committed──> alerts, live feed
-  │            └──────────> alerts (MQTT), live feed, latencies
+fleet ──results, states──> recorder ──> database ──committed──> alerts, listeners
+  │            └──────────> alerts (MQTT), listeners, latencies
   └──frames──> viewers (WHEP)           publishers (WHIP) ──frames──> fleet
 """
 
@@ -16,7 +16,7 @@ from stream_detect.api.schemas import JudgeBody
 from stream_detect.app.camera_list import CameraList, Reload
 from stream_detect.app.camera_trials import CameraTrials
 from stream_detect.app.hosting import HostedByWorkers, HostedHere, Hosting
-from stream_detect.app.live import CameraFeed
+from stream_detect.app.listeners import CameraListeners
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.app.off_loop import off_loop
 from stream_detect.backoff import keep_running
@@ -68,7 +68,7 @@ class Monitoring:
         self._listing: asyncio.Task[None] | None = None
         self.database = database = Database.open(settings.storage)
         self.events, self.history, self.checks = Events(database), History(database), Checks(database)
-        self.live, self.latency = CameraFeed(), LatencyObserver()
+        self.listeners, self.latency = CameraListeners(), LatencyObserver()
         self.network = Network.of(settings.webrtc)
         self._watching_servers: asyncio.Task[None] | None = None
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
@@ -79,7 +79,7 @@ class Monitoring:
         folder = EvidenceFolder.of(settings.storage, settings.evidence)
         keeper = EvidenceKeeper(folder, settings.evidence, self.events, sight)
         self.hosting: Hosting = (
-            HostedByWorkers(settings, model, database, keeper, self.live.listened)
+            HostedByWorkers(settings, model, database, keeper, self.listeners.listened)
             if settings.cluster.enabled
             else HostedHere(settings, model, keeper, self.network)
         )
@@ -88,7 +88,7 @@ class Monitoring:
             self.hosting.viewers,
             self.hosting.publishers,
         )
-        announcers = (self.alerts, self.live)
+        announcers = (self.alerts, self.listeners)
         ledger = Ledger(
             self.events,
             self.history,
@@ -99,7 +99,7 @@ class Monitoring:
             self._judge,
         )
         self.recorder = Recorder(ledger, settings.monitoring, self._judge, self.keeper)
-        self.fleet = self.hosting.fleet_for(Observers((self.recorder, self.alerts, self.live, self.latency)))
+        self.fleet = self.hosting.fleet_for(Observers((self.recorder, self.alerts, self.listeners, self.latency)))
         self.trials = CameraTrials(settings.monitoring)
         self.cameras = CameraList(self.fleet, StoredCameras(database), settings, reload, self._leave)
 
@@ -124,7 +124,9 @@ class Monitoring:
     def open(self) -> None:
         """Admits listeners and WebRTC sessions from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
-        listing = keep_running(_log, "news of cameras", lambda: self.live.list_cameras(self.cameras.bodies))
+        listing = keep_running(
+            _log, "the listing of cameras to listeners", lambda: self.listeners.list_cameras(self.cameras.bodies)
+        )
         self._listing = self._loop.create_task(listing)
         watching = keep_running(_log, "the trial of ICE servers", self.network.servers.watch)
         self._watching_servers = self._loop.create_task(watching)
@@ -152,7 +154,7 @@ class Monitoring:
 
     def shut_down(self) -> None:
         """Ends, on the event loop, responses that would go on: the server begins to stop."""
-        self.live.close()
+        self.listeners.close()
         self.trials.close()
 
     async def close(self) -> None:

@@ -1,7 +1,7 @@
-"""Calls that block, run beside the event loop on daemon threads.
+"""Runs blocking calls on daemon threads, off the event loop.
 
-Not in a pool: the end of the process waits for pools, and a socket can take longer than that may. The caller bounds how
-many run at once.
+It uses no pool, because the exit of the process waits for pools, and a socket can take too long for that. The caller
+limits how many calls run at once.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""The HTTP application: which routes are served, and which gates stand before them."""
+"""The HTTP application: all routers, and the middleware in front of them."""
 
 import logging
 from collections.abc import Callable, Mapping, Sequence
@@ -135,7 +135,7 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         history.router(monitoring.history),
         events.router(monitoring.events, monitoring.keeper),
         events.evidence(monitoring.events, monitoring.keeper),
-        streams.router(monitoring.cameras, monitoring.live),
+        streams.router(monitoring.cameras, monitoring.listeners),
         alerts.router(monitoring.alerts),
         whip.router(monitoring.publishers, monitoring.fleet, ice_servers),
         whep.router(monitoring.viewers, monitoring.fleet, ice_servers),

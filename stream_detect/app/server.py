@@ -1,7 +1,7 @@
-"""The server process: listens, serves the application until a signal ends it, and bounds connections and open files.
+"""The server process: listens, serves the application until a signal ends it, and limits connections and open files.
 
-One process with one event loop: sessions live in its memory. On SIGINT or SIGTERM streams of events end at once, open
-requests get two seconds, then the application closes what it holds. SIGHUP reads the settings file again.
+It has one event loop; sessions are in its memory. On SIGINT or SIGTERM event streams end at once, open requests get two
+seconds, then the application closes its services. SIGHUP rereads the settings file.
 """
 
 import asyncio

@@ -1,8 +1,8 @@
-"""What is made, started and ended, in which order.
+"""The composition root: makes, starts and ends all services, in the order shown here.
 
 Start: model, database, recorder, alerts, cameras, analyses, then the HTTP application opens.
-End: streams of events at once; then live checks beside analyses, cameras with their viewers and publishers, recorder,
-alerts, and the database last (`AnalysisService.close`, `Monitoring.close`).
+End: event streams at once; then live checks and analyses, cameras with their viewers and publishers, recorder, alerts,
+and the database last (`AnalysisService.close`, `Monitoring.close`).
 """
 
 import asyncio
@@ -17,6 +17,7 @@ from fastapi import FastAPI
 from stream_detect.access.audit import AuditLog
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import read_page
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
@@ -33,6 +34,7 @@ from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, read_card
 from stream_detect.models.registry import Registry
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings
 from stream_detect.storage.audit import AuditEntry
 from stream_detect.types import Thresholds
@@ -69,7 +71,7 @@ def create_service(
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
     detector = FaceSearch(settings.faces)
-    engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
+    engine = Engine(settings.only(AnalysisSettings), detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
     model = ModelInUse(_judge(bundle), engine, finder(registry, settings.model, _judge))
     HostAddresses(settings.webrtc).check(settings.most_sessions)
 
@@ -78,7 +80,7 @@ def create_service(
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database, certificate)
-    here = ModelReviewer(settings, lambda: analyses.busy())  # noqa: PLW0108 - made below
+    here = ModelReviewer(settings.only(ExaminationSettings), lambda: analyses.busy())  # noqa: PLW0108 - made below
     reviewer = monitoring.hosting.reviewer_for(here, registry.sha256_of)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
     analyses.start()

@@ -1,7 +1,7 @@
-"""The server's TLS certificate: checked, made where the settings ask for it, and reread when its files change.
+"""The TLS certificate of the server: checked, generated if the settings say so, and reread when its files change.
 
-certbot and others replace the files every few weeks. New connections then get the new certificate; those that are open,
-and the streams on them, go on.
+Tools such as certbot replace the files every few weeks. New connections then get the new certificate; open ones, and
+their streams, continue.
 """
 
 import asyncio

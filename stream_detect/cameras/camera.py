@@ -1,10 +1,10 @@
-"""One camera, watched from start to stop: its frames are analysed and shown, and its state is known at any time.
+"""One camera in this process: reads its frames, has them analysed and shown, and knows its state.
 
     reader's thread, one a connection ──┬──frame──> supervisor ──> intake ──┬──> viewers
     publisher (push) ───────────────────┘               │                   └──> worker ──results──> observer
     clockwork (fleet.py) ──look──> stalls, due attempts ┴──states──> observer
 
-This is the small interface behind which a camera is hosted; nothing here knows who asks.
+It implements `fleet.HostedCamera`.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The connections of one camera: each attempt opens and reads its source on a thread of its own."""
+"""The connections of one camera: each attempt opens and reads its source on its own thread."""
 
 import logging
 import random

@@ -1,7 +1,7 @@
-"""The list of cameras that are watched: adds, changes and removes them, and looks after each several times a second.
+"""The fleet: all cameras of a server, which it adds, changes, removes, and checks several times a second.
 
-Where a camera runs is its maker's affair: `hosted_here` makes cameras of this process, `cluster` makes cameras that run
-on workers. Both are a `HostedCamera`, and nobody above this list knows which.
+Its maker of cameras decides where they run: `hosted_here` makes cameras in this process, `cluster` makes cameras on
+workers. Both are a `HostedCamera`, and the users of the fleet do not know which.
 """
 
 import logging

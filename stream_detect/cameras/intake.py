@@ -1,7 +1,7 @@
-"""What happens to a camera's frames: the newest is kept, viewers are shown each, and the analysis gets samples.
+"""The intake of a camera's frames: keeps the newest, passes each to viewers, and samples to the analysis.
 
 frame ──> newest
-      ├─> viewing.show        every one, while somebody watches
+      ├─> viewing.show        every frame, while somebody watches
       └─> sampler ──> worker  some; converted to RGB on the worker's thread
 """
 

@@ -1,4 +1,4 @@
-"""The seam between a camera and whoever wants to know of it: history, metrics, live results."""
+"""The observer of cameras, the interface to what follows their states and results."""
 
 from collections.abc import Sequence
 from typing import Protocol

@@ -1,4 +1,4 @@
-"""A camera at a moment: its state, its counts, and its newest result."""
+"""The status of a camera: its state, its counts and its newest result."""
 
 from dataclasses import dataclass, replace
 from typing import Protocol, Self

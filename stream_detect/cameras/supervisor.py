@@ -1,7 +1,7 @@
 """The states of one camera: decides from frames, failures and silence whether it is live, and when to try again.
 
-It opens nothing and has no thread. The camera (camera.py) reports each frame and failure to it and calls `look` several
-times a second, as a reader that hangs cannot report anything.
+It opens nothing and has no thread. The camera (camera.py) reports each frame and failure, and calls `look` several
+times a second, because a reader that hangs reports nothing.
 """
 
 import math

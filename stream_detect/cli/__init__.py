@@ -1,6 +1,6 @@
 """The command line. A command imports what it needs when it runs: `serve` and `--help` never load TensorFlow.
 
-An error of ours is one line on stderr and exit status 2.
+A `StreamDetectError` is one line on stderr and exit status 2.
 """
 
 import importlib

@@ -1,4 +1,4 @@
-"""The command `stream-detect analyze`: pictures and videos judged, one line each, and reports."""
+"""The command `stream-detect analyze`: examines pictures and videos, prints a line for each, and writes reports."""
 
 import os
 import sys
@@ -18,7 +18,7 @@ from stream_detect.cli.progress import reporting
 from stream_detect.errors import SettingsError, StreamDetectError
 from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.registry import Registry
-from stream_detect.settings import Settings
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings.file import load_settings
 from stream_detect.types import VerdictState
 
@@ -87,7 +87,9 @@ def analyze(  # noqa: PLR0913 - the command's options
         raise SettingsError("expected - once: standard input can be read once")
     if STDOUT == json == csv:
         raise SettingsError("expected --json or --csv on standard output, not both; name a file for one")
-    options = BatchOptions(_with_spare(loaded, min(jobs, len(inputs))), names, rate_hz, jobs, annotate)
+    options = BatchOptions(
+        _with_spare(loaded.only(ExaminationSettings), min(jobs, len(inputs))), names, rate_hz, jobs, annotate
+    )
     passed_over = PassedOver(inputs)
     lines = sys.stderr if STDOUT in (json, csv) else sys.stdout
     status = 0
@@ -130,7 +132,7 @@ def run(arguments: Sequence[str]) -> int:
     return judged.status or 0
 
 
-def _with_spare(settings: Settings, jobs: int) -> Settings:
+def _with_spare(settings: ExaminationSettings, jobs: int) -> ExaminationSettings:
     """Decoding may use the processors that no job needs."""
     threads = max(settings.review.threads, min((os.cpu_count() or 1) // max(jobs, 1), _MOST_THREADS))
     return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})

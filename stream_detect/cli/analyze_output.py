@@ -1,4 +1,4 @@
-"""Output of `analyze`: a line for people, JSON lines, a CSV table and an HTML report."""
+"""Output of `analyze`: lines for people, JSON lines, a CSV table and an HTML report."""
 
 import io
 import json

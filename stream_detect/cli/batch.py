@@ -1,4 +1,4 @@
-"""Files of the command line, examined some at once in processes of their own, their outcomes in the inputs' order."""
+"""Examines the files of a command line in several processes, with the outcomes in the order of the inputs."""
 
 import os
 from collections import deque
@@ -14,8 +14,8 @@ from stream_detect.errors import NoMediaError, StreamDetectError
 from stream_detect.jobs.incoming import ReceivedFile
 from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.review.examination import Hooks
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import Settings
 from stream_detect.storage.records import Upload
 
 _AHEAD = 2
@@ -51,14 +51,14 @@ class BatchOptions:
     """How files are examined.
 
     Args:
-        settings: of the models and of reviews.
+        settings: of the examinations.
         models: names of the bundles, each once.
         rate_hz: samples a second.
         jobs: files at once.
         annotate_to: folder for annotated videos and pictures; None for none.
     """
 
-    settings: Settings
+    settings: ExaminationSettings
     models: tuple[str, ...]
     rate_hz: float
     jobs: int

@@ -1,4 +1,4 @@
-"""`stream-detect cluster`: which nodes are drained, and drains them or puts them to use again."""
+"""The commands `stream-detect cluster ...`: drain and undrain nodes, and list leases."""
 
 import os
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Whether this machine has what serving takes, and how to mend what is missing."""
+"""The command `stream-detect doctor`: checks whether the machine has everything that serving needs."""
 
 import asyncio
 import os

@@ -12,6 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.dataset import TABLE, read_table
 from stream_detect.evaluation.page import page, percent, points, value
@@ -86,9 +87,9 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
         robust=robustness_of if robustness else 0,
     )
     begun_s = time.monotonic()
-    entrants = load_entrants(names, loaded)
+    entrants = load_entrants(names, loaded.model)
     with _bar() as on_progress:
-        summary, outcomes = evaluate(plan, entrants, loaded, scores, on_progress)
+        summary, outcomes = evaluate(plan, entrants, loaded.only(AnalysisSettings), scores, on_progress)
     took_s = time.monotonic() - begun_s
     if json:
         write_whole(json, summary.to_json())

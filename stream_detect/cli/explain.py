@@ -1,4 +1,4 @@
-"""The command `stream-detect explain`: writes a picture's largest face with a map of what spoke for a fake."""
+"""The command `stream-detect explain`: writes the largest face of a picture with a heat map of the evidence."""
 
 from pathlib import Path
 from typing import Annotated
@@ -13,7 +13,7 @@ from stream_detect.errors import MediaError
 from stream_detect.models.heatmap import heat_of, shown_over
 from stream_detect.models.openvino import OpenVinoHalves
 from stream_detect.models.registry import Registry
-from stream_detect.settings import Settings
+from stream_detect.settings import ModelSettings
 from stream_detect.types import Face, Image
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
@@ -27,7 +27,7 @@ def explain(
     picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="With a face in it.")],
     *,
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Picture that is written, e.g. a .png.")],
-    model: Annotated[str, typer.Option(help="Name of a bundle.")] = Settings().model.name,
+    model: Annotated[str, typer.Option(help="Name of a bundle.")] = ModelSettings().name,
     folder: Annotated[
         Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
     ] = None,

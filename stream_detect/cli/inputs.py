@@ -1,4 +1,4 @@
-"""Inputs of the command line: files that paths, patterns, folders and addresses name, and standard input."""
+"""Inputs of the command line: files, patterns, folders, addresses, and standard input."""
 
 import glob
 import os

@@ -1,4 +1,4 @@
-"""The commands `stream-detect models ...`: lists, describes, verifies, makes, fetches and exports model bundles."""
+"""The commands `stream-detect models ...`: list, describe, verify, make, fetch and export model bundles."""
 
 import os
 from importlib import import_module

@@ -1,4 +1,4 @@
-"""Progress of `analyze` on the terminal: bars with the time left, or plain lines where there is no terminal."""
+"""Progress of `analyze`: bars with the remaining time on a terminal, otherwise plain lines."""
 
 import time
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What `stream-detect models publish` does: gathers what a card needs from recipe and tables, and makes the bundle."""
+"""The command `stream-detect models publish`: collects what a card needs, and makes the bundle."""
 
 from dataclasses import dataclass
 from pathlib import Path

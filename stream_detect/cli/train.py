@@ -1,4 +1,4 @@
-"""The command `stream-detect train`, which trains a model and makes a bundle of it; Keras is imported when it runs."""
+"""The command `stream-detect train`: trains a model and makes a bundle of it; Keras is imported when it runs."""
 
 import os
 from collections.abc import Iterator, Mapping, Sequence

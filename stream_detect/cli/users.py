@@ -1,4 +1,4 @@
-"""The command `users`: who may sign in. Works on the database itself, while a server runs or not."""
+"""The commands `stream-detect users ...`: manage users in the database, whether a server runs or not."""
 
 import datetime as dt
 import getpass

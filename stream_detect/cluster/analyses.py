@@ -1,4 +1,4 @@
-"""Analyses of uploads from the server's side: a worker with room examines the file, and another one if it is lost."""
+"""Analyses of uploads in a cluster, on the server's side: chooses a worker for each, and another one if it is lost."""
 
 import io
 import logging

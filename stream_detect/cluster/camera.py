@@ -1,4 +1,4 @@
-"""A camera that a worker watches, as the server sees it: what was asked for, who has it, and what came of it."""
+"""A camera on a worker, on the server's side: its settings, its worker, its state and results."""
 
 import threading
 import time

@@ -1,4 +1,4 @@
-"""Evidence of a cluster: kept by the worker that saw the event, served and deleted through the node that has it."""
+"""Evidence in a cluster, on the server's side: requested from workers, fetched from and deleted on their nodes."""
 
 import logging
 import threading

@@ -1,9 +1,9 @@
-"""The server's side of the cluster: nodes come and go, workers are heard of, and each camera has one worker.
+"""The head: grants each camera to one worker, and watches nodes and workers.
 
-nodes thread:    which nodes there are (membership.py); workers are started on each
-leases thread:   the database: this server still leads, the leases of workers that were heard of go on
-control thread:  gives cameras to workers, takes them away, declares workers lost
-a thread a worker (members.py): orders and renewals there, states and results back
+nodes thread:      finds nodes, starts workers on each (membership.py)
+leases thread:     renews in the database the server's own lease, and those of workers that answer
+control thread:    grants cameras to workers, takes them back, declares workers lost
+one per worker:    sends orders and renewals, receives states and results (members.py)
 """
 
 import logging
@@ -24,9 +24,9 @@ from stream_detect.cluster.nodes import Nodes, WorkerLink
 from stream_detect.cluster.placement import Host, choose, cost
 from stream_detect.cluster.status import Move, NodeStatus
 from stream_detect.cluster.tasks import WorkerTasks
-from stream_detect.cluster.worker import worker_settings
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
-from stream_detect.settings import CameraSettings, Settings
+from stream_detect.settings import CameraSettings
 from stream_detect.storage.leases import Leases
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
@@ -66,14 +66,14 @@ class Head:
     """Who watches which camera. `start` once, then `close`; `camera` makes what a fleet holds. Thread-safe.
 
     Args:
-        settings: all sections.
+        settings: given to each worker.
         parts: what it is made of.
     """
 
-    def __init__(self, settings: Settings, parts: HeadParts) -> None:
+    def __init__(self, settings: WorkerSettings, parts: HeadParts) -> None:
         self._settings = settings.cluster
         self._parts = parts
-        holder = f"{socket.gethostname()}:{settings.storage.folder.resolve()}"
+        holder = f"{socket.gethostname()}:{settings.storage.folder}"
         self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
         self._lock = threading.RLock()
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
@@ -86,7 +86,7 @@ class Head:
         self._grant_at_s = -1e9
         self._grant_problem = ""
         member_parts = MemberParts(
-            worker_settings(settings),
+            settings.model_dump(),
             parts.model,
             lambda: self._leadership.holds,
             parts.listened,

@@ -1,6 +1,6 @@
-"""That this server leads the cluster: its lease in the database, and for how long it may trust it.
+"""Leadership of the cluster: the server's own lease in the database, and how long it is valid.
 
-While the database is away the server leads on until its own lease is over: nobody else can have taken it before.
+While the database is away, the server continues to lead until its lease expires: no other server can have taken it.
 """
 
 import logging

@@ -1,4 +1,4 @@
-"""The server's side of one worker: calls it again and again, and knows how long ago it was heard of."""
+"""One worker on the server's side: calls it again and again, and knows when it answered last."""
 
 import logging
 import math

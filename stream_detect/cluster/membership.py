@@ -1,4 +1,4 @@
-"""Nodes that come and go, the workers on each, and what is shown of them."""
+"""The members of the cluster: finds nodes, starts workers on them, and reports their status."""
 
 import logging
 import threading

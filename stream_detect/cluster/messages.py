@@ -1,6 +1,6 @@
 """The messages between the server and its workers: orders and renewals one way, states, results and evidence back.
 
-The server calls a worker again and again (`Call`), and each answer (`Batch`) has what happened meanwhile. Times are
+The server calls a worker again and again (`Call`), and each answer (`Batch`) reports what happened meanwhile. Times are
 monotonic seconds of the worker that sent them: clocks of different machines are never compared.
 """
 

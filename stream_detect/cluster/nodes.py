@@ -1,4 +1,4 @@
-"""The seam to whatever runs workers: nodes that come and go, and links to the workers on them (`ray_nodes.py`)."""
+"""The interface to what runs workers: nodes, and links to the workers on them (implemented by `ray_nodes.py`)."""
 
 import secrets
 from collections.abc import Mapping, Sequence

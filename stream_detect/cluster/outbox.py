@@ -1,4 +1,4 @@
-"""What a worker has to say, until the server fetches it: bounded, and nothing here ever waits."""
+"""The outbox of a worker: states, results and evidence until the server fetches them; bounded, and never blocks."""
 
 import asyncio
 import contextlib

@@ -1,4 +1,4 @@
-"""Which worker watches a camera: by measured cost, spread over nodes, and moved only when it has to be. Pure."""
+"""Placement: chooses the worker of a camera by measured cost. Pure."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

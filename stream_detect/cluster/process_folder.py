@@ -1,4 +1,4 @@
-"""A folder for the files of one worker process, which no longer holds anything once that process has ended."""
+"""A folder for the files of one worker process, which is emptied when that process has ended."""
 
 import contextlib
 import secrets

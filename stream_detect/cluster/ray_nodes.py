@@ -1,6 +1,6 @@
-"""Nodes and workers of Ray: starts Ray on this machine or joins a cluster, and calls actors. Only this module knows it.
+"""Nodes and workers of Ray: starts Ray on this machine or joins a cluster, and calls actors.
 
-It is imported once `nodes.environment_of_ray` is in the environment. There is no dashboard.
+Only this module imports Ray. It must be imported after `nodes.environment_of_ray` is in the environment.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Viewers and publishers of a cluster's cameras: the camera's worker answers, and media go straight to it."""
+"""Viewers and publishers in a cluster: the worker of the camera answers, and media go directly to it."""
 
 from collections import OrderedDict
 from typing import Any

@@ -1,4 +1,4 @@
-"""The cluster at a moment: its nodes, and which cameras moved, for people and metrics."""
+"""The status of a cluster: its nodes, and which cameras moved."""
 
 from dataclasses import dataclass
 from typing import Literal

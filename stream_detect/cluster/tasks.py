@@ -1,4 +1,4 @@
-"""What workers do besides watching cameras: analyses of uploads, each with a worker that has room for it."""
+"""The tasks of workers besides cameras: assigns analyses of uploads to workers that have room."""
 
 import threading
 import time

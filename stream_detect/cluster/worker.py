@@ -1,7 +1,7 @@
-"""A worker: one process that watches the cameras it is ordered to, and answers their viewers and publishers.
+"""A worker: a process that watches the cameras that the server orders, and answers their viewers and publishers.
 
-It hosts the same fleet as a server without a cluster. What it may watch it knows from the server's calls; when they
-stay away for longer than a lease lasts it stops its cameras by itself, so that no camera is ever watched twice.
+It hosts the same fleet as a server without a cluster. If the calls of the server stay away for longer than a lease, it
+stops its cameras by itself, so that no camera is ever watched twice.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import cv2
+from pydantic import field_validator
 
 from stream_detect import __version__
 from stream_detect.analysis.engine import Engine
@@ -38,12 +39,20 @@ from stream_detect.cluster.process_folder import ProcessFolder
 from stream_detect.cluster.worker_analyses import WorkerAnalyses
 from stream_detect.cluster.worker_evidence import WorkerEvidence
 from stream_detect.errors import NotFoundError, SettingsError, StreamDetectError
+from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.media.credentials import trust_anchors_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.registry import Registry
 from stream_detect.overlay.picture import annotated
-from stream_detect.settings import Settings
+from stream_detect.review.models import ExaminationSettings
+from stream_detect.settings import (
+    ClusterSettings,
+    EvidenceSettings,
+    MonitoringSettings,
+    StorageSettings,
+    WebRtcSettings,
+)
 from stream_detect.types import Answer, CameraState, Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
@@ -62,6 +71,29 @@ ANALYSES_FOLDER = "analyses-of-server"
 T = TypeVar("T")
 
 log = logging.getLogger(__name__)
+
+
+class WorkerSettings(ExaminationSettings):
+    """The sections that a worker uses, as they travel to it: no access token, database or webhook is among them.
+
+    Args:
+        webrtc: viewers and publishers.
+        monitoring: cameras.
+        evidence: of events.
+        storage: the folder alone, absolute.
+        cluster: how long a lease lasts.
+    """
+
+    webrtc: WebRtcSettings = WebRtcSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    storage: StorageSettings = StorageSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @field_validator("storage")
+    @classmethod
+    def _folder_alone(cls, storage: StorageSettings) -> StorageSettings:
+        return StorageSettings(folder=storage.folder.resolve())
 
 
 class Worker:
@@ -83,7 +115,7 @@ class Worker:
 
         Args:
             version: of the server's program, which must be this one's: messages are of one version.
-            settings: sections that a worker uses, as `Settings.model_dump` gives them.
+            settings: sections that a worker uses, as `WorkerSettings.model_dump` gives them.
             model: name and sha256 of the bundle that judges.
 
         Returns:
@@ -102,7 +134,7 @@ class Worker:
                 loop = asyncio.get_running_loop()
                 try:
                     self._hosting = await asyncio.to_thread(
-                        _Hosting, Settings.model_validate(settings), model, self._outbox, loop
+                        _Hosting, WorkerSettings.model_validate(settings), model, self._outbox, loop
                     )
                 except (StreamDetectError, ValueError) as error:
                     return refusal_of(error)
@@ -265,7 +297,7 @@ class _Hosting:
     """
 
     def __init__(
-        self, settings: Settings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
+        self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
         cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
         trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
@@ -284,7 +316,9 @@ class _Hosting:
         self._watching_servers = asyncio.run_coroutine_threadsafe(network.servers.watch(), loop)
         self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
         self.publishers = Publishers(settings.webrtc, network)
-        self.evidence = WorkerEvidence(settings, outbox.kept, self._camera)
+        self.evidence = WorkerEvidence(
+            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, outbox.kept, self._camera
+        )
         make = hosted_here(
             self._engine,
             settings.monitoring,
@@ -295,7 +329,7 @@ class _Hosting:
         self.fleet = Fleet(make, self._engine, self.evidence, sys.maxsize)  # the server bounds how many there are
         self.orders = OrderKeeper(self.fleet, outbox, Lease(settings.cluster.lease_s), self._use, self._leave)
         self.analyses = WorkerAnalyses(
-            ModelReviewer(settings, self._is_busy),
+            ModelReviewer(settings.only(ExaminationSettings), self._is_busy),
             self._registry,
             ProcessFolder(settings.storage.folder / ANALYSES_FOLDER, settings.review.min_free_bytes),
             settings.cluster.lease_s,
@@ -390,24 +424,3 @@ def _rss_bytes() -> int:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
         return 0
-
-
-def worker_settings(settings: Settings) -> dict[str, Any]:
-    """The sections that a worker uses, as they travel; no access token, database or webhook is among them."""
-    storage = settings.storage
-    sections = settings.model_dump(
-        include={
-            "model",
-            "faces",
-            "quality",
-            "window",
-            "feed",
-            "webrtc",
-            "video",
-            "review",
-            "monitoring",
-            "evidence",
-            "cluster",
-        }
-    )
-    return {**sections, "storage": {"folder": storage.folder.resolve()}}

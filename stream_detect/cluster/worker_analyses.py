@@ -1,4 +1,4 @@
-"""Analyses of uploads on a worker: takes the file where it sees it or as it is sent, and holds the result ready."""
+"""Analyses of uploads on a worker: examines a file, local or received in pieces, and keeps the result."""
 
 import logging
 import shutil

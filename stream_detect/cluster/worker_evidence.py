@@ -1,4 +1,4 @@
-"""Evidence on a worker: remembers the frames that were judged last, and keeps them when the server says what began."""
+"""Evidence on a worker: remembers the frames that were judged last, and stores them when an event begins."""
 
 import threading
 from collections import deque
@@ -11,7 +11,7 @@ from stream_detect.cluster.messages import EvidenceRequest
 from stream_detect.errors import NotFoundError
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.keeper import EvidenceKeeper, Sight
-from stream_detect.settings import Settings
+from stream_detect.settings import EvidenceSettings
 from stream_detect.storage.records import Evidence
 from stream_detect.types import Result, StateChange
 
@@ -27,13 +27,18 @@ class WorkerEvidence:
     """Keeps evidence of events that the server finds in this worker's results. An `Observer`; thread-safe.
 
     Args:
-        settings: of the worker.
-        report: is told of what there is of an event.
+        folder: where it is kept.
+        settings: of evidence.
+        report: takes what there is of an event.
         camera: of a name; raises NotFoundError.
     """
 
     def __init__(
-        self, settings: Settings, report: Callable[[str, Evidence], None], camera: Callable[[str], HostedCamera]
+        self,
+        folder: EvidenceFolder,
+        settings: EvidenceSettings,
+        report: Callable[[str, Evidence], None],
+        camera: Callable[[str], HostedCamera],
     ) -> None:
         self._camera = camera
         self._lock = threading.Lock()
@@ -41,8 +46,7 @@ class WorkerEvidence:
         self._begun: deque[str] = deque(maxlen=DONE)
         self._wanted: dict[str, VideoFrame] = {}
         sight = Sight(wants=lambda name: camera(name).settings.evidence, picture_of=self._picture_of)
-        folder = EvidenceFolder.of(settings.storage, settings.evidence)
-        self.keeper = EvidenceKeeper(folder, settings.evidence, None, sight)
+        self.keeper = EvidenceKeeper(folder, settings, None, sight)
         self.keeper.report_to(report)
 
     def start(self) -> None:

@@ -10,13 +10,13 @@ from pathlib import Path
 
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.pipeline import SideBySide
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.judge import VideoScores
 from stream_detect.evaluation.media import frames, sampled
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
 from stream_detect.models.card import Metric
-from stream_detect.settings import Settings
 
 
 def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
@@ -30,7 +30,7 @@ def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
         DatasetError: there is no second of video.
         MediaError: one cannot be decoded.
     """
-    settings = Settings()
+    settings = AnalysisSettings()
     model = load_model(bundle, "openvino")
     finder = BlazeFace(settings.faces.detector, settings.faces.min_score, settings.faces.max_faces)
     alarms, length_s = 0, 0.0

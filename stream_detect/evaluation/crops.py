@@ -26,7 +26,7 @@ from stream_detect.errors import AnalysisError, DatasetError, MediaError
 from stream_detect.evaluation.dataset import Faces, Listed, Row, Split, Table, check_groups, joined, read_table
 from stream_detect.evaluation.manifest import LABELS
 from stream_detect.evaluation.media import spread
-from stream_detect.settings import Settings
+from stream_detect.settings import FaceSettings
 from stream_detect.types import CropPolicy, Detector, Face, Image
 
 FRAMES_A_VIDEO = 8
@@ -61,7 +61,7 @@ class Cutter:
     def __init__(self, policy: CropPolicy, *, tight: bool, threads: int = 2) -> None:
         self._policy = policy
         self._threads = threads
-        faces = Settings().faces
+        faces = FaceSettings()
         again = BlazeFace("full", TIGHT_MIN_SCORE, _MAX_FACES)
         whole = None if tight else BlazeFace(faces.detector, faces.min_score, faces.max_faces)
         self._finders: SimpleQueue[_Finder] = SimpleQueue()

@@ -20,13 +20,13 @@ import numpy as np
 from stream_detect.analysis.crop import cut
 from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.analysis.quality import QualityGate, short_side_px
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.window import ScoreWindow
 from stream_detect.errors import AnalysisError, MediaError
 from stream_detect.evaluation.conditions import Condition
 from stream_detect.evaluation.crops import middle_face
 from stream_detect.evaluation.manifest import Entry
 from stream_detect.evaluation.media import Files, frames, sampled
-from stream_detect.settings import Settings
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, VerdictState
 
 _MAX_SCORES = 1_000_000
@@ -134,11 +134,15 @@ class FileJudge:
         detector: for whole pictures and videos.
         crop_detector: with a low threshold, for pictures that are known to be faces.
         classifiers: of the models, in order.
-        settings: `faces`, `quality` and `window` are used.
+        settings: of the analysis.
     """
 
     def __init__(
-        self, detector: Detector, crop_detector: Detector, classifiers: Sequence[Classifier], settings: Settings
+        self,
+        detector: Detector,
+        crop_detector: Detector,
+        classifiers: Sequence[Classifier],
+        settings: AnalysisSettings,
     ) -> None:
         self._detector = detector
         self._crop_detector = crop_detector

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream_detect.analysis.detector import BlazeFace
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.conditions import conditions
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
@@ -31,7 +32,7 @@ from stream_detect.evaluation.summary import (
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import CARD_FILE, Bundle
 from stream_detect.models.registry import Registry
-from stream_detect.settings import Settings
+from stream_detect.settings import ModelSettings
 from stream_detect.types import Classifier
 
 AS_IT_IS = "as it is"
@@ -83,14 +84,14 @@ class Entrant:
     classifier: Callable[[], Classifier]
 
 
-def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ...]:
+def load_entrants(names: Sequence[str], settings: ModelSettings) -> tuple[Entrant, ...]:
     """Models by name, or by their bundle's folder, on the backend that the settings name.
 
     Raises:
         BundleError: one is not there, or broken.
         DatasetError: one is named twice.
     """
-    registry = Registry.of(settings.model.folder)
+    registry = Registry.of(settings.folder)
     entrants: dict[str, Entrant] = {}
     for name in names:
         bundle = Bundle.load(Path(name)) if (Path(name) / CARD_FILE).is_file() else registry.load(name)
@@ -107,7 +108,7 @@ def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ..
             card.training.terms,
         )
         entrants[card.name] = Entrant(
-            contestant, load_model(bundle, settings.model.backend, 1, settings.model.precision).classifier
+            contestant, load_model(bundle, settings.backend, 1, settings.precision).classifier
         )
     return tuple(entrants.values())
 
@@ -115,7 +116,7 @@ def load_entrants(names: Sequence[str], settings: Settings) -> tuple[Entrant, ..
 def evaluate(
     plan: EvaluationPlan,
     entrants: Sequence[Entrant],
-    settings: Settings,
+    settings: AnalysisSettings,
     scores: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Summary, tuple[Outcome, ...]]:
@@ -124,7 +125,7 @@ def evaluate(
     Args:
         plan: what to evaluate.
         entrants: the models.
-        settings: `faces`, `quality` and `window` are used.
+        settings: of the analysis.
         scores: CSV file of the scores, written row by row as they come.
         on_progress: called after each file with what is being done, files done and files in all.
 
@@ -183,7 +184,7 @@ def _manifest(file: Path) -> ManifestFile:
     return ManifestFile(file.name, hashlib.sha256(file.read_bytes()).hexdigest())
 
 
-def _examination(plan: EvaluationPlan, entrants: Sequence[Entrant], settings: Settings) -> Examination:
+def _examination(plan: EvaluationPlan, entrants: Sequence[Entrant], settings: AnalysisSettings) -> Examination:
     faces = settings.faces
     whole = BlazeFace(faces.detector, faces.min_score, faces.max_faces)
     tight = BlazeFace("full", TIGHT_MIN_SCORE, faces.max_faces)

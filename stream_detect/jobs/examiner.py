@@ -17,9 +17,8 @@ from stream_detect.jobs.sandbox import MemoryLimit, limit_processor_time, memory
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import ReviewModelLoader
+from stream_detect.review.models import ExaminationSettings, ReviewModelLoader
 from stream_detect.review.packing import pack
-from stream_detect.settings import Settings
 from stream_detect.sources.stills import HEAD_BYTES, is_still
 
 _LEFT_BEHIND_BYTES = 256 << 20
@@ -37,13 +36,13 @@ class Examiner:
 
     Args:
         link: to the parent.
-        settings: values of `model`, `faces`, `quality`, `window`, `video` and `review` are used.
+        settings: values of `ExaminationSettings`.
     """
 
     def __init__(self, link: Link, settings: Mapping[str, Any]) -> None:
         cv2.setNumThreads(1)  # the steps of a review are on threads of their own already
         self._link = link
-        self._settings = Settings.model_validate(settings)
+        self._settings = ExaminationSettings.model_validate(settings)
         self._loader = ReviewModelLoader(Registry.of(self._settings.model.folder), self._settings)
         self._least_bytes: int | None = None
 

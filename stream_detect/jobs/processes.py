@@ -31,9 +31,9 @@ from stream_detect.jobs.child import (
     STOP,
 )
 from stream_detect.review.examination import Hooks
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.packing import unpack
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import Settings
 
 IDLE_S = 20.0
 """A process without a job for so long ends: its models take some 200 MB, and load in about a second."""
@@ -63,10 +63,10 @@ class ReviewProcesses:
     """One process for each job that runs, each used again for the next file. Thread-safe; calls block.
 
     Args:
-        settings: `model`, `faces`, `quality`, `window`, `video` and `review` are used and given to the processes.
+        settings: given to the processes.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExaminationSettings) -> None:
         self._settings = settings
         self._lock = threading.Lock()
         self._idle: list[_Process] = []
@@ -143,7 +143,7 @@ class _Process:
         settings: given to it.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExaminationSettings) -> None:
         self._stall_s = settings.review.stall_s
         self._number = 0
         self._received = bytearray()
@@ -158,7 +158,8 @@ class _Process:
             bufsize=0,
             env=environment | {"PYTHONPATH": path},
         )
-        self._send(SETTINGS, json.dumps({"settings": _given(settings), "idle_s": IDLE_S + _LONGER_S}).encode())
+        given = {"settings": settings.model_dump(mode="json"), "idle_s": IDLE_S + _LONGER_S}
+        self._send(SETTINGS, json.dumps(given).encode())
         self._is_opening = False
         self._is_busy = False
         self._is_last = False
@@ -289,11 +290,6 @@ class _Process:
 
 class _EndedError(Exception):
     """The process ended, or sends what is no frame."""
-
-
-def _given(settings: Settings) -> dict[str, Any]:
-    """The sections that a review takes; the others have secrets in them."""
-    return settings.model_dump(mode="json", include={"model", "faces", "quality", "window", "video", "review"})
 
 
 def _error(content: bytes) -> StreamDetectError:

@@ -1,4 +1,4 @@
-"""The reviewer of uploads: examines and annotates files in processes of their own, and gives way to live streams."""
+"""The reviewer of uploads: examines and annotates files in separate processes, and gives way to live streams."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
@@ -10,9 +10,9 @@ from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.jobs.progress import RestBesideLive
 from stream_detect.review.examination import Hooks
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.packing import unpack
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import Settings
 
 
 class Reviewer(Protocol):
@@ -56,11 +56,11 @@ class ModelReviewer:
     """The reviewer that serves: files are decoded and judged in processes of their own (`jobs.processes`).
 
     Args:
-        settings: `model`, `faces`, `quality`, `window`, `video` and `review` are used.
+        settings: of the examinations.
         busy: whether live streams run on this machine, which go first.
     """
 
-    def __init__(self, settings: Settings, busy: Callable[[], bool]) -> None:
+    def __init__(self, settings: ExaminationSettings, busy: Callable[[], bool]) -> None:
         self._processes = ReviewProcesses(settings)
         self._settings = settings.review
         self._busy = busy

@@ -19,9 +19,10 @@ from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.review.examination import Allowance, Hooks
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.samples import ahead, goes_ahead
 from stream_detect.review.video_writer import VideoWriter
-from stream_detect.settings import Settings, WindowSettings
+from stream_detect.settings import ReviewSettings, WindowSettings
 from stream_detect.sources.file_frame import Decoding
 from stream_detect.sources.media import Media, open_media
 from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
@@ -37,14 +38,16 @@ _ROUNDED_S = 0.0006
 _NO_POINTS = np.zeros((6, 2), np.float32)
 
 
-def annotate(path: Path, to: Path, stored: "StoredResults", settings: Settings, hooks: Hooks | None = None) -> None:
+def annotate(
+    path: Path, to: Path, stored: "StoredResults", settings: ExaminationSettings, hooks: Hooks | None = None
+) -> None:
     """Makes the annotated video, or picture; bounded in time as an examination is.
 
     Args:
         path: of the file.
         to: what is written, whole or not at all; its suffix says nothing.
         stored: one model's results of the file.
-        settings: `review` and `video` are used.
+        settings: limits, and how the video is encoded.
         hooks: what is called on the way.
 
     Raises:
@@ -67,7 +70,7 @@ def annotate(path: Path, to: Path, stored: "StoredResults", settings: Settings, 
                 _draw_picture(media, stored, part)
             else:
                 with VideoWriter(part, path, settings.video) as writer:
-                    _draw_video(media, stored, writer, (settings, hooks, allowance))
+                    _draw_video(media, stored, writer, (limits, hooks, allowance))
 
         put_whole(to, put)
     hooks.on_progress(1.0)
@@ -169,17 +172,17 @@ def _draw_picture(media: Media, stored: StoredResults, to: Path) -> None:
 
 
 def _draw_video(
-    media: Media, stored: StoredResults, writer: VideoWriter, bounds: tuple[Settings, Hooks, Allowance]
+    media: Media, stored: StoredResults, writer: VideoWriter, bounds: tuple[ReviewSettings, Hooks, Allowance]
 ) -> None:
-    settings, hooks, allowance = bounds
+    limits, hooks, allowance = bounds
     overlay = Overlay(stored.thresholds, stored.stale_s)
     shots = media.shots()
     with ExitStack() as stack:
-        if goes_ahead(media.facts, settings.review.threads):
+        if goes_ahead(media.facts, limits.threads):
             shots = stack.enter_context(closing(ahead(shots)))
         stack.callback(allowance.leave)
         for shot in shots:
-            if shot.time_s > settings.review.max_duration_s or allowance.used_up:
+            if shot.time_s > limits.max_duration_s or allowance.used_up:
                 break
             allowance.check()
             frame = copy_yuv420p(shot.upright())

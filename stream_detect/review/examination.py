@@ -12,8 +12,8 @@ from itertools import chain, islice
 from pathlib import Path
 from threading import Event
 
-from stream_detect.analysis.engine import PERIODS_LOST, at_rate
 from stream_detect.analysis.pipeline import SideBySide
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import ReviewCancelledError
 from stream_detect.media.credentials import Credentials, CredentialsReader, trust_anchors_of
 from stream_detect.review.flagged import Flagging
@@ -22,7 +22,6 @@ from stream_detect.review.results import ModelReview, Reviewed
 from stream_detect.review.samples import Sample, Samples
 from stream_detect.review.timeline import Timeline
 from stream_detect.review.verdict import Tally
-from stream_detect.settings import Settings
 from stream_detect.sources.file_frame import Decoding, Facts
 from stream_detect.sources.media import open_media
 from stream_detect.types import Detector, Image, Result
@@ -112,8 +111,8 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
         AnalysisError: the detector or a model could not be run.
     """
     hooks = hooks or Hooks()
-    settings = at_rate(review_models.settings, rate_hz)
-    limits = settings.review
+    settings = review_models.settings.at_rate(rate_hz)
+    limits = review_models.settings.review
     allowance = Allowance(hooks, limits.max_run_s)
     with closing(open_media(path, Decoding(limits.max_pixels, limits.threads, allowance.check))) as media:
         detector = review_models.detector()
@@ -123,9 +122,7 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
         with samples.searched(limits.threads, allowance.leave) as searched:
             first = list(islice(searched, 2))
             spacing_s = _spacing_s(media.facts, first, rate_hz)
-            examination = _Examination(
-                review_models, detector, _for_spacing(settings, spacing_s), media.facts, spacing_s
-            )
+            examination = _Examination(review_models, detector, settings.at_spacing(spacing_s), media.facts, spacing_s)
             for sample in chain(first, searched):
                 allowance.check()
                 examination.take(sample)
@@ -155,18 +152,6 @@ def _spacing_s(facts: Facts, first: Sequence[Sample], rate_hz: float) -> float:
     return max(1.0 / rate_hz, min(between_s, usual_s))
 
 
-def _for_spacing(settings: Settings, spacing_s: float) -> Settings:
-    """Settings by which a face is one track though its samples are far apart: time lapse, recorders at night."""
-    outlived_s = PERIODS_LOST * spacing_s
-    lost_s, gap_s = max(settings.faces.lost_s, outlived_s), max(settings.window.gap_s, outlived_s)
-    return settings.model_copy(
-        update={
-            "faces": settings.faces.model_copy(update={"lost_s": lost_s}),
-            "window": settings.window.model_copy(update={"gap_s": gap_s}),
-        }
-    )
-
-
 @dataclass(frozen=True, slots=True)
 class _ModelExamination:
     """One model's examination of the file."""
@@ -191,7 +176,12 @@ class _Examination:
     """The examination of one file by all models."""
 
     def __init__(
-        self, review_models: ReviewModels, detector: Detector, settings: Settings, facts: Facts, spacing_s: float
+        self,
+        review_models: ReviewModels,
+        detector: Detector,
+        settings: AnalysisSettings,
+        facts: Facts,
+        spacing_s: float,
     ) -> None:
         classifiers = [model.classifier() for model in review_models.models]
         self._analysis = SideBySide(detector, classifiers, settings)
@@ -205,7 +195,7 @@ class _Examination:
                 model,
                 Timeline(),
                 Tally(model.judge.thresholds, settings, spacing_s, picture=facts.kind == "image"),
-                Flagging(model, classifier.crop, settings.review.max_flagged),
+                Flagging(model, classifier.crop, review_models.settings.review.max_flagged),
             )
             for model, classifier in zip(review_models.models, classifiers, strict=True)
         )

@@ -7,12 +7,13 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import AnalysisError, BundleError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
 from stream_detect.models.heatmap import Halves, heat_of, shown_over
 from stream_detect.models.registry import Registry
-from stream_detect.settings import Settings
+from stream_detect.settings import ModelSettings, ReviewSettings, VideoSettings
 from stream_detect.types import Classifier, Detector, Image, Thresholds
 
 if TYPE_CHECKING:
@@ -20,6 +21,20 @@ if TYPE_CHECKING:
 
 _KEPT_MODELS = 8
 """Loaded at any time by one `ReviewModelLoader`; the one that was asked for longest ago goes."""
+
+
+class ExaminationSettings(AnalysisSettings):
+    """The sections by which files are examined, and annotated videos drawn.
+
+    Args:
+        model: the one that judges where no other is asked for, and how models are run.
+        video: how annotated videos are encoded.
+        review: limits of each file.
+    """
+
+    model: ModelSettings = ModelSettings()
+    video: VideoSettings = VideoSettings()
+    review: ReviewSettings = ReviewSettings()
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,12 +119,12 @@ class ReviewModels:
     Args:
         models: judge side by side; at least one.
         detector: makes a face detector, one for each file.
-        settings: `faces`, `quality`, `window`, `video` and `review` are used.
+        settings: of the examination.
     """
 
     models: tuple[ReviewModel, ...]
     detector: Callable[[], Detector]
-    settings: Settings
+    settings: ExaminationSettings
 
     def only(self, name: str) -> "ReviewModels":
         """The same with one of its models.
@@ -130,10 +145,10 @@ class ReviewModelLoader:
 
     Args:
         registry: where the bundles are found.
-        settings: all of them.
+        settings: of the examinations.
     """
 
-    def __init__(self, registry: Registry, settings: Settings) -> None:
+    def __init__(self, registry: Registry, settings: ExaminationSettings) -> None:
         self._registry = registry
         self._settings = settings
         self._lock = Lock()
@@ -162,24 +177,24 @@ class ReviewModelLoader:
         bundle = self._registry.load(name)  # reads and verifies the files: a bundle that was changed is another
         held, model = self._loaded.pop(name, (None, None))
         if model is None or held != bundle:
-            model = load_review_model(bundle, self._settings)
+            model = load_review_model(bundle, self._settings.model)
         self._loaded[name] = bundle, model
         if len(self._loaded) > _KEPT_MODELS:
             del self._loaded[next(iter(self._loaded))]
         return model
 
 
-def load_review_models(registry: Registry, names: Sequence[str], settings: Settings) -> ReviewModels:
+def load_review_models(registry: Registry, names: Sequence[str], settings: ExaminationSettings) -> ReviewModels:
     """All of them; see `ReviewModelLoader`."""
     return ReviewModelLoader(registry, settings).load(names)
 
 
-def load_review_model(bundle: Bundle, settings: Settings) -> ReviewModel:
+def load_review_model(bundle: Bundle, settings: ModelSettings) -> ReviewModel:
     """A bundle that judges.
 
     Args:
         bundle: verified.
-        settings: `model` is used: backend and threads.
+        settings: backend, threads and precision.
 
     Raises:
         BundleError: the backend cannot load it.
@@ -190,5 +205,5 @@ def load_review_model(bundle: Bundle, settings: Settings) -> ReviewModel:
 
         return OpenVinoHalves(bundle)
 
-    loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
+    loaded = load_model(bundle, settings.backend, settings.threads, settings.precision)
     return ReviewModel(ModelFacts.of(bundle), loaded.classifier, HeatMaps(halves))

@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from stream_detect.settings import Settings
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.types import Result, Thresholds, TrackResult, Verdict, VerdictState
 
 _MAX_TRACKS = 2000
@@ -80,12 +80,14 @@ class Tally:
 
     Args:
         thresholds: of the model.
-        settings: `quality` and `window` are used, as for the pipeline.
+        settings: those of the pipeline.
         spacing_s: from sample to sample.
         picture: the file is a picture.
     """
 
-    def __init__(self, thresholds: Thresholds, settings: Settings, spacing_s: float = 0.0, *, picture: bool) -> None:
+    def __init__(
+        self, thresholds: Thresholds, settings: AnalysisSettings, spacing_s: float = 0.0, *, picture: bool
+    ) -> None:
         self._thresholds = thresholds
         self._needed = settings.window.min_scores
         self._window_s = settings.window.length_s

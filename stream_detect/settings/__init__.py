@@ -1,6 +1,6 @@
 """Settings: built-in defaults, then the settings file, then the environment; read at the composition root only.
 
-Every other room gets the part that concerns it by constructor. Each value has its unit in its name and its reason here.
+Every other room is given the sections that it uses. Each value has its unit in its name and its reason here.
 """
 
 from collections import Counter
@@ -49,7 +49,7 @@ __all__ = (
 
 
 class Settings(Section):
-    """All of it."""
+    """All sections."""
 
     server: ServerSettings = ServerSettings()
     access: AccessSettings = AccessSettings()
@@ -79,7 +79,7 @@ class Settings(Section):
         ):
             twice = [name for name, count in Counter(names).items() if count > 1]
             if twice:
-                raise ValueError(f"expected every {what} to have a name of its own; {twice[0]} is there twice")
+                raise ValueError(f"expected {what} names that differ, received {twice[0]} twice")
         if len(self.cameras) > self.monitoring.max_cameras:
             raise ValueError(
                 f"expected at most {self.monitoring.max_cameras} cameras (monitoring.max_cameras), "
@@ -100,6 +100,6 @@ class Settings(Section):
 
     @property
     def most_sessions(self) -> int:
-        """WebRTC sessions that there may be at once, as far as the settings tell."""
+        """WebRTC sessions that there may be at once, by the settings."""
         published = sum(camera.url.get_secret_value().startswith("whip:") for camera in self.cameras)
         return self.webrtc.max_sessions + self.monitoring.max_viewers + published

@@ -1,4 +1,4 @@
-"""How users sign in, for how long, and what is written down of what they do."""
+"""Settings of sign-in, single sign-on and the audit log."""
 
 from ipaddress import ip_network
 from pathlib import Path
@@ -14,35 +14,37 @@ class AccessSettings(Section):
     """Sessions of users, and single sign-on."""
 
     session_idle_minutes: Annotated[float, Field(ge=1, le=10_080)] = Field(
-        default=30.0, description="a browser's sign-in ends after so long without a request (OWASP ASVS 3.3.2)"
+        default=30.0, description="a sign-in ends after this long without a request (OWASP ASVS 3.3.2)"
     )
     session_hours: Annotated[float, Field(ge=0.1, le=8_760)] = Field(
-        default=12.0, description="a browser's sign-in ends after so long however much it is used (OWASP ASVS 3.3.2)"
+        default=12.0, description="a sign-in ends after this long in any case (OWASP ASVS 3.3.2)"
     )
     proxy_header: str | None = Field(
         default=None,
         pattern=r"^[A-Za-z0-9-]{1,64}$",
-        description="header in which a reverse proxy names the user whom it signed in, as X-Remote-User",
+        description="header in which a reverse proxy names the user that it signed in, such as X-Remote-User",
     )
     proxy_addresses: tuple[str, ...] = Field(
-        default=(), description="addresses or networks from which proxy_header is believed; needed with it"
+        default=(), description="addresses or networks from which proxy_header is trusted; required with it"
     )
     oidc_issuer: str | None = Field(
         default=None,
         pattern=r"^https?://[^\s?#]+$",
-        description="OpenID Connect provider, as https://login.example.org/realms/main",
+        description="OpenID Connect provider, such as https://login.example.org/realms/main",
     )
-    oidc_client_id: str | None = Field(default=None, description="that the provider gave this server")
-    oidc_client_secret: SecretStr | None = Field(default=None, description="that the provider gave this server, if any")
-    oidc_title: str = Field(default="single sign-on", description="name of the provider, for the button on the page")
+    oidc_client_id: str | None = Field(default=None, description="client id of this server at the provider")
+    oidc_client_secret: SecretStr | None = Field(
+        default=None, description="client secret of this server at the provider, if any"
+    )
+    oidc_title: str = Field(default="single sign-on", description="name of the provider, shown on the sign-in button")
     oidc_claim: str = Field(
         default="preferred_username",
         pattern=r"^[A-Za-z0-9_.:/-]{1,128}$",
-        description="claim of the ID token that names the user; no user may be able to change it at the provider",
+        description="claim of the ID token with the user's name; users must not be able to change it at the provider",
     )
     sso_role: Role | None = Field(
         default=None,
-        description="of users whom single sign-on brings and who are not in the list yet; if not set they are refused",
+        description="role of users who sign in by single sign-on and are not listed yet; if not set, they are refused",
     )
 
     @field_validator("proxy_addresses")
@@ -68,5 +70,6 @@ class AuditSettings(Section):
 
     days: Annotated[int, Field(ge=1)] = Field(default=365, description="entries older than this are deleted")
     file: Path | None = Field(
-        default=None, description="entries are appended there too, as JSON lines for a log collector; may be rotated"
+        default=None,
+        description="file that entries are appended to as well, as JSON lines for a log collector; may be rotated",
     )

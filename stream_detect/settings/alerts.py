@@ -11,21 +11,21 @@ AlertKind = Literal["fake", "offline", "frozen", "looped"]
 
 
 class AlertSettings(Section):
-    """What holds for all notifiers."""
+    """Settings of all notifiers."""
 
     min_interval_s: Annotated[float, Field(ge=0)] = Field(
-        default=60.0, description="of one camera and kind at most one alert in so long; events are kept all the same"
+        default=60.0, description="at most one alert of a camera and kind in this time; all events are kept"
     )
 
 
 class WebhookSettings(Section):
     """An address that events are sent to."""
 
-    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = Field(description="in status and metrics")
-    url: SecretStr = Field(description="http(s) address; may carry a token, so it is never shown")
+    name: Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,39}$")] = Field(description="name in status and metrics")
+    url: SecretStr = Field(description="http(s) URL; may contain a token, so it is never shown")
     secret: SecretStr | None = Field(default=None, description="key of the HMAC-SHA256 signature")
     kinds: tuple[AlertKind, ...] = Field(
-        default=("fake", "offline", "frozen", "looped"), description="events that it is notified of"
+        default=("fake", "offline", "frozen", "looped"), description="kinds of events that are sent to it"
     )
 
     @field_validator("name")
@@ -47,13 +47,13 @@ class MqttSettings(Section):
     """An MQTT broker that states and events are published to."""
 
     url: SecretStr | None = Field(default=None, description="mqtt://host:1883 or mqtts://host:8883; off if not set")
-    username: str | None = Field(default=None, description="of the broker")
-    password: SecretStr | None = Field(default=None, description="of the broker")
+    username: str | None = Field(default=None, description="user name at the broker")
+    password: SecretStr | None = Field(default=None, description="password at the broker")
     prefix: Annotated[str, Field(pattern=r"^[^#+\s/]+(/[^#+\s/]+)*$")] = Field(
-        default="stream-detect", description="first part of all topics"
+        default="stream-detect", description="first level of all topics"
     )
     discovery_prefix: str | None = Field(
-        default="homeassistant", description="where Home Assistant looks for devices; null switches discovery off"
+        default="homeassistant", description="discovery prefix of Home Assistant; null switches discovery off"
     )
 
     @field_validator("url")

@@ -1,4 +1,4 @@
-"""Settings of the analysis: faces, the quality gate, the window of scores, and what counts as a live feed."""
+"""Settings of the analysis: faces, the quality gate, the window of scores, and frozen or looped feeds."""
 
 from typing import Annotated, Literal, Self
 
@@ -14,90 +14,100 @@ class FaceSettings(Section):
         default="full", description="BlazeFace range: full finds faces to 5 m, short to 2 m at a third of the time"
     )
     rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
-        default=10.0, description="samples a second of stream time in which faces are searched"
+        default=10.0, description="samples per second of stream time in which faces are detected"
     )
     min_score: Share = Field(
         default=0.6,
-        description="detector confidence below which a box is no face (MediaPipe's full-range graph uses .6)",
+        description="detector confidence below which a box is not a face (MediaPipe's full-range graph uses .6)",
     )
     begin_score: Share = Field(
         default=0.7,
-        description="detector confidence that begins a track; a drawn shape reached .65, real faces pass .7",
+        description="detector confidence that starts a track; a drawing reached .65, real faces pass .7",
     )
     min_iou: Share = Field(
-        default=0.2, description="overlap of a face with its track's expected box; a jump of two thirds of its width"
+        default=0.2,
+        description="minimum overlap of a face with the expected box of its track; allows a jump of two thirds of its "
+        "width",
     )
     lost_s: Annotated[float, Field(gt=0)] = Field(
-        default=0.7, description="a track without a face for so long ends; bridges a hand before the face"
+        default=0.7, description="a track without a face for this long ends; bridges a hand in front of the face"
     )
     max_faces: Annotated[int, Field(ge=1, le=64)] = Field(
         default=25,
-        description="largest faces kept a frame; each costs a score's time (some 4 ms), up to window.max_scores_hz",
+        description="faces kept per frame, the largest first; each score takes some 4 ms, up to window.max_scores_hz",
     )
     parts_per_sample: Annotated[int, Field(ge=0, le=16)] = Field(
         default=2,
-        description="parts of a large frame searched again a sample where they hold small faces, 2.4 ms each; 0: none",
+        description="parts of a large frame that are searched for small faces per sample, 2.4 ms each; 0: none",
     )
 
 
 class QualitySettings(Section):
-    """What a face must be for its score to count. A refused face is named, never guessed at."""
+    """When a face is fit to be scored. A face that is not gets a reason instead of a score."""
 
     min_face_px: Annotated[int, Field(ge=16)] = Field(
-        default=64, description="shorter side of the face's box; below it a 256 px crop is mostly interpolation"
+        default=64,
+        description="minimum shorter side of the face's box; below it, a 256 px crop is mostly interpolation",
     )
     max_outside: Share = Field(
-        default=0.2, description="share of the face's box beyond the frame's edge; training crops reach .2"
+        default=0.2, description="maximum share of the face's box outside the frame; training crops reach .2"
     )
     min_detector_score: Share = Field(
         default=0.65, description="detector confidence below which a face is tracked but not judged"
     )
     max_yaw: Share = Field(
         default=0.6,
-        description="nose offset from the middle of the eyes / eye distance; above it the face is in profile",
+        description="distance of the nose from the middle of the eyes / eye distance; above it, the face is in profile",
     )
     min_luma: Share = Field(
-        default=0.12, description="mean brightness of the face; below it is too dark (of 820 faces none, p1 is .15)"
+        default=0.12, description="mean brightness below which a face is too dark (none of 820 faces, p1 is .15)"
     )
     max_blown: Share = Field(
-        default=0.25, description="share of the face at 250 of 255 or more: overexposed (of 820 faces none, p99 is .1)"
+        default=0.25,
+        description="share of pixels at 250 of 255 or more above which a face is overexposed (none of 820 faces, p99 "
+        "is .1)",
     )
     min_sharpness: Share = Field(
         default=0.6,
-        description="share of a face's detail that a blur takes: refuses 1% of DFDC faces, 99% blurred by face/64",
+        description="minimum share of a face's detail that a blur removes; refuses 1% of DFDC faces, and 99% of those "
+        "blurred by face/64",
     )
 
 
 class WindowSettings(Section):
     """The sliding window of scores behind a verdict.
 
-    Scores of neighbouring frames are much alike (lag-1 correlation about .9): more of them a second cost time and tell
-    nearly nothing new; a longer look does.
+    Scores of neighbouring frames are nearly equal (lag-1 correlation about .9): more of them per second cost time and
+    add little; a longer window adds more.
     """
 
     score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
-        default=5.0, description="scores a second of stream time and face; more are near copies of each other"
+        default=5.0, description="scores per second of stream time and face; more would be near copies of each other"
     )
     length_s: Annotated[float, Field(gt=0, le=600)] = Field(
-        default=10.0, description="stream time that the window looks back"
+        default=10.0, description="length of the window, in stream time"
     )
     min_scores: Annotated[int, Field(ge=1)] = Field(
-        default=12, description="admitted scores in the window before a verdict: 2.2 s of a good picture"
+        default=12, description="admitted scores in the window that a verdict requires: 2.2 s of good video"
     )
     min_dwell_s: Annotated[float, Field(ge=0)] = Field(
-        default=1.0, description="a verdict stands at least this long before the next one, so that it can be read"
+        default=1.0, description="a verdict is shown at least this long before it changes, so that it can be read"
     )
     expire_s: Annotated[float, Field(gt=0)] = Field(
-        default=3.0, description="without an admitted score for so long, a track's evidence is dropped: gathering again"
+        default=3.0,
+        description="without an admitted score for this long, a track's scores are discarded and its state is "
+        "gathering again",
     )
     gap_s: Annotated[float, Field(gt=0)] = Field(
-        default=2.0, description="a hole this long in stream time begins everything anew: nobody saw who sat down"
+        default=2.0,
+        description="a gap this long in stream time starts tracks and windows anew: another person may have sat down",
     )
     stale_s: Annotated[float, Field(gt=0)] = Field(
-        default=1.0, description="wall clock after which the badge shows that no result came"
+        default=1.0, description="wall-clock time without a result after which the badge says so"
     )
     max_scores_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
-        default=40.0, description="scores a second of all faces of a stream; more than eight faces are scored in turn"
+        default=40.0,
+        description="scores per second of all faces of a stream together; more than eight faces are scored in turn",
     )
 
     @model_validator(mode="after")
@@ -115,15 +125,16 @@ class FeedSettings(Section):
     """When a feed counts as frozen or looped; such a feed is never called real."""
 
     frozen_s: Annotated[float, Field(ge=3, le=3600)] = Field(
-        default=10.0, description="a picture with a face that has not changed for so long is frozen: people breathe"
+        default=10.0, description="video with a face that has not changed for this long is frozen: people breathe"
     )
     frozen_empty_s: Annotated[float, Field(ge=3, le=86400)] = Field(
         default=60.0,
-        description="the same without a face, and without any new noise: an empty room may well stand still",
+        description="video without a face or any new noise for this long is frozen: an empty room may well stand still",
     )
     loop_max_s: Annotated[float, Field(ge=10, le=3600)] = Field(
-        default=300.0, description="longest loop that is found; a stream keeps 1.7 kB of hashes for each second of it"
+        default=300.0,
+        description="longest loop that is detected; a stream keeps 1.7 kB of hashes for each second of it",
     )
     loop_confirm_s: Annotated[float, Field(ge=4, le=600)] = Field(
-        default=12.0, description="a feed has to repeat itself for so long before it counts as looped"
+        default=12.0, description="a feed must repeat itself for this long to count as looped"
     )

@@ -1,4 +1,4 @@
-"""Where cameras run: in the server's process, or on workers of a Ray cluster."""
+"""Settings of the cluster: whether cameras run in the server's process or on the workers of a Ray cluster."""
 
 from typing import Annotated
 
@@ -11,13 +11,14 @@ class ClusterSettings(Section):
     """Workers that share the cameras."""
 
     workers: Annotated[int, Field(ge=0, le=64)] = Field(
-        default=0, description="worker processes on each node; 0: cameras run in the server's own process"
+        default=0, description="worker processes per node; 0: cameras run in the server's own process"
     )
     address: str = Field(
-        default="", description="host:port of a Ray cluster to join; empty with workers: Ray is started for this server"
+        default="",
+        description="host:port of a Ray cluster to join; if empty, and workers are set, Ray is started for this server",
     )
     lease_s: Annotated[float, Field(ge=2, le=60)] = Field(
-        default=4.0, description="a worker not heard of for so long has lost its cameras; others watch them then"
+        default=4.0, description="a worker that is not heard from for this long loses its cameras to other workers"
     )
 
     @property

@@ -83,51 +83,53 @@ class IceServer(Section):
 
 
 class WebRtcSettings(Section):
-    """WebRTC peers."""
+    """WebRTC peers: sessions, addresses, ports and limits."""
 
     max_sessions: Annotated[int, Field(ge=1, le=256)] = Field(
-        default=4, description="streams at once; four hold 30 fps on two cores (README.md, figures)"
+        default=4, description="live checks at once; four run at 30 fps on two cores (docs/performance.md)"
     )
     ice_servers: tuple[IceServer, ...] = Field(
-        default=(), description="STUN and TURN servers, each with urls, username, credential; needed across NATs"
+        default=(), description="STUN and TURN servers, each with urls, username and credential; needed across NATs"
     )
     turn_secret: SecretStr | None = Field(
         default=None,
-        description="shared with the TURN servers that have no credential here: coturn's static-auth-secret",
+        description="secret shared with the TURN servers that have no credential here: coturn's static-auth-secret",
     )
     turn_credential_s: Annotated[float, Field(ge=600, le=604_800)] = Field(
-        default=86_400.0, description="how long a credential made of turn_secret holds; a page may stay open for a day"
+        default=86_400.0,
+        description="lifetime of a credential derived from turn_secret; a page may stay open for a day",
     )
     udp_ports: str | None = Field(
         default=None,
-        description="UDP ports of media, as 50000-50199, to open in a firewall or publish from a container; "
-        "any that is free if not set",
+        description="UDP ports of media, such as 50000-50199, to open in a firewall or publish from a container; "
+        "any free port if not set",
     )
     public_addresses: tuple[str, ...] = Field(
-        default=(), description="addresses by which others reach this server, told to peers instead of private ones"
+        default=(), description="addresses at which others reach this server, sent to peers instead of private ones"
     )
     interfaces: tuple[str, ...] = Field(
-        default=(), description="network interfaces that media use, as eth0; all but loopback if none"
+        default=(), description="network interfaces that media use, such as eth0; if empty: all but loopback"
     )
     connect_timeout_s: Annotated[float, Field(gt=0)] = Field(
         default=10.0,
-        description="a peer that is not connected by then is closed: browsers take one second, by a relay two",
+        description="a peer that is not connected by then is closed; browsers take one second, two through a relay",
     )
     max_pixels: Annotated[int, Field(ge=320 * 240)] = Field(
         default=9_437_184,
-        description="of a peer's frame; a larger one ends its session before it is decoded, as each takes megabytes. "
-        "The default is H.264's bound at level 5.1, enough for 4096x2304",
+        description="largest frame of a peer, width times height; a larger one ends the session before it is decoded. "
+        "The default is the bound of H.264 level 5.1, enough for 4096x2304",
     )
     vanish_timeout_s: Annotated[float, Field(gt=0)] = Field(
-        default=8.0, description="no frame and no ping for so long: the peer is gone"
+        default=8.0, description="a peer that sends no frame and no ping for this long is gone"
     )
     min_uplink_bps: Annotated[int, Field(ge=50_000)] = Field(
-        default=1_500_000, description="asked of a peer at least: 640x480 below it is too compressed to be judged"
+        default=1_500_000,
+        description="minimum bit rate requested from a peer; below it, 640x480 is too compressed to be judged",
     )
 
     @property
     def ports(self) -> range | None:
-        """The ports of udp_ports; None for any."""
+        """The ports of `udp_ports`; None for any."""
         if self.udp_ports is None:
             return None
         first, last = map(int, self.udp_ports.split("-"))
@@ -139,7 +141,7 @@ class WebRtcSettings(Section):
         found = None if ports is None else _PORTS.fullmatch(ports.replace(" ", ""))
         if ports is not None and (found is None or not 1024 <= int(found[1]) <= int(found[2]) <= 65535):
             raise ValueError(
-                f"expected the first and last port, from 1024 to 65535, as 50000-50199, received {ports!r}"
+                f"expected the first and last port, from 1024 to 65535, such as 50000-50199, received {ports!r}"
             )
         return None if found is None else found[0]
 
@@ -164,19 +166,20 @@ class WebRtcSettings(Section):
 
 
 class VideoSettings(Section):
-    """The video that is sent back, and to viewers."""
+    """The video that is sent to peers of live checks and to viewers."""
 
     h264: bool = Field(
-        default=True, description="answer in H.264 by our own encoder when the peer takes it; else VP8 by aiortc"
+        default=True,
+        description="answer in H.264, encoded here, if the peer accepts it; otherwise VP8, encoded by aiortc",
     )
     min_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
-        default=200_000, description="the H.264 encoder's least, however narrow the peer's link is"
+        default=200_000, description="minimum of the H.264 encoder, however narrow the peer's link is"
     )
     start_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
-        default=1_500_000, description="until the peer's first estimate of its link arrives"
+        default=1_500_000, description="bit rate until the peer's first estimate of its link arrives"
     )
     max_bitrate_bps: Annotated[int, Field(ge=50_000)] = Field(
-        default=4_000_000, description="the most, however wide the link is; small frames are given less"
+        default=4_000_000, description="maximum, however wide the link is; small frames get less"
     )
 
     @model_validator(mode="after")

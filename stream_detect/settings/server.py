@@ -1,4 +1,4 @@
-"""Where the server listens, who may come in, and which model judges."""
+"""Settings of the HTTP server and of the model that is used."""
 
 import re
 from ipaddress import ip_address, ip_network
@@ -26,37 +26,40 @@ def is_loopback(host: str) -> bool:
 
 
 class ServerSettings(Section):
-    """Where the server listens and who may come in."""
+    """Where the server listens, and which requests it accepts."""
 
     host: str = Field(default="127.0.0.1", description="address to listen on; 0.0.0.0 is every address of this machine")
     port: Annotated[int, Field(ge=0, le=65535)] = Field(default=8080, description="TCP port; 0 takes any free one")
-    token: SecretStr | None = Field(default=None, description="access token; needed on any address but loopback")
+    token: SecretStr | None = Field(default=None, description="access token; required on any address but loopback")
     sign_in: bool = Field(
         default=False,
-        description="people sign in as users, also while there is none yet: other addresses then need no token",
+        description="people sign in as users, even while there is none yet; other addresses then need no token",
     )
     hosts: tuple[str, ...] = Field(
-        default=(), description="names that Host may carry, for a proxy; if none: loopback only, or any with a token"
+        default=(),
+        description="host names accepted in the Host header, for a proxy; if empty: loopback only, or any with a token",
     )
     origins: tuple[str, ...] = Field(
-        default=(), description="other sites whose pages may use the API, as https://player.example"
+        default=(), description="other sites whose pages may use the API, such as https://player.example"
     )
     proxies: tuple[str, ...] = Field(
-        default=(), description="addresses of reverse proxies whose X-Forwarded-For and -Proto are believed"
+        default=(), description="addresses of reverse proxies whose X-Forwarded-For and X-Forwarded-Proto are trusted"
     )
     path_prefix: str = Field(
-        default="", description="path under which a proxy shows this server, as /detect; it may take it off or not"
+        default="",
+        description="path under which a proxy serves this server, such as /detect; the proxy may strip it or pass it "
+        "on",
     )
     tls_certificate: Path | None = Field(
         default=None, description="PEM file; browsers open a camera only on localhost or https"
     )
-    tls_key: Path | None = Field(default=None, description="PEM file that belongs to tls_certificate")
+    tls_key: Path | None = Field(default=None, description="PEM file with the key of tls_certificate")
     tls: Literal["self_signed"] | None = Field(
         default=None,
-        description="self_signed: a certificate is made and kept in storage.folder, instead of these files",
+        description="self_signed: instead of these files, a certificate is generated and kept in storage.folder",
     )
     tls_names: tuple[str, ...] = Field(
-        default=(), description="host names and addresses of that certificate; localhost and server.host if none"
+        default=(), description="host names and addresses in that certificate; if empty: localhost and server.host"
     )
 
     @property
@@ -125,17 +128,18 @@ class ServerSettings(Section):
 
 
 class ModelSettings(Section):
-    """Which bundle judges, and what runs it."""
+    """Which bundle is used, and the backend that runs it."""
 
     name: str = Field(default="lite0-faces", description="name of a shipped bundle or of one in models.folder")
     folder: Path | None = Field(default=None, description="folder with further bundles")
     backend: Literal["openvino", "tensorflow"] = Field(
-        default="openvino", description="what runs it: openvino, or tensorflow as the slow reference"
+        default="openvino", description="inference backend: openvino, or tensorflow as the slow reference"
     )
     precision: Literal["auto", "int8", "bf16", "f32"] = Field(
         default="auto",
-        description="auto: the fastest that the card allows and the processor has; f32: the same numbers everywhere",
+        description="auto: the fastest that the model card allows and the processor supports; f32: the same scores "
+        "everywhere",
     )
     threads: Annotated[int, Field(ge=1, le=64)] = Field(
-        default=1, description="inference threads a call: batching does not help on a CPU"
+        default=1, description="inference threads per call; batching does not help on a CPU"
     )

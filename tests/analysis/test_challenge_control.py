@@ -15,9 +15,9 @@ from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.pipeline import MOVING
 from stream_detect.analysis.scripted import ScriptedClassifier
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.challenge_record import ChallengeState, Movement
 from stream_detect.errors import AnalysisError, ConflictError, NotFoundError
-from stream_detect.settings import Settings
 from stream_detect.types import Frame, VerdictState
 from tests.analysis.heads import person
 
@@ -30,7 +30,7 @@ class Stream:
     """A stream of pictures at 10 Hz that a person who is challenged sends."""
 
     def __init__(self, *prompts: Movement, score=0.1) -> None:
-        settings = Settings()
+        settings = AnalysisSettings()
         search = FaceSearch(settings.faces)
         self.engine = Engine(settings, search.sibling, lambda: ScriptedClassifier(score))
         self.challenge = ChallengeControl(lambda: HeadReader(FaceMesh()), lambda: prompts)

@@ -13,8 +13,9 @@ from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.tracks import Tracker
-from stream_detect.settings import QualitySettings, Settings
+from stream_detect.settings import QualitySettings
 from stream_detect.types import Frame, VerdictState
 
 HEAD = np.ascontiguousarray(skimage.data.astronaut()[0:220, 120:330])
@@ -119,7 +120,7 @@ def test_a_box_beyond_the_frame_can_be_compared():
 def test_tracks_and_windows_end_at_a_cut_and_the_old_verdict_goes():
     shown = {"image": person(0)}
     face = upright_face(BOX)
-    settings = Settings(quality=QualitySettings(min_sharpness=0.0))
+    settings = AnalysisSettings(quality=QualitySettings(min_sharpness=0.0))
     pipeline = Pipeline(
         ScriptedDetector([face]), ScriptedClassifier(lambda _crop: 0.02 if shown["image"] is one else 0.98),
         Tracker(settings.faces), QualityGate(settings.quality), settings,

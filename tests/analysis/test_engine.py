@@ -11,8 +11,8 @@ from skimage.data import astronaut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import AnalysisError
-from stream_detect.settings import Settings
 from stream_detect.types import CropPolicy, Frame, VerdictState
 from tests.patience import PATIENCE_S
 
@@ -21,7 +21,7 @@ NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
 
 @pytest.fixture(scope="module")
 def detector():
-    return BlazeFace("full", Settings().faces.min_score, Settings().faces.max_faces)
+    return BlazeFace("full", AnalysisSettings().faces.min_score, AnalysisSettings().faces.max_faces)
 
 
 @pytest.fixture
@@ -35,7 +35,7 @@ def engine(detector, crops):
         crops.append(crop)
         return 0.95
 
-    return Engine(Settings(), detector.sibling, lambda: ScriptedClassifier(score, CropPolicy(wh=(256, 256))))
+    return Engine(AnalysisSettings(), detector.sibling, lambda: ScriptedClassifier(score, CropPolicy(wh=(256, 256))))
 
 
 def portrait(time_s):
@@ -99,7 +99,7 @@ def test_a_classifier_that_cannot_be_loaded_makes_the_health_fail(detector):
     def absent():
         raise AnalysisError("the classifier is absent")
 
-    engine = Engine(Settings(), detector.sibling, absent)
+    engine = Engine(AnalysisSettings(), detector.sibling, absent)
     results = Queue()
     with engine.worker(results.put) as worker:
         worker.submit(lambda: Frame(portrait(0.0), 0.0, 0.0))

@@ -7,8 +7,9 @@ import pytest
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import SettingsError
-from stream_detect.settings import FaceSettings, Settings, WindowSettings
+from stream_detect.settings import FaceSettings, WindowSettings
 from stream_detect.types import Frame, VerdictState
 
 SCENE = np.random.default_rng(7).integers(0, 255, (120, 160, 3), np.uint8)
@@ -24,7 +25,9 @@ def frame(time_s):
 @pytest.fixture
 def engine():
     return Engine(
-        Settings(), lambda: ScriptedDetector([upright_face((20, 10, 130, 115))]), lambda: ScriptedClassifier(0.95)
+        AnalysisSettings(),
+        lambda: ScriptedDetector([upright_face((20, 10, 130, 115))]),
+        lambda: ScriptedClassifier(0.95),
     )
 
 
@@ -59,7 +62,7 @@ def test_the_slowest_rate_that_is_taken_reaches_a_verdict(engine):
     ],
 )
 def test_a_rate_at_which_no_verdict_could_be_reached_is_refused_wherever_it_is_given(window):
-    engine = Engine(Settings(window=window), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.5))
+    engine = Engine(AnalysisSettings(window=window), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.5))
     for give in (engine.sampler, engine.pipeline, lambda rate_hz: engine.worker(print, rate_hz)):
         with pytest.raises(SettingsError, match=r"at least 0\.8, received 0\.7"):
             give(0.7)
@@ -67,7 +70,7 @@ def test_a_rate_at_which_no_verdict_could_be_reached_is_refused_wherever_it_is_g
 
 
 def test_a_worker_analyses_at_its_streams_own_rate():
-    settings = Settings(faces=FaceSettings(lost_s=0.1))
+    settings = AnalysisSettings(faces=FaceSettings(lost_s=0.1))
     engine = Engine(
         settings, lambda: ScriptedDetector([upright_face((20, 10, 130, 115))]), lambda: ScriptedClassifier(0.95)
     )

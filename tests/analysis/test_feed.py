@@ -14,8 +14,9 @@ from stream_detect.analysis.feed import STILL, FeedWatch, Motion
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.tracks import Tracker
-from stream_detect.settings import FeedSettings, Settings
+from stream_detect.settings import FeedSettings
 from stream_detect.types import FeedState, Frame, VerdictState
 
 PHOTO = cv2.resize(skimage.data.astronaut()[0:384], (640, 480))
@@ -56,7 +57,7 @@ def states(images, *, face=True, step_s=0.1, **settings):
 
 
 def pipeline(score=0.02):
-    settings = Settings()
+    settings = AnalysisSettings()
     return Pipeline(
         ScriptedDetector([FACE]), ScriptedClassifier(score), Tracker(settings.faces), QualityGate(settings.quality),
         settings,

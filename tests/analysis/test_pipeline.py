@@ -7,16 +7,17 @@ import pytest
 
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.tracks import Tracker
 from stream_detect.errors import AnalysisError
-from stream_detect.settings import FaceSettings, Settings, WindowSettings
+from stream_detect.settings import FaceSettings, WindowSettings
 from stream_detect.types import Calibration, Frame, VerdictState
 
 NO_FACE, GATHERING, REAL, UNCERTAIN, FAKE = VerdictState
 IMAGE = np.full((240, 320, 3), 128, np.uint8)
 LEFT, RIGHT = upright_face((20, 40, 120, 160)), upright_face((190, 40, 290, 160))
 TINY = upright_face((150, 10, 180, 46))
-SETTINGS = Settings(
+SETTINGS = AnalysisSettings(
     faces=FaceSettings(rate_hz=10),
     window=WindowSettings(score_rate_hz=5, length_s=10, min_scores=12, min_dwell_s=1, expire_s=3, gap_s=2),
 )

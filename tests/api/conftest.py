@@ -14,6 +14,7 @@ from starlette.testclient import TestClient
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import PageFile
 from stream_detect.api.schemas import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
@@ -24,6 +25,7 @@ from stream_detect.app.monitoring import Monitoring
 from stream_detect.app.routes import Contents
 from stream_detect.app.service import join
 from stream_detect.errors import NotFoundError, SettingsError
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import ModelSettings, Settings
 from stream_detect.types import Thresholds
 from tests.api.site import Site
@@ -90,7 +92,9 @@ def make(tmp_path: Path) -> Iterator[Make]:
         ) -> Inside:
             given = {"storage": {"folder": tmp_path / "data"}, **(settings or {})}
             checked = Settings.model_validate(given)
-            engine = Engine(checked, lambda: ScriptedDetector([]), lambda: ScriptedClassifier([]))
+            engine = Engine(
+                checked.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier([])
+            )
             model = ModelInUse(JUDGE, engine, load)
 
             def take(now: Settings) -> None:
@@ -106,7 +110,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             )
             monitoring.start()
             cards: list[dict[str, object]] = [{"name": "scripted"}, {"name": "other"}]
-            reviewer = ScriptedReviewer(checked)
+            reviewer = ScriptedReviewer(checked.only(ExaminationSettings))
             analyses = AnalysisService(checked, monitoring.database, reviewer, bundles)
             analyses.start()
             access = AccessService(checked, monitoring.database)

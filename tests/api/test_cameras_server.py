@@ -10,7 +10,7 @@ import av
 import httpx
 from PIL import Image
 
-from stream_detect.app.live import MAX_LISTENERS
+from stream_detect.app.listeners import MAX_LISTENERS
 from tests.patience import PATIENCE_S
 from tests.rtsp.films import FILMS
 

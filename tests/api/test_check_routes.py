@@ -12,9 +12,10 @@ from fastapi import FastAPI
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import challenges, check, problems
 from stream_detect.api.offers import MAX_OFFER_BYTES
-from stream_detect.settings import Settings, VideoSettings, WebRtcSettings
+from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.check import CheckSessions
 from stream_detect.webrtc.results_channel import Introduction
@@ -26,7 +27,7 @@ ABOUT = Introduction("scripted", "Scripted", "0" * 64, Thresholds(), 10.0, 12)
 
 @pytest.fixture
 async def sessions():
-    engine = Engine(Settings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.5))
+    engine = Engine(AnalysisSettings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.5))
     sessions = CheckSessions(engine, WebRtcSettings(max_sessions=1), VideoSettings(), ABOUT)
     yield sessions
     await sessions.close_all()

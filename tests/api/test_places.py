@@ -7,7 +7,7 @@ from starlette.requests import Request
 
 from stream_detect.access.principal import Principal
 from stream_detect.api.described import client_of
-from stream_detect.app.live import CameraFeed
+from stream_detect.app.listeners import CameraListeners
 from stream_detect.types import Role
 
 ALICE, BOB = (Principal(Role.VIEWER, "session", name) for name in ("alice", "bob"))
@@ -33,12 +33,12 @@ def test_a_client_is_the_user_where_one_is_known(address, principal, counted):
 
 
 async def test_a_user_of_many_addresses_takes_no_place_of_others():
-    feed = CameraFeed(limit=3)
-    with feed.cameras(client_of(request("192.0.2.9", BOB))) as bobs:
+    listeners = CameraListeners(limit=3)
+    with listeners.cameras(client_of(request("192.0.2.9", BOB))) as bobs:
         with (
-            feed.cameras(client_of(request("192.0.2.1", ALICE))) as oldest,
-            feed.cameras(client_of(request("192.0.2.2", ALICE))),
-            feed.cameras(client_of(request("192.0.2.3", ALICE))),
+            listeners.cameras(client_of(request("192.0.2.1", ALICE))) as oldest,
+            listeners.cameras(client_of(request("192.0.2.2", ALICE))),
+            listeners.cameras(client_of(request("192.0.2.3", ALICE))),
         ):
             async with asyncio.timeout(10):
                 assert [message async for message in oldest] == []

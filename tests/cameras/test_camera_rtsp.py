@@ -6,8 +6,9 @@ import pytest
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.fleet import Fleet, hosted_here
-from stream_detect.settings import CameraSettings, MonitoringSettings, Settings
+from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.types import CameraState
 from tests.patience import steady, until
 from tests.rtsp.films import FILMS, Film
@@ -25,7 +26,7 @@ def watcher():
 
 @pytest.fixture
 def fleet(watcher):
-    engine = Engine(Settings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.9))
+    engine = Engine(AnalysisSettings(), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.9))
     make = hosted_here(engine, MonitoringSettings(), watcher, lambda _name: watcher, lambda _name: ())
     fleet = Fleet(make, engine, watcher, 64)
     yield fleet

@@ -9,10 +9,12 @@ import pytest
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import OneNode
+from stream_detect.cluster.worker import WorkerSettings
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings, StorageSettings
 from stream_detect.storage.database import Database
@@ -62,11 +64,14 @@ class ClusterStage:
         order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
         self.kept: list[tuple[str, Evidence]] = []
         self.head = Head(
-            self.settings, HeadParts(asked, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite")
+            self.settings.only(WorkerSettings),
+            HeadParts(asked, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite"),
         )
         self.head.observe(self.watcher)
         self.head.report_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))
-        engine = Engine(self.settings, lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1))
+        engine = Engine(
+            self.settings.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1)
+        )
         self.fleet = Fleet(lambda settings, _from_file: self.head.camera(settings), engine, self.watcher, 64)
         self.head.start()
 

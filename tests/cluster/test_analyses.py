@@ -19,8 +19,9 @@ from stream_detect.errors import ReviewCancelledError, ReviewCrashedError
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.models.registry import Registry
 from stream_detect.review.examination import Hooks
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import CameraSettings, Settings
+from stream_detect.settings import CameraSettings, ModelSettings
 from stream_detect.storage.lock import LOCK_NAME
 from stream_detect.storage.records import Upload
 from tests.cluster.conftest import ClusterStage
@@ -28,8 +29,8 @@ from tests.files import files_in
 from tests.jobs.scripted_reviewer import write_clip
 from tests.patience import PATIENCE_S, steady, until
 
-MODEL = Settings().model.name
-ALONE = Settings(window={"min_scores": 3, "min_dwell_s": 0.2})
+MODEL = ModelSettings().name
+ALONE = ExaminationSettings(window={"min_scores": 3, "min_dwell_s": 0.2})
 """As the stage's."""
 UPLOAD = Upload("a.mp4", 1, "ab" * 32)
 

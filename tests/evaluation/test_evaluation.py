@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cli import evaluate as commands
 from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import conditions, run
 from stream_detect.evaluation.page import page
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
-from stream_detect.settings import Settings
 
 
 @pytest.fixture
@@ -42,7 +42,7 @@ def part_of(summary, level="image", name=None, model="bright"):
 
 def test_scores_have_a_row_for_every_file_and_model(crops, entrant, tmp_path):
     file = tmp_path / "new" / "scores.csv"
-    evaluate(plan(crops), [entrant(), entrant("other", lambda _: 0.25)], Settings(), file)
+    evaluate(plan(crops), [entrant(), entrant("other", lambda _: 0.25)], AnalysisSettings(), file)
     head, *rows = table(file)
     assert head == ["file", "label", "model", "fake_probability", "faces", "reason"]
     assert [row[:3] for row in rows[:3]] == [
@@ -56,7 +56,7 @@ def test_scores_have_a_row_for_every_file_and_model(crops, entrant, tmp_path):
 
 
 def test_sets_are_measured_apart_and_together(crops, entrant):
-    summary, _ = evaluate(plan(crops, by="set"), [entrant()], Settings())
+    summary, _ = evaluate(plan(crops, by="set"), [entrant()], AnalysisSettings())
     assert [p.set for p in summary.parts] == [None, "a", "b"]
     assert part_of(summary, name="a").figures.auc.value == 1
     assert part_of(summary, name="b").figures.auc.value == 0
@@ -66,15 +66,15 @@ def test_sets_are_measured_apart_and_together(crops, entrant):
 
 
 def test_the_same_again_is_the_same_on_any_number_of_threads(crops, entrant):
-    one, _ = evaluate(plan(crops, by="set", threads=1), [entrant()], Settings())
-    four, _ = evaluate(plan(crops, by="set", threads=4), [entrant()], Settings())
+    one, _ = evaluate(plan(crops, by="set", threads=1), [entrant()], AnalysisSettings())
+    four, _ = evaluate(plan(crops, by="set", threads=4), [entrant()], AnalysisSettings())
     assert one.to_json() == four.to_json()
 
 
 def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tmp_path):
     (crops.root / "3.png").write_bytes(b"\x89PNG nothing")
     crops.row("gone.png", "fake", set="a")
-    summary, outcomes = evaluate(plan(crops, by="set"), [entrant()], Settings(), tmp_path / "scores.csv")
+    summary, outcomes = evaluate(plan(crops, by="set"), [entrant()], AnalysisSettings(), tmp_path / "scores.csv")
     assert [(bad.row, bad.file, bad.reason) for bad in summary.unreadable] == [
         (5, "3.png", "picture cannot be decoded: it is damaged, or of a kind that is not known here"),
         (18, "gone.png", "file is missing"),
@@ -86,7 +86,7 @@ def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tm
 
 def test_a_wrong_root_is_told(crops, entrant, tmp_path):
     with pytest.raises(DatasetError, match=r"none of 16; row 2 of .*0\.png: file is missing; mend --root"):
-        evaluate(plan(crops, root=tmp_path), [entrant()], Settings())
+        evaluate(plan(crops, root=tmp_path), [entrant()], AnalysisSettings())
 
 
 def test_pictures_without_a_usable_face_are_counted_not_guessed(folder, photo, entrant):
@@ -94,7 +94,7 @@ def test_pictures_without_a_usable_face_are_counted_not_guessed(folder, photo, e
     folder.picture("dark.png", (photo * 0.1).astype(np.uint8), "fake")
     folder.picture("wall.png", np.full((300, 300, 3), 120, np.uint8), "real")
     folder.picture("dim.png", (photo * 0.6).astype(np.uint8), "real")
-    summary, outcomes = evaluate(plan(folder, crops=False), [entrant()], Settings())
+    summary, outcomes = evaluate(plan(folder, crops=False), [entrant()], AnalysisSettings())
     counts = part_of(summary).counts
     assert (counts.files, counts.judged, counts.crops_themselves) == (4, 2, 0)
     assert counts.unusable == {"no face found": 1, "too dark": 1}
@@ -103,7 +103,7 @@ def test_pictures_without_a_usable_face_are_counted_not_guessed(folder, photo, e
 
 def test_crops_without_a_face_are_counted_apart(crops, entrant):
     crops.picture("wall.png", np.full((224, 224, 3), 120, np.uint8), "real", set="a")
-    summary, outcomes = evaluate(plan(crops), [entrant()], Settings())
+    summary, outcomes = evaluate(plan(crops), [entrant()], AnalysisSettings())
     counts = part_of(summary).counts
     assert (counts.files, counts.judged, counts.crops_themselves) == (17, 17, 1)
     assert outcomes[-1].judgements[0].fake_probability == pytest.approx(120 / 255, abs=0.01)
@@ -116,7 +116,7 @@ def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
         frames = [np.roll((photo * share).astype(np.uint8), 4 * step, axis=1) for step in range(12)]
         folder.video(f"{i}.mp4", frames, label)
     folder.picture("still.png", photo, "fake")
-    summary, outcomes = evaluate(plan(folder, crops=False), [entrant()], Settings())
+    summary, outcomes = evaluate(plan(folder, crops=False), [entrant()], AnalysisSettings())
     assert [(p.level, p.counts.files) for p in summary.parts] == [("image", 1), ("frame", 4), ("video", 4)]
     frame, whole = part_of(summary, "frame").figures, part_of(summary, "video").figures
     assert (frame.real, frame.fake, frame.groups) == (12, 12, 4)
@@ -128,7 +128,7 @@ def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
 
 
 def test_groups_that_a_calibration_used_can_be_left_out(crops, entrant):
-    summary, outcomes = evaluate(plan(crops, held_out=True), [entrant()], Settings())
+    summary, outcomes = evaluate(plan(crops, held_out=True), [entrant()], AnalysisSettings())
     groups = {o.entry.group for o in outcomes}
     assert 0 < len(groups) < 8
     assert summary.subject.only == ("held-out groups",)
@@ -139,7 +139,7 @@ def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, 
     monkeypatch.setattr(run, "conditions", lambda: (darker,))
     told = []
     summary, _ = evaluate(
-        plan(crops, robust=8), [entrant(threshold=0.2)], Settings(), on_progress=lambda *now: told.append(now)
+        plan(crops, robust=8), [entrant(threshold=0.2)], AnalysisSettings(), on_progress=lambda *now: told.append(now)
     )
     clean, worse = summary.robustness
     assert (clean.condition, clean.judged, clean.auc_change) == ("as it is", 8, 0)
@@ -152,7 +152,7 @@ def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, 
 
 
 def test_the_same_pictures_are_drawn_every_time_half_of_them_fake(crops, entrant):
-    _, outcomes = evaluate(plan(crops), [entrant()], Settings())
+    _, outcomes = evaluate(plan(crops), [entrant()], AnalysisSettings())
     drawn = run._chosen(outcomes, 6)
     assert [o.entry.fake for o in drawn].count(True) == 3
     assert drawn == run._chosen(reversed(outcomes), 6)
@@ -170,11 +170,11 @@ def test_videos_are_worsened_too_and_noise_is_the_same_every_time(folder, photo,
     chosen = plan(folder, crops=False, robust=20)
     # The last digits of the score: nothing that is drawn twice gives the same.
     fine = entrant(score=lambda crop: float(crop.astype(np.float64).mean()) * 1e4 % 1)
-    summary, _ = evaluate(chosen, [fine], Settings())
+    summary, _ = evaluate(chosen, [fine], AnalysisSettings())
     assert [(r.level, r.condition, r.judged, r.files) for r in summary.robustness] == [
         ("video", name, 2, 2) for name in ("as it is", "noise of 10", "VP8, 150 kbit/s")
     ]
-    again, _ = evaluate(chosen, [fine], Settings())
+    again, _ = evaluate(chosen, [fine], AnalysisSettings())
     assert summary.to_json() == again.to_json()
 
 
@@ -190,7 +190,7 @@ def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):
         return 0.5
 
     with pytest.raises(AnalysisError, match="no more"):
-        evaluate(plan(crops, threads=1), [entrant(score=fails)], Settings(), file)
+        evaluate(plan(crops, threads=1), [entrant(score=fails)], AnalysisSettings(), file)
     assert file.read_text(encoding="utf-8") == "earlier"
     assert len(table(tmp_path / "scores.csv.part")) == 1 + 5
 
@@ -198,11 +198,13 @@ def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):
 def test_a_place_that_cannot_be_written_is_told(crops, entrant, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*file/scores\.csv"):
-        evaluate(plan(crops), [entrant()], Settings(), tmp_path / "file" / "scores.csv")
+        evaluate(plan(crops), [entrant()], AnalysisSettings(), tmp_path / "file" / "scores.csv")
 
 
 def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):
-    summary, outcomes = evaluate(plan(crops, by="set", robust=0), [entrant("a<b>"), entrant("other")], Settings())
+    summary, outcomes = evaluate(
+        plan(crops, by="set", robust=0), [entrant("a<b>"), entrant("other")], AnalysisSettings()
+    )
     text = page(summary, outcomes)
     assert not re.findall(r'<script|<link|(?:src|href)="(?!#)', text)
     assert "a<b>" not in text
@@ -227,7 +229,7 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
     assert "row 18, gone.png: file is missing" in said.output
     report = json.loads(files[0].read_text(encoding="utf-8"))
     assert report["schema"] == 2
-    assert [model["name"] for model in report["models"]] == [Settings().model.name]
+    assert [model["name"] for model in report["models"]] == [AnalysisSettings().model.name]
     assert report["subject"]["rows"] == 17
     assert len(table(files[2])) == 18
     assert "</html>" in files[1].read_text(encoding="utf-8")
@@ -263,7 +265,7 @@ def test_several_data_folders_are_measured_by_family_generator_and_source(folder
     summary, outcomes = evaluate(
         EvaluationPlan(*first, more=tuple(rest), crops=True),
         [entrant("bright")],
-        Settings(),
+        AnalysisSettings(),
     )
     assert summary.subject.rows == len(outcomes) == 8
     assert [manifest.name for manifest in summary.subject.manifests] == ["manifest.csv", "manifest.csv"]

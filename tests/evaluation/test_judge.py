@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.evaluation.judge import CROP_ITSELF, NO_FACE, FileJudge
-from stream_detect.settings import Settings
 from stream_detect.types import Calibration, CropPolicy, Face, Frame
 
 LEFT, RIGHT, SMALL = (
@@ -25,7 +25,7 @@ def picture():
 
 def judge(find, *classifiers):
     return FileJudge(
-        ScriptedDetector(find), ScriptedDetector(find), classifiers or [ScriptedClassifier(0.5)], Settings()
+        ScriptedDetector(find), ScriptedDetector(find), classifiers or [ScriptedClassifier(0.5)], AnalysisSettings()
     )
 
 
@@ -95,7 +95,7 @@ def test_the_real_detector_finds_a_real_crop_again(crop):
     from stream_detect.analysis.detector import BlazeFace  # noqa: PLC0415 - OpenVINO for this one
 
     detector = BlazeFace("full", 0.3, 8)
-    (got,) = FileJudge(detector, detector, [ScriptedClassifier(0.4)], Settings()).crop(crop)
+    (got,) = FileJudge(detector, detector, [ScriptedClassifier(0.4)], AnalysisSettings()).crop(crop)
     assert (got.faces, got.crop_itself) == (1, False)
 
 
@@ -142,7 +142,7 @@ def test_a_short_video_is_judged_by_what_there_is(picture):
 def test_all_models_share_the_faces_of_a_video(picture):
     detector = ScriptedDetector([LEFT])
     both = [ScriptedClassifier(0.2), ScriptedClassifier(0.9)]
-    first, second = FileJudge(detector, detector, both, Settings()).video(video(picture, 3))
+    first, second = FileJudge(detector, detector, both, AnalysisSettings()).video(video(picture, 3))
     assert detector.calls == 30
     assert (first.fake_probability, second.fake_probability) == (pytest.approx(0.2), pytest.approx(0.9))
     # Only the second one's badge turns to FAKE, once.

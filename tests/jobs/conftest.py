@@ -12,6 +12,7 @@ from stream_detect.jobs.jobs import Jobs, ReviewOptions
 from stream_detect.jobs.library import Library
 from stream_detect.jobs.progress import JobProgress
 from stream_detect.jobs.work import AnalysisStores
+from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
@@ -36,7 +37,7 @@ class Desk:
         self.analyses = Analyses(self.database)
         self.library = Library(self.folder, self.settings.review)
         self.told: list[Analysis] = []
-        self.reviewer = ScriptedReviewer(self.settings)
+        self.reviewer = ScriptedReviewer(self.settings.only(ExaminationSettings))
         kept = AnalysisStores(self.analyses, self.library, JobProgress(self.told.append))
         self.jobs = Jobs(kept, self.reviewer, self.settings.review)
 

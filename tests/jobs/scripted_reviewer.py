@@ -14,9 +14,8 @@ from stream_detect.jobs.fetch import fetch
 from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import ModelFacts, ReviewModel, ReviewModels
+from stream_detect.review.models import ExaminationSettings, ModelFacts, ReviewModel, ReviewModels
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
 
 SHA256 = {"scripted": "a" * 64, "other": "b" * 64}
@@ -24,7 +23,7 @@ SCORES = {"scripted": 0.95, "other": 0.05}
 MODELS = tuple(SHA256.items())
 
 
-def models_of(models: Sequence[str], settings: Settings) -> ReviewModels:
+def models_of(models: Sequence[str], settings: ExaminationSettings) -> ReviewModels:
     """One face in every picture, which "scripted" calls fake and "other" real."""
     detector = lambda: ScriptedDetector([upright_face((40.0, 30.0, 110.0, 100.0))])  # noqa: E731
     judging = tuple(
@@ -41,10 +40,10 @@ class ScriptedReviewer:
     """A `jobs.reviewer.Reviewer`.
 
     Args:
-        settings: all of them.
+        settings: of the examinations.
     """
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ExaminationSettings) -> None:
         self._settings = settings
         self.looked_at: list[Path] = []
         self.begun = threading.Event()

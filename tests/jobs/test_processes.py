@@ -20,21 +20,20 @@ from stream_detect.media.credentials import NO_CREDENTIALS
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
-from stream_detect.review.models import load_review_models
+from stream_detect.review.models import ExaminationSettings, load_review_models
 from stream_detect.review.results import Reviewed
-from stream_detect.settings import Settings
 from stream_detect.storage.records import Upload
 from tests.authority import Authority, action, signed
 from tests.patience import PATIENCE_S, until
 from tests.sources.media_files import animation_bytes, film, picture
 
-MODEL = Settings().model.name
+MODEL = ExaminationSettings().model.name
 UPLOAD = Upload("a.mp4", 1, "ab" * 32)
 
 
 @pytest.fixture(scope="module")
 def processes() -> Iterator[ReviewProcesses]:
-    with closing(ReviewProcesses(Settings())) as opened:
+    with closing(ReviewProcesses(ExaminationSettings())) as opened:
         yield opened
 
 
@@ -64,14 +63,14 @@ def running(processes: ReviewProcesses) -> int:
 def test_results_are_to_the_last_bit_those_of_an_examination_here(processes, clip, tmp_path):
     shares: list[float] = []
     there = review(processes, clip, Hooks(shares.append))
-    here = examine(clip, load_review_models(Registry.of(None), [MODEL], Settings()), 5.0)
+    here = examine(clip, load_review_models(Registry.of(None), [MODEL], ExaminationSettings()), 5.0)
     assert there.as_json("01", UPLOAD) == here.as_json("01", UPLOAD)
     assert [model.flagged for model in there.models] == [model.flagged for model in here.models]
     assert shares[-1] == 1.0
     (tmp_path / "results.json").write_text(there.as_json("01", UPLOAD))
     processes.annotate(clip, tmp_path / "there.mp4", tmp_path / "results.json", MODEL, Hooks())
-    stored = StoredResults.read(tmp_path / "results.json", MODEL, Settings().window)
-    annotate(clip, tmp_path / "here.mp4", stored, Settings())
+    stored = StoredResults.read(tmp_path / "results.json", MODEL, ExaminationSettings().window)
+    annotate(clip, tmp_path / "here.mp4", stored, ExaminationSettings())
     assert (tmp_path / "there.mp4").read_bytes() == (tmp_path / "here.mp4").read_bytes()
 
 
@@ -80,7 +79,7 @@ def test_content_credentials_are_read_there_and_change_no_verdict(clip, tmp_path
     (tmp_path / "anchors.pem").write_text(authority.pem)
     given = signed(clip.read_bytes(), authority.holder(), [action(source="trainedAlgorithmicMedia")], "video/mp4")
     (tmp_path / "signed.mp4").write_bytes(given)
-    settings = Settings.model_validate({"review": {"trust_anchors": tmp_path / "anchors.pem"}})
+    settings = ExaminationSettings.model_validate({"review": {"trust_anchors": tmp_path / "anchors.pem"}})
     with closing(ReviewProcesses(settings)) as trusting:
         found = trusting.review(tmp_path / "signed.mp4", [MODEL], 5.0, Hooks())
         plain = trusting.review(clip, [MODEL], 5.0, Hooks())
@@ -153,7 +152,7 @@ def memory_of(processes: ReviewProcesses) -> int:
 
 
 def test_a_decoder_that_takes_too_much_memory_fails_its_file_alone(tmp_path, clip):
-    settings = Settings.model_validate({"review": {"memory_bytes": 268_435_456}})
+    settings = ExaminationSettings.model_validate({"review": {"memory_bytes": 268_435_456}})
     (tmp_path / "a.gif").write_bytes(animation_bytes("GIF", [picture(n, (8_000, 8_000)) for n in range(2)]))
     with closing(ReviewProcesses(settings)) as processes:
         with pytest.raises((MediaError, ReviewCrashedError)):
@@ -189,7 +188,7 @@ def test_a_process_that_dies_fails_its_file_and_is_replaced(processes, endless, 
 
 
 def test_a_process_that_hangs_is_given_up(endless):
-    settings = Settings.model_validate({"review": {"stall_s": 3.0}})
+    settings = ExaminationSettings.model_validate({"review": {"stall_s": 3.0}})
     shares: list[float] = []
     with closing(ReviewProcesses(settings)) as processes:
         thread, raised = in_thread(lambda: review(processes, endless, Hooks(shares.append)))
@@ -249,11 +248,11 @@ def test_a_process_ends_with_its_parent(endless):
         "import sys; from pathlib import Path\n"
         "from stream_detect.jobs.processes import ReviewProcesses\n"
         "from stream_detect.review.examination import Hooks\n"
-        "from stream_detect.settings import Settings\n"
-        "p = ReviewProcesses(Settings())\n"
+        "from stream_detect.review.models import ExaminationSettings\n"
+        "p = ReviewProcesses(ExaminationSettings())\n"
         "def told(share):\n"
         "    print(next(iter(p._all))._process.pid, flush=True)\n"
-        "p.review(Path(sys.argv[1]), [Settings().model.name], 5.0, Hooks(told))\n"
+        "p.review(Path(sys.argv[1]), [ExaminationSettings().model.name], 5.0, Hooks(told))\n"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(endless)], stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())
@@ -264,7 +263,7 @@ def test_a_process_ends_with_its_parent(endless):
 @pytest.mark.parametrize("name", ["STREAM_DETECT_SERVER__TOKEN", "RAY_AUTH_TOKEN"])
 def test_secrets_in_the_environment_are_not_passed_on(monkeypatch, clip, name):
     monkeypatch.setenv(name, "secret-of-the-server")
-    with closing(ReviewProcesses(Settings())) as processes:
+    with closing(ReviewProcesses(ExaminationSettings())) as processes:
         review(processes, clip)
         assert b"secret-of-the-server" not in Path(f"/proc/{running(processes)}/environ").read_bytes()
 

@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
-from stream_detect.review.models import HeatMaps, ModelFacts, ReviewModel, ReviewModels
-from stream_detect.settings import QualitySettings, ReviewSettings, Settings
+from stream_detect.review.models import ExaminationSettings, HeatMaps, ModelFacts, ReviewModel, ReviewModels
+from stream_detect.settings import QualitySettings, ReviewSettings
 from stream_detect.types import Face, Image, Thresholds
 
 LIMITS = Thresholds(0.9, 0.7, 0.15, 0.35)
@@ -52,6 +52,6 @@ def review_models(
 ) -> ReviewModels:
     """A review_models that finds these faces in every picture, or what a function says."""
     quality = quality or QualitySettings(min_sharpness=0)
-    settings = Settings(review=ReviewSettings(**review), quality=quality)
+    settings = ExaminationSettings(review=ReviewSettings(**review), quality=quality)
     found = faces if callable(faces) else list(faces)
     return ReviewModels(tuple(models) or (model(),), lambda: ScriptedDetector(found), settings)

@@ -12,11 +12,12 @@ import pytest
 
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.scripted import ScriptedDetector, upright_face
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import BundleError, MediaError, ReviewCancelledError, SettingsError
 from stream_detect.review.examination import Hooks, examine
 from stream_detect.review.models import ReviewModels
 from stream_detect.review.verdict import Tally
-from stream_detect.settings import QualitySettings, Settings
+from stream_detect.settings import FaceSettings, QualitySettings
 from stream_detect.storage.records import Upload
 from stream_detect.types import TrackResult, Verdict, VerdictState
 from tests.patience import PATIENCE_S
@@ -170,12 +171,12 @@ def test_a_crowd_is_bounded(tmp_path):
     assert len(review.tracks) == 100
     assert len(review.flagged) == 5
     # The detector itself keeps the largest only.
-    faces = Settings().faces
+    faces = FaceSettings()
     assert len(BlazeFace("full", faces.min_score, 3).detect(scene())) <= 3
 
 
 def test_who_passes_by_is_forgotten_first():
-    tally = Tally(LIMITS, Settings(), picture=False)
+    tally = Tally(LIMITS, AnalysisSettings(), picture=False)
 
     def result(number, state, probability):
         said = Verdict(state, "", probability, 12, 12)

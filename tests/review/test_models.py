@@ -9,12 +9,11 @@ import pytest
 from stream_detect.errors import AnalysisError, BundleError, BundleTamperedError
 from stream_detect.models.bundle import CARD_FILE
 from stream_detect.models.registry import SHIPPED, Registry
-from stream_detect.review.models import HeatMaps, ReviewModelLoader, load_review_models
-from stream_detect.settings import Settings
+from stream_detect.review.models import ExaminationSettings, HeatMaps, ReviewModelLoader, load_review_models
 
 
 def test_a_shipped_bundle_judges_and_shows_where_it_looked():
-    settings = Settings()
+    settings = ExaminationSettings()
     review_models = load_review_models(Registry.of(None), (), settings)
     (model,) = review_models.models
     assert model.judge.name == settings.model.name
@@ -49,10 +48,10 @@ def test_a_model_without_maps_scores_all_the_same(load):
 
 
 def test_models_are_loaded_once_until_their_bundle_changes(tmp_path, monkeypatch):
-    name = Settings().model.name
+    name = ExaminationSettings().model.name
     other = next(each for each in Registry.of(None).names() if each != name)
     shutil.copytree(SHIPPED / name, tmp_path / name)
-    loader = ReviewModelLoader(Registry.of(tmp_path), Settings())
+    loader = ReviewModelLoader(Registry.of(tmp_path), ExaminationSettings())
     first, again = loader.load([name]), loader.load([name])
     assert again.models[0] is first.models[0]
     card = json.loads((tmp_path / name / CARD_FILE).read_text())

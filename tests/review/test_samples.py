@@ -14,9 +14,9 @@ from stream_detect.analysis.scripted import ScriptedDetector
 from stream_detect.errors import AnalysisError, ReviewCancelledError
 from stream_detect.models.registry import Registry
 from stream_detect.review.examination import Allowance, Hooks, examine
-from stream_detect.review.models import ReviewModels, load_review_models
+from stream_detect.review.models import ExaminationSettings, ReviewModels, load_review_models
 from stream_detect.review.samples import Samples, ahead
-from stream_detect.settings import ReviewSettings, Settings
+from stream_detect.settings import ReviewSettings
 from stream_detect.sources.display import Display
 from stream_detect.sources.file_frame import Facts, Shot, Tools
 from stream_detect.storage.records import Upload
@@ -115,7 +115,7 @@ def test_real_models_say_the_same_of_a_large_video(tmp_path):
     file = film(tmp_path / "a.mp4", moved, options={"preset": "ultrafast"})
     said = []
     for threads in (1, 2):
-        settings = Settings(review=ReviewSettings(threads=threads))
+        settings = ExaminationSettings(review=ReviewSettings(threads=threads))
         said.append(examine(file, load_review_models(Registry.of(None), (), settings), 5.0))
     assert whole(said[0]) == whole(said[1])
     assert said[0].sampled == 25

@@ -25,7 +25,8 @@ from aiortc.rtp import is_rtcp
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
-from stream_detect.settings import Settings, VideoSettings, WebRtcSettings, WindowSettings
+from stream_detect.analysis.settings import AnalysisSettings
+from stream_detect.settings import VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.aiortc_private.connection import close
@@ -39,7 +40,7 @@ BITS = 10
 
 ABOUT = Introduction("scripted", "Scripted", "0" * 64, Thresholds(), 10.0, 2)
 
-QUICK = Settings(window=WindowSettings(min_scores=2, score_rate_hz=10.0, min_dwell_s=0.0))
+QUICK = AnalysisSettings(window=WindowSettings(min_scores=2, score_rate_hz=10.0, min_dwell_s=0.0))
 
 
 def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> av.VideoFrame:
@@ -207,7 +208,7 @@ class Peer:
 
 
 def scripted_engine(
-    classifier: Callable[[], ScriptedClassifier] = lambda: ScriptedClassifier(0.99), settings: Settings = QUICK
+    classifier: Callable[[], ScriptedClassifier] = lambda: ScriptedClassifier(0.99), settings: AnalysisSettings = QUICK
 ) -> Engine:
     return Engine(settings, lambda: ScriptedDetector([upright_face(FACE)]), classifier)
 

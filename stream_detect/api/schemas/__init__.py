@@ -1,4 +1,4 @@
-"""The bodies of the routes, as docs/protocol.md has them; one module a resource. pydantic ends here."""
+"""The schemas of the routes (docs/protocol.md), one module per resource. pydantic is used for HTTP here only."""
 
 from stream_detect.api.schemas.cameras import (
     AppliedBody,

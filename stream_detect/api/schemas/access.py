@@ -1,4 +1,4 @@
-"""Bodies of sign-ins, users, sessions and tokens. A password goes in and never comes out; a token comes out once."""
+"""Bodies of sign-ins, users, sessions and tokens. A password is never returned, a token only once."""
 
 from collections.abc import Sequence
 from typing import Annotated, Any

@@ -1,4 +1,4 @@
-"""What every body of a response is."""
+"""The base class of all response bodies."""
 
 from typing import Annotated
 

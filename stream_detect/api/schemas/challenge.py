@@ -1,4 +1,4 @@
-"""The body of a challenge, as results on the data channel carry it too."""
+"""The body of a challenge, also part of results on the data channel."""
 
 from typing import Self
 

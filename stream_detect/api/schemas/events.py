@@ -1,4 +1,4 @@
-"""Bodies of events: what is remembered of one, and where its evidence is read."""
+"""Bodies of events, with the URLs of their evidence."""
 
 from dataclasses import asdict
 from typing import Self

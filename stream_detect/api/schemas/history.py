@@ -1,4 +1,4 @@
-"""Bodies of a camera's past: scores and states."""
+"""Bodies of the history of a camera: scores and states."""
 
 from pydantic import Field
 

@@ -1,4 +1,4 @@
-"""Bodies of the server's status, its models and its readiness."""
+"""Bodies of the status, models and readiness of the server."""
 
 from pydantic import ConfigDict, Field
 

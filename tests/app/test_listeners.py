@@ -1,4 +1,4 @@
-"""Live news: who listens hears what is so now; the slow hear less, nobody hears for ever."""
+"""Listeners of server-sent events: each is sent what is true now, a slow one less of it, and places are bounded."""
 
 import asyncio
 import json
@@ -9,8 +9,8 @@ import pytest
 
 from stream_detect.api.schemas import CameraBody
 from stream_detect.api.streams import Listener, StreamMessage
-from stream_detect.app import live as module
-from stream_detect.app.live import AnalysisFeed, CameraFeed
+from stream_detect.app import listeners as module
+from stream_detect.app.listeners import AnalysisListeners, CameraListeners
 from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.errors import CapacityError
 from stream_detect.settings import CameraSettings
@@ -45,25 +45,25 @@ async def next_of(mailbox: Listener, count: int = 1) -> list[tuple[str, dict]]:
 
 
 async def test_results_and_states_of_one_camera_reach_who_listens_to_it():
-    live = CameraFeed()
-    with live.camera("door") as door, live.camera("yard") as yard:
-        live.result("door", result(1), 100.0)
+    listeners = CameraListeners()
+    with listeners.camera("door") as door, listeners.camera("yard") as yard:
+        listeners.result("door", result(1), 100.0)
         ((kind, value),) = await next_of(door)
         assert (kind, value["sequence"], value["state"], value["dropped"]) == (
             "result", 1, "real", {"samples": 0, "frames": 0},
         )  # fmt: skip
-        live.state(LIVE)
+        listeners.state(LIVE)
         assert await next_of(door) == [("state", {"state": "live", "reason": "pictures come", "at_s": 100.0})]
-        live.state(StateChange("yard", CameraState.STALLED, "silent", 101.0))
+        listeners.state(StateChange("yard", CameraState.STALLED, "silent", 101.0))
         assert await next_of(yard) == [("state", {"state": "stalled", "reason": "silent", "at_s": 101.0})]
 
 
 async def test_a_slow_listener_finds_the_newest_result_only():
-    live = CameraFeed()
-    with live.camera("door") as mailbox:
+    listeners = CameraListeners()
+    with listeners.camera("door") as mailbox:
         for sequence in range(100):
-            live.result("door", result(sequence), 100.0)
-        live.state(LIVE)
+            listeners.result("door", result(sequence), 100.0)
+        listeners.state(LIVE)
         heard = await next_of(mailbox, 2)
     assert [(kind, value.get("sequence")) for kind, value in heard] == [("result", 99), ("state", None)]
 
@@ -77,33 +77,33 @@ async def test_what_waits_is_bounded_and_the_oldest_goes():
 
 
 async def test_events_and_removals_reach_who_listens_to_all():
-    live = CameraFeed()
-    with live.cameras() as mailbox:
-        live.announce(EVENT, "began")
-        live.removed("door")
+    listeners = CameraListeners()
+    with listeners.cameras() as mailbox:
+        listeners.announce(EVENT, "began")
+        listeners.removed("door")
         heard = await next_of(mailbox, 2)
     assert [kind for kind, _ in heard] == ["event", "removed"]
     assert (heard[0][1]["id"], heard[0][1]["ended_s"]) == ("0" * 32, None)
     assert heard[1][1] == {"name": "door"}
 
 
-async def test_news_come_from_any_thread():
-    live = CameraFeed()
-    with live.camera("door") as mailbox:
-        thread = threading.Thread(target=live.result, args=("door", result(7), 100.0))
+async def test_messages_may_be_put_from_any_thread():
+    listeners = CameraListeners()
+    with listeners.camera("door") as mailbox:
+        thread = threading.Thread(target=listeners.result, args=("door", result(7), 100.0))
         thread.start()
         assert (await next_of(mailbox))[0][1]["sequence"] == 7
         thread.join()
 
 
 async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
-    live = CameraFeed()
-    with live.camera("door") as of_door, live.cameras() as of_all:
-        live.removed("door")
+    listeners = CameraListeners()
+    with listeners.camera("door") as of_door, listeners.cameras() as of_all:
+        listeners.removed("door")
         assert await next_of(of_door) == []
-        live.close()
+        listeners.close()
         assert await next_of(of_all, 2) == [("removed", {"name": "door"})]
-        with pytest.raises(CapacityError), live.camera("door"):
+        with pytest.raises(CapacityError), listeners.camera("door"):
             pass
 
 
@@ -115,38 +115,38 @@ async def ends(listener: Listener) -> bool:
     return True
 
 
-async def test_who_holds_most_places_gives_up_its_oldest_when_all_are_taken():
-    live = CameraFeed(3)
+async def test_who_holds_most_admitted_gives_up_its_oldest_when_all_are_taken():
+    listeners = CameraListeners(3)
     with ExitStack() as listening:
-        oldest = listening.enter_context(live.cameras("greedy"))
+        oldest = listening.enter_context(listeners.cameras("greedy"))
         newer, modest, late = (
-            listening.enter_context(live.camera("door", client)) for client in ("greedy", "modest", "another")
+            listening.enter_context(listeners.camera("door", client)) for client in ("greedy", "modest", "another")
         )
         assert await ends(oldest)
-        live.state(LIVE)
+        listeners.state(LIVE)
         for listener in (newer, modest, late):
             assert await next_of(listener) == [("state", {"state": "live", "reason": "pictures come", "at_s": 100.0})]
-        listening.enter_context(live.cameras("greedy"))
-        assert newer not in list(live._places)
-        assert {modest, late} <= set(live._places)
-    with live.camera("door"), live.camera("yard"):
+        listening.enter_context(listeners.cameras("greedy"))
+        assert newer not in list(listeners._admitted)
+        assert {modest, late} <= set(listeners._admitted)
+    with listeners.camera("door"), listeners.camera("yard"):
         pass
-    assert live._of_camera == {}
-    assert not list(live._places)
+    assert listeners._of_camera == {}
+    assert not list(listeners._admitted)
 
 
-async def test_analyses_have_places_of_their_own():
-    feed = AnalysisFeed(1)
-    with feed.analysis("a" * 32, "greedy") as oldest, feed.analysis("b" * 32, "another"):
+async def test_analyses_have_admitted_of_their_own():
+    listeners = AnalysisListeners(1)
+    with listeners.analysis("a" * 32, "greedy") as oldest, listeners.analysis("b" * 32, "another"):
         assert await ends(oldest)
-    assert feed._of == {}
+    assert listeners._of == {}
 
 
 async def test_only_cameras_that_changed_are_listed_again(monkeypatch):
     monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
-    live, bodies = CameraFeed(), {"door": body("door"), "yard": body("yard")}
-    with live.cameras() as mailbox:
-        listing = asyncio.create_task(live.list_cameras(lambda: list(bodies.values())))
+    listeners, bodies = CameraListeners(), {"door": body("door"), "yard": body("yard")}
+    with listeners.cameras() as mailbox:
+        listing = asyncio.create_task(listeners.list_cameras(lambda: list(bodies.values())))
         assert {value["name"] for _, value in await next_of(mailbox, 2)} == {"door", "yard"}
         bodies["yard"] = body("yard", "silent")
         assert [(kind, value["name"]) for kind, value in await next_of(mailbox)] == [("camera", "yard")]
@@ -155,28 +155,28 @@ async def test_only_cameras_that_changed_are_listed_again(monkeypatch):
 
 async def test_a_camera_that_was_removed_while_the_list_was_read_does_not_come_back(monkeypatch):
     monkeypatch.setattr(module, "CAMERAS_EVERY_S", 0.01)
-    live = CameraFeed()
+    listeners = CameraListeners()
     left = [body("door"), body("yard")]
 
     def read() -> list[CameraBody]:
         listed = list(left)
         if len(left) == 2:
             left.pop(0)
-            live.removed("door")
+            listeners.removed("door")
         return listed
 
-    with live.cameras() as mailbox:
-        listing = asyncio.create_task(live.list_cameras(read))
+    with listeners.cameras() as mailbox:
+        listing = asyncio.create_task(listeners.list_cameras(read))
         heard = await next_of(mailbox, 2)
         listing.cancel()
     assert [(kind, value["name"]) for kind, value in heard] == [("removed", "door"), ("camera", "yard")]
 
 
-def test_nothing_is_told_when_the_loop_is_gone():
-    live = CameraFeed()
+def test_nothing_is_sent_when_the_loop_is_closed():
+    listeners = CameraListeners()
 
     async def listen() -> None:
-        live._of_all.add(Listener())
+        listeners._of_all.add(Listener())
 
     asyncio.run(listen())
-    live.announce(EVENT, "began")
+    listeners.announce(EVENT, "began")

@@ -1,4 +1,4 @@
-"""News of cameras and analyses for clients that listen: who listens to what, and how many may."""
+"""The listeners of server-sent events of cameras and analyses, and the messages that they are sent."""
 
 import asyncio
 import contextlib
@@ -25,7 +25,7 @@ CAMERAS_EVERY_S = 1.0
 _log = logging.getLogger(__name__)
 
 
-class Places:
+class ListenerLimit:
     """At most `limit` listeners. When all places are taken, the client address that holds most gives up its oldest.
 
     So nobody can take all places for good, whether it reads what it is sent or not; a page whose stream ends opens
@@ -37,7 +37,7 @@ class Places:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._clients: dict[Listener, str] = {}  # in the order of their coming
+        self._clients: dict[Listener, str] = {}  # the oldest first
         self._closed = False
         self._full = Outage(_log, "streams of events")
 
@@ -73,8 +73,10 @@ class Places:
             listener.close()
 
 
-class CameraFeed:
-    """Sends news of cameras to listeners (`cameras.observer.Observer` and `events.journal.Announcer`). Thread-safe.
+class CameraListeners:
+    """Sends results, states and events of cameras to their listeners. Thread-safe.
+
+    It is an `Observer` of cameras and an `Announcer` of events.
 
     Args:
         limit: listeners at once.
@@ -82,7 +84,7 @@ class CameraFeed:
 
     def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
-        self._places = Places(limit)
+        self._admitted = ListenerLimit(limit)
         self._of_camera: dict[str, set[Listener]] = {}
         self._of_all: set[Listener] = set()
         self._gone: set[str] = set()
@@ -100,13 +102,13 @@ class CameraFeed:
         """
         listener = Listener()
         with self._lock:
-            self._places.take(listener, client)
+            self._admitted.take(listener, client)
             self._of_camera.setdefault(name, set()).add(listener)
         try:
             yield listener
         finally:
             with self._lock:
-                self._places.leave(listener)
+                self._admitted.leave(listener)
                 listeners = self._of_camera.get(name, set())
                 listeners.discard(listener)
                 if not listeners:
@@ -124,13 +126,13 @@ class CameraFeed:
         """
         listener = Listener()
         with self._lock:
-            self._places.take(listener, client)
+            self._admitted.take(listener, client)
             self._of_all.add(listener)
         try:
             yield listener
         finally:
             with self._lock:
-                self._places.leave(listener)
+                self._admitted.leave(listener)
                 self._of_all.discard(listener)
 
     def listened(self) -> frozenset[str]:
@@ -147,7 +149,7 @@ class CameraFeed:
             _send(listeners, "result", StreamMessage("result", value))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`. Listeners to all cameras learn of it with the camera's next listing."""
+        """See `Observer`. Listeners to all cameras see it in the camera's next listing."""
         with self._lock:
             listeners = tuple(self._of_camera.get(change.camera, ()))
         if listeners:
@@ -198,11 +200,11 @@ class CameraFeed:
     def close(self) -> None:
         """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._places.close()
+            self._admitted.close()
 
 
-class AnalysisFeed:
-    """Sends each change of an analysis to those who listen to it. Thread-safe.
+class AnalysisListeners:
+    """Sends each change of an analysis to its listeners. Thread-safe.
 
     Args:
         limit: listeners at once.
@@ -210,7 +212,7 @@ class AnalysisFeed:
 
     def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
-        self._places = Places(limit)
+        self._admitted = ListenerLimit(limit)
         self._of: dict[str, dict[Listener, bool]] = {}  # with whether anything was sent to it
 
     @contextlib.contextmanager
@@ -226,13 +228,13 @@ class AnalysisFeed:
         """
         listener = Listener()
         with self._lock:
-            self._places.take(listener, client)
+            self._admitted.take(listener, client)
             self._of.setdefault(analysis_id, {})[listener] = False
         try:
             yield listener
         finally:
             with self._lock:
-                self._places.leave(listener)
+                self._admitted.leave(listener)
                 self._of[analysis_id].pop(listener)
                 if not self._of[analysis_id]:
                     del self._of[analysis_id]
@@ -254,7 +256,7 @@ class AnalysisFeed:
     def close(self) -> None:
         """Ends all streams at once, and admits no more."""
         with self._lock:
-            self._places.close()
+            self._admitted.close()
 
 
 def _send(listeners: Sequence[Listener], subject: str, message: StreamMessage) -> None:
