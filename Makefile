@@ -47,11 +47,11 @@ run: $(INSTALLED) $(PAGE)
 # One process more than there are processors, since tests wait more than they work; four at most, as each may hold
 # TensorFlow, a PostgreSQL and a browser. A file's tests stay together, because they share servers.
 # A Ray cluster of three nodes has the machine to itself: beside it, other tests found no time.
-OF_RAY := tests/cluster/test_ray.py
+OF_RAY := $(wildcard tests/cluster/test_ray*.py)
 WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
 test: $(DEV) $(PAGE) peers
 	$(BIN)/python -m pytest $(OF_RAY)
-	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder --ignore $(OF_RAY)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(OF_RAY:%=--ignore %)
 
 # What takes a minute, for while one works.
 test-fast: $(DEV)

@@ -1,9 +1,9 @@
 """`make bench-cluster`: measures cameras on workers, on one machine; prints a table, writes JSON.
 
-The same cameras are watched by one process, by two workers and by four (`cluster_load.py`); workers and nodes of a Ray
-cluster of three nodes are killed (`cluster_kills.py`); messages between head and workers are weighed
-(`cluster_wire.py`). From these figures it computes what 1,000 and 10,000 cameras would need. The nodes share this
-machine's processors: what a node more brings, this does not show.
+The same cameras are watched by one process, by two workers and by four, and the rows that they write to PostgreSQL are
+counted (`cluster_load.py`); workers and nodes of a Ray cluster of three nodes are killed (`cluster_kills.py`); messages
+between head and workers are weighed (`cluster_wire.py`). From these figures it computes what 1,000 and 10,000 cameras
+would need. The nodes share this machine's processors: what a node more brings, this does not show.
 """
 
 import argparse
@@ -11,6 +11,7 @@ import logging
 import math
 import sys
 import tempfile
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,9 +30,6 @@ MAX_RECOVER_S = 15.0
 NODE_CORES = 16
 BUSY = 0.7
 """Share of a node's processors that its cameras may take: one node less must still do."""
-
-ROWS_A_SECOND = 1 + 1 / 60
-"""Rows of scores a second and camera: one of the second, one of the minute (storage/history.py)."""
 
 LINK_BYTES_S = 125e6
 """A network of 1 Gbit/s."""
@@ -68,7 +66,7 @@ def plan(cameras: int, load: ClusterLoad, weighed: Wire) -> Plan:
         nodes=math.ceil(cameras * (load.cpu - load.head_cpu) / (NODE_CORES * BUSY)),
         head_cores=round(cameras * load.head_cpu, 2),
         head_mbit_s=round(cameras * bytes_s * 8 / 1e6, 2),
-        database_rows_s=round(cameras * ROWS_A_SECOND),
+        database_rows_s=round(cameras * load.rows_s),
         breaks_first=f"{first}, at {limits[first]:,.0f} cameras",
     )
 
@@ -92,7 +90,7 @@ def load_figures(loads: Mapping[int, ClusterLoad]) -> list[Figure]:
         found += [
             Figure(
                 f"cpu_per_camera_ratio_{key}",
-                f"processors a camera, {workers} workers with head and Ray / one process",
+                f"processors a camera, {workers} workers and the server's process / one process",
                 "",
                 Target(MAX_CPU_RATIO),
                 (one.cpu / loads[0].cpu,),
@@ -100,8 +98,10 @@ def load_figures(loads: Mapping[int, ClusterLoad]) -> list[Figure]:
             ),
             Figure(f"worker_rss_mb_{key}", f"memory a worker, {workers} workers", "MiB", None, (one.worker_rss_mb,)),
             Figure(
-                f"head_cpu_per_camera_{key}", "processors of the head's process a camera", "", None, (one.head_cpu,)
+                f"head_cpu_per_camera_{key}", "processors of the server's process a camera", "", None, (one.head_cpu,)
             ),
+            Figure(f"ray_cpu_{key}", "processors of Ray's own processes, all together", "", None, (one.ray_cpu,)),
+            Figure(f"database_rows_s_{key}", "rows written a second and camera", "1/s", None, (one.rows_s,)),
         ]
     return found
 
@@ -130,7 +130,9 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
-    parser.add_argument("--cameras", type=int, default=24, metavar="N", help="480p, 5 Hz each (24)")
+    parser.add_argument(
+        "--cameras", type=int, default=24, metavar="N", help="480p at 10 fps, 5 samples a second each (24)"
+    )
     parser.add_argument("--kills", type=int, default=10, metavar="N", help="of workers, and as many of nodes (10)")
     parser.add_argument("--seconds", type=float, default=20, metavar="S", help="length of each window (20)")
     parser.add_argument("--warm", type=float, default=8, metavar="S", help="before each window (8)")
@@ -144,17 +146,23 @@ def main() -> int:
     """Measure; 1 when a figure is void."""
     options = parse()
     logging.disable(logging.INFO)
-    console = Console(stderr=True)
+    console, begun_s = Console(stderr=True), time.monotonic()
+
+    def say(what: str) -> None:
+        console.print(f"{time.monotonic() - begun_s:5.0f} s  {what}", highlight=False)
+
     with tempfile.TemporaryDirectory(prefix="stream-detect-bench-") as name:
         folder = Path(name)
         loads = {}
         for workers in (0, *WORKERS):
+            say(f"{options.cameras} cameras, {workers or 'no'} workers ...")
             loads[workers] = cluster_load(workers, options.cameras, folder, options.warm, options.seconds)
-            console.print(f"{workers or 'no'} workers: {loads[workers]}")
+            say(str(loads[workers]))
+        say("messages ...")
         weighed = wire(options.cameras, folder, options.seconds)
-        console.print(f"messages: {weighed}")
-        killed = recoveries(options.cameras, options.kills, folder)
-        console.print(f"kills: {killed}")
+        say(f"{weighed}; kills ...")
+        killed = recoveries(options.cameras, options.kills, folder, say)
+        say("done")
     figures = [*load_figures(loads), *kill_figures(killed), *wire_figures(weighed)]
     plans = [plan(cameras, loads[WORKERS[0]], weighed) for cameras in FLEETS]
     print_tables(figure_table(figures))

@@ -9,6 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from cluster_load import films
+
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.analysis.settings import AnalysisSettings
@@ -24,8 +26,6 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
 from stream_detect.types import Thresholds
 from tests.cluster.local_nodes import LocalLink, LocalNodes
-from tests.rtsp.films import FILMS
-from tests.rtsp.peer import RtspServer
 
 NODES = ("a", "b")
 LIVE_S = 60.0
@@ -82,7 +82,7 @@ def wire(count: int, folder: Path, seconds: float) -> Wire:
     settings = Settings.model_validate({"storage": {"folder": folder / "wire"}, "cluster": {"workers": 1}})
     bundle = Registry.of(None).load(settings.model.name)
     order = ModelOrder(bundle.card.name, bundle.sha256, Thresholds())
-    with RtspServer(folder) as peer, Database.open(settings.storage) as database:
+    with films(count, folder) as addresses, Database.open(settings.storage) as database:
         head = Head(
             settings.only(WorkerSettings), HeadParts(nodes, Leases(database), lambda: order, frozenset, alone=True)
         )
@@ -92,8 +92,7 @@ def wire(count: int, folder: Path, seconds: float) -> Wire:
         fleet = Fleet(lambda camera, _from_file: head.camera(camera), engine, observer, count)
         head.start()
         try:
-            for number in range(count):
-                url = peer.mount(f"face{number}", FILMS["face"])
+            for number, url in enumerate(addresses):
                 fleet.add(CameraSettings(name=f"camera{number}", url=url))
             _wait_live(fleet)
             before, start_s = nodes.sums(), time.monotonic()

@@ -80,9 +80,9 @@ class Load:
         return reasons
 
 
-def missed(before: Camera, after: Camera) -> int:
-    """Samples of a camera in a window; one may be under way at each end."""
-    due = floor((after.pictures - before.pictures) / EVERY) - 1
+def missed(before: Camera, after: Camera, every: int = EVERY) -> int:
+    """Samples of a camera in a window, of which each `every`th frame is one; one may be under way at each end."""
+    due = floor((after.pictures - before.pictures) / every) - 1
     return max(after.dropped_samples - before.dropped_samples, due - (after.analysed - before.analysed), 0)
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import httpx
-from servers import MEBIBYTE, Footprint, ServerKind, ServerUnderTest, running
+from servers import MEBIBYTE, Footprint, ProcessorTime, ServerKind, ServerUnderTest, running
 
 RATE_HZ = 5.0
 """Samples a second of each camera, as issue 3 asks; the default, written down."""
@@ -66,9 +66,9 @@ class Watch:
         """Of its process."""
         return self._server.footprint()
 
-    def own_cpu_s(self) -> float:
-        """Of its own process, without those that it started."""
-        return self._server.own_cpu_s()
+    def processor_time(self) -> ProcessorTime:
+        """Of it and of those that it started."""
+        return self._server.processor_time()
 
     def nodes(self) -> list[dict[str, Any]]:
         """Of its cluster."""

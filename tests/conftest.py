@@ -4,6 +4,7 @@ import contextlib
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,6 +21,8 @@ import pytest
 from hypothesis import settings
 
 import scripts.peers
+from stream_detect.models.registry import SHIPPED
+from stream_detect.settings import ModelSettings
 from tests.patience import PATIENCE_S
 from tests.rtsp.peer import RtspServer
 
@@ -43,9 +46,9 @@ def shared() -> Path:
     return SHARED
 
 
-PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster", "coturn", "field"}
+PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster", "coturn", "field", "postgresql"}
 """Fixtures that start a program of the system."""
-SERVERS = {"start_server", "run_server"}
+SERVERS = {"start_server", "run_server", "ray_cluster"}
 SLOW = {
     "alerts/test_webhooks.py",
     "analysis/test_challenge_control.py",
@@ -66,6 +69,7 @@ SLOW = {
     "cluster/test_analyses.py",
     "cluster/test_head.py",
     "cluster/test_ray.py",
+    "cluster/test_ray_failures.py",
     "evaluation/test_calibration.py",
     "evaluation/test_dataset.py",
     "evaluation/test_evaluation.py",
@@ -226,6 +230,19 @@ def start_server() -> Iterator[Callable[..., Server]]:
     """Starts servers of a test's own; all of them end with it."""
     with contextlib.ExitStack() as stack:
         yield lambda *command, **settings: stack.enter_context(running_server(*command, **settings))
+
+
+@pytest.fixture(scope="session")
+def suspicious_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the shipped model, its thresholds such that nearly every face is above them."""
+    name = ModelSettings().name
+    copy = tmp_path_factory.mktemp("models") / name
+    shutil.copytree(SHIPPED / name, copy)
+    card = copy / "card.json"
+    content = json.loads(card.read_text(encoding="utf-8"))
+    content["thresholds"] = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
+    card.write_text(json.dumps(content), encoding="utf-8")
+    return copy.parent
 
 
 @pytest.fixture(scope="session")

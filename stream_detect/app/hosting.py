@@ -62,6 +62,11 @@ class Hosting(Protocol):
         """What does not work now, in sentences."""
         ...
 
+    @property
+    def ice_problems(self) -> tuple[str, ...]:
+        """What is wrong with STUN and TURN servers as other machines see them, in sentences that begin with them."""
+        ...
+
     def fleet_for(self, observer: Observer) -> Fleet:
         """The fleet; called once, before `start`.
 
@@ -137,6 +142,11 @@ class HostedHere:
     @property
     def problems(self) -> tuple[str, ...]:
         """None of its own."""
+        return ()
+
+    @property
+    def ice_problems(self) -> tuple[str, ...]:
+        """None: this machine's are those of the server."""
         return ()
 
     def fleet_for(self, observer: Observer) -> Fleet:
@@ -228,6 +238,11 @@ class HostedByWorkers:
     def problems(self) -> tuple[str, ...]:
         """See `Hosting`."""
         return self.head.problems
+
+    @property
+    def ice_problems(self) -> tuple[str, ...]:
+        """See `Hosting`."""
+        return self.head.ice_problems
 
     def fleet_for(self, observer: Observer) -> Fleet:
         """See `Hosting`."""

@@ -146,7 +146,8 @@ class Monitoring:
         """What does not work now, in sentences."""
         problems = self.storage_problem, self.keeper.problem, *self.hosting.problems
         ours = tuple(problem for problem in problems if problem)
-        return (*ours, *(f"ICE server {problem}" for problem in self.network.servers.problems))
+        ice = (*self.network.servers.problems, *self.hosting.ice_problems)
+        return (*ours, *(f"ICE server {problem}" for problem in ice))
 
     def use(self, judge: JudgeBody) -> None:
         """Draws the thresholds of the model that is in use from now on."""

@@ -77,6 +77,7 @@ class Head:
         self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
         self._lock = threading.RLock()
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
+        self._placed: dict[str, RemoteCamera] = {}  # those that have a worker; a new one with each step
         self._not_before: dict[str, float] = {}
         self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
@@ -182,6 +183,13 @@ class Head:
         return tuple(one for one in found if one)
 
     @property
+    def ice_problems(self) -> tuple[str, ...]:
+        """What is wrong with STUN and TURN servers as the nodes see them, in sentences that begin with the server."""
+        ready = [member for member in self._membership.members() if member.ready]
+        found = [f"{problem}, from the node {member.node.name}" for member in ready for problem in member.ice_problems]
+        return tuple(dict.fromkeys(found))  # the workers of a node find the same
+
+    @property
     def moves(self) -> tuple[Move, ...]:
         """The newest moves, the newest first."""
         return tuple(reversed(self._moves))
@@ -219,8 +227,7 @@ class Head:
 
     def _take(self, incarnation: Incarnation, batch: Batch) -> None:
         """On the member's thread."""
-        with self._lock:
-            cameras = {camera.name: camera for camera in self._active if camera.placement is not None}
+        cameras = self._placed
         first = batch.upto - len(batch.reliable)
         for item in batch.reliable[max(incarnation.received - first, 0) :]:
             if not isinstance(item, WorkerState):
@@ -233,8 +240,6 @@ class Head:
         for number, status in batch.statuses:
             if status.name in cameras:
                 cameras[status.name].take_status(incarnation, number, replace(status, result=None))
-        if any(camera.placement and camera.placement.withdrawn for camera in cameras.values()):
-            self._wake()
 
     def _run(self) -> None:
         """The control thread."""
@@ -255,6 +260,7 @@ class Head:
                 self._follow(camera, camera.placement, now_s)
         self._hand_over(cameras, now_s)
         self._place(cameras, now_s)
+        self._placed = {camera.name: camera for camera in cameras if camera.placement is not None}
         self._order(cameras)
         with self._lock:
             self._active = [one for one in self._active if one.wanted or one.placement is not None]
@@ -287,17 +293,26 @@ class Head:
 
     def _hand_over(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
         """Takes cameras away from drained nodes, and one from a worker that is overloaded, where others have room."""
-        drained, hosts = self._leadership.drained, self._hosts(cameras)
-        for camera in cameras:
-            placement = camera.placement
-            if placement is None or placement.withdrawn or not camera.wanted:
-                continue
-            if placement.member.node.name in drained and choose(hosts, camera.settings.node) is not None:
-                camera.withdraw(f"the node {placement.member.node.name} is drained")
-        for member in self._membership.members():
-            why = member.overload.look(member.load.cores, member.load.node, now_s) if member.ready else ""
+        drained = self._leadership.drained
+        leaving = [
+            (camera, at.member.node.name)
+            for camera in cameras
+            if (at := camera.placement) and at.member.node.name in drained and camera.wanted and not at.withdrawn
+        ]
+        ready = [member for member in self._membership.members() if member.ready]
+        overloaded = [
+            (member, why)
+            for member in ready
+            if (why := member.overload.look(member.load.cores, member.load.node, now_s))
+        ]
+        # What each camera costs is asked only then: this runs ten times a second.
+        hosts = self._hosts(cameras) if leaving or overloaded else []
+        for camera, node in leaving:
+            if choose(hosts, camera.settings.node) is not None:
+                camera.withdraw(f"the node {node} is drained")
+        for member, why in overloaded:
             others = [host for host in hosts if host.worker != member.name]
-            if why and others:
+            if others:
                 self._relieve(member, [one for one in cameras if one.placement], others, why)
 
     def _relieve(self, member: Member, cameras: Sequence[RemoteCamera], others: Sequence[Host], why: str) -> None:
@@ -329,11 +344,10 @@ class Head:
             for camera in cameras
             if camera.wanted and camera.name not in held and now_s >= self._not_before.get(camera.name, now_s)
         ]
-        if not free or now_s < self._grant_at_s or not self._leadership.holds:
+        may_grant = now_s >= self._grant_at_s and self._leadership.holds
+        if not free or not may_grant or not self._membership.settled(now_s):
             return
         members = {member.name: member for member in self._membership.members()}
-        if not self._membership.settled(now_s):
-            return
         hosts, chosen = self._hosts(cameras), {}
         for camera in free:
             host = choose(hosts, camera.settings.node)
@@ -366,10 +380,14 @@ class Head:
     def _order(self, cameras: Sequence[RemoteCamera]) -> None:
         """Makes each worker's orders be what it has."""
         model = self._parts.model()
+        placed: dict[Incarnation, list[tuple[RemoteCamera, Placement]]] = {}
+        for camera in cameras:
+            if (at := camera.placement) is not None:
+                placed.setdefault(at.incarnation, []).append((camera, at))
         for now in [member.current for member in self._membership.members()]:
             if now is None:
                 continue
-            own = [(one, at) for one in cameras if (at := one.placement) is not None and at.incarnation is now]
+            own = placed.get(now, [])
             stay = sorted(((one, at) for one, at in own if not at.withdrawn), key=lambda pair: pair[0].name)
             assignments = tuple(Assignment(one.settings, at.number) for one, at in stay)
             before = now.orders

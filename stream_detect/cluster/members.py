@@ -113,6 +113,8 @@ class Member:
         """The process that answered last; None before the first."""
         self.problem = ""
         """Why it cannot work; empty when all is well."""
+        self.ice_problems: tuple[str, ...] = ()
+        """What is wrong with STUN and TURN servers as seen from there; it works all the same."""
         self._parts = parts
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._talk, name=f"worker {self.name}", daemon=True)
@@ -208,7 +210,7 @@ class Member:
         now.analyses = batch.analyses  # before its time: whoever sees that sees these
         now.sent_s, now.heard_s = batch.sent_s, time.monotonic()
         now.hosted, now.revision = batch.hosted, batch.revision
-        self.load, self.problem = batch.load, batch.problem
+        self.load, self.problem, self.ice_problems = batch.load, batch.problem, batch.ice_problems
         self._parts.take(now, batch)
         now.received = batch.upto
         return 0.0

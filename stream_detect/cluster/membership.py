@@ -13,11 +13,11 @@ from stream_detect.errors import StreamDetectError
 
 NODES_S = 1.0
 
-SETTLE_S = 5.0
-"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
-
 LOST_NODE_S = 600.0
 """How long a node that has gone is listed."""
+
+SETTLE_S = 5.0
+"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
 
 log = logging.getLogger(__name__)
 
@@ -83,7 +83,11 @@ class Membership:
         ]
 
     def settled(self, now_s: float) -> bool:
-        """Whether all workers have begun, or were waited for long enough; once true, always true."""
+        """Whether all workers have begun, or were waited for long enough; once true, always true.
+
+        Args:
+            now_s: monotonic seconds.
+        """
         members = self.members()
         if self._settled_at_s is None:
             if any(member.ready for member in members):

@@ -263,6 +263,7 @@ class Batch:
         load: how busy it is.
         problem: why it watches nothing; empty when all is well.
         analyses: by their keys, until they are ended.
+        ice_problems: what is wrong with STUN and TURN servers as seen from there, in sentences.
     """
 
     incarnation: str
@@ -276,6 +277,7 @@ class Batch:
     load: Load
     problem: str = ""
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
+    ice_problems: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

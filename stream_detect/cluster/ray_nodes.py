@@ -4,7 +4,10 @@ Only this module imports Ray. It must be imported after `nodes.environment_of_ra
 """
 
 import asyncio
+import contextlib
 import logging
+import threading
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -24,6 +27,12 @@ OBJECT_STORE_BYTES = 80_000_000
 MAX_CALLS = 64
 """Calls that a worker works on at once: exchanges, offers, snapshots. More wait in Ray."""
 
+SLICE_S = 0.5
+"""How long a call waits before it looks whether the cluster is being left; answers come after a fifth of a second."""
+
+LEAVE_S = 1.0
+"""Time limit of the end of calls when the cluster is left."""
+
 _log = logging.getLogger(__name__)
 
 
@@ -40,6 +49,7 @@ class RayNodes:
 
     def __init__(self, address: str, cpus: int | None = None) -> None:
         self._names = NodeNames()
+        self._connection = _Connection()
         options: dict[str, Any] = (
             {"address": address}
             if address
@@ -68,7 +78,8 @@ class RayNodes:
     def alive(self) -> Sequence[Node]:
         """See `Nodes`."""
         try:
-            found = [one for one in ray.nodes() if one["Alive"]]  # type: ignore[no-untyped-call]
+            with self._connection:
+                found = [one for one in ray.nodes() if one["Alive"]]  # type: ignore[no-untyped-call]
         except (RayError, RuntimeError, OSError) as error:
             raise WorkerLostError(f"Ray does not say which nodes there are: {type(error).__name__}") from error
         names = self._names.of([(one["NodeID"], _name(one)) for one in found])
@@ -89,38 +100,85 @@ class RayNodes:
             num_cpus=0, max_restarts=-1, max_task_retries=0, max_concurrency=MAX_CALLS, scheduling_strategy=strategy
         )
         _log.info("worker %s/%d is started", node.name, index)
-        return _RayLink(made.remote())
+        with self._connection:
+            return _RayLink(made.remote(), self._connection)
 
     def close(self) -> None:
         """See `Nodes`."""
+        self._connection.close()
         ray.shutdown()
 
 
-class _RayLink:
-    """An actor. One whose answer did not come in time is asked nothing new by `call` until it came or failed."""
+class _Connection:
+    """The connection to the cluster; a context manager of each use: one after Ray's shutdown ends the process.
 
-    def __init__(self, actor: Any) -> None:
+    Thread-safe.
+    """
+
+    def __init__(self) -> None:
+        self._condition = threading.Condition()
+        self._users = 0
+        self.closed = False
+
+    def __enter__(self) -> None:
+        """Begins to use it.
+
+        Raises:
+            WorkerLostError: the cluster is being left.
+        """
+        with self._condition:
+            if self.closed:
+                raise WorkerLostError("the server is leaving the cluster")
+            self._users += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._condition:
+            self._users -= 1
+            self._condition.notify_all()
+
+    def close(self) -> None:
+        """Nobody begins to use it any more; waits a moment for those who do."""
+        with self._condition:
+            self.closed = True
+            self._condition.wait_for(lambda: self._users == 0, LEAVE_S)
+
+
+class _RayLink:
+    """An actor.
+
+    Args:
+        actor: Ray's handle.
+        connection: to the cluster.
+    """
+
+    def __init__(self, actor: Any, connection: _Connection) -> None:
         self._actor = actor
+        self._connection = connection
 
     def call(self, method: str, *arguments: Any, timeout_s: float) -> Any:
         """See `WorkerLink`."""
-        try:
-            reference = getattr(self._actor, method).remote(*arguments)
-            return ray.get(reference, timeout=timeout_s)
-        except GetTimeoutError:
-            ray.cancel(reference)
-            raise WorkerLostError(f"it did not answer within {timeout_s:g} s") from None
-        except RayError as error:
-            raise WorkerLostError(_short(error)) from error
+        until_s = time.monotonic() + timeout_s
+        with self._connection:
+            try:
+                reference = getattr(self._actor, method).remote(*arguments)
+                while not self._connection.closed and (left_s := until_s - time.monotonic()) > 0:
+                    with contextlib.suppress(GetTimeoutError):
+                        return ray.get(reference, timeout=min(left_s, SLICE_S))
+                ray.cancel(reference)
+            except RayError as error:
+                raise WorkerLostError(_short(error)) from error
+        raise WorkerLostError(f"it did not answer within {timeout_s:g} s")
 
     async def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:
         """See `WorkerLink`."""
         try:
-            reference = getattr(self._actor, method).remote(*arguments)
+            with self._connection:
+                reference = getattr(self._actor, method).remote(*arguments)
             async with asyncio.timeout(timeout_s):
                 return await reference
         except TimeoutError:
-            ray.cancel(reference)
+            with self._connection:
+                ray.cancel(reference)
             raise WorkerLostError(f"it did not answer within {timeout_s:g} s") from None
         except RayError as error:
             raise WorkerLostError(_short(error)) from error
@@ -128,7 +186,8 @@ class _RayLink:
     def end(self) -> None:
         """See `WorkerLink`."""
         try:
-            ray.kill(self._actor)
+            with self._connection:
+                ray.kill(self._actor)
         except (RayError, ValueError):
             _log.info("a worker had ended already")
 

@@ -278,6 +278,7 @@ class Worker:
             load=self._load(now_s),
             problem="" if hosting is None else hosting.problem,
             analyses={} if hosting is None else hosting.analyses.states(),
+            ice_problems=() if hosting is None else hosting.ice_servers.problems,
         )
 
     def _load(self, now_s: float) -> Load:
@@ -313,7 +314,8 @@ class _Hosting:
         self.problem = ""
         style = OverlayStyle(bundle.card.hysteresis(), settings.window.stale_s)
         network = Network.of(settings.webrtc)
-        self._watching_servers = asyncio.run_coroutine_threadsafe(network.servers.watch(), loop)
+        self.ice_servers = network.servers
+        self._watching_servers = asyncio.run_coroutine_threadsafe(self.ice_servers.watch(), loop)
         self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
         self.publishers = Publishers(settings.webrtc, network)
         self.evidence = WorkerEvidence(

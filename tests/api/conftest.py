@@ -1,7 +1,5 @@
 """A whole application in front of a scripted analysis, with a database and cameras of its own."""
 
-import json
-import shutil
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -26,12 +24,11 @@ from stream_detect.app.routes import Contents
 from stream_detect.app.service import join
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.review.models import ExaminationSettings
-from stream_detect.settings import ModelSettings, Settings
+from stream_detect.settings import Settings
 from stream_detect.types import Thresholds
 from tests.api.site import Site
 from tests.jobs.scripted_reviewer import SHA256, ScriptedReviewer, write_clip
 
-SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 JUDGE = JudgeBody(
     name="scripted",
     title="Scripted",
@@ -119,18 +116,6 @@ def make(tmp_path: Path) -> Iterator[Make]:
             return Inside(client, application, engine, monitoring, analyses, reviewer, access)
 
         yield made
-
-
-@pytest.fixture(scope="module")
-def suspicious_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The shipped model with thresholds that nearly every face is above."""
-    folder = tmp_path_factory.mktemp("models")
-    shutil.copytree(SHIPPED, folder / SHIPPED.name)
-    card = folder / SHIPPED.name / "card.json"
-    content = json.loads(card.read_text(encoding="utf-8"))
-    content["thresholds"] = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
-    card.write_text(json.dumps(content), encoding="utf-8")
-    return folder
 
 
 @pytest.fixture(scope="module")

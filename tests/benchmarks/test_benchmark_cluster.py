@@ -1,13 +1,15 @@
 """What the cluster's benchmark computes from its figures."""
 
+from dataclasses import replace
+
 from cluster import MAX_CPU_RATIO, kill_figures, load_figures, parse, plan
 from cluster_kills import Recoveries
 from cluster_load import ClusterLoad
 from cluster_wire import Wire
 
-ONE = ClusterLoad(cpu=0.05, head_cpu=0.05, missed=0, worker_rss_mb=400, void=())
-TWO = ClusterLoad(cpu=0.055, head_cpu=0.001, missed=0, worker_rss_mb=350, void=())
-FOUR = ClusterLoad(cpu=0.06, head_cpu=0.001, missed=2, worker_rss_mb=340, void=("4 workers: camera1 got 11.0 fps",))
+ONE = ClusterLoad(cpu=0.05, head_cpu=0.05, ray_cpu=0, missed=0, rows_s=1.5, worker_rss_mb=400, void=())
+TWO = replace(ONE, cpu=0.055, head_cpu=0.001, ray_cpu=0.1, worker_rss_mb=350)
+FOUR = replace(TWO, cpu=0.06, missed=2, worker_rss_mb=340, void=("4 workers: camera1 got 11.0 fps",))
 
 
 def test_ratios_are_to_one_process_and_void_where_frames_were_missing():
@@ -36,6 +38,7 @@ def test_a_plan_names_what_breaks_first():
     assert (small.nodes, large.nodes) == (5, 49)  # 0.054 processors a camera, 11.2 of a node
     assert (small.head_cores, large.head_cores) == (1.0, 10.0)
     assert (small.head_mbit_s, large.head_mbit_s) == (8.0, 80.0)
+    assert (small.database_rows_s, large.database_rows_s) == (1_500, 15_000)
     assert small.breaks_first == "the head's process (one processor), at 1,000 cameras"
     slow = plan(1_000, TWO, Wire(bytes_per_camera_hour=3_600_000_000, messages_per_camera_hour=1))
     assert slow.breaks_first == "the head's network, at 125 cameras"

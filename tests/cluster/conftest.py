@@ -1,5 +1,6 @@
-"""What tests of the cluster share: a head in front of workers in this process, and a database."""
+"""What tests of the cluster share: a head in front of workers in this process; a real Ray cluster; a PostgreSQL."""
 
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
@@ -20,8 +21,11 @@ from stream_detect.settings import Settings, StorageSettings
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
 from stream_detect.types import CameraState, Result, StateChange, Thresholds
+from tests.browser.conftest import chromium, visit  # noqa: F401 - fixtures
 from tests.cluster.local_nodes import LocalNodes
+from tests.cluster.ray_cluster import RayCluster
 from tests.patience import until
+from tests.storage.conftest import Cluster as PostgreSQL
 
 if TYPE_CHECKING:
     from stream_detect.storage.records import Evidence
@@ -50,7 +54,16 @@ class Watcher:
 class ClusterStage:
     """A head, its fleet and what they said; closed at the end."""
 
-    def __init__(self, folder: Path, database: Database, nodes: LocalNodes, *, one_node: bool, **cluster: Any) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        database: Database,
+        nodes: LocalNodes,
+        webrtc: dict[str, Any],
+        *,
+        one_node: bool,
+        **cluster: Any,
+    ) -> None:
         self.nodes, self.watcher, self.database = nodes, Watcher(), database
         self.leases = Leases(database)
         self.settings = Settings(
@@ -58,6 +71,7 @@ class ClusterStage:
             cluster={"workers": 1, "lease_s": LEASE_S, **cluster},
             window={"min_scores": 3, "min_dwell_s": 0.2},
             evidence={"clip_before_s": 2, "clip_after_s": 1, "min_free_bytes": 0},
+            webrtc=webrtc,
         )
         bundle = Registry.of(None).load(self.settings.model.name)
         asked = OneNode(nodes) if one_node else nodes
@@ -96,20 +110,42 @@ class ClusterStage:
 
 @pytest.fixture
 def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
-    """Makes stages: nodes by name, further settings of the cluster."""
+    """Makes stages: nodes by name, settings of WebRTC, further settings of the cluster."""
     with ExitStack() as stack:
 
-        def make(*names: str, one_node: bool = False, **cluster: Any) -> ClusterStage:
+        def make(
+            *names: str, one_node: bool = False, webrtc: dict[str, Any] | None = None, **cluster: Any
+        ) -> ClusterStage:
             database = stack.enter_context(Database.open(_storage(tmp_path)))
             nodes = LocalNodes()
             for name in names:
                 nodes.add(name)
-            made = ClusterStage(tmp_path, database, nodes, one_node=one_node, **cluster)
+            made = ClusterStage(tmp_path, database, nodes, webrtc or {}, one_node=one_node, **cluster)
             stack.callback(made.close)
             until(lambda: len(made.head.a_link_of_each_node()) == len(names), said=lambda: made.head.problems)
             return made
 
         yield make
+
+
+@pytest.fixture(scope="session")
+def ray_cluster() -> Iterator[RayCluster]:
+    """Three nodes of Ray on this machine, for all files: whoever takes a node away adds it again."""
+    with RayCluster() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[PostgreSQL]:
+    """A server of a file's own, to stop and to start."""
+    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:
+        Path(name).chmod(0o755)
+        server = PostgreSQL(Path(name))
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()
 
 
 def _storage(folder: Path) -> StorageSettings:

@@ -11,6 +11,7 @@ from stream_detect.storage.records import Event
 from stream_detect.types import CameraState
 from tests.cluster.conftest import LEASE_S
 from tests.jobs.scripted_reviewer import write_clip
+from tests.network.coturn import USER, running
 from tests.patience import until
 from tests.scenes import JUDGE
 
@@ -152,6 +153,19 @@ def test_while_the_database_is_away_cameras_go_on(stage, rtsp_server, monkeypatc
         assert made.state("door") == "live"
     until(lambda: made.head.problems == ())
     assert made.head.moves == ()
+
+
+def test_what_is_wrong_with_ice_servers_is_told_with_the_node_that_finds_it(stage):
+    with running() as coturn:
+        wrong = {"urls": [coturn.url()], "username": USER, "credential": "hunter2-hunter2"}
+        made = stage("a", "b", webrtc={"ice_servers": [wrong, {"urls": ["stun:absent.invalid"]}]})
+        problems = until(lambda: found if len(found := made.head.ice_problems) == 4 else None)
+    for node in ("a", "b"):
+        refused, absent = (one for one in problems if one.endswith(f", from the node {node}"))
+        assert refused.startswith(f"{coturn.url()} refuses username and credential (401")
+        assert absent.startswith("stun:absent.invalid cannot be ")
+    assert "hunter2" not in "".join(problems)
+    assert made.head.problems == ()  # the nodes watch cameras all the same
 
 
 def test_a_server_that_was_replaced_grants_and_renews_nothing(stage, rtsp_server):

@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from select import select
 from typing import Self
@@ -19,10 +20,14 @@ class RtspServer:
 
     Args:
         folder: for the films; those that are there already are not encoded again.
+        address: where it listens.
+        within: what its command begins with (`ip netns exec NAME`).
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
         self._folder = folder
+        self._address = address
+        self._within = within
         self._log = folder / "rtsp-server.log"
         self._orders: dict[str, dict[str, object]] = {}
         self._process: subprocess.Popen[str] | None = None
@@ -45,7 +50,13 @@ class RtspServer:
             self.mount(film, FILMS[film])
         credentials = f"{user}:{password}@" if user else ""
         port = self._ports[self._orders[f"/{film}"].get("lock", "")]
-        return f"rtsp://{credentials}127.0.0.1:{port}/{film}"
+        return f"rtsp://{credentials}{self._address}:{port}/{film}"
+
+    def readers(self, film: str) -> tuple[int, int]:
+        """How many clients play a film now, and how many did at most at the same time."""
+        self._say({"readers": f"/{film}"})
+        answer = self._answer()
+        return int(str(answer["now"])), int(str(answer["most"]))
 
     def mount(self, path: str, film: Film, **options: object) -> str:
         """Mounts a film.
@@ -73,7 +84,7 @@ class RtspServer:
         script = Path(__file__).with_name("server.py")
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
-                (PYTHON, str(script)),
+                (*self._within, PYTHON, str(script), self._address),
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
@@ -112,14 +123,17 @@ class RtspServer:
         return self._process
 
     def _order(self, order: dict[str, object]) -> None:
-        stdin = self._running().stdin
-        assert stdin is not None
         lock = order.get("lock", "")
-        stdin.write(json.dumps({**order, "port": self._ports.get(lock, 0)}) + "\n")
-        stdin.flush()
+        self._say({**order, "port": self._ports.get(lock, 0)})
         answer = self._answer()
         assert answer["mounted"] == order["path"]
         self._ports[lock] = answer["port"]
+
+    def _say(self, order: dict[str, object]) -> None:
+        stdin = self._running().stdin
+        assert stdin is not None
+        stdin.write(json.dumps(order) + "\n")
+        stdin.flush()
 
     def _answer(self) -> dict[str, object]:
         stdout, deadline = self._running().stdout, time.monotonic() + ANSWER_S

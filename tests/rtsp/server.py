@@ -1,12 +1,14 @@
 """A real RTSP server for tests: GStreamer's, run by Debian's own python3 (apt: gir1.2-gst-rtsp-server-1.0 python3-gi).
 
 It reads orders from stdin, a JSON object a line: {"path", "film", "codec", "fps", "port", ["lock", "user", "password",
-"lose", "transport", "shared"]} mounts a film. It answers each on stdout by {"mounted", "port"}, and ends with stdin.
+"lose", "transport", "shared"]} mounts a film, and {"readers": path} asks how many play it. It answers each on stdout,
+by {"mounted", "port"} and by {"now", "most"}, and ends with stdin. An argument is the address where it listens.
 
 A film is a file of access units, each behind its length (4 bytes, big endian); it is sent live and over and over, one
 unit each 1/fps seconds, so nothing is encoded here and a camera costs next to nothing.
 """
 
+import itertools
 import json
 import struct
 import sys
@@ -106,23 +108,55 @@ class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc] # it has no 
         media.connect("unprepared", lambda _media: projector.stop())
 
 
+class Readers:
+    """Counts the clients that play each path: from their PLAY to their TEARDOWN, or to their connection's end."""
+
+    def __init__(self) -> None:
+        self._clients = itertools.count()
+        self._now: dict[str, set[int]] = {}
+        self._most: dict[str, int] = {}
+
+    def watch(self, _server: Any, client: Any) -> None:
+        """A client has connected."""
+        number = next(self._clients)
+        client.connect("play-request", lambda _client, context: self._plays(context.uri.abspath, number))
+        client.connect("teardown-request", lambda _client, _context: self._leaves(number))
+        client.connect("closed", lambda _client: self._leaves(number))
+
+    def of(self, path: str) -> dict[str, int]:
+        """How many play it now, and how many did at most at the same time."""
+        return {"now": len(self._now.get(path, ())), "most": self._most.get(path, 0)}
+
+    def _plays(self, path: str, client: int) -> None:
+        now = self._now.setdefault(path, set())
+        now.add(client)
+        self._most[path] = max(self._most.get(path, 0), len(now))
+
+    def _leaves(self, client: int) -> None:
+        for clients in self._now.values():
+            clients.discard(client)
+
+
 class Door:
     """A listening port; behind one with a lock ("basic" or "digest") every mount takes its own account.
 
     Args:
         lock: "", "basic" or "digest".
+        address: where it listens.
         port: 0 for any.
+        readers: counts those who play.
     """
 
-    def __init__(self, lock: str, port: int) -> None:
+    def __init__(self, lock: str, address: str, port: int, readers: Readers) -> None:
         self._lock = lock
         self._server = GstRtspServer.RTSPServer()
-        self._server.set_address("127.0.0.1")
+        self._server.set_address(address)
         self._server.set_service(str(port))
         if lock:
             self._auth = GstRtspServer.RTSPAuth()
             self._auth.set_supported_methods(getattr(GstRtsp.RTSPAuthMethod, lock.upper()))
             self._server.set_auth(self._auth)
+        self._server.connect("client-connected", readers.watch)
         if not self._server.attach(None):
             sys.exit(f"cannot listen at port {port}")
         self.port = self._server.get_bound_port()
@@ -141,8 +175,10 @@ class Door:
 class Orders:
     """Takes orders from stdin and says on stdout when each is done; ends the loop with stdin."""
 
-    def __init__(self, loop: GLib.MainLoop) -> None:
+    def __init__(self, loop: GLib.MainLoop, address: str) -> None:
         self._loop = loop
+        self._address = address
+        self._readers = Readers()
         self._doors: dict[str, Door] = {}
 
     def read(self, channel: GLib.IOChannel, _condition: GLib.IOCondition) -> bool:
@@ -151,20 +187,24 @@ class Orders:
             self._loop.quit()
             return False
         order = json.loads(line)
-        lock = order.get("lock", "")
-        if lock not in self._doors:
-            self._doors[lock] = Door(lock, order["port"])
-        self._doors[lock].mount(order)
-        sys.stdout.write(json.dumps({"mounted": order["path"], "port": self._doors[lock].port}) + "\n")
+        answer = self._readers.of(order["readers"]) if "readers" in order else self._mount(order)
+        sys.stdout.write(json.dumps(answer) + "\n")
         sys.stdout.flush()
         return True
+
+    def _mount(self, order: dict[str, Any]) -> dict[str, Any]:
+        lock = order.get("lock", "")
+        if lock not in self._doors:
+            self._doors[lock] = Door(lock, self._address, order["port"], self._readers)
+        self._doors[lock].mount(order)
+        return {"mounted": order["path"], "port": self._doors[lock].port}
 
 
 def main() -> None:
     Gst.init(None)
     loop = GLib.MainLoop()
     channel = GLib.IOChannel.unix_new(sys.stdin.fileno())
-    GLib.io_add_watch(channel, GLib.IO_IN | GLib.IO_HUP, Orders(loop).read)
+    GLib.io_add_watch(channel, GLib.IO_IN | GLib.IO_HUP, Orders(loop, *(sys.argv[1:] or ["127.0.0.1"])).read)
     loop.run()
 
 

@@ -5,6 +5,7 @@ import itertools
 import av
 import pytest
 
+from tests.patience import until
 from tests.rtsp.films import Film
 from tests.rtsp.peer import RtspServer
 
@@ -28,6 +29,15 @@ def test_films_are_seen(rtsp_server: RtspServer, film: str, codec: str, wh: tupl
         assert container.streams.video[0].codec_context.name == codec
         frames = list(itertools.islice(container.decode(video=0), 5))
     assert {(frame.width, frame.height) for frame in frames} == {wh}
+
+
+def test_it_counts_who_plays_a_film(own_rtsp_server: RtspServer) -> None:
+    url = own_rtsp_server.mount("counted", Film(((320, 240),), seconds=1))
+    assert own_rtsp_server.readers("counted") == (0, 0)
+    with opened(url) as first, opened(url) as second:
+        assert next(first.decode(video=0)).width == next(second.decode(video=0)).width
+        assert own_rtsp_server.readers("counted") == (2, 2)
+    until(lambda: own_rtsp_server.readers("counted") == (0, 2))
 
 
 @pytest.mark.parametrize("lock", ["basic", "digest"])

@@ -1,0 +1,109 @@
+"""A real Ray cluster of several nodes on this machine, whose workers and nodes can be killed."""
+
+import os
+import signal
+from collections.abc import Sequence
+from typing import Any, Self
+
+import psutil  # type: ignore[import-untyped]
+
+from stream_detect.cluster.nodes import environment_of_ray
+from tests.patience import PATIENCE_S
+
+NODES = ("one", "two", "three")
+OBJECT_STORE_BYTES = 80_000_000
+WORKER = "ray::Worker"
+"""What Ray calls the process of an actor of our class."""
+
+
+class RayCluster:
+    """Nodes of Ray without a dashboard, by their names; none of their processes is left at the end.
+
+    Args:
+        names: of the nodes; the first has Ray's own head.
+    """
+
+    def __init__(self, names: Sequence[str] = NODES) -> None:
+        for name, value in environment_of_ray("").items():
+            os.environ.setdefault(name, value)  # stays: Ray reads the token once in a process
+        from ray.cluster_utils import Cluster  # noqa: PLC0415 - Ray reads its environment while it is imported
+
+        self._cluster: Any = Cluster()
+        self._nodes: dict[str, Any] = {}
+        try:
+            for name in names:
+                self.add(name)
+        except BaseException:
+            self.close()
+            raise
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def address(self) -> str:
+        """Where it is joined."""
+        return str(self._cluster.address)
+
+    @property
+    def names(self) -> list[str]:
+        """Of the nodes that were not removed."""
+        return list(self._nodes)
+
+    def add(self, name: str) -> None:
+        """A node joins; tried again where its processes took longer than the 30 s that Ray waits for them."""
+        for left in (2, 1, 0):
+            try:
+                self._nodes[name] = self._cluster.add_node(
+                    node_name=name,
+                    num_cpus=1,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    include_dashboard=False,
+                    wait=False,
+                )
+            except Exception as error:  # Ray raises no class of its own
+                if left == 0 or "timed out during startup" not in str(error):
+                    raise
+            else:
+                return
+
+    def processes(self, name: str) -> list[Any]:
+        """All of a node, with those that its raylet started."""
+        own = [info.process.pid for infos in self._nodes[name].all_processes.values() for info in infos]
+        found = [psutil.Process(pid) for pid in own if psutil.pid_exists(pid)]
+        return [*found, *(child for one in found for child in one.children(recursive=True))]
+
+    def worker(self, name: str) -> Any:
+        """The process of the only worker on a node."""
+        (worker,) = (one for one in self.processes(name) if one.name().startswith(WORKER))
+        return worker
+
+    def kill_worker(self, name: str) -> None:
+        """Ends the worker on a node as kill -9 does; Ray starts it anew."""
+        self.worker(name).send_signal(signal.SIGKILL)
+
+    def kill_node(self, name: str) -> None:
+        """Ends all processes of a node as kill -9 does; Ray has yet to notice."""
+        for process in self.processes(name):
+            process.kill()
+
+    def remove(self, name: str) -> None:
+        """A killed node leaves."""
+        self._cluster.remove_node(self._nodes.pop(name), allow_graceful=False)
+
+    def close(self) -> None:
+        """Ends all processes.
+
+        Raises:
+            RuntimeError: some of them had to be killed.
+        """
+        started = [process for name in self._nodes for process in self.processes(name)]
+        self._cluster.shutdown()
+        _, left = psutil.wait_procs(started, PATIENCE_S)
+        for process in left:
+            process.kill()
+        if left:
+            raise RuntimeError(f"expected Ray to end its processes, received {left} a minute later")

@@ -1,0 +1,129 @@
+"""On a real Ray cluster the server, its database, or the worker of somebody who watches a camera's page is gone."""
+
+import time
+
+import pytest
+
+from tests.alerts.conftest import Receiver
+from tests.cluster.ray_cluster import NODES
+from tests.cluster.site import ClusterSite, cameras_at, serving
+from tests.patience import until
+
+pytestmark = pytest.mark.browser
+CAMERAS = ("c0", "c1", "c2")
+SAMPLES = 30
+"""Six seconds of a camera: two leases of a worker."""
+MOVES_ON = "video => video.videoWidth > 0 && video.currentTime > 1 ? video.srcObject.id : ''"
+
+
+@pytest.fixture
+def receiver():
+    with Receiver() as made:
+        yield made
+
+
+@pytest.fixture
+def settings(rtsp_server, postgresql, suspicious_model, receiver):
+    """Of a server whose three cameras show what it takes for a fake."""
+    return {
+        "cameras": cameras_at(dict.fromkeys(CAMERAS, rtsp_server.url("small"))),
+        "storage": {"database_url": postgresql.new()},
+        "model": {"folder": str(suspicious_model)},
+        "window": {"min_scores": 3, "min_dwell_s": 0.2},
+        "webhooks": [{"name": "ops", "url": receiver.url}],
+        "alerts": {"min_interval_s": 0},
+    }
+
+
+@pytest.fixture
+def site(ray_cluster, settings, tmp_path):
+    """That server, with a worker on each node."""
+    with serving(ClusterSite(ray_cluster.address, tmp_path, settings)) as site:
+        site.ready(*NODES)
+        yield site
+
+
+def fakes(site, **wanted):
+    """Events of a fake, each with its camera."""
+    return {event["id"]: event for event in site.events(kind="fake", **wanted)}
+
+
+def open_fakes(site):
+    """Once each camera has a fake event that goes on."""
+
+    def look():
+        found = fakes(site, open="true")
+        return found if sorted(event["camera"] for event in found.values()) == sorted(CAMERAS) else None
+
+    return until(look, said=site.said)
+
+
+def announced(receiver):
+    """What was announced so far: type and event of each message."""
+    said = [request.json for request in receiver.requests]
+    return [(message["type"], message["event"]["id"]) for message in said if message["event"]]
+
+
+@pytest.mark.parametrize("end", [ClusterSite.kill, ClusterSite.stop], ids=["killed", "stopped"])
+def test_the_server_ends_and_the_next_one_watches_all_cameras(site, receiver, end):
+    before = open_fakes(site)
+    until(lambda: {("event.began", name) for name in before} <= set(announced(receiver)))
+    end(site)
+    site.serve()
+    site.live(*CAMERAS)
+    after = open_fakes(site)
+    assert not set(after) & set(before)
+    kept = fakes(site)
+    assert all(kept[name]["ended_s"] is not None for name in before)
+    until(lambda: {("event.began", name) for name in after} <= set(announced(receiver)))
+    begun = [said for said in announced(receiver) if said[0] == "event.began"]
+    assert len(begun) == len(set(begun))
+    site.ready(*NODES)
+
+
+def test_the_database_is_away_and_cameras_wait_only_where_their_worker_is_killed(
+    site, ray_cluster, postgresql, receiver
+):
+    open_fakes(site)
+    postgresql.stop()
+    until(lambda: any("PostgreSQL" in problem for problem in problems(site)), said=site.said)
+    before = analysed(site)
+    until(lambda: all(count > before[name] + SAMPLES for name, count in analysed(site).items()), said=site.said)
+    assert all(site.camera(name)["state"] == "live" for name in CAMERAS)
+    moves = site.moves()
+    node = site.node_of("c0")
+    there = [name for name in CAMERAS if site.node_of(name) == node]
+    killed_at_s = str(time.time())
+    ray_cluster.kill_worker(node)
+    until(lambda: any("cameras wait for the database" in problem for problem in problems(site)), said=site.said)
+    assert {site.camera(name)["state"] for name in there} == {"lost_node"}
+    others = {name: count for name, count in analysed(site).items() if name not in there}
+    until(lambda: all(analysed(site)[name] > count + SAMPLES for name, count in others.items()), said=site.said)
+    assert site.moves() == moves
+    postgresql.start()
+    site.live(*CAMERAS)
+    until(lambda: site.readiness()["ready"], said=site.said)
+    (dark,) = until(lambda: site.events(kind="offline", camera="c0", from_=killed_at_s), said=site.said)
+    until(lambda: site.get(f"/api/events/{dark['id']}")["ended_s"])
+    until(lambda: ("event.ended", dark["id"]) in announced(receiver), said=lambda: announced(receiver))
+    assert len(announced(receiver)) == len(set(announced(receiver)))
+
+
+def analysed(site):
+    return {name: site.camera(name)["counts"]["analysed"] for name in CAMERAS}
+
+
+def problems(site):
+    return site.get("/api/status")["problems"]
+
+
+def test_the_page_plays_on_when_the_worker_of_its_camera_is_killed(site, ray_cluster, visit):
+    opened = visit(at=site.server, expected="the server responded with a status of")
+    opened.page.evaluate("window.location.hash = '#/cameras/c0'")
+    video = opened.page.get_by_test_id("video")
+    before = opened.until(lambda: video.count() and video.evaluate(MOVES_ON))
+    node = site.node_of("c0")
+    ray_cluster.kill_worker(node)
+    after = opened.until(lambda: video.count() and (now := video.evaluate(MOVES_ON)) != before and now)
+    assert after
+    site.live("c0")
