@@ -67,6 +67,7 @@ SLOW = {
     "cameras/test_camera_stops.py",
     "cli/test_analyze.py",
     "cluster/test_analyses.py",
+    "cluster/test_checks.py",
     "cluster/test_head.py",
     "cluster/test_ray.py",
     "cluster/test_ray_failures.py",

@@ -5,6 +5,7 @@ import secrets
 from collections import deque
 from collections.abc import Callable, Collection, Sequence
 from threading import Lock
+from typing import Protocol
 
 from stream_detect.analysis.challenge import CLIENT_STOPPED, LOST, Challenge, draw_prompts
 from stream_detect.analysis.head import HeadReader, HeadView, HeadWatch
@@ -19,6 +20,34 @@ MAX_ENDED = 32
 check of minutes has room for all, and its record stays within some 30 kB."""
 
 _log = logging.getLogger(__name__)
+
+
+class ChallengeActions(Protocol):
+    """The challenge of a stream's person, in this process (`ChallengeControl`) or in another one: calls may block."""
+
+    @property
+    def record(self) -> ChallengeRecord | None:
+        """Of the newest challenge; None without one."""
+        ...
+
+    def start(self, by: str = "") -> ChallengeRecord:
+        """Begins a challenge.
+
+        Args:
+            by: name of the user who begins it; empty where none is known.
+
+        Raises:
+            ConflictError: one is running.
+        """
+        ...
+
+    def stop(self) -> None:
+        """Stops the challenge that is running.
+
+        Raises:
+            NotFoundError: there is none.
+        """
+        ...
 
 
 class ChallengeControl:

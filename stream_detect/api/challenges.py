@@ -5,10 +5,9 @@ from typing import Annotated
 
 from fastapi import APIRouter, Path, Request, Response
 
-from stream_detect.analysis.challenge_control import ChallengeControl
+from stream_detect.analysis.challenge_control import ChallengeActions
 from stream_detect.api.described import Name, Responses, user_of
 from stream_detect.api.schemas.challenge import ChallengeBody
-from stream_detect.cameras.fleet import CameraChallenge
 from stream_detect.errors import NotFoundError
 
 _STARTED: Responses = {
@@ -18,7 +17,7 @@ _STARTED: Responses = {
 _ABSENT: Responses = {404: {"description": "no such stream, or no challenge was started"}}
 
 
-def of_checks(find: Callable[[str], ChallengeControl]) -> APIRouter:
+def of_checks(find: Callable[[str], ChallengeActions]) -> APIRouter:
     """The routes of live checks.
 
     Args:
@@ -27,24 +26,24 @@ def of_checks(find: Callable[[str], ChallengeControl]) -> APIRouter:
     routes = APIRouter(prefix="/webrtc/check/{session_id}/challenge", tags=["live check"])
 
     @routes.post("", status_code=201, responses=_STARTED)
-    async def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
+    def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
         """Begins a challenge of the largest face: movements at random, to be followed in time."""
         return ChallengeBody.of(find(session_id).start(user_of(request)))
 
     @routes.get("", responses=_ABSENT)
-    async def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
+    def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
         """The newest challenge as it stands."""
         return _shown(find(session_id))
 
     @routes.delete("", status_code=204, response_class=Response, responses=_ABSENT)
-    async def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
+    def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
         """Stops the running challenge, or forgets one that has ended."""
         find(session_id).stop()
 
     return routes
 
 
-def of_cameras(find: Callable[[str], CameraChallenge]) -> APIRouter:
+def of_cameras(find: Callable[[str], ChallengeActions]) -> APIRouter:
     """The routes of cameras.
 
     Args:
@@ -70,7 +69,7 @@ def of_cameras(find: Callable[[str], CameraChallenge]) -> APIRouter:
     return routes
 
 
-def _shown(challenge: CameraChallenge) -> ChallengeBody:
+def _shown(challenge: ChallengeActions) -> ChallengeBody:
     record = challenge.record
     if record is None:
         raise NotFoundError("no challenge was started")

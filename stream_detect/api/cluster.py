@@ -25,6 +25,7 @@ class NodeBody(Body):
     memory_bytes: int = Field(description="of its workers")
     cameras: tuple[str, ...] = Field(description="names of those that it watches")
     analyses: int = Field(description="of uploads, that its workers do now")
+    live_checks: int = Field(description="that its workers have now")
 
 
 class MoveBody(Body):
@@ -69,6 +70,7 @@ def router(head: "Head | None") -> APIRouter:
                 memory_bytes=node.rss_bytes,
                 cameras=node.cameras,
                 analyses=node.analyses,
+                live_checks=node.checks,
             )
             for node in head.statuses()
         )

@@ -90,6 +90,7 @@ _ALL: Final = (
     _node("cluster_node_workers", "workers that answer"),
     _node("cluster_node_cameras", "cameras on the node"),
     _node("cluster_node_analyses", "analyses of uploads on the node"),
+    _node("cluster_node_check_sessions", "live checks on the node"),
     _node("cluster_node_load", "load average per processor"),
     _node("cluster_node_worker_cores", "processors that its workers use"),
     _node("cluster_node_worker_bytes", "memory of its workers"),
@@ -232,6 +233,7 @@ def _metrics_node(values: "_Values", node: NodeStatus) -> None:
     values.add("stream_detect_cluster_node_workers", node.workers, node.name)
     values.add("stream_detect_cluster_node_cameras", len(node.cameras), node.name)
     values.add("stream_detect_cluster_node_analyses", node.analyses, node.name)
+    values.add("stream_detect_cluster_node_check_sessions", node.checks, node.name)
     values.add("stream_detect_cluster_node_load", node.load, node.name)
     values.add("stream_detect_cluster_node_worker_cores", node.cores, node.name)
     values.add("stream_detect_cluster_node_worker_bytes", node.rss_bytes, node.name)

@@ -10,21 +10,24 @@ from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observer
 from stream_detect.cluster.analyses import ClusterReviewer
+from stream_detect.cluster.checks import WorkerChecks
 from stream_detect.cluster.evidence import ClusterEvidence
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
-from stream_detect.cluster.worker import WorkerSettings
+from stream_detect.cluster.worker_hosting import WorkerSettings
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
 from stream_detect.jobs.reviewer import Reviewer
 from stream_detect.overlay.picture import annotated
 from stream_detect.settings import CameraSettings, ClusterSettings, Settings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
 from stream_detect.types import Thresholds
+from stream_detect.webrtc.check import RemoteChecks
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers
@@ -81,6 +84,14 @@ class Hosting(Protocol):
         Args:
             here: does it in this process.
             sha256_of: the weights of a bundle, by its name; raises BundleError.
+        """
+        ...
+
+    def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:
+        """What takes live checks before this process does; None where this process takes all of them.
+
+        Args:
+            keep: takes the records of those that have ended, from any thread.
         """
         ...
 
@@ -166,6 +177,10 @@ class HostedHere:
         """See `Hosting`."""
         return here
 
+    def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:  # noqa: ARG002 - Hosting's
+        """See `Hosting`."""
+        return None
+
     def start(self) -> None:
         """Nothing is to be begun."""
 
@@ -229,6 +244,7 @@ class HostedByWorkers:
             listened=listened,
             alone=database.dialect == "sqlite",
         )
+        self._checks: WorkerChecks | None = None
         self.head: Head = Head(settings.only(WorkerSettings), parts)
         self.viewers = ClusterViewers(self.head)
         self.publishers = ClusterPublishers(self.head)
@@ -254,6 +270,12 @@ class HostedByWorkers:
         """See `Hosting`."""
         return ClusterReviewer(self.head.tasks, here, sha256_of, self._settings.review)
 
+    def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:
+        """See `Hosting`."""
+        self._checks = WorkerChecks(self.head.tasks, keep)
+        self.head.report_checks_to(self._checks.take)
+        return self._checks
+
     def start(self) -> None:
         """See `Hosting`."""
         self.head.start()
@@ -271,7 +293,9 @@ class HostedByWorkers:
         """Nothing: a worker ends the sessions of cameras that it has no more."""
 
     async def close_sessions(self) -> None:
-        """Nothing: sessions end with their cameras."""
+        """Waits for live checks, whose records workers send; other sessions end with their cameras."""
+        if self._checks is not None:
+            await self._checks.all_ended()
 
     def close(self) -> None:
         """See `Hosting`."""

@@ -119,6 +119,7 @@ def join(
         _introduction(model.judge, settings),
         monitoring.network,
         keep=monitoring.recorder.check,
+        remote=monitoring.hosting.remote_checks(monitoring.recorder.check),
     )
 
     def change(judge: JudgeBody) -> None:

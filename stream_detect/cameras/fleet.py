@@ -13,12 +13,12 @@ from typing import Protocol
 
 from av import VideoFrame
 
+from stream_detect.analysis.challenge_control import ChallengeActions
 from stream_detect.analysis.engine import Engine
 from stream_detect.backoff import Outage
 from stream_detect.cameras.camera import Camera, CameraParts, check
 from stream_detect.cameras.observer import Observer, Viewing
 from stream_detect.cameras.status import CameraStatus
-from stream_detect.challenge_record import ChallengeRecord
 from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.reader import PacketTap
@@ -47,34 +47,6 @@ class Applied:
     removed: tuple[str, ...]
 
 
-class CameraChallenge(Protocol):
-    """The challenge of who is before a camera (`analysis.challenge_control.ChallengeControl` fits). Calls may block."""
-
-    @property
-    def record(self) -> ChallengeRecord | None:
-        """Of the newest challenge; None without one."""
-        ...
-
-    def start(self, by: str = "") -> ChallengeRecord:
-        """Begins a challenge.
-
-        Args:
-            by: name of the user who begins it; empty where none is known.
-
-        Raises:
-            ConflictError: one is running.
-        """
-        ...
-
-    def stop(self) -> None:
-        """Stops the challenge that is running.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        ...
-
-
 class HostedCamera(Protocol):
     """A camera, wherever it runs: see `Camera`, which has all of it. Thread-safe."""
 
@@ -89,7 +61,7 @@ class HostedCamera(Protocol):
         ...
 
     @property
-    def challenge(self) -> CameraChallenge:
+    def challenge(self) -> ChallengeActions:
         """The challenge of the person before it.
 
         Raises:

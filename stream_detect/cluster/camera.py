@@ -4,16 +4,13 @@ import threading
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, fields, replace
-from typing import Any
 
 from av import VideoFrame
 
 from stream_detect.cameras.observer import Observer
 from stream_detect.cameras.status import CameraCounts, CameraStatus
-from stream_detect.challenge_record import ChallengeRecord
+from stream_detect.cluster.challenge import RemoteChallenge
 from stream_detect.cluster.members import Incarnation, Member
-from stream_detect.cluster.messages import Refusal, raised
-from stream_detect.cluster.nodes import WorkerLink, WorkerLostError
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings
 from stream_detect.types import CameraState, Result, StateChange
@@ -43,58 +40,6 @@ class Placement:
     revision: int = 0
     withdrawn: bool = False
     lost: bool = False
-
-
-CHALLENGE_S = 5.0
-"""Time limit of a word about a challenge."""
-
-
-class RemoteChallenge:
-    """The challenge of a camera on a worker; fits `CameraChallenge`. Calls block.
-
-    Args:
-        link: to the worker.
-        camera: its name.
-    """
-
-    def __init__(self, link: WorkerLink, camera: str) -> None:
-        self._link = link
-        self._camera = camera
-
-    @property
-    def record(self) -> ChallengeRecord | None:
-        """Of the newest challenge; None without one."""
-        record: ChallengeRecord | None = self._ask("record")
-        return record
-
-    def start(self, by: str = "") -> ChallengeRecord:
-        """Begins a challenge.
-
-        Args:
-            by: name of the user who begins it; empty where none is known.
-
-        Raises:
-            ConflictError: one is running, or the worker is gone.
-        """
-        record: ChallengeRecord = self._ask("start", by)
-        return record
-
-    def stop(self) -> None:
-        """Stops the challenge that is running.
-
-        Raises:
-            NotFoundError: there is none.
-        """
-        self._ask("stop")
-
-    def _ask(self, act: str, by: str = "") -> Any:
-        try:
-            answer = self._link.call("challenge", self._camera, act, by, timeout_s=CHALLENGE_S)
-        except WorkerLostError as error:
-            raise ConflictError(f"the worker of {self._camera} does not answer: {error}") from error
-        if isinstance(answer, Refusal):
-            raise raised(answer)
-        return answer
 
 
 class RemoteCamera:
@@ -140,7 +85,7 @@ class RemoteCamera:
         placement = self.placement
         if placement is None or placement.lost:
             raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
-        return RemoteChallenge(placement.member.link, self.name)
+        return RemoteChallenge(placement.member.link, "challenge", self.name)
 
     def start(self) -> None:
         """Asks for a worker; returns at once."""

@@ -19,14 +19,23 @@ from stream_detect.cluster.camera import Placement, RemoteCamera
 from stream_detect.cluster.leadership import Leadership
 from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
 from stream_detect.cluster.membership import Membership
-from stream_detect.cluster.messages import Assignment, Batch, EvidenceRequest, ModelOrder, Orders, WorkerState
+from stream_detect.cluster.messages import (
+    Assignment,
+    Batch,
+    EndedCheck,
+    EvidenceRequest,
+    KeptEvidence,
+    ModelOrder,
+    Orders,
+)
 from stream_detect.cluster.nodes import Nodes, WorkerLink
-from stream_detect.cluster.placement import Host, choose, cost
+from stream_detect.cluster.placement import CHECK_COST, Host, choose, cost
 from stream_detect.cluster.status import Move, NodeStatus
 from stream_detect.cluster.tasks import WorkerTasks
-from stream_detect.cluster.worker import WorkerSettings
+from stream_detect.cluster.worker_hosting import WorkerSettings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
 from stream_detect.settings import CameraSettings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.leases import Leases
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
@@ -81,6 +90,7 @@ class Head:
         self._not_before: dict[str, float] = {}
         self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        self._keep_check: Callable[[CheckRecord], None] = lambda _record: None
         self._observer: Observer = Observers(())
         self._due = threading.Event()
         self._closing = threading.Event()
@@ -138,6 +148,10 @@ class Head:
     def report_to(self, report: Callable[[str, Evidence], None]) -> None:
         """Who is told of evidence that a worker kept."""
         self._report = report
+
+    def report_checks_to(self, keep: Callable[[CheckRecord], None]) -> None:
+        """Who takes records of live checks that ended on workers."""
+        self._keep_check = keep
 
     def keep(self, event: Event, result: Result) -> bool:
         """Has the camera's worker keep evidence of an event that began, if its owner asked for any.
@@ -205,7 +219,7 @@ class Head:
             placement = camera.placement
             if placement is not None and not placement.lost:
                 watched.setdefault(placement.member, []).append(camera.name)
-        return self._membership.statuses(self._leadership.drained, watched, self.tasks.analyses())
+        return self._membership.statuses(self._leadership.drained, watched, self.tasks)
 
     def _placement_of(self, camera: str) -> Placement | None:
         with self._lock:
@@ -230,8 +244,10 @@ class Head:
         cameras = self._placed
         first = batch.upto - len(batch.reliable)
         for item in batch.reliable[max(incarnation.received - first, 0) :]:
-            if not isinstance(item, WorkerState):
+            if isinstance(item, KeptEvidence):
                 self._report(item.event_id, item.evidence)
+            elif isinstance(item, EndedCheck):
+                self._keep_check(item.record)
             elif item.change.camera in cameras:
                 cameras[item.change.camera].take_state(incarnation, item.number, item.change)
         for one in batch.results:
@@ -334,6 +350,8 @@ class Head:
             if camera.placement is not None and not camera.placement.withdrawn:
                 member = camera.placement.member
                 costs[member] = costs.get(member, 0.0) + cost(camera.status(), camera.settings.rate_hz)
+        for member, count in self.tasks.checks().items():
+            costs[member] = costs.get(member, 0.0) + CHECK_COST * count
         return self._membership.hosts(costs, self._leadership.drained)
 
     def _place(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:

@@ -55,6 +55,7 @@ class Incarnation:
         received: reliable items so far.
         evidence: events that it has yet to be told of.
         analyses: as the batch says.
+        checks: as the batch says.
         wanted: keys of the analyses that it is to do, and whether each is to rest now.
         orders: all that it is to do; of a process that was started anew they begin empty.
     """
@@ -69,6 +70,7 @@ class Incarnation:
     received: int = 0
     evidence: deque[EvidenceRequest] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
+    checks: Mapping[str, bool] = field(default_factory=dict)
     wanted: dict[str, bool] = field(default_factory=dict)
 
 
@@ -207,7 +209,7 @@ class Member:
             return 0.0
         for _ in requests:
             now.evidence.popleft()
-        now.analyses = batch.analyses  # before its time: whoever sees that sees these
+        now.analyses, now.checks = batch.analyses, batch.checks  # before its time: whoever sees that sees these
         now.sent_s, now.heard_s = batch.sent_s, time.monotonic()
         now.hosted, now.revision = batch.hosted, batch.revision
         self.load, self.problem, self.ice_problems = batch.load, batch.problem, batch.ice_problems

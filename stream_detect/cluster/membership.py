@@ -9,6 +9,7 @@ from stream_detect.cluster.members import Member, MemberParts
 from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
 from stream_detect.cluster.placement import Host
 from stream_detect.cluster.status import NodeState, NodeStatus
+from stream_detect.cluster.tasks import WorkerTasks
 from stream_detect.errors import StreamDetectError
 
 NODES_S = 1.0
@@ -109,22 +110,22 @@ class Membership:
         return [ready[0].link for ready in of_nodes if ready]
 
     def statuses(
-        self, drained: Collection[str], watched: Mapping[Member, Sequence[str]], analyses: Mapping[Member, int]
+        self, drained: Collection[str], watched: Mapping[Member, Sequence[str]], tasks: WorkerTasks
     ) -> list[NodeStatus]:
         """All nodes, by name; those that went in the last ten minutes among them.
 
         Args:
             drained: names of nodes that are to watch nothing.
             watched: names of the cameras of each worker that has any.
-            analyses: how many each worker has that has any.
+            tasks: of all workers.
         """
         with self._lock:
             there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
             gone = [node for node, _ in self._gone.values()]
-        found = [_status_of(node, members, drained, watched, analyses) for node, members in there]
+        found = [_status_of(node, members, drained, watched, tasks) for node, members in there]
         names = {status.name for status in found}
         found += [
-            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), 0, "it left the cluster")
+            NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), 0, 0, "it left the cluster")
             for node in gone
             if node.name not in names
         ]
@@ -180,7 +181,7 @@ def _status_of(
     members: Sequence[Member],
     drained: Collection[str],
     watched: Mapping[Member, Sequence[str]],
-    analyses: Mapping[Member, int],
+    tasks: WorkerTasks,
 ) -> NodeStatus:
     ready = [member for member in members if member.ready]
     problem = next((member.problem for member in members if member.problem), "")
@@ -192,6 +193,7 @@ def _status_of(
     else:
         state = "refused" if problem else "lost" if begun else "starting"
     cameras = [name for member in members for name in watched.get(member, ())]
+    analyses, checks = tasks.analyses(), tasks.checks()
     return NodeStatus(
         name=node.name,
         address=node.address,
@@ -201,6 +203,7 @@ def _status_of(
         cores=round(sum(member.load.cores for member in ready), 3),
         rss_bytes=sum(member.load.rss_bytes for member in ready),
         cameras=tuple(sorted(cameras)),
-        analyses=sum(analyses.get(member, 0) for member in members),
+        analyses=sum(analyses[member] for member in members),
+        checks=sum(checks[member] for member in members),
         problem=problem,
     )

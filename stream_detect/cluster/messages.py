@@ -14,6 +14,7 @@ from stream_detect import errors as our_errors
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import CapacityError, ConflictError, StreamDetectError
 from stream_detect.settings import CameraSettings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result, StateChange, Thresholds
 
@@ -165,12 +166,36 @@ class AnalysisState:
 
 
 @dataclass(frozen=True, slots=True)
+class CheckBegun:
+    """A worker answered the offer of a live check.
+
+    Args:
+        sdp: the answer.
+        at_s: when, by its clock.
+    """
+
+    sdp: str
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class EndedCheck:
+    """A live check has ended, on a worker.
+
+    Args:
+        record: that it leaves.
+    """
+
+    record: CheckRecord
+
+
+@dataclass(frozen=True, slots=True)
 class Call:
     """What the server says to a worker.
 
     Args:
         incarnation: of the worker that is meant; one that was started anew since ignores the orders.
-        received: how many reliable items (states, evidence) have arrived so far.
+        received: how many reliable items (states, evidence, records of checks) have arrived so far.
         renewed_s: `sent_s` of the batch by which the server renews the worker's leases; -inf for none.
         orders: None where they have not changed.
         evidence: events that began; repeated until an answer came.
@@ -230,6 +255,10 @@ class KeptEvidence:
     evidence: Evidence
 
 
+Reliable = WorkerState | KeptEvidence | EndedCheck
+"""What is sent again until it arrived."""
+
+
 @dataclass(frozen=True, slots=True)
 class Load:
     """How busy a worker and its node are.
@@ -264,6 +293,7 @@ class Batch:
         problem: why it watches nothing; empty when all is well.
         analyses: by their keys, until they are ended.
         ice_problems: what is wrong with STUN and TURN servers as seen from there, in sentences.
+        checks: ids of the sessions of live checks, and whether their peers have come.
     """
 
     incarnation: str
@@ -271,13 +301,14 @@ class Batch:
     revision: int
     hosted: dict[str, int]
     upto: int
-    reliable: tuple[WorkerState | KeptEvidence, ...]
+    reliable: tuple[Reliable, ...]
     results: tuple[WorkerResult, ...]
     statuses: tuple[tuple[int, CameraStatus], ...]
     load: Load
     problem: str = ""
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
     ice_problems: tuple[str, ...] = ()
+    checks: Mapping[str, bool] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)

@@ -66,6 +66,8 @@ class OrderKeeper:
         self._lease = lease
         self._use = use
         self._leave = leave
+        self.on_expired: Callable[[], None] = lambda: None
+        """Called when the lease is over, whether or not cameras are watched."""
         self._newest: Orders | None = None  # one slot: the newest orders win
         self._hosted: dict[str, int] = {}
         self._started: dict[str, int] = {}  # numbers under which the fleet's cameras were started
@@ -144,8 +146,15 @@ class OrderKeeper:
 
     def _watch(self) -> None:
         """Stops everything once the lease is over; the orders begin anew with the server's next ones."""
+        held = False
         while not self._closing.wait(WATCH_S):
-            if self._hosted and not self._lease.holds:
+            if self._lease.holds:
+                held = True
+                continue
+            if held:
+                held = False
+                self.on_expired()
+            if self._hosted:
                 log.warning("%d cameras are stopped: %s", len(self._hosted), NOT_RENEWED)
                 names = list(self._hosted)
                 self._expiries += 1

@@ -7,7 +7,8 @@ from collections import deque
 from collections.abc import Mapping
 from dataclasses import replace
 
-from stream_detect.cluster.messages import KeptEvidence, WorkerResult, WorkerState
+from stream_detect.cluster.messages import EndedCheck, KeptEvidence, Reliable, WorkerResult, WorkerState
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Evidence
 from stream_detect.types import Result, StateChange
 
@@ -24,7 +25,7 @@ class Outbox:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers: Mapping[str, int] = {}
-        self._reliable: deque[WorkerState | KeptEvidence] = deque()
+        self._reliable: deque[Reliable] = deque()
         self._first = 0  # how many reliable items went before the first that is still here
         self._results: dict[str, deque[WorkerResult]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -61,9 +62,15 @@ class Outbox:
             self._put(KeptEvidence(event_id, evidence))
         self.wake()
 
+    def ended(self, record: CheckRecord) -> None:
+        """A live check has ended."""
+        with self._lock:
+            self._put(EndedCheck(record))
+        self.wake()
+
     def take(
         self, received: int, listened: frozenset[str]
-    ) -> tuple[int, tuple[WorkerState | KeptEvidence, ...], tuple[WorkerResult, ...]]:
+    ) -> tuple[int, tuple[Reliable, ...], tuple[WorkerResult, ...]]:
         """What there is now.
 
         Args:
@@ -102,7 +109,7 @@ class Outbox:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
                 loop.call_soon_threadsafe(news.set)
 
-    def _put(self, item: WorkerState | KeptEvidence) -> None:
+    def _put(self, item: Reliable) -> None:
         self._reliable.append(item)
         if len(self._reliable) > MAX_RELIABLE:
             self._reliable.popleft()

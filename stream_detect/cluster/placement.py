@@ -13,6 +13,9 @@ ANALYSIS_COST = 100.0
 """Cost of an analysis of an upload: a quarter of a processor (`review.share_beside_live`) does 100 megapixels a second;
 without live streams it takes more, and then nobody is in its way."""
 
+CHECK_COST = 80.0
+"""Cost of a live check of 480p at 30 fps, decoded, drawn, encoded and analysed: a fifth of a processor."""
+
 UNKNOWN_MPX_S = 640 * 480 * 25 / 1e6
 """Of a camera that has sent nothing yet: the usual one."""
 

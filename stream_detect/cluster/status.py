@@ -41,6 +41,7 @@ class NodeStatus:
         rss_bytes: memory of its workers.
         cameras: names of those that it watches.
         analyses: of uploads that its workers do now.
+        checks: live checks that its workers have now.
         problem: why it watches nothing; empty when all is well.
     """
 
@@ -53,4 +54,5 @@ class NodeStatus:
     rss_bytes: int
     cameras: tuple[str, ...]
     analyses: int
+    checks: int
     problem: str

@@ -1,9 +1,9 @@
-"""The tasks of workers besides cameras: assigns analyses of uploads to workers that have room."""
+"""The tasks of workers besides cameras: assigns analyses of uploads and live checks to workers that have room."""
 
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from stream_detect.cluster.members import Incarnation, Member
@@ -12,7 +12,7 @@ from stream_detect.cluster.placement import ANALYSIS_COST, Host, choose
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WorkerTask:
-    """An analysis on a worker, as the server's books have it.
+    """An analysis or a live check on a worker, as the server knows it.
 
     Args:
         member: the worker.
@@ -56,6 +56,7 @@ class WorkerTasks:
         self._lease_s = lease_s
         self._lock = threading.Lock()
         self._analyses: list[WorkerTask] = []
+        self._checks: list[WorkerTask] = []
 
     @property
     def workers(self) -> int:
@@ -81,26 +82,50 @@ class WorkerTasks:
         members = {member.name: member for member in self._members()}
         hosts = [host for host in self._hosts() if host.worker in members and members[host.worker] not in unfit]
         with self._lock:
-            counts = self._counts()
+            counts = _counts(self._analyses)
             of_host = {host.worker: counts[members[host.worker]] for host in hosts}
             free = [host for host in hosts if of_host[host.worker] < at_once] or hosts
             chosen = choose([replace(one, cost=one.cost + ANALYSIS_COST * of_host[one.worker]) for one in free])
-            member = None if chosen is None else members[chosen.worker]
-            if member is None or member.current is None:
-                return None
-            task = WorkerTask(member, member.current, self._lease_s)
-            self._analyses.append(task)
-            return task
+            return self._begun(chosen, members, self._analyses)
+
+    def begin_check(self, unfit: Collection[Member] = ()) -> WorkerTask | None:
+        """Chooses a worker for a live check: the one with the least to do; analyses do not count, they give way.
+
+        Args:
+            unfit: workers that cannot take this one.
+
+        Returns:
+            to be given to `end`; None where no worker can take it.
+        """
+        members = {member.name: member for member in self._members()}
+        hosts = [host for host in self._hosts() if host.worker in members and members[host.worker] not in unfit]
+        with self._lock:
+            return self._begun(choose(hosts), members, self._checks)
 
     def end(self, task: WorkerTask) -> None:
         """It is done, or goes on elsewhere."""
         with self._lock:
-            self._analyses.remove(task)
+            (self._analyses if task in self._analyses else self._checks).remove(task)
 
     def analyses(self) -> Counter[Member]:
         """How many analyses each worker has."""
         with self._lock:
-            return self._counts()
+            return _counts(self._analyses)
 
-    def _counts(self) -> Counter[Member]:
-        return Counter(task.member for task in self._analyses if not task.lost)
+    def checks(self) -> Counter[Member]:
+        """How many live checks each worker has."""
+        with self._lock:
+            return _counts(self._checks)
+
+    def _begun(self, chosen: Host | None, members: Mapping[str, Member], tasks: list[WorkerTask]) -> WorkerTask | None:
+        """Under the lock."""
+        member = None if chosen is None else members[chosen.worker]
+        if member is None or member.current is None:
+            return None
+        task = WorkerTask(member, member.current, self._lease_s)
+        tasks.append(task)
+        return task
+
+
+def _counts(tasks: Sequence[WorkerTask]) -> Counter[Member]:
+    return Counter(task.member for task in tasks if not task.lost)

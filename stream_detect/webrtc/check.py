@@ -6,11 +6,12 @@ import logging
 import os
 import secrets
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
+from typing import Any, Protocol
 
-from stream_detect.analysis.challenge_control import ChallengeControl
+from stream_detect.analysis.challenge_control import ChallengeActions
 from stream_detect.analysis.engine import Engine
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError
 from stream_detect.media.encoder import H264Encoder
@@ -26,7 +27,7 @@ from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason, ChallengeAction, Introduction, ResultsChannel
-from stream_detect.webrtc.sessions import SessionTable
+from stream_detect.webrtc.sessions import Session, SessionTable
 from stream_detect.webrtc.source_label import printable, virtual_camera
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
@@ -50,6 +51,59 @@ class Client:
     address: str = ""
     user: str = ""
     source_label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class CheckIds:
+    """What a check is called.
+
+    Args:
+        session_id: unguessable: whoever has it may end the session.
+        record_id: of the record that it leaves; sorts by time.
+    """
+
+    session_id: str
+    record_id: str
+
+    @classmethod
+    def new(cls) -> "CheckIds":
+        """Those of a check that is opened now."""
+        return cls(secrets.token_urlsafe(16), new_id(time.time()))
+
+
+class Check(Session, Protocol):
+    """A live check, in this process or on a worker of a cluster."""
+
+    @property
+    def challenge(self) -> ChallengeActions:
+        """Of its peer."""
+        ...
+
+    def introduce(self, about: Introduction) -> None:
+        """Another model judges."""
+        ...
+
+    def keep_record(self) -> None:
+        """Has the record of the check kept, once: the check is about to end."""
+        ...
+
+
+Gone = Callable[[Any, str, ByeReason], None]
+"""Is called with a check that is to be closed, with the reason in words and the one for `bye`."""
+
+
+class RemoteChecks(Protocol):
+    """Live checks that other processes take."""
+
+    def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator[Check]:
+        """Checks that are not answered yet, one for each process that may take it, the one with most room first.
+
+        Args:
+            offer_sdp: the peer's.
+            client: who it is.
+            gone: called when the check has ended there.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +133,7 @@ class CheckSession:
     """One peer connection, from offer to end. Lives on the event loop.
 
     Args:
-        session_id: unguessable.
+        ids: of the session and its record.
         codec: what the video goes back in.
         client: who opens it.
         parts: what it is made from.
@@ -89,13 +143,14 @@ class CheckSession:
 
     def __init__(
         self,
-        session_id: str,
+        ids: CheckIds,
         codec: Codec,
         client: Client,
         parts: CheckParts,
         on_gone: Callable[["CheckSession", str, ByeReason], None],
     ) -> None:
-        self.session_id = session_id
+        self.session_id = session_id = ids.session_id
+        self._record_id = ids.record_id
         self._loop = asyncio.get_running_loop()
         self._stale_s = parts.engine.settings.window.stale_s
         self._newest = NewestResult()
@@ -168,7 +223,7 @@ class CheckSession:
         by = self._about_before if newest and newest.model_sha256 == self._about_before.model_sha256 else self._about
         keep(
             CheckRecord(
-                id=new_id(self._began_s),
+                id=self._record_id,
                 camera=None,
                 who=self._client.user,
                 began_s=self._began_s,
@@ -254,6 +309,7 @@ class CheckSessions:
         about: the model that judges, for the peers.
         network: addresses, ports, ICE servers; those of the settings if not given.
         keep: takes the record of each check that has ended, on the event loop; returns at once.
+        remote: other processes that take checks before this one does; none if not given.
     """
 
     def __init__(  # noqa: PLR0913 - what all checks of a server are made from
@@ -265,11 +321,13 @@ class CheckSessions:
         network: Network | None = None,
         *,
         keep: Callable[[CheckRecord], None] = _keep_no_record,
+        remote: RemoteChecks | None = None,
     ) -> None:
+        self._remote = remote
         self.limit = settings.max_sessions
         self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
         self._parts = CheckParts(engine, settings, video, about, self._pool, network or Network.of(settings), keep)
-        self._sessions: SessionTable[CheckSession] = SessionTable("check")
+        self._sessions: SessionTable[Check] = SessionTable("check")
 
     @property
     def count(self) -> int:
@@ -282,12 +340,13 @@ class CheckSessions:
         for session in self._sessions.all():
             session.introduce(about)
 
-    async def answer(self, offer_sdp: str, client: Client | None = None) -> Answer:
+    async def answer(self, offer_sdp: str, client: Client | None = None, ids: CheckIds | None = None) -> Answer:
         """Opens a session for a peer.
 
         Args:
             offer_sdp: its offer.
             client: who it is; nobody known if not given.
+            ids: what it is called, where somebody else has given it a place already; new ones if not given.
 
         Raises:
             OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
@@ -303,27 +362,52 @@ class CheckSessions:
             )
         client = client or Client()
         client = replace(client, source_label=printable(client.source_label))
-        session = CheckSession(secrets.token_urlsafe(16), offer.codec, client, self._parts, self._sessions.gone)
+        for session in self._elsewhere(offer_sdp, client):
+            try:
+                return await self._opened(session, offer, client)
+            except CapacityError as error:
+                _log.info("check %s: %s; another process is asked", session.session_id[:6], error)
+        session = CheckSession(ids or CheckIds.new(), offer.codec, client, self._parts, self._sessions.gone)
+        return await self._opened(session, offer, client)
+
+    def _elsewhere(self, offer_sdp: str, client: Client) -> Iterable[Check]:
+        """Other processes that may take the check."""
+        return () if self._remote is None else self._remote.sessions(offer_sdp, client, self._sessions.gone)
+
+    async def _opened(self, session: Check, offer: Offer, client: Client) -> Answer:
         answer = Answer(session.session_id, await self._sessions.open(session, offer, client.address))
         if client.source_label:
             _log.info("check %s: its camera is called %r", session.session_id[:6], client.source_label)
         return answer
 
-    def challenge(self, session_id: str) -> ChallengeControl:
-        """The challenge of a session.
+    def challenge(self, session_id: str) -> ChallengeActions:
+        """The challenge of a session; from any thread.
 
         Raises:
             NotFoundError: there is no session of that id, or it is closing.
         """
         return self._sessions.running(session_id).challenge
 
-    async def close(self, session_id: str) -> None:
+    def connected(self) -> dict[str, bool]:
+        """All sessions that hold a place, by their ids, and whether their peers have come."""
+        return {session.session_id: session.connected for session in self._sessions.all()}
+
+    async def close(self, session_id: str, reason: ByeReason = "closed") -> None:
         """Ends a session.
+
+        Args:
+            session_id: its id.
+            reason: as `bye` says it.
 
         Raises:
             NotFoundError: there is none of that id, or it is closing already.
         """
-        await self._sessions.end(self._sessions.running(session_id))
+        await self._sessions.end(self._sessions.running(session_id), reason)
+
+    def end_all(self, reason: str) -> None:
+        """Ends all sessions soon, for a reason in words; takes further ones."""
+        for session in self._sessions.all():
+            self._sessions.gone(session, reason)
 
     async def close_all(self) -> None:
         """Ends all sessions at once, within five seconds, and takes no more.

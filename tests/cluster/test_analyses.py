@@ -14,7 +14,7 @@ from stream_detect.cluster import analyses, messages
 from stream_detect.cluster.analyses import ClusterReviewer
 from stream_detect.cluster.messages import ServerFile
 from stream_detect.cluster.process_folder import ProcessFolder
-from stream_detect.cluster.worker import ANALYSES_FOLDER
+from stream_detect.cluster.worker_hosting import ANALYSES_FOLDER
 from stream_detect.errors import ReviewCancelledError, ReviewCrashedError
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.models.registry import Registry

@@ -30,11 +30,12 @@ describe("the cluster", () => {
       memory_bytes: 4e8,
       cameras: ["door"],
       analyses: 2,
+      live_checks: 1,
     };
     const move = { at: 1795300000, camera: "door", from: "b", to: "a", why: "node b does not answer" };
     open({ nodes: [node], moves: [move] });
     expect((await screen.findByTestId("node")).textContent).toBe(
-      "aLost: it does not answer10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MB · 2 analysesdoor",
+      "aLost: it does not answer10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MB · 2 analyses · 1 live checkdoor",
     );
     expect(screen.getByRole("link", { name: "door" }).getAttribute("href")).toBe("#/cameras/door");
     expect(screen.getByTestId("move").textContent).toContain("door from b to a: node b does not answer");

@@ -65,6 +65,7 @@ function Nodes({ nodes, moves }: Seen) {
                 `${figure(node.cores, "", 1)} cores busy`,
                 figure(node.memoryBytes / 1e6, "MB"),
                 ...(node.analyses === 0 ? [] : [`${node.analyses} ${node.analyses === 1 ? "analysis" : "analyses"}`]),
+                ...(node.liveChecks === 0 ? [] : [`${node.liveChecks} ${node.liveChecks === 1 ? "live check" : "live checks"}`]),
               ].join(" · ")}
             </p>
             {node.problem !== "" && <p className="text-sm font-semibold">{node.problem}</p>}

@@ -884,6 +884,11 @@ export interface components {
              */
             id: string;
             /**
+             * Live Checks
+             * @description that its workers have now
+             */
+            live_checks: number;
+            /**
              * Load
              * @description load average by processors; 1 is busy
              */

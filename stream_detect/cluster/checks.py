@@ -1,0 +1,199 @@
+"""Live checks on workers, on the server's side: a worker that has room answers; media go directly to its node."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from stream_detect.cluster.challenge import RemoteChallenge
+from stream_detect.cluster.messages import CheckBegun, Refusal, raised
+from stream_detect.cluster.nodes import WorkerLostError
+from stream_detect.cluster.sessions import ANSWER_S
+from stream_detect.cluster.tasks import WorkerTask, WorkerTasks
+from stream_detect.errors import CapacityError
+from stream_detect.storage.checks import CheckRecord
+from stream_detect.webrtc.check import CheckIds, Client, Gone
+from stream_detect.webrtc.offer import Offer
+from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce
+from stream_detect.webrtc.results_channel import ByeReason, Introduction
+from stream_detect.webrtc.source_label import virtual_camera
+
+LOOK_S = 0.25
+"""How often a session's worker is looked at: it reports five times a second which sessions it has."""
+
+TAKEN_S = 1.0
+"""Time limit of the report that follows the end of a session, with its record."""
+
+RETRY_AFTER_S = 2
+
+MAX_LOST = 1_000
+"""Records of checks whose worker was lost, by which the worker's own is recognised if it comes back after all."""
+
+WORKER_LOST = "its worker was lost"
+
+log = logging.getLogger(__name__)
+
+
+class WorkerChecks:
+    """Makes the live checks that workers take, and keeps their records; fits `webrtc.check.RemoteChecks`.
+
+    Lives on the event loop, but for `take`.
+
+    Args:
+        tasks: chooses workers.
+        keep: takes records, from any thread.
+    """
+
+    def __init__(self, tasks: WorkerTasks, keep: Callable[[CheckRecord], None]) -> None:
+        self._tasks = tasks
+        self._keep = keep
+        self._lost: deque[str] = deque(maxlen=MAX_LOST)
+
+    def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator["RemoteCheck"]:
+        """See `RemoteChecks`: one on each worker, the one with the least to do first."""
+        asked: list[WorkerTask] = []
+        while (task := self._tasks.begin_check([one.member for one in asked])) is not None:
+            asked.append(task)
+            yield RemoteCheck(self, task, (offer_sdp, client), gone)
+
+    def take(self, record: CheckRecord) -> None:
+        """A worker's record of a check that has ended."""
+        if record.id not in self._lost:
+            self._keep(record)
+
+    def end(self, task: WorkerTask, lost: CheckRecord | None) -> None:
+        """A check has ended.
+
+        Args:
+            task: of the check.
+            lost: its record where the worker that would have made one is lost.
+        """
+        self._tasks.end(task)
+        if lost is not None:
+            self._lost.append(lost.id)
+            self._keep(lost)
+
+    async def all_ended(self) -> None:
+        """Waits until workers have no check any more."""
+        while self._tasks.checks():  # noqa: ASYNC110 - each ends in its own time
+            await asyncio.sleep(LOOK_S)
+
+
+class RemoteCheck:
+    """One live check on a worker; fits `webrtc.check.Check`.
+
+    Args:
+        checks: is told of its end.
+        task: the worker that has it.
+        opened: the peer's offer, and who it is.
+        gone: called when the session has ended there, or its worker is lost.
+    """
+
+    def __init__(self, checks: WorkerChecks, task: WorkerTask, opened: tuple[str, Client], gone: Gone) -> None:
+        self._checks = checks
+        self._task = task
+        self._offer_sdp, self._client = opened
+        self._gone = gone
+        self._ids = CheckIds.new()
+        self._connected_s: float | None = None
+        self._watching: asyncio.Task[None] | None = None
+        self._closing = CloseOnce(f"check {self.session_id[:6]}", self._close)
+        self.challenge = RemoteChallenge(task.member.link, "check_challenge", self.session_id)
+        """Of this peer."""
+
+    @property
+    def session_id(self) -> str:
+        """Unguessable."""
+        return self._ids.session_id
+
+    @property
+    def connected(self) -> bool:
+        """Whether the peer has come; stays true when it has gone."""
+        return self._connected_s is not None
+
+    @property
+    def closing(self) -> bool:
+        """Whether `close` was called."""
+        return self._closing.begun
+
+    async def answer(self, offer: Offer) -> str:  # noqa: ARG002 - the worker reads its text
+        """The worker's answer to the peer's offer.
+
+        Raises:
+            OfferError: it cannot be answered.
+            CapacityError: the worker takes none now, or does not answer.
+        """
+        try:
+            answer = await self._task.member.link.ask(
+                "check", self._ids, self._offer_sdp, self._client, timeout_s=ANSWER_S
+            )
+        except WorkerLostError as error:
+            raise CapacityError(f"the worker does not answer ({error}); try again", RETRY_AFTER_S) from error
+        if isinstance(answer, Refusal):
+            raise raised(answer)
+        begun: CheckBegun = answer
+        log.info("check %s: on the worker %s", self.session_id[:6], self._task.member.name)
+        self._watching = asyncio.get_running_loop().create_task(self._watch(begun.at_s))
+        return begun.sdp
+
+    def introduce(self, about: Introduction) -> None:
+        """Nothing: the worker has the model with its orders."""
+
+    def keep_record(self) -> None:
+        """Nothing: the worker sends the record when the check has ended."""
+
+    async def close(self, reason: ByeReason) -> None:
+        """Ends the session within a bounded time; called again, waits for the same end."""
+        await self._closing.run(reason)
+
+    async def _watch(self, begun_s: float) -> None:
+        """Until it has ended on its worker."""
+        incarnation = self._task.incarnation
+        while True:
+            await asyncio.sleep(LOOK_S)
+            if self._task.lost:
+                self._gone(self, f"its worker {self._task.member.name}: {self._task.lost}", "closed")
+                return
+            sent_s, connected = incarnation.sent_s, incarnation.checks.get(self.session_id)
+            if connected is None and sent_s > begun_s:
+                self._gone(self, "it has ended on its worker", "closed")
+                return
+            if connected and self._connected_s is None:
+                self._connected_s = time.time()
+
+    async def _close(self, reason: ByeReason) -> None:
+        try:
+            if self._watching is not None:
+                self._watching.cancel()
+                if not self._task.lost:
+                    with contextlib.suppress(WorkerLostError):  # a worker that is cut off ends it by itself
+                        await self._end(reason)
+        finally:
+            self._checks.end(self._task, self._lost_record() if self._task.lost else None)
+
+    async def _end(self, reason: ByeReason) -> None:
+        """Ends it there, and waits for the report that has its record."""
+        ended = await self._task.member.link.ask("end_check", self.session_id, reason, timeout_s=CLOSE_S)
+        if isinstance(ended, Refusal):  # it had ended already
+            return
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(TAKEN_S):
+                while self._task.incarnation.sent_s <= ended and not self._task.lost:  # noqa: ASYNC110 - of a thread
+                    await asyncio.sleep(LOOK_S / 5)
+
+    def _lost_record(self) -> CheckRecord | None:
+        """What is known of it without its worker; None where the peer never came."""
+        if self._connected_s is None:
+            return None
+        return CheckRecord(
+            id=self._ids.record_id,
+            camera=None,
+            who=self._client.user,
+            began_s=self._connected_s,
+            ended_s=max(time.time(), self._connected_s),
+            source_label=self._client.source_label,
+            virtual_camera=virtual_camera(self._client.source_label),
+            reason=WORKER_LOST,
+        )

@@ -1,0 +1,222 @@
+"""Everything that a worker hosts: cameras with their viewers and publishers, live checks, analyses and evidence."""
+
+import asyncio
+import logging
+import sys
+import threading
+from typing import Any
+
+import cv2
+from pydantic import field_validator
+
+from stream_detect.analysis.engine import Engine
+from stream_detect.analysis.search import FaceSearch
+from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
+from stream_detect.cameras.observer import Observers
+from stream_detect.cluster.messages import (
+    ModelOrder,
+)
+from stream_detect.cluster.orders import NOT_RENEWED, Lease, OrderKeeper
+from stream_detect.cluster.outbox import Outbox
+from stream_detect.cluster.process_folder import ProcessFolder
+from stream_detect.cluster.worker_analyses import WorkerAnalyses
+from stream_detect.cluster.worker_evidence import WorkerEvidence
+from stream_detect.errors import SettingsError, StreamDetectError
+from stream_detect.evidence.folder import EvidenceFolder
+from stream_detect.jobs.reviewer import ModelReviewer
+from stream_detect.media.credentials import trust_anchors_of
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import Bundle
+from stream_detect.models.registry import Registry
+from stream_detect.review.models import ExaminationSettings
+from stream_detect.settings import (
+    ClusterSettings,
+    EvidenceSettings,
+    MonitoringSettings,
+    StorageSettings,
+    WebRtcSettings,
+)
+from stream_detect.types import Answer, CameraState, Thresholds
+from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.hub import OverlayStyle
+from stream_detect.webrtc.network import Network
+from stream_detect.webrtc.results_channel import Introduction
+from stream_detect.webrtc.whep import Viewers
+from stream_detect.webrtc.whip import Publishers
+
+ANALYSES_FOLDER = "analyses-of-server"
+"""Folder in the storage folder, of uploads that the server sent and of what is made of them."""
+
+log = logging.getLogger(__name__)
+
+
+class WorkerSettings(ExaminationSettings):
+    """The sections that a worker uses, as they travel to it: no access token, database or webhook is among them.
+
+    Args:
+        webrtc: viewers and publishers.
+        monitoring: cameras.
+        evidence: of events.
+        storage: the folder alone, absolute.
+        cluster: how long a lease lasts.
+    """
+
+    webrtc: WebRtcSettings = WebRtcSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
+    evidence: EvidenceSettings = EvidenceSettings()
+    storage: StorageSettings = StorageSettings()
+    cluster: ClusterSettings = ClusterSettings()
+
+    @field_validator("storage")
+    @classmethod
+    def _folder_alone(cls, storage: StorageSettings) -> StorageSettings:
+        return StorageSettings(folder=storage.folder.resolve())
+
+
+class WorkerHosting:
+    """All that a worker has once it knows its settings. Blocks while it is made: the model is loaded.
+
+    Raises:
+        BundleError: the model is absent here.
+        SettingsError: it is another one than the server's, or a certificate is absent here.
+    """
+
+    def __init__(
+        self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
+        trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
+        self._settings = settings
+        self._loop = loop
+        self._model_name, _ = model
+        self._registry = Registry.of(settings.model.folder)
+        bundle = _same_bundle(self._registry, *model)
+        loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
+        detector = FaceSearch(settings.faces)
+        self._engine = Engine(settings, detector.sibling, loaded.classifier, model_sha256=bundle.sha256)
+        self._changing_model = threading.Lock()
+        self.problem = ""
+        style = OverlayStyle(bundle.card.hysteresis(), settings.window.stale_s)
+        network = Network.of(settings.webrtc)
+        self.ice_servers = network.servers
+        self._watching_servers = asyncio.run_coroutine_threadsafe(self.ice_servers.watch(), loop)
+        self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
+        self.publishers = Publishers(settings.webrtc, network)
+        self.evidence = WorkerEvidence(
+            EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, outbox.kept, self._camera
+        )
+        make = hosted_here(
+            self._engine,
+            settings.monitoring,
+            Observers((self.evidence, outbox)),
+            self.viewers.viewing,
+            lambda name: (self.evidence.keeper.tap(name).connection(),),
+        )
+        self.fleet = Fleet(make, self._engine, self.evidence, sys.maxsize)  # the server bounds how many there are
+        about = self._introduction(bundle, bundle.card.hysteresis())
+        self.checks = CheckSessions(
+            self._engine, settings.webrtc, settings.video, about, network, keep=outbox.ended
+        )  # the server bounds how many there are
+        lease = Lease(settings.cluster.lease_s)
+        self.orders = OrderKeeper(self.fleet, outbox, lease, self._use, self._leave)
+        self.orders.on_expired = self._end_checks
+        self.analyses = WorkerAnalyses(
+            ModelReviewer(settings.only(ExaminationSettings), self._is_busy),
+            self._registry,
+            ProcessFolder(settings.storage.folder / ANALYSES_FOLDER, settings.review.min_free_bytes),
+            settings.cluster.lease_s,
+            outbox.wake,
+        )
+        self.evidence.start()
+        self.orders.start()
+
+    async def view(self, camera: str, offer_sdp: str, client: str) -> Answer:
+        """See `Viewers.answer`; NotFoundError where the camera is not here any more."""
+        self.fleet.camera(camera)
+        return await self.viewers.answer(camera, offer_sdp, client)
+
+    async def publish(self, camera: str, offer_sdp: str, client: str) -> Answer:
+        """See `Publishers.answer`; NotFoundError where the camera is not here any more."""
+        self.fleet.camera(camera)
+        return await self.publishers.answer(camera, offer_sdp, _Sink(self.fleet, camera), client)
+
+    async def close(self) -> None:
+        """Ends orders, cameras and sessions."""
+        self.orders.close()
+        self._watching_servers.cancel()
+        await asyncio.gather(
+            asyncio.to_thread(self.fleet.close),
+            asyncio.to_thread(self.analyses.close),
+            self.viewers.close_all(),
+            self.publishers.close_all(),
+            self.checks.close_all(),
+        )
+        await asyncio.to_thread(self.evidence.close)
+
+    def _is_busy(self) -> bool:
+        """Whether a live check is here, or a camera sends frames now: analyses give way to them."""
+        return self.checks.count > 0 or any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
+
+    def _camera(self, name: str) -> HostedCamera:
+        return self.fleet.camera(name)
+
+    def _use(self, model: ModelOrder) -> None:
+        """Judges by another model, on the thread of the orders."""
+        if model.sha256 == self._engine.model.sha256:
+            return
+        try:
+            bundle = _same_bundle(self._registry, model.name, model.sha256)
+            wanted = self._settings.model
+            loaded = load_model(bundle, wanted.backend, wanted.threads, wanted.precision)
+        except StreamDetectError as error:
+            self.problem = str(error)
+            return
+        self.problem = ""
+        self._engine.judge_by(loaded.classifier, bundle.sha256)
+        style = OverlayStyle(model.thresholds, self._settings.window.stale_s)
+        self._loop.call_soon_threadsafe(self.viewers.draw_with, style)
+        about = self._introduction(bundle, model.thresholds)
+        self._loop.call_soon_threadsafe(self.checks.introduce, about)
+
+    def _introduction(self, bundle: Bundle, thresholds: Thresholds) -> Introduction:
+        window = self._settings.window
+        card = bundle.card
+        return Introduction(card.name, card.title, bundle.sha256, thresholds, window.length_s, window.min_scores)
+
+    def _end_checks(self) -> None:
+        """The server does not answer, and may not end a live check any more. From any thread; does not wait."""
+        self._loop.call_soon_threadsafe(self.checks.end_all, NOT_RENEWED)
+
+    def _leave(self, camera: str) -> None:
+        """A camera is not here any more: its viewers and publishers are not, either. From any thread; does not wait."""
+
+        async def leave() -> None:
+            await asyncio.gather(self.viewers.forget(camera), self.publishers.forget(camera))
+
+        asyncio.run_coroutine_threadsafe(leave(), self._loop)
+
+
+class _Sink:
+    """A camera as a publisher's sink, looked up for every frame: one that changed is another object."""
+
+    def __init__(self, fleet: Fleet, name: str) -> None:
+        self._fleet = fleet
+        self._name = name
+
+    def push(self, frame: Any, codec: str, *, arrived_s: float, gap: bool = False) -> None:
+        """Fits `PublisherSink`."""
+        self._fleet.camera(self._name).push(frame, codec, arrived_s=arrived_s, gap=gap)
+
+    def publisher_left(self, reason: str) -> None:
+        """Fits `PublisherSink`."""
+        self._fleet.camera(self._name).publisher_left(reason)
+
+
+def _same_bundle(registry: Registry, name: str, sha256: str) -> Any:
+    bundle = registry.load(name)
+    if bundle.sha256 != sha256:
+        raise SettingsError(
+            f"expected the server's model {name} (sha256 {sha256[:12]}), received another one on this node "
+            f"({bundle.sha256[:12]}): install the same bundle here"
+        )
+    return bundle

@@ -1,0 +1,170 @@
+"""Live checks are taken by workers: media go straight to one, and the server's table has each until it ends there."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from stream_detect.cluster.checks import WORKER_LOST, WorkerChecks
+from stream_detect.errors import CapacityError, ConflictError, NotFoundError, OfferError
+from stream_detect.settings import WebRtcSettings
+from stream_detect.webrtc.check import CheckSessions, Client
+from tests.patience import soon
+from tests.webrtc.conftest import ABOUT, Peer, scripted_engine
+
+ANN = Client("192.0.2.1", "ann", "OBS Virtual Camera")
+
+
+class Server:
+    """The live checks of a server with workers."""
+
+    def __init__(self, stage, max_sessions=4):
+        self.stage, self.records = stage, []
+        self.remote = WorkerChecks(stage.head.tasks, self.records.append)
+        stage.head.report_checks_to(self.remote.take)
+        webrtc = WebRtcSettings(max_sessions=max_sessions)
+        keep, video = self.records.append, stage.settings.video
+        self.sessions = CheckSessions(scripted_engine(), webrtc, video, ABOUT, keep=keep, remote=self.remote)
+        self.peers = []
+
+    async def connected(self, client=ANN):
+        """A peer that gets results, and the id of its session."""
+        peer = Peer()
+        self.peers.append(peer)
+        session_id = await peer.connect(self.sessions, client)
+        await peer.until(lambda: peer.of_type("result"))
+        await soon(lambda: self.sessions.connected()[session_id])
+        return peer, session_id
+
+    def there(self):
+        """How many checks each node has, by its own account."""
+        hosted = {name: link.worker._hosting for name, link in self.stage.nodes.links.items()}
+        return {name: 0 if hosting is None else hosting.checks.count for name, hosting in hosted.items()}
+
+    def known(self):
+        """How many checks each node has, as the server knows it."""
+        return {status.name: status.checks for status in self.stage.head.statuses()}
+
+    def received_of(self, key):
+        """How many reliable items of a worker's process have arrived."""
+        members = self.stage.head._membership.members()
+        return next(one.current.received for one in members if one.current and one.current.key == key)
+
+    def node(self):
+        """The node that has the only check."""
+        (name,) = (name for name, count in self.there().items() if count)
+        return name
+
+    async def none_left(self):
+        await soon(
+            lambda: not any(self.there().values()) and not any(self.known().values()) and not self.sessions.count
+        )
+
+
+@pytest.fixture
+def serving(stage):
+    """Makes servers in front of workers; their checks and peers end with the block."""
+
+    @asynccontextmanager
+    async def make(*names: str, **options):
+        server = Server(stage(*names), **options)
+        try:
+            yield server
+            await server.sessions.close_all()
+            await server.remote.all_ended()
+            assert not any(server.there().values())
+        finally:
+            for peer in server.peers:
+                await peer.close()
+
+    return make
+
+
+async def test_the_worker_with_least_to_do_answers_and_the_server_ends_it(serving):
+    async with serving("a", "b") as server:
+        peer, session_id = await server.connected()
+        assert server.known() == server.there()
+        assert sorted(server.there().values()) == [0, 1]
+        await peer.more_frames(3)
+        assert peer.of_type("hello")[0]["session"] == session_id
+        await server.connected(Client("192.0.2.2"))
+        assert server.there() == {"a": 1, "b": 1}
+        await server.sessions.close(session_id)
+        assert peer.of_type("bye") == [{"reason": "closed"}]
+        (record,) = server.records
+        assert (record.who, record.virtual_camera) == ("ann", "OBS Studio")
+        assert record.state == "no_face"
+        with pytest.raises(NotFoundError):
+            await server.sessions.close(session_id)
+
+
+async def test_a_peer_that_leaves_leaves_one_record_and_no_place(serving):
+    async with serving("a") as server:
+        peer, _ = await server.connected()
+        await peer.close()
+        await server.none_left()
+        await soon(lambda: server.records)
+    assert [record.who for record in server.records] == ["ann"]
+
+
+async def test_a_worker_that_is_cut_off_ends_its_checks_and_the_server_counts_them_no_more(serving):
+    async with serving("a", "b") as server:
+        await server.connected()
+        node = server.node()
+        server.stage.nodes.links[node].cut.set()
+        await server.none_left()
+        assert [(one.who, one.state, one.reason) for one in server.records] == [("ann", None, WORKER_LOST)]
+        incarnation = server.stage.nodes.links[node].worker._incarnation
+        server.stage.nodes.links[node].cut.clear()  # it comes back, and its own record with it
+        await soon(lambda: server.received_of(incarnation) == 1)
+        await server.connected(Client("192.0.2.2", "bob"))
+    assert sorted(record.who for record in server.records) == ["ann", "bob"]
+
+
+async def test_after_the_end_of_its_worker_a_peer_is_answered_by_another_one(serving):
+    async with serving("a", "b") as server:
+        _, session_id = await server.connected()
+        node = server.node()
+        await asyncio.to_thread(server.stage.nodes.links[node].start_anew)
+        await soon(lambda: not server.sessions.count)
+        with pytest.raises(NotFoundError):
+            server.sessions.challenge(session_id)
+        await server.connected()
+
+
+async def test_a_challenge_is_asked_for_through_the_server(serving):
+    async with serving("a") as server:
+        _, session_id = await server.connected()
+        challenge = server.sessions.challenge(session_id)
+        ask = asyncio.to_thread
+        assert await ask(lambda: challenge.record) is None
+        with pytest.raises(NotFoundError):
+            await ask(challenge.stop)
+        started = await ask(challenge.start, "ann")
+        assert (await ask(lambda: challenge.record)).challenge_id == started.challenge_id
+        with pytest.raises(ConflictError):
+            await ask(challenge.start, "bob")
+        await ask(challenge.stop)
+        await server.sessions.close(session_id)
+    (record,) = server.records
+    assert record.challenges_ended == 1
+
+
+async def test_the_limit_holds_for_all_workers_together(serving):
+    async with serving("a", "b", max_sessions=1) as server:
+        await server.connected()
+        with pytest.raises(CapacityError, match="all 1 sessions are taken"):
+            await server.connected(Client("192.0.2.2"))
+        with pytest.raises(OfferError):
+            await server.sessions.answer("no offer", ANN)
+        assert sum(server.there().values()) == 1
+
+
+async def test_where_no_worker_takes_it_the_server_does(serving):
+    async with serving("a") as server:
+        server.stage.nodes.links["a"].cut.set()  # and the server has not noticed yet
+        await server.connected()
+        assert server.sessions.count == 1
+        server.stage.nodes.links["a"].cut.clear()
+        assert server.there() == {"a": 0}
+    assert [record.who for record in server.records] == ["ann"]
