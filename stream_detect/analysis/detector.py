@@ -67,9 +67,14 @@ class BlazeFace:
         """Side of the network's square input."""
         return self._graph.input_px
 
-    def sibling(self) -> "BlazeFace":
-        """A detector for another thread: the same compiled model and settings, its own buffers."""
-        return BlazeFace(self._kind, self._min_score, self._max_faces, compiled=self._compiled)
+    def sibling(self, min_score: float | None = None) -> "BlazeFace":
+        """A detector with buffers of its own, for another thread or purpose; the compiled model is shared.
+
+        Args:
+            min_score: as of `BlazeFace`; the same if not given.
+        """
+        least = self._min_score if min_score is None else min_score
+        return BlazeFace(self._kind, least, self._max_faces, compiled=self._compiled)
 
     def detect(self, image: Image, border: float = 0.0) -> list[Face]:
         """Faces in an image of any size, best score first.

@@ -2,39 +2,24 @@
 
 The detector's input is 192 px wide, a tenth of a 1080p frame, in which a face of a call grid has 10 px. So large
 frames are also searched in overlapping parts. All parts of the first frame, and of one after a change of scene, are
-searched; between these, parts with small faces are searched in turn, and the others now and then.
+searched; between these, a few parts that show all faces are searched in turn, and the others now and then.
 """
 
 import math
 from collections import deque
-from dataclasses import dataclass, field, replace
-from itertools import product
+from dataclasses import replace
 
 import cv2
 import numpy as np
 
 from stream_detect.analysis.blazeface import Range
 from stream_detect.analysis.detector import BlazeFace
+from stream_detect.analysis.frame_parts import LEAST_INPUT_PX, FramePart, parts_of
 from stream_detect.settings import FaceSettings
 from stream_detect.types import Face, Grey, Image, Xyxy
 
-LEAST_INPUT_PX = 16.0
-"""A face this wide in the network's input is found: of 88 faces a size .59 at 12 px, .82 at 14, .86 at 16, 1 at 20."""
-
 _CLEAR_INPUT_PX = 20.0
 """From this width in the input on, the whole frame shows a face as well as a part does."""
-
-ENOUGH_PX = 54.0
-"""Where the whole frame shows a face this wide (640x480 does), nothing is searched in parts."""
-
-LEAST_PX = 36.5
-"""Parts are made smaller until a face this wide is found. It cannot be judged, but it can be said to be too small."""
-
-MAX_PARTS = 150
-"""Parts of a frame, .36 s on one core: as many as 4K takes. Of more pixels, smaller faces are left out."""
-
-_SHRINK = 0.6
-"""Side of a part / side of the next larger one: what the larger one misses fills a sixth of the smaller one at most."""
 
 _SWEPT = 12
 """Parts searched in one sample after a change of scene, 29 ms; in a stream's first frame all are."""
@@ -46,7 +31,8 @@ _WHOLE_EVERY = 20
 """Samples at least between two searches of all parts: a picture that changes all the time is not searched so always."""
 
 _REMEMBERED = 8
-"""Samples for which a face counts as present while its part is not searched; parts in turn come sooner."""
+"""Samples for which a face counts as present while its part is not searched, and longer where a turn of parts takes
+longer: with 25 faces up to 18 parts hold one, and at two a sample the last would be forgotten before it comes."""
 
 _EDGE = 0.01
 """Share of a part's side: a face that comes so near to an inner edge is cut off by it, and whole in the next part."""
@@ -72,48 +58,19 @@ _HALF_SIZE_FOR = 10
 whoever appears beside that face is found a second later at most."""
 
 
-@dataclass(slots=True)
-class FramePart:
-    """A square of the frame, searched by itself.
+_LOST = 3
+"""Samples for which a face is given that was shown and is not any more: the detector misses one in 20 large faces now
+and then, and other parts of the frame that show its place are searched meanwhile."""
 
-    Args:
-        xyxy: in frame pixels, whole numbers.
-        faces: found when it was last searched, in frame pixels.
-        age: samples since then; 0 in the sample itself.
-    """
+_MOVED = 1.2
+"""A face that was lost has moved, where another one is found within so many of its widths."""
 
-    xyxy: tuple[int, int, int, int]
-    faces: list[Face] = field(default_factory=list)
-    age: int = 0
+_CLOSER_SIDE = 6.0
+"""Side of the square in which an unclear face is looked at again / its width: it has 32 px of the input then. A face of
+44 px in a dark tile scored .5 to .8 in parts, where it has 22 px; only from begin_score on it begins a track."""
 
-
-def parts_of(wh: tuple[int, int], input_px: int) -> list[FramePart]:
-    """The parts of a frame of `wh` pixels, the largest first; none where the whole frame shows all faces that count.
-
-    Parts of one size overlap by the largest face that the next larger size misses, so that each face lies whole in one.
-
-    Args:
-        wh: width and height of the frame in pixels.
-        input_px: side of the detector's input.
-    """
-    least = LEAST_INPUT_PX / input_px
-    parts: list[FramePart] = []
-    if max(wh) * least <= ENOUGH_PX:
-        return parts
-    larger, side = max(wh), min(*wh, round(_SHRINK * max(wh)))
-    while larger * least > LEAST_PX:
-        rows, columns = (_starts(length, side, min(1.1 * larger * least, side / 2)) for length in (wh[1], wh[0]))
-        if len(parts) + len(rows) * len(columns) > MAX_PARTS:
-            break
-        parts += [FramePart((x, y, min(x + side, wh[0]), min(y + side, wh[1]))) for y, x in product(rows, columns)]
-        larger, side = side, max(round(_SHRINK * side), 1)
-    return parts
-
-
-def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where parts of one row begin, evenly spread over `length`, overlapping by `overlap` at least."""
-    count = 1 + max(math.ceil((length - side) / max(side - overlap, 1.0)), 0)
-    return [round(start) for start in np.linspace(0, max(length - side, 0), count).tolist()]
+_DOUBTFUL = 0.4
+"""Score in a part from which a closer look is worth its 2.4 ms; without one, min_score holds."""
 
 
 class FaceSearch:
@@ -136,9 +93,15 @@ class FaceSearch:
         self._settings = settings
         self._finder = finder or BlazeFace(settings.detector, settings.min_score, settings.max_faces)
         self._close = close or BlazeFace(_CLOSE_RANGE, settings.min_score, settings.max_faces)
+        self._keen = self._finder.sibling(_DOUBTFUL)
         self._wh = (0, 0)
         self._parts: list[FramePart] = []
         self._turn: deque[FramePart] = deque()  # all parts, the one searched longest ago first
+        self._shown: deque[FramePart] = deque()  # parts that show all faces, still to be searched in this turn
+        self._doubted: deque[FramePart] = deque()  # parts that may show a face which another shows no more
+        self._remembered = _REMEMBERED
+        self._before: list[Face] = []  # faces that the sample before showed
+        self._lost: deque[list[Face]] = deque(maxlen=_LOST)  # of the newest samples, those that were lost in each
         self._swept: deque[FramePart] = deque()  # those still to be searched since the scene changed
         self._scene: Grey | None = None
         self._samples = 0
@@ -167,6 +130,9 @@ class FaceSearch:
             clear = [face for face in faces if _width(face) >= clear_px]
             unclear = [face for face in faces if _width(face) < clear_px]
             faces = merged(clear, self._search_parts(image, clear), unclear)
+            self._lost.append(self._lost_now(faces))
+            self._before = list(faces)
+            faces += self._still_missed(faces)
         if all(self._is_unclear(face) for face in faces):
             faces = self._close_faces(image) or faces
         self._samples += 1
@@ -177,7 +143,8 @@ class FaceSearch:
         self._wh, self._scene, self._half_size_for = wh, None, 0
         self._parts = parts_of(wh, self._finder.input_px) if self._settings.parts_per_sample else []
         self._turn = deque(self._parts)
-        self._swept.clear()
+        for waiting in (self._shown, self._doubted, self._swept, self._before, self._lost):
+            waiting.clear()
 
     def _search_parts(self, image: Image, clear: list[Face]) -> list[Face]:
         """The faces of all parts: of those that are due as they are found, of the others as they were.
@@ -188,13 +155,19 @@ class FaceSearch:
         """
         for part in self._parts:
             part.age += 1
-            if part.age > _REMEMBERED:
+            if part.age > self._remembered:
                 part.faces = []
+        closer = self._settings.parts_per_sample
         for part in self._due(image):
             self._turn.remove(part)
             self._turn.append(part)
             found = self._found_in(image, part)
-            part.faces = [face for face in found if not any(_same(face.xyxy, other.xyxy) for other in clear)]
+            for i, face in enumerate(found):
+                if face.score < self._settings.begin_score and closer > 0 and not _is_among(face, clear):
+                    closer -= 1
+                    found[i] = self._looked_closer(image, face)
+            found = [face for face in found if face.score >= self._settings.min_score]
+            part.faces = [face for face in found if not _is_among(face, clear)]
             part.age = 0
         return [replace(face, fresh=part.age == 0) for part in self._parts for face in part.faces]
 
@@ -205,11 +178,69 @@ class FaceSearch:
             self._swept = deque(self._parts)
         count = len(self._swept) if first else min(_SWEPT, len(self._swept))
         due = [self._swept.popleft() for _ in range(count)]
-        held = [part for part in self._turn if part.faces and part not in due]
-        due += held[: self._settings.parts_per_sample]
+        if not self._shown:
+            self._begin_turn()
+        for parts in (self._doubted, self._shown):
+            waiting = [parts.popleft() for _ in range(min(self._settings.parts_per_sample, len(parts)))]
+            due += [part for part in waiting if part not in due]
         if not self._swept and self._samples % _EXPLORED_EVERY == 0:
             due += [part for part in self._turn if not part.faces and part not in due][:1]
         return due
+
+    def _begin_turn(self) -> None:
+        """Chooses parts that show all faces: of each face the largest one that shows it clearly, so that they are few.
+
+        All parts that hold a face would be up to three times as many, and each would be searched as much less often.
+        """
+        holding = sorted((part for part in self._turn if part.faces), key=lambda part: (-part.side, -len(part.faces)))
+        chosen: list[FramePart] = []
+        known: list[Face] = []
+        for least_score in (self._settings.begin_score, 0.0):
+            for part in holding:
+                faces = [face for face in part.faces if face.score >= least_score]
+                if any(not _is_among(face, known) for face in faces):
+                    chosen.append(part)
+                    known += faces
+        self._shown.extend(sorted(dict.fromkeys(chosen), key=lambda part: -part.age))
+        turn = math.ceil(len(self._shown) / max(self._settings.parts_per_sample, 1))
+        self._remembered = max(_REMEMBERED, 2 * turn)
+
+    def _doubt(self, lost: list[Face]) -> None:
+        """Has the other parts that show a place searched where one shows a face no more: each misses one now and then.
+
+        Args:
+            lost: faces that parts showed before.
+        """
+        for face in lost:
+            for part in self._parts:
+                clear_enough = _width(face) * self._finder.input_px >= LEAST_INPUT_PX * part.side
+                if clear_enough and part not in self._doubted and _within(face.xyxy, part.xyxy):
+                    self._doubted.append(part)
+
+    def _lost_now(self, faces: list[Face]) -> list[Face]:
+        """Faces that the sample before showed and this one does not, unless one came up so near that it is theirs."""
+        came = [face for face in faces if not _is_among(face, self._before)]
+        gone = [face for face in self._before if not _is_among(face, faces)]
+        return [face for face in gone if not any(_distance(face, one) < _MOVED * _width(face) for one in came)]
+
+    def _still_missed(self, faces: list[Face]) -> list[Face]:
+        """Faces that were lost a moment ago and are found nowhere since, not fresh; their places are searched again."""
+        missed: list[Face] = []
+        for face in (face for lost in reversed(self._lost) for face in lost):
+            if not _is_among(face, [*faces, *missed]):
+                missed.append(replace(face, fresh=False))
+        self._doubt(missed)
+        return missed
+
+    def _looked_closer(self, image: Image, face: Face) -> Face:
+        """An unclear face as a square about it shows it, where that is clearer."""
+        left, top, right, bottom = face.xyxy
+        half = _CLOSER_SIDE * _width(face) / 2
+        x, y = (left + right) / 2, (top + bottom) / 2
+        x0, y0 = max(round(x - half), 0), max(round(y - half), 0)
+        seen = self._finder.detect(image[y0 : round(y + half), x0 : round(x + half)])
+        again = [moved(one, x0, y0) for one in seen]
+        return max((one for one in again if _same(one.xyxy, face.xyxy)), key=lambda one: one.score, default=face)
 
     def _is_new_scene(self, image: Image) -> bool:
         if self._scene is not None and self._samples - self._whole_at < _WHOLE_EVERY:
@@ -235,7 +266,7 @@ class FaceSearch:
             right - margin if right < self._wh[0] else np.inf,
             bottom - margin if bottom < self._wh[1] else np.inf,
         )
-        faces = (moved(face, left, top) for face in self._finder.detect(image[top:bottom, left:right]))
+        faces = (moved(face, left, top) for face in self._keen.detect(image[top:bottom, left:right]))
         return [face for face in faces if _within(face.xyxy, inner)]
 
     def _close_faces(self, image: Image) -> list[Face]:
@@ -292,9 +323,13 @@ def merged(clear: list[Face], parts: list[Face], unclear: list[Face]) -> list[Fa
     stale = sorted((face for face in parts if not face.fresh), key=lambda face: -face.score)
     kept: list[Face] = []
     for face in (*clear, *fresh, *unclear, *stale):
-        if not any(_same(face.xyxy, other.xyxy) for other in kept):
+        if not _is_among(face, kept):
             kept.append(face)
     return kept
+
+
+def _is_among(face: Face, others: list[Face]) -> bool:
+    return any(_same(face.xyxy, other.xyxy) for other in others)
 
 
 def _same(one: Xyxy, other: Xyxy) -> bool:
@@ -304,6 +339,12 @@ def _same(one: Xyxy, other: Xyxy) -> bool:
         return False
     areas = [(box[2] - box[0]) * (box[3] - box[1]) for box in (one, other)]
     return w * h > min(_SAME_FACE_IOU * (sum(areas) - w * h), _INSIDE * min(areas))
+
+
+def _distance(one: Face, other: Face) -> float:
+    """Between the middles of two boxes."""
+    a, b = one.xyxy, other.xyxy
+    return math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2
 
 
 def _width(face: Face) -> float:

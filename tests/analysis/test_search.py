@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 import skimage.data
 
+from stream_detect.analysis.frame_parts import LEAST_INPUT_PX, MAX_PARTS, parts_of
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.scripted import upright_face
-from stream_detect.analysis.search import LEAST_INPUT_PX, MAX_PARTS, FaceSearch, merged, parts_of
+from stream_detect.analysis.search import FaceSearch, merged
 from stream_detect.settings import FaceSettings, QualitySettings
 
 ASTRONAUT = np.ascontiguousarray(skimage.data.astronaut())
