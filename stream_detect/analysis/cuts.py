@@ -165,8 +165,8 @@ def contrast(grey: Floats) -> float:
     return float(cv2.meanStdDev(grey)[1].item())
 
 
-WEIGHTS = np.array((14.5, 7.9, 17.6, 75.0, 5.9))
-BIAS = -11.5
+_WEIGHTS = np.array((14.5, 7.9, 17.6, 75.0, 5.9))
+_BIAS = -11.5
 """Logistic regression of `differences`: 7,900 pairs of one person .1 or .2 s apart, a third of them with other light, a
 hand before the face or displaced blocks, against 3,600 pairs of two people, a third of them in the same surroundings
 (shared clips and faces). Of the 5,254 pairs as they were filmed none reaches -1; of two people 98 in 100 reach +1."""
@@ -202,7 +202,7 @@ def differs(before: Appearance, now: Appearance, image: Image, limits: tuple[flo
 
 
 def _log_odds(values: NDArray[np.float64]) -> float:
-    return float(values @ WEIGHTS) + BIAS
+    return float(values @ _WEIGHTS) + _BIAS
 
 
 class Comparison(Enum):

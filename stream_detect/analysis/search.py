@@ -57,7 +57,6 @@ _HALF_SIZE_FOR = 10
 """Samples for which half size comes first, once a face was clear there only: it saves the two searches before it, and
 whoever appears beside that face is found a second later at most."""
 
-
 _LOST = 3
 """Samples for which a face is given that was shown and is not any more: the detector misses one in 20 large faces now
 and then, and other parts of the frame that show its place are searched meanwhile."""
@@ -157,8 +156,9 @@ class FaceSearch:
             part.age += 1
             if part.age > self._remembered:
                 part.faces = []
-        closer = self._settings.parts_per_sample
-        for part in self._due(image):
+        due = self._due(image)
+        closer = max(self._settings.parts_per_sample, len(due) // 3)  # closer looks that may be taken
+        for part in due:
             self._turn.remove(part)
             self._turn.append(part)
             found = self._found_in(image, part)
@@ -235,7 +235,7 @@ class FaceSearch:
     def _looked_closer(self, image: Image, face: Face) -> Face:
         """An unclear face as a square about it shows it, where that is clearer."""
         left, top, right, bottom = face.xyxy
-        half = _CLOSER_SIDE * _width(face) / 2
+        half = max(_CLOSER_SIDE * _width(face) / 2, 8.0)
         x, y = (left + right) / 2, (top + bottom) / 2
         x0, y0 = max(round(x - half), 0), max(round(y - half), 0)
         seen = self._finder.detect(image[y0 : round(y + half), x0 : round(x + half)])

@@ -54,7 +54,7 @@ class Entry:
         event_id: whose: an event's, or a check's.
         what: "began", "ended", "evidence" or "deleted"; "before": of an event that is older than the chain; "check": of
             a check that has ended.
-        content: JSON of what stands from then on.
+        content: JSON of what stands from then on; of a check its SHA-256 only, so that nothing of it outlives it.
         previous: hash of the entry before, 64 hexadecimal digits.
         hash: SHA-256 over all of these.
     """
@@ -82,6 +82,11 @@ def content_of(row: Table, columns: Sequence[str], more: Mapping[str, Any] | Non
     """Canonical JSON of some columns of an event or a check."""
     values = {name: _plain(name, getattr(row, name)) for name in columns} | dict(more or {})
     return json.dumps(values, sort_keys=True, separators=(",", ":"))
+
+
+def digest_of(row: CheckRow) -> str:
+    """JSON with the SHA-256 of a check."""
+    return json.dumps({"sha256": hashlib.sha256(content_of(row, CHECK).encode()).hexdigest()}, separators=(",", ":"))
 
 
 def _plain(name: str, value: Any) -> Any:
@@ -170,9 +175,9 @@ class ChainSnapshot:
         }
 
     def checks(self) -> dict[str, str]:
-        """Of each check that is there: all of it, as canonical JSON."""
+        """Of each check that is there: what its entry has to contain."""
         query = select(CheckRow).execution_options(yield_per=_AT_ONCE)
-        return {row.id: content_of(row, CHECK) for row in self._session.scalars(query)}
+        return {row.id: digest_of(row) for row in self._session.scalars(query)}
 
 
 def _newest(session: Session) -> tuple[int, str] | None:

@@ -70,7 +70,7 @@ class Checks:
         with self._database.writing() as session:
             row = _row(record)
             session.add(row)
-            chain.append(session, [(record.id, "check", chain.content_of(row, chain.CHECK))])
+            chain.append(session, [(record.id, "check", chain.digest_of(row))])
 
     def get(self, check_id: str) -> CheckRecord:
         """One check.

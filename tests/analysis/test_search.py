@@ -125,6 +125,49 @@ def test_a_change_of_scene_is_searched_wholly_within_seconds(search):
     assert any(all(seen(search.detect(image), spots)) for _ in range(10))
 
 
+def test_a_face_that_a_sample_misses_is_given_as_it_was_and_searched_again(search):
+    wh = (1920, 1080)
+    spots = grid(wh, 2)
+    image = crowd(wh, 210, spots)  # the whole frame shows them
+    for _ in range(3):
+        search.detect(image)
+    hidden = image.copy()
+    hidden[:540, :960] = 150
+    for _ in range(2):
+        faces = search.detect(hidden)
+        assert all(seen(faces, spots))
+        assert [face.fresh for face in faces if seen([face], spots)[0]] == [False]
+    assert [face.fresh for face in search.detect(image)] == [True] * 4
+    assert [seen(search.detect(hidden), spots)[0] for _ in range(5)][-1] is False
+
+
+def test_a_face_that_moved_is_not_given_twice(search):
+    wh = (1920, 1080)
+    for x in range(400, 1500, 150):
+        assert len(search.detect(crowd(wh, 210, [(float(x), 540.0)]))) == 1
+
+
+def test_an_unclear_face_is_looked_at_closer(search):
+    wh = (1920, 1080)
+    image = (cv2.GaussianBlur(crowd(wh, 36, [(900.0, 700.0)]), (0, 0), 1.5) * 0.3).astype(np.uint8)
+    scores = [face.score for part in parts_of(wh, 192) for face in search._found_in(image, part)]
+    assert max(scores) < FaceSettings().begin_score
+    (face,) = search.detect(image)
+    assert face.score >= FaceSettings().begin_score
+
+
+@pytest.mark.parametrize("count", [4, 5])
+def test_the_faces_of_a_grid_are_all_searched_anew_within_a_second(search, count):
+    wh = (1920, 1080)
+    spots = grid(wh, count)
+    image = crowd(wh, 60, spots)
+    search.detect(image)
+    fresh = np.zeros(len(spots), bool)
+    for _ in range(10):
+        fresh |= seen([face for face in search.detect(image) if face.fresh], spots)
+    assert fresh.all()
+
+
 def test_a_face_that_left_is_forgotten(search):
     wh = (1920, 1080)
     spots = [(1500.0, 700.0)]
