@@ -5,13 +5,25 @@ A bound on time tells what works from what hangs or went another way; how fast s
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 PATIENCE_S = 60.0
 POLL_S = 0.01
 
 T = TypeVar("T")
+
+
+@contextmanager
+def in_time() -> Iterator[None]:
+    """What is done within ends. What it must not wait for lasts longer than PATIENCE_S."""
+    began_s = time.monotonic()
+    try:
+        yield
+    finally:
+        took_s = time.monotonic() - began_s
+        assert took_s < PATIENCE_S, f"it took {took_s:.0f} s, as what it must not wait for"
 
 
 def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, said: Callable[[], object] = str) -> T:

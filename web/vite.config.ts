@@ -13,5 +13,11 @@ export default defineConfig({
     assetsInlineLimit: 0, // the content security policy of the server allows files only
   },
   server: { proxy: { "/api": SERVER, "/webrtc": SERVER, "/whep": SERVER } },
-  test: { include: ["tests/**/*.test.{ts,tsx}"], environment: "happy-dom", restoreMocks: true },
+  test: {
+    include: ["tests/**/*.test.{ts,tsx}"],
+    setupFiles: ["tests/patience.ts"],
+    testTimeout: 120_000, // longer than what it waits for
+    environment: "happy-dom",
+    restoreMocks: true,
+  },
 });

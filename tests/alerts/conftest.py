@@ -1,9 +1,7 @@
 """A receiver of webhooks and a broker, both real; and events to tell of."""
 
-import contextlib
 import json
 import os
-import random
 import signal
 import socket
 import subprocess
@@ -25,18 +23,10 @@ from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.records import Event, Evidence, Judge
 from stream_detect.types import CameraState, Result, StateChange, Verdict, VerdictState
 from tests.patience import PATIENCE_S, until
+from tests.ports import free_port
 
 JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
 USER, PASSWORD = "detector", "hunter2-of-the-broker"
-
-
-def free_port() -> int:
-    """A port that is free now, and that the system gives to nobody who asks for any."""
-    for port in random.sample(range(20_000, 30_000), 100):
-        with socket.socket() as probe, contextlib.suppress(OSError):
-            probe.bind(("127.0.0.1", port))
-            return port
-    raise AssertionError("no port is free")
 
 
 @dataclass(frozen=True)

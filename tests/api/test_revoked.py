@@ -1,13 +1,14 @@
-"""What runs by a right that is taken back ends within two seconds: WebRTC sessions, streams of events, uploads."""
+"""What runs by a right that is taken back ends: WebRTC sessions, streams of events, uploads.
+
+It does so within two seconds; on a busy machine a test waits longer. What is not ended would go on for ever.
+"""
 
 import asyncio
 import signal
-import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
@@ -24,10 +25,6 @@ from tests.api.signing_in import PASSWORD, bearer
 from tests.patience import PATIENCE_S, soon
 
 SDP = {"Content-Type": "application/sdp"}
-PROMISED_S = 2.0
-SLACK_S = 8.0
-"""Of a busy machine; a session that is not ended would live on for ever."""
-
 DIRECTIONS = {"/whip/studio": "sendonly", "/whep/studio": "recvonly", "/webrtc/check": "sendrecv"}
 
 
@@ -96,13 +93,6 @@ async def session(town: Town, path: str, headers: dict[str, str]) -> AsyncIterat
         await connection.close()
 
 
-async def ends(look: Callable[[], Any]) -> None:
-    """It does so in the time that is promised, and some."""
-    began_s = time.monotonic()
-    await soon(look, PROMISED_S + SLACK_S)
-    assert time.monotonic() - began_s < PROMISED_S + SLACK_S
-
-
 @pytest.mark.parametrize(
     ("path", "who"),
     [("/whip/studio", "publisher"), ("/webrtc/check", "operator"), ("/whep/studio", "viewer")],
@@ -110,7 +100,7 @@ async def ends(look: Callable[[], Any]) -> None:
 async def test_a_webrtc_session_ends_with_its_token(town, path, who):
     async with session(town, path, bearer(town.tokens[who])) as peer:
         await asyncio.to_thread(town.accounts.remove_token, town.ids[who], None)  # by another process
-        await ends(lambda: peer.connection.connectionState == "closed")
+        await soon(lambda: peer.connection.connectionState == "closed")
         async with httpx.AsyncClient(base_url=town.url) as client:
             gone = await client.delete(peer.answer.headers["location"], headers=bearer(town.tokens["admin"]))
         assert gone.status_code == 404
@@ -121,7 +111,7 @@ async def test_a_session_of_another_token_goes_on(town):
         await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
         async with session(town, "/whip/studio", bearer(town.tokens["publisher"])) as publishing:
             await asyncio.to_thread(town.accounts.remove_token, town.ids["publisher"], None)
-            await ends(lambda: publishing.connection.connectionState == "closed")
+            await soon(lambda: publishing.connection.connectionState == "closed")
         assert peer.connection.connectionState == "connected"
 
 
@@ -132,9 +122,9 @@ async def test_a_user_who_is_disabled_or_loses_the_role_is_seen_out(town):
         session(town, "/whep/studio", bearer(town.tokens["operator"])) as watching,
     ):
         await asyncio.to_thread(lambda: town.accounts.change("viewer", disabled=True))
-        await ends(lambda: viewing.connection.connectionState == "closed")
+        await soon(lambda: viewing.connection.connectionState == "closed")
         await asyncio.to_thread(lambda: town.accounts.change("operator", role=Role.VIEWER))
-        await ends(lambda: checking.connection.connectionState == "closed")
+        await soon(lambda: checking.connection.connectionState == "closed")
         assert watching.connection.connectionState == "connected"
 
 
@@ -146,8 +136,8 @@ async def test_signing_out_ends_what_the_browser_watches(town):
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()), **origin}
         async with session(town, "/whep/studio", cookie) as peer, events(town, cookie) as stream:
             assert (await browser.delete("/api/session", headers=cookie)).status_code == 204
-            await ends(lambda: peer.connection.connectionState == "closed")
-            await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+            await soon(lambda: peer.connection.connectionState == "closed")
+            await asyncio.wait_for(stream.ended, PATIENCE_S)
 
 
 @dataclass
@@ -184,7 +174,7 @@ async def test_a_stream_of_events_ends_cleanly_with_its_token(town, path):
         town, bearer(town.tokens["operator"]), path
     ) as other:  # fmt: skip
         await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
-        await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+        await asyncio.wait_for(stream.ended, PATIENCE_S)
         assert not other.ended.done()
 
 
@@ -203,7 +193,7 @@ async def test_an_upload_ends_with_its_token(town):
         posting = asyncio.create_task(client.post("/api/analyses", content=body(), headers=headers))
         await sent.wait()
         await asyncio.to_thread(town.accounts.remove_token, town.ids["operator"], None)
-        done, _ = await asyncio.wait({posting}, timeout=PROMISED_S + SLACK_S)
+        done, _ = await asyncio.wait({posting}, timeout=PATIENCE_S)
         assert done
         assert posting.exception() is not None or posting.result().status_code in {400, 401}
 
@@ -216,7 +206,7 @@ async def test_a_stream_ends_when_the_settings_token_is_replaced(start_server, t
     async with events(town, bearer("the-token-of-yesterday")) as stream:
         file.write_text("server: {token: the-token-of-today}\n", encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
-        await asyncio.wait_for(stream.ended, PROMISED_S + SLACK_S)
+        await asyncio.wait_for(stream.ended, PATIENCE_S)
     async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
         assert (await client.get("/api/status", headers=bearer("the-token-of-yesterday"))).status_code == 401
         entries = (await client.get("/api/audit", headers=bearer("the-token-of-today"))).json()["items"]

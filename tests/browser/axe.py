@@ -4,17 +4,24 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from playwright.sync_api import Page
+
     from tests.browser.conftest import Visit
 
 AXE = Path(__file__).parents[2] / "web" / "node_modules" / "axe-core" / "axe.min.js"
 WIDTHS_PX = (360, 768, 1440)
 
 
+def draw(page: "Page") -> None:
+    """Wait until the page has drawn what it knows now: twice, as the first frame may be on its way."""
+    page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
+
+
 def look(opened: "Visit") -> None:
     """Every width of what is shown now."""
     for width in WIDTHS_PX:
         opened.page.set_viewport_size({"width": width, "height": 900})
-        opened.page.wait_for_timeout(100)
+        draw(opened.page)
         found = opened.page.evaluate("axe.run(document, {resultTypes: ['violations']})")
         serious = [
             (violation["id"], [node["html"] for node in violation["nodes"]])

@@ -49,6 +49,8 @@ class CameraStub:
         self.events = [_event(index, f"camera-{index % max(count, 1):02}") for index in range(events)]
         self.asked: Counter[str] = Counter()
         self.most_snapshots_at_once = 0
+        self.rounds = 0
+        """In which the state of every camera was sent."""
         self._snapshots_now = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -216,6 +218,7 @@ class CameraStub:
         while not self._server.should_exit:
             for name in self.states:
                 yield f"event: camera\ndata: {json.dumps(self.camera(name))}\n\n"
+            self.rounds += 1
             await asyncio.sleep(1)
 
 

@@ -2,6 +2,7 @@
 
 import base64
 import io
+import re
 import shlex
 import shutil
 import time
@@ -15,10 +16,10 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 from PIL import Image
-from playwright.sync_api import Browser, BrowserType, ConsoleMessage, Page, sync_playwright
+from playwright.sync_api import Browser, BrowserType, ConsoleMessage, Page, Request, sync_playwright
 
 import scripts.webcam
-from tests.browser.axe import AXE
+from tests.browser.axe import AXE, draw
 from tests.browser.review_site import analysed, film, settings_of
 from tests.conftest import Server
 from tests.patience import PATIENCE_S
@@ -26,6 +27,10 @@ from tests.patience import PATIENCE_S
 ROOT = Path(__file__).parents[2]
 CLIPS = ROOT.parent / "shared" / "data" / "clips"
 CLIP_S = 8
+POLL_MS = 30
+ENDLESS = re.compile(r"/api/streams/|/progress$")
+"""Streams of events, which come as long as the page is open."""
+
 RunServer = Callable[..., AbstractContextManager[Server]]
 
 # What the page receives on its data channel, looked at from outside of its code.
@@ -83,6 +88,28 @@ class Visit:
     expected: str
     errors: list[str] = field(default_factory=list)
     requests: list[str] = field(default_factory=list)
+    broken_off: list[Request] = field(default_factory=list)
+    _awaited: set[Request] = field(default_factory=set)
+
+    def __post_init__(self) -> None:
+        self.page.on("console", self._note)
+        self.page.on("pageerror", lambda error: self.errors.append(str(error)))
+        self.page.on("request", self._asked)
+        self.page.on("requestfinished", self._awaited.discard)
+        self.page.on("requestfailed", self._broken_off)
+
+    def _note(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"}:
+            self.errors.append(message.text)
+
+    def _asked(self, request: Request) -> None:
+        self.requests.append(request.url)
+        if not ENDLESS.search(request.url) and request.resource_type != "media":
+            self._awaited.add(request)
+
+    def _broken_off(self, request: Request) -> None:
+        self._awaited.discard(request)
+        self.broken_off.append(request)
 
     @property
     def results(self) -> list[dict[str, Any]]:
@@ -101,8 +128,18 @@ class Visit:
         end_s = time.monotonic() + PATIENCE_S
         while not (value := true()):
             assert time.monotonic() < end_s, f"waited {PATIENCE_S:.0f} s in vain; states so far: {self.states}"
-            self.page.wait_for_timeout(100)
+            self.page.wait_for_timeout(POLL_MS)
         return value
+
+    def settle(self) -> None:
+        """Wait until all that the page asked for has come and is drawn, and it asked for nothing more meanwhile."""
+
+        def rests() -> bool:
+            asked = len(self.requests)
+            draw(self.page)
+            return not self._awaited and len(self.requests) == asked
+
+        self.until(lambda: all(rests() for _ in range(3)))
 
     def start(self) -> None:
         """Press the button, and wait until results come."""
@@ -173,9 +210,6 @@ def visit(
         page.add_init_script(WATCH)
         opened = Visit(page, expected)
         visits.append(opened)
-        page.on("console", lambda message: _note(message, opened.errors))
-        page.on("pageerror", lambda error: opened.errors.append(str(error)))
-        page.on("request", lambda request: opened.requests.append(request.url))
         page.goto(url)
         return opened
 
@@ -204,11 +238,6 @@ def _script(file: Path, command: Sequence[str]) -> str:
     file.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
     file.chmod(0o755)
     return str(file)
-
-
-def _note(message: ConsoleMessage, errors: list[str]) -> None:
-    if message.type in {"error", "warning"}:
-        errors.append(message.text)
 
 
 @pytest.fixture(scope="session")

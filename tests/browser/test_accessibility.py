@@ -54,7 +54,7 @@ def test_every_page_at_rest(axe, scheme):
     opened = axe(color_scheme=scheme, reduced_motion="reduce")
     for address in HASHES:
         opened.page.evaluate("address => { window.location.hash = address }", address)
-        opened.page.wait_for_timeout(500)
+        opened.settle()
         look(opened)
 
 
@@ -73,7 +73,7 @@ def test_the_pages_of_cameras_and_events(axe, cameras, scheme):
     opened = axe(at=cameras, expected="422", color_scheme=scheme, reduced_motion="reduce")
     for address in WATCHING.values():
         opened.page.evaluate("address => { window.location.hash = address }", address)
-        opened.page.wait_for_timeout(1500)
+        opened.settle()
         for summary in opened.page.locator("summary").all():
             summary.click()
         look(opened)

@@ -48,5 +48,5 @@ def test_no_address_is_asked_for_where_none_is_fetched(visit, site):
     opened = visit(at=site)
     go(opened, "#/analyses")
     opened.until(opened.page.get_by_test_id("models").count)
-    opened.page.wait_for_timeout(300)
+    opened.settle()
     assert opened.page.get_by_test_id("address-form").count() == 0

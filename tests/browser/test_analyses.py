@@ -99,7 +99,8 @@ def test_an_upload_tells_how_far_it_is_and_can_be_broken_off(visit, site, tmp_pa
     assert upload.get_by_role("progressbar").get_attribute("aria-valuenow") != "100"
     opened.page.get_by_test_id("drop-upload").click()
     opened.until(lambda: upload.count() == 0)
-    opened.page.wait_for_timeout(500)
+    opened.until(lambda: [request.method for request in opened.broken_off] == ["POST"])
+    opened.settle()
     assert row(opened, "long.mp4").count() == 0
     assert httpx.get(f"{site.url}/api/analyses", params={"search": "long.mp4"}).json()["items"] == []
 

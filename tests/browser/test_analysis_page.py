@@ -150,7 +150,7 @@ def test_axe_finds_nothing_and_every_page_fits(axe, site, every_page, scheme):
     opened = axe(at=site, color_scheme=scheme, reduced_motion="reduce")
     for address in every_page:
         go(opened, address)
-        opened.page.wait_for_timeout(1500)
+        opened.settle()
         for summary in opened.page.locator("summary").all():
             summary.click()
         look(opened)

@@ -9,7 +9,7 @@ SIZES = """() => Object.fromEntries(
 
 def test_the_first_page_is_small_and_the_others_come_when_they_are_asked_for(visit):
     opened = visit()
-    opened.page.wait_for_timeout(500)
+    opened.settle()
     first = opened.page.evaluate(SIZES)
     assert any("/index-" in path and path.endswith(".js") for path in first)
     assert 0 < sum(first.values()) < MOST_BYTES

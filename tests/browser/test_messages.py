@@ -44,7 +44,7 @@ def test_a_server_with_a_token_is_entered_by_it(visit, webcam, start_server):
     opened.until(lambda: not dialog.is_visible())
     opened.start()
     opened.page.reload()
-    opened.page.wait_for_timeout(500)
+    opened.settle()
     assert not dialog.is_visible(), "the token is kept for the tab"
     assert TOKEN not in "".join(server.log)
 

@@ -3,7 +3,6 @@
 import hashlib
 import socket
 import threading
-import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from ipaddress import ip_address
 
@@ -23,6 +22,7 @@ from stream_detect.jobs.fetch import is_public
 from stream_detect.jobs.incoming import IncomingFile
 from stream_detect.review.examination import Hooks
 from stream_detect.settings import ReviewSettings
+from tests.patience import in_time
 
 OPEN = ReviewSettings(private_urls=True, max_upload_bytes=100_000)
 BODY = bytes(range(256)) * 200
@@ -147,10 +147,8 @@ def test_time_and_patience_are_bounded(host, tmp_path):
 
 @pytest.mark.parametrize("path", ["/trickle", "/silent", "/slow"])
 def test_the_time_limit_is_for_all_of_it_headers_included(host, tmp_path, path):
-    began_s = time.monotonic()
-    with pytest.raises(SourceStalledError, match=r"0\.5 s \(review.fetch_timeout_s\)"):
+    with in_time(), pytest.raises(SourceStalledError, match=r"0\.5 s \(review.fetch_timeout_s\)"):
         fetch(f"{host.url}{path}", tmp_path / "a", OPEN.model_copy(update={"fetch_timeout_s": 0.5}))
-    assert time.monotonic() - began_s < 5
     assert not (tmp_path / "a").exists()
 
 
@@ -158,10 +156,8 @@ def test_the_time_limit_is_for_all_of_it_headers_included(host, tmp_path, path):
 def test_a_cancel_ends_any_wait(host, tmp_path, path):
     asked = threading.Event()
     threading.Timer(0.3, asked.set).start()
-    began_s = time.monotonic()
-    with pytest.raises(ReviewCancelledError):
+    with in_time(), pytest.raises(ReviewCancelledError):
         fetch(f"{host.url}{path}", tmp_path / "a", OPEN, Hooks(cancelled=asked.is_set))
-    assert time.monotonic() - began_s < 5
 
 
 def test_a_name_that_is_looked_up_for_ever_is_given_up(tmp_path, monkeypatch):

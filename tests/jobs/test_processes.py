@@ -7,7 +7,6 @@ import struct
 import subprocess
 import sys
 import threading
-import time
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -207,11 +206,9 @@ def test_a_cancel_works_at_once_even_on_a_process_that_hangs(processes, endless,
     until(lambda: shares)
     if hangs:
         os.kill(running(processes), signal.SIGSTOP)
-    began_s = time.monotonic()
     asked.set()
     thread.join(PATIENCE_S)
     assert isinstance(raised[0], ReviewCancelledError)
-    assert time.monotonic() - began_s < 5
 
 
 def test_a_job_that_gives_way_rests_and_its_time_is_not_counted(processes, endless):

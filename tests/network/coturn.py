@@ -2,7 +2,6 @@
 
 import contextlib
 import shutil
-import socket
 import subprocess
 import tempfile
 from collections.abc import Iterator, Sequence
@@ -12,8 +11,10 @@ from pathlib import Path
 import pytest
 
 from tests.patience import until
+from tests.ports import free_port, free_ports
 
 REALM, USER, PASSWORD, SECRET = "field", "viewer", "battery-staple", "shared-secret"
+RELAY_PORTS = 49
 ABSENT = "coturn is absent: apt-get install coturn"
 
 
@@ -50,12 +51,6 @@ def turnserver() -> str:
     return program
 
 
-def free_port() -> int:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        return taken.getsockname()[1]
-
-
 @contextlib.contextmanager
 def running(
     host: str = "127.0.0.1",
@@ -75,6 +70,7 @@ def running(
         within: what the command begins with (`ip netns exec NAME`).
     """
     port = port or free_port()
+    first = free_ports(RELAY_PORTS)
     access = (
         ["--use-auth-secret", f"--static-auth-secret={SECRET}"]
         if secret
@@ -86,7 +82,8 @@ def running(
         command += [f"--listening-ip={host}", f"--relay-ip={host}", f"--listening-port={port}", f"--realm={REALM}"]
         command += [f"--tls-listening-port={port}"] if certificate is not None else []
         command += [f"--log-file={folder}/log", f"--pidfile={folder}/pid", f"--userdb={folder}/db", *access, *tls]
-        command += ["--min-port=49152", "--max-port=49200", "--allow-loopback-peers", "--fingerprint", "--verbose"]
+        command += [f"--min-port={first}", f"--max-port={first + RELAY_PORTS - 1}"]
+        command += ["--allow-loopback-peers", "--fingerprint", "--verbose"]
         process = subprocess.Popen(command, cwd=folder, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         made = Coturn(host, port, process)
         log = Path(folder) / "log"

@@ -14,6 +14,7 @@ from stream_detect.webrtc.network import HostAddresses
 from stream_detect.webrtc.whep import Viewers
 from tests.network import coturn
 from tests.network.processes import client, serving
+from tests.ports import free_ports
 from tests.webrtc.peers import Screen
 
 PORTS = "50000-50099"
@@ -100,15 +101,11 @@ def test_without_its_public_address_nobody_finds_it(home):
 @pytest.fixture
 def taken():
     """Two UDP ports in a row that are in use; their range, as in the settings."""
-    for first in range(41_000, 60_000, 2):
-        with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
-            try:
-                one.bind(("0.0.0.0", first))
-                other.bind(("0.0.0.0", first + 1))
-            except OSError:
-                continue
-            yield f"{first}-{first + 1}"
-            return
+    first = free_ports(2)
+    with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
+        one.bind(("0.0.0.0", first))
+        other.bind(("0.0.0.0", first + 1))
+        yield f"{first}-{first + 1}"
 
 
 def test_ports_in_use_are_told_at_the_start(taken):
@@ -144,7 +141,7 @@ async def test_a_session_without_a_free_port_is_refused_until_there_is_one(taken
 
 
 async def test_sessions_take_a_port_of_the_range_each_and_give_it_back():
-    first = next(port for port in range(41_000, 60_000, 2) if HostAddresses(_pair(port)).check(2) is None)
+    first = free_ports(2)
     viewers = Viewers(_pair(first), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 8)
     screens = [Screen() for _ in range(4)]
     ports = []

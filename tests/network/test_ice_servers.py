@@ -15,8 +15,9 @@ from stream_detect.webrtc.ice_servers import IceServers, time_limited
 from stream_detect.webrtc.network import HostAddresses, Network
 from stream_detect.webrtc.offer import Codec, read_offer
 from stream_detect.webrtc.peer_connection import PeerConnection, PeerEvents
-from tests.network.coturn import PASSWORD, SECRET, USER, free_port, running
+from tests.network.coturn import PASSWORD, SECRET, USER, running
 from tests.patience import soon
+from tests.ports import free_port
 
 
 def at(url: str, username: str | None = USER, password: str | None = PASSWORD) -> Server:

@@ -4,8 +4,9 @@ import json
 import socket
 import sys
 
-from tests.network.coturn import PASSWORD, USER, free_port
+from tests.network.coturn import PASSWORD, USER
 from tests.patience import until
+from tests.ports import free_port
 from tests.test_house import run
 
 DOCTOR = (sys.executable, "-c", "from stream_detect.cli import main; main(['doctor'])")

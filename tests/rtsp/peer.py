@@ -9,6 +9,7 @@ from pathlib import Path
 from select import select
 from typing import Self
 
+from tests.ports import free_port
 from tests.rtsp.films import FILMS, Film, write_units
 
 PYTHON = "/usr/bin/python3"
@@ -124,7 +125,7 @@ class RtspServer:
 
     def _order(self, order: dict[str, object]) -> None:
         lock = order.get("lock", "")
-        self._say({**order, "port": self._ports.get(lock, 0)})
+        self._say({**order, "port": self._ports.setdefault(lock, free_port())})
         answer = self._answer()
         assert answer["mounted"] == order["path"]
         self._ports[lock] = answer["port"]

@@ -15,6 +15,7 @@ from stream_detect.errors import SourceError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.opening import jpeg_wh, open_source
 from stream_detect.sources.reader import Reader, ReaderSettings
+from tests.patience import PATIENCE_S, in_time
 from tests.sources.conftest import clip_images, jpeg
 from tests.sources.media_files import still_bytes
 
@@ -130,7 +131,7 @@ def test_a_camera_of_which_every_frame_is_damaged_says_so(camera):
         threading.Timer(2.0, stopping.set).start()
         list(reader.pictures())
         assert "% of the frames are lost or damaged" in reader.trouble
-        assert time.monotonic() - reader.packet_s < 10
+        assert time.monotonic() - reader.packet_s < PATIENCE_S
 
 
 HUGE = still_bytes("JPEG", np.full((5000, 5000, 3), 128, np.uint8))
@@ -217,11 +218,10 @@ def endless_headers(connection: socket.socket, head: bytes, _number: bytes) -> N
 @pytest.mark.parametrize("answer", [endless_description, long_description, endless_headers])
 def test_an_rtsp_camera_without_end_is_given_up_within_its_memory(camera, answer):
     address = parse_address(f"rtsp://127.0.0.1:{camera(rtsp(answer))}/cam", from_settings_file=False)
-    before_mb, began_s = memory_mb(), time.monotonic()
-    with pytest.raises(SourceError):
+    before_mb = memory_mb()
+    with in_time(), pytest.raises(SourceError):
         open_source(address, QUICK)
     assert memory_mb() - before_mb < 100
-    assert time.monotonic() - began_s < 20
 
 
 @pytest.mark.parametrize("path", ["cam", "cam.m3u8"])
@@ -239,11 +239,10 @@ def test_a_web_camera_without_end_is_given_up_within_its_memory(camera, begin, p
             connection.sendall(b"#EXTINF: 1,\nhttp://127.0.0.1/a.ts\n" * 100 if b"#" in begin else b"X-A: b\r\n" * 500)
 
     address = parse_address(f"http://127.0.0.1:{camera(talk)}/{path}", from_settings_file=False)
-    before_mb, began_s = memory_mb(), time.monotonic()
-    with pytest.raises(SourceError):
+    before_mb = memory_mb()
+    with in_time(), pytest.raises(SourceError):
         open_source(address, QUICK)
     assert memory_mb() - before_mb < 100
-    assert time.monotonic() - began_s < 20
 
 
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n#EXTM3U\n"])
@@ -254,10 +253,8 @@ def test_a_playlist_that_trickles_is_given_up_in_time(camera, begin):
             connection.sendall(b"#" if begin else b"H")
 
     address = parse_address(f"http://127.0.0.1:{camera(talk)}/cam.m3u8", from_settings_file=False)
-    began_s = time.monotonic()
-    with pytest.raises(SourceError):
+    with in_time(), pytest.raises(SourceError):
         open_source(address, QUICK)
-    assert time.monotonic() - began_s < 10
 
 
 def test_sizes_of_jpegs():

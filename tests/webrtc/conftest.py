@@ -144,6 +144,16 @@ class Peer:
     async def accept(self, sdp: str) -> None:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
 
+    def reaching(self, state: str) -> asyncio.Event:
+        """Set once a transport has come to a state, such as "ICE checking" or "DTLS connected"."""
+        dtls, there = self.video.sender.transport, asyncio.Event()
+        for name, transport in (("DTLS", dtls), ("ICE", dtls.transport)):
+            transport.on(
+                "statechange",
+                lambda name=name, transport=transport: there.set() if state == f"{name} {transport.state}" else None,
+            )
+        return there
+
     async def connect(self, sessions: CheckSessions, client: Client | None = None) -> str:
         """Opens a session and waits until it is connected; its id."""
         answer = await sessions.answer(await self.offer(), client)
@@ -221,11 +231,17 @@ def tasks_and_threads() -> set[str]:
 
 
 @pytest.fixture
+def lasting_consent(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An end is the one that was asked for: a peer that is silent misses its consent (RFC 7675) after minutes."""
+    monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 2 * PATIENCE_S)
+
+
+@pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
     """After the test, every task and thread that it started is gone."""
     before = tasks_and_threads()
     yield
-    deadline_s = time.monotonic() + 15.0
+    deadline_s = time.monotonic() + PATIENCE_S
     while left := {name for name in tasks_and_threads() - before if "fixture" not in name and "pytest" not in name}:
         assert time.monotonic() < deadline_s, f"left behind: {left}"
         await asyncio.sleep(0.02)

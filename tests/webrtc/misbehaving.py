@@ -23,6 +23,8 @@ from tests.media.coded import QUICK, coded
 from tests.patience import soon
 
 LASTS_S = 3.0
+"""So long each of them misbehaves."""
+
 CONNECT_S = 10.0
 SDP = {"Content-Type": "application/sdp"}
 REALTIME = {"deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0"}

@@ -18,7 +18,7 @@ from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.whep import Viewers
-from tests.patience import soon
+from tests.patience import in_time, soon
 from tests.webrtc.peers import End, Screen, ShownCamera, numbered
 
 STYLE = OverlayStyle(Thresholds(), 1.0)
@@ -39,9 +39,8 @@ async def open_viewers(nothing_left):
     yield make
     for viewers, camera in opened:
         camera.stop()
-        begun_s = time.monotonic()
-        await viewers.close_all()
-        assert time.monotonic() - begun_s < 30.0
+        with in_time():
+            await viewers.close_all()
         assert viewers.count == 0
 
 

@@ -8,6 +8,7 @@ import pytest
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, NoVideoError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.whip import Publishers
+from tests.patience import in_time
 from tests.webrtc.peers import Publisher
 
 
@@ -41,9 +42,8 @@ async def open_publishers(nothing_left):
 
     yield make
     for publishers in opened:
-        begun_s = time.monotonic()
-        await publishers.close_all()
-        assert time.monotonic() - begun_s < 30.0
+        with in_time():
+            await publishers.close_all()
         assert publishers.count == 0
 
 
@@ -113,12 +113,12 @@ async def test_one_that_vanishes_is_noticed_and_its_camera_told(session_clock, o
     await publisher.until(lambda: publishers.count == 0)
 
 
-async def test_one_that_hangs_up_is_noticed_at_once(open_publishers, make_publisher):
+async def test_one_that_hangs_up_is_noticed_at_once(lasting_consent, open_publishers, make_publisher):
     publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
     await publisher.close()
-    await publisher.until(lambda: sink.left, 15.0)  # half of what it takes to miss its consent
+    await publisher.until(lambda: sink.left)
     assert len(sink.left) == 1
 
 
