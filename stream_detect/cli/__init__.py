@@ -1,12 +1,14 @@
 """The command line. A command imports what it needs when it runs: `serve` and `--help` never load TensorFlow.
 
-A `StreamDetectError` is one line on stderr and exit status 2.
+A `StreamDetectError` is one line on stderr and exit status 2. Any other error is status 2 as well: 1 means that a
+command found something, such as a fake or a chain that does not hold.
 """
 
 import importlib
 import io
 import os
 import sys
+import traceback
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -48,6 +50,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     Args:
         arguments: what follows the program's name; None takes the process's own.
     """
+    _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
@@ -56,6 +59,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
     except StreamDetectError as error:
         sys.stderr.write(f"stream-detect: {error}\n")
         sys.exit(2)
+    except SystemExit as ended:  # Typer's own status for a broken pipe or an interrupt is 1
+        sys.exit(2 if ended.code == 1 and not isinstance(ended.__context__, typer.Exit) else ended.code)
+    except OSError as error:  # a disk is full, a folder cannot be written
+        sys.stderr.write(f"stream-detect: {error}\n")
+        sys.exit(2)
+    except Exception:  # noqa: BLE001 - the program's edge
+        traceback.print_exc()
+        sys.exit(2)
+
+
+def _open_closed_streams() -> None:
+    """Opens the standard streams that whoever started us closed, else a file of ours gets such a stream's number."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
 def _version(*, wanted: bool) -> None:
@@ -228,7 +249,7 @@ def _analyze(context: typer.Context) -> None:
     except ImportError as error:  # Python's own status for it is 1, which says that a fake was found
         sys.stderr.write(f"stream-detect: expected all that is needed to be installed: {error}\n")
         sys.exit(2)
-    sys.exit(run(context.args))
+    raise typer.Exit(run(context.args))
 
 
 @app.command(name="train", cls=_PassedOn)

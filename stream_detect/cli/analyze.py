@@ -124,7 +124,7 @@ def run(arguments: Sequence[str]) -> int:
     except SystemExit as ended:
         if judged.status is None and ended.code:
             return FAILED
-    except StreamDetectError:
+    except (StreamDetectError, OSError):
         raise
     except Exception:  # noqa: BLE001 - the command's edge
         traceback.print_exc()

@@ -4,6 +4,7 @@ The password of an `Address` is in its `secret_url` and `location` only.
 """
 
 import re
+import unicodedata
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, urlencode, urlsplit
 
@@ -17,9 +18,15 @@ LONGEST = 2000
 HIDDEN = "***"
 HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "resolution", "fps", "transport", "unicast"})
 """Parts of a query by which cameras' addresses differ; the values of all others are hidden."""
+_LONGEST_HARMLESS = 16
+_NAME = re.compile(r"[A-Za-z_.-]{1,24}")
+"""Of a part of a query; another one, as a token that stands alone, is hidden too."""
 
-_CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)[^\s'\"<>]*@")
+_CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)([^\s'\"<>]*)@")
 _SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|pw|token|key|auth|secret|sig|cred|sess)[a-z]{0,20}=)[^&\s'\"<>]+")
+_QUERY = re.compile(r"(://[^\s'\"<>?]*\?)([^\s'\"<>]+)")
+_NAMED = re.compile(r"(?i)(?<=/)(password|passwd|pass|pwd|pw|token|key|secret|auth|login)/[^/?#;\s'\"<>]+")
+"""Parts of a path that follow such a word."""
 _TOKENS = re.compile(
     r"(?<=/)(?:(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w-]{16,}|[0-9a-f-]{24,}|[0-9A-F-]{24,})(?=[/?#;.\s'\"<>]|$)"
 )
@@ -88,8 +95,9 @@ def parse_address(url: str, *, from_settings_file: bool) -> Address:
 
 def redacted(text: str) -> str:
     """A text with the passwords and tokens of the addresses in it hidden; hides too much rather than too little."""
-    text = _CREDENTIALS.sub(lambda match: f"{match[1]}:{HIDDEN}@" if match[2] else f"{HIDDEN}@", text)
-    return _TOKENS.sub(HIDDEN, _SECRETS.sub(rf"\1{HIDDEN}", text))
+    text = _CREDENTIALS.sub(lambda match: f"{match[1]}:{HIDDEN}@" if match[2] and match[3] else f"{HIDDEN}@", text)
+    text = _QUERY.sub(lambda match: match[1] + _shown_query(match[2]), text)
+    return _without_tokens(text)
 
 
 def _pushed(url: str) -> Address:
@@ -125,13 +133,23 @@ def _shown(url: str) -> str:
             "expected scheme://user:password@host:port/path; in a password, and an @ in a path, "
             "write : as %3A, / as %2F, ? as %3F, # as %23, @ as %40"
         )
-    user = parts.username
-    name = f"{user}:{HIDDEN}@" if parts.password is not None else (f"{HIDDEN}@" if user else "")
+    name = f"{parts.username}:{HIDDEN}@" if parts.password else (f"{HIDDEN}@" if "@" in parts.netloc else "")
     where = parts.netloc.rpartition("@")[2]
-    asked = parse_qsl(parts.query, keep_blank_values=True)
-    query = urlencode([(key, value if key.lower() in HARMLESS else HIDDEN) for key, value in asked], safe="*")
-    path = _TOKENS.sub(HIDDEN, parts.path)
-    return _SECRETS.sub(rf"\1{HIDDEN}", f"{parts.scheme}://{name}{where}{path}{'?' * bool(query)}{query}")
+    query = _shown_query(parts.query)
+    return _without_tokens(f"{parts.scheme}://{name}{where}{redacted(parts.path)}{'?' * bool(query)}{query}")
+
+
+def _shown_query(query: str) -> str:
+    """A query with values that are harmless, and all others hidden."""
+    shown = []
+    for name, value in parse_qsl(query, keep_blank_values=True):
+        harmless = name.lower() in HARMLESS and len(value) <= _LONGEST_HARMLESS
+        shown.append((name if _NAME.fullmatch(name) else HIDDEN, value if harmless else HIDDEN))
+    return urlencode(shown, safe="*")
+
+
+def _without_tokens(text: str) -> str:
+    return _TOKENS.sub(HIDDEN, _NAMED.sub(rf"\1/{HIDDEN}", _SECRETS.sub(rf"\1{HIDDEN}", text)))
 
 
 def _cut_by_password(parts: SplitResult) -> bool:
@@ -139,6 +157,6 @@ def _cut_by_password(parts: SplitResult) -> bool:
 
     In `rtsp://admin:8899?secret@camera/1` a ? ends what URLs call the host, and 8899 passes for a port.
     """
-    rest = f"{parts.path}?{parts.query}#{parts.fragment}"
+    rest = unicodedata.normalize("NFKC", f"{parts.path}?{parts.query}#{parts.fragment}")  # a full-width @ is one
     named = ":" in parts.netloc or "@" in parts.netloc
     return "@" in rest and (named or not parts.path)

@@ -5,6 +5,7 @@ reconnect plays the last segments of an encoder that has stopped again, as if th
 """
 
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from threading import Event
@@ -33,31 +34,41 @@ Get = Callable[[str, int, float, tuple[int, int] | None], Answer]
 """Fetches (`Web.get`): address, most bytes, time limit in seconds, part."""
 
 
+KNOWN_SEGMENTS = 8
+"""Servers of one stream that take turns differ by one or two."""
+
+
 @dataclass(slots=True)
 class Position:
     """How far a stream has been given. Kept over reconnects, so that no segment is played as live a second time.
 
     Args:
         number: media sequence number of the newest segment; None before the first.
-        url: of that segment, without its query: a session's token changes.
+        given: addresses of the newest segments, without their queries: a session's token changes.
     """
 
     number: int | None = None
-    url: str = ""
+    given: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN_SEGMENTS))
 
     def move(self, segment: Segment) -> None:
         """A segment was given."""
-        self.number, self.url = segment.number, segment.part.url.partition("?")[0]
+        self.number = segment.number
+        self.given.append(_place(segment))
 
     def following(self, playlist: Playlist) -> list[Segment]:
         """The segments that are to be given next; empty when there is no new one."""
         segments = list(playlist.segments)
         if self.number is None:
             return segments if playlist.ended else segments[-BEHIND:]
-        if segments and segments[-1].number < self.number:  # an encoder that was started anew counts anew
-            stale = segments[-1].part.url.partition("?")[0] == self.url
-            return [] if stale else segments[-BEHIND:]
+        if segments and segments[-1].number < self.number:
+            if _place(segments[-1]) in self.given:  # it died, or this server is behind the one asked before
+                return []
+            return segments[-BEHIND:]  # an encoder that was started anew counts anew
         return [segment for segment in segments if segment.number > self.number]
+
+
+def _place(segment: Segment) -> str:
+    return segment.part.url.partition("?")[0]
 
 
 @dataclass(slots=True)

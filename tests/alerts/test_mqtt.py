@@ -255,6 +255,7 @@ def test_a_broker_that_is_killed_and_comes_back_sees_the_event_of_the_meantime(p
         watcher.subscribed.clear()
         broker.start()
         assert watcher.subscribed.wait(PATIENCE_S)
+        until(lambda: publisher.status().delivered == 1)
         publisher.announce(make_event(), "ended")
         watcher.last(EVENT, lambda message: message.json["type"] == "event.ended")
         until(lambda: publisher.status().delivered == 2)

@@ -95,7 +95,7 @@ class Visit:
         self.page.on("console", self._note)
         self.page.on("pageerror", lambda error: self.errors.append(str(error)))
         self.page.on("request", self._asked)
-        self.page.on("requestfinished", self._awaited.discard)
+        self.page.on("requestfinished", lambda request: self._awaited.discard(request))  # noqa: PLW0108 - Playwright marks it
         self.page.on("requestfailed", self._broken_off)
 
     def _note(self, message: ConsoleMessage) -> None:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import ROOT
-from tests.network.coturn import free_port
 from tests.patience import PATIENCE_S
+from tests.ports import free_port
 
 WHERE = "/usr/sbin:/usr/bin:/usr/local/sbin:/usr/local/bin"
 

@@ -14,6 +14,13 @@ from stream_detect.sources.address import parse_address, redacted
         ("rtsp://10.0.0.5/stream", "rtsp://10.0.0.5/stream"),
         ("rtsp://viewer:s3cret@10.0.0.5:554/stream", "rtsp://viewer:***@10.0.0.5:554/stream"),
         ("rtsps://s3cret@cam/stream", "rtsps://***@cam/stream"),
+        ("rtsps://s3cret:@cam/stream", "rtsps://***@cam/stream"),
+        ("http://proxy/rtsp://viewer:s3cret@10.0.0.5/s", "http://proxy/rtsp://viewer:***@10.0.0.5/s"),
+        ("http://proxy/?url=rtsp%3A%2F%2Fviewer%3As3cret%4010.0.0.5", "http://proxy/?url=***"),
+        ("http://cam/snapshot?s3cret9&channel=1", "http://cam/snapshot?***=***&channel=1"),
+        ("http://cam/live?stream=s3cret_and_much_longer", "http://cam/live?stream=***"),
+        ("http://cam/password/s3cret/1", "http://cam/password/***/1"),
+        ("http://cam/live?jwt=s3cret", "http://cam/live?jwt=***"),
         ("RTSP://viewer:s3c%40ret@[fe80::1]:554/s", "rtsp://viewer:***@[fe80::1]:554/s"),
         ("rtsp://cam/cam/realmonitor?channel=1&subtype=0", "rtsp://cam/cam/realmonitor?channel=1&subtype=0"),
         ("http://cam/video?user=a&pwd=s3cret&channel=2", "http://cam/video?user=***&pwd=***&channel=2"),
@@ -84,6 +91,7 @@ def test_files_and_devices_only_from_the_settings_file(url: str) -> None:
         "rtsp://viewer:8899/s3cret@host/1",
         "rtsp://viewer:8899?x=s3@cret@host/1",
         "rtsp://viewer:pa@ss/s3cret@host/1",
+        "rtsp://viewer:8899/s3cret\uff20host/1",  # an @ of an East Asian keyboard
         "http://viewer?s3cret@host/1",
         "rtsp://viewer:s3cret@[nonsense/",
         "rtsp://viewer:s3 cret@host/",
@@ -110,3 +118,10 @@ def test_no_password_survives_redaction(password: str) -> None:
     hidden = redacted(f"cannot open 'rtsp://viewer:{password}@10.0.0.5/stream' (401)")
     assert hidden == "cannot open 'rtsp://viewer:***@10.0.0.5/stream' (401)"
     assert redacted("no answer of rtsp://nvr/s3cRet0123456789") == "no answer of rtsp://nvr/***"
+
+
+@pytest.mark.parametrize(
+    "said", ["jwt=s3cret", "s3cret9", "u=a&p=s3cret", "pa%73sword=s3cret", "url=rtsp%3A%2F%2Fa%3As3cret%40h"]
+)
+def test_no_secret_of_a_query_survives_redaction(said: str) -> None:
+    assert "s3cret" not in redacted(f"cannot open 'http://cam/live?{said}' (401)")

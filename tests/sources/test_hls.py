@@ -3,6 +3,7 @@
 import io
 import itertools
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
@@ -199,9 +200,24 @@ def test_an_encoder_that_counts_anew_is_live_again(site):
     url, pages, _ = site
     pages["/cam.m3u8"] = playlist(["new0.ts"])
     pages["/new0.ts"] = segment()
-    assert len(frames(f"{url}/cam.m3u8", 5, Position(900, f"{url}/900.ts"))) == 5
+    assert len(frames(f"{url}/cam.m3u8", 5, Position(900, deque([f"{url}/900.ts"])))) == 5
     with pytest.raises(SourceStalledError):
-        frames(f"{url}/cam.m3u8", 5, Position(900, f"{url}/new0.ts"), IMPATIENT)
+        frames(f"{url}/cam.m3u8", 5, Position(900, deque([f"{url}/new0.ts"])), IMPATIENT)
+
+
+def test_servers_of_one_stream_that_take_turns_play_nothing_twice(site):
+    url, pages, asked = site
+    ends = [3, 5, 4, 3, 6, 5, 7]  # what the newest segment is, by turns
+
+    def rows(_handler: object) -> str:
+        end = ends.pop(0) if len(ends) > 1 else ends[0]
+        return playlist([f"{n}.ts" for n in range(end - 2, end + 1)], first=end - 2)
+
+    pages["/cam.m3u8"] = rows
+    pages |= {f"/{n}.ts": segment(n) for n in range(8)}
+    with pytest.raises(SourceStalledError):
+        frames(f"{url}/cam.m3u8", 1000)
+    assert [path for path, *_ in asked if path.endswith(".ts")] == [f"/{n}.ts" for n in range(1, 8)]
 
 
 def test_a_stream_that_has_ended_has_ended(site):
