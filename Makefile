@@ -19,7 +19,7 @@ MODULES := web/node_modules/.package-lock.json
 PAGE := stream_detect/page/index.html
 PAGE_SOURCES := $(shell find web -path web/node_modules -prune -o -type f -not -path 'web/tests/*' -print 2>/dev/null)
 
-.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training bench-cluster soak web api-types wheel check-wheel sbom lock clean peers
+.PHONY: help run test test-fast check bench bench-cameras bench-review bench-cuts bench-training bench-cluster soak web api-types wheel check-wheel sbom lock clean peers compiled
 
 help:
 	@echo 'make run     set up and serve at http://127.0.0.1:8080'
@@ -49,12 +49,16 @@ run: $(INSTALLED) $(PAGE)
 # A Ray cluster of three nodes has the machine to itself: beside it, other tests found no time.
 OF_RAY := $(wildcard tests/cluster/test_ray*.py)
 WORKERS = $(shell $(BIN)/python -c 'import os; print(min(os.cpu_count() + 1, 4))')
-test: $(DEV) $(PAGE) peers
+test: $(DEV) $(PAGE) compiled peers
 	$(BIN)/python -m pytest $(OF_RAY)
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --no-loadscope-reorder $(OF_RAY:%=--ignore %)
 
+# Some hundred processes of the tests import it: where none may write bytecode, each compiles all of it.
+compiled: $(DEV)
+	@$(BIN)/python -m compileall -q stream_detect
+
 # What takes a minute, for while one works.
-test-fast: $(DEV)
+test-fast: $(DEV) compiled
 	$(BIN)/python -m pytest -n logical -m 'not browser and not tensorflow and not peer and not server and not slow'
 
 check: $(DEV) $(MODULES)
