@@ -8,7 +8,7 @@ from pathlib import Path
 from stream_detect.events.journal import Ledger
 from stream_detect.events.recorder import Recorder
 from stream_detect.evidence.folder import EvidenceFolder
-from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
 from stream_detect.settings import MonitoringSettings, StorageSettings
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.checks import Checks
@@ -50,7 +50,10 @@ def main(folder: Path) -> None:
         events = Events(database)
         settings = EvidenceSettings(clip_before_s=1, clip_after_s=0.3, min_free_bytes=0)
         keeper = EvidenceKeeper(
-            EvidenceFolder(folder / "evidence", 0), settings, events, Sight(lambda _: True, lambda _: (picture(), None))
+            EvidenceFolder(folder / "evidence", 0),
+            settings,
+            events,
+            EvidenceSources(lambda _: True, lambda _: (picture(), None)),
         )
         ledger = Ledger(events, History(database), Checks(database), storage, deliveries_for, (Speaker(),))
         recorder = Recorder(ledger, MonitoringSettings(fake_rest_s=0.1, offline_after_s=0.1), lambda: JUDGE, keeper)

@@ -29,7 +29,7 @@ _REMEMBERED: Final = 4096
 _log = logging.getLogger("stream_detect.audit")
 
 
-class Repeats:
+class RepeatedEntries:
     """Says which entries repeat one that was written a short time ago: a page asks for the same picture many times.
 
     Args:

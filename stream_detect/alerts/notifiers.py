@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, get_args
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, What, event_message
-from stream_detect.alerts.webhook import Outbox
+from stream_detect.alerts.webhook import WebhookOutbox
 from stream_detect.alerts.webhook_sender import WebhookSender
 from stream_detect.errors import NotFoundError
 from stream_detect.extras import require
@@ -96,7 +96,7 @@ class Alerts:
         settings: AlertSettings,
         webhooks: Sequence[WebhookSettings],
         mqtt: MqttSettings,
-        outbox: Outbox,
+        outbox: WebhookOutbox,
         title_of: Callable[[str], str] = str,
     ) -> None:
         self._limit = AlertLimit(settings.min_interval_s)

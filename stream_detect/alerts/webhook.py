@@ -109,7 +109,7 @@ _FIRST_S = 5.0
 _LONGEST_S = 3600.0
 
 
-class Outbox(Protocol):
+class WebhookOutbox(Protocol):
     """Keeps messages until they arrived. Thread-safe; each method may raise StorageError."""
 
     def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:

@@ -18,7 +18,15 @@ from dataclasses import dataclass
 import httpx
 
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, told_at_s, trial_message
-from stream_detect.alerts.webhook import GIVE_UP_S, TIMEOUT_S, NotDeliveredError, Outbox, Webhook, client, pause_s
+from stream_detect.alerts.webhook import (
+    GIVE_UP_S,
+    TIMEOUT_S,
+    NotDeliveredError,
+    Webhook,
+    WebhookOutbox,
+    client,
+    pause_s,
+)
 from stream_detect.backoff import Outage
 from stream_detect.errors import StorageError
 from stream_detect.settings import WebhookSettings
@@ -66,7 +74,7 @@ class WebhookSender:
     def __init__(
         self,
         webhooks: Sequence[WebhookSettings],
-        outbox: Outbox,
+        outbox: WebhookOutbox,
         clock: Callable[[], float] = time.time,
         pause: Callable[[int], float] = pause_s,
     ) -> None:

@@ -13,13 +13,14 @@ from types import TracebackType
 from typing import Protocol, Self
 
 from stream_detect.analysis.sampler import Mailbox
+from stream_detect.backoff import Backoff
 from stream_detect.errors import StreamDetectError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
-"""After a failure the analysis is tried again in .5 s, 1, 2, 4 and then every 8 s: a detector that is down costs next
-to nothing, one that came back is used within seconds."""
+"""After a failure the analysis is tried again in .5 s, 1, 2, 4 and then every 8 s: a detector that fails costs next to
+nothing, and one that works again is used within seconds."""
 
 CLOSE_S = 2.0
 """A step takes some 10 ms; a model that does not return in this time hangs."""
@@ -109,7 +110,8 @@ class AnalysisWorker:
         self._latest = Result(0, 0.0, 0.0, None, (0, 0), _no_verdict(""), (), 0.0, 0)
         self._error: str | None = None
         self._edge_error: str | None = None
-        self._retry_s = FIRST_RETRY_S
+        # Streams need no jitter: without it each pause is half of its ceiling.
+        self._backoff = Backoff(FIRST_RETRY_S, 2 * LAST_RETRY_S, chance=lambda: 0.0)
         self._retry_at_s = -math.inf
 
     @property
@@ -183,7 +185,8 @@ class AnalysisWorker:
     def _succeeded(self) -> None:
         if self._error is not None:
             log.info("analysis available again")
-        self._error, self._retry_s = None, FIRST_RETRY_S
+        self._error = None
+        self._backoff.reset()
         self._health.record(self, None)
 
     def _failed(self, error: Exception) -> Result:
@@ -192,8 +195,7 @@ class AnalysisWorker:
         if message != self._error:
             log.error("%s", message, exc_info=None if ours else error)
         self._error = message
-        self._retry_at_s = self._clock() + self._retry_s
-        self._retry_s = min(2 * self._retry_s, LAST_RETRY_S)
+        self._retry_at_s = self._clock() + self._backoff.pause_s()
         self._health.record(self, message)
         return self._unavailable(message)
 

@@ -9,7 +9,7 @@ from fastapi import Request
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from stream_detect.access.audit import AuditLog, Repeats
+from stream_detect.access.audit import AuditLog, RepeatedEntries
 from stream_detect.access.directory import Directory
 from stream_detect.access.limits import TokenBucket
 from stream_detect.access.networks import client_network
@@ -50,8 +50,8 @@ class Audit:
         self._application = application
         self._log = log
         self._directory = directory
-        self._views = Repeats(_VIEW_AGAIN_S)
-        self._refusals = Repeats(_REFUSED_AGAIN_S)
+        self._views = RepeatedEntries(_VIEW_AGAIN_S)
+        self._refusals = RepeatedEntries(_REFUSED_AGAIN_S)
         self._strangers = TokenBucket(STRANGERS, 1 / STRANGERS_EVERY_S)
         self._left_out: Counter[str] = Counter()
 

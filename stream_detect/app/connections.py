@@ -51,7 +51,7 @@ class ConnectionLimits:
     unread_s: float = UNREAD_S
 
 
-class Connections:
+class HttpConnections:
     """All open connections. Lives on the event loop.
 
     When there are too many, the client that holds most loses the one that has waited longest without a request; when
@@ -109,7 +109,9 @@ class GuardedProtocol(H11Protocol):
         app_state: of the application.
     """
 
-    def __init__(self, connections: Connections, config: Config, state: ServerState, app_state: dict[str, Any]) -> None:
+    def __init__(
+        self, connections: HttpConnections, config: Config, state: ServerState, app_state: dict[str, Any]
+    ) -> None:
         super().__init__(config, state, app_state)
         self._all = connections
         self._limits = connections.limits

@@ -25,7 +25,7 @@ from stream_detect.errors import NotFoundError
 from stream_detect.events.journal import Ledger
 from stream_detect.events.recorder import Recorder
 from stream_detect.evidence.folder import EvidenceFolder
-from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
 from stream_detect.settings import Settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.cameras import StoredCameras
@@ -72,12 +72,12 @@ class Monitoring:
         self.network = Network.of(settings.webrtc)
         self._watching_servers: asyncio.Task[None] | None = None
         self.alerts = Alerts(settings.alerts, settings.webhooks, settings.mqtt, Deliveries(database), self._title_of)
-        sight = Sight(
+        sources = EvidenceSources(
             wants=lambda name: self.fleet.camera(name).settings.evidence,
             picture_of=lambda name: self.fleet.camera(name).judged(),
         )
         folder = EvidenceFolder.of(settings.storage, settings.evidence)
-        keeper = EvidenceKeeper(folder, settings.evidence, self.events, sight)
+        keeper = EvidenceKeeper(folder, settings.evidence, self.events, sources)
         self.hosting: Hosting = (
             HostedByWorkers(settings, model, database, keeper, self.listeners.listened)
             if settings.cluster.enabled

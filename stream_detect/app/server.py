@@ -26,8 +26,8 @@ from stream_detect.app.connections import (
     HANDSHAKE_S,
     MAX_CONNECTIONS,
     ConnectionLimits,
-    Connections,
     GuardedProtocol,
+    HttpConnections,
     behind_proxies,
 )
 from stream_detect.app.tls import Certificate, certificate_of
@@ -77,7 +77,7 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._certificate = certificate
         self._watching: asyncio.Task[None] | None = None
-        self._connections = Connections(limits)
+        self._connections = HttpConnections(limits)
         self._shut_down = shut_down
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:

@@ -23,7 +23,7 @@ from stream_detect.cameras.intake import FrameRate, Intake, KeyframeOnly
 from stream_detect.cameras.status import CameraStatus, Totals, Watch
 from stream_detect.cameras.supervisor import Attempt, Supervisor, one_line
 from stream_detect.errors import ConflictError, SourceEndedError, SourceError, SourceStalledError
-from stream_detect.events.rules import Repeats
+from stream_detect.events.rules import RepeatedFailures
 from stream_detect.settings import CameraSettings
 from stream_detect.sources.address import Address, parse_address, redacted
 from stream_detect.sources.hls import Position
@@ -85,7 +85,7 @@ class Camera:
         self._keyframe_only = KeyframeOnly(allowed=settings.keyframes_only_when_idle, stall_s=parts.monitoring.stall_s)
         self._rate = FrameRate()
         self._totals = Totals()
-        self._repeats = Repeats()
+        self._repeats = RepeatedFailures()
         self._analysed = 0
         self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
         self._reader: FrameSource | None = None  # of the attempt that counts

@@ -19,7 +19,7 @@ NOT_RENEWED = "the server did not renew its lease"
 log = logging.getLogger(__name__)
 
 
-class Lease:
+class WorkerLease:
     """Until when a worker may watch: of all its cameras together. Thread-safe.
 
     Args:
@@ -57,7 +57,7 @@ class OrderKeeper:
         self,
         fleet: Fleet,
         outbox: Outbox,
-        lease: Lease,
+        lease: WorkerLease,
         use: Callable[[ModelOrder], None],
         leave: Callable[[str], None],
     ) -> None:
@@ -92,7 +92,7 @@ class OrderKeeper:
             thread.start()
 
     def renew(self, sent_s: float) -> None:
-        """See `Lease.renew`."""
+        """See `WorkerLease.renew`."""
         self._lease.renew(sent_s)
 
     def take(self, orders: Orders) -> None:

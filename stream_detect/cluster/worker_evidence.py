@@ -10,7 +10,7 @@ from stream_detect.cameras.fleet import HostedCamera
 from stream_detect.cluster.messages import EvidenceRequest
 from stream_detect.errors import NotFoundError
 from stream_detect.evidence.folder import EvidenceFolder
-from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
 from stream_detect.settings import EvidenceSettings
 from stream_detect.storage.records import Evidence
 from stream_detect.types import Result, StateChange
@@ -45,8 +45,8 @@ class WorkerEvidence:
         self._judged: dict[str, deque[tuple[VideoFrame, Result]]] = {}
         self._begun: deque[str] = deque(maxlen=DONE)
         self._wanted: dict[str, VideoFrame] = {}
-        sight = Sight(wants=lambda name: camera(name).settings.evidence, picture_of=self._picture_of)
-        self.keeper = EvidenceKeeper(folder, settings, None, sight)
+        sources = EvidenceSources(wants=lambda name: camera(name).settings.evidence, picture_of=self._picture_of)
+        self.keeper = EvidenceKeeper(folder, settings, None, sources)
         self.keeper.report_to(report)
 
     def start(self) -> None:

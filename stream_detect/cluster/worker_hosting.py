@@ -16,7 +16,7 @@ from stream_detect.cameras.observer import Observers
 from stream_detect.cluster.messages import (
     ModelOrder,
 )
-from stream_detect.cluster.orders import NOT_RENEWED, Lease, OrderKeeper
+from stream_detect.cluster.orders import NOT_RENEWED, OrderKeeper, WorkerLease
 from stream_detect.cluster.outbox import Outbox
 from stream_detect.cluster.process_folder import ProcessFolder
 from stream_detect.cluster.worker_analyses import WorkerAnalyses
@@ -117,7 +117,7 @@ class WorkerHosting:
         self.checks = CheckSessions(
             self._engine, settings.webrtc, settings.video, about, network, keep=outbox.ended
         )  # the server bounds how many there are
-        lease = Lease(settings.cluster.lease_s)
+        lease = WorkerLease(settings.cluster.lease_s)
         self.orders = OrderKeeper(self.fleet, outbox, lease, self._use, self._leave)
         self.orders.on_expired = self._end_checks
         self.analyses = WorkerAnalyses(

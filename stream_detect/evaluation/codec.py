@@ -122,7 +122,7 @@ _NOISE = 2.0
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class VideoCall:
     """How a picture is sent.
 
     Args:
@@ -134,7 +134,7 @@ class Call:
     bitrate_bps: int
 
 
-def in_a_call(image: Image, call: Call, rng: np.random.Generator) -> Image:
+def in_a_call(image: Image, call: VideoCall, rng: np.random.Generator) -> Image:
     """What arrives of a picture, of the same size unless it is larger than the call.
 
     Args:
@@ -151,7 +151,7 @@ def in_a_call(image: Image, call: Call, rng: np.random.Generator) -> Image:
     return np.ascontiguousarray(_last(canvas, call, rng)[top : top + h, left : left + w])
 
 
-def video_in_a_call(stream: Iterable[Frame], call: Call) -> Iterator[Frame]:
+def video_in_a_call(stream: Iterable[Frame], call: VideoCall) -> Iterator[Frame]:
     """What arrives of a whole video, frame by frame with their times.
 
     Args:
@@ -232,7 +232,7 @@ def _shifted(plane: cv2.typing.MatLike, dx: float, dy: float) -> cv2.typing.MatL
     return cv2.warpAffine(plane, move, wh, flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REFLECT_101)
 
 
-def _last(canvas: Image, call: Call, rng: np.random.Generator) -> Image:
+def _last(canvas: Image, call: VideoCall, rng: np.random.Generator) -> Image:
     encoder, decoder = open_encoder(call.codec, CALL_WH, _RATE_HZ, call.bitrate_bps), open_decoder(call.codec)
     arrived: list[av.VideoFrame] = []
     for i, frame in enumerate(_moving(canvas, rng)):

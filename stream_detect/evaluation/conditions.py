@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from stream_detect.evaluation.codec import Call, Codec, in_a_call, video_in_a_call
+from stream_detect.evaluation.codec import Codec, VideoCall, in_a_call, video_in_a_call
 from stream_detect.evaluation.degradation import Degradation, degrade
 from stream_detect.evaluation.media import sampled
 from stream_detect.types import Frame, Image
@@ -26,7 +26,7 @@ class Condition:
 
     name: str
     picture: Callable[[Image, np.random.Generator], Image]
-    call: Call | None = None
+    call: VideoCall | None = None
 
     def video(self, stream: Iterable[Frame], rate_hz: float, rng: np.random.Generator) -> Iterator[Frame]:
         """The sampled frames of a video, worsened.
@@ -65,5 +65,5 @@ def _blur(sigma: float) -> Condition:
 
 
 def _call(codec: Codec, title: str, kbit_s: int) -> Condition:
-    call = Call(codec, kbit_s * 1000)
+    call = VideoCall(codec, kbit_s * 1000)
     return Condition(f"{title}, {kbit_s} kbit/s", lambda image, rng: in_a_call(image, call, rng), call)

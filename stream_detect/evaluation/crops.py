@@ -23,7 +23,7 @@ from stream_detect.analysis.crop import cut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.quality import short_side_px
 from stream_detect.errors import AnalysisError, DatasetError, MediaError
-from stream_detect.evaluation.dataset import Faces, Listed, Row, Split, Table, check_groups, joined, read_table
+from stream_detect.evaluation.dataset import Faces, FaceTable, Listed, Row, Split, check_groups, joined, read_table
 from stream_detect.evaluation.manifest import LABELS
 from stream_detect.evaluation.media import spread
 from stream_detect.settings import FaceSettings
@@ -223,7 +223,7 @@ def load_joined(
     return joined([load_faces(each, split, policy, cache, on_progress) for each in data])
 
 
-def cache_key(table: Table, policy: CropPolicy) -> str:
+def cache_key(table: FaceTable, policy: CropPolicy) -> str:
     """Names what the crops depend on: the table, the sizes of the tars, or of the files with their times; the policy.
 
     Raises:
@@ -239,7 +239,7 @@ def cache_key(table: Table, policy: CropPolicy) -> str:
     return digest.hexdigest()[:16]
 
 
-def _state(table: Table, each: Listed) -> tuple[int, int]:
+def _state(table: FaceTable, each: Listed) -> tuple[int, int]:
     """Size in bytes and time of the last change."""
     path = table.folder / each.row.file
     try:
@@ -254,7 +254,7 @@ def _state(table: Table, each: Listed) -> tuple[int, int]:
     return state.st_size, state.st_mtime_ns
 
 
-def _cut_all(table: Table, split: Split, policy: CropPolicy, array: Path, on_progress: OnProgress | None) -> None:
+def _cut_all(table: FaceTable, split: Split, policy: CropPolicy, array: Path, on_progress: OnProgress | None) -> None:
     """Cuts every face into an array on disk, and writes the index last: without it, the cache does not count."""
     listed = table.of(split)
     kept: list[Row] = []
@@ -285,7 +285,7 @@ def _write_header(stream: BinaryIO, n: int, policy: CropPolicy) -> None:
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (n, h, w, 3)})
 
 
-def _packed(table: Table, listed: Sequence[Listed]) -> Iterator[tuple[Listed, BinaryIO]]:
+def _packed(table: FaceTable, listed: Sequence[Listed]) -> Iterator[tuple[Listed, BinaryIO]]:
     """Each row with its picture, in the order of the tars."""
     for label in LABELS:
         wanted = {each.row.file: each for each in listed if each.row.label == label}

@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.manifest import LABELS, Entry, read_entries
+from stream_detect.evaluation.manifest import LABELS, ManifestEntry, read_entries
 from stream_detect.evaluation.sources import OWN, family_of, source
 
 Split = Literal["train", "val"]
@@ -76,7 +76,7 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class FaceTable:
     """A table of files.
 
     Args:
@@ -222,7 +222,7 @@ def _mapped_again(parts: Sequence[Crops | tuple[str, int]]) -> JoinedCrops:
     )
 
 
-def read_table(data: Path) -> Table:
+def read_table(data: Path) -> FaceTable:
     """The table, checked.
 
     Args:
@@ -234,7 +234,7 @@ def read_table(data: Path) -> Table:
     """
     file = _table_file(data)
     entries = read_entries(file)
-    table = Table(file, tuple(_listed(entries, file)))
+    table = FaceTable(file, tuple(_listed(entries, file)))
     if table.packed and any(not entry.columns.get("split") for entry in entries):
         raise DatasetError(
             f"expected train or val in the column split of every row of {file}: its tars are named by it"
@@ -262,7 +262,7 @@ def _table_file(data: Path) -> Path:
     return data / TABLE if data.is_dir() else data
 
 
-def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
+def _listed(entries: Sequence[ManifestEntry], file: Path) -> Iterator[Listed]:
     """Each row with its split; where it names none, that of its group."""
     splits: dict[str, str] = {}
     for entry in entries:
@@ -282,7 +282,7 @@ def _listed(entries: Sequence[Entry], file: Path) -> Iterator[Listed]:
         yield Listed(entry.line, row_of(entry, split))
 
 
-def row_of(entry: Entry, split: str) -> Row:
+def row_of(entry: ManifestEntry, split: str) -> Row:
     """What a manifest's entry says of its file; the family of a source that is known, where the table names none."""
     collection = entry.columns.get("source") or OWN
     row = Row(entry.file, entry.label, collection, entry.group, split, licence=entry.columns.get("licence", ""))
@@ -303,7 +303,7 @@ def _drawn(group: str) -> Split:
     return "val" if number % _ONE_IN == 0 else "train"
 
 
-def _check(table: Table) -> None:
+def _check(table: FaceTable) -> None:
     lines: dict[tuple[str, ...], int] = {}
     for each in table.listed:
         row = each.row
@@ -321,13 +321,13 @@ def _check(table: Table) -> None:
             )
 
 
-def check_groups(tables: Sequence[Table]) -> None:
+def check_groups(tables: Sequence[FaceTable]) -> None:
     """Whether each group is in one split, whichever tables list it.
 
     Raises:
         DatasetError: a group is in both splits: a model would be measured on what it learnt from.
     """
-    seen: dict[str, tuple[str, Table]] = {}
+    seen: dict[str, tuple[str, FaceTable]] = {}
     for table in tables:
         for each in table.listed:
             split, first = seen.setdefault(each.row.group, (each.row.split, table))

@@ -25,7 +25,7 @@ from stream_detect.analysis.window import ScoreWindow
 from stream_detect.errors import AnalysisError, MediaError
 from stream_detect.evaluation.conditions import Condition
 from stream_detect.evaluation.crops import middle_face
-from stream_detect.evaluation.manifest import Entry
+from stream_detect.evaluation.manifest import ManifestEntry
 from stream_detect.evaluation.media import Files, frames, sampled
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, VerdictState
 
@@ -242,7 +242,7 @@ class Outcome:
         judgements: one a model, in order.
     """
 
-    entry: Entry
+    entry: ManifestEntry
     kind: Kind
     judgements: tuple[Judgement, ...]
 
@@ -270,7 +270,7 @@ class Examination:
         self._crops = crops
         self._rate_hz = rate_hz
 
-    def run(self, entries: Iterable[Entry], condition: Condition | None = None) -> Iterator[Outcome]:
+    def run(self, entries: Iterable[ManifestEntry], condition: Condition | None = None) -> Iterator[Outcome]:
         """Judges the files, each by all models.
 
         Args:
@@ -294,7 +294,7 @@ class Examination:
         finally:
             pool.shutdown(cancel_futures=True)
 
-    def _examine(self, entry: Entry, condition: Condition | None) -> Outcome:
+    def _examine(self, entry: ManifestEntry, condition: Condition | None) -> Outcome:
         judge = self._judges.get()
         try:
             return self._judged(entry, judge, condition)
@@ -303,7 +303,7 @@ class Examination:
         finally:
             self._judges.put(judge)
 
-    def _judged(self, entry: Entry, judge: FileJudge, condition: Condition | None) -> Outcome:
+    def _judged(self, entry: ManifestEntry, judge: FileJudge, condition: Condition | None) -> Outcome:
         loaded = self._files[entry.table].load(entry.file)
         rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # draws the same for a file every time
         if not isinstance(loaded, np.ndarray):

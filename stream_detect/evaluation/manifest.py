@@ -13,7 +13,7 @@ _NEEDED = ("file", "label")
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ManifestEntry:
     """One row.
 
     Args:
@@ -41,7 +41,7 @@ class Entry:
         return self.columns.get(_GROUP) or self.file
 
 
-def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tuple[Entry, ...]:
+def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tuple[ManifestEntry, ...]:
     """The rows, checked before anything is judged.
 
     Args:
@@ -58,7 +58,7 @@ def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tu
     return chosen
 
 
-def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[Entry, ...]:
+def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[ManifestEntry, ...]:
     """All rows, each checked by itself; there may be none.
 
     Args:
@@ -82,7 +82,7 @@ def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[Entry, ..
         raise DatasetError(f"expected a manifest (CSV in UTF-8) at {manifest}, cannot read it: {error}") from error
 
 
-def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> Entry:
+def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> ManifestEntry:
     where = f"row {line} of {manifest}"
     if None in row:
         raise DatasetError(f"expected as many values as columns in {where}, received more")
@@ -93,10 +93,10 @@ def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> Entry:
         raise DatasetError(f"expected a file below the root, relative to it, in {where}, received {file!r}")
     if label.lower() not in LABELS:
         raise DatasetError(f"expected the label real or fake in {where} ({file}), received {label!r}")
-    return Entry(line, file, label.lower(), columns)
+    return ManifestEntry(line, file, label.lower(), columns)
 
 
-def _check(manifest: Path, entries: tuple[Entry, ...], only: Mapping[str, str]) -> None:
+def _check(manifest: Path, entries: tuple[ManifestEntry, ...], only: Mapping[str, str]) -> None:
     of = f"{manifest} with " + ", ".join(f"{k}={v}" for k, v in only.items()) if only else str(manifest)
     if not entries:
         raise DatasetError(f"expected rows in {of}, received none")

@@ -12,7 +12,7 @@ from stream_detect.errors import DatasetError
 from stream_detect.evaluation.conditions import conditions
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
 from stream_detect.evaluation.judge import Examination, FileJudge, Outcome
-from stream_detect.evaluation.manifest import Entry, read_manifest
+from stream_detect.evaluation.manifest import ManifestEntry, read_manifest
 from stream_detect.evaluation.media import Files
 from stream_detect.evaluation.scored import held_out
 from stream_detect.evaluation.scores import ScoreSheet
@@ -167,7 +167,7 @@ def _silent(what: str, done: int, total: int) -> None:
     """Shows no progress."""
 
 
-def _entries(plan: EvaluationPlan) -> tuple[Entry, ...]:
+def _entries(plan: EvaluationPlan) -> tuple[ManifestEntry, ...]:
     """The rows of all manifests, each with the number of its own."""
     read = [read_manifest(manifest, plan.only or {}, plan.by) for manifest, _ in plan.tables]
     entries = tuple(replace(entry, table=number) for number, some in enumerate(read) for entry in some)

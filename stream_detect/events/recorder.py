@@ -17,7 +17,7 @@ from typing import Protocol
 from stream_detect.backoff import Outage
 from stream_detect.events.checks import CameraChecks
 from stream_detect.events.journal import Journal, JournalCounts, Ledger
-from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, Repeats, Transition
+from stream_detect.events.rules import CameraEvents, FakeEvents, FeedEvents, OfflineEvents, RepeatedFailures, Transition
 from stream_detect.events.scores import Seconds
 from stream_detect.media.clock import Moment
 from stream_detect.settings.cameras import MonitoringSettings
@@ -83,7 +83,7 @@ class _Watch:
         )
         self.seconds = Seconds(camera)
         self.checks = CameraChecks(camera, judge)
-        self.repeats = Repeats()
+        self.repeats = RepeatedFailures()
 
     @property
     def idle(self) -> bool:

@@ -21,7 +21,7 @@ UNDECIDED = frozenset({CameraState.CONNECTING, CameraState.STALLED})
 """What an attempt after a failure goes through before it is known what comes of it."""
 
 
-class Repeats:
+class RepeatedFailures:
     """Leaves out attempts that end as the one before did. Not safe to use from two threads at once."""
 
     def __init__(self) -> None:

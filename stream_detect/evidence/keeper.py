@@ -51,7 +51,7 @@ log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Sight:
+class EvidenceSources:
     """What is asked of cameras, by name and on any thread; both return at once and raise NotFoundError for none.
 
     Args:
@@ -73,7 +73,7 @@ class EvidenceKeeper:
         folder: of the files.
         settings: of evidence.
         events: that reference the files; None where another keeper deletes what is old.
-        sight: of the cameras.
+        sources: of the cameras.
         now: the clocks.
 
     Raises:
@@ -86,13 +86,13 @@ class EvidenceKeeper:
         folder: EvidenceFolder,
         settings: EvidenceSettings,
         events: Events | None,
-        sight: Sight,
+        sources: EvidenceSources,
         now: Callable[[], Moment] = Moment.now,
     ) -> None:
         self._folder = folder
         self._settings = settings
         self._events = events
-        self._sight = sight
+        self._sources = sources
         self._now = now
         self._files = EvidenceFiles(folder, ContentSigner.of(settings))
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
@@ -172,9 +172,9 @@ class EvidenceKeeper:
             result: by which it did.
         """
         try:
-            if self._closing.is_set() or not self._sight.wants(event.camera):
+            if self._closing.is_set() or not self._sources.wants(event.camera):
                 return
-            snapshot = self._sight.picture_of(event.camera)
+            snapshot = self._sources.picture_of(event.camera)
         except NotFoundError:
             return
         ring = self.tap(event.camera)
@@ -245,7 +245,7 @@ class EvidenceKeeper:
                 rings = list(self._rings.items())
             for camera, ring in rings:
                 with suppress(NotFoundError):  # it comes, or goes: not known yet, or no more
-                    ring.want(self._sight.wants(camera))
+                    ring.want(self._sources.wants(camera))
         if self._events is not None and moment.now_s >= self._tidy_at_s:
             self._tidy_at_s = moment.now_s + TIDY_AGAIN_S
             self._folder.sweep(self._unswept, self._events.get)

@@ -9,7 +9,7 @@ from stream_detect.errors import NotFoundError
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
 from stream_detect.media.credentials import INSTALL, CredentialsReader, CredentialsState
 from stream_detect.media.files import translated
-from stream_detect.storage.chain import FIRST, Chain, ChainSnapshot, Entry
+from stream_detect.storage.chain import FIRST, Chain, ChainEntry, ChainSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +58,7 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
     known: dict[str, _Written] = {}
     hashes = 0
     seen_head = head is None
-    before: Entry | None = None
+    before: ChainEntry | None = None
     with chain.snapshot() as snapshot:
         for entry in snapshot.entries():
             problems += _broken(before, entry)
@@ -83,7 +83,7 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
     return Verification(hashes, files.count, before.hash if before else "", files.signatures, tuple(problems))
 
 
-def _broken(before: Entry | None, entry: Entry) -> Iterator[str]:
+def _broken(before: ChainEntry | None, entry: ChainEntry) -> Iterator[str]:
     name = f"entry {entry.number} of event {entry.event_id} ({entry.what})"
     if entry.what == "check":
         name = f"entry {entry.number} of check {entry.event_id}"

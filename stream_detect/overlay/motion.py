@@ -35,7 +35,7 @@ class _Path:
     shown_s: float
 
 
-class Motion:
+class BoxMotion:
     """One stream's boxes. New tracks appear at once where they were found; lost tracks go at once."""
 
     def __init__(self) -> None:

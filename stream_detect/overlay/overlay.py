@@ -26,7 +26,7 @@ from stream_detect.overlay.badge import (
     trace_lines,
 )
 from stream_detect.overlay.layout import BadgeForm, Layout, Wh, place
-from stream_detect.overlay.motion import Motion
+from stream_detect.overlay.motion import BoxMotion
 from stream_detect.overlay.sprite import Yuv
 from stream_detect.types import Result, Thresholds, TrackResult, VerdictState, Xyxy
 
@@ -122,7 +122,7 @@ class Overlay:
     def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
         self._stale_s = stale_s
         self._badges = BadgeSet(thresholds)
-        self._motion = Motion()
+        self._motion = BoxMotion()
         self._started_s: float | None = None
         self._sides: dict[int, int] = {}
         self._layout = lru_cache(1)(Layout.of)

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.padding import PKCS7
 
 from stream_detect.errors import SourceEndedError, SourceError, SourceStalledError, SourceUnreachableError
 from stream_detect.sources.hls_playlist import Part, Playlist, Segment, choose, parse_playlist
-from stream_detect.sources.http import Answer
+from stream_detect.sources.http import HttpAnswer
 
 PLAYLIST_BYTES = 2_000_000
 SEGMENT_BYTES = 48_000_000
@@ -30,7 +30,7 @@ BEHIND = 3
 PATIENCE = 3.0
 """Target durations without a new segment after which the encoder has stopped; a server that works adds one in 1.5."""
 
-Get = Callable[[str, int, float, tuple[int, int] | None], Answer]
+Get = Callable[[str, int, float, tuple[int, int] | None], HttpAnswer]
 """Fetches (`Web.get`): address, most bytes, time limit in seconds, part."""
 
 

@@ -28,7 +28,7 @@ WATCH_S = 0.2
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class HttpAnswer:
     """What an address sent.
 
     Args:
@@ -73,7 +73,7 @@ class Web:
         byte_range: tuple[int, int] | None = None,
         *,
         cut: bool = False,
-    ) -> Answer:
+    ) -> HttpAnswer:
         """Fetches an address.
 
         Args:
@@ -101,7 +101,7 @@ class Web:
                     continue
                 _check(response)
                 kind = response.headers.get("content-type", "").partition(";")[0].strip().lower()
-                return Answer(url, kind, self._body(response, most_bytes, deadline_s, cut=cut))
+                return HttpAnswer(url, kind, self._body(response, most_bytes, deadline_s, cut=cut))
         raise SourceUnreachableError(f"it redirects more than {MAX_REDIRECTS} times")
 
     @contextmanager

@@ -46,7 +46,7 @@ CHECK = (
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class ChainEntry:
     """One entry of the chain.
 
     Args:
@@ -157,11 +157,11 @@ class ChainSnapshot:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[ChainEntry]:
         """All entries, in their order; read some at a time."""
         query = select(ChainRow).order_by(ChainRow.number).execution_options(yield_per=_AT_ONCE)
         for row in self._session.scalars(query):
-            yield Entry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
+            yield ChainEntry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
 
     def rows(self) -> dict[str, tuple[str, str, str]]:
         """Of each event that is there: identity, outcome and names of files, as canonical JSON."""

@@ -5,7 +5,7 @@ import stat
 
 import pytest
 
-from stream_detect.access.audit import MAX_WAITING, AuditLog, Repeats
+from stream_detect.access.audit import MAX_WAITING, AuditLog, RepeatedEntries
 from stream_detect.errors import StorageError
 from stream_detect.settings import AuditSettings, StorageSettings
 from stream_detect.storage.audit import AuditEntry, AuditFilter, AuditTable
@@ -100,7 +100,7 @@ def test_old_entries_are_deleted_at_the_start(table):
 
 def test_repeats_are_told_by_their_key_and_for_a_time():
     now_s = 0.0
-    repeats = Repeats(600, lambda: now_s)
+    repeats = RepeatedEntries(600, lambda: now_s)
     assert [repeats.is_one("alice", "clip"), repeats.is_one("alice", "clip"), repeats.is_one("bob", "clip")] == [
         False,
         True,

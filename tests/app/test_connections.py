@@ -15,7 +15,7 @@ from starlette.testclient import TestClient
 from uvicorn.server import ServerState
 
 from stream_detect.api.authorization import PEER
-from stream_detect.app.connections import ConnectionLimits, Connections, GuardedProtocol, behind_proxies
+from stream_detect.app.connections import ConnectionLimits, GuardedProtocol, HttpConnections, behind_proxies
 from tests.patience import PATIENCE_S
 
 HEAD = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
@@ -38,7 +38,7 @@ class Served:
     """A server with these limits, on a free port."""
 
     def __init__(self, **limits: float) -> None:
-        self.connections = Connections(ConnectionLimits(**{"head_s": 60, **limits}))
+        self.connections = HttpConnections(ConnectionLimits(**{"head_s": 60, **limits}))
 
     async def __aenter__(self) -> Self:
         application = Starlette(routes=[Route("/", _answer, methods=["GET", "POST"]), Route("/endless", _endless)])

@@ -4,7 +4,7 @@ import cv2
 import numpy as np
 import pytest
 
-from stream_detect.evaluation.codec import Call, in_a_call, video_in_a_call
+from stream_detect.evaluation.codec import VideoCall, in_a_call, video_in_a_call
 from stream_detect.evaluation.conditions import conditions
 from stream_detect.types import Frame
 
@@ -19,22 +19,22 @@ def rng():
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
 def test_fewer_bits_leave_less_of_a_picture(crop, codec):
-    left = [psnr(in_a_call(crop, Call(codec, kbit_s * 1000), rng()), crop) for kbit_s in (800, 300, 150)]
+    left = [psnr(in_a_call(crop, VideoCall(codec, kbit_s * 1000), rng()), crop) for kbit_s in (800, 300, 150)]
     assert left == sorted(left, reverse=True)
     assert left[0] > 33  # in its place, in its colours
     assert left[-1] < left[0] - 3
 
 
 def test_a_large_picture_is_seen_as_a_camera_would(photo):
-    assert in_a_call(photo, Call("vp8", 800_000), rng()).shape == (480, 480, 3)
+    assert in_a_call(photo, VideoCall("vp8", 800_000), rng()).shape == (480, 480, 3)
     wide = np.ascontiguousarray(photo[:101])
-    assert in_a_call(wide, Call("h264", 800_000), rng()).shape == (101, 512, 3)
+    assert in_a_call(wide, VideoCall("h264", 800_000), rng()).shape == (101, 512, 3)
 
 
 @pytest.mark.parametrize("codec", ["h264", "vp8"])
 def test_a_video_arrives_frame_by_frame_in_time(photo, codec):
     moving = [Frame(np.roll(photo, 4 * i, axis=1), 7 + i / 15, 0.0) for i in range(12)]
-    arrived = list(video_in_a_call(iter(moving), Call(codec, 800_000)))
+    arrived = list(video_in_a_call(iter(moving), VideoCall(codec, 800_000)))
     assert [frame.time_s for frame in arrived] == [frame.time_s for frame in moving]
     for got, sent in zip(arrived, moving, strict=True):
         assert got.image.shape == (480, 480, 3)
@@ -46,7 +46,7 @@ def fitted(image):
 
 
 def test_no_video_gives_none():
-    assert list(video_in_a_call([], Call("vp8", 300_000))) == []
+    assert list(video_in_a_call([], VideoCall("vp8", 300_000))) == []
 
 
 def test_conditions_are_those_of_the_table_and_the_same_every_time(crop):

@@ -13,7 +13,7 @@ import pytest
 from stream_detect.events.journal import Ledger
 from stream_detect.events.recorder import Recorder
 from stream_detect.evidence.folder import EvidenceFolder, names_of
-from stream_detect.evidence.keeper import EvidenceKeeper, Sight
+from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
 from stream_detect.settings import MonitoringSettings, StorageSettings
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.checks import Checks
@@ -141,7 +141,7 @@ def test_the_next_start_ends_what_was_left_open_and_sweeps(killed: tuple[Path, l
             events, History(database), Checks(database), StorageSettings(folder=folder), announce=(Ear(told),)
         )
         keeper = EvidenceKeeper(
-            EvidenceFolder(evidence, 0), EvidenceSettings(), events, Sight(lambda _: True, lambda _: None)
+            EvidenceFolder(evidence, 0), EvidenceSettings(), events, EvidenceSources(lambda _: True, lambda _: None)
         )
         recorder = Recorder(ledger, MonitoringSettings(), lambda: JUDGE, keeper)
         recorder.start()

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_detect.events.rules import Repeats
+from stream_detect.events.rules import RepeatedFailures
 from stream_detect.types import CameraState, StateChange
 
 WORDS = {
@@ -32,7 +32,7 @@ WORDS = {
     ],
 )
 def test_only_news_is_written(states: str, written: str):
-    repeats = Repeats()
+    repeats = RepeatedFailures()
     changes = [StateChange("door", *WORDS[state], float(at_s)) for at_s, state in enumerate(states)]
     news = [change for each in changes for change in repeats.news(each)]
     assert [(change.state, change.reason) for change in news] == [WORDS[state] for state in written]

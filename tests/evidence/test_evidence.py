@@ -15,7 +15,7 @@ import cv2
 import pytest
 
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256, names_of
-from stream_detect.evidence.keeper import MAX_WAITING, EvidenceKeeper, Sight
+from stream_detect.evidence.keeper import MAX_WAITING, EvidenceKeeper, EvidenceSources
 from stream_detect.media.credentials import CredentialsReader
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.events import Events
@@ -61,7 +61,9 @@ def make_stage(tmp_path: Path, events: Events) -> Iterator[Callable[..., Stage]]
     def make(folder: Path = tmp_path / "evidence", **settings: object) -> Stage:
         clock = Clock()
         chosen = EvidenceSettings(**{"min_free_bytes": 0, **settings})
-        sight = Sight(lambda name: name in stage.wanted, lambda _name: (picture(), None) if stage.shows else None)
+        sight = EvidenceSources(
+            lambda name: name in stage.wanted, lambda _name: (picture(), None) if stage.shows else None
+        )
         keeper = EvidenceKeeper(EvidenceFolder(folder, int(chosen.min_free_bytes)), chosen, events, sight, clock)
         stage = Stage(folder, events, clock, keeper)
         keeper.report_to(stage.report)

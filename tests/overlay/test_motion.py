@@ -3,14 +3,14 @@ import math
 import numpy as np
 import pytest
 
-from stream_detect.overlay.motion import Motion
+from stream_detect.overlay.motion import BoxMotion
 
 FPS, DETECTIONS_HZ, LATENCY_S = 30, 10, 0.03
 
 
 def run(track, result, centre, seconds=3.0, noise=0.0):
     """Centres shown and true, one row a frame: detections at 10 Hz of a face whose centre moves, known 30 ms later."""
-    rng, motion, shown, newest = np.random.default_rng(5), Motion(), [], None
+    rng, motion, shown, newest = np.random.default_rng(5), BoxMotion(), [], None
     for frame in range(round(seconds * FPS)):
         now_s = frame / FPS
         sequence = math.floor((now_s - LATENCY_S) * DETECTIONS_HZ) + 1
@@ -58,7 +58,7 @@ def test_a_step_is_eased_over_some_frames(track, result):
 
 
 def test_new_tracks_appear_where_they_are_and_lost_ones_are_gone_at_once(track, result):
-    motion = Motion()
+    motion = BoxMotion()
     motion.follow(result(track((0, 0, 10, 10), number=1), sequence=1), 0.0)
     shown = motion.follow(result(track((50, 60, 90, 99), number=2), sequence=2, time_s=0.1), 0.12)
     assert [(t.track_id, box) for t, box in shown] == [(2, (50, 60, 90, 99))]
@@ -66,7 +66,7 @@ def test_new_tracks_appear_where_they_are_and_lost_ones_are_gone_at_once(track, 
 
 
 def test_a_box_waits_when_no_detection_comes(track, result):
-    motion = Motion()
+    motion = BoxMotion()
     for sequence in range(1, 11):
         x = 20.0 * sequence
         newest = result(track((x, 0, x + 50, 50)), sequence=sequence, time_s=sequence / 10)
@@ -77,6 +77,6 @@ def test_a_box_waits_when_no_detection_comes(track, result):
 
 
 def test_boxes_without_numbers_are_not_shown(track, result):
-    motion = Motion()
+    motion = BoxMotion()
     tracks = (track((0, 0, math.nan, 9), number=1), track((0, 0, math.inf, 9), number=2), track((0, 0, 9, 9), number=3))
     assert [t.track_id for t, _ in motion.follow(result(*tracks), 0.0)] == [3]

@@ -27,7 +27,7 @@ HEAD_START_S = 0.5
 T = TypeVar("T")
 
 
-class HostAddresses(Protocol):
+class CandidateAddresses(Protocol):
     """The addresses of this machine that candidates are of."""
 
     def addresses(self) -> Sequence[str]:
@@ -60,7 +60,7 @@ class ServerList(Protocol):
         ...
 
 
-def gather_by(connection: RTCPeerConnection, hosts: HostAddresses, servers: ServerList) -> None:
+def gather_by(connection: RTCPeerConnection, hosts: CandidateAddresses, servers: ServerList) -> None:
     """Sets where the candidates of a connection come from. To be called before it gathers them."""
     for transport in transports_of(connection):
         gathering = _Gathering(transport.transport._connection, hosts, servers)
@@ -70,7 +70,7 @@ def gather_by(connection: RTCPeerConnection, hosts: HostAddresses, servers: Serv
 class _Gathering:
     """The candidates of one ICE connection."""
 
-    def __init__(self, ice: Any, hosts: HostAddresses, servers: ServerList) -> None:
+    def __init__(self, ice: Any, hosts: CandidateAddresses, servers: ServerList) -> None:
         self.ice: Any = ice
         self._hosts = hosts
         self._servers = servers
