@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stream_detect.access import audit, limits, passwords
-from stream_detect.api import audit as requests
+from stream_detect.api import audit_middleware as requests
 from stream_detect.app import camera_list, connections, listeners, routes
 from stream_detect.jobs import sandbox
 from stream_detect.sources import opening

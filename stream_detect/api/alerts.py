@@ -3,7 +3,7 @@
 from fastapi import APIRouter
 
 from stream_detect.alerts.notifiers import Alerts
-from stream_detect.api.described import NO_STORAGE
+from stream_detect.api.parameters import NO_STORAGE
 from stream_detect.api.schemas.alerts import AlertTestBody, NotifierBody, NotifiersBody
 
 

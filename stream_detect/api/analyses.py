@@ -8,7 +8,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.described import AnalysisId, client_of
+from stream_detect.api.parameters import AnalysisId, client_of
 from stream_detect.api.schemas.analyses import AnalysesPageBody, AnalysisBody
 from stream_detect.api.streams import Listener, sent
 from stream_detect.jobs.jobs import Jobs

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Path
 from fastapi.responses import FileResponse
 
-from stream_detect.api.described import AnalysisId, ModelName
+from stream_detect.api.parameters import AnalysisId, ModelName
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import ORIGINAL, RESULTS, Library, flagged_name, map_name
 from stream_detect.storage.records import Upload

@@ -6,7 +6,7 @@ from typing import Any, Final
 from fastapi import APIRouter
 from fastapi.responses import FileResponse
 
-from stream_detect.api.described import AnalysisId, ModelName
+from stream_detect.api.parameters import AnalysisId, ModelName
 from stream_detect.api.schemas.analyses import AnnotationBody
 from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.jobs.jobs import Jobs

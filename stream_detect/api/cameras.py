@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 from fastapi import APIRouter, Query, Response
 
-from stream_detect.api.described import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
+from stream_detect.api.parameters import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
 from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody, ConnectionBody
 from stream_detect.settings import CameraSettings
 

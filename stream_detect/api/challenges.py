@@ -6,7 +6,7 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Request, Response
 
 from stream_detect.analysis.challenge_control import ChallengeActions
-from stream_detect.api.described import Name, Responses, user_of
+from stream_detect.api.parameters import Name, Responses, user_of
 from stream_detect.api.schemas.challenge import ChallengeBody
 from stream_detect.errors import NotFoundError
 

@@ -7,7 +7,6 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stream_detect.api.described import client_of, user_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
@@ -16,6 +15,7 @@ from stream_detect.api.offers import (
     read_sdp,
     unexpected_content,
 )
+from stream_detect.api.parameters import client_of, user_of
 from stream_detect.errors import OfferError
 from stream_detect.webrtc.check import CheckSessions, Client
 from stream_detect.webrtc.source_label import MAX_LABEL_CHARS

@@ -5,7 +5,7 @@ from typing import Annotated
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.described import NO_STORAGE, CheckId, Responses
+from stream_detect.api.parameters import NO_STORAGE, CheckId, Responses
 from stream_detect.api.schemas.checks import CheckBody, ChecksBody
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.checks import Checks

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 
 from fastapi import APIRouter, Query
 
-from stream_detect.api.described import Name
+from stream_detect.api.parameters import Name
 from stream_detect.api.schemas import ScoresBody, StateBody, StatesBody
 from stream_detect.errors import RequestError
 from stream_detect.storage.history import History

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
 
-from stream_detect.api.audit import say
+from stream_detect.api.audit_middleware import say
 from stream_detect.api.schemas import JudgeBody, JudgeNameBody, ModelsBody
 
 if TYPE_CHECKING:

@@ -8,12 +8,11 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, HTMLResponse, StreamingResponse
 from starlette.responses import Response
 
-from stream_detect.api.described import AnalysisId
+from stream_detect.api.parameters import AnalysisId
 from stream_detect.errors import NotFoundError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import RESULTS, Library, flagged_name, map_name
-from stream_detect.review.csv_table import csv_report
-from stream_detect.review.report import html_report
+from stream_detect.review.report import csv_report, html_report
 from stream_detect.storage.records import Analysis
 
 _NOT_YET: Final[dict[int | str, dict[str, Any]]] = {

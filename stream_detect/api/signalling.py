@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from stream_detect.api.described import Name, client_of
 from stream_detect.api.offers import (
     MAX_OFFER_BYTES,
     SDP,
@@ -21,6 +20,7 @@ from stream_detect.api.offers import (
     read_sdp,
     unexpected_content,
 )
+from stream_detect.api.parameters import Name, client_of
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings, IceServer

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stream_detect.api.described import ABSENT_CAMERA, FULL, Name, client_of
+from stream_detect.api.parameters import ABSENT_CAMERA, FULL, Name, client_of
 from stream_detect.api.schemas import CameraBody, StateBody
 from stream_detect.types import StateChange
 

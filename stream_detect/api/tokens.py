@@ -5,8 +5,8 @@ from typing import Annotated
 from fastapi import APIRouter, Path, Query, Request, Response
 
 from stream_detect.access.accounts import Accounts
-from stream_detect.api.audit import say
-from stream_detect.api.described import NO_STORAGE, Responses, principal_of
+from stream_detect.api.audit_middleware import say
+from stream_detect.api.parameters import NO_STORAGE, Responses, principal_of
 from stream_detect.api.schemas.access import MadeTokenBody, NewTokenBody, TokenBody, TokensBody
 from stream_detect.api.sessions import Applied, is_admin, signed_in
 from stream_detect.errors import ForbiddenError

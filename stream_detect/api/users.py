@@ -6,7 +6,7 @@ from fastapi import APIRouter, Path, Request, Response
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
-from stream_detect.api.described import NO_STORAGE, Responses, principal_of
+from stream_detect.api.parameters import NO_STORAGE, Responses, principal_of
 from stream_detect.api.schemas.access import NewUserBody, SessionsBody, UserBody, UserChangeBody, UsersBody
 from stream_detect.api.sessions import Applied
 from stream_detect.errors import NotFoundError

@@ -28,7 +28,7 @@ from stream_detect.api import (
     whep,
     whip,
 )
-from stream_detect.api.audit import Audit
+from stream_detect.api.audit_middleware import Audit
 from stream_detect.api.authorization import Authorization
 from stream_detect.api.gate import SameOrigin, Served
 from stream_detect.api.metrics import MetricSources

@@ -11,8 +11,14 @@ from typing import Any, Literal, TextIO
 
 from stream_detect.cli.batch import FileOutcome
 from stream_detect.errors import StorageError
-from stream_detect.review.csv_table import CREDENTIALS_COLUMNS, credentials_cells, csv_line
-from stream_detect.review.report import html_page, html_problem, html_section
+from stream_detect.review.report import (
+    CREDENTIALS_COLUMNS,
+    credentials_cells,
+    csv_line,
+    html_page,
+    html_problem,
+    html_section,
+)
 from stream_detect.review.results import ModelReview, Reviewed, file_json, frame_parts, model_parts, tracks_json
 from stream_detect.review.verdict import worst_of
 

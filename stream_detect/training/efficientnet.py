@@ -7,10 +7,10 @@ lite0 reaches a DFDC AUC of .92 after 80,000 faces, where a network trained from
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib import resources
+from importlib import import_module, resources
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import keras
 import numpy as np
@@ -18,7 +18,6 @@ from keras import layers
 from numpy.typing import NDArray
 
 from stream_detect.errors import TrainingError
-from stream_detect.training.fused import FusedBatchNormalization
 from stream_detect.training.torch_weights import StateDict, read_state_dict
 
 DataFormat = Literal["channels_last", "channels_first"]
@@ -228,3 +227,28 @@ def _published_names() -> Iterator[tuple[str, tuple[str, ...]]]:
 def _pair(layer: str, convolution: str, normalisation: str) -> Iterator[tuple[str, tuple[str, ...]]]:
     yield layer, (f"{convolution}.weight",)
     yield f"{layer}_bn", tuple(f"{normalisation}.{part}" for part in ("weight", "bias", "running_mean", "running_var"))
+
+
+class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc] # Keras has no types
+    """Batch normalisation over axis 1 of (n, c, h, w), for Keras' torch backend only.
+
+    Keras computes moments and the normalisation by a dozen operations, in f32. PyTorch has one operation for both
+    directions, which takes bf16 as it comes: measured on one core with EfficientNet-Lite0 at 192 pixels, mixed_bfloat16
+    and batches of 32, 25.3 images a CPU second instead of 12.5, as many as bare PyTorch (25.6). Its moving variance is
+    the unbiased one, as in PyTorch: at the smallest map, 6 x 6 of 32 faces, .1 % more than Keras'.
+    """
+
+    def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:  # noqa: FBT001 - as Keras has it
+        """The normalised inputs, in their own type."""
+        if inputs.device.type == "meta" or mask is not None or self.axis != 1:
+            return super().call(inputs, training=training, mask=mask)
+        return import_module("torch.nn.functional").batch_norm(
+            inputs,
+            self.moving_mean.value,
+            self.moving_variance.value,
+            self.gamma.value,
+            self.beta.value,
+            bool(training) and self.trainable,
+            1 - self.momentum,
+            self.epsilon,
+        )

@@ -8,9 +8,8 @@ import re
 import pytest
 
 from stream_detect.cli.analyze_output import pictures_of
-from stream_detect.review.csv_table import csv_line, csv_report
 from stream_detect.review.examination import examine
-from stream_detect.review.report import curve, html_report
+from stream_detect.review.report import csv_line, csv_report, curve, html_report
 from stream_detect.storage.records import Upload
 from tests.review.scripted_models import LEFT, TINY, model, moving, review_models
 from tests.sources.media_files import film

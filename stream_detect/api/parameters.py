@@ -1,4 +1,4 @@
-"""What routes share in their description: parameters, refusals, and the rules that complete /openapi.json."""
+"""What routes share: parameters, responses, and who sent a request."""
 
 from typing import Annotated, Any, Final
 
