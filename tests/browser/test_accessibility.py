@@ -29,6 +29,7 @@ NODE = {
     "cores": 1.2,
     "memory_bytes": 400_000_000,
     "cameras": [f"camera-{n:02}" for n in range(12)],
+    "analyses": 1,
 }
 CLUSTER = {
     "nodes": [

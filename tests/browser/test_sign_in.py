@@ -4,6 +4,7 @@ import httpx
 import pytest
 import yaml
 
+from tests.authority import jpeg
 from tests.browser.axe import look
 from tests.patience import PATIENCE_S, until
 
@@ -113,35 +114,37 @@ def test_sign_ins_are_seen_and_ended_one_by_one(visit, guarded):
     opened = visit(None, server, expected="401")
     sign_in(opened, "vera")
     opened.until(opened.page.get_by_test_id("account").is_visible)
-    other = httpx.Client(base_url=server.url, headers={"Origin": server.url, "User-Agent": "curl/8.5.0"})
-    assert other.post("/api/session", json={"name": "vera", "password": PASSWORD}).status_code == 200
-    go(opened, "#/account")
-    rows = opened.page.get_by_test_id("session")
-    opened.until(lambda: rows.count() == 2)
-    assert "Chrome on Linux (this browser)" in rows.filter(has_text="this browser").inner_text()
-    assert "127.0.0.1" in rows.filter(has_text="curl/8.5.0").inner_text()
-    opened.page.get_by_test_id("end-session").click()
-    opened.until(lambda: rows.count() == 1)
-    assert other.get("/api/status").status_code == 401
-    other.close()
+    other = {"Origin": server.url, "User-Agent": "curl/8.5.0"}
+    with httpx.Client(base_url=server.url, headers=other, timeout=PATIENCE_S) as elsewhere:
+        assert elsewhere.post("/api/session", json={"name": "vera", "password": PASSWORD}).status_code == 200
+        go(opened, "#/account")
+        rows = opened.page.get_by_test_id("session")
+        opened.until(lambda: rows.count() == 2)
+        assert "Chrome on Linux (this browser)" in rows.filter(has_text="this browser").inner_text()
+        assert "127.0.0.1" in rows.filter(has_text="curl/8.5.0").inner_text()
+        opened.page.get_by_test_id("end-session").click()
+        opened.until(lambda: rows.count() == 1)
+        assert elsewhere.get("/api/status").status_code == 401
     assert client.delete("/api/users/vera/sessions").status_code == 204
     opened.until(opened.page.get_by_test_id("sign-in").is_visible)
 
 
 def test_the_way_back_shows_no_picture_once_one_is_signed_out(visit, guarded):
-    """Of a camera: what a browser kept of an answer, `no-cache` too, it shows again when somebody goes back."""
+    """What a browser keeps, `no-cache` too, it shows again when somebody goes back."""
     server, client = guarded
     opened = visit(None, server, expected="401")
     sign_in(opened, "vera")
     opened.until(opened.page.get_by_test_id("account").is_visible)
-    until(lambda: client.get("/api/cameras/door/snapshot.jpg").is_success)
-    opened.page.goto(f"{server.url}/api/cameras/door/snapshot.jpg")
-    assert opened.page.locator("img").count() == 1
+    (analysis,) = client.post("/api/analyses", files={"file": ("face.jpg", jpeg())}).json()["items"]
+    until(lambda: client.get(f"/api/analyses/{analysis['id']}").json()["ended_s"])
+    tab = opened.page.context.new_page()
+    tab.goto(f"{server.url}/api/analyses/{analysis['id']}/media")
+    assert tab.locator("img").count() == 1
     client.delete("/api/users/vera/sessions")
-    opened.page.goto(f"{server.url}/healthz")
-    opened.page.go_back()
-    assert opened.page.locator("img").count() == 0
-    assert "Sign-in needed" in opened.page.content()
+    tab.goto(f"{server.url}/healthz")
+    tab.go_back()
+    assert tab.locator("img").count() == 0
+    assert "Sign-in needed" in tab.content()
 
 
 def test_a_viewer_watches_and_changes_nothing(visit, guarded):

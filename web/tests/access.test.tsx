@@ -301,6 +301,7 @@ describe("the sign-ins of a user", () => {
       "Safari on iPhone",
     ],
     ["Mozilla/5.0 (Macintosh; Intel Mac OS X 10.15; rv:140.0) Gecko/20100101 Firefox/140.0", "Firefox on macOS"],
+    ["Mozilla/5.0 (X11; Linux x86_64) AppleWebKit/537.36 (KHTML, like Gecko) HeadlessChrome/139.0.0.0 Safari/537.36", "Chrome on Linux"],
     ["curl/8.5.0", "curl/8.5.0"],
     ["", "Unknown browser"],
   ])("name the browser of %j", (userAgent, name) => {

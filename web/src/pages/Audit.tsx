@@ -50,7 +50,7 @@ function Filters({ filter }: { readonly filter: AuditFilter }) {
           ))}
         </select>
       </Field>
-      <span className="sm:mt-6">
+      <span className="sm:mt-7">
         <Button submit testId="filter-audit">
           Show
         </Button>

@@ -90,7 +90,7 @@ function UserRow({ user, onChanged }: RowProps) {
   return (
     <li data-testid="user" data-name={user.name} className="panel space-y-2 p-3">
       <div className="flex flex-wrap items-center gap-x-4 gap-y-2">
-        <div className="min-w-0 flex-1 basis-56">
+        <div className="min-w-0 basis-full">
           <p className="font-semibold">
             {user.name}
             {user.disabled && <span className="font-normal text-muted"> (disabled)</span>}
