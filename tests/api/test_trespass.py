@@ -1,5 +1,7 @@
 """What somebody with a viewer's cookie and a little patience reaches: what a viewer may, by whatever way of asking."""
 
+import itertools
+
 import pytest
 
 from stream_detect.api.authorization import COOKIE
@@ -26,7 +28,6 @@ NO_PATHS = (
     "/API/users",
     "/api/users%20",
     "/%2fapi/users",
-    "http://127.0.0.1:8080//api/users",
 )
 METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", "CONNECT", "get", "MADE-UP")
 
@@ -41,15 +42,13 @@ def prefixed(make):
     return signed_in(make({"server": {"path_prefix": "/detect"}}))
 
 
-@pytest.mark.parametrize("method", METHODS)
-def test_no_spelling_of_a_path_leads_past_the_table_of_permissions(house, method):
+def test_no_spelling_of_a_path_leads_past_the_table_of_permissions(house):
     viewer = house.sign_in()
-    for path in (*SAME_PATHS, *NO_PATHS):
-        raw = path.removeprefix("http://127.0.0.1:8080")
-        url = house.client.base_url.copy_with(raw_path=raw.encode())
-        for headers in (viewer, {}):
+    for method, path in itertools.product(METHODS, (*SAME_PATHS, *NO_PATHS)):
+        url = house.client.base_url.copy_with(raw_path=path.encode())
+        for headers, statuses in ((viewer, {403, 404, 405}), ({}, {401})):
             answer = house.client.request(method, url, headers=headers, follow_redirects=False)
-            assert answer.status_code in ({401} if not headers else {403, 404, 405}), (path, answer.status_code)
+            assert answer.status_code in statuses, (method, path, answer.status_code)
             assert '"items"' not in answer.text
             assert "location" not in answer.headers
 
