@@ -119,7 +119,7 @@ async def keep_running(
         try:
             await work()
         except Exception as error:  # noqa: BLE001 - the task's edge: a defect must not end what is needed for weeks
-            outage.failed("it failed, and is begun anew", error)
+            outage.failed("it failed, and is started again", error)
         else:
             return
         finally:

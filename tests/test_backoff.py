@@ -127,7 +127,7 @@ async def test_what_fails_is_begun_anew_and_said_once(caplog):
     )
     await soon(lambda: len(begun) == 4)
     assert not running.done()
-    assert [record.message for record in caplog.records] == ["the watch: it failed, and is begun anew"]
+    assert [record.message for record in caplog.records] == ["the watch: it failed, and is started again"]
     for_ever.set()
     await asyncio.wait_for(running, PATIENCE_S)  # it ended by itself
 

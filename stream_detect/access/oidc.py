@@ -125,7 +125,9 @@ class OidcProvider:
         try:
             known: dict[str, str] = json.loads(self._box.decrypt(kept.encode(), ttl=RETURN_WITHIN_S))
         except (InvalidToken, ValueError):
-            raise SignInError("expected a sign-in that began here and took ten minutes at most; begin again") from None
+            raise SignInError(
+                "expected a sign-in that was started here within the last ten minutes; sign in again"
+            ) from None
         if not hmac.compare_digest(known["state"].encode(), state.encode()):
             raise SignInError("expected the provider's answer to this browser's sign-in, received another one")
         if not self._is_first(state):

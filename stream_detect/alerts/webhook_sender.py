@@ -220,7 +220,7 @@ class WebhookSender:
             _log.warning("messages for webhooks of the past stay: %s", error)
         else:
             if orphans:
-                _log.warning("%d messages dropped: the settings name their webhooks no more", len(orphans))
+                _log.warning("%d messages dropped: their webhooks are no longer in the settings", len(orphans))
 
     def _status(self, name: str, tally: _Tally) -> NotifierStatus:
         with contextlib.suppress(

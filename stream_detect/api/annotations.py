@@ -53,7 +53,7 @@ def router(jobs: Jobs, library: Library) -> APIRouter:
             raise NotFoundError(f"the file is no {kind}")
         known = jobs.annotation(analysis_id, model)
         if known is None or known.state != "done":
-            raise ConflictError("it is not made: POST annotated begins to make it, GET annotated says how far it is")
+            raise ConflictError("it does not exist yet: POST annotated starts it, GET annotated returns its progress")
         path = library.path(analysis_id, annotated_name(analysis.number_of(model), kind))
         suffix = "jpg" if kind == "image" else "mp4"
         return FileResponse(

@@ -126,7 +126,7 @@ class Authorization:
         if why:
             await problem(HTTPStatus.FORBIDDEN, why, "Role not sufficient")(scope, receive, send)
         elif not await self._asked.running.carry(found, permission.least, self._application, (scope, receive, send)):
-            ended = _unauthorized("the right to this was taken back meanwhile; sign in again")
+            ended = _unauthorized("the access was revoked meanwhile; sign in again")
             ended.headers["Connection"] = "close"  # or else the rest of an upload would be read
             await ended(scope, receive, send)
 

@@ -29,7 +29,7 @@ class EventQuery(BaseModel):
     kind: EventKind | None = None
     from_s: Annotated[float | None, Field(alias="from", ge=0, description="began then or later, unix seconds")] = None
     to_s: Annotated[float | None, Field(alias="to", ge=0, description="began before, unix seconds")] = None
-    open: Annotated[bool | None, Field(description="true: those that go on; false: those that ended")] = None
+    open: Annotated[bool | None, Field(description="true: open ones; false: ended ones")] = None
     cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
@@ -85,7 +85,7 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
     def delete(event_id: EventId) -> None:
         """Deletes an event that has ended, and its evidence."""
         if events.get(event_id).ended_s is None:
-            raise ConflictError("the event goes on: it can be deleted once it has ended")
+            raise ConflictError("the event is open: it can be deleted once it has ended")
         deleted = events.delete(event_id)
         if deleted is not None:
             keeper.delete(deleted)

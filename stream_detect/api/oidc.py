@@ -67,7 +67,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
         """Takes the provider's answer: signs the user in and goes on to the page."""
         there = the_provider()
         if error or not code:
-            raise SignInError(f"the sign-in provider signed nobody in: {error[:80] or 'no code came'}")
+            raise SignInError(f"the sign-in provider refused the sign-in: {error[:80] or 'no code came'}")
         kept = request.cookies.get(KEPT, "")
         name, to = await asyncio.to_thread(there.way_back, kept, state, code)
         say(request, target=name)

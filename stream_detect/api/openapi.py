@@ -34,7 +34,7 @@ _TEXT: Final = {"schema": {"type": "string"}}
 _RETRY: Final = {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}}
 _BY_TOKEN: Final[Mapping[str, Operation]] = {
     "401": {
-        "description": "nobody is signed in, or the access token is absent, wrong, expired or revoked",
+        "description": "nobody is signed in, or the access token is missing, wrong, expired or revoked",
         "headers": {"WWW-Authenticate": {"description": "Bearer", **_TEXT}},
     },
     "403": {"description": "the role is not enough, or a page of another origin sent the request"},

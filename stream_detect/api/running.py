@@ -127,7 +127,7 @@ class Running:
             ends = [self._delete(self._sessions.pop(location)) for location in gone]
             for outcome in await asyncio.gather(*ends, return_exceptions=True):
                 if isinstance(outcome, Exception):
-                    _log.error("a session whose right was taken back could not be ended", exc_info=outcome)
+                    _log.error("a session whose access was revoked could not be ended", exc_info=outcome)
 
     def _note(self, request: _Request, scope: Scope, answer: Message) -> None:
         """Remembers a session that begins with this answer, and forgets one that ends with it."""
@@ -158,7 +158,7 @@ class Running:
         if self.application is not None:
             await self.application(dict(session.scope), receive, send)
             path, name = session.scope["path"], session.principal.name or session.principal.by
-            _log.info("%s...: ended, as the right of %s was taken back", path[: path.rfind("/") + 7], name)
+            _log.info("%s...: ended, because the access of %s was revoked", path[: path.rfind("/") + 7], name)
 
 
 def _stands(principal: Principal, least: Role, role_of: RoleOf) -> bool:

@@ -112,7 +112,7 @@ class Submissions:
         limits = self._settings
         if self._uploads.total() >= limits.max_uploads or self._uploads[client] >= limits.max_uploads_per_client:
             raise CapacityError(
-                f"{self._uploads.total()} uploads are on their way, {self._uploads[client]} of them yours; "
+                f"{self._uploads.total()} uploads are in progress, {self._uploads[client]} of them yours; "
                 f"expected at most {limits.max_uploads} and {limits.max_uploads_per_client} "
                 "(review.max_uploads, review.max_uploads_per_client)",
                 _RETRY_AFTER_S,

@@ -66,13 +66,11 @@ def router(
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:
         settings = started_camera(cameras, name).settings
         if not parse_address(settings.url.get_secret_value(), from_settings_file=True).is_pushed:
-            raise ConflictError(
-                f'{name} is watched at an address of its own; only a camera with url "whip:" is sent to'
-            )
+            raise ConflictError(f'{name} has an address of its own; only a camera with url "whip:" accepts publishers')
         return await publishers.answer(name, offer_sdp, CameraByName(cameras, name), client)
 
     refusals = {
-        409: "stopped, no whip: camera, or another publisher is there",
+        409: "stopped, not a whip: camera, or there is another publisher",
         422: "no sendonly video, or no codec in common (H.264, VP8)",
         503: "the server is shutting down, or no worker has the camera now",
     }

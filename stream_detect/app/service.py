@@ -144,7 +144,7 @@ def _reload(monitoring: Monitoring, audit: AuditLog) -> None:
         done = monitoring.cameras.reload()
     except StreamDetectError as error:
         audit.note(AuditEntry(time.time(), "settings.reload", "failed", by="signal", detail=str(error)))
-        _log.error("the settings file was not taken, nothing changes: %s", error)
+        _log.error("the settings file is not valid, nothing changes: %s", error)
     else:
         audit.note(AuditEntry(time.time(), "settings.reload", by="signal"))
         names = done.cameras

@@ -169,7 +169,7 @@ def purge(
     typer.echo(
         f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB."
         if gone
-        else "There is no such evidence; that of events which go on, or began in the last five minutes, stays."
+        else "There is no such evidence; that of open events, and of events of the last five minutes, is kept."
     )
 
 

@@ -185,7 +185,7 @@ def _sign_in(settings: Settings) -> str:
         return ", ".join(ways)
     if settings.server.sign_in:
         raise SettingsError("nobody can sign in yet (server.sign_in): stream-detect users add NAME")
-    return "nobody is asked: whoever reaches this machine's loopback address is an admin"
+    return "no access control: whoever reaches the loopback address of this machine is an admin"
 
 
 def _cameras(settings: Settings) -> str:
@@ -235,7 +235,7 @@ def _media_addresses(settings: Settings) -> str:
     hosts, ports = HostAddresses(settings.webrtc), settings.webrtc.udp_ports
     hosts.check(settings.most_sessions)
     told = {told: None for address in hosts.addresses() for told in hosts.announced(address)}
-    return f"peers are told {', '.join(told) or 'no address but those of ICE servers'}, UDP port {ports or 'any'}"
+    return f"peers get {', '.join(told) or 'no address but those of ICE servers'}, UDP port {ports or 'any'}"
 
 
 def _ice_servers(settings: Settings) -> str:

@@ -118,10 +118,10 @@ def import_bundle(  # noqa: PLR0913 - the command's options
     name: Annotated[str, typer.Option("--name", help="Name of the new bundle.")],
     architecture: Annotated[str, typer.Option("--architecture", help="Which network the weights belong to.")] = "meso4",
     means: Annotated[
-        Literal["fake", "real"], typer.Option("--output-means", help="What 1 says; MesoNet's says real.")
+        Literal["fake", "real"], typer.Option("--output-means", help="Meaning of an output of 1; for MesoNet: real.")
     ] = "fake",
     index: Annotated[
-        int | None, typer.Option("--output-index", min=0, help="Which output says it; if not given, the last.")
+        int | None, typer.Option("--output-index", min=0, help="Which output it is; by default the last.")
     ] = None,
 ) -> None:
     """Makes a bundle of trained weights; needs TensorFlow."""
@@ -150,7 +150,7 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
     recipe_file: Annotated[
         Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML that it was trained by.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="Network, where no recipe says it.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Network, if no recipe names it.")] = None,
     clips: Annotated[
         Path | None, typer.Option(metavar="CSV", help="Manifest of real clips: false alarms an hour are counted.")
     ] = None,

@@ -33,7 +33,7 @@ RETRY_AFTER_S = 5
 _LOOK_S = 0.1
 _CLOSE_S = 1.0
 _OUTPUT = "output"
-_UNFORESEEN = "this failed in a way that nobody foresaw; the worker's log says more"
+_UNFORESEEN = "this failed unexpectedly; the worker's log says more"
 
 log = logging.getLogger(__name__)
 

@@ -94,7 +94,7 @@ class Cutter:
             crops = [self._crop(image, finder) for image in spread(file, FRAMES_A_VIDEO)]
         except MediaError as error:
             raise DatasetError(
-                f"expected a picture or a video, cannot decode {key}: {error}; mend the file, or strike its row"
+                f"expected a picture or a video, cannot decode {key}: {error}; correct the file, or remove its row"
             ) from error
         finally:
             self._finders.put(finder)

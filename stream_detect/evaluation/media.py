@@ -41,7 +41,7 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise DatasetError(f"expected the folder of the manifest's files at {root}, there is none; mend --root")
+            raise DatasetError(f"expected the folder of the manifest's files at {root}, there is none; correct --root")
         self._root = root
 
     @cached_property

@@ -201,7 +201,7 @@ def _check_readable(outcomes: Sequence[Outcome], plan: EvaluationPlan) -> None:
         first = outcomes[0]
         raise DatasetError(
             f"expected files below {plan.root}, could read none of {len(outcomes)}; row {first.entry.line} of "
-            f"{plan.manifest}, {first.entry.file}: {first.judgements[0].reason}; mend --root"
+            f"{plan.manifest}, {first.entry.file}: {first.judgements[0].reason}; correct --root"
         )
 
 

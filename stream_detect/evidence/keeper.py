@@ -43,7 +43,7 @@ database was away."""
 
 CLOSE_S = 3.0
 
-PUSHED = "its pictures come decoded (WHIP), nothing is there to be cut"
+PUSHED = "its frames arrive decoded (WHIP), so there are no packets for a clip"
 NO_KEYFRAME = "no key frame was received"
 TOO_MANY = "too many events began at once"
 

@@ -70,7 +70,7 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
         checks = {key: written for key, written in known.items() if written.is_check}
         changed = [*_changed_events(snapshot, events), *_changed_checks(snapshot, checks)]
     if not seen_head:
-        problems.append(f"the chain does not hold the hash {head}: its newest entries were removed or written anew")
+        problems.append(f"the chain does not hold the hash {head}: its newest entries were removed or rewritten")
     problems += changed
     files = _Files(folder, reader)
     for event_id, written in events.items():

@@ -198,7 +198,7 @@ async def _looked_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
         found = await _in_thread(host, port)
         return [ip_address(str(entry[4][0]).partition("%")[0]) for entry in found]
     except (OSError, UnicodeError, ValueError) as error:
-        raise SourceUnreachableError(f"nobody knows the host {host}") from error
+        raise SourceUnreachableError(f"cannot resolve the host {host}") from error
 
 
 async def _in_thread(host: str, port: int) -> list[Any]:

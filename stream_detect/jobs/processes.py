@@ -52,7 +52,7 @@ _CHUNK_BYTES = 1 << 16
 MAX_RESULTS_BYTES = 1 << 29
 """Of results: an hour of a crowd takes some 50 MB."""
 
-_UNFORESEEN = "this failed in a way that nobody foresaw; the log says more"
+_UNFORESEEN = "this failed unexpectedly; the log says more"
 _PRIVATE = ("STREAM_DETECT_", "RAY_")
 """Of variables that are kept from a process that reads hostile files: settings and a cluster's token are secrets."""
 

@@ -24,8 +24,8 @@ from stream_detect.storage.records import Analysis, AnalysisState
 MAX_ATTEMPTS = 3
 """A file that ends the process would do so at each start for ever."""
 
-_ENDED_WITH_IT = f"the server ended {MAX_ATTEMPTS} times in the middle of this; it is not begun again"
-_UNFORESEEN = "this failed in a way that nobody foresaw; the server's log says more"
+_ENDED_WITH_IT = f"the server ended {MAX_ATTEMPTS} times during this analysis; it is not started again"
+_UNFORESEEN = "this failed unexpectedly; the server's log says more"
 _UNDER_WAY: tuple[AnalysisState, ...] = ("queued", "fetching", "running")
 
 log = logging.getLogger(__name__)

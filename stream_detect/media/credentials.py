@@ -36,7 +36,7 @@ _GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorith
 
 _SIGNER_PROBLEMS: Mapping[str, str] = {
     "signingCredential.untrusted": "its signer is not among the trust anchors (review.trust_anchors)",
-    "signingCredential.expired": "its signer's certificate has expired, and no time stamp says that it signed before",
+    "signingCredential.expired": "its signer's certificate has expired, and no time stamp proves that it signed before",
     "claimSignature.outsideValidity": "it was signed outside the validity of its signer's certificate",
     "signingCredential.invalid": "its signer's certificate is none for Content Credentials",
     "signingCredential.ocsp.revoked": "its signer's certificate was revoked",

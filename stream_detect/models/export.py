@@ -32,7 +32,7 @@ def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
     files = (to, *((to.with_suffix(".bin"),) if to.suffix == ".xml" else ()), card)
     for file in files:
         if file.exists():
-            raise BundleError(f"expected a new file, {file} is there; name another or remove it")
+            raise BundleError(f"expected a new file, {file} exists; name another or remove it")
     to.parent.mkdir(parents=True, exist_ok=True)
     _WRITERS[to.suffix](bundle, to)
     card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -165,7 +165,7 @@ def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
                     kept = part.stat().st_size if part.exists() else 0
                     raise BundleError(
                         f"expected the file at {url}, {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} "
-                        "bytes are kept, run it again to go on"
+                        "bytes are kept, run it again to continue"
                     ) from error
             else:
                 return

@@ -108,7 +108,7 @@ def _pushed(url: str) -> Address:
 
 def _local(url: str, scheme: str, *, permitted: bool) -> Address:
     if not permitted:
-        raise AddressError(f"{scheme}: addresses are taken from the settings file only")
+        raise AddressError(f"{scheme}: such addresses are accepted in the settings file only")
     path = url.partition(":")[2].removeprefix("//")
     if not path.startswith("/") or (scheme == "v4l2" and not path.startswith("/dev/")):
         example = "v4l2:/dev/video0" if scheme == "v4l2" else "file:/path/to/clip.mp4"

@@ -178,7 +178,7 @@ class ReaderSettings:
         """What mends a source whose frames arrive damaged, as the end of a sentence."""
         if address.scheme in {"rtsp", "rtsps"} and self.transport == "udp":
             return " over UDP: set the camera's transport to tcp"
-        return " on their way: a wired link, or a lower bitrate in the camera, mends that" if address.is_live else ""
+        return " on their way: a wired link, or a lower bit rate of the camera, helps" if address.is_live else ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -364,7 +364,7 @@ def _with_video(container: InputContainer, address: Address, settings: ReaderSet
     with ExitStack() as stack:
         stack.callback(container.close)
         if not container.streams.video:
-            raise Unreachable("what is there has no video")
+            raise Unreachable("the source has no video")
         stream = film_among(container.streams.video)
         if stream is None:
             raise Unreachable("its video is of a codec that is not known here")

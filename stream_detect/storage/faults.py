@@ -20,7 +20,7 @@ SAID_LENGTH = 400
 POSTGRESQL_DISK_FULL = "53100"
 """SQLSTATE of a server whose disk is full."""
 
-FULL = "free some space, or lower evidence.max_bytes and the days in storage; writing goes on by itself then"
+FULL = "free some space, or lower evidence.max_bytes and the days in storage; writing then continues by itself"
 CURES = {
     sqlite3.SQLITE_BUSY: "another process kept it locked for too long; stop it",
     sqlite3.SQLITE_READONLY: "it must be writable for the user that runs this program",
@@ -56,7 +56,7 @@ class Faults:
         try:
             yield
         except IntegrityError as error:
-            raise ConflictError(f"expected a new entry in {self._place}, received one that is there already") from error
+            raise ConflictError(f"expected a new entry in {self._place}, received one that exists") from error
         except DBAPIError as error:
             raise self._of_driver(error.orig) from error
         except PoolTimeoutError as error:

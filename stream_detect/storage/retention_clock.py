@@ -56,7 +56,7 @@ class RetentionClock:
         noted_s, self._hold_s = self._read(is_new=is_new)
         self._noted_at_s = -1e9
         if noted_s is None:
-            self._jumped("no time was noted beside what is kept")
+            self._jumped("no time was recorded for the data")
         elif abs(self._at_s - noted_s) > JUMP_S:
             self._jumped(f"the clock is {(self._at_s - noted_s) / 3600:+.0f} h from the time that was noted last")
         self._note()

@@ -148,7 +148,7 @@ def _check_sections(description: SessionDescription) -> None:
     if not 1 <= len(sections) <= MAX_SECTIONS:
         raise OfferError(f"expected 1 to {MAX_SECTIONS} media sections, received {len(sections)}")
     if len(set(mids)) != len(mids) or not all(mids):
-        raise OfferError(f"expected every media section to have a mid of its own, received {mids}")
+        raise OfferError(f"expected a different mid for every media section, received {mids}")
     if sum(media.kind == "application" for media in sections) > 1:
         raise OfferError("expected one data channel section at most, received several")
     for group in description.group:

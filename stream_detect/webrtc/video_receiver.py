@@ -243,7 +243,7 @@ class VideoReceiver:
         except Exception:  # noqa: BLE001 - the session's edge: the loop would only log it, and the session go on without
             _log.exception("%s receiver failed", self._name)
             self.end()
-            self._events.on_failed("a frame could not be taken")
+            self._events.on_failed("a frame could not be accepted")
 
     def _take_decoded(self) -> ReceivedFrame | None:
         with self._changed:

@@ -112,7 +112,7 @@ def test_what_waits_survives_a_restart(open_outbox):
         with Running(outbox, hook(f"http://127.0.0.1:{port}/")) as sender:
             until(lambda: sender.statuses()[0].attempts_failed >= 2)
             assert sender.statuses()[0].state == "failing"
-            assert sender.statuses()[0].detail == "no connection: nobody answers there, or TLS failed"
+            assert sender.statuses()[0].detail == "no connection: the host does not answer, or TLS failed"
     with Receiver(port=port) as receiver, open_outbox() as outbox:
         (kept,) = outbox.due(time.time() + 60)
         assert kept.attempts >= 2

@@ -50,7 +50,7 @@ def test_without_the_extra_it_says_how_to_install_it(line, monkeypatch):
 @pytest.mark.parametrize(
     ("given", "users", "well", "detail"),
     [
-        ({}, 0, True, "nobody is asked"),
+        ({}, 0, True, "no access control"),
         ({"server": {"sign_in": True}}, 0, False, "users add NAME"),
         ({"server": {"sign_in": True}}, 1, True, "1 user"),
         ({"server": {"token": "correct-horse"}}, 1, True, "1 user, the settings' token"),

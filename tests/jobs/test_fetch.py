@@ -120,7 +120,7 @@ def test_a_file_is_fetched_over_redirects(host, tmp_path):
         ("/cut", SourceUnreachableError, "connection failed"),
         ("/to/file:///etc/passwd", AddressError, "expected http"),
         ("/to/http://user:secret@localhost/file", AddressError, "without a user name"),
-        ("/to/http://nobody.invalid/", SourceUnreachableError, "nobody knows the host"),
+        ("/to/http://nobody.invalid/", SourceUnreachableError, "cannot resolve the host"),
     ],
 )
 def test_what_cannot_be_fetched_is_told_and_leaves_nothing(host, tmp_path, path, error, reason):

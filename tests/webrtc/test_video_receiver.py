@@ -210,7 +210,7 @@ async def test_an_error_of_who_takes_frames_is_logged_and_ends_the_stream(receiv
     seen.error = ZeroDivisionError()
     receiver.put("h264", packets[0], 0)
     await soon(lambda: seen.failed)
-    assert seen.failed == ["a frame could not be taken"]
+    assert seen.failed == ["a frame could not be accepted"]
     assert any("receiver failed" in record.message for record in caplog.records)
 
 

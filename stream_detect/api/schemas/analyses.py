@@ -140,7 +140,7 @@ class AddressWish(Body):
 class AnnotationBody(Body):
     """The making of an annotated video."""
 
-    state: AnnotationState | Literal["none"] = Field(description="none: nobody asked for it")
+    state: AnnotationState | Literal["none"] = Field(description="none: it was not requested")
     done_share: Share
     problem: str = Field(description="why it failed; empty when it did not")
 

@@ -58,7 +58,7 @@ class VerdictBody(Body):
     fake_probability: Share | None
     faces: int
     age_s: float
-    feed: FeedState = Field(description="whether the picture moves, stands still or repeats itself")
+    feed: FeedState = Field(description="whether the video is live, frozen or looped")
     feed_reason: str = Field(description="a sentence; empty while it is live")
 
     @classmethod

@@ -53,7 +53,7 @@ class EventBody(Body):
     camera: str
     kind: EventKind
     began_s: float
-    ended_s: float | None = Field(description="null while it goes on")
+    ended_s: float | None = Field(description="null while it is open")
     interrupted: bool = Field(description="the end is the last that was known: the process ended in its middle")
     reason: str
     peak: Share | None

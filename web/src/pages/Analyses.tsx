@@ -61,7 +61,7 @@ function Sending() {
         />
       )}
       {waiting.length > 0 && (
-        <ul aria-label="Files on their way" className="space-y-2">
+        <ul aria-label="Uploads in progress" className="space-y-2">
           {waiting.map((upload) => (
             <UploadRow
               key={upload.id}

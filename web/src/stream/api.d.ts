@@ -112,7 +112,7 @@ export interface components {
             problem: string;
             /**
              * State
-             * @description none: nobody asked for it
+             * @description none: it was not requested
              */
             state: ("queued" | "running" | "done" | "failed") | "none";
         };
@@ -612,7 +612,7 @@ export interface components {
             camera: string;
             /**
              * Ended S
-             * @description null while it goes on
+             * @description null while it is open
              */
             ended_s: number | null;
             evidence: components["schemas"]["EvidenceBody"] | null;
@@ -1356,7 +1356,7 @@ export interface components {
             faces: number;
             /** Fake Probability */
             fake_probability: number | null;
-            /** @description whether the picture moves, stands still or repeats itself */
+            /** @description whether the video is live, frozen or looped */
             feed: components["schemas"]["FeedState"];
             /**
              * Feed Reason
