@@ -202,7 +202,7 @@ describe("the address", () => {
     await screen.findByTestId("models");
     fireEvent.change(await field(), { target: { value: "ftp://a/b" } });
     fireEvent.submit(screen.getByTestId("address-form"));
-    expect((await screen.findByRole("alert")).textContent).toBe("The address was not taken. Expected an http(s) address.");
+    expect((await screen.findByRole("alert")).textContent).toBe("The address was not accepted. Expected an http(s) address.");
     expect((await field()).getAttribute("value")).toBe("ftp://a/b");
   });
 

@@ -70,7 +70,7 @@ describe("earlier checks", () => {
   it("says so where nothing was analysed", async () => {
     open([{ ...EMPTY, challenges: [], challenges_ended: 0, fake_probability: null }]);
     const row = await screen.findByTestId("check");
-    expect(row.textContent).toContain("Challenge before door");
+    expect(row.textContent).toContain("Challenge in front of door");
     expect(row.textContent).toContain("The check ended before anything was analysed.");
     expect(screen.queryByTestId("check-virtual-camera")).toBeNull();
   });
@@ -79,7 +79,7 @@ describe("earlier checks", () => {
     const server = open([CHECK], [EMPTY]);
     server.json(`DELETE /api/checks/${CHECK.id}`, null);
     fireEvent.click(await screen.findByTestId("older"));
-    await screen.findByText("Challenge before door");
+    await screen.findByText("Challenge in front of door");
     const [first] = screen.getAllByRole("button", { name: "Delete" });
     if (first === undefined) throw new Error("expected a button");
     fireEvent.click(first);

@@ -57,19 +57,19 @@ describe("Content Credentials", () => {
       />,
     );
     expect(screen.getByTestId("credentials").textContent).toMatch(
-      /Broken: the signature does not hold.*The hash differs\.Signed byA. ReporterEditsc2pa.editedA fact of its own/,
+      /Broken: the signature does not hold.*The hash differs\.Signed byA. ReporterEditsc2pa.editedIndependent of the verdict/,
     );
   });
 
   it("may declare the file generated, for what the signer is worth", () => {
     const { rerender } = render(<Credentials credentials={{ ...none, state: "valid", generated: true }} />);
-    expect(screen.getByTestId("credentials").textContent).toMatch(/made by, or with, a generator\.A fact/);
+    expect(screen.getByTestId("credentials").textContent).toMatch(/made by, or with, a generator\.Independent/);
     rerender(<Credentials credentials={{ ...none, state: "untrusted", generated: true }} />);
     expect(screen.getByTestId("credentials").textContent).toContain("Nobody who is trusted vouches for that.");
   });
 
   it("of most files are absent, which says nothing", () => {
     render(<Credentials credentials={{ ...none, state: "none" }} />);
-    expect(screen.getByTestId("credentials").textContent).toContain("That says nothing of whether it is real.");
+    expect(screen.getByTestId("credentials").textContent).toContain("That says nothing about whether it is real.");
   });
 });

@@ -56,7 +56,7 @@ export function AddressForm({ disabled, models }: Props) {
       </div>
       {failure !== null && (
         <p role="alert" className="text-sm font-semibold">
-          {`The address was not taken. ${asSentence(failure.detail)}`}
+          {`The address was not accepted. ${asSentence(failure.detail)}`}
         </p>
       )}
     </form>

@@ -31,7 +31,7 @@ export function CheckRow({ check, onDelete }: Props) {
     <li data-testid="check" data-state={state ?? "none"} className="panel p-3">
       <div className="flex flex-wrap items-center gap-x-3 gap-y-1">
         <VerdictBadge state={state ?? "idle"} size="small" {...(state === null ? { word: "No verdict" } : {})} />
-        <span className="font-semibold">{camera === null ? "Live check" : `Challenge before ${camera}`}</span>
+        <span className="font-semibold">{camera === null ? "Live check" : `Challenge in front of ${camera}`}</span>
         <span>{moment(beganS)}</span>
         {mayDelete && (
           <span className="ml-auto">

@@ -4,7 +4,7 @@ import { asSentence } from "../words";
 type Found = NonNullable<Analysis["credentials"]>;
 
 const STATES: Readonly<Record<Found["state"], string>> = {
-  none: "None: the file carries no Content Credentials, as most files do. That says nothing of whether it is real.",
+  none: "None: the file carries no Content Credentials, as most files do. That says nothing about whether it is real.",
   valid: "Valid: the signature holds, and the signer is trusted by this server.",
   untrusted: "Untrusted: the signature holds, but nobody whom this server trusts vouches for the signer.",
   broken: "Broken: the signature does not hold. The file was changed after it was signed, or its credentials are forged.",
@@ -43,9 +43,7 @@ export function Credentials({ credentials }: { readonly credentials: Found }) {
             </div>
           ))}
       </dl>
-      {state !== "none" && (
-        <p className="text-muted">A fact of its own: it does not change the verdict, and the verdict does not change it.</p>
-      )}
+      {state !== "none" && <p className="text-muted">Independent of the verdict: neither changes the other.</p>}
     </section>
   );
 }

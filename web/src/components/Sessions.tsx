@@ -20,7 +20,7 @@ export function Sessions({ user }: Props) {
   if (sessions.state === "loading") return <Loading>Loading the sign-ins …</Loading>;
   if (sessions.state === "failed")
     return <Failed what="The sign-ins could not be loaded." failure={sessions.failure} retrying={sessions.retrying} onRetry={reload} />;
-  if (sessions.value.length === 0) return <p className="text-sm">Signed in nowhere.</p>;
+  if (sessions.value.length === 0) return <p className="text-sm">Not signed in anywhere.</p>;
   return (
     <ul aria-label="Sign-ins" className="space-y-2">
       {sessions.value.map((session) => (

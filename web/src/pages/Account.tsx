@@ -35,7 +35,7 @@ function whoWords({ name, role, by }: Me): string {
   if (role === null) return "Nobody is signed in.";
   const meaning = `${ROLE_WORDS[role]}: ${ROLE_MEANINGS[role]}.`;
   if (by === "open")
-    return "This server has no users and asks nobody: whoever reaches it may do everything. Add a first user to change that.";
+    return "This server has no users and no access control: whoever reaches it can do everything. Add a first user to change that.";
   if (name === null) return `You use the access token of the settings file. ${meaning}`;
   return `You are ${name}. ${meaning}${by === "proxy" ? " Single sign-on says so." : ""}`;
 }

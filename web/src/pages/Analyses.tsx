@@ -45,7 +45,7 @@ function Sending() {
     },
     [uploads, key],
   );
-  const lacking = models.state === "loading" ? "Reading which models there are …" : "Choose at least one model below.";
+  const lacking = models.state === "loading" ? "Loading the models …" : "Choose at least one model below.";
   const problem = chosen.size === 0 && models.state !== "failed" ? lacking : "";
   return (
     <>
@@ -54,7 +54,7 @@ function Sending() {
       {models.state === "ready" && <ModelTicks models={models.value} chosen={chosen} onChoose={setTicked} />}
       {models.state === "failed" && (
         <Failed
-          what="Which models there are could not be loaded: the one that judges live checks is taken."
+          what="The list of models could not be loaded: the model of live checks is used."
           failure={models.failure}
           retrying={models.retrying}
           onRetry={reload}

@@ -50,7 +50,7 @@ export function CameraPage({ name, status }: Props) {
       )}
       {cameras !== null && seen === undefined && (
         <Empty>
-          <p>There is no camera of that name here. It may have been removed.</p>
+          <p>There is no camera with this name. It may have been removed.</p>
         </Empty>
       )}
       {seen !== undefined && <Watched seen={seen} fresh={shownCamera(seen, feed, atMs).fresh} status={status} />}

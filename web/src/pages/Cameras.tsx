@@ -53,7 +53,7 @@ export function Cameras({ limits }: Props) {
         )}
       </div>
       <p role="status" className={feed === "waiting" ? "text-sm font-semibold" : "sr-only"}>
-        {feed === "waiting" ? "The server does not answer. What is shown is not of now; this page asks again by itself." : summary(counts)}
+        {feed === "waiting" ? "The server does not answer. What is shown is out of date; this page retries by itself." : summary(counts)}
       </p>
       {cameras === null && failure === null && <Loading>Loading the cameras …</Loading>}
       {cameras === null && failure !== null && (

@@ -76,7 +76,7 @@ function None({ filter }: { readonly filter: EventFilter }) {
       <p className="font-semibold">{every ? "Nothing has happened yet." : "No event matches."}</p>
       <p>
         {every
-          ? "An event is written here when a face in a camera's picture is called fake, when a camera gives no picture for a while, and when its picture stands still or repeats itself."
+          ? "An event is added here when a face is judged fake, when a camera sends no video for a while, and when its video stands still or repeats itself."
           : "Choose other cameras, kinds or times above."}
       </p>
     </Empty>

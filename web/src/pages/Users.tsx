@@ -48,7 +48,7 @@ export function Users() {
       {users.state === "ready" && list.length === 0 && (
         <Empty>
           <p className="font-semibold">There are no users: nobody has to sign in.</p>
-          <p>The first one is an admin. Once it is there, everybody has to sign in, and so do you.</p>
+          <p>The first one is an admin. Once it exists, everybody has to sign in, including you.</p>
         </Empty>
       )}
       {list.length > 0 && (
@@ -229,7 +229,7 @@ function NewPassword({ name, onChange, onClose }: NewPasswordProps) {
   return (
     <Dialog title={`New password for ${name}`} onClose={onClose} testId="password-dialog">
       <form onSubmit={(event) => void submit(event)} className="space-y-4">
-        <PasswordField hint="Their sign-ins end. Tell it to them over another way than this one." />
+        <PasswordField hint="Their sign-ins end. Give it to them in another way than by this page." />
         <p role="alert" className="font-semibold empty:hidden">
           {problem}
         </p>
