@@ -1,4 +1,4 @@
-"""How long cameras are away when a worker or a node is killed, on a Ray cluster of three nodes with PostgreSQL."""
+"""How long cameras are away when a worker, a node or the server is killed: a Ray cluster of three nodes, PostgreSQL."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -17,14 +17,15 @@ POLL_S = 0.05
 
 @dataclass(frozen=True, slots=True)
 class Recoveries:
-    """Seconds from each kill until all cameras were live."""
+    """Seconds from each kill until all cameras were live; the server is killed once, and started again at once."""
 
     worker_s: Sequence[float]
     node_s: Sequence[float]
+    head_s: float
 
 
 def recoveries(count: int, kills: int, folder: Path, say: Callable[[str], None]) -> Recoveries:
-    """Kill so many workers, and so many nodes, of a server that watches so many cameras.
+    """Kill so many workers, so many nodes, and the server once, which watches so many cameras.
 
     Args:
         count: cameras.
@@ -46,7 +47,13 @@ def recoveries(count: int, kills: int, folder: Path, say: Callable[[str], None])
                     if what == "node":
                         ray.remove(victim)
                         ray.add(victim)
-    return Recoveries(taken["worker"], taken["node"])
+            _wait_ready(watch)
+            killed_s = time.monotonic()
+            watch.restart()
+            watch.wait("live")
+            head_s = time.monotonic() - killed_s
+            say(f"kill of the server: all cameras live after {head_s:.1f} s")
+    return Recoveries(taken["worker"], taken["node"], head_s)
 
 
 def _victim(watch: Watch) -> str:

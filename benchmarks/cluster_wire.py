@@ -28,7 +28,7 @@ from stream_detect.types import Thresholds
 from tests.cluster.local_nodes import LocalLink, LocalNodes
 
 NODES = ("a", "b")
-LIVE_S = 60.0
+LIVE_S = 180.0
 POLL_S = 0.1
 
 
@@ -74,7 +74,7 @@ def wire(count: int, folder: Path, seconds: float) -> Wire:
     """Watch so many cameras, and weigh for so long.
 
     Raises:
-        RuntimeError: the cameras are not live in a minute.
+        RuntimeError: the cameras are not live in three minutes.
     """
     nodes = WeighedNodes()
     for name in NODES:

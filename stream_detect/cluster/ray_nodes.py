@@ -24,6 +24,9 @@ NAMESPACE = "stream-detect"
 OBJECT_STORE_BYTES = 80_000_000
 """Of a Ray that we start: messages are small, and a snapshot or a clip passes now and then. Ray's least is 75 MB."""
 
+START_ATTEMPTS = 3
+"""Of a Ray that we start: it waits 15 s at most for its agents, Python programs that a busy machine starts slower."""
+
 MAX_CALLS = 64
 """Calls that a worker works on at once: exchanges, offers, snapshots. More wait in Ray."""
 
@@ -44,7 +47,7 @@ class RayNodes:
         cpus: processors that a Ray that we start counts with.
 
     Raises:
-        SettingsError: no cluster answers at the address.
+        SettingsError: no cluster answers at the address, or Ray does not start here.
     """
 
     def __init__(self, address: str, cpus: int | None = None) -> None:
@@ -59,21 +62,30 @@ class RayNodes:
                 "object_store_memory": OBJECT_STORE_BYTES,
             }
         )
-        try:
-            ray.init(
-                **options,
-                namespace=NAMESPACE,
-                include_dashboard=None if address else False,
-                log_to_driver=True,
-                logging_level=logging.WARNING,
-                configure_logging=False,
-            )
-        except (RayError, ConnectionError, ValueError, RuntimeError, OSError) as error:
-            first = str(error).strip().partition("\n")[0]
-            raise SettingsError(
-                f"expected a Ray cluster at {address or 'this machine'}, received {type(error).__name__}: {first}; "
-                "start it (ray start --head) or correct cluster.address (docs/cluster.md)"
-            ) from error
+        attempts = 1 if address else START_ATTEMPTS
+        while True:
+            attempts -= 1
+            try:
+                ray.init(
+                    **options,
+                    namespace=NAMESPACE,
+                    include_dashboard=None if address else False,
+                    log_to_driver=True,
+                    logging_level=logging.WARNING,
+                    configure_logging=False,
+                )
+            except Exception as error:  # Ray raises no class of its own when its processes do not start in time
+                ray.shutdown()
+                first = str(error).strip().partition("\n")[0]
+                if attempts:
+                    _log.warning("Ray did not start and is started again: %s", first)
+                    continue
+                cure = "start it (ray start --head) or correct cluster.address" if address else "see /tmp/ray"
+                raise SettingsError(
+                    f"expected a Ray cluster at {address or 'this machine'}, received {type(error).__name__}: {first}; "
+                    f"{cure} (docs/cluster.md)"
+                ) from error
+            return
 
     def alive(self) -> Sequence[Node]:
         """See `Nodes`."""
