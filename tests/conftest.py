@@ -71,6 +71,7 @@ SLOW = {
     "cluster/test_head.py",
     "cluster/test_ray.py",
     "cluster/test_ray_failures.py",
+    "cluster/test_ray_tasks.py",
     "evaluation/test_calibration.py",
     "evaluation/test_dataset.py",
     "evaluation/test_evaluation.py",

@@ -273,7 +273,7 @@ class HostedByWorkers:
     def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:
         """See `Hosting`."""
         self._checks = WorkerChecks(self.head.tasks, keep)
-        self.head.report_checks_to(self._checks.take)
+        self.head.inbox.report_checks_to(self._checks.take)
         return self._checks
 
     def start(self) -> None:

@@ -98,6 +98,7 @@ class RemoteCheck:
         self._gone = gone
         self._ids = CheckIds.new()
         self._connected_s: float | None = None
+        self._asked = False  # whether the worker may have it
         self._watching: asyncio.Task[None] | None = None
         self._closing = CloseOnce(f"check {self.session_id[:6]}", self._close)
         self.challenge = RemoteChallenge(task.member.link, "check_challenge", self.session_id)
@@ -125,6 +126,7 @@ class RemoteCheck:
             OfferError: it cannot be answered.
             CapacityError: the worker takes none now, or does not answer.
         """
+        self._asked = True
         try:
             answer = await self._task.member.link.ask(
                 "check", self._ids, self._offer_sdp, self._client, timeout_s=ANSWER_S
@@ -132,6 +134,7 @@ class RemoteCheck:
         except WorkerLostError as error:
             raise CapacityError(f"the worker does not answer ({error}); try again", RETRY_AFTER_S) from error
         if isinstance(answer, Refusal):
+            self._asked = False
             raise raised(answer)
         begun: CheckBegun = answer
         log.info("check %s: on the worker %s", self.session_id[:6], self._task.member.name)
@@ -167,9 +170,9 @@ class RemoteCheck:
         try:
             if self._watching is not None:
                 self._watching.cancel()
-                if not self._task.lost:
-                    with contextlib.suppress(WorkerLostError):  # a worker that is cut off ends it by itself
-                        await self._end(reason)
+            if self._asked and not self._task.lost:
+                with contextlib.suppress(WorkerLostError):  # a worker that is cut off ends it by itself
+                    await self._end(reason)
         finally:
             self._checks.end(self._task, self._lost_record() if self._task.lost else None)
 

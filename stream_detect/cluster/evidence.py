@@ -50,7 +50,7 @@ class ClusterEvidence:
         """Who writes down what there is of an event."""
         self._report = report
         self._keeper.report_to(report)
-        self._head.report_to(report)
+        self._head.inbox.report_evidence_to(report)
 
     def start(self) -> None:
         """Starts the keeper's thread; once."""

@@ -16,15 +16,13 @@ from dataclasses import dataclass, replace
 
 from stream_detect.cameras.observer import Observer, Observers
 from stream_detect.cluster.camera import Placement, RemoteCamera
+from stream_detect.cluster.inbox import Inbox
 from stream_detect.cluster.leadership import Leadership
 from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
 from stream_detect.cluster.membership import Membership
 from stream_detect.cluster.messages import (
     Assignment,
-    Batch,
-    EndedCheck,
     EvidenceRequest,
-    KeptEvidence,
     ModelOrder,
     Orders,
 )
@@ -35,9 +33,8 @@ from stream_detect.cluster.tasks import WorkerTasks
 from stream_detect.cluster.worker_hosting import WorkerSettings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
 from stream_detect.settings import CameraSettings
-from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.leases import Leases
-from stream_detect.storage.records import Event, Evidence
+from stream_detect.storage.records import Event
 from stream_detect.types import Result
 
 STEP_S = 0.1
@@ -86,11 +83,10 @@ class Head:
         self._leadership = Leadership(parts.leases, holder, settings.cluster.lease_s, self._holders, alone=parts.alone)
         self._lock = threading.RLock()
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
-        self._placed: dict[str, RemoteCamera] = {}  # those that have a worker; a new one with each step
+        self.inbox = Inbox()
+        """Passes on what workers report."""
         self._not_before: dict[str, float] = {}
         self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
-        self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
-        self._keep_check: Callable[[CheckRecord], None] = lambda _record: None
         self._observer: Observer = Observers(())
         self._due = threading.Event()
         self._closing = threading.Event()
@@ -101,7 +97,7 @@ class Head:
             parts.model,
             lambda: self._leadership.holds,
             parts.listened,
-            self._take,
+            self.inbox.take,
             self._wake,
         )
         self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, member_parts, self._wake)
@@ -144,14 +140,6 @@ class Head:
     def observe(self, observer: Observer) -> None:
         """Who is notified of cameras that are made from now on."""
         self._observer = observer
-
-    def report_to(self, report: Callable[[str, Evidence], None]) -> None:
-        """Who is told of evidence that a worker kept."""
-        self._report = report
-
-    def report_checks_to(self, keep: Callable[[CheckRecord], None]) -> None:
-        """Who takes records of live checks that ended on workers."""
-        self._keep_check = keep
 
     def keep(self, event: Event, result: Result) -> bool:
         """Has the camera's worker keep evidence of an event that began, if its owner asked for any.
@@ -239,24 +227,6 @@ class Head:
     def _wake(self) -> None:
         self._due.set()
 
-    def _take(self, incarnation: Incarnation, batch: Batch) -> None:
-        """On the member's thread."""
-        cameras = self._placed
-        first = batch.upto - len(batch.reliable)
-        for item in batch.reliable[max(incarnation.received - first, 0) :]:
-            if isinstance(item, KeptEvidence):
-                self._report(item.event_id, item.evidence)
-            elif isinstance(item, EndedCheck):
-                self._keep_check(item.record)
-            elif item.change.camera in cameras:
-                cameras[item.change.camera].take_state(incarnation, item.number, item.change)
-        for one in batch.results:
-            if one.camera in cameras:
-                cameras[one.camera].take_result(incarnation, one.number, one.result, one.at_s)
-        for number, status in batch.statuses:
-            if status.name in cameras:
-                cameras[status.name].take_status(incarnation, number, replace(status, result=None))
-
     def _run(self) -> None:
         """The control thread."""
         while not self._closing.is_set():
@@ -276,7 +246,7 @@ class Head:
                 self._follow(camera, camera.placement, now_s)
         self._hand_over(cameras, now_s)
         self._place(cameras, now_s)
-        self._placed = {camera.name: camera for camera in cameras if camera.placement is not None}
+        self.inbox.deliver_to(camera for camera in cameras if camera.placement is not None)
         self._order(cameras)
         with self._lock:
             self._active = [one for one in self._active if one.wanted or one.placement is not None]

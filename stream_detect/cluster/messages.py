@@ -136,6 +136,11 @@ class AnalysisOrder:
         upload = {"original": self.file}
         return upload if self.results is None else {**upload, "results": self.results}
 
+    @property
+    def unseen(self) -> dict[str, ServerFile]:
+        """Those of them that this process cannot read where they are."""
+        return {name: file for name, file in self.files.items() if not file.is_here}
+
 
 @dataclass(frozen=True, slots=True)
 class AnalysisBegun:

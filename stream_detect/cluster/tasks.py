@@ -60,8 +60,9 @@ class WorkerTasks:
 
     @property
     def workers(self) -> int:
-        """Workers that can take work now."""
-        return len(self._hosts())
+        """Workers that can take work now. Cheap: it is asked often, and by each analysis."""
+        drained = self._drained()
+        return sum(member.ready and member.node.name not in drained for member in self._members())
 
     @property
     def expects_workers(self) -> bool:

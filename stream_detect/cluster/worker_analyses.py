@@ -4,7 +4,7 @@ import logging
 import shutil
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from stream_detect.cluster.messages import AnalysisBegun, AnalysisOrder, AnalysisState, refusal_of
@@ -78,11 +78,12 @@ class WorkerAnalyses:
             found = self._registry.sha256_of(name)
             if found != sha256:
                 raise SettingsError(f"expected the model {name} of sha256 {sha256[:12]}, received {found[:12]}")
-        self._folder.check_room(order.file.bytes)
+        unseen = order.unseen
+        self._folder.check_room(sum(file.bytes for file in unseen.values()))
         with self._lock:
             if len(self._analyses) >= MAX_ANALYSES:
                 raise CapacityError(f"{MAX_ANALYSES} analyses run on this worker already", RETRY_AFTER_S)
-            analysis = _Analysis(order, self._folder.made(), self._alone_s)
+            analysis = _Analysis(order, unseen, self._folder.made(), self._alone_s)
             self._analyses[order.key] = analysis
         threading.Thread(target=self._run, args=(analysis,), name=f"analysis {order.key[:6]}", daemon=True).start()
         return AnalysisBegun(tuple(analysis.missing), time.monotonic())
@@ -198,15 +199,16 @@ class _Analysis:
 
     Args:
         order: what it is.
+        unseen: files that are to be sent.
         folder: of its files.
         alone_s: without a word of the server's for so long, it ends.
     """
 
-    def __init__(self, order: AnalysisOrder, folder: Path, alone_s: float) -> None:
+    def __init__(self, order: AnalysisOrder, unseen: Iterable[str], folder: Path, alone_s: float) -> None:
         self.order = order
         self.folder = folder
         self.state = AnalysisState(0.0)
-        self.missing = [name for name, file in order.files.items() if not file.is_here]
+        self.missing = list(unseen)
         self.stop = threading.Event()
         self.over = threading.Event()
         """Set when its files are removed."""

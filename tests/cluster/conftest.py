@@ -82,7 +82,7 @@ class ClusterStage:
             HeadParts(asked, self.leases, lambda: order, frozenset, alone=database.dialect == "sqlite"),
         )
         self.head.observe(self.watcher)
-        self.head.report_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))
+        self.head.inbox.report_evidence_to(lambda event_id, evidence: self.kept.append((event_id, evidence)))
         engine = Engine(
             self.settings.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier(0.1)
         )

@@ -21,7 +21,7 @@ class Server:
     def __init__(self, stage, max_sessions=4):
         self.stage, self.records = stage, []
         self.remote = WorkerChecks(stage.head.tasks, self.records.append)
-        stage.head.report_checks_to(self.remote.take)
+        stage.head.inbox.report_checks_to(self.remote.take)
         webrtc = WebRtcSettings(max_sessions=max_sessions)
         keep, video = self.records.append, stage.settings.video
         self.sessions = CheckSessions(scripted_engine(), webrtc, video, ABOUT, keep=keep, remote=self.remote)
