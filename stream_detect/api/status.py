@@ -91,6 +91,7 @@ def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> API
         if not reasons:
             return ReadyBody(ready=True)
         response.status_code = HTTPStatus.SERVICE_UNAVAILABLE
+        response.headers["Retry-After"] = "5"
         return ReadyBody(ready=False, reasons=reasons)
 
     return routes

@@ -88,6 +88,7 @@ def test_it_is_ready_until_no_stream_can_be_judged(make):
     assert (client.get("/readyz").status_code, client.get("/readyz").json()) == (200, {"ready": True})
     engine.health.record("stream", "analysis unavailable: the detector is gone")
     response = client.get("/readyz")
+    assert response.headers["retry-after"] == "5"
     assert response.status_code == 503
     assert response.json() == {"ready": False, "reasons": ["analysis unavailable: the detector is gone"]}
     assert client.get("/healthz").status_code == 200
