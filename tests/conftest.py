@@ -70,6 +70,7 @@ SLOW = {
     "cluster/test_checks.py",
     "cluster/test_head.py",
     "cluster/test_ray.py",
+    "cluster/test_ray_cut_off.py",
     "cluster/test_ray_failures.py",
     "cluster/test_ray_tasks.py",
     "evaluation/test_calibration.py",
