@@ -41,6 +41,9 @@ BEFORE, AFTER = 12, 15
 """Samples before a cut and after it."""
 
 LONGEST_S = 1.5
+LEAST_PX = 70.0
+"""Faces are judged from 64 px on (quality.min_face_px), by a detector whose boxes differ a little from size to size."""
+
 HOLE_S = 5.0
 """Between two sequences, so that the analysis begins anew."""
 
@@ -132,6 +135,9 @@ def _delay(
     """Milliseconds from the cut (or the end of the fade) to a result that begins anew; None when none does."""
     before, after = pair[0][-BEFORE // every * every :: every], pair[1][::every]
     offset, size = tuple(rng.uniform(-0.4, 0.4, 2)), float(rng.uniform(0.8, 1.25))
+    box = before[-1].box
+    if box is not None:  # a face that becomes too small to be judged is no face to the verdict, and not gathered
+        size = max(size, LEAST_PX / (box[2] - box[0]))
     images = [shot.image for shot in before]
     for number, shot in enumerate(after):
         image, _ = switched(before[-1], shot, (float(offset[0]), float(offset[1])), size)

@@ -17,7 +17,7 @@ from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.head import REST_LIMIT_VIEWS, HeadReader, HeadView, HeadWatch, Rest
 from stream_detect.analysis.mesh import FaceMesh
 from stream_detect.analysis.sampler import Sampler
-from stream_detect.challenge_record import Movement
+from stream_detect.challenge_record import ChallengeState, Movement
 from tests.analysis.heads import person
 
 LEFT, RIGHT, UP, MOUTH, EYE, NEARER = Movement
@@ -221,3 +221,31 @@ def test_real_heads_that_turn_are_seen_to(read, stills, group):
     for yaw, posture in postures.items():  # the sign of the detector's points agrees
         if abs(yaw - frontal.yaw) > 0.35:
             assert posture.movement is (LEFT if yaw > frontal.yaw else RIGHT)
+
+
+@pytest.mark.parametrize(("label", "first"), [("real", 158), ("fake", 157)])
+def test_a_real_head_that_turns_passes_a_challenge_and_so_does_the_face_swapped_onto_it(read, shared, label, first):
+    """Eight frames of one video: turned right, to the front, turned left; what moves is a head and no drawing."""
+    with tarfile.open(shared / "data" / "faces2" / f"train-{label}.tar") as crops:
+        members = {member.name.rpartition("/")[2]: member for member in crops}
+        pictures = [
+            cv2.imdecode(np.frombuffer(crops.extractfile(members[name]).read(), np.uint8), cv2.IMREAD_COLOR_RGB)
+            for name in (f"deepfacelive_{label[0]}{first + number:04d}.jpg" for number in range(8))
+        ]
+    turned_right, front, turned_left = pictures[1], pictures[4], pictures[6]
+    watch, challenge, clock = HeadWatch(), Challenge("id", (RIGHT, LEFT)), count()
+
+    def shows(picture, samples):
+        for _ in range(samples):
+            time_s = 0.1 * next(clock)
+            asked = challenge.asking
+            challenge.step(time_s, watch.look(read(picture, time_s, border=0.5)))
+            if asked and not challenge.asking:
+                watch.begin()
+
+    for turned in (turned_right, turned_left):
+        shows(front, 14)
+        assert challenge.asking
+        shows(turned, 6)
+    assert [(one.asked, one.seen) for one in challenge.record.done] == [(RIGHT, RIGHT), (LEFT, LEFT)]
+    assert challenge.record.state is ChallengeState.PASSED

@@ -2,9 +2,12 @@
 
 import itertools
 import threading
+import time
+from dataclasses import replace
 from fractions import Fraction
 
 import av
+import numpy as np
 import pytest
 
 from stream_detect.overlay.overlay import Overlay
@@ -14,6 +17,7 @@ from stream_detect.webrtc.annotated_track import Drawing, NewestResult
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Renderer, RendererOutput
 from tests.patience import PATIENCE_S
+from tests.scenes import result
 from tests.webrtc.peers import numbered
 
 
@@ -117,3 +121,19 @@ def test_no_packet_is_larger_than_a_link_takes(renderer, taker):
     payloads = shown(renderer, taker, numbered(0, (1280, 720))).payloads
     assert len(payloads) > 5
     assert max(len(payload) for payload in payloads) <= 1300
+
+
+def test_a_frame_is_drawn_with_the_result_that_was_handed_over_last():
+    newest = NewestResult()
+    drawing = Drawing(Overlay(Thresholds(), 1.0), newest)
+    frame = numbered(0)
+
+    def badge() -> np.ndarray:
+        return drawing.draw(frame).to_ndarray(format="rgb24")[:40, :160]
+
+    before = badge()
+    newest.result = replace(result("no_face", None, tracks=()), arrived_s=time.monotonic())
+    handed_over = badge()
+    assert (handed_over != before).any()
+    newest.result = None
+    assert (badge() == before).all()

@@ -8,6 +8,9 @@ import { moment } from "../times";
 import { StateIcon } from "./StateIcon";
 import { VerdictBadge } from "./VerdictBadge";
 
+/** Kinds whose reason says more than the badge: for how long it stands still, how often it repeats. */
+const REPEATS: ReadonlySet<CameraEvent["kind"]> = new Set(["frozen", "looped"]);
+
 interface Props {
   readonly event: CameraEvent;
   /** Of its camera; null where that goes without saying. */
@@ -39,6 +42,7 @@ export function EventRow({ event, title, nowS }: Props) {
           </span>
           <span className="mt-1 block text-sm text-muted">
             {lasted(event, nowS)}
+            {REPEATS.has(event.kind) && event.reason !== "" && ` · ${event.reason}`}
             {event.peak !== null && ` · highest fake probability ${probability(event.peak)}`}
           </span>
         </span>
