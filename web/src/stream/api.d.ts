@@ -242,25 +242,25 @@ export interface components {
         CameraChange: {
             /**
              * Enabled
-             * @description false keeps it in the list, stopped
+             * @description false keeps the camera in the list, stopped
              * @default true
              */
             enabled: boolean;
             /**
              * Evidence
-             * @description keep a picture, the face and a clip of each fake event
+             * @description keep a still, the face and a clip of each fake event
              * @default false
              */
             evidence: boolean;
             /**
              * Keyframes Only When Idle
-             * @description decode key frames only while nobody watches and no face is in the picture
+             * @description decode key frames only, while nobody watches and no face is visible
              * @default false
              */
             keyframes_only_when_idle: boolean;
             /**
              * Loop
-             * @description a file begins again at its end; else its end stops the camera
+             * @description start a file again at its end; otherwise the camera stops there
              * @default false
              */
             loop: boolean;
@@ -271,25 +271,25 @@ export interface components {
             name?: string | null;
             /**
              * Node
-             * @description node of a cluster that alone may watch it, for a device or network; any if empty
+             * @description the only node of a cluster that may watch it, for a device or network; any node if empty
              * @default
              */
             node: string;
             /**
              * Rate Hz
-             * @description samples a second in which faces are searched and scored
+             * @description samples per second in which faces are detected and scored
              * @default 5
              */
             rate_hz: number;
             /**
              * Title
-             * @description shown to people; the name if empty
+             * @description name shown to people; cameras[].name if empty
              * @default
              */
             title: string;
             /**
              * Transport
-             * @description of RTSP's media
+             * @description transport of RTSP media
              * @default tcp
              * @enum {string}
              */
@@ -315,54 +315,54 @@ export interface components {
         CameraSettings: {
             /**
              * Enabled
-             * @description false keeps it in the list, stopped
+             * @description false keeps the camera in the list, stopped
              * @default true
              */
             enabled: boolean;
             /**
              * Evidence
-             * @description keep a picture, the face and a clip of each fake event
+             * @description keep a still, the face and a clip of each fake event
              * @default false
              */
             evidence: boolean;
             /**
              * Keyframes Only When Idle
-             * @description decode key frames only while nobody watches and no face is in the picture
+             * @description decode key frames only, while nobody watches and no face is visible
              * @default false
              */
             keyframes_only_when_idle: boolean;
             /**
              * Loop
-             * @description a file begins again at its end; else its end stops the camera
+             * @description start a file again at its end; otherwise the camera stops there
              * @default false
              */
             loop: boolean;
             /**
              * Name
-             * @description lower-case letters, digits, - and _, at most 40; stands in addresses
+             * @description lower-case letters, digits, - and _, at most 40 characters; part of URLs
              */
             name: string;
             /**
              * Node
-             * @description node of a cluster that alone may watch it, for a device or network; any if empty
+             * @description the only node of a cluster that may watch it, for a device or network; any node if empty
              * @default
              */
             node: string;
             /**
              * Rate Hz
-             * @description samples a second in which faces are searched and scored
+             * @description samples per second in which faces are detected and scored
              * @default 5
              */
             rate_hz: number;
             /**
              * Title
-             * @description shown to people; the name if empty
+             * @description name shown to people; cameras[].name if empty
              * @default
              */
             title: string;
             /**
              * Transport
-             * @description of RTSP's media
+             * @description transport of RTSP media
              * @default tcp
              * @enum {string}
              */
@@ -370,7 +370,7 @@ export interface components {
             /**
              * Url
              * Format: password
-             * @description rtsp(s), rtmp, http(s) (HLS, MJPEG); whip: for a publisher; file: and v4l2: from this file only
+             * @description rtsp(s), rtmp or http(s) (HLS, MJPEG); whip: for a publisher; file: and v4l2: in this file only
              */
             url: string;
         };
