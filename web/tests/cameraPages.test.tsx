@@ -307,7 +307,7 @@ describe("a camera's page", () => {
     await waitFor(() => {
       expect(window.location.hash).toBe("#/cameras");
     });
-    expect((await screen.findByTestId("empty")).textContent).toContain("There is no camera of that name");
+    expect((await screen.findByTestId("empty")).textContent).toContain("There is no camera with this name");
   });
 
   it("leaves a camera of the settings file to that file", async () => {
