@@ -112,7 +112,7 @@ def test_a_defect_is_logged_with_its_traceback(outage):
     assert log.records[0].levelname == "ERROR"
 
 
-async def test_what_fails_is_begun_anew_and_said_once(caplog):
+async def test_what_fails_is_begun_anew_and_reported_once(caplog):
     begun: list[int] = []
     for_ever = asyncio.Event()
 

@@ -98,7 +98,7 @@ def test_old_entries_are_deleted_at_the_start(table):
     log.close()
 
 
-def test_repeats_are_told_by_their_key_and_for_a_time():
+def test_repeats_are_recognised_by_their_key_and_for_a_time():
     now_s = 0.0
     repeats = RepeatedEntries(600, lambda: now_s)
     assert [repeats.is_one("alice", "clip"), repeats.is_one("alice", "clip"), repeats.is_one("bob", "clip")] == [

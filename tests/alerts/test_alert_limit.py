@@ -24,7 +24,7 @@ def test_one_event_of_a_camera_and_kind_is_let_through_in_so_long(make_event):
     assert limit.suppressed == {"fake": 2, "offline": 0, "frozen": 0, "looped": 0}
 
 
-def test_an_end_is_told_when_its_beginning_was(make_event):
+def test_an_end_is_reported_when_its_beginning_was(make_event):
     limit = AlertLimit(60.0, Clock())
     told, kept = make_event(), make_event()
     assert limit.lets_through(told)
@@ -39,7 +39,7 @@ def test_all_notifiers_get_the_same_answer(make_event):
     assert [limit.lets_through(event) for _ in range(3)] == [True] * 3
 
 
-def test_the_end_of_an_event_from_before_a_restart_is_told_and_counts_for_nothing(make_event):
+def test_the_end_of_an_event_from_before_a_restart_is_reported_and_counts_for_nothing(make_event):
     limit = AlertLimit(60.0, Clock())
     assert limit.lets_through(make_event(ended_s=1010.0, interrupted=True))
     assert limit.lets_through(make_event())

@@ -127,7 +127,7 @@ def test_what_home_assistant_reads_from_a_state(verdict, expected):
     assert tuple(read) == expected
 
 
-def test_a_change_is_said_at_once_and_the_rest_once_a_second(publish, watch, monkeypatch):
+def test_a_change_is_reported_at_once_and_the_rest_once_a_second(publish, watch, monkeypatch):
     publisher = connected(publish())
     with watch() as watcher:
         with monkeypatch.context() as patched:
@@ -161,7 +161,7 @@ def test_a_result_that_comes_late_does_not_bring_a_verdict_back(publish, watch):
         assert not watcher.of("house/sd/cameras/nobody/state")
 
 
-def test_events_are_said_once_as_the_api_has_them(publish, watch, make_event):
+def test_events_are_reported_once_as_the_api_has_them(publish, watch, make_event):
     publisher, event = connected(publish()), make_event()
     with watch() as watcher:
         publisher.announce(event, "began")
@@ -219,7 +219,7 @@ def test_a_stop_says_so(publish, watch):
         watcher.last(STATUS, lambda message: message.payload == "offline")
 
 
-def test_a_broker_that_was_away_is_told_what_it_missed(publish, watch, broker, make_event):
+def test_a_broker_that_was_away_gets_what_it_missed(publish, watch, broker, make_event):
     publisher = connected(publish())
     publisher.state(change())
     publisher.state(change("yard"))
@@ -261,7 +261,7 @@ def test_a_broker_that_is_killed_and_comes_back_sees_the_event_of_the_meantime(p
         until(lambda: publisher.status().delivered == 2)
 
 
-def test_a_wrong_password_is_said_and_never_shown(publish, caplog):
+def test_a_wrong_password_is_reported_and_never_shown(publish, caplog):
     caplog.set_level(logging.DEBUG)
     publisher = publish(password=SecretStr("wrong-horse-battery"))
     status = until(lambda: publisher.status() if publisher.status().state == "failing" else None)

@@ -198,7 +198,7 @@ def test_an_answer_without_an_end_is_not_read(receiver, outbox):
         until(lambda: "flood was cut off" in receiver.behaviours)
 
 
-def test_after_a_day_a_message_is_given_up_counted_and_told_without_the_address(receiver, outbox, caplog):
+def test_after_a_day_a_message_is_given_up_counted_and_reported_without_the_address(receiver, outbox, caplog):
     caplog.set_level(logging.INFO)
     receiver.behaviours.extend([500] * 10)
     outbox.put(message(at_s=time.time() - 24 * 3600 - 1))
@@ -219,7 +219,7 @@ def test_messages_of_webhooks_that_are_no_more_are_dropped(receiver, outbox):
     assert outbox.waiting("house") == 1
 
 
-def test_what_arrived_is_not_sent_again_when_the_database_could_not_be_told(receiver, outbox, monkeypatch):
+def test_what_arrived_is_not_sent_again_when_the_database_could_not_be_updated(receiver, outbox, monkeypatch):
     done, calls = outbox.done, []
 
     def full(delivery_id):
@@ -319,7 +319,7 @@ def test_the_button_gives_up_on_one_that_hangs(make_alerts, receiver, monkeypatc
     assert tested.detail.startswith("no answer within")
 
 
-def test_each_is_told_of_its_kinds_only(make_alerts, receiver, make_event):
+def test_each_gets_its_kinds_only(make_alerts, receiver, make_event):
     alerts = make_alerts(hook(receiver, "all"), hook(receiver, "dark", kinds=("offline",)))
     assert [delivery.webhook for delivery in alerts.deliveries_for(make_event(), "began")] == ["all"]
     dark = replace(make_event(kind="offline"), peak=None, mean=None, track=None, judge=None, evidence=None)
@@ -328,7 +328,7 @@ def test_each_is_told_of_its_kinds_only(make_alerts, receiver, make_event):
     assert json.loads(deliveries[0].body)["event"] == json.loads(EventBody.of(dark).model_dump_json())
 
 
-def test_beyond_the_limit_neither_beginning_nor_end_is_told(make_alerts, receiver, make_event):
+def test_beyond_the_limit_neither_beginning_nor_end_is_reported(make_alerts, receiver, make_event):
     alerts, second = make_alerts(hook(receiver), min_interval_s=60), make_event()
     assert alerts.deliveries_for(make_event(), "began")
     assert alerts.deliveries_for(second, "began") == []

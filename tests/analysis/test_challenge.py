@@ -75,7 +75,7 @@ def test_the_first_movement_decides_and_the_rest_is_asked_all_the_same():
     assert (person.record.state, person.record.reason) == (FAILED, NOT_FOLLOWED)
 
 
-def test_what_is_not_asked_yet_is_not_told():
+def test_what_is_not_asked_yet_is_not_reported():
     person = Person(LEFT, UP, MOUTH)
     person.shows(REST)
     assert person.record.now.asked is LEFT
@@ -176,7 +176,7 @@ def test_prompts_are_drawn_evenly_and_never_twice_in_a_row():
     assert min(*firsts.values(), *lasts.values()) > 850
 
 
-def test_prompts_are_not_to_be_foretold():
+def test_prompts_are_not_predictable():
     assert len({draw_prompts() for _ in range(50)}) > 40
 
 

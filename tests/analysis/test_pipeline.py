@@ -260,7 +260,7 @@ def test_few_faces_are_scored_at_the_full_rate():
     assert stream.classifier.calls == 8 * 50
 
 
-def test_of_a_crowd_the_largest_faces_are_judged_and_the_others_are_told_why():
+def test_of_a_crowd_the_largest_faces_are_judged_and_the_others_get_a_reason():
     stream = Stream(faces=[*row(20), *row(20, side=150)])
     last = stream.run(20)[-1].tracks
     judged = [track for track in last if track.verdict.state is FAKE]

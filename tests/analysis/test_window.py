@@ -39,13 +39,13 @@ def scores(*logits, step_s=0.2):
 
 
 @given(st.lists(tellings, max_size=60).flatmap(lambda what: st.tuples(st.just(what), st.permutations(what))))
-def test_the_order_of_what_it_was_told_does_not_matter(orders):
+def test_the_order_of_what_it_was_given_does_not_matter(orders):
     first, second = orders
     assert said(told(*first)) == said(told(*second))
 
 
 @given(st.lists(tellings, max_size=120))
-def test_what_it_says_stays_within_what_it_was_told(what):
+def test_what_it_says_stays_within_what_it_was_given(what):
     window = told(*what)
     evidence = window.evidence()
     trace = window.trace()

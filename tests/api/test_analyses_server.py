@@ -299,7 +299,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=PATIENCE_S)
 
 
-def test_a_full_disk_is_said_and_the_server_goes_on(site, small_disk, face):
+def test_a_full_disk_is_reported_and_the_server_goes_on(site, small_disk, face):
     here = site(small_disk)
     full = here.http.post("/api/analyses", files={"file": ("a.mp4", bytes(20_000_000))})
     assert full.status_code == 507

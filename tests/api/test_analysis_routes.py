@@ -94,7 +94,7 @@ def test_other_content_and_other_sites_are_refused(inside, headers, status):
     assert kept(inside) == []
 
 
-def test_a_length_that_is_said_to_be_too_long_is_refused_unread(inside):
+def test_a_length_that_is_stated_to_be_too_long_is_refused_unread(inside):
     answer = inside.client.post("/api/analyses", content=b"", headers={**TYPE, "Content-Length": str(10**9)})
     assert answer.status_code == 413
     assert "review.max_files" in answer.json()["detail"]

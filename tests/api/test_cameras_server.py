@@ -126,7 +126,7 @@ def test_a_reload_restarts_what_changed_and_nothing_else(site, rtsp_server):
     assert site.camera()["since_s"] == before[0]["since_s"]
 
 
-def test_a_password_is_told_to_the_camera_only(site, own_rtsp_server):
+def test_a_password_is_sent_to_the_camera_only(site, own_rtsp_server):
     own_rtsp_server.mount("locked", FILMS["small"], lock="digest", user="viewer", password="hunter2")
     right, wrong = (own_rtsp_server.url("locked", user="viewer", password=word) for word in ("hunter2", "hunter3"))
     site.write({"name": "door", "url": right}, {"name": "yard", "url": wrong})

@@ -40,7 +40,9 @@ def postgresql():
         cluster.stop()
 
 
-def test_a_dark_camera_is_kept_in_postgresql_and_told_by_webhook_and_mqtt(site, own_rtsp_server, broker, postgresql):
+def test_a_dark_camera_is_kept_in_postgresql_and_reported_by_webhook_and_mqtt(
+    site, own_rtsp_server, broker, postgresql
+):
     with Receiver() as receiver, Watcher(broker) as watcher:
         site.write(
             {"name": "door", "title": "Front door", "url": own_rtsp_server.url("small")},

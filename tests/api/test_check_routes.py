@@ -115,7 +115,7 @@ async def test_a_json_offer_is_answered_in_json(client, peer, content_type):
         (b"v=0\r\n", {}, 415, "no content type"),
     ],
 )
-async def test_bad_bodies_are_told_what_was_expected(client, content, headers, status, words):
+async def test_bad_bodies_are_answered_with_what_was_expected(client, content, headers, status, words):
     response = await client.post("/webrtc/check", content=content, headers=headers)
     assert is_problem(response, status)
     assert words in response.json()["detail"]

@@ -31,7 +31,7 @@ def ids(client, **wanted) -> list[int]:
     return [int(item["id"], 16) for item in answer.json()["items"]]
 
 
-def test_an_event_is_told_as_the_protocol_says(inside):
+def test_an_event_is_reported_as_the_protocol_says(inside):
     inside.monitoring.events.begin(
         event(1, ended_s=None, mean=0.9, track=3, judge=JUDGED, evidence=Evidence("a.jpg", None, "b.mkv", 7, "full"))
     )
@@ -116,7 +116,7 @@ def test_there_is_nothing_under_other_names(inside, name):
     assert inside.client.delete(f"/api/events/{name}").status_code in {404, 422}
 
 
-def test_a_database_that_is_away_is_told_and_the_rest_goes_on(make, monkeypatch):
+def test_a_database_that_is_away_is_reported_and_the_rest_goes_on(make, monkeypatch):
     inside = make({"cameras": [{"name": "studio", "url": "whip:"}]})
     client = inside.client
 

@@ -147,7 +147,7 @@ def test_ways_of_telling_and_problems_are_there(scraped):
     assert samples["process_resident_memory_bytes",] > 0
 
 
-def test_while_the_database_fails_the_rest_is_told(scraped):
+def test_while_the_database_fails_the_rest_is_reported(scraped):
     scraped.database_is_away = True
     samples = scraped.samples()
     assert ("stream_detect_evidence_bytes",) not in samples

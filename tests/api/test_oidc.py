@@ -125,13 +125,13 @@ def test_nobody_is_sent_elsewhere(house, to):
     assert house.client.get("/api/oidc/login", params={"to": to}, follow_redirects=False).status_code == 400
 
 
-def test_a_refusal_of_the_provider_is_said(house):
+def test_a_refusal_of_the_provider_is_reported(house):
     answer = house.client.get("/api/oidc/callback?error=access_denied&state=x", follow_redirects=False)
     assert answer.status_code == 401
     assert "access_denied" in answer.json()["detail"]
 
 
-def test_a_provider_that_is_away_is_said(make):
+def test_a_provider_that_is_away_is_reported(make):
     access = {"oidc_issuer": "http://127.0.0.1:9", "oidc_client_id": CLIENT}
     answer = make({"access": access}).client.get("/api/oidc/login", follow_redirects=False)
     assert answer.status_code == 502

@@ -47,7 +47,7 @@ LATER = (errors.CapacityError, errors.TooManyGuessesError)
 """Errors that say when to come again."""
 
 
-def test_every_error_of_the_package_is_told():
+def test_every_error_of_the_package_is_reported():
     def all_kinds(parent):
         return [parent, *(kind for child in parent.__subclasses__() for kind in all_kinds(child))]
 
@@ -62,7 +62,7 @@ def test_a_full_server_says_when_to_come_again():
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
-def test_what_nobody_foresaw_tells_nothing_of_the_inside(caplog):
+def test_what_nobody_foresaw_shows_nothing_of_the_inside(caplog):
     response = client_for(RuntimeError("/root/secret")).get("/fails/1")
     assert response.status_code == 500
     assert "secret" not in response.text

@@ -127,7 +127,7 @@ async def test_an_offer_is_answered_with_its_session_which_can_be_deleted_once(s
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_ice_servers_are_told_in_link_headers(serve, offers, path):
+async def test_ice_servers_are_sent_in_link_headers(serve, offers, path):
     client = await serve(WebRtcSettings(ice_servers=ICE))
     response = await client.post(path, content=offers[path].localDescription.sdp, headers=SDP)
     (link,) = response.headers.get_list("link")
@@ -166,7 +166,7 @@ def test_no_setting_breaks_out_of_a_link_header(server, link):
         ((b"v=0\r\n", {}), 415, "no content type"),
     ],
 )
-async def test_bad_bodies_are_told_what_was_expected(serve, path, body, status, words):
+async def test_bad_bodies_are_answered_with_what_was_expected(serve, path, body, status, words):
     content, headers = body
     assert is_problem(await (await serve()).post(path, content=content, headers=headers), status, words)
 
@@ -288,7 +288,7 @@ async def test_candidates_may_come_after_the_offer(trickling, offers, path, etag
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_each_bad_patch_is_told_what_was_expected(trickling, path):
+async def test_each_bad_patch_is_answered_with_what_was_expected(trickling, path):
     patch, _, fragment = await trickling(path)
     for status, words, given in (
         (428, "If-Match", {"If-Match": ""}),
@@ -339,7 +339,7 @@ async def test_a_restart_of_ice_is_refused_as_the_rfc_says_and_the_session_goes_
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_patch_of_no_session_is_told(serve, path):
+async def test_a_patch_of_no_session_is_reported(serve, path):
     headers = {"Content-Type": FRAGMENT, "If-Match": "*"}
     assert is_problem(await (await serve()).patch(f"{path}/none", content="a=x", headers=headers), 404)
 

@@ -52,7 +52,7 @@ def ask(connection: http.client.HTTPSConnection) -> int:
     return answer.status
 
 
-def test_a_certificate_is_made_and_kept_and_its_fingerprint_is_told(
+def test_a_certificate_is_made_and_kept_and_its_fingerprint_is_reported(
     start_server: Callable[..., Server], tmp_path: Path
 ) -> None:
     settings = {
@@ -131,7 +131,7 @@ def test_renewed_files_are_used_by_new_connections_while_the_old_ones_go_on(
         connection.close()
 
 
-def test_what_is_wrong_with_files_that_changed_is_told_until_they_are_right_again(
+def test_what_is_wrong_with_files_that_changed_is_reported_until_they_are_right_again(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = pair(tmp_path / "now")
@@ -153,7 +153,7 @@ def test_what_is_wrong_with_files_that_changed_is_told_until_they_are_right_agai
     ("age_days", "words"),
     [(0, ""), (816, ""), (818, "the TLS certificate ends on"), (825, "the TLS certificate has ended on")],
 )
-def test_a_certificate_that_nobody_renews_is_told_of_before_it_ends(tmp_path: Path, age_days: int, words: str) -> None:
+def test_a_certificate_that_nobody_renews_is_reported_before_it_ends(tmp_path: Path, age_days: int, words: str) -> None:
     files = pair(tmp_path)
     days = 0
     certificate = Certificate(lambda: files, lambda: NOW + dt.timedelta(days))

@@ -23,7 +23,7 @@ def test_ratios_are_to_one_process_and_void_where_frames_were_missing():
     assert not figures["missed_samples"].met
 
 
-def test_recovery_is_told_by_its_median_and_its_worst():
+def test_recovery_is_reported_by_its_median_and_its_worst():
     figures = {figure.key: figure for figure in kill_figures(Recoveries([4.0, 9.0, 5.0], [6.0, 16.0, 7.0], 8.0))}
     assert figures["recover_worker_s_median"].value == 5.0
     assert figures["recover_worker_s_worst"].value == 9.0

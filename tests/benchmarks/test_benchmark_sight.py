@@ -30,7 +30,7 @@ def test_each_picture_shows_the_newest_score_that_was_there_when_it_came(latency
     assert max(ages_ms) == pytest.approx(first_ms + 160 + 20, abs=0.1)
 
 
-def test_a_small_difference_of_clocks_is_matched_and_a_large_one_told():
+def test_a_small_difference_of_clocks_is_matched_and_a_large_one_reported():
     near, far = a_sight(clock_off_s=0.01), a_sight(clock_off_s=10.0)
     assert score_ages_ms(near, WINDOW) == pytest.approx(score_ages_ms(a_sight(), WINDOW))
     assert unmatched(near, WINDOW) == 0
@@ -59,5 +59,5 @@ def test_what_a_process_writes_is_read_again():
 @pytest.mark.parametrize(
     ("units", "key"), [((0x67, 0x68, 0x65), True), ((0x41,), False), ((0x67, 0x68), False), ((), False)]
 )
-def test_a_keyframe_is_told_by_its_units(units: tuple[int, ...], key: bool):
+def test_a_key_frame_is_recognised_by_its_units(units: tuple[int, ...], key: bool):
     assert is_key(b"".join(b"\0\0\0\1" + bytes([unit, 0x80]) for unit in units)) is key

@@ -85,7 +85,7 @@ def test_files_are_chosen_several_at_once_and_what_is_no_film_says_so(visit, sit
     assert "neither a picture nor a video" in opened.page.get_by_test_id("progress").inner_text().lower()
 
 
-def test_an_upload_tells_how_far_it_is_and_can_be_broken_off(visit, site, tmp_path):
+def test_an_upload_reports_its_progress_and_can_be_broken_off(visit, site, tmp_path):
     (tmp_path / "long.mp4").write_bytes(bytes(3_000_000))
     opened = visit(at=site)
     go(opened, "#/analyses")

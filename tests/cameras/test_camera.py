@@ -43,7 +43,7 @@ def test_its_first_picture_makes_it_live_and_its_status_says_what_is_known(stage
     assert status.retry_at_s is None
 
 
-def test_samples_are_judged_at_the_cameras_own_rate_and_told(stage):
+def test_samples_are_judged_at_the_cameras_own_rate_and_reported(stage):
     camera, reader = stage.live(rate_hz=2)
     _, first, at_s = stage.watcher.results.get(timeout=PATIENCE_S)
     assert at_s == stage.now_s + 1e9
@@ -136,7 +136,7 @@ def test_wrong_credentials_are_refused_and_tried_again_slowly(stage):
     stage.watcher.expect(CONNECTING, LIVE)
 
 
-def test_no_password_is_told_or_logged(stage, caplog):
+def test_no_password_is_reported_or_logged(stage, caplog):
     caplog.set_level(logging.DEBUG)
     stage.refuse = failing(SourceUnreachableError)
     camera = stage.camera(url="rtsp://viewer:hunter2@10.0.0.5/stream")
@@ -281,7 +281,7 @@ def test_a_track_that_outlives_a_reconnect_shows_the_gap(stage):
     assert [score != score for score in track.trace] == [False, True, False]  # noqa: PLR0124 - NaN
 
 
-def test_a_result_that_comes_after_the_stall_is_not_told(stage):
+def test_a_result_that_comes_after_the_stall_is_not_reported(stage):
     release = []
     stage.engine._detector_factory = lambda: _Slow(release)
     camera, reader = stage.live()

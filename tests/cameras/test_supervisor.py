@@ -169,7 +169,7 @@ def test_a_pushed_camera_waits_for_ever_and_a_stall_ends_with_the_next_picture(b
     assert bench.states[-1] is LIVE
 
 
-def test_a_connection_whose_packets_come_is_kept_and_its_trouble_said(bench):
+def test_a_connection_whose_packets_come_is_kept_and_its_trouble_reported(bench):
     attempt = bench.live(10)
     bench.receive_s(5.0, "every key frame is damaged")
     assert bench.states[-1] is STALLED

@@ -66,7 +66,7 @@ def alarmist(tmp_path):
     return file
 
 
-def test_content_credentials_are_said_and_never_judged(analyze, faceless, tmp_path):
+def test_content_credentials_are_reported_and_never_judged(analyze, faceless, tmp_path):
     authority = Authority()
     (tmp_path / "settings.yaml").write_text(f"review:\n  trust_anchors: {tmp_path}/anchors.pem\n")
     (tmp_path / "anchors.pem").write_text(authority.pem)
@@ -171,7 +171,7 @@ def test_a_fake_gives_status_1_and_reports_show_it(analyze, shared, tmp_path, al
     assert [row["verdict"] for row in table] == ["fake", "uncertain"]
 
 
-def test_bad_files_are_told_and_stop_nothing(analyze, faceless, tmp_path):
+def test_bad_files_are_reported_and_stop_nothing(analyze, faceless, tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("only text\n" * 100)
     (tmp_path / "bomb.png").write_bytes(png_header(20_000, 20_000))

@@ -57,6 +57,6 @@ def test_what_nobody_foresaw_is_an_error(environment):
     assert b"TypeError" in done.stderr
 
 
-def test_what_was_found_is_told(environment):
+def test_what_was_found_is_reported(environment):
     head = subprocess.run((*COMMAND, "verify-audit", "--head", "ab" * 32), env=environment, check=False)
     assert head.returncode == 1

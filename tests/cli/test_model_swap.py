@@ -44,7 +44,7 @@ def run(server, *arguments):
     return CliRunner().invoke(app, ["use", *arguments, "--url", f"http://127.0.0.1:{server.server_port}/"])
 
 
-def test_the_server_is_told(server):
+def test_the_server_is_notified(server):
     said = run(server, "other", "--token", "correct-horse")
     assert said.exit_code == 0, said.output
     assert "judging other" in said.output
@@ -52,7 +52,7 @@ def test_the_server_is_told(server):
 
 
 @pytest.mark.parametrize(("name", "expected"), [("absent", "expected one of other"), ("odd", "HTTP 404")])
-def test_a_refusal_is_told_in_the_server_s_words(server, name, expected):
+def test_a_refusal_is_reported_in_the_server_s_words(server, name, expected):
     said = run(server, name)
     assert isinstance(said.exception, BundleError)
     assert expected in str(said.exception)

@@ -155,7 +155,7 @@ def test_while_the_database_is_away_cameras_go_on(stage, rtsp_server, monkeypatc
     assert made.head.moves == ()
 
 
-def test_what_is_wrong_with_ice_servers_is_told_with_the_node_that_finds_it(stage):
+def test_what_is_wrong_with_ice_servers_is_reported_with_the_node_that_finds_it(stage):
     with running() as coturn:
         wrong = {"urls": [coturn.url()], "username": USER, "credential": "hunter2-hunter2"}
         made = stage("a", "b", webrtc={"ice_servers": [wrong, {"urls": ["stun:absent.invalid"]}]})

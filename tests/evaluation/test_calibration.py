@@ -128,7 +128,7 @@ def test_scores_that_fall_with_the_truth_are_no_model():
 
 
 @pytest.mark.parametrize("act", [lambda s: measure(s, 0.5, "all"), lambda s: fit_calibration(s, "")])
-def test_one_kind_only_is_told(act):
+def test_one_kind_only_is_reported(act):
     with pytest.raises(DatasetError, match="one kind only"):
         act(scored([0.1, 0.2], [0, 0]))
 

@@ -32,7 +32,7 @@ def test_the_face_is_cut_where_serving_would_cut_it(training_data, face, tmp_pat
     assert middle[0] > middle[2] > 60
 
 
-def test_a_picture_without_a_face_is_left_out_and_told(training_data, tmp_path):
+def test_a_picture_without_a_face_is_left_out_and_reported(training_data, tmp_path):
     training_data.add(np.full((224, 224, 3), 90, np.uint8), "real/train_wall.jpg", "wall")
     faces = load_faces(training_data.write(), "train", POLICY, tmp_path / "cache")
     assert faces.not_found == ("real/train_wall.jpg",)
@@ -96,19 +96,19 @@ def test_picture_that_no_tar_holds_is_named(training_data, tmp_path):
     [(3, "val0", "val0 is in both"), (1, "maybe", "'maybe'"), (4, "test", "'test'")],
     ids=["group in both splits", "unknown label", "unknown split"],
 )
-def test_bad_row_is_told(training_data, column, value, told):
+def test_bad_row_is_reported(training_data, column, value, told):
     training_data.rows[0][column] = value
     with pytest.raises(DatasetError, match=told):
         read_table(training_data.write())
 
 
-def test_one_class_only_is_told(training_data):
+def test_one_class_only_is_reported(training_data):
     training_data.rows = [row for row in training_data.rows if not row[0].startswith("fake/val")]
     with pytest.raises(DatasetError, match=r"split val .*received 4 real and 0 fake"):
         read_table(training_data.write())
 
 
-def test_missing_column_is_told(tmp_path):
+def test_missing_column_is_reported(tmp_path):
     (tmp_path / "faces.csv").write_text("file,source\na.jpg,real\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="the column label"):
         read_table(tmp_path)
@@ -136,7 +136,7 @@ def test_several_tables_are_read_as_one(training_data, face, tmp_path):
         whole.crops[16]
 
 
-def test_a_group_in_both_splits_of_two_tables_is_told(training_data, face, tmp_path):
+def test_a_group_in_both_splits_of_two_tables_is_reported(training_data, face, tmp_path):
     first = training_data.write()
     other = type(training_data)(tmp_path / "more", face)
     other.rows = [[*row[:3], "train0" if row[3] == "val0" else row[3], row[4]] for row in other.rows]

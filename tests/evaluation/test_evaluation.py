@@ -84,7 +84,7 @@ def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tm
     assert "gone.png" in page(summary, outcomes)
 
 
-def test_a_wrong_root_is_told(crops, entrant, tmp_path):
+def test_a_wrong_root_is_reported(crops, entrant, tmp_path):
     with pytest.raises(DatasetError, match=r"none of 16; row 2 of .*0\.png: file is missing; correct --root"):
         evaluate(plan(crops, root=tmp_path), [entrant()], AnalysisSettings())
 
@@ -195,7 +195,7 @@ def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):
     assert len(table(tmp_path / "scores.csv.part")) == 1 + 5
 
 
-def test_a_place_that_cannot_be_written_is_told(crops, entrant, tmp_path):
+def test_a_place_that_cannot_be_written_is_reported(crops, entrant, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*file/scores\.csv"):
         evaluate(plan(crops), [entrant()], AnalysisSettings(), tmp_path / "file" / "scores.csv")
@@ -243,7 +243,7 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
         (["--by", "source"], "the column source"),
     ],
 )
-def test_options_that_make_no_sense_are_told(crops, options, told):
+def test_options_that_make_no_sense_are_reported(crops, options, told):
     with pytest.raises(DatasetError, match=told):
         CliRunner().invoke(
             commands.app,

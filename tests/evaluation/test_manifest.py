@@ -46,17 +46,17 @@ def test_rows_are_chosen_by_columns(written):
         ("file,label\na,real\nb,real\n", r"real and fake files in .*received real ones only .*row 2"),
     ],
 )
-def test_what_makes_no_sense_is_told_with_its_row(written, text, told):
+def test_what_makes_no_sense_is_reported_with_its_row(written, text, told):
     with pytest.raises(DatasetError, match=told):
         read_manifest(written(text), {}, None)
 
 
-def test_a_missing_column_to_measure_by_is_told(written):
+def test_a_missing_column_to_measure_by_is_reported(written):
     with pytest.raises(DatasetError, match="the column source in"):
         read_manifest(written("file,label\na,real\nb,fake\n"), {}, "source")
 
 
-def test_no_table_is_told(tmp_path, written):
+def test_no_table_is_reported(tmp_path, written):
     with pytest.raises(DatasetError, match=r"gone\.csv, cannot read it"):
         read_manifest(tmp_path / "gone.csv", {}, None)
     with pytest.raises(DatasetError, match="CSV in UTF-8"):

@@ -15,7 +15,7 @@ from stream_detect.sources.stills import decode_still, is_still
 
 
 @pytest.mark.parametrize("kind", [".jpg", ".png", ".bmp", ".tiff", ".webp", ".ppm"])
-def test_pictures_are_told_by_their_content(folder, crop, kind):
+def test_pictures_are_recognised_by_their_content(folder, crop, kind):
     folder.picture(f"a{kind}", crop, "real")
     (folder.root / f"a{kind}").rename(folder.root / "a.mp4")
     loaded = Files(folder.root).load("a.mp4")
@@ -98,7 +98,7 @@ def test_a_playlist_fetches_nothing(folder):
             server.accept()
 
 
-def test_no_root_and_a_broken_tar_are_told(tmp_path):
+def test_no_root_and_a_broken_tar_are_reported(tmp_path):
     with pytest.raises(DatasetError, match="mend --root"):
         Files(tmp_path / "gone")
     (tmp_path / "bad.tar").write_bytes(b"nothing")

@@ -124,7 +124,7 @@ def test_a_dead_camera_does_not_fill_the_history(recorder: Recorder, memory: Mem
     ]  # fmt: skip
 
 
-def test_an_offline_camera_is_told_of_without_a_word_from_it(recorder: Recorder, memory: Memory, clock: Clock):
+def test_an_offline_camera_is_reported_without_a_word_from_it(recorder: Recorder, memory: Memory, clock: Clock):
     recorder.start()
     recorder.state(change("connecting", WALL_S))
     recorder.state(change("backing_off", WALL_S + 1, reason="nobody answers\0there"))
@@ -290,7 +290,7 @@ def test_evidence_of_an_event_that_was_deleted_is_deleted_too(memory: Memory, cl
         memory.events.get(f"{1:032x}")
 
 
-def test_an_end_is_told_with_its_evidence(journal: Journal, memory: Memory, clock: Clock):
+def test_an_end_is_reported_with_its_evidence(journal: Journal, memory: Memory, clock: Clock):
     journal.transitions([Transition("began", fake())])
     journal.kept(fake().id, Evidence(picture="0.jpg", bytes=5))
     journal.write([fake()])

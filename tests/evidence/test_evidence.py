@@ -180,7 +180,7 @@ def test_closing_keeps_what_waits(stage: Stage):
     assert len([evidence for evidence in stage.reports(6) if evidence.picture]) == 6
 
 
-def test_a_folder_that_cannot_be_written_is_said_until_it_can(stage: Stage):
+def test_a_folder_that_cannot_be_written_is_reported_until_it_can(stage: Stage):
     stage.folder.write_text("a file is in its place")
     stage.keeper.start()
     stage.keeper.begin(event(), result())
@@ -238,7 +238,7 @@ def test_packets_of_cameras_that_want_none_are_not_held(stage: Stage):
     assert stage.keeper.tap("door") is not ring
 
 
-def test_too_many_at_once_are_said_and_counted(stage: Stage):
+def test_too_many_at_once_are_reported_and_counted(stage: Stage):
     for _ in range(MAX_WAITING + 2):  # its thread is not running
         stage.keeper.begin(event(), result())
     assert stage.keeper.dropped == 2

@@ -123,7 +123,7 @@ def test_a_file_is_fetched_over_redirects(host, tmp_path):
         ("/to/http://nobody.invalid/", SourceUnreachableError, "cannot resolve the host"),
     ],
 )
-def test_what_cannot_be_fetched_is_told_and_leaves_nothing(host, tmp_path, path, error, reason):
+def test_what_cannot_be_fetched_is_reported_and_leaves_nothing(host, tmp_path, path, error, reason):
     with pytest.raises(error, match=reason) as told:
         fetch(host.url + path, tmp_path / "a", OPEN)
     assert "secret" not in str(told.value)

@@ -76,7 +76,7 @@ def test_what_is_too_long_is_refused_while_it_comes(library, tmp_path):
     assert files(tmp_path) == []
 
 
-def test_no_room_is_said_before_the_disk_is_full(tmp_path, monkeypatch):
+def test_no_room_is_reported_before_the_disk_is_full(tmp_path, monkeypatch):
     monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=5_000_000))
     library = Library(tmp_path / "analyses", ReviewSettings(min_free_bytes=6_000_000))
     incoming = library.incoming("a.mp4")
@@ -87,7 +87,7 @@ def test_no_room_is_said_before_the_disk_is_full(tmp_path, monkeypatch):
         library.write(ONE, RESULTS, lambda path: path.write_bytes(b"{}"))
 
 
-def test_a_disk_that_is_full_is_told_apart_from_one_that_cannot_be_written(tmp_path):
+def test_a_disk_that_is_full_is_distinguished_from_one_that_cannot_be_written(tmp_path):
     incoming = IncomingFile("a", tmp_path / "a", 1000, lambda: None)
     incoming._file.close()
     full = os.open("/dev/full", os.O_WRONLY)

@@ -51,7 +51,7 @@ def test_a_file_is_judged_by_two_models_side_by_side(desk, clip):
     assert (states[0], states[-1]) == ("running", "done")
 
 
-def test_progress_is_told_four_times_a_second_at_most(desk, clip):
+def test_progress_is_reported_four_times_a_second_at_most(desk, clip):
     desk.reviewer.may_go_on.clear()
     begun_s = time.monotonic()
     analysis = desk.submit(clip)
@@ -101,7 +101,7 @@ def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
         (ZeroDivisionError(), "log says more"),
     ],
 )
-def test_a_failure_is_said_leaves_no_file_and_stops_no_other_job(desk, clip, error, said):
+def test_a_failure_is_reported_leaves_no_file_and_stops_no_other_job(desk, clip, error, said):
     desk.reviewer.fails = error
     failed = desk.ended(desk.submit(clip))
     assert failed.state == "failed"

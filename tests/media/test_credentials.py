@@ -174,7 +174,7 @@ def test_reading_ends_when_somebody_asks_for_it(tmp_path, camera):
         CredentialsReader().read(tmp_path / "file", check)
 
 
-def test_without_the_extra_a_manifest_is_said_to_be_unread(tmp_path, camera, monkeypatch):
+def test_without_the_extra_a_manifest_is_reported_as_unread(tmp_path, camera, monkeypatch):
     monkeypatch.setitem(extras.PACKAGES, "c2pa", ("no_such_package",))
     assert read(tmp_path, jpeg()) == NO_CREDENTIALS
     found = read(tmp_path, signed(jpeg(), camera, [action()]))

@@ -42,7 +42,7 @@ def test_what_a_bundle_has_is_copied_with_its_card(make_bundle, tmp_path, suffix
 
 
 @pytest.mark.parametrize(("name", "expected"), [("m.onnx", "tf2onnx"), ("m", "ends in"), ("there.xml", "is there")])
-def test_what_cannot_be_written_is_said_before_anything_is(make_bundle, tmp_path, name, expected):
+def test_what_cannot_be_written_is_reported_before_anything_is(make_bundle, tmp_path, name, expected):
     make_bundle("one")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "there.bin").write_bytes(b"mine")

@@ -108,7 +108,7 @@ def taken():
         yield f"{first}-{first + 1}"
 
 
-def test_ports_in_use_are_told_at_the_start(taken):
+def test_ports_in_use_are_reported_at_the_start(taken):
     first = int(taken.partition("-")[0])
     hosts = HostAddresses(WebRtcSettings(udp_ports=f"{first}-{first + 3}"))
     hosts.check(2)
@@ -118,13 +118,13 @@ def test_ports_in_use_are_told_at_the_start(taken):
         hosts.check(3)
 
 
-def test_too_few_ports_are_told_at_the_start():
+def test_too_few_ports_are_reported_at_the_start():
     with pytest.raises(ValueError, match=r"at least 68 ports in webrtc.udp_ports.* received 10 in 50000-50009"):
         Settings(webrtc=WebRtcSettings(udp_ports="50000-50009"))
 
 
 @pytest.mark.parametrize("ports", ["50000", "50001-50000", "80-90", "50000-70000", "a-b", ""])
-def test_a_range_that_is_none_is_told(ports):
+def test_a_range_that_is_none_is_reported(ports):
     with pytest.raises(ValueError, match="expected the first and last port, from 1024 to 65535, as 50000-50199"):
         WebRtcSettings(udp_ports=ports)
 

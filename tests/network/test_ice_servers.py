@@ -82,7 +82,7 @@ def test_credentials_are_those_of_coturns_rest_scheme():
     )
 
 
-async def test_each_failure_is_told_in_words_with_the_cure(coturn, silent, certificate):
+async def test_each_failure_is_reported_in_words_with_the_cure(coturn, silent, certificate):
     closed = free_port()
     with running(certificate=certificate) as secure:
         for server, words in (

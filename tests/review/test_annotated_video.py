@@ -142,7 +142,7 @@ def test_nothing_is_left_of_what_was_not_finished(tmp_path):
         annotate(tmp_path / "a.mp4", tmp_path / "bad.mp4" / "b.mp4", review_models(), 5.0)
 
 
-def test_a_full_disk_is_told_and_left_clean(tmp_path):
+def test_a_full_disk_is_reported_and_left_clean(tmp_path):
     film(tmp_path / "a.mp4", [scene(n) for n in range(30)], options=FAST)
     (tmp_path / "out").mkdir()
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)

@@ -62,7 +62,7 @@ def test_a_fake_is_called_one_for_how_long(clip):
         ([0.97] * 15 + [0.02] * 15, FAKE, r"face 1 was called fake for 2.\d of 6.0 s"),
     ],
 )
-def test_the_worst_that_a_window_said_is_the_verdict(clip, score, state, reason):
+def test_the_worst_that_a_window_reported_is_the_verdict(clip, score, state, reason):
     said = verdict(clip, review_models([model(score)]))
     assert said.state is state
     assert re.fullmatch(reason, said.reason)
@@ -144,7 +144,7 @@ def test_every_face_has_its_share_of_flagged_frames(clip):
     assert all(each.heat_map is None for each in review.flagged)
 
 
-def test_hooks_are_asked_and_told(clip):
+def test_hooks_are_asked_and_notified(clip):
     shares, ways = [], []
     examine(clip, review_models(), 5.0, Hooks(shares.append, give_way=lambda: ways.append(1)))
     assert shares == sorted(shares)
@@ -154,7 +154,7 @@ def test_hooks_are_asked_and_told(clip):
         examine(clip, review_models(), 5.0, Hooks(cancelled=lambda: len(ways) > 0))
 
 
-def test_what_is_left_out_is_said(clip):
+def test_what_is_left_out_is_reported(clip):
     whole = examine(clip, review_models(max_duration_s=2.0), 5.0)
     assert whole.sampled == 11
     assert whole.notes == ("only the first 2 s were looked at (review.max_duration_s)",)
@@ -226,7 +226,7 @@ def test_the_results_are_as_the_protocol_says(clip):
     assert set(first["flagged"][0]) == {"n", "time_s", "track", "box", "score", "map"}
 
 
-def test_bad_rates_and_files_are_told(clip, tmp_path):
+def test_bad_rates_and_files_are_reported(clip, tmp_path):
     with pytest.raises(SettingsError, match="rate_hz of at least"):
         examine(clip, review_models(), 0.5)
     (tmp_path / "a.mp4").write_bytes(b"nothing" * 100)

@@ -32,7 +32,7 @@ ADDRESS = "rtsp://viewer:s3cret@10.0.0.5/stream"
         (ValueError(f"no such format: {ADDRESS}"), SourceUnreachableError, SourceEndedError),
     ],
 )
-def test_errors_are_told_apart(error: Exception, opening: type[SourceError], reading: type[SourceError]) -> None:
+def test_errors_are_distinguished(error: Exception, opening: type[SourceError], reading: type[SourceError]) -> None:
     found = opening_failure(error, timed_out=False, timeout_s=2.0), reading_failure(error, timeout_s=2.0)
     assert [type(problem) for problem in found] == [opening, reading]
     assert "s3cret" not in f"{found}"

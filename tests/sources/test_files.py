@@ -217,7 +217,7 @@ def test_motion_jpeg_is_timed_by_its_arrival(webcam: str, read: Read) -> None:
     assert steps.max() > 0.07  # ten a second, not the 25 that FFmpeg makes up; after a pause some come together
 
 
-def test_http_refusals_are_told_apart(webcam: str, read: Read) -> None:
+def test_http_refusals_are_distinguished(webcam: str, read: Read) -> None:
     with pytest.raises(SourceRefusedError, match="401"):
         read(f"{webcam.replace('http://', 'http://viewer:s3cret@')}/locked", 1)
     with pytest.raises(SourceUnreachableError, match="no video"):

@@ -69,7 +69,7 @@ def test_what_is_transparent_is_white():
     assert off(image[:, 110:], LARGE[:, 110:]) < 4
 
 
-def test_what_is_wrong_is_said():
+def test_what_is_wrong_is_reported():
     whole = tiled(LARGE, 64)
     with pytest.raises(TooLargeError, match="200x144"):
         seen(whole, max_pixels=20_000)

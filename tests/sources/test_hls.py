@@ -289,7 +289,7 @@ def test_the_password_goes_to_its_own_host_only(site):
         (playlist(["concat:/etc/passwd|/etc/hosts"]), SourceUnreachableError, ""),
     ],
 )
-def test_what_is_wrong_is_said(site, page, error, reason):
+def test_what_is_wrong_is_reported(site, page, error, reason):
     url, pages, _ = site
     pages["/cam.m3u8"] = page
     with pytest.raises((error, SourceStalledError)) as caught:

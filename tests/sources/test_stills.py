@@ -133,7 +133,7 @@ def test_an_animation_that_breaks_off_is_seen_that_far():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
-def test_what_is_cut_off_is_told(kind):
+def test_what_is_cut_off_is_reported(kind):
     coded = still_bytes(kind, picture())
     assert is_still(coded[:HEAD_BYTES])
     with pytest.raises(MediaError, match="picture cannot be decoded: it is damaged"):

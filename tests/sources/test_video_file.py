@@ -149,7 +149,7 @@ def test_between_packets_somebody_may_stop(tmp_path):
         seen(film(tmp_path / "a.mp4", pictures(2)), between=stop)
 
 
-def test_what_is_no_video_is_told(tmp_path):
+def test_what_is_no_video_is_reported(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("This is only text, whatever its name says.\n" * 50, encoding="utf-8")
     film(tmp_path / "cut.mp4", pictures(10))

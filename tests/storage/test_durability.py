@@ -95,7 +95,7 @@ def fill(database: Database, make_event) -> None:
         Events(database).begin(make_event(float(number), reason="r" * 20_000))
 
 
-def test_a_full_disk_is_said_and_writing_goes_on_when_there_is_room(small_disk, tmp_path, make_event):
+def test_a_full_disk_is_reported_and_writing_goes_on_when_there_is_room(small_disk, tmp_path, make_event):
     with Database.open(StorageSettings(folder=small_disk or tmp_path)) as database:
         ballast = (small_disk or tmp_path) / "ballast"
         ballast.write_bytes(bytes(300_000))
@@ -122,7 +122,7 @@ def test_a_full_disk_is_said_and_writing_goes_on_when_there_is_room(small_disk, 
 
 
 @pytest.mark.parametrize("left_bytes", [0, 8_192, 16_384, 45_056])  # for nothing; the lock; the file; its log
-def test_a_disk_without_room_is_said_at_the_start(small_disk, left_bytes):
+def test_a_disk_without_room_is_reported_at_the_start(small_disk, left_bytes):
     if not small_disk:
         pytest.xfail("no file system can be mounted here")
     ballast = small_disk / "ballast"

@@ -135,13 +135,13 @@ def test_sources_that_no_default_pairing_knows_are_paired_anyhow(marked_faces):
     assert Batches(own, RECIPE).batch(1)[1].tolist() == [1, 0] * 4
 
 
-def test_one_kind_only_is_told(numbered):
+def test_one_kind_only_is_reported(numbered):
     only = Faces(numbered.crops, tuple(replace(row, label="real") for row in numbered.rows), ())
     with pytest.raises(DatasetError, match=r"expected fake faces in split train of .*received none"):
         Batches(only, RECIPE)
 
 
 @pytest.mark.parametrize("wrong", [{"batch": 7}, {"batch": 0}, {"steps": 0}])
-def test_impossible_recipe_is_told(wrong):
+def test_impossible_recipe_is_reported(wrong):
     with pytest.raises(TrainingError, match="expected steps"):
         Recipe(**wrong)

@@ -123,7 +123,7 @@ def test_a_network_begins_with_the_published_weights_and_a_last_layer_of_its_own
     assert np.array_equal(model.get_layer("fc").get_weights()[0], before)
 
 
-def test_without_the_package_its_name_is_told(monkeypatch):
+def test_without_the_package_its_name_is_reported(monkeypatch):
     from stream_detect.training import efficientnet
 
     monkeypatch.setattr(efficientnet, "find_spec", lambda _: None)

@@ -80,7 +80,7 @@ def test_a_file_without_a_face_is_counted(own, tmp_path):
     assert load_faces(own(), "val", POLICY, tmp_path / "cache").not_found == ("val-real0.png",)
 
 
-def test_groups_are_split_without_being_told_and_stay_where_they_were(own):
+def test_groups_are_split_without_being_asked_and_stay_where_they_were(own):
     rows = [(f"{i}.png", ("real", "fake")[i % 2], f"g{i // 2}") for i in range(160)]
     table = own_table(own, rows)
     split = {each.row.group: each.row.split for each in table.listed}
@@ -140,7 +140,7 @@ def test_a_missing_file_and_a_folder_are_named_with_their_rows(own, tmp_path):
         ([("../a.png", "real", "val")], r"below the root, relative to it, in row 2"),
     ],
 )
-def test_bad_rows_are_told(own, tmp_path, rows, told):
+def test_bad_rows_are_reported(own, tmp_path, rows, told):
     (tmp_path / "in").mkdir()
     folder = own([("x.png", "real", "val")])
     with (folder / "faces.csv").open("w", newline="", encoding="utf-8") as stream:
@@ -149,7 +149,7 @@ def test_bad_rows_are_told(own, tmp_path, rows, told):
         read_table(folder)
 
 
-def test_an_empty_table_is_told(tmp_path):
+def test_an_empty_table_is_reported(tmp_path):
     (tmp_path / "faces.csv").write_text("file,label\n", encoding="utf-8")
     with pytest.raises(DatasetError, match="received 0 real and 0 fake"):
         read_table(tmp_path)

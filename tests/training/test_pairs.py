@@ -97,7 +97,7 @@ def test_a_pairing_that_finds_nothing_is_named(faces, pairing, told):
         Pairs(faces, Recipe(pairings=(Pairing(1.0, family="swap"), pairing)))
 
 
-def test_a_family_of_one_label_only_is_told(faces):
+def test_a_family_of_one_label_only_is_reported(faces):
     known = tuple(row for row in faces.rows if row.label == "fake")
     with pytest.raises(DatasetError, match=r"expected real faces to pair 104 fake ones with in .*faces\.csv"):
         Pairs(
@@ -105,7 +105,7 @@ def test_a_family_of_one_label_only_is_told(faces):
         )
 
 
-def test_leaving_out_what_is_not_there_or_everything_is_told(faces):
+def test_leaving_out_what_is_not_there_or_everything_is_reported(faces):
     with pytest.raises(DatasetError, match=r"families of the data \(gan, swap\), received 'lips'"):
         Pairs(faces, Recipe(leave_out=("lips",)))
     with pytest.raises(DatasetError, match="leaves none of any pairing"):

@@ -139,13 +139,13 @@ def test_a_tensor_outside_its_storage_is_refused(layout, tmp_path, wrong):
 
 
 @pytest.mark.parametrize("share", [0.0, 0.1, 0.5, 0.9, 0.99])
-def test_a_file_cut_short_is_told(layout, tmp_path, share):
+def test_a_file_cut_short_is_reported(layout, tmp_path, share):
     content = layout(state())
     with pytest.raises(TrainingError, match=r"w\.pth"):
         read_state_dict(written(tmp_path, content[: int(share * len(content))]))
 
 
-def test_files_of_other_kinds_and_absent_ones_are_told(tmp_path):
+def test_files_of_other_kinds_and_absent_ones_are_reported(tmp_path):
     for content in (b"no weights", pickle.dumps({"a": 1}), sequence({"kernel": 3}), archive([1, 2])):
         with pytest.raises(TrainingError, match=r"w\.pth"):
             read_state_dict(written(tmp_path, content))

@@ -285,7 +285,7 @@ def test_tensorflow_refuses_channels_first_before_anything_is_written(small, tmp
         ("mxnet", "tensorflow, torch, jax, received 'mxnet'"),
     ],
 )
-def test_a_backend_that_is_not_there_is_told_with_its_cure(backend, told, monkeypatch):
+def test_a_backend_that_is_not_there_is_reported_with_its_cure(backend, told, monkeypatch):
     from stream_detect.cli.train import _check_backend
 
     monkeypatch.setattr("stream_detect.cli.train.find_spec", lambda _: None)

@@ -226,7 +226,7 @@ async def test_a_slow_classifier_delays_no_frame_and_the_badge_goes_stale(open_s
     assert not judging.may_go_on.is_set()
 
 
-async def test_a_failing_classifier_is_told_and_the_video_goes_on(open_sessions, make_peer, engine_of):
+async def test_a_failing_classifier_is_reported_and_the_video_goes_on(open_sessions, make_peer, engine_of):
     def fail(_crop) -> float:
         raise AnalysisError("the model is gone")
 

@@ -28,7 +28,7 @@ from stream_detect.webrtc.source_label import MAX_LABEL_CHARS, printable, virtua
         ("OBSBOT Tiny 2", ""),
     ],
 )
-def test_a_virtual_camera_is_told_by_its_name_and_no_other(label, program):
+def test_a_virtual_camera_is_recognised_by_its_name_and_no_other(label, program):
     assert virtual_camera(label) == program
 
 

@@ -41,7 +41,7 @@ def test_a_burst_is_one_packet_to_the_estimator_and_no_byte_is_lost(origin):
     assert estimator.sizes == [100, 300, 100]
 
 
-async def test_a_real_peer_is_told_at_once(open_sessions, make_peer):
+async def test_a_real_peer_is_notified_at_once(open_sessions, make_peer):
     peer = make_peer()
     await peer.connect(open_sessions(min_uplink_bps=2_000_000))
     await peer.more_frames(3)

@@ -101,7 +101,7 @@ async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publish
     await again.until(lambda: len(sink.frames) >= 3)
 
 
-async def test_one_that_vanishes_is_noticed_and_its_camera_told(session_clock, open_publishers, make_publisher):
+async def test_one_that_vanishes_is_noticed_and_its_camera_notified(session_clock, open_publishers, make_publisher):
     publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
