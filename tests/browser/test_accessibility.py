@@ -7,7 +7,7 @@ from tests.browser.axe import look
 from tests.browser.camera_stub import CameraStub
 from tests.browser.review_site import analysed, go
 
-HASHES = ("#/", "#/models")
+HASHES = ("#/", "#/checks", "#/models")
 WATCHING = {
     "the wall": "#/cameras",
     "a live camera": "#/cameras/camera-01",
