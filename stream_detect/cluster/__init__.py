@@ -1,4 +1,4 @@
-"""Cameras and analyses on the workers of a Ray cluster: placement, leases, and the messages with workers.
+"""Cameras, live checks and analyses on the workers of a Ray cluster: placement, leases, messages.
 
 Begin with `head.py` (the server's side) and `worker.py` (a worker's). A worker hosts the same `cameras.fleet.Fleet` as
 a server without a cluster; the server's fleet holds a `RemoteCamera` for each. Only `ray_nodes.py` knows Ray, and only

@@ -184,6 +184,16 @@ def test_a_worker_that_is_lost_has_it_no_more_and_another_one_examines_it(stage,
     until(lambda: not left(made))
 
 
+def test_a_file_that_takes_its_workers_with_it_is_given_up(stage, long_clip, monkeypatch):
+    monkeypatch.setattr(analyses, "MAX_LOST", 1)
+    made = stage("a")
+    running = Running(reviewer_of(made), long_clip)
+    running.moves()
+    made.nodes.links["a"].start_anew()
+    assert "1 workers were lost in the middle of this" in str(running.end().error)
+    until(lambda: not left(made))
+
+
 def test_what_is_cancelled_ends_there(stage, long_clip):
     made = stage("a")
     running = Running(reviewer_of(made), long_clip)
