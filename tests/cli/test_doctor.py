@@ -1,14 +1,15 @@
-"""What `stream-detect doctor` says of Content Credentials, and of who may come in."""
+"""What `stream-detect doctor` says of Content Credentials, of who may come in, and of a TLS certificate."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from typer.testing import CliRunner
 
 from stream_detect import extras
 from stream_detect.access.accounts import Accounts
+from stream_detect.app.tls import self_signed
 from stream_detect.cli import app
-from stream_detect.cli.doctor import _look, _sign_in
+from stream_detect.cli.doctor import _look, _sign_in, _tls
 from stream_detect.settings import AccessSettings, Settings, StorageSettings
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers
@@ -66,3 +67,11 @@ def test_the_doctor_says_who_may_come_in(tmp_path, given, users, well, detail):
     assert found.well is well
     assert detail in found.detail
     assert (tmp_path / "data").exists() is bool(users)
+
+
+@pytest.mark.parametrize(("age_days", "well", "words"), [(0, True, "localhost"), (820, False, "ends on")])
+def test_a_certificate_that_nobody_renews_is_missing_before_it_ends(tmp_path, age_days, well, words):
+    certificate, key = self_signed(tmp_path, ("localhost",), datetime.now(UTC) - timedelta(age_days))
+    server = {"tls_certificate": certificate, "tls_key": key}
+    found = _look("TLS", Settings.model_validate({"server": server}), _tls)
+    assert (found.well, words in found.detail) == (well, True), found
