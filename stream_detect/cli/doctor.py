@@ -175,14 +175,14 @@ def _sign_in(settings: Settings) -> str:
     if settings.storage.database_url is not None or (settings.storage.folder / FILE_NAME).exists():
         with Database.open(settings.storage, alone=False) as database:
             names = [user.name for user in StoredUsers(database).users() if not user.disabled]
-    ways = [
+    methods = [
         *([f"{len(names)} user{'s' if len(names) > 1 else ''}"] if names else []),
         *(["the settings' token"] if settings.server.token else []),
         *(["users of a proxy"] if settings.access.proxy_header else []),
         *([settings.access.oidc_title] if settings.access.oidc_issuer else []),
     ]
-    if ways:
-        return ", ".join(ways)
+    if methods:
+        return ", ".join(methods)
     if settings.server.sign_in:
         raise SettingsError("nobody can sign in yet (server.sign_in): stream-detect users add NAME")
     return "no access control: whoever reaches the loopback address of this machine is an admin"

@@ -165,7 +165,7 @@ def test_a_token_has_at_most_the_role_of_its_owner(house):
 def test_a_token_that_publishes_needs_an_operator(house):
     house.add("alice")
     with pytest.raises(ForbiddenError, match="operator"):
-        house.accounts.add_token(ADMIN, "obs", Role.VIEWER, None, "studio")
+        house.accounts.add_token(ADMIN, "obs", Role.VIEWER, None, "street")
 
 
 def test_tokens_belong_to_users(house):

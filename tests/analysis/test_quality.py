@@ -185,12 +185,12 @@ def test_thresholds_are_the_settings(portrait):
 
 
 def test_metrics_of_known_pictures():
-    board = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
+    checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     assert sharpness(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)) > 0.85
     assert sharpness(np.tile(np.arange(64, dtype=np.uint8) % 2 * 255, (64, 1))) == 0  # nothing across one direction
     assert sharpness(np.full((64, 64), 77, np.uint8)) == 0
-    assert luma(board) == pytest.approx(0.5)
-    assert blown_share(board) == pytest.approx(0.5)
+    assert luma(checkerboard) == pytest.approx(0.5)
+    assert blown_share(checkerboard) == pytest.approx(0.5)
     half = Face((-50, 0, 50, 100), np.zeros((6, 2), np.float32), 0.9)
     assert outside_share(half, (640, 480)) == pytest.approx(0.5)
     assert outside_share(moved(half, dx=200), (640, 480)) == 0

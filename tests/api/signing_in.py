@@ -26,7 +26,7 @@ class House:
     Args:
         inside: the application.
         tokens: API tokens, each of the user that is named as the role.
-        publisher: a token that publishes to the camera `studio`.
+        publisher: a token that publishes to the camera `street`.
     """
 
     inside: Any
@@ -57,6 +57,6 @@ def signed_in(inside: Any) -> House:
         accounts.add(role.value, role, PASSWORD)
         tokens[role] = accounts.add_token(Principal(role, "session", role.value), "test", role, None, None)[1]
     admin = Principal(Role.ADMIN, "session", "admin")
-    publisher = accounts.add_token(admin, "obs", Role.OPERATOR, None, "studio")[1]
+    publisher = accounts.add_token(admin, "obs", Role.OPERATOR, None, "street")[1]
     inside.access.apply()
     return House(inside, tokens, publisher)

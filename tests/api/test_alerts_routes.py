@@ -1,4 +1,4 @@
-"""The ways of telling over HTTP."""
+"""The routes of the notifiers."""
 
 import pytest
 from fastapi import FastAPI

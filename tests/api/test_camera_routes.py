@@ -16,7 +16,7 @@ from stream_detect.errors import StorageError
 from stream_detect.storage.records import Score, StateEntry
 from tests.patience import PATIENCE_S
 
-PUSHED = {"name": "studio", "url": "whip:"}
+PUSHED = {"name": "street", "url": "whip:"}
 OF_FILE = {"cameras": [{"name": "door", "url": "rtsp://viewer:hunter2@127.0.0.1:9/a", "enabled": False}]}
 SECRET = "hunter2"
 
@@ -27,11 +27,11 @@ def names(client) -> list[str]:
 
 def test_a_camera_is_added_changed_and_removed(make):
     client = make().client
-    added = client.post("/api/cameras", json={**PUSHED, "title": "Studio", "rate_hz": 4})
-    assert (added.status_code, added.headers["location"]) == (201, "/api/cameras/studio")
-    assert added.json() == client.get("/api/cameras/studio").json()
+    added = client.post("/api/cameras", json={**PUSHED, "title": "Street", "rate_hz": 4})
+    assert (added.status_code, added.headers["location"]) == (201, "/api/cameras/street")
+    assert added.json() == client.get("/api/cameras/street").json()
     assert added.json() == {
-        "name": "studio", "title": "Studio", "origin": "api", "enabled": True,
+        "name": "street", "title": "Street", "origin": "api", "enabled": True,
         "settings": {"url": "whip:", "transport": "tcp", "loop": False, "rate_hz": 4.0,
                      "keyframes_only_when_idle": False, "evidence": False, "node": ""},
         "state": "connecting", "reason": "waiting for a publisher", "since_s": added.json()["since_s"],
@@ -40,11 +40,11 @@ def test_a_camera_is_added_changed_and_removed(make):
                    "received_bytes": 0},
         "verdict": None, "node": None,
     }  # fmt: skip
-    changed = client.put("/api/cameras/studio", json={"title": "Stage", "evidence": True}).json()
+    changed = client.put("/api/cameras/street", json={"title": "Stage", "evidence": True}).json()
     assert (changed["title"], changed["settings"]["url"], changed["settings"]["evidence"]) == ("Stage", "whip:", True)
     assert changed["settings"]["rate_hz"] == 5.0
-    assert client.delete("/api/cameras/studio").status_code == 204
-    assert client.get("/api/cameras/studio").status_code == 404
+    assert client.delete("/api/cameras/street").status_code == 204
+    assert client.get("/api/cameras/street").status_code == 404
     assert names(client) == []
 
 
@@ -111,7 +111,7 @@ def test_added_cameras_and_their_rest_are_kept_over_a_restart(make):
     first.client.__exit__(None, None, None)
     again = make().client
     assert [(camera["name"], camera["state"]) for camera in again.get("/api/cameras").json()["items"]] == [
-        ("stage", "stopped"), ("studio", "connecting"),
+        ("stage", "stopped"), ("street", "connecting"),
     ]  # fmt: skip
     started = again.post("/api/cameras/stage/start").json()
     assert (started["state"], started["enabled"]) == ("connecting", True)
@@ -131,7 +131,7 @@ def test_the_file_holds_where_it_names_an_added_camera(make):
     named = {"cameras": [{**PUSHED, "title": "Of the file"}]}
     now: dict = {}
     inside = make(named, read_again=lambda: now)
-    camera = inside.client.get("/api/cameras/studio").json()
+    camera = inside.client.get("/api/cameras/street").json()
     assert (camera["title"], camera["origin"]) == ("Of the file", "file")
 
 
@@ -152,14 +152,14 @@ def test_a_reload_leaves_added_cameras_alone(make):
     client = make(read_again=lambda: now).client
     client.post("/api/cameras", json=PUSHED)
     assert client.post("/api/cameras/reload").json()["added"] == ["door"]
-    assert names(client) == ["door", "studio"]
+    assert names(client) == ["door", "street"]
     now = {"cameras": [{"name": "door", "url": "nonsense:"}]}
     refused = client.post("/api/cameras/reload")
     assert refused.status_code == 422
     assert "camera door of the settings file" in refused.json()["detail"]
     now = {}
     assert client.post("/api/cameras/reload").json()["removed"] == ["door"]
-    assert names(client) == ["studio"]
+    assert names(client) == ["street"]
 
 
 def test_what_cannot_be_kept_is_not_done(make, monkeypatch):
@@ -176,17 +176,17 @@ def test_what_cannot_be_kept_is_not_done(make, monkeypatch):
 def test_the_snapshot_is_the_newest_picture_as_small_as_asked(make):
     inside = make({"cameras": [PUSHED]})
     client = inside.client
-    assert client.get("/api/cameras/studio/snapshot.jpg").status_code == 404
+    assert client.get("/api/cameras/street/snapshot.jpg").status_code == 404
     assert client.get("/api/cameras/absent/snapshot.jpg").status_code == 404
-    inside.monitoring.fleet.camera("studio").push(
+    inside.monitoring.fleet.camera("street").push(
         av.VideoFrame.from_ndarray(np.full((96, 128, 3), 90, np.uint8)), "vp8"
     )
-    whole = client.get("/api/cameras/studio/snapshot.jpg")
+    whole = client.get("/api/cameras/street/snapshot.jpg")
     assert (whole.headers["content-type"], whole.headers["cache-control"]) == ("image/jpeg", "no-store")
     assert Image.open(io.BytesIO(whole.content)).size == (128, 96)
-    assert Image.open(io.BytesIO(client.get("/api/cameras/studio/snapshot.jpg?width=64").content)).size == (64, 48)
-    assert client.get("/api/cameras/studio/snapshot.jpg?width=4096").content[:2] == b"\xff\xd8"
-    assert client.get("/api/cameras/studio/snapshot.jpg?width=0").status_code == 422
+    assert Image.open(io.BytesIO(client.get("/api/cameras/street/snapshot.jpg?width=64").content)).size == (64, 48)
+    assert client.get("/api/cameras/street/snapshot.jpg?width=4096").content[:2] == b"\xff\xd8"
+    assert client.get("/api/cameras/street/snapshot.jpg?width=0").status_code == 422
 
 
 def test_an_address_is_tried_by_itself_or_by_the_cameras_name(make, rtsp_server):
@@ -199,7 +199,7 @@ def test_an_address_is_tried_by_itself_or_by_the_cameras_name(make, rtsp_server)
     tried = client.post("/api/cameras/test-connection", json={"url": "rtsp://127.0.0.1:9/a"}).json()
     assert (tried["ok"], tried["picture"]) == (False, None)
     assert "refused" in tried["detail"]
-    assert client.post("/api/cameras/test-connection", json={"name": "studio"}).json()["ok"]
+    assert client.post("/api/cameras/test-connection", json={"name": "street"}).json()["ok"]
     assert client.post("/api/cameras/test-connection", json={"url": "file:/etc/passwd"}).status_code == 422
     assert client.post("/api/cameras/test-connection", json={"name": "absent"}).status_code == 404
     assert client.post("/api/cameras/test-connection", json={}).status_code == 404

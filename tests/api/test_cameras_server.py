@@ -171,8 +171,8 @@ def test_a_frozen_camera_a_listener_and_a_trial_hold_up_no_stop(site, own_rtsp_s
 
 
 def test_listeners_who_leave_give_their_places_back(site):
-    site.write({"name": "studio", "url": "whip:"})
+    site.write({"name": "street", "url": "whip:"})
     site.serve()
     for _ in range(MAX_LISTENERS + 10):
-        assert site.news("/api/streams/events", "camera")["name"] == "studio"
+        assert site.news("/api/streams/events", "camera")["name"] == "street"
     assert site.http.get("/api/streams/absent/results").status_code == 404

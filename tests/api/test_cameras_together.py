@@ -56,10 +56,10 @@ def test_a_dark_camera_is_kept_in_postgresql_and_reported_by_webhook_and_mqtt(
         site.is_live()
         state = watcher.last("stream-detect/cameras/door/state", lambda said: said.json["state"] == "live")
         assert state.json["title"] == "Front door"
-        ways = site.comes(
+        notifiers = site.comes(
             lambda: [way["state"] for way in site.http.get("/api/alerts").json()["items"]] == ["ok", "ok"]
         )
-        assert ways
+        assert notifiers
         for name in ("ops", "mqtt"):
             assert site.http.post(f"/api/alerts/{name}/test").json()["ok"]
 
@@ -92,20 +92,20 @@ async def post(client: httpx.AsyncClient, path: str, end: Publisher | Screen) ->
 
 
 async def test_who_publishes_by_whip_is_watched_by_whep(site):
-    site.write({"name": "studio", "url": "whip:"})
+    site.write({"name": "street", "url": "whip:"})
     site.serve()
     publisher, screen = Publisher(Camera()), Screen()
     async with httpx.AsyncClient(base_url=site.server.url, timeout=PATIENCE_S) as client:
         try:
-            published = await post(client, "/whip/studio", publisher)
-            await publisher.until(lambda: site.camera("studio")["state"] == "live")
-            watched = await post(client, "/whep/studio", screen)
+            published = await post(client, "/whip/street", publisher)
+            await publisher.until(lambda: site.camera("street")["state"] == "live")
+            watched = await post(client, "/whep/street", screen)
             await screen.more(5)
-            camera = (await client.get("/api/cameras/studio")).json()
+            camera = (await client.get("/api/cameras/street")).json()
             assert (camera["viewers"], camera["width"], camera["height"]) == (1, 320, 240)
             assert (await client.delete(watched)).status_code == 200
             assert (await client.delete(published)).status_code == 200
-            await soon(lambda: site.camera("studio")["state"] != "live")
+            await soon(lambda: site.camera("street")["state"] != "live")
         finally:
             await publisher.close()
             await screen.close()

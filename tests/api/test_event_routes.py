@@ -117,7 +117,7 @@ def test_there_is_nothing_under_other_names(inside, name):
 
 
 def test_a_database_that_is_away_is_reported_and_the_rest_goes_on(make, monkeypatch):
-    inside = make({"cameras": [{"name": "studio", "url": "whip:"}]})
+    inside = make({"cameras": [{"name": "street", "url": "whip:"}]})
     client = inside.client
 
     def fail(*_arguments, **_named):
@@ -130,4 +130,4 @@ def test_a_database_that_is_away_is_reported_and_the_rest_goes_on(make, monkeypa
     ready = client.get("/readyz")
     assert (ready.status_code, ready.json()) == (503, {"ready": False, "reasons": ["the database is away"]})
     assert client.get("/api/status").json()["problems"] == ["the database is away"]
-    assert client.get("/api/cameras/studio").json()["state"] == "connecting"
+    assert client.get("/api/cameras/street").json()["state"] == "connecting"

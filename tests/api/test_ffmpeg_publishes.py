@@ -57,14 +57,14 @@ def certificate_and_key(folder: Path) -> tuple[Path, Path]:
 @pytest.mark.server
 @pytest.mark.slow
 def test_ffmpeg_publishes_and_leaves(site, tmp_path):
-    site.write({"name": "studio", "url": "whip:"})
+    site.write({"name": "street", "url": "whip:"})
     site.serve()
     certificate, key = certificate_and_key(tmp_path)
-    url = f"{site.server.url}/whip/studio"
+    url = f"{site.server.url}/whip/street"
     with subprocess.Popen([sys.executable, "-c", PUBLISH, url, str(certificate), str(key)]) as ffmpeg:
         try:
-            camera = site.is_live("studio")
+            camera = site.is_live("street")
             assert (camera["codec"], camera["width"], camera["height"]) == ("h264", 320, 240)
         finally:
             ffmpeg.kill()
-    assert site.comes(lambda: site.camera("studio")["state"] != "live")
+    assert site.comes(lambda: site.camera("street")["state"] != "live")

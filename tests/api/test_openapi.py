@@ -7,7 +7,7 @@ import pytest
 from starlette.testclient import TestClient
 
 TOKEN = "correct-horse-battery"
-PUSHED = {"name": "studio", "url": "whip:"}
+PUSHED = {"name": "street", "url": "whip:"}
 
 
 @pytest.fixture

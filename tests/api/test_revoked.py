@@ -25,7 +25,7 @@ from tests.api.signing_in import PASSWORD, bearer
 from tests.patience import PATIENCE_S, soon
 
 SDP = {"Content-Type": "application/sdp"}
-DIRECTIONS = {"/whip/studio": "sendonly", "/whep/studio": "recvonly", "/webrtc/check": "sendrecv"}
+DIRECTIONS = {"/whip/street": "sendonly", "/whep/street": "recvonly", "/webrtc/check": "sendrecv"}
 
 
 @dataclass
@@ -42,7 +42,7 @@ class Town:
 @pytest.fixture
 def town(start_server, tmp_path: Path) -> Iterator[Town]:
     file = tmp_path / "settings.yaml"
-    cameras = [{"name": "studio", "url": "whip:"}]
+    cameras = [{"name": "street", "url": "whip:"}]
     file.write_text(yaml.safe_dump({"cameras": cameras}), encoding="utf-8")
     with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
         accounts = Accounts(StoredUsers(database), AccessSettings())
@@ -53,7 +53,7 @@ def town(start_server, tmp_path: Path) -> Iterator[Town]:
             made, tokens[role.value] = accounts.add_token(owner, "test", role, None, None)
             ids[role.value] = made.id
         made, tokens["publisher"] = accounts.add_token(
-            Principal(Role.OPERATOR, "session", "operator"), "obs", Role.OPERATOR, None, "studio"
+            Principal(Role.OPERATOR, "session", "operator"), "obs", Role.OPERATOR, None, "street"
         )
         ids["publisher"] = made.id
         server = start_server(SETTINGS=str(file), STORAGE__FOLDER=str(tmp_path / "data"))
@@ -95,7 +95,7 @@ async def session(town: Town, path: str, headers: dict[str, str]) -> AsyncIterat
 
 @pytest.mark.parametrize(
     ("path", "who"),
-    [("/whip/studio", "publisher"), ("/webrtc/check", "operator"), ("/whep/studio", "viewer")],
+    [("/whip/street", "publisher"), ("/webrtc/check", "operator"), ("/whep/street", "viewer")],
 )
 async def test_a_webrtc_session_ends_with_its_token(town, path, who):
     async with session(town, path, bearer(town.tokens[who])) as peer:
@@ -107,9 +107,9 @@ async def test_a_webrtc_session_ends_with_its_token(town, path, who):
 
 
 async def test_a_session_of_another_token_goes_on(town):
-    async with session(town, "/whep/studio", bearer(town.tokens["operator"])) as peer:
+    async with session(town, "/whep/street", bearer(town.tokens["operator"])) as peer:
         await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
-        async with session(town, "/whip/studio", bearer(town.tokens["publisher"])) as publishing:
+        async with session(town, "/whip/street", bearer(town.tokens["publisher"])) as publishing:
             await asyncio.to_thread(town.accounts.remove_token, town.ids["publisher"], None)
             await soon(lambda: publishing.connection.connectionState == "closed")
         assert peer.connection.connectionState == "connected"
@@ -117,9 +117,9 @@ async def test_a_session_of_another_token_goes_on(town):
 
 async def test_a_user_who_is_disabled_or_loses_the_role_is_seen_out(town):
     async with (
-        session(town, "/whep/studio", bearer(town.tokens["viewer"])) as viewing,
+        session(town, "/whep/street", bearer(town.tokens["viewer"])) as viewing,
         session(town, "/webrtc/check", bearer(town.tokens["operator"])) as checking,
-        session(town, "/whep/studio", bearer(town.tokens["operator"])) as watching,
+        session(town, "/whep/street", bearer(town.tokens["operator"])) as watching,
     ):
         await asyncio.to_thread(lambda: town.accounts.change("viewer", disabled=True))
         await soon(lambda: viewing.connection.connectionState == "closed")
@@ -134,7 +134,7 @@ async def test_signing_out_ends_what_the_browser_watches(town):
         body = {"name": "viewer", "password": PASSWORD}
         assert (await browser.post("/api/session", json=body, headers=origin)).status_code == 200
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()), **origin}
-        async with session(town, "/whep/studio", cookie) as peer, events(town, cookie) as stream:
+        async with session(town, "/whep/street", cookie) as peer, events(town, cookie) as stream:
             assert (await browser.delete("/api/session", headers=cookie)).status_code == 204
             await soon(lambda: peer.connection.connectionState == "closed")
             await asyncio.wait_for(stream.ended, PATIENCE_S)
@@ -168,7 +168,7 @@ async def events(town: Town, headers: dict[str, str], path: str = "/api/streams/
         task.cancel()
 
 
-@pytest.mark.parametrize("path", ["/api/streams/events", "/api/streams/studio/results"])
+@pytest.mark.parametrize("path", ["/api/streams/events", "/api/streams/street/results"])
 async def test_a_stream_of_events_ends_cleanly_with_its_token(town, path):
     async with events(town, bearer(town.tokens["viewer"]), path) as stream, events(
         town, bearer(town.tokens["operator"]), path

@@ -8,7 +8,7 @@ from stream_detect.api.permissions import PERMISSIONS, Permission
 from stream_detect.types import Role
 from tests.api.signing_in import PASSWORD, bearer, signed_in
 
-VALUES = {"name": "studio", "user": "nobody", "n": "1"}
+VALUES = {"name": "street", "user": "nobody", "n": "1"}
 """In paths; ids are of nothing."""
 
 ROUTES = [route for route in PERMISSIONS if route != "GET /"]
@@ -17,7 +17,7 @@ ENDLESS = ("/results", "/api/streams/events", "/progress")
 
 @pytest.fixture
 def house(make):
-    return signed_in(make({"cameras": [{"name": "studio", "url": "whip:"}], "server": {"token": "correct-horse"}}))
+    return signed_in(make({"cameras": [{"name": "street", "url": "whip:"}], "server": {"token": "correct-horse"}}))
 
 
 def asked(client, route: str, **more):
@@ -57,7 +57,7 @@ def test_a_token_of_a_publisher_reaches_its_camera_alone(house):
     for route in ROUTES:
         answer = asked(house.client, route, **bearer(house.publisher))
         own = PERMISSIONS[route].least is None or "/whip/" in route
-        refused = answer.status_code == 403 and "only publish to the camera studio" in answer.text
+        refused = answer.status_code == 403 and "only publish to the camera street" in answer.text
         if refused is own:
             wrong.append((route, answer.status_code, answer.text))
     assert wrong == []

@@ -34,7 +34,7 @@ METHODS = ("GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "TRACE", 
 
 @pytest.fixture
 def house(make):
-    return signed_in(make({"cameras": [{"name": "studio", "url": "whip:"}]}))
+    return signed_in(make({"cameras": [{"name": "street", "url": "whip:"}]}))
 
 
 @pytest.fixture

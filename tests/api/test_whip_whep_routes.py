@@ -25,7 +25,7 @@ from tests.patience import soon
 SDP = {"Content-Type": "application/sdp"}
 # An address that nobody answers at: aiortc, which is given them too, must not ask anybody.
 ICE = (IceServer(urls=("turn:127.0.0.1:9?transport=udp",), username="viewer", credential='a "secret"'),)
-PATHS = ("/whip/studio", "/whep/door")
+PATHS = ("/whip/street", "/whep/door")
 
 
 class OneCamera:
@@ -55,7 +55,7 @@ class FewCameras(dict):
 def cameras():
     made = [
         OneCamera("door", "rtsp://10.0.0.5/stream"),
-        OneCamera("studio", "whip:"),
+        OneCamera("street", "whip:"),
         OneCamera("dark", "rtsp://10.0.0.6/stream", CameraState.STOPPED),
         OneCamera("silent", "whip:", CameraState.STOPPED),
     ]
@@ -94,7 +94,7 @@ async def offers():
     watching.addTransceiver("audio", "recvonly")
     sending = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     sending.addTransceiver(VideoStreamTrack(), "sendonly")
-    connections = {"/whep/door": watching, "/whip/studio": sending}
+    connections = {"/whep/door": watching, "/whip/street": sending}
     for connection in connections.values():
         await connection.setLocalDescription(await connection.createOffer())
     yield connections
@@ -182,7 +182,7 @@ async def test_bad_bodies_are_answered_with_what_was_expected(serve, path, body,
     ],
 )
 async def test_cameras_that_cannot_be_watched_or_sent_to(serve, offers, path, status, words):
-    offer = offers["/whep/door" if path.startswith("/whep") else "/whip/studio"].localDescription.sdp
+    offer = offers["/whep/door" if path.startswith("/whep") else "/whip/street"].localDescription.sdp
     assert is_problem(await (await serve()).post(path, content=offer, headers=SDP), status, words)
 
 
@@ -197,7 +197,7 @@ async def test_an_offer_of_the_wrong_direction_or_codec_is_unprocessable(serve, 
 
 async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_again(serve):
     client = await serve()
-    for path, direction, status in (("/whip/studio", "sendonly", 409), ("/whep/door", "recvonly", 503)):
+    for path, direction, status in (("/whip/street", "sendonly", 409), ("/whep/door", "recvonly", 503)):
         connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         connection.addTransceiver("video", direction)
         await connection.setLocalDescription(await connection.createOffer())
@@ -217,12 +217,12 @@ async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_ag
 async def test_a_session_is_only_under_its_own_camera(serve, offers, cameras):
     cameras["yard"] = OneCamera("yard", "whip:")
     client = await serve()
-    for path, protocol in (("/whip/studio", "whip"), ("/whep/door", "whep")):
+    for path, protocol in (("/whip/street", "whip"), ("/whep/door", "whep")):
         response = await client.post(path, content=offers[path].localDescription.sdp, headers=SDP)
         session_id = response.headers["location"].rsplit("/", 1)[1]
         assert is_problem(await client.delete(f"/{protocol}/yard/{session_id}"), 404)
         assert (await client.delete(response.headers["location"])).status_code == 200
-    assert cameras["studio"].left == ["the publisher left"]
+    assert cameras["street"].left == ["the publisher left"]
 
 
 @pytest.mark.parametrize("path", PATHS)

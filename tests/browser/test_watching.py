@@ -84,10 +84,10 @@ class PushedCamera:
 
 @pytest.fixture
 def site():
-    """A server in this process: camera `door` is shown numbered pictures, `studio` is published to."""
+    """A server in this process: camera `door` is shown numbered pictures, `street` is published to."""
     viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 4)
     publishers = Publishers(WebRtcSettings())
-    cameras = {name: PushedCamera(name, viewers.viewing(name)) for name in ("door", "studio")}
+    cameras = {name: PushedCamera(name, viewers.viewing(name)) for name in ("door", "street")}
     fleet = SimpleNamespace(camera=cameras.__getitem__)
     application = FastAPI()
     problems.install(application)
@@ -106,7 +106,7 @@ def site():
     until(lambda: server.started)
     shown = ShownCamera(viewers.viewing("door"))
     port = server.servers[0].sockets[0].getsockname()[1]
-    yield SimpleNamespace(url=f"http://127.0.0.1:{port}/", viewers=viewers, studio=cameras["studio"])
+    yield SimpleNamespace(url=f"http://127.0.0.1:{port}/", viewers=viewers, street=cameras["street"])
     shown.stop()
     server.should_exit = True
     thread.join(PATIENCE_S)
@@ -139,12 +139,12 @@ def test_a_browser_sees_a_camera_move(visit, site):
 
 def test_a_browser_publishes_and_another_sees_it(visit, site, webcam):
     sending = visit(webcam("real"), site)
-    location = sending.page.evaluate(PUBLISH, "/whip/studio")
-    sending.until(lambda: len(site.studio.sizes) > 30)
-    assert site.studio.sizes[-1] == (640, 480)
+    location = sending.page.evaluate(PUBLISH, "/whip/street")
+    sending.until(lambda: len(site.street.sizes) > 30)
+    assert site.street.sizes[-1] == (640, 480)
     watching = visit(at=site)
-    watching.page.evaluate(WATCH, "/whep/studio")
+    watching.page.evaluate(WATCH, "/whep/street")
     played = "() => document.querySelector('video').getVideoPlaybackQuality().totalVideoFrames"
     watching.until(lambda: watching.page.evaluate(played) > 20)
     assert sending.page.evaluate("path => fetch(path, {method: 'DELETE'}).then((r) => r.status)", location) == 200
-    assert site.studio.left == ["the publisher left"]
+    assert site.street.left == ["the publisher left"]

@@ -14,7 +14,7 @@ from tests.cluster.site import PROGRAM, START_S, ClusterSite, cameras_at, servin
 from tests.patience import in_time, until
 
 CAMERAS = ("c0", "c1", "c2")
-PUBLISHED = "studio"
+PUBLISHED = "street"
 
 
 @pytest.fixture(scope="module")

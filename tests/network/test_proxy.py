@@ -66,7 +66,7 @@ def site(
     kind: ReverseProxy = request.param
     folder = tmp_path_factory.mktemp(kind.program)
     clip = write_clip(folder / "clip.mp4")
-    cameras = [{"name": "studio", "url": "whip:"}, {"name": "door", "url": f"file:{clip}", "loop": True}]
+    cameras = [{"name": "street", "url": "whip:"}, {"name": "door", "url": f"file:{clip}", "loop": True}]
     (folder / "settings.yaml").write_text(yaml.safe_dump({"cameras": cameras}))
     with running_provider() as provider, contextlib.ExitStack() as stack:
         server = stack.enter_context(
@@ -112,13 +112,13 @@ def test_the_page_the_api_and_whip_work_below_a_path(site: Site) -> None:
         assert "<!doctype html>" in http.get("/detect/").text.lower()
         bare = http.get("/detect", follow_redirects=True)
         assert (bare.url.path, bare.text.lower().count("<!doctype html>")) == ("/detect/", 1)
-        answer = http.post("/detect/whip/studio", content=asyncio.run(_offer()), headers={**SDP, **site.origin})
+        answer = http.post("/detect/whip/street", content=asyncio.run(_offer()), headers={**SDP, **site.origin})
         assert answer.status_code == 201, answer.text
-        assert answer.headers["location"].startswith("/detect/whip/studio/")
+        assert answer.headers["location"].startswith("/detect/whip/street/")
         assert http.delete(answer.headers["location"], headers=site.origin).status_code == 200
     with httpx.Client(base_url=site.server.url, headers=BEARER) as straight:
         assert straight.get("/api/status").is_success, "a proxy may take the prefix off"
-        foreign = straight.post("/whip/studio", headers={**SDP, "Origin": "https://elsewhere.example"})
+        foreign = straight.post("/whip/street", headers={**SDP, "Origin": "https://elsewhere.example"})
         assert foreign.status_code == 403
 
 

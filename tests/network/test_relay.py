@@ -19,7 +19,7 @@ table inet wall {
 
 def test_checks_publishers_and_viewers_meet_by_the_relay(field, tmp_path):
     settings = tmp_path / "settings.yaml"
-    settings.write_text('cameras: [{name: studio, url: "whip:"}]')
+    settings.write_text('cameras: [{name: street, url: "whip:"}]')
     server_host, client_host = field.host("server", "10.77.1"), field.host("client", "10.77.2")
     turn_host = field.host("turn", "10.77.3")
     field.router.filter(NO_UDP)
@@ -33,9 +33,9 @@ def test_checks_publishers_and_viewers_meet_by_the_relay(field, tmp_path):
                 SETTINGS=str(settings),
             )
         )
-        publisher = stack.enter_context(client(client_host, server.url, "whip", "studio"))
+        publisher = stack.enter_context(client(client_host, server.url, "whip", "street"))
         flows = [publisher.flow()]
-        for what in (("whep", "studio"), ("whep", "studio", "--trickle"), ("check",)):
+        for what in (("whep", "street"), ("whep", "street", "--trickle"), ("check",)):
             with client(client_host, server.url, *what) as process:
                 flows.append(process.flow())
         for each in flows:

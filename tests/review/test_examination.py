@@ -145,13 +145,13 @@ def test_every_face_has_its_share_of_flagged_frames(clip):
 
 
 def test_hooks_are_asked_and_notified(clip):
-    shares, ways = [], []
-    examine(clip, review_models(), 5.0, Hooks(shares.append, give_way=lambda: ways.append(1)))
+    shares, turns = [], []
+    examine(clip, review_models(), 5.0, Hooks(shares.append, give_way=lambda: turns.append(1)))
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
-    assert len(ways) == 30
+    assert len(turns) == 30
     with pytest.raises(ReviewCancelledError):
-        examine(clip, review_models(), 5.0, Hooks(cancelled=lambda: len(ways) > 0))
+        examine(clip, review_models(), 5.0, Hooks(cancelled=lambda: len(turns) > 0))
 
 
 def test_what_is_left_out_is_reported(clip):

@@ -21,7 +21,7 @@ from tests.patience import PATIENCE_S
 ALICE = User("alice", Role.ADMIN, "hash", created_s=1.0)
 BOB = User("bob", Role.VIEWER, None, created_s=2.0)
 SESSION = UserSession("a" * 64, "alice", 10.0, 10.0, 100.0, Browser("2001:db8::1", "Firefox/140.0"))
-TOKEN = ApiToken("0" * 32, "b" * 64, "script", Role.VIEWER, "studio", "alice", 10.0, 50.0)
+TOKEN = ApiToken("0" * 32, "b" * 64, "script", Role.VIEWER, "street", "alice", 10.0, 50.0)
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_what_is_written_is_read(stored):
     assert read.users["alice"].last_sign_in_s == 10.0
     assert read.sessions[SESSION.digest] == replace(SESSION, seen_s=30.0)
     assert read.tokens[TOKEN.digest].last_used_s == 31.0
-    assert (read.tokens[TOKEN.digest].camera, read.tokens[TOKEN.digest].role) == ("studio", Role.VIEWER)
+    assert (read.tokens[TOKEN.digest].camera, read.tokens[TOKEN.digest].role) == ("street", Role.VIEWER)
     assert [user.name for user in stored.users()] == ["alice", "bob"]
 
 

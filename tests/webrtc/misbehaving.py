@@ -63,7 +63,7 @@ class Target:
 
 
 def target(client: httpx.AsyncClient) -> Target:
-    """Towards a server with the `whip:` camera `studio`."""
+    """Towards a server with the `whip:` camera `street`."""
     small, other = coded("libx264", (320, 240), 1, **QUICK), coded("libx264", (640, 352), 1, **QUICK)
     small_vp8, large_vp8 = (coded("libvpx", wh, 1, **REALTIME) for wh in ((320, 240), (4096, 4096)))
     videos = {
@@ -118,7 +118,7 @@ async def offers(at: Target, path: str, direction: str, count: int = 8) -> list[
 
 
 async def never_connects(at: Target) -> None:
-    for path, direction in (("/webrtc/check", "sendrecv"), ("/whep/studio", "recvonly"), ("/whip/studio", "sendonly")):
+    for path, direction in (("/webrtc/check", "sendrecv"), ("/whep/street", "recvonly"), ("/whip/street", "sendonly")):
         await offers(at, path, direction)
 
 
@@ -136,7 +136,7 @@ async def floods_ports(at: Target) -> None:
 
 
 async def sends_large_vp8(at: Target) -> None:
-    async with peer(at, "/whip/studio", "sendonly", "large VP8", "VP8"):
+    async with peer(at, "/whip/street", "sendonly", "large VP8", "VP8"):
         await asyncio.sleep(LASTS_S)
 
 
@@ -146,7 +146,7 @@ async def sends_large_h264(at: Target) -> None:
 
 
 async def grows(at: Target) -> None:
-    async with peer(at, "/whip/studio", "sendonly", "growing VP8", "VP8"):
+    async with peer(at, "/whip/street", "sendonly", "growing VP8", "VP8"):
         await asyncio.sleep(LASTS_S)
 
 
@@ -190,7 +190,7 @@ async def sends_an_endless_message(at: Target) -> None:
 
 async def sends_nonsense_as_video(at: Target) -> None:
     """Packets of ever new streams, with leaping sequence numbers, of nothing that a decoder knows."""
-    async with peer(at, "/whip/studio", "sendonly") as connection:
+    async with peer(at, "/whip/street", "sendonly") as connection:
         (transceiver,) = connection.getTransceivers()
         payload_type = transceiver._codecs[0].payloadType
         assert payload_type is not None

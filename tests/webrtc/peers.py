@@ -168,7 +168,7 @@ class Publisher(End):
             [c for c in RTCRtpSender.getCapabilities("video").codecs if c.name in {codec, "rtx"}]
         )
 
-    async def publish(self, publishers: Any, sink: Any, camera: str = "studio") -> str:
+    async def publish(self, publishers: Any, sink: Any, camera: str = "street") -> str:
         """Opens a session; its id."""
         answer = await publishers.answer(camera, await self.offer(), sink)
         await self.accept(answer.sdp)

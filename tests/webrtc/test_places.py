@@ -145,7 +145,7 @@ async def test_the_first_publisher_that_connects_has_the_camera(nothing_left, ca
     publishers, sink, squatted = Publishers(WebRtcSettings()), Sink(), Sink()
     publisher, late, squatter = (Publisher(camera()) for _ in range(3))
     for _ in range(6):
-        await publishers.answer("studio", await squatter.offer(), squatted, "192.0.2.1")
+        await publishers.answer("street", await squatter.offer(), squatted, "192.0.2.1")
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: sink.frames >= 3)
     await publisher.until(lambda: publishers.count == 1)
@@ -159,7 +159,7 @@ async def test_the_first_publisher_that_connects_has_the_camera(nothing_left, ca
 
 async def test_a_publisher_that_never_connects_is_reported_when_it_was_the_only_one(nothing_left, camera):
     publishers, sink, publisher = Publishers(WebRtcSettings(connect_timeout_s=0.5)), Sink(), Publisher(camera())
-    await publishers.answer("studio", await publisher.offer(), sink)
+    await publishers.answer("street", await publisher.offer(), sink)
     await soon(lambda: sink.left)
     assert sink.left == ["not connected within 0.5 s"]
     await publishers.close_all()

@@ -28,7 +28,7 @@ SLOWEST_S = 2.0
 PING_EVERY_S = 0.25
 SETTINGS = {
     "webrtc": {"vanish_timeout_s": 2.0, "connect_timeout_s": 2.0, "max_sessions": 8},
-    "cameras": [{"name": "studio", "url": "whip:"}],
+    "cameras": [{"name": "street", "url": "whip:"}],
 }
 
 
@@ -54,7 +54,7 @@ class Weighed:
 
     def __init__(self, server) -> None:
         def idle() -> bool:
-            return server.get("/api/status")["sessions"] == 0 and server.get("/api/cameras/studio")["viewers"] == 0
+            return server.get("/api/status")["sessions"] == 0 and server.get("/api/cameras/street")["viewers"] == 0
 
         until(idle)
         process = psutil.Process(server.process.pid)

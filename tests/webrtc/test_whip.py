@@ -92,10 +92,10 @@ async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publish
     await make_publisher().publish(publishers, other, "elsewhere")
     with pytest.raises(NotFoundError):
         await publishers.close("elsewhere", session_id)
-    await publishers.close("studio", session_id)
+    await publishers.close("street", session_id)
     assert sink.left == ["the publisher left"]
     with pytest.raises(NotFoundError):
-        await publishers.close("studio", session_id)
+        await publishers.close("street", session_id)
     again = make_publisher()
     await again.publish(publishers, sink)
     await again.until(lambda: len(sink.frames) >= 3)
@@ -126,9 +126,9 @@ async def test_a_camera_that_takes_no_more_ends_its_publisher(open_publishers, m
     publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
-    sink.error = NotFoundError("no camera studio")
+    sink.error = NotFoundError("no camera street")
     await publisher.until(lambda: publishers.count == 0)
-    assert sink.left == ["no camera studio"]
+    assert sink.left == ["no camera street"]
 
 
 async def test_shutting_down_tells_cameras_and_takes_nobody(open_publishers, make_publisher):
@@ -143,4 +143,4 @@ async def test_shutting_down_tells_cameras_and_takes_nobody(open_publishers, mak
 async def test_an_offer_that_sends_nothing_is_refused(open_publishers, make_publisher):
     offer = (await make_publisher().offer()).replace("sendonly", "recvonly")
     with pytest.raises(NoVideoError, match="sendonly"):
-        await open_publishers().answer("studio", offer, Sink())
+        await open_publishers().answer("street", offer, Sink())
