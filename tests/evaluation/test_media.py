@@ -99,7 +99,7 @@ def test_a_playlist_fetches_nothing(folder):
 
 
 def test_no_root_and_a_broken_tar_are_reported(tmp_path):
-    with pytest.raises(DatasetError, match="mend --root"):
+    with pytest.raises(DatasetError, match="correct --root"):
         Files(tmp_path / "gone")
     (tmp_path / "bad.tar").write_bytes(b"nothing")
     with pytest.raises(DatasetError, match=r"bad\.tar"):

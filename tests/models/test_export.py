@@ -41,7 +41,7 @@ def test_what_a_bundle_has_is_copied_with_its_card(make_bundle, tmp_path, suffix
         assert (to.parent / name).read_bytes() == (home / name.replace("m.", "model.")).read_bytes()
 
 
-@pytest.mark.parametrize(("name", "expected"), [("m.onnx", "tf2onnx"), ("m", "ends in"), ("there.xml", "is there")])
+@pytest.mark.parametrize(("name", "expected"), [("m.onnx", "tf2onnx"), ("m", "ends in"), ("there.xml", "exists")])
 def test_what_cannot_be_written_is_reported_before_anything_is(make_bundle, tmp_path, name, expected):
     make_bundle("one")
     (tmp_path / "out").mkdir()
