@@ -14,6 +14,7 @@ from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import conditions, run
 from stream_detect.evaluation.page import page
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
+from stream_detect.settings import ModelSettings
 
 
 @pytest.fixture
@@ -229,7 +230,7 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
     assert "row 18, gone.png: file is missing" in said.output
     report = json.loads(files[0].read_text(encoding="utf-8"))
     assert report["schema"] == 2
-    assert [model["name"] for model in report["models"]] == [AnalysisSettings().model.name]
+    assert [model["name"] for model in report["models"]] == [ModelSettings().name]
     assert report["subject"]["rows"] == 17
     assert len(table(files[2])) == 18
     assert "</html>" in files[1].read_text(encoding="utf-8")
