@@ -36,6 +36,17 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 SHARED_ABSENT = "../shared is absent"
 TORCH_ABSENT = "PyTorch is a choice of whoever trains: pip install torch==2.13.0"
+_FFMPEG_MAX_ALLOC = 2**31 - 1
+"""FFmpeg's own limit on one allocation."""
+
+
+@pytest.fixture(autouse=True)
+def _allocations() -> Iterator[None]:
+    """FFmpeg's limit on allocations is the whole process's: what a test with small frames sets ends with it."""
+    yield
+    opening = sys.modules.get("stream_detect.sources.opening")
+    if opening is not None:
+        opening.limit_allocations(_FFMPEG_MAX_ALLOC)
 
 
 @pytest.fixture(scope="session")

@@ -30,6 +30,7 @@ NODE = {
     "memory_bytes": 400_000_000,
     "cameras": [f"camera-{n:02}" for n in range(12)],
     "analyses": 1,
+    "live_checks": 2,
 }
 CLUSTER = {
     "nodes": [

@@ -125,7 +125,7 @@ def test_too_few_ports_are_reported_at_the_start():
 
 @pytest.mark.parametrize("ports", ["50000", "50001-50000", "80-90", "50000-70000", "a-b", ""])
 def test_a_range_that_is_none_is_reported(ports):
-    with pytest.raises(ValueError, match="expected the first and last port, from 1024 to 65535, as 50000-50199"):
+    with pytest.raises(ValueError, match="expected the first and last port, from 1024 to 65535, such as 50000-50199"):
         WebRtcSettings(udp_ports=ports)
 
 
