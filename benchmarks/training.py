@@ -24,15 +24,13 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
-from figures import Figure, Target
+from figures import Figure
 from rich.console import Console
 from tables import figure_table, machine, print_tables, void_reasons, write_report
 
 from stream_detect.training.recipe import Recipe
 
 SECONDS = 60.0
-TORCH_TARGET = Target(3.0, at_least=True)
-"""Measured on a busy machine: PyTorch is some five times as fast."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,8 +120,7 @@ def figures_of(speeds: Mapping[str, tuple[float, float]]) -> list[Figure]:
         figures.append(Figure(f"images_per_cpu_s_{name}", "faces a second of processor time", "/s", None, (cpu,)))
         if name != "tensorflow" and "tensorflow" in speeds:
             ratio = wall / speeds["tensorflow"][0]
-            target = TORCH_TARGET if name == "torch" else None
-            figures.append(Figure(f"{name}_over_tensorflow", "speed beside TensorFlow's", "", target, (ratio,)))
+            figures.append(Figure(f"{name}_over_tensorflow", "speed beside TensorFlow's", "", None, (ratio,)))
     return figures
 
 
