@@ -46,10 +46,12 @@ class WayOut:
     Args:
         address: to which the browser is sent.
         kept: for the cookie in which the browser keeps what will be compared.
+        within_s: time to sign in there.
     """
 
     address: str
     kept: str
+    within_s: int = RETURN_WITHIN_S
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,18 +1,20 @@
 """Routes of single sign-on: the redirect to the OpenID Connect provider, and its callback."""
 
 import asyncio
-from typing import Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
 from stream_detect.access.accounts import Accounts
-from stream_detect.access.oidc import RETURN_WITHIN_S, OidcProvider
 from stream_detect.access.principal import user_name
 from stream_detect.api.audit_middleware import say
 from stream_detect.api.parameters import NO_STORAGE, Responses, browser_of
 from stream_detect.api.sessions import Applied, Cookies
 from stream_detect.errors import NotFoundError, RequestError, SignInError
+
+if TYPE_CHECKING:
+    from stream_detect.access.oidc import OidcProvider
 
 KEPT: Final = "stream_detect_oidc"
 
@@ -24,7 +26,7 @@ _ANSWERS: Final[Responses] = {
 }
 
 
-def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: OidcProvider | None) -> APIRouter:
+def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "OidcProvider | None") -> APIRouter:
     """The routes of single sign-on.
 
     Args:
@@ -35,7 +37,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
     """
     routes = APIRouter(prefix="/api/oidc", tags=["access"])
 
-    def the_provider() -> OidcProvider:
+    def the_provider() -> "OidcProvider":
         if provider is None:
             raise NotFoundError("no OpenID Connect provider is set (access.oidc_issuer)")
         return provider
@@ -54,7 +56,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: Oid
         callback = f"{request.url.scheme}://{request.url.netloc}{_root(request)}{routes.prefix}/callback"
         way = await asyncio.to_thread(there.way_out, callback, _own_path(to))
         response = RedirectResponse(way.address, 302, {"Cache-Control": "no-store"})
-        keep(request, response, way.kept, RETURN_WITHIN_S)
+        keep(request, response, way.kept, way.within_s)
         return response
 
     @routes.get("/callback", status_code=302, response_class=RedirectResponse, responses=_ANSWERS | NO_STORAGE)

@@ -4,14 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
-from typing import Final
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
 
 from fastapi import APIRouter
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.audit import AuditLog
 from stream_detect.access.directory import Directory
-from stream_detect.access.oidc import OidcProvider
 from stream_detect.api import audit_log, oidc, sessions, tokens, users
 from stream_detect.api.authorization import Gatekeepers, ProxySignIn
 from stream_detect.api.permissions import Permissions
@@ -20,10 +20,13 @@ from stream_detect.api.sessions import Cookies
 from stream_detect.app.tls import Certificate
 from stream_detect.backoff import keep_running
 from stream_detect.errors import StorageError
-from stream_detect.settings import Settings
+from stream_detect.settings import AccessSettings, Settings
 from stream_detect.storage.audit import AuditEntry, AuditTable
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers, User
+
+if TYPE_CHECKING:
+    from stream_detect.access.oidc import OidcProvider
 
 LOOK_EVERY_S: Final = 1.0
 """Another process may change users too (`stream-detect users`): streams end within two seconds even then."""
@@ -53,7 +56,7 @@ class AccessService:
         self.directory = Directory(stored, settings.server, settings.access)
         self.audit = AuditLog(AuditTable(database), settings.audit)
         self.accounts = Accounts(stored, settings.access, entered=self._note_entered)
-        self.provider = OidcProvider(settings.access) if settings.access.oidc_issuer else None
+        self.provider = _provider(settings.access)
         self.running = Running()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._changed = asyncio.Event()
@@ -118,3 +121,11 @@ class AccessService:
             self._changed.clear()
             await asyncio.to_thread(self.directory.refresh)
             await self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))
+
+
+def _provider(settings: AccessSettings) -> "OidcProvider | None":
+    """The provider, if one is set. Authlib is imported for it alone: .1 s of a start, and a warning about httpx."""
+    if not settings.oidc_issuer:
+        return None
+    provider: OidcProvider = import_module("stream_detect.access.oidc").OidcProvider(settings)
+    return provider
