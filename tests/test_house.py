@@ -28,7 +28,7 @@ READY_S = 12.0
 DOCS = sorted((ROOT / "docs").glob("*.md"))
 MARKDOWN = ["README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", *(f"docs/{path.name}" for path in DOCS)]
 COLUMNS = 100
-NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py", "ray")
+NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py", "ray", "authlib")
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:

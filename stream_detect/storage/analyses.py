@@ -7,12 +7,13 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import asdict, fields
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.errors import NotFoundError
 from stream_detect.media.credentials import Credentials
 from stream_detect.storage.database import Database
+from stream_detect.storage.paging import read_page
 from stream_detect.storage.records import (
     ENDED_STATES,
     Analysis,
@@ -21,12 +22,8 @@ from stream_detect.storage.records import (
     AnnotationState,
     Page,
     Upload,
-    from_cursor,
-    to_cursor,
 )
 from stream_detect.storage.tables import AnalysisRow, AnnotationRow
-
-MAX_LIMIT = 500
 
 _UPLOAD = tuple(field.name for field in fields(Upload))
 _OWN = tuple(field.name for field in fields(Analysis) if field.name not in {"upload", "models", "credentials"})
@@ -99,16 +96,10 @@ class Analyses:
         Raises:
             RequestError: cursor or limit is not usable.
         """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
         query = select(AnalysisRow).where(*_conditions(search, state))
-        if cursor is not None:
-            query = query.where(tuple_(AnalysisRow.created_s, AnalysisRow.id) < from_cursor(cursor))
-        query = query.order_by(AnalysisRow.created_s.desc(), AnalysisRow.id.desc()).limit(limit + 1)
-        with self._database.reading() as session:
-            found = [_value(row) for row in session.scalars(query)]
-        last = found[limit - 1] if len(found) > limit else None
-        return Page(tuple(found[:limit]), None if last is None else to_cursor(last.created_s, last.id))
+        return read_page(
+            self._database, query, (AnalysisRow.created_s, AnalysisRow.id), _value, cursor=cursor, limit=limit
+        )
 
     def unfinished(self) -> list[Analysis]:
         """Those that have not ended, the oldest first: what a start goes on with."""

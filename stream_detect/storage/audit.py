@@ -13,15 +13,14 @@ from typing import Any, Final, Literal, cast
 from sqlalchemy import delete, func, insert, select, text
 from sqlalchemy.orm import Session
 
-from stream_detect.errors import RequestError
 from stream_detect.storage.chain import FIRST
 from stream_detect.storage.database import Database
+from stream_detect.storage.paging import check_limit
 from stream_detect.storage.tables import AuditRow
 
 Outcome = Literal["ok", "refused", "failed"]
 
 EXPIRED: Final = "audit.expire"
-MAX_LIMIT: Final = 500
 _LENGTHS: Final = {"who": 64, "by": 16, "address": 64, "action": 32, "target": 128, "detail": 1000}
 _ONE_AT_A_TIME: Final = 0x53_44_41_55  # "SDAU": PostgreSQL's advisory lock of whoever appends
 _AT_ONCE: Final = 1000
@@ -115,8 +114,7 @@ class AuditTable:
         Raises:
             RequestError: the limit is not usable.
         """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
+        check_limit(limit)
         query = select(AuditRow)
         if wanted.who is not None:
             query = query.where(AuditRow.who == wanted.who)

@@ -3,15 +3,16 @@
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
-from sqlalchemy import delete, select, tuple_
+from sqlalchemy import delete, select
 from sqlalchemy.orm import Session
 
 from stream_detect.challenge_record import ChallengeRecord
-from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.errors import NotFoundError
 from stream_detect.storage import chain
 from stream_detect.storage.database import Database
-from stream_detect.storage.events import EXPIRE_AT_ONCE, MAX_LIMIT
-from stream_detect.storage.records import Judge, Page, from_cursor, to_cursor
+from stream_detect.storage.events import EXPIRE_AT_ONCE
+from stream_detect.storage.paging import read_page
+from stream_detect.storage.records import Judge, Page
 from stream_detect.storage.tables import CheckRow
 from stream_detect.types import VerdictState
 
@@ -92,18 +93,10 @@ class Checks:
         Raises:
             RequestError: cursor or limit is not usable.
         """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
         query = select(CheckRow)
         if camera is not None:
             query = query.where(CheckRow.camera == camera)
-        if cursor is not None:
-            query = query.where(tuple_(CheckRow.began_s, CheckRow.id) < from_cursor(cursor))
-        query = query.order_by(CheckRow.began_s.desc(), CheckRow.id.desc()).limit(limit + 1)
-        with self._database.reading() as session:
-            found = [_value(row) for row in session.scalars(query)]
-        last = found[limit - 1] if len(found) > limit else None
-        return Page(tuple(found[:limit]), None if last is None else to_cursor(last.began_s, last.id))
+        return read_page(self._database, query, (CheckRow.began_s, CheckRow.id), _value, cursor=cursor, limit=limit)
 
     def delete(self, check_id: str) -> None:
         """Forgets one; the chain says that it was deleted.

@@ -5,13 +5,14 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import asdict
 from typing import Any, cast
 
-from sqlalchemy import ColumnElement, case, delete, func, select, tuple_, update
+from sqlalchemy import ColumnElement, case, delete, func, select, update
 from sqlalchemy.orm import Session
 
-from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.errors import NotFoundError
 from stream_detect.storage import chain
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import put_all
+from stream_detect.storage.paging import read_page
 from stream_detect.storage.records import (
     Delivery,
     Event,
@@ -20,12 +21,9 @@ from stream_detect.storage.records import (
     Evidence,
     Judge,
     Page,
-    from_cursor,
-    to_cursor,
 )
 from stream_detect.storage.tables import DeliveryRow, EventRow
 
-MAX_LIMIT = 500
 CLIP_LOST = "no clip: the server was ended before it was cut"
 EXPIRE_AT_ONCE = 500
 """Events of one transaction: others write in between."""
@@ -137,16 +135,8 @@ class Events:
         Raises:
             RequestError: cursor or limit is not usable.
         """
-        if not 1 <= limit <= MAX_LIMIT:
-            raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
         query = select(EventRow).where(*_conditions(wanted))
-        if cursor is not None:
-            query = query.where(tuple_(EventRow.began_s, EventRow.id) < from_cursor(cursor))
-        query = query.order_by(EventRow.began_s.desc(), EventRow.id.desc()).limit(limit + 1)
-        with self._database.reading() as session:
-            events = [_value(row) for row in session.scalars(query)]
-        last = events[limit - 1] if len(events) > limit else None
-        return Page(tuple(events[:limit]), None if last is None else to_cursor(last.began_s, last.id))
+        return read_page(self._database, query, (EventRow.began_s, EventRow.id), _value, cursor=cursor, limit=limit)
 
     def interrupted(self, now_s: float) -> list[Event]:
         """At a start: end those that an earlier process left open, at the last that was heard of them.

@@ -1,12 +1,10 @@
 """Stored records as frozen values, which rooms exchange instead of rows. All times are wall clock, unix seconds."""
 
-import base64
-import re
 import secrets
 from dataclasses import dataclass, field
 from typing import Generic, Literal, TypeVar
 
-from stream_detect.errors import NotFoundError, RequestError
+from stream_detect.errors import NotFoundError
 from stream_detect.media.credentials import Credentials
 
 EventKind = Literal["fake", "offline", "frozen", "looped"]
@@ -310,29 +308,3 @@ def new_id(at_s: float) -> str:
     """A new id, 32 hexadecimal digits that sort by time: UUID version 7 (RFC 9562, section 5.7)."""
     time_ms = int(at_s * 1000) & (1 << 48) - 1
     return f"{time_ms << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62):032x}"
-
-
-MAX_LENGTH = 200
-_FORM = re.compile(r"([-+.0-9e]{1,32}) ([0-9A-Za-z_-]{1,64})", re.ASCII)
-
-
-def to_cursor(at_s: float, key: str) -> str:
-    """A cursor behind the entry of this time and id."""
-    return base64.urlsafe_b64encode(f"{at_s!r} {key}".encode()).decode().rstrip("=")
-
-
-def from_cursor(cursor: str) -> tuple[float, str]:
-    """Time and id of the entry that the page ended with.
-
-    Raises:
-        RequestError: it is none of ours.
-    """
-    if len(cursor) <= MAX_LENGTH:
-        try:
-            padded = cursor + "=" * (-len(cursor) % 4)
-            form = _FORM.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii"))
-            if form is not None:
-                return float(form[1]), form[2]
-        except ValueError:  # of base64, ASCII or the number
-            pass
-    raise RequestError("expected a cursor as `next` of an earlier page gave it, received another word")

@@ -7,7 +7,8 @@ import pytest
 from stream_detect.errors import ConflictError, NotFoundError, RequestError
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
-from stream_detect.storage.records import Delivery, EventFilter, Evidence, from_cursor, to_cursor
+from stream_detect.storage.paging import from_cursor, to_cursor
+from stream_detect.storage.records import Delivery, EventFilter, Evidence
 
 ALL = EventFilter()
 
