@@ -1,13 +1,13 @@
-import { useEffect, useRef, useState, type SubmitEvent } from "react";
+import type { SubmitEvent } from "react";
 import { entry } from "../action";
 import { Button } from "../components/Button";
 import { Field, INPUT } from "../components/Field";
 import { Failed, Loading } from "../components/ListState";
 import { ServerPlaces } from "../components/ServerPlaces";
+import { usePagedList } from "../pagedList";
 import { hrefOf } from "../route";
 import { useServices } from "../services";
 import { auditQuery, OUTCOMES, type AuditEntry, type AuditFilter } from "../stream/audit";
-import { asFailure, type StreamFailure } from "../stream/failure";
 import { moment } from "../times";
 
 const RESULTS: Readonly<Record<AuditEntry["result"], string>> = { ok: "Done", refused: "Refused", failed: "Failed" };
@@ -59,39 +59,10 @@ function Filters({ filter }: { readonly filter: AuditFilter }) {
   );
 }
 
-interface Pages {
-  readonly items: readonly AuditEntry[] | null;
-  readonly next: string | null;
-  readonly failure: StreamFailure | null;
-  readonly reading: boolean;
-}
-
 function Entries({ filter }: { readonly filter: AuditFilter }) {
   const { access } = useServices();
-  const [pages, setPages] = useState<Pages>({ items: null, next: null, failure: null, reading: true });
-  const read = (before: string | null, wanted: () => boolean): void => {
-    access.audit(filter, before).then(
-      ({ items, next }) => {
-        if (wanted()) setPages((known) => ({ items: [...(known.items ?? []), ...items], next, failure: null, reading: false }));
-      },
-      (error: unknown) => {
-        if (wanted()) setPages((known) => ({ ...known, failure: asFailure(error), reading: false }));
-      },
-    );
-  };
-  const first = useRef(read);
-  useEffect(() => {
-    let wanted = true;
-    first.current(null, () => wanted);
-    return () => {
-      wanted = false;
-    };
-  }, []);
-  const readOn = (): void => {
-    setPages((known) => ({ ...known, reading: true }));
-    read(pages.next, () => true);
-  };
-  const { items, next, failure, reading } = pages;
+  const { list, readOn } = usePagedList((before) => access.audit(filter, before));
+  const { items, next, failure, reading } = list;
   return (
     <>
       {items === null && failure === null && <Loading>Loading the log …</Loading>}

@@ -1,49 +1,17 @@
-import { useEffect, useRef, useState } from "react";
 import { Button } from "../components/Button";
 import { CheckRow } from "../components/CheckRow";
 import { Empty, Failed, Loading } from "../components/ListState";
+import { usePagedList } from "../pagedList";
 import { hrefOf } from "../route";
 import { useServices } from "../services";
-import type { CheckRecord } from "../stream/checks";
-import { asFailure, type StreamFailure } from "../stream/failure";
-
-interface List {
-  /** null before the first page */
-  readonly items: readonly CheckRecord[] | null;
-  readonly next: string | null;
-  readonly failure: StreamFailure | null;
-  readonly reading: boolean;
-}
 
 /** Live checks and challenges that have ended, newest first. */
 export function Checks() {
   const { server } = useServices();
-  const [list, setList] = useState<List>({ items: null, next: null, failure: null, reading: true });
-  const read = (cursor: string | null, wanted: () => boolean): void => {
-    server.checks(cursor).then(
-      ({ items, next }) => {
-        if (wanted()) setList((known) => ({ items: [...(known.items ?? []), ...items], next, failure: null, reading: false }));
-      },
-      (error: unknown) => {
-        if (wanted()) setList((known) => ({ ...known, failure: asFailure(error), reading: false }));
-      },
-    );
-  };
-  const first = useRef(read);
-  useEffect(() => {
-    let wanted = true;
-    first.current(null, () => wanted);
-    return () => {
-      wanted = false;
-    };
-  }, []);
-  const readOn = (): void => {
-    setList((known) => ({ ...known, reading: true }));
-    read(list.next, () => true);
-  };
+  const { list, readOn, change } = usePagedList((cursor) => server.checks(cursor));
   const remove = async (id: string): Promise<void> => {
     await server.deleteCheck(id);
-    setList((known) => ({ ...known, items: known.items?.filter((one) => one.id !== id) ?? null }));
+    change((items) => items.filter((one) => one.id !== id));
   };
   const { items, next, failure, reading } = list;
   return (

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, useSyncExternalStore } from "react";
+import { useEffect, useSyncExternalStore } from "react";
 import { titleOf } from "../cameraWords";
 import { AlertWays } from "../components/AlertWays";
 import { Button } from "../components/Button";
@@ -6,9 +6,9 @@ import { EventFilters } from "../components/EventFilters";
 import { EventRow } from "../components/EventRow";
 import { Empty, Failed, Loading } from "../components/ListState";
 import { useNowS } from "../now";
+import { usePagedList } from "../pagedList";
 import { useServices } from "../services";
-import { EVERY_EVENT, filterQuery, withEvent, type CameraEvent, type EventFilter } from "../stream/events";
-import { asFailure, type StreamFailure } from "../stream/failure";
+import { EVERY_EVENT, filterQuery, withEvent, type EventFilter } from "../stream/events";
 
 /** What happened, newest first. */
 export function Events({ filter }: { readonly filter: EventFilter }) {
@@ -33,16 +33,6 @@ interface ListProps {
   readonly filter: EventFilter;
   readonly titles: ReadonlyMap<string, string>;
 }
-
-interface List {
-  /** null before the first page */
-  readonly items: readonly CameraEvent[] | null;
-  readonly next: string | null;
-  readonly failure: StreamFailure | null;
-  readonly reading: boolean;
-}
-
-const BEGINNING: List = { items: null, next: null, failure: null, reading: true };
 
 function EventList({ filter, titles }: ListProps) {
   const { list, readOn } = useEvents(filter);
@@ -86,40 +76,13 @@ function None({ filter }: { readonly filter: EventFilter }) {
 /** The pages read so far; events that begin or end meanwhile take their place in them. */
 function useEvents(filter: EventFilter) {
   const { cameras, fleet } = useServices();
-  const [list, setList] = useState(BEGINNING);
-  const busy = useRef(false);
-  const read = async (cursor: string | null, wanted: () => boolean): Promise<void> => {
-    busy.current = true;
-    try {
-      const page = await cameras.events(filter, cursor);
-      if (!wanted()) return;
-      setList(({ items }) => ({ items: [...(items ?? []), ...page.items], next: page.next, failure: null, reading: false }));
-    } catch (error) {
-      if (wanted()) setList((before) => ({ ...before, failure: asFailure(error), reading: false }));
-    } finally {
-      busy.current = false;
-    }
-  };
-  const reading = useRef(read);
-  useEffect(() => {
-    let wanted = true;
-    setList(BEGINNING);
-    void reading.current(null, () => wanted);
-    return () => {
-      wanted = false;
-    };
-  }, []);
+  const { list, readOn, change } = usePagedList((cursor) => cameras.events(filter, cursor));
   useEffect(
     () =>
       fleet.onEvent((event) => {
-        setList((before) => (before.items === null ? before : { ...before, items: withEvent(before.items, event, filter) }));
+        change((items) => withEvent(items, event, filter));
       }),
-    [fleet, filter],
+    [fleet, filter, change],
   );
-  const readOn = (): void => {
-    if (busy.current) return;
-    setList((before) => ({ ...before, reading: true }));
-    void read(list.next, () => true);
-  };
   return { list, readOn };
 }

@@ -1,0 +1,48 @@
+import { useCallback, useEffect, useRef, useState } from "react";
+import { asFailure, type StreamFailure } from "./stream/failure";
+
+/** The pages of a longer list that were read so far. */
+export interface PagedList<Item> {
+  /** null before the first page */
+  readonly items: readonly Item[] | null;
+  /** cursor of the following page; null on the last */
+  readonly next: string | null;
+  readonly failure: StreamFailure | null;
+  readonly reading: boolean;
+}
+
+/**
+ * Reads a list page by page. What reads a page is that of the first call: another one is another list (`key`).
+ *
+ * `readOn` reads the next page, or the one that failed again; `change` changes the items that are there.
+ */
+export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ items: readonly Item[]; next: string | null }>) {
+  const [list, setList] = useState<PagedList<Item>>({ items: null, next: null, failure: null, reading: true });
+  const [read] = useState(() => page);
+  const cursor = useRef<string | null>(null);
+  const [round, setRound] = useState(0);
+  useEffect(() => {
+    let wanted = true;
+    read(cursor.current).then(
+      ({ items, next }) => {
+        if (!wanted) return;
+        cursor.current = next;
+        setList((before) => ({ items: [...(before.items ?? []), ...items], next, failure: null, reading: false }));
+      },
+      (error: unknown) => {
+        if (wanted) setList((before) => ({ ...before, failure: asFailure(error), reading: false }));
+      },
+    );
+    return () => {
+      wanted = false;
+    };
+  }, [read, round]);
+  const readOn = useCallback(() => {
+    setList((before) => ({ ...before, reading: true }));
+    setRound((before) => before + 1);
+  }, []);
+  const change = useCallback((update: (items: readonly Item[]) => readonly Item[]) => {
+    setList((before) => (before.items === null ? before : { ...before, items: update(before.items) }));
+  }, []);
+  return { list, readOn, change };
+}
