@@ -112,7 +112,7 @@ describe("the list of events", () => {
     server.json("GET /api/alerts", { items: [way] });
     server.json("POST /api/alerts/guard/test", { ok: false, detail: "no answer within 5 s" });
     list(server);
-    await screen.findByText("1 way, 1 failing");
+    await screen.findByText("1 notifier, 1 failing");
     fireEvent.click(screen.getByTestId("test-alert"));
     await screen.findByText("It did not arrive. No answer within 5 s.");
   });

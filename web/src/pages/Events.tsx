@@ -1,6 +1,6 @@
 import { useEffect, useSyncExternalStore } from "react";
 import { titleOf } from "../cameraWords";
-import { AlertWays } from "../components/AlertWays";
+import { Notifiers } from "../components/Notifiers";
 import { Button } from "../components/Button";
 import { EventFilters } from "../components/EventFilters";
 import { EventRow } from "../components/EventRow";
@@ -18,7 +18,7 @@ export function Events({ filter }: { readonly filter: EventFilter }) {
   return (
     <div className="mx-auto max-w-4xl space-y-4">
       <h1 className="text-xl font-semibold">Events</h1>
-      <AlertWays />
+      <Notifiers />
       <EventFilters filter={filter} cameras={(cameras ?? []).map(({ camera }) => camera)} />
       <EventList
         key={`list ${key}`}

@@ -15,11 +15,11 @@ import {
 } from "./cameras";
 import {
   filterQuery,
-  readAlertWays,
+  readNotifiers,
   readEvent,
   readEvents,
   readTestedAlert,
-  type AlertWay,
+  type Notifier,
   type CameraEvent,
   type EventFilter,
   type EventPage,
@@ -99,8 +99,8 @@ export class CameraServer {
     await this.http.request(`/api/events/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
-  async alertWays(): Promise<readonly AlertWay[]> {
-    return this.http.read("/api/alerts", readAlertWays);
+  async notifiers(): Promise<readonly Notifier[]> {
+    return this.http.read("/api/alerts", readNotifiers);
   }
 
   async testAlert(name: string): Promise<TestedAlert> {

@@ -7,7 +7,7 @@ import { body, type Wire } from "./wire";
 export type Evidence = Wire<"EvidenceBody">;
 export type CameraEvent = Wire<"EventBody">;
 export type EventKind = CameraEvent["kind"];
-export type AlertWay = Wire<"NotifierBody">;
+export type Notifier = Wire<"NotifierBody">;
 export type TestedAlert = Wire<"AlertTestBody">;
 
 export const EVENT_KINDS = ["fake", "offline", "frozen", "looped"] as const satisfies readonly EventKind[];
@@ -93,6 +93,6 @@ export const readEvents: Read<EventPage> = (value, where) => {
   return { items: listOf(readEvent, 500)(from.items, `${where}.items`), next: orNull(text)(from.next, `${where}.next`) };
 };
 
-export const readAlertWays: Read<readonly AlertWay[]> = (value, where) => body("NotifiersBody")(value, where).items;
+export const readNotifiers: Read<readonly Notifier[]> = (value, where) => body("NotifiersBody")(value, where).items;
 
 export const readTestedAlert = body("AlertTestBody");
