@@ -17,7 +17,8 @@ from stream_detect.api.offers import (
 )
 from stream_detect.api.parameters import client_of, user_of
 from stream_detect.errors import OfferError
-from stream_detect.webrtc.check import CheckSessions, Client
+from stream_detect.webrtc.check import Client
+from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.source_label import MAX_LABEL_CHARS
 
 JSON = "application/json"

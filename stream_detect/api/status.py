@@ -11,7 +11,7 @@ from stream_detect import __version__
 from stream_detect.analysis.worker import Health
 from stream_detect.api.schemas import IceServerBody, ReadyBody, StatusBody
 from stream_detect.settings import IceServer, WindowSettings
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check_sessions import CheckSessions
 
 if TYPE_CHECKING:
     from stream_detect.app.model_in_use import ModelInUse

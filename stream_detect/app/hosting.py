@@ -27,7 +27,7 @@ from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import Leases
 from stream_detect.types import Thresholds
-from stream_detect.webrtc.check import RemoteChecks
+from stream_detect.webrtc.check_sessions import RemoteChecks
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.whep import Viewers

@@ -40,7 +40,7 @@ from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.app.monitoring import Monitoring
 from stream_detect.settings import Settings
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check_sessions import CheckSessions
 
 MAX_BODY_BYTES = 128 * 1024
 """Of a request, where its route says nothing else: the largest is an SDP offer, which has a limit of its own."""

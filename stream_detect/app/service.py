@@ -38,7 +38,7 @@ from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings
 from stream_detect.storage.audit import AuditEntry
 from stream_detect.types import Thresholds
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.network import HostAddresses
 from stream_detect.webrtc.results_channel import Introduction
 

@@ -37,7 +37,7 @@ log = logging.getLogger(__name__)
 
 
 class WorkerChecks:
-    """Makes the live checks that workers take, and keeps their records; fits `webrtc.check.RemoteChecks`.
+    """Makes the live checks that workers take, and keeps their records; fits `webrtc.check_sessions.RemoteChecks`.
 
     Lives on the event loop, but for `take`.
 

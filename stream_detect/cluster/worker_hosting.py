@@ -37,7 +37,7 @@ from stream_detect.settings import (
     WebRtcSettings,
 )
 from stream_detect.types import Answer, CameraState, Thresholds
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.results_channel import Introduction

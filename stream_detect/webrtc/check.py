@@ -3,39 +3,34 @@
 import asyncio
 import contextlib
 import logging
-import os
 import secrets
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable
+from concurrent.futures import Executor
+from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
 from stream_detect.analysis.challenge_control import ChallengeActions
 from stream_detect.analysis.engine import Engine
-from stream_detect.errors import CapacityError, ConflictError, NotFoundError
+from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Judge, new_id
-from stream_detect.types import Answer, Result
+from stream_detect.types import Result
 from stream_detect.webrtc.aiortc_private.rtcp import raise_uplink
 from stream_detect.webrtc.annotated_track import AnnotatedTrack, Annotator, Feedback, NewestResult
 from stream_detect.webrtc.frames import FrameQueue, FrameTee
 from stream_detect.webrtc.network import Network
-from stream_detect.webrtc.offer import Codec, Offer, read_offer
+from stream_detect.webrtc.offer import Codec, Offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason, ChallengeAction, Introduction, ResultsChannel
-from stream_detect.webrtc.sessions import Session, SessionTable
-from stream_detect.webrtc.source_label import printable, virtual_camera
+from stream_detect.webrtc.sessions import Session
+from stream_detect.webrtc.source_label import virtual_camera
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
 _log = logging.getLogger(__name__)
-
-
-def _keep_no_record(_record: CheckRecord) -> None:
-    """Of a server without a database, as in tests."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,20 +85,6 @@ class Check(Session, Protocol):
 
 Gone = Callable[[Any, str, ByeReason], None]
 """Is called with a check that is to be closed, with the reason in words and the one for `bye`."""
-
-
-class RemoteChecks(Protocol):
-    """Live checks that other processes take."""
-
-    def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator[Check]:
-        """Checks that are not answered yet, one for each process that may take it, the one with most room first.
-
-        Args:
-            offer_sdp: the peer's.
-            client: who it is.
-            gone: called when the check has ended there.
-        """
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,128 +274,3 @@ class CheckSession:
             self._connection.close(), self._receiver.close(CLOSE_S), asyncio.to_thread(self._worker.close, CLOSE_S)
         )
         self._annotator.close()
-
-
-RETRY_AFTER_S = 10
-"""When a refused peer may try again: a session that vanished is closed within ten seconds."""
-
-
-class CheckSessions:
-    """All live checks of a server. Made and used on one event loop; `close_all` is its end.
-
-    Args:
-        engine: analyses.
-        settings: limits, time limits.
-        video: bitrates, codec.
-        about: the model that judges, for the peers.
-        network: addresses, ports, ICE servers; those of the settings if not given.
-        keep: takes the record of each check that has ended, on the event loop; returns at once.
-        remote: other processes that take checks before this one does; none if not given.
-    """
-
-    def __init__(  # noqa: PLR0913 - what all checks of a server are made from
-        self,
-        engine: Engine,
-        settings: WebRtcSettings,
-        video: VideoSettings,
-        about: Introduction,
-        network: Network | None = None,
-        *,
-        keep: Callable[[CheckRecord], None] = _keep_no_record,
-        remote: RemoteChecks | None = None,
-    ) -> None:
-        self._remote = remote
-        self.limit = settings.max_sessions
-        self._pool = ThreadPoolExecutor(max_workers=min(os.cpu_count() or 1, self.limit), thread_name_prefix="annotate")
-        self._parts = CheckParts(engine, settings, video, about, self._pool, network or Network.of(settings), keep)
-        self._sessions: SessionTable[Check] = SessionTable("check")
-
-    @property
-    def count(self) -> int:
-        """Sessions that hold a place, those still closing among them."""
-        return len(self._sessions)
-
-    def introduce(self, about: Introduction) -> None:
-        """Shows all peers, and those to come, that another model judges."""
-        self._parts = replace(self._parts, about=about)
-        for session in self._sessions.all():
-            session.introduce(about)
-
-    async def answer(self, offer_sdp: str, client: Client | None = None, ids: CheckIds | None = None) -> Answer:
-        """Opens a session for a peer.
-
-        Args:
-            offer_sdp: its offer.
-            client: who it is; nobody known if not given.
-            ids: what it is called, where somebody else has given it a place already; new ones if not given.
-
-        Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
-            CodecError: it has no codec that we have.
-            CapacityError: all places are taken, or the server is closing.
-        """
-        offer = read_offer(offer_sdp, h264=self._parts.video.h264)
-        if self._sessions.closed:
-            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if not self._sessions.make_room(self.limit):
-            raise CapacityError(
-                f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
-            )
-        client = client or Client()
-        client = replace(client, source_label=printable(client.source_label))
-        for session in self._elsewhere(offer_sdp, client):
-            try:
-                return await self._opened(session, offer, client)
-            except CapacityError as error:
-                _log.info("check %s: %s; another process is asked", session.session_id[:6], error)
-        session = CheckSession(ids or CheckIds.new(), offer.codec, client, self._parts, self._sessions.gone)
-        return await self._opened(session, offer, client)
-
-    def _elsewhere(self, offer_sdp: str, client: Client) -> Iterable[Check]:
-        """Other processes that may take the check."""
-        return () if self._remote is None else self._remote.sessions(offer_sdp, client, self._sessions.gone)
-
-    async def _opened(self, session: Check, offer: Offer, client: Client) -> Answer:
-        answer = Answer(session.session_id, await self._sessions.open(session, offer, client.address))
-        if client.source_label:
-            _log.info("check %s: its camera is called %r", session.session_id[:6], client.source_label)
-        return answer
-
-    def challenge(self, session_id: str) -> ChallengeActions:
-        """The challenge of a session; from any thread.
-
-        Raises:
-            NotFoundError: there is no session of that id, or it is closing.
-        """
-        return self._sessions.running(session_id).challenge
-
-    def connected(self) -> dict[str, bool]:
-        """All sessions that hold a place, by their ids, and whether their peers have come."""
-        return {session.session_id: session.connected for session in self._sessions.all()}
-
-    async def close(self, session_id: str, reason: ByeReason = "closed") -> None:
-        """Ends a session.
-
-        Args:
-            session_id: its id.
-            reason: as `bye` says it.
-
-        Raises:
-            NotFoundError: there is none of that id, or it is closing already.
-        """
-        await self._sessions.end(self._sessions.running(session_id), reason)
-
-    def end_all(self, reason: str) -> None:
-        """Ends all sessions soon, for a reason in words; takes further ones."""
-        for session in self._sessions.all():
-            self._sessions.gone(session, reason)
-
-    async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more.
-
-        Their records are kept before anything is waited for: what they are kept by may be closing as well.
-        """
-        for session in self._sessions.all():
-            session.keep_record()
-        await self._sessions.close_all()
-        await asyncio.to_thread(self._pool.shutdown, cancel_futures=True)

@@ -17,7 +17,7 @@ from stream_detect.api import challenges, check, problems
 from stream_detect.api.offers import MAX_OFFER_BYTES
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
-from stream_detect.webrtc.check import CheckSessions
+from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.results_channel import Introduction
 
 SDP = {"Content-Type": "application/sdp"}

@@ -30,7 +30,8 @@ from stream_detect.settings import VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.aiortc_private.connection import close
-from stream_detect.webrtc.check import CheckSessions, Client
+from stream_detect.webrtc.check import Client
+from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.results_channel import Introduction
 from tests.patience import PATIENCE_S, soon
 
