@@ -9,6 +9,7 @@ from av import VideoFrame
 from av.error import BlockingIOError as NeedsMoreError
 from av.error import EOFError as DrainedError
 from av.filter import Graph
+from av.sidedata.sidedata import SideDataContainer
 
 Filter = tuple[str, str | None]
 """One of FFmpeg's filters: its name and its arguments."""
@@ -148,7 +149,7 @@ class Display:
 
 def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:
     """How a frame's display matrix turns and mirrors it: the nearest of the eight orientations."""
-    data = frame.side_data.get("DISPLAYMATRIX")
+    data = SideDataContainer(frame).get("DISPLAYMATRIX")  # `frame.side_data` makes a reference cycle of the frame
     if data is None:
         return ()
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(cast("bytes", data))[:36])

@@ -87,7 +87,8 @@ def make(tmp_path: Path) -> Iterator[Make]:
             base_url: str = "http://127.0.0.1:8080",
             peer: str = "testclient",
         ) -> Inside:
-            given = {"storage": {"folder": tmp_path / "data"}, **(settings or {})}
+            # Records of fixed dates stay, whenever the tests run.
+            given = {"storage": {"folder": tmp_path / "data", "events_days": 36_500}, **(settings or {})}
             checked = Settings.model_validate(given)
             engine = Engine(
                 checked.only(AnalysisSettings), lambda: ScriptedDetector([]), lambda: ScriptedClassifier([])

@@ -13,6 +13,7 @@ import pytest
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.reader import Reader, ReaderSettings, SourceFrame
+from tests.garbage import frames_in_cycles
 
 Read = Callable[..., list[SourceFrame]]
 
@@ -40,6 +41,14 @@ def test_a_file_comes_in_real_time_and_ends(clip: Callable[..., Path]) -> None:
     assert [picture.frame.pts for picture in found] == [round(picture.time_s * 90000) for picture in found]
     assert not any(picture.gap for picture in found)
     assert [index for index, picture in enumerate(found) if picture.keyframe] == [0, 10]
+
+
+def test_frames_are_freed_as_soon_as_they_were_used(clip: Callable[..., Path]) -> None:
+    times: list[float] = []
+    with frames_in_cycles() as left, opened(clip(count=5)) as reader, pytest.raises(SourceEndedError):
+        times.extend(picture.time_s for picture in reader.pictures())
+    assert len(times) == 5
+    assert left == []
 
 
 def test_a_loop_goes_on_in_time(clip: Callable[..., Path], read: Read) -> None:

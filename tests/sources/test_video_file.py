@@ -17,6 +17,7 @@ from stream_detect.sources.media import open_media
 from stream_detect.sources.sound import open_sound
 from stream_detect.sources.stills import TooLargeError
 from stream_detect.sources.video_file import FrameTimes, VideoFile
+from tests.garbage import frames_in_cycles
 from tests.sources.media_files import film, picture, sound, turned
 
 NEITHER = "neither a picture nor a video"
@@ -52,6 +53,16 @@ def test_a_telephone_held_upright(tmp_path):
     facts, shots, _ = seen(turned(film(tmp_path / "a.mp4", lying), (64, 96)))
     assert facts.wh == (96, 64)
     assert all(np.abs(image.astype(int) - picture(n)).mean() < 8 for n, (_, image) in enumerate(shots))
+
+
+@pytest.mark.parametrize("is_turned", [False, True])
+def test_frames_are_freed_as_soon_as_they_were_used(tmp_path, is_turned):
+    file = film(tmp_path / "a.mp4", pictures(6))
+    if is_turned:
+        turned(file, (64, 96))
+    with frames_in_cycles() as left:
+        assert len(seen(file)[1]) == 6
+    assert left == []
 
 
 def test_a_variable_frame_rate_keeps_its_times(tmp_path):
