@@ -1,4 +1,4 @@
-"""Puts the figures that the benchmarks measured into docs/performance.md.
+"""Writes the figures that the benchmarks measured to docs/performance.md.
 
 make bench bench-cameras bench-review
 .venv/bin/python scripts/readme_figures.py build/live.json build/cameras.json build/review.json
@@ -6,28 +6,31 @@ make bench bench-cameras bench-review
 
 import json
 import sys
+import textwrap
 from pathlib import Path
 from typing import Any
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "performance.md"
 BEGIN, END = "<!-- figures: scripts/readme_figures.py -->", "<!-- /figures -->"
+COLUMNS = 100
+"""Width of the documents."""
 MET = {True: "yes", False: "**no**", None: ""}
 PARTS = {
-    "live": ("Live check", "`make bench`: beside a stock aiortc echo server, 640x480 at 30 fps"),
-    "cameras": (
-        "Cameras",
-        "`make bench-cameras`: real RTSP; the floor decodes, detects and classifies, and nothing else",
+    "live": ("Live check", "`make bench`: compared with a stock aiortc echo server, 640x480 at 30 fps"),
+    "cameras": ("Cameras", "`make bench-cameras`: real RTSP, compared with the floor"),
+    "review": (
+        "Files",
+        "`make bench-review`: compared with the floor, and with the method of the projects that this one grew out of",
     ),
-    "review": ("Files", "`make bench-review`: beside that floor, and beside the way of the projects this grew out of"),
 }
-"""Heading and words of each benchmark, by the name of its file."""
+"""Heading and description of each benchmark, by the name of its file."""
 
 
 def main(files: list[Path]) -> None:
     """Write the tables between the document's two marks."""
     text = DOCUMENT.read_text(encoding="utf-8")
     if not -1 < text.find(BEGIN) < text.find(END):
-        sys.exit(f"expected {BEGIN} and then {END} in {DOCUMENT}; put them where the tables shall stand")
+        sys.exit(f"expected {BEGIN} and then {END} in {DOCUMENT}; add both where the tables belong")
     before, _, rest = text.partition(BEGIN)
     _, _, after = rest.partition(END)
     tables = [render(PARTS[file.stem], json.loads(file.read_text(encoding="utf-8"))) for file in files]
@@ -43,8 +46,9 @@ def render(part: tuple[str, str], report: dict[str, Any]) -> str:
     ]
     setting = report["setting"]
     where = f"{how}. Rounds: {setting['rounds']}; {setting['processors']} processors ({setting['machine']})."
+    wrapped = textwrap.fill(where, COLUMNS, break_long_words=False, break_on_hyphens=False)
     return "\n".join(
-        (f"### {heading}", "", "| figure | median | wanted | met |", "|---|---|---|---|", *rows, "", where, "")
+        (f"### {heading}", "", "| figure | median | wanted | met |", "|---|---|---|---|", *rows, "", wrapped, "")
     )
 
 

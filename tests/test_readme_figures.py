@@ -7,7 +7,7 @@ import pytest
 from scripts import readme_figures
 
 REPORT = {
-    "setting": {"rounds": 1, "processors": 2, "machine": "a machine"},
+    "setting": {"rounds": 1, "processors": 2, "machine": "Linux-6.18-x86_64-with-glibc2.36"},
     "cpu": {"what": "CPU", "value": 1.5, "unit": "ms", "target": "<= 2", "met": True, "void": False},
 }
 
@@ -23,6 +23,7 @@ def test_the_tables_between_the_marks_are_replaced_and_the_rest_stays(tmp_path, 
     assert text.endswith("after\n")
     assert "| CPU | 1.50 ms | <= 2 | yes |" in text
     assert "old" not in text
+    assert max(len(line) for line in text.splitlines() if not line.startswith("|")) <= readme_figures.COLUMNS
 
 
 def test_the_document_has_the_marks():
