@@ -9,11 +9,11 @@ from typing import Self
 
 @dataclass(frozen=True, slots=True)
 class Moment:
-    """A moment by both clocks.
+    """One moment on two clocks.
 
     Args:
-        at_s: wall clock, unix seconds: what is written down.
-        now_s: monotonic seconds: what durations are measured by, as wall clocks jump.
+        at_s: wall clock in unix seconds, for records.
+        now_s: monotonic seconds, for durations, because wall clocks jump.
     """
 
     at_s: float
@@ -21,33 +21,35 @@ class Moment:
 
     @classmethod
     def now(cls) -> Self:
-        """The present one."""
+        """The current moment."""
         return cls(time.time(), time.monotonic())
 
 
 LIVE_JUMP_S = 2.0
-"""A live stream's timestamps may run so far ahead of their arrival; beyond it they have jumped."""
+"""How far the timestamps of a live stream may run ahead of their arrival; beyond that they have jumped."""
 
 REST_S = 60.0
-"""A file may rest so long on one frame; beyond it its timestamps have jumped."""
+"""How long a file may stay on one frame; beyond that its timestamps have jumped."""
 
 SHORTEST_STEP_S = 0.001
 
 LEAN = 0.01
-"""Share of the difference from the arrivals' clock that each frame takes away: no camera's clock is ours (50 ppm are
-four seconds a day), and 100 ms of jitter move a timestamp by 1 ms."""
+"""Share of the difference from the arrival clock that each frame corrects: no camera's clock agrees with ours (50 ppm
+are four seconds a day), and 100 ms of jitter move a timestamp by 1 ms."""
 
 MOST_LEAN = 0.1
-"""Of an interval: after a network's pause time runs a little faster for a while, and a regular stream stays regular."""
+"""Largest correction, as a share of an interval: after a network pause time runs a little faster for a while, and a
+regular stream stays regular.
+"""
 
 
 class StreamClock:
-    """Times of one source's frames, which rise even if its timestamps fall, wrap, leap or are missing.
+    """Times of one source's frames, which increase even if its timestamps fall, wrap, jump or are missing.
 
     Args:
-        jump_s: a step of the timestamps that is so much longer than the arrivals' is no time that passed.
-        lean: share of the difference from the arrivals' clock that each frame takes away; 0 for a source that is held
-            back to real time, or read as fast as it goes: its arrivals say nothing about its clock.
+        jump_s: a step of the timestamps that exceeds that of the arrivals by this much is a jump.
+        lean: share of the difference from the arrival clock that each frame corrects; 0 for a source that is paced or
+            read as fast as possible, because its arrivals say nothing about its clock.
     """
 
     def __init__(self, *, jump_s: float = LIVE_JUMP_S, lean: float = 0.0) -> None:
@@ -58,15 +60,15 @@ class StreamClock:
         self._time_s = 0.0
 
     def restart(self) -> None:
-        """The next frame's timestamp has another origin: the time to it is that of its arrival."""
+        """Called when the timestamps restart: the time to the next frame is taken from its arrival."""
         self._pts_s = None
 
     def at(self, pts_s: float | None, arrived_s: float) -> float:
-        """Time of the next frame in seconds, above the last one's; the first one's is its arrival.
+        """Time of the next frame in seconds, later than the previous one; that of the first is its arrival.
 
         Args:
-            pts_s: the frame's timestamp; None if it has none, or one that means nothing.
-            arrived_s: monotonic clock; of what does not arrive, when it was to be expected.
+            pts_s: the frame's timestamp; None if it has none, or a meaningless one.
+            arrived_s: arrival on the monotonic clock, or the time at which it was expected.
         """
         if self._arrived_s is None:
             self._time_s = arrived_s
@@ -85,21 +87,21 @@ class StreamClock:
 
 
 RTP_CLOCK_RATE_HZ = 90_000
-"""Ticks a second of every RTP video clock (RFC 3551)."""
+"""Clock rate of every RTP video stream, in ticks per second (RFC 3551)."""
 
 RTP_TIME_BASE = Fraction(1, RTP_CLOCK_RATE_HZ)
 
 GAP_S = 0.5
-"""A step of the timestamps above this is a loss: even a dark room's webcam, at 5 fps, sends a frame every 0.2 s."""
+"""A longer step of the timestamps is a loss: even a webcam in a dark room, at 5 fps, sends a frame every 0.2 s."""
 
 
 @dataclass(frozen=True, slots=True)
 class StreamTime:
-    """When a frame is of.
+    """Stream time of a frame.
 
     Args:
-        time_s: stream time since the first frame in seconds; never falls.
-        gap: frames were lost, or the timestamps started anew, just before it.
+        time_s: stream time since the first frame in seconds; never decreases.
+        gap: frames were lost, or the timestamps restarted, just before it.
     """
 
     time_s: float
@@ -118,8 +120,8 @@ class RtpClock:
         """The time of the next frame.
 
         Args:
-            pts: its timestamp in 90 kHz ticks; it may have fallen, wrapped or leapt.
-            arrived_s: monotonic seconds when it arrived.
+            pts: its timestamp in 90 kHz ticks; it may have fallen, wrapped or jumped.
+            arrived_s: arrival in monotonic seconds.
         """
         gap = False
         if self._pts is None:
@@ -131,14 +133,14 @@ class RtpClock:
 
 
 class Pacer:
-    """Holds a source back to real time.
+    """Slows a source down to real time.
 
     Args:
         stopping: ends a wait.
     """
 
     LATE_S = 1.0
-    """What is later than this stays late: a machine that was busy does not then show a file in fast motion."""
+    """A longer delay is kept: after a machine was busy, a file is not played in fast motion."""
 
     def __init__(self, stopping: Event) -> None:
         self._stopping = stopping
@@ -154,14 +156,14 @@ class Pacer:
 
 
 class Cadence:
-    """Notices that a frame is missing in a stream that sent them regularly.
+    """Detects a missing frame in a regular stream.
 
-    RTP's lost packets are not reported by FFmpeg, and H.264 decodes on from the wrong reference when a whole frame is
-    lost (measured: smeared, yet marked sound). A stream that is irregular by itself never gets as far as to be judged.
+    FFmpeg does not report lost RTP packets, and after the loss of a whole frame H.264 is decoded from the wrong
+    reference (measured: smeared, but not marked as corrupt). An irregular stream is never examined.
     """
 
     NEEDED = 25
-    """Regular intervals in a row before one is judged."""
+    """Consecutive regular intervals before the next one is examined."""
 
     def __init__(self) -> None:
         self._last_s = 0.0
@@ -169,7 +171,7 @@ class Cadence:
         self._regular = 0
 
     def hole(self, time_s: float) -> bool:
-        """Whether frames are missing before the one of this time (in seconds, rising)."""
+        """Whether frames are missing before the one at this time (in seconds, increasing)."""
         interval_s, self._last_s = time_s - self._last_s, time_s
         if 0.6 * self._usual_s < interval_s < 1.6 * self._usual_s:
             self._usual_s += 0.1 * (interval_s - self._usual_s)
@@ -177,12 +179,12 @@ class Cadence:
             return False
         judged = self._regular >= self.NEEDED
         if judged and interval_s < self._usual_s:
-            return False  # late ones that came together
+            return False  # late frames that arrived together
         self._regular = 0
         if not judged:
             self._usual_s = interval_s
         return judged
 
     def forget(self) -> None:
-        """Starts anew: what comes next has another rhythm."""
+        """Forgets the interval: the stream may have another one from now on."""
         self._regular = 0

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 _NAL_IDR, _NAL_SPS = 5, 7
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244})
-"""H.264 profiles whose SPS has the chroma format and scaling lists (ITU-T H.264, 7.3.2.1.1)."""
+"""H.264 profiles whose SPS contains the chroma format and scaling lists (ITU-T H.264, 7.3.2.1.1)."""
 
 _MAX_EXP_GOLOMB_BITS = 32
 _VP8_START_CODE = b"\x9d\x01\x2a"
@@ -16,12 +16,12 @@ _VP8_START_CODE = b"\x9d\x01\x2a"
 
 @dataclass(frozen=True, slots=True)
 class FrameHeader:
-    """What the headers of one coded frame say.
+    """Headers of one coded frame.
 
     Args:
-        keyframe: it decodes by itself.
-        wh: the size that the decoder will allocate, in pixels; the largest where there are several; None where none
-            is stated (a frame that predicts from another one).
+        keyframe: it can be decoded without other frames.
+        wh: the size that the decoder will allocate, in pixels; the largest if there are several; None if none is stated
+            (a predicted frame).
     """
 
     keyframe: bool
@@ -36,7 +36,7 @@ def read_header(codec: str, data: bytes) -> FrameHeader:
         data: one coded frame.
 
     Returns:
-        What they say; a header that cannot be read states no size.
+        The headers; one that cannot be read states no size.
 
     Raises:
         ValueError: there is no reader for the codec.
@@ -71,7 +71,7 @@ def _h264(data: bytes) -> FrameHeader:
 
 
 def nal_units(data: bytes) -> Iterator[bytes]:
-    """The NAL units of an Annex B byte stream, without their start codes; parameter sets whole, others' first byte."""
+    """The NAL units of an Annex B byte stream, without start codes: parameter sets whole, of others the first byte."""
     start = data.find(b"\x00\x00\x01")
     while start >= 0 and start + 3 < len(data):
         kind = data[start + 3] & 0x1F
@@ -85,7 +85,7 @@ def nal_units(data: bytes) -> Iterator[bytes]:
 
 
 def sps_size(nal: bytes) -> tuple[int, int] | None:
-    """The coded size in pixels that an H.264 sequence parameter set states, cropping left out; None if unreadable.
+    """The coded size in pixels that an H.264 sequence parameter set states, before cropping; None if unreadable.
 
     Args:
         nal: the NAL unit, with its header byte.
@@ -139,10 +139,10 @@ def _pass_over_scaling_list(bits: "_Bits", size: int) -> None:
 
 
 class _Bits:
-    """Reads bits, and the Exp-Golomb numbers of H.264 (9.1). Every method raises EOFError beyond the end."""
+    """Reads bits and the Exp-Golomb numbers of H.264 (9.1). Every method raises EOFError at the end."""
 
     def __init__(self, data: bytes) -> None:
-        self._value = int.from_bytes(data[:512], "big")  # an SPS with all scaling lists takes 300 bytes at most
+        self._value = int.from_bytes(data[:512], "big")  # an SPS with all scaling lists takes at most 300 bytes
         self._left = 8 * len(data[:512])
 
     def take(self, count: int) -> int:

@@ -19,20 +19,21 @@ CredentialsState = Literal["none", "valid", "untrusted", "broken", "unreadable",
 INSTALL: Final = 'pip install "stream-detect[c2pa]"'
 
 _MARKERS = (b"jumdc2pa", b"dcterms:provenance")
-"""In every file with a manifest store (the description of its JUMBF box; C2PA 2.1, section 11.1), and in every one that
-names a manifest elsewhere (XMP; section 11.4)."""
+"""Markers in every file with a manifest store (the description of its JUMBF box; C2PA 2.1, section 11.1), and in every
+file that refers to a manifest elsewhere (XMP; section 11.4).
+"""
 
 _CHUNK_BYTES = 1 << 20
 _LARGEST_IN_MEMORY_BYTES = 256 << 20
-"""The library reads all formats but MP4 and its kin as a whole."""
+"""The library reads all formats except MP4 and its relatives as a whole."""
 
 _LONGEST_TEXT = 200
 _MOST_ACTIONS = 50
 _DEEPEST = 8
-"""Of what a manifest says, which anybody may have written."""
+"""Depth to which a manifest, which anybody may have written, is searched."""
 
 _GENERATED = frozenset({"trainedAlgorithmicMedia", "compositeWithTrainedAlgorithmicMedia", "algorithmicMedia"})
-"""IPTC's digital source types of media made by, or with, a generator."""
+"""IPTC's digital source types for media made by, or with, a generator."""
 
 _SIGNER_PROBLEMS: Mapping[str, str] = {
     "signingCredential.untrusted": "its signer is not among the trust anchors (review.trust_anchors)",
@@ -42,7 +43,7 @@ _SIGNER_PROBLEMS: Mapping[str, str] = {
     "signingCredential.ocsp.revoked": "its signer's certificate was revoked",
     "signingCredential.revoked": "its signer's certificate was revoked",
 }
-"""Codes by which the file is as it was signed, but nobody vouches for who signed it."""
+"""Codes for a file that is as it was signed, but whose signer nobody vouches for."""
 
 _BROKEN: Mapping[str, str] = {
     "assertion.dataHash.mismatch": "the file was changed after it was signed",
@@ -54,21 +55,21 @@ _BROKEN: Mapping[str, str] = {
 }
 
 _EXTENDED_KEY_USAGES = ("1.3.6.1.5.5.7.3.4", "1.3.6.1.5.5.7.3.36", "1.3.6.1.4.1.62558.2.1")
-"""Of certificates that may sign: e-mail protection, document signing (RFC 9336), C2PA claim signing."""
+"""Purposes of certificates that may sign: e-mail protection, document signing (RFC 9336), C2PA claim signing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """What a file's Content Credentials say; a fact of its own, which no verdict is mixed with.
+    """Content Credentials of a file; they never influence a verdict.
 
     Args:
-        state: "none": it has none; "valid": the signature holds, by a trusted signer; "untrusted": it holds, but nobody
-            vouches for the signer; "broken": it does not hold; "unreadable": there are some that cannot be read;
-            "unread": there are some, and the package that reads them is not installed.
-        signer: on the certificate that signed; None when it is not known.
-        issuer: of that certificate.
-        generated: whether the file declares itself made by, or with, a generator; None when it declares no source.
-        actions: what was done to it ("c2pa.created", "c2pa.edited"), in order, each once.
+        state: "none": it has none; "valid": the signature is valid and the signer trusted; "untrusted": it is valid,
+            but nobody vouches for the signer; "broken": it is invalid; "unreadable": they cannot be read; "unread": the
+            package that reads them is not installed.
+        signer: subject of the signing certificate; None if unknown.
+        issuer: issuer of that certificate.
+        generated: whether the file is declared as made by, or with, a generator; None if it declares no source.
+        actions: what was done to the file ("c2pa.created", "c2pa.edited"), in order, each once.
         claim_generator: the program that wrote the manifest.
         problem: why the state is not "valid", in a sentence without a full stop; None for "valid" and "none".
     """
@@ -83,21 +84,21 @@ class Credentials:
 
     @classmethod
     def of(cls, values: Mapping[str, Any]) -> Self:
-        """As `as_json` gave them."""
+        """The inverse of `as_json`."""
         return cls(**{**values, "actions": tuple(values["actions"])})
 
     def as_json(self) -> dict[str, Any]:
-        """The same as JSON's objects; the member "credentials" of results and analyses."""
+        """JSON object, the member "credentials" of results and analyses."""
         return {**asdict(self), "actions": list(self.actions)}
 
     @property
     def has_expired(self) -> bool:
-        """Whether the signer's certificate has expired, and nothing else is the matter."""
+        """Whether the only problem is that the signer's certificate has expired."""
         return self.state == "untrusted" and self.problem == _SIGNER_PROBLEMS["signingCredential.expired"]
 
     @property
     def sentence(self) -> str:
-        """For people, without a full stop; empty when the file has none."""
+        """A sentence for people, without a full stop; empty if the file has none."""
         if self.state == "none":
             return ""
         names = {
@@ -124,19 +125,19 @@ class CredentialsReader:
     """Reads and validates Content Credentials.
 
     Args:
-        trust_anchors: PEM certificates of the authorities whose signers are trusted; none if empty.
-        signers: PEM certificates of signers that are trusted themselves; none if empty.
+        trust_anchors: PEM certificates of authorities whose signers are trusted; empty for none.
+        signers: PEM certificates of signers that are trusted directly; empty for none.
     """
 
     def __init__(self, trust_anchors: str = "", signers: str = "") -> None:
         self._settings = library_settings(trust_anchors, signers)
 
     def read(self, path: Path, check: Callable[[], None] = lambda: None) -> Credentials:
-        """Of a file; whatever is wrong with it, there is an answer.
+        """Reads the credentials of a file; every problem with them is part of the answer.
 
         Args:
-            path: of a regular file.
-            check: called between parts of it, often; what it raises ends the reading.
+            path: a regular file.
+            check: called often between parts of the file; if it raises, reading ends.
 
         Raises:
             OSError: the file cannot be read.
@@ -170,21 +171,21 @@ class CredentialsReader:
 
 
 def trust_anchors_of(path: Path | None) -> str:
-    """The PEM certificates of the file that `review.trust_anchors` names; empty without one.
+    """The PEM certificates in the file that `review.trust_anchors` names; empty if it names none.
 
     Raises:
-        SettingsError: it cannot be read, or has no certificates.
-        MissingExtraError: the package that would use them is not installed.
+        SettingsError: it cannot be read, or contains no certificates.
+        MissingExtraError: the package that uses them is not installed.
     """
     return certificates_of(path, "review.trust_anchors")
 
 
 def certificates_of(path: Path | None, setting: str) -> str:
-    """The PEM certificates of the file that a setting names, nothing else of it; empty without one.
+    """Only the PEM certificates in the file that a setting names; empty if it names none.
 
     Raises:
-        SettingsError: it cannot be read, or has no certificates.
-        MissingExtraError: the package that would use them is not installed.
+        SettingsError: it cannot be read, or contains no certificates.
+        MissingExtraError: the package that uses them is not installed.
     """
     if path is None:
         return ""
@@ -199,7 +200,7 @@ def certificates_of(path: Path | None, setting: str) -> str:
 
 
 def library_settings(trust_anchors: str = "", signers: str = "") -> dict[str, Any]:
-    """Of the C2PA library: no network, no thumbnails, and trust in these certificates only.
+    """Settings of the C2PA library: no network, no thumbnails, and trust only in these certificates.
 
     Args:
         trust_anchors: PEM certificates of authorities.
@@ -218,7 +219,7 @@ def library_settings(trust_anchors: str = "", signers: str = "") -> dict[str, An
 
 
 class _Checked(io.FileIO):
-    """A file that calls a function on each read; what that raises is kept, as the library swallows it."""
+    """A file that calls a function on each read; its exception is kept, because the library swallows it."""
 
     def __init__(self, path: Path, check: Callable[[], None]) -> None:
         super().__init__(path, "rb")
@@ -235,13 +236,13 @@ class _Checked(io.FileIO):
         return super().readinto(buffer)
 
     def raise_again(self) -> None:
-        """Raises what the function raised."""
+        """Raises the exception of the function, if any."""
         if self._raised is not None:
             raise self._raised
 
 
 def _has_manifest(path: Path, check: Callable[[], None]) -> bool:
-    """Whether the markers of a manifest are in the file: without, no byte of it gets to the C2PA library."""
+    """Whether the file contains the markers of a manifest; if not, the C2PA library never sees it."""
     before, longest = b"", max(map(len, _MARKERS))
     with path.open("rb", buffering=0) as file:
         while chunk := file.read(_CHUNK_BYTES):
@@ -254,17 +255,17 @@ def _has_manifest(path: Path, check: Callable[[], None]) -> bool:
 
 
 def _unread(error: Exception) -> Credentials:
-    """What an error of the library says of the file."""
+    """The credentials that an error of the library means."""
     kind = str(error).partition(":")[0]
     if kind in {"ManifestNotFound", "NotSupported"}:
-        return NO_CREDENTIALS  # the marker was something else's
+        return NO_CREDENTIALS  # the marker belonged to something else
     if kind == "Remote":
         return Credentials("unreadable", problem="the manifest is kept elsewhere, and is not fetched")
     return Credentials("unreadable", problem=f"the manifest is damaged ({_text(error)})")
 
 
 def _credentials(store: Mapping[str, Any], certificates: Mapping[str, Any]) -> Credentials:
-    """What a manifest store says, as the library's two kinds of JSON have it."""
+    """Reads the manifest store from the library's two JSON documents."""
     label = store["active_manifest"]
     active = store["manifests"][label]
     lineage = tuple(_lineage(store["manifests"], label))
@@ -294,7 +295,7 @@ def _state(store: Mapping[str, Any]) -> tuple[CredentialsState, str | None]:
     if not worse and (codes or store.get("validation_state") == "Valid"):
         codes = codes or {"signingCredential.untrusted": {}}
         named = [code for code in _SIGNER_PROBLEMS if code in codes]
-        return "untrusted", _SIGNER_PROBLEMS[named[min(1, len(named) - 1)]]  # the first one says least
+        return "untrusted", _SIGNER_PROBLEMS[named[min(1, len(named) - 1)]]  # the first one is the least specific
     code = next((code for code in _BROKEN if code in codes), None)
     if code is not None:
         return "broken", _BROKEN[code]
@@ -302,7 +303,7 @@ def _state(store: Mapping[str, Any]) -> tuple[CredentialsState, str | None]:
 
 
 def _lineage(manifests: Mapping[str, Any], label: str) -> Iterator[Mapping[str, Any]]:
-    """A manifest and those of the files that its file was made of, one after the other, the newest first."""
+    """A manifest and those of the files that its file was made from, newest first."""
     seen: set[str] = set()
     while label in manifests and label not in seen and len(seen) < _DEEPEST:
         seen.add(label)
@@ -312,7 +313,7 @@ def _lineage(manifests: Mapping[str, Any], label: str) -> Iterator[Mapping[str, 
 
 
 def _generated(lineage: Iterable[Mapping[str, Any]]) -> bool | None:
-    """Whether any of the sources that are declared is a generator."""
+    """Whether any of the declared sources is a generator."""
     sources: set[str] = set()
     for manifest in lineage:
         for assertion in manifest.get("assertions") or ():
@@ -321,7 +322,7 @@ def _generated(lineage: Iterable[Mapping[str, Any]]) -> bool | None:
 
 
 def _sources(value: object, depth: int) -> Iterator[str]:
-    """Last parts of all digital source types, which stand in actions and in IPTC's metadata."""
+    """The last parts of all digital source types, which occur in actions and in IPTC's metadata."""
     if depth and isinstance(value, Mapping):
         for key, part in value.items():
             if str(key).rpartition(":")[2].lower() == "digitalsourcetype" and isinstance(part, str):
@@ -334,7 +335,7 @@ def _sources(value: object, depth: int) -> Iterator[str]:
 
 
 def _actions(lineage: Iterable[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Of the oldest manifest first."""
+    """Actions, those of the oldest manifest first."""
     names = [
         _text(action.get("action")) or ""
         for manifest in reversed(tuple(lineage))
@@ -362,13 +363,13 @@ def _names(certificates: Mapping[str, Any], label: str) -> tuple[str | None, str
 
 
 def _name(parts: Mapping[str, Any]) -> str | None:
-    """A person's or a device's name, and the organisation in brackets."""
+    """Name of a person or a device, with the organisation in brackets."""
     name, organisation = parts.get("CN"), parts.get("O")
     return _text(f"{name} ({organisation})" if name and organisation and name != organisation else name or organisation)
 
 
 def _text(value: object) -> str | None:
-    """Of what others wrote: one printable line of bounded length; None when nothing is left."""
+    """Untrusted text as one printable line of bounded length; None if nothing is left."""
     if value is None:
         return None
     text = "".join(c if c.isprintable() else " " for c in str(value)).strip()

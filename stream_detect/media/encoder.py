@@ -23,37 +23,37 @@ if TYPE_CHECKING:
     VideoPacket = Packet[VideoStream]
 
 NOMINAL_FPS = 30
-"""What x264 believes the frame rate to be. It counts bits a frame, so the bitrate that it is given is scaled by this
-and the rate measured; letting it use the timestamps instead (force-cfr=0) holds one frame back (measured)."""
+"""Frame rate that x264 assumes. It budgets bits per frame, so its bitrate is scaled by this rate and the measured one;
+with timestamps instead (force-cfr=0) it delays by one frame (measured)."""
 
 KEYFRAME_INTERVAL = 300
-"""Frames between keyframes when nobody asks for one; a viewer who needs one does (PLI)."""
+"""Frames between keyframes unless one is requested; a viewer who needs one requests it (PLI)."""
 
 SLOWEST_FPS = 15
-"""Down to this rate the highest bitrate is reached; below it frames get no larger."""
+"""At this rate and above the highest bitrate is reached; below it frames do not get larger."""
 
 PEAK_S = 0.1
 """Largest frame, as seconds of the highest bitrate: a scene cut or keyframe stays within a jitter buffer."""
 
 MIN_QUANTISER = 26
-"""Finer quantisers spend bits that nobody sees: 26 gives 42 dB of luma on a talking head at .50 Mbit/s, 24 one decibel
-more at .68 (640x480, measured). An easy scene so takes less than its bitrate, and less time."""
+"""Finer quantisers spend bits on nothing visible: 26 gives 42 dB of luma on a talking head at .50 Mbit/s, 24 one
+decibel more at .68 (640x480, measured). So a simple scene takes less than its bitrate, and less time."""
 
 ENOUGH_BPS_AT_VGA = 850_000
-"""Bitrate at 640x480 beyond which nobody sees a difference worth its packets; at other sizes it goes with the three
-quarter power of the pixels, as the detail of larger frames is less than their size. Two lively talking heads lose 1.7
+"""Bitrate at 640x480 above which no difference is visible. For other sizes it is scaled by the three-quarter power of
+the number of pixels, because the detail of larger frames grows less than their size. Two lively talking heads lose 1.7
 and 1.9 dB against their 1.3 and 1.4 Mbit/s without it (to 41.3 and 39.8 dB, measured), and a third of the packets."""
 
 
 def enough_bps(width: int, height: int) -> int:
-    """The bitrate that a video of this size in pixels is worth: .85 Mbit/s at 640x480, 1.9 at 720p, 3.6 at 1080p."""
+    """Highest useful bitrate of a video of this size in pixels: .85 Mbit/s at 640x480, 1.9 at 720p, 3.6 at 1080p."""
     return round(ENOUGH_BPS_AT_VGA * math.pow(width * height / (640 * 480), 0.75))
 
 
 class H264Encoder:
-    """One stream's encoder. Opens at the first frame and again when the size or colour tags change.
+    """Encoder of one stream. It opens at the first frame, and again when the size or colour tags change.
 
-    Not safe to call from two threads at once, but for `target_bitrate_bps`, which may be set from any.
+    Not safe to call from two threads at once, except that `target_bitrate_bps` may be set from any thread.
 
     Args:
         min_bitrate_bps: lowest target.
@@ -81,7 +81,7 @@ class H264Encoder:
 
     @property
     def target_bitrate_bps(self) -> int:
-        """Bits a second to keep to, clamped to the limits; in force from the next frame, without a keyframe."""
+        """Target bitrate in bits per second, clamped to the limits; applied at the next frame, without a keyframe."""
         return self._target_bps
 
     @target_bitrate_bps.setter
@@ -89,15 +89,15 @@ class H264Encoder:
         self._target_bps = min(max(bitrate_bps, self._min_bps), self._max_bps)
 
     def encode(self, frame: av.VideoFrame, keyframe: bool = False) -> "list[VideoPacket]":  # noqa: FBT001, FBT002
-        """The frame as one packet, with the frame's own pts and time base.
+        """Encodes a frame as one packet with the frame's pts and time base.
 
         Args:
             frame: yuv420p of even width and height, with a pts (`copy_yuv420p` makes one); its picture type is
                 overwritten, its planes only read.
-            keyframe: make it one that decodes by itself.
+            keyframe: whether to make it a keyframe.
 
         Raises:
-            MediaError: the frame is of another form, the encoder refused it, or it is closed.
+            MediaError: the frame has another form, the encoder failed, or it is closed.
         """
         self._check(frame)
         self._measure_interval(frame)
@@ -115,7 +115,7 @@ class H264Encoder:
         return packets
 
     def close(self) -> None:
-        """Frees x264's memory. Encoding afterwards is an error; closing again is not."""
+        """Frees x264's memory. Encoding afterwards is an error; closing again is allowed."""
         self._closed = True
         self._context = None
 
@@ -139,7 +139,7 @@ class H264Encoder:
             raise MediaError("expected a frame with pts and time base, received one without")
 
     def _context_for(self, frame: av.VideoFrame) -> VideoCodecContext:
-        """The open encoder, made anew (and so starting with a keyframe) when it does not suit the frame."""
+        """The open encoder; a new one, which starts with a keyframe, if it does not fit the frame."""
         wanted = (frame.width, frame.height, frame.colorspace, frame.color_range, frame.time_base)
         if self._context is None or self._opened_for != wanted:
             self._context = self._open(frame)
@@ -155,7 +155,7 @@ class H264Encoder:
         context.max_b_frames = 0
         context.thread_count = 1
         context.qmin = MIN_QUANTISER
-        # x264 takes a new bitrate while running only if opened as constant bitrate (bit rate = maxrate).
+        # x264 accepts a new bitrate while running only if it was opened with a constant bitrate (bit rate = maxrate).
         context.bit_rate = self._highest_at_nominal_fps
         context.options = {
             "preset": "ultrafast",
@@ -173,14 +173,14 @@ class H264Encoder:
         return self._max_bps * NOMINAL_FPS // SLOWEST_FPS
 
     def _apply_bitrate(self, context: VideoCodecContext) -> None:
-        """Sets x264's bitrate; a change below 2 % (jitter of the timestamps) is not worth a reset of it."""
+        """Sets x264's bitrate; a change below 2 % (jitter of the timestamps) is not worth a reset of the encoder."""
         target_bps = min(self._target_bps, max(enough_bps(context.width, context.height), self._min_bps))
         wanted_bps = min(round(target_bps * NOMINAL_FPS * self._interval_s), self._highest_at_nominal_fps)
         if abs(wanted_bps - (context.bit_rate or 0)) > 0.02 * wanted_bps:
             context.bit_rate = wanted_bps
 
     def _measure_interval(self, frame: av.VideoFrame) -> None:
-        """Follow the stream's frame interval; jumps (a pause, a timestamp that wrapped) do not count."""
+        """Tracks the stream's frame interval; jumps (a pause, a timestamp that wrapped) do not count."""
         time_s = float(cast("int", frame.pts) * cast("Fraction", frame.time_base))
         if self._last_time_s is not None and 1 / 240 < (elapsed_s := time_s - self._last_time_s) < 1.0:
             self._interval_s += 0.1 * (elapsed_s - self._interval_s)

@@ -9,23 +9,23 @@ from pathlib import Path
 from stream_detect.errors import DiskFullError, StorageError
 
 PART = ".part"
-"""Ending of files that are being written: never referenced, swept at the next start."""
+"""Suffix of files that are being written; they are never referenced, and removed at the next start."""
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
 def put_whole(path: Path, put: Callable[[Path], None]) -> int:
-    """Write a file, readable by its owner alone: under another name, down to the disk, and only then under its own.
+    """Writes a file atomically: to a temporary name, synced to disk, then renamed. Only its owner may read it.
 
     Args:
-        path: of the file; its folder exists.
-        put: writes it to the path that it is given.
+        path: path of the file; its folder exists.
+        put: writes the content to the path that it is given.
 
     Returns:
-        its size in bytes.
+        The size in bytes.
 
     Raises:
-        DiskFullError: there is no room.
+        DiskFullError: there is not enough space.
         StorageError: it cannot be written.
     """
     part = path.with_name(f".{path.name}{PART}")
@@ -45,7 +45,7 @@ def put_whole(path: Path, put: Callable[[Path], None]) -> int:
 
 
 def flush(path: Path) -> int:
-    """Syncs a file or folder to the disk; returns its size in bytes."""
+    """Syncs a file or folder to the disk and returns its size in bytes."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -55,16 +55,16 @@ def flush(path: Path) -> int:
 
 
 def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int = 0) -> None:
-    """Raises an error unless there is room to write.
+    """Checks that there is enough free space.
 
     Args:
-        folder: where; it or its parent exists.
-        min_free_bytes: left free on its disk.
-        setting: that says so.
-        bytes_more: to be written.
+        folder: where to write; it or its parent exists.
+        min_free_bytes: free space to keep on its disk.
+        setting: name of the setting that requires it.
+        bytes_more: bytes to be written.
 
     Raises:
-        DiskFullError: too little would be left free.
+        DiskFullError: less would remain free.
         StorageError: the free space cannot be read.
     """
     try:
@@ -79,7 +79,7 @@ def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int 
 
 
 def translated(error: OSError, folder: Path) -> StorageError:
-    """The system's error about a file in a folder, as an error of ours."""
+    """Converts a system error about a file in a folder to one of our errors."""
     if error.errno in _FULL:
         return DiskFullError(f"the disk is full: no room is left in {folder}")
     return StorageError(f"expected {folder} to be readable and writable, received {error.strerror or error}")

@@ -21,10 +21,10 @@ from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.settings import EvidenceSettings
 
 SIGNED_FORMS: Final[Mapping[str, str]] = {".jpg": "image/jpeg", ".mp4": "video/mp4"}
-"""Suffixes of files that can be signed, with their types: Matroska carries no manifest."""
+"""Suffixes of files that can be signed, with their media types; Matroska cannot carry a manifest."""
 
 EVENT_LABEL = "stream-detect.event"
-"""Of the assertion that says of which event a file is evidence."""
+"""Label of the assertion that says which event a file is evidence of."""
 
 _CURVES = {"secp256r1": "es256", "secp384r1": "es384", "secp521r1": "es512"}
 _ALGORITHMS = "ECDSA (P-256, P-384, P-521), Ed25519 or RSA"
@@ -32,12 +32,12 @@ _ALGORITHMS = "ECDSA (P-256, P-384, P-521), Ed25519 or RSA"
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """What a signature says of a file; the manifest says that it was opened as it was received, and then this.
+    """Content of a file's signature; the manifest also says that the file was opened as received.
 
     Args:
         title: name of the file.
-        actions: what was done to it: C2PA's names, each with a description; none for a file as received.
-        facts: of the event that it is evidence of.
+        actions: what was done to it, as C2PA names, each with a description; none for a file as received.
+        facts: facts of the event that it is evidence of.
     """
 
     title: str
@@ -45,7 +45,7 @@ class Statement:
     facts: Mapping[str, str | float] = field(default_factory=dict)
 
     def manifest(self) -> dict[str, Any]:
-        """As the C2PA library takes it."""
+        """The manifest in the form of the C2PA library."""
         return {
             "claim_generator_info": [{"name": "stream-detect", "version": __version__}],
             "title": self.title,
@@ -57,8 +57,8 @@ class ContentSigner:
     """Signs files. Not safe to use from two threads at once.
 
     Args:
-        certificate: PEM file: the signer's certificate, then those of its authorities, up to the last but the root.
-        key: PEM file of its private key, without a password.
+        certificate: PEM file with the signer's certificate, then those of its authorities, without the root.
+        key: PEM file with its private key, without a password.
 
     Raises:
         SettingsError: they cannot be read, do not belong together, or cannot sign Content Credentials now.
@@ -73,11 +73,11 @@ class ContentSigner:
         first = _certificate(content, certificate)
         algorithm, private = _key(_read(key, "evidence.signing_key"), key, first)
         self.holder = first.subject.rfc4514_string()
-        """The certificate's subject."""
+        """Subject of the certificate."""
         self.expires = first.not_valid_after_utc
-        """Until when its signatures hold, in UTC."""
+        """End of its validity, in UTC."""
         self.certificates = content.decode("ascii", "replace")
-        """PEM of the chain: who trusts them trusts this signer."""
+        """PEM of the chain: whoever trusts it trusts this signer."""
         _check_dates(first, certificate)
         try:
             self._signer = Signer.from_info(C2paSignerInfo(algorithm, content, private, None))
@@ -91,25 +91,25 @@ class ContentSigner:
 
     @classmethod
     def of(cls, settings: EvidenceSettings) -> Self | None:
-        """The one that the settings name; None when evidence is not to be signed.
+        """The signer that the settings name; None if evidence is not to be signed.
 
         Raises:
-            SettingsError: as the class.
-            MissingExtraError: as the class.
+            SettingsError: see `ContentSigner`.
+            MissingExtraError: the C2PA library is not installed.
         """
         if settings.signing_certificate is None or settings.signing_key is None:
             return None
         return cls(settings.signing_certificate, settings.signing_key)
 
     def sign(self, path: Path, statement: Statement) -> None:
-        """Signs a file in its place.
+        """Signs a file in place.
 
         Args:
-            path: of a file that is not referenced yet.
-            statement: what is said of it; the title's suffix names the form, one of `SIGNED_FORMS`.
+            path: a file that is not referenced yet.
+            statement: content of the signature; the title's suffix, one of `SIGNED_FORMS`, determines the format.
 
         Raises:
-            MediaError: it cannot be signed; the file is as it was.
+            MediaError: it cannot be signed; the file is unchanged.
             OSError: the disk is full, or cannot be written.
         """
         part = path.with_name(f"{path.name}{PART}")
@@ -159,7 +159,7 @@ def _certificate(content: bytes, path: Path) -> x509.Certificate:
 
 
 def _key(content: bytes, path: Path, certificate: x509.Certificate) -> tuple[str, bytes]:
-    """The algorithm's name, and the key as PKCS #8 in PEM. No error shows the key."""
+    """The name of the algorithm, and the key as PKCS #8 in PEM. No error shows the key."""
     try:
         key = serialization.load_pem_private_key(content, password=None)
     except (TypeError, ValueError) as error:

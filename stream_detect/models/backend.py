@@ -12,8 +12,8 @@ from stream_detect.types import Classifier
 
 BackendName = Literal["openvino", "tensorflow"]
 Precision = Literal["auto", "int8", "bf16", "f32"]
-"""What openvino computes in: auto is the fastest that the card allows and the processor has; the others are taken
-regardless of the card."""
+"""Precision of openvino: auto is the fastest that the card allows and the processor has; the others are used regardless
+of the card."""
 
 
 class Model(Protocol):
@@ -25,12 +25,12 @@ class Model(Protocol):
 
 
 def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision: Precision = "auto") -> Model:
-    """Loads a bundle; the backend's library is imported here and not before.
+    """Loads a bundle; the backend's library is imported only here.
 
     Args:
         bundle: verified.
-        backend: "openvino" serves, "tensorflow" is the reference and runs on a GPU where there is one.
-        threads: inference threads a call.
+        backend: "openvino" serves; "tensorflow" is the reference, and uses a GPU if there is one.
+        threads: inference threads per call.
         precision: of openvino; tensorflow computes in f32.
 
     Raises:
@@ -48,10 +48,10 @@ def load_model(bundle: Bundle, backend: BackendName, threads: int = 1, precision
 
 
 def check_crops(crops: NDArray[np.uint8], bundle: Bundle) -> None:
-    """Refuses what the contract does not allow.
+    """Checks the shape of crops.
 
     Raises:
-        AnalysisError: not uint8 (n, h, w, 3) of the card's size.
+        AnalysisError: they are not uint8 (n, h, w, 3) of the card's size.
     """
     wanted = (bundle.card.input.height_px, bundle.card.input.width_px, 3)
     if crops.dtype != np.uint8 or crops.ndim != 4 or crops.shape[1:] != wanted:
@@ -59,15 +59,15 @@ def check_crops(crops: NDArray[np.uint8], bundle: Bundle) -> None:
 
 
 def fake_probability(output: NDArray[np.float32], bundle: Bundle) -> NDArray[np.float32]:
-    """A network's output (n, k) as raw fake_probability (n,), turned round where the contract says so.
+    """Converts a network's output (n, k) to raw fake_probability (n,), inverted if the contract says so.
 
     Raises:
-        AnalysisError: the output the card names is not there, or is no probability.
+        AnalysisError: the output that the card names is missing, or is not a probability.
     """
     meaning = bundle.card.output
     if output.ndim != 2 or output.shape[1] <= meaning.index:
         raise AnalysisError(f"expected output {meaning.index} of {bundle.card.name}, received shape {output.shape}")
     value = output[:, meaning.index].astype(np.float32)
-    if not bool(np.all((value >= 0.0) & (value <= 1.0))):  # NaN fails it too
+    if not bool(np.all((value >= 0.0) & (value <= 1.0))):  # also false for NaN
         raise AnalysisError(f"expected numbers in [0, 1] from {bundle.card.name}, received {value}")
     return np.asarray(1.0 - value if meaning.means == "real" else value, np.float32)

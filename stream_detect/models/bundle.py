@@ -23,7 +23,7 @@ IR_WEIGHTS_FILE = "model.bin"
 INT8_FILE = "model-int8.xml"
 INT8_WEIGHTS_FILE = "model-int8.bin"
 FILES = (KERAS_FILE, IR_FILE, IR_WEIGHTS_FILE)
-"""That every bundle has."""
+"""Files that every bundle has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,7 +31,7 @@ class Bundle:
     """A bundle whose files have the sha256 that its card states.
 
     Args:
-        folder: where it lies.
+        folder: the bundle's folder.
         card: its contract.
     """
 
@@ -43,8 +43,8 @@ class Bundle:
         """Reads the card and checks every file against it.
 
         Raises:
-            BundleError: no card, a card of another form, or a file that is missing.
-            BundleTamperedError: a file is not the one that the card was written for.
+            BundleError: there is no card, the card is invalid, or a file is missing.
+            BundleTamperedError: a file differs from the one that the card was written for.
         """
         card = read_card(folder)
         for name in (*FILES, *((INT8_FILE, INT8_WEIGHTS_FILE) if card.int8 else ())):
@@ -64,12 +64,12 @@ class Bundle:
 
     @property
     def sha256(self) -> str:
-        """Of the weights that are served, as hexadecimal digits: what identifies the model in results."""
+        """Sha256 of the weights that are served, in hexadecimal: identifies the model in results."""
         return self.card.sha256[IR_WEIGHTS_FILE]
 
 
 def read_card(folder: Path) -> Card:
-    """The card alone; the other files are not looked at.
+    """Reads only the card; the other files are not checked.
 
     Raises:
         BundleError: it is missing, not JSON, or not a card.
@@ -89,12 +89,12 @@ def read_card(folder: Path) -> Card:
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Writes `card.json` as people read it."""
+    """Writes `card.json`, formatted for people."""
     text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
     (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
 
 
 def sha256_of(file: Path) -> str:
-    """The file's sha256 as hexadecimal digits."""
+    """Sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -21,7 +21,7 @@ class CardPart(BaseModel):
 
 
 class NetworkInput(CardPart):
-    """What the network is given: crop pixels * scale + offset, in this colour order, (n, h, w, 3) float32."""
+    """The network's input: crop pixels * scale + offset, in this colour order, (n, h, w, 3) float32."""
 
     width_px: Annotated[int, Field(ge=16, le=1024)]
     height_px: Annotated[int, Field(ge=16, le=1024)]
@@ -75,7 +75,7 @@ class WindowThresholds(CardPart):
 
 
 class TrainingSource(CardPart):
-    """One collection of faces that a model learnt from, or the fakes of one family in it."""
+    """One collection of faces in the training data, or the fakes of one family in it."""
 
     source: str = Field(description="its name in the table of faces")
     title: str
@@ -95,7 +95,7 @@ class Training(CardPart):
 
 
 class Metric(CardPart):
-    """One measured figure, with the 95 % interval of a bootstrap by group where it has one."""
+    """One measured figure, with the 95 % interval of a bootstrap by group if it has one."""
 
     name: str
     value: float
@@ -133,7 +133,7 @@ class Card(CardPart):
     sha256: dict[str, Sha256] = Field(description="of every other file of the bundle, by name")
 
     def crop_policy(self) -> types.CropPolicy:
-        """How a face is cut out for this model."""
+        """The crop policy of this model."""
         return types.CropPolicy(
             wh=(self.input.width_px, self.input.height_px),
             centre=self.crop.centre,
@@ -143,10 +143,10 @@ class Card(CardPart):
         )
 
     def platt(self) -> types.Calibration:
-        """The calibration of its fake_probability."""
+        """The calibration of the model's fake_probability."""
         return types.Calibration(self.calibration.slope, self.calibration.intercept)
 
     def hysteresis(self) -> types.Thresholds:
-        """Where the verdict changes."""
+        """The thresholds at which the verdict changes."""
         at = self.thresholds
         return types.Thresholds(at.fake_enter, at.fake_leave, at.real_enter, at.real_leave)

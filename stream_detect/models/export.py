@@ -11,17 +11,17 @@ from stream_detect.models.bundle import IR_FILE, IR_WEIGHTS_FILE, KERAS_FILE, Bu
 
 
 def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
-    """Writes the network in the format that the file's ending names, and beside it the card, which says how to use it.
+    """Writes the network in the format given by the suffix and, next to it, the card, which says how to use it.
 
     Args:
         bundle: verified.
-        to: ends in `.xml` (OpenVINO; a `.bin` lies beside it), `.tflite` (LiteRT) or `.keras`.
+        to: path ending in `.xml` (OpenVINO, with a `.bin` next to it), `.tflite` (LiteRT) or `.keras`.
 
     Returns:
         The files written, the network's first.
 
     Raises:
-        BundleError: another ending, or a file of that name is there.
+        BundleError: the suffix is another one, or the file exists.
     """
     if to.suffix not in _WRITERS:
         raise BundleError(
@@ -50,7 +50,7 @@ def _keras(bundle: Bundle, to: Path) -> None:
 
 def _litert(bundle: Bundle, to: Path) -> None:
     require("train", "an export to LiteRT")
-    # By name: serving must never load TensorFlow.
+    # Imported by name, because serving must never load TensorFlow.
     import_module("stream_detect.training.convert").write_litert(bundle, to)
 
 

@@ -22,36 +22,37 @@ from numpy.typing import NDArray
 from stream_detect.types import Image
 
 _STEP = 3e-3
-"""Share by which a place is turned up: small against kinks, large against f32."""
+"""Share by which a position is increased: small enough for kinks, large enough for f32."""
 _MOST_PLACES = 16
-"""Across and down; neighbours are taken together on a finer grid."""
+"""Rows and columns at most; neighbours are combined on a finer grid."""
 _MOST_VALUES = 8_000_000
-"""Features of all places together that the second half is given at once: bounds time and memory, so that a map of many
-channels has fewer places. EfficientNet-Lite0's 672 at 12 x 12 get 9 x 9, 22 times the time of a judgement; all 12 x 12
-took 43 times."""
+"""Features of all positions together that are passed to the second half at once. It bounds time and memory, so a map of
+many channels has fewer positions. EfficientNet-Lite0's 672 channels at 12 x 12 get 9 x 9, which takes 22 times as long
+as a score; all 12 x 12 took 43 times as long."""
 _AT_ONCE = 9
-"""Of these, so many in one call: it takes as long as all 81 in one, and 28 MB instead of 143 (measured)."""
+"""Positions per call: nine calls take as long as one with all 81, and 28 MB instead of 143 (measured)."""
 
 
 class Halves(Protocol):
-    """A network cut in two behind one of its last convolutions."""
+    """A network cut in two after one of its last convolutions."""
 
     def features(self, crop: Image) -> NDArray[np.float32]:
-        """The map of a crop at the cut: float32 (channels, y, x)."""
+        """The feature map of a crop at the cut: float32 (channels, y, x)."""
         ...
 
     def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The score's logit, positive for fake, of each of (n, channels, y, x)."""
+        """The logit of the score, positive for fake, for each of (n, channels, y, x)."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Heat:
-    """What a model saw in a crop.
+    """Heat map of a crop.
 
     Args:
         fake_probability: raw, in [0, 1].
-        places: float32 (h, w) of the crop's size: what spoke for a fake, more than the face's average; 1 is the most.
+        places: float32 (h, w) of the crop's size: how much more than the face's average each position indicates a fake;
+            the maximum is 1.
     """
 
     fake_probability: float
@@ -59,14 +60,14 @@ class Heat:
 
 
 def heat_of(halves: Halves, crop: Image) -> Heat:
-    """The map of one crop.
+    """Computes the heat map of one crop.
 
     Args:
-        halves: of the model.
+        halves: the model, cut in two.
         crop: RGB uint8 (h, w, 3), of the model's size.
 
     Raises:
-        AnalysisError: the model could not be run.
+        AnalysisError: the model failed.
     """
     features = halves.features(crop)
     raised = np.maximum(gains(halves, features), 0)
@@ -79,10 +80,10 @@ def heat_of(halves: Halves, crop: Image) -> Heat:
 
 
 def gains(halves: Halves, features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """What each place adds to the fake logit: gradient times features, summed over its channels.
+    """What each position adds to the fake logit: gradient times features, summed over its channels.
 
     Args:
-        halves: of the model.
+        halves: the model, cut in two.
         features: float32 (channels, y, x).
 
     Returns:
@@ -102,10 +103,11 @@ def gains(halves: Halves, features: NDArray[np.float32]) -> NDArray[np.float32]:
 
 
 def _shares(side: int, most: int) -> NDArray[np.float32]:
-    """How far each row or column belongs to each of at most `most` places, float32 (places, side) in [0, 1].
+    """Weight of each row or column in each of at most `most` positions, float32 (positions, side) in [0, 1].
 
-    Each has its own where that comes out even. Else it falls in a straight line from 1 at a place's middle to 0 at its
-    neighbours': with hard edges, an uneven map pointed to the wrong quarter of a face (occlusion test: -.4, not 2.0).
+    If the sides divide evenly, each row belongs to one position. Otherwise the weight falls linearly from 1 at the
+    centre of a position to 0 at the centres of its neighbours: with hard edges, an uneven map pointed to the wrong
+    quarter of a face (occlusion test: -.4, not 2.0).
     """
     places = min(side, most)
     if side % places == 0:
@@ -116,7 +118,7 @@ def _shares(side: int, most: int) -> NDArray[np.float32]:
 
 
 def shown_over(crop: Image, heat: Heat) -> Image:
-    """The crop with its hot places in orange, RGB uint8 (h, w, 3)."""
+    """The crop with its hot positions in orange, RGB uint8 (h, w, 3)."""
     share = 0.7 * heat.places[..., np.newaxis]
     orange = np.array((255, 120, 0), np.float32)
     return np.asarray(crop * (1 - share) + orange * share + 0.5, np.uint8)

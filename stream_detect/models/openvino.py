@@ -27,8 +27,8 @@ _ACTIVATIONS = frozenset({"Relu", "Clamp"})
 """Clamp is ReLU6."""
 _BEFORE_ACTIVATION = frozenset({"Add", "Multiply", "Subtract"})
 _COARSEST = 16
-"""Pixels of the crop that a place of a heat map stands for at most: of a coarser map the face has three places across.
-It is the stride of streamnet's last convolution; EfficientNet's last one has twice that."""
+"""Largest size of a position of a heat map, in pixels of the crop: a coarser map has only three positions across the
+face. It is the stride of streamnet's last convolution; EfficientNet's last one has twice that."""
 _VNNI = frozenset({"avx512_vnni", "avx_vnni", "amx_int8"})
 
 Served = Literal["int8", "bf16", "f32"]
@@ -39,12 +39,12 @@ class OpenVinoModel:
 
     Args:
         bundle: verified.
-        threads: inference threads a call.
-        precision: "auto" takes the fastest that the card allows and the processor has.
+        threads: inference threads per call.
+        precision: "auto" chooses the fastest that the card allows and the processor has.
 
     Raises:
-        BundleError: the network cannot be read, compiled, or is of another form than its card says; or the precision
-            that was asked for cannot be had.
+        BundleError: the network cannot be read or compiled, or differs from its card; or the requested precision is not
+            available.
     """
 
     def __init__(self, bundle: Bundle, threads: int = 1, precision: Precision = "auto") -> None:
@@ -61,14 +61,14 @@ class OpenVinoModel:
 
 
 def served_precision(bundle: Bundle, precision: Precision) -> Served:
-    """What a bundle is computed in on this processor.
+    """The precision in which a bundle runs on this processor.
 
     Args:
-        bundle: whose card says what it bears.
-        precision: as the settings say.
+        bundle: its card says which precisions are allowed.
+        precision: from the settings.
 
     Raises:
-        BundleError: bf16 or INT8 was asked for, and the processor or the bundle has none.
+        BundleError: bf16 or INT8 was requested, and the processor or the bundle does not have it.
     """
     card = bundle.card
     if precision == "int8" and not card.int8:
@@ -94,7 +94,7 @@ class OpenVinoClassifier:
     def __init__(self, bundle: Bundle, compiled: ov.CompiledModel) -> None:
         self._bundle = bundle
         self._request = compiled.create_infer_request()
-        # Set once: handing over an input at each call takes .1 ms of Python.
+        # Set once: passing an input at each call takes .1 ms of Python.
         self._crop = np.zeros(compiled.input().shape, np.uint8)
         self._request.set_input_tensor(ov.Tensor(self._crop, shared_memory=True))
         self.crop: CropPolicy = bundle.card.crop_policy()
@@ -104,7 +104,7 @@ class OpenVinoClassifier:
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Raw fake_probability of each crop; see `types.Classifier`."""
         check_crops(crops, self._bundle)
-        # One by one: the graph is compiled for one crop, and batching does not help on a CPU (FACTS).
+        # One by one: the graph is compiled for one crop, and batching does not help on a CPU (measured).
         return np.concatenate([self._predict_one(crop) for crop in crops] or [np.empty(0, np.float32)])
 
     def _predict_one(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -119,12 +119,12 @@ class OpenVinoClassifier:
 class OpenVinoHalves:
     """A bundle's network cut in two, for heat maps (`heatmap.Halves`).
 
-    The cut is behind the last convolution whose map is fine enough, a place for every 16 pixels of the crop, and behind
-    which nothing of what lies before it is used again.
+    The cut is after the last convolution whose map is fine enough (a position for every 16 pixels of the crop) and
+    which no shortcut bypasses.
 
     Args:
         bundle: verified.
-        threads: inference threads a call.
+        threads: inference threads per call.
 
     Raises:
         BundleError: the network cannot be read or compiled, or has no convolution.
@@ -139,12 +139,12 @@ class OpenVinoHalves:
             self._second = _compiled(second, threads, "f32").create_infer_request()
 
     def features(self, crop: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """The map at the cut of a crop; see `heatmap.Halves`."""
+        """The feature map of a crop at the cut; see `heatmap.Halves`."""
         check_crops(crop[np.newaxis], self._bundle)
         return np.asarray(self._run(self._first, np.ascontiguousarray(crop[np.newaxis]))[0], np.float32)
 
     def fake_logits(self, features: NDArray[np.float32]) -> NDArray[np.float32]:
-        """The fake logit of each of (n, channels, y, x); see `heatmap.Halves`."""
+        """The fake logit for each of (n, channels, y, x); see `heatmap.Halves`."""
         output = self._run(self._second, np.ascontiguousarray(features))[:, self._bundle.card.output.index]
         if not self._ends_in_sigmoid:
             held = np.clip(output.astype(np.float64), 1e-7, 1 - 1e-7)
@@ -160,7 +160,7 @@ class OpenVinoHalves:
 
 
 def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool]:
-    """Crops to features (1, channels, y, x), features (n, channels, y, x) to output; whether that is a logit."""
+    """Crop to features (1, channels, y, x); features (n, channels, y, x) to output; whether the output is a logit."""
     cut = _place_of_cut(network, bundle)
     first = ov.Model([cut.output(0)], network.get_parameters(), "first half").clone()
     given = ops.parameter([-1, *list(cut.output(0).shape)[1:]], np.float32)
@@ -173,7 +173,7 @@ def _halves(network: ov.Model, bundle: Bundle) -> tuple[ov.Model, ov.Model, bool
 
 
 def _place_of_cut(network: ov.Model, bundle: Bundle) -> ov.Node:
-    """The activation that a heat map is drawn from; the last convolution's where no map is fine enough."""
+    """The activation that a heat map is drawn from; that of the last convolution if no map is fine enough."""
     convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     if not convolutions:
         raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
@@ -188,7 +188,7 @@ def _place_of_cut(network: ov.Model, bundle: Bundle) -> ov.Node:
 
 
 def _separates(cut: ov.Node, network: ov.Model) -> bool:
-    """Whether the output depends on the crop through this node alone, and not past it by a shortcut."""
+    """Whether the output depends on the crop only through this node, with no shortcut around it."""
     seen: set[str] = {cut.get_friendly_name()}
     waiting = [network.get_results()[0]]
     while waiting:
@@ -203,7 +203,7 @@ def _separates(cut: ov.Node, network: ov.Model) -> bool:
 
 
 def _activation_of(convolution: ov.Node) -> ov.Node:
-    """The ReLU behind a convolution, past its bias, normalisation and shortcut; without one, the convolution itself."""
+    """The ReLU after a convolution, past its bias, normalisation and shortcut; without one, the convolution."""
     node = convolution
     while node.get_type_name() not in _ACTIVATIONS:
         users = [user.get_node() for user in node.output(0).get_target_inputs()]
@@ -215,7 +215,7 @@ def _activation_of(convolution: ov.Node) -> ov.Node:
 
 @contextmanager
 def _naming(bundle: Bundle, file: str) -> Iterator[None]:
-    """Names the bundle's file in what OpenVINO refuses."""
+    """Adds the bundle's file to OpenVINO's errors."""
     try:
         yield
     except RuntimeError as error:
@@ -225,19 +225,19 @@ def _naming(bundle: Bundle, file: str) -> Iterator[None]:
 
 
 def read_network(file: Path, shape: tuple[int, ...]) -> ov.Model:
-    """A network for input of this shape, (n, h, w, 3), as it lies on disk: to be quantized, or timed."""
+    """Reads a network for input of this shape, (n, h, w, 3), unmodified, to be quantized or timed."""
     network = ov.Core().read_model(file)
     network.reshape(list(shape))
     return network
 
 
 def save_network(network: ov.Model, file: Path) -> None:
-    """Writes a network as OpenVINO IR, `file` and a .bin beside it."""
+    """Writes a network as OpenVINO IR: `file`, and a .bin next to it."""
     ov.save_model(network, file, compress_to_fp16=False)
 
 
 def _prepared(bundle: Bundle, file: str) -> ov.Model:
-    """The network for one uint8 crop, the contract's scaling and colour order folded in."""
+    """The network for one uint8 crop, including the contract's scaling and colour order."""
     card = bundle.card
     network = read_network(bundle.folder / file, (1, card.input.height_px, card.input.width_px, 3))
     steps = PrePostProcessor(network)
@@ -260,7 +260,7 @@ def has_bf16() -> bool:
 def has_vnni() -> bool:
     """Whether this processor multiplies 8-bit numbers four at a time (AVX512-VNNI, AVX-VNNI, AMX).
 
-    Without it INT8 is no faster than f32. Linux alone says so; elsewhere the answer is no.
+    Without it INT8 is no faster than f32. Only Linux reports it; elsewhere the answer is False.
     """
     try:
         text = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace")
@@ -278,7 +278,7 @@ def _compiled(network: ov.Model, threads: int, precision: str) -> ov.CompiledMod
             "PERFORMANCE_HINT": "LATENCY",
             "INFERENCE_NUM_THREADS": threads,
             "INFERENCE_PRECISION_HINT": precision,
-            # By default a call is tied to one core and waits for it: twice the time on a busy machine (measured).
+            # By default a call is bound to one core and waits for it: twice the time on a busy machine (measured).
             "ENABLE_CPU_PINNING": False,
             "CACHE_DIR": "",
         },

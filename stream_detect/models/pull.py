@@ -27,7 +27,7 @@ LICENCE = (
 
 ATTEMPTS = 5
 FIRST_WAIT_S = 0.5
-"""Between attempts .5, 1, 2 and 4 s."""
+"""The pauses between attempts are .5, 1, 2 and 4 s."""
 TIMEOUT_S = 20.0
 MAX_BYTES = 10_000_000
 """The files have 156 and 198 kB: a server that sends more than this sends something else."""
@@ -39,11 +39,11 @@ class Published:
     """Weights that can be pulled.
 
     Args:
-        name: of the bundle.
-        file: as its authors call it.
-        architecture: that it belongs to.
-        fakes: that it was trained on.
-        sha256: of the file.
+        name: name of the bundle.
+        file: name of the authors' file.
+        architecture: name of the network.
+        fakes: kind of fakes in the training data.
+        sha256: of the file, in hexadecimal.
     """
 
     name: str
@@ -93,7 +93,7 @@ def published_named(name: str) -> Published:
     """The published weights of that name.
 
     Raises:
-        BundleError: there are none.
+        BundleError: there are no such weights.
     """
     if name not in PUBLISHED:
         raise BundleError(f"expected published weights of {', '.join(PUBLISHED)}; received {name!r}")
@@ -101,16 +101,16 @@ def published_named(name: str) -> Published:
 
 
 def fetch(published: Published, folder: Path, origin: str = ORIGIN, wait: Callable[[float], None] = time.sleep) -> Path:
-    """The file, from `folder` where it lies there already; half a file is kept and gone on with.
+    """Fetches a file unless it is in `folder` already; a partial file is kept and resumed.
 
     Args:
-        published: what is wanted.
-        folder: where it is kept; made if absent.
+        published: the weights.
+        folder: where the file is kept; created if missing.
         origin: http or https address of the folder that has it.
-        wait: sleeps so many seconds between attempts.
+        wait: sleeps between attempts, for the given number of seconds.
 
     Raises:
-        BundleError: it is not there, cannot be had after some attempts, or does not have its sha256.
+        BundleError: it does not exist, cannot be fetched after some attempts, or has another sha256.
     """
     if not origin.startswith(("https://", "http://")):
         raise BundleError(f"expected an http or https address to pull from, received {origin!r}")
@@ -122,7 +122,7 @@ def fetch(published: Published, folder: Path, origin: str = ORIGIN, wait: Callab
     begun = part.exists()
     url = f"{origin.rstrip('/')}/{published.file}"
     _transfer(url, part, wait)
-    if begun and sha256_of(part) != published.sha256:  # what an earlier call left may be of another file
+    if begun and sha256_of(part) != published.sha256:  # the remainder of an earlier call may be of another file
         part.unlink()
         _transfer(url, part, wait)
     received = sha256_of(part)
@@ -136,7 +136,7 @@ def fetch(published: Published, folder: Path, origin: str = ORIGIN, wait: Callab
 
 
 def credit(folder: Path, published: Published) -> None:
-    """Writes into an imported bundle's card what is known of published weights."""
+    """Adds licence and origin of published weights to an imported bundle's card."""
     card = read_card(folder)
     training = card.training.model_copy(
         update={
@@ -150,7 +150,7 @@ def credit(folder: Path, published: Published) -> None:
 
 
 def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
-    """Fills `part` up; what came before a break stays in it."""
+    """Completes `part`; what was received before an interruption is kept."""
     pause_s = FIRST_WAIT_S
     with httpx.Client(timeout=TIMEOUT_S, follow_redirects=True) as client:
         for attempt in range(1, ATTEMPTS + 1):
@@ -174,16 +174,16 @@ def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
 
 
 def _resume(client: httpx.Client, url: str, part: Path) -> None:
-    """Appends what is missing, or begins anew where the server knows no ranges."""
+    """Appends what is missing; starts again if the server does not support ranges."""
     have = part.stat().st_size if part.exists() else 0
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with client.stream("GET", url, headers=headers) as answer:
         if answer.status_code == httpx.codes.REQUESTED_RANGE_NOT_SATISFIABLE:
-            return  # nothing is missing; the sha256 says whether it is the right file
+            return  # nothing is missing; the sha256 tells whether it is the right file
         answer.raise_for_status()
         resumed = answer.status_code == httpx.codes.PARTIAL_CONTENT
         with part.open("ab" if resumed else "wb") as stream:
-            for chunk in answer.iter_raw():  # as it comes: chunks of one size would lose the last at a break
+            for chunk in answer.iter_raw():  # unchunked: a fixed chunk size would lose the last one at an interruption
                 if stream.tell() + len(chunk) > MAX_BYTES:
                     raise BundleError(f"expected at most {MAX_BYTES:,} bytes from {url}, it sends more")
                 stream.write(chunk)

@@ -14,7 +14,7 @@ class Registry:
     """Finds bundles.
 
     Args:
-        folders: each holds bundles as subfolders, or is a bundle itself; looked through in this order.
+        folders: each contains bundles as subfolders, or is a bundle itself; searched in this order.
     """
 
     def __init__(self, folders: Sequence[Path]) -> None:
@@ -36,10 +36,10 @@ class Registry:
         return tuple(sorted(self._found()))
 
     def load(self, name: str) -> Bundle:
-        """The verified bundle of that name.
+        """Loads and verifies the bundle of that name.
 
         Raises:
-            BundleError: there is none, or it is broken.
+            BundleError: there is none, or it is damaged.
         """
         found = self._found()
         if name not in found:
@@ -51,7 +51,7 @@ class Registry:
         return bundle
 
     def folder_of(self, name: str) -> Path:
-        """Where the bundle of that name lies, unverified.
+        """The folder of the bundle of that name, unverified.
 
         Raises:
             BundleError: there is none.
@@ -62,10 +62,10 @@ class Registry:
         return found[name]
 
     def sha256_of(self, name: str) -> str:
-        """Of the served weights of the bundle of that name, as its card says, unverified.
+        """Sha256 of the served weights of the bundle of that name, as its card says, unverified.
 
         Raises:
-            BundleError: there is none, or its card names none.
+            BundleError: there is none, or its card states none.
         """
         card = read_card(self.folder_of(name))
         if IR_WEIGHTS_FILE not in card.sha256:

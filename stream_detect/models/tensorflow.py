@@ -52,6 +52,6 @@ class KerasClassifier:
         given = self._bundle.card.input
         ordered = crops[..., ::-1] if given.colour_order == "BGR" else crops
         scaled = ordered.astype(np.float32) * np.float32(given.scale) + np.float32(given.offset)
-        # A direct call: `predict` costs 80 ms of set-up a call (FACTS).
+        # A direct call: `predict` has 80 ms of set-up per call (measured).
         output = keras.ops.convert_to_numpy(self._network(scaled, training=False))
         return fake_probability(np.asarray(output, np.float32), self._bundle)
