@@ -23,21 +23,21 @@ from stream_detect.overlay.sprite import Mask, Rgb, Sprite
 from stream_detect.types import Image, Thresholds, VerdictState
 
 STRIP_OPACITY = 205
-"""Of 255: the video shines through a little, light lines on it keep a contrast of 7 : 1 over white."""
+"""Of 255. The video shines through a little; light lines on the strip keep a contrast of 7 : 1 over white."""
 
 MAX_SPRITES = 256
-"""Kept a stream; at 640x480 the largest takes 30 kB. The least recently used one goes first."""
+"""Sprites kept per stream; at 640x480 the largest takes 30 kB. The least recently used one is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """What a header says.
+    """Content of a badge's header.
 
     Args:
-        icon: at the left.
-        word: in capitals.
-        ground: colour of the header.
-        hatched: whether it is struck through with diagonals, as what is stale or unavailable is.
+        icon: shown at the left.
+        word: shown in capitals.
+        ground: background colour.
+        hatched: whether diagonals mark it as stale or unavailable.
     """
 
     icon: Icon
@@ -47,17 +47,17 @@ class Label:
 
 
 def state_label(state: VerdictState) -> Label:
-    """The label of a verdict's state."""
+    """The label of a verdict state."""
     return Label(STATE_ICON[state], state.value.replace("_", " ").upper(), palette.STATE_RGB[state])
 
 
 def stale_label(word: str) -> Label:
-    """A label for what is too old to be believed."""
+    """A label for a result that is too old."""
     return Label(Icon.CLOCK, word, palette.STALE_RGB, hatched=True)
 
 
 def failed_label(word: str) -> Label:
-    """A label for what there is no analysis of."""
+    """A label for a stream without analysis."""
     return Label(Icon.CROSS, word, palette.STALE_RGB, hatched=True)
 
 
@@ -65,7 +65,7 @@ class BadgeSet:
     """One stream's badge sprites. Not safe to use from two threads at once.
 
     Args:
-        thresholds: drawn into the band.
+        thresholds: drawn in the band.
     """
 
     def __init__(self, thresholds: Thresholds) -> None:
@@ -76,19 +76,19 @@ class BadgeSet:
         self.face_width_px = lru_cache(MAX_SPRITES)(self._face_width_px)
 
     def _face_width_px(self, layout: Layout) -> int:
-        """Width of every face's badge at a scale, so that it does not jump from state to state."""
+        """Width of all face badges at a scale, so that the badge does not jump from state to state."""
         widest = max(self._lettering.width_px(word, layout.font_px) for word in ("GATHERING", "UNCERTAIN"))
         value = self._lettering.width_px("12/12", layout.font_px)
         return _even(layout.pad_px * 2 + layout.icon_px + layout.px(5) + widest + layout.px(10) + value)
 
     def _badge(self, label: Label, form: BadgeForm, layout: Layout, *, of_face: bool) -> Sprite:
-        """A badge without its value, marker and trace.
+        """A badge without value, marker and trace.
 
         Args:
-            label: what it says.
-            form: how much of it.
-            layout: how large.
-            of_face: as wide as all badges of faces; else as wide as its word.
+            label: content of the header.
+            form: how much is shown.
+            layout: sizes.
+            of_face: whether it is as wide as all face badges; otherwise it is as wide as its word.
         """
         height = layout.header_px + layout.strip_px(form)
         if form is BadgeForm.ICON:
@@ -109,7 +109,7 @@ class BadgeSet:
         return Sprite.of(rgb, opacity)
 
     def _value(self, text: str, label: Label, layout: Layout) -> Sprite:
-        """A value's text alone, to be laid on the right of a header."""
+        """The text of a value, to be drawn at the right of a header."""
         mask = np.zeros((layout.header_px, _even(self._lettering.width_px(text, layout.font_px))), np.uint8)
         self._lettering.write(mask, text, 0, _baseline(layout), layout.font_px)
         rgb = np.full((*mask.shape, 3), palette.text_on(label.ground), np.uint8)
@@ -127,7 +127,7 @@ class BadgeSet:
         rgb[...] = np.rint(rgb * (1 - share) + np.array(palette.text_on(label.ground)) * share)
 
     def _draw_band(self, rgb: Image, opacity: Mask, layout: Layout, *, dim: bool) -> None:
-        """The probability from 0 to 1 as three zones, a tick at each of the two thresholds between them."""
+        """The probability from 0 to 1 as three zones, with a tick at each of the two thresholds."""
         left, length = layout.pad_px, rgb.shape[1] - 2 * layout.pad_px
         rows = slice(layout.band_top_px, layout.band_top_px + layout.band_px)
         edges = [left + round(share * (length - 1)) for share in self._zones]
@@ -147,7 +147,7 @@ def _even(length_px: int) -> int:
 
 
 def _baseline(layout: Layout) -> int:
-    """Row on which capitals stand centred: they are .7 of the font size high."""
+    """Baseline of vertically centred capitals, whose height is .7 of the font size."""
     return round((layout.header_px + 0.7 * layout.font_px) / 2)
 
 
@@ -166,7 +166,7 @@ def _rounded(wh: tuple[int, int], radius_px: int) -> Mask:
 
 
 def _ground(label: Label, wh: tuple[int, int], layout: Layout) -> Image:
-    """A header's ground (h, w, 3), struck through with diagonals when hatched."""
+    """Background of a header (h, w, 3), with diagonals if hatched."""
     ground = np.full((wh[1], wh[0], 3), label.ground, np.uint8)
     if label.hatched:
         column, row = np.meshgrid(np.arange(wh[0]), np.arange(wh[1]))
@@ -176,7 +176,7 @@ def _ground(label: Label, wh: tuple[int, int], layout: Layout) -> Image:
 
 
 WIDTH_IN_SAMPLES = 50
-"""Samples that fill the trace's width: ten seconds at five a second. Fewer stand at its right end."""
+"""Samples that fill the width of the trace: ten seconds at five per second. Fewer are drawn at its right end."""
 
 LINE_LUMA = 215
 MARKER_LUMA = 235
@@ -189,11 +189,11 @@ Line = NDArray[np.int32]
 
 
 def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tuple[Line, ...]:
-    """The trace as one line a run of samples; a gap (NaN) parts two lines.
+    """The trace as one line per run of samples; a gap (NaN) separates two lines.
 
     Args:
-        trace: fake_probability of each sample, oldest first, NaN for none.
-        width_px: of the badge.
+        trace: fake_probability of each sample, oldest first; NaN for none.
+        width_px: width of the badge.
         layout: of the badge.
     """
     right, length = width_px - layout.pad_px - 1, width_px - 2 * layout.pad_px
@@ -214,13 +214,13 @@ def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tupl
 
 
 def draw_trace(luma: Plane, lines: tuple[Line, ...], layout: Layout) -> None:
-    """Draw a trace into the luma of a badge (h, w)."""
+    """Draws a trace into the luma of a badge (h, w)."""
     cv2.polylines(luma, lines, isClosed=False, color=LINE_LUMA, thickness=layout.px(1.2), lineType=cv2.LINE_AA,
                   shift=SHIFT)  # fmt: skip
 
 
 def draw_marker(luma: Plane, probability: float, layout: Layout) -> None:
-    """Draw a bright bar with dark edges across the band at a probability (clipped to 0..1; none for NaN)."""
+    """Draws a bright bar with dark edges across the band at a probability (clipped to 0..1; none for NaN)."""
     if math.isnan(probability):
         return
     length = luma.shape[1] - 2 * layout.pad_px

@@ -10,7 +10,7 @@ from stream_detect.types import Xyxy
 
 
 class BadgeForm(Enum):
-    """How much of a badge is shown, by the room there is."""
+    """How much of a badge is shown, depending on the space."""
 
     FULL = auto()
     BAND = auto()
@@ -20,29 +20,29 @@ class BadgeForm(Enum):
 
 @dataclass(frozen=True)
 class Layout:
-    """Sizes in pixels at one scale; scale 1 belongs to 640x480.
+    """Sizes in pixels at one scale; scale 1 is that of 640x480.
 
-    Not slotted: each size is worked out once and kept in the instance, for they are asked for on every frame.
+    Not slotted: each size is computed once and cached in the instance, because it is used on every frame.
     """
 
     scale: float
 
     @classmethod
     def of(cls, wh: tuple[int, int]) -> Self:
-        """For a picture of this size: words 12 px high in 320x240, 15 in 640x480, 29 in 1920x1080, in 1/16 steps."""
+        """The layout for a frame size: words 12 px high in 320x240, 15 in 640x480, 29 in 1920x1080, in 1/16 steps."""
         return cls(round(max((min(wh) / 480) ** 0.8, 0.8) * 16) / 16)
 
     def px(self, length: float) -> int:
-        """A length at this scale, 1 px at least."""
+        """A length at this scale, at least 1 px."""
         return max(1, round(length * self.scale))
 
     def even(self, length: float) -> int:
-        """A length at this scale, even, so that chroma lies under luma."""
+        """A length at this scale, even, so that chroma aligns with luma."""
         return max(2, 2 * round(length * self.scale / 2))
 
     @cached_property
     def font_px(self) -> int:
-        """Size of the words."""
+        """Font size."""
         return self.px(15)
 
     @cached_property
@@ -51,7 +51,7 @@ class Layout:
         return self.even(24)
 
     def strip_px(self, form: BadgeForm) -> int:
-        """Height of the strip below it: band and trace, the band alone, or none."""
+        """Height of the strip below the header: band and trace, only the band, or none."""
         match form:
             case BadgeForm.FULL:
                 return self.even(36)
@@ -72,7 +72,7 @@ class Layout:
 
     @cached_property
     def band_top_px(self) -> int:
-        """Upper edge of the probability band, from the badge's."""
+        """Upper edge of the probability band, from the top of the badge."""
         return self.header_px + self.px(7)
 
     @cached_property
@@ -82,7 +82,7 @@ class Layout:
 
     @cached_property
     def trace_top_px(self) -> int:
-        """Upper edge of the trace, from the badge's."""
+        """Upper edge of the trace, from the top of the badge."""
         return self.band_top_px + self.band_px + self.px(5)
 
     @cached_property
@@ -100,13 +100,13 @@ GAP_PX = 4
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a badge is.
+    """Position of a badge.
 
     Args:
         x: left edge in pixels, even.
         y: upper edge in pixels, even.
-        side: which of the places around a face it is, 0 to 5.
-        hides: whether another face's features are under it all the same.
+        side: index of the position around the face, 0 to 5.
+        hides: whether it still covers another face's features.
     """
 
     x: int
@@ -116,31 +116,31 @@ class Place:
 
 
 def features_of(box: Xyxy) -> Xyxy:
-    """Where eyes, nose and mouth are in a face detector's box."""
+    """Where eyes, nose and mouth are in the box of a face."""
     left, top, right, bottom = box
     w, h = right - left, bottom - top
     return left + 0.1 * w, top + 0.2 * h, right - 0.1 * w, top + 0.9 * h
 
 
 _FORBIDDEN = 1000.0
-"""What a pixel of another face counts against one of the badge's own face: never is one face's badge on another."""
+"""Cost of a pixel of another face, relative to one of the badge's own face: a badge must never cover another face."""
 
 
 def place(  # noqa: PLR0913 - one geometry: the badge, its face, and all that is in the way
     badge: Wh, box: Xyxy, frame: Wh, taken: list[Xyxy], side: int = 0, *, others: Sequence[Xyxy] = ()
 ) -> Place:
-    """Find a place for a badge, wholly inside the frame.
+    """Finds a position for a badge, completely inside the frame.
 
-    Tried in turn: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The first
-    that covers neither the face's features nor what is taken is chosen, else the one that covers least.
+    Candidates, in order: above the box, below it, inside at its top, inside at its bottom, right of it, left of it. The
+    first that covers neither the face's features nor a taken area is chosen, otherwise the one that covers least.
 
     Args:
-        badge: its size, at most the frame's.
-        box: the face's, may reach over the frame or lie outside of it.
-        frame: its size.
-        taken: areas of the frame to leave free.
-        side: tried first: where it was, so that it does not jump to and fro.
-        others: boxes of the other faces; their features are left free rather than those of the badge's own face.
+        badge: size of the badge, at most that of the frame.
+        box: box of the face; may extend beyond the frame or lie outside it.
+        frame: size of the frame.
+        taken: areas of the frame to keep free.
+        side: tried first: the previous position, so that the badge does not jump.
+        others: boxes of the other faces; their features take precedence over those of the badge's own face.
     """
     w, h = badge
     left, top, right, bottom = box
@@ -172,7 +172,7 @@ def _inside(start: float, last: int) -> int:
 
 
 def _overlap(corner: tuple[int, int], wh: Wh, area: Xyxy) -> float:
-    """Pixels of `area` under a rectangle."""
+    """Number of pixels of `area` under a rectangle."""
     w = min(corner[0] + wh[0], area[2]) - max(corner[0], area[0])
     h = min(corner[1] + wh[1], area[3]) - max(corner[1], area[1])
     return w * h if w > 0 and h > 0 else 0.0

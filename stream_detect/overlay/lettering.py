@@ -16,7 +16,7 @@ OVERSAMPLING = 8
 
 
 class Icon(StrEnum):
-    """One shape for each state, which is recognised without colour and without reading."""
+    """One shape for each state, recognisable without colour and without reading."""
 
     TICK = "tick"
     TRIANGLE = "triangle"
@@ -37,18 +37,18 @@ STATE_ICON: dict[VerdictState, Icon] = {
 
 
 class Lettering:
-    """Draws text of one typeface. Not safe to use from two threads at once."""
+    """Draws text in one typeface. Not safe to use from two threads at once."""
 
     def __init__(self) -> None:
         self._face = cv2.FontFace("sans")
 
     def width_px(self, text: str, size_px: int) -> int:
-        """Width that `text` takes at a font size."""
+        """Width of `text` at a font size."""
         x, _, width, _ = cv2.getTextSize((0, 0), text, (0, 0), self._face, size_px, BOLD)
         return int(x + width) + 1
 
     def write(self, mask: Mask, text: str, x: int, baseline: int, size_px: int) -> None:
-        """Write into `mask` from x on; what does not fit is cut off, never wrapped."""
+        """Writes text into `mask` from x on; the part that does not fit is cut off, never wrapped."""
         cv2.putText(
             mask, text, (x, baseline), (255, 0, 0, 0), self._face, size_px, BOLD, cv2.PUT_TEXT_ALIGN_LEFT,
             (0, 1 << 20),
@@ -91,7 +91,7 @@ def draw_icon(icon: Icon, size_px: int) -> Mask:
 
 
 class _Pen:
-    """Draws shapes in shares of a square canvas; ink 0 cuts out."""
+    """Draws shapes in coordinates relative to a square canvas; ink 0 erases."""
 
     def __init__(self, canvas: Mask) -> None:
         self._canvas = canvas

@@ -12,21 +12,21 @@ from dataclasses import dataclass
 from stream_detect.types import Result, TrackResult, Xyxy
 
 SPEED_GAIN = 0.5
-"""Share of the newest speed in the speed that is held."""
+"""Weight of the newest speed in the smoothed speed."""
 
 CARRY_S = 0.05
-"""A speed is trusted for so long after its detection; then the box waits."""
+"""How long after its detection a box moves on at its speed; then it stops."""
 
 EASE_S = 0.03
-"""Time constant of the easing, about one frame: hides the step of each correction."""
+"""Time constant of the easing, about one frame: hides the jump of each correction."""
 
 FORGET_S = 1.0
-"""After a pause longer than this a track's speed says nothing; it starts anew."""
+"""After a longer pause a track's speed is meaningless, and tracking restarts."""
 
 
 @dataclass(slots=True)
 class _Path:
-    """A track: box seen at `time_s`, its speed in pixels a second, and what was shown last."""
+    """A track: box at `time_s`, its speed in pixels per second, and the box shown last."""
 
     time_s: float
     box: Xyxy
@@ -36,18 +36,18 @@ class _Path:
 
 
 class BoxMotion:
-    """One stream's boxes. New tracks appear at once where they were found; lost tracks go at once."""
+    """Moves one stream's boxes between results. New tracks appear and lost tracks disappear at once."""
 
     def __init__(self) -> None:
         self._sequence: int | None = None
         self._paths: dict[int, _Path] = {}
 
     def follow(self, result: Result, now_s: float) -> list[tuple[TrackResult, Xyxy]]:
-        """The tracks of the newest result with the box of each at `now_s`.
+        """The tracks of the newest result, each with its box at `now_s`.
 
         Args:
-            result: newest; its `arrived_s` is the time of its boxes.
-            now_s: wall clock of the frame that is drawn on, the same clock.
+            result: the newest result; its `arrived_s` is the time of its boxes.
+            now_s: time of the frame that is drawn on, by the same clock.
 
         Returns:
             Tracks with finite boxes only, in the result's order; xyxy in pixels of the analysed frame.
@@ -85,7 +85,7 @@ def _advance(path: _Path, now_s: float) -> Xyxy:
 
 
 def _moved(start: Xyxy, direction: Xyxy, amount: float) -> Xyxy:
-    """Go from start by amount times direction."""
+    """Moves start by amount times direction."""
     left, top, right, bottom = start
     x0, y0, x1, y1 = direction
     return left + amount * x0, top + amount * y0, right + amount * x1, bottom + amount * y1

@@ -31,13 +31,13 @@ from stream_detect.overlay.sprite import Yuv
 from stream_detect.types import Result, Thresholds, TrackResult, VerdictState, Xyxy
 
 SHIFT = 4
-"""Fractional bits of the coordinates given to OpenCV: boxes move by less than a pixel."""
+"""Fractional bits of the coordinates passed to OpenCV: boxes move by less than a pixel."""
 
 EDGE_LUMA = 16
-"""Of the dark edge."""
+"""Luma of the dark edge."""
 
 Strokes = NDArray[np.float64]
-"""Open lines of one length each, (n, points, 2) in luma pixels."""
+"""Open lines with the same number of points, (n, points, 2) in luma pixels."""
 
 _TURN = np.linspace(0.0, np.pi / 2, 5)
 _ARC = np.stack([1.0 - np.cos(_TURN), 1.0 - np.sin(_TURN)], axis=1)
@@ -45,28 +45,28 @@ _ARC = np.stack([1.0 - np.cos(_TURN), 1.0 - np.sin(_TURN)], axis=1)
 
 
 def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, dashed: bool) -> None:
-    """Draw a box's outline; what falls outside the picture is left out.
+    """Draws the outline of a box, clipped to the frame.
 
     Args:
-        planes: of the picture.
-        box: finite, right of left and below top, no farther than some pictures' sizes away.
-        colour: of the line; a dark edge of one pixel keeps it visible on any ground.
-        thickness_px: of the line.
-        dashed: dashes all round instead of brackets at the corners.
+        planes: planes of the frame.
+        box: finite, with left < right and top < bottom, at most a few frame sizes outside the frame.
+        colour: colour of the line; a dark edge of one pixel keeps it visible on any background.
+        thickness_px: thickness of the line.
+        dashed: draw dashes on all sides instead of brackets at the corners.
     """
     strokes = list(np.rint((_dashes(box) if dashed else _brackets(box)) * (1 << SHIFT)).astype(np.int32))
     chroma_px = max(1, (thickness_px + 1) // 2)
     for plane, value, width_px, shift in (
         (planes.y, EDGE_LUMA, thickness_px + 2, SHIFT),
         (planes.y, colour[0], thickness_px, SHIFT),
-        (planes.u, colour[1], chroma_px, SHIFT + 1),  # one bit more: half as large
+        (planes.u, colour[1], chroma_px, SHIFT + 1),  # one more bit, because chroma has half the size
         (planes.v, colour[2], chroma_px, SHIFT + 1),
     ):
         cv2.polylines(plane, strokes, False, value, width_px, cv2.LINE_AA, shift)  # noqa: FBT003 - open lines
 
 
 def _brackets(box: Xyxy) -> Strokes:
-    """Four corners, arms a fifth of the shorter side."""
+    """Four corners with arms of a fifth of the shorter side."""
     left, top, right, bottom = box
     side = min(right - left, bottom - top)
     arm, radius = 0.2 * side, 0.07 * side
@@ -78,7 +78,7 @@ def _brackets(box: Xyxy) -> Strokes:
 
 
 def _dashes(box: Xyxy) -> Strokes:
-    """Six dashes a side, gaps as long as dashes."""
+    """Six dashes per side, with gaps as long as dashes."""
     left, top, right, bottom = box
     corners = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
     starts = np.arange(6) / 5.5
@@ -89,19 +89,19 @@ def _dashes(box: Xyxy) -> Strokes:
 
 
 MAX_TRACES = 64
-"""Traces kept as lines, a new one a face and result; the least recently used one goes first."""
+"""Traces cached as lines, a new one per face and result; the least recently used one is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Canvas:
-    """A picture that is being drawn on.
+    """A frame that is being drawn on.
 
     Args:
-        planes: its memory.
+        planes: its planes.
         wh: its size in pixels.
-        layout: sizes of what is drawn.
-        taken: areas that badges cover already.
-        sides: where the badge of each track is.
+        layout: sizes of the badges.
+        taken: areas covered by badges.
+        sides: position of the badge of each track.
     """
 
     planes: Planes
@@ -115,8 +115,8 @@ class Overlay:
     """One stream's overlay. Not safe to use from two threads at once.
 
     Args:
-        thresholds: of the model that judges, drawn into the probability band.
-        stale_s: without a result for so long, all is shown hatched grey.
+        thresholds: of the model, drawn in the probability band.
+        stale_s: after this time without a result everything is shown hatched grey.
     """
 
     def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
@@ -129,12 +129,12 @@ class Overlay:
         self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
 
     def draw(self, frame: av.VideoFrame, result: Result | None, now_s: float) -> None:
-        """Draw what is known onto a frame.
+        """Draws the newest result on a frame.
 
         Args:
-            frame: yuv420p of even width and height, our own copy (`copy_yuv420p`); written to.
-            result: newest of the stream, None before the first.
-            now_s: monotonic seconds, by the clock of `Result.arrived_s`.
+            frame: yuv420p of even width and height, a copy (`copy_yuv420p`); it is modified.
+            result: newest of the stream; None before the first.
+            now_s: monotonic seconds, on the clock of `Result.arrived_s`.
 
         Raises:
             MediaError: the frame is not yuv420p.
@@ -161,7 +161,7 @@ class Overlay:
         self._sides = canvas.sides
 
     def _draw_picture_badge(self, canvas: _Canvas, label: Label) -> None:
-        """The badge of the whole picture, in its upper left corner; its icon alone where the words do not fit."""
+        """Draws the badge of the whole frame in its upper left corner; only the icon if the words do not fit."""
         margin = canvas.layout.even(8)
         for form in (BadgeForm.HEADER, BadgeForm.ICON):
             sprite = self._badges.badge(label, form, canvas.layout, of_face=False)
@@ -173,7 +173,7 @@ class Overlay:
     def _draw_face_badge(
         self, canvas: _Canvas, track: TrackResult, box: Xyxy, hatched: Label | None, others: Sequence[Xyxy]
     ) -> None:
-        """A face's badge, as much of it as the face and the frame have room for; nothing for a face out of sight."""
+        """Draws as much of a face's badge as there is space for; nothing for a face outside the frame."""
         if box[0] >= canvas.wh[0] or box[1] >= canvas.wh[1] or box[2] <= 0 or box[3] <= 0:
             return
         label = hatched or state_label(track.verdict.state)
@@ -202,7 +202,7 @@ class Overlay:
 
 
 def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | None:
-    """What is said of the whole picture; None when its faces say it all."""
+    """Label of the whole frame; None if the badges of its faces say everything."""
     if stale_age_s is not None:
         return stale_label(f"NO RESULT FOR {math.floor(min(stale_age_s, 999.0))} s")
     if result is None:
@@ -213,14 +213,14 @@ def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | 
 
 
 def _hatched_label(result: Result, *, stale: bool) -> Label | None:
-    """What each face's badge says instead of its state, when that is not to be believed."""
+    """Label that replaces the state on each face's badge if the state must not be trusted."""
     if stale:
         return stale_label("STALE")
     return None if result.error is None else failed_label("NO SCORE")
 
 
 def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[BadgeForm, ...]:
-    """Forms of a face's badge, the fullest first: at most half as high as the face, with the band alone two thirds."""
+    """Forms of a face's badge, fullest first: at most half the height of the face, with only the band two thirds."""
     forms = (BadgeForm.HEADER, BadgeForm.ICON)
     if bare:
         return forms
@@ -231,11 +231,11 @@ def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[BadgeForm, ...]:
 
 
 _OLD_S = 1.0
-"""A score is said to be old from here on: faces that are scored in turn wait for so long where there are many."""
+"""Age from which a score's age is shown: faces that are scored in turn wait this long if there are many."""
 
 
 def _value_of(track: TrackResult) -> str:
-    """The number in the header: the probability (with its age once that is old), or how much evidence there is."""
+    """The number in the header: the probability (with its age once it is old), or the amount of evidence."""
     verdict = track.verdict
     if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
         if verdict.needed > 99:
@@ -247,7 +247,7 @@ def _value_of(track: TrackResult) -> str:
 
 
 def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:
-    """A box of one picture size in another, its corners in order and no farther off than the picture is large."""
+    """A box scaled to another frame size, with its corners in order and at most one frame size outside."""
     xs = [min(max(x * to[0] / max(of[0], 1), -to[0]), 2.0 * to[0]) for x in (box[0], box[2])]
     ys = [min(max(y * to[1] / max(of[1], 1), -to[1]), 2.0 * to[1]) for y in (box[1], box[3])]
     return min(xs), min(ys), max(xs), max(ys)

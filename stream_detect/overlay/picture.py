@@ -17,17 +17,17 @@ _QUALITY = 85
 def annotated(
     frame: av.VideoFrame, result: Result | None, thresholds: Thresholds, stale_s: float, width: int | None
 ) -> bytes:
-    """The picture as JPEG, the badge drawn at its final size, so that it can be read in a small one.
+    """Encodes a frame as JPEG; the badge is drawn at the final size, so that it is readable in small pictures.
 
     Args:
-        frame: only read.
-        result: the newest; None before the first.
-        thresholds: of the model that judges.
+        frame: read only.
+        result: the newest result; None before the first.
+        thresholds: of the model.
         stale_s: a result older than this is drawn as stale.
-        width: in pixels; None, or more than the picture has, keeps the picture's own.
+        width: in pixels; None, or more than the frame's width, keeps the frame's.
 
     Raises:
-        MediaError: the picture is of no kind that can be drawn on.
+        MediaError: the frame has a format that cannot be drawn on.
     """
     picture = copy_yuv420p(_narrowed(frame, width))
     Overlay(thresholds, stale_s).draw(picture, result, time.monotonic())
@@ -35,10 +35,10 @@ def annotated(
 
 
 def jpeg(image: Image, width: int | None = None) -> bytes:
-    """An RGB picture uint8 (h, w, 3) as JPEG, no wider than `width` pixels.
+    """Encodes an RGB image uint8 (h, w, 3) as JPEG, no wider than `width` pixels.
 
     Raises:
-        MediaError: it cannot be compressed.
+        MediaError: it cannot be encoded.
     """
     if width is not None and image.shape[1] > width:
         height = max(2, round(image.shape[0] * width / image.shape[1]))

@@ -19,15 +19,15 @@ class Layer:
     """One plane of a sprite.
 
     Args:
-        paint: its values times its opacity, (h, w) uint8.
-        keep: 255 - opacity: how much of the picture stays, (h, w) uint8.
+        paint: values times opacity, (h, w) uint8.
+        keep: 255 - opacity, the share of the frame that remains, (h, w) uint8.
     """
 
     paint: Plane
     keep: Mask
 
     def lay(self, plane: Plane, x: int, y: int) -> None:
-        """Blend into `plane` with the upper left corner at (x, y); what falls outside is left out."""
+        """Blends into `plane` with the upper left corner at (x, y), clipped to the plane."""
         left, top = max(x, 0), max(y, 0)
         right, bottom = min(x + self.paint.shape[1], plane.shape[1]), min(y + self.paint.shape[0], plane.shape[0])
         if left >= right or top >= bottom:
@@ -40,11 +40,11 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
-    """A picture with transparency as yuv420p layers, of even width and height.
+    """An image with transparency as yuv420p layers, of even width and height.
 
     Args:
         wh: size in luma pixels.
-        layers: of y, u and v.
+        layers: those of y, u and v.
     """
 
     wh: tuple[int, int]
@@ -52,7 +52,7 @@ class Sprite:
 
     @classmethod
     def of(cls, rgb: Image, opacity: Mask) -> Self:
-        """Make one from an RGB picture (h, w, 3) and its opacity (h, w), h and w even.
+        """Makes a sprite from an RGB image (h, w, 3) and its opacity (h, w), h and w even.
 
         Chroma is the mean of each 2x2 pixels weighted by their opacity, as if blended at full size.
         """
@@ -67,7 +67,7 @@ class Sprite:
         return cls((w, h), (_layer(planes[0], share), blue, red))
 
     def lay(self, planes: Planes, x: int, y: int) -> None:
-        """Blend into a picture with the upper left corner at (x, y), both even."""
+        """Blends into a frame with the upper left corner at (x, y), both even."""
         luma, blue, red = self.layers
         luma.lay(planes.y, x, y)
         blue.lay(planes.u, x // 2, y // 2)
@@ -107,7 +107,7 @@ STATE_RGB: dict[VerdictState, Rgb] = {
 }
 
 STALE_RGB: Rgb = GREY
-"""Ground of what is stale or unavailable; hatched with HATCH_RGB, so that it is no plain grey."""
+"""Background of stale or unavailable results; hatched with HATCH_RGB, so that it is not plain grey."""
 
 HATCH_RGB: Rgb = (0x55, 0x55, 0x55)
 
@@ -120,7 +120,7 @@ def to_yuv(rgb: Rgb) -> Yuv:
 
 
 def text_on(ground: Rgb) -> Rgb:
-    """White or ink, whichever reads better on `ground`: ink on the bright orange only (white would have 2.2 : 1)."""
+    """White or ink, whichever is more readable on `ground`: ink only on bright orange (white would have 2.2 : 1)."""
     return INK if to_yuv(ground)[0] > 150 else WHITE
 
 

@@ -17,20 +17,20 @@ LONGEST = 2000
 
 HIDDEN = "***"
 HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "resolution", "fps", "transport", "unicast"})
-"""Parts of a query by which cameras' addresses differ; the values of all others are hidden."""
+"""Query parameters by which camera addresses differ; the values of all others are hidden."""
 _LONGEST_HARMLESS = 16
 _NAME = re.compile(r"[A-Za-z_.-]{1,24}")
-"""Of a part of a query; another one, as a token that stands alone, is hidden too."""
+"""Name of a query parameter; anything else, such as a token without a name, is hidden too."""
 
 _CREDENTIALS = re.compile(r"(?<=://)([^\s'\"<>@:/]*)(:?)([^\s'\"<>]*)@")
 _SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|pw|token|key|auth|secret|sig|cred|sess)[a-z]{0,20}=)[^&\s'\"<>]+")
 _QUERY = re.compile(r"(://[^\s'\"<>?]*\?)([^\s'\"<>]+)")
 _NAMED = re.compile(r"(?i)(?<=/)(password|passwd|pass|pwd|pw|token|key|secret|auth|login)/[^/?#;\s'\"<>]+")
-"""Parts of a path that follow such a word."""
+"""Path segments that follow one of these words."""
 _TOKENS = re.compile(
     r"(?<=/)(?:(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w-]{16,}|[0-9a-f-]{24,}|[0-9A-F-]{24,})(?=[/?#;.\s'\"<>]|$)"
 )
-"""Parts of a path that look like random tokens: recorders and video services let in whoever knows one."""
+"""Path segments that look like random tokens: recorders and video services admit anyone who knows one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,8 @@ class Address:
 
     Args:
         scheme: "rtsp", "rtsps", "rtmp", "http", "https", "file", "v4l2" or "whip".
-        shown: without password and without the secrets of its query, for people and logs.
-        secret_url: as it was given. Not for logs, errors or answers.
+        shown: without password and without secrets of the query, for people and logs.
+        secret_url: as given. Not for logs, errors or responses.
     """
 
     scheme: str
@@ -49,17 +49,17 @@ class Address:
 
     @property
     def is_live(self) -> bool:
-        """Whether its end is a failure. A file may end."""
+        """Whether the end of the source is a failure; a file may end."""
         return self.scheme != "file"
 
     @property
     def is_pushed(self) -> bool:
-        """Whether a publisher brings the frames, so that there is nothing to open."""
+        """Whether a publisher sends the frames, so that there is nothing to open."""
         return self.scheme == PUSHED
 
     @property
     def location(self) -> str:
-        """What FFmpeg opens: a path for what is local. As secret as `secret_url`."""
+        """What FFmpeg opens: a path for local sources. As secret as `secret_url`."""
         return self.secret_url.partition(":")[2] if self.scheme in LOCAL else self.secret_url
 
     def __str__(self) -> str:
@@ -67,17 +67,17 @@ class Address:
 
 
 def parse_address(url: str, *, from_settings_file: bool) -> Address:
-    """Checks an address.
+    """Parses and checks an address.
 
     Args:
-        url: rtsp(s), rtmp, http(s) with a host; "whip:"; "file:/path" or "v4l2:/dev/video0".
-        from_settings_file: only then files and devices are permitted.
+        url: rtsp(s), rtmp or http(s) with a host; "whip:"; "file:/path" or "v4l2:/dev/video0".
+        from_settings_file: if False, files and devices are not permitted.
 
     Raises:
-        AddressError: not permitted, or malformed; says nothing secret.
+        AddressError: not permitted, or malformed; the message contains no secret.
     """
     scheme, colon, rest = url.strip().partition(":")
-    scheme = scheme.lower()  # FFmpeg knows no other case
+    scheme = scheme.lower()  # FFmpeg only knows lower case
     url = scheme + colon + rest
     if len(url) > LONGEST or not url.isprintable() or (" " in url and scheme not in LOCAL):
         raise AddressError(
@@ -94,7 +94,7 @@ def parse_address(url: str, *, from_settings_file: bool) -> Address:
 
 
 def redacted(text: str) -> str:
-    """A text with the passwords and tokens of the addresses in it hidden; hides too much rather than too little."""
+    """Hides the passwords and tokens of the addresses in a text; hides too much rather than too little."""
     text = _CREDENTIALS.sub(lambda match: f"{match[1]}:{HIDDEN}@" if match[2] and match[3] else f"{HIDDEN}@", text)
     text = _QUERY.sub(lambda match: match[1] + _shown_query(match[2]), text)
     return _without_tokens(text)
@@ -120,12 +120,12 @@ def _shown(url: str) -> str:
     """A network address without secrets.
 
     Raises:
-        AddressError: it has no host, a port that is none, or a password that was not escaped.
+        AddressError: it has no host, an invalid port, or a password that is not escaped.
     """
     try:
         parts = urlsplit(url)
         host, port = parts.hostname, parts.port
-    except ValueError:  # its text has the password in it where a "/" or "@" was not escaped
+    except ValueError:  # its message contains the password if a "/" or "@" was not escaped
         host = port = None
     no_port = port is None and bool(host) and re.search(r":[^\]]*$", parts.netloc.rpartition("@")[2])
     if not host or no_port or _cut_by_password(parts):
@@ -140,7 +140,7 @@ def _shown(url: str) -> str:
 
 
 def _shown_query(query: str) -> str:
-    """A query with values that are harmless, and all others hidden."""
+    """A query with harmless values kept and all others hidden."""
     shown = []
     for name, value in parse_qsl(query, keep_blank_values=True):
         harmless = name.lower() in HARMLESS and len(value) <= _LONGEST_HARMLESS
@@ -153,10 +153,10 @@ def _without_tokens(text: str) -> str:
 
 
 def _cut_by_password(parts: SplitResult) -> bool:
-    """Whether what was read as the host is part of a user name or password: an @ follows, with the real host after it.
+    """Whether the parsed host is part of a user name or password: an @ and the real host follow.
 
-    In `rtsp://admin:8899?secret@camera/1` a ? ends what URLs call the host, and 8899 passes for a port.
+    In `rtsp://admin:8899?secret@camera/1` the ? ends the host part, and 8899 looks like a port.
     """
-    rest = unicodedata.normalize("NFKC", f"{parts.path}?{parts.query}#{parts.fragment}")  # a full-width @ is one
+    rest = unicodedata.normalize("NFKC", f"{parts.path}?{parts.query}#{parts.fragment}")  # a full-width @ counts
     named = ":" in parts.netloc or "@" in parts.netloc
     return "@" in rest and (named or not parts.path)

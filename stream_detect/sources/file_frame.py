@@ -19,24 +19,25 @@ CLOCK_HZ = 90_000
 TIME_BASE = Fraction(1, CLOCK_HZ)
 
 FAILURES = (av.FFmpegError, OSError, EOFError, ValueError, IndexError, MemoryError, OverflowError)
-"""What PyAV raises on files that are damaged or made to hurt."""
+"""What PyAV raises on damaged or malicious files."""
 
 STRICT = {"mjpeg": {"err_detect": "explode"}}
-"""Options of decoders that pass a cut frame as whole: a JPEG's missing end is filled up with an earlier frame's."""
+"""Decoder options against accepting truncated frames: the missing end of a JPEG is otherwise filled from an earlier
+frame."""
 
 NEITHER = "neither a picture nor a video that can be decoded"
 
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a file says of itself, by its content.
+    """Properties of a file, from its content.
 
     Args:
         kind: "image" or "video".
-        codec: as FFmpeg or Pillow names it.
-        wh: of the upright picture in pixels.
-        duration_s: of a video; 0 where it does not say.
-        fps: of a video, on average; 0 where it does not say.
+        codec: name in FFmpeg or Pillow.
+        wh: size of the upright picture in pixels.
+        duration_s: of a video; 0 if not stated.
+        fps: average of a video; 0 if not stated.
     """
 
     kind: str
@@ -51,9 +52,9 @@ class Decoding:
     """How files are decoded.
 
     Args:
-        max_pixels: of a frame; beyond it nothing is decoded.
-        threads: of a video's decoder.
-        between: called between packets; what it raises ends the decoding.
+        max_pixels: of a frame; larger ones are not decoded.
+        threads: of the video decoder.
+        between: called between packets; if it raises, decoding ends.
     """
 
     max_pixels: int = MAX_PIXELS
@@ -62,10 +63,10 @@ class Decoding:
 
 
 class Tools:
-    """What a stream's shots are shown and converted with.
+    """Display and converter of one stream's shots.
 
     Args:
-        pixel_aspect: width of a pixel by its height, as the stream says.
+        pixel_aspect: width / height of a pixel, as the stream states.
     """
 
     def __init__(self, pixel_aspect: Fraction | None = None) -> None:
@@ -74,12 +75,12 @@ class Tools:
 
 
 class Shot:
-    """One decoded frame; it is turned and converted when it is asked for.
+    """One decoded frame, rotated and converted on demand.
 
     Args:
-        source: a frame as decoded, which is only read, or a picture, RGB uint8 (h, w, 3), upright.
-        time_s: from the video's first frame; rises from shot to shot.
-        tools: of the stream.
+        source: a decoded frame, which is only read, or an upright picture, RGB uint8 (h, w, 3).
+        time_s: time since the first frame of the video; increases from shot to shot.
+        tools: those of the stream.
     """
 
     def __init__(self, source: VideoFrame | Image, time_s: float, tools: Tools) -> None:
@@ -88,10 +89,10 @@ class Shot:
         self._tools = tools
 
     def upright(self) -> VideoFrame:
-        """The frame as it is to be seen; its pts is `time_s` in a 90 kHz clock. The decoder may still refer to it.
+        """The upright frame; its pts is `time_s` in a 90 kHz clock. The decoder may still use its memory.
 
         Raises:
-            MediaError: it cannot be turned.
+            MediaError: it cannot be rotated.
         """
         if isinstance(self._source, VideoFrame):
             try:
@@ -104,7 +105,7 @@ class Shot:
         return frame
 
     def rgb(self) -> Image:
-        """RGB uint8 (h, w, 3), upright.
+        """The upright frame as RGB uint8 (h, w, 3).
 
         Raises:
             MediaError: it cannot be converted.
@@ -119,26 +120,26 @@ class Shot:
 
 
 def words(error: BaseException) -> str:
-    """FFmpeg's reason; not `str(error)`, which has the path in it."""
+    """FFmpeg's reason; not `str(error)`, which contains the path."""
     reason = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
     return reason or type(error).__name__
 
 
 def film_among(streams: Sequence[VideoStream]) -> VideoStream | None:
-    """The film: not its cover, nor a preview or a single still beside it, whichever of them comes first.
+    """The main video among the streams of a container: not a cover, preview or single still, whatever their order.
 
     Args:
         streams: of one container.
 
     Returns:
-        None where none can be decoded.
+        None if none can be decoded.
     """
     disposition = av.stream.Disposition
     aside = disposition.attached_pic | disposition.timed_thumbnails
     known = [stream for stream in streams if stream.codec_context is not None and not stream.disposition & aside]
 
     def rank(stream: VideoStream) -> tuple[bool, int, bool]:
-        moving = stream.frames != 1  # 0 where the container does not say
+        moving = stream.frames != 1  # 0 if the container does not say
         size = stream.codec_context.width * stream.codec_context.height
         return moving, size, bool(stream.disposition & disposition.default)
 

@@ -40,11 +40,11 @@ class Item:
     """One item of a file.
 
     Args:
-        kind: its type, as b"hvc1" or b"grid".
-        properties: type and body of each, in the order in which they apply.
+        kind: its type, such as b"hvc1" or b"grid".
+        properties: type and body of each property, in the order in which they apply.
         extents: position and length in bytes of each part of its data.
-        inside: the positions count within the file's own "idat" box.
-        tiles: identifiers of the items that it is made of.
+        inside: the positions are relative to the file's own "idat" box.
+        tiles: identifiers of the items that it consists of.
     """
 
     kind: bytes = b""
@@ -59,19 +59,19 @@ class Item:
 
 
 class Fields:
-    """Reads big-endian numbers one after another; raises `struct.error` beyond the end."""
+    """Reads consecutive big-endian numbers; raises `struct.error` at the end."""
 
     def __init__(self, body: Body) -> None:
         self._body = body
         self._at = 0
 
     def number(self, size: int) -> int:
-        """Of so many bytes; 0 of none."""
+        """The next number of `size` bytes; 0 if `size` is 0."""
         part = self.bytes(size)
         return int.from_bytes(part, "big")
 
     def bytes(self, size: int) -> bytes:
-        """So many bytes."""
+        """The next `size` bytes."""
         if size < 0 or self._at + size > len(self._body):
             raise struct.error("the box ends before its content")
         self._at += size
@@ -79,19 +79,19 @@ class Fields:
 
     @property
     def rest(self) -> Body:
-        """What was not read."""
+        """The bytes that were not read."""
         return self._body[self._at :]
 
 
 @dataclass(slots=True)
 class Catalogue:
-    """What the "meta" box of a file says.
+    """Content of a file's "meta" box.
 
     Args:
-        items: by their identifiers.
-        primary: identifier of the picture; 0 where there is none.
-        alpha: identifier of the item that is its transparency; 0 where there is none.
-        idat: of the box of that name.
+        items: items by identifier.
+        primary: identifier of the picture; 0 if there is none.
+        alpha: identifier of the item with its transparency; 0 if there is none.
+        idat: content of the box of that name.
     """
 
     items: dict[int, Item] = field(default_factory=dict)
@@ -120,7 +120,7 @@ class Catalogue:
         return found
 
     def item(self, identifier: int) -> Item:
-        """The item of an identifier, a new one where it was not named yet."""
+        """The item with this identifier, created if new."""
         if identifier not in self.items and len(self.items) >= MAX_ITEMS:
             raise MediaError(f"expected a HEIC picture of at most {MAX_ITEMS} items, received more")
         return self.items.setdefault(identifier, Item())
@@ -168,7 +168,7 @@ class Catalogue:
                     item.properties.append(properties[index - 1])
 
     def _read_references(self, body: Body | None) -> list[int]:
-        """Notes of what items are made; returns those that belong to the picture as something else."""
+        """Records which items consist of others; returns those that belong to the picture in another role."""
         auxiliaries: list[int] = []
         if body is None:
             return auxiliaries
@@ -189,17 +189,17 @@ class Catalogue:
 
 
 def decode_heif(file: Path | BinaryIO, max_pixels: int) -> Image | None:
-    """The picture of a file.
+    """Decodes the picture of a file.
 
     Args:
         file: a path, or an open file.
-        max_pixels: width times height; beyond it nothing is decoded.
+        max_pixels: width times height; a larger picture is not decoded.
 
     Returns:
-        RGB uint8 (h, w, 3), upright; None where the file has no picture of its own, as a sequence has none.
+        RGB uint8 (h, w, 3), upright; None if the file has no single picture, like a sequence.
 
     Raises:
-        MediaError: it is damaged, too large, or of a kind that is not known here.
+        MediaError: it is damaged, too large, or of an unsupported kind.
     """
     try:
         with io.BytesIO(b"") if not isinstance(file, Path) else file.open("rb") as opened:
@@ -237,7 +237,7 @@ class _Picture:
         return np.ascontiguousarray(image)
 
     def _image(self, item: Item, depth: int) -> Image:
-        """Of a coded item, or of one that is made of others."""
+        """The image of a coded item, or of one that consists of others."""
         if depth > 2:
             raise MediaError("a HEIC picture is made of pictures that are made of others again")
         if item.kind in DECODERS:
@@ -254,7 +254,7 @@ class _Picture:
         return image
 
     def _grid(self, item: Item, depth: int) -> Image:
-        """Tiles of one size, row by row (6.6.2.3); what reaches over the picture's edge is cut off."""
+        """Tiles of one size, row by row (6.6.2.3); what exceeds the picture's size is cut off."""
         fields = Fields(memoryview(self._data(item)))
         fields.number(1)
         size = 4 if fields.number(1) & 1 else 2
@@ -291,7 +291,7 @@ class _Picture:
         return to_rgb(self._display.show(frame))
 
     def _decoder(self, item: Item) -> VideoCodecContext:
-        """Of an item's configuration: that of all tiles, as a rule."""
+        """A decoder with the item's configuration, usually the same for all tiles."""
         configuration = bytes(item.property(*CONFIGURATIONS) or b"")
         key = item.kind + configuration
         if key not in self._decoders:
@@ -303,7 +303,7 @@ class _Picture:
         return self._decoders[key]
 
     def _data(self, item: Item) -> bytes:
-        """An item's data, of all of its parts."""
+        """The data of all parts of an item."""
         parts: list[bytes] = []
         for position, length in item.extents:
             if length > ITEM_BYTES or len(parts) > MAX_ITEMS:
@@ -338,7 +338,7 @@ def _boxes(body: Body) -> Iterator[tuple[bytes, Body]]:
 
 
 def _find_meta(source: BinaryIO) -> Body | None:
-    """The content of the file's own "meta" box."""
+    """The content of the file's top-level "meta" box."""
     at = 0
     for _ in range(1000):
         source.seek(at)
@@ -364,7 +364,7 @@ def _find_meta(source: BinaryIO) -> Body | None:
 
 
 def _transformed(image: Image, kind: bytes, body: Body) -> Image:
-    """A picture cropped, turned or mirrored as one of its properties says (6.5.9 to 6.5.12)."""
+    """The picture cropped, rotated or mirrored according to one of its properties (6.5.9 to 6.5.12)."""
     if kind == b"irot":
         return np.rot90(image, body[0] & 3)
     if kind == b"imir":

@@ -25,45 +25,46 @@ SEGMENT_BYTES = 48_000_000
 KEY_BYTES = 16
 
 BEHIND = 3
-"""Playing begins so many segments before the end of a live playlist (RFC 8216, 6.3.3)."""
+"""Playback starts this many segments before the end of a live playlist (RFC 8216, 6.3.3)."""
 
 PATIENCE = 3.0
-"""Target durations without a new segment after which the encoder has stopped; a server that works adds one in 1.5."""
+"""Target durations without a new segment after which the encoder counts as stopped; a working server adds one in 1.5.
+"""
 
 Get = Callable[[str, int, float, tuple[int, int] | None], HttpAnswer]
-"""Fetches (`Web.get`): address, most bytes, time limit in seconds, part."""
+"""Fetches a resource (`Web.get`): address, maximum bytes, time limit in seconds, byte range."""
 
 
 KNOWN_SEGMENTS = 8
-"""Servers of one stream that take turns differ by one or two."""
+"""Servers that take turns in one stream differ by one or two segments."""
 
 
 @dataclass(slots=True)
 class Position:
-    """How far a stream has been given. Kept over reconnects, so that no segment is played as live a second time.
+    """Position in a stream. It is kept over reconnects, so that no segment is played as live twice.
 
     Args:
-        number: media sequence number of the newest segment; None before the first.
-        given: addresses of the newest segments, without their queries: a session's token changes.
+        number: media sequence number of the newest segment read; None before the first.
+        given: addresses of the newest segments read, without queries, because session tokens change.
     """
 
     number: int | None = None
     given: deque[str] = field(default_factory=lambda: deque(maxlen=KNOWN_SEGMENTS))
 
     def move(self, segment: Segment) -> None:
-        """A segment was given."""
+        """Records that a segment was read."""
         self.number = segment.number
         self.given.append(_place(segment))
 
     def following(self, playlist: Playlist) -> list[Segment]:
-        """The segments that are to be given next; empty when there is no new one."""
+        """The segments to read next; empty if there are no new ones."""
         segments = list(playlist.segments)
         if self.number is None:
             return segments if playlist.ended else segments[-BEHIND:]
         if segments and segments[-1].number < self.number:
-            if _place(segments[-1]) in self.given:  # it died, or this server is behind the one asked before
+            if _place(segments[-1]) in self.given:  # it stopped, or this server is behind the previous one
                 return []
-            return segments[-BEHIND:]  # an encoder that was started anew counts anew
+            return segments[-BEHIND:]  # the encoder restarted and counts from the beginning
         return [segment for segment in segments if segment.number > self.number]
 
 
@@ -73,15 +74,15 @@ def _place(segment: Segment) -> str:
 
 @dataclass(slots=True)
 class HlsStream:
-    """The segments of one stream, as a file that FFmpeg reads and cannot seek in.
+    """The segments of one stream, as an unseekable file that FFmpeg reads.
 
     Args:
-        get: fetches.
-        url: of the playlist.
-        position: how far the stream has been given; moved on.
-        stopping: ends what waits.
-        timeout_s: for each answer.
-        max_pixels: of the variant.
+        get: fetches a resource.
+        url: address of the playlist.
+        position: where to continue; it is updated.
+        stopping: ends any wait.
+        timeout_s: time limit of each response.
+        max_pixels: largest variant.
     """
 
     get: Get
@@ -98,7 +99,7 @@ class HlsStream:
     _patience_s: float | None = None
 
     def read(self, count: int) -> bytes:
-        """Some of the next bytes; none at the end of a playlist that has ended.
+        """Returns some of the next bytes; none at the end of a finished playlist.
 
         Raises:
             SourceStalledError: no new segment came in time.
@@ -113,17 +114,17 @@ class HlsStream:
         return bytes(given)
 
     def begin(self, timeout_s: float) -> None:
-        """Chooses the variant and waits for the first segment, so that a stream that stands still is not opened.
+        """Chooses the variant and waits for the first segment, so that a stalled stream is not opened.
 
         Args:
-            timeout_s: for all of it.
+            timeout_s: total time limit.
 
         Raises:
             SourceError: it cannot be read, or no new segment came in time.
         """
         self._patience_s = timeout_s
         playlist = self._playlist()
-        for _ in range(2):  # a playlist of playlists of variants is none
+        for _ in range(2):  # a multivariant playlist must not refer to another one
             if playlist.variants:
                 self.url = choose(playlist.variants, self.max_pixels).url
                 playlist = self._playlist()
@@ -140,7 +141,7 @@ class HlsStream:
         return segment
 
     def _wait(self, known: Playlist | None) -> bool:
-        """Waits for new segments; False when none will come any more."""
+        """Waits for new segments; False if there will be no more."""
         began_s = time.monotonic()
         problem: SourceError | None = None
         playlist = known
@@ -174,7 +175,7 @@ class HlsStream:
         return parse_playlist(answer.body.decode("utf-8", "replace"), answer.url)
 
     def _content(self, segment: Segment) -> bytes:
-        """Of a segment; one that is gone by now is left out."""
+        """Content of a segment; empty if it no longer exists."""
         try:
             content = self._fetched(segment.part)
         except SourceUnreachableError:

@@ -7,23 +7,23 @@ from urllib.parse import urljoin
 from stream_detect.errors import SourceUnreachableError
 
 MAX_SEGMENTS = 5000
-"""Of a playlist the newest are kept: a recorder may offer hours to wind back."""
+"""Number of segments of a playlist that are kept, the newest: a recorder may offer hours."""
 
 LARGEST_WH = 1920 * 1080
-"""The largest variant up to here is watched: beyond it faces gain nothing and decoding takes four times as long."""
+"""The largest variant up to this size is chosen: above it faces gain nothing, and decoding takes four times as long."""
 
 _ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
 
 
 @dataclass(frozen=True, slots=True)
 class Variant:
-    """One of the renditions that a stream is offered in.
+    """One of the renditions of a stream.
 
     Args:
-        url: of its playlist.
-        wh: width and height in pixels; (0, 0) where they are not stated.
-        bandwidth: in bits a second; 0 where it is not stated.
-        codecs: as RFC 6381 names them; empty where they are not stated.
+        url: address of its playlist.
+        wh: width and height in pixels; (0, 0) if not stated.
+        bandwidth: in bits per second; 0 if not stated.
+        codecs: RFC 6381 names; empty if not stated.
     """
 
     url: str
@@ -33,17 +33,17 @@ class Variant:
 
     @property
     def has_video(self) -> bool:
-        """Whether there is video in it, as far as it says."""
+        """Whether it contains video, as far as stated."""
         kinds = [codec.strip().split(".")[0].lower() for codec in self.codecs.split(",") if codec.strip()]
         return not kinds or any(kind not in {"mp4a", "ac-3", "ec-3", "opus", "flac", "mp3"} for kind in kinds)
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """Some bytes of an address.
+    """A byte range of a resource.
 
     Args:
-        url: of them.
+        url: address of the resource.
         byte_range: first byte and number of bytes; None for all.
     """
 
@@ -57,10 +57,10 @@ class Segment:
 
     Args:
         number: its media sequence number.
-        part: where it is.
-        initial: what is to be read before it, if it is part of a fragmented MP4.
-        key_url: of its AES-128 key; empty when it is not encrypted.
-        vector: of the encryption.
+        part: its bytes.
+        initial: initialisation section to read first, if it is part of a fragmented MP4.
+        key_url: address of its AES-128 key; empty if it is not encrypted.
+        vector: initialisation vector of the encryption.
     """
 
     number: int
@@ -72,13 +72,13 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Playlist:
-    """A playlist: of variants, or of segments.
+    """A multivariant or media playlist.
 
     Args:
-        variants: of a multivariant playlist.
-        segments: of a media playlist, oldest first.
-        target_s: the longest duration of a segment.
-        ended: no further segments will come.
+        variants: those of a multivariant playlist.
+        segments: those of a media playlist, oldest first.
+        target_s: target duration of a segment.
+        ended: no more segments will follow.
     """
 
     variants: tuple[Variant, ...]
@@ -88,19 +88,19 @@ class Playlist:
 
 
 def is_playlist(body: bytes) -> bool:
-    """Whether an answer that begins like this is an HLS playlist."""
+    """Whether a response that begins like this is an HLS playlist."""
     return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"#EXTM3U")
 
 
 def parse_playlist(text: str, url: str) -> Playlist:
-    """Reads a playlist.
+    """Parses a playlist.
 
     Args:
-        text: of it.
-        url: that it came from; what it names is relative to it.
+        text: its content.
+        url: its address, to which the addresses in it are relative.
 
     Raises:
-        SourceUnreachableError: it is none, or one that cannot be played.
+        SourceUnreachableError: it is not a playlist, or cannot be played.
     """
     lines = [line.strip() for line in text.lstrip("\ufeff \t\r\n").splitlines()]
     if not lines or not lines[0].startswith("#EXTM3U"):
@@ -112,11 +112,11 @@ def parse_playlist(text: str, url: str) -> Playlist:
 
 
 def choose(variants: tuple[Variant, ...], max_pixels: int) -> Variant:
-    """The variant that is watched: the largest up to 1080p, or the smallest beyond; H.264 before what costs more.
+    """Chooses a variant: the largest up to 1080p, otherwise the smallest; H.264 before more expensive codecs.
 
     Args:
         variants: at least one.
-        max_pixels: larger ones are not decoded.
+        max_pixels: larger variants are not decoded.
     """
     wanted = [variant for variant in variants if variant.has_video] or list(variants)
     limit = min(LARGEST_WH, max_pixels)
@@ -130,7 +130,7 @@ def choose(variants: tuple[Variant, ...], max_pixels: int) -> Variant:
 
 
 class _Parser:
-    """Reads the lines of one playlist."""
+    """Parses the lines of one playlist."""
 
     def __init__(self, url: str) -> None:
         self._url = url
@@ -144,7 +144,7 @@ class _Parser:
         self._key_url = ""
         self._vector: bytes | None = None
         self._stream: dict[str, str] | None = None
-        self._range: tuple[int | None, int] | None = None  # its begin where it is stated, and its length
+        self._range: tuple[int | None, int] | None = None  # offset, if stated, and length
         self._next_byte = 0
 
     def parse(self, lines: list[str]) -> Playlist:

@@ -24,17 +24,17 @@ from stream_detect.sources.address import Address
 MAX_REDIRECTS = 5
 CHUNK_BYTES = 1 << 16
 WATCH_S = 0.2
-"""How soon a read that waits is broken off when its time is over or the source is to be closed."""
+"""Delay with which a waiting read is interrupted after its time limit or when the source is closed."""
 
 
 @dataclass(frozen=True, slots=True)
 class HttpAnswer:
-    """What an address sent.
+    """Response of an HTTP server.
 
     Args:
-        url: where it came from in the end, without a password.
-        kind: its content type in lower case, without parameters.
-        body: all of it, or as much as was asked for.
+        url: final address after redirects, without a password.
+        kind: content type in lower case, without parameters.
+        body: the complete content, or as much as was requested.
     """
 
     url: str
@@ -46,8 +46,8 @@ class Web:
     """The HTTP client of one source. For use on one thread.
 
     Args:
-        address: http or https, with its password.
-        stopping: ends what waits.
+        address: http or https, including its password.
+        stopping: ends any wait.
     """
 
     def __init__(self, address: Address, stopping: Event) -> None:
@@ -57,12 +57,12 @@ class Web:
         self._credentials = (unquote(url.username), unquote(url.password)) if url.userinfo else None
         self._auth: httpx.Auth | None = httpx.BasicAuth(*self._credentials) if self._credentials else None
         self.url = str(url.copy_with(userinfo=b""))
-        """Of the address, without its password."""
+        """The address without its password."""
         self._client = httpx.Client(verify=False, trust_env=False)  # noqa: S501 - cameras sign their own certificates
         self._sockets: list[weakref.ref[socket.socket]] = []
 
     def close(self) -> None:
-        """Closes its connections."""
+        """Closes all connections."""
         self._client.close()
 
     def get(
@@ -74,19 +74,19 @@ class Web:
         *,
         cut: bool = False,
     ) -> HttpAnswer:
-        """Fetches an address.
+        """Fetches a resource.
 
         Args:
-            url: http or https; redirects are followed to these only.
-            most_bytes: of the answer.
-            timeout_s: for all of it.
-            byte_range: first byte and number of bytes, of a part.
-            cut: what is longer is cut off, not refused; nor need it end in time.
+            url: http or https; redirects to other schemes are not followed.
+            most_bytes: maximum size of the response.
+            timeout_s: total time limit.
+            byte_range: first byte and number of bytes; None for all.
+            cut: truncate a longer response, or one that does not end in time, instead of raising.
 
         Raises:
             SourceRefusedError: the credentials were refused.
-            SourceStalledError: it took too long, or the source is to be closed.
-            SourceUnreachableError: nobody answers there, or not as asked.
+            SourceStalledError: it took too long, or the source is being closed.
+            SourceUnreachableError: the server does not respond, or responds with an error.
         """
         deadline_s = time.monotonic() + timeout_s
         headers = {"Accept-Encoding": "identity", "User-Agent": "stream-detect"}
@@ -108,7 +108,7 @@ class Web:
     def _answer(
         self, url: str, headers: dict[str, str], deadline_s: float, timeout_s: float
     ) -> Iterator[httpx.Response]:
-        """An answer whose headers are there. What trickles on beyond the time is broken off."""
+        """A response whose headers have arrived; one that is still being sent at the time limit is interrupted."""
         target = httpx.URL(self._permitted(url))
         auth = self._auth if (target.scheme, target.host, target.port) == self._origin else None
         left_s = max(deadline_s - time.monotonic(), 0.01)
@@ -135,16 +135,16 @@ class Web:
             return
         finally:
             done.set()
-        raise problem  # out here, so that no traceback shows httpx's error: the address is in it
+        raise problem  # raised here so that no traceback shows httpx's error, which contains the address
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Notes each new connection's socket (httpcore's trace extension)."""
+        """Records the socket of each new connection (httpcore's trace extension)."""
         if event == "connection.connect_tcp.complete":
             made = info["return_value"].get_extra_info("socket")
             self._sockets = [known for known in self._sockets if known() is not None] + [weakref.ref(made)]
 
     def _watch(self, done: Event, deadline_s: float) -> None:
-        """The thread that breaks off a read: no time limit of a socket holds against a server that trickles."""
+        """Thread that interrupts a read: socket time-outs do not stop a server that sends a byte now and then."""
         while not done.wait(WATCH_S):
             if self._stopping.is_set() or time.monotonic() >= deadline_s:
                 for known in self._sockets:
@@ -178,7 +178,7 @@ class Web:
         return url
 
     def _takes_digest(self, response: httpx.Response) -> bool:
-        """Goes over to digest authentication where that is asked for; False when it was tried already."""
+        """Switches to digest authentication if it is requested; False if it was tried already."""
         challenge = response.headers.get("www-authenticate", "").lower()
         if self._credentials is None or "digest" not in challenge or isinstance(self._auth, httpx.DigestAuth):
             return False

@@ -13,31 +13,31 @@ from stream_detect.types import Image
 
 
 class Media(Protocol):
-    """A file that is open: a video, an animation or a still."""
+    """An open file: a video, an animation or a still."""
 
     @property
     def facts(self) -> Facts:
-        """What it says of itself."""
+        """Properties of the file."""
         ...
 
     @property
     def done_share(self) -> float:
-        """How much of the file was read, in [0, 1]."""
+        """Share of the file that has been read, in [0, 1]."""
         ...
 
     @property
     def damaged(self) -> int:
-        """Parts that could not be decoded so far."""
+        """Number of parts that could not be decoded so far."""
         ...
 
     def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
-        """Its shots, once, in order.
+        """Yields its shots in order; call once.
 
         Args:
-            wants: asked once for each frame, with its time_s; the others are not converted.
+            wants: called with the time_s of each frame; frames for which it is False are skipped.
 
         Raises:
-            MediaError: not one can be decoded.
+            MediaError: no frame can be decoded.
         """
         ...
 
@@ -47,14 +47,14 @@ class Media(Protocol):
 
 
 def open_media(file: Path | BinaryIO, decoding: Decoding | None = None) -> Media:
-    """Opens a picture, an animation or a video; close it in the end (`contextlib.closing`).
+    """Opens a picture, an animation or a video; close it after use (`contextlib.closing`).
 
     Args:
         file: a path to a regular file, or an open file.
-        decoding: how.
+        decoding: limits and threads.
 
     Raises:
-        MediaError: it cannot be decoded, is too large, or has no picture in it.
+        MediaError: it cannot be decoded, is too large, or contains no picture.
     """
     decoding = decoding or Decoding()
     head = _head(file)
@@ -71,14 +71,14 @@ def open_media(file: Path | BinaryIO, decoding: Decoding | None = None) -> Media
 
 
 class Animation:
-    """An animated GIF, PNG, WebP or AVIF by Pillow, as a video.
+    """An animated GIF, PNG, WebP or AVIF, decoded by Pillow, as a video.
 
     Args:
         file: a path, or an open file.
-        decoding: how.
+        decoding: limits.
 
     Raises:
-        MediaError: not one picture can be decoded.
+        MediaError: no picture can be decoded.
     """
 
     def __init__(self, file: Path | BinaryIO, decoding: Decoding) -> None:
@@ -99,15 +99,15 @@ class Animation:
         self.done_share = 1.0
 
     def close(self) -> None:
-        """See `Media`: nothing is held open between pictures."""
+        """See `Media`; nothing is open between pictures."""
 
 
 class StillFile:
-    """A still.
+    """A still picture.
 
     Args:
         image: RGB uint8 (h, w, 3), upright.
-        codec: as its decoder names it.
+        codec: name in its decoder.
     """
 
     def __init__(self, image: Image, codec: str) -> None:
@@ -117,16 +117,16 @@ class StillFile:
         self.damaged = 0
 
     def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
-        """See `Media`: the one."""
+        """See `Media`; yields the one shot."""
         if wants(0.0):
             yield Shot(self.image, 0.0, Tools())
 
     def close(self) -> None:
-        """See `Media`: it is decoded already."""
+        """See `Media`; there is nothing to close."""
 
 
 def _heif(file: Path | BinaryIO, decoding: Decoding) -> Media:
-    """A HEIC picture, or the sequence of pictures where a file has no single one."""
+    """A HEIC picture, or a sequence of pictures if the file has no single one."""
     image = decode_heif(file, decoding.max_pixels)
     if image is not None:
         return StillFile(image, "heic")

@@ -42,7 +42,7 @@ from stream_detect.sources.hls_playlist import is_playlist
 from stream_detect.sources.http import Web
 
 FAILURES = av.FFmpegError, OSError, ValueError, MemoryError
-"""What opening and reading raise. ValueError: a format that this build of FFmpeg does not have."""
+"""What opening and reading raise. ValueError: a format that this build of FFmpeg does not support."""
 
 REASONS: dict[type[BaseException], str] = {
     NobodyListensError: "connection refused: nothing listens there",
@@ -52,18 +52,18 @@ REASONS: dict[type[BaseException], str] = {
     ProtocolNotFoundError: "it leads to a protocol that is not permitted",
     MemoryError: "what it sends would take more memory than a camera may have",
 }
-"""Of being unreachable."""
+"""Reasons why a source is unreachable."""
 
 
 def opening_failure(
     error: BaseException, *, timed_out: bool, timeout_s: float, transport: Literal["", "tcp", "udp"] = ""
 ) -> SourceError:
-    """Why a source could not be opened.
+    """The error for a source that could not be opened.
 
     Args:
         error: one of `FAILURES`.
-        timed_out: the time limit for opening was reached, which FFmpeg reports by many errors.
-        timeout_s: that time.
+        timed_out: the time limit for opening was reached, which FFmpeg reports as various errors.
+        timeout_s: that limit.
         transport: of RTSP; empty for other sources.
     """
     problem = _refusal(error)
@@ -81,11 +81,11 @@ def opening_failure(
 
 
 def reading_failure(error: BaseException, *, timeout_s: float) -> SourceError:
-    """Why a source that was open gives nothing more.
+    """The error for an open source that sends no more frames.
 
     Args:
         error: one of `FAILURES`.
-        timeout_s: how long it was waited for.
+        timeout_s: how long the reader waited.
     """
     problem = _refusal(error)
     if problem is not None:
@@ -109,9 +109,9 @@ def _refusal(error: BaseException) -> SourceRefusedError | None:
 
 
 def _words(error: BaseException) -> str:
-    """FFmpeg's reason. Not `str(error)`: PyAV puts the whole address into it."""
+    """FFmpeg's reason; not `str(error)`, which PyAV fills with the complete address."""
     if isinstance(error, OSError) and error.errno == errno.EIO:
-        return "the host's name is not known, or the connection failed"  # FFmpeg says "Input/output error" to both
+        return "the host's name is not known, or the connection failed"  # FFmpeg reports "Input/output error" for both
     reason = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
     return redacted(reason or type(error).__name__)
 
@@ -125,32 +125,33 @@ PROTOCOLS = {
     "file": "file",
     "v4l2": "file",
 }
-"""FFmpeg's names of what each scheme may use."""
+"""FFmpeg's names of the protocols that each scheme may use."""
 
 WEB_FORMATS = (
     *("mpjpeg", "mpegts", "flv", "live_flv", "mov", "matroska", "avi", "asf", "ogg", "nut", "mpeg", "mpegvideo"),
     *("h264", "hevc", "mjpeg", "ivf", "obu", "m4v", "gif", "image2pipe", "jpeg_pipe"),
 )
-"""What an http address may send. Playlists are not among them: they lead elsewhere (hls.py reads those of HLS)."""
+"""Formats accepted over HTTP. Playlists are not among them, because they refer to other addresses (hls.py reads HLS).
+"""
 
 PACED_FORMATS = frozenset({"mov", "matroska", "avi"})
-"""Over HTTP these come faster than real time: a whole file."""
+"""Over HTTP these arrive faster than real time: they are complete files."""
 
 UNTIMED_FORMATS = frozenset({"mpjpeg", "mjpeg"})
-"""These carry no timestamps; FFmpeg makes them up at 25 fps."""
+"""Formats without timestamps; FFmpeg assumes 25 fps."""
 
 MAX_STREAMS = 50
-"""Of one source; a description that names thousands is made to hurt."""
+"""Streams per source; a description with thousands is malicious."""
 
 MAX_LIVE_PIXELS = 12_582_912
-"""4096x3072: the 12-megapixel cameras that are sold; an 8K stream takes 2 GB to decode (measured)."""
+"""4096x3072, the size of 12-megapixel cameras; an 8K stream takes 2 GB to decode (measured)."""
 
 BYTES_A_PIXEL = 8
-"""Of the largest single buffer: 16 bits of red, green, blue and alpha."""
+"""Bytes per pixel of the largest single buffer: 16 bits of red, green, blue and alpha."""
 
 SNIFFED_BYTES = 1 << 16
 SNIFF_S = 1.0
-"""What is looked at of an address whose form FFmpeg does not know: 64 kB, or what comes within a second."""
+"""Bytes read from an address whose format FFmpeg does not recognise: 64 kB, or what arrives within a second."""
 
 JPEG_BEGINS = b"\xff\xd8\xff"
 SOF_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -161,11 +162,11 @@ class ReaderSettings:
     """How a source is read.
 
     Args:
-        transport: of RTSP's media.
-        loop: a file begins again at its end.
-        open_timeout_s: for all of opening.
-        read_timeout_s: for each packet.
-        max_pixels: of a frame, width times height; larger ones are refused before they are decoded.
+        transport: transport of RTSP media.
+        loop: whether a file restarts at its end.
+        open_timeout_s: total time limit for opening.
+        read_timeout_s: time limit for each packet.
+        max_pixels: width times height of a frame; larger ones are rejected before they are decoded.
     """
 
     transport: Literal["tcp", "udp"] = "tcp"
@@ -175,7 +176,7 @@ class ReaderSettings:
     max_pixels: int = MAX_LIVE_PIXELS
 
     def advice(self, address: Address) -> str:
-        """What mends a source whose frames arrive damaged, as the end of a sentence."""
+        """Advice for a source whose frames arrive damaged, as the end of a sentence."""
         if address.scheme in {"rtsp", "rtsps"} and self.transport == "udp":
             return " over UDP: set the camera's transport to tcp"
         return " on their way: a wired link, or a lower bit rate of the camera, helps" if address.is_live else ""
@@ -186,11 +187,11 @@ class Opened:
     """An open source.
 
     Args:
-        container: to demux.
-        stream: its video, with one decode thread.
-        paced: it comes faster than real time unless it is held back.
-        untimed: its timestamps mean nothing.
-        web: that feeds the container; None where FFmpeg reads it itself.
+        container: the container to demux.
+        stream: its video stream, with one decoder thread.
+        paced: it arrives faster than real time and must be paced.
+        untimed: its timestamps are meaningless.
+        web: HTTP client that feeds the container; None if FFmpeg reads it itself.
     """
 
     container: InputContainer
@@ -201,18 +202,18 @@ class Opened:
 
     @property
     def regular(self) -> bool:
-        """Whether a missing frame can be recognised by its neighbours' timestamps."""
+        """Whether a missing frame can be recognised by the timestamps of its neighbours."""
         return not self.paced and not self.untimed
 
     def close(self) -> None:
-        """Closes all of it."""
+        """Closes the container and the HTTP client."""
         self.container.close()
         if self.web is not None:
             self.web.close()
 
 
 class _Remaining:
-    """Time left for opening. PyAV starts its clock anew for each stage and asks for the time-out by float()."""
+    """Time left for opening. PyAV restarts its clock for each stage and reads the time-out with float()."""
 
     def __init__(self, timeout_s: float) -> None:
         self._end_s = time.monotonic() + timeout_s
@@ -228,15 +229,15 @@ def open_source(
 
     Args:
         address: what to open.
-        settings: how.
-        stopping: ends what waits.
-        position: in an HLS stream; it is moved on.
+        settings: how to read it.
+        stopping: ends any wait.
+        position: position in an HLS stream; it is updated.
 
     Raises:
-        AddressError: there is nothing to open: publishers bring its frames.
-        SourceRefusedError: it refused the credentials.
-        SourceStalledError: it stands still.
-        SourceUnreachableError: nobody answers there, or not in time, or with no video that may be decoded.
+        AddressError: there is nothing to open, because publishers send its frames.
+        SourceRefusedError: it rejected the credentials.
+        SourceStalledError: it sends nothing new.
+        SourceUnreachableError: it does not respond in time, or sends no video that can be decoded.
     """
     if address.is_pushed:
         raise AddressError("a whip: camera's frames are brought by its publisher")
@@ -252,7 +253,7 @@ def open_source(
     if isinstance(container, InputContainer):
         if container.format.name != "mpjpeg" or container.streams.video[0].codec_context.width:
             return _with_video(container, address, settings)
-        container.close()  # not one of its parts was read: their headers are unusual ("image/jpg")
+        container.close()  # no part was read because their headers are unusual ("image/jpg")
         return _open(address, settings, remaining, form="mjpeg")
     if not isinstance(container, InvalidDataError | ArgumentError | NothingMoreError):
         raise opening_failure(container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s)
@@ -260,30 +261,30 @@ def open_source(
         begin = web.get(web.url, SNIFFED_BYTES, min(float(remaining), SNIFF_S), cut=True).body
     if is_playlist(begin):
         return _open_hls(address, settings, remaining, stopping, position)
-    if JPEG_BEGINS in begin:  # its parts are of an unusual form: the JPEGs are found by themselves
+    if JPEG_BEGINS in begin:  # its parts have an unusual form: search for the JPEGs themselves
         return _open(address, settings, remaining, form="mjpeg")
     raise Unreachable(REASONS[InvalidDataError])
 
 
 def limit_allocations(most_bytes: int) -> None:
-    """Has FFmpeg refuse to allocate more than this at once, in the whole process.
+    """Limits single allocations of FFmpeg in the whole process.
 
-    It allocates what a peer's header says, before anything of it has come: a camera whose description was two gigabytes
-    long took them (measured).
+    FFmpeg allocates the size that a peer's header states before any data arrives: a camera whose description claimed
+    two gigabytes got them (measured).
     """
-    library = ctypes.CDLL(importlib.import_module("av._core").__file__)  # whose symbols include FFmpeg's
+    library = ctypes.CDLL(importlib.import_module("av._core").__file__)  # its symbols include those of FFmpeg
     library.av_max_alloc.argtypes = (ctypes.c_size_t,)
     library.av_max_alloc(most_bytes)
 
 
 def refused_size(codec: str, packet: "av.Packet[VideoStream]", context_wh: tuple[int, int], max_pixels: int) -> str:
-    """Why a packet was not decoded, if it was for its size; else empty.
+    """Why a packet was not decoded, if its size is the reason; otherwise empty.
 
     Args:
-        codec: as FFmpeg names it.
-        packet: that failed.
-        context_wh: the decoder's size, which it forgets when it refuses one.
-        max_pixels: of a frame.
+        codec: FFmpeg's name.
+        packet: the packet that failed.
+        context_wh: the decoder's size, which it forgets when it rejects one.
+        max_pixels: limit of width times height.
     """
     wh = jpeg_wh(bytes(packet)) if codec == "mjpeg" else None
     if wh is not None and wh[0] * wh[1] > max_pixels:
@@ -292,7 +293,7 @@ def refused_size(codec: str, packet: "av.Packet[VideoStream]", context_wh: tuple
 
 
 def jpeg_wh(data: bytes) -> tuple[int, int] | None:
-    """Width and height that a JPEG's frame header states (ITU-T T.81, B.2.2); None where none is found."""
+    """Width and height in a JPEG's frame header (ITU-T T.81, B.2.2); None if not found."""
     at = data.find(JPEG_BEGINS) + 2
     while 2 <= at < len(data) - 9:
         if data[at] != 0xFF:
@@ -311,7 +312,7 @@ def _too_large(received: str, max_pixels: int) -> str:
 def _container(
     address: Address, settings: ReaderSettings, remaining: _Remaining, form: str | None = None
 ) -> InputContainer | BaseException:
-    """The address opened by FFmpeg, or its error."""
+    """Opens the address with FFmpeg; returns the container or the error."""
     try:
         return av.open(
             address.location,
@@ -330,7 +331,7 @@ def _open(address: Address, settings: ReaderSettings, remaining: _Remaining, for
     if isinstance(container, InputContainer):
         return _with_video(container, address, settings)
     transport: Literal["", "tcp", "udp"] = settings.transport if address.scheme in {"rtsp", "rtsps"} else ""
-    # No traceback may show PyAV's error: the address is in it.
+    # No traceback may show PyAV's error, because it contains the address.
     raise opening_failure(
         container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s, transport=transport
     )
@@ -384,8 +385,8 @@ def _with_video(container: InputContainer, address: Address, settings: ReaderSet
 def _options(address: Address, settings: ReaderSettings) -> dict[str, str]:
     options = {"protocol_whitelist": PROTOCOLS[address.scheme], "max_streams": str(MAX_STREAMS)}
     if address.scheme in {"rtsp", "rtsps"}:
-        # Without "nobuffer": it drops what was read while probing, and with it the key frame that a camera sends to
-        # whoever connects; the next may be 20 s away.
+        # Without "nobuffer", which drops what was read while probing, including the key frame that a camera sends to a
+        # new client; the next one may be 20 s away.
         options |= {
             "rtsp_transport": settings.transport,
             "allowed_media_types": "video",

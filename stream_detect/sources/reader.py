@@ -23,29 +23,29 @@ from stream_detect.sources.opening import ReaderSettings as ReaderSettings  # no
 from stream_detect.types import Image
 
 HEAL_S = 2.0
-"""After damage, frames are left out until a key frame, but no longer: some cameras send one every ten seconds, and a
-camera that is slightly smeared is not a stalled one."""
+"""After damage, frames are dropped until the next key frame, but not longer than this: some cameras send one every ten
+seconds, and a camera with a slightly smeared picture is not a stalled one."""
 
 FASTEST_FPS = 240.0
-"""Where a stream does not state its rate FFmpeg may give its clock's."""
+"""If a stream does not state its frame rate, FFmpeg may report that of its clock."""
 
 CLOCK_HZ = 90_000
 TIME_BASE = Fraction(1, CLOCK_HZ)
 
 
 class PacketTap(Protocol):
-    """Is given every packet of a source's video before it is decoded, on the reader's thread. Never raises."""
+    """Receives every packet of a source's video before it is decoded, on the reader's thread. Must not raise."""
 
     def opened(self, stream: VideoStream) -> None:
-        """Packets of this stream follow. Comes again when the source was opened again."""
+        """Packets of this stream follow; called again when the source is reopened."""
         ...
 
     def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float) -> None:
-        """A packet came; `arrived_s` is the monotonic clock."""
+        """A packet arrived, at `arrived_s` on the monotonic clock."""
         ...
 
     def closed(self) -> None:
-        """No more packets of that stream will come."""
+        """No more packets of that stream follow."""
         ...
 
 
@@ -54,11 +54,11 @@ class SourceFrame:
     """One frame of a source.
 
     Args:
-        frame: as players show it; only to be read (the decoder still refers to it). Its pts is `time_s` in a 90 kHz
+        frame: as players show it; read-only, because the decoder still uses its memory. Its pts is `time_s` in a 90 kHz
             clock.
-        time_s: stream time, rises from frame to frame and begins at the monotonic clock.
-        arrived_s: monotonic clock when it reached us.
-        keyframe: it was decoded without others.
+        time_s: stream time; increases from frame to frame and starts at the monotonic clock.
+        arrived_s: arrival on the monotonic clock.
+        keyframe: it was decoded without other frames.
         gap: something was lost or damaged just before it.
     """
 
@@ -70,31 +70,31 @@ class SourceFrame:
 
 
 class Damage:
-    """What of a stream arrives damaged, and which frames are left out for it.
+    """Damage in a stream, and which frames are dropped because of it.
 
     Args:
-        advice: what mends it, for people.
+        advice: how to fix it, for people.
     """
 
     OFTEN = 0.1
-    """Share of the frames left out from which on the state says why: a lost packet now and then is no trouble."""
+    """Share of dropped frames from which the state mentions the reason: a lost packet now and then is no problem."""
     MEMORY = 0.01
-    """Weight of each frame in that share: the last four seconds or so at 25 fps."""
+    """Weight of each frame in that share: about the last four seconds at 25 fps."""
 
     def __init__(self, advice: str) -> None:
         self._advice = advice
         self._heal_by_s = 0.0
         self._left_out_share = 0.0
         self.gap = False
-        """Something was lost since the newest frame that was not left out."""
+        """Whether something was lost since the newest frame that was not dropped."""
         self.errors = 0
-        """Packets and frames that were of no use, so far."""
+        """Number of unusable packets and frames so far."""
         self.refused = ""
-        """Why nothing can be decoded, of the newest packet."""
+        """Why the newest packet cannot be decoded; empty if it can."""
 
     @property
     def trouble(self) -> str:
-        """Why frames are missing, and what mends it; empty while few are."""
+        """Why frames are missing, and how to fix it; empty while few are missing."""
         if self.refused:
             return self.refused
         if self._left_out_share < self.OFTEN:
@@ -102,19 +102,19 @@ class Damage:
         return f"{100 * self._left_out_share:.0f} % of the frames are lost or damaged{self._advice}"
 
     def damaged(self) -> None:
-        """A packet or frame was of no use."""
+        """Records an unusable packet or frame."""
         self.errors += 1
         self._left_out(1.0)
         self.lost()
 
     def lost(self) -> None:
-        """Frames that follow refer to what is not there: they are left out until a key frame, or for `HEAL_S`."""
+        """Records a loss: following frames refer to missing ones and are dropped until a key frame, or for `HEAL_S`."""
         self.gap = True
         if not self._heal_by_s:
             self._heal_by_s = time.monotonic() + HEAL_S
 
     def leaves_out(self, *, keyframe: bool, arrived_s: float) -> bool:
-        """Whether a frame that was decoded is to be left out."""
+        """Whether a decoded frame is to be dropped."""
         if self._heal_by_s and not keyframe and arrived_s < self._heal_by_s:
             self._left_out(1.0)
             return True
@@ -124,7 +124,7 @@ class Damage:
         return False
 
     def take_gap(self) -> bool:
-        """Whether something was lost before the frame that is given now."""
+        """Whether something was lost before the frame that is delivered now."""
         gap, self.gap = self.gap, False
         return gap
 
@@ -137,12 +137,12 @@ class Reader:
 
     Args:
         address: what to read.
-        settings: how.
-        stopping: ends `pictures` quietly; looked at between packets, which `read_timeout_s` bounds.
-        taps: of its packets.
-        position: where an earlier reader of the address was in an HLS stream; it is moved on.
+        settings: how to read it.
+        stopping: ends `pictures` without an error; checked between packets, which `read_timeout_s` bounds.
+        taps: receive its packets.
+        position: position of an earlier reader in an HLS stream; it is updated.
 
-    `keyframes_only` may be set from any thread; full decoding begins again with a key frame.
+    `keyframes_only` may be set from any thread; full decoding resumes at a key frame.
     """
 
     def __init__(
@@ -171,7 +171,7 @@ class Reader:
         self.keyframes_only = False
         self.received_bytes = 0
         self.packet_s = -REST_S
-        """Monotonic seconds of the newest packet; long ago before the first."""
+        """Arrival of the newest packet in monotonic seconds; long ago before the first."""
 
     def __enter__(self) -> Self:
         opened = self._open()
@@ -188,21 +188,21 @@ class Reader:
 
     @property
     def decode_errors(self) -> int:
-        """Packets that could not be decoded, and frames that came out damaged, so far."""
+        """Number of packets that could not be decoded, and of damaged frames, so far."""
         return self._damage.errors
 
     @property
     def trouble(self) -> str:
-        """Why frames are missing while packets come, and what mends it; empty when all is well."""
+        """Why frames are missing although packets arrive, and how to fix it; empty if all is well."""
         return self._damage.trouble
 
     def pictures(self) -> Iterator[SourceFrame]:
-        """Its frames, until `stopping` is set.
+        """Yields frames until `stopping` is set.
 
         Raises:
-            SourceStalledError: nothing came in time.
-            SourceEndedError: the other side closed it, or a file that does not loop is over.
-            SourceRefusedError, SourceUnreachableError: a file could not be opened again.
+            SourceStalledError: nothing arrived in time.
+            SourceEndedError: the other side closed it, or a file without `loop` ended.
+            SourceRefusedError, SourceUnreachableError: a file could not be reopened.
         """
         opened = self._opened
         if opened is None:
@@ -231,7 +231,7 @@ class Reader:
         return opened
 
     def _until_end(self, opened: Opened) -> Iterator[SourceFrame]:
-        """Frames of the open container."""
+        """Yields the frames of the open container."""
         for packet, arrived_s in self._packets(opened):
             if (self._only_keys or self.keyframes_only) and not self._wanted(packet):
                 continue
@@ -241,10 +241,11 @@ class Reader:
             yield self._given(frame, time.monotonic(), opened)
 
     def _packets(self, opened: Opened) -> Iterator[tuple["av.Packet[VideoStream]", float]]:
-        """Its packets with their arrivals, the taps served; the last one is empty and drains the decoder.
+        """Yields packets with their arrival, after the taps; the last one is empty and drains the decoder.
 
-        A read that times out first gives the packet that FFmpeg's parser still held, as if it had come just now, and
-        fails only when it is asked again (measured: a stall was noticed after twice the time-out). So it fails here.
+        A read that times out first returns the packet that FFmpeg's parser still held, as if it had just arrived, and
+        fails only at the next call (measured: a stall was noticed after twice the time-out). So this method fails at
+        once.
         """
         try:
             asked_s = time.monotonic()
@@ -266,10 +267,10 @@ class Reader:
         else:
             return
         if not self._stopping.is_set():
-            raise problem  # out here, so that no traceback shows PyAV's error: the address is in it
+            raise problem  # raised here so that no traceback shows PyAV's error, which contains the address
 
     def _wanted(self, packet: "av.Packet[VideoStream]") -> bool:
-        """Whether a packet is decoded, while only key frames are or until the first one after that."""
+        """Whether to decode a packet, while only key frames are decoded or until the first one after that."""
         self._only_keys = self.keyframes_only or not packet.is_keyframe
         self._cadence.forget()
         return packet.is_keyframe
@@ -278,7 +279,7 @@ class Reader:
         try:
             frames = packet.decode()
             context = opened.stream.codec_context
-            if self._only_keys and context.has_b_frames:  # else the decoder holds it back until the next key frame
+            if self._only_keys and context.has_b_frames:  # otherwise the decoder delays it to the next key frame
                 end = av.Packet()
                 end.time_base = packet.time_base
                 frames += context.decode(end)
@@ -286,13 +287,13 @@ class Reader:
         except FAILURES:
             wh = opened.stream.codec_context.width, opened.stream.codec_context.height
             self._damage.refused = refused_size(self.codec, packet, wh, self._settings.max_pixels)
-            if self._taken or self._damage.refused or packet.is_keyframe:  # else it was joined in its middle
+            if self._taken or self._damage.refused or packet.is_keyframe:  # otherwise it was joined in its middle
                 self._damage.damaged()
             return []
         return frames
 
     def _shown(self, frame: VideoFrame, arrived_s: float, opened: Opened) -> Iterator[SourceFrame]:
-        """What a decoded frame makes visible: nothing when it is not whole."""
+        """The frames to show for a decoded frame: none if it is incomplete."""
         time_s = self._clock.at(None if opened.untimed else frame.time, arrived_s)
         keyframe = frame.key_frame
         if opened.regular and not self._only_keys and self._cadence.hole(time_s):
@@ -304,7 +305,7 @@ class Reader:
             return
         frame.pts, frame.time_base = round(time_s * CLOCK_HZ), TIME_BASE
         whole = self._deinterlacer.push(frame)
-        if self._only_keys:  # the next one is seconds away: the missing rows are made from this frame alone
+        if self._only_keys:  # the next one is seconds away: fill the missing rows from this frame alone
             whole += self._deinterlacer.flush()
         for shown in whole:
             yield self._given(shown, arrived_s, opened)
@@ -325,12 +326,12 @@ LONGEST_S = 10.0
 
 @dataclass(frozen=True, slots=True)
 class Probed:
-    """What a source sent.
+    """Result of probing a source.
 
     Args:
-        codec: as FFmpeg names it ("h264").
+        codec: FFmpeg's name ("h264").
         wh: size of the frame as players show it, in pixels.
-        fps: frames per second, as the stream states it; 0 when it does not.
+        fps: frames per second as stated by the stream; 0 if not stated.
         image: RGB uint8 (h, w, 3), its first whole frame.
     """
 
@@ -344,11 +345,12 @@ def probe(address: Address, settings: ReaderSettings) -> Probed:
     """Opens a source, waits for one frame and closes it, within `LONGEST_S`.
 
     Raises:
-        AddressError, SourceRefusedError, SourceUnreachableError, SourceStalledError, SourceEndedError: no frame came.
+        AddressError, SourceRefusedError, SourceUnreachableError, SourceStalledError, SourceEndedError: no frame
+            arrived.
     """
     stopping = Event()
     with ExitStack() as stack:
-        timer = Timer(max(0.0, LONGEST_S - settings.read_timeout_s), stopping.set)  # a read may have just begun
+        timer = Timer(max(0.0, LONGEST_S - settings.read_timeout_s), stopping.set)  # a read may just have begun
         timer.start()
         stack.callback(timer.cancel)
         reader = stack.enter_context(Reader(address, settings, stopping))

@@ -16,12 +16,12 @@ if TYPE_CHECKING:
 
 
 class Sound:
-    """One stream of sound.
+    """One audio stream.
 
     Args:
-        container: that it is in; closed with it.
-        stream: of the container.
-        begins_s: time in the file at which its video begins.
+        container: its container, which `close` closes.
+        stream: the stream.
+        begins_s: time in the file at which the video begins.
     """
 
     def __init__(self, container: InputContainer, stream: AudioStream, begins_s: float) -> None:
@@ -30,7 +30,7 @@ class Sound:
         self.begins_s = begins_s
 
     def packets(self) -> "Iterator[Packet[AudioStream]]":
-        """Those that have a timestamp, in order; what follows damage is lost."""
+        """Packets that have a timestamp, in order; everything after damage is dropped."""
         packets = self._container.demux(self.stream)
         while True:
             try:
@@ -48,7 +48,7 @@ class Sound:
 
 
 def open_sound(file: Path, codecs: Collection[str]) -> Sound | None:
-    """The first stream of sound in one of these codecs; None where there is none.
+    """Opens the first audio stream in one of these codecs; None if there is none.
 
     Args:
         file: a video.

@@ -22,20 +22,20 @@ from stream_detect.errors import MediaError
 from stream_detect.types import Image
 
 HEAD_BYTES = 32
-"""Of a file, enough to recognise its kind."""
+"""Bytes of a file that are enough to recognise its kind."""
 
 MAX_PIXELS = 100_000_000
-"""Width times height; beyond it nothing is decoded."""
+"""Width times height; larger pictures are not decoded."""
 
 _SHORTEST_S = 0.02
-"""Browsers show a picture of an animation that asks for less than this for a tenth of a second."""
+"""If an animation asks for less than this per picture, browsers show each for a tenth of a second."""
 _SLOW_S = 0.1
 
 _STRIP_PIXELS = 1 << 22
-"""Converted at once: the whole of a large picture would lie in memory four times (measured)."""
+"""Pixels converted at once: a large picture as a whole would be in memory four times (measured)."""
 
 _ORIENTATION = 0x0112
-"""Of EXIF: which way up the picture is, from 1 to 8."""
+"""EXIF tag of the picture's orientation, from 1 to 8."""
 _TURNS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
     3: Pillow.Transpose.ROTATE_180,
@@ -47,7 +47,7 @@ _TURNS = {
 }
 
 _BEGINNINGS = (b"\xff\xd8\xff", b"\x89PNG", b"BM", b"GIF8", b"II*\0", b"MM\0*", b"\0\0\0\x0cjP  ")
-"""Of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are recognised otherwise."""
+"""Beginnings of JPEG, PNG, BMP, GIF, TIFF and JPEG 2000; PNM, WebP and AVIF are recognised otherwise."""
 _FORMATS = ("JPEG", "PNG", "BMP", "GIF", "TIFF", "WEBP", "AVIF", "PPM", "JPEG2000")
 _ANIMATED = frozenset({"GIF", "PNG", "WEBP", "AVIF"})
 _HEIF_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"mif1", b"msf1", b"hevc", b"hevx"})
@@ -55,7 +55,7 @@ _DAMAGE = (
     *(OSError, EOFError, SyntaxError, ValueError, TypeError, IndexError, KeyError, AttributeError, OverflowError),
     *(ZeroDivisionError, MemoryError, RuntimeError, NotImplementedError, struct.error, zlib.error),
 )
-"""What Pillow's readers raise on files that are damaged or made to hurt."""
+"""What Pillow's readers raise on damaged or malicious files."""
 
 
 class TooLargeError(MediaError):
@@ -68,7 +68,7 @@ class Still:
 
     Args:
         image: RGB uint8 (h, w, 3), upright.
-        codec: as Pillow names the format, in small letters.
+        codec: Pillow's name of the format, in lower case.
     """
 
     image: Image
@@ -76,7 +76,7 @@ class Still:
 
 
 def is_still(head: bytes) -> bool:
-    """Whether a file that begins like this is for Pillow: a picture, or an animation of pictures.
+    """Whether Pillow reads a file that begins like this: a picture, or an animation.
 
     Args:
         head: its first `HEAD_BYTES`.
@@ -88,39 +88,39 @@ def is_still(head: bytes) -> bool:
 
 
 def is_heif(head: bytes) -> bool:
-    """Whether a file that begins like this is a HEIC picture, which heif.py reads."""
+    """Whether a file that begins like this is a HEIC picture, for heif.py."""
     return head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS
 
 
 def decode_still(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Still:
-    """A picture; of an animation or of several pages the first.
+    """Decodes a picture; of an animation or of several pages the first.
 
     Args:
         file: a path, or an open file.
-        max_pixels: width times height; beyond it nothing is decoded.
+        max_pixels: width times height; a larger picture is not decoded.
 
     Raises:
-        MediaError: it is damaged, cut off, too large, or of a kind that is not known here.
+        MediaError: it is damaged, truncated, too large, or of an unsupported kind.
     """
     with _opened(file, max_pixels) as picture:
         return Still(_rgb(picture), (picture.format or "").lower())
 
 
 def is_animated(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> bool:
-    """Whether a file that `is_still` has more than one picture to be shown one after another.
+    """Whether a file that `is_still` is an animation.
 
     Raises:
-        MediaError: as `decode_still`.
+        MediaError: see `decode_still`.
     """
     with _opened(file, max_pixels) as picture:
         return picture.format in _ANIMATED and bool(getattr(picture, "is_animated", False))
 
 
 def animation(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[tuple[Image, float]]:
-    """The pictures of an animation with the time of each, from 0 s; what follows damage is left out.
+    """Yields the pictures of an animation with the time of each, from 0 s; everything after damage is dropped.
 
     Raises:
-        MediaError: not one of them can be decoded.
+        MediaError: none can be decoded.
     """
     time_s, number = 0.0, 0
     try:
@@ -134,16 +134,16 @@ def animation(file: Path | BinaryIO, max_pixels: int = MAX_PIXELS) -> Iterator[t
                 time_s += _shown_s(picture)
     except TooLargeError:
         raise
-    except MediaError:  # at the end, too
+    except MediaError:  # at the end too
         if not number:
             raise
 
 
 def check_size(width: int, height: int, max_pixels: int) -> None:
-    """Refuses a picture that is too large.
+    """Rejects a picture that is too large.
 
     Raises:
-        TooLargeError: of this size nothing is decoded.
+        TooLargeError: it has more than `max_pixels`.
     """
     if width * height > max_pixels:
         raise TooLargeError(f"{_expected(max_pixels)}, received {width}x{height}: nothing is decoded")
@@ -159,12 +159,12 @@ def _check_size(picture: PillowImage, max_pixels: int) -> None:
 
 @contextmanager
 def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
-    """The open picture, its header read and its size checked; behind it stands Pillow's own guard."""
+    """Opens a picture, reads its header and checks its size; Pillow's own limit applies as well."""
     if not isinstance(file, Path):
         file.seek(0)
     Pillow.MAX_IMAGE_PIXELS = max_pixels
-    # From any thread: the same again changes nothing.
-    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # on damage, which our errors describe
+    # Safe on any thread: repeating it changes nothing.
+    warnings.filterwarnings("ignore", category=UserWarning, module="PIL")  # about damage, which our errors describe
     warnings.simplefilter("error", Pillow.DecompressionBombWarning)
     try:
         with Pillow.open(file, formats=_FORMATS) as picture:
@@ -177,14 +177,14 @@ def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
 
 
 def _words(error: BaseException) -> str:
-    """The decoder's reason without a path, an address in memory or a line break."""
+    """The decoder's reason without paths, memory addresses or line breaks."""
     if isinstance(error, UnidentifiedImageError):
         return "it is damaged, or of a kind that is not known here"
     return f"it is damaged or cut off ({str(error).partition(chr(10))[0][:100] or type(error).__name__})"
 
 
 def _rgb(picture: PillowImage) -> Image:
-    """Upright RGB uint8 (h, w, 3), on white; 16 bits are rounded down to 8."""
+    """Upright RGB uint8 (h, w, 3), transparent areas on white; 16 bits are rounded down to 8."""
     turn = _TURNS.get(picture.getexif().get(_ORIENTATION, 1))
     if picture.mode.startswith("I"):
         grey = np.asarray(picture)
@@ -205,7 +205,7 @@ def _rgb(picture: PillowImage) -> Image:
 
 
 def on_white(image: NDArray[np.uint8]) -> Image:
-    """A picture with transparency as people see it, on a white page.
+    """Blends a picture with transparency onto white.
 
     Args:
         image: RGBA uint8 (h, w, 4).
@@ -220,4 +220,4 @@ def on_white(image: NDArray[np.uint8]) -> Image:
 def _shown_s(picture: PillowImage) -> float:
     duration_ms = picture.info.get("duration", 0)
     shown_s = float(duration_ms) / 1000 if isinstance(duration_ms, int | float) else 0.0
-    return shown_s if _SHORTEST_S <= shown_s < 3600 else _SLOW_S  # NaN is none of it
+    return shown_s if _SHORTEST_S <= shown_s < 3600 else _SLOW_S  # false for NaN

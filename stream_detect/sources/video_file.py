@@ -34,27 +34,27 @@ from stream_detect.sources.file_frame import (
 from stream_detect.sources.stills import check_size
 
 ASSUMED_FPS = 25.0
-"""Of a video that does not say its rate, between frames without a timestamp."""
+"""Assumed if a video does not state its rate, between frames without a timestamp."""
 _FASTEST_FPS = 1000.0
 
 LEAP_S = 10.0
-"""A step of the timestamps beyond what the frame before is to be shown is no time that passed: a camera that connected
-again, a clock that was set, or files that were joined."""
+"""A step of the timestamps that exceeds the duration of the previous frame by this much is a jump: a camera that
+reconnected, a clock that was set, or files that were joined."""
 
 _SMALL_PX = 500_000
-"""Up to here further threads take more processor time than they save others: a fifth, at 640x480."""
+"""Up to this size more threads use more processor time than they save: a fifth, at 640x480."""
 
 _CONTAINERS = (
     *("mov", "matroska", "avi", "mpegts", "mpeg", "mpegvideo", "flv", "asf", "ogg", "mxf", "nut", "ivf", "m4v", "h264"),
     *("hevc", "vvc", "obu", "av1", "vc1", "dv", "h263", "yuv4mpegpipe", "rm", "wtv", "gif", "apng", "mjpeg", "amv"),
-    *("wav", "mp3", "flac", "aac", "ac3", "aiff", "amr", "caf", "w64"),  # to be able to say: only sound in it
+    *("wav", "mp3", "flac", "aac", "ac3", "aiff", "amr", "caf", "w64"),  # to report that they contain only sound
 )
-"""FFmpeg's names. Not among them: what refers to other files or networks (hls, dash, concat, sdp, image2 ...)."""
+"""FFmpeg's names. Formats that refer to other files or networks (hls, dash, concat, sdp, image2 ...) are excluded."""
 
 _OPTIONS = {
     "protocol_whitelist": "file",
     "format_whitelist": ",".join(_CONTAINERS),
-    "enable_drefs": "0",  # tracks of a .mov that lie in another file
+    "enable_drefs": "0",  # tracks of a .mov in another file
     "use_absolute_path": "0",
     "probesize": "8000000",
     "analyzeduration": "5000000",
@@ -63,14 +63,14 @@ _OPTIONS = {
 
 
 class VideoFile:
-    """A video file by FFmpeg.
+    """A video file, decoded by FFmpeg.
 
     Args:
         file: a path to a regular file, or an open file.
-        decoding: how.
+        decoding: limits and threads.
 
     Raises:
-        MediaError: as `open_media`.
+        MediaError: see `open_media`.
     """
 
     def __init__(self, file: Path | BinaryIO, decoding: Decoding | None = None) -> None:
@@ -88,7 +88,7 @@ class VideoFile:
             self._fps = _fps(self._stream)
             self._times = FrameTimes(self._fps)
             self._first = self._look()
-            self.facts = self._facts()  # once: another thread may decode by the time that they are asked for
+            self.facts = self._facts()  # computed once, because another thread may be decoding when they are read
             stack.pop_all()
 
     def shots(self, wants: Callable[[float], bool] = lambda _: True) -> Iterator[Shot]:
@@ -102,7 +102,7 @@ class VideoFile:
 
     @property
     def streams(self) -> int:
-        """How many streams of pictures there are."""
+        """Number of video streams."""
         return len(self._container.streams.video)
 
     def close(self) -> None:
@@ -148,7 +148,7 @@ class VideoFile:
             yield Shot(picture, picture.time, tools)
 
     def _frames(self) -> Iterator[VideoFrame]:
-        """All frames that can be decoded; damaged packets are counted and passed over."""
+        """Yields all frames that can be decoded; damaged packets are counted and skipped."""
         packets = self._container.demux(self._stream)
         while True:
             self._decoding.between()
@@ -158,7 +158,7 @@ class VideoFile:
                     self.done_share = min(max(self.done_share, packet.pos / self._bytes), 1.0)
             except StopIteration:
                 break
-            except FAILURES:  # the file breaks off here
+            except FAILURES:  # the file is truncated here
                 self.damaged += 1
                 break
             try:
@@ -170,10 +170,10 @@ class VideoFile:
 
 
 class FrameTimes:
-    """Times of a file's frames, which begin at 0 s and rise even if the file's timestamps do not.
+    """Times of a file's frames, which start at 0 s and increase even if the file's timestamps do not.
 
     Args:
-        fps: as the file says; 0 when it does not.
+        fps: as stated by the file; 0 if not stated.
     """
 
     def __init__(self, fps: float) -> None:
@@ -183,7 +183,7 @@ class FrameTimes:
         self._rest_s = self._usual_s
 
     def at(self, frame: VideoFrame) -> float:
-        """Of the next frame, in seconds. One without a timestamp, or with one that falls or leaps, follows at once."""
+        """Time of the next frame in seconds. A frame whose timestamp is missing, falls or jumps follows at once."""
         given_s = frame.time if frame.pts is not None and frame.time_base else None
         self._last_s = self._clock.at(given_s, self._last_s + (self._usual_s if given_s is None else self._rest_s))
         stated_s = float(frame.duration * frame.time_base) if frame.duration and frame.time_base else 0.0
@@ -192,14 +192,14 @@ class FrameTimes:
 
 
 def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
-    """A file opened by FFmpeg, which reads it alone.
+    """Opens a file with FFmpeg, which may read no other file.
 
     Raises:
-        MediaError: it is not there, or in no form that is known here.
+        MediaError: it does not exist, or its format is not supported.
     """
     if isinstance(file, Path) and not file.is_file():
         raise MediaError("there is no such file" if not file.exists() else "it is no regular file")
-    # With "file:" before it FFmpeg takes nothing in a name for a protocol or a pattern.
+    # With "file:" in front, FFmpeg does not interpret anything in a name as a protocol or a pattern.
     if not isinstance(file, Path):
         file.seek(0)
     source = f"file:{file.resolve()}" if isinstance(file, Path) else file
