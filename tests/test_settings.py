@@ -82,7 +82,7 @@ def test_the_file_in_use_is_the_one_that_is_read():
     [
         ("server:\n  prot: 1\n", r"stream-detect\.yaml, line 2: server\.prot is not a setting; did you mean port\?"),
         ("\nservers:\n  port: 1\n", r"line 2: servers is not a setting; did you mean server\?"),
-        ("window:\n  zzz: 1\n", r"line 2: window\.zzz is not a setting; expected one of score_rate_hz, length_s"),
+        ("window:\n  zzz: 1\n", r"line 2: window\.zzz is not a setting; expected one of score_rate_hz, steady_rate_hz"),
         ("server:\n  port: 99999\n", r"line 2: server\.port: expected .*less than or equal to 65535, received 99999"),
         ("server:\n  port: many\n", r"line 2: server\.port: expected .*valid integer.*received 'many'"),
         ("model:\n  backend: torch\n", r"line 2: model\.backend: expected .*'openvino' or 'tensorflow'"),

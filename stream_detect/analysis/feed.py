@@ -10,9 +10,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.cuts import Floats, contrast, grey_surroundings
+from stream_detect.analysis.cuts import Appearance, contrast, grey_surroundings
 from stream_detect.settings import FeedSettings
-from stream_detect.types import Face, FeedState, Image, Xyxy
+from stream_detect.types import FeedState, Image
 
 STILL = "the picture stands still"
 
@@ -31,25 +31,22 @@ class Motion:
     """Tells a track's distinct pictures from repeated ones. Not safe to use from two threads at once."""
 
     def __init__(self) -> None:
-        self._place: Xyxy | None = None
-        self._before: Floats | None = None
+        self._before: Appearance | None = None
         self._moved_s = -math.inf
 
-    def is_new(self, image: Image, face: Face, time_s: float) -> bool:
+    def is_new(self, image: Image, now: Appearance) -> bool:
         """Whether the face's place looks different from when it last did; always for the first picture.
 
         Args:
             image: the sample, RGB uint8 (h, w, 3).
-            face: in it.
-            time_s: its stream time.
+            now: the face's appearance in it.
         """
-        if self._before is not None and self._place is not None:
-            now = grey_surroundings(image, self._place)
-            still = cv2.norm(now, self._before, cv2.NORM_L1) / now.size < DISTINCT_LEVELS
-            if still and contrast(self._before) >= _FLAT:
+        before = self._before
+        if before is not None:
+            change = cv2.norm(grey_surroundings(image, before.xyxy), before.grey, cv2.NORM_L1) / before.grey.size
+            if change < DISTINCT_LEVELS and contrast(before.grey) >= _FLAT:
                 return False
-        self._place, self._moved_s = face.xyxy, time_s
-        self._before = grey_surroundings(image, face.xyxy)
+        self._before, self._moved_s = now, now.time_s
         return True
 
     def stands_still(self, time_s: float) -> bool:

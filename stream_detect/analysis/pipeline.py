@@ -37,8 +37,8 @@ _SCORED_APART = frozenset({TURNED, UNCLEAR})
 class _Subject:
     """What is remembered of one track: when to score it, its scores, its verdict."""
 
-    def __init__(self, sampler: Sampler, window: ScoreWindow, verdict: TrackVerdict) -> None:
-        self.sampler = sampler
+    def __init__(self, samplers: tuple[Sampler, Sampler], window: ScoreWindow, verdict: TrackVerdict) -> None:
+        self.samplers = samplers  # usually, and while the verdict is steady
         self.window = window
         self.verdict = verdict
         self.rejected: str | None = None  # of the newest sample
@@ -59,9 +59,10 @@ class _Sample:
 class Pipeline:
     """The analysis of one stream. Synchronous, no clock of its own, not safe to call from two threads at once.
 
-    Every frame is searched for faces; each track is scored at `settings.window.score_rate_hz` of stream time, one crop
-    a call (batching does not help on a CPU). All tracks together are scored at `max_scores_hz` at most: where there are
-    more, the one scored longest ago comes first. More faces than can so come to a verdict are not scored at all.
+    Every frame is searched for faces; each track is scored at `settings.window.score_rate_hz` of stream time, and at
+    `steady_rate_hz` once its verdict was the same for a whole window: one crop a call (batching does not help on a
+    CPU). All tracks together are scored at `max_scores_hz` at most: where there are more, the one scored longest ago
+    comes first. More faces than can so come to a verdict are not scored at all.
 
     Gaps: after a hole of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that
     began anew), everything begins again, tracks included: nobody saw who sat down meanwhile. A frame flagged as coming
@@ -94,6 +95,7 @@ class Pipeline:
         rate_hz = settings.window.score_rate_hz + settings.faces.rate_hz
         self._max_entries = math.ceil(settings.window.length_s * rate_hz) + 2
         least_hz = _SPARE * self._settings.min_scores / self._settings.length_s
+        self._steady_hz = min(self._settings.score_rate_hz, max(self._settings.steady_rate_hz, least_hz))
         self._most_judged = max(int(self._settings.max_scores_hz / least_hz), 1)
         self._most_ready = max(self._settings.max_scores_hz * _BURST_S, 1.0)
         self._ready = self._most_ready  # scores that may be made now
@@ -166,7 +168,7 @@ class Pipeline:
 
     def _new_subject(self, *, after_cut: bool) -> _Subject:
         return _Subject(
-            sampler=Sampler(self._settings.score_rate_hz),
+            samplers=(Sampler(self._settings.score_rate_hz), Sampler(self._steady_hz)),
             window=ScoreWindow(self._settings.length_s, self._max_entries),
             verdict=TrackVerdict(self._classifier.thresholds, self._settings, after_cut=after_cut),
         )
@@ -177,7 +179,8 @@ class Pipeline:
         samples = {track.track_id: _Sample(track) for track in tracks}
         for track in tracks:
             subject = self._subjects[track.track_id]
-            subject.due |= subject.sampler.wants(frame.time_s)
+            sampler = subject.samplers[self._is_steady(track, frame.time_s)]
+            subject.due |= sampler.wants(frame.time_s)
         for track in sorted(tracks, key=lambda one: self._subjects[one.track_id].scored_s):
             subject = self._subjects[track.track_id]
             if not (subject.due and track.settled and track.face.fresh):
@@ -193,6 +196,11 @@ class Pipeline:
                 break
             subject.due, subject.scored_s = False, frame.time_s
         return list(samples.values())
+
+    def _is_steady(self, track: Track, time_s: float) -> bool:
+        """Whether the verdict has been the same for a whole window, and nothing else is looked for."""
+        unchanged_s = self._subjects[track.track_id].verdict.unchanged_s(time_s)
+        return unchanged_s >= self._settings.length_s and not self._challenged(track)
 
     def _choose(self, tracks: list[Track]) -> None:
         """Which tracks are scored: those that were, and the largest others as long as each can come to a verdict."""
@@ -211,7 +219,7 @@ class Pipeline:
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None and not (rejected in _SCORED_APART and self._challenged(track)):
             return _Sample(track, rejected=rejected)
-        if not motion.is_new(frame.image, track.face, frame.time_s):
+        if track.appearance is not None and not motion.is_new(frame.image, track.appearance):
             return _Sample(track, rejected=STILL) if motion.stands_still(frame.time_s) else None
         self._ready -= 1.0
         try:

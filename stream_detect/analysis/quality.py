@@ -154,21 +154,22 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
     depend on contrast, so a dark or flat-lit face is not taken for a blurred one. Of four directions the worst counts:
     a moving head is blurred in one only.
     """
-    before = _detail(grey.astype(np.float32))
-    after = _detail(cv2.GaussianBlur(grey.astype(np.float32), (0, 0), _REBLUR_SIGMA))
+    sharp = grey.astype(np.float32)
+    before, after = _detail(np.stack((sharp, cv2.GaussianBlur(sharp, (0, 0), _REBLUR_SIGMA))))
     if not before.all():
         return 0.0
     return max(float((1.0 - after / before).min()), 0.0)
 
 
-def _detail(grey: cv2.typing.MatLike) -> NDArray[np.float32]:
-    """Standard deviation of the second differences: across, down, and along both diagonals."""
-    middle = 2 * grey[1:-1, 1:-1]
+def _detail(greys: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Of pictures (n, h, w), (n, 4): standard deviation of second differences across, down and along both diagonals."""
+    middle = 2 * greys[:, 1:-1, 1:-1]
     neighbours = (
-        (grey[1:-1, :-2], grey[1:-1, 2:]),
-        (grey[:-2, 1:-1], grey[2:, 1:-1]),
-        (grey[:-2, :-2], grey[2:, 2:]),
-        (grey[:-2, 2:], grey[2:, :-2]),
+        (greys[:, 1:-1, :-2], greys[:, 1:-1, 2:]),
+        (greys[:, :-2, 1:-1], greys[:, 2:, 1:-1]),
+        (greys[:, :-2, :-2], greys[:, 2:, 2:]),
+        (greys[:, :-2, 2:], greys[:, 2:, :-2]),
     )
-    deviations = [cv2.meanStdDev(before + after - middle)[1] for before, after in neighbours]  # half of .std()'s time
-    return np.array(deviations, np.float32).ravel()
+    second = np.stack([before + after - middle for before, after in neighbours], axis=1).reshape(len(greys), 4, -1)
+    squares = np.einsum("nkp,nkp->nk", second, second) / second.shape[2]  # half of the time of numpy's .std
+    return np.asarray(np.sqrt(np.maximum(squares - second.mean(axis=2) ** 2, 0)), np.float32)

@@ -51,7 +51,9 @@ class AnalysisSettings(Section):
         )
 
     def at_spacing(self, spacing_s: float) -> "AnalysisSettings":
-        """The settings of a file whose frames are far apart (time lapse, recorders at night): a face is one track.
+        """The settings of a file: all samples are scored, however steady the verdict.
+
+        A face is one track even where frames are far apart (time lapse, recorders at night).
 
         Args:
             spacing_s: from sample to sample.
@@ -61,6 +63,6 @@ class AnalysisSettings(Section):
         return self.model_copy(
             update={
                 "faces": self.faces.model_copy(update={"lost_s": lost_s}),
-                "window": self.window.model_copy(update={"gap_s": gap_s}),
+                "window": self.window.model_copy(update={"gap_s": gap_s, "steady_rate_hz": self.window.score_rate_hz}),
             }
         )

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.analysis.cuts import Comparison, CutDetector, appearance
+from stream_detect.analysis.cuts import Appearance, Comparison, CutDetector, appearance
 from stream_detect.settings import FaceSettings
 from stream_detect.types import Face, Image
 
@@ -42,12 +42,14 @@ class Track:
         face: as detected.
         after_cut: another face was in this place when the track began.
         settled: whether this sample surely shows the track's person; one that may be another's is not to be scored.
+        appearance: of the face in this sample; None if the tracker was not given the frame.
     """
 
     track_id: int
     face: Face
     after_cut: bool = False
     settled: bool = True
+    appearance: Appearance | None = None
 
 
 class Tracker:
@@ -92,19 +94,20 @@ class Tracker:
         tracks = []
         for i, face in enumerate(faces):
             trail = known[matched[i]] if i in matched else None
-            sight = Comparison.SAME if trail is None or image is None else trail.look(image, face, time_s, gap=gap)
+            now = None if image is None else appearance(image, face.xyxy, time_s)
+            sight = Comparison.SAME if trail is None else trail.look(image, now, gap=gap)
             after_cut = sight is Comparison.CUT
             if trail is not None and not after_cut:
                 trail.move_to(boxes[i], time_s)
-                tracks.append(Track(trail.track_id, face, trail.after_cut, settled=sight is Comparison.SAME))
+                settled = sight is Comparison.SAME
+                tracks.append(Track(trail.track_id, face, trail.after_cut, settled=settled, appearance=now))
                 continue
             if trail is not None:
                 self._trails.remove(trail)
             if face.score >= limits.begin_score:
                 trail = self._begin(boxes[i], time_s, after_cut=after_cut)
-                if image is not None:
-                    trail.look(image, face, time_s)
-                tracks.append(Track(trail.track_id, face, after_cut))
+                trail.look(image, now)
+                tracks.append(Track(trail.track_id, face, after_cut, appearance=now))
         return tracks
 
     def reset(self) -> None:
@@ -141,9 +144,10 @@ class _Trail:
             self._px_per_s += _SMOOTHING * (moved - self._px_per_s)
         self._box, self.seen_s = box, time_s
 
-    def look(self, image: Image, face: Face, time_s: float, *, gap: bool = False) -> Comparison:
+    def look(self, image: Image | None, now: Appearance | None, *, gap: bool = False) -> Comparison:
         """Compares the face with what the track looked like before; the first look has nothing to compare."""
-        now = appearance(image, face.xyxy, time_s)
+        if image is None or now is None:
+            return Comparison.SAME
         if self._cuts is None:
             self._cuts = CutDetector(now)
             return Comparison.SAME

@@ -55,6 +55,10 @@ class TrackVerdict:
         self._state = VerdictState.GATHERING
         self._changed_s = -math.inf
 
+    def unchanged_s(self, now_s: float) -> float:
+        """For how long there has been a verdict and the same one; 0 while there is none."""
+        return 0.0 if self._state is VerdictState.GATHERING else now_s - self._changed_s
+
     def step(self, evidence: WindowSummary, now_s: float, rejected: str | None = None) -> Verdict:
         """The verdict at a stream time.
 

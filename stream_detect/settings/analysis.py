@@ -85,6 +85,10 @@ class WindowSettings(Section):
     score_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="scores per second of stream time and face; more would be near copies of each other"
     )
+    steady_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
+        default=2.5,
+        description="scores per second of a face in live video whose verdict has been the same for a whole window",
+    )
     length_s: Annotated[float, Field(gt=0, le=600)] = Field(
         default=10.0, description="length of the window, in stream time"
     )

@@ -149,7 +149,8 @@ class Display:
 
 def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:
     """How a frame's display matrix turns and mirrors it: the nearest of the eight orientations."""
-    data = SideDataContainer(frame).get("DISPLAYMATRIX")  # `frame.side_data` makes a reference cycle of the frame
+    # `frame.side_data` would make a reference cycle, and only the garbage collector free the frame (PyAV 18.1).
+    data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # PyAV's stub lacks it
     if data is None:
         return ()
     a, b, _, c, d, *_ = struct.unpack("=9i", bytes(cast("bytes", data))[:36])

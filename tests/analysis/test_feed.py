@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import skimage.data
 
+from stream_detect.analysis.cuts import appearance
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.feed import STILL, FeedWatch, Motion
 from stream_detect.analysis.pipeline import Pipeline
@@ -107,7 +108,7 @@ def test_one_picture_a_second_is_too_few_for_a_verdict():
 def test_a_picture_without_structure_cannot_stand_still():
     motion = Motion()
     grey = np.full((480, 640, 3), 90, np.uint8)
-    assert all(motion.is_new(grey, FACE, 0.1 * index) for index in range(30))
+    assert all(motion.is_new(grey, appearance(grey, FACE.xyxy, 0.1 * index)) for index in range(30))
 
 
 @pytest.mark.parametrize("period", [25, 47, 83, 200])
@@ -175,5 +176,6 @@ def test_the_shared_clips_are_live(shared):
         assert {feed.state for feed in states(images)} == {LIVE}, path.name
         motion, new = Motion(), []
         for index, image in enumerate(images):
-            new += [motion.is_new(image, face, 0.1 * index) for face in finder.detect(image)[:1]]
+            faces = finder.detect(image)[:1]
+            new += [motion.is_new(image, appearance(image, face.xyxy, 0.1 * index)) for face in faces]
         assert not new or np.mean(new) > 0.25, path.name

@@ -19,7 +19,9 @@ LEFT, RIGHT = upright_face((20, 40, 120, 160)), upright_face((190, 40, 290, 160)
 TINY = upright_face((150, 10, 180, 46))
 SETTINGS = AnalysisSettings(
     faces=FaceSettings(rate_hz=10),
-    window=WindowSettings(score_rate_hz=5, length_s=10, min_scores=12, min_dwell_s=1, expire_s=3, gap_s=2),
+    window=WindowSettings(
+        score_rate_hz=5, steady_rate_hz=2.5, length_s=10, min_scores=12, min_dwell_s=1, expire_s=3, gap_s=2
+    ),
 )
 
 
@@ -71,6 +73,22 @@ def test_a_steady_face_is_gathered_and_then_judged(score, state):
     assert first.verdict.fake_probability == pytest.approx(score, abs=1e-3)
     assert first.verdict.admitted == 12
     assert (first.wh, first.pts, first.sequence, first.error) == ((320, 240), 7, 0, None)
+
+
+def test_a_face_with_a_steady_verdict_is_scored_half_as_often_until_it_changes():
+    score = 0.95
+    stream = Stream(lambda _crop: score)
+    stream.run(12.3)  # the verdict came after 2.2 s and has stood for ten
+    calls = stream.classifier.calls
+    assert {result.verdict.admitted for result in stream.run(30)[-20:]} == {25, 26}
+    assert stream.classifier.calls - calls == 75
+    score = 0.05
+    began_s = stream.time_s
+    while stream.step().verdict.state is FAKE:
+        assert stream.time_s < began_s + 10  # the window moves on as fast as at the usual rate
+    calls = stream.classifier.calls
+    stream.run(2)
+    assert stream.classifier.calls - calls == 10
 
 
 def test_faces_are_searched_in_every_frame_and_scored_at_their_own_rate():
