@@ -20,28 +20,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS, JOB, GO_ON, STOP = b"S", b"J", b"G", b"X"
-"""Kinds of frames to this process: settings, a job, the answer to a sign of life, the end of a job."""
+"""Kinds of messages to this process: settings, a job, the reply to a progress message, the end of a job."""
 
 READY, OPENING, ALIVE, LAST, RESULT, ERROR = b"R", b"O", b"A", b"L", b"D", b"E"
-"""Kinds of frames from it: it runs; the models are loaded, and a file is opened; a sign of life with the share done;
-the process ends after this job; what came out; what went wrong."""
+"""Kinds of messages from it: ready; models loaded and file opened; progress; the process ends after this job; result;
+error."""
 
 HEADER = struct.Struct("!cI")
-"""Of a frame: its kind and the length of what follows."""
+"""Header of a message: its kind and the length of its content."""
 
 NUMBER = struct.Struct("!Id")
-"""Of a job, with a share or with seconds."""
+"""Number of a job, with a share or with seconds."""
 
 SIGN_EVERY_S = 0.1
-"""Between signs of life; the file is not gone on with before the one before was answered."""
+"""Time between progress messages; work continues only after the previous one was answered."""
 
 
 class Link:
-    """Frames from and to the parent; a thread reads them.
+    """Messages from and to the parent; a thread reads them.
 
     Args:
-        incoming: descriptor that is read.
-        outgoing: descriptor that is written.
+        incoming: descriptor to read from.
+        outgoing: descriptor to write to.
     """
 
     def __init__(self, incoming: int, outgoing: int) -> None:
@@ -58,10 +58,10 @@ class Link:
         self.on_first_sign: Callable[[], None] = lambda: None
         self.share = 0.0
         self.rested_s = 0.0
-        """For how long the parent has held this job back so far."""
+        """How long the parent has paused this job so far."""
 
     def receive(self) -> tuple[bytes, bytes]:
-        """The next frame; the process ends with its parent."""
+        """The next message; ends the process if the parent is gone."""
         header = self._incoming.read(HEADER.size)
         if len(header) < HEADER.size:
             os._exit(0)
@@ -69,7 +69,7 @@ class Link:
         return kind, self._incoming.read(length)
 
     def send(self, kind: bytes, content: bytes = b"") -> None:
-        """Sends a frame."""
+        """Sends a message."""
         left = memoryview(HEADER.pack(kind, len(content)) + content)
         with self._writing:
             try:
@@ -79,7 +79,7 @@ class Link:
                 os._exit(0)  # the parent is gone
 
     def read_for_ever(self) -> None:
-        """Takes what the parent sends; for a thread of its own."""
+        """Reads what the parent sends; run on a separate thread."""
         while True:
             kind, content = self.receive()
             if kind == JOB:
@@ -103,9 +103,9 @@ class Link:
             self._answered.set()
 
     def is_stopped(self) -> bool:
-        """Gives a sign of life, and waits while the parent wants the job to rest; whether it is to stop.
+        """Sends progress and waits while the parent pauses the job; returns whether the job is to stop.
 
-        Asked often, on each thread that decodes or judges.
+        Called often, on each thread that decodes or scores.
         """
         with self._asking:
             first, self.on_first_sign = self.on_first_sign, lambda: None
@@ -121,15 +121,15 @@ class Link:
             return self._stopped
 
     def note_share(self, share: float) -> None:
-        """How much is done, in [0, 1]; sent with the next sign of life."""
+        """Records the share done, in [0, 1]; sent with the next progress message."""
         self.share = share
 
 
 def main() -> None:
-    """Runs until the parent ends or nothing is asked for."""
+    """Runs until the parent ends, or until there was no job for some time."""
     link = Link(os.dup(0), os.dup(1))
     os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
-    os.dup2(2, 1)  # what a library prints is no frame
+    os.dup2(2, 1)  # output of libraries must not mix with messages
     network_is_off = confine()
     _, content = link.receive()
     given = json.loads(content)
@@ -141,7 +141,7 @@ def main() -> None:
     link.send(READY, json.dumps({"network_is_off": network_is_off}).encode())
     examiner.serve(given["idle_s"])
     sys.stderr.flush()
-    os._exit(0)  # libraries' threads are not waited for
+    os._exit(0)  # do not wait for threads of libraries
 
 
 if __name__ == "__main__":

@@ -22,39 +22,40 @@ from stream_detect.review.packing import pack
 from stream_detect.sources.stills import HEAD_BYTES, is_still
 
 _LEFT_BEHIND_BYTES = 256 << 20
-"""More memory than after the models were loaded: the process ends, and its successor begins with none of it."""
+"""If a job leaves this much more memory in use than after loading the models, the process ends, and the next one starts
+without it."""
 
 _BESIDE_RUN_S = 60.0
-"""Of processor time, beyond what `review.max_run_s` allows on all threads of a job."""
+"""Processor time allowed beyond `review.max_run_s` on all threads of a job."""
 
 _TOO_MUCH = "decoding it takes more memory than review.memory_bytes allows"
 _NO_MEMORY = os.strerror(errno.ENOMEM)
 
 
 class Examiner:
-    """Does jobs.
+    """Runs jobs.
 
     Args:
-        link: to the parent.
+        link: connection to the parent.
         settings: values of `ExaminationSettings`.
     """
 
     def __init__(self, link: Link, settings: Mapping[str, Any]) -> None:
-        cv2.setNumThreads(1)  # the steps of a review are on threads of their own already
+        cv2.setNumThreads(1)  # the steps of a review already run on separate threads
         self._link = link
         self._settings = ExaminationSettings.model_validate(settings)
         self._loader = ReviewModelLoader(Registry.of(self._settings.model.folder), self._settings)
         self._least_bytes: int | None = None
 
     def serve(self, idle_s: float) -> None:
-        """Does what is asked, until nothing was for so long."""
+        """Runs jobs until there was none for `idle_s`."""
         while True:
             try:
                 job = self._link.jobs.get(timeout=idle_s)
             except queue.Empty:
                 return
             kind, content = self._outcome(job)
-            # Said before the outcome: with it, the parent may ask for the next job at once.
+            # Sent before the result, after which the parent may send the next job at once.
             last = self._is_swollen()
             if last:
                 self._link.send(LAST)
@@ -63,7 +64,7 @@ class Examiner:
                 return
 
     def _outcome(self, job: dict[str, Any]) -> tuple[bytes, bytes]:
-        """The kind and content of the frame that ends a job."""
+        """The kind and content of the message that ends a job."""
         try:
             return RESULT, self._done(job)
         except StreamDetectError as error:
@@ -91,7 +92,7 @@ class Examiner:
         return Hooks(link.note_share, link.is_stopped, rested_s=lambda: link.rested_s)
 
     def _limit(self, file: Path) -> None:
-        """Little memory until the first packet is asked for: then the container is open, and its frames are decoded."""
+        """Allows little memory until the first packet is requested: then the container is open, and decoding begins."""
         self._link.send(OPENING)
         review = self._settings.review
         limit = MemoryLimit(review.memory_bytes)
@@ -120,5 +121,5 @@ def _is_still(file: Path) -> bool:
     try:
         with file.open("rb") as opened:
             return is_still(opened.read(HEAD_BYTES))
-    except OSError:  # it is said when it is opened
+    except OSError:  # reported when the file is opened
         return False

@@ -32,22 +32,22 @@ _ASK_EVERY_S = 0.1
 _LONGEST = 4000
 _PORTS = {"http": 80, "https": 443}
 _NAT64 = IPv6Network("64:ff9b::/96")
-"""Of these the last 32 bits are an IPv4 address that a gateway connects to (RFC 6052)."""
+"""The last 32 bits of these are an IPv4 address to which a gateway connects (RFC 6052)."""
 
 _RESERVED: tuple[IPv4Network | IPv6Network, ...] = (
     *map(IPv4Network, ("192.0.0.0/24", "192.88.99.0/24")),
     *map(IPv6Network, ("64:ff9b:1::/48", "2001::/23", "3fff::/20", "5f00::/16")),
 )
-"""IANA's special-purpose addresses that not every supported version of Python knows to be no public ones."""
+"""IANA's special-purpose addresses that some supported versions of Python consider public."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Target:
-    """Where a request goes.
+    """Target of a request.
 
     Args:
-        url: as asked for.
-        pinned: the same with the address that was looked at in place of the name.
+        url: as requested.
+        pinned: with the name replaced by the address that was checked.
     """
 
     url: httpx.URL
@@ -55,33 +55,33 @@ class _Target:
 
 
 def fetch(url: str, to: IncomingFile, settings: ReviewSettings, hooks: Hooks | None = None) -> ReceivedFile:
-    """Fetches a file, following at most five redirects; blocks. Nothing is left of it when that fails.
+    """Fetches a file, following at most five redirects; blocks. After a failure no file is left.
 
     Args:
         url: http or https.
-        to: takes the bytes, and hashes them as they come.
-        settings: `max_upload_bytes`, `fetch_timeout_s` (for all of it) and `private_urls` are used.
-        hooks: `on_progress` and `cancelled` are called on the way.
+        to: receives and hashes the bytes.
+        settings: `max_upload_bytes`, `fetch_timeout_s` (total) and `private_urls` are used.
+        hooks: `on_progress` and `cancelled` are called.
 
     Raises:
-        AddressError: it is malformed, or leads to an address that is not permitted.
-        SourceUnreachableError: nobody answers there, or with something else than a file.
+        AddressError: it is malformed, or leads to a forbidden address.
+        SourceUnreachableError: the server does not respond, or not with a file.
         SourceStalledError: it takes too long.
-        BodyTooLargeError: it is longer than permitted.
-        ReviewCancelledError: somebody asked to stop.
+        BodyTooLargeError: the file is larger than permitted.
+        ReviewCancelledError: it was cancelled.
         StorageError: it cannot be written.
     """
     fetching = _Fetching(settings, hooks or Hooks(), to)
     with contextlib.ExitStack() as undo:
         undo.callback(to.discard)
-        asyncio.run(fetching.whole(url))  # a loop of its own: the time limit and a cancel end any wait of it
+        asyncio.run(fetching.whole(url))  # a separate loop: time limit and cancellation end any wait in it
         received = to.finish()
         undo.pop_all()
     return received
 
 
 class _Fetching:
-    """One file on its way."""
+    """One file that is being fetched."""
 
     def __init__(self, settings: ReviewSettings, hooks: Hooks, to: IncomingFile) -> None:
         self._settings = settings
@@ -89,7 +89,7 @@ class _Fetching:
         self._to = to
 
     async def whole(self, url: str) -> None:
-        """Fetches all of it, within the time limit, unless it is cancelled."""
+        """Fetches the whole file within the time limit, unless cancelled."""
         fetching = asyncio.ensure_future(self._followed(url))
         ends_s = asyncio.get_running_loop().time() + self._settings.fetch_timeout_s
         try:
@@ -119,9 +119,9 @@ class _Fetching:
         raise SourceUnreachableError(f"more than {MAX_REDIRECTS} redirects")
 
     async def _get(self, client: httpx.AsyncClient, url: str) -> str | None:
-        """Asks one host; gives the address that it redirects to, None when the file is there."""
+        """Sends a request to one host; returns the address of a redirect, or None once the file is complete."""
         target = await _checked(url, private=self._settings.private_urls)
-        # No compression: its size says nothing, and a file is compressed already.
+        # No compression: the size would be meaningless, and media files are compressed already.
         headers = {"Host": target.url.netloc.decode(), "Accept-Encoding": "identity", "User-Agent": "stream-detect"}
         extensions = {"sni_hostname": target.url.host}
         try:
@@ -155,11 +155,11 @@ class _Fetching:
 
 
 async def _checked(url: str, *, private: bool) -> _Target:
-    """The address with its name looked up.
+    """Resolves the name in an address and checks it.
 
     Raises:
-        AddressError: malformed, or not permitted.
-        SourceUnreachableError: nobody knows the name.
+        AddressError: it is malformed, or forbidden.
+        SourceUnreachableError: the name cannot be resolved.
     """
     try:
         parsed = httpx.URL(url)
@@ -178,7 +178,7 @@ async def _checked(url: str, *, private: bool) -> _Target:
 
 
 def is_public(address: IPv4Address | IPv6Address) -> bool:
-    """Whether an address is one of the internet: not loopback, link-local, private, reserved, or such a one in IPv6."""
+    """Whether an address is public: not loopback, link-local, private or reserved, also when embedded in IPv6."""
     if isinstance(address, IPv6Address):
         carried = address.ipv4_mapped or address.sixtofour or (address.teredo or (None, None))[1]
         if carried is None and address in _NAT64:
@@ -202,7 +202,7 @@ async def _looked_up(host: str, port: int) -> list[IPv4Address | IPv6Address]:
 
 
 async def _in_thread(host: str, port: int) -> list[Any]:
-    """Looks a name up on a daemon thread: the loop's own executor would be waited for, however long it takes."""
+    """Resolves a name on a daemon thread, because closing the loop would wait for its own executor."""
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[list[Any]] = loop.create_future()
 
@@ -224,5 +224,5 @@ async def _in_thread(host: str, port: int) -> list[Any]:
 
 
 def _words(error: Exception) -> str:
-    """The reason; without the address, which may have a secret in it."""
+    """The reason, without the address, which may contain a secret."""
     return "the connection failed" if isinstance(error, httpx.TransportError) else type(error).__name__

@@ -11,13 +11,13 @@ from stream_detect.errors import BodyTooLargeError
 from stream_detect.media.files import flush, translated
 
 ROOM_EVERY_BYTES = 16_000_000
-"""How often it is asked whether there is still room."""
+"""The free space is checked once per this many bytes."""
 
 MAX_NAME = 200
 
 
 def shown_name(name: str) -> str:
-    """A sender's name of a file as people may see it: no folders, nothing that turns or hides text, not too long."""
+    """A sender's file name as shown to people: no folders, no characters that hide or reorder text, limited length."""
     last = name.replace("\\", "/").rpartition("/")[2]
     visible = "".join(" " if character.isspace() else character for character in last)
     visible = "".join(character for character in visible if not unicodedata.category(character).startswith("C"))
@@ -26,13 +26,13 @@ def shown_name(name: str) -> str:
 
 @dataclass(frozen=True, slots=True)
 class ReceivedFile:
-    """A file that was received whole.
+    """A completely received file.
 
     Args:
-        name: as the sender called it; shown, and never used as a path.
-        path: where it lies until it is taken.
+        name: the sender's name for it; shown, never used as a path.
+        path: where it is stored until it is moved.
         bytes: length.
-        sha256: of its content.
+        sha256: sha256 of its content.
     """
 
     name: str
@@ -42,13 +42,13 @@ class ReceivedFile:
 
 
 class IncomingFile:
-    """A file that is being received; one thread at a time, calls block.
+    """A file that is being received. Not thread-safe; calls block.
 
     Args:
-        name: as the sender calls it.
-        path: where to; nothing is there.
-        max_bytes: that it may have.
-        check_room: raises DiskFullError.
+        name: the sender's name for it.
+        path: where to store it; must not exist.
+        max_bytes: maximum size.
+        check_room: raises DiskFullError if there is too little free space.
 
     Raises:
         StorageError: it cannot be written.
@@ -68,11 +68,11 @@ class IncomingFile:
             raise translated(error, path.parent) from error
 
     def write(self, chunk: bytes) -> None:
-        """The next bytes.
+        """Writes the next bytes.
 
         Raises:
-            BodyTooLargeError: these are too many.
-            DiskFullError: there is no room for them.
+            BodyTooLargeError: the file becomes too large.
+            DiskFullError: there is not enough space.
             StorageError: they cannot be written.
         """
         self._bytes += len(chunk)
@@ -93,10 +93,10 @@ class IncomingFile:
             raise translated(error, self._path.parent) from error
 
     def finish(self) -> ReceivedFile:
-        """No more will come.
+        """Completes the file.
 
         Raises:
-            StorageError: it cannot be brought down to the disk.
+            StorageError: it cannot be synced to disk.
         """
         try:
             self._file.close()
@@ -106,11 +106,11 @@ class IncomingFile:
         return ReceivedFile(self._name, self._path, self._bytes, self._digest.hexdigest())
 
     def discard(self) -> None:
-        """Nothing is left of it."""
+        """Deletes the file."""
         self._file.close()
         self._path.unlink(missing_ok=True)
 
 
 def _private(path: str, flags: int) -> int:
-    """Opens a file that its owner alone may read."""
+    """Opens a file that only its owner may read."""
     return os.open(path, flags, 0o600)

@@ -26,11 +26,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ReviewOptions:
-    """How submitted files are to be judged.
+    """How submitted files are judged.
 
     Args:
         models: names and sha256 of the bundles, at least one.
-        rate_hz: samples a second.
+        rate_hz: samples per second.
     """
 
     models: tuple[tuple[str, str], ...]
@@ -38,10 +38,10 @@ class ReviewOptions:
 
 
 class Jobs:
-    """All of them. Thread-safe; calls that touch the disk block.
+    """All jobs. Thread-safe; calls that use the disk block.
 
     Args:
-        kept: where analyses are kept.
+        kept: stores of analyses.
         reviewer: examines the files.
         settings: limits.
     """
@@ -56,10 +56,10 @@ class Jobs:
         self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
 
     def start(self) -> None:
-        """Sweeps what a killed process left, goes on with what had not ended, and begins to work.
+        """Removes what a killed process left, resumes unfinished jobs, and starts to work.
 
         Raises:
-            StorageError: database or folder cannot be used.
+            StorageError: the database or the folder cannot be used.
         """
         self._library.sweep(self._analyses.keeping_files())
         tasks = []
@@ -74,22 +74,22 @@ class Jobs:
         self._upkeep.start()
 
     def stop(self) -> None:
-        """Has everything end soon; does not wait for it."""
+        """Makes all jobs end soon; does not wait."""
         self._closing.set()
         self.queue.stop()
 
     def close(self, within_s: float) -> None:
-        """Stops, and waits so long at most; what runs is begun again by the next start."""
+        """Stops, waiting at most `within_s`; running jobs start again with the next server."""
         self.stop()
         self.queue.close(within_s)
         self._reviewer.close()
 
     def submit(self, files: Sequence[ReceivedFile], options: ReviewOptions) -> tuple[Analysis, ...]:
-        """Takes files, all or none; those judged before are answered at once.
+        """Accepts all files or none; files judged before get their results at once.
 
         Raises:
-            CapacityError: too many wait.
-            StorageError: they cannot be kept.
+            CapacityError: too many jobs wait.
+            StorageError: they cannot be stored.
         """
         now_s = time.time()
         made = [
@@ -112,30 +112,30 @@ class Jobs:
     def _answered(self, analysis: Analysis) -> Analysis:
         try:
             return self._work.from_earlier(analysis) or analysis
-        except (StorageError, ReviewCancelledError):  # it is remembered: the queue comes to it
+        except (StorageError, ReviewCancelledError):  # it is stored: the queue will do it
             return analysis
 
     def check_place(self) -> None:
-        """Before an upload is read.
+        """Called before an upload is read.
 
         Raises:
-            CapacityError: too many wait.
+            CapacityError: too many jobs wait.
         """
         with self.queue.places(1):
             pass
 
     def submit_address(self, address: str, shown: str, name: str, options: ReviewOptions) -> Analysis:
-        """Takes an address that a file is to be fetched from.
+        """Accepts an address from which to fetch a file.
 
         Args:
             address: checked.
-            shown: the same without secrets.
-            name: of the file, for people.
-            options: how it is to be judged.
+            shown: the address without secrets.
+            name: file name for people.
+            options: how to judge it.
 
         Raises:
-            CapacityError: too many wait.
-            StorageError: it cannot be remembered.
+            CapacityError: too many jobs wait.
+            StorageError: it cannot be stored.
         """
         now_s = time.time()
         analysis = Analysis(new_id(now_s), "queued", Upload(name, 0, ""), shown, *_of(options), now_s, address=address)
@@ -145,18 +145,18 @@ class Jobs:
         return analysis
 
     def get(self, analysis_id: str) -> Analysis:
-        """One analysis, as far as it is.
+        """Returns an analysis in its current state.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
         """
         return self._progress.latest(self._analyses.get(analysis_id))
 
     def done(self, analysis_id: str) -> Analysis:
-        """One that is done.
+        """Returns a finished analysis.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
             ConflictError: it is in another state.
         """
         analysis = self.get(analysis_id)
@@ -166,15 +166,15 @@ class Jobs:
         return analysis
 
     def page(self, search: str, state: AnalysisState | None, cursor: str | None, limit: int) -> Page[Analysis]:
-        """Analyses, the newest first; see `Analyses.page`."""
+        """Returns a page of analyses, newest first; see `Analyses.page`."""
         found = self._analyses.page(search, state, cursor, limit)
         return replace(found, items=tuple(map(self._progress.latest, found.items)))
 
     def cancel(self, analysis_id: str) -> Analysis:
-        """Ends an analysis that has not ended; no file of it is kept.
+        """Cancels an analysis; its files are deleted.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
             ConflictError: it has ended.
         """
         analysis = self.get(analysis_id)
@@ -185,32 +185,32 @@ class Jobs:
         return cancelled
 
     def delete(self, analysis_id: str) -> None:
-        """Forgets an analysis, its file and all that was made of it.
+        """Deletes an analysis, its file and its results.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
         """
         gone = self._analyses.delete(analysis_id)
         self._end(replace(gone, state="cancelled", ended_s=time.time()), was_ended=gone.ended)
 
     def _end(self, analysis: Analysis, *, was_ended: bool = False) -> None:
-        """Has what is done for it end, notifies its followers and removes its files; the database knows by now."""
+        """Stops its tasks, notifies its followers and deletes its files; the database is updated already."""
         self.queue.drop(analysis.id)
         if not was_ended:
             self._progress.changed(analysis)
         self._library.delete(analysis.id)
 
     def annotate(self, analysis_id: str, model: str | None) -> Annotation:
-        """Begins to make the annotated video; one that is made, or on its way, is left at that.
+        """Starts to make the annotated video, unless it exists or is being made.
 
         Args:
-            analysis_id: of what.
-            model: whose verdicts are drawn; the first one's if None.
+            analysis_id: id of the analysis.
+            model: model whose verdicts are drawn; None for the first.
 
         Raises:
-            NotFoundError: no such analysis, or that model did not judge it.
+            NotFoundError: there is no such analysis, or that model did not judge it.
             ConflictError: it is not done.
-            CapacityError: too many wait.
+            CapacityError: too many jobs wait.
         """
         analysis = self.done(analysis_id)
         known = self.annotation(analysis_id, model)
@@ -224,10 +224,10 @@ class Jobs:
         return asked
 
     def annotation(self, analysis_id: str, model: str | None) -> Annotation | None:
-        """How far the annotated video is; None when nobody asked for it.
+        """State of the annotated video; None if it was not requested.
 
         Raises:
-            NotFoundError: no such analysis, or that model did not judge it.
+            NotFoundError: there is no such analysis, or that model did not judge it.
             ConflictError: it is not done.
         """
         analysis = self.done(analysis_id)
@@ -235,7 +235,7 @@ class Jobs:
         return known and self._progress.latest_annotation(known)
 
     def _keep_tidy(self) -> None:
-        """Forgets what is too old, now and then."""
+        """Deletes old analyses from time to time."""
         while True:
             try:
                 old_s = time.time() - self._settings.keep_days * DAY_S

@@ -24,7 +24,7 @@ from stream_detect.media.files import PART, check_room, put_whole, translated
 from stream_detect.settings import ReviewSettings
 
 FOLDER = "analyses"
-"""Its name in the storage folder."""
+"""Name of the folder in the storage folder."""
 
 ORIGINAL = "original"
 RESULTS = "results.json"
@@ -36,25 +36,25 @@ log = logging.getLogger(__name__)
 
 
 def flagged_name(model: int, n: int) -> str:
-    """Of a flagged frame."""
+    """File name of a flagged frame."""
     return f"flagged-{model}-{n}.jpg"
 
 
 def map_name(model: int, n: int) -> str:
-    """Of a flagged face with its heat map."""
+    """File name of a heat map of a flagged face."""
     return f"map-{model}-{n}.jpg"
 
 
 def annotated_name(model: int, kind: str) -> str:
-    """Of the annotated video or picture."""
+    """File name of the annotated video or picture."""
     return f"annotated-{model}.{'jpg' if kind == 'image' else 'mp4'}"
 
 
 class Library:
-    """The folder. Safe to use from any thread.
+    """The folder with the files of all analyses. Thread-safe.
 
     Args:
-        path: of it; made when it is first written to, for its owner alone.
+        path: path of the folder; created on the first write, accessible only to its owner.
         settings: limits.
     """
 
@@ -63,36 +63,36 @@ class Library:
         self._settings = settings
 
     def check_room(self, bytes_more: int = 0) -> None:
-        """Whether so much can be written.
+        """Checks the free space.
 
         Raises:
-            DiskFullError: too little would be left free.
-            StorageError: the disk cannot be asked.
+            DiskFullError: less than the minimum would remain free.
+            StorageError: the free space cannot be read.
         """
         check_room(self._path, self._settings.min_free_bytes, "review.min_free_bytes", bytes_more)
 
     def incoming(self, name: str) -> IncomingFile:
-        """Begins to receive a file.
+        """Starts to receive a file.
 
         Args:
-            name: as the sender calls it.
+            name: the sender's name for it.
 
         Raises:
-            DiskFullError: there is no room.
+            DiskFullError: there is not enough space.
             StorageError: it cannot be written.
         """
         return IncomingFile(name, self.incoming_path(), self._settings.max_upload_bytes, self.check_room)
 
     def incoming_path(self) -> Path:
-        """Where a file can be written until it is taken.
+        """A path for a file until it is moved to its analysis.
 
         Raises:
-            StorageError: there is no such place.
+            StorageError: the folder cannot be created.
         """
         return self._made(self._path / _INCOMING) / secrets.token_hex(16)
 
     def take(self, received: ReceivedFile, analysis_id: str) -> None:
-        """Makes a file that came the analysis's own.
+        """Moves a received file to its analysis.
 
         Raises:
             StorageError: that cannot be done.
@@ -103,14 +103,14 @@ class Library:
             raise translated(error, self._path) from error
 
     def path(self, analysis_id: str, name: str) -> Path:
-        """Of a file that is there.
+        """Path of an existing file.
 
         Args:
-            analysis_id: of the database, or checked to be an id.
-            name: one of ours.
+            analysis_id: from the database, or checked to be an id.
+            name: one of the names above.
 
         Raises:
-            NotFoundError: it is not there.
+            NotFoundError: it does not exist.
         """
         path = self._path / analysis_id / name
         if not path.is_file():
@@ -118,25 +118,25 @@ class Library:
         return path
 
     def write(self, analysis_id: str, name: str, put: Callable[[Path], None]) -> int:
-        """Writes a file, whole or not at all; returns its size in bytes.
+        """Writes a file atomically; returns its size in bytes.
 
         Args:
-            analysis_id: whose folder is there: what was deleted does not come back.
-            name: one of ours.
-            put: writes it to the path that it is given.
+            analysis_id: analysis whose folder exists, so that a deleted one does not come back.
+            name: one of the names above.
+            put: writes the content to the path that it is given.
 
         Raises:
-            DiskFullError: there is no room.
+            DiskFullError: there is not enough space.
             StorageError: it cannot be written, or the analysis is deleted.
         """
         self.check_room()
         return put_whole(self._path / analysis_id / name, put)
 
     def share(self, from_id: str, to_id: str) -> None:
-        """Gives an analysis the file and the pictures of another one; each can be deleted without the other.
+        """Shares the file and the pictures of one analysis with another; each can be deleted independently.
 
         Raises:
-            StorageError: that cannot be done; one of them may have been deleted meanwhile.
+            StorageError: they cannot be linked; one of them may have been deleted meanwhile.
         """
         source, target = self._path / from_id, self._path / to_id
         try:
@@ -149,10 +149,10 @@ class Library:
             raise translated(error, self._path) from error
 
     def bytes_of(self, analysis_id: str) -> int:
-        """Of all files of an analysis.
+        """Total size of the files of an analysis.
 
         Raises:
-            StorageError: they cannot be looked at, or are deleted meanwhile.
+            StorageError: it cannot be read, or they are deleted meanwhile.
         """
         try:
             return sum(path.stat().st_size for path in (self._path / analysis_id).iterdir())
@@ -160,10 +160,10 @@ class Library:
             raise translated(error, self._path) from error
 
     def delete(self, analysis_id: str) -> None:
-        """Removes all files of an analysis; those that are gone already do not matter.
+        """Deletes all files of an analysis; missing ones are ignored.
 
-        At once for whoever looks: what a job writes at this moment finds no folder any more. What cannot be removed
-        is logged, and tried again at the next start: the analysis has ended, or is forgotten, all the same.
+        The folder disappears at once, so a job cannot write to it any more. Files that cannot be deleted are logged,
+        and deleted at the next start: the analysis has ended, or is deleted, in any case.
         """
         folder, gone = self._path / analysis_id, self._path / _DELETED / secrets.token_hex(16)
         try:
@@ -178,10 +178,10 @@ class Library:
             log.warning("files of analysis %s are left until the next start: %s", analysis_id, error)
 
     def sweep(self, owners: Container[str]) -> None:
-        """At a start: removes what a process that was killed left half-done, and what no analysis owns.
+        """At a start: deletes partial files of a killed process, and files that belong to no analysis.
 
         Args:
-            owners: ids of the analyses that keep files.
+            owners: ids of the analyses that have files.
 
         Raises:
             StorageError: the folder cannot be read or written.
@@ -211,5 +211,5 @@ def _link(source: Path, target: Path) -> None:
     target.unlink(missing_ok=True)
     try:
         os.link(source, target)
-    except OSError:  # a file system without
+    except OSError:  # the file system does not support hard links
         shutil.copyfile(source, target)

@@ -36,34 +36,35 @@ from stream_detect.review.packing import unpack
 from stream_detect.review.results import Reviewed
 
 IDLE_S = 20.0
-"""A process without a job for so long ends: its models take some 200 MB, and load in about a second."""
+"""A process without a job for this time ends: its models take some 200 MB, and load in about a second."""
 
 _LONGER_S = 5.0
-"""A process waits so much longer for a job than it would be given one."""
+"""How much longer a process waits for a job than the server keeps it."""
 
 STOP_WITHIN_S = 1.0
-"""A job that was cancelled ends between two packets; one that does not by then is killed."""
+"""A cancelled job ends between two packets; if it does not end within this time, it is killed."""
 
 _ASK_EVERY_S = 0.1
 _START_WITHIN_S = 120.0
-"""For the process to begin, and to load models."""
+"""Time limit for the process to start and to load models."""
 
 _CHUNK_BYTES = 1 << 16
 MAX_RESULTS_BYTES = 1 << 29
-"""Of results: an hour of a crowd takes some 50 MB."""
+"""Maximum size of results: an hour of a crowd takes some 50 MB."""
 
 _UNFORESEEN = "this failed unexpectedly; the log says more"
 _PRIVATE = ("STREAM_DETECT_", "RAY_")
-"""Of variables that are kept from a process that reads hostile files: settings and a cluster's token are secrets."""
+"""Prefixes of environment variables that are hidden from a process that reads untrusted files, because settings and a
+cluster's token are secrets."""
 
 log = logging.getLogger(__name__)
 
 
 class ReviewProcesses:
-    """One process for each job that runs, each used again for the next file. Thread-safe; calls block.
+    """One process per running job, reused for the next file. Thread-safe; calls block.
 
     Args:
-        settings: given to the processes.
+        settings: passed to the processes.
     """
 
     def __init__(self, settings: ExaminationSettings) -> None:
@@ -74,31 +75,31 @@ class ReviewProcesses:
         self._closed = False
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """Examines a file, as `review.examination.examine`.
+        """Examines a file, like `review.examination.examine`.
 
         Raises:
-            ReviewCrashedError: the process that examines it ended, or was ended because nothing more came of it.
-            StreamDetectError: as `examine`.
+            ReviewCrashedError: its process ended, or was killed because it made no progress.
+            StreamDetectError: see `examine`.
         """
         return unpack(self.packed_review(file, models, rate_hz, hooks))
 
     def packed_review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> bytes:
-        """As `review`, in the form of `review.packing`."""
+        """Like `review`, in the form of `review.packing`."""
         job = {"kind": "review", "file": str(file), "models": list(models), "rate_hz": rate_hz}
         return self._ask(job, hooks)
 
     def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
-        """Draws the annotated video or picture, as `review.annotated_video.annotate`.
+        """Draws the annotated video or picture, like `review.annotated_video.annotate`.
 
         Raises:
             ReviewCrashedError: the process ended.
-            StreamDetectError: as `annotate`.
+            StreamDetectError: see `annotate`.
         """
         job = {"kind": "annotate", "file": str(file), "to": str(to), "results": str(results), "model": model}
         self._ask(job, hooks)
 
     def close(self) -> None:
-        """Ends all processes, those that work too."""
+        """Ends all processes, including those with a job."""
         with self._lock:
             self._closed = True
             processes = list(self._all)
@@ -137,10 +138,10 @@ class ReviewProcesses:
 
 
 class _Process:
-    """One process. Used by one thread at a time, but for `kill`.
+    """One process. Used by one thread at a time, except for `kill`.
 
     Args:
-        settings: given to it.
+        settings: passed to it.
     """
 
     def __init__(self, settings: ExaminationSettings) -> None:
@@ -167,17 +168,17 @@ class _Process:
 
     @property
     def is_usable(self) -> bool:
-        """Whether it runs and can be asked."""
+        """Whether it runs and can take a job."""
         idle = self._idle_since_s is not None and time.monotonic() - self._idle_since_s > IDLE_S
         return not self._killed and not self._is_last and not idle and self._process.poll() is None
 
     def ask(self, job: Mapping[str, Any], hooks: Hooks) -> bytes:
-        """Has it do a job.
+        """Runs a job in it.
 
         Raises:
-            ReviewCrashedError: it ended, or was ended because it gave no sign of life.
-            ReviewCancelledError: somebody asked to stop.
-            StreamDetectError: what went wrong in it.
+            ReviewCrashedError: it ended, or was killed because it made no progress.
+            ReviewCancelledError: the job was cancelled.
+            StreamDetectError: the error of the job.
         """
         self._number += 1
         try:
@@ -256,7 +257,7 @@ class _Process:
             raise _EndedError from error
 
     def _receive(self, within_s: float) -> tuple[bytes, bytes] | None:
-        """The next frame; None when it does not come in time."""
+        """The next message; None if there is none in time."""
         while True:
             if len(self._received) >= HEADER.size:
                 kind, length = HEADER.unpack_from(self._received)
@@ -289,7 +290,7 @@ class _Process:
 
 
 class _EndedError(Exception):
-    """The process ended, or sends what is no frame."""
+    """The process ended, or sent an invalid message."""
 
 
 def _error(content: bytes) -> StreamDetectError:

@@ -11,10 +11,10 @@ NOTIFY_EVERY_S = 0.25
 
 
 class JobProgress:
-    """How far each job is: in memory, four notices a second at most; the database has states only. Thread-safe.
+    """Progress of each job, in memory (the database has only states); four notifications per second. Thread-safe.
 
     Args:
-        notify: is called with every analysis that changed, on the thread that changed it; must not block.
+        notify: called with every analysis that changed, on the thread that changed it; must not block.
         clock: monotonic seconds.
     """
 
@@ -24,17 +24,17 @@ class JobProgress:
         self._shares: dict[Task, float] = {}
 
     def changed(self, analysis: Analysis) -> None:
-        """Its state is another one; after an end nothing more is notified."""
+        """Records a change of state; after the end of an analysis there are no more notifications."""
         if analysis.ended:
             self._shares.pop(Task(analysis.id), None)
         self._notify(self.latest(analysis))
 
     def follow(self, task: Task, analysis: Analysis) -> Callable[[float], None]:
-        """What takes the shares done of a task that begins, in [0, 1], however often; `forget` ends it.
+        """Starts to follow a task; returns a function to call with the share done, in [0, 1]. `forget` ends it.
 
         Args:
-            task: that runs.
-            analysis: as it is in the database while it runs.
+            task: the running task.
+            analysis: its analysis in the database.
         """
         notified_s = self._clock()
         self._shares[task] = 0.0
@@ -52,33 +52,33 @@ class JobProgress:
         return on_progress
 
     def forget(self, task: Task) -> None:
-        """It runs no more."""
+        """Stops following a task."""
         self._shares.pop(task, None)
 
     def latest(self, analysis: Analysis) -> Analysis:
-        """The analysis with the share that is done by now."""
+        """The analysis with the current share done."""
         share = None if analysis.ended else self._shares.get(Task(analysis.id))
         return analysis if share is None else replace(analysis, done_share=share)
 
     def latest_annotation(self, annotation: Annotation) -> Annotation:
-        """The annotated video with the share that is done by now."""
+        """The annotated video with the current share done."""
         share = self._shares.get(Task(annotation.analysis_id, annotation.model))
         return annotation if share is None or annotation.state != "running" else replace(annotation, done_share=share)
 
 
 MAX_REST_S = 5.0
-"""After one sample, however long it took."""
+"""Longest pause after one sample, however long it took."""
 
 ASK_EVERY_S = 0.5
 
 
 class RestBesideLive:
-    """Rests of one job, on its thread, while live streams run.
+    """Pauses one job, on its thread, while live streams run.
 
     Args:
-        busy: whether live streams run.
-        share: of its time that it works then, in (0, 1].
-        sleep: waits so many seconds; may end earlier.
+        busy: returns whether live streams run.
+        share: share of its time that the job works then, in (0, 1].
+        sleep: waits for the given seconds; may return early.
         clock: monotonic seconds.
     """
 
@@ -98,7 +98,7 @@ class RestBesideLive:
         self._is_busy = False
 
     def give_way(self) -> None:
-        """Between samples: rests, if somebody is live."""
+        """Called between samples: pauses if a live stream runs."""
         now_s = self._clock()
         worked_s = now_s - self._since_s
         if now_s - self._asked_s >= ASK_EVERY_S:

@@ -18,18 +18,18 @@ from stream_detect.errors import CapacityError, ReviewCancelledError, StorageErr
 
 RETRY_AFTER_S = 60
 AGAIN_S = 10.0
-"""While the database is away."""
+"""Pause between attempts while the database cannot be used."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What is to be done.
+    """A task of an analysis.
 
     Args:
-        analysis_id: for which analysis.
-        model: make the annotated video of this one; empty: the analysis itself.
+        analysis_id: id of the analysis.
+        model: model whose annotated video is to be made; empty for the analysis itself.
     """
 
     analysis_id: str
@@ -37,20 +37,20 @@ class Task:
 
 
 class TaskRun:
-    """A task on a thread.
+    """A task that runs on a thread.
 
     Args:
-        task: which one.
-        queue: that it takes turns in.
-        is_long: it needed more than a turn before.
+        task: the task.
+        queue: queue in which it takes turns.
+        is_long: whether it needed more than one turn before.
     """
 
     def __init__(self, task: Task, queue: "JobQueue", *, is_long: bool = False) -> None:
         self.task = task
         self.stop = threading.Event()
-        """Set when it shall end soon."""
+        """Set when the task must end soon."""
         self.put_back = False
-        """Whether it shall end soon to begin anew later."""
+        """Whether it must end soon, to start again later."""
         self.is_long = is_long
         self.turn_began_s = 0.0
         self.may_go_on = threading.Event()
@@ -58,35 +58,35 @@ class TaskRun:
 
     @property
     def closing(self) -> bool:
-        """Whether it shall end because the server does."""
+        """Whether it must end because the server stops."""
         return self._queue.is_closing
 
     @property
     def goes_on_later(self) -> bool:
-        """Whether it is to be left as it was before it began."""
+        """Whether its state must be restored to that before its start."""
         return self.put_back or self.closing
 
     def is_stopped(self) -> bool:
-        """Whether it shall end."""
+        """Whether it must end."""
         return self.stop.is_set()
 
     def take_turns(self) -> None:
-        """Now and then: rests while it is others' turn.
+        """Called now and then: pauses while it is another task's turn.
 
         Raises:
-            ReviewCancelledError: it is put back.
+            ReviewCancelledError: the task is put back.
         """
         self._queue.take_turns(self)
 
 
 class JobQueue:
-    """Tasks that wait, run and rest. Its threads are daemons: one that hangs does not keep the process from its end.
+    """Waiting, running and paused tasks. Its threads are daemons, so a hanging task does not keep the process alive.
 
     Args:
-        work: does a task; raises nothing that it foresaw.
-        at_once: how many tasks may run at the same time now; at least one. Must not block.
-        max_waiting: tasks that wait.
-        turn_s: that a task runs while others wait.
+        work: runs a task; handles all expected errors.
+        at_once: returns how many tasks may run at once now, at least one; must not block.
+        max_waiting: maximum number of waiting tasks.
+        turn_s: how long a task runs while others wait.
         clock: monotonic seconds.
     """
 
@@ -114,20 +114,20 @@ class JobQueue:
         self._is_started = False
         self._changed = threading.Condition()
         self._closing = threading.Event()
-        self._threads: list[threading.Thread] = []  # as many as tasks ran or rested at the same time so far
+        self._threads: list[threading.Thread] = []  # as many as tasks were running or paused at once so far
 
     def start(self) -> None:
-        """Begins to work."""
+        """Starts to run tasks."""
         with self._changed:
             self._is_started = True
             self._dispatch()
 
     @contextlib.contextmanager
     def places(self, count: int) -> Iterator[None]:
-        """Holds places while what takes them is made; `put` inside.
+        """Reserves places for tasks; call `put` inside.
 
         Raises:
-            CapacityError: so many are not free.
+            CapacityError: there are not enough free places.
         """
         with self._changed:
             if self.waiting + self._reserved + count > self._max_waiting:
@@ -144,13 +144,13 @@ class JobQueue:
                 self._reserved -= count
 
     def put(self, tasks: Sequence[Task]) -> None:
-        """Adds tasks at the end; one that waits already is not added again."""
+        """Adds tasks at the end, except those that wait already."""
         with self._changed:
             self._new.extend(task for task in tasks if task not in self._new and task not in self._long)
             self._dispatch()
 
     def drop(self, analysis_id: str) -> None:
-        """Takes an analysis's tasks out, and has those that run stop; does not wait for it."""
+        """Removes the tasks of an analysis and stops running ones; does not wait."""
         with self._changed:
             self._new = deque(task for task in self._new if task.analysis_id != analysis_id)
             self._long = deque(task for task in self._long if task.analysis_id != analysis_id)
@@ -160,16 +160,16 @@ class JobQueue:
 
     @property
     def waiting(self) -> int:
-        """Tasks that wait."""
+        """Number of waiting tasks."""
         return len(self._new) + len(self._long)
 
     @property
     def is_closing(self) -> bool:
-        """Whether all of it ends."""
+        """Whether the queue is closing."""
         return self._closing.is_set()
 
     def stop(self) -> None:
-        """Has all of it end soon; does not wait for it."""
+        """Makes all tasks end soon; does not wait."""
         with self._changed:
             self._closing.set()
             for run in self._running:
@@ -177,7 +177,7 @@ class JobQueue:
             self._changed.notify_all()
 
     def close(self, within_s: float) -> None:
-        """Stops, and waits so long at most."""
+        """Stops, waiting at most `within_s`."""
         self.stop()
         until_s = time.monotonic() + within_s
         for thread in self._threads:
@@ -188,7 +188,7 @@ class JobQueue:
     def take_turns(self, run: TaskRun) -> None:
         """See `TaskRun.take_turns`."""
         with self._changed:
-            if self._active < self._at_once():  # more may run since this one began
+            if self._active < self._at_once():  # more may run than when this one started
                 self._dispatch()
             others = self._new or self._resting or (self._long and not run.is_long)
             if not others or run.stop.is_set() or self._clock() - run.turn_began_s < self._turn_s:
@@ -208,7 +208,7 @@ class JobQueue:
         return sum(run.is_long for run in self._running)
 
     def _stop(self, run: TaskRun) -> None:
-        """One that rests goes on with its end, beside those that run."""
+        """Stops a task; a paused one resumes to end, in addition to the running ones."""
         run.stop.set()
         if run in self._resting:
             self._resting.remove(run)
@@ -216,12 +216,12 @@ class JobQueue:
             run.may_go_on.set()
 
     def _count(self, run: TaskRun) -> None:
-        """The time that new tasks took: as much have long ones, where there are some."""
+        """Adds the time that new tasks used; long tasks, if any, get as much."""
         if not run.is_long:
             self._new_took_s += min(self._clock() - run.turn_began_s, self._turn_s)
 
     def _dispatch(self) -> None:
-        """Gives the free threads to whose turn it is. Under the lock."""
+        """Assigns free threads to the next tasks. Call with the lock held."""
         may_run = self._is_started and not self.is_closing
         while may_run and self._active < self._at_once() and (run := self._next()) is not None:
             self._active += 1
@@ -238,7 +238,7 @@ class JobQueue:
         self._changed.notify_all()
 
     def _next(self) -> TaskRun | None:
-        """A new task, or a long one when new ones had their turn."""
+        """A new task, or a long one if it is their turn."""
         if self._new and (self._new_took_s < self._turn_s or not (self._resting or self._long)):
             return TaskRun(self._new.popleft(), self)
         self._new_took_s = 0.0
@@ -260,7 +260,7 @@ class JobQueue:
                 outage.failed(f"{run.task} is tried again in {AGAIN_S:.0f} s: {error}")
                 self._closing.wait(AGAIN_S)
                 self.put([run.task])
-            except Exception:  # the thread's edge: one job must not end all others
+            except Exception:  # top of the thread: one failing job must not end the others
                 log.exception("%s failed", run.task)
             else:
                 outage.ended()

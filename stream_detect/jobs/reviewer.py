@@ -16,23 +16,23 @@ from stream_detect.review.results import Reviewed
 
 
 class Reviewer(Protocol):
-    """Thread-safe; all of it blocks, and ends with `ReviewCancelledError` when the hooks say so."""
+    """Examines the files of jobs. Thread-safe; calls block, and raise `ReviewCancelledError` if the hooks cancel."""
 
     @property
     def at_once(self) -> int:
-        """How many files it can examine at the same time now; at least one. Does not block."""
+        """How many files it can examine at once now, at least one. Does not block."""
         ...
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
         """Examines a file.
 
         Raises:
-            StreamDetectError: it cannot be judged; the message says what is wrong.
+            StreamDetectError: it cannot be judged; the message says why.
         """
         ...
 
     def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
-        """Draws the annotated video, or picture, from a model's stored results, to a path whose suffix says nothing.
+        """Draws the annotated video or picture from a model's stored results; the suffix of `to` is ignored.
 
         Raises:
             StreamDetectError: it cannot be made.
@@ -43,21 +43,21 @@ class Reviewer(Protocol):
         """Fetches a file.
 
         Raises:
-            StreamDetectError: it cannot be fetched, or must not be.
+            StreamDetectError: it cannot be fetched, or its address is forbidden.
         """
         ...
 
     def close(self) -> None:
-        """Ends what still runs."""
+        """Ends everything that is running."""
         ...
 
 
 class ModelReviewer:
-    """The reviewer that serves: files are decoded and judged in processes of their own (`jobs.processes`).
+    """The reviewer of a server: files are decoded and judged in separate processes (`jobs.processes`).
 
     Args:
-        settings: of the examinations.
-        busy: whether live streams run on this machine, which go first.
+        settings: settings of the examinations.
+        busy: returns whether live streams, which go first, run on this machine.
     """
 
     def __init__(self, settings: ExaminationSettings, busy: Callable[[], bool]) -> None:
@@ -71,11 +71,11 @@ class ModelReviewer:
         return self._settings.jobs
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """See `Reviewer`; a bundle that changed since the file before is taken as it is now."""
+        """See `Reviewer`; a bundle that has changed since the last file is loaded again."""
         return unpack(self.packed_review(file, models, rate_hz, hooks))
 
     def packed_review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> bytes:
-        """As `review`, in the form of `review.packing`."""
+        """Like `review`, in the form of `review.packing`."""
         return self._processes.packed_review(file, models, rate_hz, self._resting(hooks))
 
     def annotate(self, file: Path, to: Path, results: Path, model: str, hooks: Hooks) -> None:
@@ -91,7 +91,7 @@ class ModelReviewer:
         self._processes.close()
 
     def _resting(self, hooks: Hooks) -> Hooks:
-        """Hooks that give way to the live streams, too."""
+        """Hooks that also give way to live streams."""
         rest = RestBesideLive(self._busy, self._settings.share_beside_live, hooks.sleep)
 
         def give_way() -> None:

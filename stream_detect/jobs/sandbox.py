@@ -15,21 +15,21 @@ import struct
 from pathlib import Path
 
 OPEN_FILES = 128
-"""Descriptors: the model files, one media file and the pipe take some twenty."""
+"""File descriptors: the model files, one media file and the pipe take some twenty."""
 
 OPENING_BYTES = 192 << 20
-"""For opening a container, beyond what the idle process has: a table of 60,000,000 samples in a file of 652 bytes takes
-1.4 GB; four hours at 60 fps with sound take 40 MB."""
+"""Memory for opening a container, in addition to that of the idle process: a table of 60,000,000 samples in a file of
+652 bytes takes 1.4 GB; four hours at 60 fps with sound take 40 MB."""
 
 _BESIDE_BYTES = 1 << 30
-"""Of address space beyond the limit of memory: mapped files and what allocators reserve without using it."""
+"""Address space beyond the memory limit: mapped files, and what allocators reserve without using it."""
 
 _NO_NEW_PRIVILEGES, _SECCOMP, _FILTER = 38, 22, 2  # linux/prctl.h
 _NEW_USER_AND_NETWORK = 0x1000_0000 | 0x4000_0000  # CLONE_NEWUSER | CLONE_NEWNET
 _LOAD, _EQUAL, _AT_LEAST, _RETURN = 0x20, 0x15, 0x35, 0x06  # linux/bpf_common.h
 _ALLOW, _REFUSE = 0x7FFF_0000, 0x0005_0000 | 1  # SECCOMP_RET_ALLOW, SECCOMP_RET_ERRNO with EPERM
 _X32 = 0x4000_0000
-"""System calls from here on are x86-64's second set, with the same effects."""
+"""System calls from this number on are the x32 ABI of x86-64, with the same effects."""
 
 _REFUSED = {
     # socket socketpair connect accept accept4 bind listen sendto sendmsg sendmmsg, execve execveat, ptrace
@@ -46,29 +46,29 @@ _REFUSED = {
 
 
 def confine() -> bool:
-    """Takes from the process for good what decoding does not need; call it before any thread is started.
+    """Permanently drops the privileges that decoding does not need; call it before any thread is started.
 
     Returns:
-        whether the network is shut off.
+        Whether network access is disabled.
     """
-    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to all of a group or service: the parent decides
+    for kind in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):  # sent to a whole group or service: the parent decides
         signal.signal(kind, signal.SIG_IGN)
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = OPEN_FILES if most == resource.RLIM_INFINITY else min(OPEN_FILES, most)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    with contextlib.suppress(OSError):  # without memory the kernel ends this process, and not the server
+    with contextlib.suppress(OSError):  # if memory runs out, the kernel should kill this process and not the server
         Path("/proc/self/oom_score_adj").write_text("1000")
     return _filtered() or _unshared()
 
 
 class MemoryLimit:
-    """The limit of memory for one file: little while its container is opened, then what decoding may take.
+    """Memory limit for one file: small while its container is opened, then larger for decoding.
 
-    RLIMIT_DATA counts what a process really asks for; RLIMIT_AS stands behind it, since it counts reserved addresses.
+    RLIMIT_DATA counts memory that a process requests; RLIMIT_AS, which counts reserved addresses, is a second limit.
 
     Args:
-        decoding_bytes: beyond what the process has now.
+        decoding_bytes: in addition to the current memory of the process.
     """
 
     def __init__(self, decoding_bytes: int) -> None:
@@ -76,11 +76,11 @@ class MemoryLimit:
         self._decoding_bytes = decoding_bytes
 
     def open_container(self) -> None:
-        """From now on a container is opened."""
+        """Applies the limit for opening a container."""
         self._set(min(OPENING_BYTES, self._decoding_bytes))
 
     def decode(self) -> None:
-        """From now on frames are decoded."""
+        """Applies the limit for decoding."""
         self._set(self._decoding_bytes)
 
     def _set(self, more_bytes: int) -> None:
@@ -89,13 +89,13 @@ class MemoryLimit:
 
 
 def limit_processor_time(more_s: float) -> None:
-    """Has the kernel end this process (SIGXCPU) after so much more time of processors."""
+    """Makes the kernel end this process (SIGXCPU) after this much more processor time."""
     used = resource.getrusage(resource.RUSAGE_SELF)
     _soften(resource.RLIMIT_CPU, math.ceil(used.ru_utime + used.ru_stime + more_s))
 
 
 def memory_bytes() -> tuple[int, int]:
-    """What this process has: its own writable memory, and its address space."""
+    """Memory of this process: its private writable memory, and its address space."""
     with Path("/proc/self/status").open(encoding="ascii", errors="replace") as status:
         values = {name: value for name, _, value in (line.partition(":") for line in status)}
     data, space = (int(values[name].split()[0]) << 10 for name in ("VmData", "VmSize"))
@@ -103,7 +103,7 @@ def memory_bytes() -> tuple[int, int]:
 
 
 def _soften(kind: int, limit: int) -> None:
-    """The soft limit, which may be raised again, up to the hard one."""
+    """Sets the soft limit, which can be raised again, up to the hard one."""
     _, most = resource.getrlimit(kind)
     resource.setrlimit(kind, (limit if most == resource.RLIM_INFINITY else min(limit, most), most))
 
@@ -122,12 +122,12 @@ def _filtered() -> bool:
 
 
 def _program(machine: int, refused: tuple[int, ...]) -> bytes:
-    """The filter in BPF: what is refused, and any call of another machine's kind, fails with EPERM."""
+    """The filter in BPF: forbidden calls, and any call of another architecture, fail with EPERM."""
     last = len(refused) + 5
     instructions = [
-        (_LOAD, 0, 0, 4),  # the machine
+        (_LOAD, 0, 0, 4),  # architecture
         (_EQUAL, 0, last - 2, machine),
-        (_LOAD, 0, 0, 0),  # the number of the call
+        (_LOAD, 0, 0, 0),  # number of the call
         (_AT_LEAST, last - 4, 0, _X32),
         *((_EQUAL, last - at - 1, 0, call) for at, call in enumerate(refused, 4)),
         (_RETURN, 0, 0, _ALLOW),

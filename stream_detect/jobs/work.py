@@ -22,7 +22,7 @@ from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.records import Analysis, AnalysisState
 
 MAX_ATTEMPTS = 3
-"""A file that ends the process would do so at each start for ever."""
+"""A file that crashes the process would otherwise do so at each start."""
 
 _ENDED_WITH_IT = f"the server ended {MAX_ATTEMPTS} times during this analysis; it is not started again"
 _UNFORESEEN = "this failed unexpectedly; the server's log says more"
@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class AnalysisStores:
-    """Where analyses are kept.
+    """Stores of analyses.
 
     Args:
-        analyses: in the database.
+        analyses: table in the database.
         library: their files.
-        progress: of those that run.
+        progress: progress of running ones.
     """
 
     analyses: Analyses
@@ -47,11 +47,11 @@ class AnalysisStores:
 
 
 class Work:
-    """Does the queue's tasks, on its threads.
+    """Runs the tasks of the queue, on its threads.
 
     Args:
-        kept: where analyses are kept.
-        reviewer: looks at the files.
+        kept: stores of analyses.
+        reviewer: examines the files.
     """
 
     def __init__(self, kept: AnalysisStores, reviewer: Reviewer) -> None:
@@ -59,7 +59,7 @@ class Work:
         self._reviewer = reviewer
 
     def run(self, run: TaskRun) -> None:
-        """Does a task; one that was cancelled or deleted meanwhile is no more to be done.
+        """Runs a task, unless it was cancelled or deleted meanwhile.
 
         Raises:
             StorageError: the database cannot be used now.
@@ -76,7 +76,7 @@ class Work:
             self._progress.forget(run.task)
 
     def from_earlier(self, analysis: Analysis) -> Analysis | None:
-        """Answers it by an earlier result of the same bytes; None when there is none.
+        """Uses an earlier result for the same bytes; None if there is none.
 
         Raises:
             StorageError: the database cannot be used.
@@ -89,7 +89,7 @@ class Work:
             self._library.share(same.id, analysis.id)
             results = self._library.path(same.id, RESULTS).read_text()
             self._library.write(analysis.id, RESULTS, _put(with_head(results, analysis.id, upload)))
-        except (StorageError, NotFoundError, OSError):  # deleted at this very frame, or no room: it is looked at anew
+        except (StorageError, NotFoundError, OSError):  # just deleted, or not enough space: it is examined again
             return None
         return self._done(
             replace(analysis, upload=upload, verdict=same.verdict, same_as=same.id, credentials=NO_CREDENTIALS)
@@ -111,7 +111,7 @@ class Work:
             self._left(analysis, run)
         except StreamDetectError as error:
             self._failed(analysis, str(error))
-        except Exception:  # the job's edge: whatever a file brings about, people are to know that it failed
+        except Exception:  # top of the job: for any error, people must see that it failed
             log.exception("analysis %s failed", analysis.id)
             self._failed(analysis, _UNFORESEEN)
 
@@ -172,7 +172,7 @@ class Work:
         self._library.delete(analysis.id)
 
     def _left(self, analysis: Analysis, run: TaskRun) -> None:
-        """It waits for the next start, or for its turn; else it was cancelled or deleted."""
+        """A task that was stopped: it waits for the next start or its turn, or was cancelled or deleted."""
         waiting = replace(analysis, state="queued", started_s=None, attempts=max(analysis.attempts - 1, 0))
         if not (run.goes_on_later and self._analyses.change(waiting, _UNDER_WAY)):
             self._library.delete(analysis.id)
@@ -193,7 +193,7 @@ class Work:
             ended = replace(running, state="queued", attempts=asked.attempts)
         except StreamDetectError as error:
             ended = replace(running, state="failed", problem=str(error))
-        except Exception:  # the job's edge
+        except Exception:  # top of the job
             log.exception("annotated video of %s failed", analysis.id)
             ended = replace(running, state="failed", problem=_UNFORESEEN)
         if not self._analyses.put_annotation(ended):
@@ -215,7 +215,7 @@ def _hooks(run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
 
 
 def _still_holds(credentials: Credentials | None) -> bool:
-    """Whether what an earlier analysis read would be read again; trust changes with the settings and with time."""
+    """Whether an earlier reading is still valid: trust changes with the settings and with time."""
     return credentials == NO_CREDENTIALS
 
 

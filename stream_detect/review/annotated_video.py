@@ -30,10 +30,11 @@ from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, 
 _QUALITY = 90
 _STALE_S = 2.0
 _STALE_PERIODS = 3.0
-"""Without a result for so long, and so many samples, the badge says so: that part of the file was not looked at."""
+"""After this many sampling periods without a result the badge is shown as stale: that part of the file was not
+examined."""
 
 _ROUNDED_S = 0.0006
-"""Stored times are rounded to milliseconds."""
+"""Rounding error of stored times, which are in milliseconds."""
 
 _NO_POINTS = np.zeros((6, 2), np.float32)
 
@@ -41,19 +42,19 @@ _NO_POINTS = np.zeros((6, 2), np.float32)
 def annotate(
     path: Path, to: Path, stored: "StoredResults", settings: ExaminationSettings, hooks: Hooks | None = None
 ) -> None:
-    """Makes the annotated video, or picture; bounded in time as an examination is.
+    """Makes the annotated video or picture, with the time limit of an examination.
 
     Args:
-        path: of the file.
-        to: what is written, whole or not at all; its suffix says nothing.
-        stored: one model's results of the file.
+        path: path of the file.
+        to: output file, written atomically; its suffix is ignored.
+        stored: results of one model for the file.
         settings: limits, and how the video is encoded.
-        hooks: what is called on the way.
+        hooks: called during the work.
 
     Raises:
         MediaError: the file cannot be decoded, or a frame not encoded.
-        ReviewCancelledError: somebody asked to stop; nothing is left behind.
-        StorageError: it cannot be written there.
+        ReviewCancelledError: it was cancelled; no file is left.
+        StorageError: the output cannot be written.
     """
     hooks = hooks or Hooks()
     limits = settings.review
@@ -77,12 +78,12 @@ def annotate(
 
 
 class StoredResults:
-    """One model's results of a file, as the overlay draws them; asked for rising times.
+    """Results of one model for a file, as the overlay draws them; read in order of time.
 
     Args:
-        results: of the file (docs/protocol.md).
-        review: the model's part of them.
-        window: how many scores a verdict takes, and how far it looks back.
+        results: results of the file (docs/protocol.md).
+        review: the part of the model.
+        window: scores that a verdict needs, and length of the window.
     """
 
     def __init__(self, results: Mapping[str, Any], review: Mapping[str, Any], window: WindowSettings) -> None:
@@ -98,10 +99,10 @@ class StoredResults:
 
     @classmethod
     def read(cls, path: Path, model: str, window: WindowSettings) -> "StoredResults":
-        """Those of a file.
+        """Reads the stored results of a file.
 
         Raises:
-            NotFoundError: there are none of that model.
+            NotFoundError: there are none for that model.
             ReviewError: they cannot be read.
         """
         try:
@@ -114,7 +115,7 @@ class StoredResults:
         raise NotFoundError(f"expected results of {model}, received none")
 
     def at(self, time_s: float) -> Result | None:
-        """The newest result at that time, None before the first."""
+        """The newest result at that time; None before the first."""
         while self._frames and self._frames[0]["time_s"] <= time_s + _ROUNDED_S:
             self._result = self._of(self._frames.popleft())
         return self._result
@@ -143,7 +144,7 @@ class StoredResults:
 
 @dataclass(frozen=True, slots=True)
 class _History:
-    """Scores of one face within the window, NaN where one was refused."""
+    """Scores of one face within the window, NaN for rejected samples."""
 
     scores: deque[tuple[float, float]]
     length_s: float

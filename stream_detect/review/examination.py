@@ -29,14 +29,14 @@ from stream_detect.types import Detector, Image, Result
 
 @dataclass(frozen=True, slots=True)
 class Hooks:
-    """What a review calls on its way; on its thread, but for `cancelled`.
+    """Functions that a review calls, on its own thread except for `cancelled`.
 
     Args:
-        on_progress: takes the share done, in [0, 1], often.
-        cancelled: asked often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
-        give_way: called between samples; may block as long as live streams need the machine.
-        rested_s: for how long `cancelled` has held the review back so far, which no time limit counts.
-        sleep: waits so many seconds, or until the review is cancelled.
+        on_progress: called often with the share done, in [0, 1].
+        cancelled: called often, also on a thread that decodes ahead; True ends the review with `ReviewCancelledError`.
+        give_way: called between samples; may block while live streams need the machine.
+        rested_s: how long `cancelled` has blocked so far, which does not count towards time limits.
+        sleep: waits for the given seconds, or until the review is cancelled.
     """
 
     on_progress: Callable[[float], None] = lambda _: None
@@ -47,11 +47,11 @@ class Hooks:
 
 
 class Allowance:
-    """A bound on the time that one file takes; what `give_way` waits for is not counted.
+    """Time limit of one file; waiting in `give_way` does not count.
 
     Args:
-        hooks: asked on the way.
-        max_run_s: the bound.
+        hooks: hooks of the review.
+        max_run_s: the limit.
     """
 
     def __init__(self, hooks: Hooks, max_run_s: float) -> None:
@@ -63,21 +63,21 @@ class Allowance:
 
     @property
     def used_up(self) -> bool:
-        """Whether the time is over."""
+        """Whether the time limit is reached."""
         return time.monotonic() >= self._end_s + self._hooks.rested_s()
 
     def check(self) -> None:
-        """Between packets, on whatever thread decodes; rests there while the review's own gives way.
+        """Called between packets, on any decoding thread; blocks there while the review gives way.
 
         Raises:
-            ReviewCancelledError: somebody asked to stop, or the review was left.
+            ReviewCancelledError: it was cancelled, or the review ended.
         """
         self._going.wait()
         if self._left or self._hooks.cancelled():
             raise ReviewCancelledError("cancelled")
 
     def give_way(self) -> None:
-        """Between samples: lets live streams go first."""
+        """Called between samples: lets live streams go first."""
         began_s = time.monotonic()
         self._going.clear()
         try:
@@ -87,7 +87,7 @@ class Allowance:
         self._end_s += time.monotonic() - began_s
 
     def leave(self) -> None:
-        """Nothing more is wanted: what decodes ahead ends at its next packet."""
+        """Called when no more frames are needed: decoding ahead ends at its next packet."""
         self._left = True
 
 
@@ -96,19 +96,19 @@ _TIME_UP = "time was up (review.max_run_s)"
 
 
 def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hooks | None = None) -> Reviewed:
-    """Examines a picture or a video, to its end or to the settings' limits; its notes say what was left out.
+    """Examines a picture or a video, to its end or to the limits in the settings; the notes say what was left out.
 
     Args:
-        path: of a regular file; what it is, its content says.
+        path: a regular file; its content decides what it is.
         review_models: the models, and the settings.
-        rate_hz: samples a second of a video.
-        hooks: what is asked and told on the way.
+        rate_hz: samples per second of a video.
+        hooks: called during the review.
 
     Raises:
-        MediaError: it cannot be decoded, is too large, or has no picture in it; says which.
-        ReviewCancelledError: somebody asked to stop.
+        MediaError: it cannot be decoded, is too large, or contains no picture.
+        ReviewCancelledError: it was cancelled.
         SettingsError: at this rate no verdict could be reached.
-        AnalysisError: the detector or a model could not be run.
+        AnalysisError: the detector or a model failed.
     """
     hooks = hooks or Hooks()
     settings = review_models.settings.at_rate(rate_hz)
@@ -136,7 +136,7 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
                 damaged = media.damaged
                 if samples.cut_short:
                     notes.append(f"only the first {limits.max_duration_s:g} s were looked at ({_TOO_LONG})")
-            # After the frames: while a container is opened, memory is short (jobs.sandbox).
+            # After the frames, because memory is short while a container is opened (jobs.sandbox).
             credentials = CredentialsReader(trust_anchors_of(limits.trust_anchors)).read(path, allowance.check)
         reviewed = examination.finished(media.facts, damaged, notes, credentials)
     hooks.on_progress(1.0)
@@ -144,7 +144,7 @@ def examine(path: Path, review_models: ReviewModels, rate_hz: float, hooks: Hook
 
 
 def _spacing_s(facts: Facts, first: Sequence[Sample], rate_hz: float) -> float:
-    """The time from sample to sample: that of the rate, or of the file's frames where these are farther apart."""
+    """Time between samples: that of the rate, or of the file's frames if these are farther apart."""
     if len(first) < 2:
         return 1.0 / rate_hz
     between_s = first[1].frame.time_s - first[0].frame.time_s
@@ -221,6 +221,6 @@ class _Examination:
         return Reviewed(facts, self._rate_hz, self._sampled, tuple(notes), reviews, credentials)
 
     def _length_s(self, facts: Facts) -> float:
-        """Of what was looked at: as the file says, where that fits the last sample."""
+        """Length of the examined part: as the file states, if that agrees with the last sample."""
         near = self._last_s < facts.duration_s < self._last_s + 2 * self._spacing_s
         return facts.duration_s if near else self._last_s + self._spacing_s

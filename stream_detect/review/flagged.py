@@ -17,7 +17,7 @@ from stream_detect.review.models import ReviewModel
 from stream_detect.types import CropPolicy, Image, Result, TrackResult, VerdictState, Xyxy
 
 _SPACING_S = 1.0
-"""Between two of the same face: neighbouring frames show the same."""
+"""Minimum time between two flagged frames of one face: neighbouring frames are alike."""
 _MAX_SIDE_PX = 960
 _MAX_PENDING = 16
 _QUALITY = 82
@@ -28,13 +28,13 @@ class Flagged:
     """One flagged frame.
 
     Args:
-        n: number, from 1, in order of time.
-        time_s: of the frame.
-        track: of the face.
-        box: of the face, xyxy in pixels of the upright frame.
-        score: of the face in this frame, calibrated.
+        n: number from 1, in order of time.
+        time_s: time of the frame.
+        track: track number of the face.
+        box: box of the face, xyxy in pixels of the upright frame.
+        score: calibrated score of the face in this frame.
         picture: JPEG of the frame, at most 960 px, with the box.
-        heat_map: JPEG of the face as the model was given it, with what spoke for a fake; None where none can be drawn.
+        heat_map: JPEG of the model's input with what indicates a fake; None if none can be drawn.
     """
 
     n: int
@@ -48,7 +48,7 @@ class Flagged:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A frame that may be kept: `small` is its picture, `scale` that picture's size / the frame's."""
+    """A frame that may be kept: `small` is its reduced image, `scale` the size of that image / that of the frame."""
 
     began_s: float
     time_s: float
@@ -62,19 +62,19 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Encoded:
-    """A frame that is kept, as a JPEG."""
+    """A kept frame as JPEG."""
 
     of: _Candidate
     picture: bytes
 
 
 class Flagging:
-    """Gathers one model's flagged frames of one file; at most so many at any time.
+    """Collects the flagged frames of one file for one model, at most `max_flagged` at any time.
 
     Args:
-        model: whose scores they are.
-        crop: how it is given a face.
-        max_flagged: frames kept.
+        model: the model.
+        crop: crop policy of the model.
+        max_flagged: maximum number of frames.
     """
 
     def __init__(self, model: ReviewModel, crop: CropPolicy, max_flagged: int) -> None:
@@ -86,11 +86,11 @@ class Flagging:
         self._kept: list[_Encoded] = []
 
     def take(self, image: Image, result: Result) -> None:
-        """Looks at one sampled frame.
+        """Examines one sampled frame.
 
         Args:
             image: RGB uint8 (h, w, 3).
-            result: what was said of it.
+            result: its result.
         """
         small: Image | None = None
         for track in result.tracks:
@@ -110,7 +110,7 @@ class Flagging:
             self._keep(self._pending.pop(next(iter(self._pending))))
 
     def finished(self) -> tuple[Flagged, ...]:
-        """Those that are kept, in order of time, with their heat maps."""
+        """The kept frames in order of time, with their heat maps."""
         for candidate in self._pending.values():
             self._keep(candidate)
         self._pending.clear()
@@ -122,14 +122,14 @@ class Flagging:
     ) -> _Candidate | None:
         try:
             crop = cut(image, track.face, self._crop)
-        except AnalysisError:  # it was cut for the score: it can be
+        except AnalysisError:  # cannot happen: the face was cropped for its score
             return held
         began_s = time_s if held is None else held.began_s
         scale = small.shape[1] / image.shape[1]
         return _Candidate(began_s, time_s, track.track_id, track.face.xyxy, track.score or 0.0, small, scale, crop)
 
     def _keep(self, candidate: _Candidate) -> None:
-        """Keeps it, and lets the least score go of the face that has the most, when there are too many."""
+        """Keeps a frame; if there are too many, drops the lowest score of the face that has most."""
         full = len(self._kept) >= self._max
         if full and candidate.score <= min(kept.of.score for kept in self._kept) and self._has(candidate.track):
             return
@@ -151,7 +151,7 @@ class Flagging:
 
 
 def _small(image: Image) -> Image:
-    """A copy, at most 960 px."""
+    """A copy of at most 960 px."""
     h, w = image.shape[:2]
     scale = min(1.0, _MAX_SIDE_PX / max(h, w))
     size = max(round(w * scale), 1), max(round(h * scale), 1)

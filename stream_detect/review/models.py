@@ -20,15 +20,15 @@ if TYPE_CHECKING:
     from typing import Self
 
 _KEPT_MODELS = 8
-"""Loaded at any time by one `ReviewModelLoader`; the one that was asked for longest ago goes."""
+"""Models that one `ReviewModelLoader` keeps loaded; the least recently used one is dropped."""
 
 
 class ExaminationSettings(AnalysisSettings):
-    """The sections by which files are examined, and annotated videos drawn.
+    """Settings for the examination of files and for annotated videos.
 
     Args:
-        model: the one that judges where no other is asked for, and how models are run.
-        video: how annotated videos are encoded.
+        model: the default model, and how models run.
+        video: encoding of annotated videos.
         review: limits of each file.
     """
 
@@ -39,15 +39,15 @@ class ExaminationSettings(AnalysisSettings):
 
 @dataclass(frozen=True, slots=True)
 class ModelFacts:
-    """What results and reports say of a model.
+    """Description of a model in results and reports.
 
     Args:
-        name: of the bundle.
-        title: for people.
-        sha256: of its weights.
-        terms: of their use.
-        limits: what it is known not to do, in sentences.
-        thresholds: where its verdict changes.
+        name: name of the bundle.
+        title: title for people.
+        sha256: sha256 of its weights.
+        terms: terms of use of the weights.
+        limits: known limits, in sentences.
+        thresholds: at which its verdict changes.
     """
 
     name: str
@@ -59,16 +59,16 @@ class ModelFacts:
 
     @classmethod
     def of(cls, bundle: Bundle) -> "Self":
-        """As the bundle's card says."""
+        """The facts on the card of a bundle."""
         card = bundle.card
         return cls(card.name, card.title, bundle.sha256, card.training.terms, card.limits, card.hysteresis())
 
 
 class HeatMaps:
-    """Draws where a model looked; safe to use from many threads, one map at a time.
+    """Draws heat maps of a model. Thread-safe; draws one map at a time.
 
     Args:
-        load: gives the model's halves, at the first map; None for a model that none can be drawn of.
+        load: loads the halves of the model for the first map; None if the model supports no heat maps.
     """
 
     def __init__(self, load: Callable[[], Halves] | None) -> None:
@@ -79,14 +79,14 @@ class HeatMaps:
     def _halves(self) -> Halves | None:
         try:
             return self._load() if self._load else None
-        except BundleError:  # no convolution in it: a score without a map is still a score
+        except BundleError:  # it has no convolution: a score without a heat map is still a score
             return None
 
     def draw(self, crop: Image) -> Image | None:
-        """The crop with what spoke for a fake in orange; None where no map can be drawn.
+        """The crop with what indicates a fake in orange; None if no map can be drawn.
 
         Args:
-            crop: RGB uint8 (h, w, 3), as the model is given it.
+            crop: RGB uint8 (h, w, 3), the model's input.
         """
         with self._lock:
             if self._halves is None:
@@ -99,12 +99,12 @@ class HeatMaps:
 
 @dataclass(frozen=True, slots=True)
 class ReviewModel:
-    """A model that judges files.
+    """A model for files.
 
     Args:
-        judge: what results and reports say of it.
-        classifier: makes a classifier, one for each file; from any thread.
-        heat_maps: where it looked.
+        judge: its description in results and reports.
+        classifier: makes a classifier for each file; thread-safe.
+        heat_maps: its heat maps.
     """
 
     judge: ModelFacts
@@ -114,12 +114,12 @@ class ReviewModel:
 
 @dataclass(frozen=True, slots=True)
 class ReviewModels:
-    """All that judges files: shared by them, safe to use from many threads.
+    """The detector and the models for files, shared by all of them. Thread-safe.
 
     Args:
-        models: judge side by side; at least one.
-        detector: makes a face detector, one for each file.
-        settings: of the examination.
+        models: run side by side; at least one.
+        detector: makes a face detector for each file.
+        settings: settings of the examination.
     """
 
     models: tuple[ReviewModel, ...]
@@ -127,10 +127,10 @@ class ReviewModels:
     settings: ExaminationSettings
 
     def only(self, name: str) -> "ReviewModels":
-        """The same with one of its models.
+        """The same detector with only one of the models.
 
         Raises:
-            BundleError: it has none of that name.
+            BundleError: there is no model of that name.
         """
         for model in self.models:
             if model.judge.name == name:
@@ -139,13 +139,13 @@ class ReviewModels:
 
 
 class ReviewModelLoader:
-    """Makes loader; the detector and each model are loaded once, a model anew when its bundle is another than before.
+    """Loads the detector and each model once, and a model again if its bundle has changed.
 
-    Safe to use from many threads.
+    Thread-safe.
 
     Args:
-        registry: where the bundles are found.
-        settings: of the examinations.
+        registry: finds the bundles.
+        settings: settings of the examinations.
     """
 
     def __init__(self, registry: Registry, settings: ExaminationSettings) -> None:
@@ -155,13 +155,13 @@ class ReviewModelLoader:
         self._loaded: dict[str, tuple[Bundle, ReviewModel]] = {}
 
     def load(self, names: Sequence[str]) -> ReviewModels:
-        """The models, each once, in the order of their names, and the face detector.
+        """Loads the models, each once, in the order of their names, and the face detector.
 
         Args:
-            names: of the bundles; the one that judges by the settings if there are none.
+            names: names of the bundles; if empty, the one in the settings.
 
         Raises:
-            BundleError: a bundle is absent or broken.
+            BundleError: a bundle is missing or damaged.
             AnalysisError: the face detector's model cannot be loaded.
         """
         wanted = tuple(dict.fromkeys(names)) or (self._settings.model.name,)
@@ -174,7 +174,7 @@ class ReviewModelLoader:
         return FaceSearch(self._settings.faces)
 
     def _model(self, name: str) -> ReviewModel:
-        bundle = self._registry.load(name)  # reads and verifies the files: a bundle that was changed is another
+        bundle = self._registry.load(name)  # reads and verifies the files, so a changed bundle is recognised
         held, model = self._loaded.pop(name, (None, None))
         if model is None or held != bundle:
             model = load_review_model(bundle, self._settings.model)
@@ -185,12 +185,12 @@ class ReviewModelLoader:
 
 
 def load_review_models(registry: Registry, names: Sequence[str], settings: ExaminationSettings) -> ReviewModels:
-    """All of them; see `ReviewModelLoader`."""
+    """Loads all models; see `ReviewModelLoader`."""
     return ReviewModelLoader(registry, settings).load(names)
 
 
 def load_review_model(bundle: Bundle, settings: ModelSettings) -> ReviewModel:
-    """A bundle that judges.
+    """Loads the model of a bundle.
 
     Args:
         bundle: verified.

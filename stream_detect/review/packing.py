@@ -25,7 +25,7 @@ _LENGTH = struct.Struct("!Q")
 
 @dataclass(frozen=True, slots=True)
 class _PackedFlagged:
-    """A flagged frame; its JPEGs follow, of so many bytes."""
+    """A flagged frame; its JPEGs follow, with these sizes in bytes."""
 
     n: int
     time_s: float
@@ -38,7 +38,7 @@ class _PackedFlagged:
 
 @dataclass(frozen=True, slots=True)
 class _PackedModel:
-    """What one model says; its timeline's arrays follow, of so many bytes each, and then its flagged frames."""
+    """Output of one model; its timeline's arrays follow, with these sizes in bytes, then its flagged frames."""
 
     judge: ModelFacts
     verdict: Overall
@@ -64,7 +64,7 @@ _VALUES = TypeAdapter(_Packed)
 
 
 def pack(reviewed: Reviewed) -> bytes:
-    """A `Reviewed` as bytes for `unpack`, on a machine of the same byte order: that of the arrays is kept."""
+    """Packs a `Reviewed` as bytes for `unpack` on a machine of the same byte order, which the arrays keep."""
     models, blobs = [], list[bytes]()
     for model in reviewed.models:
         words, arrays = model.timeline.packed()
@@ -84,10 +84,10 @@ def pack(reviewed: Reviewed) -> bytes:
 
 
 def unpack(content: bytes) -> Reviewed:
-    """The `Reviewed` that `pack` packed.
+    """Unpacks the output of `pack`.
 
     Raises:
-        ReviewError: the content is not of that form.
+        ReviewError: the content has another form.
     """
     try:
         (length,) = _LENGTH.unpack_from(content)
@@ -100,17 +100,17 @@ def unpack(content: bytes) -> Reviewed:
 
 
 class _Blobs:
-    """The bytes behind the values, taken in order."""
+    """The bytes after the values, read in order."""
 
     def __init__(self, content: bytes, at: int) -> None:
         self._content = content
         self._at = at
 
     def take(self, size: int) -> bytes:
-        """The next ones.
+        """The next `size` bytes.
 
         Raises:
-            ValueError: there are not so many.
+            ValueError: there are fewer.
         """
         end = self._at + size
         if size < 0 or end > len(self._content):
@@ -120,7 +120,7 @@ class _Blobs:
         return taken
 
     def take_each(self, sizes: Iterable[int]) -> list[bytes]:
-        """The next ones of several sizes."""
+        """The next bytes, split into these sizes."""
         return [self.take(size) for size in sizes]
 
 

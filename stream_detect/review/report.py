@@ -20,38 +20,38 @@ from stream_detect.media.credentials import Credentials
 _WIDTH, _HEIGHT = 900, 220
 _LEFT, _TOP, _RIGHT, _BOTTOM = 40, 10, 10, 26
 _COLUMNS = 850
-"""Steps in time; of what falls into one, the highest and the lowest are drawn."""
+"""Columns of the timeline; in each, the highest and the lowest value are drawn."""
 
 Results = Mapping[str, Any]
 Pictures = Callable[[str, int, Literal["picture", "map"]], bytes | None]
-"""Gives the JPEG of a flagged frame, or of its heat map, by the model's name and its number."""
+"""Returns the JPEG of a flagged frame or its heat map, by the name of the model and the number of the frame."""
 
 _WORDS = {"fake": "FAKE", "real": "REAL", "uncertain": "UNCERTAIN", "no_face": "NO FACE", "gathering": "TOO SHORT"}
 _MOST_TRACKS = 50
-"""Listed in the HTML report; all are in the JSON."""
+"""Number of tracks in the HTML report; all are in the JSON."""
 
 _CONTENT = "content"
 
 
 def html_report(results: Results, pictures: Pictures) -> str:
-    """A page of one analysis."""
+    """HTML page of one analysis."""
     begin, end = html_page(results["file"]["name"])
     return f"{begin}{html_section(results, pictures)}{end}"
 
 
 def html_page(title: str) -> tuple[str, str]:
-    """What stands before the sections of a page, and what behind them."""
+    """HTML before and after the sections of a page."""
     begin, _, end = _template("page.html").render(title=title, content=_CONTENT).rpartition(_CONTENT)
     return begin, end
 
 
 def html_problem(name: str, problem: str) -> str:
-    """The section of a file that could not be judged."""
+    """HTML section of a file that could not be judged."""
     return _template("problem.html").render(name=name, problem=problem)
 
 
 def html_section(results: Results, pictures: Pictures) -> str:
-    """One analysis as a part of a page."""
+    """HTML section of one analysis."""
     reviews = [
         {
             **review,
@@ -70,12 +70,12 @@ def html_section(results: Results, pictures: Pictures) -> str:
 
 
 def curve(frames: Sequence[Mapping[str, Any]], thresholds: Mapping[str, float], state: str) -> str:
-    """The frames' scores as dots and the window's fake_probability as a line over the thresholds, as SVG.
+    """SVG of the frames' scores as dots and the window's fake_probability as a line, with the thresholds.
 
     Args:
-        frames: as docs/protocol.md has them.
+        frames: in the form of docs/protocol.md.
         thresholds: of the model.
-        state: of the file, for the drawing's words.
+        state: state of the file, for the text alternative.
     """
     end_s = max((frame["time_s"] for frame in frames), default=0.0) or 1.0
     scores = [(frame["time_s"], face["score"]) for frame in frames for face in frame["faces"]]
@@ -98,7 +98,7 @@ def curve(frames: Sequence[Mapping[str, Any]], thresholds: Mapping[str, float], 
 def _thinned(
     points: Sequence[tuple[float, float | None]], end_s: float, *, joined: bool
 ) -> Iterator[tuple[float, float]]:
-    """Points in pixels, at most two a column; where `joined`, NaN stands for a hole."""
+    """Points in pixels, at most two per column; with `joined`, NaN marks a gap."""
     column, held = -1, list[float]()
     hole = True
     for time_s, value in (*points, (end_s * 2, None)):
@@ -141,7 +141,7 @@ def _gallery(model: str, flagged: Sequence[Mapping[str, Any]], pictures: Picture
 
 @cache
 def _template(name: str) -> Template:
-    """One of our templates; what is put into it is escaped, and what is missing is an error."""
+    """One of our templates; inserted values are escaped, and missing ones are errors."""
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True
@@ -159,12 +159,12 @@ _REPORT_COLUMNS = (
 _FORMULA = re.compile(
     r"(^|[;,|\t\r\n])([\s\"'\u200b\ufeff\x00-\x1f]*)([=+\-@\uff1d\uff0b\uff0d\uff20\ufe66\ufe62\ufe63\ufe6b])"
 )
-"""Where a formula would begin, full-width and small forms included: at a cell's beginning, and behind whatever some
-country's spreadsheets split cells at."""
+"""Where a formula would begin, including full-width and small forms: at the start of a cell, and after any character at
+which the spreadsheets of some country split cells."""
 
 
 def csv_report(results: Mapping[str, Any]) -> Iterator[str]:
-    """A table of every face in every sampled frame, in lines; a frame without a face has one too."""
+    """Lines of a table with every face in every sampled frame; a frame without faces has one line."""
     yield csv_line(_REPORT_COLUMNS)
     for review in results["models"]:
         model = review["model"]
@@ -184,16 +184,16 @@ def csv_report(results: Mapping[str, Any]) -> Iterator[str]:
 
 
 def credentials_cells(credentials: Mapping[str, Any]) -> tuple[object, ...]:
-    """The cells of `CREDENTIALS_COLUMNS`, empty where nothing is known.
+    """The cells of `CREDENTIALS_COLUMNS`; unknown values are empty.
 
     Args:
-        credentials: as `media.credentials.Credentials.as_json`; empty for results of versions that read none.
+        credentials: from `media.credentials.Credentials.as_json`; empty for results of versions that did not read them.
     """
     return tuple(credentials.get(name, "") for name in ("state", "signer", "generated"))
 
 
 def csv_line(values: Iterable[object]) -> str:
-    """A line of CSV; in texts, an apostrophe stands before what a spreadsheet would take for a formula."""
+    """A line of CSV; an apostrophe precedes text that a spreadsheet would interpret as a formula."""
     line = io.StringIO()
     safe = [_FORMULA.sub(r"\1\2'\3", value) if isinstance(value, str) else value for value in values]
     csv.writer(line, lineterminator="\n").writerow(safe)

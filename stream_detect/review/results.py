@@ -17,14 +17,14 @@ from stream_detect.types import VerdictState, Xyxy
 
 @dataclass(frozen=True, slots=True)
 class ModelReview:
-    """What one model says of a file.
+    """Result of one model for a file.
 
     Args:
         judge: the model.
-        verdict: of the whole file.
-        tracks: faces, each with the reason of its state.
-        timeline: sampled frames.
-        flagged: frames kept as pictures.
+        verdict: verdict on the whole file.
+        tracks: faces, each with the reason for its state.
+        timeline: the sampled frames.
+        flagged: the frames kept as pictures.
     """
 
     judge: ModelFacts
@@ -36,15 +36,15 @@ class ModelReview:
 
 @dataclass(frozen=True, slots=True)
 class Reviewed:
-    """What several models say of a file.
+    """Results of all models for a file.
 
     Args:
-        facts: of the file; its duration is the measured one where all of it was looked at.
-        rate_hz: samples a second.
-        sampled: frames.
-        notes: sentences on what was left out.
-        models: in the review_models's order.
-        credentials: what the file's Content Credentials say, beside the models and never mixed with them.
+        facts: properties of the file; the duration is measured if the whole file was examined.
+        rate_hz: samples per second.
+        sampled: number of sampled frames.
+        notes: sentences about what was left out.
+        models: in the order of the review models.
+        credentials: Content Credentials of the file, independent of the models.
     """
 
     facts: Facts
@@ -56,16 +56,16 @@ class Reviewed:
 
     @property
     def verdict(self) -> VerdictState:
-        """The worst over its models."""
+        """The worst verdict of all models."""
         return worst_of([model.verdict.state for model in self.models])
 
     @property
     def flagged(self) -> Mapping[str, tuple[Flagged, ...]]:
-        """Flagged frames by the model's name."""
+        """Flagged frames by model name."""
         return {model.judge.name: model.flagged for model in self.models}
 
     def completed(self, upload: Upload) -> Upload:
-        """The upload with what its content says."""
+        """The upload with the properties found in its content."""
         return replace(
             upload,
             kind=self.facts.kind,
@@ -77,16 +77,16 @@ class Reviewed:
         )
 
     def as_json(self, identity: str, upload: Upload) -> str:
-        """The results.
+        """The results as JSON.
 
         Args:
-            identity: of the analysis.
+            identity: id of the analysis.
             upload: the file.
         """
         return "".join(self.json_parts(identity, upload))
 
     def json_parts(self, identity: str, upload: Upload) -> Iterator[str]:
-        """The same in parts, a frame each: hours of video never lie in memory as objects."""
+        """The results as JSON in parts, one per frame, so that hours of video are never in memory as objects."""
         head = {
             "id": identity,
             "file": file_json(self.completed(upload)),
@@ -103,7 +103,7 @@ class Reviewed:
 
 
 def file_json(upload: Upload) -> dict[str, Any]:
-    """A file as results and the API describe it."""
+    """Description of a file in results and the API."""
     return {
         "name": upload.name,
         "bytes": upload.bytes,
@@ -118,7 +118,7 @@ def file_json(upload: Upload) -> dict[str, Any]:
 
 
 def model_parts(model: ModelReview) -> Iterator[str]:
-    """One model's part of the results."""
+    """The part of one model in the results."""
     head = {
         "model": asdict(model.judge),
         "verdict": {
@@ -134,7 +134,7 @@ def model_parts(model: ModelReview) -> Iterator[str]:
 
 
 def frame_parts(model: ModelReview) -> Iterator[str]:
-    """Its members "frames" and "flagged"."""
+    """The members "frames" and "flagged" of one model."""
     yield '"frames": ['
     for number, frame in enumerate(model.timeline.frames()):
         yield (", " if number else "") + _text(_frame(frame))
@@ -142,7 +142,7 @@ def frame_parts(model: ModelReview) -> Iterator[str]:
 
 
 def tracks_json(model: ModelReview) -> list[dict[str, Any]]:
-    """Its tracks as results and the API describe them."""
+    """Description of a model's tracks in results and the API."""
     return [_track(track, reason) for track, reason in model.tracks]
 
 
@@ -206,12 +206,12 @@ _BEGINNING = ("id", "file")
 
 
 def with_head(results: str, analysis_id: str, upload: Upload) -> Iterator[bytes]:
-    """The results with another id and file, in parts; the rest, which may be long, is not read.
+    """The results with another id and file, in parts; the rest, which may be long, is not parsed.
 
     Args:
-        results: JSON that begins with the id and the file.
-        analysis_id: theirs from now on.
-        upload: theirs from now on.
+        results: JSON that starts with the id and the file.
+        analysis_id: the new id.
+        upload: the new file.
     """
     decoder, at = json.JSONDecoder(), 1
     for key in _BEGINNING:

@@ -22,16 +22,16 @@ from stream_detect.types import Detector, Face, Frame
 Item = TypeVar("Item")
 
 _AHEAD = 2
-"""Items ahead of the one in use: one waits, one is in the making."""
+"""Items ahead of the current one: one waits, one is being made."""
 
 
 def ahead(items: Iterable[Item]) -> Generator[Item]:
-    """The items, made while earlier ones are used; what their making raises is raised in its turn.
+    """Makes items on a thread while earlier ones are used; exceptions are raised in their turn.
 
-    Closed early (`contextlib.closing`), it waits for the item in the making and for the thread's end.
+    If closed early (`contextlib.closing`), it waits for the current item and for the end of the thread.
 
     Args:
-        items: touched by the thread alone until this ends; a generator may itself be one that works ahead.
+        items: used only by the thread until this ends; may itself be a generator that works ahead.
     """
     making = iter(items)
     end = object()
@@ -47,9 +47,10 @@ def ahead(items: Iterable[Item]) -> Generator[Item]:
 
 _TURN = 8
 _TURN_BYTES = 20_000_000
-"""Of pictures, beyond which a turn ends: 4 of 1080p, one of 4K. Working ahead, five turns are held at most."""
+"""Bytes of images after which a turn ends: 4 frames of 1080p, one of 4K. With decoding ahead, at most five turns are
+held."""
 _MOST_AHEAD_PX = 4096 * 2160
-"""Of larger frames none is worked on ahead."""
+"""Larger frames are not decoded ahead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,10 +58,10 @@ class Sample:
     """One sampled frame.
 
     Args:
-        frame: its picture and time.
-        done_share: how much of the file was read by then, in [0, 1].
-        damaged: parts that could not be decoded until then.
-        faces: found in it; empty before it was searched.
+        frame: image and time.
+        done_share: share of the file read so far, in [0, 1].
+        damaged: parts that could not be decoded so far.
+        faces: faces found in it; empty before detection.
     """
 
     frame: Frame
@@ -73,19 +74,19 @@ Turn = list[Sample]
 
 
 def goes_ahead(facts: Facts, threads: int) -> bool:
-    """Whether a file's frames may be decoded ahead of the one in use."""
+    """Whether the frames of a file may be decoded ahead."""
     w, h = facts.wh
     return threads > 1 and facts.kind == "video" and w * h <= _MOST_AHEAD_PX
 
 
 class Samples:
-    """The samples of one file, once.
+    """The samples of one file; can be iterated once.
 
     Args:
         media: the open file.
-        detector: finds faces.
-        rate_hz: samples a second.
-        max_duration_s: of the part that is looked at.
+        detector: detects faces.
+        rate_hz: samples per second.
+        max_duration_s: duration of the part that is examined.
     """
 
     def __init__(self, media: Media, detector: Detector, rate_hz: float, max_duration_s: float) -> None:
@@ -98,15 +99,15 @@ class Samples:
 
     @contextmanager
     def searched(self, threads: int, leave: Callable[[], None]) -> Iterator[Iterator[Sample]]:
-        """All of them, with their faces.
+        """Iterates over all samples with their faces.
 
         Args:
-            threads: with more than one, frames are decoded and searched ahead of the one that is used.
-            leave: called on leaving the context: has the decoding end soon, by an error.
+            threads: if more than one, frames are decoded and searched ahead.
+            leave: called at the end of the context; makes decoding end soon, with an error.
 
         Raises:
             MediaError: a frame cannot be decoded.
-            AnalysisError: the detector could not be run.
+            AnalysisError: the detector failed.
         """
         with ExitStack() as stack:
             turns: Iterable[Turn] = self._decoded()
@@ -130,7 +131,7 @@ class Samples:
             held_bytes += frame.image.nbytes
             if len(turn) == full or held_bytes >= _TURN_BYTES:
                 yield turn
-                turn, held_bytes, full = [], 0, min(2 * full, _TURN)  # short at first: nobody waits long for work
+                turn, held_bytes, full = [], 0, min(2 * full, _TURN)  # short at first, so that work begins soon
         yield turn
 
     def _search(self, turn: Turn) -> Turn:

@@ -17,12 +17,12 @@ class SeenFace:
     """One face in a sampled frame.
 
     Args:
-        track: its number.
+        track: track number.
         box: xyxy in pixels of the upright frame.
-        score: calibrated, of this frame alone, in [0, 1]; None when it was not scored.
-        fake_probability: of its window; None without a verdict.
-        state: of its window.
-        rejected: why the quality gate refused it; None when it did not.
+        score: calibrated score of this frame, in [0, 1]; None if it was not scored.
+        fake_probability: of its window; None if there is no verdict.
+        state: state of its window.
+        rejected: why the quality gate rejected it; None if it did not.
     """
 
     track: int
@@ -38,10 +38,10 @@ class JudgedFrame:
     """One sampled frame.
 
     Args:
-        time_s: from the first frame.
-        state: the worst of its faces'.
-        fake_probability: of that face; None without a verdict.
-        faces: in it.
+        time_s: time since the first frame.
+        state: worst state of its faces.
+        fake_probability: of that face; None if there is no verdict.
+        faces: faces in the frame.
     """
 
     time_s: float
@@ -51,7 +51,7 @@ class JudgedFrame:
 
 
 class Timeline:
-    """All frames of one model, in arrays: 14 bytes a frame and 34 a face."""
+    """All frames of one model, in arrays: 14 bytes per frame and 34 per face."""
 
     def __init__(self) -> None:
         self._times_s = array("d")
@@ -79,7 +79,7 @@ class Timeline:
         self._ends.append(len(self._tracks))
 
     def frames(self) -> Iterator[JudgedFrame]:
-        """In order of time."""
+        """Yields the frames in order of time."""
         begin = 0
         for number, end in enumerate(self._ends):
             faces = tuple(self._face(index) for index in range(begin, end))
@@ -88,15 +88,15 @@ class Timeline:
             begin = end
 
     def packed(self) -> tuple[tuple[str | None, ...], list[bytes]]:
-        """The words of refusals, and the arrays as bytes: what `unpacked` takes."""
+        """The texts of rejections and the arrays as bytes, for `unpacked`."""
         return tuple(self._words), [values.tobytes() for values in self._arrays()]
 
     @classmethod
     def unpacked(cls, words: Sequence[str | None], arrays: Sequence[bytes]) -> Self:
-        """The timeline that was `packed`.
+        """Restores a timeline from the output of `packed`.
 
         Raises:
-            ValueError: the arrays do not fit together.
+            ValueError: the arrays are inconsistent.
         """
         timeline = cls()
         timeline._words = list(words)
@@ -140,7 +140,7 @@ class Timeline:
         self._face_probabilities.append(_held(track.verdict.fake_probability))
         self._face_states.append(_STATES.index(track.verdict.state))
         if track.rejected not in self._words:
-            self._words.append(track.rejected)  # the quality gate has a dozen of them
+            self._words.append(track.rejected)  # the quality gate has a dozen different texts
         self._rejected.append(self._words.index(track.rejected))
 
     def _face(self, index: int) -> SeenFace:

@@ -13,19 +13,19 @@ from stream_detect.types import Result, Thresholds, TrackResult, Verdict, Verdic
 
 _MAX_TRACKS = 2000
 _KEPT_TRACKS = 1500
-"""Of so many tracks the ones that say most are kept: whoever walks through a station for two hours."""
+"""Tracks kept, the most informative ones: two hours of a station show thousands of passers-by."""
 _TOO_SMALL = "face too small"
 ONE_PICTURE = "one picture says little; a video is judged over seconds"
 
 
 @dataclass(frozen=True, slots=True)
 class Overall:
-    """What is said of a file.
+    """Verdict on a file.
 
     Args:
-        state: `gathering` never: without enough evidence it is `uncertain`.
+        state: never `gathering`: without enough evidence it is `uncertain`.
         reason: a sentence.
-        fake_probability: the worst track's; None without a verdict.
+        fake_probability: that of the worst track; None if there is no verdict.
     """
 
     state: VerdictState
@@ -35,17 +35,17 @@ class Overall:
 
 @dataclass(slots=True)
 class TrackSummary:
-    """What is remembered of one face.
+    """Summary of one track.
 
     Args:
-        number: of the track.
-        from_s: first seen.
-        to_s: last seen.
-        state: the worst that its window reached.
-        fake_probability: the highest of its window; None without a verdict.
-        admitted: scores.
-        refused: how often the quality gate said what.
-        held_s: for how long its window said what.
+        number: track number.
+        from_s: time first seen.
+        to_s: time last seen.
+        state: worst state that its window reached.
+        fake_probability: highest of its window; None if there is no verdict.
+        admitted: number of admitted scores.
+        refused: number of rejections by reason.
+        held_s: duration of each state of its window.
     """
 
     number: int
@@ -58,7 +58,7 @@ class TrackSummary:
     held_s: dict[VerdictState, float] = field(default_factory=dict)
 
     def take(self, result: TrackResult, time_s: float, elapsed_s: float) -> None:
-        """Adds what was said of one sampled frame, which stands for `elapsed_s`."""
+        """Adds the result of one sampled frame, which represents `elapsed_s`."""
         verdict = result.verdict
         self.to_s = time_s
         self.admitted += result.score is not None
@@ -71,18 +71,18 @@ class TrackSummary:
 
     @property
     def rank(self) -> tuple[int, float, int]:
-        """The higher, the worse; of those without a verdict, the more is known."""
+        """Sort key: higher is worse, or, for tracks without a verdict, better known."""
         return self.state.severity, self.fake_probability or 0.0, self.admitted
 
 
 class Tally:
-    """Gathers one model's results of one video or picture.
+    """Collects the results of one model for one video or picture.
 
     Args:
         thresholds: of the model.
-        settings: those of the pipeline.
-        spacing_s: from sample to sample.
-        picture: the file is a picture.
+        settings: settings of the pipeline.
+        spacing_s: time between samples.
+        picture: whether the file is a picture.
     """
 
     def __init__(
@@ -97,10 +97,10 @@ class Tally:
         self._tracks: dict[int, TrackSummary] = {}
         self._sampled = 0
         self.forgotten = 0
-        """Tracks that passed by and are not listed."""
+        """Number of tracks that are not listed."""
 
     def take(self, result: Result, elapsed_s: float) -> Result:
-        """Adds the result of one sampled frame, which stands for `elapsed_s`, and gives it as it is to be kept."""
+        """Adds the result of one sampled frame, which represents `elapsed_s`; returns it in the form to be kept."""
         if self._picture:
             result = of_picture(result, self._thresholds)
         self._sampled += 1
@@ -114,11 +114,11 @@ class Tally:
         return result
 
     def tracks(self) -> tuple[TrackSummary, ...]:
-        """In the order in which they were first seen."""
+        """The tracks in the order in which they were first seen."""
         return tuple(self._tracks[number] for number in sorted(self._tracks))
 
     def reason(self, track: TrackSummary, length_s: float) -> str:
-        """Why a track is what it is, as the end of a sentence that begins with the face."""
+        """Why a track has its state, as the end of a sentence that starts with the face."""
         if self._picture:
             return self._of_score(track)
         held_s = f"{track.held_s.get(track.state, 0.0):.1f} of {length_s:.1f} s"
@@ -136,10 +136,10 @@ class Tally:
         return f"has {track.admitted} scores, too few within one window (a verdict takes {self._needed}){refused}"
 
     def overall(self, length_s: float) -> Overall:
-        """What is said of the file.
+        """The verdict on the file.
 
         Args:
-            length_s: of the part of it that was looked at.
+            length_s: length of the examined part.
         """
         tracks = self.tracks()
         refused = sum((track.refused for track in tracks), Counter[str]())
@@ -162,7 +162,7 @@ class Tally:
 
     @property
     def _too_sparse(self) -> str:
-        """Why no verdict can be reached, however long the video is; empty where one can."""
+        """Why no verdict can be reached at any length of the video; empty if one can."""
         if self._spacing_s * (self._needed - 1) <= self._window_s:
             return ""
         return (
@@ -194,7 +194,7 @@ class Tally:
 
 
 def of_picture(result: Result, thresholds: Thresholds) -> Result:
-    """The result of a picture: each face's one score takes the place of a window."""
+    """The result of a picture, in which each face's single score replaces the window."""
     tracks = tuple(
         track if track.score is None else replace(track, verdict=_of_one(track.score, thresholds))
         for track in result.tracks
@@ -213,7 +213,7 @@ def _of_one(score: float, thresholds: Thresholds) -> Verdict:
 
 
 def worst_of(states: Sequence[VerdictState]) -> VerdictState:
-    """The worst of several models' states; `no_face` when all say so."""
+    """The worst of several models' states; `no_face` only if all agree."""
     return max(states, key=lambda state: state.severity)
 
 

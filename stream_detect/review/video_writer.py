@@ -23,22 +23,22 @@ if TYPE_CHECKING:
 
 
 _COPIED = frozenset({"aac", "mp3", "ac3", "eac3", "alac", "opus"})
-"""Codecs of sound that MP4 takes and browsers mostly play."""
+"""Audio codecs that MP4 supports and most browsers play."""
 
 _BITRATE_BPS = 8_000_000
-"""At most: a file is not a call. The encoder's quantiser and its size of picture bound it below that."""
+"""Upper limit, because a file is not a call; the encoder's quantiser and frame size usually keep it below that."""
 
 
 class VideoWriter:
-    """Writes an H.264 video in MP4. A context manager: left by an error, the file is not finished.
+    """Writes an H.264 video in MP4. A context manager: after an error the file is not finished.
 
     Args:
-        to: the file.
-        original: whose sound is copied.
-        settings: bounds of the bitrate.
+        to: output file.
+        original: file whose sound is copied.
+        settings: limits of the bitrate.
 
     Raises:
-        MediaError: it cannot be begun.
+        MediaError: it cannot be started.
     """
 
     def __init__(self, to: Path, original: Path, settings: VideoSettings) -> None:
@@ -52,13 +52,13 @@ class VideoWriter:
         self._pts = -1
 
     def put(self, frame: av.VideoFrame) -> None:
-        """Adds a frame; one of another size than the first is scaled to it.
+        """Adds a frame, scaled to the size of the first one.
 
         Args:
-            frame: yuv420p of even sides, with a pts in a 90 kHz clock, later than the one before.
+            frame: yuv420p of even width and height, with an increasing pts in a 90 kHz clock.
 
         Raises:
-            MediaError: it cannot be encoded, or not written.
+            MediaError: it cannot be encoded or written.
         """
         try:
             if self._container is None:
@@ -96,7 +96,7 @@ class VideoWriter:
     def _begin(self, frame: av.VideoFrame) -> None:
         self._wh = (frame.width, frame.height)
         self._container = av.open(str(self._to), "w", format="mp4", options={"movflags": "+faststart"})
-        # Not add_stream: that opens an encoder of its own, whose headers would not be those of our packets.
+        # Not add_stream, which opens its own encoder, whose headers would differ from those of our packets.
         stream = self._container.add_mux_stream("h264", rate=NOMINAL_FPS, width=frame.width, height=frame.height)
         stream.time_base = TIME_BASE
         self._stream = cast("VideoStream", stream)
@@ -104,7 +104,7 @@ class VideoWriter:
 
 
 class _Copied:
-    """The original's sound, packet by packet; silent where there is none that can be copied."""
+    """The original's sound, copied packet by packet; silent if none can be copied."""
 
     def __init__(self, original: Path) -> None:
         self._sound = open_sound(original, _COPIED)
@@ -119,7 +119,7 @@ class _Copied:
             self._next = next(self._packets, None)
 
     def copy(self, container: OutputContainer, until_s: float) -> None:
-        """Writes what is due before that time, counted from the first picture."""
+        """Writes the packets due before that time, counted from the first frame."""
         while self._next is not None and self._sound is not None:
             packet = self._next
             tick_s = packet.time_base
