@@ -30,54 +30,54 @@ _OWN = tuple(field.name for field in fields(Analysis) if field.name not in {"upl
 
 
 class Analyses:
-    """All analyses.
+    """The table of analyses.
 
     Args:
-        database: theirs.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def may_expire(self) -> bool:
-        """Whether what is old may be deleted now; not after the clock jumped."""
+        """Whether old entries may be deleted now; False after the clock jumped."""
         return self._database.may_delete()
 
     def put(self, analyses: Sequence[Analysis]) -> None:
-        """Write new ones: all of them, or none.
+        """Inserts analyses, all or none.
 
         Raises:
-            ConflictError: an id is taken.
+            ConflictError: an id exists already.
         """
         with self._database.writing() as session:
             session.add_all([AnalysisRow(id=analysis.id, **_columns(analysis)) for analysis in analyses])
 
     def change(self, analysis: Analysis, expected: Collection[AnalysisState]) -> bool:
-        """Write all of it, if it is in one of these states.
+        """Updates an analysis if it is in one of the expected states.
 
         Returns:
-            False when it is in another one, or deleted: then nothing is written.
+            False if it is in another state, or deleted: then nothing is written.
         """
         query = update(AnalysisRow).where(AnalysisRow.id == analysis.id, AnalysisRow.state.in_(expected))
         with self._database.writing() as session:
             return session.execute(query.values(**_columns(analysis)).returning(AnalysisRow.id)).first() is not None
 
     def get(self, analysis_id: str) -> Analysis:
-        """One analysis.
+        """Returns an analysis.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
         """
         with self._database.reading() as session:
             return _value(_found(session, analysis_id))
 
     def ids(self) -> set[str]:
-        """Of all."""
+        """Ids of all analyses."""
         with self._database.reading() as session:
             return set(session.scalars(select(AnalysisRow.id)))
 
     def keeping_files(self) -> set[str]:
-        """Ids of those that have files: done, or not yet ended."""
+        """Ids of the analyses that have files: finished or unfinished ones."""
         query = select(AnalysisRow.id).where(AnalysisRow.state.not_in(("failed", "cancelled")))
         with self._database.reading() as session:
             return set(session.scalars(query))
@@ -85,16 +85,16 @@ class Analyses:
     def page(
         self, search: str = "", state: AnalysisState | None = None, cursor: str | None = None, limit: int = 50
     ) -> Page[Analysis]:
-        """Analyses, the newest first.
+        """Returns a page of analyses, newest first.
 
         Args:
-            search: part of the file's name, in any case; all if empty.
-            state: they are in; any if None.
-            cursor: `next` of the page before; None for the first.
+            search: part of the file name, ignoring case; empty for all.
+            state: only analyses in this state; None for all.
+            cursor: `next` of the previous page; None for the first.
             limit: 1 to 500.
 
         Raises:
-            RequestError: cursor or limit is not usable.
+            RequestError: cursor or limit is invalid.
         """
         query = select(AnalysisRow).where(*_conditions(search, state))
         return read_page(
@@ -102,13 +102,13 @@ class Analyses:
         )
 
     def unfinished(self) -> list[Analysis]:
-        """Those that have not ended, the oldest first: what a start goes on with."""
+        """Unfinished analyses, oldest first, which a start resumes."""
         query = select(AnalysisRow).where(AnalysisRow.state.not_in(ENDED_STATES))
         with self._database.reading() as session:
             return [_value(row) for row in session.scalars(query.order_by(AnalysisRow.created_s, AnalysisRow.id))]
 
     def find_same(self, sha256: str, models: Sequence[tuple[str, str]], rate_hz: float) -> Analysis | None:
-        """The newest that is done, of the same bytes by the same models at the same rate."""
+        """The newest finished analysis of the same bytes by the same models at the same rate."""
         wanted = [list(model) for model in models]
         query = select(AnalysisRow).where(
             AnalysisRow.sha256 == sha256, AnalysisRow.state == "done", AnalysisRow.rate_hz == rate_hz
@@ -118,10 +118,10 @@ class Analyses:
             return next((_value(row) for row in rows if row.models == wanted), None)
 
     def delete(self, analysis_id: str) -> Analysis:
-        """Forget it; those that have its results keep them.
+        """Deletes an analysis; others that share its results keep them.
 
         Raises:
-            NotFoundError: no such analysis.
+            NotFoundError: there is no such analysis.
         """
         with self._database.writing() as session:
             gone = _value(_found(session, analysis_id))
@@ -131,33 +131,33 @@ class Analyses:
             return gone
 
     def old(self, before_s: float, limit: int = 100) -> list[str]:
-        """Ids of those that ended before then, the oldest first."""
+        """Ids of analyses that ended before that time, oldest first."""
         query = select(AnalysisRow.id).where(AnalysisRow.ended_s < before_s, AnalysisRow.state.in_(ENDED_STATES))
         with self._database.reading() as session:
             return list(session.scalars(query.order_by(AnalysisRow.created_s, AnalysisRow.id).limit(limit)))
 
     def kept_bytes(self) -> int:
-        """Of the files of all."""
+        """Total size of the files of all analyses."""
         with self._database.reading() as session:
             return int(session.scalar(select(func.coalesce(func.sum(AnalysisRow.kept_bytes), 0))) or 0)
 
     def add_kept_bytes(self, analysis_id: str, more: int) -> None:
-        """A file was made of it."""
+        """Adds the size of a new file to an analysis."""
         query = update(AnalysisRow).where(AnalysisRow.id == analysis_id)
         with self._database.writing() as session:
             session.execute(query.values(kept_bytes=AnalysisRow.kept_bytes + more))
 
     def counts(self) -> Mapping[str, int]:
-        """How many there are of each state."""
+        """Number of analyses in each state."""
         query = select(AnalysisRow.state, func.count()).group_by(AnalysisRow.state)
         with self._database.reading() as session:
             return dict(session.execute(query).tuples().all())
 
     def put_annotation(self, annotation: Annotation) -> bool:
-        """Write it, new or again.
+        """Inserts or updates an annotated video.
 
         Returns:
-            False when its analysis is deleted: then nothing is written.
+            False if its analysis is deleted: then nothing is written.
         """
         with self._database.writing() as session:
             if session.get(AnalysisRow, annotation.analysis_id, with_for_update=True) is None:
@@ -166,13 +166,13 @@ class Analyses:
             return True
 
     def annotation(self, analysis_id: str, model: str) -> Annotation | None:
-        """What is known of the annotated video by a model; None when nobody asked for one."""
+        """The annotated video of a model; None if it was not requested."""
         with self._database.reading() as session:
             row = session.get(AnnotationRow, (analysis_id, model))
             return None if row is None else _annotation(row)
 
     def unfinished_annotations(self) -> list[Annotation]:
-        """Those that have not ended, the oldest first."""
+        """Unfinished annotated videos, oldest first."""
         query = select(AnnotationRow).where(AnnotationRow.state.in_(("queued", "running")))
         with self._database.reading() as session:
             return [_annotation(row) for row in session.scalars(query.order_by(AnnotationRow.created_s))]

@@ -22,23 +22,23 @@ Outcome = Literal["ok", "refused", "failed"]
 
 EXPIRED: Final = "audit.expire"
 _LENGTHS: Final = {"who": 64, "by": 16, "address": 64, "action": 32, "target": 128, "detail": 1000}
-_ONE_AT_A_TIME: Final = 0x53_44_41_55  # "SDAU": PostgreSQL's advisory lock of whoever appends
+_ONE_AT_A_TIME: Final = 0x53_44_41_55  # "SDAU": PostgreSQL's advisory lock for appending
 _AT_ONCE: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
 class AuditEntry:
-    """Something that was done, or tried.
+    """An action, or an attempt at one.
 
     Args:
-        at_s: when, unix seconds.
-        action: "camera.delete".
-        result: what came of it.
-        who: name of the user; empty where none is known.
+        at_s: time in unix seconds.
+        action: such as "camera.delete".
+        result: outcome.
+        who: name of the user; empty if unknown.
         by: how the user was recognised: `Principal.by`, "signal" or "sso".
         address: of the client.
-        target: name or id of what it was done to.
-        detail: more in words; never a secret.
+        target: name or id of the object.
+        detail: description; never contains a secret.
     """
 
     at_s: float
@@ -53,12 +53,12 @@ class AuditEntry:
 
 @dataclass(frozen=True, slots=True)
 class WrittenEntry(AuditEntry):
-    """An entry with its place in the chain.
+    """An entry with its position in the hash chain.
 
     Args:
-        number: counts from 1 without a gap.
-        previous: hash of the entry before, 64 hexadecimal digits.
-        hash: SHA-256 over all of these.
+        number: consecutive, from 1.
+        previous: hash of the previous entry, 64 hexadecimal digits.
+        hash: SHA-256 over all other fields.
     """
 
     number: int = 0
@@ -67,7 +67,7 @@ class WrittenEntry(AuditEntry):
 
     @property
     def expected_hash(self) -> str:
-        """What `hash` has to be."""
+        """The correct value of `hash`."""
         values = asdict(self) | {"at_s": float(self.at_s)}
         del values["hash"]
         return hashlib.sha256(json.dumps(values, sort_keys=True, separators=(",", ":")).encode()).hexdigest()
@@ -75,12 +75,12 @@ class WrittenEntry(AuditEntry):
 
 @dataclass(frozen=True, slots=True)
 class AuditFilter:
-    """Which entries.
+    """Selects entries.
 
     Args:
-        who: of this user.
-        action: this one, or all that begin with it if it ends with a dot.
-        result: with this result.
+        who: only those of this user.
+        action: only this action, or all with this prefix if it ends with a dot.
+        result: only those with this result.
     """
 
     who: str | None = None
@@ -92,27 +92,27 @@ class AuditTable:
     """The table of the audit log.
 
     Args:
-        database: its.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def append(self, entries: Sequence[AuditEntry]) -> None:
-        """Writes entries behind the others, in one transaction."""
+        """Appends entries in one transaction."""
         with self._database.writing() as session:
             _append(session, entries)
 
     def page(self, wanted: AuditFilter, before: int | None = None, limit: int = 100) -> list[WrittenEntry]:
-        """Entries, the newest first.
+        """Returns a page of entries, newest first.
 
         Args:
-            wanted: which ones.
-            before: number of the entry that the page before ended with.
+            wanted: which entries.
+            before: number of the last entry of the previous page; None for the first page.
             limit: 1 to 500.
 
         Raises:
-            RequestError: the limit is not usable.
+            RequestError: the limit is invalid.
         """
         check_limit(limit)
         query = select(AuditRow)
@@ -130,12 +130,12 @@ class AuditTable:
             return [_value(row) for row in session.scalars(query.order_by(AuditRow.number.desc()).limit(limit))]
 
     def expire(self, before_s: float, now_s: float) -> int:
-        """Deletes the oldest entries, up to the first that is as young as `before_s`, and writes down that it did.
+        """Deletes the oldest entries, up to the first one that is not older than `before_s`, and records the deletion.
 
-        Not after the clock jumped, see `Database.may_delete`.
+        Does nothing after the clock jumped, see `Database.may_delete`.
 
         Returns:
-            how many.
+            Number of deleted entries.
         """
         if not self._database.may_delete():
             return 0
@@ -155,7 +155,7 @@ class AuditTable:
             return count
 
     def entries(self) -> Iterator[WrittenEntry]:
-        """All, in their order; read some at a time."""
+        """Yields all entries in order, reading them in batches."""
         after = -1
         while True:
             query = select(AuditRow).where(AuditRow.number > after).order_by(AuditRow.number).limit(_AT_ONCE)
@@ -186,7 +186,7 @@ def _append(session: Session, entries: Sequence[AuditEntry]) -> None:
 
 
 def _storable(entry: AuditEntry) -> dict[str, Any]:
-    """Within the lengths of the columns, and without what databases do not take."""
+    """Truncated to the lengths of the columns, and without characters that databases reject."""
     values = asdict(entry)
     for name, length in _LENGTHS.items():
         words = str(values[name])[:length]

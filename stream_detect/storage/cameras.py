@@ -16,22 +16,22 @@ class StoredCameras:
         self._database = database
 
     def all(self) -> list[CameraSettings]:
-        """Every one, by name.
+        """All cameras, by name.
 
         Raises:
-            StorageError: one is not usable for this program.
+            StorageError: the settings of one are invalid for this version.
         """
         with self._database.reading() as session:
             return [_value(row) for row in session.scalars(select(CameraRow).order_by(CameraRow.name))]
 
     def put(self, camera: CameraSettings) -> None:
-        """Add it, or take the place of the one of its name."""
+        """Inserts a camera, or replaces the one of its name."""
         settings = camera.model_dump(mode="json", exclude={"name", "url"}) | {"url": camera.url.get_secret_value()}
         with self._database.writing() as session:
             session.merge(CameraRow(name=camera.name, settings=settings))
 
     def delete(self, name: str) -> None:
-        """Forget it. Nothing happens when it is not there; its events and scores stay."""
+        """Deletes a camera if it exists; its events and scores are kept."""
         with self._database.writing() as session:
             session.execute(delete(CameraRow).where(CameraRow.name == name))
 
@@ -44,4 +44,4 @@ def _value(row: CameraRow) -> CameraSettings:
         raise StorageError(
             f"expected settings of camera {row.name} that this program knows, received others "
             f"({parts}): remove and add it again"
-        ) from None  # pydantic's message quotes the address
+        ) from None  # pydantic's message contains the address

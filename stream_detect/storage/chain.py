@@ -20,9 +20,9 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.tables import ChainRow, CheckRow, EventRow, Table
 
 FIRST = "0" * 64
-"""What stands in the first entry as the hash before it."""
+"""Previous hash in the first entry."""
 
-_ONE_AT_A_TIME = 0x53_44_43_48  # "SDCH": PostgreSQL's advisory lock of whoever appends
+_ONE_AT_A_TIME = 0x53_44_43_48  # "SDCH": PostgreSQL's advisory lock for appending
 _AT_ONCE = 1000
 
 IDENTITY = ("id", "camera", "kind", "began_s", "judge")
@@ -50,13 +50,13 @@ class ChainEntry:
     """One entry of the chain.
 
     Args:
-        number: counts from 1 without a gap.
-        event_id: whose: an event's, or a check's.
-        what: "began", "ended", "evidence" or "deleted"; "before": of an event that is older than the chain; "check": of
+        number: consecutive, from 1.
+        event_id: id of the event or the check.
+        what: "began", "ended", "evidence" or "deleted"; "before" for an event that is older than the chain; "check" for
             a check that has ended.
-        content: JSON of what stands from then on; of a check its SHA-256 only, so that nothing of it outlives it.
-        previous: hash of the entry before, 64 hexadecimal digits.
-        hash: SHA-256 over all of these.
+        content: JSON of the new values; for a check only their SHA-256, so that nothing of it outlives it.
+        previous: hash of the previous entry, 64 hexadecimal digits.
+        hash: SHA-256 over all other fields.
     """
 
     number: int
@@ -68,7 +68,7 @@ class ChainEntry:
 
     @property
     def expected_hash(self) -> str:
-        """What `hash` has to be."""
+        """The correct value of `hash`."""
         return entry_hash(self.number, self.event_id, self.what, self.content, self.previous)
 
 
@@ -85,23 +85,23 @@ def content_of(row: Table, columns: Sequence[str], more: Mapping[str, Any] | Non
 
 
 def digest_of(row: CheckRow) -> str:
-    """JSON with the SHA-256 of a check."""
+    """JSON with the SHA-256 of a check record."""
     return json.dumps({"sha256": hashlib.sha256(content_of(row, CHECK).encode()).hexdigest()}, separators=(",", ":"))
 
 
 def _plain(name: str, value: Any) -> Any:
-    """A column's value in one form: SQLite gives whole numbers back as integers, but for rows that it read anew."""
+    """A column's value in canonical form: SQLite returns whole numbers as integers, except in rows just read."""
     if isinstance(value, list):
         return [_plain(name, one) for one in value]
     return float(value) if isinstance(value, int) and not isinstance(value, bool) and name != "track" else value
 
 
 def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
-    """Appends entries in the transaction that writes what they are of.
+    """Appends entries in the transaction that writes their subject.
 
     Args:
-        session: that writes.
-        entries: id of the event or check, what and content of each.
+        session: session of that transaction.
+        entries: id of the event or check, what, and content.
     """
     if not entries:
         return
@@ -119,10 +119,10 @@ def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
 
 
 class Chain:
-    """The entries as they are, to be verified.
+    """Reads the chain for verification.
 
     Args:
-        database: theirs.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
@@ -130,41 +130,41 @@ class Chain:
 
     @contextmanager
     def snapshot(self) -> Iterator["ChainSnapshot"]:
-        """The chain, the events and the checks at one moment, whatever a server writes meanwhile."""
+        """A consistent snapshot of the chain, the events and the checks, whatever a server writes meanwhile."""
         with self._database.reading() as session:
             if session.get_bind().dialect.name == "postgresql":
                 session.connection(execution_options={"isolation_level": "REPEATABLE READ"})
             yield ChainSnapshot(session)
 
     def events_after(self, number: int) -> set[str]:
-        """Ids of the events that have entries after this one."""
+        """Ids of the events that have entries after this number."""
         with self._database.reading() as session:
             return set(session.scalars(select(ChainRow.event_id).where(ChainRow.number > number)))
 
     def newest(self) -> tuple[int, str] | None:
-        """Number and hash of the newest entry; None without one."""
+        """Number and hash of the newest entry; None if there is none."""
         with self._database.reading() as session:
             return _newest(session)
 
 
 class ChainSnapshot:
-    """The chain, the events and the checks at one moment.
+    """A consistent snapshot of the chain, the events and the checks.
 
     Args:
-        session: that sees it.
+        session: session of the transaction.
     """
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def entries(self) -> Iterator[ChainEntry]:
-        """All entries, in their order; read some at a time."""
+        """Yields all entries in order, reading them in batches."""
         query = select(ChainRow).order_by(ChainRow.number).execution_options(yield_per=_AT_ONCE)
         for row in self._session.scalars(query):
             yield ChainEntry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
 
     def rows(self) -> dict[str, tuple[str, str, str]]:
-        """Of each event that is there: identity, outcome and names of files, as canonical JSON."""
+        """For each existing event: identity, outcome and file names, as canonical JSON."""
         return {
             row.id: (
                 content_of(row, IDENTITY),
@@ -175,7 +175,7 @@ class ChainSnapshot:
         }
 
     def checks(self) -> dict[str, str]:
-        """Of each check that is there: what its entry has to contain."""
+        """For each existing check: the correct content of its entry."""
         query = select(CheckRow).execution_options(yield_per=_AT_ONCE)
         return {row.id: digest_of(row) for row in self._session.scalars(query)}
 

@@ -19,22 +19,22 @@ from stream_detect.types import VerdictState
 
 @dataclass(frozen=True, slots=True)
 class CheckRecord:
-    """Somebody looked whether a person is real: a live check, or a challenge before a camera.
+    """Record of a check whether a person is real: a live check, or a challenge in front of a camera.
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
-        camera: its name; None: a live check.
-        who: name of the user who began it; empty where nobody signs in.
-        began_s: wall clock, unix seconds: the client's video came, or the challenge began.
-        ended_s: the client left, or the challenge ended.
-        source_label: the name that the client's system gives its camera; empty where it gave none.
-        virtual_camera: the program that makes the picture, by that name; empty where it names none. A hint.
-        state: the stream's newest verdict; None: nothing was analysed.
-        reason: of that verdict, in a sentence.
-        fake_probability: of that verdict, in [0, 1]; None without enough evidence.
-        judge: the model that judged.
-        challenges: those that ended, the oldest first; the newest `challenge_control.MAX_ENDED` of a live check.
-        challenges_ended: how many there were.
+        camera: name of the camera; None for a live check.
+        who: name of the user who started it; empty if nobody signs in.
+        began_s: unix seconds at which the client's video arrived, or the challenge started.
+        ended_s: unix seconds at which the client left, or the challenge ended.
+        source_label: the camera's name on the client's system; empty if unknown.
+        virtual_camera: the program that makes the video, guessed from that name; empty if it names none. A hint.
+        state: the newest verdict of the stream; None if nothing was analysed.
+        reason: reason for that verdict, a sentence.
+        fake_probability: that of the verdict, in [0, 1]; None without enough evidence.
+        judge: the model.
+        challenges: ended challenges, oldest first; of a live check the newest `challenge_control.MAX_ENDED`.
+        challenges_ended: number of challenges that ended.
     """
 
     id: str
@@ -53,20 +53,20 @@ class CheckRecord:
 
 
 class Checks:
-    """All records of checks.
+    """The table of checks.
 
     Args:
-        database: theirs.
+        database: the database.
     """
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def add(self, record: CheckRecord) -> None:
-        """Writes a check that has ended, and its entry in the chain, in one transaction.
+        """Inserts an ended check and its chain entry in one transaction.
 
         Raises:
-            ConflictError: the id is taken.
+            ConflictError: the id exists already.
         """
         with self._database.writing() as session:
             row = _row(record)
@@ -74,24 +74,24 @@ class Checks:
             chain.append(session, [(record.id, "check", chain.digest_of(row))])
 
     def get(self, check_id: str) -> CheckRecord:
-        """One check.
+        """Returns a check.
 
         Raises:
-            NotFoundError: no such check.
+            NotFoundError: there is no such check.
         """
         with self._database.reading() as session:
             return _value(_found(session, check_id))
 
     def page(self, camera: str | None = None, cursor: str | None = None, limit: int = 50) -> Page[CheckRecord]:
-        """Checks, the newest beginning first.
+        """Returns a page of checks, latest start first.
 
         Args:
-            camera: name; None for all, live checks among them.
-            cursor: `next` of the page before; None for the first.
+            camera: name; None for all, including live checks.
+            cursor: `next` of the previous page; None for the first.
             limit: 1 to 500.
 
         Raises:
-            RequestError: cursor or limit is not usable.
+            RequestError: cursor or limit is invalid.
         """
         query = select(CheckRow)
         if camera is not None:
@@ -99,16 +99,16 @@ class Checks:
         return read_page(self._database, query, (CheckRow.began_s, CheckRow.id), _value, cursor=cursor, limit=limit)
 
     def delete(self, check_id: str) -> None:
-        """Forgets one; the chain says that it was deleted.
+        """Deletes a check; the chain records the deletion.
 
         Raises:
-            NotFoundError: no such check.
+            NotFoundError: there is no such check.
         """
         with self._database.writing() as session:
             _delete(session, [_found(session, check_id).id])
 
     def expire(self, before_s: float) -> None:
-        """Forgets those that ended before then, some at a time."""
+        """Deletes checks that ended before that time, in batches."""
         old = select(CheckRow.id).where(CheckRow.began_s < before_s, CheckRow.ended_s < before_s)
         old = old.order_by(CheckRow.began_s, CheckRow.id).limit(EXPIRE_AT_ONCE)
         while True:

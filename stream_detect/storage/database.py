@@ -29,21 +29,21 @@ from stream_detect.storage.lock import FolderLock
 from stream_detect.storage.retention_clock import RetentionClock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-ONE_AT_A_TIME = 0x53_44_4D_49  # "SDMI": PostgreSQL's advisory lock of whoever migrates
+ONE_AT_A_TIME = 0x53_44_4D_49  # "SDMI": PostgreSQL's advisory lock for migrations
 
 
 def migrate(connection: Connection, target: str = "head") -> None:
-    """Run the steps between what is there and what this program needs, all of them or none.
+    """Runs the migrations to the version that this program needs, all or none.
 
     Args:
-        connection: inside a transaction, which the caller commits.
-        target: revision to arrive at, up or down; "base" is an empty database.
+        connection: in a transaction, which the caller commits.
+        target: revision to upgrade or downgrade to; "base" is an empty database.
 
     Raises:
-        StorageError: the database was made by a newer program.
+        StorageError: the database was made by a newer version.
     """
     if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # steps may take long on a large table
+        connection.execute(text("SET LOCAL statement_timeout = 0"))  # migrations of a large table may take long
         connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
     script = ScriptDirectory(str(MIGRATIONS))
     known = {step.revision for step in script.walk_revisions()}
@@ -62,11 +62,11 @@ def migrate(connection: Connection, target: str = "head") -> None:
 
 FILE_NAME = "stream-detect.sqlite3"
 BUSY_S = 2.5
-"""A writer waits so long for another one. Ours are short: this only meets other programs on the file. A request that
-writes holds one of forty threads meanwhile; all are to be answered within five seconds."""
+"""How long a writer waits for another one. Our transactions are short, so it only waits for other programs that use the
+file. A request that writes occupies one of forty threads; all must be answered within five seconds."""
 
 WRITERS = 8
-"""Threads that may wait for the one that writes; further ones are refused at once."""
+"""Number of threads that may wait to write; others get an error at once."""
 
 WRITES = "stream_detect_writes"
 POSTGRESQL_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
@@ -76,20 +76,20 @@ POSTGRESQL_DEFAULTS: Mapping[str, str] = {
     "keepalives_idle": "10",
     "keepalives_interval": "5",
     "keepalives_count": "3",
-    "tcp_user_timeout": "15000",  # ms; a server that vanished is noticed by then
+    "tcp_user_timeout": "15000",  # ms; after this time a vanished server is noticed
     "options": "-c statement_timeout=30s -c lock_timeout=10s",
 }
-"""What the address does not say itself: nothing may wait for ever."""
+"""Parameters for an address that does not set them: nothing may wait for ever."""
 
 
 class Database:
     """An open database.
 
     Args:
-        engine: to it.
-        faults: that say where it is.
-        lock: of its folder; None when it is shared.
-        retention: whether the wall clock may be believed; None when it is shared.
+        engine: SQLAlchemy's engine.
+        faults: converts errors.
+        lock: lock of its folder; None if it is shared.
+        retention: checks the wall clock; None if it is shared.
     """
 
     def __init__(
@@ -104,16 +104,16 @@ class Database:
 
     @classmethod
     def open(cls, settings: StorageSettings, *, alone: bool = True) -> Self:
-        """Make what is not there yet, and migrate what is older than this program.
+        """Opens a database; creates it if missing, and migrates it if it is older than this program.
 
         Args:
-            settings: where it is.
-            alone: no other server may have the folder; False for a command beside a running server.
+            settings: location of the database.
+            alone: whether no other server may use the folder; False for a command next to a running server.
 
         Raises:
-            DiskFullError: there is no room.
-            StorageError: it cannot be reached, read or written, another server has the folder, or a newer program
-                made the tables.
+            DiskFullError: there is not enough space.
+            StorageError: it cannot be reached, read or written; another server uses the folder; or a newer version made
+                the tables.
             MissingExtraError: PostgreSQL's driver is not installed.
         """
         file = settings.folder / FILE_NAME
@@ -126,12 +126,12 @@ class Database:
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if settings.database_url is None:
                 file.touch(mode=0o600)
-                file.chmod(0o600)  # cameras' passwords are in it; its log files get the same rights
+                file.chmod(0o600)  # it contains camera passwords; its log files get the same permissions
             lock = FolderLock(settings.folder) if alone else None
         return cls._opened(engine, faults, lock, RetentionClock(settings.folder, is_new=is_new) if alone else None)
 
     def may_delete(self) -> bool:
-        """Whether things may be deleted because they are old: not after the clock jumped, see `RetentionClock`."""
+        """Whether old entries may be deleted; False after the clock jumped, see `RetentionClock`."""
         return self._retention is None or self._retention.may_delete()
 
     @classmethod
@@ -147,7 +147,7 @@ class Database:
 
     @property
     def dialect(self) -> str:
-        """Its kind: "sqlite" or "postgresql"."""
+        """Its dialect: "sqlite" or "postgresql"."""
         return self._engine.dialect.name
 
     def __enter__(self) -> Self:
@@ -157,33 +157,33 @@ class Database:
         self.close()
 
     def close(self) -> None:
-        """Give back connections and the folder; calls that still run end first or fail."""
+        """Closes connections and releases the folder; running calls end first or fail."""
         self._engine.dispose()
         if self._lock is not None:
             self._lock.close()
             self._lock = None
 
     def check(self) -> None:
-        """Ask it something small.
+        """Runs a small query.
 
         Raises:
-            StorageError: it does not answer.
+            StorageError: the database does not respond.
         """
         with self.reading() as session:
             session.execute(text("SELECT 1"))
 
     @contextlib.contextmanager
     def reading(self) -> Iterator[Session]:
-        """A transaction that only reads: it sees one moment, and never waits for a writer."""
+        """A read-only transaction: it sees a consistent snapshot and never waits for a writer."""
         with self._faults.translated(), Session(self._engine) as session:
             yield session
 
     @contextlib.contextmanager
     def writing(self) -> Iterator[Session]:
-        """A transaction that is on the disk when the block ends well, and never was when it raises.
+        """A transaction that is on disk after the block, or rolled back if the block raises.
 
         Raises:
-            StorageError: it does not answer in time, or too many wait for it already.
+            StorageError: the database does not respond in time, or too many threads wait for it.
         """
         if not self._writers.acquire(blocking=False):
             raise StorageError("the database is busy: too many changes wait for it already; try again in a moment")
@@ -206,14 +206,14 @@ def _sqlite(file: Path) -> Engine:
 def _configure_sqlite(connection: DBAPIConnection, _entry: ConnectionPoolEntry) -> None:
     connection.isolation_level = None  # the driver's own BEGIN comes too late, and not at all before reading
     cursor = connection.cursor()
-    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):  # FULL: survives a power cut too
+    for pragma in ("journal_mode=WAL", "synchronous=FULL", "foreign_keys=ON"):  # FULL: survives a power failure
         cursor.execute(f"PRAGMA {pragma}")
     cursor.close()
 
 
 def _begin_sqlite(connection: Connection) -> None:
     writes = connection.get_execution_options().get(WRITES, False)
-    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")  # IMMEDIATE: waits its turn, never deadlocks
+    connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")  # IMMEDIATE: waits, never deadlocks
 
 
 def _postgresql(address: str) -> tuple[Engine, Faults]:
@@ -222,7 +222,7 @@ def _postgresql(address: str) -> tuple[Engine, Faults]:
     except (ArgumentError, ValueError):
         raise StorageError(
             "expected storage.database_url as postgresql://user:password@host/name, received something else"
-        ) from None  # the driver's message quotes it
+        ) from None  # the driver's message contains it
     if url.drivername not in POSTGRESQL_NAMES:
         raise StorageError(f"expected storage.database_url to begin with postgresql://, received {url.drivername}://")
     require("postgres", "storage.database_url")
@@ -230,7 +230,7 @@ def _postgresql(address: str) -> tuple[Engine, Faults]:
     engine = create_engine(
         url.set(drivername="postgresql+psycopg"),
         connect_args=arguments,
-        pool_pre_ping=True,  # a connection that broke meanwhile is replaced, not handed out
+        pool_pre_ping=True,  # a broken connection is replaced
         pool_timeout=BUSY_S,
         hide_parameters=True,
     )

@@ -11,7 +11,7 @@ from stream_detect.storage.tables import DeliveryRow
 
 
 def put_all(session: Session, deliveries: Iterable[Delivery]) -> None:
-    """Inside a transaction of somebody else's: the event and the word of it are written together or not at all."""
+    """Inserts deliveries in the caller's transaction: an event and its messages are written together or not at all."""
     session.add_all(
         DeliveryRow(
             id=delivery.id,
@@ -27,22 +27,22 @@ def put_all(session: Session, deliveries: Iterable[Delivery]) -> None:
 
 
 class Deliveries:
-    """What waits."""
+    """The table of waiting deliveries."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
 
     def put(self, delivery: Delivery) -> None:
-        """Keep it until `done`.
+        """Keeps a delivery until `done`.
 
         Raises:
-            ConflictError: one of this id waits already.
+            ConflictError: the id exists already.
         """
         with self._database.writing() as session:
             put_all(session, [delivery])
 
     def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
-        """Those whose time has come, the longest due first; of one webhook if it is named."""
+        """Deliveries that are due, the longest due first; of one webhook if it is named."""
         first = (DeliveryRow.due_s, DeliveryRow.id)
         query = select(DeliveryRow).where(DeliveryRow.due_s <= now_s).order_by(*first).limit(limit)
         if webhook is not None:
@@ -51,7 +51,7 @@ class Deliveries:
             return [_value(row) for row in session.scalars(query)]
 
     def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
-        """One attempt more was in vain; the next is at `due_s`. Nothing happens when it no longer waits."""
+        """Records a failed attempt; the next one is due at `due_s`. Does nothing if the delivery no longer waits."""
         with self._database.writing() as session:
             session.execute(
                 update(DeliveryRow)
@@ -60,12 +60,12 @@ class Deliveries:
             )
 
     def done(self, delivery_id: str) -> None:
-        """It arrived, or was given up. Nothing happens when it no longer waits."""
+        """Removes a delivery that arrived or was given up, if it still waits."""
         with self._database.writing() as session:
             session.execute(delete(DeliveryRow).where(DeliveryRow.id == delivery_id))
 
     def waiting(self, webhook: str) -> int:
-        """How many wait for this webhook."""
+        """Number of deliveries that wait for this webhook."""
         query = select(func.count()).select_from(DeliveryRow).where(DeliveryRow.webhook == webhook)
         with self._database.reading() as session:
             return session.scalar(query) or 0

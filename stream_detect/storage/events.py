@@ -26,14 +26,14 @@ from stream_detect.storage.tables import DeliveryRow, EventRow
 
 CLIP_LOST = "no clip: the server was ended before it was cut"
 EXPIRE_AT_ONCE = 500
-"""Events of one transaction: others write in between."""
+"""Events per transaction, so that others can write in between."""
 
 
 class Events:
-    """All events.
+    """The table of events.
 
     Args:
-        database: theirs.
+        database: the database.
         clock: wall clock, unix seconds.
     """
 
@@ -42,14 +42,14 @@ class Events:
         self._clock = clock
 
     def may_expire(self) -> bool:
-        """Whether what is old may be deleted now; not after the clock jumped."""
+        """Whether old events may be deleted now; False after the clock jumped."""
         return self._database.may_delete()
 
     def begin(self, event: Event, deliveries: Sequence[Delivery] = ()) -> None:
-        """Write it, and what is to be delivered of it, in one transaction.
+        """Inserts an event and its deliveries in one transaction.
 
         Raises:
-            ConflictError: the id is taken.
+            ConflictError: the id exists already.
         """
         with self._database.writing() as session:
             row = _row(event, self._clock())
@@ -66,10 +66,10 @@ class Events:
         gaps_s: Sequence[float] | None = None,
         evidence: Evidence | None = None,
     ) -> bool:
-        """Write what is given; None leaves a thing as it is (`Evidence()` says that nothing is kept any more).
+        """Updates the given values; None keeps a value (`Evidence()` means that nothing is kept any more).
 
         Returns:
-            False when there is no such event any more: somebody deleted it.
+            False if the event was deleted.
         """
         values: dict[str, Any] = {"peak": peak, "mean": mean, "gaps_s": None if gaps_s is None else list(gaps_s)}
         values = {name: value for name, value in values.items() if value is not None}
@@ -78,12 +78,12 @@ class Events:
         return self._change(event_id, values, (), evidence)
 
     def end(self, event: Event, deliveries: Sequence[Delivery] = ()) -> bool:
-        """Write its end, and what is to be delivered of it, in one transaction.
+        """Records the end of an event and inserts its deliveries, in one transaction.
 
-        Everything but identity, beginning and evidence is written: evidence comes from elsewhere, by `update`.
+        Writes everything except identity, beginning and evidence, which `update` writes.
 
         Returns:
-            False when there is no such event any more; then nothing is to be delivered of it either.
+            False if the event was deleted; then there are no deliveries either.
         """
         values = {
             "ended_s": event.ended_s,
@@ -116,37 +116,37 @@ class Events:
             return True
 
     def get(self, event_id: str) -> Event:
-        """One event.
+        """Returns an event.
 
         Raises:
-            NotFoundError: no such event.
+            NotFoundError: there is no such event.
         """
         with self._database.reading() as session:
             return _value(_found(session, event_id))
 
     def page(self, wanted: EventFilter, cursor: str | None = None, limit: int = 50) -> Page[Event]:
-        """Events, the newest beginning first.
+        """Returns a page of events, latest start first.
 
         Args:
-            wanted: which ones.
-            cursor: `next` of the page before; None for the first.
+            wanted: which events.
+            cursor: `next` of the previous page; None for the first.
             limit: 1 to 500.
 
         Raises:
-            RequestError: cursor or limit is not usable.
+            RequestError: cursor or limit is invalid.
         """
         query = select(EventRow).where(*_conditions(wanted))
         return read_page(self._database, query, (EventRow.began_s, EventRow.id), _value, cursor=cursor, limit=limit)
 
     def interrupted(self, now_s: float) -> list[Event]:
-        """At a start: end those that an earlier process left open, at the last that was heard of them.
+        """At a start: ends the events that an earlier process left open, at the time of their last update.
 
-        Evidence that waited for its clip then will wait no more, and says so.
+        Evidence that was waiting for its clip says that there will be none.
 
         Returns:
-            the ones that it ended, the oldest first.
+            The events that it ended, oldest first.
         """
-        heard = case((EventRow.updated_s > now_s, now_s), else_=EventRow.updated_s)  # a clock may be set back
+        heard = case((EventRow.updated_s > now_s, now_s), else_=EventRow.updated_s)  # the clock may have been set back
         ended = case((heard < EventRow.began_s, EventRow.began_s), else_=heard)
         closing = update(EventRow).where(EventRow.ended_s.is_(None)).values(ended_s=ended, interrupted=True)
         waited = EventRow.evidence_bytes > 0, EventRow.clip.is_(None), EventRow.evidence_problem == ""
@@ -158,13 +158,13 @@ class Events:
         return sorted(closed, key=lambda event: (event.began_s, event.id))
 
     def delete(self, event_id: str) -> Evidence | None:
-        """Forget it, and what was still to be delivered of it.
+        """Deletes an event and its deliveries.
 
         Returns:
-            the evidence whose files must go.
+            Evidence whose files must be deleted.
 
         Raises:
-            NotFoundError: no such event.
+            NotFoundError: there is no such event.
         """
         with self._database.writing() as session:
             row = _found(session, event_id)
@@ -172,10 +172,10 @@ class Events:
             return _evidence(row)
 
     def expire(self, before_s: float) -> list[Evidence]:
-        """Forget those that ended before then, some at a time.
+        """Deletes events that ended before that time, in batches.
 
         Returns:
-            evidence whose files must go.
+            Evidence whose files must be deleted.
         """
         gone: list[Evidence] = []
         old = select(EventRow).where(EventRow.began_s < before_s, EventRow.ended_s < before_s)
@@ -189,17 +189,17 @@ class Events:
                 return gone
 
     def chain_head(self) -> tuple[int, str] | None:
-        """Number and hash of the newest entry of the chain; None without one."""
+        """Number and hash of the newest chain entry; None if there is none."""
         return chain.Chain(self._database).newest()
 
     def evidence_bytes(self) -> int:
-        """Of all evidence that events name."""
+        """Total size of the evidence of all events."""
         query = select(func.coalesce(func.sum(EventRow.evidence_bytes), 0)).where(EventRow.evidence_bytes > 0)
         with self._database.reading() as session:
             return int(session.scalar(query) or 0)
 
     def with_evidence(self, limit: int = 100) -> list[Event]:
-        """Events that have files, the oldest first: those to take evidence from when there is too much."""
+        """Events that have files, oldest first: from these, excess evidence is deleted."""
         query = select(EventRow).where(EventRow.evidence_bytes > 0).order_by(EventRow.began_s, EventRow.id)
         with self._database.reading() as session:
             return [_value(row) for row in session.scalars(query.limit(limit))]
@@ -226,7 +226,7 @@ def _found(session: Session, event_id: str) -> EventRow:
 
 
 def _ended(row: EventRow) -> list[tuple[str, str, str]]:
-    """The entry of an event that ended; none of one that goes on."""
+    """The chain entry of an ended event; none for an ongoing one."""
     if row.ended_s is None:
         return []
     return [(row.id, "ended", chain.content_of(row, (*chain.IDENTITY, *chain.OUTCOME)))]

@@ -13,12 +13,12 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from stream_detect.errors import ConflictError, DiskFullError, StorageError
 
 NO_ROOM_BYTES = 1_000_000
-"""SQLite needs room for its write-ahead log's index too; with less left, an input/output error means a full disk."""
+"""SQLite also needs space for the index of its write-ahead log; with less left, an I/O error means a full disk."""
 
 SAID_LENGTH = 400
 
 POSTGRESQL_DISK_FULL = "53100"
-"""SQLSTATE of a server whose disk is full."""
+"""SQLSTATE for a full disk of the server."""
 
 FULL = "free some space, or lower evidence.max_bytes and the days in storage; writing then continues by itself"
 CURES = {
@@ -31,12 +31,12 @@ CURES = {
 
 
 class Faults:
-    """Knows where the database is, to say it.
+    """Converts errors of the database, with its location.
 
     Args:
-        place: of the database, as shown to people; without secrets.
-        folder: of an SQLite file; None for PostgreSQL.
-        secret: replaced in all that the driver says.
+        place: location of the database as shown to people, without secrets.
+        folder: folder of the SQLite file; None for PostgreSQL.
+        secret: replaced in all messages of the driver.
     """
 
     def __init__(self, place: str, folder: Path | None = None, secret: str | None = None) -> None:
@@ -46,12 +46,12 @@ class Faults:
 
     @contextlib.contextmanager
     def translated(self) -> Iterator[None]:
-        """Around everything that touches the database.
+        """Wraps everything that uses the database.
 
         Raises:
-            DiskFullError: there is no room.
-            ConflictError: a row of that key is there.
-            StorageError: anything else the database or the system says.
+            DiskFullError: there is not enough space.
+            ConflictError: a row with that key exists.
+            StorageError: any other error of the database or the system.
         """
         try:
             yield
@@ -72,17 +72,17 @@ class Faults:
 
     def _of_driver(self, error: BaseException | None) -> StorageError:
         if isinstance(error, sqlite3.Error):
-            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary one; extended ones refine it
+            code = getattr(error, "sqlite_errorcode", 0) & 0xFF  # the primary code, which extended ones refine
             if code == sqlite3.SQLITE_FULL or (
                 code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and self._no_room()
             ):
                 return self._full()
             return StorageError(f"{self._place}: {error}: {CURES.get(code, 'see the message')}")
-        # psycopg's errors have these two; the driver, an optional package, need not be imported to read them.
+        # psycopg's errors have these two attributes; the driver, an optional package, need not be imported.
         if getattr(error, "sqlstate", None) == POSTGRESQL_DISK_FULL:
             return self._full()
         if primary := getattr(getattr(error, "diag", None), "message_primary", None):
-            return StorageError(f"{self._place}: {primary}")  # the detail may quote a row
+            return StorageError(f"{self._place}: {primary}")  # the detail may contain a row
         said = " ".join(str(error).split())
         if self._secret:
             said = said.replace(self._secret, "***")

@@ -32,11 +32,11 @@ from stream_detect.storage.tables import MinuteRow, SecondRow, StateRow
 from stream_detect.types import VerdictState
 
 MINUTE_S = 60
-_MINUTE = literal_column(str(MINUTE_S), Integer())  # not a parameter: PostgreSQL must see that it is the same twice
+_MINUTE = literal_column(str(MINUTE_S), Integer())  # no parameter: PostgreSQL must see that it is the same twice
 
 
 def by_minute(seconds: FromClause) -> Select[Any]:
-    """One row a camera and minute, in the columns of `seconds`, of any rows with these columns."""
+    """One row per camera and minute, in the columns of `seconds`, from any rows with these columns."""
     column = seconds.c
     minute = column.at_s - column.at_s % _MINUTE
     scored = func.sum(column.scored)
@@ -53,12 +53,13 @@ def by_minute(seconds: FromClause) -> Select[Any]:
 
 
 def joining_insert(table: Table, dialect: str, rows: Select[Any] | None = None) -> sqlite.Insert | postgresql.Insert:
-    """An INSERT that joins a row with the one that is there.
+    """An INSERT that merges a row with an existing one.
 
     Args:
-        table: of scores.
+        table: table of scores.
         dialect: "sqlite" or "postgresql".
-        rows: what to insert, in the table's columns, each camera and time once; None: the parameters of the execution.
+        rows: rows to insert, in the table's columns, each camera and time once; None for the parameters of the
+            execution.
     """
     insert = postgresql.insert(table) if dialect == "postgresql" else sqlite.insert(table)
     if rows is not None:
@@ -79,15 +80,16 @@ def joining_insert(table: Table, dialect: str, rows: Select[Any] | None = None) 
 
 
 STATES = tuple(state.value for state in VerdictState)
-"""Verdict states, the worst last; rows hold the place (`VerdictState.severity`), so that order must never change."""
+"""Verdict states, worst last; rows store the index (`VerdictState.severity`), so the order must never change."""
 
 DAY_S = 86_400
 AT_ONCE_S = {SecondRow: 3_600, MinuteRow: 2_592_000}
-"""What one transaction of the roll-up takes of a camera: 3600 seconds, 43 200 minutes. Others write in between."""
+"""Time span of a camera that one transaction of the roll-up processes: 3600 seconds, 43 200 minutes. Others write in
+between."""
 
 MAX_STATES = 10_000
 LATEST_S = 2**53
-"""Times beyond what a float counts in whole seconds are no times."""
+"""Times beyond the whole seconds that a float can represent are invalid."""
 
 
 class History:
@@ -97,34 +99,34 @@ class History:
         self._database = database
 
     def add_scores(self, scores: Sequence[Score]) -> None:
-        """Write a batch in one transaction; what is there of a camera's second already is joined with it.
+        """Writes a batch in one transaction, merged with existing scores of the same second.
 
         Raises:
-            StorageError: a state is none of `STATES`.
+            StorageError: a state is not in `STATES`.
         """
         rows = [_row(score) for score in sorted(scores, key=lambda score: (score.camera, score.at_s))]
-        if rows:  # sorted: two batches never wait for each other crosswise
+        if rows:  # sorted, so that two batches never deadlock
             insert = joining_insert(_table(SecondRow), self._database.dialect)
             with self._database.writing() as session:
-                session.connection().execute(insert, rows)  # past the ORM: its bulk way knows no joining
+                session.connection().execute(insert, rows)  # not through the ORM, whose bulk insert cannot merge
 
     def add_state(self, entry: StateEntry) -> None:
-        """Write that a camera entered a state."""
+        """Records that a camera entered a state."""
         row = StateRow(camera=entry.camera, at_s=entry.at_s, state=entry.state, reason=entry.reason)
         with self._database.writing() as session:
             session.add(row)
 
     def scores(self, camera: str, from_s: float, to_s: float, step_s: int) -> list[Score]:
-        """A camera's scores that begin in [from_s, to_s), the oldest first.
+        """A camera's scores that begin in [from_s, to_s), oldest first.
 
         Args:
             camera: name.
-            from_s: with step_s 60, the whole minute that it lies in counts.
-            to_s: behind the last.
-            step_s: 1: those that are still there by the second; 60: all, by the minute.
+            from_s: start; with step_s 60, the whole minute that contains it counts.
+            to_s: end, exclusive.
+            step_s: 1 for those still stored per second; 60 for all, per minute.
 
         Raises:
-            RequestError: step_s is another.
+            RequestError: step_s has another value.
         """
         if step_s not in (1, MINUTE_S):
             raise RequestError(f"expected a step of 1 or {MINUTE_S} seconds, received {step_s}")
@@ -143,7 +145,7 @@ class History:
             return [_score(row) for row in session.execute(query.order_by("at_s"))]
 
     def states(self, camera: str, from_s: float, to_s: float, limit: int = MAX_STATES) -> list[StateEntry]:
-        """The state in force at from_s, and those entered until to_s, the oldest first; the newest `limit` of them."""
+        """The state at from_s, and those entered until to_s, oldest first; the newest `limit` of them."""
         of_camera = select(StateRow).where(StateRow.camera == camera)
         newest = of_camera.order_by(StateRow.at_s.desc(), StateRow.id.desc())
         with self._database.reading() as session:
@@ -154,13 +156,13 @@ class History:
     def roll_up(
         self, now_s: float, seconds_days: int, minutes_days: int, go_on: Callable[[], bool] = lambda: True
     ) -> None:
-        """Turn old seconds into minutes; forget old minutes and states. Doing it again changes nothing.
+        """Converts old seconds to minutes, and deletes old minutes and states. Repeating it changes nothing.
 
         Args:
             now_s: wall clock.
             seconds_days: age at which whole minutes of seconds become minutes.
-            minutes_days: age at which minutes and states are forgotten; the state in force then stays.
-            go_on: asked between transactions (some 10 ms each); False leaves the rest for the next time.
+            minutes_days: age at which minutes and states are deleted, except for the state at that time.
+            go_on: called between transactions (some 10 ms each); False leaves the rest for the next time.
         """
         self._fold(_minute(math.floor(now_s - seconds_days * DAY_S)), go_on)
         before = math.floor(now_s - minutes_days * DAY_S)
@@ -188,7 +190,7 @@ class History:
             session.execute(delete(StateRow).where(of_camera, StateRow.at_s < (in_force or 0.0)))
 
     def _cameras(self, table: type[SecondRow | MinuteRow | StateRow]) -> Iterator[str]:
-        """Those with rows, by leaps through the index: DISTINCT would read all of it."""
+        """Cameras that have rows, found by skipping through the index: DISTINCT would read all of it."""
         camera: str | None = ""
         while camera is not None:
             with self._database.reading() as session:
@@ -199,9 +201,9 @@ class History:
     def _parts(
         self, table: type[SecondRow | MinuteRow], camera: str, before: int, go_on: Callable[[], bool]
     ) -> Iterator[tuple[ColumnElement[bool], ...]]:
-        """Conditions on a camera's rows that are older, the oldest first, each for one transaction.
+        """Conditions for a camera's older rows, oldest first, one per transaction.
 
-        The caller removes those rows; parts end where minutes do, or at `before`.
+        The caller deletes those rows; parts end at full minutes, or at `before`.
         """
         while go_on():
             with self._database.reading() as session:

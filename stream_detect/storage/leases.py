@@ -16,18 +16,18 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.tables import DrainedNodeRow, LeaseRow
 
 LEADER = "#leader"
-"""The name of the lease of the leading server; no camera can be called so."""
+"""Name of the lease of the leading server; it is not a valid camera name."""
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """Something that one holder has at a time.
+    """A lease, which one holder has at a time.
 
     Args:
-        name: of the camera, or `LEADER`.
-        holder: who has it; empty when it was given back.
-        number: rises with each grant; what carries a lower one is out of date.
-        until_s: unix seconds; it is free then, unless it is renewed.
+        name: name of the camera, or `LEADER`.
+        holder: who has it; empty if it was given back.
+        number: increases with each grant; a lower number is out of date.
+        until_s: unix seconds at which it expires unless renewed.
     """
 
     name: str
@@ -37,10 +37,10 @@ class Lease:
 
 
 class Leases:
-    """All leases, and the nodes that are drained.
+    """The tables of leases and of drained nodes.
 
     Args:
-        database: theirs.
+        database: the database.
         clock: wall clock, unix seconds.
     """
 
@@ -49,7 +49,7 @@ class Leases:
         self._clock = clock
 
     def lead(self, holder: str, lease_s: float) -> Lease:
-        """Makes a server the leading one. The one that is called `holder` already may take it anew at any time.
+        """Makes a server the leader. A holder of the same name may take the lease again at any time.
 
         Raises:
             ConflictError: another server leads.
@@ -65,13 +65,13 @@ class Leases:
             return _granted(session, row, Lease(LEADER, holder, 0, now_s + lease_s), now_s)
 
     def keep_leading(self, leader: Lease, lease_s: float, holders: Sequence[str], holder_s: float) -> None:
-        """Renews the lease of the leading server, and those of holders that it heard of.
+        """Renews the lease of the leading server and those of the given holders.
 
         Args:
-            leader: as `lead` gave it.
-            lease_s: for how long from now.
-            holders: whose leases go on.
-            holder_s: for how long from now.
+            leader: from `lead`.
+            lease_s: duration of the leader's lease from now.
+            holders: holders whose leases are renewed.
+            holder_s: duration of their leases from now.
 
         Raises:
             ConflictError: another server leads.
@@ -85,15 +85,15 @@ class Leases:
                 session.execute(renewed.values(until_s=now_s + holder_s))
 
     def grant(self, leader: Lease, holders: Mapping[str, str], lease_s: float) -> dict[str, Lease]:
-        """Grants cameras to holders, whoever had them; the caller knows that nobody watches them any more.
+        """Grants cameras to holders, whoever had them; the caller ensures that nobody watches them any more.
 
         Args:
-            leader: as `lead` gave it.
-            holders: by the names of cameras.
-            lease_s: for how long from now.
+            leader: from `lead`.
+            holders: holder by camera name.
+            lease_s: duration from now.
 
         Returns:
-            the leases by the names of cameras.
+            The leases by camera name.
 
         Raises:
             ConflictError: another server leads.
@@ -108,7 +108,7 @@ class Leases:
             }
 
     def give_back(self, leader: Lease, names: Sequence[str]) -> None:
-        """Nobody has these any more; their numbers stay.
+        """Releases these leases; their numbers are kept.
 
         Raises:
             ConflictError: another server leads.
@@ -118,24 +118,24 @@ class Leases:
             session.execute(update(LeaseRow).where(LeaseRow.name.in_(names)).values(holder="", until_s=0.0))
 
     def held(self) -> dict[str, Lease]:
-        """Those of cameras that somebody has, by name."""
+        """Held camera leases, by name."""
         query = select(LeaseRow).where(LeaseRow.holder != "", LeaseRow.name != LEADER)
         with self._database.reading() as session:
             return {row.name: _value(row) for row in session.scalars(query)}
 
     def leader(self) -> Lease | None:
-        """That of the leading server; None when nobody has it."""
+        """Lease of the leading server; None if there is none."""
         with self._database.reading() as session:
             row = session.get(LeaseRow, LEADER)
             return None if row is None or not row.holder else _value(row)
 
     def drained(self) -> frozenset[str]:
-        """Names of the nodes that are to watch no camera."""
+        """Names of the nodes that must not watch cameras."""
         with self._database.reading() as session:
             return frozenset(session.scalars(select(DrainedNodeRow.name)))
 
     def drain(self, node: str, *, drained: bool) -> None:
-        """A node is to watch no camera from now on, or may again."""
+        """Marks a node as drained, so that it watches no cameras, or removes the mark."""
         with self._database.writing() as session:
             session.execute(delete(DrainedNodeRow).where(DrainedNodeRow.name == node))
             if drained:
@@ -143,7 +143,7 @@ class Leases:
 
 
 def _granted(session: Session, row: LeaseRow | None, wanted: Lease, now_s: float) -> Lease:
-    """The row of a lease under its next number."""
+    """The row of a lease with its next number."""
     if row is None:
         row = LeaseRow(name=wanted.name, number=0)
         session.add(row)
@@ -152,7 +152,7 @@ def _granted(session: Session, row: LeaseRow | None, wanted: Lease, now_s: float
 
 
 def _check(session: Session, leader: Lease) -> None:
-    """The row stays locked until the transaction's end, so that nobody else becomes the leader in between."""
+    """Locks the row until the end of the transaction, so that nobody else becomes the leader meanwhile."""
     row = session.get(LeaseRow, LEADER, with_for_update=True)
     if row is None or row.number != leader.number:
         holder = "another one" if row is None else row.holder

@@ -11,10 +11,10 @@ LOCK_NAME = "stream-detect.lock"
 
 
 class FolderLock:
-    """Held from construction to `close`.
+    """Lock of a folder, held from construction to `close`.
 
     Args:
-        folder: exists, and can be written.
+        folder: existing, writable folder.
 
     Raises:
         OSError: the folder cannot be written.
@@ -46,7 +46,7 @@ class FolderLock:
         self.close()
 
     def close(self) -> None:
-        """Let the next one in. The file stays: removing it would let two in."""
+        """Releases the lock. The file is kept: after its removal two processes could hold it."""
         os.close(self._file)
 
 
@@ -54,7 +54,7 @@ if sys.platform == "win32":
     import msvcrt
 
     def _lock(file: int) -> None:
-        os.lseek(file, 64, os.SEEK_SET)  # a byte behind what is written: Windows locks reading as well
+        os.lseek(file, 64, os.SEEK_SET)  # after the content, because Windows locks reading as well
         msvcrt.locking(file, msvcrt.LK_NBLCK, 1)
         os.lseek(file, 0, os.SEEK_SET)
 else:

@@ -13,7 +13,7 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.records import Item, Page
 
 MAX_LIMIT: Final = 500
-"""Most entries of a page."""
+"""Maximum number of entries per page."""
 
 _MAX_CURSOR_CHARS = 200
 _FORM = re.compile(r"([-+.0-9e]{1,32}) ([0-9A-Za-z_-]{1,64})", re.ASCII)
@@ -30,18 +30,18 @@ def read_page(  # noqa: PLR0913 - a page has so many parts
     cursor: str | None,
     limit: int,
 ) -> Page[Item]:
-    """The newest entries that a query finds, or those after a cursor.
+    """Returns the newest entries of a query, or those after a cursor.
 
     Args:
-        database: to read from.
-        query: the entries of all pages, in no order.
-        order: their time and their id.
-        value: of a row.
-        cursor: `next` of the page before; None for the first.
+        database: the database.
+        query: selects all entries, unordered.
+        order: columns of their time and id.
+        value: converts a row.
+        cursor: `next` of the previous page; None for the first.
         limit: 1 to 500.
 
     Raises:
-        RequestError: cursor or limit is not usable.
+        RequestError: cursor or limit is invalid.
     """
     check_limit(limit)
     if cursor is not None:
@@ -56,25 +56,25 @@ def read_page(  # noqa: PLR0913 - a page has so many parts
 
 
 def check_limit(limit: int) -> None:
-    """Whether a page may be so long.
+    """Checks the length of a page.
 
     Raises:
-        RequestError: it may not.
+        RequestError: it is not between 1 and `MAX_LIMIT`.
     """
     if not 1 <= limit <= MAX_LIMIT:
         raise RequestError(f"expected a limit of 1 to {MAX_LIMIT}, received {limit}")
 
 
 def to_cursor(at_s: float, key: str) -> str:
-    """A cursor behind the entry of this time and id."""
+    """A cursor after the entry with this time and id."""
     return base64.urlsafe_b64encode(f"{at_s!r} {key}".encode()).decode().rstrip("=")
 
 
 def from_cursor(cursor: str) -> tuple[float, str]:
-    """Time and id of the entry that the page ended with.
+    """Time and id of the last entry of a page.
 
     Raises:
-        RequestError: it is none of ours.
+        RequestError: the cursor is invalid.
     """
     if len(cursor) <= _MAX_CURSOR_CHARS:
         try:
@@ -82,6 +82,6 @@ def from_cursor(cursor: str) -> tuple[float, str]:
             form = _FORM.fullmatch(base64.b64decode(padded, altchars=b"-_", validate=True).decode("ascii"))
             if form is not None:
                 return float(form[1]), form[2]
-        except ValueError:  # of base64, ASCII or the number
+        except ValueError:  # from base64, ASCII or the number
             pass
     raise RequestError("expected a cursor as `next` of an earlier page gave it, received another word")

@@ -14,14 +14,14 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Judge:
-    """The model that judged, and where its verdicts change: what a score meant when it was given.
+    """The model and the thresholds of its verdicts, which say what a score meant at its time.
 
     Args:
-        name: of the bundle.
-        sha256: of its weights.
+        name: name of the bundle.
+        sha256: sha256 of its weights.
         fake_enter: threshold of the window in [0, 1]; see `types.Thresholds` for all four.
         fake_leave: threshold below which a fake verdict ends.
-        real_enter: threshold from which on down a window is real.
+        real_enter: threshold at or below which a window becomes real.
         real_leave: threshold above which a real verdict ends.
     """
 
@@ -35,15 +35,15 @@ class Judge:
 
 @dataclass(frozen=True, slots=True)
 class Evidence:
-    """Files kept of an event, by names relative to the evidence folder; None where there is none.
+    """Files kept for an event, as names relative to the evidence folder; None if there is none.
 
     Args:
-        picture: annotated JPEG of the moment.
+        picture: annotated JPEG of the frame.
         face: JPEG of the face.
-        clip: video from before to after the beginning, as received.
-        bytes: of all together.
-        problem: why something is missing ("disk full"); empty when all is well.
-        sha256: name and SHA-256 of each file, for the chain; not read back.
+        clip: video around the beginning, as received.
+        bytes: total size.
+        problem: why something is missing ("disk full"); empty if nothing is.
+        sha256: name and SHA-256 of each file, for the chain; not read from the database.
     """
 
     picture: str | None = None
@@ -56,23 +56,23 @@ class Evidence:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something on a camera that people may want to be notified of.
+    """Something at a camera that people may want to be notified of.
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
-        camera: name.
-        kind: "fake": a face was called fake; "offline": the camera gave no frames; "frozen": its picture stood still;
-            "looped": it showed the same seconds again and again.
-        began_s: when.
-        ended_s: when; None while it goes on.
+        camera: name of the camera.
+        kind: "fake": a face was called fake; "offline": the camera sent no frames; "frozen": its picture did not
+            change; "looped": it repeated the same seconds.
+        began_s: beginning in unix seconds.
+        ended_s: end in unix seconds; None while it is ongoing.
         reason: a sentence.
-        interrupted: the end is the last that was known, as the process ended in its middle.
+        interrupted: the end is the last known time, because the process ended during the event.
         peak: highest fake_probability of the window in [0, 1]; None unless the kind is "fake".
         mean: mean fake_probability over the event, in [0, 1]; None unless the kind is "fake".
         track: number of the face's track; None unless the kind is "fake".
-        judge: the model that judged; None unless the kind is "fake".
-        gaps_s: when pictures were lost inside the event.
-        evidence: None when the camera's owner did not ask for any.
+        judge: the model; None unless the kind is "fake".
+        gaps_s: times at which frames were lost during the event.
+        evidence: None if evidence is not enabled for the camera.
     """
 
     id: str
@@ -92,14 +92,14 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class EventFilter:
-    """Which events to list; None leaves that matter open.
+    """Selects events; None means any.
 
     Args:
-        camera: name.
-        kind: of the event.
-        from_s: began then or later.
-        to_s: began before.
-        open: True: those that go on; False: those that ended.
+        camera: name of the camera.
+        kind: kind of the event.
+        from_s: earliest beginning.
+        to_s: latest beginning, exclusive.
+        open: True for ongoing events, False for ended ones.
     """
 
     camera: str | None = None
@@ -111,11 +111,11 @@ class EventFilter:
 
 @dataclass(frozen=True, slots=True)
 class Page(Generic[Item]):
-    """Some of a longer list.
+    """A page of a longer list.
 
     Args:
-        items: in the list's order.
-        next: cursor of the following page; None on the last.
+        items: in the order of the list.
+        next: cursor of the next page; None on the last.
     """
 
     items: tuple[Item, ...]
@@ -127,14 +127,14 @@ class Score:
     """A stream's window over one second, or one minute.
 
     Args:
-        camera: name.
-        at_s: beginning of that second or minute, a whole number.
-        low: lowest fake_probability in [0, 1]; None when no verdict had one.
-        mean: mean fake_probability in [0, 1]; None when no verdict had one.
-        high: highest fake_probability in [0, 1]; None when no verdict had one.
-        state: the worst verdict state of it, by `VerdictState.severity`.
-        samples: results that it is made of.
-        scored: those of them that had a verdict to take a score from, which `mean` is weighed by; None: all, if any.
+        camera: name of the camera.
+        at_s: beginning of that second or minute, an integer.
+        low: lowest fake_probability in [0, 1]; None if no verdict had one.
+        mean: mean fake_probability in [0, 1]; None if no verdict had one.
+        high: highest fake_probability in [0, 1]; None if no verdict had one.
+        state: worst verdict state, by `VerdictState.severity`.
+        samples: number of results.
+        scored: number of results with a score, the weight of `mean`; None for all, if any.
     """
 
     camera: str
@@ -152,8 +152,8 @@ class StateEntry:
     """A camera entered a supervisor state.
 
     Args:
-        camera: name.
-        at_s: when.
+        camera: name of the camera.
+        at_s: time in unix seconds.
         state: a `types.CameraState`.
         reason: a sentence.
     """
@@ -166,16 +166,16 @@ class StateEntry:
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """A webhook's message on its way: kept until it arrived or was given up.
+    """A message to a webhook, kept until it arrives or is given up.
 
     Args:
         id: of the delivery, 32 hexadecimal digits.
-        webhook: name.
-        event_id: the event that it is about; empty for a test alert.
-        body: JSON, as it will be signed and sent.
-        attempts: made so far.
-        due_s: when the next is made.
-        problem: of the last attempt; empty before the first.
+        webhook: name of the webhook.
+        event_id: id of the event; empty for a test alert.
+        body: JSON, as signed and sent.
+        attempts: number of attempts so far.
+        due_s: time of the next attempt.
+        problem: problem of the last attempt; empty before the first.
     """
 
     id: str
@@ -192,18 +192,18 @@ AnalysisState = Literal["queued", "fetching", "running", "done", "failed", "canc
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """A file that was given to be analysed, by what its content says.
+    """An uploaded file, with properties of its content.
 
     Args:
-        name: as the sender called it, shown to people and never used as a path.
+        name: the sender's name for it, shown to people and never used as a path.
         bytes: length.
-        sha256: of its content.
-        kind: "image" or "video"; empty until it was looked at.
-        width_px: of the upright picture; 0 until it was looked at.
-        height_px: of the upright picture; 0 until it was looked at.
-        duration_s: of a video; 0 otherwise.
-        fps: of a video, on average; 0 otherwise.
-        codec: as FFmpeg or Pillow names it; empty until it was looked at.
+        sha256: sha256 of its content.
+        kind: "image" or "video"; empty before the examination.
+        width_px: width of the upright picture; 0 before the examination.
+        height_px: height of the upright picture; 0 before the examination.
+        duration_s: duration of a video; otherwise 0.
+        fps: average frame rate of a video; otherwise 0.
+        codec: name in FFmpeg or Pillow; empty before the examination.
     """
 
     name: str
@@ -223,22 +223,22 @@ class Analysis:
 
     Args:
         id: 32 hexadecimal digits; sorts by time (UUID version 7).
-        state: of the job.
+        state: state of the job.
         upload: the file.
-        url: where it is fetched from, without secrets; empty for an upload.
+        url: address that it is fetched from, without secrets; empty for an upload.
         models: names of the bundles, each with the sha256 of its weights.
         rate_hz: samples per second.
-        created_s: when.
-        started_s: when it began to run; None before.
-        ended_s: when it was done, failed or was cancelled; None before.
-        done_share: how much of it is done, in [0, 1].
+        created_s: time of its creation.
+        started_s: time of its start; None before.
+        ended_s: time at which it finished, failed or was cancelled; None before.
+        done_share: share done, in [0, 1].
         problem: why it failed, in a sentence.
-        verdict: worst state over its models, for lists; empty until it is done.
-        same_as: id of the analysis whose results these are; empty for its own.
-        kept_bytes: of all its files.
-        attempts: how often it was begun; a file that ends the process must not do so for ever.
+        verdict: worst state of its models, for lists; empty until it is done.
+        same_as: id of the analysis whose results it uses; empty for its own.
+        kept_bytes: total size of its files.
+        attempts: number of starts; a file that crashes the process must not do so for ever.
         address: `url` with its secrets, until it is fetched; empty otherwise.
-        credentials: what the file's Content Credentials say; None until it is done, and of those done before 0.3.
+        credentials: Content Credentials of the file; None until it is done, and if done before 0.3.
     """
 
     id: str
@@ -261,11 +261,11 @@ class Analysis:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more will happen to it."""
+        """Whether it has ended."""
         return self.state in ENDED_STATES
 
     def number_of(self, model: str | None) -> int:
-        """Place of a model among those that judged; the first one's if None.
+        """Index of a model; that of the first if None.
 
         Raises:
             NotFoundError: it did not judge.
@@ -283,16 +283,16 @@ AnnotationState = Literal["queued", "running", "done", "failed"]
 
 @dataclass(frozen=True, slots=True)
 class Annotation:
-    """The making of an annotated video, or picture.
+    """Task of making an annotated video or picture.
 
     Args:
-        analysis_id: of what.
+        analysis_id: id of the analysis.
         model: name of the bundle whose verdicts are drawn.
-        state: where it is.
-        created_s: when somebody asked for it.
-        done_share: how much of it is done, in [0, 1].
+        state: current state.
+        created_s: time of the request.
+        done_share: share done, in [0, 1].
         problem: why it failed, in a sentence.
-        attempts: how often it was begun.
+        attempts: number of starts.
     """
 
     analysis_id: str
@@ -305,6 +305,6 @@ class Annotation:
 
 
 def new_id(at_s: float) -> str:
-    """A new id, 32 hexadecimal digits that sort by time: UUID version 7 (RFC 9562, section 5.7)."""
+    """Makes an id of 32 hexadecimal digits that sorts by time: UUID version 7 (RFC 9562, section 5.7)."""
     time_ms = int(at_s * 1000) & (1 << 48) - 1
     return f"{time_ms << 80 | 7 << 76 | secrets.randbits(12) << 64 | 2 << 62 | secrets.randbits(62):032x}"

@@ -20,7 +20,7 @@ from stream_detect.media.files import put_whole
 
 FILE_NAME: Final = "stream-detect.clock"
 JUMP_S: Final = 12 * 3600.0
-"""A shorter step deletes nothing much too early: all that is kept, is kept for a day at least."""
+"""Shorter steps are harmless: everything is kept for at least a day."""
 
 HOLD_S: Final = 24 * 3600.0
 _NOTE_EVERY_S: Final = 60.0
@@ -28,16 +28,16 @@ _log = logging.getLogger(__name__)
 
 
 class RetentionClock:
-    """Compares the wall clock with what was noted, and with the monotonic clock while the process runs. Thread-safe.
+    """Compares the wall clock with its stored time and with the monotonic clock. Thread-safe.
 
-    A server that was off for longer than `JUMP_S` cannot be distinguished from a jump: it deletes nothing for a day
-    either.
+    A server that was off for longer than `JUMP_S` cannot be distinguished from a jump, so it also deletes nothing for a
+    day.
 
     Args:
-        folder: of the note; the server's own.
-        is_new: nothing is kept yet, so that no note is expected.
-        wall: unix seconds.
-        monotonic: seconds.
+        folder: folder of the stored time, the server's own.
+        is_new: nothing is stored yet, so no stored time is expected.
+        wall: returns unix seconds.
+        monotonic: returns monotonic seconds.
     """
 
     def __init__(
@@ -62,7 +62,7 @@ class RetentionClock:
         self._note()
 
     def may_delete(self) -> bool:
-        """Whether things may be deleted because they are old. Blocks for the disk, once a minute at most."""
+        """Whether old data may be deleted. Blocks for the disk, at most once a minute."""
         with self._lock:
             at_s, elapsed_s = self._wall(), self._monotonic()
             ran_s = elapsed_s - self._elapsed_s
@@ -80,7 +80,7 @@ class RetentionClock:
         _log.warning("%s: nothing is deleted by its age for the next %.0f h", why, HOLD_S / 3600)
 
     def _read(self, *, is_new: bool) -> tuple[float | None, float]:
-        """The time noted last, and for how long nothing was to be deleted then."""
+        """The last stored time, and how long deletion was suspended then."""
         try:
             noted = json.loads(self._path.read_text(encoding="ascii"))
             return float(noted["at_s"]), float(noted["hold_s"])
@@ -92,11 +92,11 @@ class RetentionClock:
     def _note(self) -> None:
         self._noted_at_s = self._elapsed_s
         note = json.dumps({"at_s": self._at_s, "hold_s": self._hold_s})
-        with suppress(StorageError):  # a full disk: the older note makes a jump of it at worst
+        with suppress(StorageError):  # if the disk is full, the older time at worst looks like a jump
             put_whole(self._path, lambda path: _write(path, note))
 
 
 def _write(path: Path, text: str) -> None:
-    """For the server's user alone, as all in the folder."""
+    """Writes a file for the server's user only, like all files in the folder."""
     with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w", encoding="ascii") as file:
         file.write(text)

@@ -14,13 +14,13 @@ NAMES = {
     "fk": "fk_%(table_name)s_%(column_0_N_name)s",
     "pk": "pk_%(table_name)s",
 }
-"""So that a later migration can name what it changes."""
+"""Naming convention, so that later migrations can name what they change."""
 
-Counting = BigInteger().with_variant(Integer(), "sqlite")  # SQLite counts up "INTEGER" keys only
+Counting = BigInteger().with_variant(Integer(), "sqlite")  # SQLite auto-increments only "INTEGER" keys
 
 
 class Table(DeclarativeBase):
-    """Root of all tables."""
+    """Base class of all tables."""
 
     metadata = MetaData(naming_convention=NAMES)
     type_annotation_map = {  # noqa: RUF012 - SQLAlchemy reads it so
@@ -43,7 +43,7 @@ class EventRow(Table):
     kind: Mapped[str] = mapped_column(String(16))
     began_s: Mapped[float]
     ended_s: Mapped[float | None]
-    updated_s: Mapped[float]  # the last that was heard of it: its end, when the process dies in its middle
+    updated_s: Mapped[float]  # last update: its end, if the process dies during the event
     reason: Mapped[str]
     interrupted: Mapped[bool]
     peak: Mapped[float | None]
@@ -55,7 +55,7 @@ class EventRow(Table):
     face: Mapped[str | None]
     clip: Mapped[str | None]
     evidence_bytes: Mapped[int] = mapped_column(BigInteger)
-    evidence_problem: Mapped[str | None]  # NULL: no evidence was asked for
+    evidence_problem: Mapped[str | None]  # NULL: evidence is not enabled
 
     __table_args__ = (
         Index(None, "began_s", "id"),
@@ -79,7 +79,7 @@ class EventRow(Table):
 
 
 class CheckRow(Table):
-    """One `checks.CheckRecord`; written once, at its end."""
+    """One `checks.CheckRecord`; written once, when it ends."""
 
     __tablename__ = "checks"
 
@@ -114,27 +114,27 @@ class ChainRow(Table):
 
 
 class ScoreColumns:
-    """What `records.Score` is in a table, at whichever step."""
+    """Columns of `records.Score`, for any step."""
 
     camera: Mapped[str] = mapped_column(String(40), primary_key=True)
     at_s: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     low: Mapped[float | None]
     mean: Mapped[float | None]
     high: Mapped[float | None]
-    state: Mapped[int] = mapped_column(SmallInteger)  # place in history.STATES: the worst of two is the greater
+    state: Mapped[int] = mapped_column(SmallInteger)  # index in history.STATES: the worse of two is the greater
     samples: Mapped[int] = mapped_column(BigInteger)
-    scored: Mapped[int] = mapped_column(BigInteger)  # the samples that `mean` is of: its weight when rows are joined
+    scored: Mapped[int] = mapped_column(BigInteger)  # number of samples of `mean`: its weight when rows are merged
 
 
 class SecondRow(ScoreColumns, Table):
-    """A camera's second."""
+    """Scores of a camera in one second."""
 
     __tablename__ = "score_seconds"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - rows lie in the order they are read in
 
 
 class MinuteRow(ScoreColumns, Table):
-    """A camera's minute, once its seconds are old."""
+    """Scores of a camera in one minute, once its seconds are old."""
 
     __tablename__ = "score_minutes"
     __table_args__ = {"sqlite_with_rowid": False}  # noqa: RUF012 - see SecondRow
@@ -155,7 +155,7 @@ class StateRow(Table):
 
 
 class DeliveryRow(Table):
-    """One `records.Delivery`. Its event may be gone already: no foreign key."""
+    """One `records.Delivery`. No foreign key, because its event may have been deleted."""
 
     __tablename__ = "deliveries"
 
@@ -171,7 +171,7 @@ class DeliveryRow(Table):
 
 
 class CameraRow(Table):
-    """A camera that was added by the API. The settings hold its address with the password."""
+    """A camera added by the API. The settings contain its address with the password."""
 
     __tablename__ = "cameras"
 
@@ -192,7 +192,7 @@ class LeaseRow(Table):
 
 
 class DrainedNodeRow(Table):
-    """A node of the cluster that is to watch no camera."""
+    """A node of the cluster that must not watch cameras."""
 
     __tablename__ = "drained_nodes"
 
@@ -208,7 +208,7 @@ class AnalysisRow(Table):
     id: Mapped[str] = mapped_column(String(32), primary_key=True)
     state: Mapped[str] = mapped_column(String(16))
     name: Mapped[str]
-    name_folded: Mapped[str]  # what is searched: databases fold the letters of few languages
+    name_folded: Mapped[str]  # used for searching: databases fold the case of few languages
     bytes: Mapped[int] = mapped_column(BigInteger)
     sha256: Mapped[str] = mapped_column(String(64), index=True)
     kind: Mapped[str] = mapped_column(String(16))
@@ -236,7 +236,7 @@ class AnalysisRow(Table):
 
 
 class AnnotationRow(Table):
-    """One `records.Annotation`; goes with its analysis."""
+    """One `records.Annotation`; deleted with its analysis."""
 
     __tablename__ = "annotations"
 
@@ -256,14 +256,14 @@ class UserRow(Table):
 
     name: Mapped[str] = mapped_column(String(64), primary_key=True)
     role: Mapped[str] = mapped_column(String(16))
-    password_hash: Mapped[str | None]  # NULL: comes by single sign-on only
+    password_hash: Mapped[str | None]  # NULL: signs in by single sign-on only
     disabled: Mapped[bool]
     created_s: Mapped[float]
     last_sign_in_s: Mapped[float | None]
 
 
 class UserSessionRow(Table):
-    """One `users.UserSession`; goes with its user."""
+    """One `users.UserSession`; deleted with its user."""
 
     __tablename__ = "user_sessions"
 
@@ -277,7 +277,7 @@ class UserSessionRow(Table):
 
 
 class ApiTokenRow(Table):
-    """One `users.ApiToken`; goes with its owner."""
+    """One `users.ApiToken`; deleted with its owner."""
 
     __tablename__ = "api_tokens"
 
@@ -293,9 +293,9 @@ class ApiTokenRow(Table):
 
 
 class AccessVersionRow(Table):
-    """Counts the changes of users, sessions and tokens, in one row: who has read them sees that there are newer ones.
+    """Counts the changes of users, sessions and tokens in one row, so that a cache notices newer ones.
 
-    Each change begins with it, so that on PostgreSQL too one follows the other.
+    Each change updates it first, which serialises changes on PostgreSQL too.
     """
 
     __tablename__ = "access_version"
@@ -312,7 +312,7 @@ class AuditRow(Table):
     number: Mapped[int] = mapped_column(BigInteger, primary_key=True, autoincrement=False)
     at_s: Mapped[float]
     who: Mapped[str] = mapped_column(String(64))
-    by: Mapped[str] = mapped_column("by_what", String(16))  # BY is a word of SQL
+    by: Mapped[str] = mapped_column("by_what", String(16))  # BY is a keyword in SQL
     address: Mapped[str] = mapped_column(String(64))
     action: Mapped[str] = mapped_column(String(32))
     target: Mapped[str] = mapped_column(String(128))

@@ -19,25 +19,25 @@ from stream_detect.types import Role
 
 MAX_USERS = 10_000
 MAX_SESSIONS_OF_USER = 20
-"""Browsers that one user is signed in at; the sign-in used longest ago ends for the next."""
+"""Browsers in which one user can be signed in; a further sign-in ends the least recently used one."""
 
 MAX_TOKENS_OF_USER = 50
 SESSION_ID_LENGTH = 32
 MAX_ADDRESS, MAX_USER_AGENT = 64, 256
-"""Characters that are kept of where a user signs in."""
+"""Maximum number of characters stored of the client's address and user agent."""
 
 
 @dataclass(frozen=True, slots=True)
 class User:
-    """Somebody who may sign in.
+    """A user who may sign in.
 
     Args:
         name: 1 to 64 characters, lower case.
         role: what the user may do.
-        password_hash: in argon2's form; None for one who comes by single sign-on only.
-        disabled: may do nothing, until an admin changes it.
+        password_hash: argon2 hash; None for a user of single sign-on only.
+        disabled: whether the account is disabled.
         created_s: unix seconds.
-        last_sign_in_s: unix seconds; None before the first.
+        last_sign_in_s: unix seconds; None before the first sign-in.
     """
 
     name: str
@@ -50,11 +50,11 @@ class User:
 
 @dataclass(frozen=True, slots=True)
 class Browser:
-    """Where a user signs in.
+    """Browser in which a user signs in.
 
     Args:
-        address: of the client, MAX_ADDRESS characters at most; empty where none is known.
-        user_agent: what the browser calls itself, MAX_USER_AGENT characters at most.
+        address: client address, at most MAX_ADDRESS characters; empty if unknown.
+        user_agent: user agent of the browser, at most MAX_USER_AGENT characters.
     """
 
     address: str = ""
@@ -63,15 +63,15 @@ class Browser:
 
 @dataclass(frozen=True, slots=True)
 class UserSession:
-    """A browser in which a user is signed in.
+    """Session of a user in a browser.
 
     Args:
         digest: SHA-256 of the cookie's value, 64 hexadecimal digits.
         user: name of the user.
-        began_s: of the sign-in, unix seconds.
-        seen_s: of its last request, unix seconds; written down once a minute.
-        expires_s: when it ends however much it is used, unix seconds.
-        browser: where the user signed in.
+        began_s: time of the sign-in, unix seconds.
+        seen_s: time of its last request, unix seconds; stored once a minute.
+        expires_s: absolute expiry, unix seconds.
+        browser: the browser.
     """
 
     digest: str
@@ -83,24 +83,24 @@ class UserSession:
 
     @property
     def id(self) -> str:
-        """Names it, 32 hexadecimal digits: half of the digest, which opens nothing."""
+        """Public id of the session, 32 hexadecimal digits: half of the digest, which grants no access."""
         return self.digest[:SESSION_ID_LENGTH]
 
 
 @dataclass(frozen=True, slots=True)
 class ApiToken:
-    """A token that a user made for a program.
+    """An API token that a user created for a program.
 
     Args:
         id: 32 hexadecimal digits.
         digest: SHA-256 of the token, 64 hexadecimal digits.
-        name: what it is for, in the owner's words.
-        role: it may do so much, and never more than its owner.
-        camera: it may only publish to this camera (WHIP); None for any other use.
+        name: its purpose, in the owner's words.
+        role: its role, limited to that of its owner.
+        camera: the camera to which it may publish (WHIP), and nothing else; None for other uses.
         owner: name of the user.
         created_s: unix seconds.
-        expires_s: unix seconds; None: never.
-        last_used_s: unix seconds, written down once a minute; None before the first use.
+        expires_s: unix seconds; None for never.
+        last_used_s: unix seconds, stored once a minute; None before the first use.
     """
 
     id: str
@@ -116,13 +116,13 @@ class ApiToken:
 
 @dataclass(frozen=True, slots=True)
 class Entitled:
-    """Everybody and everything that may be let in, at one moment.
+    """Snapshot of all users, sessions and tokens.
 
     Args:
-        version: of the state that was read.
-        users: by name.
-        sessions: by digest.
-        tokens: by digest.
+        version: version of the snapshot.
+        users: users by name.
+        sessions: sessions by digest.
+        tokens: tokens by digest.
     """
 
     version: int = 0
@@ -135,7 +135,7 @@ class StoredUsers:
     """The tables of users, sessions and tokens.
 
     Args:
-        database: theirs.
+        database: the database.
         clock: wall clock, unix seconds.
     """
 
@@ -144,12 +144,12 @@ class StoredUsers:
         self._clock = clock
 
     def version(self) -> int:
-        """Rises with every change of users, sessions and tokens."""
+        """Version number, which increases with every change of users, sessions and tokens."""
         with self._database.reading() as session:
             return _version(session)
 
     def read(self) -> Entitled:
-        """All users, and the sessions and tokens that have not expired."""
+        """Reads all users, and the sessions and tokens that have not expired."""
         now_s = self._clock()
         with self._database.reading() as session:
             version = _version(session)
@@ -160,25 +160,25 @@ class StoredUsers:
         return Entitled(version, users, sessions, tokens)
 
     def users(self) -> list[User]:
-        """All, by name."""
+        """All users, by name."""
         with self._database.reading() as session:
             return [_user(row) for row in session.scalars(select(UserRow).order_by(UserRow.name))]
 
     def user(self, name: str) -> User:
-        """One user.
+        """Returns a user.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no user of that name.
         """
         with self._database.reading() as session:
             return _user(_found(session, name))
 
     def add(self, user: User) -> None:
-        """Enters a user.
+        """Adds a user.
 
         Raises:
-            ConflictError: the name is taken, there are too many, or nobody with a password is an admin yet and this
-                user, who has one, is not.
+            ConflictError: the name is taken, there are too many users, or this user has a password but is not an admin
+                while no admin has one.
         """
         with self._changing() as session:
             if session.get(UserRow, user.name) is not None:
@@ -193,10 +193,10 @@ class StoredUsers:
     def change(
         self, name: str, *, role: Role | None = None, disabled: bool | None = None, password_hash: str | None = None
     ) -> User:
-        """Changes what is given of a user. A new password, and disabling, end all of the user's sessions.
+        """Changes the given values of a user. A new password or disabling the user ends all sessions.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no user of that name.
             ConflictError: no admin would be left.
         """
         given = {"role": role and role.value, "disabled": disabled, "password_hash": password_hash}
@@ -212,7 +212,7 @@ class StoredUsers:
             return _user(row)
 
     def rehash(self, name: str, password_hash: str) -> None:
-        """Keeps another hash of the password that the user has already."""
+        """Stores another hash of the user's current password."""
         with self._changing() as session:
             _found(session, name).password_hash = password_hash
 
@@ -220,7 +220,7 @@ class StoredUsers:
         """Removes a user with all sessions and tokens.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no user of that name.
             ConflictError: no admin would be left.
         """
         with self._changing() as session:
@@ -232,7 +232,7 @@ class StoredUsers:
             _keep_an_admin(session, admins)
 
     def begin_session(self, begun: UserSession) -> None:
-        """Enters a sign-in, and forgets what has expired.
+        """Adds a session and deletes expired ones.
 
         Raises:
             NotFoundError: the user was removed meanwhile.
@@ -248,22 +248,22 @@ class StoredUsers:
             session.add(UserSessionRow(**columns.pop("browser"), **columns))
 
     def end_session(self, digest: str) -> None:
-        """Forgets a sign-in; nothing happens when it is not there."""
+        """Deletes a session if it exists."""
         with self._changing() as session:
             session.execute(delete(UserSessionRow).where(UserSessionRow.digest == digest))
 
     def end_session_of(self, session_id: str, user: str | None) -> str:
-        """Forgets the sign-in of an id.
+        """Deletes a session by its id.
 
         Args:
             session_id: `UserSession.id`.
-            user: whose it has to be; None for anybody's.
+            user: required user; None for any.
 
         Returns:
-            name of the user whose it was.
+            Name of its user.
 
         Raises:
-            NotFoundError: there is none of that id, or it is another user's.
+            NotFoundError: there is no session with that id, or it is another user's.
         """
         has_id = func.substr(UserSessionRow.digest, 1, SESSION_ID_LENGTH) == session_id
         with self._changing() as session:
@@ -274,12 +274,12 @@ class StoredUsers:
             return row.user
 
     def end_sessions(self, user: str) -> None:
-        """Forgets all sign-ins of a user."""
+        """Deletes all sessions of a user."""
         with self._changing() as session:
             session.execute(delete(UserSessionRow).where(UserSessionRow.user == user))
 
     def tokens(self, owner: str | None = None) -> list[ApiToken]:
-        """The tokens of a user, or all, the newest first."""
+        """The tokens of a user, or of all users, newest first."""
         query = select(ApiTokenRow).order_by(ApiTokenRow.created_s.desc(), ApiTokenRow.id)
         if owner is not None:
             query = query.where(ApiTokenRow.owner == owner)
@@ -287,11 +287,11 @@ class StoredUsers:
             return [_token(row) for row in session.scalars(query)]
 
     def add_token(self, token: ApiToken) -> None:
-        """Enters a token.
+        """Adds a token.
 
         Raises:
             NotFoundError: its owner was removed meanwhile.
-            ConflictError: the owner has too many, or another one of that name.
+            ConflictError: the owner has too many tokens, or another one of that name.
         """
         with self._changing() as session:
             _found(session, token.owner)
@@ -306,11 +306,11 @@ class StoredUsers:
         """Revokes a token.
 
         Args:
-            token_id: its id.
-            owner: who may revoke it; None revokes anybody's.
+            token_id: id of the token.
+            owner: required owner; None for any.
 
         Raises:
-            NotFoundError: there is none of that id, or it is another user's.
+            NotFoundError: there is no token with that id, or it is another user's.
         """
         with self._changing() as session:
             row = session.get(ApiTokenRow, token_id) if token_id.isascii() and "\0" not in token_id else None
@@ -321,7 +321,7 @@ class StoredUsers:
             session.delete(row)
 
     def note_use(self, sessions: Mapping[str, float], tokens: Mapping[str, float]) -> None:
-        """Writes down when sessions (by digest) and tokens (by digest) were used last, unix seconds."""
+        """Stores when sessions (by digest) and tokens (by digest) were last used, unix seconds."""
         with self._database.writing() as session:
             for digest, at_s in sessions.items():
                 session.execute(update(UserSessionRow).where(UserSessionRow.digest == digest).values(seen_s=at_s))
@@ -330,7 +330,7 @@ class StoredUsers:
 
     @contextmanager
     def _changing(self) -> Iterator[Session]:
-        """A transaction that changes who may come in; these follow each other."""
+        """A transaction that changes access; such transactions are serialised."""
         with self._database.writing() as session:
             session.execute(update(AccessVersionRow).values(number=AccessVersionRow.number + 1))
             yield session
@@ -348,7 +348,7 @@ def _found(session: Session, name: str) -> UserRow:
 
 
 def _admins(session: Session) -> int:
-    """Admins who can sign in."""
+    """Number of admins who can sign in."""
     able = UserRow.role == Role.ADMIN.value, UserRow.disabled.is_(False), UserRow.password_hash.is_not(None)
     return int(session.scalar(select(func.count()).select_from(UserRow).where(*able)) or 0)
 

@@ -8,7 +8,7 @@ down_revision = None
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Creates the tables."""
     op.create_table(
         "events",
         sa.Column("id", sa.String(32), nullable=False),
@@ -88,6 +88,6 @@ def _create_scores(name: str) -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drops the tables."""
     for table in ("cameras", "deliveries", "states", "score_minutes", "score_seconds", "events"):
         op.drop_table(table)

@@ -11,7 +11,7 @@ down_revision = "0002"
 
 
 def upgrade() -> None:
-    """Make the table; events that are there already are entered as older than the chain."""
+    """Creates the table; existing events are entered as older than the chain."""
     table = op.create_table(
         "event_chain",
         sa.Column("number", sa.BigInteger(), nullable=False, autoincrement=False),
@@ -34,5 +34,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drops the table."""
     op.drop_table("event_chain")

@@ -8,10 +8,10 @@ down_revision = "0003"
 
 
 def upgrade() -> None:
-    """Add the column; analyses that are there already have none."""
+    """Adds the column; existing analyses have none."""
     op.add_column("analyses", sa.Column("credentials", sa.JSON(), nullable=True))
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drops the column."""
     op.drop_column("analyses", "credentials")

@@ -8,7 +8,7 @@ down_revision = "0004"
 
 
 def upgrade() -> None:
-    """Make the tables."""
+    """Creates the tables."""
     op.create_table(
         "users",
         sa.Column("name", sa.String(64), nullable=False),
@@ -54,6 +54,6 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drops the tables."""
     for table in ("access_version", "api_tokens", "user_sessions", "users"):
         op.drop_table(table)

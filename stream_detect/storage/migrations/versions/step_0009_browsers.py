@@ -8,12 +8,12 @@ down_revision = "0008"
 
 
 def upgrade() -> None:
-    """Add the columns; of sessions that go on they are empty."""
+    """Adds the columns; they are empty for existing sessions."""
     op.add_column("user_sessions", sa.Column("address", sa.String(64), nullable=False, server_default=""))
     op.add_column("user_sessions", sa.Column("user_agent", sa.String(256), nullable=False, server_default=""))
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drops the columns."""
     op.drop_column("user_sessions", "user_agent")
     op.drop_column("user_sessions", "address")
