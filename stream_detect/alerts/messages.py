@@ -10,7 +10,7 @@ What = Literal["began", "ended"]
 
 
 def event_json(event: Event) -> dict[str, object]:
-    """The event as the API gives it: evidence by the routes that it is read at, never the pictures themselves."""
+    """An event as the API returns it: evidence as the routes to read it, never the pictures themselves."""
     return {
         "id": event.id,
         "camera": event.camera,
@@ -29,13 +29,13 @@ def event_json(event: Event) -> dict[str, object]:
 
 
 def event_message(message_id: str, event: Event, what: What, at_s: float) -> str:
-    """Says that an event began or ended.
+    """A message that an event began or ended.
 
     Args:
-        message_id: the same however often it is sent.
-        event: as it is now.
-        what: happened.
-        at_s: now, unix seconds.
+        message_id: the same in every attempt.
+        event: its current state.
+        what: what happened.
+        at_s: current time, unix seconds.
     """
     return _message(message_id, f"event.{what}", at_s, event_json(event))
 
@@ -76,18 +76,18 @@ def _share(value: float | None) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class NotifierStatus:
-    """A webhook or the MQTT broker at a moment. Counts are since the start.
+    """Status of a webhook or the MQTT broker. Counts are since the start.
 
     Args:
-        name: of the webhook; "mqtt" for the broker.
+        name: name of the webhook; "mqtt" for the broker.
         kind: which of the two.
         state: "ok": the newest attempt succeeded, or none was made yet; "connecting": the first is under way;
             "failing": it did not succeed.
         detail: a sentence, without addresses.
         delivered: messages of events that arrived.
-        failed: those given up, or dropped because too many waited.
-        attempts_failed: attempts in vain; each message is tried many times.
-        waiting: messages that have yet to arrive.
+        failed: messages given up, or dropped because too many waited.
+        attempts_failed: failed attempts; each message is tried many times.
+        waiting: messages that have not arrived yet.
     """
 
     name: str
@@ -102,10 +102,10 @@ class NotifierStatus:
 
 @dataclass(frozen=True, slots=True)
 class AlertTest:
-    """What came of a test alert.
+    """Result of a test alert.
 
     Args:
-        ok: it arrived.
+        ok: whether it arrived.
         detail: a sentence.
     """
 

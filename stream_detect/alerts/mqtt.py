@@ -45,8 +45,8 @@ class MqttPublisher:
 
     Args:
         settings: the broker and the topics; its `url` is set.
-        title_of: a camera's title for people, by its name; must not wait.
-        clock: unix seconds.
+        title_of: returns a camera's title for people, by its name; must not block.
+        clock: returns unix seconds.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class MqttPublisher:
             farewell = self._client.publish(self._topics.status, _OFFLINE, qos=1, retain=True)
             _arrives(farewell, _FAREWELL_S)
         self._client.disconnect()
-        # It joins its thread, which may be waiting for a broker: a daemon, left behind if need be.
+        # It joins its thread, which may be waiting for a broker: a daemon, abandoned if necessary.
         stopping = threading.Thread(target=self._client.loop_stop, name="mqtt-stop", daemon=True)
         stopping.start()
         stopping.join(_CLOSE_S)
@@ -119,7 +119,7 @@ class MqttPublisher:
                 self._forget_gone()
 
     def announce(self, event: Event, what: What) -> None:
-        """Publishes that an event began or ended; the message waits while the broker is away."""
+        """Publishes that an event began or ended; the message waits while the broker is unreachable."""
         message = event_message(uuid.uuid4().hex, event, what, self._clock())
         with self._lock:
             self._settle()
@@ -129,7 +129,7 @@ class MqttPublisher:
                 self._waiting.add(self._client.publish(self._topics.event(event.camera), message, qos=1).mid)
 
     def status(self) -> NotifierStatus:
-        """How the broker does."""
+        """Status of the broker."""
         with self._lock:
             self._settle()
             problem = self._problem
@@ -145,7 +145,7 @@ class MqttPublisher:
             )
 
     def test(self) -> AlertTest:
-        """Publishes a test alert and waits until the broker has it."""
+        """Publishes a test alert and waits until the broker has received it."""
         if not self._connected:
             return AlertTest(ok=False, detail=self._problem or "the broker has not answered yet")
         message = trial_message(uuid.uuid4().hex, self._clock())
@@ -161,7 +161,7 @@ class MqttPublisher:
         if self._address.scheme == "mqtts":
             client.tls_set_context(ssl.create_default_context())
         client.will_set(self._topics.status, _OFFLINE, qos=1, retain=True)
-        client.max_queued_messages_set(4 * _MAX_WAITING)  # events, and room for what is said after connecting
+        client.max_queued_messages_set(4 * _MAX_WAITING)  # events, and space for the messages after connecting
         client.reconnect_delay_set(*_RECONNECT_S)
         client.connect_timeout = _CONNECT_S
         client.on_connect = self._on_connect
@@ -200,7 +200,7 @@ class MqttPublisher:
         self._acknowledged.append(mid)
 
     def _settle(self) -> None:
-        """Counts the events that the broker acknowledged. Called under the lock, as is what follows."""
+        """Counts the events that the broker acknowledged. Call with the lock held."""
         while self._acknowledged:
             mid = self._acknowledged.popleft()
             if mid in self._waiting:
@@ -231,5 +231,5 @@ def _arrives(message: MQTTMessageInfo, within_s: float) -> bool:
     try:
         message.wait_for_publish(within_s)
         return message.is_published()
-    except (RuntimeError, ValueError):  # it was not sent: the connection was lost just now, or too much waits
+    except (RuntimeError, ValueError):  # it was not sent: the connection was just lost, or too many messages wait
         return False

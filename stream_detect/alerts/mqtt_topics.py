@@ -17,12 +17,12 @@ from stream_detect.types import CameraState, Result, StateChange, VerdictState
 
 @dataclass(frozen=True, slots=True)
 class CameraPicture:
-    """What the broker last learned of a camera.
+    """Last published data of a camera.
 
     Args:
         change: its state; None until it is known.
-        result: the newest while it is live; None otherwise.
-        at_s: when that result's frame was taken, unix seconds.
+        result: the newest result while it is live; otherwise None.
+        at_s: time of that result's frame, unix seconds.
     """
 
     change: StateChange | None = None
@@ -31,11 +31,11 @@ class CameraPicture:
 
     @property
     def word(self) -> tuple[CameraState | None, VerdictState | None]:
-        """What is published at once when it changes: the camera's state and the verdict's."""
+        """The camera's state and verdict: a change is published at once."""
         return (self.change.state if self.change else None, self.result.verdict.state if self.result else None)
 
     def payload(self, camera: str, title: str) -> str:
-        """JSON; `verdict`, `fake_probability` and `at_s` are null while there is no result of now."""
+        """JSON; `verdict`, `fake_probability` and `at_s` are null while there is no current result."""
         change, verdict = self.change, self.result.verdict if self.result else None
         return json.dumps(
             {
@@ -56,11 +56,11 @@ class CameraPicture:
 
 @dataclass(frozen=True, slots=True)
 class Topics:
-    """Where things are published.
+    """Topics of the messages.
 
     Args:
-        prefix: first part of ours.
-        discovery_prefix: where Home Assistant looks; None publishes nothing there.
+        prefix: first part of the topics.
+        discovery_prefix: topic prefix of Home Assistant's discovery; None to disable it.
     """
 
     prefix: str
@@ -68,24 +68,24 @@ class Topics:
 
     @property
     def status(self) -> str:
-        """Whether this process lives."""
+        """Topic that says whether this process is online."""
         return f"{self.prefix}/status"
 
     @property
     def trial(self) -> str:
-        """Test alerts."""
+        """Topic of test alerts."""
         return f"{self.prefix}/test"
 
     def state(self, camera: str) -> str:
-        """A camera's state."""
+        """Topic of a camera's state."""
         return f"{self.prefix}/cameras/{camera}/state"
 
     def event(self, camera: str) -> str:
-        """A camera's events."""
+        """Topic of a camera's events."""
         return f"{self.prefix}/cameras/{camera}/event"
 
     def retained(self, camera: str) -> tuple[str, ...]:
-        """All topics of a camera that a broker keeps."""
+        """All retained topics of a camera."""
         return (self.state(camera), *self.discovery(camera, camera))
 
     def discovery(self, camera: str, title: str) -> dict[str, str]:
@@ -113,7 +113,7 @@ class Topics:
         }
 
 
-# Without a verdict the templates say None, which Home Assistant shows as unknown: never guess.
+# Without a verdict the templates return None, which Home Assistant shows as unknown.
 _ENTITIES: tuple[tuple[str, str, dict[str, object]], ...] = (
     (
         "binary_sensor",

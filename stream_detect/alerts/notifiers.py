@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from stream_detect.alerts.mqtt import MqttPublisher
 
 _REMEMBERED = 4096
-"""Decisions kept, the oldest forgotten first. An unknown event, as after a restart, is let through."""
+"""Number of decisions kept; the oldest are forgotten first. An unknown event, as after a restart, is let through."""
 
 
 class AlertLimit:

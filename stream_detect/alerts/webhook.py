@@ -16,17 +16,18 @@ from stream_detect.settings import WebhookSettings
 from stream_detect.storage.records import Delivery
 
 TIMEOUT_S = 8.0
-"""For one message, from the first packet to the status line: a test alert has to be answered within ten seconds."""
+"""Time limit of one message, from the first packet to the status line: a test alert has to be answered within ten
+seconds."""
 
 _CONNECT_S = 4.0
 
 
 class NotDeliveredError(StreamDetectError):
-    """A webhook did not take a message. The sentence has no address in it."""
+    """A webhook did not accept a message. The message of the error contains no address."""
 
 
 def signature(secret: str, timestamp: str, body: str) -> str:
-    """What `X-StreamDetect-Signature` says: HMAC-SHA256 of the timestamp, a full stop and the body.
+    """Value of `X-StreamDetect-Signature`: HMAC-SHA256 of the timestamp, a full stop and the body.
 
     Args:
         secret: the webhook's key.
@@ -38,7 +39,7 @@ def signature(secret: str, timestamp: str, body: str) -> str:
 
 
 def client() -> httpx.AsyncClient:
-    """The HTTP client for all webhooks. It follows no redirects: a message goes where the settings say or nowhere."""
+    """The HTTP client for all webhooks. It does not follow redirects: messages only go to addresses in the settings."""
     return httpx.AsyncClient(
         timeout=httpx.Timeout(TIMEOUT_S, connect=_CONNECT_S),
         limits=httpx.Limits(max_keepalive_connections=0),
@@ -48,11 +49,11 @@ def client() -> httpx.AsyncClient:
 
 
 class Webhook:
-    """Sends to one address.
+    """Sends messages to one address.
 
     Args:
         settings: name, address, key and kinds of events.
-        clock: unix seconds, for the signature.
+        clock: returns unix seconds, for the signature.
     """
 
     def __init__(self, settings: WebhookSettings, clock: Callable[[], float] = time.time) -> None:
@@ -62,15 +63,15 @@ class Webhook:
         self._clock = clock
 
     async def send(self, via: httpx.AsyncClient, message_id: str, body: str) -> None:
-        """Sends one message. Only the status of the answer counts; its body is not read.
+        """Sends one message. Only the status of the response counts; its body is not read.
 
         Args:
-            via: see `client`.
+            via: the HTTP client, see `client`.
             message_id: the same in each attempt, so that the receiver recognises copies.
             body: JSON.
 
         Raises:
-            NotDeliveredError: it was not answered by 2xx in time.
+            NotDeliveredError: there was no 2xx response in time.
         """
         try:
             async with asyncio.timeout(TIMEOUT_S):
@@ -103,29 +104,29 @@ class Webhook:
 
 
 GIVE_UP_S = 24 * 3600.0
-"""A message that did not arrive in a day is given up."""
+"""A message that has not arrived within a day is given up."""
 
 _FIRST_S = 5.0
 _LONGEST_S = 3600.0
 
 
 class WebhookOutbox(Protocol):
-    """Keeps messages until they arrived. Thread-safe; each method may raise StorageError."""
+    """Keeps messages until they arrive. Thread-safe; each method may raise StorageError."""
 
     def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
-        """Those whose time has come, the longest due first; of one webhook if named."""
+        """Messages that are due, the longest due first; of one webhook if named."""
         ...
 
     def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
-        """One attempt more was in vain; the next is at `due_s`."""
+        """Records a failed attempt; the next one is due at `due_s`."""
         ...
 
     def done(self, delivery_id: str) -> None:
-        """It arrived, or was given up."""
+        """Removes a message that arrived or was given up."""
         ...
 
     def waiting(self, webhook: str) -> int:
-        """How many wait for this webhook."""
+        """Number of messages that wait for this webhook."""
         ...
 
 
@@ -134,6 +135,6 @@ def pause_s(attempts: int, chance: Callable[[], float] = random.random) -> float
 
     Args:
         attempts: failed attempts before this one.
-        chance: in [0, 1); spreads the attempts of many messages.
+        chance: returns a number in [0, 1); spreads the attempts of many messages.
     """
     return Backoff(_FIRST_S, _LONGEST_S, chance=chance, failures=attempts).pause_s()

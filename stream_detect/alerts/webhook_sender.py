@@ -54,7 +54,7 @@ class _Tally:
     in_a_row: int = 0
     waiting: int = 0
     giving_up: bool = False
-    """Whether messages were given up since one arrived."""
+    """Whether messages were given up since the last one arrived."""
 
     problem: str = ""
     arrived: str = ""
@@ -62,13 +62,13 @@ class _Tally:
 
 
 class WebhookSender:
-    """Empties the outbox.
+    """Sends the messages in the outbox.
 
     Args:
-        webhooks: to send to; messages for others are dropped at the start.
-        outbox: what waits.
-        clock: unix seconds.
-        pause: seconds to wait by failed attempts (`webhook.pause_s`).
+        webhooks: the webhooks; messages for others are dropped at the start.
+        outbox: waiting messages.
+        clock: returns unix seconds.
+        pause: seconds to wait after a number of failed attempts (`webhook.pause_s`).
     """
 
     def __init__(
@@ -89,12 +89,12 @@ class WebhookSender:
         self._news = {name: asyncio.Event() for name in self._webhooks}
 
     def start(self) -> None:
-        """Sends from now on."""
-        logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines have the addresses
+        """Starts to send."""
+        logging.getLogger("httpx").setLevel(logging.WARNING)  # its INFO lines contain the addresses
         self._thread.start()
 
     def close(self) -> None:
-        """Sends no more; an attempt that is under way is broken off and made again after the next start."""
+        """Stops sending; an attempt in progress is interrupted and repeated after the next start."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._stop.set)
             self._thread.join(_CLOSE_S)
@@ -102,20 +102,20 @@ class WebhookSender:
             self._loop.close()
 
     def wake(self) -> None:
-        """Something new is in the outbox. Safe from any thread."""
+        """Called when the outbox has a new message. Thread-safe."""
         if self._thread.is_alive():
             self._loop.call_soon_threadsafe(self._look_now)
 
     def names(self) -> tuple[str, ...]:
-        """Of all webhooks."""
+        """Names of all webhooks."""
         return tuple(self._webhooks)
 
     def statuses(self) -> list[NotifierStatus]:
-        """How each does; while the outbox cannot be read, with what waited when it could."""
+        """Status of each webhook; while the outbox cannot be read, with the last known number of waiting messages."""
         return [self._status(name, tally) for name, tally in self._tallies.items()]
 
     def test(self, name: str) -> AlertTest:
-        """Sends a test alert at once, past the outbox, and says what came of it within ten seconds."""
+        """Sends a test alert at once, without the outbox, and returns its result within ten seconds."""
         if not self._thread.is_alive():
             return AlertTest(ok=False, detail="the server is stopping")
         trying = asyncio.run_coroutine_threadsafe(self._test(self._webhooks[name]), self._loop)
@@ -143,7 +143,7 @@ class WebhookSender:
             await asyncio.gather(*tasks, return_exceptions=True)
 
     async def _serve(self, webhook: Webhook, via: httpx.AsyncClient) -> None:
-        """Sends what is due for one webhook, for ever."""
+        """Sends the due messages of one webhook, for ever."""
         tally, news = self._tallies[webhook.name], self._news[webhook.name]
         outage = Outage(_log, f"webhook {webhook.name}: the outbox")
         while True:
@@ -154,7 +154,7 @@ class WebhookSender:
                 outage.failed(f"cannot be used, it is tried again: {error}")
                 await asyncio.sleep(_POLL_S)
             except Exception as error:  # noqa: BLE001 - the task's edge: a defect must not silence a webhook for weeks
-                outage.failed(type(error).__name__)  # its words may quote the address
+                outage.failed(type(error).__name__)  # its message may contain the address
                 await asyncio.sleep(_POLL_S)
             else:
                 outage.ended()
@@ -210,7 +210,7 @@ class WebhookSender:
             await _recorded(self._outbox.failed, delivery.id, due_s, problem)
 
     async def _drop_orphans(self) -> None:
-        """Forgets what waits for webhooks that the settings no longer name."""
+        """Deletes messages for webhooks that are no longer in the settings."""
         try:
             waiting = await asyncio.to_thread(self._outbox.due, math.inf, _ORPHANS)
             orphans = [delivery for delivery in waiting if delivery.webhook not in self._webhooks]
@@ -223,9 +223,7 @@ class WebhookSender:
                 _log.warning("%d messages dropped: their webhooks are no longer in the settings", len(orphans))
 
     def _status(self, name: str, tally: _Tally) -> NotifierStatus:
-        with contextlib.suppress(
-            StorageError
-        ):  # metrics are scraped all the more when storage fails, and say that it does
+        with contextlib.suppress(StorageError):  # metrics are scraped even when storage fails, and say so
             tally.waiting = self._outbox.waiting(name)
         return NotifierStatus(
             name=name,
@@ -239,7 +237,7 @@ class WebhookSender:
         )
 
     async def _test(self, webhook: Webhook) -> AlertTest:
-        """One attempt; it counts for nothing: the outbox's own messages say how the webhook does."""
+        """One attempt, which does not count: the status depends on the messages in the outbox only."""
         message_id = uuid.uuid4().hex
         try:
             async with client() as via:

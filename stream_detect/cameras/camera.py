@@ -33,10 +33,10 @@ from stream_detect.types import CameraState, Result, StateChange
 __all__ = ("Camera", "CameraParts")
 
 STOP_S = 4.8
-"""A stop takes no longer: what hangs beyond is left behind, on daemon threads."""
+"""Time limit of a stop; whatever still hangs then is left on daemon threads."""
 
 ANALYSIS_CLOSE_S = 1.0
-"""Of it, for a model call in progress: some 10 ms, unless it hangs."""
+"""Part of it that waits for a model call in progress, which takes some 10 ms unless it hangs."""
 
 WAITING = "waiting for a publisher"
 
@@ -44,12 +44,12 @@ log = logging.getLogger(__name__)
 
 
 def check(settings: CameraSettings, engine: Engine, *, from_settings_file: bool = False) -> Address:
-    """The address of a camera, whose settings are checked; nothing is made of them.
+    """Checks the settings of a camera and returns its address, without creating anything.
 
     Args:
-        settings: of the camera.
-        engine: would analyse it.
-        from_settings_file: files and devices are permitted.
+        settings: settings of the camera.
+        engine: engine that would analyse it.
+        from_settings_file: whether files and devices are permitted.
 
     Raises:
         AddressError: the address is malformed or not permitted.
@@ -61,14 +61,14 @@ def check(settings: CameraSettings, engine: Engine, *, from_settings_file: bool 
 
 
 class Camera:
-    """A camera, watched from `start` to `stop`, as often as they are called. Thread-safe; every call is bounded.
+    """A camera, watched between `start` and `stop`, repeatedly. Thread-safe; every call takes a bounded time.
 
-    Somebody must call `look` several times a second (`Fleet` does).
+    `look` must be called several times a second (by `Fleet`).
 
     Args:
-        settings: of the camera.
-        parts: what it is made of.
-        from_settings_file: files and devices are permitted.
+        settings: settings of the camera.
+        parts: its parts.
+        from_settings_file: whether files and devices are permitted.
 
     Raises:
         AddressError: its address is malformed or not permitted.
@@ -87,20 +87,20 @@ class Camera:
         self._totals = Totals()
         self._repeats = RepeatedFailures()
         self._analysed = 0
-        self._latest: tuple[Result, float] | None = None  # and the monotonic time at which it came
-        self._reader: FrameSource | None = None  # of the attempt that counts
+        self._latest: tuple[Result, float] | None = None  # and the monotonic time of its arrival
+        self._reader: FrameSource | None = None  # that of the current attempt
         self._codec = ""
         self._position = Position()
-        self._troubled = False  # whether the trouble of this connection is in the log
+        self._troubled = False  # whether trouble of this connection was logged
         self._connections = Connections(settings.name)
 
     @property
     def name(self) -> str:
-        """Of the camera."""
+        """Name of the camera."""
         return self.settings.name
 
     def start(self) -> None:
-        """Begins to watch; returns at once. A camera that is watched already is left as it is."""
+        """Starts to watch; returns at once. Does nothing if the camera is watched already."""
         with self._lock:
             if self._totals.watch is not None:
                 return
@@ -113,9 +113,9 @@ class Camera:
                 self._read(watch, self._supervisor.start(self._connecting))
 
     def stop(self, reason: str = "stopped by an operator") -> None:
-        """Ends watching, from any state, within 5 s; its state is "stopped" at once.
+        """Stops watching, from any state, within 5 s; the state is "stopped" at once.
 
-        A thread that hangs longer is left behind; what it still brings is ignored.
+        A thread that hangs longer is abandoned; its results are ignored.
 
         Args:
             reason: one short sentence, for people.
@@ -123,7 +123,7 @@ class Camera:
         self._end(self._totals.watch, reason)
 
     def status(self) -> CameraStatus:
-        """What is known now; takes no lock, so that observers may ask."""
+        """Current status; takes no lock, so observers may call it."""
         now_s = self._clock()
         totals, situation, latest = self._totals, self._supervisor.situation, self._latest
         live = situation.state is CameraState.LIVE
@@ -150,15 +150,15 @@ class Camera:
         return one_line(f"{fps:.0f} fps{f'; {trouble}' if trouble else ''}")
 
     def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """The newest frame (only to be read) and, while live, the newest result; None before the first frame."""
+        """The newest frame (read-only) and, while live, the newest result; None before the first frame."""
         watch, latest = self._totals.watch, self._latest
         newest = watch.intake.newest if watch else None
         return None if newest is None else (newest, latest[0] if latest else None)
 
     def judged(self) -> tuple[VideoFrame, Result | None] | None:
-        """The frame that the newest result is of (only to be read), and that result; None before the first.
+        """The newest result and its frame (read-only); None before the first result.
 
-        An observer that asks while it is given a result gets the very frame that was judged, however late that is.
+        An observer that calls it while it receives a result gets the frame that was analysed, however late that is.
         """
         watch, latest = self._totals.watch, self._latest
         judged = watch.intake.judged if watch else None
@@ -166,7 +166,7 @@ class Camera:
 
     @property
     def challenge(self) -> ChallengeControl:
-        """The challenge of the person before it.
+        """The challenge of the person in front of the camera.
 
         Raises:
             ConflictError: the camera is not live.
@@ -177,16 +177,16 @@ class Camera:
         return watch.challenge
 
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
-        """Takes a publisher's next frame; returns at once. While stopped it is dropped.
+        """Accepts a publisher's next frame; returns at once. While stopped, frames are dropped.
 
         Args:
             frame: upright, with its timestamp.
-            codec: that it came in, as FFmpeg names it ("h264").
+            codec: its codec, in FFmpeg's name ("h264").
             gap: something was lost just before it.
-            arrived_s: monotonic seconds when it arrived, before it was decoded; by default now.
+            arrived_s: its arrival before decoding, in monotonic seconds; default now.
 
         Raises:
-            ConflictError: this camera takes no publisher.
+            ConflictError: this camera does not accept publishers.
         """
         self._expect_pushed()
         self._codec = codec
@@ -197,13 +197,13 @@ class Camera:
             watch.intake.take(frame, arrived_s if frame.time is None else frame.time, arrived_s, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
-        """The publisher has gone: waits for the next one.
+        """Called when the publisher has left: waits for the next one.
 
         Args:
             reason: one short sentence, for people.
 
         Raises:
-            ConflictError: this camera takes no publisher.
+            ConflictError: this camera does not accept publishers.
         """
         self._expect_pushed()
         with self._lock:
@@ -212,7 +212,7 @@ class Camera:
                 self._supervisor.again(f"{WAITING}: {one_line(redacted(reason))}", pushed=True)
 
     def look(self) -> None:
-        """Does what is due: notices a stall, begins the next attempt, spares an idle camera."""
+        """Does what is due: detects a stall, starts the next attempt, switches an idle camera to key frames only."""
         with self._lock:
             watch = self._totals.watch
             if watch is None:
@@ -233,7 +233,7 @@ class Camera:
                 self._reconnect(watch)
 
     def _log_trouble(self, trouble: str) -> None:
-        """Once a connection."""
+        """Logs trouble once per connection."""
         if trouble and not self._troubled:
             self._troubled = True
             log.warning("camera %s: %s", self.name, trouble)
@@ -254,20 +254,20 @@ class Camera:
         return watch
 
     def _end(self, watch: Watch | None, reason: str) -> None:
-        """Ends a watch, unless it is over."""
+        """Ends a watch, unless it has ended."""
         deadline_s = time.monotonic() + STOP_S
         with self._lock:
             if watch is None or self._totals.watch is not watch:
                 return
             self._supervisor.stop(reason)
             self._totals, self._reader = self._totals.stopped(), None
-            thread = self._connections.newest  # earlier ones were left behind already
+            thread = self._connections.newest  # earlier ones were abandoned already
         watch.worker.close(ANALYSIS_CLOSE_S)
         if thread is not None:
             self._connections.wait(thread, deadline_s)
 
     def _spare(self) -> None:
-        """Key frames only, or all."""
+        """Switches between all frames and key frames only."""
         reader = self._reader
         if reader is None:
             return
@@ -303,7 +303,7 @@ class Camera:
         return self._parts.open_reader(self._address, how, attempt.stopping, taps, self._position)
 
     def _take_frames(self, watch: Watch, attempt: Attempt, reader: FrameSource) -> SourceError:
-        """Takes the frames of a connection; returns why there are no more."""
+        """Processes the frames of a connection; returns why there are no more."""
         with self._lock:
             if attempt is self._supervisor.attempt:
                 self._totals, self._reader = replace(self._totals, connection=reader), reader
@@ -322,7 +322,7 @@ class Camera:
     def _failed(self, watch: Watch, attempt: Attempt, error: SourceError) -> None:
         with self._lock:
             if attempt is not self._supervisor.attempt:
-                return  # stopped, or given up already
+                return  # stopped, or given up
             ended = isinstance(error, SourceEndedError) and not self._address.is_live
             if not ended:
                 self._disconnected()
@@ -334,7 +334,7 @@ class Camera:
         self._totals, self._reader = self._totals.disconnected(), None
 
     def _take_result(self, watch: Watch, result: Result) -> None:
-        """On the worker's thread. What comes when the camera is live no more says nothing about now."""
+        """Called on the worker's thread. A result that arrives when the camera is no longer live is out of date."""
         now_s = self._clock()
         with self._lock:
             if self._totals.watch is not watch or not self._live:
@@ -347,7 +347,7 @@ class Camera:
             self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))
 
     def _notify(self, change: StateChange) -> None:
-        """Under the lock, so that observers hear of states and results in the order in which they came to be."""
+        """Notifies observers; call with the lock held, so that they get states and results in order."""
         self._latest = None
         self._parts.viewing.show_result(None)
         self._rate.clear()

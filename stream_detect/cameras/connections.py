@@ -25,52 +25,52 @@ class FrameSource(Protocol):
 
     keyframes_only: bool
     packet_s: float
-    """Monotonic seconds of the newest packet; long ago before the first."""
+    """Arrival of the newest packet in monotonic seconds; long ago before the first."""
 
     @property
     def codec(self) -> str:
-        """As FFmpeg names it."""
+        """FFmpeg's name of the codec."""
         ...
 
     @property
     def decode_errors(self) -> int:
-        """So far."""
+        """Number of decoding errors so far."""
         ...
 
     @property
     def received_bytes(self) -> int:
-        """So far."""
+        """Number of bytes received so far."""
         ...
 
     @property
     def trouble(self) -> str:
-        """Why frames are missing while packets come, and what mends it; empty when all is well."""
+        """Why frames are missing although packets arrive, and how to fix it; empty if all is well."""
         ...
 
     def pictures(self) -> Iterator[SourceFrame]:
-        """Each frame as it comes; ends when it is to stop, raises `SourceError` when it ends otherwise."""
+        """Yields frames as they arrive; returns when told to stop, raises `SourceError` if it ends otherwise."""
         ...
 
 
 OpenReader = Callable[
     [Address, ReaderSettings, Event, Sequence[PacketTap], Position], AbstractContextManager[FrameSource, bool | None]
 ]
-"""Address, limits, when to stop, who wants the packets, how far an HLS stream was played -> a reader that opens on
-entering."""
+"""Makes a reader, which opens when entered, from: address, limits, stop event, packet taps, position in an HLS stream.
+"""
 
 
 @dataclass(frozen=True, slots=True)
 class CameraParts:
-    """What a camera is made of, next to its settings.
+    """Parts of a camera, in addition to its settings.
 
     Args:
-        engine: gives it an analysis of its own.
+        engine: makes its analysis.
         monitoring: time-outs and pauses.
         observer: is notified of states and results.
-        viewing: where its frames go while somebody watches.
-        taps: who wants its packets, by its name; asked at each connection.
+        viewing: receives its frames while somebody watches.
+        taps: returns the receivers of its packets by its name; called for each connection.
         open_reader: makes a reader; a scripted one in tests.
-        clocks: what the time is.
+        clocks: the clocks.
     """
 
     engine: Engine
@@ -83,18 +83,18 @@ class CameraParts:
 
 
 MAX_HANGING = 3
-"""Threads left behind in a read that never returns before no further connection is tried: they must not pile up."""
+"""Limit of threads that hang in a read before no further connection is tried, so that they do not pile up."""
 
 log = logging.getLogger(__name__)
 
 
 class Connections:
-    """The connections of one camera, the newest last; one that hangs is left behind.
+    """The connections of one camera, newest last; one that hangs is abandoned.
 
-    `begin` is called by one thread at a time.
+    `begin` must be called by one thread at a time.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
     """
 
     def __init__(self, camera: str) -> None:
@@ -103,12 +103,12 @@ class Connections:
 
     @property
     def hang(self) -> bool:
-        """Whether so many do not end that no further one is to begin."""
+        """Whether so many connections hang that no other one must be started."""
         return sum(thread.is_alive() for thread in self._threads) >= MAX_HANGING
 
     @property
     def newest(self) -> Thread | None:
-        """The thread of the newest; None before the first, and on that thread itself, which cannot wait for its end."""
+        """Thread of the newest one; None before the first, and on that thread itself, which cannot wait for its end."""
         thread = self._threads[-1] if self._threads else None
         return None if thread is current_thread() else thread
 
@@ -118,14 +118,14 @@ class Connections:
         take: Callable[[FrameSource], SourceError],
         failed: Callable[[SourceError], None],
     ) -> None:
-        """Begins one; returns at once.
+        """Starts a connection; returns at once.
 
         Args:
-            open_reader: makes the reader, which opens on entering; called on the connection's thread.
-            take: takes its frames; returns why there are no more.
-            failed: is given the reason of its end.
+            open_reader: makes the reader, which opens when entered; called on the connection's thread.
+            take: processes its frames; returns why there are no more.
+            failed: called with the reason for its end.
         """
-        # A daemon only so that a read that never returns cannot keep the process from ending.
+        # A daemon, so that a read that never returns cannot keep the process alive.
         thread = Thread(
             target=self._connect, args=(open_reader, take, failed), name=f"camera {self._camera}", daemon=True
         )
@@ -133,7 +133,7 @@ class Connections:
         thread.start()
 
     def wait(self, thread: Thread, deadline_s: float) -> None:
-        """Waits for the end of one, until a time (monotonic); then it is left behind."""
+        """Waits for the end of a thread until a time (monotonic); then abandons it."""
         thread.join(max(deadline_s - time.monotonic(), 0.0))
         if thread.is_alive():
             log.warning("camera %s: its connection did not end in time and is left behind", self._camera)
@@ -147,7 +147,7 @@ class Connections:
         """The thread of a connection."""
         try:
             with open_reader() as reader:
-                # Said before the reader is closed: taking leave of a dead server takes its time.
+                # Before the reader is closed, because closing the connection to a dead server takes time.
                 failed(take(reader))
         except SourceError as error:
             failed(error)

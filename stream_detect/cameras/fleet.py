@@ -25,7 +25,7 @@ from stream_detect.sources.reader import PacketTap
 from stream_detect.types import Result
 
 LOOK_S = 0.2
-"""How often each camera is looked after; a stall is noticed, and an attempt made, at most so much late."""
+"""Interval at which each camera is checked; stalls and attempts are late by at most this time."""
 
 CHANGED = "its settings were changed"
 
@@ -34,12 +34,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What a new list changed; names of cameras.
+    """Changes made by a new list, as camera names.
 
     Args:
-        added: were not there before.
-        changed: have other settings, and were restarted.
-        removed: are no more.
+        added: new cameras.
+        changed: cameras with new settings, which were restarted.
+        removed: removed cameras.
     """
 
     added: tuple[str, ...]
@@ -48,21 +48,21 @@ class Applied:
 
 
 class HostedCamera(Protocol):
-    """A camera, wherever it runs: see `Camera`, which has all of it. Thread-safe."""
+    """A camera, wherever it runs; `Camera` has all these members. Thread-safe."""
 
     @property
     def settings(self) -> CameraSettings:
-        """Of the camera."""
+        """Settings of the camera."""
         ...
 
     @property
     def name(self) -> str:
-        """Of the camera."""
+        """Name of the camera."""
         ...
 
     @property
     def challenge(self) -> ChallengeActions:
-        """The challenge of the person before it.
+        """The challenge of the person in front of it.
 
         Raises:
             ConflictError: it is not live.
@@ -70,15 +70,15 @@ class HostedCamera(Protocol):
         ...
 
     def start(self) -> None:
-        """Begins to watch; returns at once."""
+        """Starts to watch; returns at once."""
         ...
 
     def stop(self, reason: str = ...) -> None:
-        """Ends watching within 5 s, for a reason in words."""
+        """Stops watching within 5 s, for a reason in words."""
         ...
 
     def status(self) -> CameraStatus:
-        """What is known now; takes no lock."""
+        """Current status; takes no lock."""
         ...
 
     def look(self) -> None:
@@ -86,32 +86,32 @@ class HostedCamera(Protocol):
         ...
 
     def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """The newest frame and result, where they are in this process; else None."""
+        """The newest frame and result, if they are in this process; otherwise None."""
         ...
 
     def judged(self) -> tuple[VideoFrame, Result | None] | None:
-        """The frame that the newest result is of, where it is in this process; else None."""
+        """The newest result and its frame, if they are in this process; otherwise None."""
         ...
 
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
-        """Takes a publisher's next frame.
+        """Accepts a publisher's next frame.
 
         Raises:
-            ConflictError: this camera takes no publisher in this process.
+            ConflictError: this camera does not accept publishers in this process.
         """
         ...
 
     def publisher_left(self, reason: str) -> None:
-        """The publisher has gone.
+        """Called when the publisher has left.
 
         Raises:
-            ConflictError: this camera takes no publisher in this process.
+            ConflictError: this camera does not accept publishers in this process.
         """
         ...
 
 
 MakeCamera = Callable[[CameraSettings, bool], HostedCamera]
-"""Settings, and whether the settings file names the camera -> a camera that is stopped."""
+"""Makes a stopped camera from its settings, and whether they come from the settings file."""
 
 
 def hosted_here(  # noqa: PLR0913, PLR0917 - what all cameras share, and one for tests
@@ -122,15 +122,15 @@ def hosted_here(  # noqa: PLR0913, PLR0917 - what all cameras share, and one for
     taps: Callable[[str], Sequence[PacketTap]],
     make_parts: Callable[..., CameraParts] = CameraParts,
 ) -> MakeCamera:
-    """What makes cameras that run in this process.
+    """Returns a function that makes cameras in this process.
 
     Args:
-        engine: gives each an analysis.
-        monitoring: how they are watched.
-        observer: is notified of all of them.
-        viewing: where a camera's frames go, by its name.
-        taps: who wants a camera's packets, by its name.
-        make_parts: completes these to what a camera is made of.
+        engine: makes the analysis of each.
+        monitoring: time-outs and pauses.
+        observer: is notified of all cameras.
+        viewing: returns the receiver of a camera's frames, by its name.
+        taps: returns the receivers of a camera's packets, by its name.
+        make_parts: makes the parts of a camera from these.
     """
 
     def make(settings: CameraSettings, from_settings_file: bool) -> HostedCamera:  # noqa: FBT001 - see MakeCamera
@@ -141,36 +141,36 @@ def hosted_here(  # noqa: PLR0913, PLR0917 - what all cameras share, and one for
 
 
 class Fleet:
-    """All cameras of a server. Thread-safe; calls that stop cameras take up to 5 s: call them off the event loop.
+    """All cameras of a server. Thread-safe; calls that stop cameras take up to 5 s: not for the event loop.
 
     Args:
-        make: makes a camera of settings that were checked.
-        engine: says which rates are usable.
+        make: makes a camera from checked settings.
+        engine: checks sampling rates.
         observer: is notified when a camera is removed.
-        max_cameras: how many there may be.
+        max_cameras: maximum number of cameras.
     """
 
     def __init__(self, make: MakeCamera, engine: Engine, observer: Observer, max_cameras: int) -> None:
         self.max_cameras = max_cameras
-        """How many there may be."""
+        """Maximum number of cameras."""
         self._make = make
         self._engine = engine
         self._observer = observer
         self._cameras: dict[str, HostedCamera] = {}
-        self._changing = RLock()  # one change of the list at a time
+        self._changing = RLock()  # held while the list changes
         self._closing = Event()
         self._clockwork = Thread(target=self._look, name="cameras", daemon=True)
         self._clockwork.start()
 
     def names(self) -> list[str]:
-        """Of all cameras, sorted."""
+        """Names of all cameras, sorted."""
         return sorted(self._cameras)
 
     def camera(self, name: str) -> HostedCamera:
-        """The camera of this name.
+        """Returns the camera of this name.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such camera.
         """
         camera = self._cameras.get(name)
         if camera is None:
@@ -178,11 +178,11 @@ class Fleet:
         return camera
 
     def statuses(self) -> list[CameraStatus]:
-        """Of all cameras, by name."""
+        """Status of all cameras, by name."""
         return [camera.status() for _, camera in sorted(self._cameras.copy().items())]
 
     def check(self, settings: CameraSettings, *, from_settings_file: bool) -> None:
-        """Checks the settings of a camera that is to be added or changed.
+        """Checks the settings of a camera to be added or changed.
 
         Raises:
             AddressError: its address is malformed or not permitted.
@@ -191,10 +191,10 @@ class Fleet:
         check(settings, self._engine, from_settings_file=from_settings_file)
 
     def check_room(self, cameras: int) -> None:
-        """Whether there may be so many cameras.
+        """Checks the number of cameras.
 
         Raises:
-            ConflictError: there may not.
+            ConflictError: there may not be so many.
         """
         if cameras > self.max_cameras:
             raise ConflictError(
@@ -203,10 +203,10 @@ class Fleet:
             )
 
     def add(self, settings: CameraSettings) -> HostedCamera:
-        """Adds a camera on somebody's wish, so no file and no device; starts it if it is enabled.
+        """Adds a camera on a user's request, so without files and devices; starts it if it is enabled.
 
         Raises:
-            ConflictError: the name is taken, or there are as many cameras as there may be.
+            ConflictError: the name is taken, or the maximum number is reached.
             AddressError: its address is malformed or not permitted.
             SettingsError: at its rate no verdict could be reached.
         """
@@ -219,7 +219,7 @@ class Fleet:
             return camera
 
     def change(self, settings: CameraSettings) -> HostedCamera:
-        """Gives the camera of that name other settings, and starts it anew; after an error it goes on as it was.
+        """Changes the settings of the camera of that name and restarts it; after an error it is unchanged.
 
         Raises:
             NotFoundError: there is no such camera.
@@ -233,23 +233,23 @@ class Fleet:
             return camera
 
     def remove(self, name: str) -> None:
-        """Stops a camera and takes it off the list.
+        """Stops and removes a camera.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: there is no such camera.
         """
         with self._changing:
             self._take_off([self.camera(name)])
 
     def apply(self, wanted: Sequence[CameraSettings]) -> Applied:
-        """Makes the cameras be these; only changed ones are restarted. All of it, or nothing.
+        """Replaces the list of cameras, all or nothing; only changed cameras are restarted.
 
         Args:
-            wanted: of the settings file, which may name files and devices; `check` others before.
+            wanted: cameras of the settings file, which may use files and devices; call `check` for others first.
 
         Raises:
             AddressError: an address is malformed.
-            ConflictError: these are more than there may be.
+            ConflictError: there are too many.
             SettingsError: at a camera's rate no verdict could be reached.
         """
         self.check_room(len(wanted))
@@ -277,7 +277,7 @@ class Fleet:
         )
 
     def stop_all(self, reason: str) -> None:
-        """Stops all cameras at once, within 5 s; they stay in the list. Waits for no change of the list.
+        """Stops all cameras in parallel, within 5 s; they stay in the list. Does not wait for changes of the list.
 
         Args:
             reason: one short sentence, for people.
@@ -285,14 +285,14 @@ class Fleet:
         _stop(list(self._cameras.copy().values()), reason)
 
     def close(self) -> None:
-        """Stops all cameras at once, within 5 s."""
+        """Stops all cameras in parallel, within 5 s."""
         self._closing.set()
         with self._changing:
             _stop(self._cameras.values(), "the server stopped")
         self._clockwork.join(1.0)
 
     def _made(self, settings: CameraSettings, *, from_settings_file: bool = False) -> HostedCamera:
-        """A camera; of settings that are refused nothing is left, nor what would have shown its frames."""
+        """Makes a camera; if its settings are rejected, nothing is left of it, nor of its viewing."""
         self.check(settings, from_settings_file=from_settings_file)
         return self._make(settings, from_settings_file)
 
@@ -308,7 +308,7 @@ class Fleet:
             self._observer.removed(camera.name)
 
     def _look(self) -> None:
-        """The clockwork's thread."""
+        """Thread that calls `look` of each camera."""
         outage = Outage(log, "the supervision of cameras")
         while not self._closing.wait(LOOK_S):
             failing = False
@@ -323,7 +323,7 @@ class Fleet:
 
 
 def _stop(cameras: Iterable[HostedCamera], reason: str) -> None:
-    """Stops these, all at once: each may take some seconds."""
+    """Stops these cameras in parallel, because each may take some seconds."""
     stopping = list(cameras)
     if stopping:
         with ThreadPoolExecutor(len(stopping), "stop camera") as threads:

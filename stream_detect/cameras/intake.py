@@ -19,18 +19,18 @@ from stream_detect.media.planes import to_rgb
 from stream_detect.types import Frame
 
 RATE_S = 10
-"""Seconds that the frame rate looks back."""
+"""Time over which the frame rate is measured, in seconds."""
 
 
 class Intake:
-    """One camera's frames from its start to its stop, over all of its connections.
+    """Frames of one camera from start to stop, over all of its connections.
 
-    Called by one thread at a time for frames, by the worker's for conversion.
+    Frames are added by one thread at a time, and converted on the worker's thread.
 
     Args:
-        viewing: of the camera.
-        sampler: which frames to analyse.
-        submit: takes the supplier of a frame to be analysed; returns at once.
+        viewing: receives the camera's frames.
+        sampler: picks the frames to analyse.
+        submit: accepts the supplier of a frame to be analysed; returns at once.
     """
 
     def __init__(self, viewing: Viewing, sampler: Sampler, submit: Callable[[Callable[[], Frame]], None]) -> None:
@@ -41,23 +41,23 @@ class Intake:
         self._began_s: float | None = None
         self._anew = False
         self._gaps = 0
-        self._gaps_analysed = 0  # the worker's thread only, as the next
+        self._gaps_analysed = 0  # used on the worker's thread only, like the next
         self._reformatter = VideoReformatter()
         self.newest: VideoFrame | None = None
         self.judged: VideoFrame | None = None
-        """The frame that the analysis took last: on the worker's thread, that of the result which is delivered."""
+        """The frame analysed last: on the worker's thread, that of the result being delivered."""
         self.pictures = 0
 
     def begin(self) -> None:
-        """A connection begins: its first frame comes after a gap, and its timestamps may start anywhere."""
+        """Called when a connection begins: its first frame follows a gap, and its timestamps may start anywhere."""
         self._anew = True
 
     def take(self, frame: VideoFrame, source_s: float, arrived_s: float, *, gap: bool) -> None:
-        """Takes the next frame.
+        """Accepts the next frame.
 
         Args:
-            frame: upright; only read.
-            source_s: its time by the source's own count.
+            frame: upright; read only.
+            source_s: its time on the source's own clock.
             arrived_s: monotonic seconds.
             gap: something was lost just before it.
         """
@@ -77,9 +77,9 @@ class Intake:
             self._submit(partial(self._supply, frame, time_s, arrived_s, self._gaps))
 
     def _supply(self, frame: VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
-        """The frame as the analysis takes it, made on its thread.
+        """The frame in the form of the analysis, made on its thread.
 
-        Gaps are counted, not flagged, so that a sample that a newer one replaced does not take its mark along.
+        Gaps are counted, not flagged, so that no mark is lost with a sample that a newer one replaced.
         """
         image = to_rgb(frame, self._reformatter)
         self.judged = frame
@@ -88,22 +88,22 @@ class Intake:
 
 
 class FrameRate:
-    """Frames per second over the last ten seconds, from a count that is sampled now and then."""
+    """Frames per second over the last ten seconds, from a counter that is sampled now and then."""
 
     def __init__(self) -> None:
-        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, pictures)
+        self._marks: deque[tuple[float, int]] = deque(maxlen=RATE_S)  # (monotonic seconds, number of frames)
 
     def clear(self) -> None:
-        """Frames come no more: 0 until `mark` is called again."""
+        """Called when frames stop: the rate is 0 until `mark` is called again."""
         self._marks.clear()
 
     def mark(self, now_s: float, pictures: int) -> None:
-        """Notes the count, once a second; more calls do nothing."""
+        """Records the count, once a second; further calls do nothing."""
         if not self._marks or now_s - self._marks[-1][0] >= 1.0:
             self._marks.append((now_s, pictures))
 
     def hz(self, now_s: float, pictures: int) -> float:
-        """The rate now."""
+        """The current rate."""
         marks = tuple(self._marks)
         if not marks:
             return 0.0
@@ -112,21 +112,21 @@ class FrameRate:
 
 
 NO_FACE_S = 10.0
-"""Key frames suffice once no face was in the picture for so long: someone who turns away is still there."""
+"""Key frames suffice once there was no face for this long: someone who turned away is still there."""
 
 SAMPLE = 3
-"""Intervals between key frames to be seen before they are trusted."""
+"""Intervals between key frames to observe before they are trusted."""
 
 
 class KeyframeOnly:
-    """Decides between all frames and key frames only (an idle 1080p camera costs a quarter then: FACTS.md).
+    """Decides between all frames and key frames only, which costs a quarter for an idle 1080p camera (measured).
 
-    Key frames alone are no way to notice a stall when they come seldom: a camera is spared only once it has shown that
-    two of them come within the time in which a stall is to be noticed.
+    Rare key frames are not enough to detect a stall, so they suffice only after a camera has sent two of them within
+    the time limit for a stall.
 
     Args:
-        allowed: by the camera's settings.
-        stall_s: without a picture for so long a camera has stalled.
+        allowed: whether the camera's settings allow it.
+        stall_s: time without a frame after which a camera has stalled.
     """
 
     def __init__(self, *, allowed: bool, stall_s: float) -> None:
@@ -138,25 +138,25 @@ class KeyframeOnly:
         self._longest_s = 0.0
 
     def begin(self, now_s: float) -> None:
-        """A connection begins: nothing is known of its key frames, and somebody may have come meanwhile."""
+        """Called when a connection begins: its key frames are unknown, and somebody may have appeared meanwhile."""
         self._face_s = now_s
         self._key_s = None
         self._intervals = 0
         self._longest_s = 0.0
 
     def keyframe(self, arrived_s: float) -> None:
-        """A key frame came (monotonic seconds)."""
+        """Records the arrival of a key frame (monotonic seconds)."""
         if self._key_s is not None:
             self._intervals += 1
             self._longest_s = max(self._longest_s, arrived_s - self._key_s)
         self._key_s = arrived_s
 
     def face(self, now_s: float) -> None:
-        """A face was in the picture."""
+        """Records that the frame showed a face."""
         self._face_s = now_s
 
     def forbid(self) -> None:
-        """Key frames stopped coming in time: this camera is spared no more."""
+        """Called when key frames did not arrive in time: all frames are decoded from now on."""
         self._allowed = False
 
     def suffices(self, now_s: float, viewers: int) -> bool:

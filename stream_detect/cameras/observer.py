@@ -9,14 +9,14 @@ from stream_detect.types import Result, StateChange
 
 
 class Observer(Protocol):
-    """Is notified of every camera. Called on cameras' own threads: must return at once and never raise."""
+    """Is notified of every camera. Called on the cameras' threads: must return at once and must not raise."""
 
     def result(self, camera: str, result: Result, at_s: float) -> None:
-        """A result came.
+        """A result arrived.
 
         Args:
-            camera: its name.
-            result: of the analysis.
+            camera: name of the camera.
+            result: result of the analysis.
             at_s: wall clock of the analysed frame, unix seconds.
         """
         ...
@@ -26,39 +26,39 @@ class Observer(Protocol):
         ...
 
     def removed(self, camera: str) -> None:
-        """The camera is no more in the list: nothing further will be said of it."""
+        """The camera was removed: there are no more notifications about it."""
         ...
 
 
 class Viewing(Protocol):
-    """Where a camera's frames go while somebody watches (webrtc/hub.py); one a camera."""
+    """Receives a camera's frames while somebody watches (webrtc/hub.py); one per camera."""
 
     @property
     def viewers(self) -> int:
-        """Who watch now. Safe from any thread."""
+        """Current number of viewers. Thread-safe."""
         ...
 
     def show(self, frame: VideoFrame) -> None:
-        """Takes a frame of the camera, upright and only read, with pts and time base; returns at once.
+        """Accepts a frame of the camera, upright and read-only, with pts and time base; returns at once.
 
-        Called on the camera's thread for every picture while there are viewers. One that is still waiting is replaced.
+        Called on the camera's thread for every frame while there are viewers. A waiting frame is replaced.
         """
         ...
 
     def show_result(self, result: Result | None) -> None:
-        """Takes what is drawn on the frames from now on; returns at once.
+        """Sets the result that is drawn on frames from now on; returns at once.
 
-        Called with each result, whether somebody watches or not, and with None when the camera's state changes: what
-        was found before says nothing about now.
+        Called with each result, whether or not somebody watches, and with None when the camera's state changes, because
+        the previous result is then out of date.
         """
         ...
 
 
 class Observers:
-    """Notifies several observers, in their order; an `Observer` itself.
+    """Notifies several observers in order; itself an `Observer`.
 
     Args:
-        observers: to be notified.
+        observers: the observers.
     """
 
     def __init__(self, observers: Sequence[Observer]) -> None:

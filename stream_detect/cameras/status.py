@@ -11,15 +11,15 @@ from stream_detect.types import Result, StateChange
 
 @dataclass(frozen=True, slots=True)
 class CameraCounts:
-    """Since the camera was started; each only grows.
+    """Counters since the camera was started; they never decrease.
 
     Args:
-        pictures: frames decoded.
+        pictures: decoded frames.
         analysed: results.
         dropped_samples: sampled frames replaced before they were analysed.
-        decode_errors: packets that could not be decoded, and frames that came out damaged.
+        decode_errors: packets that could not be decoded, and damaged frames.
         reconnects: attempts after the first.
-        received_bytes: of packets.
+        received_bytes: size of all packets.
     """
 
     pictures: int = 0
@@ -32,20 +32,20 @@ class CameraCounts:
 
 @dataclass(frozen=True, slots=True)
 class CameraStatus:
-    """A camera at a moment.
+    """Status of a camera at one moment.
 
     Args:
-        name: of the camera.
-        change: its state, and since when.
-        counts: so far.
+        name: name of the camera.
+        change: its state, and when it was entered.
+        counts: counters so far.
         fps: frames per second over the last ten seconds.
         wh: size of the frame as players show it, in pixels; None before the first.
-        codec: as FFmpeg or SDP names it ("h264"); empty before the first frame.
-        viewers: who watch now.
-        retry_at_s: when the next attempt is made, unix seconds; None when none is due.
-        result: the newest; None before the first, and once it says nothing about now (state not live).
-        result_age_s: seconds since that result came; None without one.
-        node: of the cluster that has it; empty where it runs in the server's process, and while none has it.
+        codec: name in FFmpeg or SDP ("h264"); empty before the first frame.
+        viewers: current number of viewers.
+        retry_at_s: time of the next attempt, unix seconds; None if none is due.
+        result: the newest result; None before the first, and while the camera is not live.
+        result_age_s: seconds since that result arrived; None if there is none.
+        node: node of the cluster that runs it; empty in the server's process, and while no node has it.
     """
 
     name: str
@@ -62,27 +62,27 @@ class CameraStatus:
 
 
 class ConnectionCounts(Protocol):
-    """What a connection counts."""
+    """Counters of a connection."""
 
     @property
     def decode_errors(self) -> int:
-        """Packets and frames that were of no use."""
+        """Number of unusable packets and frames."""
         ...
 
     @property
     def received_bytes(self) -> int:
-        """Of packets."""
+        """Size of all packets."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Watch:
-    """What lasts from a camera's start to its stop.
+    """State of a camera between start and stop.
 
     Args:
-        worker: of its analysis.
-        intake: of its frames.
-        challenge: of the person before it.
+        worker: worker of its analysis.
+        intake: intake of its frames.
+        challenge: challenge of the person in front of it.
     """
 
     worker: AnalysisWorker
@@ -92,12 +92,12 @@ class Watch:
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Replaced as a whole, so that whoever reads it without a lock never sees a count fall.
+    """Sums of counters. Replaced as a whole, so that a reader without the lock never sees a count decrease.
 
     Args:
-        watch: the present one.
-        connection: the present one.
-        past: what earlier ones counted.
+        watch: the current one.
+        connection: the current one.
+        past: counts of earlier ones.
     """
 
     watch: Watch | None = None
@@ -106,7 +106,7 @@ class Totals:
 
     @property
     def counts(self) -> CameraCounts:
-        """The sums; `analysed` and `reconnects` are the past's."""
+        """The sums; `analysed` and `reconnects` are those of the past."""
         past, watch, connection = self.past, self.watch, self.connection
         return replace(
             past,
@@ -117,11 +117,11 @@ class Totals:
         )
 
     def disconnected(self) -> Self:
-        """Without the connection."""
+        """The totals without the connection."""
         sums, past = self.counts, self.past
         settled = replace(past, decode_errors=sums.decode_errors, received_bytes=sums.received_bytes)
         return replace(self, connection=None, past=settled)
 
     def stopped(self) -> Self:
-        """Without connection and watch."""
+        """The totals without connection and watch."""
         return replace(self, watch=None, connection=None, past=self.counts)

@@ -15,22 +15,22 @@ from stream_detect.settings import MonitoringSettings
 from stream_detect.types import CameraState, StateChange
 
 LETS_GO_S = 1.0
-"""On top of its time-outs, what a reader that is to stop is given before its thread is left behind."""
+"""Time beyond its time-outs that a stopping reader is given before its thread is abandoned."""
 
 UNDECODABLE_S = 30.0
-"""How long a connection is kept whose packets come but give no frame. Connecting again at once would mend nothing where
-packets are lost on the way; later it may, as cameras send a key frame to whoever connects."""
+"""How long a connection is kept whose packets give no frame. Reconnecting at once does not help if packets are lost on
+the way; later it may, because cameras send a key frame to a new client."""
 
 REASON_CHARS = 200
 """A reason is one sentence; FFmpeg's own can be pages."""
 
 
 class Attempt:
-    """One connection, from the call to its end; of a pushed camera the wait for a publisher, and its frames.
+    """One connection, from opening to its end; for a pushed camera, the wait for a publisher and its frames.
 
     Args:
-        begun_s: monotonic seconds.
-        pushed: frames come when a publisher pleases: waiting for the first is no failure, nor is a stall the end.
+        begun_s: its start in monotonic seconds.
+        pushed: a publisher sends the frames: waiting for the first is not a failure, and a stall not the end.
     """
 
     __slots__ = ("begun_s", "last_s", "live_s", "pushed", "stopped_s", "stopping")
@@ -40,23 +40,23 @@ class Attempt:
         self.begun_s = begun_s
         self.pushed = pushed
         self.live_s = math.inf  # monotonic seconds of the first frame
-        self.last_s = begun_s  # and of the newest
-        self.stopped_s = math.inf  # and when it was asked to stop for a stall
+        self.last_s = begun_s  # of the newest frame
+        self.stopped_s = math.inf  # of the request to stop because of a stall
 
     @property
     def good_s(self) -> float:
-        """How long frames came."""
+        """How long frames arrived."""
         return max(self.last_s - self.live_s, 0.0)
 
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """A state, as the supervisor sees it.
+    """A state of the supervisor.
 
     Args:
         change: as observers are notified of it.
         entered_s: monotonic seconds.
-        due_s: when the next attempt is to be made, monotonic seconds; None when none is.
+        due_s: time of the next attempt, monotonic seconds; None if none is due.
         retry_at_s: that time in unix seconds.
     """
 
@@ -67,18 +67,18 @@ class Situation:
 
     @property
     def state(self) -> CameraState:
-        """What the supervisor is doing."""
+        """The current state."""
         return self.change.state
 
 
 @dataclass(frozen=True, slots=True)
 class Clocks:
-    """The clocks of a camera, and chance.
+    """Clocks and random numbers of a camera.
 
     Args:
-        monotonic: seconds, the clock of `SourceFrame.arrived_s`.
-        wall: unix seconds.
-        chance: a random number in [0, 1).
+        monotonic: returns seconds, on the clock of `SourceFrame.arrived_s`.
+        wall: returns unix seconds.
+        chance: returns a random number in [0, 1).
     """
 
     monotonic: Callable[[], float]
@@ -87,17 +87,16 @@ class Clocks:
 
 
 class Supervisor:
-    """The states of one camera (see `CameraState`). Safe from any thread.
+    """The state machine of one camera (see `CameraState`). Thread-safe.
 
-    At any time one attempt counts. All that an earlier one still reports, from a thread that was left behind, is
-    ignored.
+    Only one attempt is current at any time. Reports of earlier ones, from abandoned threads, are ignored.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
         settings: time-outs and pauses.
-        notify: is given each state entered, in order, under the lock; must return at once.
-        clocks: what the time is.
-        lock: of the camera.
+        notify: called with each state entered, in order, with the lock held; must return at once.
+        clocks: the clocks.
+        lock: lock of the camera.
     """
 
     def __init__(
@@ -117,40 +116,40 @@ class Supervisor:
             settings.backoff_first_s, settings.backoff_last_s, settings.backoff_reset_s, clocks.chance
         )
         self._attempt: Attempt | None = None
-        self._problem = ""  # of the newest failure since frames came
+        self._problem = ""  # of the newest failure since frames arrived
         self.reconnects = 0
-        """Attempts after the first of each start, so far."""
+        """Number of attempts after the first of each start so far."""
         change = StateChange(camera, CameraState.STOPPED, "switched off", clocks.wall())
         self._situation = Situation(change, clocks.monotonic())
 
     @property
     def situation(self) -> Situation:
-        """The present one; takes no lock."""
+        """The current situation; takes no lock."""
         return self._situation
 
     @property
     def attempt(self) -> Attempt | None:
-        """The one that counts now; None while stopped or pausing."""
+        """The current attempt; None while stopped or pausing."""
         return self._attempt
 
     @property
     def due(self) -> bool:
-        """Whether the next attempt is to begin now."""
+        """Whether the next attempt is due."""
         due_s = self._situation.due_s
         return due_s is not None and self._clocks.monotonic() >= due_s
 
     def start(self, reason: str, *, pushed: bool = False) -> Attempt:
-        """Begins the first attempt: connecting; old failures are forgotten."""
+        """Starts the first attempt: connecting; earlier failures are forgotten."""
         with self._lock:
             self._backoff.reset()
             self._problem = ""
             return self._begin(reason, pushed=pushed)
 
     def again(self, reason: str, *, pushed: bool = False) -> Attempt:
-        """Begins the next attempt: connecting. The one before counts no more.
+        """Starts the next attempt: connecting. The previous one is no longer current.
 
         Args:
-            reason: one short sentence; after a failure its reason is said instead, until frames come.
+            reason: one short sentence; after a failure, its reason is shown instead until frames arrive.
             pushed: see `Attempt`.
         """
         with self._lock:
@@ -158,10 +157,10 @@ class Supervisor:
             return self._begin(f"trying again: {self._problem}" if self._problem else reason, pushed=pushed)
 
     def picture(self, attempt: Attempt, arrived_s: float) -> bool:
-        """Notes a frame; the first makes the camera live. Costs next to nothing: called for every frame.
+        """Records a frame; the first makes the camera live. Called for every frame, so it must be cheap.
 
         Returns:
-            False when the attempt counts no more: the frame is to be ignored, and reading to end.
+            False if the attempt is no longer current: the frame must be ignored, and reading must end.
         """
         if attempt.stopping.is_set():
             return False
@@ -169,7 +168,7 @@ class Supervisor:
         return self._situation.change.state is CameraState.LIVE or self._become_live(attempt, arrived_s)
 
     def failed(self, attempt: Attempt, error: SourceError) -> None:
-        """Notes that an attempt has ended, by itself or because it was asked to."""
+        """Records that an attempt has ended, by itself or because it was told to."""
         with self._lock:
             if attempt is not self._attempt:
                 return
@@ -184,11 +183,11 @@ class Supervisor:
                 self._back_off(reason)
 
     def look(self, packet_s: float = -math.inf, trouble: str = "") -> None:
-        """Notices what nobody reports: that no frame comes, and that a reader does not let go.
+        """Detects what nobody reports: that no frame arrives, and that a reader does not stop.
 
         Args:
-            packet_s: monotonic seconds of the connection's newest packet.
-            trouble: why its packets give no frames; empty where that is not known.
+            packet_s: arrival of the connection's newest packet, monotonic seconds.
+            trouble: why its packets give no frames; empty if unknown.
         """
         attempt, state, settings = self._attempt, self._situation.state, self._settings
         if attempt is None:
@@ -210,7 +209,7 @@ class Supervisor:
         """Enters stopped, from any state.
 
         Returns:
-            False when it was stopped already.
+            False if it was stopped already.
         """
         with self._lock:
             if self._situation.state is CameraState.STOPPED:
@@ -244,7 +243,7 @@ class Supervisor:
             self._enter(CameraState.STALLED, reason)
 
     def _give_up(self, attempt: Attempt, now_s: float, *, receiving: bool) -> None:
-        """Ends a stalled attempt once nothing is to be expected of it, then the wait for its reader."""
+        """Ends a stalled attempt once there is no hope for it, and later the wait for its reader."""
         if not attempt.stopping.is_set():
             if not receiving or now_s - self._situation.entered_s >= UNDECODABLE_S:
                 self._ask_to_stop(attempt)
@@ -282,6 +281,6 @@ class Supervisor:
 
 
 def one_line(text: str) -> str:
-    """The text's first line, not endless."""
+    """The first line of a text, truncated."""
     first = text.strip().partition("\n")[0]
     return first if len(first) <= REASON_CHARS else f"{first[: REASON_CHARS - 1]}…"

@@ -12,32 +12,33 @@ from stream_detect.evidence.packet_ring import ReceivedPacket
 
 TICK = Fraction(1, 90_000)
 MP4_CODECS = frozenset({"h264", "hevc", "mjpeg", "mpeg4", "av1", "vp9"})
-"""What MP4 carries; anything else goes into Matroska."""
+"""Codecs that MP4 supports; others are written to Matroska."""
 
 MAX_STEP_S = 10.0
-"""A longer step of the timestamps, or one back, is a clock that jumped: the arrivals say how long it really was."""
+"""A longer step of the timestamps, or a step back, means that the clock jumped; then the arrivals give the true
+duration."""
 
 MAX_DELAY_S = 5.0
-"""A picture shown so much later than it is decoded is no reordering."""
+"""A frame that is shown this long after its decoding time is not just reordered."""
 
 
 def suffix(packets: Sequence[ReceivedPacket]) -> str:
-    """Of the file that fits the packets' codec: "mp4" or "mkv"."""
+    """Suffix of a file that fits the packets' codec: "mp4" or "mkv"."""
     return "mp4" if packets[0].connection.codec in MP4_CODECS else "mkv"
 
 
 def cuttable(packets: Sequence[ReceivedPacket], moment_s: float) -> list[ReceivedPacket]:
-    """The packets around a moment that one file can hold.
+    """The packets around a moment that one file can contain.
 
-    A connection with other parameters (codec, size) needs another file. So the clip is of the connections about the
-    moment that are alike, and each of them begins at a key frame.
+    A connection with other parameters (codec, size) needs another file. So the clip contains the connections around the
+    moment that are alike, each starting at a key frame.
 
     Args:
-        packets: in the order in which they came.
+        packets: in order of arrival.
         moment_s: monotonic seconds.
 
     Returns:
-        some of them, next to each other; empty when there is no key frame.
+        A contiguous part of them; empty if there is no key frame.
     """
     kept: list[ReceivedPacket] = []
     for packet in packets:
@@ -52,10 +53,10 @@ def cuttable(packets: Sequence[ReceivedPacket], moment_s: float) -> list[Receive
 
 
 def timeline(packets: Sequence[ReceivedPacket]) -> list[tuple[int, int]]:
-    """When each packet is shown and decoded, in `TICK`s, as files want it: from 0, decoding times rising.
+    """Presentation and decoding time of each packet in `TICK`s, from 0, with increasing decoding times.
 
-    The sender's steps are kept. Where they cannot be believed (no timestamps, another connection, a clock that jumped)
-    the step is the one of the arrivals.
+    The sender's steps are kept. If they are implausible (no timestamps, another connection, a clock that jumped), the
+    step between the arrivals is used.
 
     Returns:
         (pts, dts) of each packet, pts >= dts.
@@ -69,15 +70,15 @@ def timeline(packets: Sequence[ReceivedPacket]) -> list[tuple[int, int]]:
 
 
 def write_clip(path: Path, packets: Sequence[ReceivedPacket]) -> None:
-    """Write a file; not yet safe against a power cut.
+    """Writes a file, without syncing it to disk.
 
     Args:
-        path: of the file; its name says nothing about its form, the codec does (`suffix`).
-        packets: of connections that are alike, the first a key frame (`cuttable`).
+        path: path of the file; the codec determines the format (`suffix`), not the name.
+        packets: packets of similar connections, starting with a key frame (`cuttable`).
 
     Raises:
         OSError: the disk is full, or cannot be written.
-        MediaError: FFmpeg cannot put these packets into a file.
+        MediaError: FFmpeg cannot write these packets to a file.
     """
     fast = suffix(packets) == "mp4"
     try:
@@ -101,7 +102,7 @@ def write_clip(path: Path, packets: Sequence[ReceivedPacket]) -> None:
 
 
 _FIRST_OF_FFMPEG = 1000
-"""Numbers of the system's errors are smaller, FFmpeg's own ones larger."""
+"""Error numbers of the system are smaller, those of FFmpeg larger."""
 
 
 def _step_s(before: ReceivedPacket, packet: ReceivedPacket) -> Fraction:

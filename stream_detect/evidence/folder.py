@@ -11,11 +11,11 @@ from stream_detect.settings import EvidenceSettings, StorageSettings
 from stream_detect.storage.records import Event, Evidence
 
 FOLDER = "evidence"
-"""Its name in the storage folder."""
+"""Name of the folder in the storage folder."""
 
 
 def names_of(evidence: Evidence) -> tuple[str, ...]:
-    """The files that it references."""
+    """Names of the files that it refers to."""
     return tuple(name for name in (evidence.picture, evidence.face, evidence.clip) if name is not None)
 
 
@@ -36,8 +36,8 @@ class EvidenceFolder:
     """Files named `<event id>-<what>.<suffix>`, in one folder.
 
     Args:
-        path: of the folder; made on the first write, for its owner alone.
-        min_free_bytes: left free on its disk.
+        path: path of the folder; created on the first write, accessible only to its owner.
+        min_free_bytes: free space to keep on its disk.
     """
 
     def __init__(self, path: Path, min_free_bytes: int) -> None:
@@ -46,14 +46,14 @@ class EvidenceFolder:
 
     @classmethod
     def of(cls, storage: StorageSettings, evidence: EvidenceSettings) -> Self:
-        """The one that the settings name."""
+        """The folder that the settings name."""
         return cls(storage.folder / FOLDER, evidence.min_free_bytes)
 
     def path(self, name: str) -> Path:
-        """Of a file that an `Evidence` references.
+        """Path of a file that an `Evidence` refers to.
 
         Raises:
-            NotFoundError: it is not a name of ours, or no such file is there.
+            NotFoundError: the name is invalid, or there is no such file.
         """
         path = self._path / name
         if path.parent != self._path or name.startswith(".") or not path.is_file():
@@ -61,27 +61,27 @@ class EvidenceFolder:
         return path
 
     def check_room(self, bytes_more: int = 0) -> None:
-        """Whether so much can be written.
+        """Checks the free space.
 
         Raises:
-            DiskFullError: too little would be left free.
-            StorageError: the disk cannot be asked.
+            DiskFullError: less than the minimum would remain free.
+            StorageError: the free space cannot be read.
         """
         check_room(self._path, self._min_free_bytes, "evidence.min_free_bytes", bytes_more)
 
     def write(self, name: str, bytes_about: int, put: Callable[[Path], None]) -> int:
-        """Write a file: under another name, down to the disk, and only then under its own.
+        """Writes a file atomically (`media.files.put_whole`).
 
         Args:
-            name: of the file.
-            bytes_about: how large it will be, about.
-            put: writes it to the path that it is given.
+            name: name of the file.
+            bytes_about: approximate size.
+            put: writes the content to the path that it is given.
 
         Returns:
-            its size in bytes.
+            Its size in bytes.
 
         Raises:
-            DiskFullError: there is no room, or too little would be left.
+            DiskFullError: there is not enough space, or less than the minimum would remain.
             StorageError: it cannot be written.
         """
         self.check_room(bytes_about)
@@ -92,10 +92,10 @@ class EvidenceFolder:
         return put_whole(self._path / name, put)
 
     def delete(self, evidence: Evidence) -> None:
-        """Remove the files that it references; those that are gone already do not matter.
+        """Deletes the files of an `Evidence`; missing ones are ignored.
 
         Raises:
-            StorageError: one cannot be removed.
+            StorageError: one cannot be deleted.
         """
         for name in names_of(evidence):
             try:
@@ -106,7 +106,7 @@ class EvidenceFolder:
                 raise translated(error, self._path) from error
 
     def names(self) -> list[str]:
-        """Of all files that are there, whole or not.
+        """Names of all files in the folder, complete or not.
 
         Raises:
             StorageError: the folder cannot be read.
@@ -117,11 +117,12 @@ class EvidenceFolder:
             raise translated(error, self._path) from error
 
     def sweep(self, names: Sequence[str], event_of: Callable[[str], Event]) -> None:
-        """Remove those that no event references: left by a process that was killed.
+        """Deletes files that no event refers to: left by a killed process.
 
         Args:
-            names: of files that nobody is writing: not those of this process, whose events may not know them yet.
-            event_of: the event of an id; raises NotFoundError.
+            names: names of files that nobody is writing; not those of this process, whose events may not refer to them
+                yet.
+            event_of: returns the event with an id; raises NotFoundError.
 
         Raises:
             StorageError: the folder or the database cannot be used.

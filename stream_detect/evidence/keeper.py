@@ -30,16 +30,16 @@ from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
 
 MAX_WAITING = 16
-"""Events whose picture waits to be written: each holds a decoded one (3 MB at 1080p). Further events get no evidence,
-and say so."""
+"""Events whose picture waits to be written; each holds a decoded frame (3 MB at 1080p). Further events get no evidence,
+and their record says so."""
 
 LOOK_S = 1.0
 GRACE_S = 1.0
-"""After the last second of a clip, for packets that are under way; a camera that fell silent sends none."""
+"""Time after the last second of a clip for packets that are on their way; a camera that stopped sends none."""
 
 TIDY_S, TIDY_AGAIN_S = 3600.0, 60.0
-"""How often evidence that is too old is looked for, and the newest hash of the chain logged; how soon again when the
-database was away."""
+"""Interval at which old evidence is deleted and the newest hash of the chain is logged, and the shorter one after the
+database could not be used."""
 
 CLOSE_S = 3.0
 
@@ -52,11 +52,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class EvidenceSources:
-    """What is asked of cameras, by name and on any thread; both return at once and raise NotFoundError for none.
+    """Functions about cameras, by name. Thread-safe; both return at once, and raise NotFoundError for an unknown name.
 
     Args:
-        wants: whether the camera's owner asked for evidence.
-        picture_of: the frame that was judged last, see `Camera.judged`: during `begin` that of the result.
+        wants: whether evidence is enabled for the camera.
+        picture_of: the frame analysed last, see `Camera.judged`; during `begin`, that of the result.
     """
 
     wants: Callable[[str], bool]
@@ -64,21 +64,20 @@ class EvidenceSources:
 
 
 class EvidenceKeeper:
-    """Keeps evidence of fake events, for the cameras whose owners asked for it, and deletes it in time.
+    """Keeps evidence of fake events for the cameras for which it is enabled, and deletes it in time.
 
-    Watching never waits for it. Without room on the disk nothing is kept, `problem` says so, and it goes on by itself
-    once there is room.
+    Watching never waits for it. If the disk is full, nothing is kept and `problem` says so, until there is space again.
 
     Args:
-        folder: of the files.
-        settings: of evidence.
-        events: that reference the files; None where another keeper deletes what is old.
-        sources: of the cameras.
-        now: the clocks.
+        folder: folder of the files.
+        settings: settings of evidence.
+        events: events that refer to the files; None if another keeper deletes old ones.
+        sources: functions about cameras.
+        now: returns the time on both clocks.
 
     Raises:
         SettingsError: the certificate or the key that signs evidence cannot be used.
-        MissingExtraError: the package that signs is not installed.
+        MissingExtraError: the C2PA library is not installed.
     """
 
     def __init__(
@@ -107,43 +106,43 @@ class EvidenceKeeper:
         self._look_at_s = self._tidy_at_s = self._now().now_s
         self._thread = Thread(target=self._run, name="evidence", daemon=True)
         self.dropped = 0
-        """Events that got no evidence as too many began at once, so far."""
+        """Number of events without evidence because too many began at once."""
 
     @property
     def problem(self) -> str:
-        """Why nothing can be kept now; empty when all is well."""
+        """Why nothing can be kept now; empty if all is well."""
         if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
             return "the evidence thread has ended: nothing is kept; restart the server"
         return self._files.problem
 
     def tap(self, camera: str) -> Ring:
-        """Where the camera's packets go; the same for each of its connections."""
+        """Receiver of the camera's packets, the same for all its connections."""
         with self._rings_lock:
             fresh = Ring(self._settings.clip_before_s, self._settings.ring_max_bytes)
             return self._rings.setdefault(camera, fresh)
 
     def path(self, name: str) -> Path:
-        """Of a file that an `Evidence` references.
+        """Path of a file that an `Evidence` refers to.
 
         Raises:
-            NotFoundError: no such file is there.
+            NotFoundError: there is no such file.
         """
         return self._folder.path(name)
 
     def delete(self, evidence: Evidence) -> None:
-        """Removes files of an event that is no more.
+        """Deletes the files of a deleted event.
 
         Raises:
-            StorageError: one cannot be removed.
+            StorageError: one cannot be deleted.
         """
         self._folder.delete(evidence)
 
     def report_to(self, report: Callable[[str, Evidence], None]) -> None:
-        """Who writes down what there is of an event; told on this thread, each time of all that there is so far."""
+        """Sets the function that records an event's evidence, called on this thread each time with all of it so far."""
         self._report = report
 
     def start(self) -> None:
-        """Starts the thread; once, before anything begins."""
+        """Starts the thread; call once, before any event."""
         if self._events is not None:
             try:
                 self._unswept = self._folder.names()
@@ -152,7 +151,7 @@ class EvidenceKeeper:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends the thread; clips that are being gathered end with what they have. May be called again."""
+        """Ends the thread; unfinished clips end with what they have. May be called again."""
         self._closing.set()
         with suppress(Full):
             self._begun.put_nowait(None)
@@ -160,16 +159,16 @@ class EvidenceKeeper:
             self._thread.join(CLOSE_S)
 
     def forget(self, camera: str) -> None:
-        """The camera is no more: its packets go."""
+        """Called when a camera was removed: its packets are dropped."""
         with self._rings_lock:
             self._rings.pop(camera, None)
 
     def begin(self, event: Event, result: Result) -> None:
-        """Takes what is to be seen of an event that begins; returns at once, from any thread.
+        """Collects the evidence of an event that begins; returns at once. Thread-safe.
 
         Args:
-            event: that began.
-            result: by which it did.
+            event: the event.
+            result: the result that started it.
         """
         try:
             if self._closing.is_set() or not self._sources.wants(event.camera):
@@ -220,7 +219,7 @@ class EvidenceKeeper:
         self._report(seen.event.id, evidence)
 
     def _cut(self, now_s: float) -> None:
-        """Writes the clips whose end has come."""
+        """Writes the clips that are complete."""
         filming, self._filming = self._filming, []
         for seen, evidence in filming:
             if seen.film is not None and seen.film.until_s + GRACE_S > now_s:
@@ -244,7 +243,7 @@ class EvidenceKeeper:
             with self._rings_lock:
                 rings = list(self._rings.items())
             for camera, ring in rings:
-                with suppress(NotFoundError):  # it comes, or goes: not known yet, or no more
+                with suppress(NotFoundError):  # the camera is not known yet, or no longer
                     ring.want(self._sources.wants(camera))
         if self._events is not None and moment.now_s >= self._tidy_at_s:
             self._tidy_at_s = moment.now_s + TIDY_AGAIN_S
@@ -255,7 +254,7 @@ class EvidenceKeeper:
             self._tidy_at_s = moment.now_s + TIDY_S
 
     def _log_chain(self) -> None:
-        """Whoever can write to the database cannot write to a log that is kept elsewhere."""
+        """An attacker who can write to the database cannot write to a log that is kept elsewhere."""
         head = None if self._events is None else self._events.chain_head()
         if head is not None and head != self._logged_head:
             log.info("the chain of events has %d entries; the newest hash is %s", *head)

@@ -12,38 +12,39 @@ import av
 from av.video.stream import VideoStream
 
 MAX_FILMS = 4
-"""Clips of one camera that are being gathered at once: an event ends after its rest, so more are never useful."""
+"""Clips of one camera that are collected at once: an event ends after its rest, so more are never useful."""
 
 
 class Connection:
-    """What packets of one connection need to be understood; outlives the connection.
+    """Parameters needed to write the packets of a connection; outlives the connection.
 
     Args:
-        stream: of the connection, open; only read here.
+        stream: open stream of the connection; read only here.
     """
 
     def __init__(self, stream: VideoStream) -> None:
-        # An output that is never written keeps FFmpeg's own copy of all parameters: the stream's end with the input.
+        # An output that is never written to keeps FFmpeg's copy of all parameters; the stream itself ends with the
+        # input.
         self._keeper = av.open(io.BytesIO(), "w", format="null")
         self.template = self._keeper.add_stream_from_template(stream, opaque=True)
         context = stream.codec_context
         self.codec = context.codec.canonical_name
         self.alike = self.codec, context.width, context.height, context.extradata
-        """Packets of connections in which this is equal go into one clip."""
+        """Packets of connections for which this is equal can be in one clip."""
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedPacket:
-    """A packet.
+    """A received packet.
 
     Args:
-        data: as it came.
-        pts: in `time_base`; None where the sender gave none.
-        dts: likewise.
-        time_base: seconds a tick.
-        keyframe: whether decoding may begin here.
+        data: as received.
+        pts: in `time_base`; None if the sender gave none.
+        dts: in `time_base`; None if the sender gave none.
+        time_base: seconds per tick.
+        keyframe: whether decoding can begin here.
         arrived_s: monotonic seconds.
-        connection: that it came by.
+        connection: its connection.
     """
 
     data: bytes
@@ -56,34 +57,34 @@ class ReceivedPacket:
 
     @classmethod
     def of(cls, packet: "av.Packet[VideoStream]", arrived_s: float, connection: Connection) -> Self:
-        """A copy: the packet itself would hold on to its connection."""
+        """Copies a packet, which would otherwise keep its connection alive."""
         return cls(bytes(packet), packet.pts, packet.dts, packet.time_base, packet.is_keyframe, arrived_s, connection)
 
 
 class ClipPackets:
-    """Packets around a moment, gathered until they are all there.
+    """Packets around a moment, collected until they are complete.
 
     Args:
-        packets: from before, the first a key frame; empty when there was none.
-        until_s: monotonic seconds: the last packet wanted.
-        room_bytes: further packets are taken while they fit.
+        packets: earlier packets, starting with a key frame; empty if there was none.
+        until_s: end in monotonic seconds.
+        room_bytes: maximum size of further packets.
     """
 
     def __init__(self, packets: list[ReceivedPacket], until_s: float, room_bytes: int) -> None:
         self.packets = packets
         self.until_s = until_s
         self.cut_short = False
-        """Whether packets were left out for want of room."""
+        """Whether packets are missing because of the size limit."""
         self._room_bytes = room_bytes
         self.closed = False
 
     def close(self) -> None:
-        """No more is wanted."""
+        """Called when no more packets are wanted."""
         self.closed = True
         self.packets = []
 
     def take(self, packet: ReceivedPacket) -> bool:
-        """Appends the next packet of the camera; False once it wants no more."""
+        """Appends the camera's next packet; False if no more are wanted."""
         if packet.arrived_s > self.until_s or self.cut_short or self.closed:
             return False
         if not self.packets and not packet.keyframe:
@@ -97,7 +98,7 @@ class ClipPackets:
 
 @dataclass(slots=True)
 class _Group:
-    """A key frame and what follows up to the next one."""
+    """A key frame and the packets up to the next one."""
 
     began_s: float
     bytes: int = 0
@@ -105,15 +106,15 @@ class _Group:
 
 
 class Ring:
-    """The newest packets of one camera: a `sources.PacketTap`. Safe from any thread.
+    """The newest packets of one camera: a `sources.PacketTap`. Thread-safe.
 
-    It holds whole groups of pictures, each from a key frame on: those of the last `before_s`, back to the key frame
-    before it. Drop policy: beyond `max_bytes` the oldest group goes first; a single group that is larger goes as a
+    It holds complete groups of pictures, each starting with a key frame: those of the last `before_s`, back to the key
+    frame before it. Drop policy: above `max_bytes` the oldest group is dropped; a single larger group is dropped as a
     whole, and nothing is held until the next key frame. Packets before a connection's first key frame are not held.
 
     Args:
         before_s: seconds to hold.
-        max_bytes: of packets to hold.
+        max_bytes: maximum size of the packets.
     """
 
     def __init__(self, before_s: float, max_bytes: int) -> None:
@@ -122,38 +123,38 @@ class Ring:
         self._lock = Lock()
         self._groups: deque[_Group] = deque()
         self._bytes = 0
-        self._stream: VideoStream | None = None  # of a connection that no packet was wanted of yet
+        self._stream: VideoStream | None = None  # of a connection whose packets were not wanted yet
         self._connection: Connection | None = None
         self._in_group = False
         self._films: list[ClipPackets] = []
-        self._owner: object = None  # of the stream that was opened last
+        self._owner: object = None  # owner of the stream opened last
         self._wanted = True
         self.ever_opened = False
-        """Whether packets ever came: those of a WHIP publisher never do."""
+        """Whether packets ever arrived; those of a WHIP publisher never do."""
 
     @property
     def bytes(self) -> int:
-        """Of the packets that it holds."""
+        """Total size of the packets that it holds."""
         with self._lock:
             return self._bytes
 
     def want(self, wanted: bool) -> None:  # noqa: FBT001 - the one thing it says
-        """Whether packets are of any use; False empties it."""
+        """Sets whether packets are useful; False empties the ring."""
         with self._lock:
             self._wanted = wanted
             if not wanted:
                 self._clear()
 
     def connection(self) -> "ConnectionTap":
-        """A tap for one connection of the camera; once another one's stream was opened it is passed over."""
+        """A tap for one connection of the camera; ignored after another connection's stream was opened."""
         return ConnectionTap(self)
 
     def opened(self, stream: VideoStream, by: object = None) -> None:
         """A connection begins.
 
         Args:
-            stream: of the connection.
-            by: whose it is: from now on what others give or close is passed over.
+            stream: stream of the connection.
+            by: its owner; calls of other owners are ignored from now on.
         """
         with self._lock:
             self._owner = by
@@ -162,12 +163,12 @@ class Ring:
             self.ever_opened = True
 
     def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float, by: object = None) -> None:
-        """Takes the next packet of the connection.
+        """Adds the next packet of the connection.
 
         Args:
-            packet: as received; empty ones (the end of a file) are passed over.
+            packet: as received; empty ones (the end of a file) are ignored.
             arrived_s: monotonic seconds.
-            by: whose it is.
+            by: its owner.
         """
         if by is not self._owner or not self._wanted or not packet.size:
             return
@@ -181,10 +182,10 @@ class Ring:
                 self._hold(received)
 
     def closed(self, by: object = None) -> None:
-        """The connection ended; what it gave is held for as long as ever.
+        """The connection ended; its packets are held as long as any others.
 
         Args:
-            by: whose it is: a reader that was left behind does not close its successor's.
+            by: its owner, so that an abandoned reader does not close its successor's stream.
         """
         with self._lock:
             if by is not self._owner:
@@ -193,14 +194,14 @@ class Ring:
             self._in_group = False
 
     def film(self, from_s: float, until_s: float) -> ClipPackets | None:
-        """Begins to gather what lies around a moment.
+        """Starts to collect the packets around a moment.
 
         Args:
-            from_s: monotonic seconds: the clip begins at the last key frame before it, or the first after it.
-            until_s: its end.
+            from_s: monotonic seconds; the clip starts at the last key frame before it, or the first after it.
+            until_s: end of the clip.
 
         Returns:
-            the packets, more to come until then; None when as many as may be are being gathered.
+            The packets, which are completed until then; None if too many clips are being collected.
         """
         with self._lock:
             self._films = [film for film in self._films if not film.closed]
@@ -214,9 +215,9 @@ class Ring:
             return film
 
     def _understood(self) -> Connection | None:
-        """What packets of the connection need; made once they are wanted, as it takes some 100 kB."""
-        if self._stream is not None:  # changed by the reader's thread only, and this is it
-            with suppress(av.FFmpegError, ValueError):  # a codec that FFmpeg could not put into any file
+        """Parameters of the connection's packets; created once they are wanted, because they take some 100 kB."""
+        if self._stream is not None:  # changed only by the reader's thread, which runs this
+            with suppress(av.FFmpegError, ValueError):  # a codec that FFmpeg cannot write to any file
                 self._connection = Connection(self._stream)
             self._stream = None
         return self._connection
@@ -245,10 +246,10 @@ class Ring:
 
 
 class ConnectionTap:
-    """One connection's packets on their way into a ring: a `sources.PacketTap`.
+    """Passes one connection's packets to a ring: a `sources.PacketTap`.
 
     Args:
-        ring: of the camera.
+        ring: ring of the camera.
     """
 
     def __init__(self, ring: Ring) -> None:

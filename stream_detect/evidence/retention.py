@@ -10,16 +10,16 @@ from stream_detect.storage.records import Event, EventFilter, Evidence
 
 DAY_S = 86_400.0
 KEPT_TO = 0.9
-"""Over the limit of bytes, evidence is deleted down to this share of it: not anew with each event."""
+"""Above the size limit, evidence is deleted down to this share of it, so that not every event needs a deletion."""
 
 
 @dataclass(frozen=True, slots=True)
 class Purged:
-    """What was deleted.
+    """Deleted evidence.
 
     Args:
-        events: that lost their evidence.
-        bytes: of it.
+        events: number of events that lost their evidence.
+        bytes: size of the deleted files.
     """
 
     events: int
@@ -27,16 +27,16 @@ class Purged:
 
 
 def purge(folder: EvidenceFolder, events: Events, before_s: float, max_bytes: int) -> Purged:
-    """Delete evidence of events that began before a time, and the oldest beyond a size; the events stay.
+    """Deletes evidence of events that began before a time, and the oldest above a size; the events are kept.
 
     Args:
-        folder: of the files.
-        events: that reference them.
+        folder: folder of the files.
+        events: events that refer to them.
         before_s: wall clock, unix seconds.
-        max_bytes: of all that stays.
+        max_bytes: maximum size of all evidence.
 
     Raises:
-        StorageError: database or folder cannot be used; what was deleted until then stays so.
+        StorageError: the database or the folder cannot be used; earlier deletions remain.
     """
     total = events.evidence_bytes()
     enough = total if total <= max_bytes else int(max_bytes * KEPT_TO)
@@ -57,25 +57,25 @@ def purge(folder: EvidenceFolder, events: Events, before_s: float, max_bytes: in
 
 
 FRESH_S = 300.0
-"""Evidence this young may still be written by a server that runs: it stays."""
+"""A running server may still be writing evidence of this age, so it is kept."""
 
 PURGED = "evidence was deleted by an operator"
 
 
 @dataclass(frozen=True, slots=True)
 class Purge:
-    """What shall go.
+    """Selects evidence to delete.
 
     Args:
-        days: evidence of events that began longer ago; 0 takes all but what is written just now.
-        camera: of this one only; None takes all.
+        days: minimum age of the events in days; 0 for all except evidence that may still be written.
+        camera: only of this camera; None for all.
     """
 
     days: float
     camera: str | None = None
 
     def wanted(self, events: Events, now: Callable[[], float] = time.time) -> Iterator[Event]:
-        """Events that would lose their evidence, the newest first.
+        """Yields events that would lose their evidence, newest first.
 
         Raises:
             StorageError: the database cannot be read.
@@ -90,10 +90,10 @@ class Purge:
                 return
 
     def do(self, events: Events, folder: EvidenceFolder) -> Purged:
-        """Deletes it: first the reference, then the file.
+        """Deletes the evidence: first the reference, then the file.
 
         Raises:
-            StorageError: database or folder cannot be used; what was deleted until then stays so.
+            StorageError: the database or the folder cannot be used; earlier deletions remain.
         """
         count = size = 0
         for event in self.wanted(events):

@@ -24,11 +24,11 @@ from stream_detect.types import CropPolicy, Face, Result, Thresholds
 
 QUALITY = 88
 FACE = CropPolicy(wh=(320, 320), centre="box", side="box", side_factor=1.6, upright=False)
-"""For people to look at: the whole head, as it was held."""
+"""Crop for people: the whole head, not rotated."""
 
 
 def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
-    """JPEG of a frame with what was known of it drawn in.
+    """JPEG of a frame with its result drawn on it.
 
     Raises:
         MediaError: the frame cannot be converted.
@@ -40,7 +40,7 @@ def annotated(frame: VideoFrame, result: Result, judge: Judge) -> bytes:
 
 
 def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
-    """JPEG of the face of a track, 320x320, of the same frame; None when that face is not in the result.
+    """JPEG of the face of a track in that frame, 320x320; None if the face is not in the result.
 
     Raises:
         MediaError: the frame cannot be converted.
@@ -52,12 +52,12 @@ def face(frame: VideoFrame, result: Result, track: int | None) -> bytes | None:
     scale = image.shape[1] / max(result.wh[0], 1), image.shape[0] / max(result.wh[1], 1)
     try:
         return encode_jpeg(cut(image, _scaled(found, scale), FACE), QUALITY)
-    except AnalysisError:  # its points span no square
+    except AnalysisError:  # its key points define no square
         return None
 
 
 def _scaled(one: Face, scale: tuple[float, float]) -> Face:
-    """The face in a picture of another size than the one that it was found in."""
+    """A face in an image of another size than the one in which it was found."""
     x, y = scale
     left, top, right, bottom = one.xyxy
     keypoints = (one.keypoints * np.array(scale)).astype(np.float32)
@@ -69,14 +69,14 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Seen:
-    """What was there when an event began.
+    """Material for the evidence of an event that began.
 
     Args:
-        event: that began.
-        result: by which it did.
-        frame: the frame that was judged; None when there was none.
-        film: packets around that moment, gathered until `film.until_s`; None when none are.
-        no_film: why; or why there may be none in it.
+        event: the event.
+        result: the result that started it.
+        frame: the analysed frame; None if there was none.
+        film: packets around that moment, collected until `film.until_s`; None if there are none.
+        no_film: the reason why there are none, or may be none.
     """
 
     event: Event
@@ -90,21 +90,21 @@ class EvidenceFiles:
     """Writes the files. Not safe to use from two threads at once.
 
     Args:
-        folder: of the files.
-        signer: signs them; None: they are not signed.
+        folder: folder of the files.
+        signer: signs the files; None for unsigned files.
     """
 
     def __init__(self, folder: EvidenceFolder, signer: ContentSigner | None = None) -> None:
         self._folder = folder
         self._signer = signer
-        self._unsigned = ""  # why the last file that was written is not signed
-        self._wanted_bytes = 0  # what had no room
-        self._broken = ""  # why the last file could not be written, if not for want of room
+        self._unsigned = ""  # why the last file is not signed
+        self._wanted_bytes = 0  # size for which there was not enough space
+        self._broken = ""  # why the last file could not be written, except for lack of space
         self.problem = ""
-        """Why nothing can be written now; empty when all is well. Safe to read from any thread."""
+        """Why nothing can be written now; empty if all is well. Thread-safe to read."""
 
     def look(self) -> None:
-        """Looks whether the disk is as it should be: `problem` goes once there is room again, and comes before."""
+        """Checks the disk: sets `problem` before an event, and clears it once there is space again."""
         try:
             self._folder.check_room(self._wanted_bytes)
         except StorageError as error:
@@ -133,11 +133,11 @@ class EvidenceFiles:
         return evidence
 
     def clip(self, seen: Seen, evidence: Evidence) -> Evidence:
-        """Adds the clip to what was written before.
+        """Adds the clip to the evidence written before.
 
         Args:
-            seen: with the film as it is now.
-            evidence: that `stills` gave.
+            seen: with the packets collected so far.
+            evidence: from `stills`.
         """
         evidence = self._present(evidence)
         packets = [] if seen.film is None else cuttable(seen.film.packets, seen.result.arrived_s)
@@ -155,7 +155,7 @@ class EvidenceFiles:
         return evidence
 
     def _write(self, statement: Statement, bytes_about: int, put: Callable[[Path], None]) -> int | None:
-        """The size of the file; None when it could not be written: `problem` says why."""
+        """Size of the file; None if it could not be written: `problem` says why."""
 
         def put_signed(path: Path) -> None:
             put(path)
@@ -175,7 +175,7 @@ class EvidenceFiles:
         return size
 
     def _sign(self, path: Path, statement: Statement) -> None:
-        """Evidence that cannot be signed is kept all the same, and says so."""
+        """Signs a file. Evidence that cannot be signed is kept, and its record says so."""
         self._unsigned = ""
         if self._signer is None:
             return
@@ -197,7 +197,7 @@ class EvidenceFiles:
         return replace(evidence, bytes=evidence.bytes + size, sha256=(*evidence.sha256, *sums), **names)
 
     def _present(self, evidence: Evidence) -> Evidence:
-        """Without what was deleted meanwhile, by somebody or for want of room."""
+        """The evidence without files that were deleted meanwhile, by a user or for lack of space."""
         return replace(evidence, picture=self._there(evidence.picture), face=self._there(evidence.face))
 
     def _there(self, name: str | None) -> str | None:

@@ -14,14 +14,14 @@ from stream_detect.storage.chain import FIRST, Chain, ChainEntry, ChainSnapshot
 
 @dataclass(frozen=True, slots=True)
 class Verification:
-    """What was found.
+    """Result of a verification.
 
     Args:
-        entries: of the chain.
-        files: whose sha256 was compared.
-        head: hash of the newest entry; empty without one.
-        signatures: how many files have Content Credentials of each state.
-        problems: a sentence each, which names the row, entry or file; none when all holds.
+        entries: number of chain entries.
+        files: number of files whose sha256 was compared.
+        head: hash of the newest entry; empty if there is none.
+        signatures: number of files by state of their Content Credentials.
+        problems: one sentence each, which names the row, entry or file; empty if there are none.
     """
 
     entries: int
@@ -33,7 +33,7 @@ class Verification:
 
 @dataclass(slots=True)
 class _Written:
-    """What the chain says of one event or check: the newest content of each kind."""
+    """What the chain states of one event or check: the newest content of each kind."""
 
     kinds: dict[str, str] = field(default_factory=dict)
 
@@ -43,13 +43,13 @@ class _Written:
 
 
 def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head: str | None = None) -> Verification:
-    """Compares the chain with itself, events and checks with the chain, and the files with their sha256 and signatures.
+    """Checks the chain, compares events and checks with it, and files with their sha256 and signatures.
 
     Args:
-        chain: of the events and the checks.
-        folder: of the files.
-        reader: knows whose signatures count; who signed with a certificate that has expired since is not verified.
-        head: hash that was noted at an earlier time; the chain has to hold it still.
+        chain: chain of events and checks.
+        folder: folder of the files.
+        reader: knows the trusted signers; signatures whose certificate has expired since are not verified.
+        head: hash recorded earlier, which the chain must still contain.
 
     Raises:
         StorageError: the database or a file cannot be read.
@@ -77,7 +77,7 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
         if "deleted" not in written.kinds and "evidence" in written.kinds:
             for name, sha256 in json.loads(written.kinds["evidence"])["sha256"].items():
                 files.verify(event_id, name, sha256)
-    if files.problems:  # files of events that changed meanwhile may have gone with good reason
+    if files.problems:  # files of events that changed meanwhile may have been deleted legitimately
         meanwhile = chain.events_after(before.number if before else 0)
         problems += [problem for event_id, problem in files.problems if event_id not in meanwhile]
     return Verification(hashes, files.count, before.hash if before else "", files.signatures, tuple(problems))
@@ -129,22 +129,22 @@ def _changed_checks(snapshot: ChainSnapshot, checks: dict[str, _Written]) -> Ite
 
 
 class _Files:
-    """Verification of the files, one after the other.
+    """Verifies files one after the other.
 
     Args:
-        folder: of them.
-        reader: of their signatures.
+        folder: folder of the files.
+        reader: reader of their signatures.
     """
 
     def __init__(self, folder: EvidenceFolder, reader: CredentialsReader) -> None:
         self._folder = folder
         self._reader = reader
         self.count = 0
-        self.problems: list[tuple[str, str]] = []  # with the event's id
+        self.problems: list[tuple[str, str]] = []  # with the id of the event
         self.signatures: Counter[CredentialsState] = Counter()
 
     def verify(self, event_id: str, name: str, sha256: str) -> None:
-        """Of a file that the chain knows."""
+        """Verifies a file that the chain lists."""
         self.count += 1
         try:
             path = self._folder.path(name)
@@ -169,7 +169,7 @@ class _Files:
 
 
 def signature_line(signatures: Mapping[CredentialsState, int]) -> str:
-    """How many files are signed, for people."""
+    """A line for people about the number of signed files."""
     parts: dict[CredentialsState, str] = {
         "valid": "are signed by the operator",
         "none": "are not signed",
