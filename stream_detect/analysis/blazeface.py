@@ -24,12 +24,12 @@ SUPPRESSION_IOU = 0.3  # min_suppression_threshold of both graphs
 
 @dataclass(frozen=True, slots=True)
 class BlazeFaceGraph:
-    """What distinguishes one published BlazeFace from another.
+    """The parameters in which the published BlazeFace networks differ.
 
     Args:
         file: name of the .tflite file in `networks/`.
         input_px: side of the square input.
-        layers: (stride in input pixels, anchors a cell) of each output layer, in the outputs' order.
+        layers: (stride in input pixels, anchors per cell) of each output layer, in the order of the outputs.
     """
 
     file: str
@@ -55,13 +55,13 @@ GRAPHS: dict[Range, BlazeFaceGraph] = {
 
 @dataclass(frozen=True, slots=True)
 class Letterbox:
-    """How a frame lies in the square input: scaled by `scale_xy`, its corner at (left, top), black around it.
+    """Position of a frame in the square input: scaled by `scale_xy`, its corner at (left, top), black around it.
 
     Args:
         wh: size of the scaled frame in input pixels.
-        left: input pixels left of it.
-        top: input pixels above it.
-        scale_xy: input pixels a frame pixel; the two differ by the rounding of `wh` only.
+        left: input pixels to the left of the frame.
+        top: input pixels above the frame.
+        scale_xy: input pixels per frame pixel; the two differ only by the rounding of `wh`.
     """
 
     wh: tuple[int, int]
@@ -71,19 +71,19 @@ class Letterbox:
 
     @classmethod
     def fit(cls, frame_wh: tuple[int, int], input_px: int, border: float = 0.0) -> "Letterbox":
-        """The largest placing of a frame of `frame_wh` pixels that keeps its aspect ratio, in the middle.
+        """The largest letterbox for a frame of `frame_wh` pixels that keeps its aspect ratio, centred.
 
         Args:
             frame_wh: width and height of the frame in pixels.
             input_px: side of the input.
-            border: ground left free on every side, as a share of the frame's longer one.
+            border: free space on every side, as a share of the frame's longer side.
         """
         scale = input_px / (max(frame_wh) * (1.0 + 2.0 * border))
         w, h = (max(round(side * scale), 1) for side in frame_wh)
         return cls((w, h), (input_px - w) // 2, (input_px - h) // 2, (w / frame_wh[0], h / frame_wh[1]))
 
     def to_frame(self, points: Floats) -> Floats:
-        """Points (..., 2) in input pixels as points in frame pixels."""
+        """Converts points (..., 2) from input pixels to frame pixels."""
         origin = np.array((self.left, self.top), np.float32)
         return ((points - origin) / np.array(self.scale_xy, np.float32)).astype(np.float32)
 
@@ -102,16 +102,16 @@ class Candidates:
 
 
 def decode(regressors: Floats, logits: Floats, anchors: Floats, min_score: float) -> Candidates:
-    """The anchors that see a face.
+    """Decodes the anchors that detected a face.
 
     Args:
-        regressors: float32 (n, 16) as the network gives them.
+        regressors: float32 (n, 16), as the network returns them.
         logits: float32 (n,).
         anchors: float32 (n, 2) in input pixels.
-        min_score: in [0, 1]; weaker anchors are left out before any arithmetic on their boxes.
+        min_score: in [0, 1]; weaker anchors are dropped before their boxes are computed.
 
     Raises:
-        AnalysisError: the network gave numbers that are not finite.
+        AnalysisError: the network returned numbers that are not finite.
     """
     with np.errstate(divide="ignore"):
         min_logit = np.log(min_score) - np.log1p(-min_score)
@@ -131,15 +131,15 @@ def decode(regressors: Floats, logits: Floats, anchors: Floats, min_score: float
 def suppress(candidates: Candidates, iou: float = SUPPRESSION_IOU) -> Candidates:
     """Weighted non-maximum suppression: each face is the score-weighted mean of the anchors that agree on it.
 
-    The best candidate gathers all that overlap it by more than `iou`, their mean takes its score, and so on with the
-    rest. The mean is steadier from frame to frame than the best candidate alone, which keeps crops from jittering.
+    The best candidate absorbs all that overlap it by more than `iou`, and their mean gets its score; this repeats with
+    the remaining ones. The mean is steadier from frame to frame than the best candidate alone, so crops do not jitter.
     """
     points, scores = candidates.points, candidates.scores
     means, best = [], []
     while len(scores):
         boxes = points[:, :2].reshape(-1, 4)
         agree = overlaps(boxes[:1], boxes)[0] > iou
-        agree[0] = True  # even a box without an area leaves the list
+        agree[0] = True  # ensures progress even for a box without area
         weights = scores[agree] / scores[agree].sum()
         means.append(np.tensordot(weights, points[agree], axes=1))
         best.append(scores[0])

@@ -17,18 +17,18 @@ from stream_detect.analysis.head import Sight
 from stream_detect.challenge_record import ChallengeRecord, ChallengeState, Movement, PromptOutcome, StandingPrompt
 
 LENGTHS = (3, 4, 5)
-"""How many prompts there may be, each number as often as the others."""
+"""Possible numbers of prompts, each equally likely."""
 
 PROMPT_S = 8.0
-"""Time limit of a prompt: reading it takes some 2 s, a movement 1 to 2 s, and calls delay both ways by up to 1 s."""
+"""Time limit of a prompt: reading takes some 2 s, a movement 1 to 2 s, and calls add a delay of up to 1 s each way."""
 
 HOLD_S = 0.35
 HOLD_SAMPLES = 3
-"""A movement is held for so long, in so many samples at least (five at 10 Hz): what passes by on the way does not
-count. One sample in between may show nothing: a hand before the face is seen in nine samples of ten."""
+"""How long a movement must be held, and in how many samples at least (five at 10 Hz), so that a pose passed on the way
+does not count. One sample in between may miss it: a hand in front of the face is seen in nine samples of ten."""
 
 REST_LIMIT_S = 15.0
-"""Time limit of being at rest before a prompt."""
+"""Time limit for coming to rest before a prompt."""
 
 LOST = "the face was lost, or another person took its place"
 NOT_AT_REST = f"no still, frontal and uncovered face within {REST_LIMIT_S:.0f} s"
@@ -40,7 +40,7 @@ def draw_prompts(below: Callable[[int], int] = secrets.randbelow) -> tuple[Movem
     """Three to five movements, none twice in a row.
 
     Args:
-        below: a random whole number from 0 to below its argument, each as likely.
+        below: returns a random integer in [0, argument), uniformly distributed.
     """
     prompts: list[Movement] = []
     for _ in range(LENGTHS[below(len(LENGTHS))]):
@@ -50,10 +50,10 @@ def draw_prompts(below: Callable[[int], int] = secrets.randbelow) -> tuple[Movem
 
 
 def chance_of_passing(prompts: int) -> float:
-    """The highest probability with which any recording passes a challenge of so many prompts, at least one.
+    """The highest probability that any recording passes a challenge of this many prompts (at least one).
 
-    Its movements are a fixed sequence. The first prompt is each of six movements with equal probability, each later one
-    each of the five that the one before is not.
+    The movements of a recording are a fixed sequence. The first prompt is one of six movements, each later one is one
+    of the five that differ from the previous prompt, all with equal probability.
     """
     kinds = len(Movement)
     return 1.0 / (kinds * math.pow(kinds - 1, prompts - 1))
@@ -88,19 +88,19 @@ class _Hold:
     movement: Movement
     since_s: float
     samples: int = 1
-    missed: int = 0  # samples in a row that showed nothing
+    missed: int = 0  # consecutive samples that did not show it
 
 
 class Challenge:
-    """One challenge, from its begin to its end. Goes by stream time; synchronous, not thread-safe.
+    """One challenge, from start to end. Uses stream time; synchronous, not thread-safe.
 
-    Before each prompt the face has to be at rest. Then the prompt stands until a movement was held, or its time limit
-    is reached. All prompts are asked, also when one was not followed.
+    Before each prompt the face has to be at rest. The prompt is then shown until a movement has been held or the time
+    limit is reached. All prompts are shown, even if one was not followed.
 
     Args:
         challenge_id: unguessable.
-        prompts: the movements to ask for, one at least.
-        by: name of the user who began it; empty where none is known.
+        prompts: the movements to ask for, at least one.
+        by: name of the user who started it; empty if unknown.
     """
 
     def __init__(self, challenge_id: str, prompts: tuple[Movement, ...], by: str = "") -> None:
@@ -110,7 +110,7 @@ class Challenge:
         self._state = ChallengeState.BASELINE
         self._reason = ""
         self._now_s = -math.inf
-        self._since_s: float | None = None  # when the present prompt, or the wait for rest, began
+        self._since_s: float | None = None  # when the current prompt, or the wait for rest, began
         self._asking = False
         self._hold: _Hold | None = None
         self._done: list[PromptOutcome] = []
@@ -118,22 +118,22 @@ class Challenge:
 
     @property
     def state(self) -> ChallengeState:
-        """Where it stands."""
+        """Current state."""
         return self._state
 
     @property
     def ended(self) -> bool:
-        """Whether it was passed, failed or stopped."""
+        """Whether it has passed, failed or been stopped."""
         return self._state.is_end
 
     @property
     def asking(self) -> bool:
-        """Whether a prompt stands; otherwise the face has to come to rest."""
+        """Whether a prompt is shown; otherwise the face has to come to rest."""
         return self._asking
 
     @property
     def record(self) -> ChallengeRecord:
-        """What was asked so far, and how it was answered."""
+        """What was asked so far, and the answers."""
         return ChallengeRecord(
             challenge_id=self._id,
             state=self._state,
@@ -146,11 +146,11 @@ class Challenge:
         )
 
     def step(self, time_s: float, sight: Sight | None) -> None:
-        """Takes the next sample of the face.
+        """Processes the next sample of the face.
 
         Args:
             time_s: stream time.
-            sight: what it shows; None when the face was not found in it, which breaks no hold.
+            sight: what it shows; None if the face was not found in it, which does not interrupt a hold.
         """
         if self.ended:
             return
@@ -166,12 +166,12 @@ class Challenge:
             self._decide(None)
 
     def score(self, fake_probability: float) -> None:
-        """Takes a score of the face, counted in the window or not."""
+        """Records a score of the face, whether or not it counts in the window."""
         if not self.ended:
             (self._during if self._asking else self._outside).add(fake_probability)
 
     def end(self, state: ChallengeState, reason: str) -> None:
-        """Ends it, unless it has ended.
+        """Ends the challenge, unless it has ended already.
 
         Args:
             state: failed or stopped.
@@ -202,7 +202,7 @@ class Challenge:
                 self._decide(hold)
 
     def _decide(self, hold: _Hold | None) -> None:
-        """The present prompt is answered, or was not answered in time."""
+        """Records the answer to the current prompt, or that there was none in time."""
         begun_s = self._now_s if self._since_s is None else self._since_s
         self._done.append(
             PromptOutcome(

@@ -16,36 +16,37 @@ from stream_detect.errors import AnalysisError, ConflictError, NotFoundError
 from stream_detect.types import Frame
 
 MAX_ENDED = 32
-"""Challenges of a stream that are remembered, the newest; how many there were is counted. Each takes 5 s at least, so a
-check of minutes has room for all, and its record stays within some 30 kB."""
+"""Number of ended challenges kept per stream, the newest ones; all are counted. A challenge takes at least 5 s, so all
+those of a check of some minutes are kept, and its record stays within some 30 kB.
+"""
 
 _log = logging.getLogger(__name__)
 
 
 class ChallengeActions(Protocol):
-    """The challenge of a stream's person, in this process (`ChallengeControl`) or in another one: calls may block."""
+    """The challenge of a stream, in this process (`ChallengeControl`) or in another one; calls may block."""
 
     @property
     def record(self) -> ChallengeRecord | None:
-        """Of the newest challenge; None without one."""
+        """Record of the newest challenge; None if there was none."""
         ...
 
     def start(self, by: str = "") -> ChallengeRecord:
-        """Begins a challenge.
+        """Starts a challenge.
 
         Args:
-            by: name of the user who begins it; empty where none is known.
+            by: name of the user who starts it; empty if unknown.
 
         Raises:
-            ConflictError: one is running.
+            ConflictError: a challenge is running.
         """
         ...
 
     def stop(self) -> None:
-        """Stops the challenge that is running.
+        """Stops the running challenge.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no challenge is running.
         """
         ...
 
@@ -53,11 +54,11 @@ class ChallengeActions(Protocol):
 class ChallengeControl:
     """Holds the newest challenge of a stream. Thread-safe; the analysis calls `look`, `moving` and `score`.
 
-    A challenge belongs to one person: to the largest face when it begins. It fails when that face's track ends.
+    A challenge belongs to one person: the largest face when it starts. It fails when that face's track ends.
 
     Args:
-        reader: makes what reads heads; called on the analysis' thread, once, when a first challenge begins.
-        draw: the prompts of a challenge.
+        reader: makes the head reader; called once, on the analysis thread, when the first challenge starts.
+        draw: draws the prompts of a challenge.
     """
 
     def __init__(
@@ -69,7 +70,7 @@ class ChallengeControl:
         self._challenge: Challenge | None = None
         self._ended: deque[ChallengeRecord] = deque(maxlen=MAX_ENDED)
         self._ended_count = 0
-        # Of the analysis' thread only:
+        # Used on the analysis thread only:
         self._reader: HeadReader | None = None
         self._watched: Challenge | None = None
         self._watch = HeadWatch()
@@ -78,30 +79,30 @@ class ChallengeControl:
 
     @property
     def record(self) -> ChallengeRecord | None:
-        """Of the newest challenge; None without one."""
+        """Record of the newest challenge; None if there was none."""
         with self._lock:
             return None if self._challenge is None else self._challenge.record
 
     @property
     def ended(self) -> tuple[ChallengeRecord, ...]:
-        """All that have ended, the newest MAX_ENDED, the oldest first; `stop` does not take one away."""
+        """The ended challenges, the newest MAX_ENDED, oldest first; `stop` does not remove them."""
         with self._lock:
             return tuple(self._ended)
 
     @property
     def ended_count(self) -> int:
-        """How many have ended."""
+        """Number of challenges that have ended."""
         with self._lock:
             return self._ended_count
 
     def start(self, by: str = "") -> ChallengeRecord:
-        """Begins a challenge; one that has ended is the newest no more.
+        """Starts a challenge, which replaces an ended one as the newest.
 
         Args:
-            by: name of the user who begins it; empty where none is known.
+            by: name of the user who starts it; empty if unknown.
 
         Raises:
-            ConflictError: one is running.
+            ConflictError: a challenge is running.
         """
         with self._lock:
             if self._challenge is not None and not self._challenge.ended:
@@ -110,7 +111,7 @@ class ChallengeControl:
             return self._challenge.record
 
     def stop(self) -> None:
-        """Stops the challenge that is running; one that has ended is the newest no more.
+        """Stops the running challenge; an ended one is no longer the newest.
 
         Raises:
             NotFoundError: there is none.
@@ -125,7 +126,7 @@ class ChallengeControl:
                 self._note_end(self._challenge.record)
 
     def close(self, reason: str) -> None:
-        """Ends the challenge that is running, if one is: there will be no more samples.
+        """Ends the running challenge, if any: there will be no more samples.
 
         Args:
             reason: a sentence for people.
@@ -135,7 +136,7 @@ class ChallengeControl:
             self._step(challenge, lambda: challenge.end(ChallengeState.STOPPED, reason))
 
     def look(self, frame: Frame, tracks: Sequence[Track], alive: Collection[int]) -> None:
-        """Takes the next sample of the stream.
+        """Processes the next sample of the stream.
 
         Args:
             frame: the sample.
@@ -164,15 +165,15 @@ class ChallengeControl:
             self._watch.begin()
 
     def moving(self, track_id: int) -> bool:
-        """Whether the newest sample shows a movement of the face that is challenged: its score counts in no window."""
+        """Whether the newest sample shows a movement of the challenged face, so that its score counts in no window."""
         return self._moving and track_id == self._track_id
 
     def follows(self, track_id: int) -> bool:
-        """Whether this face is challenged now: its scores are wanted, also those that count in no window."""
+        """Whether this face is challenged now: all its scores are wanted, also those that count in no window."""
         return track_id == self._track_id and self._running() is not None
 
     def score(self, track_id: int, fake_probability: float) -> None:
-        """Takes a score of a face, in [0, 1]; of others than the challenged one it is passed over."""
+        """Records a score of a face, in [0, 1]; ignored unless the face is the challenged one."""
         challenge = self._running()
         if challenge is not None and track_id == self._track_id:
             self._step(challenge, lambda: challenge.score(fake_probability))
@@ -183,7 +184,7 @@ class ChallengeControl:
             return None if challenge is None or challenge.ended else challenge
 
     def _choose(self, challenge: Challenge, tracks: Sequence[Track]) -> bool:
-        """Chooses the face that is challenged; False when the challenge is over, as that face is gone."""
+        """Chooses the face to challenge; False if the challenge has ended because that face is gone."""
         if self._track_id is not None and challenge.state is not ChallengeState.BASELINE:
             self._step(challenge, lambda: challenge.end(ChallengeState.FAILED, LOST))
             return False
@@ -193,7 +194,7 @@ class ChallengeControl:
         return True
 
     def _view(self, frame: Frame, tracks: Sequence[Track]) -> HeadView | None:
-        """The challenged face; None when it was not found in this sample."""
+        """View of the challenged face; None if it was not found in this sample."""
         for track in tracks:
             if track.track_id == self._track_id and track.settled and track.face.fresh:
                 if self._reader is None:
@@ -209,7 +210,7 @@ class ChallengeControl:
                 self._note_end(challenge.record)
 
     def _note_end(self, record: ChallengeRecord) -> None:
-        """Under the lock."""
+        """Records an ended challenge; call with the lock held."""
         self._ended.append(record)
         self._ended_count += 1
         answers = ", ".join(f"{one.asked} {'followed' if one.followed else 'not followed'}" for one in record.done)

@@ -19,16 +19,18 @@ from stream_detect.types import Image, Xyxy
 Floats = NDArray[np.float32]
 
 PATCH_PX = 32
-"""Side of the compared patch; the face fills its middle half. At twice that size people were told apart no better."""
+"""Side of the compared patch; the face fills its middle half. Twice the size did not separate people better."""
 
 SCALE = 2.0
-"""Side of the patch / longer side of the face's box: hair and shoulders are in it, the neighbours of a grid are not."""
+"""Side of the patch / longer side of the face's box: includes hair and shoulders, but not the neighbours in a call
+grid."""
 
 _SAMPLED_PX = 96
-"""Side to which the surroundings are sampled before they are averaged: 40 us whatever the size of the frame."""
+"""Side to which the surroundings are sampled before averaging: 40 us for any frame size."""
 
 _SHIFT_PX = 2
-"""The detector's box jitters and heads move: of all shifts by so many pixels of the patch the best one counts."""
+"""Largest shift in pixels of the patch that is tried, in each direction; the best one counts, because boxes jitter and
+heads move."""
 
 _FACE = slice(7, 25)
 """Rows and columns of the patch that hold the face, and room for the shifts."""
@@ -43,21 +45,21 @@ _COLOUR_FACE = slice(4, 12)
 _LIGHT = np.ones((1, 3), np.float32)
 
 _DARK = 4.0
-"""Grey levels added before colours are compared: near black they are noise."""
+"""Grey levels added before colours are compared, because colours near black are noise."""
 
 
 @dataclass(frozen=True, slots=True)
 class Appearance:
-    """What a place in a frame looked like.
+    """Appearance of a face and its surroundings in one frame.
 
     Args:
         time_s: stream time of the frame.
-        xyxy: the face's box that the patch surrounds.
+        xyxy: the face's box, in the middle of the patch.
         grey: float32 (32, 32), 0 to 255.
-        colour: float32 (16, 16, 2), the shares of red and blue in each pixel's light.
+        colour: float32 (16, 16, 2), the shares of red and blue in each pixel.
         tone: log(red / green) and log(blue / green) of the face's mean.
-        face_shape: float32 (196,), the middle of the face without its mean, of length 1; None where it is flat.
-        whole_shape: float32 (784,), the same of face and surroundings.
+        face_shape: float32 (196,), the middle of the face minus its mean, normalised to length 1; None if it is flat.
+        whole_shape: float32 (784,), face and surroundings in the same form.
     """
 
     time_s: float
@@ -70,7 +72,7 @@ class Appearance:
 
 
 def appearance(image: Image, xyxy: Xyxy, time_s: float) -> Appearance:
-    """What the surroundings of a box look like; what lies beyond the frame's edge is as at the edge.
+    """The appearance of a box and its surroundings; beyond the frame, the edge pixels are repeated.
 
     Args:
         image: RGB uint8 (h, w, 3).
@@ -95,7 +97,7 @@ def appearance(image: Image, xyxy: Xyxy, time_s: float) -> Appearance:
 
 
 def _shape(grey: Floats) -> Floats | None:
-    """What stays of a patch without its edge, its mean and its contrast; None where it is flat."""
+    """A patch without edge, mean and contrast, for correlation; None if it is flat."""
     inside = grey[_SHIFT_PX:-_SHIFT_PX, _SHIFT_PX:-_SHIFT_PX].ravel()
     shape = inside - inside.mean()
     length = math.sqrt(float(shape @ shape))
@@ -103,7 +105,7 @@ def _shape(grey: Floats) -> Floats | None:
 
 
 def grey_surroundings(image: Image, xyxy: Xyxy) -> Floats:
-    """The brightness alone of an `appearance`, float32 (32, 32), 0 to 255.
+    """Only the grey levels of an `appearance`, float32 (32, 32), 0 to 255.
 
     Args:
         image: RGB uint8 (h, w, 3).
@@ -133,15 +135,16 @@ def _surroundings(image: Image, xyxy: Xyxy) -> Image:
 
 
 def differences(before: Appearance, now: Appearance, place: Appearance | None = None) -> NDArray[np.float64]:
-    """How much a face and its surroundings changed, float64 (5,), each 0 for no change.
+    """How much a face and its surroundings changed, float64 (5,), each 0 if nothing changed.
 
-    In order: structure of the face and of face and surroundings (1 - correlation, which light does not change), then
-    tone of the face, colours of the face and colours of the surroundings, each capped.
+    In order: structure of the face, and of face and surroundings (1 - correlation, independent of light); tone of the
+    face; colours of the face; colours of the surroundings. Each is capped.
 
     Args:
-        before: of an earlier sample.
-        now: of this one.
-        place: what lies now where the face was before; where only the face moved, its surroundings are still there.
+        before: appearance in an earlier sample.
+        now: appearance in this one.
+        place: appearance, in this sample, of the face's earlier position; if only the face moved, the surroundings are
+            still there.
     """
     face = 1.0 - _correlation(before.grey[_FACE, _FACE], now.grey[_FACE, _FACE])
     around = 1.0 - _correlation(before.grey, now.grey)
@@ -165,7 +168,7 @@ _OUTER_PX = _COLOUR_PX**2 - _INNER_PX
 
 def _colour_change(before: Appearance, now: Appearance) -> tuple[float, float]:
     """Mean change of the shares of red and blue together: of the face, and of its surroundings."""
-    # OpenCV's norm of such small arrays takes a tenth of the time of numpy's abs and sum.
+    # For such small arrays OpenCV's norm takes a tenth of the time of numpy's abs and sum.
     whole = cv2.norm(before.colour, now.colour, cv2.NORM_L1)
     face = (_COLOUR_FACE, _COLOUR_FACE)
     inner = cv2.norm(before.colour[face], now.colour[face], cv2.NORM_L1)
@@ -173,7 +176,7 @@ def _colour_change(before: Appearance, now: Appearance) -> tuple[float, float]:
 
 
 def _correlation(before: Floats, now: Floats) -> float:
-    """Best normalised correlation over all shifts; 1 when neither has any structure, 0 when one has."""
+    """Best normalised correlation over all shifts; 1 if neither patch has any structure, 0 if one has."""
     inside = now[_SHIFT_PX:-_SHIFT_PX, _SHIFT_PX:-_SHIFT_PX]
     flat = contrast(inside) < _FLAT, contrast(before) < _FLAT
     if any(flat):
@@ -188,32 +191,34 @@ def contrast(grey: Floats) -> float:
 
 _WEIGHTS = np.array((14.5, 7.9, 17.6, 75.0, 5.9))
 _BIAS = -11.5
-"""Logistic regression of `differences`: 7,900 pairs of one person .1 or .2 s apart, a third of them with other light, a
-hand before the face or displaced blocks, against 3,600 pairs of two people, a third of them in the same surroundings
-(shared clips and faces). Of the 5,254 pairs as they were filmed none reaches -1; of two people 98 in 100 reach +1."""
+"""Logistic regression of `differences`: 7,900 pairs of one person .1 or .2 s apart (a third of them with other light, a
+hand in front of the face, or displaced blocks) against 3,600 pairs of two people (a third of them in the same
+surroundings), from the test clips and faces. None of the 5,254 unmodified pairs reaches -1; of two people 98 in 100
+reach +1."""
 
 _LAGS_S = (0.2, 0.5, 1.0)
 _SUSPECT = (-1.0, 3.0, 4.0)
 _CERTAIN = (1.0, 4.5, 5.5)
-"""Log-odds of a cut that make a sample suspect or certain, by the time since the earlier one. One person, filmed, came
-at most to -1.1, 2.8 and 3.2 at these lags; of two people 98, 93 and 91 in 100 reach the second row."""
+"""Log-odds of a cut from which a sample is suspect or certain, by the time since the earlier one. Unmodified pairs of
+one person reached at most -1.1, 2.8 and 3.2 at these lags; of two people 98, 93 and 91 in 100 reach the second row."""
 
 MEMORY_S = 1.0
-"""How long an appearance is remembered: over this time the end of a fade is compared with its beginning."""
+"""How long an appearance is remembered, so that the end of a fade is compared with its beginning."""
 
 _SPACING_S = 0.24
 
 
 def differs(before: Appearance, now: Appearance, image: Image, limits: tuple[float, ...]) -> bool:
-    """Whether a face that was `before` is another person's `now`, as far as `limits` ask.
+    """Whether `before` and `now` show different people, by the given limits.
 
-    What lies now where the face was before can only speak for one person, so it is looked at in case of doubt alone.
+    The current view of the earlier position can only be evidence for the same person, so it is examined only in case of
+    doubt.
 
     Args:
         before: appearance in an earlier sample.
-        now: appearance in this one.
-        image: that `now` is of, RGB uint8 (h, w, 3).
-        limits: log-odds from which it is, at each of the lags.
+        now: appearance in this sample.
+        image: this sample, RGB uint8 (h, w, 3).
+        limits: log-odds of a cut from which they differ, for each of the lags.
     """
     limit = float(np.interp(now.time_s - before.time_s, _LAGS_S, limits))
     if _surely_same(before, now, limit) or _log_odds(differences(before, now)) < limit:
@@ -223,9 +228,9 @@ def differs(before: Appearance, now: Appearance, image: Image, limits: tuple[flo
 
 
 def _surely_same(before: Appearance, now: Appearance, limit: float) -> bool:
-    """Whether even without any shift the log-odds stay below a limit: so in nearly all samples, at a tenth of the time.
+    """Whether the log-odds are below a limit even without shifts: true for nearly all samples, at a tenth of the time.
 
-    Of all shifts the best one counts, so `differences` can only be less.
+    Since the best of all shifts counts, `differences` can only be smaller.
     """
     if before.face_shape is None or before.whole_shape is None or now.face_shape is None or now.whole_shape is None:
         return False
@@ -239,7 +244,7 @@ def _log_odds(values: NDArray[np.float64]) -> float:
 
 
 class Comparison(Enum):
-    """What a sample shows, compared with the samples before it."""
+    """Result of comparing a sample with the previous ones."""
 
     SAME = auto()
     SUSPECT = auto()
@@ -247,15 +252,15 @@ class Comparison(Enum):
 
 
 class CutDetector:
-    """Watches one track for a change of person.
+    """Detects a change of person in one track.
 
-    A sample that is certainly different is a cut at once. One that may be is suspect: it is a cut if the next sample
-    looks like it and not like those before, and is forgotten if not (a flash, a hand, lost blocks). After lost packets
-    even a certain one has to be confirmed. A fade changes little from sample to sample: each is compared with those of
-    half a second and of a second ago as well. Measured: 0.2 ms a face and sample, any size.
+    A sample that is certainly different is a cut at once. A possibly different one is suspect: it is a cut if the next
+    sample resembles it and not the previous ones, and is dismissed otherwise (a flash, a hand, lost blocks). After lost
+    packets even a certain cut has to be confirmed. A fade changes little from sample to sample, so each sample is also
+    compared with those of half a second and of a second ago. Measured: 0.2 ms per face and sample, at any size.
 
     Args:
-        first: what the face looked like when its track began.
+        first: appearance of the face when its track began.
     """
 
     def __init__(self, first: Appearance) -> None:
@@ -265,7 +270,7 @@ class CutDetector:
         self._turn = 0
 
     def look(self, image: Image, now: Appearance, *, gap: bool = False) -> Comparison:
-        """Compares the face in the stream's next sample with what it looked like before.
+        """Compares the face in the stream's next sample with its earlier appearances.
 
         Args:
             image: the sample, RGB uint8 (h, w, 3).
@@ -291,7 +296,7 @@ class CutDetector:
         return Comparison.CUT
 
     def _faded(self, image: Image, now: Appearance) -> bool:
-        """Whether this sample differs from a remembered one; of the two lags each is looked at every other sample."""
+        """Whether this sample differs from a remembered one; each of the two lags is examined in every other sample."""
         while len(self._past) > 1 and now.time_s - self._past[0].time_s > MEMORY_S + _SPACING_S:
             self._past.popleft()
         self._turn ^= 1

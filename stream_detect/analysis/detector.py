@@ -33,17 +33,17 @@ _SHA256 = {
 
 
 class BlazeFace:
-    """Finds faces in images; for a further thread take a `sibling`, which shares the compiled model.
+    """Finds faces in images. For another thread make a `sibling`, which shares the compiled model.
 
     Args:
-        kind: "full" finds faces to about 5 m, "short" to 2 m at a third of the time.
-        min_score: detector confidence in [0, 1] below which a box is no face.
-        max_faces: the largest so many are returned.
+        kind: "full" finds faces up to about 5 m away, "short" up to 2 m in a third of the time.
+        min_score: detector confidence in [0, 1] below which a box is not a face.
+        max_faces: number of faces returned at most, the largest ones.
         threads: inference threads; both networks are too small to gain from more than one.
-        compiled: a model that is compiled already, for `sibling`.
+        compiled: a compiled model, for `sibling`.
 
     Raises:
-        AnalysisError: the model file is missing, unreadable or of another form.
+        AnalysisError: the model file is missing, unreadable or has an unexpected form.
     """
 
     def __init__(
@@ -68,10 +68,10 @@ class BlazeFace:
         return self._graph.input_px
 
     def sibling(self, min_score: float | None = None) -> "BlazeFace":
-        """A detector with buffers of its own, for another thread or purpose; the compiled model is shared.
+        """A detector with its own buffers, for another thread or purpose; the compiled model is shared.
 
         Args:
-            min_score: as of `BlazeFace`; the same if not given.
+            min_score: as in `BlazeFace`; default: that of this detector.
         """
         least = self._min_score if min_score is None else min_score
         return BlazeFace(self._kind, least, self._max_faces, compiled=self._compiled)
@@ -81,11 +81,11 @@ class BlazeFace:
 
         Args:
             image: RGB uint8 (h, w, 3).
-            border: grey ground added on every side, as a share of the image's longer one: a face that fills the image
-                is found at a smaller size.
+            border: grey border added on every side, as a share of the image's longer side, so that a face that fills
+                the image is found at a smaller size.
 
         Raises:
-            AnalysisError: the image is not of that form, or the network could not be run.
+            AnalysisError: the image has another form, or the network failed.
         """
         if image.dtype != np.uint8 or image.ndim != 3 or image.shape[2] != 3 or 0 in image.shape:
             raise AnalysisError(f"expected an RGB picture, uint8 (h, w, 3); received {image.dtype} {image.shape}")
@@ -110,8 +110,8 @@ class BlazeFace:
             self._letterbox = Letterbox.fit((width, height), self._graph.input_px, border)
             self._canvas[:] = _BORDER_GREY if border else 0
         (w, h), left, top = self._letterbox.wh, self._letterbox.left, self._letterbox.top
-        # Area averaging of the whole frame costs .6-1.3 ms; sampling at twice the size and averaging 2 x 2 costs .15-.2
-        # whatever the frame's size, and moves key points by .1-.3% of a face where plain bilinear moves them by .1-.7%.
+        # Area averaging of the whole frame takes .6-1.3 ms; sampling at twice the size and averaging 2 x 2 takes .15-.2
+        # for any frame size, and moves key points by .1-.3% of a face where plain bilinear moves them by .1-.7%.
         twice = (2 * w, 2 * h) if max(height, width) > self._graph.input_px else (w, h)
         sampled = cv2.resize(image, twice, interpolation=cv2.INTER_LINEAR)
         target = self._canvas[0, top : top + h, left : left + w]
@@ -119,7 +119,10 @@ class BlazeFace:
 
 
 def model_file(kind: Range) -> Path:
-    """The file of the detector of `kind`, checked.
+    """The verified model file of a detector.
+
+    Args:
+        kind: "full" or "short".
 
     Raises:
         AnalysisError: the file is missing or is not the published one.
@@ -128,7 +131,7 @@ def model_file(kind: Range) -> Path:
 
 
 def network_file(name: str) -> Path:
-    """The file of one of MediaPipe's networks, checked against its sha256.
+    """Path of one of MediaPipe's networks, checked against its sha256.
 
     Args:
         name: a file in `NETWORKS`.
@@ -153,7 +156,7 @@ def _precision(core: ov.Core) -> str:
 
 
 def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledModel:
-    """The network with a uint8 input, the scaling to [-1, 1] folded in."""
+    """Compiles the network with a uint8 input; the scaling to [-1, 1] is part of it."""
     core = ov.Core()
     try:
         model = core.read_model(file)
@@ -174,10 +177,10 @@ def _compile(graph: BlazeFaceGraph, file: Path, threads: int) -> ov.CompiledMode
             {
                 "PERFORMANCE_HINT": "LATENCY",
                 "INFERENCE_NUM_THREADS": threads,
-                # bf16 where the processor has it: a quarter less time; boxes move by 1 % of a face (99th percentile of
-                # 301 frames of real clips), scores by .01, no face came or went (measured).
+                # bf16 if the processor has it: a quarter less time. Boxes move by 1 % of a face (99th percentile of 301
+                # frames of real clips), scores by .01; no face appeared or disappeared (measured).
                 "INFERENCE_PRECISION_HINT": _precision(core),
-                # By default a call is tied to one core and waits for it: twice the time on a busy machine (measured).
+                # By default a call is bound to one core and waits for it: twice the time on a busy machine (measured).
                 "ENABLE_CPU_PINNING": False,
                 "CACHE_DIR": "",
             },

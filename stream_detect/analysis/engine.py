@@ -19,10 +19,10 @@ from stream_detect.types import Classifier, Detector, Frame, Result
 
 @dataclass(frozen=True, slots=True)
 class JudgingModel:
-    """A model that can judge.
+    """A model that can serve.
 
     Args:
-        classifier: makes a classifier of it.
+        classifier: makes a classifier of this model.
         sha256: of its bundle.
     """
 
@@ -31,14 +31,14 @@ class JudgingModel:
 
 
 class Engine:
-    """Gives every stream an analysis of its own; what streams share is the health.
+    """Makes the analysis of each stream; streams share only the health.
 
     Args:
-        settings: of all streams.
-        detector_factory: makes a detector; called once a stream, on the stream's thread.
-        classifier_factory: makes a classifier; called once a stream, on the stream's thread.
+        settings: for all streams.
+        detector_factory: makes a detector; called once per stream, on the stream's thread.
+        classifier_factory: makes a classifier; called once per stream, on the stream's thread.
         clock: monotonic seconds, the clock of `Frame.arrived_s`.
-        model_sha256: of the bundle that `classifier_factory` is of; every result names it.
+        model_sha256: of the bundle of `classifier_factory`; every result states it.
     """
 
     def __init__(
@@ -56,27 +56,27 @@ class Engine:
         self.model = JudgingModel(classifier_factory, model_sha256)
         self._clock = clock
         self._mesh_lock = threading.Lock()
-        self._mesh: FaceMesh | None = None  # compiled when a first challenge begins
+        self._mesh: FaceMesh | None = None  # compiled when the first challenge starts
 
     @property
     def classifier_factory(self) -> Callable[[], Classifier]:
-        """Makes a classifier of the model that judges now."""
+        """Makes a classifier of the current model."""
         return self.model.classifier
 
     def judge_by(self, classifier_factory: Callable[[], Classifier], model_sha256: str = "") -> None:
-        """Another model: streams to come begin with it, running ones take it at their next step, from any thread.
+        """Changes the model: new streams start with it, running ones switch at their next step. Thread-safe.
 
         Args:
-            classifier_factory: makes a classifier; called once a stream, on the stream's thread.
+            classifier_factory: makes a classifier; called once per stream, on the stream's thread.
             model_sha256: of its bundle.
         """
         self.model = JudgingModel(classifier_factory, model_sha256)
 
     def sampler(self, rate_hz: float | None = None) -> Sampler:
-        """Which frames of a stream to submit to its worker.
+        """Makes the sampler that picks the frames to submit to a stream's worker.
 
         Args:
-            rate_hz: of this stream; `settings.faces.rate_hz` if None.
+            rate_hz: sampling rate of this stream; default `settings.faces.rate_hz`.
 
         Raises:
             SettingsError: at this rate no verdict could be reached.
@@ -84,14 +84,14 @@ class Engine:
         return Sampler(self.settings.at_rate(rate_hz).faces.rate_hz)
 
     def challenge(self) -> ChallengeControl:
-        """The challenge of one stream, to be given to its `worker` or `pipeline`; none is started."""
+        """Makes the challenge control of one stream, for `worker` or `pipeline`; no challenge is started."""
         return ChallengeControl(self._head_reader)
 
     def pipeline(self, rate_hz: float | None = None, challenge: ChallengeControl | None = None) -> Pipeline:
-        """The analysis of one stream, to be stepped by the caller (a file, a test); `worker` runs it on a thread.
+        """Makes the analysis of one stream, which the caller steps (a file, a test); `worker` runs it on a thread.
 
         Args:
-            rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
+            rate_hz: sampling rate of its frames; default `settings.faces.rate_hz`.
             challenge: of the stream.
 
         Raises:
@@ -114,12 +114,12 @@ class Engine:
         rate_hz: float | None = None,
         challenge: ChallengeControl | None = None,
     ) -> AnalysisWorker:
-        """A worker for one stream, not yet started: `with engine.worker(...) as worker`, or `start` and `close`.
+        """Makes a worker for one stream, not yet started: use it in a `with` statement, or call `start` and `close`.
 
         Args:
-            on_result: takes each result, on the worker's thread.
-            rate_hz: at which its frames are sampled; `settings.faces.rate_hz` if None.
-            challenge: of the stream; None where nobody can ask for one.
+            on_result: called with each result, on the worker's thread.
+            rate_hz: sampling rate of its frames; default `settings.faces.rate_hz`.
+            challenge: of the stream; None if nobody can request one.
 
         Raises:
             SettingsError: at this rate no verdict could be reached.
@@ -135,7 +135,7 @@ class Engine:
 
 
 class _Following:
-    """A pipeline that always judges by the engine's model."""
+    """A pipeline that always uses the engine's current model."""
 
     def __init__(self, engine: Engine, rate_hz: float | None, challenge: ChallengeControl | None) -> None:
         self._engine = engine

@@ -17,25 +17,25 @@ from stream_detect.types import FeedState, Image
 STILL = "the picture stands still"
 
 DISTINCT_LEVELS = 0.7
-"""Mean difference in grey levels, over 32 x 32 cells about the face, from which a picture is another one. A photo sent
-as H.264 of .3 to 1 Mbit/s stays below .6; faces of the shared clips pass it within .4 s, most within .2."""
+"""Mean difference in grey levels, over 32 x 32 cells around the face, from which a picture counts as new. A photo sent
+as H.264 of .3 to 1 Mbit/s stays below .6; faces of the test clips exceed it within .4 s, most within .2."""
 
 _STILL_AFTER_S = 1.5
-"""Screens shared at 1 fps bring a new picture each second."""
+"""Screens shared at 1 fps show a new picture every second."""
 
 _FLAT = 1.0
-"""Standard deviation in grey levels below which there is nothing that could move: no face either."""
+"""Standard deviation in grey levels below which nothing could move, and there is no face either."""
 
 
 class Motion:
-    """Tells a track's distinct pictures from repeated ones. Not safe to use from two threads at once."""
+    """Separates a track's new pictures from repeated ones. Not safe to use from two threads at once."""
 
     def __init__(self) -> None:
         self._before: Appearance | None = None
         self._moved_s = -math.inf
 
     def is_new(self, image: Image, now: Appearance) -> bool:
-        """Whether the face's place looks different from when it last did; always for the first picture.
+        """Whether the face's surroundings differ from the last new picture; always True for the first one.
 
         Args:
             image: the sample, RGB uint8 (h, w, 3).
@@ -50,7 +50,7 @@ class Motion:
         return True
 
     def stands_still(self, time_s: float) -> bool:
-        """Whether nothing moved for so long that it has to be said."""
+        """Whether nothing has moved for long enough to be reported."""
         return time_s - self._moved_s >= _STILL_AFTER_S
 
 
@@ -60,28 +60,28 @@ WH = (24, 14)
 HASH_HZ = 5.0
 _PERIOD_S = 1.0 / HASH_HZ
 _NOISE_LEVELS = 0.35
-"""Mean difference of two hashes of one picture after coding."""
+"""Mean difference between two hashes of one picture after coding."""
 
 _EXACT_LEVELS = 0.02
-"""Of a picture that a decoder repeats without anything new. A still room differs more: key frames renew its noise."""
+"""For a frame that the decoder repeats. A still room differs more, because key frames renew its noise."""
 
 _MOTION_LEVELS = 1.0
-"""Usual difference of two hashes from which there is motion enough to know a repeat by."""
+"""Usual difference between two hashes from which there is enough motion to recognise a repeat."""
 
 _ALIKE = 0.3
-"""A repeat differs by this share of the usual difference at most: it is sampled up to .1 s beside the first time."""
+"""A repeat differs by at most this share of the usual difference: it is sampled up to .1 s off the first time."""
 
 _SHORTEST_S = 2.0
 _FORGIVEN = 3
-"""Samples taken back for one that does not match."""
+"""Samples subtracted for one that does not match."""
 
 
 @dataclass(frozen=True, slots=True)
 class Feed:
-    """What a feed does.
+    """State of a feed.
 
     Args:
-        state: of it.
+        state: live, frozen or looped.
         reason: a sentence for people; empty while it is live.
     """
 
@@ -90,7 +90,7 @@ class Feed:
 
 
 class FeedWatch:
-    """Watches one stream for freezing and repeating. Memory is bounded: `loop_max_s` of hashes, 336 bytes each.
+    """Detects that a stream is frozen or repeats itself. Memory is bounded: `loop_max_s` of hashes, 336 bytes each.
 
     Args:
         settings: how long is too long.
@@ -103,22 +103,22 @@ class FeedWatch:
         self.reset()
 
     def reset(self) -> None:
-        """The stream began anew."""
+        """Forgets everything: the stream restarted."""
         self._due_s = -math.inf
         self._hashes: NDArray[np.uint8] = np.zeros((self._rows, WH[0] * WH[1]), np.uint8)
-        self._matches = np.zeros(self._rows, np.int32)  # by lag: how long the feed has matched what was so long ago
+        self._matches = np.zeros(self._rows, np.int32)  # by lag: how long the feed has matched itself at that lag
         self._count = 0
         self._still: NDArray[np.float32] | None = None
         self._still_s = self._exact_s = 0.0
         self._feed = Feed()
 
     def look(self, image: Image, time_s: float, *, face: bool) -> Feed:
-        """What the feed does, after its next sample.
+        """The state of the feed after its next sample.
 
         Args:
             image: RGB uint8 (h, w, 3).
             time_s: its stream time.
-            face: whether there is a face in it: a person moves, an empty room may not.
+            face: whether it contains a face: a person moves, an empty room may not.
         """
         if time_s < self._due_s and self._due_s - time_s <= 2 * _PERIOD_S:
             return self._feed
@@ -133,7 +133,7 @@ class FeedWatch:
         return self._feed
 
     def _frozen_s(self, now: NDArray[np.float32], time_s: float, *, face: bool) -> float | None:
-        """For how long nothing has changed; None when that is not long."""
+        """How long nothing has changed, in seconds; None if that is not long."""
         change = math.inf if self._still is None else float(np.abs(now - self._still).mean())
         if change >= _NOISE_LEVELS:
             self._still, self._still_s, self._exact_s = now, time_s, time_s
@@ -148,7 +148,7 @@ class FeedWatch:
         return exact_s if exact_s >= self._settings.frozen_empty_s else None
 
     def _loop_s(self, now: NDArray[np.float32]) -> float | None:
-        """The period by which the feed repeats itself; None when it does not."""
+        """The period in seconds by which the feed repeats itself; None if it does not."""
         levels = np.rint(now).astype(np.uint8)
         known = min(self._count, self._rows)
         found = None
@@ -176,7 +176,7 @@ class FeedWatch:
         matches = self._matches[:known]
         if known <= least or int(matches[least:].max()) < self._needed:
             return None
-        if int(matches[2:least].max(initial=0)) >= self._needed // 2:  # a fan or a lamp repeats too, and faster
+        if int(matches[2:least].max(initial=0)) >= self._needed // 2:  # a fan or a lamp also repeats, but faster
             return None
         return (least + 1 + int(matches[least:].argmax())) * _PERIOD_S
 

@@ -9,29 +9,31 @@ import numpy as np
 from stream_detect.types import Face
 
 LEAST_INPUT_PX = 16.0
-"""A face this wide in the network's input is found: of 88 faces a size .59 at 12 px, .82 at 14, .86 at 16, 1 at 20."""
+"""A face of this width in the network's input is found: of 88 faces per size .59 at 12 px, .82 at 14, .86 at 16, 1 at
+20."""
 
 ENOUGH_PX = 54.0
-"""Where the whole frame shows a face this wide (640x480 does), nothing is searched in parts."""
+"""If the whole frame shows a face of this width (at 640x480 it does), no parts are searched."""
 
 LEAST_PX = 36.5
-"""Parts are made smaller until a face this wide is found. It cannot be judged, but it can be said to be too small."""
+"""Parts get smaller until a face of this width is found. It cannot be judged, but it can be reported as too small."""
 
 MAX_PARTS = 150
-"""Parts of a frame, .36 s on one core: as many as 4K takes. Of more pixels, smaller faces are left out."""
+"""Parts per frame, .36 s on one core: enough for 4K. With more pixels, smaller faces are missed."""
 
 _SHRINK = 0.6
-"""Side of a part / side of the next larger one: what the larger one misses fills a sixth of the smaller one at most."""
+"""Side of a part / side of the next larger one: a face that the larger one misses fills at most a sixth of the smaller.
+"""
 
 
 @dataclass(slots=True, eq=False)
 class FramePart:
-    """A square of the frame, searched by itself.
+    """A square of the frame that is searched separately.
 
     Args:
         xyxy: in frame pixels, whole numbers.
-        faces: found when it was last searched, in frame pixels.
-        age: samples since then; 0 in the sample itself.
+        faces: those found in the last search, in frame pixels.
+        age: samples since then; 0 for the current sample.
     """
 
     xyxy: tuple[int, int, int, int]
@@ -40,14 +42,14 @@ class FramePart:
 
     @property
     def side(self) -> int:
-        """In pixels; its height may be less at the frame's edge."""
+        """Side in pixels; at the frame's edge the height may be less."""
         return self.xyxy[2] - self.xyxy[0]
 
 
 def parts_of(wh: tuple[int, int], input_px: int) -> list[FramePart]:
-    """The parts of a frame of `wh` pixels, the largest first; none where the whole frame shows all faces that count.
+    """The parts of a frame, largest first; none if the whole frame shows all faces that count.
 
-    Parts of one size overlap by the largest face that the next larger size misses, so that each face lies whole in one.
+    Parts of one size overlap by the largest face that the next larger size misses, so that each face is whole in one.
 
     Args:
         wh: width and height of the frame in pixels.
@@ -68,6 +70,6 @@ def parts_of(wh: tuple[int, int], input_px: int) -> list[FramePart]:
 
 
 def _starts(length: int, side: int, overlap: float) -> list[int]:
-    """Where parts of one row begin, evenly spread over `length`, overlapping by `overlap` at least."""
+    """Where the parts of one row begin, evenly spread over `length` and overlapping by at least `overlap`."""
     count = 1 + max(math.ceil((length - side) / max(side - overlap, 1.0)), 0)
     return [round(start) for start in np.linspace(0, max(length - side, 0), count).tolist()]

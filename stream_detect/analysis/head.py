@@ -23,7 +23,7 @@ Floats = NDArray[np.float64]
 _CROP = CropPolicy((192, 192), centre="box", side="box", side_factor=1.0, upright=True)
 
 _EDGES = (234, 454)
-"""Points at the right and the left edge of the face; their distance is its width."""
+"""Points at the right and left edges of the face; the distance between them is its width."""
 
 _UPPER = (10, 338, 297, 332, 284, 251, 389, 127, 162, 21, 54, 103, 67, 109, 151, 9, 8, 70, 63, 105, 66, 107, 336, 296)
 _MIDDLE = (334, 293, 300, 33, 133, 362, 263, 168, 6, 197, 195, 5, 4, 1, 98, 327, 234, 454, 93, 323)
@@ -35,80 +35,83 @@ _PARTS: Final = {
     "right_eye": (33, 133, 159, 145, 70, 107, 119),
     "left_eye": (263, 362, 386, 374, 300, 336, 348),
 }
-"""Points that bound the parts whose looks are compared; of MediaPipe's published numbering."""
+"""Points that bound the compared parts, by MediaPipe's published numbering."""
 
 _LAYOUT_PX = 96
 _WIDTH_PX = 70
 _CENTRE = np.array((48.0, 40.0))
-"""Where the rigid points lie in a layout of 96 x 96 pixels, in which a face is 70 wide."""
+"""Centre of the rigid points in a layout of 96 x 96 pixels, in which a face is 70 wide."""
 
 _SHIFT_PX = 3
-"""The mesh jitters, most of all under a hand: of all shifts by so many pixels of the layout the best one counts."""
+"""Largest shift in pixels of the layout that is tried, in each direction; the best one counts, because the mesh
+jitters, most of all under a hand."""
 
 _FLAT = 1.0
 """Standard deviation in grey levels below which there is nothing to compare."""
 
 TURN_DEG = 20.0
-"""A turn counts from here: half profile is some 30 by the mesh. Of faces that nobody asked to move, 99.5 % of samples
-are turned by less than 18 (87 s of eleven clips, each sample against rests of up to 8 s before: 3,400 pairs)."""
+"""From this angle a turn counts: half profile is some 30 by the mesh. Of faces that nobody asked to move, 99.5 % of
+samples are turned by less than 18 (87 s of eleven clips, each sample against rests of up to 8 s before: 3,400 pairs).
+"""
 
 UP_DEG = 12.0
-"""A look up counts from here; none of those samples reached it."""
+"""From this angle a look up counts; none of those samples reached it."""
 
 NEARER = 1.25
-"""Size by which a head has come nearer; those samples stay below 1.06."""
+"""Growth of a head that has come nearer; those samples stay below 1.06."""
 
 MOUTH_DROP = 11.0
 EYE_DROP = 8.0
-"""Logits of presence that a hand takes: over the mouth 18 (median; p5 11.5), over an eye 15 (p5 7). Measured with three
-hands of real pictures laid over the mouths, and three over the eyes, of eleven clips, 331 samples each: 92 % and 87 %
-were recognised, 1 % were taken for another movement."""
+"""Drop of the presence logit that shows a hand: over the mouth 18 (median; p5 11.5), over an eye 15 (p5 7). Measured
+with images of three real hands pasted over the mouths, and three over the eyes, of eleven clips, 331 samples each: 92 %
+and 87 % were recognised, 1 % were taken for another movement."""
 
 MOUTH_ALIKE = 0.75
-"""Correlation above which the mouth looks as it did; under a hand it was never higher. A speaking mouth goes down to
-.4, but takes no presence. What does both, and passes for a hand, is a grimace: 1 % of those samples, nearly all of two
-clips in which people make faces."""
+"""Correlation above which the mouth is unchanged; under a hand it was never higher. A speaking mouth goes down to .4,
+but keeps its presence. A grimace does both and passes for a hand: 1 % of those samples, nearly all from two clips in
+which people make faces."""
 
 EYE_ALIKE = 0.7
-"""Correlation above which an eye looks as it did; under a hand it was at most .73."""
+"""Correlation above which an eye is unchanged; under a hand it was at most .73."""
 
 _PART_MARGIN = 0.15
-"""A covered mouth looks that much less as it did than either eye."""
+"""Difference by which a covered mouth must correlate less than either eye."""
 
 _EYE_MARGIN = 0.2
-"""A covered eye looks that much less as it did than the other: both change together when they close."""
+"""Difference by which a covered eye must correlate less than the other: both change together when they close."""
 
 COVERED_WITHIN_DEG = 15.0
-"""Turned further, an eye hides behind the nose: nothing is said of what is covered."""
+"""When the head is turned further, an eye is hidden behind the nose, and no cover is reported."""
 
 REST_S = 0.8
 REST_VIEWS = 3
-"""A face is at rest when it kept still for so long, in so many samples at least."""
+"""A face is at rest when it has kept still for REST_S, in at least this many samples."""
 
 REST_LIMIT_VIEWS = 64
-"""Views kept meanwhile, the newest ones: .8 s at the highest rate of sampling, 60 Hz."""
+"""Views kept meanwhile, the newest ones: .8 s at the highest sampling rate, 60 Hz."""
 
 REST_DEG = 6.0
 REST_NEARER = 0.08
-"""How much a face at rest may move meanwhile; in ten of eleven clips the first .8 s were still enough."""
+"""How much a face at rest may move in that time; in ten of eleven clips the first .8 s were still enough."""
 
 REST_YAW = 0.25
 """Offset of the nose / eye distance above which a face does not look at the camera (quality.yaw)."""
 
 REST_PRESENCE = 22.0
-"""Least logit of an uncovered face at rest. Frontal faces of the clips have 36 and more, dark or bearded ones 29; with
+"""Least logit of an uncovered face at rest. Frontal faces in the clips have 36 and more, dark or bearded ones 29; with
 a hand over the mouth 16 to 24 (one clip)."""
 
 LOOKS = 4
 LOOK_S = 0.5
-"""Looks of a face that are compared, and the least time between two: light and a small turn change them within 2 s."""
+"""Age of the views that are compared, and the shortest time between two: light and a small turn change them within 2 s.
+"""
 
 BACK_DEG = 14.0
 BACK_DROP = 10.0
-"""A face is back at rest when it is turned as it was before and nothing covers it."""
+"""A face is back at rest when it is turned as before and nothing covers it."""
 
 BACK_S = 5.0
-"""After so long it may have settled another way, as long as it faces the camera: people lean back, or sit up."""
+"""After this time any pose that faces the camera counts as rest: people lean back, or sit up."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,10 +120,10 @@ class HeadView:
 
     Args:
         time_s: stream time of the frame.
-        grey: uint8 (192, 192), the face cut upright.
+        grey: uint8 (192, 192), the face, cut upright.
         points: float64 (468, 3), its mesh in pixels of `grey`.
         presence: logit of an uncovered face.
-        size: frame pixels a pixel of `grey`.
+        size: frame pixels per pixel of `grey`.
         yaw: offset of the nose from the eyes' middle / eye distance, from the detector's key points.
     """
 
@@ -134,16 +137,16 @@ class HeadView:
 
 @dataclass(frozen=True, slots=True)
 class Posture:
-    """How a face is held and what covers it, against how it was at rest.
+    """Pose of a face and what covers it, relative to the face at rest.
 
     Args:
         left_deg: turned to the person's own left; negative to the right.
-        up_deg: raised; negative lowered.
+        up_deg: raised; negative if lowered.
         nearer: size / size at rest.
-        drop: logits of presence lost.
-        mouth: correlation of the mouth's looks with those at rest, in [-1, 1].
-        right_eye: of the person's right eye.
-        left_eye: of the left one.
+        drop: decrease of the presence logit.
+        mouth: correlation of the mouth with itself at rest, in [-1, 1].
+        right_eye: correlation of the person's right eye.
+        left_eye: correlation of the left eye.
     """
 
     left_deg: float
@@ -156,7 +159,7 @@ class Posture:
 
     @property
     def movement(self) -> Movement | None:
-        """The one movement that this posture shows; where several show, the first of this order."""
+        """The movement that this posture shows; if several, the first in the order of the code."""
         if abs(self.left_deg) >= TURN_DEG:
             return Movement.TURN_LEFT if self.left_deg > 0 else Movement.TURN_RIGHT
         if abs(self.left_deg) < COVERED_WITHIN_DEG:
@@ -171,17 +174,17 @@ class Posture:
 
 
 class HeadReader:
-    """Reads faces of one stream.
+    """Reads the faces of one stream.
 
     Args:
-        mesh: of the stream's thread.
+        mesh: the face mesh of the stream's thread.
     """
 
     def __init__(self, mesh: FaceMesh) -> None:
         self._mesh = mesh
 
     def view(self, image: Image, face: Face, time_s: float) -> HeadView:
-        """What a face of a frame looks like.
+        """Reads a face of a frame.
 
         Args:
             image: RGB uint8 (h, w, 3).
@@ -189,7 +192,7 @@ class HeadReader:
             time_s: stream time of the image.
 
         Raises:
-            AnalysisError: its points span no square, or the mesh could not be run.
+            AnalysisError: the key points define no square, or the mesh failed.
         """
         crop = cut(image, face, _CROP)
         found = self._mesh.find(crop)
@@ -206,10 +209,10 @@ class HeadReader:
 
 
 class Rest:
-    """A face at rest, to compare later views with.
+    """A face at rest, with which later views are compared.
 
     Args:
-        views: of a face that kept still, one at least.
+        views: of a face that kept still; at least one.
     """
 
     def __init__(self, views: Sequence[HeadView]) -> None:
@@ -230,15 +233,15 @@ class Rest:
         return Posture(left_deg, up_deg, scale * view.size / self._size, self.presence - view.presence, **alike)
 
     def remember(self, view: HeadView) -> None:
-        """Takes an uncovered view for another look of the face at rest, twice a second at most; the pose stays."""
+        """Adds an uncovered view to the looks of the face at rest, at most twice a second; the pose stays."""
         if view.time_s - self._looked_s >= LOOK_S:
             self._looked_s = view.time_s
             self._looks.append(self._laid_out(view))
 
     def _laid_out(self, view: HeadView) -> Grey:
-        """The view's picture with its rigid points where those of the face at rest lie: uint8 (96, 96)."""
+        """The image of a view, with its rigid points moved to those of the face at rest: uint8 (96, 96)."""
         before, now = self._shape[_RIGID, :2] + _CENTRE, view.points[_RIGID, :2]
-        # The least-squares similarity in complex numbers: layout = turn * picture + shift.
+        # The least-squares similarity transform in complex numbers: layout = turn * image + shift.
         source, target = now @ (1, 1j), before @ (1, 1j)
         centred = source - source.mean()
         turn = np.vdot(centred, target - target.mean()) / max(np.vdot(centred, centred).real, 1e-9)
@@ -255,8 +258,8 @@ class Sight:
     """What a sample shows.
 
     Args:
-        at_rest: the face has been seen at rest since `HeadWatch.begin`.
-        movement: what it does since; None for nothing that is asked for.
+        at_rest: the face has been at rest since `HeadWatch.begin`.
+        movement: the movement since then; None if it shows none that can be asked for.
     """
 
     at_rest: bool
@@ -264,7 +267,7 @@ class Sight:
 
 
 class HeadWatch:
-    """Watches one face: waits until it is at rest, then says how it moves. `begin` waits for rest anew."""
+    """Watches one face: waits until it is at rest, then reports its movements. `begin` starts this again."""
 
     def __init__(self) -> None:
         self._rest: Rest | None = None
@@ -273,13 +276,13 @@ class HeadWatch:
         self._since_s: float | None = None  # of the first view since `begin`
 
     def begin(self) -> None:
-        """Waits for the face to be at rest, for BACK_S only as it was the last time."""
+        """Waits for the face to be at rest; for BACK_S only the previous rest counts."""
         self._before = self._rest or self._before
         self._rest = self._since_s = None
         self._still.clear()
 
     def look(self, view: HeadView) -> Sight:
-        """What the next view of the face shows."""
+        """Processes the next view of the face."""
         if self._rest is not None:
             posture = self._rest.posture(view)
             if posture.movement is None and posture.drop < EYE_DROP:
@@ -313,7 +316,7 @@ def _still(first: HeadView, view: HeadView) -> bool:
 
 
 def _rotation(before: Floats, now: Floats) -> tuple[float, float, float]:
-    """Degrees turned to the person's left and up, and growth, of the rigid points (Kabsch 1976)."""
+    """Rotation to the person's left and up in degrees, and growth, of the rigid points (Kabsch 1976)."""
     a, b = _centred(before)[_RIGID], _centred(now)[_RIGID]
     u, _, vt = np.linalg.svd(a.T @ b)
     flip = np.diag((1.0, 1.0, np.sign(np.linalg.det(vt.T @ u.T))))
@@ -332,7 +335,7 @@ def _width(points: Floats) -> float:
 
 
 def _box(points: Floats) -> tuple[slice, slice]:
-    """Rows and columns of the layout that a part takes, with an eighth of its size all round."""
+    """Rows and columns of a part in the layout, with a margin of an eighth of its size."""
     low, high = points.min(axis=0), points.max(axis=0)
     margin = (high - low) / 8
     left, top = np.clip(low - margin, 0, _LAYOUT_PX - 16).astype(int)
@@ -341,7 +344,7 @@ def _box(points: Floats) -> tuple[slice, slice]:
 
 
 def _alike(rest: Grey, now: Grey, box: tuple[slice, slice]) -> float:
-    """Best normalised correlation of a part over all shifts; 0 where one has no structure."""
+    """Best normalised correlation of a part over all shifts; 0 if one of the two has no structure."""
     before, after = rest[box], now[box][_SHIFT_PX:-_SHIFT_PX, _SHIFT_PX:-_SHIFT_PX]
     if min(float(cv2.meanStdDev(grey)[1].item()) for grey in (before, after)) < _FLAT:
         return 0.0

@@ -20,19 +20,20 @@ POINTS = 468
 _FILE = "face_landmark.tflite"
 _INPUT_PX = 192
 _MARGIN = 0.25
-"""Of the crop's side, added all round: the network was made for faces that fill two thirds of its picture."""
+"""Margin added on every side, as a share of the crop's side: the network expects faces that fill two thirds of its
+input."""
 _PRESENT = 0.0
-"""Logit of there being a face, above which its points are meant."""
+"""Logit of face presence above which the points are valid."""
 
 
 @dataclass(frozen=True, slots=True)
 class Mesh:
-    """What the network says of a square crop.
+    """Output of the network for a square crop.
 
     Args:
         points: float32 (468, 3) in pixels of the crop: x to the right, y down, z away from the camera; x and y may lie
-            beyond the crop's edge, z counts from the head's middle.
-        presence: logit of there being a face; 35 to 50 for a frontal one, less for one that something covers.
+            beyond the crop's edge, z is relative to the middle of the head.
+        presence: logit of face presence; 35 to 50 for a frontal face, less for a covered one.
     """
 
     points: NDArray[np.float32]
@@ -40,13 +41,13 @@ class Mesh:
 
 
 class FaceMesh:
-    """Finds the points of one face after another; for a further thread take a `sibling`, which shares the network.
+    """Finds the points of faces. For another thread make a `sibling`, which shares the network.
 
     Args:
-        compiled: a network that is compiled already, for `sibling`.
+        compiled: a compiled network, for `sibling`.
 
     Raises:
-        AnalysisError: the network's file is missing, unreadable or of another form.
+        AnalysisError: the network's file is missing, unreadable or has an unexpected form.
     """
 
     def __init__(self, compiled: ov.CompiledModel | None = None) -> None:
@@ -58,7 +59,7 @@ class FaceMesh:
         return FaceMesh(self._compiled)
 
     def points(self, crop: Image) -> NDArray[np.float32] | None:
-        """The mesh of an upright face that fills a square crop; None where the network sees no face.
+        """The mesh of an upright face that fills a square crop; None if the network finds no face.
 
         Args:
             crop: RGB uint8 (h, w, 3), h = w.
@@ -67,19 +68,19 @@ class FaceMesh:
             float32 (468, 2), x and y in pixels of the crop; points may lie beyond its edge.
 
         Raises:
-            AnalysisError: the network could not be run.
+            AnalysisError: the network failed.
         """
         found = self.find(crop)
         return found.points[:, :2].copy() if found.presence > _PRESENT else None
 
     def find(self, crop: Image) -> Mesh:
-        """The mesh of an upright face that fills a square crop, with its depth and how sure the network is.
+        """The mesh of an upright face that fills a square crop, with depth and presence.
 
         Args:
             crop: RGB uint8 (h, w, 3), h = w.
 
         Raises:
-            AnalysisError: the network could not be run.
+            AnalysisError: the network failed.
         """
         side = crop.shape[0]
         margin = round(_MARGIN * side)
@@ -96,7 +97,7 @@ class FaceMesh:
 
 
 def _compile() -> ov.CompiledModel:
-    """The network with a uint8 input, the scaling to [0, 1] folded in."""
+    """Compiles the network with a uint8 input; the scaling to [0, 1] is part of it."""
     file = network_file(_FILE)
     core = ov.Core()
     try:

@@ -22,26 +22,27 @@ if TYPE_CHECKING:
     from stream_detect.analysis.challenge_control import ChallengeControl
 
 _SPARE = 1.25
-"""Scores of a face beyond those that a verdict takes: some are refused, and some come late."""
+"""Scores per face in relation to the number a verdict needs: some are rejected, and some come late."""
 
 _BURST_S = 0.25
-"""Scores that were not needed may be made up for within so long."""
+"""Unused allowance can be made up for within this time."""
 
 MOVING = "moving as asked"
-"""Why a score of a challenged face counts in no window: large turns and hands are where scores mean least."""
+"""Reason why a score of a challenged face counts in no window: scores are least reliable under large turns and hands.
+"""
 
 _SCORED_APART = frozenset({TURNED, UNCLEAR})
-"""Faces that the gate refuses for this are scored during a challenge, for its record alone."""
+"""Faces that the gate rejects for these reasons are scored during a challenge, for its record only."""
 
 
 class _Subject:
-    """What is remembered of one track: when to score it, its scores, its verdict."""
+    """State of one track: when to score it, its scores, its verdict."""
 
     def __init__(self, samplers: tuple[Sampler, Sampler], window: ScoreWindow, verdict: TrackVerdict) -> None:
-        self.samplers = samplers  # usually, and while the verdict is steady
+        self.samplers = samplers  # the usual one, and that for a steady verdict
         self.window = window
         self.verdict = verdict
-        self.rejected: str | None = None  # of the newest sample
+        self.rejected: str | None = None  # reason, for the newest sample
         self.motion = Motion()
         self.due = False
         self.scored_s = -math.inf
@@ -49,7 +50,7 @@ class _Subject:
 
 @dataclass(frozen=True, slots=True)
 class _Sample:
-    """One track in one frame: its calibrated logit, or why it was refused; neither when it was not its turn."""
+    """One track in one frame: its calibrated logit, or why it was rejected; neither if it was not its turn."""
 
     track: Track
     logit: float | None = None
@@ -59,22 +60,22 @@ class _Sample:
 class Pipeline:
     """The analysis of one stream. Synchronous, no clock of its own, not safe to call from two threads at once.
 
-    Every frame is searched for faces; each track is scored at `settings.window.score_rate_hz` of stream time, and at
-    `steady_rate_hz` once its verdict was the same for a whole window: one crop a call (batching does not help on a
-    CPU). All tracks together are scored at `max_scores_hz` at most: where there are more, the one scored longest ago
-    comes first. More faces than can so come to a verdict are not scored at all.
+    Faces are detected in every frame. Each track is scored at `settings.window.score_rate_hz` of stream time, and at
+    `steady_rate_hz` once its verdict has been the same for a whole window, with one crop per call (batching does not
+    help on a CPU). All tracks together are scored at `max_scores_hz` at most, the one scored longest ago first. Faces
+    beyond the number that can reach a verdict at this rate are not scored at all.
 
-    Gaps: after a hole of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that
-    began anew), everything begins again, tracks included: nobody saw who sat down meanwhile. A frame flagged as coming
-    after a gap only leaves a mark in the traces: packets get lost all the time, and a verdict that each loss could take
-    back would be no use on the networks that need it.
+    After a gap of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that restarted),
+    everything is reset, including tracks, because the person may have changed. A frame that is flagged as following a
+    gap only leaves a mark in the traces: packet loss is common, and a verdict that every loss resets would be useless
+    on bad networks.
 
     Args:
         detector: finds faces.
         classifier: scores them.
         tracker: gives each face its number.
-        gate: says which faces are fit to be scored.
-        settings: of this stream.
+        gate: decides which faces can be scored.
+        settings: for this stream.
     """
 
     def __init__(
@@ -91,29 +92,29 @@ class Pipeline:
         self._gate = gate
         self._settings = settings.window
         self._min_face_px = settings.quality.min_face_px
-        # All samples of a window, and a gap mark for each frame.
+        # All samples of a window, and one gap mark per frame.
         rate_hz = settings.window.score_rate_hz + settings.faces.rate_hz
         self._max_entries = math.ceil(settings.window.length_s * rate_hz) + 2
         least_hz = _SPARE * self._settings.min_scores / self._settings.length_s
         self._steady_hz = min(self._settings.score_rate_hz, max(self._settings.steady_rate_hz, least_hz))
         self._most_judged = max(int(self._settings.max_scores_hz / least_hz), 1)
         self._most_ready = max(self._settings.max_scores_hz * _BURST_S, 1.0)
-        self._ready = self._most_ready  # scores that may be made now
+        self._ready = self._most_ready  # scores that are allowed now
         self._subjects: dict[int, _Subject] = {}
         self._judged: set[int] = set()  # tracks that are scored
         self._newest_s = -math.inf
         self._watch = FeedWatch(settings.feed)
         self.challenge: ChallengeControl | None = None
-        """Of the stream, set before the first step; None where nobody can ask for one."""
+        """The stream's challenge, set before the first step; None if nobody can request one."""
 
     def step(self, frame: Frame) -> Result:
         """Analyses one sampled frame, the next of its stream.
 
         Returns:
-            The result; `sequence`, `latency_s` and `dropped_samples` are 0 and left to the caller, who knows them.
+            The result; `sequence`, `latency_s` and `dropped_samples` are 0, for the caller to fill in.
 
         Raises:
-            AnalysisError: the detector or the classifier could not be run; the next frame may be tried all the same.
+            AnalysisError: the detector or the classifier failed; the next frame may still be tried.
         """
         self._note_gap(frame)
         tracks = self._faces(frame)
@@ -138,7 +139,7 @@ class Pipeline:
         )
 
     def judge_by(self, classifier: Classifier) -> None:
-        """Another classifier from the next step on; scores of the one before count no more, the tracks stay."""
+        """Uses another classifier from the next step on; previous scores are dropped, tracks are kept."""
         self._classifier = classifier
         self._subjects.clear()
 
@@ -159,7 +160,7 @@ class Pipeline:
 
     def _faces(self, frame: Frame) -> list[Track]:
         tracks = self._tracker.update(self._detector.detect(frame.image), frame.time_s, frame.image, gap=frame.gap)
-        known = self._subjects  # a track that is only out of sight keeps its evidence
+        known = self._subjects  # a track that is only temporarily not visible keeps its evidence
         cut = {track.track_id for track in tracks if track.after_cut}
         self._subjects = {
             number: known.get(number) or self._new_subject(after_cut=number in cut) for number in self._tracker.alive
@@ -174,7 +175,7 @@ class Pipeline:
         )
 
     def _score_in_turn(self, frame: Frame, tracks: list[Track]) -> list[_Sample]:
-        """Scores those whose turn it is, the one scored longest ago first, as far as the allowance goes."""
+        """Scores the tracks whose turn it is, the one scored longest ago first, within the allowance."""
         self._choose(tracks)
         samples = {track.track_id: _Sample(track) for track in tracks}
         for track in tracks:
@@ -198,12 +199,12 @@ class Pipeline:
         return list(samples.values())
 
     def _is_steady(self, track: Track, time_s: float) -> bool:
-        """Whether the verdict has been the same for a whole window, and nothing else is looked for."""
+        """Whether the verdict has been the same for a whole window, and the face is not challenged."""
         unchanged_s = self._subjects[track.track_id].verdict.unchanged_s(time_s)
         return unchanged_s >= self._settings.length_s and not self._challenged(track)
 
     def _choose(self, tracks: list[Track]) -> None:
-        """Which tracks are scored: those that were, and the largest others as long as each can come to a verdict."""
+        """Chooses the tracks to score: the previous ones, and the largest others while each can reach a verdict."""
         self._judged &= self._subjects.keys()
         others = [track for track in tracks if track.track_id not in self._judged]
         others.sort(key=lambda track: -short_side_px(track.face))
@@ -214,7 +215,7 @@ class Pipeline:
         return f"too many faces: the {self._most_judged} largest are judged"
 
     def _score(self, frame: Frame, track: Track) -> _Sample | None:
-        """The sample of a track whose turn it is; None for a repeated picture: the turn is the next new one's."""
+        """The sample of a track whose turn it is; None for a repeated picture, as the turn waits for a new one."""
         motion = self._subjects[track.track_id].motion
         rejected = self._gate.reject(frame.image, track.face)
         if rejected is not None and not (rejected in _SCORED_APART and self._challenged(track)):
@@ -224,7 +225,7 @@ class Pipeline:
         self._ready -= 1.0
         try:
             crop = cut(frame.image, track.face, self._classifier.crop)
-        except AnalysisError:  # of this face alone: its points span no square
+        except AnalysisError:  # of this face only: its key points define no square
             return _Sample(track, rejected="features unclear")
         raw = float(self._classifier.predict(crop[np.newaxis])[0])
         if not 0.0 <= raw <= 1.0:
@@ -267,13 +268,13 @@ class Pipeline:
         )
 
     def _explained(self, rejected: str | None, track: Track) -> str | None:
-        """Why a face was refused, and what would be needed."""
+        """Why a face was rejected, and what would be needed."""
         if rejected != TOO_SMALL:
             return rejected
         return f"{TOO_SMALL}: {short_side_px(track.face):.0f} px, {self._min_face_px} are needed"
 
     def _overall(self, results: tuple[TrackResult, ...]) -> Verdict:
-        """The stream's verdict; a face too small to be judged ever is none to it, or a poster could hold it up."""
+        """The stream's verdict; faces too small to be judged do not count, or a poster could hold it up."""
         verdicts = [
             result.verdict
             for result in results
@@ -286,21 +287,21 @@ class Pipeline:
 
 
 def _with_feed(verdict: Verdict, feed: Feed) -> Verdict:
-    """A stream's verdict that says what is wrong with its feed."""
+    """The stream's verdict with the reason for a frozen or looped feed."""
     if not feed.reason or feed.reason in verdict.reason:
         return verdict
     return replace(verdict, reason=f"{feed.reason}; {verdict.reason}")
 
 
 class SideBySide:
-    """The analysis of one stream by several models. As synchronous as `Pipeline`, and as little safe to share.
+    """The analysis of one stream by several models. Synchronous; not safe to call from two threads at once.
 
-    A face has the same track number with all models: they are given the same faces.
+    All models get the same faces, so a face has the same track number for all.
 
     Args:
         detector: finds faces.
-        classifiers: of the models, in order.
-        settings: of this stream.
+        classifiers: one per model, in order.
+        settings: for this stream.
     """
 
     def __init__(self, detector: Detector, classifiers: Sequence[Classifier], settings: AnalysisSettings) -> None:
@@ -315,38 +316,38 @@ class SideBySide:
         """Analyses one sampled frame, the next of its stream.
 
         Returns:
-            As of `Pipeline.step`, one a model.
+            One result per model, as from `Pipeline.step`.
 
         Raises:
-            AnalysisError: the detector or a classifier could not be run.
+            AnalysisError: the detector or a classifier failed.
         """
         return self.judge(frame, self._detector.detect(frame.image))
 
     def judge(self, frame: Frame, faces: Sequence[Face]) -> tuple[Result, ...]:
-        """The same with faces that were found before, on whatever thread: finding them remembers nothing of a stream.
+        """Analyses the next frame with faces that were detected before, on any thread: detection keeps no state.
 
         Args:
             frame: the next of its stream.
-            faces: that the detector found in it.
+            faces: those that the detector found in it.
 
         Raises:
-            AnalysisError: a classifier could not be run.
+            AnalysisError: a classifier failed.
         """
         self._found.faces = list(faces)
         return tuple(pipeline.step(frame) for pipeline in self._pipelines)
 
     @property
     def faces(self) -> int:
-        """How many were found in the newest frame."""
+        """Number of faces found in the newest frame."""
         return len(self._found.faces)
 
 
 class _Found:
-    """A detector that was asked already."""
+    """A detector that returns faces found before."""
 
     def __init__(self) -> None:
         self.faces: list[Face] = []
 
     def detect(self, image: Image) -> list[Face]:  # noqa: ARG002 - the seam's
-        """Those found in the present frame."""
+        """The faces of the current frame."""
         return self.faces

@@ -17,24 +17,26 @@ UNCLEAR = "face not clear"
 TURNED = "turned away"
 
 _GREY_PX = 64
-"""Side to which a face is scaled before light and sharpness are measured. The least face is not enlarged, so it is not
-taken for blurred: at 96 px, 40% of sharp 64 px faces were; and noise and JPEG blocks average out."""
+"""Side to which a face is scaled before light and sharpness are measured. The smallest face is not enlarged, because
+enlarged faces look blurred (at 96 px, 40% of sharp 64 px faces did); and noise and JPEG blocks average out."""
 
 _SAMPLED_PX = 256
-"""Side to which larger faces are sampled before they are averaged: a quarter of the time on a face that fills a 1080p
-picture, and a sharpness within .004 of that of averaging all pixels, noise or not (12 faces of 272 to 467 px)."""
+"""Side to which larger faces are sampled before averaging: a quarter of the time for a face that fills a 1080p frame,
+and the sharpness differs by at most .004 from averaging all pixels, with or without noise (12 faces of 272 to 467 px).
+"""
 
 _REBLUR_SIGMA = 1.5
-"""In pixels of the scaled face. Of 48, 64 and 96 px, blurs of 1 to 2.5, first and second differences, this told blur
-from none best. At .6 it refuses 0.8% of 389 DFDC faces, and of blurred ones 99.6% (Gaussian, face/64), 98% (with noise
-of 4), 93% (and JPEG 30), 99% and 92% (20 px of motion at 256 px, across and down)."""
+"""In pixels of the scaled face. Of sizes 48, 64 and 96 px, blurs of 1 to 2.5, and first and second differences, this
+combination separated blurred from sharp faces best. At .6 it rejects 0.8% of 389 DFDC faces, and of blurred ones 99.6%
+(Gaussian, face/64), 98% (with noise of 4), 93% (and JPEG 30), 99% and 92% (20 px of motion at 256 px, across and down).
+"""
 
 _BLOWN = 250
-"""Grey value of 255 from which detail is lost; video's white after its round trips is not always 255."""
+"""Grey value (0 to 255) from which detail is lost; white in video is not always 255 after conversions."""
 
 
 class QualityGate:
-    """Says which faces are fit to be scored.
+    """Decides which faces can be scored.
 
     Args:
         settings: the thresholds, each with its reason.
@@ -44,17 +46,17 @@ class QualityGate:
         self._settings = settings
 
     def reject(self, image: Image, face: Face) -> str | None:
-        """Why this face is not to be scored, in words for a person; None when it is fit.
+        """Returns the reason why a face cannot be scored, in words for people; None if it can.
 
         Args:
             image: RGB uint8 (h, w, 3).
-            face: a face of this picture.
+            face: a face of this image.
         """
         return self._reject_geometry(face, (image.shape[1], image.shape[0])) or self._reject_pixels(image, face)
 
     def _reject_geometry(self, face: Face, frame_wh: tuple[int, int]) -> str | None:
         limits = self._settings
-        # Asked so that a NaN is refused as well.
+        # Written so that NaN is rejected too.
         if not short_side_px(face) >= limits.min_face_px:
             return TOO_SMALL
         if fills(face, frame_wh) and outside_share(face, frame_wh) > limits.max_outside:
@@ -86,7 +88,7 @@ def short_side_px(face: Face) -> float:
 
 
 def outside_share(face: Face, frame_wh: tuple[int, int]) -> float:
-    """Share of the face's box, in [0, 1], that lies outside a frame of `frame_wh` pixels; 1 without area."""
+    """Share of the face's box, in [0, 1], that lies outside a frame of `frame_wh` pixels; 1 if the box has no area."""
     left, top, right, bottom = face.xyxy
     area = (right - left) * (bottom - top)
     inside_w = min(right, frame_wh[0]) - max(left, 0.0)
@@ -97,16 +99,16 @@ def outside_share(face: Face, frame_wh: tuple[int, int]) -> float:
 
 
 def fills(face: Face, frame_wh: tuple[int, int]) -> bool:
-    """Whether the face's box reaches over two opposite edges of a frame of `frame_wh` pixels."""
+    """Whether the face's box reaches beyond two opposite edges of a frame of `frame_wh` pixels."""
     left, top, right, bottom = face.xyxy
     return (left < 0 and right > frame_wh[0]) or (top < 0 and bottom > frame_wh[1])
 
 
 def yaw(face: Face) -> float:
-    """How far the head is turned: |nose tip's offset from the eyes' middle, along the eyes| / eye distance.
+    """How far the head is turned: |offset of the nose tip from the middle of the eyes, along the eyes| / eye distance.
 
-    0 from the front, about .3 in half profile, more than .6 where one eye begins to hide behind the nose; infinite when
-    the eyes coincide.
+    0 from the front, about .3 in half profile, more than .6 where one eye begins to disappear behind the nose; infinite
+    if the eyes coincide.
     """
     right_eye, left_eye, nose = face.keypoints[:3].astype(np.float64)
     eyes = left_eye - right_eye
@@ -117,11 +119,11 @@ def yaw(face: Face) -> float:
 
 
 def grey_face(image: Image, face: Face) -> NDArray[np.uint8]:
-    """The face's box, as far as it lies in the picture, in grey, scaled to a square: uint8 (64, 64).
+    """The part of the face's box inside the image, in grey, scaled to a square: uint8 (64, 64).
 
     Args:
         image: RGB uint8 (h, w, 3).
-        face: a face whose box reaches into the picture.
+        face: a face whose box overlaps the image.
     """
     height, width = image.shape[:2]
     left, top, right, bottom = face.xyxy
@@ -132,27 +134,27 @@ def grey_face(image: Image, face: Face) -> NDArray[np.uint8]:
         region = np.asarray(cv2.resize(region, (_SAMPLED_PX, _SAMPLED_PX), interpolation=cv2.INTER_LINEAR), np.uint8)
     grey = cv2.cvtColor(region, cv2.COLOR_RGB2GRAY)
     shrinks = min(grey.shape) > _GREY_PX
-    # Plain averaging, so that a camera's noise does not pass for detail.
+    # Plain averaging, so that camera noise is not mistaken for detail.
     scaled = cv2.resize(grey, (_GREY_PX, _GREY_PX), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
     return scaled.astype(np.uint8, copy=False)
 
 
 def luma(grey: NDArray[np.uint8]) -> float:
-    """Mean brightness in [0, 1] of a grey picture uint8 (h, w)."""
+    """Mean brightness, in [0, 1], of a grey image uint8 (h, w)."""
     return float(grey.mean()) / 255.0
 
 
 def blown_share(grey: NDArray[np.uint8]) -> float:
-    """Share of a grey picture uint8 (h, w), in [0, 1], that is white or nearly so: what was there is lost."""
+    """Share, in [0, 1], of a grey image uint8 (h, w) that is white or nearly white, so that detail is lost."""
     return float((grey >= _BLOWN).mean())
 
 
 def sharpness(grey: NDArray[np.uint8]) -> float:
-    """Share of the fine detail, in [0, 1], that a further blur takes from a grey picture uint8 (h, w).
+    """Share of the fine detail, in [0, 1], that a further blur takes from a grey image uint8 (h, w).
 
-    What is blurred already has little left to lose (Crete et al. 2007). Unlike the Laplacian's variance this does not
-    depend on contrast, so a dark or flat-lit face is not taken for a blurred one. Of four directions the worst counts:
-    a moving head is blurred in one only.
+    A blurred image has little detail left to lose (Crete et al. 2007). Unlike the variance of the Laplacian this does
+    not depend on contrast, so a dark or evenly lit face is not mistaken for a blurred one. The worst of four directions
+    counts, because a moving head is blurred in only one.
     """
     sharp = grey.astype(np.float32)
     before, after = _detail(np.stack((sharp, cv2.GaussianBlur(sharp, (0, 0), _REBLUR_SIGMA))))
@@ -162,7 +164,7 @@ def sharpness(grey: NDArray[np.uint8]) -> float:
 
 
 def _detail(greys: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Of pictures (n, h, w), (n, 4): standard deviation of second differences across, down and along both diagonals."""
+    """Of images (n, h, w), (n, 4): standard deviation of second differences across, down and along both diagonals."""
     middle = 2 * greys[:, 1:-1, 1:-1]
     neighbours = (
         (greys[:, 1:-1, :-2], greys[:, 1:-1, 2:]),
@@ -171,5 +173,5 @@ def _detail(greys: NDArray[np.float32]) -> NDArray[np.float32]:
         (greys[:, :-2, 2:], greys[:, 2:, :-2]),
     )
     second = np.stack([before + after - middle for before, after in neighbours], axis=1).reshape(len(greys), 4, -1)
-    squares = np.einsum("nkp,nkp->nk", second, second) / second.shape[2]  # half of the time of numpy's .std
+    squares = np.einsum("nkp,nkp->nk", second, second) / second.shape[2]  # half the time of numpy's .std
     return np.asarray(np.sqrt(np.maximum(squares - second.mean(axis=2) ** 2, 0)), np.float32)

@@ -5,18 +5,18 @@ from threading import Condition
 from typing import Generic, TypeVar
 
 TOLERANCE = 0.01
-"""Share of a period by which a frame may come early: presentation timestamps are rounded to their clock's ticks."""
+"""Share of a period by which a frame may be early: presentation timestamps are rounded to ticks of their clock."""
 
 
 class Sampler:
     """Picks frames at an average rate by stream time.
 
-    Due times lie on a grid, so the rate does not drift with the frame rate: 10 Hz out of 15 fps takes two frames of
-    three. The grid begins anew after a pause or a jump of more than a period, forwards or backwards; what was missed is
-    not made up for in a burst. A stream slower than the rate is taken whole.
+    Due times lie on a grid, so the rate does not depend on the frame rate: 10 Hz from 15 fps takes two of three frames.
+    The grid restarts after a pause or a jump of more than a period, forwards or backwards; missed samples are not made
+    up for. Of a stream slower than the rate every frame is taken.
 
     Args:
-        rate_hz: samples a second of stream time, above 0.
+        rate_hz: samples per second of stream time, above 0.
     """
 
     def __init__(self, rate_hz: float) -> None:
@@ -26,7 +26,7 @@ class Sampler:
         self._due_s = -math.inf
 
     def wants(self, time_s: float) -> bool:
-        """Whether the frame at this stream time is to be sampled; ask once for each frame, in order of arrival."""
+        """Whether the frame at this stream time is to be sampled; call once per frame, in order of arrival."""
         early_s = self._due_s - time_s
         if early_s > 2 * self._period_s or early_s <= -self._period_s:
             self._due_s = time_s + self._period_s
@@ -43,7 +43,7 @@ Item = TypeVar("Item")
 class Mailbox(Generic[Item]):
     """One slot between two threads.
 
-    Drop policy: the newest item wins; an item that nobody took is replaced and counted. Nothing waits to put.
+    Drop policy: the newest item wins; an item that was not taken is replaced and counted. `put` never waits.
     """
 
     def __init__(self) -> None:
@@ -54,7 +54,7 @@ class Mailbox(Generic[Item]):
 
     @property
     def replaced(self) -> int:
-        """Items that were replaced by newer ones before they were taken, so far."""
+        """Number of items that were replaced before they were taken."""
         with self._changed:
             return self._replaced
 
@@ -65,7 +65,7 @@ class Mailbox(Generic[Item]):
             return self._closed
 
     def put(self, item: Item) -> None:
-        """Leaves an item in the slot, in place of the one there; after `close` it is dropped."""
+        """Puts an item into the slot, replacing the one there; after `close` it is dropped."""
         with self._changed:
             if self._closed:
                 return
@@ -75,14 +75,14 @@ class Mailbox(Generic[Item]):
             self._changed.notify()
 
     def take(self) -> Item | None:
-        """Waits for an item and empties the slot; None once the mailbox is closed."""
+        """Waits for an item and removes it from the slot; None once the mailbox is closed."""
         with self._changed:
             self._changed.wait_for(lambda: self._item is not None or self._closed)
             item, self._item = self._item, None
             return item
 
     def close(self) -> None:
-        """Empties the slot and wakes whoever waits; may be called again."""
+        """Empties the slot and wakes any waiting thread; may be called again."""
         with self._changed:
             self._closed = True
             self._item = None

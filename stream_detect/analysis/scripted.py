@@ -17,10 +17,10 @@ def upright_face(xyxy: Xyxy, score: float = 0.9) -> Face:
 
 
 class ScriptedDetector:
-    """Finds what it is told.
+    """A detector that returns scripted faces.
 
     Args:
-        find: gives the faces of a picture, or raises; a list stands for the same faces in every picture.
+        find: returns the faces of an image, or raises; a list means the same faces in every image.
     """
 
     def __init__(self, find: Callable[[Image], list[Face]] | list[Face]) -> None:
@@ -34,11 +34,11 @@ class ScriptedDetector:
 
 
 class ScriptedClassifier:
-    """Scores as it is told.
+    """A classifier that returns scripted scores.
 
     Args:
-        score: gives the raw fake_probability of a crop, or raises; a sequence is given out one a crop, its last value
-            over and over; a number stands for the same score for every crop.
+        score: returns the raw fake_probability of a crop, or raises; a sequence gives one value per crop, its last one
+            repeatedly; a number is the score of every crop.
         crop: how faces are to be cut.
         calibration: of the scores; none by default.
         thresholds: of the verdict.

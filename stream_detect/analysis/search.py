@@ -19,23 +19,23 @@ from stream_detect.settings import FaceSettings
 from stream_detect.types import Face, Grey, Image, Xyxy
 
 _CLEAR_INPUT_PX = 20.0
-"""From this width in the input on, the whole frame shows a face as well as a part does."""
+"""From this width in the input, the whole frame shows a face as well as a part does."""
 
 _SWEPT = 12
-"""Parts searched in one sample after a change of scene, 29 ms; in a stream's first frame all are."""
+"""Parts searched per sample after a change of scene, 29 ms; in the first frame of a stream all are."""
 
 _EXPLORED_EVERY = 5
-"""Samples to one part that held no face when last searched: two a second at 10 Hz, .5 % of a core."""
+"""One part without a known face is searched in every fifth sample: two per second at 10 Hz, .5 % of a core."""
 
 _WHOLE_EVERY = 20
-"""Samples at least between two searches of all parts: a picture that changes all the time is not searched so always."""
+"""Minimum number of samples between two searches of all parts, for a picture that changes all the time."""
 
 _REMEMBERED = 8
-"""Samples for which a face counts as present while its part is not searched, and longer where a turn of parts takes
-longer: with 25 faces up to 18 parts hold one, and at two a sample the last would be forgotten before it comes."""
+"""Samples for which a face counts as present while its part is not searched; longer if a round of parts takes longer:
+with 25 faces up to 18 parts hold one, and at two per sample the last would be forgotten before its turn."""
 
 _EDGE = 0.01
-"""Share of a part's side: a face that comes so near to an inner edge is cut off by it, and whole in the next part."""
+"""Share of a part's side: a face this close to an inner edge is cut off by it, and whole in the next part."""
 
 _SAME_FACE_IOU = 0.3
 _INSIDE = 0.7
@@ -44,48 +44,51 @@ _INSIDE = 0.7
 _SCENE_PX = 24
 _SCENE_LEVELS = 16
 _SCENE_SHARE = 0.4
-"""A scene is another one when so many of 24 x 24 cells changed by so many grey levels."""
+"""The scene has changed if this share of 24 x 24 cells changed by _SCENE_LEVELS grey levels."""
 
 CLOSE_SHARE = 0.55
-"""Of the frame's height or width: a face this large is believed at half size. Of 72 faces of 75 to 115 % of a frame's
-height the whole frame showed 38 % (begin_score .7), half its size 93 %; smaller ones the whole frame shows itself."""
+"""Share of the frame's height or width: a face this large is accepted at half size. Of 72 faces of 75 to 115 % of a
+frame's height the whole frame showed 38 % (begin_score .7), half its size 93 %; the whole frame shows smaller ones.
+"""
 
 _UNCLEAR = 0.75
-"""A face that fills the frame and scores less is looked at again at half its size: .54 became .83 so."""
+"""A face that fills the frame and scores less is searched again at half size, which raised .54 to .83."""
 
 _HALF_SIZE_FOR = 10
-"""Samples for which half size comes first, once a face was clear there only: it saves the two searches before it, and
-whoever appears beside that face is found a second later at most."""
+"""Samples for which half size is searched first, once a face was clear only there. This saves the two searches before
+it; another person who appears next to that face is found a second later at most."""
 
 _LOST = 3
-"""Samples for which a face is given that was shown and is not any more: the detector misses one in 20 large faces now
-and then, and other parts of the frame that show its place are searched meanwhile."""
+"""Samples for which a face that is no longer found is still returned: the detector misses one in 20 large faces now and
+then, and other parts of the frame that show the same area are searched meanwhile.
+"""
 
 _MOVED = 1.2
-"""A face that was lost has moved, where another one is found within so many of its widths."""
+"""A lost face has moved if another one is found within this many of its widths."""
 
 _CLOSER_SIDE = 6.0
-"""Side of the square in which an unclear face is looked at again / its width: it has 32 px of the input then. A face of
-44 px in a dark tile scored .5 to .8 in parts, where it has 22 px; only from begin_score on it begins a track."""
+"""Side of the square in which an unclear face is searched again / its width: there it has 32 px of the input. A face of
+44 px in a dark tile scored .5 to .8 in parts, where it has 22 px; a track only begins at begin_score.
+"""
 
 _DOUBTFUL = 0.4
-"""Score in a part from which a closer look is worth its 2.4 ms; without one, min_score holds."""
+"""Score in a part from which a closer search is worth its 2.4 ms; without one, min_score applies."""
 
 
 class FaceSearch:
     """Finds the faces of one stream, near and far. Not safe to call from two threads at once.
 
-    Costs one run of the network a sample (full range 2.4 ms), `settings.parts_per_sample` more in frames that are wider
-    than 540 px, .7 ms where no face is found, and .3 ms where one fills the frame. Faces of parts that were not
-    searched are given again, marked as not `fresh`.
+    Each sample costs one run of the network (full range 2.4 ms), plus `settings.parts_per_sample` runs in frames wider
+    than 540 px, .7 ms if no face is found, and .3 ms if one fills the frame. Faces of parts that were not searched are
+    returned again, marked as not `fresh`.
 
     Args:
         settings: `detector`, `min_score`, `max_faces` and `parts_per_sample` are used.
-        finder: the detector, shared with other streams' searches; None loads it.
+        finder: the detector, shared with the searches of other streams; None loads it.
         close: the detector of faces that fill the frame; None loads it.
 
     Raises:
-        AnalysisError: a model file is missing, unreadable or of another form.
+        AnalysisError: a model file is missing, unreadable or has an unexpected form.
     """
 
     def __init__(self, settings: FaceSettings, finder: BlazeFace | None = None, close: BlazeFace | None = None) -> None:
@@ -96,29 +99,29 @@ class FaceSearch:
         self._wh = (0, 0)
         self._parts: list[FramePart] = []
         self._turn: deque[FramePart] = deque()  # all parts, the one searched longest ago first
-        self._shown: deque[FramePart] = deque()  # parts that show all faces, still to be searched in this turn
-        self._doubted: deque[FramePart] = deque()  # parts that may show a face which another shows no more
+        self._shown: deque[FramePart] = deque()  # parts that show all faces, still to be searched in this round
+        self._doubted: deque[FramePart] = deque()  # parts that may show a face which another part no longer shows
         self._remembered = _REMEMBERED
-        self._before: list[Face] = []  # faces that the sample before showed
-        self._lost: deque[list[Face]] = deque(maxlen=_LOST)  # of the newest samples, those that were lost in each
-        self._swept: deque[FramePart] = deque()  # those still to be searched since the scene changed
+        self._before: list[Face] = []  # faces in the previous sample
+        self._lost: deque[list[Face]] = deque(maxlen=_LOST)  # lost faces of each of the newest samples
+        self._swept: deque[FramePart] = deque()  # parts still to be searched since the scene changed
         self._scene: Grey | None = None
         self._samples = 0
         self._whole_at = 0
-        self._half_size_for = 0  # samples to come
+        self._half_size_for = 0  # number of samples
 
     def sibling(self) -> "FaceSearch":
-        """A search for another stream: the same networks, nothing remembered."""
+        """A search for another stream, with the same networks and no state."""
         return FaceSearch(self._settings, self._finder.sibling(), self._close.sibling())
 
     def detect(self, image: Image) -> list[Face]:
-        """The faces of the stream's next frame, best score first, at most `max_faces`, the largest ones.
+        """Finds the faces of the stream's next frame: the `max_faces` largest ones, best score first.
 
         Args:
             image: RGB uint8 (h, w, 3).
 
         Raises:
-            AnalysisError: the image is not of that form, or the network could not be run.
+            AnalysisError: the image has another form, or the network failed.
         """
         wh = (image.shape[1], image.shape[0])
         if wh != self._wh:
@@ -146,7 +149,7 @@ class FaceSearch:
             waiting.clear()
 
     def _search_parts(self, image: Image, clear: list[Face]) -> list[Face]:
-        """The faces of all parts: of those that are due as they are found, of the others as they were.
+        """The faces of all parts: newly found in the parts that are due, remembered in the others.
 
         Args:
             image: the frame.
@@ -157,7 +160,7 @@ class FaceSearch:
             if part.age > self._remembered:
                 part.faces = []
         due = self._due(image)
-        closer = max(self._settings.parts_per_sample, len(due) // 3)  # closer looks that may be taken
+        closer = max(self._settings.parts_per_sample, len(due) // 3)  # closer searches allowed
         for part in due:
             self._turn.remove(part)
             self._turn.append(part)
@@ -172,7 +175,7 @@ class FaceSearch:
         return [replace(face, fresh=part.age == 0) for part in self._parts for face in part.faces]
 
     def _due(self, image: Image) -> list[FramePart]:
-        """The parts to search in this sample: after a change of scene all, else those with faces, and some others."""
+        """The parts to search in this sample: all after a change of scene, else those with faces and some others."""
         first = self._scene is None
         if self._is_new_scene(image):
             self._swept = deque(self._parts)
@@ -188,9 +191,9 @@ class FaceSearch:
         return due
 
     def _begin_turn(self) -> None:
-        """Chooses parts that show all faces: of each face the largest one that shows it clearly, so that they are few.
+        """Chooses few parts that show all faces: for each face the largest part that shows it clearly.
 
-        All parts that hold a face would be up to three times as many, and each would be searched as much less often.
+        The parts that show any face can be three times as many, so each would be searched less often.
         """
         holding = sorted((part for part in self._turn if part.faces), key=lambda part: (-part.side, -len(part.faces)))
         chosen: list[FramePart] = []
@@ -206,7 +209,7 @@ class FaceSearch:
         self._remembered = max(_REMEMBERED, 2 * turn)
 
     def _doubt(self, lost: list[Face]) -> None:
-        """Has the other parts that show a place searched where one shows a face no more: each misses one now and then.
+        """Schedules the other parts that show the area of a lost face: each misses one now and then.
 
         Args:
             lost: faces that parts showed before.
@@ -218,13 +221,13 @@ class FaceSearch:
                     self._doubted.append(part)
 
     def _lost_now(self, faces: list[Face]) -> list[Face]:
-        """Faces that the sample before showed and this one does not, unless one came up so near that it is theirs."""
+        """Faces of the previous sample that are missing now, unless a new face is so near that it is the same one."""
         came = [face for face in faces if not _is_among(face, self._before)]
         gone = [face for face in self._before if not _is_among(face, faces)]
         return [face for face in gone if not any(_distance(face, one) < _MOVED * _width(face) for one in came)]
 
     def _still_missed(self, faces: list[Face]) -> list[Face]:
-        """Faces that were lost a moment ago and are found nowhere since, not fresh; their places are searched again."""
+        """Faces lost recently and not found since, not fresh; the parts that show them are searched again."""
         missed: list[Face] = []
         for face in (face for lost in reversed(self._lost) for face in lost):
             if not _is_among(face, [*faces, *missed]):
@@ -233,7 +236,7 @@ class FaceSearch:
         return missed
 
     def _looked_closer(self, image: Image, face: Face) -> Face:
-        """An unclear face as a square about it shows it, where that is clearer."""
+        """The unclear face as found in a square around it, if it is clearer there."""
         left, top, right, bottom = face.xyxy
         half = max(_CLOSER_SIDE * _width(face) / 2, 8.0)
         x, y = (left + right) / 2, (top + bottom) / 2
@@ -270,7 +273,7 @@ class FaceSearch:
         return [face for face in faces if _within(face.xyxy, inner)]
 
     def _close_faces(self, image: Image) -> list[Face]:
-        """Faces that fill the frame, found at half their size on a grey ground."""
+        """Faces that fill the frame, found at half size on a grey border."""
         large = [face for face in self._close.detect(image, border=0.5) if self._is_close(face)]
         if not large:
             return []
@@ -280,7 +283,7 @@ class FaceSearch:
         return faces or large
 
     def _still_close(self, image: Image) -> list[Face]:
-        """Faces that fill the frame as in the samples before, at half size at once; none where that is over."""
+        """Faces that fill the frame as in the previous samples, found at half size first; none if there are no more."""
         if self._half_size_for == 0:
             return []
         self._half_size_for -= 1
@@ -305,19 +308,19 @@ _CLOSE_RANGE: Range = "short"
 
 
 def moved(face: Face, x: float, y: float) -> Face:
-    """The face, so many pixels further right and down."""
+    """The face, moved right and down by this many pixels."""
     left, top, right, bottom = face.xyxy
     keypoints = face.keypoints + np.array((x, y), np.float32)
     return replace(face, xyxy=(left + x, top + y, right + x, bottom + y), keypoints=keypoints)
 
 
 def merged(clear: list[Face], parts: list[Face], unclear: list[Face]) -> list[Face]:
-    """Each face once, by the best view of it that there is.
+    """Each face once, in its best view.
 
     Args:
         clear: found in the whole frame, large enough.
         parts: found in parts of it, fresh or not.
-        unclear: found in the whole frame, so small that a part shows them better.
+        unclear: found in the whole frame, but so small that a part shows them better.
     """
     fresh = sorted((face for face in parts if face.fresh), key=lambda face: -face.score)
     stale = sorted((face for face in parts if not face.fresh), key=lambda face: -face.score)
@@ -342,7 +345,7 @@ def _same(one: Xyxy, other: Xyxy) -> bool:
 
 
 def _distance(one: Face, other: Face) -> float:
-    """Between the middles of two boxes."""
+    """Distance between the centres of two boxes."""
     a, b = one.xyxy, other.xyxy
     return math.hypot(a[0] + a[2] - b[0] - b[2], a[1] + a[3] - b[1] - b[3]) / 2
 

@@ -4,11 +4,12 @@ from stream_detect.errors import SettingsError
 from stream_detect.settings import FaceSettings, FeedSettings, QualitySettings, Section, WindowSettings
 
 PERIODS_LOST = 1.5
-"""A track lives on for at least so many sampling periods without a face: at a slow rate each sample would begin one."""
+"""A track survives for at least this many sampling periods without a face: at a slow rate each sample would begin one.
+"""
 
 
 class AnalysisSettings(Section):
-    """The sections by which a stream is analysed.
+    """The settings sections that the analysis of a stream uses.
 
     Args:
         faces: detection and tracks.
@@ -25,7 +26,7 @@ class AnalysisSettings(Section):
     def at_rate(self, rate_hz: float | None) -> "AnalysisSettings":
         """The settings of a stream whose frames are sampled at another rate than `faces.rate_hz`.
 
-        Scores come no faster than samples, and a track outlives the pause between two of them.
+        Scores are no more frequent than samples, and a track survives the time between two samples.
 
         Args:
             rate_hz: samples per second of stream time; None changes nothing.
@@ -51,12 +52,12 @@ class AnalysisSettings(Section):
         )
 
     def at_spacing(self, spacing_s: float) -> "AnalysisSettings":
-        """The settings of a file: all samples are scored, however steady the verdict.
+        """The settings for a file: all samples are scored, however steady the verdict is.
 
-        A face is one track even where frames are far apart (time lapse, recorders at night).
+        A face is one track even if the frames are far apart (time lapse, recorders at night).
 
         Args:
-            spacing_s: from sample to sample.
+            spacing_s: time between samples in seconds.
         """
         outlived_s = PERIODS_LOST * spacing_s
         lost_s, gap_s = max(self.faces.lost_s, outlived_s), max(self.window.gap_s, outlived_s)

@@ -12,7 +12,7 @@ from stream_detect.types import Face, Image
 
 
 def overlaps(a: NDArray[np.floating[Any]], b: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Intersection over union of each box of a (n, 4) with each of b (m, 4): (n, m) in [0, 1]; 0 without area."""
+    """Intersection over union of each box of a (n, 4) and each of b (m, 4): (n, m) in [0, 1]; 0 without area."""
     wh = np.minimum(a[:, None, 2:], b[None, :, 2:]) - np.maximum(a[:, None, :2], b[None, :, :2])
     shared = np.maximum(wh, 0).prod(axis=2, dtype=np.float64)
     union = _areas(a)[:, None] + _areas(b)[None, :] - shared
@@ -27,22 +27,23 @@ def _areas(boxes: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
 
 
 _SMOOTHING = 0.5
-"""Weight of the newest motion: the detector's jitter (about 1% of a face) is damped, a turn shows in two samples."""
+"""Weight of the newest motion: it damps the detector's jitter (about 1% of a face), and shows a turn within two
+samples."""
 
 _MAX_AHEAD_S = 0.2
-"""How far a motion is carried on: two samples at 10 Hz. Further on, heads have stopped or turned."""
+"""How far a motion is extrapolated: two samples at 10 Hz. Beyond that, heads have stopped or turned."""
 
 
 @dataclass(frozen=True, slots=True)
 class Track:
-    """A face with its number.
+    """A face with its track number.
 
     Args:
-        track_id: from 1; the same while the face stays, never used again in a stream.
+        track_id: from 1; constant while the face stays, never reused in a stream.
         face: as detected.
-        after_cut: another face was in this place when the track began.
-        settled: whether this sample surely shows the track's person; one that may be another's is not to be scored.
-        appearance: of the face in this sample; None if the tracker was not given the frame.
+        after_cut: another face was at this position when the track began.
+        settled: whether this sample certainly shows the track's person; if not, it must not be scored.
+        appearance: appearance of the face in this sample; None if the tracker did not get the frame.
     """
 
     track_id: int
@@ -53,14 +54,14 @@ class Track:
 
 
 class Tracker:
-    """Numbers the faces of one stream.
+    """Assigns the faces of one stream to tracks.
 
-    A face belongs to the track whose box, carried on by its motion, it overlaps most; best pairs first. A face without
-    a track begins one. A face that leaves for longer than `lost_s` and comes back is a new track: it may be someone
-    else. So is a face that looks like another person's from one sample to the next (see `cuts`): a track is one person.
+    A face belongs to the track whose box, extrapolated by its motion, it overlaps most; best pairs first. A face
+    without a track begins one. A face that is gone for longer than `lost_s` and comes back gets a new track, because it
+    may be someone else; so does a face that looks like another person from one sample to the next (see `cuts`).
 
-    Only a clear face begins a track; what is taken for one in passing seldom reaches that score (measured:
-    settings.FaceSettings). An unclear face is followed where a track is, and left out where none is.
+    Only a clear face begins a track, because false detections seldom reach that score (measured:
+    settings.FaceSettings). An unclear face continues a track, but does not begin one.
 
     Args:
         settings: `begin_score`, `min_iou` and `lost_s` are used, each with its reason.
@@ -73,16 +74,16 @@ class Tracker:
 
     @property
     def alive(self) -> frozenset[int]:
-        """Numbers of the tracks that a coming face may still belong to, seen in the newest frame or not."""
+        """Numbers of the tracks that later faces may still belong to, whether or not they are in the newest frame."""
         return frozenset(trail.track_id for trail in self._trails)
 
     def update(self, faces: list[Face], time_s: float, image: Image | None = None, *, gap: bool = False) -> list[Track]:
-        """The faces of one frame that have a number, in the order given.
+        """Assigns the faces of one frame to tracks; returns those that have one, in the order given.
 
         Args:
             faces: of the stream's next frame.
-            time_s: its stream time; a step back of more than `lost_s` ends all tracks, as a gap of that length does.
-            image: the frame, RGB uint8 (h, w, 3); None joins faces by their boxes alone, across cuts too.
+            time_s: its stream time; a step back of more than `lost_s` ends all tracks, like a gap of that length.
+            image: the frame, RGB uint8 (h, w, 3); None matches faces by their boxes only, even across cuts.
             gap: packets were lost just before the frame, so that a cut has to be confirmed by the next one.
         """
         limits = self._settings
@@ -111,7 +112,7 @@ class Tracker:
         return tracks
 
     def reset(self) -> None:
-        """Forgets all tracks (the stream began anew); numbers go on rising."""
+        """Forgets all tracks (the stream restarted); numbers are not reused."""
         self._trails = []
 
     def _begin(self, box: NDArray[np.float64], time_s: float, *, after_cut: bool) -> "_Trail":
@@ -132,12 +133,12 @@ class _Trail:
         self._cuts: CutDetector | None = None
 
     def expected(self, time_s: float) -> NDArray[np.float64]:
-        """The box (4,) xyxy to look for at `time_s`."""
+        """The expected box (4,) xyxy at `time_s`."""
         ahead_s = min(max(time_s - self.seen_s, 0.0), _MAX_AHEAD_S)
         return self._box + np.tile(self._px_per_s * ahead_s, 2)
 
     def move_to(self, box: NDArray[np.float64], time_s: float) -> None:
-        """The face was found there."""
+        """Records where the face was found."""
         passed_s = time_s - self.seen_s
         if passed_s > 0:
             moved = (box - self._box).reshape(2, 2).mean(axis=0) / passed_s
@@ -145,7 +146,7 @@ class _Trail:
         self._box, self.seen_s = box, time_s
 
     def look(self, image: Image | None, now: Appearance | None, *, gap: bool = False) -> Comparison:
-        """Compares the face with what the track looked like before; the first look has nothing to compare."""
+        """Compares the face with the track's earlier appearances; the first one has nothing to compare with."""
         if image is None or now is None:
             return Comparison.SAME
         if self._cuts is None:
@@ -155,7 +156,7 @@ class _Trail:
 
 
 def _best_pairs(shares: NDArray[np.float64], least: float) -> list[tuple[int, int]]:
-    """Rows and columns paired one to one, largest share first, none below `least`."""
+    """Rows and columns matched one to one, largest share first, none below `least`."""
     pairs: list[tuple[int, int]] = []
     left = shares.copy()
     while left.size and (best := left.max()) >= least:

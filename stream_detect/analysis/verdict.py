@@ -15,16 +15,16 @@ from stream_detect.settings import WindowSettings
 from stream_detect.types import Thresholds, Verdict, VerdictState
 
 SEVERITY = (VerdictState.FAKE, VerdictState.UNCERTAIN, VerdictState.GATHERING, VerdictState.REAL)
-"""Worst first. `real` is last: a viewer is told that the stream is real only when every face in it was judged so."""
+"""Worst first. `real` is last: the stream is shown as real only if every face in it was judged real."""
 
 
 def next_state(state: VerdictState, fake_probability: float, thresholds: Thresholds) -> VerdictState:
-    """The state that follows by hysteresis alone.
+    """The next state by hysteresis alone.
 
     Args:
-        state: the present one; from any but `real` and `fake` only the enter thresholds count.
+        state: the current one; unless it is `real` or `fake`, only the enter thresholds count.
         fake_probability: of the window, in [0, 1].
-        thresholds: where the states are entered and left.
+        thresholds: at which the states are entered and left.
     """
     if state is VerdictState.FAKE and fake_probability >= thresholds.fake_leave:
         return VerdictState.FAKE
@@ -41,9 +41,9 @@ class TrackVerdict:
     """The verdict of one face track, from sample to sample.
 
     Args:
-        thresholds: of the model that judges.
+        thresholds: of the model.
         settings: minimum evidence, dwell and expiry.
-        after_cut: another face was in this place before; said until there is a verdict.
+        after_cut: another face was at this position before; mentioned until there is a verdict.
     """
 
     def __init__(self, thresholds: Thresholds, settings: WindowSettings, *, after_cut: bool = False) -> None:
@@ -56,16 +56,16 @@ class TrackVerdict:
         self._changed_s = -math.inf
 
     def unchanged_s(self, now_s: float) -> float:
-        """For how long there has been a verdict and the same one; 0 while there is none."""
+        """How long the verdict has been the same, in seconds; 0 while there is none."""
         return 0.0 if self._state is VerdictState.GATHERING else now_s - self._changed_s
 
     def step(self, evidence: WindowSummary, now_s: float, rejected: str | None = None) -> Verdict:
         """The verdict at a stream time.
 
         Args:
-            evidence: of the track's window.
-            now_s: stream time, not falling from call to call.
-            rejected: why the quality gate refused the newest sample; None when it did not.
+            evidence: summary of the track's window.
+            now_s: stream time, not decreasing from call to call.
+            rejected: why the quality gate rejected the newest sample; None if it did not.
         """
         if evidence.admitted < self._needed or now_s - evidence.newest_s > self._expire_s:
             self._move(VerdictState.GATHERING, now_s)
@@ -105,13 +105,13 @@ def stream_verdict(tracks: Sequence[Verdict], needed: int, absent: str) -> Verdi
     """The verdict of a stream: its worst track's.
 
     The order is fake, uncertain, gathering, real (`SEVERITY`): one fake face makes the stream fake, and while any face
-    is not judged yet the stream is not called real. Of several in one state the one with the highest fake_probability
-    speaks, or, while gathering, the one with the least evidence.
+    has no verdict yet the stream is not called real. Among several tracks in one state, the one with the highest
+    fake_probability counts, or, while gathering, the one with the least evidence.
 
     Args:
-        tracks: verdicts of the faces in the picture.
-        needed: admitted scores that a verdict takes.
-        absent: what to say when there is none.
+        tracks: verdicts of the faces in the frame.
+        needed: admitted scores that a verdict needs.
+        absent: reason given if there are no faces.
     """
     if not tracks:
         return Verdict(VerdictState.NO_FACE, absent, None, 0, needed)

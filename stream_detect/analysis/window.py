@@ -5,25 +5,26 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MAX_LOGIT = math.log(0.99 / 0.01)
-"""No single frame may claim more than 99 % either way: a mean of logits would follow the few most extreme ones."""
+"""No single frame counts more than 99 % either way: otherwise the mean of logits would follow the few most extreme
+ones."""
 
 TRIM = 0.1
 """Share of the scores left out at each end. Stigler (1977, "Do robust estimators work with real data?", Annals of
 Statistics 5) found the 10 % trimmed mean the best of eleven estimators on real measurements. In a full window (50
-scores) it passes over a second of blinking, blur or a hand before the face, and keeps a fake that shows in two."""
+scores) it ignores a second of blinking, blur or a hand in front of the face, but not a fake that shows for two."""
 
 _GAP, _SAMPLE = 0, 1  # a gap lies before the sample of the same time
 
 
 @dataclass(frozen=True, slots=True)
 class WindowSummary:
-    """What a window holds.
+    """Summary of a window.
 
     Args:
         admitted: scores in the window.
-        newest_s: stream time of the newest of them; -inf without any.
-        fake_probability: trimmed mean of the logits, as a probability in [0, 1]; None without a score.
-        lowest: the least fake_probability that was not trimmed; None without a score.
+        newest_s: stream time of the newest of them; -inf if there are none.
+        fake_probability: trimmed mean of the logits, as a probability in [0, 1]; None if there are no scores. lowest:
+            the least fake_probability that was not trimmed; None without a score.
         highest: the greatest one that was not trimmed; None without a score.
     """
 
@@ -47,27 +48,27 @@ def bounded(logit: float) -> float:
 class ScoreWindow:
     """The newest `length_s` of one face's scores.
 
-    Scores may come in any order: what the window says depends on the set of what it was told, never on the order. At
-    one time only one score counts, the less certain of two, so that a frame delivered twice is not evidence twice. An
-    admitted score outweighs a refusal at the same time.
+    Scores may come in any order: the summary depends only on the set of entries. Only one score counts per time, the
+    less certain of two, so that a frame delivered twice is not counted twice. An admitted score replaces a rejection at
+    the same time.
 
     Args:
-        length_s: stream time that the window looks back from the newest thing it was told.
-        max_entries: samples and gap marks kept, the newest ones; bounds memory whatever the timestamps say.
+        length_s: length of the window in stream time, back from its newest entry.
+        max_entries: samples and gap marks kept, the newest ones; bounds memory for any timestamps.
     """
 
     def __init__(self, length_s: float, max_entries: int) -> None:
         self._length_s = length_s
         self._max_entries = max_entries
         self._floor_s = -math.inf
-        self._entries: dict[tuple[float, int], float] = {}  # (time_s, kind) -> logit, NaN without one
+        self._entries: dict[tuple[float, int], float] = {}  # (time_s, kind) -> logit; NaN if there is none
 
     def add(self, time_s: float, logit: float) -> None:
-        """Takes an admitted score.
+        """Adds an admitted score.
 
         Args:
             time_s: stream time of the frame.
-            logit: calibrated logit of its fake_probability; counts no more than +-MAX_LOGIT.
+            logit: calibrated logit of its fake_probability; limited to +-MAX_LOGIT.
         """
         logit = bounded(logit)
         held = self._entries.get((time_s, _SAMPLE), math.nan)
@@ -76,20 +77,20 @@ class ScoreWindow:
         self._put(time_s, _SAMPLE, logit)
 
     def refuse(self, time_s: float) -> None:
-        """Notes a sample that the quality gate refused: it shows in the trace and counts for nothing."""
+        """Records a sample that the quality gate rejected: it is in the trace, but does not count."""
         if (time_s, _SAMPLE) not in self._entries:
             self._put(time_s, _SAMPLE, math.nan)
 
     def mark_gap(self, time_s: float) -> None:
-        """Notes that something was lost just before this time: it shows in the trace, the evidence stays."""
+        """Records that something was lost just before this time: it is in the trace, and the evidence stays."""
         self._put(time_s, _GAP, math.nan)
 
     def advance(self, now_s: float) -> None:
-        """Lets expire what is older than the window at this stream time."""
+        """Removes entries that are older than the window at this stream time."""
         self.forget_before(now_s - self._length_s)
 
     def forget_before(self, time_s: float) -> None:
-        """Drops everything older than this time, and whatever so old comes later."""
+        """Removes everything older than this time, and ignores such entries from now on."""
         if time_s <= self._floor_s:
             return
         self._floor_s = time_s

@@ -19,22 +19,22 @@ from stream_detect.types import Frame, Result, Verdict, VerdictState
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
-"""After a failure the analysis is tried again in .5 s, 1, 2, 4 and then every 8 s: a detector that fails costs next to
+"""After a failure the analysis is retried after .5 s, 1, 2, 4 and then every 8 s: a failing detector costs next to
 nothing, and one that works again is used within seconds."""
 
 CLOSE_S = 2.0
-"""A step takes some 10 ms; a model that does not return in this time hangs."""
+"""A step takes some 10 ms; a model that does not return within this time hangs."""
 
 log = logging.getLogger(__name__)
 
 
 REMEMBER_S = 60.0
-"""How long a failure is believed after its stream ended. Believed for ever, it could keep a load balancer from sending
+"""How long a failure counts after its stream ended. If it counted for ever, it could keep a load balancer from sending
 the very stream that would show that all is well again."""
 
 
 class Health:
-    """Shared by all streams; safe from any thread.
+    """Health of the analysis, shared by all streams. Thread-safe.
 
     Args:
         clock: monotonic seconds.
@@ -49,7 +49,7 @@ class Health:
 
     @property
     def failing(self) -> str | None:
-        """Why no stream can be judged; None when one was, or when nothing is known to be wrong."""
+        """Why no stream can be judged; None if one was, or if no failure is known."""
         with self._lock:
             if self._streams:
                 messages = list(self._streams.values())
@@ -59,12 +59,12 @@ class Health:
             return self._remembered
 
     def record(self, stream: object, error: str | None) -> None:
-        """Notes the outcome of a stream's newest analysis: its error, or None when it succeeded."""
+        """Records the outcome of a stream's newest analysis: its error, or None if it succeeded."""
         with self._lock:
             self._streams[stream] = error
 
     def forget(self, stream: object) -> None:
-        """Notes that a stream ended; the outcome of the last one is remembered for a while."""
+        """Records that a stream ended; the last one's outcome is kept for a while."""
         with self._lock:
             if stream in self._streams:
                 self._remembered = self._streams.pop(stream)
@@ -82,13 +82,14 @@ class FrameAnalysis(Protocol):
 class AnalysisWorker:
     """Runs the analysis of one stream off the event loop.
 
-    A failing detector or classifier does not end it: each frame then gives a `Result` that carries the error and claims
-    nothing, and the analysis is tried again with growing pauses. After `close` no result is delivered.
+    A failing detector or classifier does not end it: each frame then gives a `Result` with the error and no verdict,
+    and the analysis is retried with growing pauses. After `close` no result is delivered.
 
     Args:
-        pipeline_factory: makes the stream's pipeline; called on the worker's thread, as loading models takes a while.
-        on_result: takes each result, on the worker's thread.
-        health: where failure and recovery are noted.
+        pipeline_factory: makes the stream's pipeline; called on the worker's thread, because loading models takes a
+            while.
+        on_result: called with each result, on the worker's thread.
+        health: where failure and recovery are recorded.
         clock: monotonic seconds, the clock of `Frame.arrived_s`.
     """
 
@@ -105,26 +106,26 @@ class AnalysisWorker:
         self._health = health
         self._clock = clock
         self._mailbox: Mailbox[Callable[[], Frame]] = Mailbox()
-        # A daemon only so that a model call that never returns cannot keep the process from ending.
+        # A daemon, so that a model call that never returns cannot keep the process from ending.
         self._thread = Thread(target=self._run, name="analysis", daemon=True)
         self._latest = Result(0, 0.0, 0.0, None, (0, 0), _no_verdict(""), (), 0.0, 0)
         self._error: str | None = None
         self._edge_error: str | None = None
-        # Streams need no jitter: without it each pause is half of its ceiling.
+        # Streams need no jitter; without it each pause is half of its ceiling.
         self._backoff = Backoff(FIRST_RETRY_S, 2 * LAST_RETRY_S, chance=lambda: 0.0)
         self._retry_at_s = -math.inf
 
     @property
     def dropped_samples(self) -> int:
-        """Frames that were replaced by newer ones before they were analysed, so far."""
+        """Number of frames that were replaced by newer ones before they were analysed."""
         return self._mailbox.replaced
 
     def start(self) -> None:
-        """Starts the thread; once."""
+        """Starts the thread; call once."""
         self._thread.start()
 
     def submit(self, supplier: Callable[[], Frame]) -> None:
-        """Leaves a frame to be analysed, in place of one that is still waiting; returns at once, from any thread.
+        """Submits a frame, replacing one that is still waiting; returns at once, from any thread.
 
         Args:
             supplier: makes the frame (decoding, conversion to RGB); called on the worker's thread, at most once.
@@ -132,7 +133,7 @@ class AnalysisWorker:
         self._mailbox.put(supplier)
 
     def close(self, timeout_s: float = CLOSE_S) -> None:
-        """Ends the thread; waits at most `timeout_s` for a step in progress, so call it off the event loop."""
+        """Ends the thread; waits at most `timeout_s` for a step in progress, so do not call it on the event loop."""
         self._mailbox.close()
         if self._thread.ident is None or self._thread is current_thread():
             return
@@ -190,7 +191,7 @@ class AnalysisWorker:
         self._health.record(self, None)
 
     def _failed(self, error: Exception) -> Result:
-        ours = isinstance(error, StreamDetectError)  # others may say what is not for a viewer's eyes
+        ours = isinstance(error, StreamDetectError)  # other errors may contain what a viewer must not see
         message = f"analysis unavailable: {error if ours else f'unexpected {type(error).__name__}'}"
         if message != self._error:
             log.error("%s", message, exc_info=None if ours else error)
@@ -218,7 +219,7 @@ class AnalysisWorker:
             self._log_edge("a result could not be delivered", error)
 
     def _log_edge(self, what: str, error: Exception) -> None:
-        """Logs what failed before or after the analysis, once a change: it may well fail for every frame."""
+        """Logs a failure before or after the analysis, once per change: it may well happen on every frame."""
         message = f"{what}: {type(error).__name__}"
         if message != self._edge_error:
             log.error("%s", message, exc_info=error)
