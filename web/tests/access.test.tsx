@@ -104,7 +104,9 @@ describe("signing in", () => {
     const { server } = open();
     server.problem("POST /api/session", 401, "expected the name and password of a user");
     await signIn("anna", "wrong");
-    expect((await screen.findByRole("alert")).textContent).toBe("The name or the password is wrong.");
+    await waitFor(() => {
+      expect(screen.getByRole("alert").textContent).toBe("The name or the password is wrong.");
+    });
   });
 
   it("says how long to wait after too many wrong ones", async () => {
@@ -258,6 +260,9 @@ describe("users", () => {
     fireEvent.change(await screen.findByLabelText("Role of vera"), { target: { value: "operator" } });
     await waitFor(() => {
       expect(asked(server, "PATCH", "/api/users/vera")[0]?.body).toEqual({ role: "operator" });
+    });
+    await waitFor(() => {
+      expect(screen.getByLabelText<HTMLSelectElement>("Role of vera").disabled).toBe(false); // the first change is done
     });
     fireEvent.change(screen.getByLabelText("Role of anna"), { target: { value: "viewer" } });
     await screen.findByText("Expected an admin to be left.");

@@ -287,7 +287,8 @@ describe("an analysis's page", () => {
 
   it("seeks by keys from sample to sample", async () => {
     one();
-    const seek = await screen.findByTestId("seek");
+    await screen.findAllByTestId("flagged"); // the results are there
+    const seek = screen.getByTestId("seek");
     fireEvent.keyDown(seek, { key: "ArrowRight" });
     expect(seek.getAttribute("aria-valuetext")).toBe("0:00.2, face 1 0.97");
     fireEvent.keyDown(seek, { key: "+" });

@@ -259,8 +259,10 @@ describe("a camera's page", () => {
     });
     expect(screen.getByText("Face 1")).toBeTruthy();
     expect(services.player.snapshot().camera).toBe("door");
-    expect(screen.getByTestId("scores").dataset.points).toBe("1");
-    expect(screen.getByTestId("event").dataset.kind).toBe("fake");
+    await waitFor(() => {
+      expect(screen.getByTestId("scores").dataset.points).toBe("1");
+    });
+    expect((await screen.findByTestId("event")).dataset.kind).toBe("fake");
     expect(screen.getByTestId("facts").textContent).toContain("rtsp://viewer:***@10.0.0.5/stream");
   });
 

@@ -82,14 +82,16 @@ export function wireEvent(change: Record<string, unknown> = {}): Record<string, 
 
 type Reply = (body: unknown, url: URL) => Response;
 
-/** A stream of server-sent events that the test writes. */
+/** A stream of server-sent events that the test writes; what is sent before anybody reads waits for the first reader. */
 export class FakeFeed {
   #controller: ReadableStreamDefaultController<Uint8Array> | null = null;
+  #waiting: Uint8Array[] = [];
 
   response(): Response {
     const body = new ReadableStream<Uint8Array>({
       start: (controller) => {
         this.#controller = controller;
+        for (const piece of this.#waiting.splice(0)) controller.enqueue(piece);
       },
     });
     return new Response(body, { headers: { "Content-Type": "text/event-stream" } });
@@ -101,7 +103,9 @@ export class FakeFeed {
 
   /** Any piece of the stream, as it is. */
   sendText(piece: string): void {
-    this.#controller?.enqueue(new TextEncoder().encode(piece));
+    const bytes = new TextEncoder().encode(piece);
+    if (this.#controller === null) this.#waiting.push(bytes);
+    else this.#controller.enqueue(bytes);
   }
 
   end(): void {
