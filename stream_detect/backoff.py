@@ -8,24 +8,24 @@ import time
 from collections.abc import Awaitable, Callable
 
 QUIET_S = 60.0
-"""Least time between two outages of one thing in the log: what fails and works in turn must not fill it."""
+"""Minimum time between two outages of one thing in the log, so that a flapping one does not fill it."""
 
 _MOST_DOUBLINGS = 40
-"""More do not fit into the time that anything runs, and a float would overflow."""
+"""More doublings exceed the lifetime of any process, and a float would overflow."""
 
 
 class Backoff:
-    """Exponential backoff with equal jitter: each pause lies in the upper half of a ceiling that doubles.
+    """Exponential backoff with equal jitter: each pause is in the upper half of a ceiling that doubles.
 
-    Without jitter, cameras that lost the same switch would all come back at the same instant, over and over. A camera
-    that is down for good costs one attempt a minute; one that was good for a while starts at the first pause again.
+    Without jitter, cameras behind one broken switch would all reconnect at the same time, again and again. A camera
+    that is permanently down costs one attempt per minute; one that worked for a while starts at the first pause again.
 
     Args:
         first_s: the shortest pause, seconds.
         last_s: the longest pause, seconds.
-        reset_s: an attempt that went well for so long makes the next failure count as the first.
-        chance: a random number in [0, 1).
-        failures: attempts that failed before, as a process before this one counted them.
+        reset_s: after an attempt that worked for this long, the next failure counts as the first.
+        chance: returns a random number in [0, 1).
+        failures: number of failed attempts so far, counted by an earlier process.
     """
 
     def __init__(
@@ -43,10 +43,10 @@ class Backoff:
         self._ceiling_s = min(first_s * 2.0 ** min(failures, _MOST_DOUBLINGS), last_s)
 
     def pause_s(self, good_s: float = 0.0) -> float:
-        """How long to wait after a failed attempt, in [first_s, last_s].
+        """Seconds to wait after a failed attempt, in [first_s, last_s].
 
         Args:
-            good_s: how long that attempt had gone well, seconds; 0 when it never did.
+            good_s: how long that attempt worked, in seconds; 0 if it never did.
         """
         if good_s >= self._reset_s:
             self.reset()
@@ -55,19 +55,19 @@ class Backoff:
         return least_s + self._chance() * (self._ceiling_s - least_s)
 
     def reset(self) -> None:
-        """The next failure counts as the first."""
+        """Makes the next failure count as the first."""
         self._ceiling_s = self._first_s
 
 
 class Outage:
-    """Logs that something fails, and that it works again: one line each, however often it is tried in between.
+    """Logs that something fails, and that it works again: one line each, however many attempts are between.
 
-    What fails and works in quick succession gets such a pair of lines once in QUIET_S. Used by one thread.
+    Something that fails and works in quick succession gets such a pair of lines once per QUIET_S. Not thread-safe.
 
     Args:
-        log: of the module that tries.
-        what: is tried, as the lines begin: "webhook door".
-        clock: monotonic seconds.
+        log: logger of the module.
+        what: what is tried, the beginning of the lines: "webhook door".
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, log: logging.Logger, what: str, clock: Callable[[], float] = time.monotonic) -> None:
@@ -78,11 +78,11 @@ class Outage:
         self._is_logged = False
 
     def failed(self, reason: str, error: BaseException | None = None) -> None:
-        """An attempt failed.
+        """Records a failed attempt.
 
         Args:
             reason: one sentence without secrets.
-            error: whose traceback is logged as well, where the failure is a defect of this program.
+            error: exception whose traceback is logged too, if the failure is a defect of this program.
         """
         now_s = self._clock()
         if self._is_logged or now_s - self._logged_s < QUIET_S:
@@ -92,7 +92,7 @@ class Outage:
         self._log.log(level, "%s: %s", self._what, reason, exc_info=error)
 
     def ended(self) -> None:
-        """An attempt went well."""
+        """Records a successful attempt."""
         if self._is_logged:
             self._is_logged = False
             self._log.info("%s: works again", self._what)
@@ -101,15 +101,15 @@ class Outage:
 async def keep_running(
     log: logging.Logger, what: str, work: Callable[[], Awaitable[None]], backoff: Backoff | None = None
 ) -> None:
-    """Runs what goes on for ever, and begins it anew when it fails; ends when that ends by itself, or is cancelled.
+    """Runs an endless task and restarts it after failures; ends if the task ends by itself, or is cancelled.
 
-    Of a task that ended by an exception nobody would hear otherwise.
+    Without this, nobody would notice a task that ended with an exception.
 
     Args:
-        log: of the module that runs it.
-        what: it is, as the lines in the log begin.
-        work: begins it.
-        backoff: pauses before it is begun anew; of one second to a minute if None.
+        log: logger of the module.
+        what: what it is, the beginning of log lines.
+        work: starts the task.
+        backoff: pauses before restarts; default one second to a minute.
     """
     loop, outage = asyncio.get_running_loop(), Outage(log, what)
     backoff = backoff or Backoff(1.0, 60.0, reset_s=QUIET_S)

@@ -10,7 +10,7 @@ from typing import Any, Self
 
 
 class Movement(StrEnum):
-    """What a challenge asks a person for; left and right are the person's own."""
+    """Movements that a challenge asks for; left and right are the person's own."""
 
     TURN_LEFT = "turn_left"
     TURN_RIGHT = "turn_right"
@@ -35,20 +35,20 @@ class ChallengeState(StrEnum):
 
     @property
     def is_end(self) -> bool:
-        """Whether nothing more is asked: passed, failed or stopped."""
+        """Whether the challenge is over: passed, failed or stopped."""
         return self in {ChallengeState.PASSED, ChallengeState.FAILED, ChallengeState.STOPPED}
 
 
 @dataclass(frozen=True, slots=True)
 class PromptOutcome:
-    """How one prompt of a challenge was answered.
+    """Answer to one prompt of a challenge.
 
     Args:
-        asked: what was asked for.
-        seen: the first movement held after the prompt, which decides; None when the time limit was reached.
-        took_s: stream time from the prompt to the begin of that movement; None without one.
-        score_mean: mean fake_probability of the face's scores while the prompt stood; None without a score.
-        score_max: the highest of them.
+        asked: the requested movement.
+        seen: the first movement held after the prompt, which decides; None if the time limit was reached.
+        took_s: stream time from the prompt to the start of that movement; None if there was none.
+        score_mean: mean fake_probability of the face's scores during the prompt; None if there were none.
+        score_max: highest of these scores.
     """
 
     asked: Movement
@@ -59,18 +59,18 @@ class PromptOutcome:
 
     @property
     def followed(self) -> bool:
-        """Whether the person did what was asked."""
+        """Whether the person made the requested movement."""
         return self.seen is self.asked
 
 
 @dataclass(frozen=True, slots=True)
 class StandingPrompt:
-    """The prompt that a person is to follow now.
+    """The current prompt.
 
     Args:
-        asked: what is asked for.
-        number: of the prompt, from 1.
-        of: how many prompts there are in all.
+        asked: the requested movement.
+        number: number of the prompt, from 1.
+        of: total number of prompts.
         left_s: stream time left, at least 0.
     """
 
@@ -82,17 +82,17 @@ class StandingPrompt:
 
 @dataclass(frozen=True, slots=True)
 class ChallengeRecord:
-    """A challenge at a moment: what was asked so far, and how it was answered.
+    """A challenge at one moment: the prompts so far, and the answers.
 
     Args:
         challenge_id: unguessable.
-        state: where it stands.
-        reason: a sentence for people, of a challenge that failed or was stopped; empty otherwise.
-        now: the prompt that stands; None before the first, between two, and at the end.
-        done: the prompts before it.
-        outside_mean: mean fake_probability of the face's scores while no prompt stood; None without a score.
-        outside_max: the highest of them.
-        by: name of the user who began it; empty where none is known. Clients are not sent it.
+        state: current state.
+        reason: a sentence for people if the challenge failed or was stopped; otherwise empty.
+        now: the current prompt; None before the first, between two, and at the end.
+        done: the previous prompts.
+        outside_mean: mean fake_probability of the face's scores outside prompts; None if there were none.
+        outside_max: highest of these scores.
+        by: name of the user who started it; empty if unknown. Not sent to clients.
     """
 
     challenge_id: str
@@ -105,7 +105,7 @@ class ChallengeRecord:
     by: str = ""
 
     def value(self) -> dict[str, Any]:
-        """The challenge as messages, HTTP answers and the database have it; plain JSON."""
+        """The challenge in messages, HTTP responses and the database; plain JSON."""
         asked = [str(outcome.asked) for outcome in self.done]
         return {
             "id": self.challenge_id,
@@ -137,7 +137,7 @@ class ChallengeRecord:
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:
-        """A challenge that has ended, from its `value`."""
+        """Restores an ended challenge from its `value`."""
         done = tuple(
             PromptOutcome(
                 asked=Movement(one["prompt"]),

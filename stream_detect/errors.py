@@ -45,7 +45,7 @@ A message says what was expected, what was received, and how to correct it; it n
 
 
 class StreamDetectError(Exception):
-    """Root of all errors raised by stream-detect."""
+    """Base class of all errors raised by stream-detect."""
 
 
 class SettingsError(StreamDetectError):
@@ -57,7 +57,7 @@ class MissingExtraError(StreamDetectError):
 
 
 class BundleError(StreamDetectError):
-    """A model bundle is absent, incomplete or of the wrong form."""
+    """A model bundle is missing, incomplete or invalid."""
 
 
 class BundleTamperedError(BundleError):
@@ -65,11 +65,11 @@ class BundleTamperedError(BundleError):
 
 
 class AnalysisError(StreamDetectError):
-    """A detector or classifier could not be run, or gave no usable number."""
+    """A detector or classifier failed, or returned no usable number."""
 
 
 class MediaError(StreamDetectError):
-    """A picture or stream cannot be decoded or encoded."""
+    """A picture or video cannot be decoded or encoded."""
 
 
 class NoMediaError(MediaError):
@@ -85,11 +85,11 @@ class OfferError(SignalingError):
 
 
 class NoVideoError(OfferError):
-    """The offer is well-formed, but has no video that is both sent and received."""
+    """The offer is well-formed, but contains no video that is both sent and received."""
 
 
 class CodecError(SignalingError):
-    """The offer has no codec that this server can send and receive."""
+    """The offer contains no codec that this server can send and receive."""
 
 
 class IceServerError(StreamDetectError):
@@ -97,7 +97,7 @@ class IceServerError(StreamDetectError):
 
 
 class RequestError(StreamDetectError):
-    """A request's body has not the form that its route asks for."""
+    """The body of a request does not have the form that its route requires."""
 
 
 class BodyTooLargeError(RequestError):
@@ -105,15 +105,15 @@ class BodyTooLargeError(RequestError):
 
 
 class ContentTypeError(RequestError):
-    """The body is of a content type that the route does not take."""
+    """The content type of the body is not accepted by the route."""
 
 
 class CapacityError(StreamDetectError):
-    """The server has as many sessions as it may have.
+    """A limit of the server, such as that of sessions, is reached.
 
     Args:
-        message: what is full, and how to mend it.
-        retry_after_s: when trying again makes sense, in whole seconds.
+        message: which limit, and what to do.
+        retry_after_s: whole seconds after which to try again.
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
@@ -122,19 +122,19 @@ class CapacityError(StreamDetectError):
 
 
 class NotFoundError(StreamDetectError):
-    """Nothing of that name or id is here."""
+    """There is nothing with that name or id."""
 
 
 class PreconditionError(StreamDetectError):
-    """What a request is for has been replaced by something else meanwhile."""
+    """The object of a request was replaced meanwhile."""
 
 
 class ConflictError(StreamDetectError):
-    """The name is taken already, or the thing is in no state for this."""
+    """The name is taken, or the object is not in the required state."""
 
 
 class SourceError(StreamDetectError):
-    """A source gives no pictures."""
+    """A source sends no frames."""
 
 
 class AddressError(SourceError):
@@ -142,55 +142,55 @@ class AddressError(SourceError):
 
 
 class SourceRefusedError(SourceError):
-    """A source refused our credentials, or to serve us at all."""
+    """A source rejected the credentials, or refused to serve us at all."""
 
 
 class SourceUnreachableError(SourceError):
-    """Nobody answers at a source's address, or nothing that can be decoded does."""
+    """A source does not respond, or sends nothing that can be decoded."""
 
 
 class SourceStalledError(SourceError):
-    """A source answered, and then sent nothing in time."""
+    """A source responded, but then sent nothing in time."""
 
 
 class SourceEndedError(SourceError):
-    """A source ended. For a live one this is a failure like the others."""
+    """A source ended. For a live one this is a failure like any other."""
 
 
 class ReviewError(StreamDetectError):
-    """An uploaded file cannot be reviewed to its end."""
+    """An uploaded file cannot be reviewed completely."""
 
 
 class ReviewCancelledError(ReviewError):
-    """Somebody asked to stop."""
+    """The review was cancelled."""
 
 
 class ReviewCrashedError(ReviewError):
-    """The process that examined a file ended in the middle of it, or was ended because nothing more came of it."""
+    """The process that examined a file ended during the examination, or was killed because it made no progress."""
 
 
 class AccessError(StreamDetectError):
-    """A request comes from nobody who may make it."""
+    """Nobody with access sent the request."""
 
 
 class SignInError(AccessError):
-    """A request comes from nobody that is known, or with a wrong password."""
+    """The sender of a request is unknown, or the password is wrong."""
 
 
 class ForbiddenError(AccessError):
-    """The role of who sent a request is not enough for it."""
+    """The role of the sender is not sufficient for the request."""
 
 
 class ProviderError(AccessError):
-    """The OpenID Connect provider cannot be reached, or does not answer as it should."""
+    """The OpenID Connect provider cannot be reached, or responds with an error."""
 
 
 class TooManyGuessesError(AccessError):
-    """Too many wrong passwords or tokens came.
+    """There were too many wrong passwords or tokens.
 
     Args:
-        message: what is to be done.
-        retry_after_s: when the next one is compared, in whole seconds.
+        message: what to do.
+        retry_after_s: whole seconds until the next one is accepted.
     """
 
     def __init__(self, message: str, retry_after_s: int) -> None:
@@ -203,16 +203,16 @@ class PasswordError(StreamDetectError):
 
 
 class StorageError(StreamDetectError):
-    """The database, or a file of ours, cannot be read or written."""
+    """The database or a file of the server cannot be read or written."""
 
 
 class DiskFullError(StorageError):
-    """There is no room left on the disk."""
+    """There is not enough space on the disk."""
 
 
 class DatasetError(StreamDetectError):
-    """Training data are absent, unreadable or one-sided."""
+    """Training data is missing, unreadable or one-sided."""
 
 
 class TrainingError(StreamDetectError):
-    """A training diverged, or a checkpoint belongs to another one."""
+    """A training diverged, or a checkpoint belongs to another training."""

@@ -15,7 +15,7 @@ PACKAGES: Mapping[Extra, tuple[str, ...]] = {
     "c2pa": ("c2pa",),
     "cluster": ("ray",),
 }
-"""Import names of the packages that our code imports; pyproject.toml says why each is there."""
+"""Import names of the packages that our code imports; pyproject.toml gives the reason for each."""
 
 
 def missing(extra: Extra) -> tuple[str, ...]:
@@ -24,14 +24,14 @@ def missing(extra: Extra) -> tuple[str, ...]:
 
 
 def require(extra: Extra, feature: str) -> None:
-    """Checks that a feature's packages are installed, before it imports them.
+    """Checks that the packages of a feature are installed, before they are imported.
 
     Args:
-        extra: the one that brings them.
-        feature: what needs them, in the words of its user: a command or a setting.
+        extra: the extra that installs them.
+        feature: what needs them, in the user's words: a command or a setting.
 
     Raises:
-        MissingExtraError: one is not installed; the message has the command that installs it.
+        MissingExtraError: one is not installed; the message contains the command that installs it.
     """
     if absent := missing(extra):
         raise MissingExtraError(

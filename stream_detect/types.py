@@ -26,30 +26,30 @@ Xyxy = tuple[float, float, float, float]
 
 
 class Role(StrEnum):
-    """What a user may do: each role may do all that the one before it may."""
+    """Role of a user, with all rights of the previous one."""
 
     VIEWER = "viewer"
-    """Watch cameras; read events, evidence and analyses."""
+    """May watch cameras and read events, evidence and analyses."""
     OPERATOR = "operator"
-    """Live checks, uploads, test alerts, publishing."""
+    """May also run live checks, upload files, send test alerts and publish."""
     ADMIN = "admin"
-    """Cameras, models, users, settings, deletion, the audit log."""
+    """May also change cameras, models, users and settings, delete data and read the audit log."""
 
     def covers(self, least: "Role") -> bool:
-        """Whether this role may do what needs `least`."""
+        """Whether this role includes `least`."""
         order = list(Role)
         return order.index(self) >= order.index(least)
 
 
 @dataclass(frozen=True, slots=True)
 class Frame:
-    """One decoded picture of a stream.
+    """One decoded frame of a stream.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        time_s: stream time in seconds; rises from frame to frame, may start anywhere.
-        arrived_s: monotonic wall clock when the frame reached us, for latency.
-        pts: presentation timestamp in the track's own clock (90 kHz for WebRTC video), where it has one.
+        time_s: stream time in seconds; increases from frame to frame, may start anywhere.
+        arrived_s: arrival in monotonic seconds, for latency.
+        pts: presentation timestamp in the track's clock (90 kHz for WebRTC video), if it has one.
         gap: something was lost just before this frame (reconnect, packet loss, corruption).
     """
 
@@ -65,11 +65,12 @@ class Face:
     """One detected face.
 
     Args:
-        xyxy: bounding box in frame pixels; may reach over the frame's edge.
+        xyxy: bounding box in frame pixels; may extend beyond the frame.
         keypoints: float32 (6, 2), x and y in frame pixels: right eye, left eye, nose tip, mouth centre, right ear
             tragion, left ear tragion ("right" is the person's own right, the left of an unmirrored picture).
         score: the detector's confidence in [0, 1].
-        fresh: found in this very frame; False where its part of the frame was not searched, and it is given as it was.
+        fresh: found in this frame; False if its part of the frame was not searched, and an earlier detection is
+            repeated.
     """
 
     xyxy: Xyxy
@@ -79,10 +80,10 @@ class Face:
 
 
 class VerdictState(StrEnum):
-    """What the badge says, from the least to the most severe; the `severity` of what is recorded follows this order.
+    """State of a verdict, from least to most severe; the `severity` in records follows this order.
 
-    `uncertain`, `gathering` and `no_face` are answers, not failures. A live stream's verdict has an order of its own
-    (`analysis.verdict.SEVERITY`): it is not called real while one of its faces is still gathered.
+    `uncertain`, `gathering` and `no_face` are answers, not failures. The verdict of a live stream uses another order
+    (`analysis.verdict.SEVERITY`): it is not real while one of its faces is still `gathering`.
     """
 
     NO_FACE = "no_face"
@@ -93,7 +94,7 @@ class VerdictState(StrEnum):
 
     @property
     def severity(self) -> int:
-        """Place in the order, 0 (`no_face`) to 4 (`fake`); the worst of several states has the highest."""
+        """Index in the order, 0 (`no_face`) to 4 (`fake`); the worst of several states has the highest."""
         return tuple(VerdictState).index(self)
 
 
@@ -102,11 +103,11 @@ class Verdict:
     """A state with its reason.
 
     Args:
-        state: what the badge says.
-        reason: one short sentence a person can read, e.g. "5 of 12 usable frames".
+        state: shown on the badge.
+        reason: one short sentence for people, e.g. "5 of 12 usable frames".
         fake_probability: robust mean of the window in [0, 1]; None without enough evidence.
-        admitted: scores in the window that the quality gate let in.
-        needed: admitted scores that a verdict takes.
+        admitted: scores in the window that the quality gate admitted.
+        needed: admitted scores that a verdict needs.
     """
 
     state: VerdictState
@@ -118,16 +119,16 @@ class Verdict:
 
 @dataclass(frozen=True, slots=True)
 class TrackResult:
-    """What is known of one face at the time of a `Result`.
+    """Result of one face track in a `Result`.
 
     Args:
-        track_id: number of the track, from 1, never used again in a stream.
-        face: newest detection.
-        verdict: of this track's window.
-        score: fake_probability of this very sample after calibration; None when not scored or not admitted.
-        rejected: why the quality gate refused this sample ("face too small"); None when admitted or not scored.
-        trace: calibrated fake_probability of the window's samples, oldest first; NaN marks a refused sample or a gap.
-        score_age_s: stream time since the newest admitted score; None without one in the window.
+        track_id: number of the track, from 1, never reused in a stream.
+        face: the newest detection.
+        verdict: verdict on this track's window.
+        score: calibrated fake_probability of this sample; None if not scored or not admitted.
+        rejected: why the quality gate rejected this sample ("face too small"); None if admitted or not scored.
+        trace: calibrated fake_probability of the window's samples, oldest first; NaN marks a rejected sample or a gap.
+        score_age_s: stream time since the newest admitted score; None if the window has none.
     """
 
     track_id: int
@@ -140,7 +141,7 @@ class TrackResult:
 
 
 class FeedState(StrEnum):
-    """What a feed does: it is live, its picture froze, or it plays the same seconds again and again."""
+    """State of a feed: live, frozen (the picture does not change), or looped (the same seconds are repeated)."""
 
     LIVE = "live"
     FROZEN = "frozen"
@@ -149,23 +150,23 @@ class FeedState(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What the analysis says of a stream at one sampled frame.
+    """Result of the analysis for one sampled frame of a stream.
 
     Args:
-        sequence: counts results of a stream from 1.
+        sequence: number of the result in its stream, from 1.
         time_s: stream time of the frame.
-        arrived_s: monotonic wall clock at which that frame reached us.
+        arrived_s: arrival of that frame in monotonic seconds.
         pts: the frame's timestamp in the track's clock.
         wh: width and height of the frame in pixels.
-        verdict: of the stream: its worst track's.
-        tracks: one a face in the picture.
-        latency_s: from the frame's arrival to this result, wall clock.
-        dropped_samples: sampled frames of this stream replaced in the mailbox before they were analysed, so far.
-        error: why there is no analysis ("analysis unavailable: ..."); None when all is well.
-        model_sha256: of the bundle whose model gave the scores; empty where nobody said.
-        feed: whether the feed is live; a frozen or looped one is never called real.
+        verdict: verdict on the stream, that of its worst track.
+        tracks: one per face in the frame.
+        latency_s: time from the frame's arrival to this result.
+        dropped_samples: number of sampled frames so far that were replaced before they were analysed.
+        error: why there is no analysis ("analysis unavailable: ..."); None if all is well.
+        model_sha256: sha256 of the bundle that gave the scores; empty if unknown.
+        feed: state of the feed; a frozen or looped one is never called real.
         feed_reason: a sentence for people; empty while it is live.
-        challenge: the stream's newest challenge; None when none was asked for.
+        challenge: newest challenge of the stream; None if there was none.
     """
 
     sequence: int
@@ -185,7 +186,7 @@ class Result:
 
 
 class CameraState(StrEnum):
-    """What the supervisor is doing.
+    """State of a camera's supervisor.
 
     connecting ──first picture──> live ──no picture for stall_s──> stalled ─┐
         │  └──failure──> backing_off <──failure, clean end──┘ <─────────────┘
@@ -194,8 +195,8 @@ class CameraState(StrEnum):
 
     On a cluster any ──its worker or node does not answer──> lost_node ──another worker has it──> connecting.
 
-    A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
-    picture; a file that is not to begin again ends as stopped.
+    A connection whose packets never give a frame has stalled too; the stall of a pushed camera ends with its next
+    frame; a file without `loop` ends as stopped.
     """
 
     CONNECTING = "connecting"
@@ -212,9 +213,9 @@ class StateChange:
     """A camera entered a state.
 
     Args:
-        camera: its name.
-        state: the one it is in from now on.
-        reason: one short sentence a person can read, without secrets ("the camera refused the password").
+        camera: name of the camera.
+        state: the new state.
+        reason: one short sentence for people, without secrets ("the camera refused the password").
         at_s: wall clock, unix seconds.
     """
 
@@ -226,15 +227,15 @@ class StateChange:
 
 @dataclass(frozen=True, slots=True)
 class CropPolicy:
-    """How a face is cut out for a model; part of the bundle's contract.
+    """How a face is cropped for a model; part of the bundle's contract.
 
     Args:
         wh: width and height of the crop in pixels.
         centre: "nose" (the nose tip) or "box" (the middle of the detector's box).
-        side: what the side of the square is measured by: "landmarks" = max(eye distance, eye-mouth distance), as
-            MesoNet's crops were (FACTS.md: factor 2.86), or "box" = the longer side of the detector's box.
-        side_factor: side of the square / that measure.
-        upright: turn the crop so that the eyes are level.
+        side: reference for the side of the square: "landmarks" = max(eye distance, eye-mouth distance), like MesoNet's
+            crops (measured: factor 2.86), or "box" = the longer side of the detector's box.
+        side_factor: side of the square / that reference.
+        upright: rotate the crop so that the eyes are level.
     """
 
     wh: tuple[int, int]
@@ -252,7 +253,7 @@ class Calibration:
     intercept: float = 0.0
 
     def logit(self, fake_probability: float) -> float:
-        """Calibrated logit of a raw model output in [0, 1]; finite (the input is clipped to 1e-6 from its ends)."""
+        """Calibrated logit of a raw model output in [0, 1]; finite (the input is clipped to [1e-6, 1 - 1e-6])."""
         p = min(max(fake_probability, 1e-6), 1.0 - 1e-6)
         return self.slope * math.log(p / (1.0 - p)) + self.intercept
 
@@ -261,8 +262,8 @@ class Calibration:
 class Thresholds:
     """Hysteresis of the verdict on the window's calibrated fake_probability, each in [0, 1].
 
-    `fake` is entered at fake_enter and left below fake_leave; `real` is entered at real_enter and left above
-    real_leave; between them the answer is `uncertain`. real_enter < real_leave <= fake_leave < fake_enter.
+    `fake` starts at fake_enter and ends below fake_leave; `real` starts at real_enter and ends above real_leave; in
+    between the verdict is `uncertain`. real_enter < real_leave <= fake_leave < fake_enter.
     """
 
     fake_enter: float = 0.8
@@ -276,9 +277,9 @@ class Answer:
     """The answer to an SDP offer.
 
     Args:
-        session_id: to close it by; unguessable.
+        session_id: identifies the session to close; unguessable.
         sdp: the session description.
-        etag: of the ICE session, for WHIP and WHEP; empty for a check.
+        etag: ETag of the ICE session, for WHIP and WHEP; empty for a check.
     """
 
     session_id: str
@@ -287,33 +288,33 @@ class Answer:
 
 
 class Detector(Protocol):
-    """Finds faces. Not safe to call from two threads at once: one per stream."""
+    """Finds faces. Not safe to call from two threads at once: use one per stream."""
 
     def detect(self, image: Image) -> list[Face]:
-        """Faces in an RGB picture of any size, best score first.
+        """Finds faces in an RGB image of any size, best score first.
 
         Raises:
-            AnalysisError: the detector could not be run.
+            AnalysisError: the detector failed.
         """
         ...
 
 
 class Classifier(Protocol):
-    """Scores face crops by a bundle's model. Not safe to call from two threads at once: one per stream."""
+    """Scores face crops with a bundle's model. Not safe to call from two threads at once: use one per stream."""
 
     @property
     def crop(self) -> CropPolicy:
-        """How faces are to be cut out for `predict`."""
+        """How to crop faces for `predict`."""
         ...
 
     @property
     def calibration(self) -> Calibration:
-        """Of what `predict` returns."""
+        """Calibration of the output of `predict`."""
         ...
 
     @property
     def thresholds(self) -> Thresholds:
-        """Where the verdict changes."""
+        """Thresholds at which the verdict changes."""
         ...
 
     def predict(self, crops: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -326,6 +327,6 @@ class Classifier(Protocol):
             float32 (n,), each in [0, 1], 1 = fake.
 
         Raises:
-            AnalysisError: the model could not be run or gave a number outside [0, 1].
+            AnalysisError: the model failed, or returned a number outside [0, 1].
         """
         ...

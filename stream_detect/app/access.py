@@ -29,21 +29,22 @@ if TYPE_CHECKING:
     from stream_detect.access.oidc import OidcProvider
 
 LOOK_EVERY_S: Final = 1.0
-"""Another process may change users too (`stream-detect users`): streams end within two seconds even then."""
+"""Interval at which changes are looked for, because another process may change users too (`stream-detect users`): even
+then their streams end within two seconds."""
 
 _CLOSE_S: Final = 1.0
-"""The database may be away; the whole server ends within five seconds."""
+"""Time limit of closing, because the database may be unreachable; the whole server ends within five seconds."""
 
 _log = logging.getLogger(__name__)
 
 
 class AccessService:
-    """Who may come in; `open` and `close` on the event loop.
+    """Access control; `open` and `close` are called on the event loop.
 
     Args:
         settings: all sections.
-        database: of users, sessions and tokens.
-        certificate: by which clients know the server; None without TLS.
+        database: contains users, sessions and tokens.
+        certificate: certificate of the server; None without TLS.
 
     Raises:
         StorageError: the database cannot be read.
@@ -74,33 +75,33 @@ class AccessService:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not work now, in sentences."""
+        """Current problems, in sentences."""
         tls = () if self._certificate is None else self._certificate.problems
         return (self.audit.problem, *tls) if self.audit.problem else tls
 
     def gatekeepers(self, permissions: Permissions) -> Gatekeepers:
-        """What the authorization of requests asks."""
+        """The gatekeepers that authorize requests."""
         return Gatekeepers(self.directory, permissions, self.running, ProxySignIn(self._settings, self.accounts))
 
     def take(self, settings: Settings) -> None:
-        """Takes from settings that were read again what needs no restart: the token. Not on the event loop."""
+        """Applies reread settings that need no restart: the token. Not for the event loop."""
         self.directory.replace_token(settings.server.token)
         self.apply()
 
     def apply(self) -> None:
-        """Takes a change of users, sessions or tokens into effect at once. Not on the event loop."""
+        """Applies a change of users, sessions or tokens at once. Not for the event loop."""
         self.directory.refresh()
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._changed.set)
 
     def open(self) -> None:
-        """Begins to look for changes; called on the event loop."""
+        """Starts to look for changes; called on the event loop."""
         self.audit.start()
         self._loop = asyncio.get_running_loop()
         self._watching = self._loop.create_task(keep_running(_log, "the watch over users and tokens", self._watch))
 
     async def close(self) -> None:
-        """Writes down what was used last, and the entries of the audit log that wait."""
+        """Stores the times of last use and the waiting entries of the audit log."""
         if self._watching is not None:
             self._watching.cancel()
         try:
@@ -124,7 +125,7 @@ class AccessService:
 
 
 def _provider(settings: AccessSettings) -> "OidcProvider | None":
-    """The provider, if one is set. Authlib is imported for it alone: .1 s of a start, and a warning about httpx."""
+    """The provider, if one is set. Authlib is imported only for it: it takes .1 s and warns about httpx."""
     if not settings.oidc_issuer:
         return None
     provider: OidcProvider = import_module("stream_detect.access.oidc").OidcProvider(settings)

@@ -24,18 +24,18 @@ _CLOSE_S = 1.0
 
 
 class AnalysisService:
-    """The jobs that analyse uploads, and who listens to them: made, started, then closed on the event loop.
+    """The jobs that analyse uploads, and their listeners: created, started, then closed on the event loop.
 
     Args:
         settings: all sections.
-        database: open until this is closed.
+        database: stays open until this is closed.
         reviewer: examines files.
-        models: looks up bundles.
+        models: finds bundles.
     """
 
     def __init__(self, settings: Settings, database: Database, reviewer: Reviewer, models: submissions.Models) -> None:
         self.busy: Callable[[], bool] = lambda: False
-        """Whether live streams run, which go first; set where it is known."""
+        """Whether live streams, which go first, are running; set later."""
         self.listeners = AnalysisListeners()
         self.analyses = Analyses(database)
         self.library = Library(settings.storage.folder / FOLDER, settings.review)
@@ -46,20 +46,20 @@ class AnalysisService:
         )
 
     def start(self) -> None:
-        """Goes on with what had not ended.
+        """Resumes unfinished jobs.
 
         Raises:
-            StorageError: database or folder cannot be used.
+            StorageError: the database or the folder cannot be used.
         """
         self.jobs.start()
 
     def shut_down(self) -> None:
-        """Ends all streams of progress, and stops what runs soon: the server begins to stop."""
+        """Ends all progress streams, and stops jobs soon: the server begins to stop."""
         self.listeners.close()
         self.jobs.stop()
 
     async def close(self) -> None:
-        """Ends all jobs, within a second; the next start goes on with them."""
+        """Ends all jobs within a second; the next start resumes them."""
         self.shut_down()
         await off_loop(lambda: self.jobs.close(_CLOSE_S), "close-jobs")
 
@@ -75,11 +75,11 @@ class AnalysisService:
 
 
 def lookup(registry: Registry, in_use: Callable[[], str]) -> submissions.Models:
-    """A function that finds bundles by their names, unverified: whoever loads them looks closer.
+    """Returns a function that finds bundles by name, unverified: loading verifies them.
 
     Args:
-        registry: where they are found.
-        in_use: name of the one in use.
+        registry: registry of the bundles.
+        in_use: returns the name of the one in use.
     """
 
     def models(names: Sequence[str]) -> tuple[tuple[str, str], ...]:

@@ -22,7 +22,7 @@ from stream_detect.sources.address import Address, parse_address
 from stream_detect.storage.cameras import StoredCameras
 
 MAX_CHANGES = 8
-"""Changes that may wait for each other: each holds a thread, and there are forty for all requests."""
+"""Changes that may wait for each other: each occupies one of forty threads for all requests."""
 
 CHANGE_WITHIN_S = 3.0
 RETRY_AFTER_S = 5
@@ -31,11 +31,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Reloaded:
-    """What a reload of the settings file changed.
+    """Result of reloading the settings file.
 
     Args:
-        cameras: those that were added, restarted or removed.
-        after_restart: other sections that changed; they take effect after a restart.
+        cameras: added, restarted and removed cameras.
+        after_restart: other changed sections, which take effect after a restart.
     """
 
     cameras: Applied
@@ -44,11 +44,11 @@ class Reloaded:
 
 @dataclass(frozen=True, slots=True)
 class Reload:
-    """How settings are read again while the server runs.
+    """How settings are reloaded while the server runs.
 
     Args:
-        read: reads them as they are now.
-        take: applies of them what needs no restart, the cameras aside.
+        read: reads the current settings.
+        take: applies what needs no restart, except for cameras.
     """
 
     read: Callable[[], Settings]
@@ -59,11 +59,11 @@ class CameraList:
     """All cameras of this server.
 
     Args:
-        fleet: watches them.
-        stored: those added over HTTP, in the database.
-        settings: that the server started with.
-        reload: reads the settings again.
-        leave: called with the names of cameras that changed and of those that were removed, to end their sessions.
+        fleet: watches the cameras.
+        stored: cameras in the database, which were added over HTTP.
+        settings: settings with which the server started.
+        reload: reloads the settings.
+        leave: called with the names of changed and of removed cameras, to end their sessions.
     """
 
     def __init__(
@@ -84,12 +84,12 @@ class CameraList:
         self._of_file: frozenset[str] = frozenset()
 
     def start(self) -> None:
-        """Begins to watch all cameras. One added over HTTP that cannot be watched any more is left out and logged.
+        """Starts to watch all cameras. A camera added over HTTP that can no longer be watched is skipped and logged.
 
         Raises:
-            AddressError: a camera of the settings file has an address that is not usable.
-            SettingsError: a camera of the settings file has a rate that is not usable.
-            StorageError: those added over HTTP cannot be read.
+            AddressError: the address of a camera in the settings file is invalid.
+            SettingsError: the rate of a camera in the settings file is invalid.
+            StorageError: cameras added over HTTP cannot be read.
         """
         stored = self._usable()
         with self._one_at_a_time():
@@ -104,29 +104,29 @@ class CameraList:
         return bodies
 
     def body(self, name: str) -> CameraBody:
-        """One camera.
+        """Returns a camera.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no such camera.
         """
         return self._body(self.status(name))
 
     def status(self, name: str) -> CameraStatus:
-        """How a camera is.
+        """Returns the status of a camera.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no such camera.
         """
         return self._fleet.camera(name).status()
 
     def add(self, settings: CameraSettings) -> CameraBody:
-        """Adds a camera and begins to watch it.
+        """Adds a camera and starts to watch it.
 
         Raises:
-            AddressError: its address is not usable from here.
-            SettingsError: nor is its rate.
-            ConflictError: the name is taken, or there are as many cameras as there may be.
-            StorageError: it cannot be kept.
+            AddressError: its address cannot be used on this server.
+            SettingsError: its rate is invalid.
+            ConflictError: the name is taken, or the maximum number is reached.
+            StorageError: it cannot be stored.
         """
         with self._one_at_a_time():
             if settings.name in self._fleet.names():
@@ -138,14 +138,14 @@ class CameraList:
         return self.body(settings.name)
 
     def change(self, name: str, wanted: CameraChange) -> CameraBody:
-        """Another title, address or way of watching, from now on.
+        """Changes the title, the address or other settings of a camera.
 
         Raises:
-            NotFoundError: there is none of that name.
-            ConflictError: the settings file names it, or it should get another name.
-            AddressError: its address is not usable from here.
-            SettingsError: nor is its rate.
-            StorageError: it cannot be kept.
+            NotFoundError: there is no such camera.
+            ConflictError: it is in the settings file, or the name would change.
+            AddressError: its address cannot be used on this server.
+            SettingsError: its rate is invalid.
+            StorageError: it cannot be stored.
         """
         with self._one_at_a_time():
             before = self._own(name)
@@ -159,11 +159,11 @@ class CameraList:
         return self.body(name)
 
     def remove(self, name: str) -> None:
-        """Ends watching a camera; its events stay.
+        """Removes a camera; its events are kept.
 
         Raises:
-            NotFoundError: there is none of that name.
-            ConflictError: the settings file names it.
+            NotFoundError: there is no such camera.
+            ConflictError: it is in the settings file.
             StorageError: the list cannot be written.
         """
         with self._one_at_a_time():
@@ -173,10 +173,10 @@ class CameraList:
             self._leave((), (name,))
 
     def switch(self, name: str, *, on: bool) -> CameraBody:
-        """Stops or starts a camera; held over a restart for those added over HTTP.
+        """Stops or starts a camera; for cameras added over HTTP this survives a restart.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no such camera.
             StorageError: the list cannot be written.
         """
         with self._one_at_a_time():
@@ -195,13 +195,13 @@ class CameraList:
         return self.body(name)
 
     def reload(self) -> Reloaded:
-        """Reads the settings file again and applies its cameras; nothing changes when it is not usable.
+        """Reloads the settings file and applies its cameras; if it is invalid, nothing changes.
 
         Raises:
-            SettingsError: the file is not usable.
-            AddressError: the address of one of its cameras is not.
-            StorageError: those added over HTTP cannot be read.
-            CapacityError: other changes are under way.
+            SettingsError: the file is invalid.
+            AddressError: the address of one of its cameras is invalid.
+            StorageError: cameras added over HTTP cannot be read.
+            CapacityError: other changes are in progress.
         """
         with self._one_at_a_time():
             settings = self._reload.read()
@@ -218,11 +218,11 @@ class CameraList:
         return Reloaded(applied, later)
 
     def to_try(self, wanted: CameraChange) -> tuple[CameraSettings, Address]:
-        """A camera to be tried, and its address: by its name alone, one that is here.
+        """A camera to test, and its address; if only a name is given, that of an existing camera.
 
         Raises:
-            NotFoundError: there is none of that name, and no address.
-            AddressError: the address is not usable from here.
+            NotFoundError: there is no such camera, and no address is given.
+            AddressError: the address cannot be used on this server.
         """
         before = self._settings_of(wanted.name) if wanted.name in self._fleet.names() else None
         if wanted.url is None and before is None:
@@ -235,10 +235,10 @@ class CameraList:
 
     @contextlib.contextmanager
     def _one_at_a_time(self) -> Iterator[None]:
-        """Waits for other changes, but for neither many of them nor for long.
+        """Waits for other changes, up to a number and a time limit.
 
         Raises:
-            CapacityError: too many wait, or the one that is made takes too long.
+            CapacityError: too many wait, or the current one takes too long.
         """
         if not self._waiting.acquire(blocking=False):
             raise CapacityError(f"{MAX_CHANGES} changes of cameras wait already; try again later", RETRY_AFTER_S)
@@ -253,7 +253,7 @@ class CameraList:
             self._waiting.release()
 
     def _usable(self) -> list[CameraSettings]:
-        """Those added over HTTP. One that cannot be watched any more is left out and logged."""
+        """Cameras added over HTTP. One that can no longer be watched is skipped and logged."""
         usable = []
         for settings in self._stored.all():
             try:
@@ -264,7 +264,7 @@ class CameraList:
         return usable
 
     def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:
-        """All of the file's cameras, or nothing changes."""
+        """Applies all cameras of the file, or none."""
         for camera in of_file:
             try:
                 self._fleet.check(camera, from_settings_file=True)
@@ -296,7 +296,7 @@ class CameraList:
         return "file" if name in self._of_file else "api"
 
     def _own(self, name: str) -> CameraSettings:
-        """Settings of a camera that may be changed here."""
+        """Settings of a camera that may be changed over HTTP."""
         settings = self._settings_of(name)
         if name in self._of_file:
             raise ConflictError(f"the settings file names the camera {name}: change it there, then reload")
@@ -304,14 +304,14 @@ class CameraList:
 
 
 def _unapplied(settings: Settings, section: str) -> object:
-    """A section as far as a reload does not apply it: an access token holds at once."""
+    """The part of a section that a reload does not apply: an access token takes effect at once."""
     if section == "server":
         return settings.server.model_copy(update={"token": settings.server.token is None})
     return getattr(settings, section)
 
 
 def _address(wanted: CameraChange, before: CameraSettings | None, origin: Origin) -> SecretStr:
-    """The address that is meant: left out, or as it was shown, it is the one before."""
+    """The new address; if it is missing or equals the shown one, it is the previous one."""
     if before is not None and (wanted.url is None or wanted.url.get_secret_value() == shown(before, origin).url):
         return before.url
     if wanted.url is None:

@@ -20,7 +20,7 @@ _PICTURE_PX: Final = 320
 
 
 class CameraTrials:
-    """Few at once, each on a thread of its own. Lives on the event loop until `close`.
+    """Tests cameras, few at once, each on its own thread. Used on the event loop until `close`.
 
     Args:
         monitoring: time-outs.
@@ -33,16 +33,16 @@ class CameraTrials:
         self._closed = False
 
     async def run(self, settings: CameraSettings, address: Address) -> ConnectionBody:
-        """Opens the address, waits for one picture and closes it.
+        """Opens the address, waits for one frame and closes it.
 
         Raises:
-            CapacityError: others are being tried, or the server is closing.
+            CapacityError: others are being tested, or the server is closing.
         """
         if address.is_pushed:
             return ConnectionBody(ok=True, detail="there is nothing to connect to: a publisher sends to this server")
         if self._closed or not self._places.acquire(blocking=False):
             raise CapacityError(f"{AT_ONCE} addresses are being tried already; try again in a moment", RETRY_AFTER_S)
-        # The place is given back by the trial itself: a client that goes away makes no room while it still runs.
+        # The trial itself releases its place: a client that disconnects makes no room while the trial is still running.
         trial = asyncio.ensure_future(off_loop(lambda: self._tried(settings, address), "try-camera"))
         self._waiting.add(trial)
         trial.add_done_callback(self._waiting.discard)
@@ -54,7 +54,7 @@ class CameraTrials:
             raise
 
     def close(self) -> None:
-        """Nobody waits for a trial any more; the outcome of what still runs is dropped."""
+        """Stops waiting for trials; the results of those still running are dropped."""
         self._closed = True
         for trial in self._waiting:
             trial.cancel()

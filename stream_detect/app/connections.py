@@ -29,17 +29,17 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class ConnectionLimits:
-    """Bounds on connections.
+    """Limits of connections.
 
     Args:
-        connections: at once, of all clients.
-        per_client: at once, of one address. Half of all, so that one client cannot take every place even with requests
-            that are never answered to their end.
-        exempt: addresses of reverse proxies, behind which are many clients; only the bound on all holds for them.
-        head_s: time for a request's header, from the connection or the end of the response before.
-        body_every_s: a body must bring `body_bytes` in so many seconds (1 kB/s), unless this server reads no further.
+        connections: connections of all clients at once.
+        per_client: connections of one address at once: half of all, so that one client cannot take every place even
+            with endless requests.
+        exempt: addresses of reverse proxies with many clients; only the total limit applies to them.
+        head_s: time limit of a request's header, from the connection or the end of the previous response.
+        body_every_s: a body must send `body_bytes` within this time (1 kB/s), unless the server stops reading.
         body_bytes: see `body_every_s`.
-        unread_s: time for a response that the client does not read, once its buffers are full.
+        unread_s: time limit of a response that the client does not read, once the buffers are full.
     """
 
     connections: int = MAX_CONNECTIONS
@@ -52,18 +52,18 @@ class ConnectionLimits:
 
 
 class HttpConnections:
-    """All open connections. Lives on the event loop.
+    """All open connections. Used on the event loop.
 
-    When there are too many, the client that holds most loses the one that has waited longest without a request; when
-    none of it waits, the new one is closed.
+    If there are too many, the client with most connections loses the one that has been idle longest; if none of its
+    connections is idle, the new one is closed.
 
     Args:
-        limits: bounds.
+        limits: the limits.
     """
 
     def __init__(self, limits: ConnectionLimits) -> None:
         self.limits = limits
-        self._clients: dict[GuardedProtocol, str] = {}  # in the order of their coming
+        self._clients: dict[GuardedProtocol, str] = {}  # in order of arrival
         self._counts: Counter[str] = Counter()
         self._logged_s = float("-inf")
 
@@ -71,7 +71,7 @@ class HttpConnections:
         return len(self._clients)
 
     def add(self, connection: "GuardedProtocol", client: str) -> None:
-        """A client connected; closes a connection where there are too many."""
+        """A client connected; closes a connection if there are too many."""
         self._clients[connection] = client
         self._counts[client] += 1
         if client not in self.limits.exempt and self._counts[client] > self.limits.per_client:
@@ -81,7 +81,7 @@ class HttpConnections:
             self._close_one_of(greediest, connection)
 
     def discard(self, connection: "GuardedProtocol") -> None:
-        """A connection is closed."""
+        """A connection was closed."""
         client = self._clients.pop(connection, None)
         if client is not None:
             self._counts[client] -= 1
@@ -100,13 +100,13 @@ class HttpConnections:
 
 
 class GuardedProtocol(H11Protocol):
-    """uvicorn's HTTP/1.1 with bounds on time and number. Closes a connection that breaks one.
+    """uvicorn's HTTP/1.1 protocol with limits. Closes a connection that exceeds one.
 
     Args:
-        connections: where it is counted.
-        config: of the server.
-        state: of the server.
-        app_state: of the application.
+        connections: counts the connections.
+        config: config of the server.
+        state: state of the server.
+        app_state: state of the application.
     """
 
     def __init__(
@@ -115,14 +115,14 @@ class GuardedProtocol(H11Protocol):
         super().__init__(config, state, app_state)
         self._all = connections
         self._limits = connections.limits
-        self._phase: object = None  # h11's state of the client while a timer runs for it
+        self._phase: object = None  # h11's client state for which a timer is running
         self._timer: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
         self._received = 0
 
     @property
     def waits(self) -> bool:
-        """Whether no request is being answered."""
+        """Whether no request is in progress."""
         return self.cycle is None or self.cycle.response_complete
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn's
@@ -162,7 +162,7 @@ class GuardedProtocol(H11Protocol):
             self._unread = None
 
     def _watch(self) -> None:
-        """Starts the timer of what the client is to send now, once for each header and body."""
+        """Starts the timer for what the client has to send now, once per header and body."""
         phase = self.conn.their_state
         if self.transport.is_closing() or phase is self._phase:
             return
@@ -193,12 +193,12 @@ class GuardedProtocol(H11Protocol):
 
 
 def behind_proxies(application: ASGIApp, proxies: Sequence[str]) -> ASGIApp:
-    """An application that believes X-Forwarded-For and X-Forwarded-Proto of some proxies.
+    """Wraps an application so that it trusts X-Forwarded-For and X-Forwarded-Proto of some proxies.
 
-    The address that the connection came from stays in the scope: what else a proxy says is believed by that one.
+    The address of the connection stays in the scope, because other headers of a proxy are trusted by that address.
 
     Args:
-        application: whose clients are behind the proxies.
+        application: the application.
         proxies: addresses and networks.
     """
     inner = ProxyHeadersMiddleware(cast("Any", application), trusted_hosts=list(proxies)) if proxies else application

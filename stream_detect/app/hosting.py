@@ -34,11 +34,11 @@ from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 
 CACHE = "evidence-of-nodes"
-"""Folder in the storage folder, of files that were fetched from other nodes."""
+"""Folder in the storage folder for files fetched from other nodes."""
 
 
 class Hosting(Protocol):
-    """What `Monitoring` needs of wherever cameras run."""
+    """What `Monitoring` needs, wherever cameras run."""
 
     @property
     def viewers(self) -> Viewers | ClusterViewers:
@@ -57,21 +57,21 @@ class Hosting(Protocol):
 
     @property
     def head(self) -> Head | None:
-        """Of the cluster; None without one."""
+        """Head of the cluster; None if there is none."""
         ...
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not work now, in sentences."""
+        """Current problems, in sentences."""
         ...
 
     @property
     def ice_problems(self) -> tuple[str, ...]:
-        """What is wrong with STUN and TURN servers as other machines see them, in sentences that begin with them."""
+        """Problems of STUN and TURN servers as seen by other machines, in sentences that start with the server."""
         ...
 
     def fleet_for(self, observer: Observer) -> Fleet:
-        """The fleet; called once, before `start`.
+        """Makes the fleet; called once, before `start`.
 
         Args:
             observer: is notified of all cameras.
@@ -79,24 +79,24 @@ class Hosting(Protocol):
         ...
 
     def reviewer_for(self, here: Reviewer, sha256_of: Callable[[str], str]) -> Reviewer:
-        """What examines uploads.
+        """Makes the reviewer of uploads.
 
         Args:
-            here: does it in this process.
-            sha256_of: the weights of a bundle, by its name; raises BundleError.
+            here: reviewer in this process.
+            sha256_of: returns the sha256 of a bundle's weights, by its name; raises BundleError.
         """
         ...
 
     def remote_checks(self, keep: Callable[[CheckRecord], None]) -> RemoteChecks | None:
-        """What takes live checks before this process does; None where this process takes all of them.
+        """Accepts live checks before this process does; None if this process accepts all of them.
 
         Args:
-            keep: takes the records of those that have ended, from any thread.
+            keep: stores the records of ended checks; thread-safe.
         """
         ...
 
     def start(self) -> None:
-        """Begins; cameras are started afterwards.
+        """Starts; the cameras are started afterwards.
 
         Raises:
             StorageError: another server leads the cluster.
@@ -104,39 +104,39 @@ class Hosting(Protocol):
         ...
 
     def use(self, judge: JudgeBody) -> None:
-        """Another model judges from now on."""
+        """Changes the model."""
         ...
 
     async def picture(self, name: str, width: int | None) -> bytes:
-        """The newest frame of a camera with its badge, JPEG, no wider than so many pixels.
+        """The newest frame of a camera with its badge, as JPEG of at most `width` pixels.
 
         Raises:
             NotFoundError: there is no such camera, or it has sent none yet.
-            CapacityError: no worker has it now.
+            CapacityError: no worker runs it now.
         """
         ...
 
     async def leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
-        """Ends publishers of cameras that changed, and viewers of those that were removed."""
+        """Ends the publishers of changed cameras, and the viewers of removed ones."""
         ...
 
     async def close_sessions(self) -> None:
-        """Ends viewers and publishers, while cameras are stopped."""
+        """Ends viewers and publishers, while cameras are being stopped."""
         ...
 
     def close(self) -> None:
-        """Ends what `start` began, once cameras are stopped. Blocks for a second at most."""
+        """Ends what `start` started, once cameras are stopped. Blocks for at most a second."""
         ...
 
 
 class HostedHere:
-    """Cameras in this process; fits `Hosting`.
+    """Cameras in this process; a `Hosting`.
 
     Args:
         settings: all sections.
-        model: the one in use, and the engine that runs it.
-        keeper: of evidence.
-        network: by which viewers and publishers are reached.
+        model: the model in use and its engine.
+        keeper: keeper of evidence.
+        network: network settings for viewers and publishers.
     """
 
     head: Head | None = None
@@ -152,12 +152,12 @@ class HostedHere:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """None of its own."""
+        """None."""
         return ()
 
     @property
     def ice_problems(self) -> tuple[str, ...]:
-        """None: this machine's are those of the server."""
+        """None: this machine's problems are those of the server."""
         return ()
 
     def fleet_for(self, observer: Observer) -> Fleet:
@@ -182,7 +182,7 @@ class HostedHere:
         return None
 
     def start(self) -> None:
-        """Nothing is to be begun."""
+        """Does nothing."""
 
     def use(self, judge: JudgeBody) -> None:
         """See `Hosting`."""
@@ -206,25 +206,25 @@ class HostedHere:
         await asyncio.gather(self.viewers.close_all(), self.publishers.close_all())
 
     def close(self) -> None:
-        """Nothing was begun."""
+        """Does nothing."""
 
     def _style(self, judge: JudgeBody) -> OverlayStyle:
         return OverlayStyle(_thresholds(judge), self._settings.window.stale_s)
 
 
 class HostedByWorkers:
-    """Cameras on the workers of a Ray cluster; fits `Hosting`. Ray starts, or is joined, when this is made.
+    """Cameras on the workers of a Ray cluster; a `Hosting`. The constructor starts or joins Ray.
 
     Args:
         settings: all sections.
-        model: the one in use.
+        model: the model in use.
         database: with the leases.
-        keeper: of the evidence of this machine.
-        listened: cameras whose results somebody follows.
+        keeper: keeper of the evidence on this machine.
+        listened: returns the cameras whose results somebody follows.
 
     Raises:
         MissingExtraError: Ray is not installed.
-        SettingsError: no cluster answers at cluster.address, or it has several nodes and the database is SQLite.
+        SettingsError: no cluster responds at cluster.address, or it has several nodes and the database is SQLite.
     """
 
     def __init__(
@@ -281,7 +281,7 @@ class HostedByWorkers:
         self.head.start()
 
     def use(self, judge: JudgeBody) -> None:
-        """Nothing: workers are told of the model with their next orders."""
+        """Does nothing: workers get the model with their next orders."""
 
     async def picture(self, name: str, width: int | None) -> bytes:
         """See `Hosting`."""
@@ -290,7 +290,7 @@ class HostedByWorkers:
         return await self.viewers.snapshot(name, thresholds, self._settings.window.stale_s, width)
 
     async def leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
-        """Nothing: a worker ends the sessions of cameras that it has no more."""
+        """Does nothing: a worker ends the sessions of cameras that it no longer runs."""
 
     async def close_sessions(self) -> None:
         """Waits for live checks, whose records workers send; other sessions end with their cameras."""

@@ -26,10 +26,10 @@ _log = logging.getLogger(__name__)
 
 
 class ListenerLimit:
-    """At most `limit` listeners. When all places are taken, the client address that holds most gives up its oldest.
+    """Limits the number of listeners. If all places are taken, the client address with most loses its oldest.
 
-    So nobody can take all places for good, whether it reads what it is sent or not; a page whose stream ends opens
-    another one. Not thread-safe.
+    So no client can block all places, whether or not it reads its stream; a page whose stream ends opens another one.
+    Not thread-safe.
 
     Args:
         limit: listeners at once.
@@ -37,7 +37,7 @@ class ListenerLimit:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._clients: dict[Listener, str] = {}  # the oldest first
+        self._clients: dict[Listener, str] = {}  # oldest first
         self._closed = False
         self._full = Outage(_log, "streams of events")
 
@@ -45,7 +45,7 @@ class ListenerLimit:
         return iter(self._clients)
 
     def take(self, listener: Listener, client: str) -> None:
-        """Gives a place to a listener.
+        """Adds a listener.
 
         Raises:
             CapacityError: the server is shutting down.
@@ -61,13 +61,13 @@ class ListenerLimit:
         self._clients[listener] = client
 
     def leave(self, listener: Listener) -> None:
-        """Takes the place back."""
+        """Removes a listener."""
         self._clients.pop(listener, None)
         if len(self._clients) < self._limit // 2:
             self._full.ended()
 
     def close(self) -> None:
-        """Ends all streams, and admits no more."""
+        """Ends all streams and accepts no more."""
         self._closed = True
         for listener in self._clients:
             listener.close()
@@ -94,8 +94,8 @@ class CameraListeners:
         """Listens to one camera: `result` and `state`; ends when the camera is removed.
 
         Args:
-            name: of the camera.
-            client: address of who listens.
+            name: name of the camera.
+            client: address of the listener.
 
         Raises:
             CapacityError: the server is shutting down.
@@ -119,7 +119,7 @@ class CameraListeners:
         """Listens to all cameras: `camera`, `event` and `removed`.
 
         Args:
-            client: address of who listens.
+            client: address of the listener.
 
         Raises:
             CapacityError: the server is shutting down.
@@ -149,7 +149,7 @@ class CameraListeners:
             _send(listeners, "result", StreamMessage("result", value))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`. Listeners to all cameras see it in the camera's next listing."""
+        """See `Observer`. Listeners to all cameras get it with the camera's next listing."""
         with self._lock:
             listeners = tuple(self._of_camera.get(change.camera, ()))
         if listeners:
@@ -172,10 +172,10 @@ class CameraListeners:
             _send(to_all, f"event {event.id}", StreamMessage("event", EventBody.of(event).model_dump_json()))
 
     async def list_cameras(self, read: Callable[[], Sequence[CameraBody]]) -> None:
-        """Sends cameras that changed to the listeners to all, once a second, until cancelled.
+        """Sends changed cameras to listeners to all cameras, once a second, until cancelled.
 
         Args:
-            read: all cameras as they are; called off the loop, and only while somebody listens.
+            read: returns all cameras; called off the event loop, and only while somebody listens.
         """
         sent: dict[str, str] = {}
         while True:
@@ -198,7 +198,7 @@ class CameraListeners:
             sent = {name: message.data for name, message in read_now.items()}
 
     def close(self) -> None:
-        """Ends all streams at once, and admits no more."""
+        """Ends all streams at once and accepts no more."""
         with self._lock:
             self._admitted.close()
 
@@ -213,15 +213,15 @@ class AnalysisListeners:
     def __init__(self, limit: int = MAX_LISTENERS) -> None:
         self._lock = threading.Lock()
         self._admitted = ListenerLimit(limit)
-        self._of: dict[str, dict[Listener, bool]] = {}  # with whether anything was sent to it
+        self._of: dict[str, dict[Listener, bool]] = {}  # and whether anything was sent to it
 
     @contextlib.contextmanager
     def analysis(self, analysis_id: str, client: str = "") -> Iterator[Listener]:
-        """Listens to one analysis, until it has ended. On the event loop.
+        """Listens to one analysis until it has ended. Used on the event loop.
 
         Args:
-            analysis_id: of the analysis.
-            client: address of who listens.
+            analysis_id: id of the analysis.
+            client: address of the listener.
 
         Raises:
             CapacityError: the server is shutting down.
@@ -246,7 +246,7 @@ class AnalysisListeners:
                 _send_analysis(listener, analysis)
 
     def notify(self, analysis: Analysis) -> None:
-        """Sends an analysis that changed to its listeners."""
+        """Sends a changed analysis to its listeners."""
         with self._lock:
             listeners = self._of.get(analysis.id, {})
             for listener in listeners:
@@ -254,7 +254,7 @@ class AnalysisListeners:
                 _send_analysis(listener, analysis)
 
     def close(self) -> None:
-        """Ends all streams at once, and admits no more."""
+        """Ends all streams at once and accepts no more."""
         with self._lock:
             self._admitted.close()
 

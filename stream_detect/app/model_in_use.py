@@ -22,8 +22,8 @@ class Candidate:
     """A bundle that may be used.
 
     Args:
-        judge: how clients see it.
-        start: loads it, and returns what makes classifiers. Blocks.
+        judge: its description for clients.
+        start: loads it and returns a function that makes classifiers; blocks.
     """
 
     judge: JudgeBody
@@ -31,12 +31,12 @@ class Candidate:
 
 
 class ModelInUse:
-    """The model that judges live streams. Lives on the event loop.
+    """The model for live streams. Used on the event loop.
 
     Args:
-        judge: the one in use, as clients see it.
+        judge: description of the model in use for clients.
         engine: runs it.
-        find: returns the bundle of a name; NotFoundError or BundleError. Called off the loop.
+        find: finds a bundle by name; raises NotFoundError or BundleError. Called off the event loop.
     """
 
     def __init__(self, judge: JudgeBody, engine: Engine, find: Callable[[str], Candidate]) -> None:
@@ -46,19 +46,19 @@ class ModelInUse:
         self._one_at_a_time = asyncio.Lock()
         self._earlier: dict[str, JudgeBody] = {}
         self.on_change: Callable[[JudgeBody], None] = lambda _: None
-        """Called on the loop with the one in use from now on."""
+        """Called on the event loop with the new model."""
 
     def judge_of(self, sha256: str) -> JudgeBody:
-        """The model of that sha256, if it judged since the start; else the one in use. Safe from any thread."""
+        """The model with that sha256, if it was in use since the start; otherwise the current one. Thread-safe."""
         judge = self.judge
         return judge if judge.sha256 == sha256 else self._earlier.get(sha256, judge)
 
     async def use(self, name: str) -> JudgeBody:
-        """Uses the bundle of that name. Nothing changes when it is in use already, or cannot be loaded.
+        """Changes to the bundle of that name. Nothing changes if it is in use already, or cannot be loaded.
 
         Raises:
             NotFoundError: there is no bundle of that name.
-            BundleError: it is broken.
+            BundleError: it is damaged.
         """
         async with self._one_at_a_time:
             candidate = await asyncio.to_thread(self._find, name)
@@ -77,12 +77,12 @@ class ModelInUse:
 def finder(
     registry: Registry, settings: ModelSettings, judge_of: Callable[[Bundle], JudgeBody]
 ) -> Callable[[str], Candidate]:
-    """A function that finds bundles by name, to be run as the settings say.
+    """Returns a function that finds bundles by name, to be run according to the settings.
 
     Args:
-        registry: where they are found.
+        registry: registry of the bundles.
         settings: backend and threads.
-        judge_of: how clients see one.
+        judge_of: describes a bundle for clients.
     """
 
     def find(name: str) -> Candidate:

@@ -40,7 +40,7 @@ from stream_detect.webrtc.network import Network
 
 _CAMERAS_CLOSE_S = 3.4
 _CLOSE_S = 4.5
-"""Time limits of closing, from its beginning: of the cameras, and of everything. What hangs ends with the process."""
+"""Time limits of closing, from its start: for the cameras, and for everything. Whatever hangs ends with the process."""
 
 _LEAVE_S = 3.0
 
@@ -48,17 +48,17 @@ _log = logging.getLogger(__name__)
 
 
 class Monitoring:
-    """The services around the cameras: made, started, then `open` and `close` on the event loop.
+    """The services around the cameras: created, started, then `open` and `close` on the event loop.
 
     Args:
         settings: all sections.
-        model: the one in use, and the engine that runs it.
-        reload: reads the settings again.
+        model: the model in use and its engine.
+        reload: reloads the settings.
 
     Raises:
         StorageError: the database cannot be used.
         SettingsError: the certificate or the key that signs evidence cannot be used.
-        MissingExtraError: the package that signs is not installed.
+        MissingExtraError: the C2PA library is not installed.
     """
 
     def __init__(self, settings: Settings, model: ModelInUse, reload: Reload) -> None:
@@ -104,11 +104,11 @@ class Monitoring:
         self.cameras = CameraList(self.fleet, StoredCameras(database), settings, reload, self._leave)
 
     def start(self) -> None:
-        """Begins to record, to notify and to watch.
+        """Starts to record, to notify and to watch.
 
         Raises:
-            AddressError: a camera of the settings file has an address that is not usable.
-            SettingsError: a camera of the settings file has a rate that is not usable.
+            AddressError: the address of a camera in the settings file is invalid.
+            SettingsError: the rate of a camera in the settings file is invalid.
             StorageError: the database cannot be used.
         """
         self.recorder.start()
@@ -122,7 +122,7 @@ class Monitoring:
             raise
 
     def open(self) -> None:
-        """Admits listeners and WebRTC sessions from now on; called on the event loop."""
+        """Accepts listeners and WebRTC sessions from now on; called on the event loop."""
         self._loop = asyncio.get_running_loop()
         listing = keep_running(
             _log, "the listing of cameras to listeners", lambda: self.listeners.list_cameras(self.cameras.bodies)
@@ -132,34 +132,34 @@ class Monitoring:
         self._watching_servers = self._loop.create_task(watching)
 
     def watches(self) -> bool:
-        """Whether a camera sends frames now."""
+        """Whether a camera is sending frames."""
         return any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
 
     @property
     def storage_problem(self) -> str:
-        """Why nothing can be written to the database now; empty when all is well."""
-        problem = self.recorder.problem  # or else the keeper's
+        """Why nothing can be written to the database now; empty if all is well."""
+        problem = self.recorder.problem  # or that of the keeper
         return "" if problem == self.keeper.problem else problem
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not work now, in sentences."""
+        """Current problems, in sentences."""
         problems = self.storage_problem, self.keeper.problem, *self.hosting.problems
         ours = tuple(problem for problem in problems if problem)
         ice = (*self.network.servers.problems, *self.hosting.ice_problems)
         return (*ours, *(f"ICE server {problem}" for problem in ice))
 
     def use(self, judge: JudgeBody) -> None:
-        """Draws the thresholds of the model that is in use from now on."""
+        """Draws the thresholds of the new model from now on."""
         self.hosting.use(judge)
 
     def shut_down(self) -> None:
-        """Ends, on the event loop, responses that would go on: the server begins to stop."""
+        """Ends, on the event loop, responses that would continue: the server begins to stop."""
         self.listeners.close()
         self.trials.close()
 
     async def close(self) -> None:
-        """Ends watching, notifying and recording, in this order, within five seconds."""
+        """Stops watching, notifying and recording, in this order, within five seconds."""
         loop = asyncio.get_running_loop()
         until_s = loop.time() + _CLOSE_S
         self.shut_down()
@@ -180,7 +180,7 @@ class Monitoring:
             in_reverse_order.callback(self.hosting.close)
 
     def _leave(self, changed: Sequence[str], removed: Sequence[str]) -> None:
-        """Ends the WebRTC sessions of cameras that changed or were removed; waits for it. Not on the event loop."""
+        """Ends the WebRTC sessions of changed and removed cameras, and waits for it. Not for the event loop."""
         if self._loop is None or not (changed or removed):
             return
 

@@ -14,11 +14,11 @@ T = TypeVar("T")
 
 
 async def off_loop(call: Callable[[], T], name: str) -> T:
-    """What `call` returns or raises, while the event loop goes on. When the wait is cancelled, the outcome is dropped.
+    """Runs `call` on a thread while the event loop continues. If the wait is cancelled, the result is dropped.
 
     Args:
-        call: blocks.
-        name: of its thread.
+        call: blocking function.
+        name: name of the thread.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()

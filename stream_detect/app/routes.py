@@ -43,7 +43,8 @@ from stream_detect.settings import Settings
 from stream_detect.webrtc.check_sessions import CheckSessions
 
 MAX_BODY_BYTES = 128 * 1024
-"""Of a request, where its route says nothing else: the largest is an SDP offer, which has a limit of its own."""
+"""Maximum size of a request body unless its route says otherwise: the largest is an SDP offer, which has its own limit.
+"""
 
 _log = logging.getLogger(__name__)
 
@@ -52,14 +53,14 @@ Lifespan = Callable[[FastAPI], AbstractAsyncContextManager[None]]
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """What the routes call.
+    """Services that the routes use.
 
     Args:
-        model: the one in use.
+        model: the model in use.
         sessions: the live checks.
         monitoring: the cameras.
         analyses: the uploads.
-        access: who may come in.
+        access: access control.
     """
 
     model: ModelInUse
@@ -71,11 +72,11 @@ class Services:
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """What does not change while the server runs.
+    """Content that does not change while the server runs.
 
     Args:
         cards: of all bundles found, as JSON.
-        page: its files by URL path.
+        page: files of the page by URL path.
     """
 
     cards: Sequence[dict[str, object]]
@@ -83,12 +84,12 @@ class Contents:
 
 
 def application(settings: Settings, services: Services, contents: Contents, lifespan: Lifespan) -> FastAPI:
-    """The application, with every route and gate.
+    """Makes the application with all routes and middleware.
 
     Args:
         settings: all sections.
-        services: what the routes call.
-        contents: bundles' cards and the page.
+        services: the services.
+        contents: cards of bundles, and the page.
         lifespan: opens and closes the services.
     """
     made = FastAPI(
@@ -97,7 +98,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
-        redirect_slashes=False,  # its redirects forget the path prefix, and each route has one path
+        redirect_slashes=False,  # its redirects ignore the path prefix, and each route has one path
         max_body_size=MAX_BODY_BYTES,
     )
     problems.install(made)
@@ -109,7 +110,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
     for route in permissions.unlisted():
         _log.error("%s has no role in api/permissions.py: it needs an admin", route)
     made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
-    # The last one is the first that a request passes: what the others refuse is in the audit log, too.
+    # The last one is the first that a request passes: rejections by the others are in the audit log too.
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
     made.add_middleware(Audit, log=services.access.audit, directory=services.access.directory)

@@ -37,7 +37,7 @@ from stream_detect.settings import Settings
 _REQUESTS_MAY_END_S = 2
 _BACKLOG = 128
 _LEAST_CONNECTIONS = 64
-_STARTUP_FAILED = 3  # uvicorn's exit status
+_STARTUP_FAILED = 3  # exit status of uvicorn
 if sys.platform == "win32":
     resource = None
 else:
@@ -48,12 +48,12 @@ _log = logging.getLogger("stream_detect")
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What is served, and what signals do to it.
+    """The application to serve, and its reactions to signals.
 
     Args:
-        application: answers requests; closes what it holds at its lifespan's end.
-        shut_down: called on the event loop when the server begins to stop: ends responses that would go on for ever.
-        hangup: called on SIGHUP, on a thread of its own: reads the settings again.
+        application: handles requests; closes its resources at the end of its lifespan.
+        shut_down: called on the event loop when the server begins to stop; ends endless responses.
+        hangup: called on SIGHUP, on a separate thread; reloads the settings.
     """
 
     application: FastAPI
@@ -62,7 +62,7 @@ class Service:
 
 
 class _Server(uvicorn.Server):
-    """uvicorn's, with bounds on connections, and a certificate that may be replaced.
+    """uvicorn's server with limits on connections and a replaceable certificate.
 
     It waits for open responses before the application shuts down.
     """
@@ -81,7 +81,7 @@ class _Server(uvicorn.Server):
         self._shut_down = shut_down
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-        """See uvicorn, whose own gives neither protocols an argument nor handshakes a time limit."""
+        """See uvicorn, whose version gives protocols no argument and handshakes no time limit."""
         await self.lifespan.startup()
         if self.lifespan.should_exit:
             sys.exit(_STARTUP_FAILED)
@@ -109,27 +109,27 @@ class _Server(uvicorn.Server):
 
 
 def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Service]) -> None:
-    """Serve until a signal arrives.
+    """Serves until a signal arrives.
 
     Args:
-        settings: where to listen; handed to `build`.
-        build: makes what is served, given the certificate. Called once the port is ours, so that a taken one is
-            reported at once.
+        settings: the address to listen on; passed to `build`.
+        build: makes the service, given the certificate. Called once the port is bound, so that a taken one is reported
+            at once.
 
     Raises:
-        SettingsError: the address cannot be listened on, or the certificate not be used.
-        BundleError: the model cannot be served.
+        SettingsError: the server cannot listen on the address, or the certificate is invalid.
+        BundleError: the model cannot be loaded.
         StorageError: the database cannot be used.
-        AddressError: a camera's address is not usable.
+        AddressError: the address of a camera is invalid.
     """
     _log_to_stderr()
     certificate = certificate_of(settings)
     files = raise_open_files()
-    # Each stream has a thread of its own: OpenCV's further ones would only fight for the same cores.
+    # Each stream has its own thread: more threads of OpenCV would only compete for the same cores.
     cv2.setNumThreads(1)
     with listen(settings) as listener:
         service = build(settings, certificate)
-        # What exists by now stays; later collections leave it out, each of which would hold up all streams (190 ms on a
+        # Objects that exist now are excluded from later collections, each of which would pause all streams (190 ms on a
         # busy machine).
         gc.collect()
         gc.freeze()
@@ -149,7 +149,7 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
             certificate,
         )
         for stop in (signal.SIGINT, signal.SIGTERM):
-            # uvicorn raises the signal once more after it stopped: an orderly end has exit status 0.
+            # uvicorn raises the signal again after it stopped; an orderly end has exit status 0.
             signal.signal(stop, _exit)
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: _on_thread(lambda: _hang_up(service, certificate)))
@@ -160,31 +160,31 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
 
 
 def raise_open_files() -> int:
-    """Raises the process's limit of open files to what the system allows, and returns it.
+    """Raises the limit of open files to the maximum that the system allows, and returns it.
 
-    Connections, cameras, WebRTC sessions and files share it; many systems set 1,024 although they allow far more.
+    Connections, cameras, WebRTC sessions and files share it; many systems set 1,024 but allow far more.
     """
     if resource is None:
         return sys.maxsize
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft != hard:
-        with contextlib.suppress(ValueError, OSError):  # some systems report a bound that they do not allow
+        with contextlib.suppress(ValueError, OSError):  # some systems report a limit that they do not allow
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
             soft = hard
     return sys.maxsize if soft == resource.RLIM_INFINITY else soft
 
 
 def _limits(settings: Settings, files: int) -> ConnectionLimits:
-    """A third of the open files at most: cameras, sessions and the database need the rest."""
+    """At most a third of the open files: cameras, sessions and the database need the rest."""
     connections = max(min(MAX_CONNECTIONS, files // 3), _LEAST_CONNECTIONS)
     return ConnectionLimits(connections, connections // 2, Networks(settings.server.proxies))
 
 
 def _exit(_number: int, _frame: FrameType | None) -> None:
-    """The end, once the application has closed all that it holds.
+    """Ends the process once the application has closed its resources.
 
-    At once: threads may be left in calls that take their time (a read of FFmpeg's, a webhook's answer). Waiting for
-    them would break the promise of five seconds, and an interpreter torn down under FFmpeg crashes (measured: SIGSEGV).
+    At once, because threads may be in slow calls (a read of FFmpeg, the response of a webhook). Waiting for them would
+    exceed the limit of five seconds, and an interpreter that is torn down under FFmpeg crashes (measured: SIGSEGV).
     """
     logging.shutdown()
     os._exit(0)
@@ -197,15 +197,15 @@ def _hang_up(service: Service, certificate: Certificate | None) -> None:
 
 
 def _on_thread(call: Callable[[], None]) -> None:
-    """A signal handler must return at once."""
+    """Runs a call on a thread, because a signal handler must return at once."""
     threading.Thread(target=call, name="hangup", daemon=True).start()
 
 
 def listen(settings: Settings) -> socket.socket:
-    """A socket at the settings' address.
+    """Opens a socket on the address in the settings.
 
     Raises:
-        SettingsError: the address is taken or not ours.
+        SettingsError: the address is taken, or does not belong to this machine.
     """
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET

@@ -43,7 +43,7 @@ from stream_detect.webrtc.network import HostAddresses
 from stream_detect.webrtc.results_channel import Introduction
 
 _CLOSE_S = 4.5
-"""Time limit of closing all live checks; each has a shorter one of its own."""
+"""Time limit of closing all live checks; each has its own, shorter one."""
 
 _log = logging.getLogger(__name__)
 
@@ -51,22 +51,22 @@ _log = logging.getLogger(__name__)
 def create_service(
     settings: Settings, read_again: Callable[[], Settings], certificate: Certificate | None = None
 ) -> Service:
-    """Loads the model, watches the cameras, and returns what is to be served.
+    """Loads the model, starts the cameras, and returns the service.
 
     Args:
         settings: all sections.
-        read_again: reads the settings as they are now.
-        certificate: the server's; None without TLS.
+        read_again: reads the current settings.
+        certificate: certificate of the server; None without TLS.
 
     Raises:
-        BundleError: the model to be used is absent, broken or not the one its card states.
+        BundleError: the model is missing, damaged or differs from its card.
         AnalysisError: the face detector's model cannot be loaded.
         StorageError: the database cannot be used.
-        AddressError: a camera has an address that is not usable.
-        SettingsError: certificates or a key cannot be used, or an interface or the ports of WebRTC's media.
+        AddressError: the address of a camera is invalid.
+        SettingsError: certificates, a key, a network interface or the ports for WebRTC media cannot be used.
         MissingExtraError: a setting needs a package that is not installed.
     """
-    trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
+    trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would notice too late
     registry = Registry.of(settings.model.folder)
     bundle = registry.load(settings.model.name)
     loaded = load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
@@ -76,7 +76,7 @@ def create_service(
     HostAddresses(settings.webrtc).check(settings.most_sessions)
 
     def take(now: Settings) -> None:
-        access.take(now)  # made from the database that is opened first
+        access.take(now)  # created from the database, which is opened before
 
     monitoring = Monitoring(settings, model, Reload(read_again, take))
     access = AccessService(settings, monitoring.database, certificate)
@@ -101,14 +101,14 @@ def join(
     contents: Contents,
     access: AccessService | None = None,
 ) -> FastAPI:
-    """An application in front of services that are started; it closes them at its lifespan's end.
+    """Makes an application for started services; it closes them at the end of its lifespan.
 
     Args:
         settings: all sections.
-        model: the one in use.
-        started: cameras; and uploads, which give way to them.
-        contents: bundles' cards and the page.
-        access: who may come in; made of the settings if not given.
+        model: the model in use.
+        started: the services of cameras, and of uploads, which give way to them.
+        contents: cards of bundles, and the page.
+        access: access control; by default made from the settings.
     """
     monitoring, analyses = started
     access = access or AccessService(settings, monitoring.database)
@@ -171,7 +171,7 @@ def _judge(bundle: Bundle) -> JudgeBody:
 
 
 def _cards(registry: Registry) -> list[dict[str, object]]:
-    """Cards of all bundles; one that is broken and not in use is left out, and the log says why."""
+    """Cards of all bundles; a damaged one that is not in use is skipped and logged."""
     cards: list[dict[str, object]] = []
     for name in registry.names():
         try:
@@ -193,7 +193,7 @@ def _introduction(judge: JudgeBody, settings: Settings) -> Introduction:
 
 
 async def _close_in_order(access: AccessService, analyses: AnalysisService, monitoring: Monitoring) -> None:
-    """Monitoring owns the database: what else uses it ends first."""
+    """Monitoring owns the database, so everything else that uses it ends first."""
     await asyncio.gather(access.close(), analyses.close())
     await monitoring.close()
 

@@ -23,31 +23,31 @@ from stream_detect.media.files import put_whole
 from stream_detect.settings import Settings
 
 CHECK_EVERY_S: Final = 30.0
-"""How often the files are looked at."""
+"""Interval at which the files are checked."""
 
 VALID_DAYS: Final = 825
-"""Of a certificate that is made here: the most that Apple's systems take."""
+"""Validity of a certificate made here: the maximum that Apple's systems accept."""
 
 RENEW_DAYS: Final = 30
-"""Before its end, one that was made here is replaced."""
+"""A certificate made here is replaced this long before its end."""
 
 ENDS_SOON_DAYS: Final = 7
 ENDS_SOON_SHARE: Final = 0.1
-"""With so many days, or so much of its time, left it should have been renewed: certbot does so at a third."""
+"""With this share of its lifetime left, a certificate should have been renewed: certbot does so at a third."""
 
 _Stamp = tuple[tuple[int, int, int], ...]
 _log = logging.getLogger(__name__)
 
 
 class Certificate:
-    """What the server shows in TLS handshakes.
+    """Certificate of the server in TLS handshakes.
 
     Args:
-        files: where the certificate, with its chain, and the key are now; called at every look.
-        now: the time.
+        files: returns the current paths of the certificate with its chain and of the key; called at every check.
+        now: returns the time.
 
     Raises:
-        SettingsError: they are not usable.
+        SettingsError: they cannot be used.
     """
 
     def __init__(self, files: Callable[[], tuple[Path, Path]], now: Callable[[], dt.datetime] | None = None) -> None:
@@ -57,24 +57,24 @@ class Certificate:
         self._newest, self._leaf = self._load()
         self._refused = ""
         self.context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        """For the listening socket: each handshake goes on with the newest certificate."""
+        """For the listening socket: each handshake uses the newest certificate."""
         self.context.sni_callback = self._choose
 
     @property
     def summary(self) -> str:
-        """Names, end and fingerprint, in words."""
+        """Names, end of validity and fingerprint, in words."""
         return _summary(self._leaf)
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with it now, in sentences: files that cannot be used, and an end that is near or past."""
+        """Current problems, in sentences: files that cannot be used, and an end that is near or past."""
         begin, end, now = self._leaf.not_valid_before_utc, self._leaf.not_valid_after_utc, self._now()
         soon = end - now < min((end - begin) * ENDS_SOON_SHARE, dt.timedelta(ENDS_SOON_DAYS))
         ends = f"the TLS certificate {'has ended' if end < now else 'ends'} on {end:%Y-%m-%d %H:%M} UTC; renew it"
         return (*([self._refused] if self._refused else []), *([ends] if soon else []))
 
     def refresh(self) -> None:
-        """Rereads the files if they have changed. While they cannot be used, the ones before stay in use."""
+        """Rereads the files if they have changed. If they cannot be used, the previous certificate stays in use."""
         try:
             stamp = self._current_stamp()
             if stamp == self._stamp:
@@ -84,14 +84,14 @@ class Certificate:
             refused = f"the TLS certificate was not replaced, the one before stays in use: {error}"
             if refused != self._refused:
                 _log.error("%s", refused)
-            self._stamp, self._refused = (), refused  # so that they are read again at the next look
+            self._stamp, self._refused = (), refused  # so that they are reread at the next check
             return
         self._stamp, self._refused = stamp, ""
         self._newest, self._leaf = newest, leaf
         _log.info("TLS certificate replaced: %s", self.summary)
 
     async def watch(self, every_s: float = CHECK_EVERY_S) -> None:
-        """Refreshes from time to time, until it is cancelled."""
+        """Refreshes from time to time, until cancelled."""
         while True:
             await asyncio.sleep(every_s)
             await asyncio.to_thread(self.refresh)
@@ -100,7 +100,7 @@ class Certificate:
         connection.context = self._newest
 
     def _current_stamp(self) -> _Stamp:
-        """Changes with the files."""
+        """Changes whenever the files change."""
         files = self._files()
         try:
             return tuple((it.st_mtime_ns, it.st_size, it.st_ino) for it in (path.stat() for path in files))
@@ -112,7 +112,7 @@ class Certificate:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         try:
             leaf = x509.load_pem_x509_certificate(certificate.read_bytes())
-            # Without a password: OpenSSL would ask the terminal for one.
+            # With an empty password, because OpenSSL would ask for one on the terminal.
             context.load_cert_chain(certificate, key, password=lambda: b"")
         except (ssl.SSLError, OSError, ValueError) as error:
             raise SettingsError(_why(error, certificate, key)) from error
@@ -126,10 +126,10 @@ class Certificate:
 
 
 def certificate_of(settings: Settings) -> Certificate | None:
-    """The certificate of the settings; None without TLS. One that is to be made is made and kept.
+    """The certificate in the settings, created and stored if so configured; None without TLS.
 
     Raises:
-        SettingsError: it is not usable.
+        SettingsError: it cannot be used.
         StorageError: it cannot be written.
     """
     server = settings.server
@@ -144,12 +144,12 @@ def certificate_of(settings: Settings) -> Certificate | None:
 
 
 def self_signed(folder: Path, names: Sequence[str], now: dt.datetime | None = None) -> tuple[Path, Path]:
-    """A self-signed certificate and its key, kept in a folder; made when absent, of other names, or about to end.
+    """Self-signed certificate and key in a folder; made anew if missing, for other names, or about to expire.
 
     Args:
-        folder: made if absent; only its owner may read it.
-        names: host names and IP addresses that it is for.
-        now: the time.
+        folder: created if missing; only its owner may read it.
+        names: its host names and IP addresses.
+        now: current time.
 
     Raises:
         StorageError: they cannot be written.
@@ -186,7 +186,7 @@ def _made(names: Sequence[str], now: dt.datetime) -> tuple[x509.Certificate, ec.
         .issuer_name(subject)
         .public_key(key.public_key())
         .serial_number(x509.random_serial_number())
-        .not_valid_before(now - dt.timedelta(hours=1))  # of clients whose clocks are late
+        .not_valid_before(now - dt.timedelta(hours=1))  # for clients whose clocks are late
         .not_valid_after(now + dt.timedelta(VALID_DAYS - 1))
         .add_extension(x509.SubjectAlternativeName([_general_name(name) for name in names]), critical=False)
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)

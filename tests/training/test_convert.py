@@ -15,7 +15,7 @@ from stream_detect.types import CropPolicy
 # TensorFlow's variables do not know NumPy 2's `copy` yet.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
-# P(real) of the published Meso4 on its authors' own crops (FACTS, measured with the published code's preprocessing).
+# P(real) of the published Meso4 on its authors' own crops (measured with the published code's preprocessing).
 GOLDEN = {"df00204": 0.048169, "df01254": 0.025262, "real00240": 0.989748, "real00772": 0.996568}
 
 
