@@ -376,7 +376,7 @@ export interface components {
         };
         /**
          * CameraState
-         * @description What the supervisor is doing.
+         * @description State of a camera's supervisor.
          *
          *     connecting ──first picture──> live ──no picture for stall_s──> stalled ─┐
          *         │  └──failure──> backing_off <──failure, clean end──┘ <─────────────┘
@@ -385,8 +385,8 @@ export interface components {
          *
          *     On a cluster any ──its worker or node does not answer──> lost_node ──another worker has it──> connecting.
          *
-         *     A connection whose packets never become a picture has stalled too; a pushed camera's stall ends with its next
-         *     picture; a file that is not to begin again ends as stopped.
+         *     A connection whose packets never give a frame has stalled too; the stall of a pushed camera ends with its next
+         *     frame; a file without `loop` ends as stopped.
          * @enum {string}
          */
         CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped" | "lost_node";
@@ -685,7 +685,7 @@ export interface components {
         };
         /**
          * FeedState
-         * @description What a feed does: it is live, its picture froze, or it plays the same seconds again and again.
+         * @description State of a feed: live, frozen (the picture does not change), or looped (the same seconds are repeated).
          * @enum {string}
          */
         FeedState: "live" | "frozen" | "looped";
@@ -825,7 +825,7 @@ export interface components {
         };
         /**
          * Movement
-         * @description What a challenge asks a person for; left and right are the person's own.
+         * @description Movements that a challenge asks for; left and right are the person's own.
          * @enum {string}
          */
         Movement: "turn_left" | "turn_right" | "look_up" | "cover_mouth" | "cover_eye" | "come_nearer";
@@ -1025,7 +1025,7 @@ export interface components {
         };
         /**
          * Role
-         * @description What a user may do: each role may do all that the one before it may.
+         * @description Role of a user, with all rights of the previous one.
          * @enum {string}
          */
         Role: "viewer" | "operator" | "admin";
@@ -1369,10 +1369,10 @@ export interface components {
         };
         /**
          * VerdictState
-         * @description What the badge says, from the least to the most severe; the `severity` of what is recorded follows this order.
+         * @description State of a verdict, from least to most severe; the `severity` in records follows this order.
          *
-         *     `uncertain`, `gathering` and `no_face` are answers, not failures. A live stream's verdict has an order of its own
-         *     (`analysis.verdict.SEVERITY`): it is not called real while one of its faces is still gathered.
+         *     `uncertain`, `gathering` and `no_face` are answers, not failures. The verdict of a live stream uses another order
+         *     (`analysis.verdict.SEVERITY`): it is not real while one of its faces is still `gathering`.
          * @enum {string}
          */
         VerdictState: "no_face" | "gathering" | "real" | "uncertain" | "fake";
