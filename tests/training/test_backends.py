@@ -13,12 +13,20 @@ from tests.conftest import TORCH_ABSENT
 
 SCRIPT = Path(__file__).with_name("on_backend.py")
 
+QUICK = {
+    "TF_CPP_MIN_LOG_LEVEL": "3",
+    "OMP_NUM_THREADS": "1",
+    # Compiling takes nearly all of the time: it is done once, without optimisations.
+    "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+}
+
 
 @pytest.mark.tensorflow  # converts what another backend trained
 @pytest.mark.parametrize(
     ("backend", "architecture", "data_format", "precision"),
     [
-        ("jax", "streamnet", "channels_last", "float32"),
+        ("jax", "meso4", "channels_last", "float32"),
         ("jax", "efficientnet_lite0", "channels_first", "float32"),
         ("torch", "efficientnet_lite0", "channels_first", "mixed_bfloat16"),
     ],
@@ -30,7 +38,7 @@ def test_it_is_continued_and_ends_as_a_bundle_that_all_agree_on(
         pytest.skip(TORCH_ABSENT if backend == "torch" else f"{backend} is not installed")
     child = subprocess.run(
         [sys.executable, str(SCRIPT), architecture, data_format, precision, str(tmp_path)],
-        env=os.environ | {"KERAS_BACKEND": backend, "TF_CPP_MIN_LOG_LEVEL": "3", "OMP_NUM_THREADS": "1"},
+        env=os.environ | QUICK | {"KERAS_BACKEND": backend, "JAX_COMPILATION_CACHE_DIR": str(tmp_path / "jax")},
         capture_output=True,
         text=True,
         timeout=500,
