@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from stream_detect.access import audit, limits, passwords
-from stream_detect.api import audit_middleware as requests
+from stream_detect.api.middleware import audit as audit_middleware
 from stream_detect.app import camera_list, connections, listeners, routes
 from stream_detect.jobs import sandbox
 from stream_detect.sources import opening
@@ -47,7 +47,7 @@ ROWS = {
         ("entries of the audit log that wait for the database", f"{audit.MAX_WAITING:,}"),
         (
             "entries of one action in the audit log by all who are not signed in",
-            f"{requests.STRANGERS} at once, then one in {requests.STRANGERS_EVERY_S:g} s",
+            f"{audit_middleware.STRANGERS} at once, then one in {audit_middleware.STRANGERS_EVERY_S:g} s",
         ),
         ("changes that wait for the database", f"for {database.BUSY_S:g} s"),
         ("deletion by age after a jump of the clock by 12 h", f"{retention_clock.HOLD_S / 3600:g} h"),

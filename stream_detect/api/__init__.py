@@ -2,5 +2,5 @@
 
 A route reads a request, calls one service and writes the answer. This room starts and ends nothing, keeps nothing
 between two requests, and does not know how services are connected: `app` makes them and passes them to the routers.
-Begin with `cameras.py`, then `openapi.py` (what /openapi.json says about all routes) and `permissions.py` (roles).
+Begin with `cameras.py`, then `middleware` (what applies to every request) and `openapi.py` (what /openapi.json says).
 """

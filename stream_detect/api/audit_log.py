@@ -6,8 +6,8 @@ from fastapi import APIRouter, Query
 from pydantic import BaseModel, ConfigDict, Field
 
 from stream_detect.access.audit import shown
-from stream_detect.api.parameters import NO_STORAGE
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.requests import NO_STORAGE
+from stream_detect.api.schemas import Body
 from stream_detect.errors import RequestError
 from stream_detect.storage.audit import AuditFilter, AuditTable, Outcome, WrittenEntry
 

@@ -1,14 +1,27 @@
-"""Routes of cameras: list, add, change, remove, stop, start, test, snapshot, and reload of the settings file."""
+"""Routes of cameras: list, add, change, remove, stop, start, test, snapshot, reload; their scores and states so far."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Annotated
+from enum import IntEnum
+from typing import TYPE_CHECKING, Annotated, Final
 
 from fastapi import APIRouter, Query, Response
 
-from stream_detect.api.parameters import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
-from stream_detect.api.schemas import AppliedBody, CameraBody, CameraChange, CamerasBody, ConnectionBody
+from stream_detect.api.requests import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
+from stream_detect.api.schemas.cameras import (
+    AppliedBody,
+    CameraBody,
+    CameraChange,
+    CamerasBody,
+    ConnectionBody,
+    ScoresBody,
+    StateBody,
+    StatesBody,
+)
+from stream_detect.errors import RequestError
 from stream_detect.settings import CameraSettings
+from stream_detect.storage.history import History
 
 if TYPE_CHECKING:
     from stream_detect.app.camera_list import CameraList
@@ -119,3 +132,64 @@ _PICTURE: Responses = {
     503: {"description": "on a cluster: no worker has the camera now; Retry-After says when to try again"},
     422: {"description": "the width is out of range, or the picture is of no kind that can be drawn on"},
 }
+
+
+DAY_S: Final = 86_400.0
+SECONDS_UP_TO_S: Final = 3600.0
+MAX_ROWS: Final = 100_000
+"""Of one answer: a day by the second, two months by the minute."""
+
+
+class Step(IntEnum):
+    """Seconds that a row stands for."""
+
+    SECOND = 1
+    MINUTE = 60
+
+
+From = Annotated[float | None, Query(alias="from", ge=0, description="unix seconds; a day before `to` if not given")]
+To = Annotated[float | None, Query(alias="to", ge=0, description="unix seconds; now if not given")]
+
+
+def history(stored: History) -> APIRouter:
+    """The routes of what is remembered of cameras, also of those that are no more in the list.
+
+    Args:
+        stored: what is remembered.
+    """
+    routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
+
+    @routes.get("/{name}/scores")
+    def scores(name: Name, from_s: From = None, to_s: To = None, step: Step | None = None) -> ScoresBody:
+        """Scores of a camera, oldest first: by the second up to an hour, else by the minute, or as `step` says."""
+        begin_s, end_s = _span(from_s, to_s)
+        step_s = step or (Step.SECOND if end_s - begin_s <= SECONDS_UP_TO_S else Step.MINUTE)
+        if (end_s - begin_s) / step_s > MAX_ROWS:
+            raise RequestError(
+                f"expected at most {MAX_ROWS} steps, received a span of {(end_s - begin_s) / step_s:.0f}"
+            )
+        found = stored.scores(name, begin_s, end_s, step_s)
+        return ScoresBody(
+            step_s=step_s,
+            items=tuple((row.at_s, _share(row.low), _share(row.mean), _share(row.high), row.state) for row in found),
+        )
+
+    @routes.get("/{name}/states")
+    def states(name: Name, from_s: From = None, to_s: To = None) -> StatesBody:
+        """States of a camera, oldest first, with the one in force at the beginning."""
+        found = stored.states(name, *_span(from_s, to_s))
+        return StatesBody(items=tuple(StateBody(state=row.state, reason=row.reason, at_s=row.at_s) for row in found))
+
+    return routes
+
+
+def _span(from_s: float | None, to_s: float | None) -> tuple[float, float]:
+    end_s = time.time() if to_s is None else to_s
+    begin_s = end_s - DAY_S if from_s is None else from_s
+    if begin_s > end_s:
+        raise RequestError(f"expected from <= to, received {begin_s:.0f} and {end_s:.0f}")
+    return begin_s, end_s
+
+
+def _share(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from fastapi import APIRouter
 from pydantic import Field
 
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas import Body
 from stream_detect.cluster.status import NodeState
 
 if TYPE_CHECKING:

@@ -8,8 +8,8 @@ from fastapi import APIRouter, Query, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.parameters import ABSENT_EVENT, NO_STORAGE, EventId, Responses
-from stream_detect.api.schemas import EventBody, EventsBody
+from stream_detect.api.requests import ABSENT_EVENT, NO_STORAGE, EventId, Responses
+from stream_detect.api.schemas.events import EventBody, EventsBody
 from stream_detect.errors import ConflictError, NotFoundError
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.events import Events

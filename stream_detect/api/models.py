@@ -4,12 +4,29 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fastapi import APIRouter, Request
+from pydantic import ConfigDict, Field
 
-from stream_detect.api.audit_middleware import say
-from stream_detect.api.schemas import JudgeBody, JudgeNameBody, ModelsBody
+from stream_detect.api.middleware.audit import say
+from stream_detect.api.schemas import Body
+from stream_detect.api.schemas.status import JudgeBody
 
 if TYPE_CHECKING:
     from stream_detect.app.model_in_use import ModelInUse
+
+
+class ModelsBody(Body):
+    """All bundles found."""
+
+    judging: str = Field(description="name of the model that judges")
+    models: tuple[dict[str, object], ...] = Field(description="each bundle's card")
+
+
+class JudgeNameBody(Body):
+    """The model that shall judge."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    name: str = Field(max_length=64, description="of the bundle")
 
 
 def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter:

@@ -8,8 +8,8 @@ from fastapi.responses import RedirectResponse
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.principal import user_name
-from stream_detect.api.audit_middleware import say
-from stream_detect.api.parameters import NO_STORAGE, Responses, browser_of
+from stream_detect.api.middleware.audit import say
+from stream_detect.api.requests import NO_STORAGE, Responses, browser_of
 from stream_detect.api.sessions import Applied, Cookies
 from stream_detect.errors import NotFoundError, RequestError, SignInError
 

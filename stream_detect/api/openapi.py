@@ -2,17 +2,23 @@
 
 A route declares its own answers; those of the middleware, the time limits and the format of errors are added here, so
 that the description has every status and content type that a client can receive.
+
+/docs shows the description as a plain HTML page: FastAPI's own pages load scripts from other servers, which the content
+security policy forbids and an offline machine cannot do; this one needs no script.
 """
 
 import re
 from collections.abc import Iterator, Mapping
+from html import escape
 from typing import Any, Final
 
-from fastapi import FastAPI
+from fastapi import APIRouter, FastAPI, Request
+from starlette.responses import HTMLResponse
 
-from stream_detect.api.authorization import COOKIE
-from stream_detect.api.permissions import Permission, Permissions
-from stream_detect.api.problems import MEDIA_TYPE
+from stream_detect import __version__
+from stream_detect.api.middleware.authorization import COOKIE
+from stream_detect.api.middleware.permissions import Permission, Permissions
+from stream_detect.api.middleware.problems import MEDIA_TYPE
 
 Operation = dict[str, Any]
 
@@ -142,3 +148,42 @@ def _missing_parameters(path: str, operation: Operation) -> Iterator[Operation]:
     for name in re.findall(r"{(\w+)", path):
         if name not in known:
             yield {"name": name, "in": "path", "required": True, **_TEXT}
+
+
+def reference() -> APIRouter:
+    """The route of the HTML page."""
+    routes = APIRouter(include_in_schema=False)
+
+    @routes.get("/docs")
+    async def page(request: Request) -> HTMLResponse:
+        """Every route with what it does and answers."""
+        application: FastAPI = request.app
+        return HTMLResponse(_html(application.openapi()))
+
+    return routes
+
+
+def _html(openapi: dict[str, Any]) -> str:
+    """HTML of an OpenAPI description."""
+    sections = [
+        _section(method, path, operation)
+        for path, operations in openapi["paths"].items()
+        for method, operation in operations.items()
+    ]
+    return (
+        '<!doctype html><html lang="en"><head><meta charset="utf-8"><meta name="color-scheme" content="light dark">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Routes</title>'
+        '<link rel="icon" href="data:,"></head>'
+        f"<body><main><h1>Routes of stream-detect {escape(__version__)}</h1>"
+        '<p>By machine: <a href="/openapi.json">openapi.json</a>. '
+        "The data channel's messages are in docs/protocol.md.</p>" + "".join(sections) + "</main></body></html>"
+    )
+
+
+def _section(method: str, path: str, operation: dict[str, Any]) -> str:
+    answers = "".join(
+        f"<li>{escape(status)}: {escape(answer.get('description', ''))}</li>"
+        for status, answer in operation.get("responses", {}).items()
+    )
+    text = operation.get("description") or operation.get("summary", "")
+    return f"<h2><code>{escape(method.upper())} {escape(path)}</code></h2><p>{escape(text)}</p><ul>{answers}</ul>"

@@ -10,10 +10,10 @@ from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
 from stream_detect.access.limits import SignInLimit
 from stream_detect.access.principal import Principal
-from stream_detect.api.audit_middleware import say
-from stream_detect.api.authorization import COOKIE
-from stream_detect.api.parameters import NO_STORAGE, Responses, browser_of, client_address, principal_of
-from stream_detect.api.schemas.access import CredentialsBody, MeBody, PasswordChangeBody, SessionsBody, SignInBody
+from stream_detect.api.middleware.audit import say
+from stream_detect.api.middleware.authorization import COOKIE
+from stream_detect.api.requests import NO_STORAGE, Responses, browser_of, client_address, principal_of
+from stream_detect.api.schemas.users import CredentialsBody, MeBody, PasswordChangeBody, SessionsBody, SignInBody
 from stream_detect.errors import ForbiddenError
 from stream_detect.types import Role
 

@@ -11,21 +11,24 @@ from urllib.parse import quote
 
 from fastapi import APIRouter, HTTPException, Path, Request, Response
 
-from stream_detect.api.offers import (
+from stream_detect.api.requests import (
     MAX_OFFER_BYTES,
-    SDP,
-    SDP_FRAGMENT,
+    Name,
+    client_of,
     content_type,
     read_body,
-    read_sdp,
     unexpected_content,
 )
-from stream_detect.api.parameters import Name, client_of
 from stream_detect.cameras.status import CameraStatus
-from stream_detect.errors import ConflictError
+from stream_detect.errors import ConflictError, OfferError
 from stream_detect.settings import CameraSettings, IceServer
 from stream_detect.types import Answer, CameraState
 from stream_detect.webrtc.whip import PublisherSink
+
+SDP = "application/sdp"
+
+SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
+"""Candidates of a session that is there (RFC 8840)."""
 
 SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
 
@@ -90,6 +93,18 @@ def started_camera(cameras: Cameras, name: str) -> SignalledCamera:
     if camera.status().change.state is CameraState.STOPPED:
         raise ConflictError(f"{name} is stopped: start it first")
     return camera
+
+
+def read_sdp(body: bytes) -> str:
+    """The text of a session description.
+
+    Raises:
+        OfferError: it is not UTF-8.
+    """
+    try:
+        return body.decode()
+    except UnicodeDecodeError as error:
+        raise OfferError(f"expected a session description in UTF-8, received other bytes: {error.reason}") from error
 
 
 def routes_of(exchange: Exchange) -> APIRouter:

@@ -9,7 +9,7 @@ from fastapi import APIRouter, Response
 
 from stream_detect import __version__
 from stream_detect.analysis.worker import Health
-from stream_detect.api.schemas import IceServerBody, ReadyBody, StatusBody
+from stream_detect.api.schemas.status import IceServerBody, ReadyBody, StatusBody
 from stream_detect.settings import IceServer, WindowSettings
 from stream_detect.webrtc.check_sessions import CheckSessions
 

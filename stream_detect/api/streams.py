@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Annotated
 from fastapi import APIRouter, Depends, Request
 from fastapi.sse import EventSourceResponse, ServerSentEvent
 
-from stream_detect.api.parameters import ABSENT_CAMERA, FULL, Name, client_of
-from stream_detect.api.schemas import CameraBody, StateBody
+from stream_detect.api.requests import ABSENT_CAMERA, FULL, Name, client_of
+from stream_detect.api.schemas.cameras import CameraBody, StateBody
 from stream_detect.types import StateChange
 
 if TYPE_CHECKING:

@@ -15,8 +15,7 @@ from pydantic import ValidationError
 
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import forms
-from stream_detect.api.offers import content_type, read_body, unexpected_content
-from stream_detect.api.parameters import client_of
+from stream_detect.api.requests import client_of, content_type, read_body, unexpected_content
 from stream_detect.api.schemas.analyses import AddressWish, AnalysesBody, AnalysisBody
 from stream_detect.errors import AddressError, BodyTooLargeError, CapacityError, RequestError, SettingsError
 from stream_detect.jobs.incoming import shown_name

@@ -1,19 +1,30 @@
-"""Routes of users, for admins: list, add, change and remove them, and end their sessions."""
+"""Routes of users, for admins: list, add, change and remove them, and end their sessions; and of API tokens."""
 
 from typing import Annotated
 
-from fastapi import APIRouter, Path, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.directory import Directory
-from stream_detect.api.parameters import NO_STORAGE, Responses, principal_of
-from stream_detect.api.schemas.access import NewUserBody, SessionsBody, UserBody, UserChangeBody, UsersBody
-from stream_detect.api.sessions import Applied
-from stream_detect.errors import NotFoundError
+from stream_detect.api.middleware.audit import say
+from stream_detect.api.requests import NO_STORAGE, Responses, principal_of
+from stream_detect.api.schemas.users import (
+    MadeTokenBody,
+    NewTokenBody,
+    NewUserBody,
+    SessionsBody,
+    TokenBody,
+    TokensBody,
+    UserBody,
+    UserChangeBody,
+    UsersBody,
+)
+from stream_detect.api.sessions import Applied, is_admin, signed_in
+from stream_detect.errors import ForbiddenError, NotFoundError
 
 UserName = Annotated[str, Path(max_length=64, description="of a user")]
 
-_ABSENT: Responses = {404: {"description": "no such user"}}
+_NO_USER: Responses = {404: {"description": "no such user"}}
 _LAST: Responses = {409: {"description": "no admin would be left"}}
 
 
@@ -40,7 +51,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
         return UserBody.of(added)
 
-    @routes.patch("/{user}", responses=NO_STORAGE | _ABSENT | _LAST)
+    @routes.patch("/{user}", responses=NO_STORAGE | _NO_USER | _LAST)
     def change(user: UserName, body: UserChangeBody) -> UserBody:
         """Changes what is given; a new password, and disabling, end the user's sessions."""
         password = None if body.password is None else body.password.get_secret_value()
@@ -48,13 +59,13 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         applied()
         return UserBody.of(changed)
 
-    @routes.delete("/{user}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT | _LAST)
+    @routes.delete("/{user}", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_USER | _LAST)
     def remove(user: UserName) -> None:
         """Removes a user with all sessions and tokens."""
         accounts.remove(user)
         applied()
 
-    @routes.get("/{user}/sessions", responses=_ABSENT)
+    @routes.get("/{user}/sessions", responses=_NO_USER)
     def sessions(user: UserName, request: Request) -> SessionsBody:
         """Where a user is signed in, the browser used last first."""
         if not directory.knows(user):
@@ -62,10 +73,59 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         principal = principal_of(request)
         return SessionsBody.of(directory.sessions(user), "" if principal is None else principal.key)
 
-    @routes.delete("/{user}/sessions", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT)
+    @routes.delete("/{user}/sessions", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_USER)
     def end_sessions(user: UserName) -> None:
         """Signs a user out in all browsers."""
         accounts.sign_out_everywhere(user)
+        applied()
+
+    return routes
+
+
+TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a token")]
+
+_NO_TOKEN: Responses = {404: {"description": "no such token of yours"}}
+_TAKEN: Responses = {409: {"description": "there is one of that name, or there are too many"}}
+
+
+def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
+    """The routes of tokens. They wait for the database, on the framework's threads.
+
+    Args:
+        accounts: makes and revokes them.
+        applied: called after each change.
+    """
+    routes = APIRouter(prefix="/api/tokens", tags=["access"])
+
+    @routes.get("", responses=NO_STORAGE)
+    def listed(
+        request: Request,
+        *,
+        everybodys: Annotated[bool, Query(alias="all", description="of all users; for admins")] = False,
+    ) -> TokensBody:
+        """The own tokens, the newest first, without their values."""
+        if everybodys and not is_admin(request):
+            raise ForbiddenError("expected the role admin to see the tokens of all users")
+        principal = principal_of(request)
+        owner = None if everybodys or principal is None else principal.name
+        found = accounts.tokens(owner) if everybodys or owner is not None else []
+        return TokensBody(items=tuple(map(TokenBody.of, found)))
+
+    @routes.post("", status_code=201, responses=NO_STORAGE | _TAKEN)
+    def add(body: NewTokenBody, request: Request) -> MadeTokenBody:
+        """Makes a token of the user who is signed in; its value is shown this once."""
+        signed_in(request)
+        owner = principal_of(request)
+        assert owner is not None  # noqa: S101 - signed_in() saw it
+        token, value = accounts.add_token(owner, body.name, body.role, body.expires_in_days, body.camera)
+        applied()
+        say(request, target=f"{token.id} {token.name}")
+        return MadeTokenBody.with_value(token, value)
+
+    @routes.delete("/{token_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_TOKEN)
+    def revoke(token_id: TokenId, request: Request) -> None:
+        """Revokes a token at once: streams that run by it end within two seconds."""
+        accounts.remove_token(token_id, None if is_admin(request) else signed_in(request))
         applied()
 
     return routes

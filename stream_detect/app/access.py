@@ -12,10 +12,10 @@ from fastapi import APIRouter
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.audit import AuditLog
 from stream_detect.access.directory import Directory
-from stream_detect.api import audit_log, oidc, sessions, tokens, users
-from stream_detect.api.authorization import Gatekeepers, ProxySignIn
-from stream_detect.api.permissions import Permissions
-from stream_detect.api.running import Running
+from stream_detect.api import audit_log, oidc, sessions, users
+from stream_detect.api.middleware.authorization import Gatekeepers, ProxySignIn
+from stream_detect.api.middleware.permissions import Permissions
+from stream_detect.api.middleware.running import Running
 from stream_detect.api.sessions import Cookies
 from stream_detect.app.tls import Certificate
 from stream_detect.backoff import keep_running
@@ -69,7 +69,7 @@ class AccessService:
             sessions.router(self.directory, self.accounts, self.apply, Cookies(self._settings.session_hours)),
             oidc.router(self.accounts, self.apply, Cookies(self._settings.session_hours), self.provider),
             users.router(self.directory, self.accounts, self.apply),
-            tokens.router(self.accounts, self.apply),
+            users.tokens(self.accounts, self.apply),
             audit_log.router(self.audit.table),
         ]
 

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from fastapi import APIRouter
 
 from stream_detect.analysis.settings import AnalysisSettings
-from stream_detect.api import analyses, analysis_files, annotations, reports, submissions
+from stream_detect.api import analyses, submissions
 from stream_detect.app.listeners import AnalysisListeners
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import BundleError, SettingsError
@@ -68,9 +68,9 @@ class AnalysisService:
         return [
             submissions.router(self._submissions),
             analyses.router(self.jobs, self.listeners),
-            analysis_files.router(self.jobs, self.library),
-            annotations.router(self.jobs, self.library),
-            reports.router(self.jobs, self.library),
+            analyses.files(self.jobs, self.library),
+            analyses.annotations(self.jobs, self.library),
+            analyses.reports(self.jobs, self.library),
         ]
 
 

@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from pydantic import SecretStr
 
-from stream_detect.api.schemas import CameraBody, CameraChange
-from stream_detect.api.schemas.cameras import Origin, shown
+from stream_detect.api.schemas.cameras import CameraBody, CameraChange, Origin, shown
 from stream_detect.cameras.fleet import Applied, Fleet
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.errors import AddressError, CapacityError, ConflictError, NotFoundError, SettingsError

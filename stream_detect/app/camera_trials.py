@@ -5,7 +5,7 @@ import base64
 import threading
 from typing import Final
 
-from stream_detect.api.schemas import ConnectionBody
+from stream_detect.api.schemas.cameras import ConnectionBody
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import CapacityError, SourceError
 from stream_detect.overlay.picture import jpeg

@@ -14,7 +14,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import ServerState
 
-from stream_detect.api.authorization import PEER
+from stream_detect.api.middleware.authorization import PEER
 
 HANDSHAKE_S: Final = 10.0
 HEAD_S: Final = 10.0

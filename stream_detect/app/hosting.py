@@ -5,7 +5,7 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
-from stream_detect.api.schemas import JudgeBody
+from stream_detect.api.schemas.status import JudgeBody
 from stream_detect.app.model_in_use import ModelInUse
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observer

@@ -9,8 +9,9 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal
 
-from stream_detect.api.schemas import CameraBody, EventBody, RemovedBody
 from stream_detect.api.schemas.analyses import AnalysisBody
+from stream_detect.api.schemas.cameras import CameraBody, RemovedBody
+from stream_detect.api.schemas.events import EventBody
 from stream_detect.api.streams import Listener, StreamMessage, camera_message, state_message
 from stream_detect.backoff import Outage
 from stream_detect.errors import CapacityError

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from stream_detect.analysis.engine import Engine
-from stream_detect.api.schemas import JudgeBody
+from stream_detect.api.schemas.status import JudgeBody
 from stream_detect.errors import BundleError, NotFoundError
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle

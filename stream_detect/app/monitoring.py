@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Sequence
 
 from stream_detect.alerts.notifiers import Alerts
 from stream_detect.api.metrics import LatencyObserver
-from stream_detect.api.schemas import JudgeBody
+from stream_detect.api.schemas.status import JudgeBody
 from stream_detect.app.camera_list import CameraList, Reload
 from stream_detect.app.camera_trials import CameraTrials
 from stream_detect.app.hosting import HostedByWorkers, HostedHere, Hosting

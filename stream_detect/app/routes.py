@@ -11,30 +11,25 @@ from stream_detect import __version__
 from stream_detect.api import (
     alerts,
     cameras,
-    challenges,
-    check,
-    checks,
+    check_records,
     cluster,
     events,
-    history,
+    live_check,
     metrics,
     models,
     openapi,
     page,
-    problems,
-    reference,
     status,
     streams,
-    whep,
-    whip,
+    whip_whep,
 )
-from stream_detect.api.audit_middleware import Audit
-from stream_detect.api.authorization import Authorization
-from stream_detect.api.gate import SameOrigin, Served
 from stream_detect.api.metrics import MetricSources
+from stream_detect.api.middleware import problems
+from stream_detect.api.middleware.audit import Audit
+from stream_detect.api.middleware.authorization import Authorization
+from stream_detect.api.middleware.origin import PathPrefix, SameOrigin, Served
+from stream_detect.api.middleware.permissions import Permissions
 from stream_detect.api.page import PageFile
-from stream_detect.api.permissions import Permissions
-from stream_detect.api.prefix import PathPrefix
 from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.model_in_use import ModelInUse
@@ -108,7 +103,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
     routes = [*made.router.routes, *(route for router in routers for route in router.routes)]
     made.state.permissions = permissions = Permissions(routes, frozenset(contents.page))
     for route in permissions.unlisted():
-        _log.error("%s has no role in api/permissions.py: it needs an admin", route)
+        _log.error("%s has no role in api/middleware/permissions.py: it needs an admin", route)
     made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
     # The last one is the first that a request passes: rejections by the others are in the audit log too.
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
@@ -127,24 +122,24 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         status.probes(model.engine.health, lambda: (monitoring.storage_problem, *monitoring.hosting.problems)),
         status.router(model, services.sessions, shown, lambda: (*monitoring.problems, *services.access.problems)),
         models.router(model, contents.cards),
-        check.router(services.sessions),
-        checks.router(monitoring.checks),
-        challenges.of_checks(services.sessions.challenge),
-        challenges.of_cameras(lambda name: monitoring.fleet.camera(name).challenge),
+        live_check.router(services.sessions),
+        check_records.router(monitoring.checks),
+        live_check.challenges(services.sessions.challenge),
+        live_check.camera_challenges(lambda name: monitoring.fleet.camera(name).challenge),
         cameras.router(monitoring.cameras, monitoring.trials),
         cameras.snapshots(monitoring.hosting.picture),
-        history.router(monitoring.history),
+        cameras.history(monitoring.history),
         events.router(monitoring.events, monitoring.keeper),
         events.evidence(monitoring.events, monitoring.keeper),
         streams.router(monitoring.cameras, monitoring.listeners),
         alerts.router(monitoring.alerts),
-        whip.router(monitoring.publishers, monitoring.fleet, ice_servers),
-        whep.router(monitoring.viewers, monitoring.fleet, ice_servers),
+        whip_whep.whip(monitoring.publishers, monitoring.fleet, ice_servers),
+        whip_whep.whep(monitoring.viewers, monitoring.fleet, ice_servers),
         cluster.router(monitoring.hosting.head),
         metrics.router(_metric_sources(services), monitoring.latency),
         *services.analyses.routers(),
         *services.access.routers(),
-        reference.router(),
+        openapi.reference(),
         page.router(contents.page),
     ]
 

@@ -19,7 +19,7 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import read_page
-from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.api.schemas.status import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService, lookup
 from stream_detect.app.camera_list import Reload

@@ -14,7 +14,7 @@ from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api.page import PageFile
-from stream_detect.api.schemas import JudgeBody, ThresholdsBody
+from stream_detect.api.schemas.status import JudgeBody, ThresholdsBody
 from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
 from stream_detect.app.camera_list import Reload

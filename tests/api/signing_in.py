@@ -8,7 +8,7 @@ from starlette.testclient import TestClient
 
 from stream_detect.access.passwords import Passwords
 from stream_detect.access.principal import Principal
-from stream_detect.api.authorization import COOKIE
+from stream_detect.api.middleware.authorization import COOKIE
 from stream_detect.types import Role
 
 PASSWORD = "four random words here"

@@ -4,7 +4,7 @@ import pytest
 from starlette.testclient import TestClient
 
 from stream_detect.access.limits import GUESSES
-from stream_detect.api.authorization import COOKIE
+from stream_detect.api.middleware.authorization import COOKIE
 
 TOKEN = "correct-horse-battery"
 

@@ -6,7 +6,7 @@ from starlette.testclient import TestClient
 
 from stream_detect.alerts.notifiers import Alerts
 from stream_detect.api import alerts as alert_routes
-from stream_detect.api.problems import install
+from stream_detect.api.middleware.problems import install
 from stream_detect.settings import AlertSettings, MqttSettings, StorageSettings, WebhookSettings
 from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries

@@ -6,7 +6,7 @@ import pytest
 from starlette.requests import Request
 
 from stream_detect.access.principal import Principal
-from stream_detect.api.parameters import client_of
+from stream_detect.api.requests import client_of
 from stream_detect.app.listeners import CameraListeners
 from stream_detect.types import Role
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from stream_detect.api.authorization import COOKIE
+from stream_detect.api.middleware.authorization import COOKIE
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, PASSWORD, bearer, signed_in
 

@@ -4,7 +4,7 @@ import itertools
 
 import pytest
 
-from stream_detect.api.authorization import COOKIE
+from stream_detect.api.middleware.authorization import COOKIE
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, bearer, signed_in
 

@@ -8,7 +8,8 @@ import pytest
 from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, VideoStreamTrack
 from fastapi import FastAPI
 
-from stream_detect.api import problems, whep, whip
+from stream_detect.api import whip_whep
+from stream_detect.api.middleware import problems
 from stream_detect.api.signalling import ice_link
 from stream_detect.errors import NotFoundError
 from stream_detect.settings import IceServer, VideoSettings, WebRtcSettings
@@ -72,8 +73,8 @@ async def serve(cameras):
         publishers = Publishers(WebRtcSettings())
         application = FastAPI()
         problems.install(application)
-        application.include_router(whip.router(publishers, cameras, IceServers(webrtc).for_clients))
-        application.include_router(whep.router(viewers, cameras, IceServers(webrtc).for_clients))
+        application.include_router(whip_whep.whip(publishers, cameras, IceServers(webrtc).for_clients))
+        application.include_router(whip_whep.whep(viewers, cameras, IceServers(webrtc).for_clients))
         client = httpx.AsyncClient(transport=httpx.ASGITransport(application), base_url="http://server")
         opened.append((viewers, publishers, client, application))
         make.viewers = [viewers]

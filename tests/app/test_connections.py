@@ -14,7 +14,7 @@ from starlette.routing import Route
 from starlette.testclient import TestClient
 from uvicorn.server import ServerState
 
-from stream_detect.api.authorization import PEER
+from stream_detect.api.middleware.authorization import PEER
 from stream_detect.app.connections import ConnectionLimits, GuardedProtocol, HttpConnections, behind_proxies
 from tests.patience import PATIENCE_S
 

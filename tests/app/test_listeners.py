@@ -7,7 +7,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from stream_detect.api.schemas import CameraBody
+from stream_detect.api.schemas.cameras import CameraBody
 from stream_detect.api.streams import Listener, StreamMessage
 from stream_detect.app import listeners as module
 from stream_detect.app.listeners import AnalysisListeners, CameraListeners

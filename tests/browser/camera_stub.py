@@ -22,7 +22,7 @@ from fastapi import FastAPI, HTTPException, Request, Response
 from PIL import Image, ImageDraw
 from starlette.responses import StreamingResponse
 
-from stream_detect.api.gate import SameOrigin, Served
+from stream_detect.api.middleware.origin import SameOrigin, Served
 from stream_detect.api.page import read_page
 from stream_detect.api.page import router as page_router
 

@@ -13,7 +13,8 @@ from fastapi import FastAPI
 from fastapi.responses import HTMLResponse
 from PIL import Image
 
-from stream_detect.api import problems, whep, whip
+from stream_detect.api import whip_whep
+from stream_detect.api.middleware import problems
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.settings.cameras import CameraSettings
 from stream_detect.types import CameraState, Thresholds
@@ -91,8 +92,8 @@ def site():
     fleet = SimpleNamespace(camera=cameras.__getitem__)
     application = FastAPI()
     problems.install(application)
-    application.include_router(whep.router(viewers, fleet, tuple))
-    application.include_router(whip.router(publishers, fleet, tuple))
+    application.include_router(whip_whep.whep(viewers, fleet, tuple))
+    application.include_router(whip_whep.whip(publishers, fleet, tuple))
     application.get("/", response_class=HTMLResponse)(lambda: PAGE)
     server = uvicorn.Server(uvicorn.Config(application, port=0, log_config=None, lifespan="off"))
 

@@ -1,43 +1,17 @@
-"""The schemas of the routes (docs/protocol.md), one module per resource. pydantic is used for HTTP here only."""
+"""The schemas of the routes (docs/protocol.md), and the base class of response bodies. pydantic is used for HTTP only.
 
-from stream_detect.api.schemas.cameras import (
-    AppliedBody,
-    CameraBody,
-    CameraChange,
-    CamerasBody,
-    ConnectionBody,
-    RemovedBody,
-    StateBody,
-)
-from stream_detect.api.schemas.events import EventBody, EventsBody
-from stream_detect.api.schemas.history import ScoresBody, StatesBody
-from stream_detect.api.schemas.status import (
-    IceServerBody,
-    JudgeBody,
-    JudgeNameBody,
-    ModelsBody,
-    ReadyBody,
-    StatusBody,
-    ThresholdsBody,
-)
+Bodies that one module of routes uses alone are beside its routes.
+"""
 
-__all__ = (
-    "AppliedBody",
-    "CameraBody",
-    "CameraChange",
-    "CamerasBody",
-    "ConnectionBody",
-    "EventBody",
-    "EventsBody",
-    "IceServerBody",
-    "JudgeBody",
-    "JudgeNameBody",
-    "ModelsBody",
-    "ReadyBody",
-    "RemovedBody",
-    "ScoresBody",
-    "StateBody",
-    "StatesBody",
-    "StatusBody",
-    "ThresholdsBody",
-)
+from typing import Annotated
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Share = Annotated[float, Field(ge=0, le=1)]
+"""A probability or a part of a whole."""
+
+
+class Body(BaseModel):
+    """Values of a response; made once, never changed."""
+
+    model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)

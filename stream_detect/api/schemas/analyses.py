@@ -5,7 +5,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import ConfigDict, Field
 
-from stream_detect.api.schemas.body import Body, Share
+from stream_detect.api.schemas import Body, Share
 from stream_detect.media.credentials import Credentials, CredentialsState
 from stream_detect.storage.records import Analysis, AnalysisState, Annotation, AnnotationState, Upload
 from stream_detect.types import VerdictState

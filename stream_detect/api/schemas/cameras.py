@@ -1,10 +1,10 @@
-"""Bodies of cameras, as a client sends and receives them. A password is accepted and never returned."""
+"""Bodies of cameras and of their history, as a client sends and receives them. No password is returned."""
 
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr
 
-from stream_detect.api.schemas.body import Body, Share
+from stream_detect.api.schemas import Body, Share
 from stream_detect.cameras.status import CameraStatus
 from stream_detect.settings import CameraSettings
 from stream_detect.settings.cameras import CameraName
@@ -201,3 +201,20 @@ class RemovedBody(Body):
     """A camera is no more in the list."""
 
     name: str
+
+
+ScoreRow = tuple[int, Share | None, Share | None, Share | None, VerdictState]
+"""at_s, low, mean, high, state: short, since a day has many."""
+
+
+class ScoresBody(Body):
+    """Scores of a camera, oldest first."""
+
+    step_s: int
+    items: tuple[ScoreRow, ...] = Field(description="[at_s, low, mean, high, state]")
+
+
+class StatesBody(Body):
+    """States that a camera entered, oldest first, with the one in force at the beginning."""
+
+    items: tuple[StateBody, ...]

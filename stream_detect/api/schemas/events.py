@@ -5,7 +5,7 @@ from typing import Self
 
 from pydantic import Field
 
-from stream_detect.api.schemas.body import Body, Share
+from stream_detect.api.schemas import Body, Share
 from stream_detect.api.schemas.status import ThresholdsBody
 from stream_detect.storage.records import Event, EventKind, Evidence, Judge
 

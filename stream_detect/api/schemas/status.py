@@ -1,8 +1,8 @@
-"""Bodies of the status, models and readiness of the server."""
+"""Bodies of the status and readiness of the server, and of the model in use."""
 
 from pydantic import ConfigDict, Field
 
-from stream_detect.api.schemas.body import Body, Share
+from stream_detect.api.schemas import Body, Share
 
 
 class ThresholdsBody(Body):
@@ -48,21 +48,6 @@ class StatusBody(Body):
     problems: tuple[str, ...] = Field(
         default=(), description="what does not work now, in sentences; empty when all is well"
     )
-
-
-class ModelsBody(Body):
-    """All bundles found."""
-
-    judging: str = Field(description="name of the model that judges")
-    models: tuple[dict[str, object], ...] = Field(description="each bundle's card")
-
-
-class JudgeNameBody(Body):
-    """The model that shall judge."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    name: str = Field(max_length=64, description="of the bundle")
 
 
 class ReadyBody(Body):

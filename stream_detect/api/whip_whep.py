@@ -1,4 +1,7 @@
-"""Routes of WHIP (RFC 9725), by which publishers send the video of `whip:` cameras (docs/protocol.md)."""
+"""Routes of WHIP (RFC 9725) and WHEP (draft-ietf-wish-whep), see docs/protocol.md.
+
+By WHIP, publishers send the video of `whip:` cameras; by WHEP, viewers watch a camera with the badge.
+"""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,9 +55,7 @@ class PublisherSessions(Protocol):
         ...
 
 
-def router(
-    publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]
-) -> APIRouter:
+def whip(publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
     """The routes of publishers.
 
     Args:
@@ -77,3 +78,40 @@ def router(
     return routes_of(
         Exchange("whip", "publishing", refusals, answer, publishers.close, publishers.add_candidates, ice_servers)
     )
+
+
+class ViewerSessions(Protocol):
+    """Sessions of viewers (`webrtc.whep.Viewers` fits)."""
+
+    async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
+        """Opens one; see `Viewers.answer`."""
+        ...
+
+    async def close(self, camera: str, session_id: str) -> None:
+        """Ends one; see `Viewers.close`."""
+        ...
+
+    async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
+        """Takes further candidates of one; see `Viewers.add_candidates`."""
+        ...
+
+
+def whep(viewers: ViewerSessions, cameras: Cameras, ice_servers: Callable[[], Sequence[IceServer]]) -> APIRouter:
+    """The routes of viewers.
+
+    Args:
+        viewers: the sessions.
+        cameras: what is watched.
+        ice_servers: those that clients are to use from now on.
+    """
+
+    async def answer(name: str, offer_sdp: str, client: str) -> Answer:
+        started_camera(cameras, name)
+        return await viewers.answer(name, offer_sdp, client)
+
+    refusals = {
+        409: "the camera is stopped",
+        422: "no recvonly video, or no codec in common (H.264, VP8)",
+        503: "too many viewers, or no worker has the camera now; Retry-After says when to try again",
+    }
+    return routes_of(Exchange("whep", "viewing", refusals, answer, viewers.close, viewers.add_candidates, ice_servers))

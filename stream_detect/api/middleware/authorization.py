@@ -22,10 +22,10 @@ from stream_detect.access.directory import Directory
 from stream_detect.access.limits import GuessLimit
 from stream_detect.access.networks import Networks, client_network
 from stream_detect.access.principal import Principal, digest_of, user_name
-from stream_detect.api.gate import SAFE_METHODS, is_same_origin
-from stream_detect.api.permissions import Permissions, refusal
-from stream_detect.api.problems import problem
-from stream_detect.api.running import Running
+from stream_detect.api.middleware.origin import SAFE_METHODS, is_same_origin
+from stream_detect.api.middleware.permissions import Permissions, refusal
+from stream_detect.api.middleware.problems import problem
+from stream_detect.api.middleware.running import Running
 from stream_detect.errors import RequestError, SignInError, StreamDetectError
 from stream_detect.settings import AccessSettings
 

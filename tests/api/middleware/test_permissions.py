@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from stream_detect.api.permissions import PERMISSIONS, Permission
+from stream_detect.api.middleware.permissions import PERMISSIONS, Permission
 from stream_detect.types import Role
 from tests.api.signing_in import PASSWORD, bearer, signed_in
 
@@ -42,7 +42,7 @@ def test_each_route_is_open_to_its_role_and_above_and_closed_to_all_others(house
         for role, token in house.tokens.items():
             may = least is None or role.covers(least)
             if may and route.endswith(ENDLESS):
-                continue  # it would not end: tests/api/test_revoked.py looks at these
+                continue  # it would not end: tests/api/middleware/test_revoked.py looks at these
             answer = asked(house.client, route, **bearer(token))
             refused = answer.status_code == 403 and "expected a browser" not in answer.json()["detail"]
             if answer.status_code == 401 or refused is may:

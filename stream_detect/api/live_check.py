@@ -1,4 +1,4 @@
-"""Routes of the live check: answer an SDP offer and end a session (docs/protocol.md)."""
+"""Routes of the live check (docs/protocol.md), and of challenges, at a live check or in front of a camera."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
@@ -7,16 +7,20 @@ from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from stream_detect.api.offers import (
+from stream_detect.analysis.challenge_control import ChallengeActions
+from stream_detect.api.requests import (
     MAX_OFFER_BYTES,
-    SDP,
+    Name,
+    Responses,
+    client_of,
     content_type,
     read_body,
-    read_sdp,
     unexpected_content,
+    user_of,
 )
-from stream_detect.api.parameters import client_of, user_of
-from stream_detect.errors import OfferError
+from stream_detect.api.schemas.checks import ChallengeBody
+from stream_detect.api.signalling import SDP, read_sdp
+from stream_detect.errors import NotFoundError, OfferError
 from stream_detect.webrtc.check import Client
 from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.source_label import MAX_LABEL_CHARS
@@ -120,3 +124,69 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
     422: {"description": "no sendrecv video, or no codec in common (H.264, VP8)"},
     503: {"description": "all sessions are taken; Retry-After says when to try again"},
 }
+
+
+_STARTED: Responses = {
+    404: {"description": "no such stream"},
+    409: {"description": "a challenge is running already, or the camera is not live"},
+}
+_ABSENT: Responses = {404: {"description": "no such stream, or no challenge was started"}}
+
+
+def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
+    """The routes of challenges at live checks.
+
+    Args:
+        find: the challenge of a session, by its id.
+    """
+    routes = APIRouter(prefix="/webrtc/check/{session_id}/challenge", tags=["live check"])
+
+    @routes.post("", status_code=201, responses=_STARTED)
+    def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
+        """Begins a challenge of the largest face: movements at random, to be followed in time."""
+        return ChallengeBody.of(find(session_id).start(user_of(request)))
+
+    @routes.get("", responses=_ABSENT)
+    def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
+        """The newest challenge as it stands."""
+        return _shown(find(session_id))
+
+    @routes.delete("", status_code=204, response_class=Response, responses=_ABSENT)
+    def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
+        """Stops the running challenge, or forgets one that has ended."""
+        find(session_id).stop()
+
+    return routes
+
+
+def camera_challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
+    """The routes of challenges in front of cameras.
+
+    Args:
+        find: the challenge of a camera, by its name.
+    """
+    routes = APIRouter(prefix="/api/cameras/{name}/challenge", tags=["cameras"])
+
+    @routes.post("", status_code=201, responses=_STARTED)
+    def start(request: Request, name: Name) -> ChallengeBody:
+        """Begins a challenge of the largest face: movements at random, to be followed in time."""
+        return ChallengeBody.of(find(name).start(user_of(request)))
+
+    @routes.get("", responses=_ABSENT | _STARTED)
+    def show(name: Name) -> ChallengeBody:
+        """The newest challenge as it stands."""
+        return _shown(find(name))
+
+    @routes.delete("", status_code=204, response_class=Response, responses=_ABSENT | _STARTED)
+    def stop(name: Name) -> None:
+        """Stops the running challenge, or forgets one that has ended."""
+        find(name).stop()
+
+    return routes
+
+
+def _shown(challenge: ChallengeActions) -> ChallengeBody:
+    record = challenge.record
+    if record is None:
+        raise NotFoundError("no challenge was started")
+    return ChallengeBody.of(record)

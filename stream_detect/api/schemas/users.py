@@ -8,7 +8,7 @@ from pydantic import AfterValidator, ConfigDict, Field, SecretStr
 from stream_detect.access.accounts import MAX_TOKEN_DAYS
 from stream_detect.access.passwords import MAX_LENGTH
 from stream_detect.access.principal import By, session_key
-from stream_detect.api.schemas.body import Body
+from stream_detect.api.schemas import Body
 from stream_detect.settings.cameras import CameraName
 from stream_detect.storage.users import ApiToken, User, UserSession
 from stream_detect.types import Role

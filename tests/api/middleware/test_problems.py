@@ -5,7 +5,7 @@ from fastapi import FastAPI
 from starlette.testclient import TestClient
 
 from stream_detect import errors
-from stream_detect.api import problems
+from stream_detect.api.middleware import problems
 
 
 def client_for(error: Exception) -> TestClient:

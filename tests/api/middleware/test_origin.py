@@ -7,7 +7,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 from starlette.testclient import TestClient
 
-from stream_detect.api.gate import SameOrigin, Served
+from stream_detect.api.middleware.origin import SameOrigin, Served
 from stream_detect.settings import ServerSettings
 
 LOOPBACK: frozenset[str] = frozenset()

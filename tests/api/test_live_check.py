@@ -13,8 +13,9 @@ from fastapi import FastAPI
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.analysis.settings import AnalysisSettings
-from stream_detect.api import challenges, check, problems
-from stream_detect.api.offers import MAX_OFFER_BYTES
+from stream_detect.api import live_check
+from stream_detect.api.middleware import problems
+from stream_detect.api.requests import MAX_OFFER_BYTES
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.check_sessions import CheckSessions
@@ -37,8 +38,8 @@ async def sessions():
 async def client(sessions):
     application = FastAPI()
     problems.install(application)
-    application.include_router(check.router(sessions))
-    application.include_router(challenges.of_checks(sessions.challenge))
+    application.include_router(live_check.router(sessions))
+    application.include_router(live_check.challenges(sessions.challenge))
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         yield client
@@ -143,8 +144,8 @@ async def test_a_full_server_says_when_to_try_again(client, peer):
 async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claims(sessions):
     application = FastAPI()
     problems.install(application)
-    application.include_router(check.router(sessions))
-    application.include_router(challenges.of_checks(sessions.challenge))
+    application.include_router(live_check.router(sessions))
+    application.include_router(live_check.challenges(sessions.challenge))
     read, sent = 0, []
 
     async def receive() -> dict:
@@ -167,8 +168,8 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claim
 
 async def test_every_status_code_of_the_document_is_in_the_openapi_description(sessions):
     application = FastAPI()
-    application.include_router(check.router(sessions))
-    application.include_router(challenges.of_checks(sessions.challenge))
+    application.include_router(live_check.router(sessions))
+    application.include_router(live_check.challenges(sessions.challenge))
     described = set(application.openapi()["paths"]["/webrtc/check"]["post"]["responses"])
     document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
     sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*?)\n\n", document, re.DOTALL)[1]

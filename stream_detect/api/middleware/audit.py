@@ -13,12 +13,12 @@ from stream_detect.access.audit import AuditLog, RepeatedEntries
 from stream_detect.access.directory import Directory
 from stream_detect.access.limits import TokenBucket
 from stream_detect.access.networks import client_network
-from stream_detect.api.authorization import owner_of_credentials
+from stream_detect.api.middleware.authorization import owner_of_credentials
 from stream_detect.storage.audit import AuditEntry, Outcome
 
 if TYPE_CHECKING:
     from stream_detect.access.principal import Principal
-    from stream_detect.api.permissions import Permission
+    from stream_detect.api.middleware.permissions import Permission
 
 _REFUSALS: Final = frozenset({401, 403, 421, 429})
 _SAID: Final = "stream_detect.audit"

@@ -1,10 +1,12 @@
-"""What routes share: parameters, responses, and who sent a request."""
+"""What routes read of requests: parameters, bodies, and who sent them; and the responses that several routes share."""
 
 from typing import Annotated, Any, Final
 
 from fastapi import Path, Query, Request
+from starlette.requests import ClientDisconnect
 
 from stream_detect.access.principal import Principal
+from stream_detect.errors import BodyTooLargeError, ContentTypeError, RequestError
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.users import MAX_ADDRESS, MAX_USER_AGENT, Browser
 
@@ -53,3 +55,36 @@ def client_of(request: Request) -> str:
     """By what the places of a client are counted: the user where one is known, the address otherwise."""
     user = user_of(request)
     return f"user {user}" if user else client_address(request)
+
+
+MAX_OFFER_BYTES = 64 * 1024
+"""A browser's offer is 5 to 10 KiB."""
+
+
+def content_type(request: Request) -> str:
+    """The content type of a request's body, without its parameters."""
+    return request.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+
+def unexpected_content(request: Request, expected: str) -> ContentTypeError:
+    """What is said of a body of another content type than expected."""
+    received = request.headers.get("content-type", "")[:80] or "no content type"
+    return ContentTypeError(f"expected a body of {expected}, received {received}")
+
+
+async def read_body(request: Request) -> bytes:
+    """The body, read up to the limit even if it claims another length.
+
+    Raises:
+        BodyTooLargeError: it is longer than MAX_OFFER_BYTES.
+        RequestError: the client went away.
+    """
+    body = bytearray()
+    try:
+        async for chunk in request.stream():
+            body += chunk
+            if len(body) > MAX_OFFER_BYTES:
+                raise BodyTooLargeError(f"expected a body of {MAX_OFFER_BYTES} bytes at most, received more")
+    except ClientDisconnect as error:
+        raise RequestError("expected a body, but the client closed the connection before its end") from error
+    return bytes(body)

@@ -1,11 +1,11 @@
-"""Records of checks over HTTP: pages of them, one of them, and its deletion."""
+"""Routes of the records of checks, which are kept of live checks and challenges: list, read and delete them."""
 
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from stream_detect.api.parameters import NO_STORAGE, CheckId, Responses
+from stream_detect.api.requests import NO_STORAGE, CheckId, Responses
 from stream_detect.api.schemas.checks import CheckBody, ChecksBody
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.checks import Checks

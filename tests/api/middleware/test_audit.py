@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_detect.api.audit_middleware import STRANGERS
+from stream_detect.api.middleware.audit import STRANGERS
 from stream_detect.storage.audit import AuditFilter
 from stream_detect.types import Role
 from tests.api.signing_in import ORIGIN, PASSWORD, bearer, signed_in
