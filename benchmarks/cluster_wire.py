@@ -19,7 +19,7 @@ from stream_detect.cameras.observer import Observers
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Node
-from stream_detect.cluster.worker_hosting import WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerSettings
 from stream_detect.models.registry import Registry
 from stream_detect.settings import CameraSettings, Settings
 from stream_detect.storage.database import Database

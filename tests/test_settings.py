@@ -10,7 +10,7 @@ import pytest
 from pydantic import BaseModel
 
 from stream_detect.analysis.settings import AnalysisSettings
-from stream_detect.cluster.worker_hosting import WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerSettings
 from stream_detect.errors import SettingsError
 from stream_detect.review.models import ExaminationSettings
 from stream_detect.settings import Settings, is_loopback

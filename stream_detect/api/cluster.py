@@ -6,7 +6,7 @@ from fastapi import APIRouter
 from pydantic import Field
 
 from stream_detect.api.schemas import Body
-from stream_detect.cluster.status import NodeState
+from stream_detect.cluster.membership import NodeState
 
 if TYPE_CHECKING:
     from stream_detect.cluster.head import Head

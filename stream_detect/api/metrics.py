@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 
 from stream_detect.alerts.messages import NotifierStatus
 from stream_detect.cameras.status import CameraStatus
-from stream_detect.cluster.status import NodeState, NodeStatus
+from stream_detect.cluster.membership import NodeState, NodeStatus
 from stream_detect.errors import StorageError
 from stream_detect.events.journal import JournalCounts
 from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState

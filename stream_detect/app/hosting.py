@@ -16,7 +16,7 @@ from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import Nodes, OneNode, environment_of_ray
 from stream_detect.cluster.sessions import ClusterPublishers, ClusterViewers
-from stream_detect.cluster.worker_hosting import WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerSettings
 from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require

@@ -10,11 +10,11 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from stream_detect.cluster.members import Member
 from stream_detect.cluster.messages import AnalysisBegun, AnalysisOrder, Refusal, ServerFile, raised
 from stream_detect.cluster.nodes import WorkerLostError
+from stream_detect.cluster.remote_worker import RemoteWorker
 from stream_detect.cluster.tasks import WorkerTask, WorkerTasks
-from stream_detect.cluster.worker_analyses import PIECE_BYTES
+from stream_detect.cluster.worker.analyses import PIECE_BYTES
 from stream_detect.errors import (
     BundleError,
     CapacityError,
@@ -118,7 +118,7 @@ class ClusterReviewer:
             hooks: of the job.
             take: takes what was made from the worker; begins anew when it is called again.
         """
-        unfit: set[Member] = set()
+        unfit: set[RemoteWorker] = set()
         lost = 0
         while lost < MAX_LOST:
             task = self._begun(unfit, hooks)
@@ -130,10 +130,10 @@ class ClusterReviewer:
                 take(attempt)
             except WorkerLostError as error:
                 lost += 1
-                log.warning("analysis: the worker %s: %s; it begins anew elsewhere", task.member.name, error)
+                log.warning("analysis: the worker %s: %s; it begins anew elsewhere", task.worker.name, error)
             except _UnfitError as error:
-                unfit.add(task.member)
-                log.warning("analysis: the worker %s cannot do it: %s", task.member.name, error)
+                unfit.add(task.worker)
+                log.warning("analysis: the worker %s cannot do it: %s", task.worker.name, error)
             else:
                 return True
             finally:
@@ -141,7 +141,7 @@ class ClusterReviewer:
                 self._tasks.end(task)
         raise ReviewError(f"{MAX_LOST} workers were lost in the middle of this; submit the file again")
 
-    def _begun(self, unfit: set[Member], hooks: Hooks) -> WorkerTask | None:
+    def _begun(self, unfit: set[RemoteWorker], hooks: Hooks) -> WorkerTask | None:
         """A worker that was chosen, once there is one; None where none comes."""
         until_s = time.monotonic() + WAIT_S
         while True:
@@ -169,7 +169,7 @@ class _Attempt:
     def __init__(self, task: WorkerTask, order: AnalysisOrder) -> None:
         self._task = task
         self._order = order
-        self._link = task.member.link
+        self._link = task.worker.link
         self.output_bytes = 0
         """Of what was made."""
 
@@ -188,7 +188,7 @@ class _Attempt:
             begun: AnalysisBegun = self._ask("begin_analysis", order, gone=())
         except (BundleError, SettingsError, StorageError, CapacityError) as error:
             raise _UnfitError(str(error)) from error
-        log.info("analysis %s: on the worker %s", order.key[:6], self._task.member.name)
+        log.info("analysis %s: on the worker %s", order.key[:6], self._task.worker.name)
         for name in begun.missing:
             self._send(name, hooks)
         self._follow(begun, hooks)

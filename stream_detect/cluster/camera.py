@@ -1,8 +1,8 @@
-"""A camera on a worker, on the server's side: its settings, its worker, its state and results."""
+"""Cameras on workers, on the server's side: settings, state and results; the inbox passes on what workers report."""
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, fields, replace
 
 from av import VideoFrame
@@ -10,9 +10,12 @@ from av import VideoFrame
 from stream_detect.cameras.observer import Observer
 from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.cluster.challenge import RemoteChallenge
-from stream_detect.cluster.members import Incarnation, Member
+from stream_detect.cluster.messages import Batch, EndedCheck, KeptEvidence
+from stream_detect.cluster.remote_worker import Incarnation, RemoteWorker
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings
+from stream_detect.storage.checks import CheckRecord
+from stream_detect.storage.records import Evidence
 from stream_detect.types import CameraState, Result, StateChange
 
 STOP_S = 4.8
@@ -26,7 +29,7 @@ class Placement:
     """Who has a camera, or had it and has yet to let go.
 
     Args:
-        member: the worker.
+        worker: that has it.
         incarnation: its process.
         number: of the lease.
         revision: of the worker's orders with the newest change of this.
@@ -34,7 +37,7 @@ class Placement:
         lost: the worker does not answer, and it was said.
     """
 
-    member: Member
+    worker: RemoteWorker
     incarnation: Incarnation
     number: int
     revision: int = 0
@@ -85,7 +88,7 @@ class RemoteCamera:
         placement = self.placement
         if placement is None or placement.lost:
             raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
-        return RemoteChallenge(placement.member.link, "challenge", self.name)
+        return RemoteChallenge(placement.worker.link, "challenge", self.name)
 
     def start(self) -> None:
         """Asks for a worker; returns at once."""
@@ -115,7 +118,7 @@ class RemoteCamera:
         now_s = time.monotonic()
         known, latest, change, placement, past = self._status, self._latest, self._change, self.placement, self._past
         live = change.state is CameraState.LIVE
-        node = placement.member.node.name if placement is not None and not placement.lost else ""
+        node = placement.worker.node.name if placement is not None and not placement.lost else ""
         if known is None:
             return CameraStatus(self.name, change, past, 0.0, None, "", 0, None, None, None, node)
         status = known
@@ -176,7 +179,7 @@ class RemoteCamera:
         with self._lock:
             if self.placement is not None and not self.placement.withdrawn:
                 self.placement.withdrawn = True
-                self.moved = self.placement.member.node.name, why
+                self.moved = self.placement.worker.node.name, why
                 if self.wanted:
                     self._notify(CameraState.CONNECTING, f"moves to another worker: {why}")
 
@@ -187,7 +190,7 @@ class RemoteCamera:
             if placement is not None and not placement.lost:
                 placement.lost = True
                 if not placement.withdrawn:
-                    self.moved = placement.member.node.name, why
+                    self.moved = placement.worker.node.name, why
                 if self.wanted:
                     self._notify(CameraState.LOST_NODE, why)
 
@@ -253,3 +256,42 @@ def _sum(first: CameraCounts, second: CameraCounts) -> CameraCounts:
     return CameraCounts(
         **{one.name: getattr(first, one.name) + getattr(second, one.name) for one in fields(CameraCounts)}
     )
+
+
+class Inbox:
+    """Takes the batches of all workers. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._cameras: dict[str, RemoteCamera] = {}  # those that have a worker; another one with each change
+        self._keep_evidence: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        self._keep_check: Callable[[CheckRecord], None] = lambda _record: None
+
+    def report_evidence_to(self, keep: Callable[[str, Evidence], None]) -> None:
+        """What is given the evidence of an event, by the event's id."""
+        self._keep_evidence = keep
+
+    def report_checks_to(self, keep: Callable[[CheckRecord], None]) -> None:
+        """What is given the records of live checks that ended on workers."""
+        self._keep_check = keep
+
+    def deliver_to(self, cameras: Iterable[RemoteCamera]) -> None:
+        """From now on reports reach these cameras; reports of others are dropped."""
+        self._cameras = {camera.name: camera for camera in cameras}
+
+    def take(self, incarnation: Incarnation, batch: Batch) -> None:
+        """Passes a batch on; reliable items that arrived before are left out. On the worker's own thread."""
+        cameras = self._cameras
+        first = batch.upto - len(batch.reliable)
+        for item in batch.reliable[max(incarnation.received - first, 0) :]:
+            if isinstance(item, KeptEvidence):
+                self._keep_evidence(item.event_id, item.evidence)
+            elif isinstance(item, EndedCheck):
+                self._keep_check(item.record)
+            elif item.change.camera in cameras:
+                cameras[item.change.camera].take_state(incarnation, item.number, item.change)
+        for one in batch.results:
+            if one.camera in cameras:
+                cameras[one.camera].take_result(incarnation, one.number, one.result, one.at_s)
+        for number, status in batch.statuses:
+            if status.name in cameras:
+                cameras[status.name].take_status(incarnation, number, replace(status, result=None))

@@ -54,7 +54,7 @@ class WorkerChecks:
     def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator["RemoteCheck"]:
         """See `RemoteChecks`: one on each worker, the one with the least to do first."""
         asked: list[WorkerTask] = []
-        while (task := self._tasks.begin_check([one.member for one in asked])) is not None:
+        while (task := self._tasks.begin_check([one.worker for one in asked])) is not None:
             asked.append(task)
             yield RemoteCheck(self, task, (offer_sdp, client), gone)
 
@@ -101,7 +101,7 @@ class RemoteCheck:
         self._asked = False  # whether the worker may have it
         self._watching: asyncio.Task[None] | None = None
         self._closing = CloseOnce(f"check {self.session_id[:6]}", self._close)
-        self.challenge = RemoteChallenge(task.member.link, "check_challenge", self.session_id)
+        self.challenge = RemoteChallenge(task.worker.link, "check_challenge", self.session_id)
         """Of this peer."""
 
     @property
@@ -128,7 +128,7 @@ class RemoteCheck:
         """
         self._asked = True
         try:
-            answer = await self._task.member.link.ask(
+            answer = await self._task.worker.link.ask(
                 "check", self._ids, self._offer_sdp, self._client, timeout_s=ANSWER_S
             )
         except WorkerLostError as error:
@@ -137,7 +137,7 @@ class RemoteCheck:
             self._asked = False
             raise raised(answer)
         begun: CheckBegun = answer
-        log.info("check %s: on the worker %s", self.session_id[:6], self._task.member.name)
+        log.info("check %s: on the worker %s", self.session_id[:6], self._task.worker.name)
         self._watching = asyncio.get_running_loop().create_task(self._watch(begun.at_s))
         return begun.sdp
 
@@ -157,7 +157,7 @@ class RemoteCheck:
         while True:
             await asyncio.sleep(LOOK_S)
             if self._task.lost:
-                self._gone(self, f"its worker {self._task.member.name}: {self._task.lost}", "closed")
+                self._gone(self, f"its worker {self._task.worker.name}: {self._task.lost}", "closed")
                 return
             sent_s, connected = incarnation.sent_s, incarnation.checks.get(self.session_id)
             if connected is None and sent_s > begun_s:
@@ -178,7 +178,7 @@ class RemoteCheck:
 
     async def _end(self, reason: ByeReason) -> None:
         """Ends it there, and waits for the report that has its record."""
-        ended = await self._task.member.link.ask("end_check", self.session_id, reason, timeout_s=CLOSE_S)
+        ended = await self._task.worker.link.ask("end_check", self.session_id, reason, timeout_s=CLOSE_S)
         if isinstance(ended, Refusal):  # it had ended already
             return
         with contextlib.suppress(TimeoutError):

@@ -3,7 +3,7 @@
 nodes thread:      finds nodes, starts workers on each (membership.py)
 leases thread:     renews in the database the server's own lease, and those of workers that answer
 control thread:    grants cameras to workers, takes them back, declares workers lost
-one per worker:    sends orders and renewals, receives states and results (members.py)
+one per worker:    sends orders and renewals, receives states and results (remote_worker.py)
 """
 
 import logging
@@ -15,11 +15,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 from stream_detect.cameras.observer import Observer, Observers
-from stream_detect.cluster.camera import Placement, RemoteCamera
-from stream_detect.cluster.inbox import Inbox
+from stream_detect.cluster.camera import Inbox, Placement, RemoteCamera
 from stream_detect.cluster.leadership import Leadership
-from stream_detect.cluster.members import QUIET_S, Incarnation, Member, MemberParts
-from stream_detect.cluster.membership import Membership
+from stream_detect.cluster.membership import Membership, Move, NodeStatus
 from stream_detect.cluster.messages import (
     Assignment,
     EvidenceRequest,
@@ -28,9 +26,9 @@ from stream_detect.cluster.messages import (
 )
 from stream_detect.cluster.nodes import Nodes, WorkerLink
 from stream_detect.cluster.placement import CHECK_COST, Host, choose, cost
-from stream_detect.cluster.status import Move, NodeStatus
+from stream_detect.cluster.remote_worker import QUIET_S, Incarnation, RemoteWorker, RemoteWorkerParts
 from stream_detect.cluster.tasks import WorkerTasks
-from stream_detect.cluster.worker_hosting import WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerSettings
 from stream_detect.errors import CapacityError, ConflictError, StorageError
 from stream_detect.settings import CameraSettings
 from stream_detect.storage.leases import Leases
@@ -92,7 +90,7 @@ class Head:
         self._closing = threading.Event()
         self._grant_at_s = -1e9
         self._grant_problem = ""
-        member_parts = MemberParts(
+        worker_parts = RemoteWorkerParts(
             settings.model_dump(),
             parts.model,
             lambda: self._leadership.holds,
@@ -100,9 +98,9 @@ class Head:
             self.inbox.take,
             self._wake,
         )
-        self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, member_parts, self._wake)
+        self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, worker_parts, self._wake)
         self.tasks = WorkerTasks(
-            self._membership.members,
+            self._membership.workers,
             lambda: self._hosts(list(self._active)),
             lambda: self._leadership.drained,
             settings.cluster.lease_s,
@@ -166,15 +164,15 @@ class Head:
         placement = self._placement_of(camera)
         if placement is None or placement.lost or placement.withdrawn:
             raise CapacityError(f"no worker has the camera {camera} now; try again in a moment", RETRY_AFTER_S)
-        return placement.member.link
+        return placement.worker.link
 
     @property
     def problems(self) -> tuple[str, ...]:
         """What does not work now, in sentences."""
-        members = self._membership.members()
+        workers = self._membership.workers()
         found = [self._leadership.problem, self._grant_problem, self._membership.problem]
-        found += [f"worker {member.name}: {member.problem}" for member in members if member.problem]
-        if not any(member.ready for member in members):
+        found += [f"worker {worker.name}: {worker.problem}" for worker in workers if worker.problem]
+        if not any(worker.ready for worker in workers):
             found.append("no worker is ready")
         waiting = [camera.name for camera in list(self._active) if camera.wanted and camera.placement is None]
         pins = {
@@ -187,8 +185,8 @@ class Head:
     @property
     def ice_problems(self) -> tuple[str, ...]:
         """What is wrong with STUN and TURN servers as the nodes see them, in sentences that begin with the server."""
-        ready = [member for member in self._membership.members() if member.ready]
-        found = [f"{problem}, from the node {member.node.name}" for member in ready for problem in member.ice_problems]
+        ready = [worker for worker in self._membership.workers() if worker.ready]
+        found = [f"{problem}, from the node {worker.node.name}" for worker in ready for problem in worker.ice_problems]
         return tuple(dict.fromkeys(found))  # the workers of a node find the same
 
     @property
@@ -202,11 +200,11 @@ class Head:
 
     def statuses(self) -> list[NodeStatus]:
         """All nodes, by name; those that went in the last ten minutes among them."""
-        watched: dict[Member, list[str]] = {}
+        watched: dict[RemoteWorker, list[str]] = {}
         for camera in list(self._active):
             placement = camera.placement
             if placement is not None and not placement.lost:
-                watched.setdefault(placement.member, []).append(camera.name)
+                watched.setdefault(placement.worker, []).append(camera.name)
         return self._membership.statuses(self._leadership.drained, watched, self.tasks)
 
     def _placement_of(self, camera: str) -> Placement | None:
@@ -215,7 +213,7 @@ class Head:
 
     def _holders(self) -> list[str]:
         """Those whose leases go on, for the table of leases."""
-        held = [member.current for member in self._membership.members() if member.quiet_s < self._settings.lease_s]
+        held = [worker.current for worker in self._membership.workers() if worker.quiet_s < self._settings.lease_s]
         return [one.holder for one in held if one is not None]
 
     def _note(self, camera: RemoteCamera) -> None:
@@ -253,24 +251,24 @@ class Head:
 
     def _follow(self, camera: RemoteCamera, placement: Placement, now_s: float) -> None:
         """Declares lost or released what is."""
-        member, incarnation = placement.member, placement.incarnation
+        worker, incarnation = placement.worker, placement.incarnation
         if not camera.wanted and not placement.withdrawn:
             camera.withdraw("it was stopped")
         if placement.withdrawn and placement.revision == 0:  # before the worker was told of it
             self._release(camera, now_s)
             return
-        is_current = member.current is incarnation and not member.closed
+        is_current = worker.current is incarnation and not worker.closed
         over_s = incarnation.heard_s + self._settings.lease_s
         if not is_current or now_s - incarnation.heard_s > QUIET_S:
             camera.lose(
-                f"the worker {member.name} {'has ended' if not is_current else 'does not answer'}; "
+                f"the worker {worker.name} {'has ended' if not is_current else 'does not answer'}; "
                 "another one watches it in a moment"
             )
             if now_s >= over_s:
                 self._release(camera, over_s)
         elif incarnation.revision >= placement.revision > 0 and incarnation.hosted.get(camera.name) != placement.number:
             if not placement.withdrawn:
-                log.warning("camera %s: the worker %s let go of it", camera.name, member.name)
+                log.warning("camera %s: the worker %s let go of it", camera.name, worker.name)
             self._release(camera, now_s)
 
     def _release(self, camera: RemoteCamera, free_at_s: float) -> None:
@@ -281,47 +279,47 @@ class Head:
         """Takes cameras away from drained nodes, and one from a worker that is overloaded, where others have room."""
         drained = self._leadership.drained
         leaving = [
-            (camera, at.member.node.name)
+            (camera, at.worker.node.name)
             for camera in cameras
-            if (at := camera.placement) and at.member.node.name in drained and camera.wanted and not at.withdrawn
+            if (at := camera.placement) and at.worker.node.name in drained and camera.wanted and not at.withdrawn
         ]
-        ready = [member for member in self._membership.members() if member.ready]
+        ready = [worker for worker in self._membership.workers() if worker.ready]
         overloaded = [
-            (member, why)
-            for member in ready
-            if (why := member.overload.look(member.load.cores, member.load.node, now_s))
+            (worker, why)
+            for worker in ready
+            if (why := worker.overload.look(worker.load.cores, worker.load.node, now_s))
         ]
         # What each camera costs is asked only then: this runs ten times a second.
         hosts = self._hosts(cameras) if leaving or overloaded else []
         for camera, node in leaving:
             if choose(hosts, camera.settings.node) is not None:
                 camera.withdraw(f"the node {node} is drained")
-        for member, why in overloaded:
-            others = [host for host in hosts if host.worker != member.name]
+        for worker, why in overloaded:
+            others = [host for host in hosts if host.worker != worker.name]
             if others:
-                self._relieve(member, [one for one in cameras if one.placement], others, why)
+                self._relieve(worker, [one for one in cameras if one.placement], others, why)
 
-    def _relieve(self, member: Member, cameras: Sequence[RemoteCamera], others: Sequence[Host], why: str) -> None:
+    def _relieve(self, worker: RemoteWorker, cameras: Sequence[RemoteCamera], others: Sequence[Host], why: str) -> None:
         """Moves the camera that costs most, if there is a worker that has less to do even with it."""
-        own = [one for one in cameras if one.placement and one.placement.member is member and not one.settings.node]
+        own = [one for one in cameras if one.placement and one.placement.worker is worker and not one.settings.node]
         if len(own) < 2:
             return
         costs = {one.name: cost(one.status(), one.settings.rate_hz) for one in own}
         heaviest = max(own, key=lambda one: costs[one.name])
         target = choose(others)
         if target is not None and target.cost + costs[heaviest.name] < sum(costs.values()):
-            member.overload.reset()
-            heaviest.withdraw(f"the worker {member.name} is {why}")
+            worker.overload.reset()
+            heaviest.withdraw(f"the worker {worker.name} is {why}")
 
     def _hosts(self, cameras: Sequence[RemoteCamera]) -> list[Host]:
         """Workers that can take cameras, with what they have."""
-        costs: dict[Member, float] = {}
+        costs: dict[RemoteWorker, float] = {}
         for camera in cameras:
             if camera.placement is not None and not camera.placement.withdrawn:
-                member = camera.placement.member
-                costs[member] = costs.get(member, 0.0) + cost(camera.status(), camera.settings.rate_hz)
-        for member, count in self.tasks.checks().items():
-            costs[member] = costs.get(member, 0.0) + CHECK_COST * count
+                worker = camera.placement.worker
+                costs[worker] = costs.get(worker, 0.0) + cost(camera.status(), camera.settings.rate_hz)
+        for worker, count in self.tasks.checks().items():
+            costs[worker] = costs.get(worker, 0.0) + CHECK_COST * count
         return self._membership.hosts(costs, self._leadership.drained)
 
     def _place(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
@@ -335,12 +333,12 @@ class Head:
         may_grant = now_s >= self._grant_at_s and self._leadership.holds
         if not free or not may_grant or not self._membership.settled(now_s):
             return
-        members = {member.name: member for member in self._membership.members()}
+        workers = {worker.name: worker for worker in self._membership.workers()}
         hosts, chosen = self._hosts(cameras), {}
         for camera in free:
             host = choose(hosts, camera.settings.node)
             if host is not None:
-                chosen[camera.name] = camera, members[host.worker], members[host.worker].current
+                chosen[camera.name] = camera, workers[host.worker], workers[host.worker].current
                 more = cost(camera.status(), camera.settings.rate_hz)
                 hosts = [replace(one, cost=one.cost + more) if one.worker == host.worker else one for one in hosts]
         holders = {name: now.holder for name, (_, _, now) in chosen.items() if now is not None}
@@ -354,15 +352,15 @@ class Head:
             return
         self._grant_problem = ""
         for name, lease in granted.items():
-            camera, member, now = chosen[name]
-            if now is not None and camera.place(Placement(member, now, lease.number)):
-                self._note_move(camera, member)
+            camera, worker, now = chosen[name]
+            if now is not None and camera.place(Placement(worker, now, lease.number)):
+                self._note_move(camera, worker)
 
-    def _note_move(self, camera: RemoteCamera, member: Member) -> None:
+    def _note_move(self, camera: RemoteCamera, worker: RemoteWorker) -> None:
         if camera.moved is not None:
             origin, why = camera.moved
-            self._moves.append(Move(time.time(), camera.name, origin, member.node.name, why))
-            log.info("camera %s: from node %s to worker %s: %s", camera.name, origin, member.name, why)
+            self._moves.append(Move(time.time(), camera.name, origin, worker.node.name, why))
+            log.info("camera %s: from node %s to worker %s: %s", camera.name, origin, worker.name, why)
             camera.moved = None
 
     def _order(self, cameras: Sequence[RemoteCamera]) -> None:
@@ -372,7 +370,7 @@ class Head:
         for camera in cameras:
             if (at := camera.placement) is not None:
                 placed.setdefault(at.incarnation, []).append((camera, at))
-        for now in [member.current for member in self._membership.members()]:
+        for now in [worker.current for worker in self._membership.workers()]:
             if now is None:
                 continue
             own = placed.get(now, [])

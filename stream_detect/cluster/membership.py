@@ -1,14 +1,15 @@
-"""The members of the cluster: finds nodes, starts workers on them, and reports their status."""
+"""Membership of the cluster: finds nodes, starts workers on them, and reports their status."""
 
 import logging
 import threading
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from stream_detect.cluster.members import Member, MemberParts
 from stream_detect.cluster.nodes import Node, Nodes, WorkerLink
 from stream_detect.cluster.placement import Host
-from stream_detect.cluster.status import NodeState, NodeStatus
+from stream_detect.cluster.remote_worker import RemoteWorker, RemoteWorkerParts
 from stream_detect.cluster.tasks import WorkerTasks
 from stream_detect.errors import StreamDetectError
 
@@ -22,6 +23,60 @@ SETTLE_S = 5.0
 
 log = logging.getLogger(__name__)
 
+NodeState = Literal["ready", "starting", "drained", "refused", "lost"]
+"""ready: watches cameras. starting: its workers load. drained: watches none, as an operator asked. refused: it has
+another version or model. lost: no worker of it answers, or it left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Move:
+    """A camera went from one worker to another.
+
+    Args:
+        at_s: when the new worker got it, unix seconds.
+        camera: its name.
+        origin: node that had it.
+        target: node that has it.
+        why: a sentence.
+    """
+
+    at_s: float
+    camera: str
+    origin: str
+    target: str
+    why: str
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """A node, for people and metrics.
+
+    Args:
+        name: of the node.
+        address: IP address.
+        state: what it is doing.
+        workers: that answer.
+        load: load average by processors.
+        cores: processors that its workers keep busy.
+        rss_bytes: memory of its workers.
+        cameras: names of those that it watches.
+        analyses: of uploads that its workers do now.
+        checks: live checks that its workers have now.
+        problem: why it watches nothing; empty when all is well.
+    """
+
+    name: str
+    address: str
+    state: NodeState
+    workers: int
+    load: float
+    cores: float
+    rss_bytes: int
+    cameras: tuple[str, ...]
+    analyses: int
+    checks: int
+    problem: str
+
 
 class Membership:
     """Which nodes there are; workers are started on each that comes. `start` once, then `close`. Thread-safe.
@@ -33,7 +88,9 @@ class Membership:
         changed: is called when nodes came or went.
     """
 
-    def __init__(self, nodes: Nodes, workers_a_node: int, parts: MemberParts, changed: Callable[[], None]) -> None:
+    def __init__(
+        self, nodes: Nodes, workers_a_node: int, parts: RemoteWorkerParts, changed: Callable[[], None]
+    ) -> None:
         self.problem = ""
         """Why nodes cannot be looked for; empty when all is well."""
         self._source = nodes
@@ -41,7 +98,7 @@ class Membership:
         self._parts = parts
         self._changed = changed
         self._lock = threading.Lock()
-        self._members: dict[str, list[Member]] = {}  # by the node's key
+        self._workers: dict[str, list[RemoteWorker]] = {}  # by the node's key
         self._nodes: dict[str, Node] = {}
         self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
         self._settled_at_s: float | None = None
@@ -55,22 +112,22 @@ class Membership:
     def end_workers(self) -> None:
         """Looks for nodes no more, and calls no worker; within a second."""
         self._closing.set()
-        members = self.members()
-        for member in members:
-            member.close()
-        for member in members:
-            member.join(0.3)
+        workers = self.workers()
+        for worker in workers:
+            worker.close()
+        for worker in workers:
+            worker.join(0.3)
 
     def close(self) -> None:
         """Ends the workers' processes."""
         self._source.close()
 
-    def members(self) -> list[Member]:
+    def workers(self) -> list[RemoteWorker]:
         """All workers."""
         with self._lock:
-            return [member for members in self._members.values() for member in members]
+            return [worker for workers in self._workers.values() for worker in workers]
 
-    def hosts(self, costs: Mapping[Member, float], drained: Collection[str]) -> list[Host]:
+    def hosts(self, costs: Mapping[RemoteWorker, float], drained: Collection[str]) -> list[Host]:
         """Workers that can take cameras and analyses.
 
         Args:
@@ -78,9 +135,9 @@ class Membership:
             drained: names of nodes that are to watch nothing.
         """
         return [
-            Host(member.name, member.node.name, member.node.cpus, costs.get(member, 0.0))
-            for member in self.members()
-            if member.ready and member.node.name not in drained
+            Host(worker.name, worker.node.name, worker.node.cpus, costs.get(worker, 0.0))
+            for worker in self.workers()
+            if worker.ready and worker.node.name not in drained
         ]
 
     def settled(self, now_s: float) -> bool:
@@ -89,12 +146,12 @@ class Membership:
         Args:
             now_s: monotonic seconds.
         """
-        members = self.members()
+        workers = self.workers()
         if self._settled_at_s is None:
-            if any(member.ready for member in members):
+            if any(worker.ready for worker in workers):
                 self._settled_at_s = now_s + SETTLE_S
             return False
-        if now_s < self._settled_at_s and all(member.ready or member.problem for member in members):
+        if now_s < self._settled_at_s and all(worker.ready or worker.problem for worker in workers):
             self._settled_at_s = now_s
         return now_s >= self._settled_at_s
 
@@ -106,11 +163,11 @@ class Membership:
     def a_link_of_each_node(self) -> list[WorkerLink]:
         """The way to one worker of each node that answers."""
         with self._lock:
-            of_nodes = [[member for member in members if member.ready] for members in self._members.values()]
+            of_nodes = [[worker for worker in workers if worker.ready] for workers in self._workers.values()]
         return [ready[0].link for ready in of_nodes if ready]
 
     def statuses(
-        self, drained: Collection[str], watched: Mapping[Member, Sequence[str]], tasks: WorkerTasks
+        self, drained: Collection[str], watched: Mapping[RemoteWorker, Sequence[str]], tasks: WorkerTasks
     ) -> list[NodeStatus]:
         """All nodes, by name; those that went in the last ten minutes among them.
 
@@ -120,9 +177,9 @@ class Membership:
             tasks: of all workers.
         """
         with self._lock:
-            there = [(node, list(self._members.get(key, ()))) for key, node in self._nodes.items()]
+            there = [(node, list(self._workers.get(key, ()))) for key, node in self._nodes.items()]
             gone = [node for node, _ in self._gone.values()]
-        found = [_status_of(node, members, drained, watched, tasks) for node, members in there]
+        found = [_status_of(node, workers, drained, watched, tasks) for node, workers in there]
         names = {status.name for status in found}
         found += [
             NodeStatus(node.name, node.address, "lost", 0, 0.0, 0.0, 0, (), 0, 0, "it left the cluster")
@@ -150,8 +207,8 @@ class Membership:
                 node = self._nodes.pop(key)
                 self._gone[node.name] = node, time.monotonic()
                 log.warning("node %s left the cluster", node.name)
-                for member in self._members.pop(key, []):
-                    member.close()
+                for worker in self._workers.pop(key, []):
+                    worker.close()
             self._gone = {
                 name: (node, at_s)
                 for name, (node, at_s) in self._gone.items()
@@ -161,49 +218,49 @@ class Membership:
             for node in nodes:
                 if node.key in self._nodes and node.name != self._nodes[node.key].name:
                     self._nodes[node.key] = node
-                    for member in self._members.get(node.key, ()):
-                        member.rename(node)
+                    for worker in self._workers.get(node.key, ()):
+                        worker.rename(node)
         for node in new:
             log.info("node %s at %s takes part", node.name, node.address)
-            members = [
-                Member(node, index, self._source.start_worker(node, index), self._parts)
+            workers = [
+                RemoteWorker(node, index, self._source.start_worker(node, index), self._parts)
                 for index in range(self._workers_a_node)
             ]
             with self._lock:
-                self._nodes[node.key], self._members[node.key] = node, members
-            for member in members:
-                member.start()
+                self._nodes[node.key], self._workers[node.key] = node, workers
+            for worker in workers:
+                worker.start()
         self._changed()
 
 
 def _status_of(
     node: Node,
-    members: Sequence[Member],
+    workers: Sequence[RemoteWorker],
     drained: Collection[str],
-    watched: Mapping[Member, Sequence[str]],
+    watched: Mapping[RemoteWorker, Sequence[str]],
     tasks: WorkerTasks,
 ) -> NodeStatus:
-    ready = [member for member in members if member.ready]
-    problem = next((member.problem for member in members if member.problem), "")
-    begun = any(member.current is not None for member in members)
+    ready = [worker for worker in workers if worker.ready]
+    problem = next((worker.problem for worker in workers if worker.problem), "")
+    begun = any(worker.current is not None for worker in workers)
     if node.name in drained:
         state: NodeState = "drained"
     elif ready:
         state = "ready"
     else:
         state = "refused" if problem else "lost" if begun else "starting"
-    cameras = [name for member in members for name in watched.get(member, ())]
+    cameras = [name for worker in workers for name in watched.get(worker, ())]
     analyses, checks = tasks.analyses(), tasks.checks()
     return NodeStatus(
         name=node.name,
         address=node.address,
         state=state,
         workers=len(ready),
-        load=max((member.load.node for member in ready), default=0.0),
-        cores=round(sum(member.load.cores for member in ready), 3),
-        rss_bytes=sum(member.load.rss_bytes for member in ready),
+        load=max((worker.load.node for worker in ready), default=0.0),
+        cores=round(sum(worker.load.cores for worker in ready), 3),
+        rss_bytes=sum(worker.load.rss_bytes for worker in ready),
         cameras=tuple(sorted(cameras)),
-        analyses=sum(analyses[member] for member in members),
-        checks=sum(checks[member] for member in members),
+        analyses=sum(analyses[worker] for worker in workers),
+        checks=sum(checks[worker] for worker in workers),
         problem=problem,
     )

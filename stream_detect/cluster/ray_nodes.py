@@ -16,7 +16,7 @@ from ray.exceptions import GetTimeoutError, RayError
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from stream_detect.cluster.nodes import Node, NodeNames, WorkerLink, WorkerLostError
-from stream_detect.cluster.worker import Worker
+from stream_detect.cluster.worker.worker import Worker
 from stream_detect.errors import SettingsError
 
 NAMESPACE = "stream-detect"

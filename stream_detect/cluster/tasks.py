@@ -6,8 +6,8 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from stream_detect.cluster.members import Incarnation, Member
 from stream_detect.cluster.placement import ANALYSIS_COST, Host, choose
+from stream_detect.cluster.remote_worker import Incarnation, RemoteWorker
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -15,19 +15,19 @@ class WorkerTask:
     """An analysis or a live check on a worker, as the server knows it.
 
     Args:
-        member: the worker.
+        worker: that does it.
         incarnation: its process.
         lease_s: a worker that was not heard of for so long does it no more.
     """
 
-    member: Member
+    worker: RemoteWorker
     incarnation: Incarnation
     lease_s: float
 
     @property
     def lost(self) -> str:
         """Why the worker does it no more, in words; empty while it does."""
-        if self.member.closed or self.member.current is not self.incarnation:
+        if self.worker.closed or self.worker.current is not self.incarnation:
             return "it has ended"
         silent_s = time.monotonic() - self.incarnation.heard_s
         return f"it was not heard of for {silent_s:.1f} s" if silent_s > self.lease_s else ""
@@ -37,7 +37,7 @@ class WorkerTasks:
     """Which worker does what. Thread-safe.
 
     Args:
-        members: all workers.
+        workers: all workers.
         hosts: those that can take work, with the cost of what they have.
         drained: names of nodes that get no work.
         lease_s: of the cluster.
@@ -45,12 +45,12 @@ class WorkerTasks:
 
     def __init__(
         self,
-        members: Callable[[], Sequence[Member]],
+        workers: Callable[[], Sequence[RemoteWorker]],
         hosts: Callable[[], Sequence[Host]],
         drained: Callable[[], frozenset[str]],
         lease_s: float,
     ) -> None:
-        self._members = members
+        self._workers = workers
         self._hosts = hosts
         self._drained = drained
         self._lease_s = lease_s
@@ -62,15 +62,15 @@ class WorkerTasks:
     def workers(self) -> int:
         """Workers that can take work now. Cheap: it is asked often, and by each analysis."""
         drained = self._drained()
-        return sum(member.ready and member.node.name not in drained for member in self._members())
+        return sum(worker.ready and worker.node.name not in drained for worker in self._workers())
 
     @property
     def expects_workers(self) -> bool:
         """Whether one may be ready in a moment where none is now: it starts, or starts anew."""
-        members, drained = self._members(), self._drained()
-        return not members or any(not member.problem and member.node.name not in drained for member in members)
+        workers, drained = self._workers(), self._drained()
+        return not workers or any(not worker.problem and worker.node.name not in drained for worker in workers)
 
-    def begin_analysis(self, at_once: int, unfit: Collection[Member] = ()) -> WorkerTask | None:
+    def begin_analysis(self, at_once: int, unfit: Collection[RemoteWorker] = ()) -> WorkerTask | None:
         """Chooses a worker for an analysis: of those that do fewer than so many, the one with the least to do.
 
         Args:
@@ -80,16 +80,16 @@ class WorkerTasks:
         Returns:
             to be given to `end`; None where no worker can take it.
         """
-        members = {member.name: member for member in self._members()}
-        hosts = [host for host in self._hosts() if host.worker in members and members[host.worker] not in unfit]
+        workers = {worker.name: worker for worker in self._workers()}
+        hosts = [host for host in self._hosts() if host.worker in workers and workers[host.worker] not in unfit]
         with self._lock:
             counts = _counts(self._analyses)
-            of_host = {host.worker: counts[members[host.worker]] for host in hosts}
+            of_host = {host.worker: counts[workers[host.worker]] for host in hosts}
             free = [host for host in hosts if of_host[host.worker] < at_once] or hosts
             chosen = choose([replace(one, cost=one.cost + ANALYSIS_COST * of_host[one.worker]) for one in free])
-            return self._begun(chosen, members, self._analyses)
+            return self._begun(chosen, workers, self._analyses)
 
-    def begin_check(self, unfit: Collection[Member] = ()) -> WorkerTask | None:
+    def begin_check(self, unfit: Collection[RemoteWorker] = ()) -> WorkerTask | None:
         """Chooses a worker for a live check: the one with the least to do; analyses do not count, they give way.
 
         Args:
@@ -98,35 +98,37 @@ class WorkerTasks:
         Returns:
             to be given to `end`; None where no worker can take it.
         """
-        members = {member.name: member for member in self._members()}
-        hosts = [host for host in self._hosts() if host.worker in members and members[host.worker] not in unfit]
+        workers = {worker.name: worker for worker in self._workers()}
+        hosts = [host for host in self._hosts() if host.worker in workers and workers[host.worker] not in unfit]
         with self._lock:
-            return self._begun(choose(hosts), members, self._checks)
+            return self._begun(choose(hosts), workers, self._checks)
 
     def end(self, task: WorkerTask) -> None:
         """It is done, or goes on elsewhere."""
         with self._lock:
             (self._analyses if task in self._analyses else self._checks).remove(task)
 
-    def analyses(self) -> Counter[Member]:
+    def analyses(self) -> Counter[RemoteWorker]:
         """How many analyses each worker has."""
         with self._lock:
             return _counts(self._analyses)
 
-    def checks(self) -> Counter[Member]:
+    def checks(self) -> Counter[RemoteWorker]:
         """How many live checks each worker has."""
         with self._lock:
             return _counts(self._checks)
 
-    def _begun(self, chosen: Host | None, members: Mapping[str, Member], tasks: list[WorkerTask]) -> WorkerTask | None:
+    def _begun(
+        self, chosen: Host | None, workers: Mapping[str, RemoteWorker], tasks: list[WorkerTask]
+    ) -> WorkerTask | None:
         """Under the lock."""
-        member = None if chosen is None else members[chosen.worker]
-        if member is None or member.current is None:
+        worker = None if chosen is None else workers[chosen.worker]
+        if worker is None or worker.current is None:
             return None
-        task = WorkerTask(member, member.current, self._lease_s)
+        task = WorkerTask(worker, worker.current, self._lease_s)
         tasks.append(task)
         return task
 
 
-def _counts(tasks: Sequence[WorkerTask]) -> Counter[Member]:
-    return Counter(task.member for task in tasks if not task.lost)
+def _counts(tasks: Sequence[WorkerTask]) -> Counter[RemoteWorker]:
+    return Counter(task.worker for task in tasks if not task.lost)

@@ -15,7 +15,7 @@ from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.head import Head, HeadParts
 from stream_detect.cluster.messages import ModelOrder
 from stream_detect.cluster.nodes import OneNode
-from stream_detect.cluster.worker_hosting import WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerSettings
 from stream_detect.models.registry import Registry
 from stream_detect.settings import Settings, StorageSettings
 from stream_detect.storage.database import Database

@@ -7,7 +7,7 @@ from typing import Any
 
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.nodes import Node, WorkerLostError
-from stream_detect.cluster.worker import Worker
+from stream_detect.cluster.worker.worker import Worker
 
 CUT_S = 0.05
 

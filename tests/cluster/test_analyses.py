@@ -13,8 +13,8 @@ import pytest
 from stream_detect.cluster import analyses, messages
 from stream_detect.cluster.analyses import ClusterReviewer
 from stream_detect.cluster.messages import ServerFile
-from stream_detect.cluster.process_folder import ProcessFolder
-from stream_detect.cluster.worker_hosting import ANALYSES_FOLDER
+from stream_detect.cluster.worker.folder import ProcessFolder
+from stream_detect.cluster.worker.hosting import ANALYSES_FOLDER
 from stream_detect.errors import ReviewCancelledError, ReviewCrashedError
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.models.registry import Registry
@@ -251,7 +251,7 @@ def test_each_worker_does_as_many_at_once_as_one_server(stage):
     reviewer = reviewer_of(made)
     assert reviewer.at_once == 2
     begun = [made.head.tasks.begin_analysis(1) for _ in range(3)]
-    assert sorted(task.member.node.name for task in begun[:2]) == ["a", "b"]
+    assert sorted(task.worker.node.name for task in begun[:2]) == ["a", "b"]
     assert begun[2] is not None  # a worker was lost meanwhile: more than one on another
     for task in begun:
         made.head.tasks.end(task)
@@ -261,7 +261,7 @@ def test_each_worker_does_as_many_at_once_as_one_server(stage):
 def test_what_a_killed_worker_left_is_removed_by_the_next_one_and_nothing_else(tmp_path):
     program = (
         "import sys, time; from pathlib import Path\n"
-        "from stream_detect.cluster.process_folder import ProcessFolder\n"
+        "from stream_detect.cluster.worker.folder import ProcessFolder\n"
         "folder = ProcessFolder(Path(sys.argv[1]), 0)\n"
         "(folder.made() / 'original').write_bytes(b'private')\n"
         "print('made', flush=True); time.sleep(600)\n"

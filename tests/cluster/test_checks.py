@@ -48,8 +48,8 @@ class Server:
 
     def received_of(self, key):
         """How many reliable items of a worker's process have arrived."""
-        members = self.stage.head._membership.members()
-        return next(one.current.received for one in members if one.current and one.current.key == key)
+        workers = self.stage.head._membership.workers()
+        return next(one.current.received for one in workers if one.current and one.current.key == key)
 
     def node(self):
         """The node that has the only check."""

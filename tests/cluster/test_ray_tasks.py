@@ -13,7 +13,7 @@ import pytest
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.principal import Principal
 from stream_detect.cluster.checks import WORKER_LOST
-from stream_detect.cluster.worker_hosting import ANALYSES_FOLDER
+from stream_detect.cluster.worker.hosting import ANALYSES_FOLDER
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.review.examination import Hooks
 from stream_detect.review.models import ExaminationSettings

@@ -75,8 +75,8 @@ class Incarnation:
 
 
 @dataclass(frozen=True, slots=True)
-class MemberParts:
-    """What all members share.
+class RemoteWorkerParts:
+    """What all workers share.
 
     Args:
         settings: sections of the workers.
@@ -84,7 +84,7 @@ class MemberParts:
         may_renew: whether the server may renew leases.
         listened: cameras whose results somebody follows.
         take: is given each batch; must return soon.
-        changed: is called when a member came, went or fell silent.
+        changed: is called when a worker came, went or fell silent.
     """
 
     settings: dict[str, Any]
@@ -95,7 +95,7 @@ class MemberParts:
     changed: Callable[[], None]
 
 
-class Member:
+class RemoteWorker:
     """A worker as the server knows it. `start` once, then `close`.
 
     Args:
@@ -105,7 +105,7 @@ class Member:
         parts: what all share.
     """
 
-    def __init__(self, node: Node, index: int, link: WorkerLink, parts: MemberParts) -> None:
+    def __init__(self, node: Node, index: int, link: WorkerLink, parts: RemoteWorkerParts) -> None:
         self._index = index
         self.rename(node)
         self.link = link

@@ -16,11 +16,11 @@ from stream_detect.cameras.observer import Observers
 from stream_detect.cluster.messages import (
     ModelOrder,
 )
-from stream_detect.cluster.orders import NOT_RENEWED, OrderKeeper, WorkerLease
-from stream_detect.cluster.outbox import Outbox
-from stream_detect.cluster.process_folder import ProcessFolder
-from stream_detect.cluster.worker_analyses import WorkerAnalyses
-from stream_detect.cluster.worker_evidence import WorkerEvidence
+from stream_detect.cluster.worker.analyses import WorkerAnalyses
+from stream_detect.cluster.worker.evidence import WorkerEvidence
+from stream_detect.cluster.worker.folder import ProcessFolder
+from stream_detect.cluster.worker.orders import NOT_RENEWED, OrderKeeper, WorkerLease
+from stream_detect.cluster.worker.outbox import Outbox
 from stream_detect.errors import SettingsError, StreamDetectError
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.jobs.reviewer import ModelReviewer

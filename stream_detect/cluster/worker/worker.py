@@ -25,8 +25,8 @@ from stream_detect.cluster.messages import (
     Refusal,
     refusal_of,
 )
-from stream_detect.cluster.outbox import Outbox
-from stream_detect.cluster.worker_hosting import WorkerHosting, WorkerSettings
+from stream_detect.cluster.worker.hosting import WorkerHosting, WorkerSettings
+from stream_detect.cluster.worker.outbox import Outbox
 from stream_detect.errors import NotFoundError, StreamDetectError
 from stream_detect.overlay.picture import annotated
 from stream_detect.types import Answer, Thresholds

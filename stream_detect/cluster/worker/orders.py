@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.messages import ModelOrder, Orders
-from stream_detect.cluster.outbox import Outbox
+from stream_detect.cluster.worker.outbox import Outbox
 
 STOP_BEFORE_S = 1.0
 """A worker stops so long before the server may give its cameras to another: what a stop takes, and then some."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
 from stream_detect.cluster.messages import AnalysisBegun, AnalysisOrder, AnalysisState, refusal_of
-from stream_detect.cluster.process_folder import ProcessFolder
+from stream_detect.cluster.worker.folder import ProcessFolder
 from stream_detect.errors import (
     CapacityError,
     ConflictError,
