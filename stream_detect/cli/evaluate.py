@@ -15,9 +15,9 @@ from rich.table import Table
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.dataset import TABLE, read_table
-from stream_detect.evaluation.page import page, percent, points, value
+from stream_detect.evaluation.report import html_report, percent, points, value
 from stream_detect.evaluation.run import EvaluationPlan, OnProgress, evaluate, load_entrants
-from stream_detect.evaluation.scores import write_whole
+from stream_detect.evaluation.score_sheet import write_whole
 from stream_detect.evaluation.summary import Summary
 from stream_detect.settings.file import load_settings
 
@@ -94,7 +94,7 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
     if json:
         write_whole(json, summary.to_json())
     if html:
-        write_whole(html, page(summary, outcomes))
+        write_whole(html, html_report(summary, outcomes))
     _print(summary)
     typer.echo(f"{len(outcomes):,} files in {took_s:.1f} s")
 

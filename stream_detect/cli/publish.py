@@ -7,9 +7,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.alarms import real_clips
 from stream_detect.evaluation.crops import load_joined
 from stream_detect.evaluation.dataset import Row, read_table, read_traits
+from stream_detect.evaluation.manifest import real_clips
 from stream_detect.models.bundle import Bundle
 from stream_detect.training.architectures import architecture_named
 from stream_detect.training.precision import CALIBRATED_ON

@@ -15,9 +15,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 from rich.table import Table
 
 from stream_detect.errors import DatasetError, TrainingError
-from stream_detect.evaluation.alarms import real_clips
 from stream_detect.evaluation.crops import load_joined
 from stream_detect.evaluation.dataset import SPLITS, Faces, Row, Split, read_traits
+from stream_detect.evaluation.manifest import real_clips
 from stream_detect.models.card import Metric
 from stream_detect.training.recipe import Recipe
 from stream_detect.training.recipe_file import RecipeFile, checked, read_recipe

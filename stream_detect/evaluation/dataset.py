@@ -16,8 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.manifest import LABELS, ManifestEntry, read_entries
-from stream_detect.evaluation.sources import OWN, family_of, source
+from stream_detect.evaluation.manifest import LABELS, OWN, ManifestEntry, family_of, read_entries, source
 
 Split = Literal["train", "val"]
 SPLITS: tuple[Split, ...] = ("train", "val")

@@ -23,8 +23,8 @@ from stream_detect.analysis.quality import QualityGate, short_side_px
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.analysis.window import ScoreWindow
 from stream_detect.errors import AnalysisError, MediaError
-from stream_detect.evaluation.conditions import Condition
 from stream_detect.evaluation.crops import middle_face
+from stream_detect.evaluation.degradation import Condition
 from stream_detect.evaluation.manifest import ManifestEntry
 from stream_detect.evaluation.media import Files, frames, sampled
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, VerdictState

@@ -1,4 +1,4 @@
-"""The manifest of an evaluation or a training: a CSV that lists labelled files, each row checked."""
+"""The manifest of an evaluation or a training: a CSV of labelled files, and the collections that its rows may name."""
 
 import csv
 from collections.abc import Mapping, Sequence
@@ -106,3 +106,72 @@ def _check(manifest: Path, entries: tuple[ManifestEntry, ...], only: Mapping[str
             f"expected real and fake files in {of}, received {labels.pop()} ones only (the first is in row "
             f"{entries[0].line}): no figure can be measured on one kind"
         )
+
+
+def real_clips(manifest: Path) -> tuple[Path, ...]:
+    """The files that a table calls real, relative to its folder; rows with other labels are passed over.
+
+    Args:
+        manifest: CSV with the columns file and label.
+
+    Raises:
+        DatasetError: it cannot be read, or names none.
+    """
+    try:
+        with manifest.open(newline="", encoding="utf-8-sig") as stream:
+            rows = list(csv.DictReader(stream))
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise DatasetError(
+            f"expected a table of clips (CSV in UTF-8) at {manifest}, cannot read it: {error}"
+        ) from error
+    found = tuple(manifest.parent / row["file"] for row in rows if row.get("file") and row.get("label") == "real")
+    if not found:
+        raise DatasetError(f"expected rows with a file and the label real in {manifest}, there are none")
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What is known of a collection of faces.
+
+    Args:
+        title: what people call it.
+        what: what it holds; empty where it is not known here.
+        terms: under which it may be used.
+        family: kind of manipulation of its fakes, where its table has no column family.
+    """
+
+    title: str
+    what: str
+    terms: str
+    family: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.title} ({self.what})" if self.what else self.title
+
+
+OWN = "own"
+"""Of files whose table names no source."""
+
+_KNOWN = {
+    OWN: Source("own files", "", "as their owners allow"),
+    "dfdc": Source(
+        "DFDC",
+        "DeepFake Detection Challenge 2019-2020, mostly face swaps in videos",
+        "research terms of the challenge",
+        "dfdc",
+    ),
+    "fairface": Source("FairFace", "photos balanced by race and gender", "CC BY 4.0"),
+    "ffhq": Source("FFHQ", "sharp portraits", "CC BY-NC-SA 4.0"),
+    "sdfd_sd21": Source("SDFD", "portraits made by Stable Diffusion 2.1", "its authors' own terms", "diffusion"),
+}
+
+
+def source(name: str) -> Source:
+    """What is known of a collection; for one that is not known here, little."""
+    return _KNOWN.get(name, Source(name, "", "not known here"))
+
+
+def family_of(source_name: str) -> str:
+    """The family of a collection's fakes where its table names none: a known one, else the collection's own name."""
+    return source(source_name).family or source_name

@@ -1,18 +1,26 @@
-"""The metrics of a card: figures of held-out faces and windows, in all, by family, by source and by group of people."""
+"""The metrics of a card: figures of held-out faces and windows, in all and by group; and false alarms per hour."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 from sklearn.metrics import confusion_matrix
 
+from stream_detect.analysis.detector import BlazeFace
+from stream_detect.analysis.pipeline import SideBySide
+from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.bootstrap import Estimate, share
 from stream_detect.evaluation.families import FamilyFigures, by_family, by_real_source
 from stream_detect.evaluation.figures import figures
+from stream_detect.evaluation.judge import VideoScores
+from stream_detect.evaluation.manifest import source
+from stream_detect.evaluation.media import frames, sampled
 from stream_detect.evaluation.scored import Scored
-from stream_detect.evaluation.sources import source
 from stream_detect.evaluation.windows import Windows, window_figures
+from stream_detect.models.backend import load_model
+from stream_detect.models.bundle import Bundle
 from stream_detect.models.card import Metric, WindowThresholds
 from stream_detect.types import Thresholds
 
@@ -186,4 +194,41 @@ def _metric(  # noqa: PLR0913, PLR0917 - a metric has so many parts
         threshold=at,
         family=family,
         generator=generator,
+    )
+
+
+def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
+    """How often an hour the badge turns to FAKE on real people.
+
+    Every clip is replayed through the pipeline that serves, including window and hysteresis: the rate does not follow
+    from that of single frames, because the scores of a window are strongly correlated.
+
+    Args:
+        bundle: judges, by its own thresholds.
+        clips: videos of real people.
+
+    Raises:
+        DatasetError: there is no second of video.
+        MediaError: one cannot be decoded.
+    """
+    settings = AnalysisSettings()
+    model = load_model(bundle, "openvino")
+    finder = BlazeFace(settings.faces.detector, settings.faces.min_score, settings.faces.max_faces)
+    alarms, length_s = 0, 0.0
+    for clip in clips:
+        video = VideoScores(settings.window.min_scores)
+        look = SideBySide(finder, (model.classifier(),), settings)
+        for frame in sampled(frames(clip), settings.faces.rate_hz):
+            (result,) = look.step(frame)
+            video.take(result)
+        alarms += video.alarms
+        length_s += video.length_s
+    if not length_s:
+        raise DatasetError("expected clips of real people to count false alarms in, received none")
+    return Metric(
+        name="alarms_an_hour",
+        value=round(3600 * alarms / length_s, 2),
+        data=f"{len(clips)} real clips replayed through the window",
+        n=max(round(length_s), 1),
+        threshold=bundle.card.thresholds.fake_enter,
     )

@@ -9,13 +9,13 @@ from pathlib import Path
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.conditions import conditions
 from stream_detect.evaluation.crops import TIGHT_MIN_SCORE
+from stream_detect.evaluation.degradation import conditions
 from stream_detect.evaluation.judge import Examination, FileJudge, Outcome
 from stream_detect.evaluation.manifest import ManifestEntry, read_manifest
 from stream_detect.evaluation.media import Files
+from stream_detect.evaluation.score_sheet import ScoreSheet
 from stream_detect.evaluation.scored import held_out
-from stream_detect.evaluation.scores import ScoreSheet
 from stream_detect.evaluation.summary import (
     Contestant,
     Level,

@@ -4,8 +4,8 @@ from collections import Counter
 from collections.abc import Iterable
 
 from stream_detect.evaluation.dataset import Row
+from stream_detect.evaluation.manifest import source
 from stream_detect.evaluation.metrics import COUNTED_FROM
-from stream_detect.evaluation.sources import source
 from stream_detect.models.card import (
     Card,
     Crop,

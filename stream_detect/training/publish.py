@@ -15,12 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from stream_detect.errors import BundleError, DatasetError
-from stream_detect.evaluation.alarms import alarms_an_hour
 from stream_detect.evaluation.bootstrap import area
-from stream_detect.evaluation.calibration import fit_calibration
 from stream_detect.evaluation.dataset import Faces, Row
-from stream_detect.evaluation.metrics import COUNTED_FROM, alarms_by_trait, measure, measure_windows
-from stream_detect.evaluation.scored import Scored, calibrated, halves, held_out, score
+from stream_detect.evaluation.metrics import COUNTED_FROM, alarms_an_hour, alarms_by_trait, measure, measure_windows
+from stream_detect.evaluation.scored import Scored, calibrated, fit_calibration, halves, held_out, score
 from stream_detect.evaluation.windows import Windows, choose_thresholds, windows_of
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle, write_card

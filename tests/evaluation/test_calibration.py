@@ -6,10 +6,9 @@ import numpy as np
 import pytest
 
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.calibration import fit_calibration
 from stream_detect.evaluation.dataset import Faces, Row
 from stream_detect.evaluation.metrics import confusion, measure
-from stream_detect.evaluation.scored import Scored, balanced_weights, calibrated, halves, score
+from stream_detect.evaluation.scored import Scored, balanced_weights, calibrated, fit_calibration, halves, score
 from stream_detect.types import Calibration
 
 

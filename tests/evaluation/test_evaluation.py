@@ -11,8 +11,8 @@ from typer.testing import CliRunner
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.cli import evaluate as commands
 from stream_detect.errors import AnalysisError, DatasetError
-from stream_detect.evaluation import conditions, run
-from stream_detect.evaluation.page import page
+from stream_detect.evaluation import degradation, run
+from stream_detect.evaluation.report import html_report
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
 from stream_detect.settings import ModelSettings
 
@@ -82,7 +82,7 @@ def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tm
     ]
     assert part_of(summary).counts.judged == 15
     assert table(tmp_path / "scores.csv")[4][:5] == ["3.png", "fake", "bright", "", "0"]
-    assert "gone.png" in page(summary, outcomes)
+    assert "gone.png" in html_report(summary, outcomes)
 
 
 def test_a_wrong_root_is_reported(crops, entrant, tmp_path):
@@ -123,7 +123,7 @@ def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
     assert (frame.real, frame.fake, frame.groups) == (12, 12, 4)
     assert (whole.real, whole.fake, whole.auc.value) == (2, 2, 1)
     assert part_of(summary, "video").counts.real_s == pytest.approx(2 * 1.1, abs=0.01)
-    text = page(summary, outcomes)
+    text = html_report(summary, outcomes)
     assert "Plots, videos" in text
     assert "0 times in 0.0 minutes of real videos, 0.0 an hour" in text
 
@@ -136,7 +136,7 @@ def test_groups_that_a_calibration_used_can_be_left_out(crops, entrant):
 
 
 def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, monkeypatch):
-    darker = conditions.Condition("darker", lambda image, _: (image * 0.5).astype(np.uint8))
+    darker = degradation.Condition("darker", lambda image, _: (image * 0.5).astype(np.uint8))
     monkeypatch.setattr(run, "conditions", lambda: (darker,))
     told = []
     summary, _ = evaluate(
@@ -162,7 +162,7 @@ def test_the_same_pictures_are_drawn_every_time_half_of_them_fake(crops, entrant
 
 
 def test_videos_are_worsened_too_and_noise_is_the_same_every_time(folder, photo, entrant, monkeypatch):
-    rows = conditions.conditions()
+    rows = degradation.conditions()
     wanted = [row for row in rows if row.name in ("noise of 10", "VP8, 150 kbit/s")]
     monkeypatch.setattr(run, "conditions", lambda: wanted)
     folder.video("a.mp4", [(photo * 0.6).astype(np.uint8)] * 6, "real")
@@ -206,14 +206,14 @@ def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):
     summary, outcomes = evaluate(
         plan(crops, by="set", robust=0), [entrant("a<b>"), entrant("other")], AnalysisSettings()
     )
-    text = page(summary, outcomes)
+    text = html_report(summary, outcomes)
     assert not re.findall(r'<script|<link|(?:src|href)="(?!#)', text)
     assert "a<b>" not in text
     assert "a&lt;b&gt;" in text
     for title in ("ROC", "Precision and recall", "Reliability", "Scores: other", "Confusion from 0.8 on: other"):
         assert title in text
     assert text.count("<svg") == 3 + 2 + 2  # together; by set, and scores, for each model
-    assert text == page(summary, outcomes)
+    assert text == html_report(summary, outcomes)
 
 
 def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatch):
@@ -275,4 +275,4 @@ def test_several_data_folders_are_measured_by_family_generator_and_source(folder
     assert (by["swap", None].fakes, by["swap", None].own_reals) == (4, 4)
     assert (by["swap", "G0"].own_reals, by["swap", "G0"].own_auc.value, by["swap", "G0"].auc.value) == (2, 1.0, 1.0)
     assert [(row.figures.source, row.figures.reals) for row in summary.real_sources] == [("s0", 2), ("s1", 2)]
-    assert "Reliability by family" in page(summary, outcomes)
+    assert "Reliability by family" in html_report(summary, outcomes)

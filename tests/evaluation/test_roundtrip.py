@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from stream_detect.evaluation.codec import VideoCall, in_a_call, video_in_a_call
-from stream_detect.evaluation.conditions import conditions
+from stream_detect.evaluation.degradation import conditions
 from stream_detect.types import Frame
 
 

@@ -9,9 +9,9 @@ from skimage.data import astronaut
 from stream_detect.analysis.crop import cut
 from stream_detect.analysis.detector import BlazeFace
 from stream_detect.errors import DatasetError
-from stream_detect.evaluation.alarms import alarms_an_hour, real_clips
 from stream_detect.evaluation.dataset import Faces, Row, read_traits
-from stream_detect.evaluation.metrics import alarms_by_trait
+from stream_detect.evaluation.manifest import real_clips
+from stream_detect.evaluation.metrics import alarms_an_hour, alarms_by_trait
 from stream_detect.evaluation.scored import Scored
 from stream_detect.models.card import WindowThresholds
 from stream_detect.models.registry import Registry

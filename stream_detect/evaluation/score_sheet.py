@@ -1,4 +1,4 @@
-"""The output files of an evaluation: scores, written row by row, and files that are written atomically."""
+"""The output files of an evaluation: the CSV of scores, which grows row by row, and files that are replaced whole."""
 
 import csv
 from collections.abc import Sequence

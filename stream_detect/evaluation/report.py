@@ -48,8 +48,8 @@ def points(change: float | None, digits: int | None = None) -> str:
     return f"{100 * change:+.1f} pp" if digits is None else f"{change:+.{digits}f}"
 
 
-def page(summary: Summary, outcomes: Sequence[Outcome]) -> str:
-    """The whole page.
+def html_report(summary: Summary, outcomes: Sequence[Outcome]) -> str:
+    """The page.
 
     Args:
         summary: what was measured.
