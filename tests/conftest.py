@@ -108,7 +108,7 @@ SLOW = {
     "test_deployment.py",
     "test_house.py",
     "test_packaging.py",
-    "webrtc/test_check.py",
+    "webrtc/test_live_check.py",
     "webrtc/test_places.py",
     "webrtc/test_sessions.py",
     "webrtc/test_whep.py",

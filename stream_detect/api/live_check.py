@@ -21,9 +21,8 @@ from stream_detect.api.requests import (
 from stream_detect.api.schemas.checks import ChallengeBody
 from stream_detect.api.signalling import SDP, read_sdp
 from stream_detect.errors import NotFoundError, OfferError
-from stream_detect.webrtc.check import Client
 from stream_detect.webrtc.check_sessions import CheckSessions
-from stream_detect.webrtc.source_label import MAX_LABEL_CHARS
+from stream_detect.webrtc.live_check import MAX_LABEL_CHARS, Client
 
 JSON = "application/json"
 

@@ -8,7 +8,7 @@ from typing import Final
 from stream_detect.api.schemas.cameras import ConnectionBody
 from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import CapacityError, SourceError
-from stream_detect.overlay.picture import jpeg
+from stream_detect.media.jpeg import encode_snapshot
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.address import Address
 from stream_detect.sources.opening import ReaderSettings
@@ -76,7 +76,7 @@ class CameraTrials:
         finally:
             self._places.release()
         width, height = found.wh
-        picture = base64.b64encode(jpeg(found.image, _PICTURE_PX)).decode()
+        picture = base64.b64encode(encode_snapshot(found.image, _PICTURE_PX)).decode()
         return ConnectionBody(
             ok=True,
             detail=f"{found.codec}, {width}x{height}" + (f" at {found.fps:.0f} fps" if found.fps else ""),

@@ -21,7 +21,7 @@ from stream_detect.errors import NotFoundError, SettingsError
 from stream_detect.evidence.keeper import EvidenceKeeper
 from stream_detect.extras import require
 from stream_detect.jobs.reviewer import Reviewer
-from stream_detect.overlay.picture import annotated
+from stream_detect.overlay.overlay import annotated
 from stream_detect.settings import CameraSettings, ClusterSettings, Settings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.database import Database

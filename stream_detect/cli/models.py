@@ -13,9 +13,8 @@ from rich.table import Table
 
 from stream_detect.errors import BundleError
 from stream_detect.extras import require
-from stream_detect.models.bundle import read_card
+from stream_detect.models.bundle import export, read_card
 from stream_detect.models.card import Card, Metric
-from stream_detect.models.export import export
 from stream_detect.models.pull import LICENCE, ORIGIN, PUBLISHED, credit, fetch, published_named
 from stream_detect.models.registry import Registry
 

@@ -14,11 +14,10 @@ from stream_detect.cluster.sessions import ANSWER_S
 from stream_detect.cluster.tasks import WorkerTask, WorkerTasks
 from stream_detect.errors import CapacityError
 from stream_detect.storage.checks import CheckRecord
-from stream_detect.webrtc.check import CheckIds, Client, Gone
+from stream_detect.webrtc.live_check import CheckIds, Client, Gone, virtual_camera
 from stream_detect.webrtc.offer import Offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce
 from stream_detect.webrtc.results_channel import ByeReason, Introduction
-from stream_detect.webrtc.source_label import virtual_camera
 
 LOOK_S = 0.25
 """How often a session's worker is looked at: it reports five times a second which sessions it has."""
@@ -82,7 +81,7 @@ class WorkerChecks:
 
 
 class RemoteCheck:
-    """One live check on a worker; fits `webrtc.check.Check`.
+    """One live check on a worker; fits `webrtc.live_check.Check`.
 
     Args:
         checks: is told of its end.

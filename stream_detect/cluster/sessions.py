@@ -97,7 +97,7 @@ class ClusterViewers(_Sessions):
         return await self._open(camera, offer_sdp, client)
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes:
-        """The newest frame of a camera with its badge, JPEG; see `overlay.picture.annotated`.
+        """The newest frame of a camera with its badge, JPEG; see `overlay.overlay.annotated`.
 
         Raises:
             NotFoundError: it has sent none yet.

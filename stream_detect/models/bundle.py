@@ -4,16 +4,22 @@
 - `model.keras`: the network and its weights, the source of truth;
 - `model.xml` and `model.bin`: the same network as OpenVINO IR, for serving;
 - `model-int8.xml` and `model-int8.bin`: the network in INT8, if its card allows it.
+
+`export` writes the network and the card to formats of other programs.
 """
 
 import hashlib
 import json
+import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
+from importlib import import_module
 from pathlib import Path
 
 from pydantic import ValidationError
 
 from stream_detect.errors import BundleError, BundleTamperedError
+from stream_detect.extras import require
 from stream_detect.models.card import Card
 
 CARD_FILE = "card.json"
@@ -98,3 +104,50 @@ def sha256_of(file: Path) -> str:
     """Sha256 of a file, in hexadecimal."""
     with file.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
+    """Writes the network in the format given by the suffix and, next to it, the card, which says how to use it.
+
+    Args:
+        bundle: verified.
+        to: path ending in `.xml` (OpenVINO, with a `.bin` next to it), `.tflite` (LiteRT) or `.keras`.
+
+    Returns:
+        The files written, the network's first.
+
+    Raises:
+        BundleError: the suffix is another one, or the file exists.
+    """
+    if to.suffix not in _WRITERS:
+        raise BundleError(
+            f"expected a file that ends in {', '.join(_WRITERS)}, received {to.name!r}; ONNX needs packages that this "
+            "project does without: convert the .tflite or the .keras file with tf2onnx"
+        )
+    card = to.with_name(f"{to.stem}.card.json")
+    files = (to, *((to.with_suffix(".bin"),) if to.suffix == ".xml" else ()), card)
+    for file in files:
+        if file.exists():
+            raise BundleError(f"expected a new file, {file} exists; name another or remove it")
+    to.parent.mkdir(parents=True, exist_ok=True)
+    _WRITERS[to.suffix](bundle, to)
+    card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    return files
+
+
+def _openvino(bundle: Bundle, to: Path) -> None:
+    shutil.copyfile(bundle.folder / IR_FILE, to)
+    shutil.copyfile(bundle.folder / IR_WEIGHTS_FILE, to.with_suffix(".bin"))
+
+
+def _keras(bundle: Bundle, to: Path) -> None:
+    shutil.copyfile(bundle.folder / KERAS_FILE, to)
+
+
+def _litert(bundle: Bundle, to: Path) -> None:
+    require("train", "an export to LiteRT")
+    # By name: serving must never load TensorFlow.
+    import_module("stream_detect.training.convert").write_litert(bundle, to)
+
+
+_WRITERS: dict[str, Callable[[Bundle, Path], None]] = {".tflite": _litert, ".xml": _openvino, ".keras": _keras}

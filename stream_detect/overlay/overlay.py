@@ -1,9 +1,11 @@
 """The overlay: draws boxes, badges and traces of the newest `Result` on the yuv420p planes of a frame.
 
 It runs on every frame: sprites are made once and blended, and only the region under them is written.
+`annotated` makes a snapshot of one frame.
 """
 
 import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -13,7 +15,9 @@ import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.media.planes import Planes
+from stream_detect.errors import MediaError
+from stream_detect.media.jpeg import encode_snapshot
+from stream_detect.media.planes import Planes, copy_yuv420p, to_rgb
 from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.badge import (
     BadgeSet,
@@ -251,3 +255,33 @@ def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:
     xs = [min(max(x * to[0] / max(of[0], 1), -to[0]), 2.0 * to[0]) for x in (box[0], box[2])]
     ys = [min(max(y * to[1] / max(of[1], 1), -to[1]), 2.0 * to[1]) for y in (box[1], box[3])]
     return min(xs), min(ys), max(xs), max(ys)
+
+
+def annotated(
+    frame: av.VideoFrame, result: Result | None, thresholds: Thresholds, stale_s: float, width: int | None
+) -> bytes:
+    """Encodes a frame as JPEG; the badge is drawn at the final size, so that it is readable in small pictures. Blocks.
+
+    Args:
+        frame: read only.
+        result: the newest result; None before the first.
+        thresholds: of the model.
+        stale_s: a result older than this is drawn as stale.
+        width: in pixels; None, or more than the frame's width, keeps the frame's.
+
+    Raises:
+        MediaError: the frame has a format that cannot be drawn on.
+    """
+    picture = copy_yuv420p(_narrowed(frame, width))
+    Overlay(thresholds, stale_s).draw(picture, result, time.monotonic())
+    return encode_snapshot(to_rgb(picture))
+
+
+def _narrowed(frame: av.VideoFrame, width: int | None) -> av.VideoFrame:
+    if width is None or width >= frame.width:
+        return frame
+    height = max(2, round(frame.height * width / frame.width / 2) * 2)
+    try:
+        return frame.reformat(width=width & ~1, height=height, format="yuv420p", threads=1)
+    except (av.FFmpegError, ValueError) as error:
+        raise MediaError(f"a picture in {frame.format.name} cannot be made smaller") from error

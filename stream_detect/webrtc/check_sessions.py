@@ -14,12 +14,11 @@ from stream_detect.errors import CapacityError
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.types import Answer
-from stream_detect.webrtc.check import Check, CheckIds, CheckParts, CheckSession, Client, Gone
+from stream_detect.webrtc.live_check import Check, CheckIds, CheckParts, CheckSession, Client, Gone, printable
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Offer, read_offer
 from stream_detect.webrtc.results_channel import ByeReason, Introduction
-from stream_detect.webrtc.sessions import SessionTable
-from stream_detect.webrtc.source_label import printable
+from stream_detect.webrtc.session_table import SessionTable
 
 _log = logging.getLogger(__name__)
 

@@ -8,15 +8,15 @@ import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from typing import Literal
 
 from aiortc.codecs import CODECS
 from aiortc.rtcpeerconnection import find_common_codecs
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
-from aiortc.sdp import MediaDescription, SessionDescription
+from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream_detect.errors import CodecError, NoVideoError, OfferError
-from stream_detect.webrtc.offer_text import readable
 
 MAX_CANDIDATES = 64
 """ICE candidates that a section may name."""
@@ -31,6 +31,12 @@ FINGERPRINTS = {"sha-256", "sha-384", "sha-512"}
 
 _PARSE_FAILURES = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
 """What aiortc's parser was seen to raise on broken text."""
+
+_STATIC_FORMATS = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
+"""Payload types that need no a=rtpmap (RFC 3551, table 4)."""
+
+_DIRECTION = re.compile(r"a=(sendrecv|sendonly|recvonly|inactive)\s*$")
+_TRANSPORT = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:")
 
 
 BASELINE = "42e01f"
@@ -96,7 +102,7 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
         NoVideoError: it has no video of that direction.
         CodecError: it has no codec that we have.
     """
-    text = readable(text)
+    text = _readable(text)
     if not text.startswith("v="):
         raise OfferError(f"expected a session description that begins with v=0, received {text[:20]!r}")
     description = _parsed(text)
@@ -270,3 +276,79 @@ def _video_lines(text: str) -> list[str]:
 
 def _joined(lines: Iterable[str]) -> str:
     return "\r\n".join(lines) + "\r\n"
+
+
+def _readable(text: str) -> str:
+    """The offer so that aiortc's parser accepts what the standards allow; lines end with CR and LF.
+
+    What is not used here is left out: candidates that are host names or malformed, parameters of formats that the offer
+    does not define, and attributes of streams without a value. A bundled section without a transport of its own
+    (a=bundle-only, RFC 9143) gets that of the first one; a section without a direction gets the session's, or sendrecv
+    (RFC 8866, 6.7).
+    """
+    session, *sections = _sections(text.lstrip("\ufeff \t\r\n").splitlines())
+    transport = _transport(session) or next(filter(None, map(_transport, sections)), [])
+    direction = next((line for line in session if _DIRECTION.match(line)), "a=sendrecv")
+    written = [[line for line in session if _is_read(line, session)]]
+    for section in sections:
+        lines = [line for line in section if _is_read(line, section)]
+        if "a=bundle-only" in lines and not _transport([*session, *lines]):
+            lines += transport
+        if lines[0].startswith(("m=audio", "m=video")):
+            lines += [] if any(map(_DIRECTION.match, lines)) else [direction]
+            lines += _static_formats(lines)
+        written.append([_shorter(line) for line in lines])
+    return "".join(f"{line}\r\n" for lines in written for line in lines)
+
+
+def _sections(lines: Iterable[str]) -> list[list[str]]:
+    """The session's lines, then those of each media section, without empty ones."""
+    sections: list[list[str]] = [[]]
+    for line in filter(str.strip, lines):
+        if line.startswith("m="):
+            sections.append([])
+        sections[-1].append(line)
+    return sections
+
+
+def _transport(lines: Iterable[str]) -> list[str]:
+    """Attributes of ICE and DTLS; empty unless both are there."""
+    found = [line for line in lines if line.startswith(_TRANSPORT)]
+    return found if any(line.startswith("a=ice-ufrag:") for line in found) else []
+
+
+def _is_read(line: str, section: Iterable[str]) -> bool:
+    name, _, value = line.partition(":")
+    if name == "a=candidate":
+        return _is_usable(value)
+    if name == "a=fmtp":
+        return any(other.startswith(f"a=rtpmap:{value.split()[0]} ") for other in section) if value.split() else False
+    if name == "a=ssrc":
+        return re.match(r"\d+ [^:]+:", value) is not None
+    if name == "a=ssrc-group":
+        return re.fullmatch(r"\S+( \d+)+\s*", value) is not None
+    return True
+
+
+def _is_usable(candidate: str) -> bool:
+    """Whether it is a candidate with an IP address.
+
+    A browser hides its addresses behind names that end with .local. Looking names up takes seconds and gains nothing:
+    such a peer sends the first check, from which its address is learned.
+    """
+    try:
+        ip_address(candidate_from_sdp(candidate).ip)
+    except (AssertionError, ValueError, IndexError):
+        return False
+    return True
+
+
+def _static_formats(section: list[str]) -> list[str]:
+    defined = {line.removeprefix("a=rtpmap:").split(" ")[0] for line in section if line.startswith("a=rtpmap:")}
+    formats = section[0].split()[3:] if section[0].startswith("m=audio") else []
+    return [f"a=rtpmap:{n} {_STATIC_FORMATS[n]}" for n in formats if n in _STATIC_FORMATS and n not in defined]
+
+
+def _shorter(line: str) -> str:
+    """A header extension without the attributes that may follow its URI (RFC 8285, 8)."""
+    return " ".join(line.split()[:2]) if line.startswith("a=extmap:") else line

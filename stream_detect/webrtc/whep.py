@@ -18,7 +18,7 @@ from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
-from stream_detect.webrtc.sessions import CameraSessions, SessionTable
+from stream_detect.webrtc.session_table import CameraSessions, SessionTable
 
 KEYFRAME_INTERVAL_S = 1.0
 """Least time between two keyframes that one viewer gets for asking: all others pay for each, too."""

@@ -18,7 +18,7 @@ from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import Codec, Offer, read_offer
 from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce, PeerConnection, PeerEvents
 from stream_detect.webrtc.results_channel import ByeReason
-from stream_detect.webrtc.sessions import CameraSessions, SessionTable
+from stream_detect.webrtc.session_table import CameraSessions, SessionTable
 from stream_detect.webrtc.video_receiver import ReceivedFrame, VideoEvents, VideoReceiver
 
 _WORDS: dict[ByeReason, str] = {

@@ -8,8 +8,8 @@ import pytest
 from stream_detect.cluster.checks import WORKER_LOST, WorkerChecks
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, OfferError
 from stream_detect.settings import WebRtcSettings
-from stream_detect.webrtc.check import Client
 from stream_detect.webrtc.check_sessions import CheckSessions
+from stream_detect.webrtc.live_check import Client
 from tests.patience import soon
 from tests.webrtc.conftest import ABOUT, Peer, scripted_engine
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from stream_detect.events.scores import Seconds
+from stream_detect.events.recorder import Seconds
 from stream_detect.settings import StorageSettings
 from stream_detect.storage import history
 from stream_detect.storage.database import Database

@@ -30,8 +30,8 @@ from stream_detect.settings import VideoSettings, WebRtcSettings, WindowSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.aiortc_private.connection import close
-from stream_detect.webrtc.check import Client
 from stream_detect.webrtc.check_sessions import CheckSessions
+from stream_detect.webrtc.live_check import Client
 from stream_detect.webrtc.results_channel import Introduction
 from tests.patience import PATIENCE_S, soon
 
@@ -285,7 +285,7 @@ class SessionClock:
 def session_clock(monkeypatch: pytest.MonkeyPatch) -> SessionClock:
     """Ask for it before there are sessions."""
     clock = SessionClock()
-    for module in ("check", "video_receiver"):
+    for module in ("live_check", "video_receiver"):
         monkeypatch.setattr(f"stream_detect.webrtc.{module}.time", clock)
     monkeypatch.setattr("stream_detect.webrtc.peer_connection.time", SimpleNamespace(monotonic=clock.looked_at))
     monkeypatch.setattr("stream_detect.webrtc.peer_connection.WATCH_S", 0.02)

@@ -10,7 +10,7 @@ from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec, Offer
-from stream_detect.webrtc.sessions import GRACE_S, SessionTable
+from stream_detect.webrtc.session_table import GRACE_S, SessionTable
 from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import soon
@@ -109,7 +109,7 @@ def test_one_client_is_an_address_or_an_ipv6_network(one, other, same):
 
 
 async def test_viewers_that_never_connect_shut_nobody_out(nothing_left, monkeypatch):
-    monkeypatch.setattr("stream_detect.webrtc.sessions.GRACE_S", 0.0)
+    monkeypatch.setattr("stream_detect.webrtc.session_table.GRACE_S", 0.0)
     viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 2)
     squatter, screens = Screen(), [Screen(), Screen()]
     for _ in range(5):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from stream_detect.webrtc.source_label import MAX_LABEL_CHARS, printable, virtual_camera
+from stream_detect.webrtc.live_check import MAX_LABEL_CHARS, printable, virtual_camera
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,9 @@ from stream_detect.cluster.messages import (
 from stream_detect.cluster.worker.hosting import WorkerHosting, WorkerSettings
 from stream_detect.cluster.worker.outbox import Outbox
 from stream_detect.errors import NotFoundError, StreamDetectError
-from stream_detect.overlay.picture import annotated
+from stream_detect.overlay.overlay import annotated
 from stream_detect.types import Answer, Thresholds
-from stream_detect.webrtc.check import CheckIds, Client
+from stream_detect.webrtc.live_check import CheckIds, Client
 from stream_detect.webrtc.results_channel import ByeReason
 
 HOLD_S = 0.2
@@ -128,7 +128,7 @@ class Worker:
         )
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes | Refusal:
-        """The newest frame with the badge, JPEG; see `overlay.picture.annotated`."""
+        """The newest frame with the badge, JPEG; see `overlay.overlay.annotated`."""
 
         async def draw(hosting: "WorkerHosting") -> bytes:
             newest = hosting.fleet.camera(camera).snapshot()

@@ -17,7 +17,7 @@ from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds, VerdictState
-from stream_detect.webrtc.check import Client
+from stream_detect.webrtc.live_check import Client
 from tests.patience import PATIENCE_S
 
 H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})
