@@ -13,7 +13,7 @@ from fastapi import FastAPI
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector
 from stream_detect.analysis.settings import AnalysisSettings
-from stream_detect.api import live_check
+from stream_detect.api import checks
 from stream_detect.api.middleware import problems
 from stream_detect.api.requests import MAX_OFFER_BYTES
 from stream_detect.settings import VideoSettings, WebRtcSettings
@@ -38,8 +38,8 @@ async def sessions():
 async def client(sessions):
     application = FastAPI()
     problems.install(application)
-    application.include_router(live_check.router(sessions))
-    application.include_router(live_check.challenges(sessions.challenge))
+    application.include_router(checks.live_check(sessions))
+    application.include_router(checks.challenges(sessions.challenge))
     transport = httpx.ASGITransport(application)
     async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
         yield client
@@ -144,8 +144,8 @@ async def test_a_full_server_says_when_to_try_again(client, peer):
 async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claims(sessions):
     application = FastAPI()
     problems.install(application)
-    application.include_router(live_check.router(sessions))
-    application.include_router(live_check.challenges(sessions.challenge))
+    application.include_router(checks.live_check(sessions))
+    application.include_router(checks.challenges(sessions.challenge))
     read, sent = 0, []
 
     async def receive() -> dict:
@@ -168,8 +168,8 @@ async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claim
 
 async def test_every_status_code_of_the_document_is_in_the_openapi_description(sessions):
     application = FastAPI()
-    application.include_router(live_check.router(sessions))
-    application.include_router(live_check.challenges(sessions.challenge))
+    application.include_router(checks.live_check(sessions))
+    application.include_router(checks.challenges(sessions.challenge))
     described = set(application.openapi()["paths"]["/webrtc/check"]["post"]["responses"])
     document = (Path(__file__).parents[2] / "docs" / "protocol.md").read_text()
     sentence = re.search(r"Status codes of `POST /webrtc/check`: (.*?)\n\n", document, re.DOTALL)[1]

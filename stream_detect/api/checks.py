@@ -1,15 +1,17 @@
-"""Routes of the live check (docs/protocol.md), and of challenges, at a live check or in front of a camera."""
+"""Routes of checks (docs/protocol.md): live checks, challenges at one or in front of a camera, and records of both."""
 
 from collections.abc import Callable
 from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Path, Query, Request, Response
 from fastapi.responses import JSONResponse
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from stream_detect.analysis.challenge_control import ChallengeActions
 from stream_detect.api.requests import (
     MAX_OFFER_BYTES,
+    NO_STORAGE,
+    CheckId,
     Name,
     Responses,
     client_of,
@@ -18,9 +20,11 @@ from stream_detect.api.requests import (
     unexpected_content,
     user_of,
 )
-from stream_detect.api.schemas.checks import ChallengeBody
+from stream_detect.api.schemas.checks import ChallengeBody, CheckBody, ChecksBody
 from stream_detect.api.signalling import SDP, read_sdp
 from stream_detect.errors import NotFoundError, OfferError
+from stream_detect.settings.cameras import CAMERA_NAME
+from stream_detect.storage.checks import Checks
 from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.live_check import MAX_LABEL_CHARS, Client
 
@@ -45,7 +49,7 @@ SourceLabel = Annotated[
 ]
 
 
-def router(sessions: CheckSessions) -> APIRouter:
+def live_check(sessions: CheckSessions) -> APIRouter:
     """The routes of the live check."""
     routes = APIRouter(prefix="/webrtc/check", tags=["live check"])
 
@@ -129,7 +133,7 @@ _STARTED: Responses = {
     404: {"description": "no such stream"},
     409: {"description": "a challenge is running already, or the camera is not live"},
 }
-_ABSENT: Responses = {404: {"description": "no such stream, or no challenge was started"}}
+_NO_CHALLENGE: Responses = {404: {"description": "no such stream, or no challenge was started"}}
 
 
 def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
@@ -145,12 +149,12 @@ def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
         """Begins a challenge of the largest face: movements at random, to be followed in time."""
         return ChallengeBody.of(find(session_id).start(user_of(request)))
 
-    @routes.get("", responses=_ABSENT)
+    @routes.get("", responses=_NO_CHALLENGE)
     def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
         """The newest challenge as it stands."""
         return _shown(find(session_id))
 
-    @routes.delete("", status_code=204, response_class=Response, responses=_ABSENT)
+    @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE)
     def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
         """Stops the running challenge, or forgets one that has ended."""
         find(session_id).stop()
@@ -171,12 +175,12 @@ def camera_challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
         """Begins a challenge of the largest face: movements at random, to be followed in time."""
         return ChallengeBody.of(find(name).start(user_of(request)))
 
-    @routes.get("", responses=_ABSENT | _STARTED)
+    @routes.get("", responses=_NO_CHALLENGE | _STARTED)
     def show(name: Name) -> ChallengeBody:
         """The newest challenge as it stands."""
         return _shown(find(name))
 
-    @routes.delete("", status_code=204, response_class=Response, responses=_ABSENT | _STARTED)
+    @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE | _STARTED)
     def stop(name: Name) -> None:
         """Stops the running challenge, or forgets one that has ended."""
         find(name).stop()
@@ -189,3 +193,43 @@ def _shown(challenge: ChallengeActions) -> ChallengeBody:
     if record is None:
         raise NotFoundError("no challenge was started")
     return ChallengeBody.of(record)
+
+
+_NO_RECORD: Responses = {404: {"description": "no such check"}}
+
+
+class CheckQuery(BaseModel):
+    """Which checks, and which page of them."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    camera: Annotated[str | None, Field(pattern=CAMERA_NAME, description="challenges before this camera")] = None
+    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
+    limit: Annotated[int, Field(ge=1, le=500)] = 50
+
+
+def records(checks: Checks) -> APIRouter:
+    """The routes of the records of checks.
+
+    Args:
+        checks: of the database.
+    """
+    routes = APIRouter(prefix="/api/checks", tags=["checks"])
+
+    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
+    def page(asked: Annotated[CheckQuery, Query()]) -> ChecksBody:
+        """A page of live checks and challenges that have ended, the newest beginning first."""
+        found = checks.page(asked.camera, asked.cursor, asked.limit)
+        return ChecksBody(items=tuple(map(CheckBody.of, found.items)), next=found.next)
+
+    @routes.get("/{check_id}", responses=_NO_RECORD | NO_STORAGE)
+    def check(check_id: CheckId) -> CheckBody:
+        """One of them."""
+        return CheckBody.of(checks.get(check_id))
+
+    @routes.delete("/{check_id}", status_code=204, response_class=Response, responses=_NO_RECORD | NO_STORAGE)
+    def delete(check_id: CheckId) -> None:
+        """Deletes one; the chain of hashes says that it was deleted."""
+        checks.delete(check_id)
+
+    return routes
