@@ -207,19 +207,19 @@ def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server
     stderr = process.stderr
     assert stderr is not None
     log: list[str] = []
-    told = threading.Event()
+    ready = threading.Event()
 
     def read() -> None:
         for line in stderr:
             log.append(line)
             if "serving at" in line:
-                told.set()
-        told.set()
+                ready.set()
+        ready.set()
 
     reader = threading.Thread(target=read)
     reader.start()
     try:
-        assert told.wait(START_S)
+        assert ready.wait(START_S)
         address = re.search(r"serving at (\S+)", "".join(log))
         assert address, "".join(log)
         yield Server(process, address[1].replace("0.0.0.0", "127.0.0.1"), log)

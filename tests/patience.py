@@ -26,17 +26,17 @@ def in_time() -> Iterator[None]:
         assert took_s < PATIENCE_S, f"it took {took_s:.0f} s, as what it must not wait for"
 
 
-def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, said: Callable[[], object] = str) -> T:
+def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, describe: Callable[[], object] = str) -> T:
     """What `look` finds, once it is something.
 
     Args:
         look: asked again and again.
         within_s: for so long.
-        said: what to show when nothing comes.
+        describe: what to show when nothing comes.
     """
     end_s = time.monotonic() + within_s
     while not (found := look()):
-        assert time.monotonic() < end_s, f"it did not come within {within_s:g} s {said()}"
+        assert time.monotonic() < end_s, f"it did not come within {within_s:g} s {describe()}"
         time.sleep(POLL_S)
     return found
 

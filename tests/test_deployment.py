@@ -53,8 +53,8 @@ def metrics_in(text: str) -> set[str]:
 
 
 def test_the_dockerfile_is_linted():
-    said = run(BIN / "hadolint", PACKAGING / "Dockerfile")
-    assert said.returncode == 0, said.stdout
+    completed = run(BIN / "hadolint", PACKAGING / "Dockerfile")
+    assert completed.returncode == 0, completed.stdout
 
 
 def test_the_container_is_not_root_and_checks_its_health():
@@ -85,8 +85,8 @@ def test_what_the_dockerfile_copies_is_there_and_is_sent_to_it():
     ],
 )
 def test_files_of_other_programs_follow_their_schemas(schema, file):
-    said = run(BIN / "check-jsonschema", "--builtin-schema", schema, file)
-    assert said.returncode == 0, said.stdout + said.stderr
+    completed = run(BIN / "check-jsonschema", "--builtin-schema", schema, file)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_compose_hardens_the_server_and_keeps_the_rest_optional():
@@ -130,15 +130,17 @@ def test_the_health_check_says_what_the_server_says(well):
     with http.server.HTTPServer(("127.0.0.1", 0), Answer) as server:
         server.well = well
         threading.Thread(target=server.serve_forever, daemon=True).start()
-        said = run(sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT=str(server.server_port))
+        completed = run(
+            sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT=str(server.server_port)
+        )
         server.shutdown()
-    assert said.returncode == (0 if well else 1)
+    assert completed.returncode == (0 if well else 1)
 
 
 def test_the_health_check_fails_where_nobody_listens():
-    said = run(sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT="1")
-    assert said.returncode == 1
-    assert "received" in said.stderr
+    completed = run(sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT="1")
+    assert completed.returncode == 1
+    assert "received" in completed.stderr
 
 
 @pytest.mark.peer
@@ -161,8 +163,8 @@ def test_the_unit_is_well_formed_and_confined(tmp_path):
     ["check rules alerts.yml", "check config --syntax-only prometheus.yml", "test rules alerts_test.yml"],
 )
 def test_prometheus_accepts_its_files(command):
-    said = run(program("promtool"), *command.split(), cwd=PROMETHEUS)
-    assert said.returncode == 0, said.stdout + said.stderr
+    completed = run(program("promtool"), *command.split(), cwd=PROMETHEUS)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
 
 
 def test_every_alert_has_a_test():

@@ -70,9 +70,9 @@ def test_serving_never_imports_what_trains_nor_ray_without_a_cluster(start_serve
 @pytest.mark.parametrize("command", ["--help", "--version", "serve --help", "doctor --help"])
 def test_help_imports_nothing_heavy(command):
     code = "from stream_detect.cli import main; main()"
-    said = run(sys.executable, "-X", "importtime", "-c", code, *command.split())
-    assert said.returncode == 0
-    assert not imported(said.stderr) & {*NEVER, "openvino", "aiortc", "cv2", "fastapi"}
+    completed = run(sys.executable, "-X", "importtime", "-c", code, *command.split())
+    assert completed.returncode == 0
+    assert not imported(completed.stderr) & {*NEVER, "openvino", "aiortc", "cv2", "fastapi"}
 
 
 def test_server_py_and_stream_detect_serve_do_the_same_thing(start_server):
@@ -110,11 +110,11 @@ def test_a_signal_ends_it_well_and_soon(start_server, stop):
     ],
 )
 def test_what_cannot_start_says_why_in_one_line(env, expected):
-    said = run("server.py", STREAM_DETECT_SERVER__PORT="0", **env)
-    assert said.returncode == 2
-    assert expected in said.stderr
-    assert said.stderr.count("\n") == 1
-    assert "hunter2" not in said.stderr
+    completed = run("server.py", STREAM_DETECT_SERVER__PORT="0", **env)
+    assert completed.returncode == 2
+    assert expected in completed.stderr
+    assert completed.stderr.count("\n") == 1
+    assert "hunter2" not in completed.stderr
 
 
 def test_a_certificate_and_its_key_give_tls(start_server, certificate):
@@ -131,12 +131,12 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
     for name in ("a.pem", "b.pem"):
         (tmp_path / name).write_text("nothing")
     env = {"STREAM_DETECT_SERVER__TLS_CERTIFICATE": str(tmp_path / "a.pem")}
-    said = run(
+    completed = run(
         "server.py", STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_SERVER__TLS_KEY=str(tmp_path / "b.pem"), **env
     )
-    assert said.returncode == 2
-    assert "a.pem" in said.stderr
-    assert said.stderr.count("\n") == 1
+    assert completed.returncode == 2
+    assert "a.pem" in completed.stderr
+    assert completed.stderr.count("\n") == 1
 
 
 @pytest.fixture
@@ -166,9 +166,9 @@ def certificate(tmp_path):
 def test_a_taken_port_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
-        said = run("server.py", STREAM_DETECT_SERVER__PORT=port)
-    assert said.returncode == 2
-    assert f"cannot listen on 127.0.0.1 port {port}" in said.stderr
+        completed = run("server.py", STREAM_DETECT_SERVER__PORT=port)
+    assert completed.returncode == 2
+    assert f"cannot listen on 127.0.0.1 port {port}" in completed.stderr
 
 
 @pytest.mark.parametrize("name", ["model.bin", "model.xml", "model.keras"])
@@ -181,10 +181,10 @@ def test_a_tampered_bundle_does_not_start_and_is_named(tmp_path, name):
         file.seek(0)
         file.write(bytes([byte ^ 1]))
     env = {"STREAM_DETECT_MODEL__FOLDER": str(tmp_path / "bundles"), "STREAM_DETECT_MODEL__NAME": bundle.name}
-    said = run("server.py", STREAM_DETECT_SERVER__PORT="0", **env)
-    assert said.returncode == 2
-    assert str(bundle / name) in said.stderr
-    assert said.stderr.count("\n") == 1
+    completed = run("server.py", STREAM_DETECT_SERVER__PORT="0", **env)
+    assert completed.returncode == 2
+    assert str(bundle / name) in completed.stderr
+    assert completed.stderr.count("\n") == 1
 
 
 def test_the_doctor_says_what_is_there_and_what_is_missing():

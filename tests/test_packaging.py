@@ -109,8 +109,8 @@ def test_the_server_runs_without_any_extra(start_server):
 
 @pytest.mark.parametrize("command", ["analyze --help", "explain --help", "models list", "doctor"])
 def test_commands_of_serving_run_without_any_extra(command, tmp_path):
-    said = without_extras(*command.split(), STREAM_DETECT_STORAGE__FOLDER=str(tmp_path))
-    assert said.returncode == 0, said.stderr + said.stdout
+    completed = without_extras(*command.split(), STREAM_DETECT_STORAGE__FOLDER=str(tmp_path))
+    assert completed.returncode == 0, completed.stderr + completed.stdout
 
 
 @pytest.mark.parametrize(
@@ -132,19 +132,21 @@ def test_commands_of_serving_run_without_any_extra(command, tmp_path):
 )
 def test_what_lacks_its_extra_says_in_one_line_how_to_install_it(command, env, extra, tmp_path):
     env = {"STORAGE__FOLDER": str(tmp_path / "data"), **env}
-    said = without_extras(
+    completed = without_extras(
         *command.format(folder=tmp_path).split(), **{f"STREAM_DETECT_{name}": value for name, value in env.items()}
     )
-    assert said.returncode == 2, said.stderr
-    assert said.stderr.endswith(f'pip install "stream-detect[{extra}]"\n')
-    assert said.stderr.count("\n") == 1
-    assert "hunter2" not in said.stderr
+    assert completed.returncode == 2, completed.stderr
+    assert completed.stderr.endswith(f'pip install "stream-detect[{extra}]"\n')
+    assert completed.stderr.count("\n") == 1
+    assert "hunter2" not in completed.stderr
 
 
 def test_the_doctor_names_the_extra_that_the_settings_need(tmp_path):
-    said = without_extras("doctor", STREAM_DETECT_STORAGE__FOLDER=str(tmp_path), STREAM_DETECT_MQTT__URL="mqtt://x:1")
-    assert said.returncode == 1
-    line = next(line for line in said.stdout.splitlines() if line.startswith("MISSING"))
+    completed = without_extras(
+        "doctor", STREAM_DETECT_STORAGE__FOLDER=str(tmp_path), STREAM_DETECT_MQTT__URL="mqtt://x:1"
+    )
+    assert completed.returncode == 1
+    line = next(line for line in completed.stdout.splitlines() if line.startswith("MISSING"))
     assert 'pip install "stream-detect[mqtt]"' in line
 
 
@@ -188,9 +190,9 @@ def build(checkout: Path, to: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_a_wheel_without_the_page_is_not_built(clean_checkout, tmp_path):
-    said = build(clean_checkout, tmp_path)
-    assert said.returncode != 0
-    assert "make wheel" in said.stdout + said.stderr
+    completed = build(clean_checkout, tmp_path)
+    assert completed.returncode != 0
+    assert "make wheel" in completed.stdout + completed.stderr
     assert not list(tmp_path.glob("*.whl"))
 
 
@@ -200,8 +202,8 @@ def test_a_wheel_of_a_checkout_builds_the_page(clean_checkout, tmp_path):
     if not (ROOT / "web" / "node_modules").is_dir():
         pytest.skip("the page's packages are not installed: `make web`")
     (checkout / "web" / "node_modules").symlink_to(ROOT / "web" / "node_modules")
-    said = build(checkout, tmp_path)
-    assert said.returncode == 0, said.stdout + said.stderr
+    completed = build(checkout, tmp_path)
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     (wheel,) = tmp_path.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert "stream_detect/page/index.html" in names
@@ -216,8 +218,8 @@ def test_a_wheel_has_the_page_the_models_and_nothing_that_is_gone(clean_checkout
     left = clean_checkout / "build" / "lib" / "stream_detect" / "moved.py"  # by an earlier build
     left.parent.mkdir(parents=True)
     left.write_text("")
-    said = build(clean_checkout, tmp_path)
-    assert said.returncode == 0, said.stderr
+    completed = build(clean_checkout, tmp_path)
+    assert completed.returncode == 0, completed.stderr
     (wheel,) = tmp_path.glob("*.whl")
     assert wheel.name == f"stream_detect-{__version__}-py3-none-any.whl"
     names = set(zipfile.ZipFile(wheel).namelist())

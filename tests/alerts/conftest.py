@@ -135,14 +135,14 @@ def make_event() -> Callable[..., Event]:
     """Events with ids of their own; what is not said is a fake one that goes on."""
     count = 0
 
-    def make(**said: Any) -> Event:
+    def make(**given: Any) -> Event:
         nonlocal count
         count += 1
         values: dict[str, Any]
         values = {"id": f"{count:032x}", "camera": "door", "kind": "fake", "began_s": 1000.5, "ended_s": None,
                   "reason": "a face looks fake", "peak": 0.97003, "mean": 0.9, "track": 3, "judge": JUDGE,
                   "gaps_s": (1001.0,), "evidence": Evidence("e/picture.jpg", "e/face.jpg", None, 120_000)}  # fmt: skip
-        return Event(**(values | said))
+        return Event(**(values | given))
 
     return make
 
@@ -240,8 +240,8 @@ class Watcher:
         self._client.reconnect_delay_set(1, 1)
         self._client.on_connect = lambda client, *_: client.subscribe("#", qos=1)
         self._client.on_subscribe = lambda *_: self.subscribed.set()
-        self._client.on_message = lambda _, __, said: self.messages.append(
-            Message(said.topic, said.payload.decode(), said.retain, said.qos)
+        self._client.on_message = lambda _, __, message: self.messages.append(
+            Message(message.topic, message.payload.decode(), message.retain, message.qos)
         )
         self._client.connect("127.0.0.1", broker.port)
 

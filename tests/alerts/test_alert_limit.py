@@ -26,11 +26,11 @@ def test_one_event_of_a_camera_and_kind_is_let_through_in_so_long(make_event):
 
 def test_an_end_is_reported_when_its_beginning_was(make_event):
     limit = AlertLimit(60.0, Clock())
-    told, kept = make_event(), make_event()
-    assert limit.lets_through(told)
-    assert not limit.lets_through(kept)
-    assert not limit.lets_through(make_event(id=kept.id, ended_s=1010.0))
-    assert limit.lets_through(make_event(id=told.id, ended_s=1010.0))
+    sent, withheld = make_event(), make_event()
+    assert limit.lets_through(sent)
+    assert not limit.lets_through(withheld)
+    assert not limit.lets_through(make_event(id=withheld.id, ended_s=1010.0))
+    assert limit.lets_through(make_event(id=sent.id, ended_s=1010.0))
     assert limit.suppressed["fake"] == 1
 
 

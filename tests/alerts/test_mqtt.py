@@ -31,9 +31,9 @@ NOTICED_S = 40.0
 """The broker notices the end of a process by then; a silent one it gives up after 45 s."""
 
 
-def settings(broker, **said) -> MqttSettings:
+def settings(broker, **given) -> MqttSettings:
     values = {"url": f"mqtt://127.0.0.1:{broker.port}", "username": USER, "password": SecretStr(PASSWORD)}
-    return MqttSettings(**(values | {"prefix": "house/sd"} | said))
+    return MqttSettings(**(values | {"prefix": "house/sd"} | given))
 
 
 @pytest.fixture
@@ -41,8 +41,8 @@ def publish(broker):
     """Starts a publisher; it is closed with the test."""
     made = []
 
-    def start(**said) -> MqttPublisher:
-        made.append(MqttPublisher(settings(broker, **said), lambda name: f"The {name}"))
+    def start(**given) -> MqttPublisher:
+        made.append(MqttPublisher(settings(broker, **given), lambda name: f"The {name}"))
         made[-1].start()
         return made[-1]
 
@@ -120,9 +120,9 @@ def as_python(template: str) -> str:
 )
 def test_what_home_assistant_reads_from_a_state(verdict, expected):
     state = CameraState.LIVE if verdict else CameraState.STALLED
-    said = CameraPicture(change(state=state), result(*verdict) if verdict else None, 1.0).payload("door", "Door")
+    payload = CameraPicture(change(state=state), result(*verdict) if verdict else None, 1.0).payload("door", "Door")
     configurations = [json.loads(text) for text in Topics("sd", "homeassistant").discovery("door", "Door").values()]
-    value = SimpleNamespace(**json.loads(said))
+    value = SimpleNamespace(**json.loads(payload))
     read = [str(eval(as_python(one["value_template"]), {"value_json": value})) for one in configurations]  # noqa: S307
     assert tuple(read) == expected
 
@@ -165,10 +165,10 @@ def test_events_are_reported_once_as_the_api_has_them(publish, watch, make_event
     publisher, event = connected(publish()), make_event()
     with watch() as watcher:
         publisher.announce(event, "began")
-        said = watcher.last(EVENT)
-    assert (said.qos, said.retained) == (1, False)
-    assert said.json["type"] == "event.began"
-    assert said.json["event"] == json.loads(EventBody.of(event).model_dump_json())
+        message = watcher.last(EVENT)
+    assert (message.qos, message.retained) == (1, False)
+    assert message.json["type"] == "event.began"
+    assert message.json["event"] == json.loads(EventBody.of(event).model_dump_json())
     status = until(lambda: publisher.status() if publisher.status().delivered else None)
     assert (status.delivered, status.waiting, status.failed) == (1, 0, 0)
 
@@ -198,10 +198,10 @@ def test_the_last_will_of_a_killed_process(broker, watch):
         "MqttPublisher(MqttSettings.model_validate_json(sys.argv[1])).start()\n"
         "time.sleep(600)\n"
     )
-    said = json.dumps(
+    settings_json = json.dumps(
         {"url": f"mqtt://127.0.0.1:{broker.port}", "prefix": "house/sd", "username": USER, "password": PASSWORD}
     )
-    with watch() as watcher, subprocess.Popen([sys.executable, "-c", program, said], cwd=ROOT) as process:
+    with watch() as watcher, subprocess.Popen([sys.executable, "-c", program, settings_json], cwd=ROOT) as process:
         try:
             watcher.last(STATUS, lambda message: message.payload == "online")
         finally:

@@ -26,9 +26,9 @@ from tests.ports import free_port
 KEY = "correct-horse-battery"
 
 
-def hook(receiver_or_url, name="house", **said) -> WebhookSettings:
+def hook(receiver_or_url, name="house", **given) -> WebhookSettings:
     url = receiver_or_url if isinstance(receiver_or_url, str) else receiver_or_url.url
-    return WebhookSettings(name=name, url=SecretStr(url), **said)
+    return WebhookSettings(name=name, url=SecretStr(url), **given)
 
 
 def message(webhook="house", at_s=None, identity="d" * 32, due_s=0.0) -> Delivery:
@@ -39,8 +39,8 @@ def message(webhook="house", at_s=None, identity="d" * 32, due_s=0.0) -> Deliver
 class Running:
     """A sender whose pauses are short."""
 
-    def __init__(self, outbox, *webhooks, pause=lambda _: 0.05, **said):
-        self.sender = WebhookSender(webhooks, outbox, pause=pause, **said)
+    def __init__(self, outbox, *webhooks, pause=lambda _: 0.05, **given):
+        self.sender = WebhookSender(webhooks, outbox, pause=pause, **given)
 
     def __enter__(self):
         self.sender.start()
@@ -54,8 +54,8 @@ class Running:
 def make_alerts(outbox):
     made = []
 
-    def make(*webhooks, **said):
-        made.append(Alerts(AlertSettings(**said), webhooks, MqttSettings(), outbox))
+    def make(*webhooks, **given):
+        made.append(Alerts(AlertSettings(**given), webhooks, MqttSettings(), outbox))
         made[-1].start()
         return made[-1]
 
@@ -71,12 +71,12 @@ def test_an_event_arrives_signed_and_as_the_api_has_it(make_alerts, receiver, ou
         outbox.put(delivery)
     alerts.announce(event, "began")
     request = until(lambda: receiver.requests)[0]
-    said = request.json
-    assert said["event"] == json.loads(EventBody.of(event).model_dump_json())
-    assert (said["type"], said["id"]) == ("event.began", deliveries[0].id)
-    assert said["at_s"] == pytest.approx(time.time(), abs=PATIENCE_S)
-    assert set(said) == {"id", "type", "at_s", "event"}
-    assert request.headers["X-StreamDetect-Delivery"] == said["id"]
+    body = request.json
+    assert body["event"] == json.loads(EventBody.of(event).model_dump_json())
+    assert (body["type"], body["id"]) == ("event.began", deliveries[0].id)
+    assert body["at_s"] == pytest.approx(time.time(), abs=PATIENCE_S)
+    assert set(body) == {"id", "type", "at_s", "event"}
+    assert request.headers["X-StreamDetect-Delivery"] == body["id"]
     timestamp = request.headers["X-StreamDetect-Timestamp"]
     assert int(timestamp) == pytest.approx(time.time(), abs=PATIENCE_S)
     signed = hmac.digest(KEY.encode(), timestamp.encode() + b"." + request.body, hashlib.sha256).hex()
@@ -285,11 +285,11 @@ def test_an_outage_of_the_outbox_and_of_the_receiver_is_two_lines_each(receiver,
         patched.setattr("stream_detect.alerts.webhook_sender._POLL_S", 0.02)
         with Running(outbox, hook(receiver)):
             until(lambda: outbox.waiting("house") == 0)
-    said = [record.getMessage() for record in caplog.records if "webhook house" in record.getMessage()]
+    lines = [record.getMessage() for record in caplog.records if "webhook house" in record.getMessage()]
     outages = {"webhook house: the outbox": 0, "webhook house": 0}
-    for line in said:
+    for line in lines:
         outages[line.rpartition(": works again")[0] or line.partition(": cannot")[0].partition(": expected")[0]] += 1
-    assert outages == {"webhook house: the outbox": 2, "webhook house": 2}, said
+    assert outages == {"webhook house: the outbox": 2, "webhook house": 2}, lines
 
 
 def test_pauses_double_up_to_an_hour_and_spread():
@@ -337,13 +337,13 @@ def test_beyond_the_limit_neither_beginning_nor_end_is_reported(make_alerts, rec
 
 
 @pytest.mark.parametrize(
-    ("said", "expected"),
+    ("given", "expected"),
     [
         ({"url": "ftp://house/"}, "expected an address http"),
         ({"url": "https:///path"}, "expected an address http"),
         ({"url": "https://house/", "name": "mqtt"}, "the MQTT broker has this one"),
     ],
 )
-def test_unusable_settings_are_refused(said, expected):
+def test_unusable_settings_are_refused(given, expected):
     with pytest.raises(ValueError, match=expected):
-        WebhookSettings(**{"name": "house", **said})
+        WebhookSettings(**{"name": "house", **given})

@@ -48,30 +48,30 @@ def shifted(image, x, y):
 
 def sights(images, boxes=None, step_s=STEP_S, gap=()):
     """What the detector says of each image after the first; a cut begins a new one, as in a tracker."""
-    detector, said = None, []
+    detector, comparisons = None, []
     for index, (image, box) in enumerate(zip(images, boxes or [BOX] * len(images), strict=True)):
         now = appearance(image, box, index * step_s)
         if detector is not None:
-            said.append(detector.look(image, now, gap=index in gap))
-        if detector is None or said[-1] is Comparison.CUT:
+            comparisons.append(detector.look(image, now, gap=index in gap))
+        if detector is None or comparisons[-1] is Comparison.CUT:
             detector = CutDetector(now)
-    return said
+    return comparisons
 
 
 @pytest.mark.parametrize("number", range(1, 6))
 @pytest.mark.parametrize("step_s", [0.1, 0.2, 0.5, 0.7])
 def test_another_person_in_the_same_place_is_a_cut_at_once(number, step_s):
-    said = sights([person(0)] * 3 + [person(number)] * 3, step_s=step_s)
-    assert said == [Comparison.SAME] * 2 + [Comparison.CUT] + [Comparison.SAME] * 2
+    comparisons = sights([person(0)] * 3 + [person(number)] * 3, step_s=step_s)
+    assert comparisons == [Comparison.SAME] * 2 + [Comparison.CUT] + [Comparison.SAME] * 2
 
 
 @pytest.mark.parametrize("number", range(1, 4))
 @pytest.mark.parametrize("length", [4, 8, 12])
 def test_a_fade_is_a_cut_by_the_time_it_is_over(number, length):
     mixed = [cv2.addWeighted(person(0), 1 - share, person(number), share, 0) for share in np.linspace(0, 1, length)]
-    said = sights([person(0)] * 12 + mixed + [person(number)] * 12)
-    assert Comparison.CUT in said[11 : 11 + length + 2]
-    assert set(said[:11]) == set(said[-9:]) == {Comparison.SAME}
+    comparisons = sights([person(0)] * 12 + mixed + [person(number)] * 12)
+    assert Comparison.CUT in comparisons[11 : 11 + length + 2]
+    assert set(comparisons[:11]) == set(comparisons[-9:]) == {Comparison.SAME}
 
 
 @pytest.mark.parametrize(
@@ -99,13 +99,13 @@ def test_a_walk_through_the_frame_is_no_cut():
 
 
 def test_a_flash_of_somebody_else_after_lost_packets_is_forgotten():
-    said = sights([person(0)] * 3 + [person(1)] + [person(0)] * 3, gap={3})
-    assert said == [Comparison.SAME] * 2 + [Comparison.SUSPECT] + [Comparison.SAME] * 3
+    comparisons = sights([person(0)] * 3 + [person(1)] + [person(0)] * 3, gap={3})
+    assert comparisons == [Comparison.SAME] * 2 + [Comparison.SUSPECT] + [Comparison.SAME] * 3
 
 
 def test_a_cut_that_comes_with_lost_packets_is_confirmed_by_the_next_sample():
-    said = sights([person(0)] * 3 + [person(1)] * 3, gap={3})
-    assert said == [Comparison.SAME] * 2 + [Comparison.SUSPECT, Comparison.CUT, Comparison.SAME]
+    comparisons = sights([person(0)] * 3 + [person(1)] * 3, gap={3})
+    assert comparisons == [Comparison.SAME] * 2 + [Comparison.SUSPECT, Comparison.CUT, Comparison.SAME]
 
 
 def test_pictures_without_structure_are_no_cut():

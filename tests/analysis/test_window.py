@@ -22,14 +22,14 @@ tellings = st.one_of(
 )
 
 
-def told(*what, length_s=LENGTH_S):
+def window_of(*what, length_s=LENGTH_S):
     window = ScoreWindow(length_s, MAX_ENTRIES)
     for name, *arguments in what:
         getattr(window, name)(*arguments)
     return window
 
 
-def said(window):
+def contents(window):
     """All that a window says, comparable (NaN is not equal to itself)."""
     return window.evidence(), [None if math.isnan(value) else value for value in window.trace()]
 
@@ -41,12 +41,12 @@ def scores(*logits, step_s=0.2):
 @given(st.lists(tellings, max_size=60).flatmap(lambda what: st.tuples(st.just(what), st.permutations(what))))
 def test_the_order_of_what_it_was_given_does_not_matter(orders):
     first, second = orders
-    assert said(told(*first)) == said(told(*second))
+    assert contents(window_of(*first)) == contents(window_of(*second))
 
 
 @given(st.lists(tellings, max_size=120))
 def test_what_it_says_stays_within_what_it_was_given(what):
-    window = told(*what)
+    window = window_of(*what)
     evidence = window.evidence()
     trace = window.trace()
     assert len(trace) <= MAX_ENTRIES
@@ -67,11 +67,11 @@ def test_what_it_says_stays_within_what_it_was_given(what):
 @given(st.lists(st.floats(-4, 4), min_size=1, max_size=30))
 def test_telling_twice_changes_nothing(logits):
     what = scores(*logits)
-    assert said(told(*what, *what)) == said(told(*what))
+    assert contents(window_of(*what, *what)) == contents(window_of(*what))
 
 
 def test_what_is_older_than_the_window_expires():
-    window = told(*scores(*[1.0] * 10))
+    window = window_of(*scores(*[1.0] * 10))
     assert window.evidence().admitted == 10
     window.advance(11.0)
     assert window.evidence().admitted == 5  # those from 1.0 s on
@@ -81,16 +81,16 @@ def test_what_is_older_than_the_window_expires():
 
 
 def test_a_score_that_comes_too_late_is_not_counted():
-    assert told(("add", 20.0, 1.0), ("add", 9.9, 3.0)).evidence().admitted == 1
+    assert window_of(("add", 20.0, 1.0), ("add", 9.9, 3.0)).evidence().admitted == 1
 
 
 def test_what_was_forgotten_cannot_come_back():
-    window = told(*scores(1.0, 1.0), ("forget_before", 0.2), ("add", 0.0, 3.0))
+    window = window_of(*scores(1.0, 1.0), ("forget_before", 0.2), ("add", 0.0, 3.0))
     assert [round(value, 3) for value in window.trace()] == [0.731]
 
 
 def test_the_trace_shows_refusals_and_gaps_as_nan_and_gaps_in_a_row_once():
-    window = told(
+    window = window_of(
         ("add", 0.0, 0.0), ("refuse", 0.2), ("mark_gap", 0.3), ("mark_gap", 0.4), ("mark_gap", 0.4), ("add", 0.4, 0.0)
     )
     assert str(window.trace()) == "(0.5, nan, nan, 0.5)"
@@ -108,19 +108,19 @@ def test_the_trace_shows_refusals_and_gaps_as_nan_and_gaps_in_a_row_once():
     ],
 )
 def test_of_two_scores_at_one_time_the_less_certain_counts(what, expected):
-    assert told(*what).evidence().fake_probability == pytest.approx(probability(expected))
+    assert window_of(*what).evidence().fake_probability == pytest.approx(probability(expected))
 
 
 def test_a_tenth_of_wild_scores_at_either_end_does_not_move_the_mean():
     calm = [-2.0] * 18
-    assert told(*scores(4.5, *calm, 4.5)).evidence().fake_probability == pytest.approx(probability(-2.0))
-    assert told(*scores(-4.5, *calm, 4.5)).evidence().fake_probability == pytest.approx(probability(-2.0))
+    assert window_of(*scores(4.5, *calm, 4.5)).evidence().fake_probability == pytest.approx(probability(-2.0))
+    assert window_of(*scores(-4.5, *calm, 4.5)).evidence().fake_probability == pytest.approx(probability(-2.0))
 
 
 def test_no_single_frame_claims_more_than_99_percent():
-    evidence = told(("add", 0.0, 13.8)).evidence()
+    evidence = window_of(("add", 0.0, 13.8)).evidence()
     assert evidence.fake_probability == pytest.approx(0.99)
-    assert told(("add", 0.0, -13.8)).evidence().fake_probability == pytest.approx(0.01)
+    assert window_of(("add", 0.0, -13.8)).evidence().fake_probability == pytest.approx(0.01)
 
 
 def test_memory_is_bounded_and_the_newest_stay():

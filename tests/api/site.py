@@ -54,7 +54,7 @@ class Site:
 
     def comes(self, look: Callable[[], T | None]) -> T:
         """What `look` returns once it is something."""
-        return until(look, said=lambda: "".join(self.server.log)[-3000:])
+        return until(look, describe=lambda: "".join(self.server.log)[-3000:])
 
     def is_live(self, name: str = "door") -> dict[str, Any]:
         """Once its first picture was looked at."""

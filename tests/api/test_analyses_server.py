@@ -63,7 +63,7 @@ class Site:
         return files_in(self.folder)
 
     def until(self, look: Callable[[], Any]) -> Any:
-        return until(look, said=lambda: "".join(self.server.log)[-3000:])
+        return until(look, describe=lambda: "".join(self.server.log)[-3000:])
 
 
 @pytest.fixture
@@ -173,18 +173,18 @@ def test_what_runs_is_cancelled_at_once(site, long_film):
 
 
 @pytest.mark.parametrize(
-    ("content", "said"),
+    ("content", "message"),
     [
         (b"", "empty"),
         (b"This is a text, whatever its name says.\n" * 100, "neither a picture nor a video"),
         (bytes(30_000_000), "neither a picture nor a video"),
     ],
 )
-def test_what_is_no_picture_and_no_video_fails_with_the_reason_and_leaves_nothing(site, content, said):
+def test_what_is_no_picture_and_no_video_fails_with_the_reason_and_leaves_nothing(site, content, message):
     here = site()
     failed = here.ended(here.upload(content, "clip.mp4"))
     assert failed["state"] == "failed"
-    assert said in failed["problem"]
+    assert message in failed["problem"]
     here.until(lambda: not here.files())
     assert here.http.get("/readyz").json()["ready"]
 

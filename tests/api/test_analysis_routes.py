@@ -47,7 +47,7 @@ def test_a_body_in_the_smallest_chunks_is_the_same_body(inside, clip):
 
 
 @pytest.mark.parametrize(
-    ("body", "status", "said"),
+    ("body", "status", "message"),
     [
         (part("model", b"scripted") + END, 422, "at least one file"),
         (part("file", b"", "") + END, 422, "at least one file"),  # what a browser sends of an empty field
@@ -69,10 +69,10 @@ def test_a_body_in_the_smallest_chunks_is_the_same_body(inside, clip):
         (f"--{BOUNDARY}\r\nX: {'y' * 100_000}".encode(), 400, "header size"),
     ],
 )
-def test_a_form_that_is_not_usable_is_refused_and_leaves_nothing(inside, body, status, said):
+def test_a_form_that_is_not_usable_is_refused_and_leaves_nothing(inside, body, status, message):
     answer = inside.client.post("/api/analyses", content=body, headers=TYPE)
     assert (answer.status_code, answer.headers["content-type"]) == (status, "application/problem+json")
-    assert said in answer.json()["detail"]
+    assert message in answer.json()["detail"]
     assert kept(inside) == []
     assert inside.client.get("/api/analyses").json() == {"items": [], "next": None}
 
@@ -194,9 +194,13 @@ def test_content_credentials_stand_beside_the_verdict_and_are_read_anew(inside, 
     given = signed(clip, Authority().holder("Camera 7"), [action(source="trainedAlgorithmicMedia")], "video/mp4")
     done = ended(inside, upload(inside, given))
     path = f"/api/analyses/{done['id']}"
-    said = done["credentials"]
-    assert (said["state"], said["signer"], said["generated"]) == ("untrusted", "Camera 7 (Example Ltd)", True)
-    assert inside.client.get(f"{path}/results").json()["credentials"] == said
+    credentials = done["credentials"]
+    assert (credentials["state"], credentials["signer"], credentials["generated"]) == (
+        "untrusted",
+        "Camera 7 (Example Ltd)",
+        True,
+    )
+    assert inside.client.get(f"{path}/results").json()["credentials"] == credentials
     html = inside.client.get(f"{path}/report.html").text
     assert "Content Credentials of an untrusted signer" in html
     assert "the file declares itself generated" in html
@@ -206,7 +210,7 @@ def test_content_credentials_stand_beside_the_verdict_and_are_read_anew(inside, 
         "untrusted", "Camera 7 (Example Ltd)", "True",
     )  # fmt: skip
     again = ended(inside, upload(inside, given))
-    assert (again["same_as"], again["credentials"]) == (None, said)
+    assert (again["same_as"], again["credentials"]) == (None, credentials)
     plain = ended(inside, upload(inside, clip))
     assert plain["credentials"]["state"] == "none"
     assert "no Content Credentials" in inside.client.get(f"/api/analyses/{plain['id']}/report.html").text

@@ -134,9 +134,9 @@ def test_a_password_is_sent_to_the_camera_only(site, own_rtsp_server):
     site.is_live()
     refused = site.comes(lambda: camera if (camera := site.camera("yard"))["state"] == "refused" else None)
     assert refused["retry_at_s"] > time.time() + 60
-    said = [site.http.get(path).text for path in ("/api/cameras", "/metrics", "/api/status", "/api/events")]
+    answers = [site.http.get(path).text for path in ("/api/cameras", "/metrics", "/api/status", "/api/events")]
     site.server.stop()
-    assert "hunter" not in "".join([*said, *site.server.log])
+    assert "hunter" not in "".join([*answers, *site.server.log])
 
 
 def test_an_event_outlives_a_kill(site, rtsp_server):

@@ -54,7 +54,7 @@ def test_a_dark_camera_is_kept_in_postgresql_and_reported_by_webhook_and_mqtt(
         )
         site.serve()
         site.is_live()
-        state = watcher.last("stream-detect/cameras/door/state", lambda said: said.json["state"] == "live")
+        state = watcher.last("stream-detect/cameras/door/state", lambda message: message.json["state"] == "live")
         assert state.json["title"] == "Front door"
         notifiers = site.comes(
             lambda: [way["state"] for way in site.http.get("/api/alerts").json()["items"]] == ["ok", "ok"]
@@ -69,13 +69,13 @@ def test_a_dark_camera_is_kept_in_postgresql_and_reported_by_webhook_and_mqtt(
         signed = request.headers["X-StreamDetect-Timestamp"].encode() + b"." + request.body
         expected = "sha256=" + hmac.new(KEY.encode(), signed, hashlib.sha256).hexdigest()
         assert request.headers["X-StreamDetect-Signature"] == expected
-        told = watcher.last("stream-detect/cameras/door/event").json["event"]
-        assert told["id"] == request.json["event"]["id"]
+        published = watcher.last("stream-detect/cameras/door/event").json["event"]
+        assert published["id"] == request.json["event"]["id"]
         (kept,) = site.events(kind="offline", open="true")
-        assert kept["id"] == told["id"]
+        assert kept["id"] == published["id"]
 
         site.server.stop()
-        assert watcher.last("stream-detect/status", lambda said: said.payload == "offline")
+        assert watcher.last("stream-detect/status", lambda message: message.payload == "offline")
         assert "hunter2" not in "".join(site.server.log)
 
 

@@ -60,9 +60,9 @@ def test_a_generated_python_client_works(start_server, tmp_path):
         str(BIN / "openapi-python-client"), "generate", "--path", str(document), "--config", str(config),
         "--meta", "none", "--output-path", str(tmp_path / "generated"), folder=tmp_path,
     )  # fmt: skip
-    said = made.stdout + made.stderr
-    assert made.returncode == 0, said
-    assert "Endpoint will not be generated" not in said, said
+    output = made.stdout + made.stderr
+    assert made.returncode == 0, output
+    assert "Endpoint will not be generated" not in output, output
     code = (
         "from generated import Client; from generated.api.status import status_api_status_get as status; "
         f"print(status.sync(client=Client({server.url!r})).version)"

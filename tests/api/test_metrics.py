@@ -100,8 +100,8 @@ def test_of_states_and_verdicts_one_is_1(scraped):
     samples = scraped.samples()
     for camera, state, verdict in (("door", "live", "fake"), ("yard", "stalled", None)):
         assert {word for word in CameraState if samples["stream_detect_camera_state", camera, word]} == {state}
-        said = {word for word in VerdictState if samples["stream_detect_camera_verdict", camera, word]}
-        assert said == ({verdict} if verdict else set())
+        reported = {word for word in VerdictState if samples["stream_detect_camera_verdict", camera, word]}
+        assert reported == ({verdict} if verdict else set())
 
 
 def test_a_verdict_without_enough_evidence_has_no_probability(scraped):

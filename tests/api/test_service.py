@@ -18,10 +18,10 @@ def client(make):
 
 def test_the_status_is_what_the_protocol_says(make):
     client = make({"webrtc": {"ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}]}}).client
-    said = client.get("/api/status").json()
+    status = client.get("/api/status").json()
     # nobody is called "a": told as soon as it has been looked up
-    assert all("turn:a cannot be resolved" in problem for problem in said.pop("problems"))
-    assert said == {
+    assert all("turn:a cannot be resolved" in problem for problem in status.pop("problems"))
+    assert status == {
         "version": __version__,
         "model": {
             "name": "scripted",

@@ -183,14 +183,14 @@ def test_what_is_not_usable_does_not_start(tmp_path: Path) -> None:
     ):
         with pytest.raises(SettingsError, match=words):
             Certificate(lambda files=files: files)  # type: ignore[misc]
-    said = run(
+    completed = run(
         "server.py",
         STREAM_DETECT_SERVER__PORT="0",
         STREAM_DETECT_SERVER__TLS_CERTIFICATE=str(good[0]),
         STREAM_DETECT_SERVER__TLS_KEY=str(other[1]),
     )
-    assert (said.returncode, said.stderr.count("\n")) == (2, 1)
-    assert "received that of another one" in said.stderr
+    assert (completed.returncode, completed.stderr.count("\n")) == (2, 1)
+    assert "received that of another one" in completed.stderr
 
 
 @pytest.mark.parametrize(

@@ -81,7 +81,7 @@ class Page:
     def until(self, expression: str | Callable[[], Any]) -> Any:
         """The first true value of an expression, or of a function."""
         look = expression if callable(expression) else lambda: self.evaluate(expression)
-        return until(look, said=lambda: f"({expression}); errors: {self.errors}; {self.evaluate(TEXT)}")
+        return until(look, describe=lambda: f"({expression}); errors: {self.errors}; {self.evaluate(TEXT)}")
 
     def click(self, selector: str) -> None:
         """Clicks an element, once it is there."""
@@ -167,13 +167,13 @@ def running_firefox(path: str) -> Iterator[Firefox]:
         Path(profile, "user.js").write_text("".join(preferences), encoding="utf-8")
         command = [path, "--headless", "--no-remote", "--profile", profile, "--remote-debugging-port", "0"]
         process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-        said: list[str] = []
+        output: list[str] = []
         stderr = process.stderr
         assert stderr is not None
-        reader = threading.Thread(target=lambda: said.extend(iter(stderr.readline, "")))
+        reader = threading.Thread(target=lambda: output.extend(iter(stderr.readline, "")))
         reader.start()
         try:
-            address = until(lambda: re.search(r"WebDriver BiDi listening on (ws://\S+)", "".join(said)))
+            address = until(lambda: re.search(r"WebDriver BiDi listening on (ws://\S+)", "".join(output)))
             with connect(f"{address[1]}/session", max_size=None, compression=None, proxy=None) as socket:
                 firefox = Firefox(socket)
                 yield firefox

@@ -72,10 +72,10 @@ def test_it_stops_soon_from_any_state_and_starts_again(stage, situation, hangs, 
     status = camera.status()
     assert (status.change.state, status.change.reason) == (STOPPED, "stopped by an operator")
     assert (status.retry_at_s, status.wh, camera.snapshot()) == (None, None, None)
-    told = len(stage.watcher.changes)
+    before = len(stage.watcher.changes)
     stage.pass_s(camera, 1000.0)
     camera.stop()
-    assert [change.state for change in stage.watcher.changes[told - 1 :]] == [STOPPED]
+    assert [change.state for change in stage.watcher.changes[before - 1 :]] == [STOPPED]
     stage.open_hangs, stage.refuse = False, None
     camera.start()
     if situation is _waiting:

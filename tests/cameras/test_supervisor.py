@@ -13,17 +13,17 @@ CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraStat
 
 
 class Bench:
-    """A supervisor with what it told, and the clock."""
+    """A supervisor with the changes that it reported, and the clock."""
 
     def __init__(self):
         self.now_s = 1000.0
-        self.told = []
+        self.changes = []
         clocks = Clocks(lambda: self.now_s, lambda: self.now_s + 1e9, lambda: 0.0)
-        self.supervisor = Supervisor("door", MonitoringSettings(), self.told.append, clocks, RLock())
+        self.supervisor = Supervisor("door", MonitoringSettings(), self.changes.append, clocks, RLock())
 
     @property
     def states(self):
-        return [change.state for change in self.told]
+        return [change.state for change in self.changes]
 
     def receive_s(self, seconds, trouble=""):
         """Time passes while packets come, but no frames."""
@@ -55,7 +55,7 @@ def bench():
 
 def test_it_begins_stopped_and_says_nothing(bench):
     assert bench.supervisor.situation.state is STOPPED
-    assert bench.told == []
+    assert bench.changes == []
 
 
 def test_the_first_picture_makes_it_live(bench):
@@ -64,7 +64,7 @@ def test_the_first_picture_makes_it_live(bench):
     assert bench.supervisor.picture(attempt, bench.now_s)
     assert bench.supervisor.picture(attempt, bench.now_s)
     assert bench.states == [CONNECTING, LIVE]
-    assert bench.told[-1].at_s == bench.now_s + 1e9
+    assert bench.changes[-1].at_s == bench.now_s + 1e9
 
 
 @pytest.mark.parametrize("error", [SourceUnreachableError("nobody answers"), SourceEndedError("it ended")])
@@ -132,10 +132,10 @@ def test_a_reader_that_hangs_is_given_up_and_heard_no_more(bench):
     bench.pass_s(0.2)
     assert bench.states[-1] is BACKING_OFF
     following = bench.supervisor.again("connecting")
-    told = len(bench.told)
+    count = len(bench.changes)
     bench.supervisor.failed(attempt, SourceRefusedError("long ago"))
     assert not bench.supervisor.picture(attempt, bench.now_s)
-    assert len(bench.told) == told
+    assert len(bench.changes) == count
     assert bench.supervisor.picture(following, bench.now_s)
 
 

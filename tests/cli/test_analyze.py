@@ -157,10 +157,10 @@ def test_a_fake_gives_status_1_and_reports_show_it(analyze, shared, tmp_path, al
     assert ran.status == 1
     assert ran.out.startswith("FAKE ")
     assert "was called fake for" in ran.out
-    (said,) = map(json.loads, (tmp_path / "r.json").read_text().splitlines())
-    assert [review["model"]["name"] for review in said["models"]] == ["alarmist", BUNDLE]
-    assert said["bundle"]["name"] == "alarmist"
-    assert len(said["annotated"]) == 2
+    (record,) = map(json.loads, (tmp_path / "r.json").read_text().splitlines())
+    assert [review["model"]["name"] for review in record["models"]] == ["alarmist", BUNDLE]
+    assert record["bundle"]["name"] == "alarmist"
+    assert len(record["annotated"]) == 2
     assert {path.name for path in (tmp_path / "made").iterdir()} == {
         f"LipNet__bbaf2n.annotated.{name}.mp4" for name in ("alarmist", BUNDLE)
     }
@@ -221,8 +221,8 @@ def test_folders_and_patterns_in_order(analyze, faceless, tmp_path):
 
 def test_standard_input(analyze, faceless, monkeypatch):
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO(faceless.read_bytes())))
-    (said,) = analyze("--json", "-").found
-    assert (said["file"], said["verdict"]) == ("-", "no_face")
+    (record,) = analyze("--json", "-").found
+    assert (record["file"], record["verdict"]) == ("-", "no_face")
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(buffer=io.BytesIO()))
     assert "standard input is empty" in analyze("-").out
     assert "expected - once" in analyze("-", "-").err

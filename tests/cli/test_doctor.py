@@ -24,8 +24,8 @@ def line(tmp_path, monkeypatch):
 
     def of(settings: str = "") -> str:
         (tmp_path / "settings.yaml").write_text(f"server:\n  port: 0\n{settings}")
-        said = CliRunner().invoke(app, ["doctor", "--settings", str(tmp_path / "settings.yaml")]).output
-        return next(line for line in said.splitlines() if "content credentials" in line)
+        output = CliRunner().invoke(app, ["doctor", "--settings", str(tmp_path / "settings.yaml")]).output
+        return next(line for line in output.splitlines() if "content credentials" in line)
 
     return of
 

@@ -29,9 +29,9 @@ def test_a_reader_that_is_gone_is_an_error(environment, arguments):
     os.close(gone)  # as of `| head`, when it has read enough
     with subprocess.Popen((*COMMAND, *arguments), stdout=closed, stderr=subprocess.PIPE, env=environment) as process:
         os.close(closed)
-        _, said = process.communicate()
+        _, output = process.communicate()
     assert process.returncode == 2
-    assert b"Traceback" not in said
+    assert b"Traceback" not in output
 
 
 @pytest.mark.parametrize("arguments", [["--help"], ["users", "list"]], ids=" ".join)

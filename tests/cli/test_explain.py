@@ -23,9 +23,9 @@ def run(*arguments):
 
 
 def test_the_face_and_its_map_lie_side_by_side(picture, tmp_path):
-    said = run(picture, "--to", tmp_path / "map.png")
-    assert said.exit_code == 0, said.output
-    assert f"{Settings().model.name}: 0." in said.output
+    outcome = run(picture, "--to", tmp_path / "map.png")
+    assert outcome.exit_code == 0, outcome.output
+    assert f"{Settings().model.name}: 0." in outcome.output
     both = cv2.imread(str(tmp_path / "map.png"))
     assert both.shape == (192, 384, 3)
     face, over = both[:, :192].astype(int), both[:, 192:].astype(int)
@@ -38,25 +38,25 @@ def test_what_is_no_picture_is_named(tmp_path, content):
     file = tmp_path / "a.jpg"
     if content:
         file.write_bytes(content)
-    said = run(file, "--to", tmp_path / "map.png")
-    assert isinstance(said.exception, MediaError)
-    assert "a.jpg" in str(said.exception)
+    outcome = run(file, "--to", tmp_path / "map.png")
+    assert isinstance(outcome.exception, MediaError)
+    assert "a.jpg" in str(outcome.exception)
 
 
 def test_a_picture_without_face_is_named(tmp_path):
     cv2.imwrite(str(tmp_path / "grey.png"), np.full((200, 200, 3), 128, np.uint8))
-    said = run(tmp_path / "grey.png", "--to", tmp_path / "map.png")
-    assert isinstance(said.exception, MediaError)
-    assert "found none" in str(said.exception)
+    outcome = run(tmp_path / "grey.png", "--to", tmp_path / "map.png")
+    assert isinstance(outcome.exception, MediaError)
+    assert "found none" in str(outcome.exception)
 
 
 @pytest.mark.parametrize("to", ["map.nothing", "absent/map.png"])
 def test_a_place_that_cannot_be_written_is_named(picture, tmp_path, to):
-    said = run(picture, "--to", tmp_path / to)
-    assert isinstance(said.exception, MediaError)
-    assert to in str(said.exception)
+    outcome = run(picture, "--to", tmp_path / to)
+    assert isinstance(outcome.exception, MediaError)
+    assert to in str(outcome.exception)
 
 
 def test_a_model_that_is_not_there_is_named(picture, tmp_path):
-    said = run(picture, "--to", tmp_path / "map.png", "--model", "absent")
-    assert isinstance(said.exception, BundleError)
+    outcome = run(picture, "--to", tmp_path / "map.png", "--model", "absent")
+    assert isinstance(outcome.exception, BundleError)

@@ -45,25 +45,25 @@ def run(server, *arguments):
 
 
 def test_the_server_is_notified(server):
-    said = run(server, "other", "--token", "correct-horse")
-    assert said.exit_code == 0, said.output
-    assert "judging other" in said.output
+    outcome = run(server, "other", "--token", "correct-horse")
+    assert outcome.exit_code == 0, outcome.output
+    assert "judging other" in outcome.output
     assert server.asked == [("/api/models/judging", {"name": "other"}, "Bearer correct-horse")]
 
 
 @pytest.mark.parametrize(("name", "expected"), [("absent", "expected one of other"), ("odd", "HTTP 404")])
 def test_a_refusal_is_reported_in_the_server_s_words(server, name, expected):
-    said = run(server, name)
-    assert isinstance(said.exception, BundleError)
-    assert expected in str(said.exception)
+    outcome = run(server, name)
+    assert isinstance(outcome.exception, BundleError)
+    assert expected in str(outcome.exception)
     assert server.asked[0][2] is None
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "file:///etc/passwd"])
 def test_what_is_no_server_is_named(url):
-    said = CliRunner().invoke(app, ["use", "other", "--url", url])
-    assert isinstance(said.exception, BundleError)
-    assert url in str(said.exception)
+    outcome = CliRunner().invoke(app, ["use", "other", "--url", url])
+    assert isinstance(outcome.exception, BundleError)
+    assert url in str(outcome.exception)
 
 
 def test_a_server_that_runs_judges_by_the_other(start_server, tmp_path):
@@ -72,11 +72,11 @@ def test_a_server_that_runs_judges_by_the_other(start_server, tmp_path):
     write_card(home, read_card(home).model_copy(update={"name": "again", "title": "Once more"}))
     running = start_server(MODEL__FOLDER=str(tmp_path))
     assert running.get("/api/models")["judging"] == ModelSettings().name
-    said = CliRunner().invoke(app, ["use", "again", "--url", running.url])
-    assert said.exit_code == 0, said.exception
+    outcome = CliRunner().invoke(app, ["use", "again", "--url", running.url])
+    assert outcome.exit_code == 0, outcome.exception
     assert running.get("/api/models")["judging"] == "again"
     assert running.get("/api/status")["model"]["title"] == "Once more"
     (home / "model.bin").write_bytes(b"damaged")
-    said = CliRunner().invoke(app, ["use", "again", "--url", running.url])
-    assert "the file is damaged" in str(said.exception)
+    outcome = CliRunner().invoke(app, ["use", "again", "--url", running.url])
+    assert "the file is damaged" in str(outcome.exception)
     assert running.get("/readyz") == {"ready": True}

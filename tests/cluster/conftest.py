@@ -101,10 +101,10 @@ class ClusterStage:
 
     def live(self, *names: str) -> list[str]:
         """Once all of them are live; returns their nodes."""
-        until(lambda: all(self.state(name) == "live" for name in names), said=self.said)
+        until(lambda: all(self.state(name) == "live" for name in names), describe=self.summary)
         return [self.node_of(name) for name in names]
 
-    def said(self) -> list[tuple[str, str, str]]:
+    def summary(self) -> list[tuple[str, str, str]]:
         return [(change.camera, change.state.value, change.reason) for change in self.watcher.changes][-20:]
 
 
@@ -122,7 +122,7 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
                 nodes.add(name)
             made = ClusterStage(tmp_path, database, nodes, webrtc or {}, one_node=one_node, **cluster)
             stack.callback(made.close)
-            until(lambda: len(made.head.a_link_of_each_node()) == len(names), said=lambda: made.head.problems)
+            until(lambda: len(made.head.a_link_of_each_node()) == len(names), describe=lambda: made.head.problems)
             return made
 
         yield make

@@ -69,7 +69,7 @@ class RayHost:
         """Starts the node and waits until it takes part; again where Ray did not wait long enough for its processes."""
         for _ in range(ATTEMPTS):
             log = self._begin()
-            until(lambda log=log: STARTED in log.read_bytes() or self.has_ended(), START_S, said=log.read_text)  # type: ignore[misc]
+            until(lambda log=log: STARTED in log.read_bytes() or self.has_ended(), START_S, describe=log.read_text)  # type: ignore[misc]
             if not self.has_ended():
                 return
             self.end()

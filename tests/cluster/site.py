@@ -104,7 +104,7 @@ class ClusterSite:
         found: dict[str, Any] = json.loads(self.http.get("/readyz").text)
         return found
 
-    def said(self) -> object:
+    def summary(self) -> object:
         return self.get("/api/cluster"), "".join(self.server.log)[-3000:]
 
     def are_live(self, *names: str, but: str = "") -> bool:
@@ -114,11 +114,11 @@ class ClusterSite:
 
     def live(self, *names: str, but: str = "") -> None:
         """Once they are."""
-        until(lambda: self.are_live(*names, but=but), START_S, said=self.said)
+        until(lambda: self.are_live(*names, but=but), START_S, describe=self.summary)
 
     def ready(self, *names: str) -> None:
         """Once these nodes can take cameras, and all cameras are live."""
-        until(lambda: self.states() == dict.fromkeys(names, "ready"), START_S, said=self.said)
+        until(lambda: self.states() == dict.fromkeys(names, "ready"), START_S, describe=self.summary)
         self.live(*self._cameras)
 
     def cluster(self, *arguments: str) -> str:
@@ -163,7 +163,7 @@ class ClusterSite:
         self._ends.append(end)
         content, headers = await end.offer(), {"Content-Type": "application/sdp"}
         answer = await asyncio.to_thread(self.http.post, path, content=content, headers=headers)
-        assert answer.status_code == httpx.codes.CREATED, (answer.text, self.said())
+        assert answer.status_code == httpx.codes.CREATED, (answer.text, self.summary())
         await end.accept(answer.text)
 
 

@@ -90,7 +90,7 @@ class Running:
 
     def moves(self) -> None:
         """Once some of it is done."""
-        until(lambda: self.error or any(0.0 < share < 1.0 for share in self.shares), said=lambda: self.error)
+        until(lambda: self.error or any(0.0 < share < 1.0 for share in self.shares), describe=lambda: self.error)
         assert self.error is None, self.error
 
     def end(self) -> "Running":
@@ -179,7 +179,7 @@ def test_a_worker_that_is_lost_has_it_no_more_and_another_one_examines_it(stage,
     else:
         link.start_anew()
     held.set()
-    until(lambda: nodes_with_analyses(made) == [{"a": "b", "b": "a"}[node]], said=made.head.statuses)
+    until(lambda: nodes_with_analyses(made) == [{"a": "b", "b": "a"}[node]], describe=made.head.statuses)
     assert running.end().result.as_json("01", UPLOAD) == expected
     until(lambda: not left(made))
 

@@ -68,7 +68,7 @@ def test_a_worker_that_is_cut_off_stops_by_itself_before_another_one_begins(stag
         cut_s = time.monotonic()
         made.nodes.links[node].cut.set()
         until(lambda: made.state("door") is CameraState.LOST_NODE)
-        until(lambda: made.state("door") == "live" and made.node_of("door") not in {"", node}, said=made.said)
+        until(lambda: made.state("door") == "live" and made.node_of("door") not in {"", node}, describe=made.summary)
         gone_s = time.monotonic() - cut_s
         made.nodes.links[node].cut.clear()  # it comes back, and does not take the camera back
         until(lambda: made.head.statuses()[0].state == made.head.statuses()[1].state == "ready")
@@ -118,7 +118,7 @@ def test_a_drained_node_hands_over_and_a_pinned_camera_stays(stage, rtsp_server)
         made.leases.drain("b", drained=False)
         until(lambda: "b" not in made.head._leadership.drained)
     made.leases.drain("a", drained=True)
-    until(lambda: made.state("free") == "live" and made.node_of("free") == "b", said=made.said)
+    until(lambda: made.state("free") == "live" and made.node_of("free") == "b", describe=made.summary)
     assert made.node_of("pinned") == "a"
     assert made.state("pinned") == "live"
     assert made.head.moves[0].why == "the node a is drained"
@@ -182,7 +182,7 @@ def test_a_file_that_ends_is_stopped(stage, tmp_path):
     clip = write_clip(tmp_path / "clip.mp4")
     made = stage("a")
     made.fleet.apply([camera("clip", f"file:{clip}")])
-    until(lambda: [change.state.value for change in made.watcher.changes][-1] == "stopped", said=made.said)
+    until(lambda: [change.state.value for change in made.watcher.changes][-1] == "stopped", describe=made.summary)
     assert made.watcher.changes[-1].reason == "the file ended"
     until(lambda: not made.nodes.links["a"].worker._hosting.orders.hosted)
 
@@ -196,7 +196,7 @@ def test_evidence_is_kept_where_the_picture_was_judged(stage, rtsp_server, tmp_p
     track = result.tracks[0].track_id
     event = Event("0" * 31 + "1", "door", "fake", at_s, None, "a test", track=track, judge=JUDGE)
     assert made.head.keep(event, result)
-    until(lambda: made.kept and made.kept[-1][1].clip, said=lambda: made.kept)
+    until(lambda: made.kept and made.kept[-1][1].clip, describe=lambda: made.kept)
     event_id, evidence = made.kept[-1]
     assert event_id == event.id
     assert all((tmp_path / "evidence" / name).is_file() for name in (evidence.picture, evidence.face, evidence.clip))

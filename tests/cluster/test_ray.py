@@ -51,11 +51,11 @@ def test_a_worker_is_killed_before_its_viewer(site, ray_cluster):
     # Events of the start, while workers were waited for, are not meant.
     node, killed_at_s = site.node_of("c0"), time.time()
     ray_cluster.kill_worker(node)
-    until(lambda: site.camera("c0")["state"] == "lost_node", said=site.said)
+    until(lambda: site.camera("c0")["state"] == "lost_node", describe=site.summary)
     site.live("c0")
     assert any((camera, origin) == ("c0", node) for camera, origin, _ in site.moves())
     site.watch("c0")  # answered by the worker that has it now
-    until(lambda: site.states()[node] == "ready", START_S, said=site.said)  # Ray starts it anew
+    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray starts it anew
     events = site.events(kind="offline", camera="c0", from_=str(killed_at_s))
     assert len(events) == 1
     assert "does not answer" in events[0]["reason"] or "has ended" in events[0]["reason"]
@@ -68,12 +68,12 @@ def test_a_node_is_drained_by_the_command_and_used_again(site):
     assert node in site.cluster("leases")
     assert f"{node} is drained" in site.cluster("drain", node)
     site.live("c1", but=node)
-    until(lambda: not site.nodes()[node]["cameras"] and site.states()[node] == "drained", said=site.said)
+    until(lambda: not site.nodes()[node]["cameras"] and site.states()[node] == "drained", describe=site.summary)
     assert ("c1", node, f"the node {node} is drained") in site.moves()
     assert f"drained: {node}" in site.cluster("leases")
     assert f"c1: {site.node_of('c1')}/" in site.cluster("leases")
     site.cluster("undrain", node)
-    until(lambda: site.states()[node] == "ready", said=site.said)
+    until(lambda: site.states()[node] == "ready", describe=site.summary)
     assert "drained" not in site.cluster("leases")
 
 
@@ -84,10 +84,10 @@ def test_a_node_is_killed_and_its_cameras_go_on_elsewhere(site, ray_cluster):
     there = [name for name in CAMERAS if site.node_of(name) == node]
     with in_time():
         ray_cluster.kill_node(node)
-        until(lambda: site.camera(there[0])["state"] == "lost_node", said=site.said)
+        until(lambda: site.camera(there[0])["state"] == "lost_node", describe=site.summary)
         site.live(*there, but=node)
     ray_cluster.remove(node)
-    until(lambda: site.states()[node] == "lost", START_S, said=site.said)
+    until(lambda: site.states()[node] == "lost", START_S, describe=site.summary)
     site.live(*CAMERAS)
     for name in there:
         assert site.node_of(name) != node

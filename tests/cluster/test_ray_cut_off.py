@@ -84,7 +84,7 @@ def lose(site, part, machine):
     there = [name for name in CAMERAS if site.node_of(name) == machine.name]
     assert there
     part(machine)
-    until(lambda: all(site.camera(name)["state"] == "lost_node" for name in there), said=site.said)
+    until(lambda: all(site.camera(name)["state"] == "lost_node" for name in there), describe=site.summary)
     site.live(*there, but=machine.name)
     return there
 
@@ -116,7 +116,7 @@ def test_a_node_that_ray_takes_for_lost_comes_back_as_another_of_the_same_name(s
     machine = next(hosts[node] for name in CAMERAS if (node := site.node_of(name)) != "one")
     before = {name: len(events_of_loss(site, name)) for name in CAMERAS}
     there = lose(site, part, machine)
-    until(lambda: site.nodes()[machine.name]["problem"] == "it left the cluster", START_S, said=site.said)
+    until(lambda: site.nodes()[machine.name]["problem"] == "it left the cluster", START_S, describe=site.summary)
     join()
     until(machine.has_ended, START_S)  # Ray ends what it took for lost; a service manager starts it again
     machine.start()

@@ -55,13 +55,13 @@ def open_fakes(site):
         found = fakes(site, open="true")
         return found if sorted(event["camera"] for event in found.values()) == sorted(CAMERAS) else None
 
-    return until(look, said=site.said)
+    return until(look, describe=site.summary)
 
 
 def announced(receiver):
     """What was announced so far: type and event of each message."""
-    said = [request.json for request in receiver.requests]
-    return [(message["type"], message["event"]["id"]) for message in said if message["event"]]
+    messages = [request.json for request in receiver.requests]
+    return [(message["type"], message["event"]["id"]) for message in messages if message["event"]]
 
 
 @pytest.mark.parametrize("end", [ClusterSite.kill, ClusterSite.stop], ids=["killed", "stopped"])
@@ -76,7 +76,7 @@ def test_the_server_ends_and_the_next_one_watches_all_cameras(site, receiver, en
     kept = fakes(site)
     assert all(kept[name]["ended_s"] is not None for name in before)
     until(lambda: {("event.began", name) for name in after} <= set(announced(receiver)))
-    begun = [said for said in announced(receiver) if said[0] == "event.began"]
+    begun = [message for message in announced(receiver) if message[0] == "event.began"]
     assert len(begun) == len(set(begun))
     site.ready(*NODES)
 
@@ -86,26 +86,26 @@ def test_the_database_is_away_and_cameras_wait_only_where_their_worker_is_killed
 ):
     open_fakes(site)
     postgresql.stop()
-    until(lambda: any("PostgreSQL" in problem for problem in problems(site)), said=site.said)
+    until(lambda: any("PostgreSQL" in problem for problem in problems(site)), describe=site.summary)
     before = analysed(site)
-    until(lambda: all(count > before[name] + SAMPLES for name, count in analysed(site).items()), said=site.said)
+    until(lambda: all(count > before[name] + SAMPLES for name, count in analysed(site).items()), describe=site.summary)
     assert all(site.camera(name)["state"] == "live" for name in CAMERAS)
     moves = site.moves()
     node = site.node_of("c0")
     there = [name for name in CAMERAS if site.node_of(name) == node]
     killed_at_s = str(time.time())
     ray_cluster.kill_worker(node)
-    until(lambda: any("cameras wait for the database" in problem for problem in problems(site)), said=site.said)
+    until(lambda: any("cameras wait for the database" in problem for problem in problems(site)), describe=site.summary)
     assert {site.camera(name)["state"] for name in there} == {"lost_node"}
     others = {name: count for name, count in analysed(site).items() if name not in there}
-    until(lambda: all(analysed(site)[name] > count + SAMPLES for name, count in others.items()), said=site.said)
+    until(lambda: all(analysed(site)[name] > count + SAMPLES for name, count in others.items()), describe=site.summary)
     assert site.moves() == moves
     postgresql.start()
     site.live(*CAMERAS)
-    until(lambda: site.readiness()["ready"], said=site.said)
-    (dark,) = until(lambda: site.events(kind="offline", camera="c0", from_=killed_at_s), said=site.said)
+    until(lambda: site.readiness()["ready"], describe=site.summary)
+    (dark,) = until(lambda: site.events(kind="offline", camera="c0", from_=killed_at_s), describe=site.summary)
     until(lambda: site.get(f"/api/events/{dark['id']}")["ended_s"])
-    until(lambda: ("event.ended", dark["id"]) in announced(receiver), said=lambda: announced(receiver))
+    until(lambda: ("event.ended", dark["id"]) in announced(receiver), describe=lambda: announced(receiver))
     assert len(announced(receiver)) == len(set(announced(receiver)))
 
 

@@ -99,16 +99,16 @@ def left(folder):
 
 def test_a_worker_is_killed_in_the_middle_and_another_one_analyses_the_file(site, ray_cluster, folder, clip, expected):
     analysis = submitted(site, clip)
-    (node,) = until(lambda: analysed_on(site), said=site.said)
-    until(lambda: 0.0 < of(site, analysis)["done_share"] < 1.0, said=site.said)
+    (node,) = until(lambda: analysed_on(site), describe=site.summary)
+    until(lambda: 0.0 < of(site, analysis)["done_share"] < 1.0, describe=site.summary)
     ray_cluster.kill_worker(node)
-    until(lambda: [name for name in analysed_on(site) if name != node], START_S, said=site.said)
-    until(lambda: of(site, analysis)["ended_s"], START_S, said=site.said)
+    until(lambda: [name for name in analysed_on(site) if name != node], START_S, describe=site.summary)
+    until(lambda: of(site, analysis)["ended_s"], START_S, describe=site.summary)
     assert (of(site, analysis)["state"], analysed_on(site)) == ("done", [])
     results = json.loads(site.http.get(f"/api/analyses/{analysis['id']}/results").raise_for_status().text)
     upload = Upload("clip.mp4", analysis["file"]["bytes"], analysis["file"]["sha256"])
     assert results == json.loads(expected.as_json(analysis["id"], upload))
-    until(lambda: site.states()[node] == "ready", START_S, said=site.said)  # Ray starts it anew
+    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray starts it anew
     assert not left(folder)
 
 
@@ -117,8 +117,8 @@ def test_its_annotated_video_is_drawn_by_a_worker(site, clip):
     assert analysis["state"] == "done"
     path = f"/api/analyses/{analysis['id']}/annotated"
     site.http.post(path).raise_for_status()
-    until(lambda: analysed_on(site), said=site.said)
-    until(lambda: site.get(path)["state"] == "done", START_S, said=site.said)
+    until(lambda: analysed_on(site), describe=site.summary)
+    until(lambda: site.get(path)["state"] == "done", START_S, describe=site.summary)
     video = site.http.get(f"{path}.mp4").raise_for_status().content
     with av.open(io.BytesIO(video)) as drawn:
         assert sum(1 for _ in drawn.decode(video=0)) == FRAMES
@@ -131,7 +131,7 @@ async def live_check(site, **headers):
     try:
         content, headers = await peer.offer(), {"Content-Type": "application/sdp", **headers}
         answer = await asyncio.to_thread(site.http.post, "/webrtc/check", content=content, headers=headers)
-        assert answer.status_code == httpx.codes.CREATED, (answer.text, site.said())
+        assert answer.status_code == httpx.codes.CREATED, (answer.text, site.summary())
         await peer.accept(answer.text)
         await soon(lambda: peer.of_type("result") and len(peer.frames) > 2, START_S)
         yield peer, answer.headers["Location"]
@@ -174,7 +174,7 @@ async def test_a_live_check_ends_with_its_worker_and_the_next_one_is_taken_by_an
         until(lambda: (None, WORKER_LOST) in records(site))
         async with live_check(site):
             assert len(checked_on(site)) == 1
-    until(lambda: site.states()[node] == "ready", START_S, said=site.said)  # Ray starts it anew
+    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray starts it anew
 
 
 async def test_a_live_check_ends_with_the_token_that_began_it(site, database_url):

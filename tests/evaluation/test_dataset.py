@@ -92,13 +92,13 @@ def test_picture_that_no_tar_holds_is_named(training_data, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("column", "value", "told"),
+    ("column", "value", "message"),
     [(3, "val0", "val0 is in both"), (1, "maybe", "'maybe'"), (4, "test", "'test'")],
     ids=["group in both splits", "unknown label", "unknown split"],
 )
-def test_bad_row_is_reported(training_data, column, value, told):
+def test_bad_row_is_reported(training_data, column, value, message):
     training_data.rows[0][column] = value
-    with pytest.raises(DatasetError, match=told):
+    with pytest.raises(DatasetError, match=message):
         read_table(training_data.write())
 
 

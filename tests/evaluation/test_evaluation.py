@@ -138,9 +138,12 @@ def test_groups_that_a_calibration_used_can_be_left_out(crops, entrant):
 def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, monkeypatch):
     darker = degradation.Condition("darker", lambda image, _: (image * 0.5).astype(np.uint8))
     monkeypatch.setattr(run, "conditions", lambda: (darker,))
-    told = []
+    progress = []
     summary, _ = evaluate(
-        plan(crops, robust=8), [entrant(threshold=0.2)], AnalysisSettings(), on_progress=lambda *now: told.append(now)
+        plan(crops, robust=8),
+        [entrant(threshold=0.2)],
+        AnalysisSettings(),
+        on_progress=lambda *now: progress.append(now),
     )
     clean, worse = summary.robustness
     assert (clean.condition, clean.judged, clean.auc_change) == ("as it is", 8, 0)
@@ -148,8 +151,8 @@ def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, 
     assert worse.auc.value == pytest.approx(clean.auc.value, abs=0.1)  # darkness keeps the order
     assert worse.false_alarm_rate.value < clean.false_alarm_rate.value
     assert worse.false_alarm_change == pytest.approx(worse.false_alarm_rate.value - clean.false_alarm_rate.value)
-    assert told[15] == ("judging", 16, 16)
-    assert told[-1] == ("images, darker", 8, 8)
+    assert progress[15] == ("judging", 16, 16)
+    assert progress[-1] == ("images, darker", 8, 8)
 
 
 def test_the_same_pictures_are_drawn_every_time_half_of_them_fake(crops, entrant):
@@ -221,13 +224,13 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
     crops.row("gone.png", "real", set="a", group="g99")
     files = [tmp_path / name for name in ("out.json", "out.html", "out.csv")]
     options = [f"--{file.suffix[1:].replace('csv', 'scores')}={file}" for file in files]
-    said = CliRunner().invoke(
+    outcome = CliRunner().invoke(
         commands.app,
         ["--manifest", str(crops.write()), "--root", str(crops.root), "--crops", "--by", "set", *options],
         catch_exceptions=False,
     )
-    assert said.exit_code == 0, said.output
-    assert "row 18, gone.png: file is missing" in said.output
+    assert outcome.exit_code == 0, outcome.output
+    assert "row 18, gone.png: file is missing" in outcome.output
     report = json.loads(files[0].read_text(encoding="utf-8"))
     assert report["schema"] == 2
     assert [model["name"] for model in report["models"]] == [ModelSettings().name]
@@ -237,15 +240,15 @@ def test_the_command_judges_by_the_model_that_serves(crops, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize(
-    ("options", "told"),
+    ("options", "message"),
     [
         (["--only", "set"], "expected --only COLUMN=VALUE, received 'set'"),
         (["--model", "meso4-dfdc", "meso4-dfdc"], "received meso4-dfdc twice"),
         (["--by", "source"], "the column source"),
     ],
 )
-def test_options_that_make_no_sense_are_reported(crops, options, told):
-    with pytest.raises(DatasetError, match=told):
+def test_options_that_make_no_sense_are_reported(crops, options, message):
+    with pytest.raises(DatasetError, match=message):
         CliRunner().invoke(
             commands.app,
             ["--manifest", str(crops.write()), "--root", str(crops.root), *options],

@@ -32,7 +32,7 @@ def test_rows_are_chosen_by_columns(written):
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "the column file in .*m.csv, received an empty file"),
         ("file,set\na,b\n", "the column label in .*m.csv, received file, set"),
@@ -46,8 +46,8 @@ def test_rows_are_chosen_by_columns(written):
         ("file,label\na,real\nb,real\n", r"real and fake files in .*received real ones only .*row 2"),
     ],
 )
-def test_what_makes_no_sense_is_reported_with_its_row(written, text, told):
-    with pytest.raises(DatasetError, match=told):
+def test_what_makes_no_sense_is_reported_with_its_row(written, text, message):
+    with pytest.raises(DatasetError, match=message):
         read_manifest(written(text), {}, None)
 
 

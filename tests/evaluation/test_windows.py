@@ -86,8 +86,8 @@ def test_figures_count_what_the_badge_says_in_time():
 
 def test_no_verdict_without_the_evidence_that_the_window_asks_for():
     slow = SETTINGS.model_copy(update={"min_scores": 30})
-    said = said_of(course([-5.0], slow), Thresholds(), slow)
-    assert said[28] is VerdictState.GATHERING
-    assert said[29] is VerdictState.REAL
+    states = said_of(course([-5.0], slow), Thresholds(), slow)
+    assert states[28] is VerdictState.GATHERING
+    assert states[29] is VerdictState.REAL
     seen = window_figures(windows_of(people([(0.01,)], [(0.99,)]), slow), Thresholds())
     assert seen.real_in_5_s.value == 0  # thirty scores take six seconds

@@ -62,20 +62,20 @@ def run_and_kill(folder: Path, events: int, moment: Callable[[Path], bool]) -> l
         stdout=subprocess.PIPE,
         text=True,
     )
-    said = []
+    lines = []
     try:
-        while sum(line.startswith("began") for line in said) < events:
+        while sum(line.startswith("began") for line in lines) < events:
             line = process.stdout.readline()
             assert line, "it ended by itself"
-            said.append(line)
+            lines.append(line)
         until(lambda: moment(folder))
     finally:
         process.kill()
         process.stdin.close()
-        said += process.stdout.readlines()
+        lines += process.stdout.readlines()
         process.stdout.close()
         process.wait()
-    return [line.strip() for line in said if line.endswith("\n")]
+    return [line.strip() for line in lines if line.endswith("\n")]
 
 
 def all_events(events: Events) -> Iterator[Event]:
@@ -92,22 +92,22 @@ def all_events(events: Events) -> Iterator[Event]:
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
     """A folder that processes were killed in, each going on where the last was killed; and all they announced."""
     folder = tmp_path_factory.mktemp("killed")
-    said = []
+    lines = []
     for events, moment in KILLS:
-        said += run_and_kill(folder, events, moment)
-    return folder, said
+        lines += run_and_kill(folder, events, moment)
+    return folder, lines
 
 
 def test_nothing_that_was_announced_is_lost(killed: tuple[Path, list[str]]):
-    folder, said = killed
+    folder, lines = killed
     with Database.open(StorageSettings(folder=folder)) as database:
         events = Events(database)
-        for line in said:
+        for line in lines:
             what, event_id = line.split()
             event = events.get(event_id)
             assert what == "began" or event.ended_s is not None, "an end that was announced is written too"
         hooked = {delivery.event_id for delivery in Deliveries(database).due(time.time(), 10_000)}
-        assert hooked >= {line.split()[1] for line in said}, "what is to be delivered went with it"
+        assert hooked >= {line.split()[1] for line in lines}, "what is to be delivered went with it"
         assert {event.kind for event in all_events(events)} == {"fake", "offline"}
 
 
@@ -136,30 +136,30 @@ def test_the_next_start_ends_what_was_left_open_and_sweeps(killed: tuple[Path, l
         events = Events(database)
         left_open = [event.id for event in events.page(EventFilter(open=True)).items]
         assert left_open
-        told = []
+        announced = []
         ledger = Ledger(
-            events, History(database), Checks(database), StorageSettings(folder=folder), announce=(Ear(told),)
+            events, History(database), Checks(database), StorageSettings(folder=folder), announce=(Ear(announced),)
         )
         keeper = EvidenceKeeper(
             EvidenceFolder(evidence, 0), EvidenceSettings(), events, EvidenceSources(lambda _: True, lambda _: None)
         )
         recorder = Recorder(ledger, MonitoringSettings(), lambda: JUDGE, keeper)
         recorder.start()
-        until(lambda: not half.exists() and len(told) >= len(left_open))
+        until(lambda: not half.exists() and len(announced) >= len(left_open))
         recorder.close()
         assert not events.page(EventFilter(open=True)).items
         for event_id in left_open:
             event = events.get(event_id)
             assert event.interrupted
             assert event.ended_s >= event.began_s
-        assert sorted(told) == sorted(("ended", event_id) for event_id in left_open)
+        assert sorted(announced) == sorted(("ended", event_id) for event_id in left_open)
         referenced = {name for event in all_events(events) if event.evidence for name in names_of(event.evidence)}
         assert {path.name for path in evidence.iterdir()} == referenced
 
 
 class Ear:
-    def __init__(self, told: list[tuple[str, str]]) -> None:
-        self._told = told
+    def __init__(self, announced: list[tuple[str, str]]) -> None:
+        self._announced = announced
 
     def announce(self, event: Event, what: str) -> None:
-        self._told.append((what, event.id))
+        self._announced.append((what, event.id))

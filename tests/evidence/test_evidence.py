@@ -37,18 +37,18 @@ class Stage:
     keeper: EvidenceKeeper
     wanted: set[str] = field(default_factory=lambda: {"door"})
     shows: bool = True
-    told: list[tuple[str, Evidence]] = field(default_factory=list)
+    reported: list[tuple[str, Evidence]] = field(default_factory=list)
     changed: threading.Condition = field(default_factory=threading.Condition)
 
     def report(self, event_id: str, evidence: Evidence) -> None:
         with self.changed:
-            self.told.append((event_id, evidence))
+            self.reported.append((event_id, evidence))
             self.changed.notify_all()
 
     def reports(self, count: int) -> list[Evidence]:
         with self.changed:
-            assert self.changed.wait_for(lambda: len(self.told) >= count, PATIENCE_S), self.told
-            return [evidence for _, evidence in self.told]
+            assert self.changed.wait_for(lambda: len(self.reported) >= count, PATIENCE_S), self.reported
+            return [evidence for _, evidence in self.reported]
 
     def names(self) -> set[str]:
         return {path.name for path in self.folder.iterdir()} if self.folder.exists() else set()
@@ -192,7 +192,7 @@ def test_a_folder_that_cannot_be_written_is_reported_until_it_can(stage: Stage):
         assert "readable and writable" in stage.keeper.problem
     stage.folder.unlink()
     stage.keeper.begin(event(), result())
-    until(lambda: any(evidence.picture for _, evidence in stage.told))
+    until(lambda: any(evidence.picture for _, evidence in stage.reported))
     stage.clock.passes(2.0)
     until(lambda: not stage.keeper.problem)
 
@@ -220,7 +220,7 @@ def test_nothing_is_kept_that_nobody_asked_for(stage: Stage):
     stage.keeper.start()
     plays(stage, film(), 13.0)
     stage.keeper.close()
-    assert stage.told == []
+    assert stage.reported == []
     assert stage.names() == set()
 
 
@@ -242,7 +242,7 @@ def test_too_many_at_once_are_reported_and_counted(stage: Stage):
     for _ in range(MAX_WAITING + 2):  # its thread is not running
         stage.keeper.begin(event(), result())
     assert stage.keeper.dropped == 2
-    assert [evidence.problem for _, evidence in stage.told] == ["too many events began at once"] * 2
+    assert [evidence.problem for _, evidence in stage.reported] == ["too many events began at once"] * 2
 
 
 def test_little_room_stops_it_and_more_room_starts_it_again(make_stage: Callable[..., Stage], monkeypatch):
@@ -260,7 +260,7 @@ def test_little_room_stops_it_and_more_room_starts_it_again(make_stage: Callable
     stage.clock.passes(2.0)
     until(lambda: not stage.keeper.problem)
     stage.keeper.begin(event(), result())
-    until(lambda: any(evidence.picture for _, evidence in stage.told))
+    until(lambda: any(evidence.picture for _, evidence in stage.reported))
 
 
 def replace_free(free: int):

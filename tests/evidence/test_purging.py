@@ -70,17 +70,17 @@ ALL = {("door", 0.0), ("door", 1.0), ("door", 40.0), ("yard", 40.0), ("door", No
     ],
 )
 def test_what_was_meant_goes(purge, kept, arguments, gone):
-    said = purge("--yes", *arguments)
-    assert said.exit_code == 0, said.output
+    outcome = purge("--yes", *arguments)
+    assert outcome.exit_code == 0, outcome.output
     assert kept() == ALL - gone
-    assert (f"{len(gone)} events" in said.output) == bool(gone)
-    assert ("that of open events" in said.output) != bool(gone)  # else one wonders why some is left
+    assert (f"{len(gone)} events" in outcome.output) == bool(gone)
+    assert ("that of open events" in outcome.output) != bool(gone)  # else one wonders why some is left
 
 
 def test_it_asks_before(purge, kept):
-    said = purge(answer="n\n")
-    assert (said.exit_code, kept()) == (1, ALL)
-    assert "2 events" in said.output
+    outcome = purge(answer="n\n")
+    assert (outcome.exit_code, kept()) == (1, ALL)
+    assert "2 events" in outcome.output
     assert purge(answer="y\n").exit_code == 0
     assert len(kept()) == 3
 

@@ -36,9 +36,9 @@ class Desk:
         self.database = Database.open(self.settings.storage)
         self.analyses = Analyses(self.database)
         self.library = Library(self.folder, self.settings.review)
-        self.told: list[Analysis] = []
+        self.changes: list[Analysis] = []
         self.reviewer = ScriptedReviewer(self.settings.only(ExaminationSettings))
-        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.told.append))
+        kept = AnalysisStores(self.analyses, self.library, JobProgress(self.changes.append))
         self.jobs = Jobs(kept, self.reviewer, self.settings.review)
 
     def received(self, source: Path, name: str = "clip.mp4") -> ReceivedFile:
@@ -59,7 +59,7 @@ class Desk:
 
     def halves(self) -> list[Analysis]:
         """Reports of an analysis that is half done, as all are that may not go on."""
-        return [one for one in self.told if one.done_share == 0.5]
+        return [one for one in self.changes if one.done_share == 0.5]
 
     def files(self) -> list[str]:
         return sorted(str(path.relative_to(self.folder)) for path in files_in(self.folder))

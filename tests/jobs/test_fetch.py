@@ -124,9 +124,9 @@ def test_a_file_is_fetched_over_redirects(host, tmp_path):
     ],
 )
 def test_what_cannot_be_fetched_is_reported_and_leaves_nothing(host, tmp_path, path, error, reason):
-    with pytest.raises(error, match=reason) as told:
+    with pytest.raises(error, match=reason) as caught:
         fetch(host.url + path, tmp_path / "a", OPEN)
-    assert "secret" not in str(told.value)
+    assert "secret" not in str(caught.value)
     assert not (tmp_path / "a").exists()
 
 

@@ -247,9 +247,9 @@ def test_a_process_ends_with_its_parent(endless):
         "from stream_detect.review.examination import Hooks\n"
         "from stream_detect.review.models import ExaminationSettings\n"
         "p = ReviewProcesses(ExaminationSettings())\n"
-        "def told(share):\n"
+        "def progress(share):\n"
         "    print(next(iter(p._all))._process.pid, flush=True)\n"
-        "p.review(Path(sys.argv[1]), [ExaminationSettings().model.name], 5.0, Hooks(told))\n"
+        "p.review(Path(sys.argv[1]), [ExaminationSettings().model.name], 5.0, Hooks(progress))\n"
     )
     with subprocess.Popen([sys.executable, "-c", program, str(endless)], stdout=subprocess.PIPE, text=True) as parent:
         child = int(parent.stdout.readline())

@@ -47,7 +47,7 @@ def test_a_file_is_judged_by_two_models_side_by_side(desk, clip):
     with pytest.raises(NotFoundError):  # the other one flagged nothing
         desk.library.path(done.id, flagged_name(1, 1))
     assert done.kept_bytes == sum(path.stat().st_size for path in (desk.folder / done.id).iterdir())
-    states = [one.state for one in desk.told]
+    states = [one.state for one in desk.changes]
     assert (states[0], states[-1]) == ("running", "done")
 
 
@@ -70,7 +70,7 @@ def test_what_is_cancelled_ends_and_leaves_no_file(desk, clip, other_clip, state
     assert desk.jobs.cancel(analysis.id).state == "cancelled"
     desk.until(lambda: not [name for name in desk.files() if name.startswith(analysis.id)])
     desk.reviewer.may_go_on.set()
-    assert desk.told[-1].id in {analysis.id, first.id}
+    assert desk.changes[-1].id in {analysis.id, first.id}
     with pytest.raises(ConflictError, match="has ended"):
         desk.jobs.cancel(analysis.id)
     assert desk.ended(desk.submit(clip)).state == "done"
@@ -83,7 +83,7 @@ def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
     analysis = desk.submit(clip)
     assert desk.reviewer.begun.wait(PATIENCE_S)
     desk.jobs.delete(analysis.id)
-    assert desk.told[-1].state == "cancelled"  # whoever follows hears of an end
+    assert desk.changes[-1].state == "cancelled"  # whoever follows hears of an end
     desk.reviewer.may_go_on.set()
     desk.until(lambda: not desk.files())
     with pytest.raises(NotFoundError):
@@ -94,18 +94,18 @@ def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
 
 
 @pytest.mark.parametrize(
-    ("error", "said"),
+    ("error", "message"),
     [
         (MediaError("no picture in it"), "no picture in it"),
         (ReviewCrashedError("its process ended"), "its process ended"),
         (ZeroDivisionError(), "log says more"),
     ],
 )
-def test_a_failure_is_reported_leaves_no_file_and_stops_no_other_job(desk, clip, error, said):
+def test_a_failure_is_reported_leaves_no_file_and_stops_no_other_job(desk, clip, error, message):
     desk.reviewer.fails = error
     failed = desk.ended(desk.submit(clip))
     assert failed.state == "failed"
-    assert said in failed.problem
+    assert message in failed.problem
     desk.until(lambda: not desk.files())
     desk.reviewer.fails = None
     assert desk.ended(desk.submit(clip)).state == "done"
@@ -139,10 +139,10 @@ def test_an_end_while_results_are_written_leaves_nothing_and_is_notified(desk, c
 
     monkeypatch.setattr(desk.library, "write", meanwhile)
     analysis = desk.submit(clip)
-    desk.until(lambda: desk.told and desk.told[-1].state == "cancelled")
+    desk.until(lambda: desk.changes and desk.changes[-1].state == "cancelled")
     monkeypatch.undo()
     assert desk.ended(desk.submit(clip)).state == "done"  # the thread is free again
-    assert [one.state for one in desk.told if one.id == analysis.id][-1] == "cancelled"
+    assert [one.state for one in desk.changes if one.id == analysis.id][-1] == "cancelled"
     assert not [name for name in desk.files() if name.startswith((analysis.id, "deleted"))]
 
 
@@ -156,7 +156,7 @@ def test_files_that_cannot_be_removed_fail_no_cancel(desk, clip, monkeypatch):
 
     monkeypatch.setattr(Path, "rename", refused)
     assert desk.jobs.cancel(analysis.id).state == "cancelled"
-    assert desk.told[-1].state == "cancelled"
+    assert desk.changes[-1].state == "cancelled"
     assert desk.files() == [f"{analysis.id}/original"]
     desk.jobs.close(PATIENCE_S)
     monkeypatch.undo()

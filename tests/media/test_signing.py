@@ -107,7 +107,7 @@ def test_the_settings_name_both_or_none(tmp_path, authority):
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda folder: (folder / "signer.pem").unlink(), r"evidence\.signing_certificate .*No such file"),
         (lambda folder: (folder / "signer.key").unlink(), r"evidence\.signing_key .*No such file"),
@@ -129,24 +129,24 @@ def test_the_settings_name_both_or_none(tmp_path, authority):
         ),
     ],
 )
-def test_files_that_cannot_sign_are_refused_with_the_setting_and_never_the_key(tmp_path, authority, change, said):
+def test_files_that_cannot_sign_are_refused_with_the_setting_and_never_the_key(tmp_path, authority, change, message):
     given = settings(tmp_path, authority.holder())
     secret = (tmp_path / "signer.key").read_text().splitlines()[1]
     change(tmp_path)
-    with pytest.raises(SettingsError, match=said) as refused:
+    with pytest.raises(SettingsError, match=message) as refused:
         ContentSigner.of(given)
     assert secret not in str(refused.value)
 
 
 @pytest.mark.parametrize(
-    ("holder", "said"),
+    ("holder", "message"),
     [
         (lambda authority: authority.holder(lasts=timedelta(days=-2)), "valid now .*received one that is valid from"),
         (lambda authority: authority.holder(usage=ExtendedKeyUsageOID.SERVER_AUTH), "emailProtection"),
     ],
 )
-def test_certificates_that_cannot_sign_are_refused(tmp_path, authority, holder, said):
-    with pytest.raises(SettingsError, match=said):
+def test_certificates_that_cannot_sign_are_refused(tmp_path, authority, holder, message):
+    with pytest.raises(SettingsError, match=message):
         ContentSigner.of(settings(tmp_path, holder(authority)))
 
 

@@ -45,11 +45,11 @@ def test_sum_of_a_file_outside_the_bundle_is_refused(make_bundle, tmp_path):
         Bundle.load(folder)
 
 
-@pytest.mark.parametrize(("text", "said"), [("{", "JSON"), ("{}", "name"), ('{"name": 3}', "name")])
-def test_broken_card_is_named_with_the_place(make_bundle, text, said):
+@pytest.mark.parametrize(("text", "message"), [("{", "JSON"), ("{}", "name"), ('{"name": 3}', "name")])
+def test_broken_card_is_named_with_the_place(make_bundle, text, message):
     folder = make_bundle()
     (folder / "card.json").write_text(text)
-    with pytest.raises(BundleError, match=rf"card\.json.*{said}"):
+    with pytest.raises(BundleError, match=rf"card\.json.*{message}"):
         Bundle.load(folder)
 
 

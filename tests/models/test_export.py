@@ -21,8 +21,8 @@ def run(*arguments):
 def test_litert_says_what_the_bundle_says(tmp_path):
     bundle = Registry.of(None).load("meso4-dfdc")
     to = tmp_path / "sub" / "m.tflite"
-    said = run("meso4-dfdc", "--to", str(to))
-    assert said.exit_code == 0, said.output
+    outcome = run("meso4-dfdc", "--to", str(to))
+    assert outcome.exit_code == 0, outcome.output
     crops = np.random.default_rng(3).integers(0, 256, (2, 256, 256, 3), np.uint8)
     expected = load_model(bundle, "openvino").classifier().predict(crops)
     compiled = ov.Core().compile_model(to, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
@@ -46,7 +46,7 @@ def test_what_cannot_be_written_is_reported_before_anything_is(make_bundle, tmp_
     make_bundle("one")
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "there.bin").write_bytes(b"mine")
-    said = run("one", "--folder", str(tmp_path), "--to", str(tmp_path / "out" / name))
-    assert isinstance(said.exception, BundleError)
-    assert expected in str(said.exception)
+    outcome = run("one", "--folder", str(tmp_path), "--to", str(tmp_path / "out" / name))
+    assert isinstance(outcome.exception, BundleError)
+    assert expected in str(outcome.exception)
     assert [file.read_bytes() for file in (tmp_path / "out").iterdir()] == [b"mine"]

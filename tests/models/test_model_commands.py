@@ -21,8 +21,8 @@ def test_info_shows_terms_limits_and_figures(run, make_bundle):
     metric = {"name": "AUC", "value": 0.7123, "low": 0.69, "high": 0.73, "data": "val", "n": 400}
     make_bundle("one", metrics=[metric])
     output = run("info", "one").output
-    for said in ("public domain", "sees redness only", "AUC", "0.712", "0.690-0.730", "400"):
-        assert said in output
+    for text in ("public domain", "sees redness only", "AUC", "0.712", "0.690-0.730", "400"):
+        assert text in output
 
 
 def test_verify_tells_broken_from_whole(run, make_bundle):

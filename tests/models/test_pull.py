@@ -160,16 +160,16 @@ def run(upstream, tmp_path, *options, **given):
 
 
 def test_the_licence_is_shown_and_asked_for(upstream, tmp_path):
-    said = run(upstream, tmp_path, "meso4-df", input="n\n")
-    assert said.exit_code == 1
-    assert "Apache-2.0" in said.output
+    outcome = run(upstream, tmp_path, "meso4-df", input="n\n")
+    assert outcome.exit_code == 1
+    assert "Apache-2.0" in outcome.output
     assert upstream.asked == []
 
 
 def test_a_name_that_is_not_published_is_refused_with_those_that_are(upstream, tmp_path):
-    said = run(upstream, tmp_path, "meso5", "--yes")
-    assert isinstance(said.exception, BundleError)
-    assert "mesoinception4-f2f" in str(said.exception)
+    outcome = run(upstream, tmp_path, "meso5", "--yes")
+    assert isinstance(outcome.exception, BundleError)
+    assert "mesoinception4-f2f" in str(outcome.exception)
 
 
 @pytest.mark.tensorflow
@@ -178,8 +178,8 @@ def test_pulled_weights_become_bundles_with_their_terms(upstream, tmp_path, shar
     for each in PUBLISHED.values():
         upstream.files[f"/weights/{each.file}"] = (shared / "mesonet" / each.file).read_bytes()
     upstream.plan = [50_000]
-    said = run(upstream, tmp_path, "mesoinception4-df", "meso4-f2f", "--yes")
-    assert said.exit_code == 0, said.output
+    outcome = run(upstream, tmp_path, "mesoinception4-df", "meso4-f2f", "--yes")
+    assert outcome.exit_code == 0, outcome.output
     card = Bundle.load(tmp_path / "made" / "mesoinception4-df").card
     assert card.architecture == "mesoinception4"
     assert card.output.means == "real"

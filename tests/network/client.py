@@ -72,11 +72,11 @@ class Client:
         if self._kind != "whip":
             await soon(lambda: self.frames >= FRAMES, TRY_S)
         pair = self._video.receiver.transport.transport._connection._nominated[1]
-        told = [line.split() for line in self.answer.splitlines() if line.startswith("a=candidate:")]
+        candidates = [line.split() for line in self.answer.splitlines() if line.startswith("a=candidate:")]
         return {
             "pair": [pair.local_candidate.type, pair.remote_candidate.type],
-            "told": sorted({f"{part[7]} {part[4]}" for part in told}),
-            "ports": sorted({int(part[5]) for part in told if part[7] == "host"}),
+            "candidates": sorted({f"{part[7]} {part[4]}" for part in candidates}),
+            "ports": sorted({int(part[5]) for part in candidates if part[7] == "host"}),
         }
 
     async def close(self) -> None:

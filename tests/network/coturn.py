@@ -88,7 +88,7 @@ def running(
         made = Coturn(host, port, process)
         log = Path(folder) / "log"
         try:
-            until(lambda: log.exists() and "listener opened on" in log.read_text(), said=lambda: _said(log))
+            until(lambda: log.exists() and "listener opened on" in log.read_text(), describe=lambda: _said(log))
             yield made
         finally:
             made.stop()

@@ -31,9 +31,9 @@ class Client:
 
     def flow(self) -> dict[str, Any]:
         """How its media go."""
-        status, said, complaint = self._line()
+        status, line, complaint = self._line()
         assert status is None, complaint
-        found: dict[str, Any] = json.loads(said)
+        found: dict[str, Any] = json.loads(line)
         return found
 
     def fails(self) -> bool:
@@ -45,8 +45,8 @@ class Client:
         """The exit status of a client that says nothing; or what it says."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
-        if said := self._process.stdout.readline():
-            return None, said, ""
+        if line := self._process.stdout.readline():
+            return None, line, ""
         return self._process.wait(PATIENCE_S), "", self._process.stderr.read()
 
     def leave(self) -> None:

@@ -68,7 +68,7 @@ def test_a_server_behind_nat_is_reached_at_its_public_address_and_ports(home):
         client(elsewhere, f"http://{PUBLIC}:8080", "check") as process,
     ):
         found = process.flow()
-    assert found["told"] == [f"host {PUBLIC}"]
+    assert found["candidates"] == [f"host {PUBLIC}"]
     assert all(50_000 <= port <= 50_099 for port in found["ports"])
 
 
@@ -85,7 +85,7 @@ def test_a_server_behind_nat_learns_its_public_address_by_stun(home):
         client(elsewhere, f"http://{PUBLIC}:8080", "check") as process,
     ):
         found = process.flow()
-    assert f"srflx {PUBLIC}" in found["told"]
+    assert f"srflx {PUBLIC}" in found["candidates"]
 
 
 def test_without_its_public_address_nobody_finds_it(home):

@@ -96,10 +96,10 @@ async def test_each_failure_is_reported_in_words_with_the_cure(coturn, silent, c
             (at(secure.tls_url()), "has a certificate that is not trusted"),
             (at(f"turns:127.0.0.1:{coturn.port}"), "does not "),
         ):
-            with pytest.raises(IceServerError) as told:
+            with pytest.raises(IceServerError) as caught:
                 await try_server(server)
-            assert str(told.value).startswith(f"{server.url} {words}"), str(told.value)
-            assert PASSWORD not in str(told.value)
+            assert str(caught.value).startswith(f"{server.url} {words}"), str(caught.value)
+            assert PASSWORD not in str(caught.value)
 
 
 class Meetings:

@@ -40,7 +40,7 @@ def test_checks_publishers_and_viewers_meet_by_the_relay(field, tmp_path):
                 flows.append(process.flow())
         for each in flows:
             assert "relay" in each["pair"] or "prflx" in each["pair"], each
-            assert f"relay {turn_host.address}" in each["told"], each
+            assert f"relay {turn_host.address}" in each["candidates"], each
 
 
 def test_without_a_relay_nothing_connects(field):

@@ -19,7 +19,7 @@ def servers(*urls: str, password: str = PASSWORD) -> str:
 def test_problems_stand_in_the_status_and_in_the_log(start_server, coturn):
     dead = f"turn:127.0.0.1:{free_port()}?transport=tcp"
     server = start_server(WEBRTC__ICE_SERVERS=servers(coturn.url(), dead, password="hunter2-hunter2"))
-    problems = until(lambda: said if len(said := server.get("/api/status")["problems"]) == 2 else None)
+    problems = until(lambda: found if len(found := server.get("/api/status")["problems"]) == 2 else None)
     assert problems[0].startswith(f"ICE server {coturn.url()} refuses username and credential (401")
     assert problems[1] == f"ICE server {dead} cannot be reached (Connection refused)"
     server.stop()
@@ -44,7 +44,9 @@ def test_a_server_does_not_start_on_ports_in_use():
     with socket.socket(type=socket.SOCK_DGRAM) as taken:
         taken.bind(("0.0.0.0", 0))
         first = min(taken.getsockname()[1], 65_435)
-        said = run("server.py", STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_WEBRTC__UDP_PORTS=f"{first}-{first + 67}")
-    assert said.returncode == 2
-    assert "expected at least 68 free ports in webrtc.udp_ports" in said.stderr
-    assert said.stderr.count("\n") == 1
+        completed = run(
+            "server.py", STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_WEBRTC__UDP_PORTS=f"{first}-{first + 67}"
+        )
+    assert completed.returncode == 2
+    assert "expected at least 68 free ports in webrtc.udp_ports" in completed.stderr
+    assert completed.stderr.count("\n") == 1

@@ -65,10 +65,14 @@ def test_decoded_ahead_it_is_the_same(tmp_path):
         annotate(file, tmp_path / "made.mp4", review_models(threads=threads), 5.0)
         made.append((tmp_path / "made.mp4").read_bytes())
     assert made[0] == made[1]
-    told = []
+    progress = []
     with pytest.raises(ReviewCancelledError):
         annotate(
-            file, tmp_path / "b.mp4", review_models(threads=2), 5.0, Hooks(told.append, cancelled=lambda: bool(told))
+            file,
+            tmp_path / "b.mp4",
+            review_models(threads=2),
+            5.0,
+            Hooks(progress.append, cancelled=lambda: bool(progress)),
         )
     assert not (tmp_path / "b.mp4").exists()
     assert not [thread for thread in threading.enumerate() if thread.name.startswith("review-ahead")]

@@ -48,10 +48,10 @@ def verdict(path, given, number=0):
 
 
 def test_a_fake_is_called_one_for_how_long(clip):
-    said = verdict(clip, review_models())
-    assert said.state is FAKE
-    assert said.reason == "face 1 was called fake for 3.8 of 6.0 s"
-    assert said.fake_probability == pytest.approx(0.97, abs=0.001)
+    judged = verdict(clip, review_models())
+    assert judged.state is FAKE
+    assert judged.reason == "face 1 was called fake for 3.8 of 6.0 s"
+    assert judged.fake_probability == pytest.approx(0.97, abs=0.001)
 
 
 @pytest.mark.parametrize(
@@ -63,9 +63,9 @@ def test_a_fake_is_called_one_for_how_long(clip):
     ],
 )
 def test_the_worst_that_a_window_reported_is_the_verdict(clip, score, state, reason):
-    said = verdict(clip, review_models([model(score)]))
-    assert said.state is state
-    assert re.fullmatch(reason, said.reason)
+    judged = verdict(clip, review_models([model(score)]))
+    assert judged.state is state
+    assert re.fullmatch(reason, judged.reason)
 
 
 def test_the_worst_face_decides(clip):
@@ -76,9 +76,9 @@ def test_the_worst_face_decides(clip):
 
 
 def test_too_short_for_a_verdict(short):
-    said = verdict(short, review_models())
-    assert (said.state, said.fake_probability) == (UNCERTAIN, None)
-    assert said.reason == "too short for a verdict: face 1 has 5 of 12 scores"
+    judged = verdict(short, review_models())
+    assert (judged.state, judged.fake_probability) == (UNCERTAIN, None)
+    assert judged.reason == "too short for a verdict: face 1 has 5 of 12 scores"
 
 
 def test_no_face_and_faces_not_fit(clip):
@@ -178,8 +178,8 @@ def test_who_passes_by_is_forgotten_first():
     tally = Tally(LIMITS, AnalysisSettings(), picture=False)
 
     def result(number, state, probability):
-        said = Verdict(state, "", probability, 12, 12)
-        track = TrackResult(number, LEFT, said, probability, None, ())
+        judged = Verdict(state, "", probability, 12, 12)
+        track = TrackResult(number, LEFT, judged, probability, None, ())
         return type("Result", (), {"time_s": number / 5, "tracks": (track,)})()
 
     tally.take(result(1, FAKE, 0.95), 0.2)

@@ -113,13 +113,13 @@ def test_real_models_say_the_same_of_a_large_video(tmp_path):
         cv2.warpAffine(photo, np.float32([[2, 0, 3 * n], [0, 2, 5 * (n % 3)]]), (960, 540)) for n in range(FRAMES // 2)
     )
     file = film(tmp_path / "a.mp4", moved, options={"preset": "ultrafast"})
-    said = []
+    reviews = []
     for threads in (1, 2):
         settings = ExaminationSettings(review=ReviewSettings(threads=threads))
-        said.append(examine(file, load_review_models(Registry.of(None), (), settings), 5.0))
-    assert whole(said[0]) == whole(said[1])
-    assert said[0].sampled == 25
-    assert sum(track.admitted for track, _ in said[0].models[0].tracks) > 10
+        reviews.append(examine(file, load_review_models(Registry.of(None), (), settings), 5.0))
+    assert whole(reviews[0]) == whole(reviews[1])
+    assert reviews[0].sampled == 25
+    assert sum(track.admitted for track, _ in reviews[0].models[0].tracks) > 10
 
 
 def test_one_thread_alone_turns_the_frames_of_a_file(clip, tmp_path, monkeypatch):

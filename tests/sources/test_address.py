@@ -121,7 +121,7 @@ def test_no_password_survives_redaction(password: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "said", ["jwt=s3cret", "s3cret9", "u=a&p=s3cret", "pa%73sword=s3cret", "url=rtsp%3A%2F%2Fa%3As3cret%40h"]
+    "query", ["jwt=s3cret", "s3cret9", "u=a&p=s3cret", "pa%73sword=s3cret", "url=rtsp%3A%2F%2Fa%3As3cret%40h"]
 )
-def test_no_secret_of_a_query_survives_redaction(said: str) -> None:
-    assert "s3cret" not in redacted(f"cannot open 'http://cam/live?{said}' (401)")
+def test_no_secret_of_a_query_survives_redaction(query: str) -> None:
+    assert "s3cret" not in redacted(f"cannot open 'http://cam/live?{query}' (401)")

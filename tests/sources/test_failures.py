@@ -36,8 +36,8 @@ def test_errors_are_distinguished(error: Exception, opening: type[SourceError], 
     found = opening_failure(error, timed_out=False, timeout_s=2.0), reading_failure(error, timeout_s=2.0)
     assert [type(problem) for problem in found] == [opening, reading]
     assert "s3cret" not in f"{found}"
-    said = error.strerror if isinstance(error, av.FFmpegError) else str(error)
-    assert ("10.0.0.5" in f"{found}") == ("10.0.0.5" in said)
+    message = error.strerror if isinstance(error, av.FFmpegError) else str(error)
+    assert ("10.0.0.5" in f"{found}") == ("10.0.0.5" in message)
 
 
 def test_whatever_ffmpeg_says_after_the_time_is_no_answer() -> None:

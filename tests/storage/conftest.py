@@ -108,13 +108,13 @@ def make_event() -> Callable[..., Event]:
     """Events with ids of their own; what is not said is a fake one that goes on."""
     count = 0
 
-    def make(began_s: float = 1000.0, **said: Any) -> Event:
+    def make(began_s: float = 1000.0, **given: Any) -> Event:
         nonlocal count
         count += 1
         values: dict[str, Any]
         values = {"id": f"{count:032x}", "camera": "door", "kind": "fake", "began_s": began_s, "ended_s": None,
                   "reason": "a face looks fake", "peak": 0.97, "mean": 0.9, "track": 3, "judge": JUDGE}  # fmt: skip
-        return Event(**(values | said))
+        return Event(**(values | given))
 
     return make
 

@@ -18,11 +18,11 @@ ROOT = Path(__file__).parents[2]
 MODELS = (("meso4-dfdc", "ab" * 32),)
 
 
-def make(number: int, **said) -> Analysis:
-    upload = said.pop("upload", Upload(f"clip {number}.mp4", 1000 + number, f"{number:064x}"))
+def make(number: int, **given) -> Analysis:
+    upload = given.pop("upload", Upload(f"clip {number}.mp4", 1000 + number, f"{number:064x}"))
     values = {"id": f"{number:032x}", "state": "queued", "upload": upload, "url": "", "models": MODELS, "rate_hz": 5.0,
               "created_s": float(number)}  # fmt: skip
-    return Analysis(**(values | said))
+    return Analysis(**(values | given))
 
 
 @pytest.fixture

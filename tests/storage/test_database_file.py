@@ -198,17 +198,17 @@ def test_a_camera_of_another_program_is_named_without_its_address(database, held
 
 
 @pytest.mark.parametrize(
-    ("prepare", "said"),
+    ("prepare", "message"),
     [
         (lambda folder: folder.write_text("no folder"), "readable and writable"),
         (lambda folder: (folder / FILE_NAME).mkdir(parents=True), "writable"),
         (lambda folder: (folder.mkdir(), (folder / FILE_NAME).write_text("text " * 1000)), "restore a backup"),
     ],
 )
-def test_a_file_that_is_no_database_is_explained(tmp_path, prepare, said):
+def test_a_file_that_is_no_database_is_explained(tmp_path, prepare, message):
     folder = tmp_path / "data"
     prepare(folder)
-    with pytest.raises(StorageError, match=said):
+    with pytest.raises(StorageError, match=message):
         Database.open(StorageSettings(folder=folder))
 
 

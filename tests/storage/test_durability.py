@@ -193,7 +193,7 @@ def test_a_connection_that_breaks_inside_a_transaction_is_replaced(cluster, tmp_
 
 
 @pytest.mark.parametrize(
-    ("change", "said"),
+    ("change", "message"),
     [
         (lambda url: url.replace("tests", "wrong"), "password authentication failed"),
         (lambda url: url.replace("tester", "hunter2-of-tests"), r"failed for user \"\*\*\*\""),
@@ -206,9 +206,9 @@ def test_a_connection_that_breaks_inside_a_transaction_is_replaced(cluster, tmp_
         (lambda url: url + "&colour=red", "cannot be used"),
     ],
 )
-def test_an_address_that_does_not_work_is_explained_without_its_password(cluster, tmp_path, change, said):
+def test_an_address_that_does_not_work_is_explained_without_its_password(cluster, tmp_path, change, message):
     url = SecretStr(change(cluster.url()))
-    with pytest.raises(StorageError, match=said) as caught:
+    with pytest.raises(StorageError, match=message) as caught:
         Database.open(StorageSettings(folder=tmp_path, database_url=url))
     assert "hunter2" not in str(caught.value)
 

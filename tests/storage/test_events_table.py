@@ -39,7 +39,7 @@ def pages(events: Events, wanted: EventFilter, limit: int) -> list[str]:
 
 
 @pytest.mark.parametrize(
-    "said",
+    "given",
     [
         {"evidence": Evidence("a.jpg", None, "a.mp4", 7, "disk full"), "gaps_s": (1.5, 2.25)},
         {"evidence": Evidence()},
@@ -47,8 +47,8 @@ def pages(events: Events, wanted: EventFilter, limit: int) -> list[str]:
         {"ended_s": 1795300000.123456, "interrupted": True, "reason": "Ünïcode 'quoted' \U0001f3a5"},
     ],
 )
-def test_an_event_is_read_as_it_was_written(events, make_event, said):
-    event = make_event(1795300000.123456, **said)
+def test_an_event_is_read_as_it_was_written(events, make_event, given):
+    event = make_event(1795300000.123456, **given)
     events.begin(event)
     assert events.get(event.id) == event
 

@@ -21,8 +21,8 @@ def history(database) -> History:
     return History(database)
 
 
-def second(at_s: int, mean: float | None = 0.5, state: str = "real", **said) -> Score:
-    values = {"camera": "door", "low": mean, "high": mean, "samples": 5} | said
+def second(at_s: int, mean: float | None = 0.5, state: str = "real", **given) -> Score:
+    values = {"camera": "door", "low": mean, "high": mean, "samples": 5} | given
     return Score(at_s=at_s, mean=mean, state=state, **values)
 
 

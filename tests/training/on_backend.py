@@ -74,8 +74,8 @@ def between_formats(network: Architecture, data_format: DataFormat) -> float:
         np.random.default_rng(1).integers(0, 256, shape, np.uint8)
         // np.arange(1, 9, dtype=np.uint8)[:, None, None, None]
     )
-    said = predict(one, crops, network)
-    return float(np.abs(said - predict(other, crops, network)).max() / np.ptp(said))
+    scores = predict(one, crops, network)
+    return float(np.abs(scores - predict(other, crops, network)).max() / np.ptp(scores))
 
 
 if __name__ == "__main__":

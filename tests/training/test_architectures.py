@@ -101,8 +101,8 @@ def test_two_outputs_learn_opposite_things_and_the_card_names_the_fake_one(marke
     model = keras.saving.load_model(train(recipe, small, small, tmp_path), compile=False)
     both = np.asarray(model.predict_on_batch(small.crops.astype(np.float32) / np.float32(255)))
     assert np.corrcoef(both.T)[0, 1] < -0.9
-    said = predict(model, small.crops, architecture_named("dilated10"))
-    assert said[small.fake].min() > said[~small.fake].max()
+    scores = predict(model, small.crops, architecture_named("dilated10"))
+    assert scores[small.fake].min() > scores[~small.fake].max()
     card = trained_card(
         draft_card("two", recipe, "again", CropPolicy((64, 64))),
         recipe=recipe,
@@ -164,6 +164,6 @@ def test_the_card_of_a_model_that_saw_no_collected_fake_says_so():
         metrics=_measured(),
     )
     assert card.title == "Streamnet, trained by this project on FairFace"
-    for said in (card.training.data, card.limits[0]):
-        assert "blending a changed copy of a real face" in said
+    for text in (card.training.data, card.limits[0]):
+        assert "blending a changed copy of a real face" in text
     assert "research terms" not in card.training.terms

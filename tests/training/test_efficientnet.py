@@ -93,7 +93,7 @@ def lite0_state():
 
 
 @pytest.mark.parametrize(
-    ("change", "told"),
+    ("change", "message"),
     [
         (lambda state: {"conv1.weight": state["_fc.weight"]}, r"Lite0 in x\.pth, received others: conv1\.weight"),
         (lambda state: state | {"_blocks.16._bn0.weight": state["_fc.bias"]}, r"received others: _blocks\.16"),
@@ -104,10 +104,10 @@ def lite0_state():
         ),
     ],
 )
-def test_weights_of_another_network_are_refused(change, told):
+def test_weights_of_another_network_are_refused(change, message):
     from stream_detect.training.efficientnet import efficientnet_lite0, take_lite0
 
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=message):
         take_lite0(efficientnet_lite0((32, 32)), change(lite0_state()), "x.pth", last_layer=False)
 
 

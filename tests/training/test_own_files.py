@@ -131,7 +131,7 @@ def test_a_missing_file_and_a_folder_are_named_with_their_rows(own, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("rows", "told"),
+    ("rows", "message"),
     [
         ([("a.png", "maybe", "val")], r"real or fake in row 2 .*'maybe'"),
         ([("a.png", "real", "test")], r"train or val in row 2 .*'test'"),
@@ -140,12 +140,12 @@ def test_a_missing_file_and_a_folder_are_named_with_their_rows(own, tmp_path):
         ([("../a.png", "real", "val")], r"below the root, relative to it, in row 2"),
     ],
 )
-def test_bad_rows_are_reported(own, tmp_path, rows, told):
+def test_bad_rows_are_reported(own, tmp_path, rows, message):
     (tmp_path / "in").mkdir()
     folder = own([("x.png", "real", "val")])
     with (folder / "faces.csv").open("w", newline="", encoding="utf-8") as stream:
         csv.writer(stream).writerows([("file", "label", "split"), *rows])
-    with pytest.raises(DatasetError, match=told):
+    with pytest.raises(DatasetError, match=message):
         read_table(folder)
 
 

@@ -78,7 +78,7 @@ def test_pairings_have_their_shares_and_a_family_left_out_is_never_shown(faces):
 
 
 @pytest.mark.parametrize(
-    ("pairing", "told"),
+    ("pairing", "message"),
     [
         (
             Pairing(1.0, family="lips", origin="x.toml, line 7"),
@@ -92,8 +92,8 @@ def test_pairings_have_their_shares_and_a_family_left_out_is_never_shown(faces):
         (Pairing(1.0, family="gan", same_group=True), r'family gan whose group has a real .*none of 16: .*"preferred"'),
     ],
 )
-def test_a_pairing_that_finds_nothing_is_named(faces, pairing, told):
-    with pytest.raises(DatasetError, match=told):
+def test_a_pairing_that_finds_nothing_is_named(faces, pairing, message):
+    with pytest.raises(DatasetError, match=message):
         Pairs(faces, Recipe(pairings=(Pairing(1.0, family="swap"), pairing)))
 
 

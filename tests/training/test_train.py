@@ -235,14 +235,14 @@ def test_patience_ends_a_training_early_and_a_resumed_one_alike(small, tmp_path,
     recipe = replace(RECIPE, steps=12, validate_every=1, patience=2)
     reached = iter((0.6, 0.7, 0.7, 0.65, 0.9))
     monkeypatch.setattr(training, "auc", lambda _: next(reached))
-    told, steps = [], []
-    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=told.append)
+    notices, steps = [], []
+    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=notices.append)
     assert steps == [1, 2, 3, 4]
-    assert "stopped early at step 4 of 12: 2 validations" in told[0]
-    assert "0.7000" in told[0]
-    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=told.append)
+    assert "stopped early at step 4 of 12: 2 validations" in notices[0]
+    assert "0.7000" in notices[0]
+    training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=notices.append)
     assert steps == [1, 2, 3, 4]
-    assert told[1] == told[0]
+    assert notices[1] == notices[0]
     more = replace(recipe, patience=3)  # only says when to end: the checkpoint is still of this training
     with pytest.raises(StopIteration):
         training.train(more, small, small, tmp_path, lambda at: steps.append(at.step))
@@ -279,18 +279,18 @@ def test_tensorflow_refuses_channels_first_before_anything_is_written(small, tmp
 
 
 @pytest.mark.parametrize(
-    ("backend", "told"),
+    ("backend", "message"),
     [
         ("torch", r"it is not installed: pip install torch==2\.13\.0"),
         ("mxnet", "tensorflow, torch, jax, received 'mxnet'"),
     ],
 )
-def test_a_backend_that_is_not_there_is_reported_with_its_cure(backend, told, monkeypatch):
+def test_a_backend_that_is_not_there_is_reported_with_its_cure(backend, message, monkeypatch):
     from stream_detect.cli.train import _check_backend
 
     monkeypatch.setattr("stream_detect.cli.train.find_spec", lambda _: None)
     monkeypatch.setenv("KERAS_BACKEND", backend)
-    with pytest.raises(TrainingError, match=told):
+    with pytest.raises(TrainingError, match=message):
         _check_backend()
 
 

@@ -15,7 +15,7 @@ class Scripted:
         return next(self._estimates)
 
 
-def told(floor: UplinkFloor, *packets: tuple[int, int]) -> list:
+def estimates_of(floor: UplinkFloor, *packets: tuple[int, int]) -> list:
     return [floor.add(arrived_ms, send_time % SEND_TIME_WRAP, 100, 7) for arrived_ms, send_time in packets]
 
 
@@ -31,13 +31,15 @@ def told(floor: UplinkFloor, *packets: tuple[int, int]) -> list:
 )
 def test_estimates_leave_with_a_floor(estimates, expected):
     packets = [(10, 0), (10 + REPEAT_MS - 1, BURST_TICKS), (10 + REPEAT_MS, 2 * BURST_TICKS)]
-    assert told(UplinkFloor(Scripted(*estimates), 1000), *packets) == expected
+    assert estimates_of(UplinkFloor(Scripted(*estimates), 1000), *packets) == expected
 
 
 @pytest.mark.parametrize("origin", [0, SEND_TIME_WRAP - 2 * BURST_TICKS], ids=["", "over the wrap"])
 def test_a_burst_is_one_packet_to_the_estimator_and_no_byte_is_lost(origin):
     estimator = Scripted(*[None] * 3)
-    told(UplinkFloor(estimator, 1000), *((0, origin + ticks) for ticks in (0, 9, 99, 3 * BURST_TICKS, 6 * BURST_TICKS)))
+    estimates_of(
+        UplinkFloor(estimator, 1000), *((0, origin + ticks) for ticks in (0, 9, 99, 3 * BURST_TICKS, 6 * BURST_TICKS))
+    )
     assert estimator.sizes == [100, 300, 100]
 
 

@@ -19,7 +19,7 @@ def house(make):
 def entries(house, count: int):
     """All entries, the oldest first, once there are so many."""
     table = house.inside.access.audit.table
-    until(lambda: len(list(table.entries())) >= count, said=lambda: [e.action for e in table.entries()])
+    until(lambda: len(list(table.entries())) >= count, describe=lambda: [e.action for e in table.entries()])
     return [(entry.who, entry.by, entry.action, entry.target, entry.result) for entry in table.entries()]
 
 
