@@ -12,8 +12,7 @@ from stream_detect.analysis.pipeline import SideBySide
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.errors import DatasetError
 from stream_detect.evaluation.bootstrap import Estimate, share
-from stream_detect.evaluation.families import FamilyFigures, by_family, by_real_source
-from stream_detect.evaluation.figures import figures
+from stream_detect.evaluation.figures import FamilyFigures, by_family, by_real_source, figures
 from stream_detect.evaluation.judge import VideoScores
 from stream_detect.evaluation.manifest import source
 from stream_detect.evaluation.media import frames, sampled

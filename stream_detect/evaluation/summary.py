@@ -10,8 +10,14 @@ import numpy as np
 
 from stream_detect.evaluation.bootstrap import Estimate
 from stream_detect.evaluation.dataset import Row, row_of
-from stream_detect.evaluation.families import FamilyFigures, RealSourceFigures, by_family, by_real_source
-from stream_detect.evaluation.figures import Figures, figures
+from stream_detect.evaluation.figures import (
+    FamilyFigures,
+    Figures,
+    RealSourceFigures,
+    by_family,
+    by_real_source,
+    figures,
+)
 from stream_detect.evaluation.judge import Outcome
 from stream_detect.evaluation.metrics import COUNTED_FROM
 from stream_detect.evaluation.scored import Scored
