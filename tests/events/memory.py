@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
 
@@ -62,5 +63,5 @@ def open_ones(memory: Memory) -> Sequence[Event]:
     return memory.events.page(EventFilter(open=True)).items
 
 
-def fake(number: int = 0, **values: object) -> Event:
+def fake(number: int = 0, **values: Any) -> Event:
     return replace(Event(f"{number:032x}", "door", "fake", WALL_S, None, "why", judge=JUDGE), **values)
