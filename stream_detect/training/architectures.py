@@ -19,7 +19,7 @@ from stream_detect.models.card import NetworkInput
 from stream_detect.training.efficientnet import DataFormat, begin_from_imagenet, efficientnet_lite0
 
 Build = Callable[[tuple[int, int], float], keras.Model]
-"""Makes an untrained network of a size (w, h) in pixels and a share of values that dropout hides."""
+"""Makes an untrained network for an input size (w, h) in pixels and a dropout rate."""
 
 
 Initial = Literal["random", "imagenet"]
@@ -30,16 +30,16 @@ class Architecture:
     """A network that can be built.
 
     Args:
-        name: what a card and a recipe call it.
-        build: makes it, with channels_last layers.
-        wh: width and height in pixels that it is trained at unless a recipe says otherwise.
-        dropout: share in [0, 1) hidden as published.
-        outputs: numbers k that it gives.
-        scale: factor of the pixels, 0 to 255, before they are given to it.
-        offset: what is added to them after that.
-        build_channels_first: makes it with channels_first layers, which take the same input and have the same weights
-            in the same order; None where it has none.
-        imagenet: gives a network its published ImageNet weights; None where there are none.
+        name: its name in cards and recipes.
+        build: makes the network with channels_last layers.
+        wh: default width and height of its input in pixels.
+        dropout: published dropout rate in [0, 1).
+        outputs: number k of outputs.
+        scale: factor applied to the pixels, 0 to 255.
+        offset: added to the pixels afterwards.
+        build_channels_first: makes the network with channels_first layers, with the same input and the same weights in
+            the same order; None if not supported.
+        imagenet: loads the published ImageNet weights into a network; None if there are none.
     """
 
     name: str
@@ -54,14 +54,14 @@ class Architecture:
 
     @property
     def fake_output(self) -> int:
-        """Index of the output that says fake when this project trains it."""
+        """Index of the output that means fake when trained by this project."""
         return self.outputs - 1
 
     def untrained(self, wh: tuple[int, int], dropout: float, data_format: DataFormat = "channels_last") -> keras.Model:
-        """The network with random weights.
+        """Makes the network with random weights.
 
         Raises:
-            TrainingError: it has no layers of that data format.
+            TrainingError: it does not support that data format.
         """
         if data_format == "channels_last":
             return self.build(wh, dropout)
@@ -73,11 +73,11 @@ class Architecture:
         return self.build_channels_first(wh, dropout)
 
     def begin(self, model: keras.Model, initial: Initial) -> None:
-        """Gives an untrained network its initial weights, "random" or "imagenet".
+        """Initialises the weights of a network: "random" or "imagenet".
 
         Raises:
-            TrainingError: there are no such weights of this architecture, their package is not installed, or their
-                file is damaged or of another network.
+            TrainingError: this architecture has no such weights, their package is not installed, or their file is
+                damaged or belongs to another network.
         """
         if initial == "random":
             return
@@ -89,22 +89,22 @@ class Architecture:
         self.imagenet(model)
 
     def scaled(self, crops: NDArray[np.uint8]) -> Any:
-        """Crops, uint8 (n, h, w, 3), as the network takes them: a float32 tensor of the backend, where it computes."""
+        """Scales crops, uint8 (n, h, w, 3), to the network's input: a float32 tensor of the backend, on its device."""
         return keras.ops.cast(keras.ops.convert_to_tensor(crops), "float32") * self.scale + self.offset
 
     def input(self, wh: tuple[int, int]) -> NetworkInput:
-        """What a card says of its input at width and height in pixels."""
+        """The input section of a card for this width and height in pixels."""
         return NetworkInput(width_px=wh[0], height_px=wh[1], scale=self.scale, offset=self.offset)
 
 
 def meso4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model:
-    """Meso4 of Afchar et al. 2018 (arXiv:1809.00888): four small convolutions that see texture, not persons.
+    """Meso4 of Afchar et al. 2018 (arXiv:1809.00888): four small convolutions that detect texture, not persons.
 
-    28,073 values at 256 x 256. The published weights say P(real); ours say P(fake).
+    28,073 values at 256 x 256. The published weights give P(real), ours P(fake).
 
     Args:
         wh: width and height of the input in pixels.
-        dropout: share hidden before both dense layers; .5 as published.
+        dropout: rate before both dense layers; .5 as published.
 
     Returns:
         float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
@@ -119,13 +119,13 @@ def meso4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model
 
 
 def mesoinception4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> keras.Model:
-    """MesoInception-4 of Afchar et al. 2018: Meso4, its first two convolutions each replaced by an inception block.
+    """MesoInception-4 of Afchar et al. 2018: Meso4 with inception blocks in place of its first two convolutions.
 
-    28,725 values at 256 x 256. The published weights say P(real); ours say P(fake).
+    28,725 values at 256 x 256. The published weights give P(real), ours P(fake).
 
     Args:
         wh: width and height of the input in pixels.
-        dropout: share hidden before both dense layers; .5 as published.
+        dropout: rate before both dense layers; .5 as published.
 
     Returns:
         float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
@@ -143,14 +143,14 @@ def mesoinception4(wh: tuple[int, int] = (256, 256), dropout: float = 0.5) -> ke
 
 
 def dilated10(wh: tuple[int, int] = (224, 224), dropout: float = 0.5) -> keras.Model:
-    """Ten layers, six of them convolutions, the last three dilated; made for sharp stills of faces that GANs drew.
+    """Ten layers, six of them convolutions, the last three dilated; designed for sharp stills of GAN faces.
 
-    653,314 values at any input of 64 pixels and more. Its two outputs are independent; trained here, the first says
-    real and the second fake, each with a loss of its own.
+    653,314 values for any input of at least 64 pixels. Its two outputs are independent; trained here, the first means
+    real and the second fake, each with its own loss.
 
     Args:
         wh: width and height of the input in pixels.
-        dropout: share hidden after each inner dense layer, before its ReLU; .5 as published.
+        dropout: rate after each inner dense layer, before its ReLU; .5 as published.
 
     Returns:
         float32 (n, h, w, 3) in [0, 1] -> (n, 2) in [0, 1].
@@ -167,22 +167,23 @@ def dilated10(wh: tuple[int, int] = (224, 224), dropout: float = 0.5) -> keras.M
 
 
 STREAMNET_WIDTHS = (16, 24, 48, 96, 128)
-"""Filters of each stage; each stage has a quarter of the pixels of the one before."""
+"""Filters of each stage; each stage has a quarter of the pixels of the previous one."""
 
 
 def streamnet(wh: tuple[int, int] = (192, 192), dropout: float = 0.3) -> keras.Model:
     """This project's own network: plain 3 x 3 convolutions with shortcuts, the first stage at full resolution.
 
-    What distinguishes a blended or generated face from a filmed one is fine texture, which a strided first layer throws
-    away: trained alike, such a net at 128 pixels learnt next to nothing (DFDC AUC .56 after 44,000 faces). So no
-    convolution here has a stride; stages end in max-pooling, and the first ones are narrow to pay for their pixels. A
-    mean over all places ends it: where a face was forged does not matter, and any input of 16 pixels and more fits.
+    Fine texture distinguishes a blended or generated face from a filmed one, and a strided first layer discards it:
+    with the same training, such a network at 128 pixels learnt next to nothing (DFDC AUC .56 after 44,000 faces). So no
+    convolution has a stride; stages end in max-pooling, and the first ones are narrow because they have many pixels.
+    The network ends in a mean over all positions: where a face was forged does not matter, and any input of at least 16
+    pixels fits.
 
     685,073 values. One face takes 4.7 ms on one core in OpenVINO (f32), a third of dilated10's time.
 
     Args:
         wh: width and height of the input in pixels.
-        dropout: share hidden before the last layer.
+        dropout: rate before the last layer.
 
     Returns:
         float32 (n, h, w, 3) in [0, 1] -> (n, 1) in [0, 1].
@@ -206,8 +207,8 @@ def _meso_head(x: keras.KerasTensor, dropout: float) -> keras.KerasTensor:
 
 
 def _inception(x: keras.KerasTensor, filters: tuple[int, int, int, int]) -> keras.KerasTensor:
-    """A 1 x 1 convolution beside three of 3 x 3 with dilations 1, 2 and 3, each behind a 1 x 1 of its own."""
-    # The order is that of the published files, whose layers are found by their place.
+    """A 1 x 1 convolution next to three of 3 x 3 with dilations 1, 2 and 3, each after its own 1 x 1 convolution."""
+    # The order is that of the published files, whose layers are identified by position.
     branches = [layers.Conv2D(filters[0], 1, padding="same", activation="relu")(x)]
     for dilation, count in enumerate(filters[1:], 1):
         y = layers.Conv2D(count, 1, padding="same", activation="relu")(x)
@@ -247,7 +248,7 @@ def architecture_named(name: str) -> Architecture:
     """The architecture of that name.
 
     Raises:
-        BundleError: there is none.
+        BundleError: there is no such architecture.
     """
     if name not in ARCHITECTURES:
         raise BundleError(f"expected an architecture of {', '.join(sorted(ARCHITECTURES))}; received {name!r}")

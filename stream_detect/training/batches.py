@@ -25,31 +25,31 @@ from stream_detect.training.recipe import Recipe
 from stream_detect.types import Image
 
 Batch = tuple[NDArray[np.uint8], NDArray[np.float32]]
-"""Crops, RGB uint8 (n, h, w, 3), and whether each is fake (n,), 0 or 1."""
+"""Crops, RGB uint8 (n, h, w, 3), and labels (n,), 1 = fake."""
 
 _LEAST_THREADS = 2
 _AHEAD = 4
-"""Batches made beyond those in the making, 13 MB each at 64 crops of 256 x 256: bounds the memory."""
+"""Batches made ahead beyond those in progress, 13 MB each for 64 crops of 256 x 256: bounds the memory."""
 
 
 class Batches:
-    """Draws pairs of a real and a fake face, the fake one at times made of the real one.
+    """Draws pairs of a real and a fake face; some fakes are made from the real face.
 
     Args:
-        faces: of the training split.
+        faces: faces of the training split.
         recipe: pairings, shares, batch size and seed.
 
     Raises:
-        DatasetError: a pairing of the recipe finds no faces, or there is no real face to make a fake of.
+        DatasetError: there are no faces for a pairing of the recipe, or no real face to make a fake from.
     """
 
     def __init__(self, faces: Faces, recipe: Recipe) -> None:
-        if not isinstance(faces.crops, JoinedCrops):  # which other processes can map again
+        if not isinstance(faces.crops, JoinedCrops):  # which other processes can map too
             faces = replace(faces, crops=JoinedCrops((faces.crops,)))
         self._crops = faces.crops
         self._threads = max(_LEAST_THREADS, os.cpu_count() or 0)
         self._recipe = recipe
-        # Blended ones first, where there are both.
+        # Blended pairs first, if there are both.
         self._drawing: list[Callable[[np.random.Generator], tuple[Image, Image]]] = []
         if recipe.blended:
             self._drawing.append(BlendedPairs(faces, recipe, self._threads).draw)
@@ -57,25 +57,25 @@ class Batches:
             self._drawing.append(partial(self._collected, Pairs(faces, recipe)))
 
     def batch(self, step: int) -> Batch:
-        """The batch of a step: fake, real, fake, real, ...; both of a pair degraded alike, each moved on its own."""
+        """The batch of a step: fake, real, fake, ...; a pair is degraded alike, and each face moved independently."""
         rng = np.random.default_rng((self._recipe.seed, step))
         crops = [crop for _ in range(self._recipe.batch // 2) for crop in self._pair(rng)]
         labels = np.tile(np.array((1.0, 0.0), np.float32), self._recipe.batch // 2)
         return np.stack(crops), labels
 
     def from_step(self, first: int, processes: int = 0) -> Iterator[tuple[int, Batch]]:
-        """The batches of steps `first` to the recipe's last, made ahead.
+        """Yields the batches from step `first` to the recipe's last, made ahead.
 
         Args:
-            first: step, from 1.
-            processes: that make them, so that Python's lock does not hold them back: 14 of them on 16 cores made 1,530
-                faces a second (measured). 0 makes them on threads of this one, enough where a CPU trains.
+            first: first step, from 1.
+            processes: number of processes that make them, not limited by Python's global lock: 14 on 16 cores made
+                1,530 faces per second (measured). 0 makes them on threads, which is enough when a CPU trains.
         """
         waiting: deque[tuple[int, Future[Batch]]] = deque()
         pool: Executor = ThreadPoolExecutor(self._threads, "batches")
         make = self.batch
         if processes:
-            # Not forked: the backend of this process has threads, and may hold an accelerator.
+            # Not forked: the backend of this process has threads, and may use a GPU.
             pool = ProcessPoolExecutor(processes, get_context("spawn"), _begin_process, (self,))
             make = _batch_of_process
         try:
@@ -101,7 +101,7 @@ class Batches:
         return worse_fake, worse_real
 
     def _collected(self, pairs: Pairs, rng: np.random.Generator) -> tuple[Image, Image]:
-        """A collected fake and a real face, not yet degraded."""
+        """A collected fake and a real face, not degraded yet."""
         pair = pairs.draw(rng)
         fake, real = (np.ascontiguousarray(self._crops[index]) for index in (pair.fake, pair.real))
         if self._recipe.levelled and not pair.same_group and rng.random() < self._recipe.levelled:
@@ -113,7 +113,7 @@ _of_process: Batches | None = None
 
 
 def _begin_process(batches: Batches) -> None:
-    """Takes over the batches that a process of its own will make."""
+    """Initialises a process that makes batches."""
     global _of_process  # noqa: PLW0603 - what a process pool's initializer can leave to its tasks
     cv2.setNumThreads(1)
     _of_process = batches
@@ -130,10 +130,10 @@ _BLURS_PX = (0.4, 0.55, 0.7, 0.85, 1.0, 1.2, 1.5, 1.9, 2.4)
 
 
 def levelled(one: Image, other: Image, rng: np.random.Generator) -> tuple[Image, Image]:
-    """Two faces, the sharper one blurred until it is about as soft as the other: half as far, up to a little further.
+    """Blurs the sharper of two faces towards the other: from half as far to slightly further.
 
-    What is compared is the variance of the Laplacian. In faces2 its median is 103 for fakes and 232 for reals: a
-    network that is shown them as they are takes softness for a fake.
+    Sharpness is the variance of the Laplacian. In faces2 its median is 103 for fakes and 232 for real faces: a network
+    trained on these would take softness for a fake.
 
     Args:
         one: RGB uint8 (h, w, 3).
@@ -155,5 +155,5 @@ def levelled(one: Image, other: Image, rng: np.random.Generator) -> tuple[Image,
 
 
 def sharpness(face: Image) -> float:
-    """Variance of the Laplacian of the brightness, and 1, so that it has a logarithm."""
+    """Variance of the Laplacian of the brightness, plus 1 so that it has a logarithm."""
     return float(cv2.Laplacian(cv2.cvtColor(face, cv2.COLOR_RGB2GRAY), cv2.CV_32F).var()) + 1

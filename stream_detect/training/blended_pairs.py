@@ -17,22 +17,23 @@ from stream_detect.training.recipe import Recipe
 from stream_detect.types import Image
 
 _DONORS = 96
-"""Faces of a collection among which the one of the likest pose is taken: few enough to vary, enough to find one."""
+"""Faces of a collection from which the one with the most similar pose is chosen: few enough to vary, enough to find
+one."""
 _POSE_POINTS = slice(None, None, 9)
-"""Every ninth point of the mesh says how a head is turned."""
+"""Every ninth point of the mesh is enough for the pose."""
 _ATTEMPTS = 16
 
 
 class BlendedPairs:
-    """Draws real faces and fakes made of them.
+    """Draws real faces and fakes made from them.
 
     Args:
-        faces: of one split.
-        recipe: names the collections, how they are balanced, and the share that takes another person's face.
-        threads: on which the face meshes are found, 1 ms a face; each has a detector of its own.
+        faces: faces of one split.
+        recipe: names the collections, their balance, and the share that uses another person's face.
+        threads: threads that find the face meshes, 1 ms per face; each has its own detector.
 
     Raises:
-        DatasetError: there is no real face of the recipe's collections, or none in which the face mesh is found.
+        DatasetError: there is no real face in the recipe's collections, or a mesh is found in none.
     """
 
     def __init__(self, faces: Faces, recipe: Recipe, threads: int = 1) -> None:
@@ -52,15 +53,15 @@ class BlendedPairs:
 
     @property
     def usable(self) -> Iterable[int]:
-        """Indices of the faces that fakes can be made of."""
+        """Indices of the faces from which fakes can be made."""
         return self._meshes
 
     def draw(self, rng: np.random.Generator) -> tuple[Image, Image]:
-        """A fake and the real face that it was made of."""
+        """A fake, and the real face from which it was made."""
         return self.made_of(self._faces.draw(rng), rng)
 
     def made_of(self, index: int, rng: np.random.Generator) -> tuple[Image, Image]:
-        """A fake made of that face, and the real face beside it."""
+        """A fake made from that face, and the face."""
         face = np.ascontiguousarray(self._crops[index])
         if self._with_other and rng.random() < self._with_other:
             for _ in range(_ATTEMPTS):
@@ -75,7 +76,7 @@ class BlendedPairs:
         return fake, real
 
     def _donor(self, index: int, rng: np.random.Generator) -> int | None:
-        """A face of the same collection, of another group where it has one: of like pose among some drawn ones."""
+        """A face of the same collection, if possible of another group: of some drawn ones, the most similar in pose."""
         members = self._of_source[self._rows[index].source]
         drawn = [other for k in rng.integers(len(members), size=_DONORS) if (other := members[int(k)]) != index]
         apart = [other for other in drawn if self._rows[other].group != self._rows[index].group] or drawn
@@ -86,7 +87,7 @@ class BlendedPairs:
 
 
 def _meshes(faces: Faces, indices: list[int], threads: int) -> dict[int, Mesh]:
-    """The mesh of each face in which one is found; it is in 97 of 100."""
+    """The mesh of each face in which one is found (97 of 100)."""
     first = FaceMesh()
     free: SimpleQueue[FaceMesh] = SimpleQueue()
     for _ in range(threads):
@@ -105,7 +106,7 @@ def _meshes(faces: Faces, indices: list[int], threads: int) -> dict[int, Mesh]:
 
 
 def _pose(mesh: Mesh) -> NDArray[np.float32]:
-    """Some points of the mesh, about its centre and of one size."""
+    """Some points of the mesh, centred and normalised in size."""
     centred = mesh - mesh.mean(axis=0)
     size = np.sqrt((centred**2).sum(axis=1).mean())
     return np.asarray((centred / size)[_POSE_POINTS].ravel(), np.float32)
@@ -115,14 +116,14 @@ _SEED = 20261122
 
 
 def with_made_fakes(faces: Faces, recipe: Recipe) -> Faces:
-    """The recipe's real faces, each followed by a fake made of it; both degraded alike, as in training.
+    """The recipe's real faces, each followed by a fake made from it; both degraded alike, as in training.
 
     Args:
-        faces: of the validation split.
-        recipe: names the collections, and the shares that are made of another face and sent through a codec.
+        faces: faces of the validation split.
+        recipe: names the collections, and the shares that use another face and a codec.
 
     Raises:
-        DatasetError: the face mesh finds none of them.
+        DatasetError: a mesh is found in none of them.
     """
     rng = np.random.default_rng(_SEED)
     pairs = BlendedPairs(faces, recipe)
@@ -139,4 +140,4 @@ def with_made_fakes(faces: Faces, recipe: Recipe) -> Faces:
 
 
 BLENDED = "blended"
-"""The family of fakes that are made here."""
+"""Family of the fakes made here."""

@@ -22,20 +22,20 @@ Mesh = NDArray[np.float32]
 
 _LEAST_PASTED_PX = 200
 _MISMATCHED_SHARE = 0.4
-"""Swaps whose colours or sharpness are a little off as well."""
+"""Share of swaps with slightly different colours or sharpness."""
 _STRENGTHS = (0.75, 1.0, 1.0, 1.0)
-"""Greatest share of the pasted face: swaps are seldom see-through."""
+"""Opacity of the pasted face: swaps are seldom transparent."""
 _RATIOS = (0.25, 0.5, 0.75, 1.0, 1.0, 1.0)
-"""Greatest share of the copy, as in the paper."""
+"""Opacity of the copy, as in the paper."""
 
 
 def self_blended(face: Image, mesh: Mesh, rng: np.random.Generator) -> tuple[Image, Image]:
-    """A real face, and the fake made of it.
+    """Makes a fake by blending a face into itself.
 
     Args:
         face: RGB uint8 (h, w, 3).
-        mesh: float32 (n, 2), points of the face in its pixels.
-        rng: draws everything.
+        mesh: float32 (n, 2), points of the face in pixels of the crop.
+        rng: random number generator.
 
     Returns:
         Real and fake, each RGB uint8 (h, w, 3).
@@ -50,17 +50,17 @@ def self_blended(face: Image, mesh: Mesh, rng: np.random.Generator) -> tuple[Ima
 
 
 def other_blended(face: Image, mesh: Mesh, donor: Image, donor_mesh: Mesh, rng: np.random.Generator) -> Image | None:
-    """A fake made of a real face and of another person's, as a swap is: aligned, coloured alike and blended in.
+    """Makes a fake by blending another person's face, aligned and matched in colour, like a swap.
 
     Args:
-        face: RGB uint8 (h, w, 3), which is pasted onto.
+        face: RGB uint8 (h, w, 3), the target.
         mesh: its points, float32 (n, 2), in its pixels.
-        donor: RGB uint8 (h, w, 3), whose face is pasted.
-        donor_mesh: the donor's points, the same ones.
-        rng: draws everything.
+        donor: RGB uint8 (h, w, 3), the pasted face.
+        donor_mesh: the corresponding points of the donor.
+        rng: random number generator.
 
     Returns:
-        RGB uint8 (h, w, 3); None where the two cannot be aligned, or what would be pasted is too small to be seen.
+        RGB uint8 (h, w, 3); None if the faces cannot be aligned, or the pasted part would be too small to be visible.
     """
     h, w = face.shape[:2]
     aligning, _ = cv2.estimateAffine2D(donor_mesh, mesh, method=cv2.LMEDS)
@@ -80,7 +80,7 @@ def other_blended(face: Image, mesh: Mesh, donor: Image, donor_mesh: Mesh, rng: 
 
 
 def _coloured_alike(pasted: Image, face: Image, seen: NDArray[np.bool_], rng: np.random.Generator) -> Image:
-    """The pasted face with most of the other's mean and deviation in LAB, as Reinhard et al. 2001 transfer colours."""
+    """The pasted face with most of the target's mean and deviation in LAB (colour transfer of Reinhard et al. 2001)."""
     ours = cv2.cvtColor(pasted, cv2.COLOR_RGB2LAB).astype(np.float32)
     wanted = cv2.cvtColor(face, cv2.COLOR_RGB2LAB).astype(np.float32)
     mean, deviation = ours[seen].mean(axis=0), ours[seen].std(axis=0) + 1
@@ -91,7 +91,7 @@ def _coloured_alike(pasted: Image, face: Image, seen: NDArray[np.bool_], rng: np
 
 
 def mismatched(face: Image, rng: np.random.Generator) -> Image:
-    """The face with other colours, and blurred, sharpened or rescaled at times."""
+    """The face with other colours, and sometimes blurred, sharpened or rescaled."""
     h, w = face.shape[:2]
     changed = face.astype(np.float32)
     if rng.random() < 0.7:
@@ -114,7 +114,7 @@ def mismatched(face: Image, rng: np.random.Generator) -> Image:
 
 
 def blending_mask(mesh: Mesh, hw: tuple[int, ...], rng: np.random.Generator) -> Mask:
-    """The hull of the mesh or of a part of it, deformed, softened, and weakened at times.
+    """The hull of the mesh or of a part of it, deformed, softened, and sometimes weakened.
 
     Args:
         mesh: float32 (n, 2), in pixels.
@@ -126,7 +126,7 @@ def blending_mask(mesh: Mesh, hw: tuple[int, ...], rng: np.random.Generator) -> 
     mask = np.zeros(hw, np.float32)
     cv2.fillConvexPoly(mask, np.round(hull).astype(np.int32), 1.0)
     mask = _deformed(mask, size, rng)
-    # Softened twice, as in the paper: what the first did not leave whole is cut away, so that edges move both ways.
+    # Softened twice, as in the paper: after the first pass, partial values are removed, so that edges move both ways.
     first = cv2.GaussianBlur(mask, (0, 0), size * float(rng.uniform(0.005, 0.05)))
     mask = np.where(first > 0.99, first, 0).astype(np.float32) if rng.random() < 0.5 else np.asarray(first, np.float32)
     mask = np.asarray(cv2.GaussianBlur(mask, (0, 0), size * float(rng.uniform(0.005, 0.05))), np.float32)
@@ -135,7 +135,7 @@ def blending_mask(mesh: Mesh, hw: tuple[int, ...], rng: np.random.Generator) -> 
 
 
 def _part(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.float32]:
-    """The whole mesh, or a band across the face at least half as high: swaps leave out the forehead, lips the rest."""
+    """The whole mesh, or a band at least half as high as it: swaps often omit the forehead, lip-sync the rest."""
     if rng.random() < 0.5:
         return mesh
     top, bottom = float(mesh[:, 1].min()), float(mesh[:, 1].max())
@@ -145,7 +145,7 @@ def _part(mesh: Mesh, rng: np.random.Generator) -> NDArray[np.float32]:
 
 
 def _deformed(mask: Mask, size: float, rng: np.random.Generator) -> Mask:
-    """The mask with a smooth random field of shifts, up to some hundredths of the face."""
+    """The mask displaced by a smooth random field, up to some hundredths of the face."""
     h, w = mask.shape
     coarse = rng.uniform(-1, 1, (2, 5, 5)).astype(np.float32) * np.float32(size * rng.uniform(0.01, 0.08))
     shift = [cv2.resize(field, (w, h), interpolation=cv2.INTER_CUBIC) for field in coarse]
@@ -155,7 +155,7 @@ def _deformed(mask: Mask, size: float, rng: np.random.Generator) -> Mask:
 
 
 def _displaced(copy: Image, mask: Mask, rng: np.random.Generator) -> tuple[Image, Mask]:
-    """Copy and mask alike up to 5 % larger or smaller in width and height, and shifted by up to 3 %."""
+    """Copy and mask, scaled alike by up to 5 % in width and height and shifted by up to 3 %."""
     h, w = mask.shape
     sx, sy = rng.uniform(0.95, 1.05, 2)
     dx, dy = rng.uniform(-0.03, 0.03, 2)

@@ -21,7 +21,7 @@ from stream_detect.training.recipe import Recipe
 from stream_detect.types import CropPolicy
 
 _TITLES = {"efficientnet_lite0": "EfficientNet-Lite0", "mesoinception4": "MesoInception-4"}
-"""Of the architectures whose names are not written as they are spoken."""
+"""Titles of architectures whose names differ from their spelling."""
 _FAMILIES = {
     "dfdc": "face swaps of the DeepFake Detection Challenge",
     "swap": "face swaps (DeepFaceLive, DreamID and the like)",
@@ -30,9 +30,9 @@ _FAMILIES = {
     "diffusion": "faces made by diffusion (Stable Diffusion, FLUX and the like)",
     "edit": "faces changed in part by inpainting",
 }
-"""The known families of fakes, in words for a card."""
+"""Known families of fakes, in words for a card."""
 _NEVER_SHOWN = ("lips moved to another voice in a real video", "masks, make-up and filters of video calls")
-"""Kinds of which no collection here has any."""
+"""Kinds of fakes of which no collection has any."""
 _BLENDED = "fakes made by blending a changed copy of a real face into itself"
 _LIMITS = (
     "It looks at the face in single frames: it hears no voice and sees no movement.",
@@ -53,7 +53,7 @@ def data_in_words(rows: Iterable[Row]) -> str:
 
 
 def terms_in_words(rows: Iterable[Row]) -> str:
-    """What the sources' terms mean for the weights: every licence once, with the sources under it."""
+    """The terms of the weights that follow from the sources: every licence once, with its sources."""
     by_terms: dict[str, list[str]] = {}
     for name, known in sorted({(row.source, row.terms) for row in rows}):
         by_terms.setdefault(known, []).append(source(name).title)
@@ -71,18 +71,18 @@ def training_sources(rows: Iterable[Row]) -> tuple[TrainingSource, ...]:
 
 
 def never_shown(rows: Iterable[Row]) -> tuple[str, ...]:
-    """The known kinds of fakes that none of these faces is of."""
+    """Known kinds of fakes that are missing in these faces."""
     shown = {row.family for row in rows}
     return (*(what for family, what in _FAMILIES.items() if family not in shown), *_NEVER_SHOWN)
 
 
 def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThresholds) -> tuple[str, ...]:
-    """Sentences for the page; the measured false alarms and misses among them.
+    """Sentences for the page, including the measured false alarms and misses.
 
     Args:
-        metrics: of the whole validation half first, then by family and source.
-        skill: what it was trained to see, in a few words; kinds stand between semicolons.
-        badge: where the badge says fake and real.
+        metrics: those of the whole validation half first, then by family and source.
+        skill: what it was trained to detect, in a few words; kinds are separated by semicolons.
+        badge: thresholds of the badge.
     """
     first: dict[tuple[str, float | None], Metric] = {}
     for metric in metrics:
@@ -104,13 +104,13 @@ def limits_in_words(metrics: Iterable[Metric], skill: str, badge: WindowThreshol
 
 
 def draft_card(name: str, recipe: Recipe, command: str, crop: CropPolicy) -> Card:
-    """The contract of a model that this project trained, before anything is measured; its sha256 sums are still open.
+    """The card of a model trained by this project, without measurements and sha256 sums.
 
     Args:
         name: of the bundle.
-        recipe: every number of its training.
-        command: that trains it again.
-        crop: how its faces were cut.
+        recipe: parameters of its training.
+        command: command that trains it again.
+        crop: crop policy of its faces.
     """
     known = architecture_named(recipe.architecture)
     return Card(
@@ -136,14 +136,14 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
     thresholds: WindowThresholds,
     metrics: tuple[Metric, ...],
 ) -> Card:
-    """The card of a model that this project trained.
+    """The complete card of a model trained by this project.
 
     Args:
-        draft: its contract (`draft_card`).
-        recipe: every number of its training.
-        rows: what it was trained on.
-        calibration: of its raw scores.
-        thresholds: of the window.
+        draft: from `draft_card`.
+        recipe: parameters of its training.
+        rows: training data.
+        calibration: calibration of its raw scores.
+        thresholds: thresholds of the window.
         metrics: measured after calibration.
     """
     made = ([_BLENDED] if recipe.blended < 1 else [f"{_BLENDED}, and no others"]) if recipe.blended else []
@@ -171,7 +171,7 @@ def trained_card(  # noqa: PLR0913 - a card has so many parts
 
 
 def _window_in_words(first: dict[tuple[str, float | None], Metric], badge: WindowThresholds) -> tuple[str, ...]:
-    """What the badge itself says of people, where it was measured."""
+    """What the badge says about people, if it was measured."""
     names = ("window_real_in_5_s", "window_false_alarms", "window_fake_in_10_s", "window_taken_for_real")
     found = [first.get((name, badge.real_enter if "real" in name else badge.fake_enter)) for name in names]
     if None in found:

@@ -29,13 +29,13 @@ Weights = list[NDArray[np.float32]]
 
 @dataclass(slots=True)
 class Progress:
-    """How far a training is.
+    """Progress of a training.
 
     Args:
-        step: batches done.
+        step: number of batches done.
         best_auc: highest validation AUC so far.
         average: moving average of all weights; empty before its first step.
-        curve: for each point (step, loss since the last point, validation AUC or NaN).
+        curve: points (step, mean loss since the last point, validation AUC or NaN).
     """
 
     step: int = 0
@@ -45,13 +45,13 @@ class Progress:
 
     @property
     def since_best(self) -> int:
-        """Validations since the first that reached the highest AUC."""
+        """Number of validations since the first one with the highest AUC."""
         reached = [auc for _, _, auc in self.curve if not math.isnan(auc)]
         return len(reached) - 1 - reached.index(max(reached)) if reached else 0
 
 
 def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -> None:
-    """Writes the state; an interruption leaves the one before."""
+    """Writes the state atomically; after an interruption the previous one remains."""
     state: dict[str, NDArray[np.generic]] = {
         "recipe": np.array(_named(recipe)),
         "step": np.array(progress.step),
@@ -74,7 +74,7 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
     """Reads the state into a compiled model of the same recipe.
 
     Raises:
-        TrainingError: there is none, it is damaged, or it belongs to another recipe.
+        TrainingError: it is missing or damaged, or belongs to another recipe.
     """
     file = folder / CHECKPOINT_FILE
     try:
@@ -100,7 +100,7 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
 
 
 def _named(recipe: Recipe) -> str:
-    """All that the weights depend on; patience only says when to end, so a training can be gone on with beyond it."""
+    """All parameters that the weights depend on; patience only sets the end, so training can continue beyond it."""
     return str({key: value for key, value in asdict(recipe).items() if key != "patience"})
 
 
@@ -116,25 +116,25 @@ CURVES_FILE = "curves.csv"
 TENSORBOARD_FOLDER = "tensorboard"
 
 Point = tuple[float, float, float]
-"""Step, loss since the point before, validation AUC or NaN."""
+"""Step, mean loss since the previous point, validation AUC or NaN."""
 
 
 class Curves:
-    """A run's curves, a context manager.
+    """Curves of a run. A context manager.
 
     Args:
-        folder: of the run.
-        begun: points that are written already, of the checkpoint that the run goes on from.
+        folder: folder of the run.
+        begun: points of the checkpoint from which the run continues, which are written already.
     """
 
     def __init__(self, folder: Path, begun: Sequence[Point]) -> None:
         self._file = folder / CURVES_FILE
-        # What a broken-off run wrote beyond its checkpoint is struck from TensorBoard's curves.
+        # What an interrupted run wrote after its checkpoint is removed from TensorBoard's curves.
         after = int(begun[-1][0]) + 1 if begun else 0
         self._tensorboard = SummaryWriter(str(folder / TENSORBOARD_FOLDER), purge_step=after)
 
     def write(self, curve: Sequence[Point]) -> None:
-        """Takes the newest point of the curve; the CSV file is replaced as a whole.
+        """Adds the newest point of the curve; the CSV file is replaced as a whole.
 
         Raises:
             OSError: it cannot be written.

@@ -24,7 +24,7 @@ from stream_detect.models.card import BundleName, Card, Output, Training
 from stream_detect.training.architectures import Architecture, architecture_named
 
 MAX_DIFFERENCE = 1e-3
-"""What the two backends may differ by in fake_probability; f32 on both sides gives about 1e-6."""
+"""Largest allowed difference in fake_probability between the two backends; with f32 on both it is about 1e-6."""
 
 _EXPORTING = """import sys, keras
 keras.saving.load_model(sys.argv[1], compile=False).export(sys.argv[2], format="openvino", verbose=False)"""
@@ -34,17 +34,16 @@ _SEED = 20261122
 
 
 def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uint8] | None = None) -> Bundle:
-    """Writes a bundle folder, replacing a bundle that is there; nothing is left behind when it fails.
+    """Writes a bundle folder, replacing an existing bundle; after a failure nothing is left.
 
     Args:
-        model: weights of the card's architecture.
-        card: its contract; the sha256 sums are filled in here.
-        to: the folder, named as the card is.
-        crops: uint8 (n, h, w, 3), compared on both backends beside random ones.
+        model: model of the card's architecture.
+        card: its card; the sha256 sums are added here.
+        to: the folder, with the name on the card.
+        crops: uint8 (n, h, w, 3), compared on both backends in addition to random ones.
 
     Raises:
-        BundleError: no bundle can be written there, the model is not of the card's architecture, or the
-            backends disagree.
+        BundleError: no bundle can be written there, the model has another architecture, or the backends disagree.
     """
     check_place(to.parent, to.name)
     to.parent.mkdir(parents=True, exist_ok=True)
@@ -64,7 +63,7 @@ def write_bundle(model: keras.Model, card: Card, to: Path, crops: NDArray[np.uin
 
 
 def _export(model: keras.Model, file: Path, to: Path) -> None:
-    """Writes a network as OpenVINO IR. What JAX gives OpenVINO cannot read: then TensorFlow does it, in a process."""
+    """Writes a network as OpenVINO IR. OpenVINO cannot read JAX's output, so TensorFlow does it in another process."""
     if keras.backend.backend() == "tensorflow":
         model.export(str(to), format="openvino", verbose=False)
         return
@@ -84,10 +83,10 @@ def _export(model: keras.Model, file: Path, to: Path) -> None:
 
 
 def check_place(folder: Path, name: str) -> None:
-    """Whether a bundle of that name can be made in `folder`; asked before hours of training.
+    """Checks that a bundle of that name can be made in `folder`; called before hours of training.
 
     Raises:
-        BundleError: the name is none for a bundle, or something else than a bundle is there.
+        BundleError: the name is invalid for a bundle, or something other than a bundle exists there.
     """
     try:
         TypeAdapter(BundleName).validate_python(name)
@@ -123,22 +122,21 @@ def check_agreement(bundle: Bundle, crops: NDArray[np.uint8] | None = None) -> f
 def import_weights(  # noqa: PLR0913 - what the command asks for
     file: Path, architecture: str, means: Literal["fake", "real"], name: str, to: Path, *, index: int | None = None
 ) -> Path:
-    """Takes published weights over.
+    """Imports published weights as a bundle.
 
     Args:
         file: Keras weights (.h5), or a whole Keras model (.keras), of that architecture.
-        architecture: as in `architectures.ARCHITECTURES`.
-        means: what an output of 1 says; MesoNet's says "real".
+        architecture: key of `architectures.ARCHITECTURES`.
+        means: meaning of an output of 1; for MesoNet "real".
         name: of the bundle.
-        to: folder that the bundle's folder is made in.
-        index: of the output that is meant; None is the last.
+        to: folder in which the bundle's folder is created.
+        index: index of the output to use; None for the last.
 
     Returns:
         The bundle's folder.
 
     Raises:
-        BundleError: the file is missing, of another form, or of another architecture, or the name is none,
-            or it has no such output.
+        BundleError: the file is missing, has another form or architecture, or no such output; or the name is invalid.
     """
     check_place(to, name)
     known = architecture_named(architecture)
@@ -171,7 +169,7 @@ def write_litert(bundle: Bundle, to: Path) -> None:
     """
     model = _load_whole(bundle.folder / KERAS_FILE)
     given = bundle.card.input
-    model(np.zeros((1, given.height_px, given.width_px, 3), np.float32))  # Keras exports what was called once
+    model(np.zeros((1, given.height_px, given.width_px, 3), np.float32))  # Keras exports only a network that was called
     model.export(str(to), format="litert", verbose=False)
 
 
@@ -183,7 +181,7 @@ def _load_whole(file: Path) -> keras.Model:
 
 
 def _load_published(known: Architecture, file: Path) -> keras.Model:
-    """The architecture with the weights of an .h5, whose shapes are compared first."""
+    """The architecture with the weights of an .h5 file, after comparing their shapes."""
     model = known.build(known.wh, known.dropout)
     try:
         with h5py.File(file, "r") as stored:
@@ -217,7 +215,7 @@ def _values(shapes: list[tuple[int, ...]]) -> int:
 
 
 def _without_training(model: keras.Model, card: Card) -> keras.Model:
-    """The same weights in a new model without optimizer, loss or names of an earlier life."""
+    """The same weights in a new model without optimizer, loss and earlier names."""
     known = architecture_named(card.architecture)
     plain = known.build((card.input.width_px, card.input.height_px), known.dropout)
     try:

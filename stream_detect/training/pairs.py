@@ -16,9 +16,9 @@ class Pair:
     """A fake face and a real one.
 
     Args:
-        fake: index of the fake one among the faces.
-        real: index of the real one.
-        same_group: whether the fake was made from the real one's video.
+        fake: index of the fake among the faces.
+        real: index of the real face.
+        same_group: whether the fake was made from the video of the real face.
     """
 
     fake: int
@@ -27,11 +27,11 @@ class Pair:
 
 
 class Choice:
-    """Draws faces: first a collection by its weight, then one of its faces, each of them equally often.
+    """Draws faces: first a collection by its weight, then one of its faces with equal probability.
 
     Args:
         collections: indices of faces, none of them empty.
-        weights: of the collections, above 0.
+        weights: weights of the collections, above 0.
     """
 
     def __init__(self, collections: Sequence[Sequence[int]], weights: Sequence[float]) -> None:
@@ -40,13 +40,13 @@ class Choice:
         self._until = np.cumsum(shares / shares.sum())
 
     def draw(self, rng: np.random.Generator) -> int:
-        """The index of a face."""
+        """Draws the index of a face."""
         chosen = self._collections[_drawn(self._until, rng)]
         return int(chosen[int(rng.integers(len(chosen)))])
 
 
 def by(indices: Iterable[int], key: Callable[[int], str]) -> dict[str, list[int]]:
-    """Indices by what `key` says of them, in the order of its first occurrence."""
+    """Groups indices by `key`, in the order of first occurrence."""
     found: dict[str, list[int]] = {}
     for index in indices:
         found.setdefault(key(index), []).append(index)
@@ -54,7 +54,7 @@ def by(indices: Iterable[int], key: Callable[[int], str]) -> dict[str, list[int]
 
 
 def of_sources(by_source: Mapping[str, Sequence[int]], recipe: Recipe) -> Choice:
-    """Draws a face of some collections, as the recipe balances them."""
+    """Draws from some collections, balanced as the recipe says."""
     sizes = np.array([len(members) for members in by_source.values()], np.float64)
     return Choice(list(by_source.values()), list(np.sqrt(sizes) if recipe.balance == "families" else sizes))
 
@@ -63,12 +63,12 @@ class Pairs:
     """Draws pairs of collected faces.
 
     Args:
-        faces: of the training split.
+        faces: faces of the training split.
         recipe: its pairings, sources, families left out, and balance.
 
     Raises:
-        DatasetError: a pairing of the recipe finds no fake face, or no real one to stand beside it; or the recipe
-            leaves out a family that the faces have not.
+        DatasetError: there is no fake or no real face for a pairing; or the recipe leaves out a family that does not
+            exist.
     """
 
     def __init__(self, faces: Faces, recipe: Recipe) -> None:
@@ -90,7 +90,7 @@ class Pairs:
         self._until = np.cumsum(shares / shares.sum())
 
     def draw(self, rng: np.random.Generator) -> Pair:
-        """A pair, of a pairing by its share."""
+        """Draws a pair, choosing a pairing by its share."""
         fake, real = self._pools[_drawn(self._until, rng)].draw(rng)
         return Pair(fake, real, self._rows[fake].group == self._rows[real].group)
 
@@ -99,10 +99,10 @@ class _Pool:
     """The faces of one pairing.
 
     Args:
-        pairing: of the recipe.
-        faces: all of them.
-        chosen: indices of those that the recipe learns from.
-        recipe: the families left out, and the balance.
+        pairing: pairing of the recipe.
+        faces: all faces.
+        chosen: indices of the faces that the recipe uses.
+        recipe: names the families to leave out, and the balance.
     """
 
     def __init__(self, pairing: Pairing, faces: Faces, chosen: Sequence[int], recipe: Recipe) -> None:
@@ -114,7 +114,7 @@ class _Pool:
         named = [i for i in chosen if _is_fake_of(self._rows[i], pairing)]
         shown = [i for i in named if self._rows[i].family not in recipe.leave_out]
         self.left_out = bool(named and not shown)
-        """Whether it has no fakes because the recipe leaves their families out."""
+        """Whether it has no fakes because the recipe leaves out their families."""
         self._named = len(named)
         if pairing.same_group is True:
             shown = [i for i in shown if self._rows[i].group in self._by_group]
@@ -139,10 +139,10 @@ class _Pool:
         return fake, self._reals.draw(rng)
 
     def check(self) -> None:
-        """Whether it can be drawn from.
+        """Checks that pairs can be drawn.
 
         Raises:
-            DatasetError: what it lacks, which files were searched, and where the recipe asks for it.
+            DatasetError: what is missing, which files were searched, and the line of the recipe.
         """
         if self.usable:
             return

@@ -20,32 +20,32 @@ from stream_detect.models.card import Metric
 from stream_detect.models.openvino import has_bf16, read_network, save_network
 
 NOISE = 1
-"""Grey levels of 255 that each value is moved by, up or down or not: less than any camera's own noise."""
+"""Grey levels by which each value may be moved, up or down: less than the noise of any camera."""
 MOST_AUC_CHANGE = 0.003
-"""Of the AUC of all held-out faces, for INT8 to be served."""
+"""Largest change of the AUC of all held-out faces with which INT8 is used."""
 MOST_FAMILY_CHANGE = 0.01
-"""Of the AUC of the fakes of any family against all real faces, for INT8 to be served."""
+"""Largest change of the AUC of any family's fakes against all real faces with which INT8 is used."""
 FEWEST_OF_A_FAMILY = 20
-"""Fakes of a family below which its AUC moves by more than that when a single one changes its place."""
+"""With fewer fakes in a family, a single one changes its AUC by more than that."""
 CALIBRATED_ON = 300
-"""Faces that show NNCF the ranges of the activations; its own default, and more changed nothing."""
+"""Faces from which NNCF determines the ranges of the activations; its default, and more changed nothing."""
 _SEED = 20261122
 _WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
-"""Operations of OpenVINO that have weights."""
+"""Operations of OpenVINO with weights."""
 
 Predict = Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
 
 def with_bf16(bundle: Bundle, crops: NDArray[np.uint8], measured_on: str) -> Bundle:
-    """The bundle with bf16 allowed on its card where it changes faces' scores less than noise of one grey level does.
+    """Allows bf16 on the card of a bundle if it changes scores less than noise of one grey level does.
 
-    What is compared is the mean change of calibrated fake_probability; the largest one is on the card either way. A
-    processor that has no bf16 (AVX512-BF16, AMX) cannot measure it: the bundle comes back as it is.
+    The mean change of calibrated fake_probability is compared; the largest one is on the card in any case. A processor
+    without bf16 (AVX512-BF16, AMX) cannot measure it: the bundle is returned unchanged.
 
     Args:
-        bundle: as trained, calibrated; its card is written anew.
+        bundle: the calibrated bundle; its card is rewritten.
         crops: uint8 (n, h, w, 3), faces that it was not trained on.
-        measured_on: what they are, in words for the card.
+        measured_on: description of these faces for the card.
     """
     if not has_bf16():
         return bundle
@@ -62,16 +62,16 @@ def with_bf16(bundle: Bundle, crops: NDArray[np.uint8], measured_on: str) -> Bun
 def with_int8(
     bundle: Bundle, training_crops: NDArray[np.uint8], exact: Scored, score: Callable[[Predict], Scored]
 ) -> Bundle:
-    """The bundle with a network in INT8 beside it, where that changes the AUC little enough.
+    """Adds an INT8 network to a bundle, if it changes the AUC little enough.
 
     Args:
-        bundle: as trained, calibrated; its card is written anew.
+        bundle: the calibrated bundle; its card is rewritten.
         training_crops: uint8 (n, h, w, 3), faces that it was trained on.
         exact: scores in f32 of faces that it was not trained on.
-        score: gives the scores of those faces by another prediction.
+        score: scores those faces with another prediction function.
 
     Returns:
-        The bundle; its card says in any case what INT8 changed.
+        The bundle; its card states the changes in any case.
 
     Raises:
         TrainingError: NNCF is not installed, or cannot quantize the network.
@@ -102,7 +102,7 @@ def with_int8(
 
 
 def auc_changes(before: Scored, after: Scored) -> dict[str, float]:
-    """The change of the AUC of all faces (under "") and of each family's fakes, if enough, against all real faces."""
+    """Changes of the AUC of all faces (key "") and of each large enough family's fakes against all real faces."""
 
     def aucs(scored: Scored) -> dict[str, float]:
         found = {"": auc(scored)}
@@ -117,16 +117,16 @@ def auc_changes(before: Scored, after: Scored) -> dict[str, float]:
 
 
 def borne(changes: dict[str, float]) -> bool:
-    """Whether INT8 changes the AUC little enough to be served."""
+    """Whether INT8 changes the AUC little enough."""
     return all(abs(change) <= (MOST_FAMILY_CHANGE if family else MOST_AUC_CHANGE) for family, change in changes.items())
 
 
 def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
-    """Writes model-int8.xml and .bin into the bundle's folder; its card is not touched.
+    """Writes model-int8.xml and .bin to the bundle's folder; its card is not changed.
 
     Args:
-        bundle: whose network is quantized.
-        crops: uint8 (n, h, w, 3), faces that show the ranges of the activations.
+        bundle: the bundle.
+        crops: uint8 (n, h, w, 3), faces that determine the ranges of the activations.
 
     Raises:
         TrainingError: NNCF is not installed.
@@ -149,11 +149,12 @@ def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
     quantized = nncf.quantize(
         network,
         nncf.Dataset(scaled),
-        preset=nncf.QuantizationPreset.MIXED,  # signed activations of depthwise networks
+        preset=nncf.QuantizationPreset.MIXED,  # for signed activations of depthwise networks
         subset_size=len(scaled),
         fast_bias_correction=False,
-        # The first layer sees the pixels and the last one makes the answer: kept in float, as is usual
-        # (Krishnamoorthi 2018, arXiv:1806.08342), they halve what INT8 changes (lite0-faces: AUC -.0006, not -.0026).
+        # The first layer, which gets the pixels, and the last one are kept in floating point, as is usual
+        # (Krishnamoorthi 2018, arXiv:1806.08342), which halves the effect of INT8 (lite0-faces: AUC -.0006, not
+        # -.0026).
         ignored_scope=nncf.IgnoredScope(names=[weighted[0], weighted[-1]]),
     )
     save_network(quantized, bundle.folder / INT8_FILE)

@@ -36,26 +36,26 @@ from stream_detect.training.train import predict
 from stream_detect.types import Calibration, CropPolicy
 
 MEASURED_ON = "held-out faces"
-"""In words for the card: validation faces of the groups that the calibration did not use."""
+"""Name on the card for validation faces of the groups not used for the calibration."""
 PEOPLE = "held-out people"
-"""In words for the card: the people of those groups, each a window of frames."""
+"""Name on the card for the people of those groups, each a window of frames."""
 
 _PROBED = 32
-"""Faces that the two backends are compared on."""
+"""Number of faces on which the two backends are compared."""
 _EVERY = 4
-"""One validation face in so many shows what bf16 changes."""
+"""One in this many validation faces is used to measure bf16."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a training leaves.
+    """Result of a training.
 
     Args:
-        name: of the bundle to be.
-        recipe: every number of it.
-        command: that trains it again.
-        crop: how its faces were cut.
-        rows: what it was trained on.
+        name: name of the new bundle.
+        recipe: parameters of the training.
+        command: command that trains it again.
+        crop: crop policy of its faces.
+        rows: training data.
     """
 
     name: str
@@ -67,7 +67,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True)
 class LeftOut:
-    """A short training without the fakes of one family, which shows what is not known of them.
+    """A short training without the fakes of one family, to measure how it generalises.
 
     Args:
         family: left out; "" for the same short training with all families.
@@ -80,13 +80,13 @@ class LeftOut:
 
 @dataclass(frozen=True, slots=True)
 class Beside:
-    """What is measured beside the validation faces.
+    """What is measured in addition to the validation faces.
 
     Args:
-        traits: of real faces, by file: "race" -> "Black"; false alarms are counted for each value.
-        clips: of real people; false alarms an hour are counted in them.
+        traits: traits of real faces, by file: "race" -> "Black"; false alarms are counted for each value.
+        clips: clips of real people, in which false alarms per hour are counted.
         left_out: short trainings, each measured on the family that it was trained without.
-        int8_faces: uint8 (n, h, w, 3), training faces that an INT8 network is made with; None makes none.
+        int8_faces: uint8 (n, h, w, 3), training faces to make an INT8 network; None for no such network.
     """
 
     traits: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
@@ -96,13 +96,13 @@ class Beside:
 
 
 def check_halves(val: Faces, recipe: Recipe) -> None:
-    """Whether a training could be measured at its end: faces of both kinds in both halves of the validation groups.
+    """Checks that a training can be measured: both halves of the validation groups need real and fake faces.
 
     Raises:
-        DatasetError: which half lacks what.
+        DatasetError: names the half and what is missing.
     """
     second = np.array([held_out(group) for group in val.groups], bool)
-    # Where the recipe names sources, the first half is made two-sided if it is not.
+    # If the recipe names sources, fakes are made for the first half if it has none.
     wanted = {"measured on": second} if recipe.sources else {"calibrated on": ~second, "measured on": second}
     for what, half in wanted.items():
         real, fake = int((half & ~val.fake).sum()), int((half & val.fake).sum())
@@ -114,19 +114,19 @@ def check_halves(val: Faces, recipe: Recipe) -> None:
 
 
 def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Beside = Beside()) -> Bundle:
-    """Calibrates and chooses thresholds on one half of the validation groups, measures on the other, writes the bundle.
+    """Calibrates on one half of the validation groups, measures on the other, and writes the bundle.
 
     Args:
-        trained: where the weights come from.
+        trained: the training.
         weights: .keras file of a network of that architecture.
         val: faces that it was not trained on.
-        to: the bundle's folder is made in it, and beside it "report", with plots.
-        beside: what else is measured.
+        to: folder in which the bundle's folder and "report", with plots, are created.
+        beside: additional measurements.
 
     Raises:
         DatasetError: the validation faces are one-sided.
-        BundleError: the weights are of another architecture, the backends disagree, or `to` is something else.
-        TrainingError: an INT8 network was asked for, and NNCF is not installed.
+        BundleError: the weights belong to another architecture, the backends disagree, or `to` is something else.
+        TrainingError: an INT8 network was requested, and NNCF is not installed.
     """
     check_place(to, trained.name)
     to.mkdir(parents=True, exist_ok=True)
@@ -154,12 +154,12 @@ def publish(trained: Trained, weights: Path, val: Faces, to: Path, beside: Besid
 
 
 def left_out_metrics(recipe: Recipe, trainings: Sequence[LeftOut], val: Faces) -> tuple[Metric, ...]:
-    """The AUC of each family against all real faces, by the training without it, and by the same one with all.
+    """The AUC of each family against all real faces, of the training without it and of the one with all.
 
     Args:
-        recipe: of the architecture.
-        trainings: short ones; the one with all families first or last, as it comes.
-        val: faces, of which the held-out half is measured on.
+        recipe: names the architecture.
+        trainings: the short trainings, including the one with all families.
+        val: validation faces, whose held-out half is used.
 
     Raises:
         DatasetError: there are no held-out fakes of a family.
@@ -203,7 +203,7 @@ def _predicting(model: keras.Model, recipe: Recipe) -> Callable[[NDArray[np.uint
 
 
 def _made_fakes(recipe: Recipe, val: Faces, raw: Scored, model: keras.Model) -> Scored | None:
-    """Scores of fakes made of the recipe's real faces, where its sources have no others to calibrate on."""
+    """Scores of fakes made from the recipe's real faces, if its sources have no other fakes for the calibration."""
     if not recipe.sources or halves(raw)[0].of(*recipe.sources).both:
         return None
     return halves(score(with_made_fakes(val, recipe), _predicting(model, recipe)))[0]
@@ -212,7 +212,7 @@ def _made_fakes(recipe: Recipe, val: Faces, raw: Scored, model: keras.Model) -> 
 def _measured(
     trained: Trained, bundle: Bundle, raw: Scored, made: Scored | None, beside: Beside
 ) -> tuple[Bundle, Scored]:
-    """The bundle with its calibration, thresholds and metrics; the calibrated faces that it was measured on."""
+    """The bundle with calibration, thresholds and metrics; and the calibrated held-out faces."""
     fitted, measured = halves(raw)
     what = "validation faces, of other groups than the held-out ones"
     if trained.recipe.sources:

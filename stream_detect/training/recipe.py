@@ -9,10 +9,10 @@ from stream_detect.errors import TrainingError
 
 
 class RecipeValueError(TrainingError):
-    """A value that a recipe cannot have.
+    """A recipe contains an invalid value.
 
     Args:
-        key: of the recipe or the pairing.
+        key: key of the recipe or the pairing.
         message: what was expected and received.
     """
 
@@ -23,19 +23,18 @@ class RecipeValueError(TrainingError):
 
 @dataclass(frozen=True, slots=True)
 class Pairing:
-    """Where a fake face and the real one beside it come from.
+    """Sources of the fake and the real face of a pair.
 
     Args:
-        share: of all pairs that are not made by blending; the shares of a recipe need not add up to 1.
-        fake: source of the fake one; None is any.
-        real: source of the real one, or several; None is any.
-        same_group: True takes only fakes that have a real face of their group, a frame of the video that they were made
-            from: same person, camera and light, so that nothing but the manipulation tells the two apart. "preferred"
-            pairs a fake so where it can be, and as without it where not.
-        family: of the fake one; None is any.
-        same_source: share in [0, 1] of the fakes paired without their group that stand beside a real face of their own
-            source, where it has any.
-        origin: file and line that it was read from, for messages.
+        share: share of all pairs that are not blended; the shares of a recipe need not add up to 1.
+        fake: source of the fake; None for any.
+        real: source of the real face, or several; None for any.
+        same_group: True uses only fakes that have a real face of their group, from the same video: same person, camera
+            and light, so that only the manipulation separates the two. "preferred" pairs a fake so if possible.
+        family: family of the fake; None for any.
+        same_source: of the fakes paired outside their group, the share in [0, 1] paired with a real face of their own
+            source, if it has any.
+        origin: its file and line, for messages.
     """
 
     share: float
@@ -59,72 +58,72 @@ class Pairing:
 
     @property
     def reals(self) -> tuple[str, ...]:
-        """Sources of the real one; empty is any."""
+        """Sources of the real face; empty for any."""
         return (self.real,) if isinstance(self.real, str) else self.real or ()
 
 
 PAIRINGS = (
     Pairing(0.84, "dfdc", "dfdc", same_group=True),
-    # Stills are few: enough to know them, too few to be learnt by heart.
+    # Stills are few: enough to learn them, too few to memorise them.
     Pairing(0.09, "sdfd_sd21", "ffhq"),
-    # Photos of many real people, against false alarms on faces that DFDC's actors do not stand for.
+    # Photos of many people, against false alarms on faces unlike DFDC's actors.
     Pairing(0.049, "dfdc", "fairface"),
     Pairing(0.021, "sdfd_sd21", "fairface"),
 )
-"""Those of a recipe that names none; the ones that find no face are left out."""
+"""Pairings of a recipe without any; those that find no faces are dropped."""
 LAST = "last"
 """`selected_by` of a training that chooses no checkpoint."""
 ALL = "all"
 """`selected_by` of a training that chooses by all validation faces."""
 ANY_PAIRING = Pairing(1.0)
-"""For data of which no default pairing knows a source."""
+"""Used for data without any source of the default pairings."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """A training.
+    """Parameters of a training.
 
     Args:
-        architecture: by name.
-        steps: batches in all; 4,500 batches of 64 show each DFDC pair about 13 times.
-        batch: faces a batch, an even number: pairs of a real and a fake one.
-        learning_rate: of the optimizer at its peak; falls to a hundredth by a half cosine.
-        restarts: steps, rising, after which it climbs to half of the peak before and falls again (SGDR, Loshchilov
-            and Hutter 2017, arXiv:1608.03983): goes on with a training that had more to learn.
-        warmup_steps: until that peak, at most a quarter of all steps.
-        dropout: share hidden; .3 instead of the published .5, as the degradations do that work already.
-        label_smoothing: keeps logits moderate, so that the calibration finds usable ones.
-        ema: weight of the past in the moving average of the weights, which is what is measured and kept.
-        ema_from: step of the average's first value; the weights before it are of no use.
-        validate_every: steps between measurements; batch normalisation needs some hundred before the first means
-            anything.
-        seed: of everything that is drawn.
-        pairings: what a batch is made of.
-        sources: collections to learn from; none named is all.
-        blended: share of pairs whose fake one is made of the real one (blending.py).
-        degraded: share of pairs that are worsened as webcams, calls and re-uploads do.
+        architecture: name of the network.
+        steps: number of batches; 4,500 batches of 64 show each DFDC pair about 13 times.
+        batch: faces per batch, an even number: pairs of a real and a fake face.
+        learning_rate: peak of the optimizer's learning rate; decays to a hundredth along half a cosine.
+        restarts: steps, increasing, after which it climbs to half of the previous peak and decays again (SGDR,
+            Loshchilov and Hutter 2017, arXiv:1608.03983), for a training that has more to learn.
+        warmup_steps: steps until the peak, at most a quarter of all steps.
+        dropout: rate; .3 instead of the published .5, because the degradations regularise already.
+        label_smoothing: keeps logits moderate, so that the calibration works.
+        ema: decay of the moving average of the weights, which is measured and saved.
+        ema_from: first step of the average; earlier weights are useless.
+        validate_every: steps between measurements; batch normalisation needs some hundred steps before the first one is
+            meaningful.
+        seed: seed of all random numbers.
+        pairings: composition of a batch.
+        sources: collections to train on; empty for all.
+        blended: share of pairs whose fake is made from the real face (blending.py).
+        degraded: share of pairs that are degraded like webcams, calls and re-uploads.
         sent: share of pairs that go through a real H.264 or VP8 encoder at a call's bitrate.
-        selected_by: source or family whose validation AUC chooses the best checkpoint, where it has faces of both kinds
-            (a family's fakes are measured against all real faces); "all" chooses by all faces, as does a source that
-            has one kind only; "last" chooses none and keeps the last.
-        patience: validations without a new best AUC after which the training ends; 0 never ends it early. The warm-up
-            of the figures counts among them: with `validate_every` 300, some 5 are sensible.
-        initial: what the weights begin with: "random", or "imagenet", the published weights of the architecture. From
-            ImageNet, EfficientNet-Lite0 needs a quarter of the faces that streamnet needs from scratch.
+        selected_by: source or family whose validation AUC chooses the best checkpoint, if it has real and fake faces (a
+            family's fakes are measured against all real faces); "all" chooses by all faces, as does a source with faces
+            of one kind only; "last" keeps the last weights.
+        patience: validations without a new best AUC after which the training ends; 0 never ends it early. Validations
+            while the figures are still warming up count too: with `validate_every` 300, some 5 are sensible.
+        initial: initial weights: "random", or "imagenet", the published weights of the architecture. From ImageNet,
+            EfficientNet-Lite0 needs a quarter of the faces that streamnet needs from scratch.
         optimizer: "adam", or "adamw" (Loshchilov and Hutter 2019, arXiv:1711.05101), with `weight_decay`.
-        weight_decay: of kernels a step, times the learning rate; not of biases and normalisations.
-        gradient_norm: greatest norm of all gradients together, larger ones are scaled down; 0 leaves them.
-        balance: "faces" draws every face of a pairing equally often. "families" draws families equally often and, in
-            a family and among real faces, a source by the square root of its number of faces: small collections of
-            rare generators count, and are not learnt by heart.
-        leave_out: families whose fakes are not shown, to measure what is not known of them.
-        blended_with_other: share of the blended fakes that take another person's face of like pose and colour; the
+        weight_decay: of kernels per step, times the learning rate; not of biases and normalisations.
+        gradient_norm: largest norm of all gradients together, to which larger ones are scaled down; 0 for no limit.
+        balance: "faces" draws every face of a pairing equally often. "families" draws families equally often and,
+            within a family and among real faces, a source in proportion to the square root of its number of faces:
+            small collections of rare generators count, but are not memorised.
+        leave_out: families whose fakes are not used, to measure how the model generalises to them.
+        blended_with_other: share of the blended fakes that use another person's face of similar pose and colour; the
             others blend a changed copy of the face into itself.
-        levelled: share of the pairs of two groups in which the sharper face is blurred about as soft as the other:
-            collected fakes are softer than collected reals, and that must not give them away.
-        data_format: how activations lie in memory. PyTorch on a CPU is twice as fast with "channels_first".
-        precision: "float32", or "mixed_bfloat16", which computes in bf16 and keeps weights in f32: on processors with
-            AVX512-BF16 or AMX, and on accelerators, about twice as fast.
+        levelled: share of the pairs of two groups in which the sharper face is blurred towards the other: collected
+            fakes are softer than collected real faces, and that must not give them away.
+        data_format: memory layout of activations. PyTorch on a CPU is twice as fast with "channels_first".
+        precision: "float32", or "mixed_bfloat16", which computes in bf16 and keeps weights in f32: about twice as fast
+            on processors with AVX512-BF16 or AMX, and on GPUs.
     """
 
     architecture: str = "meso4"
@@ -217,24 +216,24 @@ class Recipe:
             )
 
     def learns_from(self, source: str) -> bool:
-        """Whether faces of that collection are trained on."""
+        """Whether faces of that collection are used."""
         return not self.sources or source in self.sources
 
 
 FLOOR = 1e-5
-"""Where a warm-up begins."""
+"""Start of a warm-up."""
 _LOWEST = 0.01
-"""Of the peak: where a half cosine ends."""
+"""End of a half cosine, as a share of the peak."""
 _AGAIN = 0.5
-"""Each peak as a share of the one before."""
+"""Each peak as a share of the previous one."""
 
 
 def learning_rate(recipe: Recipe, step: int) -> float:
-    """Climbs from FLOOR to the peak, falls to a hundredth of it, and does so again after each restart.
+    """Learning rate of a step: from FLOOR to the peak, down to a hundredth of it, and again after each restart.
 
     Args:
         recipe: steps, restarts, peak and warm-up.
-        step: steps done before it, from 0 to the recipe's last.
+        step: number of previous steps, from 0 to the recipe's last.
     """
     ends = (*recipe.restarts, recipe.steps)
     cycle = min(bisect_right(ends, step), len(ends) - 1)

@@ -15,12 +15,12 @@ from stream_detect.training.recipe import Pairing, Recipe, RecipeValueError
 
 @dataclass(frozen=True, slots=True)
 class RecipeFile:
-    """A recipe as a file gives it.
+    """Content of a recipe file.
 
     Args:
-        name: of the bundle; None where the file does not say.
-        data: folders or tables to learn from, relative to the working folder; empty where the file does not say.
-        values: of the recipe, those that the file sets.
+        name: name of the bundle; None if not set.
+        data: folders or tables, relative to the working directory; empty if not set.
+        values: values of the recipe set in the file.
     """
 
     name: str | None
@@ -29,14 +29,14 @@ class RecipeFile:
 
 
 _BESIDE = ("name", "data")
-"""Keys of the file that are no numbers of the training."""
+"""Keys of the file that are not parameters of the training."""
 
 
 def read_recipe(file: Path) -> RecipeFile:
-    """A recipe in TOML.
+    """Reads a recipe in TOML.
 
     Raises:
-        TrainingError: it cannot be read, or has a key or value that a recipe has not; names the file and the line.
+        TrainingError: it cannot be read, or contains an invalid key or value; names the file and the line.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -55,14 +55,14 @@ def read_recipe(file: Path) -> RecipeFile:
 
 
 class _Reader:
-    """Checks the values of a file, and finds the lines of those that are wrong."""
+    """Checks the values of a file, and finds the lines of invalid ones."""
 
     def __init__(self, file: Path, text: str) -> None:
         self._file = file
         self._lines = text.splitlines()
 
     def at(self, key: str, pairing: int | None = None) -> str:
-        """File and line of a key, of the recipe or of one of its pairings; the file alone where it is not found."""
+        """File and line of a key of the recipe or of one of its pairings; only the file if it is not found."""
         begins = [number for number, line in enumerate(self._lines) if re.match(r"\s*\[\[\s*pairings\s*\]\]", line)]
         begin, end = 0, begins[0] if begins else len(self._lines)
         if pairing is not None and pairing < len(begins):
@@ -112,10 +112,10 @@ class _Reader:
 
 
 def checked(values: dict[str, Any]) -> Recipe:
-    """The recipe of these values, those of a file with a command's options over them.
+    """Makes a recipe from values of a file, overridden by options of a command.
 
     Raises:
-        TrainingError: one of them is none that a recipe can have.
+        TrainingError: one of them is invalid.
     """
     try:
         recipe: Recipe = TypeAdapter(Recipe).validate_python(values)

@@ -13,18 +13,18 @@ from stream_detect.evaluation.metrics import confusion
 from stream_detect.evaluation.scored import Scored
 
 REAL, FAKE = "#0072B2", "#D55E00"
-"""Blue and vermilion of Okabe and Ito: which colour-blind people distinguish too."""
+"""Blue and vermilion of Okabe and Ito, which colour-blind people can distinguish."""
 
 _DPI = 120
 
 
 def write_report(scored: Scored, threshold: float, folder: Path) -> tuple[Path, ...]:
-    """ROC curve, confusion matrix and histogram of the scores as PNG files in `folder`, which is made.
+    """Writes ROC curve, confusion matrix and histogram of the scores as PNG files to `folder`, which is created.
 
     Args:
         scored: calibrated faces, real and fake.
-        threshold: fake_probability from which on a face counts as said to be fake.
-        folder: where the files go.
+        threshold: fake_probability from which a face counts as called fake.
+        folder: output folder.
     """
     folder.mkdir(parents=True, exist_ok=True)
     drawn = {"roc": _roc(scored), "confusion": _confusion(scored, threshold), "scores": _scores(scored, threshold)}
@@ -32,7 +32,7 @@ def write_report(scored: Scored, threshold: float, folder: Path) -> tuple[Path, 
 
 
 def write_curves(curves: Path, to: Path) -> Path:
-    """The course of a training, loss and validation AUC by step.
+    """Plots loss and validation AUC of a training by step.
 
     Args:
         curves: CSV with the columns step, loss, val_auc (empty where not measured).

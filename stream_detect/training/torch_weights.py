@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from stream_detect.errors import TrainingError
 
 StateDict = dict[str, NDArray[np.generic]]
-"""Arrays by the name of the parameter, in PyTorch's shapes: a convolution's kernel is (out, in, h, w)."""
+"""Arrays by parameter name, in PyTorch's shapes: a convolution's kernel is (out, in, h, w)."""
 
 _MAGIC = 0x1950A86A20F9469CFC6C
 _PROTOCOL = 1001
@@ -37,21 +37,21 @@ _DTYPES = {
     "BoolStorage": "|b1",
 }
 _MAX_VALUES = 1 << 30
-"""Values of a storage at most: a damaged file must not ask for all the memory."""
+"""Maximum number of values in a storage, so that a damaged file cannot request all the memory."""
 
 _Read = Callable[[str, str, int], NDArray[np.generic]]
-"""Takes a storage's key, its dtype and its number of values, and gives its values, (n,)."""
+"""Reads a storage, given its key, dtype and number of values; returns its values, (n,)."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Tensor:
-    """A tensor as a file describes it: a view of a storage, whose values may stand further on.
+    """Description of a tensor: a view of a storage, whose values may follow later in the file.
 
     Args:
         storage: key of the storage.
-        offset: value that it begins at.
-        shape: its sides.
-        strides: values from one place to the next, for each side.
+        offset: index of its first value.
+        shape: its shape.
+        strides: strides in values, for each axis.
     """
 
     storage: str
@@ -61,7 +61,7 @@ class _Tensor:
 
 
 class _Unpickler(pickle.Unpickler):
-    """Reads a dict of plain tensors, and notes the storages that they are views of."""
+    """Reads a dict of plain tensors, and records the storages that they view."""
 
     def __init__(self, stream: BinaryIO) -> None:
         super().__init__(stream)
@@ -91,14 +91,14 @@ def _described(storage: str, offset: int, shape: tuple[int, ...], strides: tuple
 
 
 def read_state_dict(file: Path, part: str | None = None) -> StateDict:
-    """The tensors of a .pth file, by name.
+    """Reads the tensors of a .pth file, by name.
 
     Args:
-        file: made by `torch.save` of a state dict, or of a dict that holds one.
-        part: key of the state dict in a larger dict, a training's checkpoint; None where the file is the state dict.
+        file: written by `torch.save` from a state dict, or from a dict that contains one.
+        part: key of the state dict in a larger dict, such as a training checkpoint; None if the file is the state dict.
 
     Raises:
-        TrainingError: the file is missing, damaged, or holds something else than a dict of tensors.
+        TrainingError: the file is missing, damaged, or contains something other than a dict of tensors.
     """
     try:
         with file.open("rb") as stream:
@@ -153,7 +153,7 @@ def _read_pickles(stream: BinaryIO) -> Any:
 
 
 def _filled(described: Any, storages: Mapping[str, tuple[str, int]], read: _Read) -> Any:
-    """The object with an array for each described tensor; dicts in dicts are filled too."""
+    """Replaces each described tensor by an array, also in nested dicts."""
     if isinstance(described, _Tensor):
         dtype, values = storages[described.storage]
         return _array(described, read(described.storage, dtype, values))

@@ -28,19 +28,19 @@ from stream_detect.training.recipe import ALL, LAST, Recipe, learning_rate
 BEST_FILE = "best.keras"
 
 _POINT_EVERY = 50
-"""Steps that a point of the loss curve averages."""
+"""Steps averaged in one point of the loss curve."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """How far a training is after a step.
+    """Progress of a training after a step.
 
     Args:
-        step: batches done.
-        loss: of its batch, or the mean since the last point of the curve where the step ends one.
+        step: number of batches done.
+        loss: loss of its batch, or the mean since the last point of the curve if the step ends one.
         best_auc: highest validation AUC so far; negative before the first.
-        images_per_s: faces trained on since this run began, by the time since then, validations included.
-        left_s: until the recipe's last step, at that speed.
+        images_per_s: faces per second since the start of this run, including validations.
+        left_s: seconds until the recipe's last step, at that speed.
     """
 
     step: int
@@ -63,31 +63,31 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     notify: Callable[[str], None] | None = None,
     processes: int = 0,
 ) -> Path:
-    """Trains to the recipe's last step, or until its patience ends; goes on where the folder's checkpoint ends, if any.
+    """Trains to the recipe's last step or until its patience ends, from the folder's checkpoint if there is one.
 
     Args:
-        recipe: every number of the training.
-        faces: to learn from.
-        val: to choose the best weights by.
-        folder: made if absent.
+        recipe: parameters of the training.
+        faces: training faces.
+        val: validation faces, to choose the best weights.
+        folder: created if missing.
         on_step: called after every step.
-        notify: takes why the training ended before its last step.
-        processes: that make the batches; 0 makes them on threads.
+        notify: called with the reason if the training ends before its last step.
+        processes: number of processes that make the batches; 0 for threads.
 
     Returns:
         The file with the best weights.
 
     Raises:
-        TrainingError: the loss is no number any more, the folder's checkpoint is of another recipe, the backend cannot
-            run the recipe, its initial weights are not there, or the disk is full.
-        DatasetError: a pairing of the recipe finds no faces, or the faces are one-sided.
+        TrainingError: the loss is not a number, the checkpoint belongs to another recipe, the backend cannot run the
+            recipe, its initial weights are missing, or the disk is full.
+        DatasetError: there are no faces for a pairing of the recipe, or the faces are one-sided.
     """
     network = architecture_named(recipe.architecture)
     begun = (folder / checkpoint.CHECKPOINT_FILE).is_file()
     h, w = faces.crops.shape[1:3]
     model = compiled(recipe, network, (w, h), begun=begun)
     folder.mkdir(parents=True, exist_ok=True)
-    cv2.setNumThreads(1)  # batches are made on threads of our own
+    cv2.setNumThreads(1)  # batches are made on our own threads
     batches = Batches(faces, recipe)
     progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
     average = _MovingAverage(recipe, model, progress.average)
@@ -98,7 +98,7 @@ def train(  # noqa: PLR0913 - two of them are for the screen
             if 0 < recipe.patience <= progress.since_best:
                 break
             model.optimizer.learning_rate = learning_rate(recipe, step - 1)
-            model.reset_metrics()  # else Keras gives the mean loss since the beginning
+            model.reset_metrics()  # otherwise Keras returns the mean loss since the beginning
             loss = model.train_on_batch(network.scaled(crops), targets(labels, network))
             losses.append(_finite(float(loss), step))
             progress.step = step
@@ -127,11 +127,11 @@ def train(  # noqa: PLR0913 - two of them are for the screen
 
 
 class _Speed:
-    """Measures how fast a run is.
+    """Measures the speed of a run.
 
     Args:
-        recipe: steps and faces a batch.
-        begun_at: step that the run goes on from.
+        recipe: steps, and faces per batch.
+        begun_at: step from which the run continues.
     """
 
     def __init__(self, recipe: Recipe, begun_at: int) -> None:
@@ -139,7 +139,7 @@ class _Speed:
         self._begun_s = time.monotonic()
 
     def after(self, step: int) -> tuple[float, float]:
-        """Faces a second, and seconds left."""
+        """Faces per second, and seconds left."""
         taken_s = max(time.monotonic() - self._begun_s, 1e-9)
         done = step - self._begun_at
         return done * self._recipe.batch / taken_s, (self._recipe.steps - step) * taken_s / done
@@ -147,7 +147,7 @@ class _Speed:
 
 @contextmanager
 def _kept_before(step: int, folder: Path) -> Iterator[None]:
-    """Says of a full disk what is lost, and what is not: every file is replaced only when the new one is whole."""
+    """Explains, when the disk is full, what is lost and what is not: files are replaced only by complete ones."""
     try:
         yield
     except OSError as error:
@@ -158,16 +158,16 @@ def _kept_before(step: int, folder: Path) -> Iterator[None]:
 
 
 def compiled(recipe: Recipe, network: Architecture, wh: tuple[int, int], *, begun: bool) -> keras.Model:
-    """The network with its optimizer, ready to be trained.
+    """The network with its optimizer, ready for training.
 
     Args:
-        recipe: every number of the training.
-        network: of the recipe's architecture.
+        recipe: parameters of the training.
+        network: the recipe's architecture.
         wh: width and height of the crops in pixels.
-        begun: a checkpoint's weights will replace the initial ones, so that these need not be there.
+        begun: whether weights of a checkpoint replace the initial ones, which may then be missing.
 
     Raises:
-        TrainingError: the backend cannot run the recipe, or its initial weights are not there.
+        TrainingError: the backend cannot run the recipe, or its initial weights are missing.
     """
     _check_backend(recipe)
     keras.utils.set_random_seed(recipe.seed)
@@ -208,7 +208,7 @@ def _optimizer(recipe: Recipe, model: keras.Model) -> keras.optimizers.Optimizer
 
 
 def targets(labels: NDArray[np.float32], network: Architecture) -> NDArray[np.float32]:
-    """What the network ought to say (n, k): its last output fake, any before it real."""
+    """Target outputs of the network (n, k): the last one fake, any before it real."""
     real = np.repeat(1 - labels[:, np.newaxis], network.outputs - 1, axis=1)
     return np.concatenate((real, labels[:, np.newaxis]), axis=1)
 
@@ -222,12 +222,12 @@ def _finite(loss: float, step: int) -> float:
 
 
 class _MovingAverage:
-    """The moving average of a model's weights, kept where the model is: an accelerator's step copies none of them.
+    """The moving average of a model's weights, kept on the model's device, so that a step on a GPU copies nothing.
 
     Args:
-        recipe: says how much the past weighs, and from which step on.
-        model: whose weights are averaged.
-        begun: the average so far, of a training that goes on; empty before its first step.
+        recipe: gives the decay and the first step.
+        model: the model.
+        begun: the average so far, of a resumed training; empty before its first step.
     """
 
     def __init__(self, recipe: Recipe, model: keras.Model, begun: Weights) -> None:
@@ -235,7 +235,7 @@ class _MovingAverage:
         self._values = [keras.ops.convert_to_tensor(array) for array in begun]
 
     def take(self, step: int) -> None:
-        """Takes the weights of a step into the average."""
+        """Adds the weights of a step to the average."""
         if step <= self._recipe.ema_from:
             return
         now = [keras.ops.stop_gradient(each.value) for each in self._variables]
@@ -252,7 +252,7 @@ class _MovingAverage:
 
 
 def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces, folder: Path) -> float:
-    """The validation AUC of the averaged weights, which are kept when it is the best so far."""
+    """The validation AUC of the averaged weights, which are saved if it is the best so far."""
     weights = model.get_weights()
     if progress.average:
         model.set_weights(progress.average)
@@ -266,7 +266,7 @@ def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces
 
 
 def chosen_auc(val: Faces, recipe: Recipe, predict: Callable[[NDArray[np.uint8]], NDArray[np.float32]]) -> float:
-    """The validation AUC that the recipe chooses its weights by."""
+    """The validation AUC by which the recipe chooses its weights."""
     scored = score(val, predict)
     if recipe.selected_by not in (ALL, LAST):
         of_source = scored.of(recipe.selected_by)
