@@ -43,6 +43,6 @@ def test_plain_lines_say_now_and_then_how_long_it_takes(monkeypatch):
             reporter.share(0, step / 10)
             clock.now_s += 5
         reporter.done(0, "REAL 0.10 a.mp4")
-    lines = screen.getvalue().splitlines()
-    assert lines == ["a.mp4: 40%, about 22 s left", "a.mp4: 70%, about 13 s left"]
+    progress = screen.getvalue().splitlines()
+    assert progress == ["a.mp4: 40%, about 22 s left", "a.mp4: 70%, about 13 s left"]
     assert lines.getvalue() == "REAL 0.10 a.mp4\n"
