@@ -32,6 +32,7 @@ from stream_detect.app.connections import (
 )
 from stream_detect.app.tls import Certificate, certificate_of
 from stream_detect.errors import SettingsError
+from stream_detect.media.planes import reuse_frame_memory
 from stream_detect.settings import Settings
 
 _REQUESTS_MAY_END_S = 2
@@ -127,6 +128,7 @@ def serve(settings: Settings, build: Callable[[Settings, Certificate | None], Se
     files = raise_open_files()
     # Each stream has its own thread: more threads of OpenCV would only compete for the same cores.
     cv2.setNumThreads(1)
+    reuse_frame_memory()
     with listen(settings) as listener:
         service = build(settings, certificate)
         # Objects that exist now are excluded from later collections, each of which would pause all streams (190 ms on a

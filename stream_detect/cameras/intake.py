@@ -10,12 +10,11 @@ from collections.abc import Callable
 from functools import partial
 
 from av import VideoFrame
-from av.video.reformatter import VideoReformatter
 
 from stream_detect.analysis.sampler import Sampler
 from stream_detect.cameras.observer import Viewing
 from stream_detect.media.clock import REST_S, StreamClock
-from stream_detect.media.planes import to_rgb
+from stream_detect.media.planes import RgbConverter
 from stream_detect.types import Frame
 
 RATE_S = 10
@@ -42,7 +41,7 @@ class Intake:
         self._anew = False
         self._gaps = 0
         self._gaps_analysed = 0  # used on the worker's thread only, like the next
-        self._reformatter = VideoReformatter()
+        self._rgb = RgbConverter()
         self.newest: VideoFrame | None = None
         self.judged: VideoFrame | None = None
         """The frame analysed last: on the worker's thread, that of the result being delivered."""
@@ -81,7 +80,7 @@ class Intake:
 
         Gaps are counted, not flagged, so that no mark is lost with a sample that a newer one replaced.
         """
-        image = to_rgb(frame, self._reformatter)
+        image = self._rgb.convert(frame)
         self.judged = frame
         gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
         return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)

@@ -14,6 +14,7 @@ import cv2
 from stream_detect.errors import MediaError, StreamDetectError
 from stream_detect.jobs.child import ERROR, LAST, OPENING, RESULT, Link
 from stream_detect.jobs.sandbox import MemoryLimit, limit_processor_time, memory_bytes
+from stream_detect.media.planes import reuse_frame_memory
 from stream_detect.models.registry import Registry
 from stream_detect.review.annotated_video import StoredResults, annotate
 from stream_detect.review.examination import Hooks, examine
@@ -42,6 +43,7 @@ class Examiner:
 
     def __init__(self, link: Link, settings: Mapping[str, Any]) -> None:
         cv2.setNumThreads(1)  # the steps of a review already run on separate threads
+        reuse_frame_memory()
         self._link = link
         self._settings = ExaminationSettings.model_validate(settings)
         self._loader = ReviewModelLoader(Registry.of(self._settings.model.folder), self._settings)

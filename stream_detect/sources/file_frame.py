@@ -5,12 +5,11 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 import av
-import numpy as np
 from av.video.frame import VideoFrame
-from av.video.reformatter import VideoReformatter
 from av.video.stream import VideoStream
 
 from stream_detect.errors import MediaError
+from stream_detect.media.planes import RgbConverter
 from stream_detect.sources.display import Display
 from stream_detect.sources.stills import MAX_PIXELS
 from stream_detect.types import Image
@@ -71,7 +70,7 @@ class Tools:
 
     def __init__(self, pixel_aspect: Fraction | None = None) -> None:
         self.display = Display(pixel_aspect)
-        self.reformatter = VideoReformatter()
+        self.rgb = RgbConverter()
 
 
 class Shot:
@@ -112,11 +111,7 @@ class Shot:
         """
         if not isinstance(self._source, VideoFrame):
             return self._source
-        frame = self.upright()
-        try:
-            return np.asarray(self._tools.reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), np.uint8)
-        except FAILURES as error:
-            raise MediaError(f"a frame in {frame.format.name} cannot be converted: {words(error)}") from error
+        return self._tools.rgb.convert(self.upright())
 
 
 def words(error: BaseException) -> str:

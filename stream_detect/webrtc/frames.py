@@ -14,7 +14,7 @@ import av
 from aiortc import MediaStreamError
 
 from stream_detect.media.clock import RtpClock
-from stream_detect.media.planes import to_rgb
+from stream_detect.media.planes import RgbConverter
 from stream_detect.types import Frame
 from stream_detect.webrtc.video_receiver import ReceivedFrame
 
@@ -89,6 +89,7 @@ class FrameTee:
         self._submit = submit
         self._clock = RtpClock()
         self._gap = False
+        self._rgb = RgbConverter()
         self.last_frame_s: float | None = None
         """Monotonic seconds when the newest frame arrived; None before the first."""
 
@@ -112,4 +113,4 @@ class FrameTee:
         that is replaced by a newer one must not take it along.
         """
         gap, self._gap = self._gap, False
-        return Frame(image=to_rgb(frame), time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
+        return Frame(image=self._rgb.convert(frame), time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)

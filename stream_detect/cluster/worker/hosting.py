@@ -25,6 +25,7 @@ from stream_detect.errors import SettingsError, StreamDetectError
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.jobs.reviewer import ModelReviewer
 from stream_detect.media.credentials import trust_anchors_of
+from stream_detect.media.planes import reuse_frame_memory
 from stream_detect.models.backend import load_model
 from stream_detect.models.bundle import Bundle
 from stream_detect.models.registry import Registry
@@ -85,6 +86,7 @@ class WorkerHosting:
         self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
         cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
+        reuse_frame_memory()
         trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
         self._settings = settings
         self._loop = loop
