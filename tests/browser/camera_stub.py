@@ -199,7 +199,7 @@ class CameraStub:
             return Response(jpeg(identity[-2:], 240 if file == "face.jpg" else 640), media_type="image/jpeg")
 
         @routes.get("/api/alerts")
-        async def ways() -> dict[str, Any]:
+        async def notifiers() -> dict[str, Any]:
             counts = {"delivered": 12, "failed": 0, "waiting": 0}
             failing = {"state": "failing", "detail": "no answer within 5 s", "delivered": 3, "failed": 1, "waiting": 4}
             return {

@@ -106,7 +106,7 @@ export function App({ services, stream, token, media }: Props) {
           <Bar />
           <main>
             <SignIn
-              ways={me.signIn}
+              methods={me.signIn}
               onSignedIn={begin}
               onToken={() => {
                 setAsksToken(true);

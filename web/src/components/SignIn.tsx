@@ -8,13 +8,13 @@ import { Button } from "./Button";
 import { Field, INPUT } from "./Field";
 
 interface Props {
-  readonly ways: Me["signIn"];
+  readonly methods: Me["signIn"];
   readonly onSignedIn: () => void;
   readonly onToken: () => void;
 }
 
 /** In place of all pages while nobody is signed in. */
-export function SignIn({ ways, onSignedIn, onToken }: Props) {
+export function SignIn({ methods, onSignedIn, onToken }: Props) {
   const { identity } = useServices();
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
@@ -35,7 +35,7 @@ export function SignIn({ ways, onSignedIn, onToken }: Props) {
   return (
     <div data-testid="sign-in" className="panel mx-auto mt-8 max-w-sm space-y-4 p-6">
       <h1 className="text-xl font-semibold">Sign in</h1>
-      {ways.password && (
+      {methods.password && (
         <form onSubmit={(event) => void submit(event)} className="space-y-4">
           <Field label="Name">
             <input name="name" autoComplete="username" autoCapitalize="none" spellCheck={false} required className={INPUT} />
@@ -51,13 +51,13 @@ export function SignIn({ ways, onSignedIn, onToken }: Props) {
           </Button>
         </form>
       )}
-      {ways.oidc !== null && (
+      {methods.oidc !== null && (
         <a
           href={oidcPath(window.location.hash)}
           data-testid="oidc"
           className="inline-flex h-11 items-center rounded-lg border border-edge bg-surface px-4 hover:border-ink"
         >
-          Sign in with {ways.oidc}
+          Sign in with {methods.oidc}
         </a>
       )}
       <p className="text-sm text-muted">

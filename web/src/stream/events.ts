@@ -1,4 +1,4 @@
-/** Events and the ways of telling of them (docs/protocol.md, "Cameras"). JSON enters, typed values leave; a filter becomes a query. */
+/** Events, and the notifiers that tell of them (docs/protocol.md, "Cameras"): JSON enters, typed values leave; a filter becomes a query. */
 
 import { listOf, object, orNull, ShapeError, text, type Read } from "./shape";
 import { body, type Wire } from "./wire";
