@@ -24,16 +24,16 @@ from stream_detect.webrtc.frames import FrameQueue
 _log = logging.getLogger(__name__)
 
 KEYFRAME_INTERVAL_S = 0.4
-"""Least time between two keyframes that a peer asked for."""
+"""Minimum time between two keyframes requested by a peer."""
 
 
 @dataclass(frozen=True, slots=True)
 class Demand:
-    """What a peer asks of the next frame.
+    """A peer's requirements for the next frame.
 
     Args:
         bitrate_bps: its estimate of its bandwidth (REMB), within the encoder's bounds.
-        keyframe: the frame must decode by itself.
+        keyframe: the frame must be a keyframe.
     """
 
     bitrate_bps: int
@@ -41,12 +41,12 @@ class Demand:
 
 
 class Feedback:
-    """What the receiving peer last asked of our encoder. Read and written on the event loop.
+    """Latest feedback of the receiving peer for the encoder. Read and written on the event loop.
 
     Args:
-        bitrate_bps: what to send until the peer has estimated its bandwidth.
-        bounds_bps: lowest and highest bitrate followed.
-        clock: monotonic seconds.
+        bitrate_bps: bitrate until the peer has estimated its bandwidth.
+        bounds_bps: lowest and highest bitrate.
+        clock: returns monotonic seconds.
     """
 
     def __init__(
@@ -57,45 +57,45 @@ class Feedback:
         self.estimate(bitrate_bps)
 
     def take(self) -> Demand:
-        """What the next frame must be like; a keyframe that is granted by it is taken off."""
+        """Requirements for the next frame; granting a keyframe clears its request."""
         return Demand(self._bitrate_bps, self._keyframes.take())
 
     def request_keyframe(self) -> None:
-        """Fits `RtcpListener`."""
+        """See `RtcpListener`."""
         self._keyframes.request()
 
     def estimate(self, bitrate_bps: int) -> None:
-        """Fits `RtcpListener`."""
+        """See `RtcpListener`."""
         low, high = self._bounds_bps
         self._bitrate_bps = min(max(bitrate_bps, low), high)
 
     def report(self, lost: float) -> None:
-        """Fits `RtcpListener`: what is lost is retransmitted, or asked for as a keyframe."""
+        """See `RtcpListener`: lost packets are retransmitted, or a keyframe is requested."""
 
     def attach(self, sender: RTCRtpSender) -> None:
-        """Listens to the RTCP that reaches a sender."""
+        """Listens to the RTCP of a sender."""
         listen(sender, self)
 
 
 @dataclass(slots=True)
 class NewestResult:
-    """Holds a stream's newest result: the analysis puts it here, and each frame that is drawn takes it, on any thread.
+    """Holds a stream's newest result: set by the analysis, read for each drawn frame. Thread-safe.
 
     Args:
-        result: None before the first, and while there is none.
+        result: the newest result; None if there is none.
     """
 
     result: Result | None = None
 
 
 class Drawing:
-    """Draws the newest result on one stream's frames. One call at a time, from any thread.
+    """Draws the newest result on one stream's frames. One call at a time, on any thread.
 
-    A badge that fails costs the badge of a frame, never the frame.
+    If drawing fails, the frame is sent without a badge.
 
     Args:
         overlay: draws on the copies.
-        newest: the stream's.
+        newest: newest result of the stream.
     """
 
     def __init__(self, overlay: Overlay, newest: NewestResult) -> None:
@@ -104,17 +104,17 @@ class Drawing:
         self._trouble: str | None = None
 
     def draw_with(self, overlay: Overlay) -> None:
-        """Draws with another overlay from the next frame on."""
+        """Uses another overlay from the next frame on."""
         self._overlay = overlay
 
     def draw(self, frame: av.VideoFrame) -> av.VideoFrame:
-        """A copy in yuv420p with the badge, or without where it failed.
+        """A copy in yuv420p with the badge, or without one if drawing failed.
 
         Args:
-            frame: as decoded; only read.
+            frame: as decoded; read only.
 
         Raises:
-            MediaError: the frame is of no kind that can be sent.
+            MediaError: the frame has a format that cannot be sent.
         """
         copy = copy_yuv420p(frame)
         try:
@@ -125,43 +125,43 @@ class Drawing:
         return copy
 
     def note(self, trouble: str) -> None:
-        """Logs a trouble when it changes, not once a frame."""
+        """Logs a problem when it changes, not for each frame."""
         if trouble != self._trouble:
             _log.error("%s", trouble)
             self._trouble = trouble
 
 
 Sendable: TypeAlias = "av.VideoFrame | av.Packet[Any]"
-"""What aiortc's sender takes: a frame to encode, or a packet that is encoded."""
+"""What aiortc's sender accepts: a frame to encode, or an encoded packet."""
 
 
 class Annotator:
-    """Draws and encodes one session's frames. Synchronous; one call at a time, from any thread.
+    """Draws and encodes one session's frames. Synchronous; one call at a time, on any thread.
 
-    What fails here costs the badge or the compression of a frame, never the stream: an undrawn copy is encoded, and an
-    unencoded one is left to aiortc's own encoder.
+    Errors never end the stream: if drawing fails, the frame is encoded without a badge; if encoding fails, aiortc's
+    encoder is used.
 
     Args:
         overlay: draws on the copies.
-        newest: the stream's.
-        encoder: compresses; None leaves it to aiortc.
+        newest: newest result of the stream.
+        encoder: the encoder; None uses that of aiortc.
     """
 
     def __init__(self, overlay: Overlay, newest: NewestResult, encoder: H264Encoder | None) -> None:
         self._drawing = Drawing(overlay, newest)
         self._encoder = encoder
-        self._broken = False  # aiortc's encoder stepped in: the peer's decoder knows no frame of ours
+        self._broken = False  # aiortc's encoder was used, so the peer's decoder lacks our frames
         self._closed = False
 
     def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Sendable | None":
-        """What to send for a frame, with the frame's pts.
+        """Returns what to send for a frame, with the frame's pts.
 
         Args:
-            frame: as decoded; only read.
-            demand: what the peer asks of the encoder.
+            frame: as decoded; read only.
+            demand: the peer's requirements.
 
         Returns:
-            A packet, or a frame for aiortc to encode; None when the frame is of no kind that can be sent.
+            A packet, or a frame for aiortc to encode; None if the frame has a format that cannot be sent.
         """
         try:
             drawn = self._drawing.draw(frame)
@@ -184,24 +184,24 @@ class Annotator:
         return packet
 
     def draw_with(self, overlay: Overlay) -> None:
-        """Draws with another overlay from the next frame on."""
+        """Uses another overlay from the next frame on."""
         self._drawing.draw_with(overlay)
 
     def close(self) -> None:
-        """Frees the encoder; a call in progress, which outlives the sender that asked for it, gives nothing."""
+        """Frees the encoder; a call in progress, which outlives its sender, returns None."""
         self._closed = True
         if self._encoder is not None:
             self._encoder.close()
 
 
 class AnnotatedTrack(MediaStreamTrack):
-    """The video that goes back. What `recv` awaits delays every frame: a draw and an encode off the loop, no model.
+    """The returned video. `recv` awaits only drawing and encoding, off the event loop, because it delays every frame.
 
     Args:
-        frames: what the peer sent.
+        frames: frames from the peer.
         annotator: draws and encodes.
-        feedback: what the peer asks of the encoder.
-        pool: where the annotator works.
+        feedback: feedback of the peer.
+        pool: executor for the annotator.
     """
 
     kind = "video"
@@ -218,7 +218,8 @@ class AnnotatedTrack(MediaStreamTrack):
         """The next frame or packet to send.
 
         Raises:
-            MediaStreamError: the peer's track has ended. Nothing else: any other error would end the sender unseen.
+            MediaStreamError: the peer's track has ended. No other error is raised, because it would end the sender
+                silently.
         """
         while True:
             frame = await self._frames.get()

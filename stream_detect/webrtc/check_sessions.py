@@ -23,38 +23,38 @@ from stream_detect.webrtc.session_table import SessionTable
 _log = logging.getLogger(__name__)
 
 RETRY_AFTER_S = 10
-"""When a refused peer may try again: a session that vanished is closed within ten seconds."""
+"""When a rejected peer may try again: a vanished session is closed within ten seconds."""
 
 
 class RemoteChecks(Protocol):
-    """Live checks that other processes take."""
+    """Live checks in other processes."""
 
     def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator[Check]:
-        """Checks that are not answered yet, one for each process that may take it, the one with most room first.
+        """Yields unanswered checks, one for each process that may accept it, the one with most free places first.
 
         Args:
-            offer_sdp: the peer's.
-            client: who it is.
-            gone: called when the check has ended there.
+            offer_sdp: the peer's offer.
+            client: the client.
+            gone: called when the check has ended in the other process.
         """
         ...
 
 
 def _keep_no_record(_record: CheckRecord) -> None:
-    """Of a server without a database, as in tests."""
+    """Used by a server without a database, as in tests."""
 
 
 class CheckSessions:
-    """All live checks of a server. Made and used on one event loop; `close_all` is its end.
+    """All live checks of a server. Created and used on one event loop; end it with `close_all`.
 
     Args:
-        engine: analyses.
-        settings: limits, time limits.
-        video: bitrates, codec.
-        about: the model that judges, for the peers.
-        network: addresses, ports, ICE servers; those of the settings if not given.
-        keep: takes the record of each check that has ended, on the event loop; returns at once.
-        remote: other processes that take checks before this one does; none if not given.
+        engine: makes the analyses.
+        settings: limits and time limits.
+        video: bitrates and codec.
+        about: the model, for the peers.
+        network: addresses, ports, ICE servers; default: those of the settings.
+        keep: stores the record of each ended check; called on the event loop, returns at once.
+        remote: other processes that accept checks before this one does; default none.
     """
 
     def __init__(  # noqa: PLR0913 - what all checks of a server are made from
@@ -76,11 +76,11 @@ class CheckSessions:
 
     @property
     def count(self) -> int:
-        """Sessions that hold a place, those still closing among them."""
+        """Number of sessions that hold a place, including closing ones."""
         return len(self._sessions)
 
     def introduce(self, about: Introduction) -> None:
-        """Shows all peers, and those to come, that another model judges."""
+        """Announces a new model to all current and future peers."""
         self._parts = replace(self._parts, about=about)
         for session in self._sessions.all():
             session.introduce(about)
@@ -90,12 +90,12 @@ class CheckSessions:
 
         Args:
             offer_sdp: its offer.
-            client: who it is; nobody known if not given.
-            ids: what it is called, where somebody else has given it a place already; new ones if not given.
+            client: the client; default unknown.
+            ids: ids of the check if another process has reserved a place; default new ones.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to send and receive.
-            CodecError: it has no codec that we have.
+            OfferError: the offer is malformed, or (NoVideoError) contains no video to send and receive.
+            CodecError: it contains no supported codec.
             CapacityError: all places are taken, or the server is closing.
         """
         offer = read_offer(offer_sdp, h264=self._parts.video.h264)
@@ -116,7 +116,7 @@ class CheckSessions:
         return await self._opened(session, offer, client)
 
     def _elsewhere(self, offer_sdp: str, client: Client) -> Iterable[Check]:
-        """Other processes that may take the check."""
+        """Other processes that may accept the check."""
         return () if self._remote is None else self._remote.sessions(offer_sdp, client, self._sessions.gone)
 
     async def _opened(self, session: Check, offer: Offer, client: Client) -> Answer:
@@ -126,38 +126,38 @@ class CheckSessions:
         return answer
 
     def challenge(self, session_id: str) -> ChallengeActions:
-        """The challenge of a session; from any thread.
+        """The challenge of a session. Thread-safe.
 
         Raises:
-            NotFoundError: there is no session of that id, or it is closing.
+            NotFoundError: there is no session with that id, or it is closing.
         """
         return self._sessions.running(session_id).challenge
 
     def connected(self) -> dict[str, bool]:
-        """All sessions that hold a place, by their ids, and whether their peers have come."""
+        """All sessions that hold a place, by id, and whether their peers have connected."""
         return {session.session_id: session.connected for session in self._sessions.all()}
 
     async def close(self, session_id: str, reason: ByeReason = "closed") -> None:
         """Ends a session.
 
         Args:
-            session_id: its id.
-            reason: as `bye` says it.
+            session_id: id of the session.
+            reason: the reason in `bye`.
 
         Raises:
-            NotFoundError: there is none of that id, or it is closing already.
+            NotFoundError: there is no session with that id, or it is closing already.
         """
         await self._sessions.end(self._sessions.running(session_id), reason)
 
     def end_all(self, reason: str) -> None:
-        """Ends all sessions soon, for a reason in words; takes further ones."""
+        """Ends all sessions soon, for a reason in words; accepts new ones."""
         for session in self._sessions.all():
             self._sessions.gone(session, reason)
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more.
+        """Ends all sessions at once, within five seconds, and accepts no more.
 
-        Their records are kept before anything is waited for: what they are kept by may be closing as well.
+        Their records are stored before anything is awaited, because the store may be closing as well.
         """
         for session in self._sessions.all():
             session.keep_record()

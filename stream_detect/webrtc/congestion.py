@@ -5,27 +5,27 @@ from collections.abc import Callable, Sequence
 from statistics import median
 
 LOSSY = 0.1
-"""Share of lost packets above which a link is full; below, retransmission mends it (Google congestion control has the
-same limit)."""
+"""Share of lost packets above which a link is congested; below it, retransmission is enough (Google congestion control
+has the same limit)."""
 
 BURST_S = 0.5
-"""What a full link still buffers, as seconds of its estimate."""
+"""Amount that a congested link still buffers, in seconds of its estimate."""
 
 SILENT_S = 3.0
-"""Nothing is sent any longer to a viewer that has not reported for so long; browsers report every second."""
+"""Nothing is sent to a viewer that has not reported for this time; browsers report every second."""
 
 
 def shared_bitrate_bps(estimates_bps: Sequence[float]) -> int:
-    """What to encode for, given every viewer's estimate (one at least)."""
+    """Bitrate to encode for, given every viewer's estimate (at least one)."""
     return round(max(min(estimates_bps), median(estimates_bps) / 2))
 
 
 class CongestionControl:
-    """What one viewer's link takes. Used on the event loop.
+    """Congestion control of one viewer's link. Used on the event loop.
 
     Args:
-        bitrate_bps: estimate until the viewer's own first one.
-        clock: monotonic seconds.
+        bitrate_bps: estimate until the viewer sends one.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, bitrate_bps: int, clock: Callable[[], float] = time.monotonic) -> None:
@@ -35,7 +35,7 @@ class CongestionControl:
         self._room_bits = 0.0
         self._filled_s = 0.0
         self.unanswered_s: float | None = None
-        """When the oldest frame was sent that no report has followed; None when there is none."""
+        """Time of the oldest sent frame that no report has followed; None if there is none."""
 
     def estimate(self, bitrate_bps: int) -> None:
         """The viewer's estimate of its bandwidth."""
@@ -43,7 +43,7 @@ class CongestionControl:
         self.unanswered_s = None
 
     def report(self, lost: float) -> None:
-        """The viewer missed that share of packets, in [0, 1], since its last report."""
+        """Share of packets since the last report that the viewer missed, in [0, 1]."""
         self.unanswered_s = None
         lossy = lost >= LOSSY
         if lossy and not self._lossy:
@@ -63,7 +63,7 @@ class CongestionControl:
         return self._room_bits >= 0
 
     def sent(self, size_bytes: int) -> None:
-        """A frame was sent. A large one may go into debt, else no keyframe would ever fit a narrow link."""
+        """Records a sent frame. A large one may exceed the budget, or no keyframe would ever fit a narrow link."""
         if self.unanswered_s is None:
             self.unanswered_s = self._clock()
         if self._lossy:

@@ -18,13 +18,13 @@ from stream_detect.webrtc.offer import Codec
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrame:
-    """One frame as it is sent.
+    """One encoded frame.
 
     Args:
-        codec: of the payloads.
-        payloads: of one RTP packet each, at most 1300 bytes.
+        codec: codec of the payloads.
+        payloads: payloads of RTP packets, at most 1300 bytes each.
         timestamp: 90 kHz ticks since the stream's first frame.
-        keyframe: it decodes by itself.
+        keyframe: whether it is a keyframe.
     """
 
     codec: Codec
@@ -34,22 +34,22 @@ class EncodedFrame:
 
 
 class Encoding(Protocol):
-    """One codec's encoder. Used on one thread; `follow` may be called from any."""
+    """Encoder of one codec. Used on one thread; `follow` may be called from any thread."""
 
     def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
         """Encodes a frame; the first one is a keyframe.
 
         Args:
-            frame: yuv420p of even sides, with pts in 1 / 90000.
-            keyframe: make it one that decodes by itself.
+            frame: yuv420p of even width and height, with pts in 1 / 90000.
+            keyframe: whether to make it a keyframe.
 
         Raises:
-            MediaError: the encoder refused it; the next one is a keyframe.
+            MediaError: the encoder failed; the next frame is a keyframe.
         """
         ...
 
     def follow(self, bitrate_bps: int) -> None:
-        """Sets the bitrate to keep to from the next frame on, within the encoder's bounds."""
+        """Sets the target bitrate from the next frame on, within the encoder's limits."""
         ...
 
     def close(self) -> None:
@@ -58,37 +58,37 @@ class Encoding(Protocol):
 
 
 class H264Encoding:
-    """H.264 by our own encoder, packetised by aiortc once for all viewers. Fits `Encoding`."""
+    """H.264 by our own encoder, packetised by aiortc once for all viewers; an `Encoding`."""
 
     def __init__(self, video: VideoSettings) -> None:
         self._encoder = H264Encoder(video.min_bitrate_bps, video.start_bitrate_bps, video.max_bitrate_bps)
         self._packetiser = H264Packetiser()
 
     def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
-        """Fits `Encoding`."""
+        """See `Encoding`."""
         (packet,) = self._encoder.encode(frame, keyframe)
         payloads, timestamp = self._packetiser.pack(packet)
         return EncodedFrame(Codec.H264, tuple(payloads), timestamp, keyframe=packet.is_keyframe)
 
     def follow(self, bitrate_bps: int) -> None:
-        """Fits `Encoding`."""
+        """See `Encoding`."""
         self._encoder.target_bitrate_bps = bitrate_bps
 
     def close(self) -> None:
-        """Fits `Encoding`."""
+        """See `Encoding`."""
         self._encoder.close()
 
 
 class Vp8Encoding:
-    """VP8 by aiortc's encoder, once for all viewers who take nothing else. Fits `Encoding`; its bounds are aiortc's."""
+    """VP8 by aiortc's encoder, once for all viewers that support nothing else; an `Encoding` with aiortc's limits."""
 
     def __init__(self, video: VideoSettings) -> None:
         self._encoder = Vp8Encoder()
         self.follow(video.start_bitrate_bps)
 
     def encode(self, frame: av.VideoFrame, *, keyframe: bool) -> EncodedFrame:
-        """Fits `Encoding`."""
-        frame.pict_type = PictureType.NONE  # another encoder may have asked for a keyframe of its own
+        """See `Encoding`."""
+        frame.pict_type = PictureType.NONE  # another encoder may have requested a keyframe
         timestamp, time_base = cast("int", frame.pts), frame.time_base
         try:
             payloads, _ = self._encoder.encode(frame, keyframe)
@@ -96,15 +96,15 @@ class Vp8Encoding:
             self._encoder = Vp8Encoder()
             raise MediaError(f"libvpx refused a {frame.width}x{frame.height} frame: {error}") from error
         finally:
-            frame.pts, frame.time_base = timestamp, time_base  # PyAV has put them into libvpx' clock
+            frame.pts, frame.time_base = timestamp, time_base  # PyAV has converted them to libvpx's clock
         return EncodedFrame(Codec.VP8, tuple(payloads), timestamp, keyframe=_is_vp8_keyframe(payloads))
 
     def follow(self, bitrate_bps: int) -> None:
-        """Fits `Encoding`."""
+        """See `Encoding`."""
         self._encoder.target_bitrate = bitrate_bps
 
     def close(self) -> None:
-        """Fits `Encoding`."""
+        """See `Encoding`."""
         self._encoder.codec = None
 
 
@@ -117,19 +117,19 @@ def _is_vp8_keyframe(payloads: list[bytes]) -> bool:
 
 
 def new_encoding(codec: Codec, video: VideoSettings) -> Encoding:
-    """A new encoder of a codec."""
+    """Makes an encoder for a codec."""
     return H264Encoding(video) if codec is Codec.H264 else Vp8Encoding(video)
 
 
 class KeyframeGate:
-    """Grants keyframes no more often than every `interval_s`. A request in between is kept, not dropped.
+    """Grants keyframes at most every `interval_s`. A request in between is kept, not dropped.
 
-    A peer under loss repeats its request with every broken frame, and a keyframe for each would cause more loss.
-    Requests may come from any thread; grants are taken on one.
+    A peer with packet loss repeats its request for every broken frame, and a keyframe for each would cause more loss.
+    `request` is thread-safe; `take` is called on one thread.
 
     Args:
-        interval_s: least time between two grants.
-        clock: monotonic seconds.
+        interval_s: minimum time between two grants.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, interval_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -139,13 +139,13 @@ class KeyframeGate:
         self._granted_s: float | None = None
 
     def request(self, *, at_once: bool = False) -> None:
-        """Somebody cannot decode without a keyframe; `at_once` does not wait for the interval to end."""
+        """Requests a keyframe; `at_once` does not wait for the end of the interval."""
         self._requested = True
         if at_once:
             self._granted_s = None
 
     def take(self) -> bool:
-        """Whether a keyframe is due now; the request is then taken off."""
+        """Whether a keyframe is due now; clears the request."""
         if not self._requested:
             return False
         now_s = self._clock()

@@ -19,11 +19,11 @@ from stream_detect.types import Frame
 from stream_detect.webrtc.video_receiver import ReceivedFrame
 
 QUEUED_FRAMES = 3
-"""Frames that may wait to be sent back: a tenth of a second at 30 fps rides out a busy moment; more would be lag."""
+"""Frames that may wait to be returned: a tenth of a second at 30 fps covers a busy moment; more would be delay."""
 
 
 class SamplingRate(Protocol):
-    """Which frames to analyse (analysis' `Sampler` fits)."""
+    """Chooses the frames to analyse (`analysis.sampler.Sampler` fits)."""
 
     def wants(self, time_s: float) -> bool:
         """Whether the frame at this stream time is to be analysed."""
@@ -33,7 +33,7 @@ class SamplingRate(Protocol):
 class FrameQueue:
     """Frames from one receiver to one sending track.
 
-    Drop policy: when full, the oldest frame goes and is counted. Nothing waits to put.
+    Drop policy: when full, the oldest frame is dropped and counted. `put` never waits.
     """
 
     def __init__(self) -> None:
@@ -53,10 +53,10 @@ class FrameQueue:
         self._changed.set()
 
     async def get(self) -> av.VideoFrame:
-        """Waits for the oldest frame and takes it off.
+        """Waits for the oldest frame and removes it.
 
         Raises:
-            MediaStreamError: there are no more.
+            MediaStreamError: there are no more frames.
         """
         while not self._frames:
             if self._closed:
@@ -66,19 +66,19 @@ class FrameQueue:
         return self._frames.popleft()
 
     def close(self) -> None:
-        """Ends the stream for whoever waits; frames still queued are dropped."""
+        """Ends the stream; queued frames are dropped."""
         self._closed = True
         self._frames.clear()
         self._changed.set()
 
 
 class FrameTee:
-    """Gives each frame to the queue of the sending track, and offers some to the analysis. Used on the event loop.
+    """Passes each frame to the queue of the sending track, and some to the analysis. Used on the event loop.
 
     Args:
-        frames: where every frame goes.
-        sampler: which frames are analysed.
-        submit: takes a supplier of a frame to be analysed; returns at once.
+        frames: queue for all frames.
+        sampler: chooses the frames to analyse.
+        submit: accepts the supplier of a frame to be analysed; returns at once.
     """
 
     def __init__(
@@ -91,13 +91,13 @@ class FrameTee:
         self._gap = False
         self._rgb = RgbConverter()
         self.last_frame_s: float | None = None
-        """Monotonic seconds when the newest frame arrived; None before the first."""
+        """Arrival of the newest frame in monotonic seconds; None before the first."""
 
     def take(self, received: ReceivedFrame) -> None:
-        """Takes the next frame."""
+        """Accepts the next frame."""
         frame, arrived_s = received.frame, received.arrived_s
         self.last_frame_s = arrived_s
-        if frame.pts is None:  # the decoder lost its packet's timestamp: there is no place in time to send it back to
+        if frame.pts is None:  # the decoder lost its packet's timestamp, so there is no time at which to return it
             self._frames.dropped += 1
             return
         self._frames.put(frame)
@@ -107,10 +107,10 @@ class FrameTee:
             self._submit(partial(self._supply, frame, at.time_s, arrived_s))
 
     def _supply(self, frame: av.VideoFrame, time_s: float, arrived_s: float) -> Frame:
-        """The frame as the analysis takes it, made on the analysis' thread.
+        """The frame in the form of the analysis, made on its thread.
 
-        A gap belongs to the next frame that is really analysed, so it is taken off here and not when sampled: a sample
-        that is replaced by a newer one must not take it along.
+        A gap belongs to the next frame that is actually analysed, so it is cleared here and not at sampling: a sample
+        that a newer one replaces must not take it along.
         """
         gap, self._gap = self._gap, False
         return Frame(image=self._rgb.convert(frame), time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)

@@ -17,38 +17,38 @@ from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Fanout, Renderer, RendererOutput, Viewer
 
 REPEAT_S = 0.5
-"""When the newest frame is older, a new viewer is shown it again instead of waiting for a slow or stalled camera."""
+"""If the newest frame is older, it is repeated for a new viewer instead of waiting for a slow or stalled camera."""
 
 JOIN_S = 2.0
-"""Bound on waiting for the renderer's thread at the end: it ends after the frame that it is at."""
+"""Time limit for the end of the renderer's thread, which ends after its current frame."""
 
 
 @dataclass(frozen=True, slots=True)
 class OverlayStyle:
-    """How the badge is drawn on a camera's frames.
+    """Style of the badge on a camera's frames.
 
     Args:
-        thresholds: of the model that judges.
-        stale_s: without a result for so long, all is shown hatched grey.
+        thresholds: of the model.
+        stale_s: after this time without a result everything is shown hatched grey.
     """
 
     thresholds: Thresholds
     stale_s: float
 
     def overlay(self) -> Overlay:
-        """An overlay that draws so."""
+        """Makes an overlay with this style."""
         return Overlay(self.thresholds, self.stale_s)
 
 
 class Hub:
-    """One camera's viewers. Fits `Viewing` of the cameras.
+    """Viewers of one camera; a `Viewing`.
 
-    `show` and `show_result` may be called from any thread at any time; all else on one event loop. Nothing is drawn or
-    encoded, and no thread is there, while nobody watches.
+    `show` and `show_result` are thread-safe; everything else is used on one event loop. While nobody watches, nothing
+    is drawn or encoded, and there is no thread.
 
     Args:
-        name: of the camera.
-        style: how the badge is drawn.
+        name: name of the camera.
+        style: style of the badge.
         video: bitrates.
     """
 
@@ -66,11 +66,11 @@ class Hub:
 
     @property
     def viewers(self) -> int:
-        """Who watch or are about to: those still connecting count, so that the camera has a frame for them."""
+        """Number of viewers, including connecting ones, so that the camera has a frame for them."""
         return self._places
 
     def show(self, frame: av.VideoFrame) -> None:
-        """Takes a frame of the camera and returns at once."""
+        """Accepts a frame of the camera; returns at once."""
         if self._places == 0:
             return
         self._held = frame, time.monotonic()
@@ -79,39 +79,39 @@ class Hub:
             renderer.show(frame)
 
     def show_result(self, result: Result | None) -> None:
-        """Takes what is drawn on the camera's frames from now on; None draws that there is no result."""
+        """Sets the result drawn on frames from now on; None draws that there is no result."""
         self._newest.result = result
 
     def draw_with(self, style: OverlayStyle) -> None:
-        """Another style from the next frame on: another model judges."""
+        """Changes the style from the next frame on, for another model."""
         self._style = style
         if self._drawing is not None:
             self._drawing.draw_with(style.overlay())
 
     def enter(self) -> None:
-        """Somebody is about to watch."""
+        """Called when somebody is about to watch."""
         self._places += 1
 
     def leave(self) -> None:
-        """Somebody who entered watches no more."""
+        """Called when somebody who entered stops watching."""
         self._places -= 1
         if self._places == 0:
             self._held = None
 
     def attach(self, viewer: Viewer) -> None:
-        """Sends frames to this viewer; one that waits for a keyframe asks for it."""
+        """Starts to send frames to this viewer, and requests a keyframe for it."""
         self._fanout.attach(viewer)
         renderer, is_new = (self._renderer, False) if self._renderer else (self._begin(), True)
         self.retarget(viewer.codec)
         held = self._held
         repeated = held is not None and (is_new or time.monotonic() - held[1] > REPEAT_S)
-        # A stalled camera has no further frame for a keyframe that has to wait: the one that is repeated must be it.
+        # A stalled camera may send no further frame for a delayed keyframe, so the repeated one must be a keyframe.
         renderer.request_keyframe(viewer.codec, at_once=repeated)
         if held is not None and repeated:
             renderer.show(held[0])
 
     def detach(self, viewer: Viewer) -> None:
-        """Sends no more frames to this viewer; nothing happens when it was never attached."""
+        """Stops sending frames to this viewer; does nothing if it was never attached."""
         self._fanout.detach(viewer)
         self.retarget(viewer.codec)
         if not self._fanout.viewers and self._renderer is not None:
@@ -120,18 +120,18 @@ class Hub:
             self._renderer = self._drawing = None
 
     def request_keyframe(self, codec: Codec) -> None:
-        """A viewer cannot decode without one."""
+        """Called when a viewer needs a keyframe."""
         if self._renderer is not None:
             self._renderer.request_keyframe(codec)
 
     def retarget(self, codec: Codec) -> None:
-        """The viewers of a codec, or what their links take, have changed."""
+        """Called when the viewers of a codec, or the capacity of their links, have changed."""
         bitrate_bps = self._fanout.bitrate_bps(codec)
         if self._renderer is not None and bitrate_bps is not None:
             self._renderer.follow(codec, bitrate_bps)
 
     async def close(self) -> None:
-        """Waits, for a bounded time, for the end of what detached viewers have left behind."""
+        """Waits, for a bounded time, for the threads of detached viewers."""
         for renderer in self._ending:
             await asyncio.to_thread(renderer.join, JOIN_S)
         self._ending.clear()

@@ -21,41 +21,41 @@ from stream_detect.settings import IceServer, WebRtcSettings, ice_address
 from stream_detect.webrtc.aiortc_private.stun_turn import ANSWER_S, Server, try_server
 
 CHECK_EVERY_S = 60.0
-"""How often a server that works is tried: it costs two packets, or an allocation of a moment."""
+"""Interval at which a working server is tested: it costs two packets, or a short allocation."""
 
 RETRY_FIRST_S, RETRY_LAST_S = 5.0, 30.0
-"""Pauses between trials of a server that does not work."""
+"""Pauses between tests of a failing server."""
 
 USER = "stream-detect"
-"""Stands in a username that is made of the secret, for the TURN server's log."""
+"""User name in credentials derived from the secret, for the log of the TURN server."""
 
 _log = logging.getLogger(__name__)
 
 
 def time_limited(secret: str, expiry_s: int, user: str = USER) -> tuple[str, str]:
-    """A TURN credential with an end (draft-uberti-behave-turn-rest, "A REST API For Access To TURN Services").
+    """A time-limited TURN credential (draft-uberti-behave-turn-rest, "A REST API For Access To TURN Services").
 
     Args:
-        secret: that the TURN server has as well (coturn's static-auth-secret).
-        expiry_s: Unix time at which it ends.
-        user: for the TURN server's log.
+        secret: shared with the TURN server (coturn's static-auth-secret).
+        expiry_s: expiry in unix seconds.
+        user: name for the TURN server's log.
 
     Returns:
         The username and the password.
     """
     username = f"{expiry_s}:{user}"
-    digest = hmac.digest(secret.encode(), username.encode(), "sha1")  # as the draft has it; the secret is no password
+    digest = hmac.digest(secret.encode(), username.encode(), "sha1")  # as in the draft; the secret is not a password
     return username, base64.b64encode(digest).decode()
 
 
 @dataclass(slots=True)
 class _Health:
-    """What is known of one URL of a server.
+    """State of one URL of a server.
 
     Args:
         backoff: pauses between trials while it fails.
-        problem: why it does not work; empty when it does, or nobody has tried yet.
-        due_s: when it is tried next, seconds of the event loop's clock.
+        problem: why it does not work; empty if it does, or was not tested yet.
+        due_s: time of the next test, in seconds of the event loop's clock.
     """
 
     backoff: Backoff
@@ -64,11 +64,11 @@ class _Health:
 
 
 class IceServers:
-    """All servers of the settings. Lives on one event loop; `watch` tries them from time to time.
+    """All servers in the settings. Used on one event loop; `watch` tests them from time to time.
 
     Args:
-        settings: the servers, and the secret of TURN credentials.
-        clock: Unix time.
+        settings: the servers, and the secret for TURN credentials.
+        clock: returns unix seconds.
     """
 
     def __init__(self, settings: WebRtcSettings, clock: Callable[[], float] = time.time) -> None:
@@ -82,11 +82,11 @@ class IceServers:
         self._changed = asyncio.Event()
 
     def for_clients(self) -> tuple[IceServer, ...]:
-        """The servers with credentials that hold from now on, for peers."""
+        """The servers with new credentials, for peers."""
         return tuple(self._with_credential(server) for server in self._settings.ice_servers)
 
     def all(self) -> list[Server]:
-        """Every URL with the credential that holds now, in the order of the settings."""
+        """Every URL with its current credential, in the order of the settings."""
         return [
             Server(
                 url,
@@ -99,9 +99,9 @@ class IceServers:
         ]
 
     def usable(self, kind: str) -> Sequence[Server]:
-        """Those of a kind ("stun", "turn") that are not known to be out of order, in the order of the settings.
+        """Servers of a kind ("stun", "turn") that are not known to fail, in the order of the settings.
 
-        Where nobody watches, one that failed is tried again when its pause is over.
+        Without `watch`, a failed one is tried again after its pause.
         """
         now_s = asyncio.get_running_loop().time()
         return [
@@ -113,14 +113,14 @@ class IceServers:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What is wrong with servers now, in sentences."""
+        """Current problems of servers, in sentences."""
         return tuple(health.problem for health in self._health.values() if health.problem)
 
     def note(self, server: Server, problem: str) -> None:
-        """A server worked (an empty problem), or did not; what changed is logged.
+        """Records that a server worked (an empty problem) or failed; changes are logged.
 
         Args:
-            server: that was used.
+            server: the server.
             problem: why it did not work, in words.
         """
         health = self._health[server.url]
@@ -135,7 +135,7 @@ class IceServers:
         self._changed.set()
 
     async def watch(self) -> None:
-        """Tries each server at once and then from time to time, until it is cancelled."""
+        """Tests each server at once and then from time to time, until cancelled."""
         loop = asyncio.get_running_loop()
         while self._health:
             due = [server for server in self.all() if self._health[server.url].due_s <= loop.time()]
@@ -166,7 +166,7 @@ class IceServers:
 
 
 async def trouble(settings: WebRtcSettings) -> list[str]:
-    """Tries every server once, all at the same time, and returns what is wrong with them in sentences.
+    """Tests every server once, in parallel, and returns their problems in sentences.
 
     Args:
         settings: the servers.

@@ -33,7 +33,7 @@ from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 _log = logging.getLogger(__name__)
 
 MAX_LABEL_CHARS = 128
-"""Longest name of a camera: systems make them of a vendor, a product and two numbers."""
+"""Longest name of a camera: systems compose them from a vendor, a product and two numbers."""
 
 _PROGRAMS: Final = tuple(
     (re.compile(pattern, re.IGNORECASE), program)
@@ -61,17 +61,17 @@ _PROGRAMS: Final = tuple(
         (r"virtual|loopback", "a virtual camera"),
     )
 )
-"""Names that virtual cameras give themselves on Windows, macOS and Linux, and the program that each belongs to."""
+"""Names of virtual cameras on Windows, macOS and Linux, and the program of each."""
 
 
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Who opens a check.
+    """The client that opens a check.
 
     Args:
-        address: by what its places are counted: its user, or its IP address.
-        user: name of the user; empty where none is known.
-        source_label: the name that its system gives its camera; empty where it gave none.
+        address: key for counting its places: its user, or its IP address.
+        user: name of the user; empty if unknown.
+        source_label: its camera's name on its system; empty if unknown.
     """
 
     address: str = ""
@@ -80,25 +80,25 @@ class Client:
 
 
 def printable(label: str) -> str:
-    """A name that a client gave, fit for a line of the log and for the database."""
+    """A client's text, made safe for a log line and for the database."""
     return "".join(sign for sign in label if sign.isprintable())[:MAX_LABEL_CHARS].strip()
 
 
 def virtual_camera(label: str) -> str:
-    """The program behind a virtual camera of that name; empty where the name tells of none.
+    """The program behind a virtual camera of that name; empty if the name indicates none.
 
-    A hint for people and no part of the verdict: a swap may come under any other name.
+    A hint for people, not part of the verdict: a face swap may use any other name.
     """
     return next((program for pattern, program in _PROGRAMS if pattern.search(label)), "")
 
 
 @dataclass(frozen=True, slots=True)
 class CheckIds:
-    """What a check is called.
+    """Ids of a check.
 
     Args:
-        session_id: unguessable: whoever has it may end the session.
-        record_id: of the record that it leaves; sorts by time.
+        session_id: unguessable, because it allows ending the session.
+        record_id: id of its record; sorts by time.
     """
 
     session_id: str
@@ -106,7 +106,7 @@ class CheckIds:
 
     @classmethod
     def new(cls) -> "CheckIds":
-        """Those of a check that is opened now."""
+        """Ids for a new check."""
         return cls(secrets.token_urlsafe(16), new_id(time.time()))
 
 
@@ -115,34 +115,34 @@ class Check(Session, Protocol):
 
     @property
     def challenge(self) -> ChallengeActions:
-        """Of its peer."""
+        """Challenge of its peer."""
         ...
 
     def introduce(self, about: Introduction) -> None:
-        """Another model judges."""
+        """Announces a new model."""
         ...
 
     def keep_record(self) -> None:
-        """Has the record of the check kept, once: the check is about to end."""
+        """Stores the record of the check, once; called before the check ends."""
         ...
 
 
 Gone = Callable[[Any, str, ByeReason], None]
-"""Is called with a check that is to be closed, with the reason in words and the one for `bye`."""
+"""Called with a check that must be closed, the reason in words, and the reason for `bye`."""
 
 
 @dataclass(frozen=True, slots=True)
 class CheckParts:
-    """What every check of a server is made from.
+    """Parts shared by all checks of a server.
 
     Args:
-        engine: analyses.
-        settings: time limits, the largest frame.
-        video: bitrates, codec.
+        engine: makes the analyses.
+        settings: time limits and the largest frame.
+        video: bitrates and codec.
         about: the model, for `hello`.
-        pool: where frames are drawn on and encoded.
+        pool: executor for drawing and encoding.
         network: addresses, ports, ICE servers.
-        keep: takes the record of a check that has ended; returns at once.
+        keep: stores the record of an ended check; returns at once.
     """
 
     engine: Engine
@@ -155,15 +155,15 @@ class CheckParts:
 
 
 class CheckSession:
-    """One peer connection, from offer to end. Lives on the event loop.
+    """One peer connection, from offer to end. Used on the event loop.
 
     Args:
-        ids: of the session and its record.
-        codec: what the video goes back in.
-        client: who opens it.
-        parts: what it is made from.
-        on_gone: called, perhaps more than once, when the peer failed, left, vanished, never came or was refused, with
-            the reason in words and the one for `bye`; the session is then to be closed.
+        ids: ids of the session and its record.
+        codec: codec of the returned video.
+        client: the client.
+        parts: the shared parts.
+        on_gone: called, possibly repeatedly, when the peer failed, left, vanished, never connected or was refused, with
+            the reason in words and the one for `bye`; the session must then be closed.
     """
 
     def __init__(
@@ -182,7 +182,7 @@ class CheckSession:
         self._pinged_s: float | None = None
         self._frames = FrameQueue()
         self.challenge = parts.engine.challenge()
-        """Of this peer; starts and stops on its word, by the channel or over HTTP."""
+        """Challenge of this peer, which starts and stops it by the data channel or over HTTP."""
         self._keep: Callable[[CheckRecord], None] | None = parts.keep
         self._client = client
         self._about = self._about_before = parts.about
@@ -216,7 +216,7 @@ class CheckSession:
 
     @property
     def connected(self) -> bool:
-        """Whether the peer has come; stays true when it has gone."""
+        """Whether the peer has connected; stays True after it left."""
         return self._connection.connected
 
     @property
@@ -225,7 +225,7 @@ class CheckSession:
         return self._closing.begun
 
     async def answer(self, offer: Offer) -> str:
-        """The answer to the peer's offer, with all of our candidates.
+        """The answer to the peer's offer, with all our candidates.
 
         Raises:
             OfferError: aiortc cannot answer it.
@@ -233,13 +233,13 @@ class CheckSession:
         return await self._connection.answer(offer)
 
     def introduce(self, about: Introduction) -> None:
-        """Shows the peer that another model judges: by `hello`, and by the badge's thresholds."""
+        """Announces a new model to the peer: in `hello`, and in the thresholds of the badge."""
         self._about_before, self._about = self._about, about
         self._annotator.draw_with(Overlay(about.thresholds, self._stale_s))
         self._channel.introduce(about)
 
     def keep_record(self) -> None:
-        """Has the record of the check kept, once, unless the peer never came: the check is about to end."""
+        """Stores the record of the check, once, unless the peer never connected; called before the check ends."""
         keep, self._keep = self._keep, None
         if keep is None or self._began_s is None:
             return
@@ -265,16 +265,16 @@ class CheckSession:
         )
 
     async def close(self, reason: ByeReason) -> None:
-        """Ends the session within a bounded time; called again, waits for the same end."""
+        """Ends the session within a bounded time; further calls wait for the same end."""
         await self._closing.run(reason)
 
     def _begin(self) -> None:
-        """The peer has come."""
+        """Called when the peer has connected."""
         self._began_s = time.time()
         self._worker.start()
 
     def _add_video(self, codec: Codec, parts: CheckParts) -> Annotator:
-        """Adds the transceiver of the video that comes and goes back."""
+        """Adds the transceiver for the video in both directions."""
         video = parts.video
         bounds_bps = (video.min_bitrate_bps, video.max_bitrate_bps)
         encoder = H264Encoder(bounds_bps[0], video.start_bitrate_bps, bounds_bps[1]) if codec is Codec.H264 else None
@@ -292,7 +292,7 @@ class CheckSession:
         self._pinged_s = time.monotonic()
 
     def _challenged(self, action: ChallengeAction) -> None:
-        """What the peer asks for by the channel; asked for in vain, its next result shows how things are."""
+        """Handles a request of the peer on the channel; if it cannot be fulfilled, the next result shows the state."""
         with contextlib.suppress(ConflictError, NotFoundError):
             if action == "start":
                 self.challenge.start(self._client.user)
@@ -300,7 +300,7 @@ class CheckSession:
                 self.challenge.stop()
 
     def _deliver(self, result: Result) -> None:
-        """Takes a result on the analysis' thread: the badge has it at once, the channel from the loop."""
+        """Accepts a result on the analysis thread: the badge uses it at once, the channel on the event loop."""
         self._newest.result = result
         self._loop.call_soon_threadsafe(self._send, result)
 

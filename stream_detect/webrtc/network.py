@@ -14,27 +14,27 @@ from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.ice_servers import IceServers
 
 RETRY_AFTER_S = 10
-"""When there may be a free port again: a session that vanished is closed within ten seconds."""
+"""When a port may be free again: a vanished session is closed within ten seconds."""
 
 _NAMED_PORTS = 5
-"""Ports in use that a message names."""
+"""Number of used ports listed in a message."""
 
 
 class HostAddresses:
-    """The addresses and UDP ports of this machine that media use.
+    """The addresses and UDP ports of this machine for media.
 
     Args:
-        settings: interfaces, ports, public addresses.
+        settings: interfaces, ports and public addresses.
     """
 
     def __init__(self, settings: WebRtcSettings) -> None:
         self._settings = settings
 
     def addresses(self) -> list[str]:
-        """Those to bind to: of the chosen interfaces, or of all but loopback; without link-local ones of IPv6.
+        """Addresses to bind to: of the chosen interfaces, or of all but loopback; without IPv6 link-local ones.
 
         Raises:
-            CapacityError: none of the chosen interfaces has one now.
+            CapacityError: none of the chosen interfaces has an address now.
         """
         interfaces = self._settings.interfaces
         found = [
@@ -55,7 +55,7 @@ class HostAddresses:
 
         Raises:
             CapacityError: none of these ports is free.
-            OSError: the address is not ours any more.
+            OSError: the address no longer belongs to this machine.
         """
         ports = self._settings.ports
         if ports is None:
@@ -74,19 +74,19 @@ class HostAddresses:
         )
 
     def announced(self, address: str) -> list[str]:
-        """What peers are told instead of an address: the public ones of its family, if it is private."""
+        """Addresses announced to peers instead of this one: if it is private, the public ones of its family."""
         ours = ip_address(address)
         public = [one for one in self._settings.public_addresses if ip_address(one).version == ours.version]
         return public if public and not ours.is_global and address not in public else [address]
 
     def check(self, sessions: int) -> None:
-        """Whether what the settings name is there.
+        """Checks that the interfaces and ports in the settings exist.
 
         Args:
-            sessions: that there may be at once; each takes a port.
+            sessions: maximum number of sessions; each uses a port.
 
         Raises:
-            SettingsError: an interface is absent, or too many ports are in use.
+            SettingsError: an interface is missing, or too many ports are in use.
         """
         there = _interfaces()
         absent = [name for name in self._settings.interfaces if name not in there]
@@ -109,11 +109,11 @@ class HostAddresses:
 
 @dataclass(frozen=True, slots=True)
 class Network:
-    """What the connections of a server share.
+    """Network parts shared by the connections of a server.
 
     Args:
         hosts: addresses and ports of this machine.
-        servers: STUN and TURN.
+        servers: STUN and TURN servers.
     """
 
     hosts: HostAddresses
@@ -121,12 +121,12 @@ class Network:
 
     @classmethod
     def of(cls, settings: WebRtcSettings) -> "Network":
-        """As the settings say."""
+        """Makes the network from the settings."""
         return cls(HostAddresses(settings), IceServers(settings))
 
 
 def _interfaces() -> Mapping[str, Sequence[str]]:
-    """The addresses of each network interface by its name, link-local ones of IPv6 left out: they need a scope."""
+    """The addresses of each network interface, without IPv6 link-local ones, which need a scope."""
     return {
         adapter.name: [
             *(ip.ip for ip in adapter.ips if isinstance(ip.ip, str)),
@@ -148,7 +148,7 @@ def _udp_socket(address: str, port: int) -> socket.socket:
 
 
 def _is_free(port: int) -> bool:
-    """Whether a UDP port is free on every address."""
+    """Whether a UDP port is free on all addresses."""
     try:
         _udp_socket("0.0.0.0", port).close()  # noqa: S104 - closed at once
     except OSError:

@@ -19,18 +19,18 @@ from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 from stream_detect.errors import CodecError, NoVideoError, OfferError
 
 MAX_CANDIDATES = 64
-"""ICE candidates that a section may name."""
+"""Maximum number of ICE candidates in a section."""
 
 KEPT_CANDIDATES = 16
-"""Those of a section that are used, by their priority: each is checked by UDP from each of our addresses."""
+"""Number of candidates of a section that are used, by priority: each is checked by UDP from each of our addresses."""
 
 MAX_SECTIONS = 8
-"""Media sections: a check needs two; a browser with a microphone and a shared screen offers four."""
+"""Maximum number of media sections: a check needs two; a browser with a microphone and a shared screen offers four."""
 
 FINGERPRINTS = {"sha-256", "sha-384", "sha-512"}
 
 _PARSE_FAILURES = (AssertionError, AttributeError, IndexError, KeyError, StopIteration, TypeError, ValueError)
-"""What aiortc's parser was seen to raise on broken text."""
+"""What aiortc's parser raises on malformed text."""
 
 _STATIC_FORMATS = {"0": "PCMU/8000", "8": "PCMA/8000", "9": "G722/8000"}
 """Payload types that need no a=rtpmap (RFC 3551, table 4)."""
@@ -40,11 +40,11 @@ _TRANSPORT = ("a=ice-ufrag:", "a=ice-pwd:", "a=fingerprint:", "a=setup:")
 
 
 BASELINE = "42e01f"
-"""The H.264 profile that aiortc negotiates: constrained baseline, which decoders of all profiles take."""
+"""The H.264 profile that aiortc negotiates: constrained baseline, which all decoders support."""
 
 
 class Codec(StrEnum):
-    """Codecs that we send and receive."""
+    """Codecs that the server sends and receives."""
 
     H264 = "video/H264"
     VP8 = "video/VP8"
@@ -52,12 +52,12 @@ class Codec(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class H264Format:
-    """An H.264 format of an offer that aiortc is shown as constrained baseline in non-interleaved mode.
+    """An H.264 format of an offer, presented to aiortc as constrained baseline in non-interleaved mode.
 
     Args:
         payload_type: its number in the offer.
-        profile_level_id: what was offered, "" for none.
-        packetization_mode: what was offered, "" for none.
+        profile_level_id: as offered, "" for none.
+        packetization_mode: as offered, "" for none.
     """
 
     payload_type: str
@@ -70,9 +70,9 @@ class Offer:
     """An offer that can be answered.
 
     Args:
-        sdp: as aiortc takes it (`offer_text`): the candidates that are used, their list left open.
-        codec: what its first video is answered in.
-        h264: the format whose profile aiortc does not know; None when it knows one that was offered.
+        sdp: in the form for aiortc: with the candidates that are used, and without the end of their list.
+        codec: codec of the answer to its first video.
+        h264: the format whose profile aiortc does not know; None if it knows one of the offer.
     """
 
     sdp: str
@@ -80,12 +80,12 @@ class Offer:
     h264: H264Format | None = None
 
     def answered_as_offered(self, answer: str) -> str:
-        """Aiortc's answer with the H.264 profile as it was offered: RFC 6184 (8.2.2) asks for the same."""
+        """The answer of aiortc with the H.264 profile of the offer, as RFC 6184 (8.2.2) requires."""
         return answer if self.h264 is None else _with_format(answer, self.h264)
 
 
 Direction = Literal["sendrecv", "recvonly", "sendonly"]
-"""What the peer does with its video: in a check it sends and receives, a viewer receives, a publisher sends."""
+"""Direction of the peer's video: in a check it sends and receives, a viewer receives, a publisher sends."""
 
 
 def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> Offer:
@@ -93,14 +93,14 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
 
     Args:
         text: the session description.
-        h264: whether H.264 may be answered at all; it is preferred to VP8 where offered.
-        direction: what its first video must be; a publisher's may be sendrecv too, as GStreamer's webrtcbin offers
-            unasked: it is answered recvonly.
+        h264: whether H.264 is enabled; if offered, it is preferred to VP8.
+        direction: required direction of its first video; a publisher's may also be sendrecv, which GStreamer's
+            webrtcbin offers by default, and is answered recvonly.
 
     Raises:
-        OfferError: it is malformed.
-        NoVideoError: it has no video of that direction.
-        CodecError: it has no codec that we have.
+        OfferError: the offer is malformed.
+        NoVideoError: it contains no video of that direction.
+        CodecError: it contains no supported codec.
     """
     text = _readable(text)
     if not text.startswith("v="):
@@ -197,10 +197,10 @@ _CANDIDATE = re.compile(r"a=candidate:\S+ (\d+) (\S+) (\d+) (\S+) ", re.IGNORECA
 
 
 def _with_usable_candidates(text: str) -> str:
-    """The offer with the best UDP candidates of each section, and without the end of their list.
+    """The offer with the best UDP candidates of each section, without the end of their list.
 
-    Told that a list without usable candidates has ended, aioice gathers none of its own; told that another one has,
-    it gives up when those fail, even if the peer's checks come a moment later from an address that was not named.
+    After the end of a list without usable candidates, aioice gathers none of its own; after the end of any other list,
+    it gives up when those fail, even if the peer's checks arrive a moment later from another address.
     """
     sections: list[list[str]] = [[]]
     for line in text.splitlines():
@@ -223,7 +223,7 @@ def _with_best_candidates(section: list[str]) -> list[str]:
 
 
 def _other_h264(text: str, *, sends: bool) -> H264Format | None:
-    """The first H.264 of the first video, whatever its profile: FFmpeg decodes all, and all decode what we send.
+    """The first H.264 format of the first video, in any profile: FFmpeg decodes all, and all decode ours.
 
     Args:
         text: the offer.
@@ -247,7 +247,7 @@ def _parameters(text: str, payload_type: str) -> dict[str, str]:
 
 
 def _with_format(text: str, wanted: H264Format) -> str:
-    """A session description whose first video states that profile and mode for the payload type."""
+    """A session description whose first video has that profile and mode for the payload type."""
     values = _parameters(text, wanted.payload_type)
     for name, value in (
         ("profile-level-id", wanted.profile_level_id),
@@ -279,12 +279,12 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """The offer so that aiortc's parser accepts what the standards allow; lines end with CR and LF.
+    """The offer in a form that aiortc's parser accepts, for all that the standards allow; lines end with CR LF.
 
-    What is not used here is left out: candidates that are host names or malformed, parameters of formats that the offer
-    does not define, and attributes of streams without a value. A bundled section without a transport of its own
-    (a=bundle-only, RFC 9143) gets that of the first one; a section without a direction gets the session's, or sendrecv
-    (RFC 8866, 6.7).
+    Unused parts are removed: candidates with host names or malformed ones, parameters of formats that the offer does
+    not define, and stream attributes without a value. A bundled section without its own transport (a=bundle-only, RFC
+    9143) gets that of the first one; a section without a direction gets that of the session, or sendrecv (RFC 8866,
+    6.7).
     """
     session, *sections = _sections(text.lstrip("\ufeff \t\r\n").splitlines())
     transport = _transport(session) or next(filter(None, map(_transport, sections)), [])
@@ -302,7 +302,7 @@ def _readable(text: str) -> str:
 
 
 def _sections(lines: Iterable[str]) -> list[list[str]]:
-    """The session's lines, then those of each media section, without empty ones."""
+    """The lines of the session, then those of each media section, without empty ones."""
     sections: list[list[str]] = [[]]
     for line in filter(str.strip, lines):
         if line.startswith("m="):
@@ -312,7 +312,7 @@ def _sections(lines: Iterable[str]) -> list[list[str]]:
 
 
 def _transport(lines: Iterable[str]) -> list[str]:
-    """Attributes of ICE and DTLS; empty unless both are there."""
+    """Attributes of ICE and DTLS; empty unless both exist."""
     found = [line for line in lines if line.startswith(_TRANSPORT)]
     return found if any(line.startswith("a=ice-ufrag:") for line in found) else []
 
@@ -333,8 +333,8 @@ def _is_read(line: str, section: Iterable[str]) -> bool:
 def _is_usable(candidate: str) -> bool:
     """Whether it is a candidate with an IP address.
 
-    A browser hides its addresses behind names that end with .local. Looking names up takes seconds and gains nothing:
-    such a peer sends the first check, from which its address is learned.
+    A browser hides its addresses behind names that end with .local. Resolving them takes seconds and is useless: such a
+    peer sends the first check, which reveals its address.
     """
     try:
         ip_address(candidate_from_sdp(candidate).ip)

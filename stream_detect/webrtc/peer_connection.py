@@ -31,13 +31,13 @@ from stream_detect.webrtc.results_channel import ByeReason
 from stream_detect.webrtc.trickle import ice_credentials, read_fragment
 
 WATCH_S = 1.0
-"""How often a connection looks whether its peer is still there."""
+"""Interval at which a connection checks whether its peer is alive."""
 
 CLOSE_S = 3.0
-"""Bound on the end of a connection."""
+"""Time limit for closing a connection."""
 
 BIND_S = 0.5
-"""How long a connection that is closed while it gathers candidates has to open its sockets; a millisecond is usual."""
+"""Time that a connection which is closed while gathering candidates has to open its sockets; usually a millisecond."""
 
 _AIORTC_ERRORS = (InvalidAccessError, InvalidStateError, InternalError, OperationError, ValueError)
 
@@ -46,13 +46,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class PeerEvents:
-    """Whom a connection notifies, and what it asks of its session. All are called on the event loop.
+    """Callbacks of a connection to its session, all called on the event loop.
 
     Args:
-        connected: the peer has come.
-        gone: the peer failed, left, vanished or never came, with the reason in words; may be called more than once.
-        life_s: monotonic time of the newest sign of life apart from having connected; None before the first.
-        silence: what a vanished peer did not give, in words ("neither frame nor ping").
+        connected: the peer has connected.
+        gone: the peer failed, left, vanished or never connected, with the reason in words; may be called repeatedly.
+        life_s: returns the monotonic time of the last sign of life after connecting; None before the first.
+        silence: what a vanished peer did not send, in words ("neither frame nor ping").
     """
 
     connected: Callable[[], None]
@@ -62,13 +62,13 @@ class PeerEvents:
 
 
 class PeerConnection:
-    """One RTCPeerConnection and the tasks of its session. Lives on the event loop.
+    """One RTCPeerConnection and the tasks of its session. Used on the event loop.
 
     Args:
-        name: for the log and the tasks.
+        name: name for the log and the tasks.
         settings: time limits.
-        events: who is notified.
-        network: addresses, ports, ICE servers; those of the settings if not given.
+        events: callbacks of the session.
+        network: addresses, ports, ICE servers; default: those of the settings.
     """
 
     def __init__(self, name: str, settings: WebRtcSettings, events: PeerEvents, network: Network | None = None) -> None:
@@ -87,21 +87,21 @@ class PeerConnection:
         self._offered: frozenset[tuple[str, str]] = frozenset()
         self._more_candidates = KEPT_CANDIDATES
         self.etag = secrets.token_hex(8)
-        """Of the ICE session, for HTTP: another one would have another."""
+        """ETag of the ICE session, for HTTP: a new one would have another."""
         self.begin(self._watch(), "watch")
 
     @property
     def connected(self) -> bool:
-        """Whether the peer has come; stays true when it has gone."""
+        """Whether the peer has connected; stays True after it left."""
         return self._connected_s is not None
 
     def add_video(self, direction: str, codec: Codec, track: MediaStreamTrack | None = None) -> RTCRtpTransceiver:
-        """The transceiver of the one video, in one codec. Preferences work only before the remote description.
+        """Adds the transceiver of the video, in one codec. Preferences only work before the remote description.
 
         Args:
-            direction: ours: sendrecv, sendonly or recvonly.
-            codec: what it is answered in.
-            track: what is sent, if aiortc is to send it.
+            direction: our direction: sendrecv, sendonly or recvonly.
+            codec: codec of the answer.
+            track: the track to send, if aiortc sends it.
         """
         transceiver = self.rtc.addTransceiver(track or "video", direction)
         capabilities = RTCRtpSender.getCapabilities("video").codecs
@@ -109,7 +109,7 @@ class PeerConnection:
         return transceiver
 
     async def answer(self, offer: Offer) -> str:
-        """The answer to the peer's offer, with all of our candidates; all but the first video is declined.
+        """The answer to the peer's offer, with all our candidates; everything except the first video is declined.
 
         Raises:
             OfferError: aiortc cannot answer it.
@@ -123,7 +123,7 @@ class PeerConnection:
             bound_received(self.rtc, self._events.gone)
             gather_by(self.rtc, self._network.hosts, self._network.servers)
             self._gathering = self._loop.create_task(self.rtc.setLocalDescription(), name=f"{self._name} gathering")
-            await asyncio.shield(self._gathering)  # stopped halfway, it would leave sockets that nobody knows
+            await asyncio.shield(self._gathering)  # if interrupted, it would leave unreferenced sockets
             bound_checks(self.rtc)
         except _AIORTC_ERRORS as error:
             raise OfferError(f"expected an offer that can be answered, received one that cannot: {error}") from error
@@ -131,16 +131,16 @@ class PeerConnection:
         return offer.answered_as_offered(str(self.rtc.localDescription.sdp))
 
     async def add_candidates(self, fragment: str, etag: str | None) -> None:
-        """Takes candidates that the peer sends after its offer; KEPT_CANDIDATES of them are used.
+        """Adds candidates that the peer sends after its offer; KEPT_CANDIDATES of them are used.
 
         Args:
-            fragment: of a session description (RFC 8840).
-            etag: of the ICE session that they are for; None for whatever it is.
+            fragment: fragment of a session description (RFC 8840).
+            etag: ETag of their ICE session; None for any.
 
         Raises:
             PreconditionError: the ICE session is another one.
-            OfferError: it is malformed.
-            SignalingError: it is of another ICE session: the peer asks for a restart.
+            OfferError: the fragment is malformed.
+            SignalingError: it belongs to another ICE session: the peer requests a restart.
         """
         if etag is not None and etag != self.etag:
             raise PreconditionError(
@@ -157,13 +157,13 @@ class PeerConnection:
             await self.rtc.addIceCandidate(candidate)
 
     def begin(self, work: Coroutine[None, None, None], name: str) -> None:
-        """Starts a task that ends with the connection; its failure ends the session."""
+        """Starts a task that ends with the connection; if it fails, the session ends."""
         task = self._loop.create_task(work, name=f"{self._name} {name}")
         task.add_done_callback(self._note_failure)
         self._tasks.append(task)
 
     async def end_tasks(self) -> None:
-        """Ends the tasks; the first part of `close`, for who has something to do in between."""
+        """Ends the tasks; the first part of `close`, for callers with something to do in between."""
         self._closing = True
         for task in self._tasks:
             task.cancel()
@@ -180,7 +180,7 @@ class PeerConnection:
             _log.warning("%s: the connection did not close within %g s", self._name, CLOSE_S)
 
     async def _end_gathering(self) -> None:
-        """Waits until its sockets are there to be closed; servers that do not answer are not waited for."""
+        """Waits until its sockets exist and can be closed; does not wait for servers that do not respond."""
         gathering = self._gathering
         if gathering is not None:
             await asyncio.wait([gathering], timeout=BIND_S)
@@ -201,7 +201,7 @@ class PeerConnection:
             self._events.gone(f"connection {state}")
 
     async def _watch(self) -> None:
-        """Ends when the peer did not come, or went without a word."""
+        """Ends the session if the peer did not connect, or left without notice."""
         connect_s, vanish_s = self._settings.connect_timeout_s, self._settings.vanish_timeout_s
         while True:
             await asyncio.sleep(min(WATCH_S, connect_s / 4, vanish_s / 4))
@@ -214,11 +214,11 @@ class PeerConnection:
 
 
 class CloseOnce:
-    """Runs a session's end once: whoever asks again waits for the same end, and a request that is cancelled stops none.
+    """Closes a session once: further callers wait for the same end, and a cancelled caller does not stop it.
 
     Args:
-        name: of the task.
-        close: what there is to do.
+        name: name of the task.
+        close: closes the session.
     """
 
     def __init__(self, name: str, close: Callable[[ByeReason], Coroutine[None, None, None]]) -> None:
@@ -232,7 +232,7 @@ class CloseOnce:
         return self._task is not None
 
     async def run(self, reason: ByeReason) -> None:
-        """Closes, or waits for the end that is under way."""
+        """Closes, or waits for the close in progress."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._close(reason), name=f"{self._name} close")
         await asyncio.shield(self._task)

@@ -26,19 +26,19 @@ from stream_detect.webrtc.encoding import EncodedFrame, Encoding, KeyframeGate, 
 from stream_detect.webrtc.offer import Codec
 
 KEYFRAME_INTERVAL_S = 0.5
-"""Least time between two keyframes of a codec: viewers who come, or lose something, within it share one."""
+"""Minimum time between two keyframes of a codec: viewers who join, or lose packets, within it share one."""
 
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class RendererOutput:
-    """Where encoded frames go. Called on the renderer's thread.
+    """Receiver of encoded frames. Called on the renderer's thread.
 
     Args:
-        codecs: those that somebody watches in now.
-        is_free: whether the ones before have been sent; if not, the frame is dropped before it is encoded.
-        deliver: takes an encoded frame; returns at once.
+        codecs: returns the codecs of the current viewers.
+        is_free: returns whether the previous frames were sent; if not, a frame is dropped before it is encoded.
+        deliver: accepts an encoded frame; returns at once.
     """
 
     codecs: Callable[[], frozenset[Codec]]
@@ -47,16 +47,16 @@ class RendererOutput:
 
 
 class Renderer:
-    """Draws and encodes one camera for as long as somebody watches: a thread of its own from `start` to `stop`.
+    """Draws and encodes one camera's frames while somebody watches, on its own thread from `start` to `stop`.
 
-    Drop policy: one frame waits at most, the newest; those it replaced, and those for which the loop had no time, are
-    counted.
+    Drop policy: at most one frame waits, the newest; replaced frames, and those for which the event loop had no time,
+    are counted.
 
     Args:
-        name: of the camera.
+        name: name of the camera.
         drawing: draws on the frames.
         video: bitrates.
-        output: where encoded frames go.
+        output: receives encoded frames.
     """
 
     def __init__(self, name: str, drawing: Drawing, video: VideoSettings, output: RendererOutput) -> None:
@@ -74,27 +74,27 @@ class Renderer:
 
     @property
     def dropped(self) -> int:
-        """Frames that were shown to it and not encoded, so far."""
+        """Number of frames that were shown to it but not encoded."""
         return self._frames.replaced + self._skipped
 
     def start(self) -> None:
-        """Begins to work."""
+        """Starts the thread."""
         self._thread.start()
 
     def show(self, frame: av.VideoFrame) -> None:
-        """Takes a frame, from any thread."""
+        """Accepts a frame. Thread-safe."""
         self._frames.put((frame, time.monotonic()))
 
     def request_keyframe(self, codec: Codec, *, at_once: bool = False) -> None:
-        """Somebody cannot decode without one; `at_once` where no frame may come that could bring it later."""
+        """Requests a keyframe; `at_once` if no later frame may come that could be one."""
         self._keyframes[codec].request(at_once=at_once)
 
     def follow(self, codec: Codec, bitrate_bps: int) -> None:
-        """Sets the bitrate to encode for from the next frame on."""
+        """Sets the target bitrate from the next frame on."""
         self._targets_bps[codec] = bitrate_bps
 
     def stop(self) -> None:
-        """The thread ends after the frame that it is at."""
+        """Ends the thread after its current frame."""
         self._frames.close()
 
     @property
@@ -134,12 +134,12 @@ class Renderer:
             self._output.deliver(encoding.encode(drawn, keyframe=self._keyframes[codec].take()))
 
     def _keep(self, codecs: frozenset[Codec]) -> None:
-        """Closes the encoders of codecs that nobody watches in any more."""
+        """Closes the encoders of codecs without viewers."""
         for codec in self._encodings.keys() - codecs:
             self._encodings.pop(codec).close()
 
     def _timestamp(self, frame: av.VideoFrame, arrived_s: float) -> int:
-        """90 kHz ticks since the first frame; rises, whatever the source's clock does."""
+        """90 kHz ticks since the first frame; increases, whatever the source's clock does."""
         seconds = arrived_s if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
         at = self._clock.read(round(seconds * RTP_CLOCK_RATE_HZ), arrived_s)
         self._ticks = max(round(at.time_s * RTP_CLOCK_RATE_HZ), self._ticks + 1)
@@ -147,33 +147,33 @@ class Renderer:
 
 
 MAX_UNDELIVERED = 4
-"""Encoded frames that may wait for the event loop; while they do, further ones are dropped before they are encoded."""
+"""Encoded frames that may wait for the event loop; beyond that, frames are dropped before they are encoded."""
 
 
 class Viewer(Protocol):
-    """Who watches. Used on the event loop."""
+    """A viewer. Used on the event loop."""
 
     @property
     def codec(self) -> Codec:
-        """What it watches in."""
+        """Codec that it receives."""
         ...
 
     @property
     def bitrate_bps(self) -> int:
-        """What its link takes, as far as is known."""
+        """Estimated capacity of its link."""
         ...
 
     async def take(self, frame: EncodedFrame) -> None:
-        """Takes a frame; must not wait: the others are next. One that raises gets no more, and is told `failed`."""
+        """Accepts a frame; must not wait. After an exception it gets no more frames, and `failed` is called."""
         ...
 
     def failed(self) -> None:
-        """It raised; it is to end."""
+        """Called after an exception; it must end."""
         ...
 
 
 class Fanout:
-    """Hands encoded frames to viewers. Used on the event loop, but for what says otherwise."""
+    """Passes encoded frames to viewers. Used on the event loop unless stated otherwise."""
 
     def __init__(self) -> None:
         self._viewers: tuple[Viewer, ...] = ()
@@ -185,21 +185,21 @@ class Fanout:
 
     @property
     def codecs(self) -> frozenset[Codec]:
-        """Those that somebody watches in. Safe from any thread."""
+        """Codecs of the current viewers. Thread-safe."""
         return self._codecs
 
     @property
     def is_free(self) -> bool:
-        """Whether there is room for another frame. Safe from any thread."""
+        """Whether there is space for another frame. Thread-safe."""
         return len(self._undelivered) < MAX_UNDELIVERED
 
     @property
     def viewers(self) -> tuple[Viewer, ...]:
-        """Who watch now."""
+        """The current viewers."""
         return self._viewers
 
     def deliver(self, frame: EncodedFrame) -> None:
-        """Takes a frame, from any thread, and returns at once."""
+        """Accepts a frame; returns at once. Thread-safe."""
         loop = self._loop
         if loop is not None:
             self._undelivered.append(frame)
@@ -221,7 +221,7 @@ class Fanout:
             self._undelivered.clear()
 
     def bitrate_bps(self, codec: Codec) -> int | None:
-        """What to encode for; None when nobody watches in this codec."""
+        """Bitrate to encode for; None if nobody receives this codec."""
         estimates_bps = [viewer.bitrate_bps for viewer in self._viewers if viewer.codec is codec]
         return shared_bitrate_bps(estimates_bps) if estimates_bps else None
 

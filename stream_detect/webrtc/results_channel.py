@@ -11,29 +11,29 @@ from aiortc import RTCDataChannel
 from stream_detect.types import Result, Thresholds, TrackResult
 
 PROTOCOL = 1
-"""Version of the messages; raised when one changes its meaning."""
+"""Version of the messages; increased when a message changes its meaning."""
 
 MAX_CLIENT_MESSAGE_CHARS = 1024
-"""A client sends pings and asks for challenges only; whatever is longer is passed over unread."""
+"""A client sends only pings and challenge requests; longer messages are ignored unread."""
 
 ChallengeAction = Literal["start", "stop"]
-"""What a client may ask for."""
+"""What a client may request."""
 
 ByeReason = Literal["server_shutdown", "closed", "video_too_large"]
-"""Why a session ends, as `bye` says it."""
+"""Reason for the end of a session in `bye`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Introduction:
-    """What `hello` says of the model that judges.
+    """Description of the model in `hello`.
 
     Args:
         model_name: name of the bundle.
-        model_title: what a person reads.
-        model_sha256: of the weights that are served.
-        thresholds: where the verdict changes, each in [0, 1].
-        window_s: stream time that a verdict looks back.
-        needed: admitted scores that a verdict takes.
+        model_title: title for people.
+        model_sha256: sha256 of the served weights.
+        thresholds: at which the verdict changes, each in [0, 1].
+        window_s: length of the window in stream time.
+        needed: admitted scores that a verdict needs.
     """
 
     model_name: str
@@ -48,9 +48,9 @@ def hello_message(session_id: str, about: Introduction, virtual_camera: str = ""
     """The first message of a channel.
 
     Args:
-        session_id: of the check.
-        about: the model that judges.
-        virtual_camera: the program that makes the client's picture, by its camera's name; empty where that names none.
+        session_id: id of the check.
+        about: the model.
+        virtual_camera: the program that makes the client's video, guessed from its camera's name; empty if unknown.
     """
     return _envelope(
         "hello",
@@ -72,17 +72,17 @@ def hello_message(session_id: str, about: Introduction, virtual_camera: str = ""
 
 
 def result_message(of: Result, dropped_frames: int) -> str:
-    """One analysed frame.
+    """Message about one analysed frame.
 
     Args:
-        of: what the analysis says.
-        dropped_frames: frames of this session not sent back, so far.
+        of: the result.
+        dropped_frames: frames of this session that were not returned so far.
     """
     return _envelope("result", result_value(of, dropped_frames))
 
 
 def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
-    """What a `result` says, here and in server-sent events."""
+    """Content of a `result` message, also used in server-sent events."""
     verdict = of.verdict
     width, height = of.wh
     return {
@@ -107,7 +107,7 @@ def result_value(of: Result, dropped_frames: int) -> dict[str, Any]:
 
 
 def pong_message(ping_id: int | str) -> str:
-    """The answer to the ping of that id."""
+    """The answer to the ping with that id."""
     return _envelope("pong", {"id": ping_id})
 
 
@@ -117,7 +117,7 @@ def bye_message(reason: ByeReason) -> str:
 
 
 def read_ping(text: str | bytes) -> int | str | None:
-    """The id of a client's ping; None for every other message, which is to be passed over."""
+    """The id of a client's ping; None for any other message, which must be ignored."""
     match _read(text):
         case {"type": "ping", "value": {"id": bool()}}:
             return None
@@ -128,7 +128,7 @@ def read_ping(text: str | bytes) -> int | str | None:
 
 
 def read_challenge(text: str | bytes) -> ChallengeAction | None:
-    """What a client asks for with a `challenge`; None for every other message."""
+    """The action that a client requests with a `challenge` message; None for any other message."""
     match _read(text):
         case {"type": "challenge", "value": {"action": "start"}}:
             return "start"
@@ -139,7 +139,7 @@ def read_challenge(text: str | bytes) -> ChallengeAction | None:
 
 
 def _read(text: str | bytes) -> object:
-    """A client's message; None when it is too long or no JSON."""
+    """A client's message; None if it is too long or not JSON."""
     if len(text) > MAX_CLIENT_MESSAGE_CHARS:
         return None
     try:
@@ -175,22 +175,22 @@ def _envelope(kind: str, value: dict[str, Any]) -> str:
 LABEL = "results"
 
 MAX_BUFFERED_BYTES = 256 * 1024
-"""Unsent bytes above which results are skipped: some ten seconds of results, to a peer that has stopped taking any."""
+"""Unsent bytes above which results are skipped: some ten seconds of results, for a peer that stopped reading."""
 
 BYE_S = 0.25
-"""How long a closing session waits for its last message to leave."""
+"""How long a closing session waits until its last message is sent."""
 
 
 class ResultsChannel:
-    """The server's end of `results`. Before the peer opens it, and after it closed, messages are dropped.
+    """The server's side of the `results` channel. Before the peer opens it, and after it closed, messages are dropped.
 
-    Drop policy: results are skipped and counted while MAX_BUFFERED_BYTES wait, and so are pongs; hello and bye are not.
+    Drop policy: results and pongs are skipped and counted while MAX_BUFFERED_BYTES wait; hello and bye are not.
 
     Args:
         session_id: for `hello`.
         about: for `hello`.
-        on_ping: called at each ping, as a sign of life.
-        on_challenge: called when the peer asks to start or stop a challenge.
+        on_ping: called for each ping, as a sign of life.
+        on_challenge: called when the peer requests to start or stop a challenge.
         virtual_camera: for `hello`.
     """
 
@@ -209,10 +209,10 @@ class ResultsChannel:
         self._virtual_camera = virtual_camera
         self._channel: RTCDataChannel | None = None
         self.skipped = 0
-        """Messages not sent because too much was waiting, or because the peer takes none of that length."""
+        """Number of messages not sent because too much was waiting, or because the peer accepts none of that length."""
 
     def adopt(self, channel: RTCDataChannel) -> None:
-        """Takes a channel that the peer has opened, if it is the first of its label."""
+        """Adopts a channel that the peer opened, if it is the first with its label."""
         if channel.label != LABEL or self._channel is not None:
             return
         self._channel = channel
@@ -220,7 +220,7 @@ class ResultsChannel:
         self._send(hello_message(self._session_id, self._about, self._virtual_camera))
 
     def introduce(self, about: Introduction) -> None:
-        """Says hello once more: another model judges."""
+        """Sends hello again, for a new model."""
         self._about = about
         self._send(hello_message(self._session_id, about, self._virtual_camera))
 
@@ -228,8 +228,8 @@ class ResultsChannel:
         """Sends one result, or skips it.
 
         Args:
-            result: what the analysis says.
-            dropped_frames: frames of this session not sent back, so far.
+            result: the result.
+            dropped_frames: frames of this session that were not returned so far.
         """
         channel = self._channel
         if channel is None or channel.readyState != "open":
@@ -240,7 +240,7 @@ class ResultsChannel:
         self._send(result_message(result, dropped_frames))
 
     async def say_bye(self, reason: ByeReason) -> None:
-        """Sends the last message and waits, for a bounded time, until it is on its way."""
+        """Sends the last message and waits, for a bounded time, until it is sent."""
         channel = self._channel
         if channel is None or channel.readyState != "open":
             return
@@ -251,7 +251,7 @@ class ResultsChannel:
             async with asyncio.timeout(BYE_S):
                 await left.wait()
         except TimeoutError:
-            pass  # the peer takes nothing any more
+            pass  # the peer accepts nothing any more
 
     def _receive(self, message: str | bytes) -> None:
         ping_id = read_ping(message)
@@ -269,4 +269,4 @@ class ResultsChannel:
         try:
             self._channel.send(text)
         except ValueError:
-            self.skipped += 1  # longer than the peer said it takes
+            self.skipped += 1  # longer than the peer's limit

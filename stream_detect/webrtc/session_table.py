@@ -22,24 +22,24 @@ from stream_detect.webrtc.peer_connection import PeerConnection
 from stream_detect.webrtc.results_channel import ByeReason
 
 GRACE_S = 3.0
-"""A peer whose address has sent one offer only keeps its place so long without having connected; a browser connects
-within one second, by a relay within two."""
+"""A peer whose address has sent only one offer keeps its place for this time without connecting; a browser connects
+within one second, with a relay within two."""
 
 RELEASE_S = 1.0
-"""Least time between two releases of memory when many sessions end."""
+"""Minimum time between two releases of memory when many sessions end."""
 
 
 class Session(Protocol):
-    """One peer, from offer to end. Lives on the event loop."""
+    """One peer, from offer to end. Used on the event loop."""
 
     @property
     def session_id(self) -> str:
-        """Unguessable."""
+        """Unguessable id."""
         ...
 
     @property
     def connected(self) -> bool:
-        """Whether the peer has come; stays true when it has gone."""
+        """Whether the peer has connected; stays True after it left."""
         ...
 
     @property
@@ -52,7 +52,7 @@ class Session(Protocol):
         ...
 
     async def close(self, reason: ByeReason) -> None:
-        """Ends within a bounded time; called again, waits for the same end."""
+        """Ends within a bounded time; further calls wait for the same end."""
         ...
 
 
@@ -62,18 +62,18 @@ _log = logging.getLogger(__name__)
 
 
 class SessionTable(Generic[S]):
-    """All live sessions of one kind. Made and used on one event loop; `close_all` is its end.
+    """All live sessions of one kind. Created and used on one event loop; end it with `close_all`.
 
     Args:
-        kind: for the log.
-        clock: monotonic seconds.
+        kind: name for the log.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, kind: str, clock: Callable[[], float] = time.monotonic) -> None:
         self._kind = kind
         self._clock = clock
         self._sessions: dict[str, S] = {}
-        self._answered: dict[str, tuple[str, float]] = {}  # by session id: the client's network, and when
+        self._answered: dict[str, tuple[str, float]] = {}  # by session id: the client's network, and the time
         self._leaving: set[str] = set()
         self._ends: set[asyncio.Task[None]] = set()
         self._releasing = self._release_again = False
@@ -84,18 +84,18 @@ class SessionTable(Generic[S]):
         return len(self._sessions)
 
     def all(self) -> list[S]:
-        """Sessions that hold a place, those still closing among them."""
+        """Sessions that hold a place, including closing ones."""
         return list(self._sessions.values())
 
     def make_room(self, limit: int, among: Sequence[S] | None = None) -> bool:
-        """Whether there is a place for another session; for it, that of a peer that has not connected may end.
+        """Whether there is a place for another session; one whose peer has not connected may be ended for it.
 
-        Among those that have their answer, the oldest of the address that has most of them goes first, at once; an
-        address that has one only keeps it for GRACE_S.
+        Of the answered ones, the oldest of the address with most of them is ended first, at once; an address with only
+        one keeps it for GRACE_S.
 
         Args:
-            limit: sessions at once.
-            among: the sessions that share these places; all by default.
+            limit: maximum number of sessions.
+            among: sessions that share these places; default all.
         """
         sessions = self.all() if among is None else among
         holding = [session for session in sessions if session.connected or not self._is_leaving(session)]
@@ -116,11 +116,11 @@ class SessionTable(Generic[S]):
         return False
 
     async def open(self, session: S, offer: Offer, client: str = "") -> str:
-        """Gives a session its place and answers its peer; whatever goes wrong gives the place back.
+        """Reserves a place for a session and answers its peer; after any error the place is released.
 
         Args:
-            session: not answered yet.
-            offer: the peer's.
+            session: an unanswered session.
+            offer: offer of the peer.
             client: its IP address.
 
         Raises:
@@ -129,7 +129,7 @@ class SessionTable(Generic[S]):
         self._sessions[session.session_id] = session
         try:
             sdp = await session.answer(offer)
-        except BaseException:  # a request that is cancelled must give back its place too
+        except BaseException:  # a cancelled request must release its place too
             self._end_later(session, "closed")
             raise
         self._answered[session.session_id] = client_network(client), self._clock()
@@ -137,10 +137,10 @@ class SessionTable(Generic[S]):
         return sdp
 
     def running(self, session_id: str) -> S:
-        """A session that is not closing.
+        """Returns a session that is not closing.
 
         Raises:
-            NotFoundError: there is none of that id.
+            NotFoundError: there is no session with that id.
         """
         session = self._sessions.get(session_id)
         if session is None or session.closing:
@@ -148,7 +148,7 @@ class SessionTable(Generic[S]):
         return session
 
     async def end(self, session: S, reason: ByeReason = "closed") -> None:
-        """Ends a session and gives its place back."""
+        """Ends a session and releases its place."""
         try:
             await session.close(reason)
         finally:
@@ -159,13 +159,13 @@ class SessionTable(Generic[S]):
         await self._release()
 
     def gone(self, session: S, reason: str, bye: ByeReason = "closed") -> None:
-        """The peer of a session has gone, for a reason in words: it is ended soon."""
+        """Called when the peer of a session is gone, with the reason in words: the session is ended soon."""
         if not self._is_leaving(session):
             _log.info("%s %s: %s", self._kind, session.session_id[:6], reason)
             self._end_later(session, bye)
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, each within its bound."""
+        """Ends all sessions in parallel, each within its time limit."""
         self.closed = True
         ends = [self.end(session, "server_shutdown") for session in self.all()]
         await asyncio.gather(*ends, *self._ends)
@@ -174,7 +174,7 @@ class SessionTable(Generic[S]):
         return session.closing or session.session_id in self._leaving
 
     async def _release(self) -> None:
-        """Releases memory; ends that come in quick succession share one release a second."""
+        """Releases memory; sessions that end in quick succession share one release per second."""
         self._release_again = True
         if self._releasing:
             return
@@ -196,11 +196,11 @@ class SessionTable(Generic[S]):
 
 
 class CameraSession(Session, Protocol):
-    """A peer that watches a camera or publishes to one."""
+    """A peer that watches a camera, or publishes to one."""
 
     @property
     def connection(self) -> PeerConnection:
-        """To the peer."""
+        """Connection to the peer."""
         ...
 
 
@@ -208,10 +208,10 @@ C = TypeVar("C", bound=CameraSession)
 
 
 class CameraSessions(ABC, Generic[C]):
-    """What the viewers and the publishers of cameras have in common. Lives on the event loop.
+    """Common part of the viewers and the publishers of cameras. Used on the event loop.
 
     Args:
-        sessions: of all cameras.
+        sessions: sessions of all cameras.
     """
 
     def __init__(self, sessions: SessionTable[C]) -> None:
@@ -219,40 +219,40 @@ class CameraSessions(ABC, Generic[C]):
 
     @abstractmethod
     def _running(self, camera: str, session_id: str) -> C:
-        """A session of that camera that is not closing.
+        """Returns a session of that camera that is not closing.
 
         Raises:
-            NotFoundError: that camera has none of that id.
+            NotFoundError: that camera has no session with that id.
         """
 
     async def close(self, camera: str, session_id: str) -> None:
         """Ends a session.
 
         Raises:
-            NotFoundError: that camera has none of that id, or it is closing already.
+            NotFoundError: that camera has no session with that id, or it is closing already.
         """
         await self._sessions.end(self._running(camera, session_id))
 
     async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Takes candidates that a peer sends after its offer.
+        """Adds candidates that a peer sends after its offer.
 
         Args:
-            camera: its name.
-            session_id: of the peer.
-            fragment: of a session description (RFC 8840).
-            etag: of the ICE session that they are for; None for whatever it is.
+            camera: name of the camera.
+            session_id: id of the peer's session.
+            fragment: fragment of a session description (RFC 8840).
+            etag: ETag of their ICE session; None for any.
 
         Raises:
-            NotFoundError: that camera has no session of that id, or it is closing already.
+            NotFoundError: that camera has no session with that id, or it is closing already.
             PreconditionError: its ICE session is another one.
             OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
+            SignalingError: it requests an ICE restart.
         """
         await self._running(camera, session_id).connection.add_candidates(fragment, etag)
 
 
 def release_memory() -> None:
-    """Collects what only reference cycles hold (aiortc's connections do), and returns free pages; some 10 ms."""
+    """Collects reference cycles (aiortc's connections form some) and returns free pages to the system; some 10 ms."""
     gc.collect()
     if platform.libc_ver()[0] == "glibc":
         ctypes.CDLL(None).malloc_trim(0)

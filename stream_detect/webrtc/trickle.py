@@ -20,11 +20,11 @@ _PARSE_FAILURES = (AssertionError, IndexError, ValueError)
 
 @dataclass(frozen=True, slots=True)
 class IceFragment:
-    """What a fragment of a session description says of ICE.
+    """ICE content of a fragment of a session description.
 
     Args:
         credentials: username fragment and password of each ICE session that it names.
-        candidates: those that can be used: by UDP, of an IP address; each with the mid of its section.
+        candidates: usable candidates (UDP, with an IP address), each with the mid of its section.
     """
 
     credentials: frozenset[tuple[str, str]]
@@ -32,7 +32,7 @@ class IceFragment:
 
 
 def ice_credentials(description: str) -> frozenset[tuple[str, str]]:
-    """Username fragments and passwords that a session description, or a fragment of one, names."""
+    """Username fragments and passwords in a session description, or in a fragment of one."""
     found = [match.groups() for line in description.splitlines() if (match := _ATTRIBUTE.fullmatch(line.strip()))]
     names = [value for name, value in found if name == "ice-ufrag"]
     passwords = [value for name, value in found if name == "ice-pwd"]
@@ -43,10 +43,10 @@ def read_fragment(text: str) -> IceFragment:
     """Checks a fragment.
 
     Args:
-        text: of the type application/trickle-ice-sdpfrag.
+        text: content of type application/trickle-ice-sdpfrag.
 
     Raises:
-        OfferError: it is malformed, or names no ICE session.
+        OfferError: it is malformed, or contains no ICE session.
     """
     credentials = ice_credentials(text)
     if not credentials:
@@ -64,10 +64,10 @@ def read_fragment(text: str) -> IceFragment:
 
 
 def _candidate(mid: str, line: str) -> RTCIceCandidate | None:
-    """A candidate that can be used; None for another, which is to be left out in silence (RFC 9725, 4.3.2).
+    """A usable candidate; None for any other, which must be ignored silently (RFC 9725, 4.3.2).
 
-    Such are those of TCP, of RTCP, and those with a name instead of an address, as mDNS hides it: no peer has us look
-    up names.
+    Ignored are TCP and RTCP candidates, and those with a name instead of an address (mDNS): no peer can make the server
+    resolve names.
     """
     try:
         candidate = candidate_from_sdp(line)

@@ -22,19 +22,20 @@ from stream_detect.media.coded_size import read_header
 from stream_detect.webrtc.aiortc_private.receiver import take_encoded
 
 MAX_ENCODED_BYTES = 8 << 20
-"""Encoded frames that wait for the decoder: half a second of 100 Mbit/s."""
+"""Maximum size of encoded frames that wait for the decoder: half a second of 100 Mbit/s."""
 
 MAX_ENCODED_FRAMES = 60
-"""Encoded frames that wait for the decoder: two seconds at 30 fps, as long as a busy machine may pause."""
+"""Maximum number of encoded frames that wait for the decoder: two seconds at 30 fps, the longest pause of a busy
+machine."""
 
 MAX_DECODED_FRAMES = 3
-"""Decoded frames that wait for the event loop; the oldest goes first."""
+"""Maximum number of decoded frames that wait for the event loop; the oldest is dropped first."""
 
 REQUEST_S = 0.5
-"""Least time between two requests for a keyframe."""
+"""Minimum time between two requests for a keyframe."""
 
 WARN_S = 30.0
-"""Least time between two lines of the log about frames that cannot be decoded."""
+"""Minimum time between two log lines about frames that cannot be decoded."""
 
 _log = logging.getLogger(__name__)
 
@@ -44,9 +45,9 @@ class ReceivedFrame:
     """A decoded frame of a peer.
 
     Args:
-        frame: only to be read; its pts is in 90 kHz ticks, or None where the decoder lost it.
-        arrived_s: monotonic seconds when its last packet arrived, before it waited and was decoded.
-        gap: frames before it were lost, or it was decoded from damaged ones.
+        frame: read-only; its pts is in 90 kHz ticks, or None if the decoder lost it.
+        arrived_s: arrival of its last packet in monotonic seconds, before it waited and was decoded.
+        gap: previous frames were lost, or it was decoded from damaged ones.
     """
 
     frame: av.VideoFrame
@@ -56,13 +57,13 @@ class ReceivedFrame:
 
 @dataclass(frozen=True, slots=True)
 class VideoEvents:
-    """Whom a receiver calls, on the event loop.
+    """Callbacks of a receiver, called on the event loop.
 
     Args:
-        on_frame: takes the next decoded frame.
-        on_refused: the peer's video is larger than it may be, in words; nothing of it is decoded any more.
-        on_failed: `on_frame` raised an error, which has been logged; in words.
-        on_end: no more frames come.
+        on_frame: receives the next decoded frame.
+        on_refused: the peer's video is too large, in words; nothing more of it is decoded.
+        on_failed: `on_frame` raised an error, in words; it was logged.
+        on_end: no more frames follow.
     """
 
     on_frame: Callable[[ReceivedFrame], None]
@@ -84,15 +85,15 @@ class _Encoded:
 
 
 class VideoReceiver:
-    """The video of one peer, from its encoded frames to decoded ones. Used on the event loop.
+    """Decodes the video of one peer. Used on the event loop.
 
-    Drop policy: when the decoder does not follow, what waits is dropped up to the newest keyframe. Without one, frames
-    are dropped until the peer, who is asked for it, has sent one: a frame predicts from those before it.
+    Drop policy: if the decoder is too slow, waiting frames are dropped up to the newest keyframe. If there is none,
+    frames are dropped until the peer has sent a requested one, because a frame depends on previous ones.
 
     Args:
-        name: of the session, for the log and the thread.
-        max_pixels: of a frame; a peer that sends a larger one is refused before it is decoded.
-        events: who is called.
+        name: name of the session, for the log and the thread.
+        max_pixels: width times height of a frame; a peer with a larger one is refused before it is decoded.
+        events: the callbacks.
     """
 
     def __init__(self, name: str, max_pixels: int, events: VideoEvents) -> None:
@@ -112,14 +113,14 @@ class VideoReceiver:
         self._lost = False
         self._ended = False
         self.dropped = 0
-        """Frames that arrived and were not decoded, or not handed on."""
+        """Number of frames that arrived but were not decoded, or not delivered."""
 
     def attach(self, receiver: RTCRtpReceiver) -> None:
-        """Takes the frames of a receiver, before it receives any."""
+        """Attaches to a receiver before it receives frames."""
         self._request_keyframe = take_encoded(receiver, self)
 
     def put(self, codec: str, data: bytes, pts: int) -> None:
-        """Takes the next encoded frame; returns at once. Fits `EncodedSink`."""
+        """Accepts the next encoded frame; returns at once. See `EncodedSink`."""
         if self._ended:
             return
         header = read_header(codec, data)
@@ -143,7 +144,7 @@ class VideoReceiver:
             self._thread.start()
 
     def end(self) -> None:
-        """Ends the decoding after what it is at; what waits is dropped. Fits `EncodedSink`."""
+        """Ends decoding after the current frame; waiting frames are dropped. See `EncodedSink`."""
         if self._ended:
             return
         self._ended = True
@@ -154,7 +155,7 @@ class VideoReceiver:
         self._loop.call_soon(self._events.on_end)
 
     async def close(self, timeout_s: float) -> None:
-        """Ends, and waits for the thread for a bounded time, off the event loop."""
+        """Ends, and waits a bounded time for the thread; not for the event loop."""
         self.end()
         if self._thread is not None:
             await asyncio.to_thread(self._thread.join, timeout_s)
@@ -175,22 +176,22 @@ class VideoReceiver:
             self._request_keyframe()
 
     def _shorten(self) -> None:
-        """Drops what waits up to the newest keyframe, or all of it. Holds the lock."""
+        """Drops waiting frames up to the newest keyframe, or all of them. Call with the lock held."""
         frames = list(self._waiting)
         newest = max((number for number, frame in enumerate(frames) if frame.keyframe), default=len(frames))
         if 0 < newest < len(frames):
             self.dropped += newest
             self._waiting = deque([replace(frames[newest], gap=True), *frames[newest + 1 :]])
-        else:  # the oldest is the newest keyframe, and what predicts from it is too much
+        else:  # the oldest is the newest keyframe, and its dependent frames are too many
             self._waiting.clear()
             self._needs_keyframe = True
             self._drop(len(frames))
         self._waiting_bytes = sum(len(frame.data) for frame in self._waiting)
 
     def _work(self) -> None:
-        """Decodes until the end. On the receiver's own thread."""
+        """Decodes until the end, on the receiver's own thread."""
         decoder: VideoCodecContext | None = None
-        arrivals: deque[tuple[int, float]] = deque(maxlen=32)  # of frames that the decoder holds back
+        arrivals: deque[tuple[int, float]] = deque(maxlen=32)  # of frames that the decoder delays
         gap = False
         while (encoded := self._next()) is not None:
             gap |= encoded.gap
@@ -223,7 +224,7 @@ class VideoReceiver:
             return encoded
 
     def _hand_on(self, received: ReceivedFrame) -> bool:
-        """Gives a frame to the event loop; False when that has ended."""
+        """Passes a frame to the event loop; False if that has ended."""
         with self._changed:
             self._decoded.append(received)
             if len(self._decoded) > MAX_DECODED_FRAMES:
@@ -257,10 +258,10 @@ class VideoReceiver:
 
 
 def _decoder(codec: str, max_pixels: int) -> VideoCodecContext:
-    """FFmpeg's own decoder in one thread, which refuses larger frames too, should a header have been misread.
+    """FFmpeg's own decoder with one thread, which also rejects larger frames in case a header was misread.
 
     Its VP8 decoder takes a tenth less processor time than libvpx at 640x480, a quarter less at 1080p (measured), and
-    unlike libvpx looks at the size before it allocates.
+    unlike libvpx checks the size before it allocates.
     """
     context = cast("VideoCodecContext", av.CodecContext.create(codec, "r"))
     context.thread_count = 1

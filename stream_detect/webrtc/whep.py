@@ -21,15 +21,15 @@ from stream_detect.webrtc.results_channel import ByeReason
 from stream_detect.webrtc.session_table import CameraSessions, SessionTable
 
 KEYFRAME_INTERVAL_S = 1.0
-"""Least time between two keyframes that one viewer gets for asking: all others pay for each, too."""
+"""Minimum time between two keyframes requested by one viewer, because all other viewers get them too."""
 
 MAX_UNSENT_BYTES = 128 * 1024
-"""What may wait in a viewer's socket: one second of 1 Mbit/s."""
+"""Bytes that may wait in a viewer's socket: one second of 1 Mbit/s."""
 
 
 @dataclass(frozen=True, slots=True)
 class WhepParts:
-    """What every WHEP session of a server is made from.
+    """Parts shared by all WHEP sessions of a server.
 
     Args:
         settings: time limits.
@@ -43,17 +43,17 @@ class WhepParts:
 
 
 class WhepSession:
-    """One viewer of a camera. Lives on the event loop. Fits `Session`, a hub's `Viewer`, and `RtcpListener`.
+    """One viewer of a camera. Used on the event loop. A `Session`, a hub's `Viewer`, and an `RtcpListener`.
 
-    Drop policy: nothing is queued but in its socket. When that holds more than MAX_UNSENT_BYTES, or the viewer's link
-    does not follow (`CongestionControl`), it gets nothing until there is room and a keyframe comes.
+    Drop policy: frames are queued only in its socket. If that holds more than MAX_UNSENT_BYTES, or the viewer's link is
+    congested (`CongestionControl`), nothing is sent until there is space and a keyframe.
 
     Args:
-        session_id: unguessable.
-        codec: what it watches in.
-        hub: of the camera.
-        parts: what it is made from.
-        on_gone: called, perhaps more than once, when the viewer failed, left, vanished or never came.
+        session_id: unguessable id.
+        codec: its codec.
+        hub: hub of the camera.
+        parts: the shared parts.
+        on_gone: called, possibly repeatedly, when the viewer failed, left, vanished or never connected.
     """
 
     def __init__(
@@ -67,16 +67,16 @@ class WhepSession:
         self._keyframes = KeyframeGate(KEYFRAME_INTERVAL_S)
         self._waiting = True
         self.sent = 0
-        """Frames that were sent."""
+        """Number of sent frames."""
         self.left_out = 0
-        """Frames that were not, as this viewer could not follow; those before its first one are not counted."""
+        """Number of frames not sent because this viewer was too slow; those before its first one are not counted."""
         name = f"whep {session_id[:6]}"
         self._closing = CloseOnce(name, self._close)
         self._connection = PeerConnection(
             name,
             parts.settings,
             PeerEvents(
-                connected=lambda: None,  # the sender knows better when frames may be sent
+                connected=lambda: None,  # the sender knows better when frames can be sent
                 gone=lambda reason: on_gone(self, reason),
                 life_s=lambda: self._congestion.unanswered_s or time.monotonic(),
                 silence="no report of the viewer",
@@ -90,39 +90,39 @@ class WhepSession:
 
     @property
     def hub(self) -> Hub:
-        """Of the camera that is watched."""
+        """Hub of the camera."""
         return self._hub
 
     @property
     def connected(self) -> bool:
-        """Fits `Session`."""
+        """See `Session`."""
         return self._connection.connected
 
     @property
     def connection(self) -> PeerConnection:
-        """With its peer."""
+        """Connection to the peer."""
         return self._connection
 
     @property
     def closing(self) -> bool:
-        """Fits `Session`."""
+        """See `Session`."""
         return self._closing.begun
 
     @property
     def bitrate_bps(self) -> int:
-        """Fits `Viewer`."""
+        """See `Viewer`."""
         return self._congestion.bitrate_bps
 
     async def answer(self, offer: Offer) -> str:
-        """Fits `Session`."""
+        """See `Session`."""
         return await self._connection.answer(offer)
 
     async def close(self, reason: ByeReason) -> None:
-        """Fits `Session`."""
+        """See `Session`."""
         await self._closing.run(reason)
 
     async def take(self, frame: EncodedFrame) -> None:
-        """Fits `Viewer`."""
+        """See `Viewer`."""
         if not self._congestion.admits() or self._sender.unsent_bytes > MAX_UNSENT_BYTES:
             self._waiting = True
             self.left_out += 1
@@ -138,20 +138,20 @@ class WhepSession:
             self._hub.request_keyframe(self.codec)
 
     def failed(self) -> None:
-        """Fits `Viewer`."""
+        """See `Viewer`."""
         self._on_gone(self, "a frame could not be sent")
 
     def request_keyframe(self) -> None:
-        """Fits `RtcpListener`: it is asked for with the next frame."""
+        """See `RtcpListener`: the keyframe is requested with the next frame."""
         self._keyframes.request()
 
     def estimate(self, bitrate_bps: int) -> None:
-        """Fits `RtcpListener`."""
+        """See `RtcpListener`."""
         self._congestion.estimate(bitrate_bps)
         self._hub.retarget(self.codec)
 
     def report(self, lost: float) -> None:
-        """Fits `RtcpListener`."""
+        """See `RtcpListener`."""
         self._congestion.report(lost)
 
     def _join(self) -> None:
@@ -165,21 +165,21 @@ class WhepSession:
 
 
 RETRY_AFTER_S = 10
-"""When a refused viewer may try again: one that vanished is closed within ten seconds."""
+"""When a rejected viewer may try again: a vanished one is closed within ten seconds."""
 
 
 class Viewers(CameraSessions[WhepSession]):
-    """All who watch cameras of a server.
+    """All viewers of a server's cameras.
 
-    `viewing` and `draw_with` may be called before there is an event loop, and from any thread; all else on one loop.
-    `close_all` is its end.
+    `viewing` and `draw_with` are thread-safe and need no event loop; everything else is used on one event loop. End it
+    with `close_all`.
 
     Args:
         settings: time limits.
-        video: bitrates, codec.
-        style: how the badge is drawn.
-        limit: viewers of all cameras at once.
-        network: addresses, ports, ICE servers; those of the settings if not given.
+        video: bitrates and codec.
+        style: style of the badge.
+        limit: maximum number of viewers of all cameras.
+        network: addresses, ports, ICE servers; default: those of the settings.
     """
 
     def __init__(
@@ -198,34 +198,34 @@ class Viewers(CameraSessions[WhepSession]):
 
     @property
     def count(self) -> int:
-        """Viewers who hold a place, those still closing among them."""
+        """Number of viewers that hold a place, including closing ones."""
         return len(self._sessions)
 
     def viewing(self, camera: str) -> Hub:
-        """Where the frames of a camera go; always the same until it is forgotten."""
+        """Hub of a camera; the same one until it is forgotten."""
         hub = self._hubs.get(camera)
         if hub is None:
             hub = self._hubs.setdefault(camera, Hub(camera, self._style, self._parts.video))
         return hub
 
     def draw_with(self, style: OverlayStyle) -> None:
-        """Another style from the next frames on: another model judges."""
+        """Changes the style from the next frames on, for another model."""
         self._style = style
         for hub in list(self._hubs.values()):
             hub.draw_with(style)
 
     async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
-        """Opens a session for a viewer. Whether there is such a camera is the caller's to know.
+        """Opens a session for a viewer. The caller ensures that the camera exists.
 
         Args:
-            camera: its name.
+            camera: name of the camera.
             offer_sdp: the offer.
             client: its IP address.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to receive.
-            CodecError: it has no codec that we have.
-            CapacityError: too many watch, or the server is closing.
+            OfferError: the offer is malformed, or (NoVideoError) contains no video to receive.
+            CodecError: it contains no supported codec.
+            CapacityError: there are too many viewers, or the server is closing.
         """
         offer = read_offer(offer_sdp, h264=self._parts.video.h264, direction="recvonly")
         if self._sessions.closed:
@@ -241,7 +241,7 @@ class Viewers(CameraSessions[WhepSession]):
         return Answer(session.session_id, sdp, etag=session.connection.etag)
 
     async def forget(self, camera: str) -> None:
-        """Ends all who watch a camera that is no more."""
+        """Ends all viewers of a removed camera."""
         hub = self._hubs.pop(camera, None)
         if hub is not None:
             watching = [session for session in self._sessions.all() if session.hub is hub]
@@ -249,7 +249,7 @@ class Viewers(CameraSessions[WhepSession]):
             await hub.close()
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more."""
+        """Ends all sessions in parallel, within five seconds, and accepts no more."""
         await self._sessions.close_all()
         await asyncio.gather(*(hub.close() for hub in self._hubs.values()))
 

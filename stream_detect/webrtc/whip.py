@@ -29,39 +29,39 @@ _WORDS: dict[ByeReason, str] = {
 
 
 class PublisherSink(Protocol):
-    """Where a publisher's frames go (cameras fit). Called on the event loop: must return at once."""
+    """Receives a publisher's frames (cameras fit). Called on the event loop: must return at once."""
 
     def push(self, frame: av.VideoFrame, codec: str, *, arrived_s: float, gap: bool = False) -> None:
-        """Takes a frame with pts and time base.
+        """Accepts a frame with pts and time base.
 
         Args:
-            frame: as decoded; only read.
-            codec: that it came in, as FFmpeg names it ("h264").
-            arrived_s: monotonic seconds when it arrived, before it was decoded.
+            frame: as decoded; read only.
+            codec: its codec, in FFmpeg's name ("h264").
+            arrived_s: its arrival before decoding, in monotonic seconds.
             gap: something was lost just before it.
 
         Raises:
-            StreamDetectError: it takes no frames any more.
+            StreamDetectError: it no longer accepts frames.
         """
         ...
 
     def publisher_left(self, reason: str) -> None:
-        """No more frames will come, for a reason in words.
+        """No more frames follow, for a reason in words.
 
         Raises:
-            StreamDetectError: it took none any more.
+            StreamDetectError: it no longer accepted frames.
         """
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class PublisherEvents:
-    """Whom a session notifies, on the event loop.
+    """Callbacks of a session, called on the event loop.
 
     Args:
-        connected: the publisher has come.
-        gone: it failed, left, vanished, never came or was refused, with the reason in words; perhaps more than once.
-        alone: whether nobody else publishes to its camera, or is about to.
+        connected: the publisher has connected.
+        gone: it failed, left, vanished, never connected or was refused, with the reason in words; possibly repeatedly.
+        alone: returns whether nobody else publishes to its camera, or is about to.
     """
 
     connected: Callable[["WhipSession"], None]
@@ -71,10 +71,10 @@ class PublisherEvents:
 
 @dataclass(frozen=True, slots=True)
 class WhipParts:
-    """What every WHIP session of a server is made from.
+    """Parts shared by all WHIP sessions of a server.
 
     Args:
-        settings: time limits, bitrate, the largest frame.
+        settings: time limits, bitrate and the largest frame.
         network: addresses, ports, ICE servers.
     """
 
@@ -83,14 +83,14 @@ class WhipParts:
 
 
 class WhipSession:
-    """One publisher of a camera. Lives on the event loop. Fits `Session`.
+    """One publisher of a camera. Used on the event loop. A `Session`.
 
     Args:
-        camera: its name.
-        codec: what it sends in.
-        sink: where its frames go.
-        parts: what it is made from.
-        events: who is notified.
+        camera: name of the camera.
+        codec: its codec.
+        sink: receives its frames.
+        parts: the shared parts.
+        events: the callbacks.
     """
 
     def __init__(
@@ -110,7 +110,7 @@ class WhipSession:
         self._frame_s: float | None = None
         self._gone: str | None = None
         self.publishing = False
-        """Whether it is the camera's publisher: set when it has connected as the first."""
+        """Whether it is the camera's publisher: set if it was the first to connect."""
         name = f"whip {self.session_id[:6]}"
         self._closing = CloseOnce(name, self._close)
         self._connection = PeerConnection(
@@ -137,36 +137,36 @@ class WhipSession:
 
     @property
     def connected(self) -> bool:
-        """Fits `Session`."""
+        """See `Session`."""
         return self._connection.connected
 
     @property
     def connection(self) -> PeerConnection:
-        """With its peer."""
+        """Connection to the peer."""
         return self._connection
 
     @property
     def closing(self) -> bool:
-        """Fits `Session`."""
+        """See `Session`."""
         return self._closing.begun
 
     async def answer(self, offer: Offer) -> str:
-        """Fits `Session`."""
+        """See `Session`."""
         return await self._connection.answer(offer)
 
     async def close(self, reason: ByeReason) -> None:
-        """Fits `Session`."""
+        """See `Session`."""
         await self._closing.run(reason)
 
     def _take(self, received: ReceivedFrame) -> None:
         frame = received.frame
         self._frame_s = received.arrived_s
-        if frame.pts is None or not self.publishing:  # the decoder lost its packet's timestamp: it has no place in time
+        if frame.pts is None or not self.publishing:  # the decoder lost its packet's timestamp, so its time is unknown
             return
         at = self._clock.read(frame.pts, received.arrived_s)
         try:
             self._sink.push(frame, self._codec, arrived_s=received.arrived_s, gap=at.gap or received.gap)
-        except StreamDetectError as error:  # the camera was removed, or is of another kind now
+        except StreamDetectError as error:  # the camera was removed, or has another kind now
             self._note_gone(str(error))
 
     def _note_gone(self, reason: str) -> None:
@@ -177,24 +177,24 @@ class WhipSession:
         await self._connection.end_tasks()
         self._receiver.end()
         if self.publishing or self._events.alone(self):
-            with contextlib.suppress(StreamDetectError):  # it was removed, or is of another kind: it need not know
+            with contextlib.suppress(StreamDetectError):  # it was removed, or has another kind now, and need not know
                 self._sink.publisher_left(self._gone or _WORDS[reason])
         await asyncio.gather(self._connection.close(), self._receiver.close(CLOSE_S))
 
 
 MAX_CONNECTING = 4
-"""Publishers of one camera that may be connecting at once; the first that connects is the publisher."""
+"""Publishers of one camera that may be connecting at once; the first one to connect is the publisher."""
 
 RETRY_AFTER_S = 10
 """When to try again while the server restarts."""
 
 
 class Publishers(CameraSessions[WhipSession]):
-    """All who publish to cameras of a server. Used on one event loop; `close_all` is its end.
+    """All publishers to a server's cameras. Used on one event loop; end it with `close_all`.
 
     Args:
-        settings: time limits, bitrate asked of publishers, the largest frame.
-        network: addresses, ports, ICE servers; those of the settings if not given.
+        settings: time limits, bitrate requested from publishers, the largest frame.
+        network: addresses, ports, ICE servers; default: those of the settings.
     """
 
     def __init__(self, settings: WebRtcSettings, network: Network | None = None) -> None:
@@ -204,22 +204,22 @@ class Publishers(CameraSessions[WhipSession]):
 
     @property
     def count(self) -> int:
-        """Publishers who hold their camera, those still closing among them."""
+        """Number of publishers that hold their camera, including closing ones."""
         return len(self._sessions)
 
     async def answer(self, camera: str, offer_sdp: str, sink: PublisherSink, client: str = "") -> Answer:
         """Opens a session for a publisher.
 
         Args:
-            camera: its name.
+            camera: name of the camera.
             offer_sdp: the offer.
-            sink: where the frames go; `publisher_left` is called at the end, unless another publisher came first.
+            sink: receives the frames; `publisher_left` is called at the end, unless another publisher was first.
             client: its IP address.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to send.
-            CodecError: it has no codec that we have.
-            ConflictError: another publisher is there, or too many are just connecting.
+            OfferError: the offer is malformed, or (NoVideoError) contains no video to send.
+            CodecError: it contains no supported codec.
+            ConflictError: there is another publisher, or too many are connecting.
             CapacityError: the server is closing.
         """
         offer = read_offer(offer_sdp, h264=True, direction="sendonly")
@@ -238,11 +238,11 @@ class Publishers(CameraSessions[WhipSession]):
         return Answer(session.session_id, sdp, etag=session.connection.etag)
 
     async def forget(self, camera: str) -> None:
-        """Ends whoever publishes to a camera that is no more."""
+        """Ends the publisher of a removed camera."""
         await asyncio.gather(*(self._sessions.end(session) for session in self._sessions_of(camera)))
 
     async def close_all(self) -> None:
-        """Ends all sessions at once, within five seconds, and takes no more."""
+        """Ends all sessions in parallel, within five seconds, and accepts no more."""
         await self._sessions.close_all()
 
     def _running(self, camera: str, session_id: str) -> WhipSession:
@@ -252,7 +252,7 @@ class Publishers(CameraSessions[WhipSession]):
         return session
 
     def _note_connected(self, session: WhipSession) -> None:
-        """The first that connects is the publisher; the others end."""
+        """The first one to connect is the publisher; the others are ended."""
         session.publishing = self._publisher_of(session.camera) is None
         others = [other for other in self._sessions_of(session.camera) if other is not session]
         for late in others if session.publishing else [session]:

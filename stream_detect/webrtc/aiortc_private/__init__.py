@@ -9,4 +9,4 @@ the changes of the library, run the tests of this folder, then set the new versi
 """
 
 CHECKED_WITH = {"aiortc": "1.16.0", "aioice": "0.13.0"}
-"""Versions that this code was written against and tested with."""
+"""Versions against which this code was written and tested."""

@@ -23,33 +23,34 @@ CIPHERS = b":".join(
     for key in ("ECDSA", "RSA")
     for cipher in ("AES128-GCM-SHA256", "CHACHA20-POLY1305", "AES128-SHA", "AES256-SHA")
 )
-"""aiortc offers those with ECDSA. GStreamer's webrtcbin and what is built on it have certificates of RSA keys."""
+"""aiortc offers ECDSA ciphers only; GStreamer's webrtcbin and software based on it use certificates with RSA keys."""
 
 MAX_UNREAD_BYTES = 4 << 20
-"""Datagrams that wait to be read, as anybody can send them before a connection is there; the oldest go first."""
+"""Maximum size of unread datagrams, because anybody can send them before the connection is established; the oldest are
+dropped first."""
 
 DATAGRAM_BYTES = 128
-"""What a waiting datagram costs besides its data."""
+"""Overhead of a waiting datagram."""
 
 MAX_REMOTE_CANDIDATES = 32
-"""Addresses that one ICE connection checks, those that it learned from incoming checks among them."""
+"""Addresses that one ICE connection checks, including those learnt from incoming checks."""
 
 MAX_UNANSWERED_CHECKS = 48
-"""UDP packets that one offer makes us send to addresses that have not been heard from. A peer sends checks of its own,
-and each is answered by a check; ours only open our own firewall. Eight pairs have six each, sixteen three."""
+"""UDP packets that one offer can make the server send to addresses that have not sent anything. A peer sends checks of
+its own, each of which is answered by a check; ours only open our firewall. Eight pairs have six each, sixteen three."""
 
 MAX_SSRCS = 64
-"""RTP streams that a connection tells apart: for each, aiortc keeps statistics for good."""
+"""RTP streams that a connection distinguishes: aiortc keeps statistics of each for ever."""
 
 MAX_DATA_STREAMS = 32
-"""SCTP streams that a peer may use; a data channel takes one."""
+"""SCTP streams that a peer may use; a data channel uses one."""
 
 MAX_DATA_PIECES = 2048
-"""Pieces of unfinished messages that are kept; 1 MiB, aiortc's receive window, comes in 900."""
+"""Pieces of unfinished messages that are kept; 1 MiB, aiortc's receive window, arrives in 900."""
 
 
 class _Certificate(RTCCertificate):
-    """A certificate whose connections also take peers with RSA keys."""
+    """A certificate whose connections also accept peers with RSA keys."""
 
     def _create_ssl_context(self, srtp_profiles: list[Any]) -> SSL.Context:
         context = super()._create_ssl_context(srtp_profiles)
@@ -58,8 +59,8 @@ class _Certificate(RTCCertificate):
 
 
 def new_connection() -> RTCPeerConnection:
-    """A peer connection without STUN and TURN servers; `gathering.gather_by` sets which it uses."""
-    # An empty list, never None: None means a public STUN server to aiortc.
+    """A peer connection without STUN and TURN servers; `gathering.gather_by` sets the servers that it uses."""
+    # An empty list, because aiortc uses a public STUN server for None.
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     private: Any = connection
     private._RTCPeerConnection__certificates = [_Certificate.generateCertificate()]
@@ -67,11 +68,11 @@ def new_connection() -> RTCPeerConnection:
 
 
 def bound_received(connection: RTCPeerConnection, on_excess: Callable[[str], None]) -> None:
-    """Bounds what a peer can make a connection keep. To be called before the connection gathers candidates.
+    """Limits what a peer can make a connection store. Call it before the connection gathers candidates.
 
     Args:
         connection: with its remote description.
-        on_excess: called with the reason in words when a peer takes more than it may; the connection is to be closed.
+        on_excess: called with the reason in words if a peer exceeds a limit; the connection must then be closed.
     """
     for transport in transports_of(connection):
         ice: Any = transport.transport._connection
@@ -82,7 +83,7 @@ def bound_received(connection: RTCPeerConnection, on_excess: Callable[[str], Non
 
 
 class _DatagramQueue(asyncio.Queue[tuple[bytes, int] | None]):
-    """Received datagrams, at most MAX_UNREAD_BYTES of them. Drop policy: the oldest go first. None ends the reading."""
+    """Received datagrams, at most MAX_UNREAD_BYTES. Drop policy: the oldest are dropped. None ends reading."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -108,7 +109,7 @@ def _size(item: tuple[bytes, int] | None) -> int:
 
 
 def _bound_streams(transport: RTCDtlsTransport) -> None:
-    """Packets of further RTP streams are dropped."""
+    """Drops the packets of further RTP streams."""
     router: Any = transport._rtp_router
     route = router.route_rtp
 
@@ -120,7 +121,7 @@ def _bound_streams(transport: RTCDtlsTransport) -> None:
 
 
 def _bound_messages(sctp: RTCSctpTransport, on_excess: Callable[[str], None]) -> None:
-    """Reports a peer that sends beyond the receive window, or in too many streams or pieces, and drops its data."""
+    """Reports a peer that exceeds the receive window or uses too many streams or pieces, and drops its data."""
     private: Any = sctp
     receive, streams = private._receive_data_chunk, private._inbound_streams
     find = private._get_inbound_stream
@@ -143,14 +144,14 @@ def _bound_messages(sctp: RTCSctpTransport, on_excess: Callable[[str], None]) ->
 
 
 def bound_checks(connection: RTCPeerConnection) -> None:
-    """Bounds the ICE checks that an offer makes us send. To be called when candidates have been gathered."""
+    """Limits the ICE checks that an offer makes us send. Call it after candidates have been gathered."""
     budget = _CheckBudget()
     for transport in transports_of(connection):
         budget.keep(transport.transport._connection)
 
 
 class _CheckBudget:
-    """Packets of checks that a connection may still send to addresses that nobody has been heard from."""
+    """Number of checks that a connection may still send to addresses that have not sent anything."""
 
     def __init__(self) -> None:
         self._left = MAX_UNANSWERED_CHECKS
@@ -185,17 +186,16 @@ class _CheckBudget:
         if address in self._heard:
             return True
         if any(pair.remote_addr == address and pair.state is CandidatePair.State.SUCCEEDED for pair in ice._check_list):
-            self._heard.add(address)  # ICE lite: it answers checks and sends none
+            self._heard.add(address)  # an ICE lite peer answers checks and sends none
             return True
         return False
 
 
 async def close(connection: RTCPeerConnection) -> None:
-    """Closes a connection and leaves no task of it behind.
+    """Closes a connection and all its tasks.
 
-    Closed at the moment when its checks succeed, aioice still starts the task that asks the peer for its consent; with
-    no pair left to ask about, that task would loop for ever. So the end of the checks is waited for (it comes at once),
-    and the task is cancelled.
+    If it is closed at the moment when its checks succeed, aioice still starts the consent task, which would loop for
+    ever without a pair. So this waits for the end of the checks, which is immediate, and cancels the task.
     """
     transports: list[Any] = [transport.transport for transport in transports_of(connection)]
     await connection.close()
@@ -206,11 +206,11 @@ async def close(connection: RTCPeerConnection) -> None:
         ice = transport._connection
         if ice._query_consent_task is not None:
             ice._query_consent_task.cancel()
-        ice._queue = asyncio.Queue()  # what was not read is freed, whoever still holds the connection
+        ice._queue = asyncio.Queue()  # frees unread data, whoever still refers to the connection
 
 
 def transports_of(connection: RTCPeerConnection) -> set[RTCDtlsTransport]:
-    """The transports of a connection: one where all media are bundled."""
+    """The transports of a connection: one if all media are bundled."""
     transports = {transceiver.receiver.transport for transceiver in connection.getTransceivers()}
     if connection.sctp is not None:
         transports.add(connection.sctp.transport)

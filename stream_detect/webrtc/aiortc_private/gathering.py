@@ -22,16 +22,16 @@ from stream_detect.webrtc.aiortc_private.stun_turn import Server, allocate, is_i
 # ruff: noqa: SLF001 - this package is where private parts are used
 
 HEAD_START_S = 0.5
-"""When the next server of a kind is asked as well: one that is near answers within a tenth of it."""
+"""Time after which the next server of a kind is tried in parallel: a near one answers within a tenth of it."""
 
 T = TypeVar("T")
 
 
 class CandidateAddresses(Protocol):
-    """The addresses of this machine that candidates are of."""
+    """The addresses of this machine for candidates."""
 
     def addresses(self) -> Sequence[str]:
-        """Those to bind to."""
+        """Addresses to bind to."""
         ...
 
     def bind(self, address: str) -> socket.socket:
@@ -39,12 +39,12 @@ class CandidateAddresses(Protocol):
 
         Raises:
             CapacityError: there is no free port.
-            OSError: the address has gone.
+            OSError: the address no longer exists.
         """
         ...
 
     def announced(self, address: str) -> Sequence[str]:
-        """What peers are told instead of an address."""
+        """Addresses announced to peers instead of this address."""
         ...
 
 
@@ -52,16 +52,16 @@ class ServerList(Protocol):
     """The STUN and TURN servers."""
 
     def usable(self, kind: str) -> Sequence[Server]:
-        """Those of a kind that are not known to be out of order, the preferred one first."""
+        """Servers of a kind that are not known to fail, the preferred one first."""
         ...
 
     def note(self, server: Server, problem: str) -> None:
-        """A server worked (an empty problem), or did not, for a reason in words."""
+        """Records that a server worked (an empty problem) or failed, with the reason in words."""
         ...
 
 
 def gather_by(connection: RTCPeerConnection, hosts: CandidateAddresses, servers: ServerList) -> None:
-    """Sets where the candidates of a connection come from. To be called before it gathers them."""
+    """Sets the source of a connection's candidates. Call it before it gathers them."""
     for transport in transports_of(connection):
         gathering = _Gathering(transport.transport._connection, hosts, servers)
         gathering.ice.get_component_candidates = gathering.candidates
@@ -76,7 +76,7 @@ class _Gathering:
         self._servers = servers
 
     async def candidates(self, component: int, addresses: list[str], timeout: int = 5) -> list[Candidate]:  # noqa: ARG002, ASYNC109 - aioice's
-        """Fits `aioice.Connection.get_component_candidates`.
+        """Replaces `aioice.Connection.get_component_candidates`.
 
         Raises:
             CapacityError: there is no free port.
@@ -96,7 +96,7 @@ class _Gathering:
     async def _bind(self, address: str, component: int) -> None:
         try:
             sock = self._hosts.bind(address)
-        except OSError:  # it was taken off its interface a moment ago
+        except OSError:  # it was just removed from its interface
             return
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, turn.UDP_SOCKET_BUFFER_SIZE)
         loop = asyncio.get_running_loop()
@@ -114,7 +114,7 @@ class _Gathering:
         self.ice._protocols.append(protocol)
 
     def _announced(self, bound: Sequence[StunProtocol]) -> list[Candidate]:
-        """What peers are told of the host candidates; our own checks still begin at the address that is bound."""
+        """The announced host candidates; our own checks still start at the bound address."""
         told = []
         for protocol in bound:
             for address in self._hosts.announced(protocol.local_candidate.host):
@@ -129,9 +129,9 @@ class _Gathering:
         return [candidate]
 
     async def _ask(self, kind: str, ask: Callable[[Server], Coroutine[None, None, T]]) -> T | None:
-        """The first success among the servers of a kind; None when there is none.
+        """Result of the first successful server of a kind; None if there is none.
 
-        The next one is asked when one fails, or has not answered for HEAD_START_S.
+        The next one is tried when one fails, or has not answered for HEAD_START_S.
         """
         waiting = list(self._servers.usable(kind))
         asking: dict[asyncio.Task[T], Server] = {}

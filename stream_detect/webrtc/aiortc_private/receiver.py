@@ -17,28 +17,28 @@ from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket
 
 
 class EncodedSink(Protocol):
-    """Where encoded frames go. Called on the event loop; must return at once."""
+    """Receives encoded frames. Called on the event loop; must return at once."""
 
     def put(self, codec: str, data: bytes, pts: int) -> None:
-        """Takes the next complete frame.
+        """Accepts the next complete frame.
 
         Args:
-            codec: as FFmpeg names it ("h264", "vp8").
+            codec: FFmpeg's name ("h264", "vp8").
             data: Annex B, or one VP8 frame.
             pts: 90 kHz ticks.
         """
         ...
 
     def end(self) -> None:
-        """No more frames come: the peer said so, or its connection ended."""
+        """No more frames follow: the peer said so, or its connection ended."""
         ...
 
 
 def take_encoded(receiver: RTCRtpReceiver, sink: EncodedSink) -> Callable[[], None]:
-    """Hands a receiver's encoded frames to a sink. To be called before it receives.
+    """Passes a receiver's encoded frames to a sink. Call it before it receives.
 
     Returns:
-        Asks the peer for a keyframe (PLI) with the next packet that comes; may be called from any thread.
+        A thread-safe function that requests a keyframe from the peer (PLI) at the next packet.
     """
     private: Any = receiver
     private._RTCRtpReceiver__decoder_queue = _Handover(sink)
@@ -48,7 +48,7 @@ def take_encoded(receiver: RTCRtpReceiver, sink: EncodedSink) -> Callable[[], No
 
 
 class _Handover:
-    """Stands in for the queue of aiortc's decoder thread."""
+    """Replaces the queue of aiortc's decoder thread."""
 
     def __init__(self, sink: EncodedSink) -> None:
         self._sink = sink
@@ -65,7 +65,7 @@ class _Handover:
 
 
 class _BoundedNackGenerator(NackGenerator):
-    """A leap of the sequence numbers is a new beginning, not 30,000 packets to be asked for one by one."""
+    """Treats a jump of the sequence numbers as a restart, instead of requesting 30,000 packets one by one."""
 
     def add(self, packet: RtpPacket) -> bool:
         if self.max_seq is not None and RTP_HISTORY_SIZE < (packet.sequence_number - self.max_seq) % 65536 < 32768:

@@ -22,7 +22,7 @@ from aiortc.rtp import (
 
 
 class RtcpListener(Protocol):
-    """Learns, on the event loop, what a peer says of the video that it receives."""
+    """Receives, on the event loop, a peer's RTCP feedback about the video."""
 
     def request_keyframe(self) -> None:
         """The video cannot be decoded without a keyframe (PLI, FIR)."""
@@ -38,7 +38,7 @@ class RtcpListener(Protocol):
 
 
 def listen(sender: RTCRtpSender, listener: RtcpListener) -> None:
-    """Reports the RTCP that reaches a sender, which goes on handling it (retransmission, statistics)."""
+    """Passes the RTCP of a sender to a listener; the sender still handles it (retransmission, statistics)."""
     handle = sender._handle_rtcp_packet
 
     async def reported(packet: AnyRtcpPacket) -> None:
@@ -62,7 +62,7 @@ def _report(listener: RtcpListener, packet: AnyRtcpPacket, ssrc: int) -> None:
         try:
             bitrate_bps, ssrcs = unpack_remb_fci(packet.fci)
         except ValueError:
-            return  # another application's message
+            return  # message of another application
         if ssrc in ssrcs:
             listener.estimate(bitrate_bps)
 
@@ -74,31 +74,30 @@ BURST_TICKS = (1 << 18) // 200
 """Packets sent within 5 ms are one burst, as in aiortc's estimator."""
 
 REPEAT_MS = 200
-"""Until the first estimate: a browser that is not ready yet for the first packet's answer passes over it."""
+"""Interval until the first estimate: a browser that is not ready ignores the feedback to the first packet."""
 
 Estimate = tuple[int, list[int]]
-"""Bits a second, and the streams (SSRC) that share them."""
+"""Bits per second, and the streams (SSRC) that share them."""
 
 
 class Estimator(Protocol):
-    """What aiortc asks at every packet."""
+    """The estimator that aiortc calls for every packet."""
 
     def add(self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int) -> Estimate | None:
-        """Notes a packet; an estimate when it is time to send the peer one."""
+        """Adds a packet; returns an estimate if it is time to send one to the peer."""
         ...
 
 
 class UplinkFloor:
-    """Raises an estimator's estimates to a floor, and sends the floor until there is one, from the first packet on.
+    """Raises estimates to a floor, and sends the floor until there is an estimate, from the first packet on.
 
-    A browser begins at .3 Mbit/s, and goes to an estimate of its first two seconds at once, later by 8 % a second.
-    aiortc's first estimate takes three.
-    The estimator looks at bursts of packets, not at single ones; it is given one packet in the place of each burst,
-    which saves most of its time (9 % of the event loop's otherwise).
+    A browser starts at .3 Mbit/s. It follows an estimate in its first two seconds at once, later by 8 % per second.
+    aiortc's first estimate takes three seconds. The estimator examines bursts of packets, not single ones; it gets one
+    packet per burst, which saves most of its time (otherwise 9 % of the event loop).
 
     Args:
-        estimator: gives the estimates.
-        floor_bps: least bitrate that is asked for.
+        estimator: the wrapped estimator.
+        floor_bps: lowest estimate.
     """
 
     def __init__(self, estimator: Estimator, floor_bps: int) -> None:
@@ -110,7 +109,7 @@ class UplinkFloor:
         self._repeat_at_ms = 0
 
     def add(self, arrival_time_ms: int, abs_send_time: int, payload_size: int, ssrc: int) -> Estimate | None:
-        """As an `Estimator`."""
+        """See `Estimator`."""
         self._burst_bytes += payload_size
         began = self._burst_began
         if began is not None and (abs_send_time - began) % SEND_TIME_WRAP < BURST_TICKS:
@@ -128,7 +127,7 @@ class UplinkFloor:
 
 
 def raise_uplink(receiver: RTCRtpReceiver, floor_bps: int) -> None:
-    """Puts a floor under what a receiver of video asks of its peer; to be called before it receives."""
+    """Sets a minimum for the bitrate estimates of a video receiver; call it before it receives."""
     private: Any = receiver
     private._RTCRtpReceiver__remote_bitrate_estimator = UplinkFloor(
         private._RTCRtpReceiver__remote_bitrate_estimator,

@@ -23,7 +23,7 @@ from stream_detect.webrtc.encoding import EncodedFrame
 # ruff: noqa: SLF001 - this package is where private parts are used
 
 HISTORY_PACKETS = 256
-"""Packets kept for retransmission: two seconds at 1 Mbit/s. All viewers' histories share the payloads."""
+"""Packets kept for retransmission: two seconds at 1 Mbit/s. The histories of all viewers share the payloads."""
 
 ABS_SEND_TIME = "http://www.webrtc.org/experiments/rtp-hdrext/abs-send-time"
 MID = "urn:ietf:params:rtp-hdrext:sdes:mid"
@@ -38,15 +38,15 @@ _24_BITS = 0xFFFFFF
 _32_BITS = 0xFFFFFFFF
 
 _Sent = tuple[int, int, int, bytes]
-"""A packet that was sent: its sequence number, marker, timestamp and payload."""
+"""A sent packet: sequence number, marker, timestamp and payload."""
 
 
 class RtpSender:
-    """One viewer's end of a stream. Takes a sender over before it is started; used on the event loop.
+    """Sends a stream to one viewer. Takes over a sender before it is started; used on the event loop.
 
     Args:
-        sender: of a connection that is not answered yet.
-        on_open: called when frames may be sent.
+        sender: sender of a connection that is not answered yet.
+        on_open: called when frames can be sent.
     """
 
     def __init__(self, sender: RTCRtpSender, on_open: Callable[[], None]) -> None:
@@ -72,7 +72,7 @@ class RtpSender:
 
     @property
     def unsent_bytes(self) -> int:
-        """What the socket has not taken: nothing by UDP but for a moment, much by a relay over a slow TCP."""
+        """Bytes that the socket has not accepted: usually none with UDP, many with a relay over slow TCP."""
         pair = self._sender.transport.transport._connection._nominated.get(1)
         if pair is None:
             return 0
@@ -84,7 +84,7 @@ class RtpSender:
         """Sends a frame at once.
 
         Returns:
-            Bytes of payload that were sent; 0 when the connection is not open.
+            Number of payload bytes sent; 0 if the connection is not open.
         """
         if not self._open:
             return 0
@@ -101,7 +101,7 @@ class RtpSender:
                 await self._send(packet, flags, extension)
                 sent_bytes += len(payload)
         except ConnectionError:
-            self._open = False  # its session learns it from the connection
+            self._open = False  # the session learns it from the connection
         self._count(now, timestamp, last + 1, sent_bytes)
         return sent_bytes
 
@@ -111,7 +111,7 @@ class RtpSender:
         await self._sender.transport._send_rtp(header + extension + payload)
 
     async def _retransmit(self, sequence: int) -> None:
-        """Replaces the sender's, which knows no packet of ours; by RTX (RFC 4588) where the viewer takes it."""
+        """Replaces the sender's method, which lacks our packets; uses RTX (RFC 4588) if the viewer supports it."""
         packet = self._history.get(sequence % HISTORY_PACKETS)
         if packet is None or packet[0] != sequence or not self._open:
             return
@@ -127,7 +127,7 @@ class RtpSender:
         await self._sender.transport._send_rtp(header + extension + sequence.to_bytes(2, "big") + payload)
 
     def _extension(self, ntp_time: int) -> tuple[int, bytes]:
-        """First byte and header extension (RFC 8285) of all packets of one moment."""
+        """First byte and header extension (RFC 8285) of all packets of one frame."""
         values = [] if self._mid is None else [self._mid]
         if self._send_time_id is not None:
             values.append((self._send_time_id, (ntp_time >> 14 & _24_BITS).to_bytes(3, "big")))
@@ -137,7 +137,7 @@ class RtpSender:
         return _VERSION_2 | _EXTENDED, _EXTENSION.pack(profile, len(value) // 4) + value
 
     def _count(self, ntp_time: int, timestamp: int, packets: int, sent_bytes: int) -> None:
-        """For the sender's reports, by which the viewer knows time and loss."""
+        """Updates the sender reports, from which the viewer computes time and loss."""
         self._packets += packets
         self._sent_bytes += sent_bytes
         self._sender._RTCRtpSender__ntp_timestamp = ntp_time
@@ -146,7 +146,7 @@ class RtpSender:
         self._sender._RTCRtpSender__octet_count = self._sent_bytes
 
     async def _begin(self, parameters: RTCRtpSendParameters) -> None:
-        """Replaces the sender's `send`: notes what was negotiated, then starts as ever."""
+        """Replaces the sender's `send`: records the negotiated parameters, then starts as usual."""
         codec = parameters.codecs[0]
         self._payload_type = codec.payloadType or 0
         for other in parameters.codecs:
@@ -160,14 +160,14 @@ class RtpSender:
         await self._start(parameters)
 
     async def _run(self, _codec: RTCRtpCodecParameters) -> None:
-        """Replaces the sender's loop, whose two events announce its start and end."""
+        """Replaces the sender's loop, whose two events signal its start and end."""
         self._sender._RTCRtpSender__rtp_started.set()
         self._open = True
         try:
             self._on_open()
             await asyncio.Event().wait()
         except asyncio.CancelledError:
-            pass  # how aiortc stops it
+            pass  # this is how aiortc stops it
         finally:
             self._open = False
             self._history.clear()

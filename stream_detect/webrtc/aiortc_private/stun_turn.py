@@ -25,25 +25,26 @@ from stream_detect.settings import IceAddress
 # ruff: noqa: SLF001 - this package is where private parts are used
 
 ANSWER_S = 3.0
-"""Bound on one server: a TCP and a TLS handshake and two requests take five round trips of at most half a second."""
+"""Time limit for one server: a TCP and a TLS handshake and two requests take five round trips of at most half a second.
+"""
 
 OTHERS_S = 0.1
-"""How long a server's answers by the other network interfaces are waited for after its first one: those that do not
-lead there never come."""
+"""How long to wait, after a server's first answer, for its answers on the other network interfaces: on those without a
+route to it there will be none."""
 
 DELETE_S = 1.0
-"""Bound on giving a relayed address back; the server frees it by itself after ten minutes."""
+"""Time limit for releasing a relayed address; the server releases it by itself after ten minutes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Server:
-    """A STUN or TURN server, and what it takes to use it now.
+    """A STUN or TURN server with its current credential.
 
     Args:
-        url: as in the settings.
-        address: where it is.
-        username: of a TURN server.
-        password: of a TURN server.
+        url: its URL in the settings.
+        address: its host and port.
+        username: username for a TURN server.
+        password: password for a TURN server.
     """
 
     url: str
@@ -53,10 +54,10 @@ class Server:
 
 
 async def try_server(server: Server) -> None:
-    """Asks a server for an address as a session would, and gives it back.
+    """Requests an address from a server as a session would, and releases it.
 
     Raises:
-        IceServerError: it does not work, with the reason and the cure.
+        IceServerError: it does not work; the message states the reason and what to do.
     """
     receiver = Connection(ice_controlling=False)
     if server.address.kind == "turn":
@@ -74,14 +75,14 @@ async def try_server(server: Server) -> None:
 
 
 async def reflexive(protocols: Sequence[StunProtocol], server: Server) -> list[Candidate]:
-    """Our addresses as a STUN server sees them, for the host candidates that lead to it.
+    """Our addresses as seen by a STUN server, for the host candidates that reach it.
 
     Args:
-        protocols: of IPv4 host candidates.
-        server: which is asked.
+        protocols: protocols of IPv4 host candidates.
+        server: the STUN server.
 
     Raises:
-        IceServerError: it does not answer any of them.
+        IceServerError: it answers none of them.
     """
     async with _in_words(server):
         there = await _resolved(server)
@@ -98,15 +99,15 @@ async def reflexive(protocols: Sequence[StunProtocol], server: Server) -> list[C
 
 
 async def allocate(ice: Connection, component: int, server: Server) -> tuple[Candidate, StunProtocol]:
-    """A relayed address of a TURN server.
+    """Allocates a relayed address on a TURN server.
 
     Args:
-        ice: whose datagrams are relayed.
-        component: of ICE.
-        server: which is asked.
+        ice: connection whose datagrams are relayed.
+        component: ICE component.
+        server: the TURN server.
 
     Raises:
-        IceServerError: it gives none.
+        IceServerError: it refuses.
     """
     where = server.address
     async with _in_words(server):
@@ -136,7 +137,7 @@ async def allocate(ice: Connection, component: int, server: Server) -> tuple[Can
 
 
 async def _first(asking: Sequence["asyncio.Task[Candidate]"]) -> Candidate:
-    """The first that succeeds; the error of the last one when none does."""
+    """The first success; if there is none, the last error."""
     failure: BaseException | None = None
     for next_one in asyncio.as_completed(asking):
         try:
@@ -168,7 +169,7 @@ def _binding() -> stun.Message:
 
 
 async def _resolved(server: Server) -> tuple[str, int]:
-    """The IPv4 address of a STUN server: only candidates of IPv4 are behind address translation."""
+    """The IPv4 address of a STUN server: only IPv4 candidates are behind address translation."""
     where = server.address
     found = await asyncio.get_running_loop().getaddrinfo(
         where.host, where.port, family=socket.AF_INET, type=socket.SOCK_DGRAM
@@ -178,7 +179,7 @@ async def _resolved(server: Server) -> tuple[str, int]:
 
 
 def _bound_deletion(transport: turn.TurnTransport) -> None:
-    """A TURN server that has died does not hold up the end of a session: aioice asks it for half a minute."""
+    """Prevents that a dead TURN server delays the end of a session: aioice would ask it for half a minute."""
     inner: Any = transport._TurnTransport__inner_protocol  # type: ignore[attr-defined] # private
     delete = inner.delete
 
@@ -194,7 +195,7 @@ def _bound_deletion(transport: turn.TurnTransport) -> None:
 
 @contextlib.asynccontextmanager
 async def _in_words(server: Server) -> AsyncIterator[None]:
-    """Bounds the time of asking a server, and says in words what goes wrong."""
+    """Limits the time for a server, and converts errors to words."""
     try:
         async with asyncio.timeout(ANSWER_S):
             yield
@@ -230,7 +231,7 @@ def _words(error: BaseException, server: Server) -> str:
 
 
 def _refusal(error: stun.TransactionFailed, server: Server) -> str:
-    """What a TURN server's error code means (RFC 8656, 7.2)."""
+    """Meaning of a TURN server's error code (RFC 8656, 7.2)."""
     code, reason = error.response.attributes.get("ERROR-CODE", (0, "no reason given"))
     expiry = re.match(r"\d{9,11}(?=:|$)", server.username or "")
     if code in {401, 438} and expiry and int(expiry[0]) < time.time():
@@ -249,5 +250,5 @@ def _refusal(error: stun.TransactionFailed, server: Server) -> str:
 
 
 def is_ipv4(protocol: StunProtocol) -> bool:
-    """Whether a host candidate is of IPv4."""
+    """Whether a host candidate is an IPv4 one."""
     return ip_address(protocol.local_candidate.host).version == 4
