@@ -12,32 +12,32 @@ BROKEN_OFF = "broken off: the camera was stopped, changed or moved to another wo
 
 
 class CameraChecks:
-    """The challenges before one camera. Every result carries the newest one, so none is missed that had a result.
+    """The challenges in front of one camera. Every result carries the newest one, so none with a result is missed.
 
     Args:
-        camera: its name.
-        judge: the model that gave the newest result.
+        camera: name of the camera.
+        judge: the model of the newest result.
     """
 
     def __init__(self, camera: str, judge: Callable[[], Judge]) -> None:
         self._camera = camera
         self._judge = judge
-        self._challenge: ChallengeRecord | None = None  # that runs
+        self._challenge: ChallengeRecord | None = None  # the running one
         self._began_s = 0.0
         self._verdict: Verdict | None = None
-        self._recorded = ""  # id of the newest that ended
+        self._recorded = ""  # id of the newest ended one
 
     @property
     def idle(self) -> bool:
-        """Whether no challenge runs."""
+        """Whether no challenge is running."""
         return self._challenge is None
 
     def result(self, result: Result, at_s: float) -> CheckRecord | None:
-        """The record of a challenge that ended with this result, or without one of its own before it.
+        """The record of a challenge that ended with this result, or before it without a result.
 
         Args:
-            result: of the camera.
-            at_s: wall clock of its frame, unix seconds.
+            result: result of the camera.
+            at_s: time of its frame, unix seconds.
         """
         now, before = result.challenge, self._challenge
         if before is not None and (now is None or now.challenge_id != before.challenge_id):
@@ -51,7 +51,7 @@ class CameraChecks:
         return self._record(now, at_s) if now.state.is_end else None
 
     def close(self, at_s: float) -> CheckRecord | None:
-        """The record of a challenge that ran when its camera was stopped; None when none did."""
+        """The record of a challenge that was running when its camera was stopped; None if there was none."""
         running = self._challenge
         if running is None:
             return None

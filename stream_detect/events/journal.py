@@ -25,12 +25,12 @@ Item = TypeVar("Item")
 
 
 class Backlog(Generic[Item]):
-    """A bounded queue whose items can be given back when they could not be written.
+    """A bounded queue to which items that could not be written can be returned.
 
-    Drop policy: when it is full the oldest item goes, and is counted.
+    Drop policy: when it is full, the oldest item is dropped and counted.
 
     Args:
-        limit: items that it holds.
+        limit: maximum number of items.
     """
 
     def __init__(self, limit: int) -> None:
@@ -45,23 +45,23 @@ class Backlog(Generic[Item]):
 
     @property
     def dropped(self) -> int:
-        """Items that were dropped so far."""
+        """Number of items dropped so far."""
         with self._lock:
             return self._dropped
 
     def put(self, items: Iterable[Item]) -> None:
-        """Appends them."""
+        """Appends items."""
         with self._lock:
             self._items.extend(items)
             self._shorten()
 
     def take(self, count: int = 1) -> list[Item]:
-        """The oldest ones, at most `count`; empty when nothing waits."""
+        """Removes and returns the oldest items, at most `count`; empty if there are none."""
         with self._lock:
             return [self._items.popleft() for _ in range(min(count, len(self._items)))]
 
     def give_back(self, items: Sequence[Item]) -> None:
-        """Puts what was taken in front again."""
+        """Returns items to the front."""
         with self._lock:
             self._items.extendleft(reversed(items))
             self._shorten()
@@ -75,19 +75,21 @@ class Backlog(Generic[Item]):
 MAX_CHANGES = 10_000
 MAX_STATES = 50_000
 MAX_SCORES = 50_000
-"""What waits at most while the database is away, some 10 MB each: a quarter of an hour of scores of 50 cameras, days of
-their events and states. Beyond it the oldest go, and are counted."""
+"""Maximum number of waiting items while the database cannot be used, some 10 MB each: a quarter of an hour of scores of
+50 cameras, days of their events and states. Beyond it the oldest are dropped and counted."""
 
 AT_ONCE = 1_000
 FLUSH_S = 5.0
 UPDATE_S = 5.0
-"""How often peak, mean and gaps of open events are written; where nothing changed, six times less often."""
+"""Interval at which peak, mean and gaps of ongoing events are written; if nothing changed, six times longer."""
 
 UPKEEP_S, UPKEEP_LEFT_S = 3_600.0, 60.0
-"""How often old scores are rolled up and old events forgotten; how soon again when more urgent work broke it off."""
+"""Interval of rolling up old scores and deleting old events, and the shorter one after more urgent work interrupted it.
+"""
 
 FIRST_RETRY_S, LAST_RETRY_S = 0.5, 60.0
-"""Bounds of the backoff. Without jitter, as a database has one journal, it pauses for 0.5, 1, 2 ... 16 and 30 s."""
+"""Limits of the backoff. Without jitter, because a database has one journal, it pauses for 0.5, 1, 2 ... 16 and 30 s.
+"""
 
 DAY_S = 86_400.0
 
@@ -95,7 +97,7 @@ log = logging.getLogger(__name__)
 
 
 class Announcer(Protocol):
-    """Is notified of events once they are in the database, on the recorder's thread: it must return at once."""
+    """Is notified of events once they are in the database, on the recorder's thread; must return at once."""
 
     def announce(self, event: Event, what: What) -> None:
         """The event began, or ended."""
@@ -104,16 +106,16 @@ class Announcer(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """Where things are written down, and who is notified.
+    """Stores of the journal, and whom it notifies.
 
     Args:
-        events: of the database.
-        history: of the database.
-        checks: of the database.
-        storage: for how long things are kept.
-        deliveries_for: what webhooks are to be sent of an event that began or ended.
-        announce: who is notified, after the commit.
-        judge_of: the model of a sha256, that a result names; None where results name none.
+        events: table of events.
+        history: tables of scores and states.
+        checks: table of checks.
+        storage: retention times.
+        deliveries_for: makes the webhook messages for an event that began or ended.
+        announce: notified after the commit.
+        judge_of: returns the model with the sha256 in a result; None if results contain none.
     """
 
     events: Events
@@ -127,7 +129,7 @@ class Ledger:
 
 @dataclass(slots=True)
 class _Change:
-    """A transition; its deliveries once they are made, so that an attempt repeated makes no others."""
+    """A transition, with its deliveries once they are made, so that a repeated attempt makes no others."""
 
     transition: Transition
     deliveries: Sequence[Delivery] | None = None
@@ -135,7 +137,7 @@ class _Change:
 
 @dataclass(frozen=True, slots=True)
 class _NewEvidence:
-    """There is evidence of an event."""
+    """New evidence of an event."""
 
     event_id: str
     evidence: Evidence
@@ -143,13 +145,13 @@ class _NewEvidence:
 
 @dataclass(frozen=True, slots=True)
 class JournalCounts:
-    """What waits, and what was dropped so far while the database was away.
+    """Number of waiting items, and of those dropped while the database could not be used.
 
     Args:
-        waiting: events' beginnings, ends and evidence, and checks; states; scores.
-        dropped_changes: of the first.
-        dropped_states: of the second.
-        dropped_scores: of the third.
+        waiting: changes (beginnings, ends and evidence of events, and checks), states and scores.
+        dropped_changes: dropped changes.
+        dropped_states: dropped states.
+        dropped_scores: dropped scores.
     """
 
     waiting: int
@@ -159,14 +161,14 @@ class JournalCounts:
 
 
 class Journal:
-    """Writes events, states and scores, and tries again until they are written.
+    """Writes events, states and scores, and retries until they are written.
 
-    `write` is called on one thread, the other methods on any.
+    `write` is called on one thread; the other methods are thread-safe.
 
     Args:
-        ledger: where to.
-        forget: takes evidence whose event is no more, to delete the files.
-        now: the clocks.
+        ledger: where to write.
+        forget: called with evidence whose event was deleted, to delete the files.
+        now: returns the time on both clocks.
     """
 
     def __init__(self, ledger: Ledger, forget: Callable[[Evidence], None], now: Callable[[], Moment]) -> None:
@@ -176,47 +178,47 @@ class Journal:
         self._changes: Backlog[_Change | _NewEvidence | CheckRecord] = Backlog(MAX_CHANGES)
         self._states: Backlog[StateEntry] = Backlog(MAX_STATES)
         self._scores: Backlog[Score] = Backlog(MAX_SCORES)
-        self._written: dict[str, tuple[Event, float]] = {}  # open events as they were written, and when
+        self._written: dict[str, tuple[Event, float]] = {}  # ongoing events as written, and when
         self._recovered = False
         self._last = False
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S, chance=lambda: 0.0)
         self._outage = Outage(log, "the database")
         self._retry_at_s = self._flush_at_s = self._upkeep_at_s = -1e9
         self.problem = ""
-        """Why nothing can be written now; empty when all is well."""
+        """Why nothing can be written now; empty if all is well."""
 
     @property
     def counts(self) -> JournalCounts:
-        """What waits, and what was dropped."""
+        """Number of waiting and of dropped items."""
         backlogs = self._changes, self._states, self._scores
         return JournalCounts(sum(len(backlog) for backlog in backlogs), *(backlog.dropped for backlog in backlogs))
 
     def transitions(self, transitions: Iterable[Transition]) -> None:
-        """Events began or ended."""
+        """Adds beginnings and ends of events."""
         self._changes.put(_Change(transition) for transition in transitions)
 
     def kept(self, event_id: str, evidence: Evidence) -> None:
-        """There is evidence of an event: the files are on the disk."""
+        """Adds evidence of an event, whose files are on the disk."""
         self._changes.put([_NewEvidence(event_id, evidence)])
 
     def check(self, record: CheckRecord) -> None:
-        """A check has ended."""
+        """Adds an ended check."""
         self._changes.put([record])
 
     def state(self, entry: StateEntry) -> None:
-        """A camera entered a state."""
+        """Adds a state that a camera entered."""
         self._states.put([entry])
 
     def scores(self, scores: Iterable[Score]) -> None:
-        """Seconds of cameras are over."""
+        """Adds complete seconds of cameras."""
         self._scores.put(scores)
 
     def write(self, open_events: Iterable[Event], *, last: bool = False) -> None:
-        """Writes what waits, unless the database failed just now.
+        """Writes waiting items, unless the database has just failed.
 
         Args:
-            open_events: those that go on, as they are now.
-            last: nothing more will come: try now, do not put off anything but upkeep.
+            open_events: the ongoing events in their current state.
+            last: nothing more will follow: write everything now, except for upkeep.
         """
         now_s = self._now().now_s
         if now_s < self._retry_at_s and not last:
@@ -260,7 +262,7 @@ class Journal:
         try:
             self._ledger.checks.add(record)
         except ConflictError:
-            log.info("check %s was written before", record.id)  # as an event may be, see `_write_transition`
+            log.info("check %s was written before", record.id)  # as can happen to an event, see `_write_transition`
 
     def _write_transition(self, change: _Change) -> None:
         what, event = change.transition
@@ -274,7 +276,7 @@ class Journal:
             else:
                 self._ledger.events.end(event, change.deliveries)
         except ConflictError:
-            # An attempt that failed in our eyes, as the connection broke on the answer, was committed.
+            # An attempt that seemed to fail, because the connection broke before the answer, was committed.
             log.info("event %s was written before", event.id)
         if what == "began":
             self._written[event.id] = event, self._now().now_s
@@ -298,7 +300,7 @@ class Journal:
                 self._written[event.id] = now, now_s
 
     def _upkeep(self) -> None:
-        """Rolls up and forgets; breaks off when there is something to announce."""
+        """Rolls up and deletes old data; stops when there is something to announce."""
         moment, storage = self._now(), self._ledger.storage
         self._upkeep_at_s = moment.now_s + UPKEEP_S
 
@@ -318,7 +320,7 @@ class Journal:
     def _deliveries_for(self, event: Event, what: What) -> Sequence[Delivery]:
         try:
             return tuple(self._ledger.deliveries_for(event, what))
-        except Exception:  # the edge to the notifiers: an event that cannot be prepared for them is stored all the same
+        except Exception:  # call to the notifiers: an event that cannot be prepared for them is still stored
             log.exception("nothing is delivered of event %s", event.id)
             return ()
 
@@ -326,12 +328,12 @@ class Journal:
         for announcer in self._ledger.announce:
             try:
                 announcer.announce(event, what)
-            except Exception:  # the edge to the announcers: one that fails does not keep the event from the others
+            except Exception:  # call to the announcers: one that fails must not keep the event from the others
                 log.exception("event %s could not be announced", event.id)
 
 
 def _drain(backlog: Backlog[Item], count: int, write: Callable[[list[Item]], None]) -> None:
-    """Writes what waits, `count` at a time; what failed is in front again."""
+    """Writes waiting items, `count` at a time; failed ones are returned to the front."""
     while items := backlog.take(count):
         try:
             write(items)

@@ -28,7 +28,7 @@ TICK_S = 0.25
 CLOSE_S = 3.0
 
 _ENDS = frozenset({CameraState.STOPPED, CameraState.LOST_NODE})
-"""States in which a camera's analysis has ended, and a challenge with it; through the others it goes on."""
+"""States in which a camera's analysis, and so its challenge, has ended; in other states it continues."""
 
 log = logging.getLogger(__name__)
 
@@ -38,36 +38,36 @@ class EvidenceSink(Protocol):
 
     @property
     def problem(self) -> str:
-        """Why nothing can be kept now; empty when all is well."""
+        """Why nothing can be kept now; empty if all is well."""
         ...
 
     def report_to(self, report: Callable[[str, Evidence], None]) -> None:
-        """Who writes down what there is of an event, given its id."""
+        """Sets the function that records the evidence of an event, given its id."""
         ...
 
     def start(self) -> None:
-        """Starts; once, before anything begins."""
+        """Starts; call once, before any event."""
         ...
 
     def close(self) -> None:
-        """Ends what is under way."""
+        """Ends work in progress."""
         ...
 
     def begin(self, event: Event, result: Result) -> None:
-        """Takes what is to be seen of an event that begins; returns at once."""
+        """Collects the evidence of an event that begins; returns at once."""
         ...
 
     def forget(self, camera: str) -> None:
-        """The camera is no more."""
+        """Called when a camera was removed."""
         ...
 
     def delete(self, evidence: Evidence) -> None:
-        """Removes files of an event that is no more."""
+        """Deletes the files of a deleted event."""
         ...
 
 
 class _Watch:
-    """What is remembered of one camera."""
+    """State of one camera."""
 
     def __init__(self, camera: str, settings: MonitoringSettings, judge_of: Callable[[str], Judge]) -> None:
         self.model_sha256 = ""  # of the newest result
@@ -90,14 +90,14 @@ class _Watch:
 
 
 class Recorder:
-    """Remembers what cameras say: an `Observer`. It starts and closes the evidence keeper that it is given.
+    """Records the results and states of cameras: an `Observer`. It starts and closes its evidence keeper.
 
     Args:
-        ledger: where it is written, and who is notified.
-        settings: of events.
-        judge: the model that judges now, for results that name none; called on cameras' threads.
+        ledger: where to write, and whom to notify.
+        settings: settings of events.
+        judge: returns the current model, for results that name none; called on the cameras' threads.
         evidence: keeps pictures and clips of fake events; None for none.
-        now: the clocks.
+        now: returns the time on both clocks.
     """
 
     def __init__(
@@ -125,24 +125,24 @@ class Recorder:
 
     @property
     def problem(self) -> str:
-        """Why nothing can be remembered, or no evidence kept, now; empty when all is well."""
+        """Why nothing can be recorded, or no evidence kept, now; empty if all is well."""
         if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
             return "the recorder's thread has ended: nothing is remembered; restart the server"
         return self._journal.problem or (self._evidence.problem if self._evidence else "")
 
     @property
     def counts(self) -> JournalCounts:
-        """What waits for the database, and what was dropped."""
+        """Number of items that wait for the database, and of dropped ones."""
         return self._journal.counts
 
     def start(self) -> None:
-        """Ends the events that a crash left open, and starts the threads; once."""
+        """Ends the events that a crash left open, and starts the threads; call once."""
         if self._evidence is not None:
             self._evidence.start()
         self._thread.start()
 
     def close(self) -> None:
-        """Ends open events as interrupted, writes what waits, and ends the threads; after the cameras are stopped."""
+        """Ends ongoing events as interrupted, writes waiting items, and ends the threads; call after the cameras."""
         self._closing.set()
         self._wake.set()
         if self._thread.ident is not None:
@@ -188,7 +188,7 @@ class Recorder:
             self._evidence.forget(camera)
 
     def check(self, record: CheckRecord) -> None:
-        """Remembers a live check that has ended; returns at once, from any thread."""
+        """Records an ended live check; returns at once. Thread-safe."""
         self._note_check(record)
 
     def _watch(self, camera: str) -> _Watch:
@@ -198,12 +198,12 @@ class Recorder:
         return watch
 
     def _judge_of(self, model_sha256: str) -> Judge:
-        """Who gave a result: during a change of models the newest result may still be the former one's."""
+        """The model of a result: while the model changes, the newest result may still be from the previous one."""
         named = self._judge_by_sha256(model_sha256) if model_sha256 and self._judge_by_sha256 else None
         return named or self._judge()
 
     def _note(self, transitions: Sequence[Transition], score: Score | None = None) -> None:
-        """Under the lock, so that the journal has everything in its order."""
+        """Adds to the journal, with the lock held so that the order is kept."""
         if transitions:
             self._journal.transitions(transitions)
             self._wake.set()
@@ -231,7 +231,7 @@ class Recorder:
             self._outage.ended()
 
     def _tick(self) -> list[Event]:
-        """Lets time pass for all cameras; returns the events that go on."""
+        """Advances time for all cameras; returns the ongoing events."""
         moment = self._now()
         with self._lock:
             for camera, watch in list(self._watches.items()):
@@ -257,15 +257,15 @@ class Recorder:
 
 
 def _plain(text: str) -> str:
-    """A camera server's words as any database takes them: PostgreSQL takes no NUL and no lone surrogate."""
+    """Text of a camera's server in a form for any database: PostgreSQL accepts no NUL and no lone surrogates."""
     return "".join(letter if letter.isprintable() else " " for letter in text)
 
 
 class Seconds:
-    """Folds a camera's results into rows, one a second. Not safe to use from two threads at once.
+    """Aggregates a camera's results to one score per second. Not safe to use from two threads at once.
 
     Args:
-        camera: its name.
+        camera: name of the camera.
     """
 
     def __init__(self, camera: str) -> None:
@@ -277,15 +277,15 @@ class Seconds:
 
     @property
     def idle(self) -> bool:
-        """Whether no second is begun."""
+        """Whether no second has begun."""
         return self._at_s is None
 
     def add(self, result: Result, at_s: float) -> Score | None:
-        """Takes a result; returns the second before, when this one begins another.
+        """Adds a result; returns the previous second if this result begins another.
 
         Args:
-            result: the next of the camera.
-            at_s: wall clock of its frame; a clock that was set back begins another second as well.
+            result: the camera's next result.
+            at_s: time of its frame; a clock that was set back also begins another second.
         """
         done = self.close() if self._at_s is not None and int(at_s) != self._at_s else None
         self._at_s = int(at_s)
@@ -296,11 +296,11 @@ class Seconds:
         return done
 
     def tick(self, at_s: float) -> Score | None:
-        """The second that is over since a while, so that no result of it is under way any more."""
+        """The second that ended some time ago, so that no result of it can be on its way."""
         return None if self._at_s is None or abs(at_s - self._at_s) < 3.0 else self.close()
 
     def close(self) -> Score | None:
-        """The second that was begun, as far as it came."""
+        """The current second, as far as it is known."""
         if self._at_s is None:
             return None
         scores = self._scores

@@ -18,20 +18,20 @@ FAILED = frozenset({CameraState.BACKING_OFF, CameraState.REFUSED})
 
 
 UNDECIDED = frozenset({CameraState.CONNECTING, CameraState.STALLED})
-"""What an attempt after a failure goes through before it is known what comes of it."""
+"""States of an attempt after a failure before its outcome is known."""
 
 
 class RepeatedFailures:
-    """Leaves out attempts that end as the one before did. Not safe to use from two threads at once."""
+    """Filters out attempts that end like the previous one. Not safe to use from two threads at once."""
 
     def __init__(self) -> None:
         self._failure: StateChange | None = None
         self._held: list[StateChange] = []
 
     def news(self, change: StateChange) -> list[StateChange]:
-        """Takes the camera's next state; returns what is to be written, in order.
+        """Processes the camera's next state; returns the states to write, in order.
 
-        An attempt after a failure is held back. Ends it the same way, for the same reason, it is left out.
+        An attempt after a failure is held back. If it ends in the same state for the same reason, it is dropped.
         """
         before = self._failure
         if before is not None and change.state in UNDECIDED:
@@ -45,7 +45,7 @@ class RepeatedFailures:
 
 
 MAX_GAPS = 100
-"""Gap marks kept of an event, the first ones: a link that loses packets for hours says no more by a longer list."""
+"""Gap marks kept per event, the first ones: for a link that loses packets for hours, a longer list says no more."""
 
 
 @dataclass(slots=True)
@@ -61,18 +61,18 @@ class _Scores:
 
 
 class FakeSpell:
-    """A fake event that goes on.
+    """An ongoing fake event.
 
     Args:
-        camera: its name.
-        judge: who judged.
-        result: the first with the verdict fake.
-        moment: `at_s` of its frame, `now_s` of its coming.
+        camera: name of the camera.
+        judge: the model.
+        result: the first result with the verdict fake.
+        moment: `at_s` of its frame, `now_s` of its arrival.
     """
 
     def __init__(self, camera: str, judge: Judge, result: Result, moment: Moment) -> None:
         self.newest = moment
-        """When the newest fake verdict came."""
+        """Time of the newest fake verdict."""
         self._event = Event(
             id=new_id(moment.at_s),
             camera=camera,
@@ -84,18 +84,18 @@ class FakeSpell:
         )
         self._other_at_s: float | None = None
         self._scores = _Scores()  # up to the newest fake verdict
-        self._tail = _Scores()  # since: the event's only if it goes on
+        self._tail = _Scores()  # since then: part of the event only if it continues
         self._gaps_s: list[float] = []
-        self._broken = True  # the track's trace ended in NaN, so that one more there says nothing new
+        self._broken = True  # the track's trace ended in NaN, so another NaN there is nothing new
         self.add(result, moment)
 
     @property
     def over_s(self) -> float:
-        """Wall clock at which the verdict ceased to be fake, as far as is known."""
+        """Time at which the verdict stopped being fake, as far as known."""
         return self.newest.at_s if self._other_at_s is None else self._other_at_s
 
     def event(self, ended_s: float | None = None) -> Event:
-        """The event as it is now, or as it was when it ended."""
+        """The event in its current state, or as it was when it ended."""
         return replace(
             self._event,
             ended_s=None if ended_s is None else max(ended_s, self._event.began_s),
@@ -105,7 +105,7 @@ class FakeSpell:
         )
 
     def add(self, result: Result, moment: Moment) -> None:
-        """Takes the next result, with any verdict."""
+        """Adds the next result, with any verdict."""
         self._look_for_gap(result, moment)
         score = result.verdict.fake_probability
         if score is not None:
@@ -121,7 +121,7 @@ class FakeSpell:
             self._follow_worst(result)
 
     def mark_gap(self, moment: Moment) -> None:
-        """Pictures were lost about now."""
+        """Records that frames were lost at about this time."""
         if len(self._gaps_s) < MAX_GAPS:
             self._gaps_s.append(moment.at_s)
 
@@ -134,7 +134,7 @@ class FakeSpell:
                 self._broken = not worst.trace or math.isnan(worst.trace[-1])
 
     def _look_for_gap(self, result: Result, moment: Moment) -> None:
-        """A gap stands in a trace as NaN before the newest sample; the NaN of a refused sample is that sample."""
+        """In a trace, a gap is a NaN before the newest sample; the NaN of a rejected sample is that sample itself."""
         for track in result.tracks:
             if track.track_id == self._event.track and track.trace:
                 sampled = track.score is not None or track.rejected is not None
@@ -148,11 +148,11 @@ What = Literal["began", "ended"]
 
 
 class Transition(NamedTuple):
-    """An event began or ended.
+    """The beginning or end of an event.
 
     Args:
         what: which of the two.
-        event: as it is now.
+        event: its current state.
     """
 
     what: What
@@ -160,12 +160,12 @@ class Transition(NamedTuple):
 
 
 class FakeEvents:
-    """When a camera's verdict is fake.
+    """Fake events: the verdict of a camera is fake.
 
     Args:
-        camera: its name.
-        rest_s: an event ends when the verdict was another for so long.
-        judge: who judges now.
+        camera: name of the camera.
+        rest_s: an event ends after another verdict for this time.
+        judge: returns the current model.
     """
 
     def __init__(self, camera: str, rest_s: float, judge: Callable[[], Judge]) -> None:
@@ -176,11 +176,11 @@ class FakeEvents:
 
     @property
     def open(self) -> Event | None:
-        """The event that goes on, as it is now."""
+        """The ongoing event in its current state."""
         return None if self._spell is None else self._spell.event()
 
     def result(self, result: Result, moment: Moment) -> list[Transition]:
-        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        """Processes the camera's next result; `moment.at_s` is the time of its frame."""
         left = self.tick(moment)
         if self._spell is not None:
             self._spell.add(result, moment)
@@ -190,18 +190,18 @@ class FakeEvents:
         return left
 
     def gap(self, moment: Moment) -> None:
-        """Pictures are lost from now on: the camera is not live any more."""
+        """Called when frames are lost from now on, because the camera is no longer live."""
         if self._spell is not None:
             self._spell.mark_gap(moment)
 
     def tick(self, moment: Moment) -> list[Transition]:
-        """Time passed: the event may have come to rest."""
+        """Called as time passes: the event may end."""
         if self._spell is None or moment.now_s - self._spell.newest.now_s < self._rest_s:
             return []
         return self._end(self._spell.event(ended_s=self._spell.over_s))
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
-        """Nothing more comes: what goes on ends now."""
+        """Called at the end: an ongoing event ends now."""
         if self._spell is None:
             return []
         return self._end(replace(self._spell.event(ended_s=moment.at_s), interrupted=interrupted))
@@ -212,11 +212,11 @@ class FakeEvents:
 
 
 class OfflineEvents:
-    """When a camera gives no pictures, though its owner wants it to.
+    """Offline events: a camera that should be running sends no frames.
 
     Args:
-        camera: its name.
-        after_s: shorter drops are no events.
+        camera: name of the camera.
+        after_s: shorter interruptions are not events.
     """
 
     def __init__(self, camera: str, after_s: float) -> None:
@@ -227,16 +227,16 @@ class OfflineEvents:
 
     @property
     def open(self) -> Event | None:
-        """The event that goes on."""
+        """The ongoing event."""
         return self._open
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is remembered."""
+        """Whether there is no state."""
         return self._dark is None
 
     def state(self, change: StateChange, moment: Moment) -> list[Transition]:
-        """Takes the camera's next state; `moment.at_s` is that of the change."""
+        """Processes the camera's next state; `moment.at_s` is the time of the change."""
         if change.state in {CameraState.LIVE, CameraState.STOPPED}:
             left = [*self.tick(moment), *self.close(moment, interrupted=False)]
             self._dark = None
@@ -245,7 +245,7 @@ class OfflineEvents:
         return self.tick(moment)
 
     def tick(self, moment: Moment) -> list[Transition]:
-        """Time passed: the camera may have been dark for long enough."""
+        """Called as time passes: the camera may have been offline for long enough."""
         if self._dark is None or self._open is not None:
             return []
         change, since = self._dark
@@ -255,7 +255,7 @@ class OfflineEvents:
         return [Transition("began", self._open)]
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
-        """Nothing more comes, or pictures do: what goes on ends now."""
+        """Called at the end, or when frames arrive: an ongoing event ends now."""
         if self._open is None:
             return []
         event, self._open = self._open, None
@@ -266,26 +266,26 @@ FEED_KINDS: dict[FeedState, EventKind] = {FeedState.FROZEN: "frozen", FeedState.
 
 
 class FeedEvents:
-    """When a camera's feed stands still or repeats itself.
+    """Frozen and looped events: a camera's feed stands still or repeats itself.
 
     Args:
-        camera: its name.
-        rest_s: an event ends when the feed was live for so long, or no result came.
+        camera: name of the camera.
+        rest_s: an event ends after the feed was live, or without results, for this time.
     """
 
     def __init__(self, camera: str, rest_s: float) -> None:
         self._camera = camera
         self._rest_s = rest_s
         self._open: Event | None = None
-        self._newest = Moment(0.0, 0.0)  # when the feed last was not live
+        self._newest = Moment(0.0, 0.0)  # when the feed was last not live
 
     @property
     def open(self) -> Event | None:
-        """The event that goes on."""
+        """The ongoing event."""
         return self._open
 
     def result(self, result: Result, moment: Moment) -> list[Transition]:
-        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        """Processes the camera's next result; `moment.at_s` is the time of its frame."""
         left = self.tick(moment)
         kind = FEED_KINDS.get(result.feed)
         if kind is None:
@@ -301,13 +301,13 @@ class FeedEvents:
         return left
 
     def tick(self, moment: Moment) -> list[Transition]:
-        """Time passed: the event may have come to rest."""
+        """Called as time passes: the event may end."""
         if self._open is None or moment.now_s - self._newest.now_s < self._rest_s:
             return []
         return self.close(self._newest, interrupted=False)
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
-        """Nothing more comes: what goes on ends now."""
+        """Called at the end: an ongoing event ends now."""
         if self._open is None:
             return []
         event, self._open = self._open, None
@@ -318,9 +318,9 @@ class CameraEvents:
     """All events of one camera. Not safe to use from two threads at once.
 
     Args:
-        fake: those of its verdict.
-        offline: those of its state.
-        feed: those of its feed; None for none.
+        fake: events of its verdict.
+        offline: events of its state.
+        feed: events of its feed; None for none.
     """
 
     def __init__(self, fake: FakeEvents, offline: OfflineEvents, feed: FeedEvents | None = None) -> None:
@@ -330,31 +330,31 @@ class CameraEvents:
 
     @property
     def open(self) -> list[Event]:
-        """Events that go on, as they are now."""
+        """Ongoing events in their current state."""
         return [event for event in (self._fake.open, self._feed.open, self._offline.open) if event is not None]
 
     @property
     def idle(self) -> bool:
-        """Whether nothing is remembered: a new object would do as well."""
+        """Whether there is no state, so that a new object would do as well."""
         return self._fake.open is None and self._feed.open is None and self._offline.idle
 
     def result(self, result: Result, moment: Moment) -> list[Transition]:
-        """Takes the camera's next result; `moment.at_s` is that of its frame."""
+        """Processes the camera's next result; `moment.at_s` is the time of its frame."""
         return [*self._fake.result(result, moment), *self._feed.result(result, moment)]
 
     def state(self, change: StateChange, moment: Moment) -> list[Transition]:
-        """Takes the camera's next state; `moment.at_s` is that of the change."""
+        """Processes the camera's next state; `moment.at_s` is the time of the change."""
         left = [*self._fake.tick(moment), *self._feed.tick(moment)]
         if change.state is not CameraState.LIVE:
             self._fake.gap(moment)
         return [*left, *self._offline.state(change, moment)]
 
     def tick(self, moment: Moment) -> list[Transition]:
-        """Time passed."""
+        """Called as time passes."""
         return [*self._fake.tick(moment), *self._feed.tick(moment), *self._offline.tick(moment)]
 
     def close(self, moment: Moment, *, interrupted: bool) -> list[Transition]:
-        """Nothing more comes: the camera is no more (`interrupted` false), or this process (true)."""
+        """Called at the end: the camera was removed (`interrupted` False), or this process ends (True)."""
         return [
             *self._fake.close(moment, interrupted=interrupted),
             *self._feed.close(moment, interrupted=interrupted),
