@@ -34,16 +34,17 @@ from stream_detect.review.results import Reviewed
 from stream_detect.settings import ReviewSettings
 
 MAX_LOST = 5
-"""Workers that may be lost in the middle of one file: one that takes its worker's machine down would take all."""
+"""Workers that may be lost during one file: one that crashes its worker's machine would otherwise crash all."""
 
 WAIT_S = 10.0
-"""So long an analysis waits for a worker where none is ready: one that was killed is back after some three seconds."""
+"""How long an analysis waits for a worker if none is ready: a killed one is back after some three seconds."""
 
 CALL_S = 20.0
-"""Time limit of a message: the piece of a file in it is written to a disk, or read from one."""
+"""Time limit of a message, whose piece of a file is written to, or read from, a disk."""
 
 END_S = 2.0
-"""Time limit of the message that ends an analysis; one that does not arrive ends when the server wants it no more."""
+"""Time limit of the message that ends an analysis; if it is lost, the analysis ends once the server no longer lists it.
+"""
 
 _LOOK_S = 0.1
 
@@ -51,12 +52,12 @@ log = logging.getLogger(__name__)
 
 
 class ClusterReviewer:
-    """Has workers examine files; where there is none, the server does it itself. Fits `jobs.reviewer.Reviewer`.
+    """Lets workers examine files; if there are none, the server does it itself. A `jobs.reviewer.Reviewer`.
 
     Args:
         tasks: chooses workers.
-        here: of the server's own process.
-        sha256_of: the weights of a bundle, by its name; raises BundleError.
+        here: reviewer in the server's process.
+        sha256_of: returns the sha256 of a bundle's weights, by its name; raises BundleError.
         settings: limits.
     """
 
@@ -103,20 +104,20 @@ class ClusterReviewer:
             self._here.annotate(file, to, results, model, hooks)
 
     def fetch(self, address: str, to: IncomingFile, hooks: Hooks) -> ReceivedFile:
-        """See `Reviewer`; the server fetches itself, as its network rules say."""
+        """See `Reviewer`; the server fetches itself, according to its network rules."""
         return self._here.fetch(address, to, hooks)
 
     def close(self) -> None:
-        """See `Reviewer`; what workers do ends with the hooks."""
+        """See `Reviewer`; the work of workers ends with the hooks."""
         self._here.close()
 
     def _made(self, order: AnalysisOrder, hooks: Hooks, take: Callable[["_Attempt"], None]) -> bool:
-        """Has a worker make it, another one where it is lost; False where there is none that can.
+        """Lets a worker do it, and another one if it is lost; False if there is none that can.
 
         Args:
-            order: without a key.
-            hooks: of the job.
-            take: takes what was made from the worker; begins anew when it is called again.
+            order: the order, without a key.
+            hooks: hooks of the job.
+            take: fetches the output from the worker; starts again when called again.
         """
         unfit: set[RemoteWorker] = set()
         lost = 0
@@ -142,7 +143,7 @@ class ClusterReviewer:
         raise ReviewError(f"{MAX_LOST} workers were lost in the middle of this; submit the file again")
 
     def _begun(self, unfit: set[RemoteWorker], hooks: Hooks) -> WorkerTask | None:
-        """A worker that was chosen, once there is one; None where none comes."""
+        """Chooses a worker, once there is one; None if there is none in time."""
         until_s = time.monotonic() + WAIT_S
         while True:
             if hooks.cancelled():
@@ -155,15 +156,15 @@ class ClusterReviewer:
 
 
 class _UnfitError(Exception):
-    """This worker cannot do it; another one, or the server, may."""
+    """This worker cannot do it; another one, or the server, may be able to."""
 
 
 class _Attempt:
     """One analysis on one worker, from the order to its end.
 
     Args:
-        task: which worker.
-        order: what it is to do.
+        task: the worker's task.
+        order: the order.
     """
 
     def __init__(self, task: WorkerTask, order: AnalysisOrder) -> None:
@@ -171,16 +172,16 @@ class _Attempt:
         self._order = order
         self._link = task.worker.link
         self.output_bytes = 0
-        """Of what was made."""
+        """Size of the output."""
 
     def run(self, hooks: Hooks) -> None:
-        """Has the worker do it.
+        """Lets the worker do it.
 
         Raises:
-            WorkerLostError: it is lost, or does it no more.
+            WorkerLostError: it is lost, or no longer does it.
             _UnfitError: it cannot do this.
-            ReviewCancelledError: somebody asked to stop.
-            StreamDetectError: what went wrong with the file.
+            ReviewCancelledError: it was cancelled.
+            StreamDetectError: the file cannot be examined.
         """
         order, incarnation = self._order, self._task.incarnation
         incarnation.wanted[order.key] = False
@@ -194,11 +195,11 @@ class _Attempt:
         self._follow(begun, hooks)
 
     def fetch(self, to: BinaryIO, hooks: Hooks, max_bytes: int) -> None:
-        """Fetches what was made, in pieces.
+        """Fetches the output in pieces.
 
         Raises:
             WorkerLostError: the worker is lost.
-            ReviewError: it is longer than it may be.
+            ReviewError: it is too large.
             OSError: it cannot be written.
         """
         if self.output_bytes > max_bytes:
@@ -211,14 +212,14 @@ class _Attempt:
             to.write(piece)
 
     def end(self) -> None:
-        """Ends it there; its files are removed soon, also when this does not arrive."""
+        """Ends it on the worker; its files are deleted soon, even if this message is lost."""
         self._task.incarnation.wanted.pop(self._order.key, None)
         if not self._task.lost:
             with suppress(WorkerLostError):
                 self._link.call("end_analysis", self._order.key, timeout_s=END_S)
 
     def _send(self, name: str, hooks: Hooks) -> None:
-        """Sends a file that the worker does not see."""
+        """Sends a file that the worker cannot read."""
         path = Path(self._order.files[name].path)
         try:
             with path.open("rb") as file:
@@ -238,7 +239,7 @@ class _Attempt:
             raise _UnfitError(str(error)) from error
 
     def _follow(self, begun: AnalysisBegun, hooks: Hooks) -> None:
-        """Passes progress on until it has ended."""
+        """Passes on progress until it has ended."""
         key, incarnation = self._order.key, self._task.incarnation
         while True:
             if self._task.lost:
@@ -254,14 +255,14 @@ class _Attempt:
             if state is not None and state.output_bytes is not None:
                 self.output_bytes = state.output_bytes
                 return
-            incarnation.wanted[key] = True  # it rests for as long as it is others' turn
+            incarnation.wanted[key] = True  # it pauses while it is another one's turn
             hooks.give_way()
             incarnation.wanted[key] = False
             hooks.sleep(_LOOK_S)
 
     def _refused(self, refusal: Refusal) -> None:
         error = raised(refusal)
-        if isinstance(error, ReviewCancelledError):  # nobody here asked for it: the worker ends
+        if isinstance(error, ReviewCancelledError):  # nobody here requested it: the worker ends
             raise WorkerLostError("it ends")
         if isinstance(error, StorageError | BundleError):
             raise _UnfitError(str(error))
@@ -270,7 +271,7 @@ class _Attempt:
     def _ask(
         self, method: str, *arguments: Any, gone: tuple[type[Exception], ...] = (NotFoundError, CapacityError)
     ) -> Any:
-        """The worker's answer; refusals that say that it has no such analysis any more count as its loss."""
+        """The worker's answer; refusals that mean that it no longer has the analysis count as its loss."""
         answer = self._link.call(method, *arguments, timeout_s=CALL_S)
         if not isinstance(answer, Refusal):
             return answer

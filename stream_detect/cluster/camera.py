@@ -19,22 +19,22 @@ from stream_detect.storage.records import Evidence
 from stream_detect.types import CameraState, Result, StateChange
 
 STOP_S = 4.8
-"""As of a camera in this process: a stop takes no longer."""
+"""Time limit of a stop, as for a camera in this process."""
 
 WAITING = "waiting for a worker"
 
 
 @dataclass(eq=False, slots=True)
 class Placement:
-    """Who has a camera, or had it and has yet to let go.
+    """The worker that has a camera, or has yet to release it.
 
     Args:
-        worker: that has it.
+        worker: the worker.
         incarnation: its process.
-        number: of the lease.
-        revision: of the worker's orders with the newest change of this.
-        withdrawn: the worker is to stop it.
-        lost: the worker does not answer, and it was said.
+        number: number of the lease.
+        revision: revision of the worker's orders with the newest change.
+        withdrawn: the worker must stop it.
+        lost: the worker does not answer, and this was reported.
     """
 
     worker: RemoteWorker
@@ -46,12 +46,12 @@ class Placement:
 
 
 class RemoteCamera:
-    """A camera on a worker; fits `HostedCamera`. Thread-safe.
+    """A camera on a worker; a `HostedCamera`. Thread-safe.
 
     Args:
-        settings: of the camera; usable.
+        settings: valid settings of the camera.
         observer: is notified of states and results, in order.
-        wake: called when something is to be done for it.
+        wake: called when there is work for it.
     """
 
     def __init__(self, settings: CameraSettings, observer: Observer, wake: Callable[["RemoteCamera"], None]) -> None:
@@ -62,25 +62,25 @@ class RemoteCamera:
         self._free = threading.Event()
         self._free.set()
         self._past = CameraCounts()
-        self._status: CameraStatus | None = None  # of the present placement
+        self._status: CameraStatus | None = None  # of the current placement
         self._change = StateChange(settings.name, CameraState.STOPPED, "switched off", time.time())
         self._latest: tuple[Result, float] | None = None
         self.wanted = False
         """Whether it is to be watched."""
         self.placement: Placement | None = None
         self.free_at_s = -1e9
-        """Monotonic seconds from which nobody can be watching it any more."""
+        """Time from which nobody can be watching it, monotonic seconds."""
         self.moved: tuple[str, str] | None = None
-        """The node that had it last, and why it was taken away; None before the first."""
+        """The node that had it last, and why it was taken away; None before the first time."""
 
     @property
     def name(self) -> str:
-        """Of the camera."""
+        """Name of the camera."""
         return self.settings.name
 
     @property
     def challenge(self) -> RemoteChallenge:
-        """The challenge of the person before it.
+        """The challenge of the person in front of it.
 
         Raises:
             ConflictError: no worker has it.
@@ -91,7 +91,7 @@ class RemoteCamera:
         return RemoteChallenge(placement.worker.link, "challenge", self.name)
 
     def start(self) -> None:
-        """Asks for a worker; returns at once."""
+        """Requests a worker; returns at once."""
         with self._lock:
             if self.wanted:
                 return
@@ -100,7 +100,7 @@ class RemoteCamera:
         self._wake(self)
 
     def stop(self, reason: str = "stopped by an operator") -> None:
-        """Ends watching; its state is "stopped" at once, and the worker has let go, or 4.8 s have passed.
+        """Stops watching; the state is "stopped" at once. Returns when the worker has released it, or after 4.8 s.
 
         Args:
             reason: one short sentence, for people.
@@ -114,7 +114,7 @@ class RemoteCamera:
         self._free.wait(STOP_S)
 
     def status(self) -> CameraStatus:
-        """What is known now; takes no lock."""
+        """Current status; takes no lock."""
         now_s = time.monotonic()
         known, latest, change, placement, past = self._status, self._latest, self._change, self.placement, self._past
         live = change.state is CameraState.LIVE
@@ -125,7 +125,7 @@ class RemoteCamera:
         same = status.change.state is change.state
         return replace(
             status,
-            # The worker's reason of a live camera has the rate of its frames.
+            # The worker's reason for a live camera contains its frame rate.
             change=replace(change, reason=status.change.reason) if live and same else change,
             counts=_sum(past, status.counts),
             fps=status.fps if live else 0.0,
@@ -137,18 +137,18 @@ class RemoteCamera:
         )
 
     def look(self) -> None:
-        """Does nothing: the worker looks after it."""
+        """Does nothing, because the worker does it."""
 
     def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """None: its frames are at the worker."""
+        """None, because its frames are on the worker."""
         return None
 
     def judged(self) -> tuple[VideoFrame, Result | None] | None:
-        """None: its frames are at the worker."""
+        """None, because its frames are on the worker."""
         return None
 
     def push(self, *_frame: object, **_of_it: object) -> None:
-        """Refuses: publishers send to the worker.
+        """Raises, because publishers send to the worker.
 
         Raises:
             ConflictError: always.
@@ -156,17 +156,17 @@ class RemoteCamera:
         raise ConflictError(f"the frames of {self.name} go to its worker, not through the server")
 
     def publisher_left(self, reason: str) -> None:
-        """Refuses: publishers send to the worker.
+        """Raises, because publishers send to the worker.
 
         Raises:
             ConflictError: always.
         """
         raise ConflictError(f"the publisher of {self.name} is its worker's: {reason}")
 
-    # What follows is for the head.
+    # The following methods are for the head.
 
     def place(self, placement: Placement) -> bool:
-        """A worker has it from now on; False when it is not wanted any more."""
+        """Assigns it to a worker; False if it is no longer wanted."""
         with self._lock:
             if not self.wanted:
                 return False
@@ -175,7 +175,7 @@ class RemoteCamera:
             return True
 
     def withdraw(self, why: str) -> None:
-        """The worker is to stop it."""
+        """The worker must stop it."""
         with self._lock:
             if self.placement is not None and not self.placement.withdrawn:
                 self.placement.withdrawn = True
@@ -195,7 +195,7 @@ class RemoteCamera:
                     self._notify(CameraState.LOST_NODE, why)
 
     def release(self) -> None:
-        """The worker has let go of it, or its lease is over."""
+        """The worker has released it, or its lease has expired."""
         with self._lock:
             if self.placement is not None and self._status is not None:
                 self._past = _sum(self._past, self._status.counts)
@@ -203,7 +203,7 @@ class RemoteCamera:
             self._free.set()
 
     def take_state(self, incarnation: Incarnation, number: int, change: StateChange) -> None:
-        """The worker says that it entered a state."""
+        """The worker reports that it entered a state."""
         with self._lock:
             if not self._is_of(incarnation, number):
                 return
@@ -216,14 +216,14 @@ class RemoteCamera:
             self._wake(self)
 
     def take_result(self, incarnation: Incarnation, number: int, result: Result, at_s: float) -> None:
-        """The worker has a result of it."""
+        """The worker reports a result."""
         with self._lock:
             if self._is_of(incarnation, number) and self._change.state is CameraState.LIVE:
                 self._latest = result, time.monotonic()
                 self._observer.result(self.name, result, at_s)
 
     def take_status(self, incarnation: Incarnation, number: int, status: CameraStatus) -> None:
-        """The worker says how it is. A worker that was quiet and is back says what became of it meanwhile."""
+        """The worker reports its status. A worker that is back after a silence also reports what happened meanwhile."""
         with self._lock:
             if not self._is_of(incarnation, number):
                 return
@@ -246,7 +246,7 @@ class RemoteCamera:
         )
 
     def _notify(self, state: CameraState, reason: str) -> None:
-        """Under the lock, so that observers hear of states and results in their order."""
+        """Notifies the observers; call with the lock held, so that they get states and results in order."""
         self._latest = None
         self._change = StateChange(self.name, state, reason, time.time())
         self._observer.state(self._change)
@@ -259,27 +259,27 @@ def _sum(first: CameraCounts, second: CameraCounts) -> CameraCounts:
 
 
 class Inbox:
-    """Takes the batches of all workers. Thread-safe."""
+    """Processes the batches of all workers. Thread-safe."""
 
     def __init__(self) -> None:
-        self._cameras: dict[str, RemoteCamera] = {}  # those that have a worker; another one with each change
+        self._cameras: dict[str, RemoteCamera] = {}  # those that have a worker; replaced with each change
         self._keep_evidence: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
         self._keep_check: Callable[[CheckRecord], None] = lambda _record: None
 
     def report_evidence_to(self, keep: Callable[[str, Evidence], None]) -> None:
-        """What is given the evidence of an event, by the event's id."""
+        """Sets the receiver of evidence, by event id."""
         self._keep_evidence = keep
 
     def report_checks_to(self, keep: Callable[[CheckRecord], None]) -> None:
-        """What is given the records of live checks that ended on workers."""
+        """Sets the receiver of records of live checks that ended on workers."""
         self._keep_check = keep
 
     def deliver_to(self, cameras: Iterable[RemoteCamera]) -> None:
-        """From now on reports reach these cameras; reports of others are dropped."""
+        """Sets the cameras that get reports; reports of others are dropped."""
         self._cameras = {camera.name: camera for camera in cameras}
 
     def take(self, incarnation: Incarnation, batch: Batch) -> None:
-        """Passes a batch on; reliable items that arrived before are left out. On the worker's own thread."""
+        """Passes on a batch without reliable items that arrived before. Called on the worker's own thread."""
         cameras = self._cameras
         first = batch.upto - len(batch.reliable)
         for item in batch.reliable[max(incarnation.received - first, 0) :]:

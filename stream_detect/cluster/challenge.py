@@ -12,12 +12,12 @@ ANSWER_S = 5.0
 
 
 class RemoteChallenge:
-    """Fits `analysis.challenge_control.ChallengeActions`. Calls block.
+    """Challenge of a stream on a worker; an `analysis.challenge_control.ChallengeActions`. Calls block.
 
     Args:
-        link: to the worker.
-        method: of the worker.
-        stream: name of the camera, or id of the live check's session.
+        link: link to the worker.
+        method: method of the worker.
+        stream: name of the camera, or session id of the live check.
     """
 
     def __init__(self, link: WorkerLink, method: Literal["challenge", "check_challenge"], stream: str) -> None:
@@ -27,27 +27,27 @@ class RemoteChallenge:
 
     @property
     def record(self) -> ChallengeRecord | None:
-        """Of the newest challenge; None without one."""
+        """Record of the newest challenge; None if there was none."""
         record: ChallengeRecord | None = self._ask("record")
         return record
 
     def start(self, by: str = "") -> ChallengeRecord:
-        """Begins a challenge.
+        """Starts a challenge.
 
         Args:
-            by: name of the user who begins it; empty where none is known.
+            by: name of the user who starts it; empty if unknown.
 
         Raises:
-            ConflictError: one is running, or the worker is gone.
+            ConflictError: a challenge is running, or the worker is gone.
         """
         record: ChallengeRecord = self._ask("start", by)
         return record
 
     def stop(self) -> None:
-        """Stops the challenge that is running.
+        """Stops the running challenge.
 
         Raises:
-            NotFoundError: there is none.
+            NotFoundError: no challenge is running.
         """
         self._ask("stop")
 

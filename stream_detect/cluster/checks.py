@@ -20,15 +20,15 @@ from stream_detect.webrtc.peer_connection import CLOSE_S, CloseOnce
 from stream_detect.webrtc.results_channel import ByeReason, Introduction
 
 LOOK_S = 0.25
-"""How often a session's worker is looked at: it reports five times a second which sessions it has."""
+"""Interval at which a session's worker is checked: it reports its sessions five times a second."""
 
 TAKEN_S = 1.0
-"""Time limit of the report that follows the end of a session, with its record."""
+"""Time limit of the report with the record that follows the end of a session."""
 
 RETRY_AFTER_S = 2
 
 MAX_LOST = 1_000
-"""Records of checks whose worker was lost, by which the worker's own is recognised if it comes back after all."""
+"""Records of checks whose worker was lost, to recognise the worker's own record if it comes back."""
 
 WORKER_LOST = "its worker was lost"
 
@@ -36,13 +36,13 @@ log = logging.getLogger(__name__)
 
 
 class WorkerChecks:
-    """Makes the live checks that workers take, and keeps their records; fits `webrtc.check_sessions.RemoteChecks`.
+    """Makes live checks on workers, and stores their records; a `webrtc.check_sessions.RemoteChecks`.
 
-    Lives on the event loop, but for `take`.
+    Used on the event loop, except for `take`.
 
     Args:
         tasks: chooses workers.
-        keep: takes records, from any thread.
+        keep: stores records; thread-safe.
     """
 
     def __init__(self, tasks: WorkerTasks, keep: Callable[[CheckRecord], None]) -> None:
@@ -51,23 +51,23 @@ class WorkerChecks:
         self._lost: deque[str] = deque(maxlen=MAX_LOST)
 
     def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator["RemoteCheck"]:
-        """See `RemoteChecks`: one on each worker, the one with the least to do first."""
+        """See `RemoteChecks`: one on each worker, the least busy one first."""
         asked: list[WorkerTask] = []
         while (task := self._tasks.begin_check([one.worker for one in asked])) is not None:
             asked.append(task)
             yield RemoteCheck(self, task, (offer_sdp, client), gone)
 
     def take(self, record: CheckRecord) -> None:
-        """A worker's record of a check that has ended."""
+        """Accepts a worker's record of an ended check."""
         if record.id not in self._lost:
             self._keep(record)
 
     def end(self, task: WorkerTask, lost: CheckRecord | None) -> None:
-        """A check has ended.
+        """Called when a check has ended.
 
         Args:
-            task: of the check.
-            lost: its record where the worker that would have made one is lost.
+            task: task of the check.
+            lost: its record, if the worker that would have made one is lost.
         """
         self._tasks.end(task)
         if lost is not None:
@@ -75,19 +75,19 @@ class WorkerChecks:
             self._keep(lost)
 
     async def all_ended(self) -> None:
-        """Waits until workers have no check any more."""
+        """Waits until workers have no more checks."""
         while self._tasks.checks():  # noqa: ASYNC110 - each ends in its own time
             await asyncio.sleep(LOOK_S)
 
 
 class RemoteCheck:
-    """One live check on a worker; fits `webrtc.live_check.Check`.
+    """One live check on a worker; a `webrtc.live_check.Check`.
 
     Args:
-        checks: is told of its end.
-        task: the worker that has it.
-        opened: the peer's offer, and who it is.
-        gone: called when the session has ended there, or its worker is lost.
+        checks: notified of its end.
+        task: the worker's task.
+        opened: offer of the peer, and the client.
+        gone: called when the session has ended on the worker, or the worker is lost.
     """
 
     def __init__(self, checks: WorkerChecks, task: WorkerTask, opened: tuple[str, Client], gone: Gone) -> None:
@@ -101,16 +101,16 @@ class RemoteCheck:
         self._watching: asyncio.Task[None] | None = None
         self._closing = CloseOnce(f"check {self.session_id[:6]}", self._close)
         self.challenge = RemoteChallenge(task.worker.link, "check_challenge", self.session_id)
-        """Of this peer."""
+        """Challenge of this peer."""
 
     @property
     def session_id(self) -> str:
-        """Unguessable."""
+        """Unguessable id."""
         return self._ids.session_id
 
     @property
     def connected(self) -> bool:
-        """Whether the peer has come; stays true when it has gone."""
+        """Whether the peer has connected; stays True after it left."""
         return self._connected_s is not None
 
     @property
@@ -123,7 +123,7 @@ class RemoteCheck:
 
         Raises:
             OfferError: it cannot be answered.
-            CapacityError: the worker takes none now, or does not answer.
+            CapacityError: the worker accepts none now, or does not answer.
         """
         self._asked = True
         try:
@@ -141,17 +141,17 @@ class RemoteCheck:
         return begun.sdp
 
     def introduce(self, about: Introduction) -> None:
-        """Nothing: the worker has the model with its orders."""
+        """Does nothing: the worker gets the model with its orders."""
 
     def keep_record(self) -> None:
-        """Nothing: the worker sends the record when the check has ended."""
+        """Does nothing: the worker sends the record when the check has ended."""
 
     async def close(self, reason: ByeReason) -> None:
-        """Ends the session within a bounded time; called again, waits for the same end."""
+        """Ends the session within a bounded time; further calls wait for the same end."""
         await self._closing.run(reason)
 
     async def _watch(self, begun_s: float) -> None:
-        """Until it has ended on its worker."""
+        """Waits until it has ended on its worker."""
         incarnation = self._task.incarnation
         while True:
             await asyncio.sleep(LOOK_S)
@@ -176,7 +176,7 @@ class RemoteCheck:
             self._checks.end(self._task, self._lost_record() if self._task.lost else None)
 
     async def _end(self, reason: ByeReason) -> None:
-        """Ends it there, and waits for the report that has its record."""
+        """Ends it on the worker, and waits for the report with its record."""
         ended = await self._task.worker.link.ask("end_check", self.session_id, reason, timeout_s=CLOSE_S)
         if isinstance(ended, Refusal):  # it had ended already
             return
@@ -186,7 +186,7 @@ class RemoteCheck:
                     await asyncio.sleep(LOOK_S / 5)
 
     def _lost_record(self) -> CheckRecord | None:
-        """What is known of it without its worker; None where the peer never came."""
+        """What is known of it without its worker; None if the peer never connected."""
         if self._connected_s is None:
             return None
         return CheckRecord(

@@ -18,7 +18,7 @@ FETCH_S = 20.0
 """Time limit of fetching a file from a node: a clip is 10 MB."""
 
 CACHED_FILES = 16
-"""Files of other nodes that are held here, so that a player can ask for one part after another."""
+"""Files of other nodes that are cached here, so that a player can request one part after another."""
 
 NO_WORKER = "its worker was lost before anything was kept"
 
@@ -26,12 +26,12 @@ log = logging.getLogger(__name__)
 
 
 class ClusterEvidence:
-    """What a recorder and the routes of events need of evidence. Thread-safe.
+    """Evidence of a cluster, for the recorder and the routes of events. Thread-safe.
 
     Args:
-        keeper: of this machine's folder: deletes what is old, and serves what lies here.
+        keeper: keeper of this machine's folder, which deletes old files and serves local ones.
         head: knows the workers.
-        cache: folder of files fetched from other nodes.
+        cache: folder for files fetched from other nodes.
     """
 
     def __init__(self, keeper: EvidenceKeeper, head: Head, cache: Path) -> None:
@@ -43,37 +43,37 @@ class ClusterEvidence:
 
     @property
     def problem(self) -> str:
-        """Why nothing can be kept here now; empty when all is well."""
+        """Why nothing can be kept here now; empty if all is well."""
         return self._keeper.problem
 
     def report_to(self, report: Callable[[str, Evidence], None]) -> None:
-        """Who writes down what there is of an event."""
+        """Sets the function that records the evidence of an event."""
         self._report = report
         self._keeper.report_to(report)
         self._head.inbox.report_evidence_to(report)
 
     def start(self) -> None:
-        """Starts the keeper's thread; once."""
+        """Starts the keeper's thread; call once."""
         self._keeper.start()
 
     def close(self) -> None:
-        """Ends it."""
+        """Ends the keeper's thread."""
         self._keeper.close()
 
     def begin(self, event: Event, result: Result) -> None:
-        """Has the camera's worker keep what is to be seen; returns at once."""
+        """Lets the camera's worker collect the evidence; returns at once."""
         if not self._head.keep(event, result):
             self._report(event.id, Evidence(problem=NO_WORKER))
 
     def forget(self, camera: str) -> None:
-        """The camera is no more; its worker knows."""
+        """Does nothing: the worker knows that the camera was removed."""
         self._keeper.forget(camera)
 
     def delete(self, evidence: Evidence) -> None:
-        """Removes files of an event that is no more, wherever they lie.
+        """Deletes the files of a deleted event, on any node.
 
         Raises:
-            StorageError: one cannot be removed.
+            StorageError: one cannot be deleted.
         """
         self._keeper.delete(evidence)
         for link in self._head.a_link_of_each_node():
@@ -86,10 +86,10 @@ class ClusterEvidence:
                 raise StorageError(answer.message)
 
     def path(self, name: str) -> Path:
-        """Of a file that an `Evidence` references; fetched from the node that has it, where that is another.
+        """Path of a file that an `Evidence` refers to, fetched from another node if necessary.
 
         Raises:
-            NotFoundError: no node that answers has it.
+            NotFoundError: no responding node has it.
         """
         try:
             return self._keeper.path(name)

@@ -39,24 +39,24 @@ STEP_S = 0.1
 GRANT_AGAIN_S = 0.5
 
 MAX_MOVES = 100
-"""Moves that are remembered for the page."""
+"""Number of moves kept for the page."""
 
 RETRY_AFTER_S = 2
-"""When a client whose camera has no worker now tries again."""
+"""When a client may try again if its camera has no worker now."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class HeadParts:
-    """What the head is made of.
+    """Parts of the head.
 
     Args:
-        nodes: of the cluster; closed with the head.
-        leases: of the database.
-        model: the one that judges now.
-        listened: cameras whose results somebody follows.
-        alone: no other server can have this database (SQLite in a locked folder).
+        nodes: nodes of the cluster; closed with the head.
+        leases: table of leases.
+        model: returns the current model.
+        listened: returns the cameras whose results somebody follows.
+        alone: no other server can use this database (SQLite in a locked folder).
     """
 
     nodes: Nodes
@@ -67,11 +67,11 @@ class HeadParts:
 
 
 class Head:
-    """Who watches which camera. `start` once, then `close`; `camera` makes what a fleet holds. Thread-safe.
+    """Assigns cameras to workers. Call `start` once, then `close`; `camera` makes the cameras of a fleet. Thread-safe.
 
     Args:
-        settings: given to each worker.
-        parts: what it is made of.
+        settings: passed to each worker.
+        parts: its parts.
     """
 
     def __init__(self, settings: WorkerSettings, parts: HeadParts) -> None:
@@ -82,7 +82,7 @@ class Head:
         self._lock = threading.RLock()
         self._active: list[RemoteCamera] = []  # those that are wanted or have a worker
         self.inbox = Inbox()
-        """Passes on what workers report."""
+        """Processes the reports of workers."""
         self._not_before: dict[str, float] = {}
         self._moves: deque[Move] = deque(maxlen=MAX_MOVES)
         self._observer: Observer = Observers(())
@@ -105,7 +105,7 @@ class Head:
             lambda: self._leadership.drained,
             settings.cluster.lease_s,
         )
-        """What workers do besides watching cameras."""
+        """Tasks of workers other than cameras."""
         self._thread = threading.Thread(target=self._run, name="cluster", daemon=True)
 
     def start(self) -> None:
@@ -120,7 +120,7 @@ class Head:
         self._thread.start()
 
     def close(self) -> None:
-        """Ends all workers, within a second; cameras are stopped before. Gives back what is held."""
+        """Ends all workers within a second; cameras must be stopped before. Releases the leases."""
         self._closing.set()
         self._due.set()
         self._membership.end_workers()
@@ -128,22 +128,22 @@ class Head:
         self._membership.close()
 
     def camera(self, settings: CameraSettings) -> RemoteCamera:
-        """A camera that is stopped; nothing happens before it is started.
+        """Makes a stopped camera; nothing happens before it is started.
 
         Args:
-            settings: of the camera; usable.
+            settings: valid settings of the camera.
         """
         return RemoteCamera(settings, self._observer, self._note)
 
     def observe(self, observer: Observer) -> None:
-        """Who is notified of cameras that are made from now on."""
+        """Sets the observer of cameras made from now on."""
         self._observer = observer
 
     def keep(self, event: Event, result: Result) -> bool:
-        """Has the camera's worker keep evidence of an event that began, if its owner asked for any.
+        """Lets the camera's worker keep evidence of an event that began, if it is enabled.
 
         Returns:
-            False when it has no worker.
+            False if the camera has no worker.
         """
         with self._lock:
             camera = next((one for one in self._active if one.name == event.camera), None)
@@ -156,10 +156,10 @@ class Head:
         return True
 
     def link_of(self, camera: str) -> WorkerLink:
-        """The way to the worker that has a camera.
+        """Link to the worker that has a camera.
 
         Raises:
-            CapacityError: none has it now.
+            CapacityError: no worker has it now.
         """
         placement = self._placement_of(camera)
         if placement is None or placement.lost or placement.withdrawn:
@@ -168,7 +168,7 @@ class Head:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What does not work now, in sentences."""
+        """Current problems, in sentences."""
         workers = self._membership.workers()
         found = [self._leadership.problem, self._grant_problem, self._membership.problem]
         found += [f"worker {worker.name}: {worker.problem}" for worker in workers if worker.problem]
@@ -184,22 +184,22 @@ class Head:
 
     @property
     def ice_problems(self) -> tuple[str, ...]:
-        """What is wrong with STUN and TURN servers as the nodes see them, in sentences that begin with the server."""
+        """Problems of STUN and TURN servers as seen by the nodes, in sentences that start with the server."""
         ready = [worker for worker in self._membership.workers() if worker.ready]
         found = [f"{problem}, from the node {worker.node.name}" for worker in ready for problem in worker.ice_problems]
-        return tuple(dict.fromkeys(found))  # the workers of a node find the same
+        return tuple(dict.fromkeys(found))  # the workers of a node report the same
 
     @property
     def moves(self) -> tuple[Move, ...]:
-        """The newest moves, the newest first."""
+        """The newest moves, newest first."""
         return tuple(reversed(self._moves))
 
     def a_link_of_each_node(self) -> list[WorkerLink]:
-        """The way to one worker of each node that answers."""
+        """Link to one worker of each responding node."""
         return self._membership.a_link_of_each_node()
 
     def statuses(self) -> list[NodeStatus]:
-        """All nodes, by name; those that went in the last ten minutes among them."""
+        """All nodes, by name, including those that left in the last ten minutes."""
         watched: dict[RemoteWorker, list[str]] = {}
         for camera in list(self._active):
             placement = camera.placement
@@ -212,7 +212,7 @@ class Head:
             return next((one.placement for one in self._active if one.name == camera and one.placement), None)
 
     def _holders(self) -> list[str]:
-        """Those whose leases go on, for the table of leases."""
+        """Holders whose leases are to be renewed."""
         held = [worker.current for worker in self._membership.workers() if worker.quiet_s < self._settings.lease_s]
         return [one.holder for one in held if one is not None]
 
@@ -232,7 +232,7 @@ class Head:
             self._due.clear()
             try:
                 self._step()
-            except Exception:  # the thread's edge: what fails for one camera must not leave the others alone
+            except Exception:  # top of the thread: a failure for one camera must not affect the others
                 log.exception("cameras could not be given to workers")
 
     def _step(self) -> None:
@@ -250,11 +250,11 @@ class Head:
             self._active = [one for one in self._active if one.wanted or one.placement is not None]
 
     def _follow(self, camera: RemoteCamera, placement: Placement, now_s: float) -> None:
-        """Declares lost or released what is."""
+        """Marks a camera as lost or released if it is."""
         worker, incarnation = placement.worker, placement.incarnation
         if not camera.wanted and not placement.withdrawn:
             camera.withdraw("it was stopped")
-        if placement.withdrawn and placement.revision == 0:  # before the worker was told of it
+        if placement.withdrawn and placement.revision == 0:  # before the worker was told about it
             self._release(camera, now_s)
             return
         is_current = worker.current is incarnation and not worker.closed
@@ -276,7 +276,7 @@ class Head:
         self._not_before[camera.name] = max(free_at_s, self._not_before.get(camera.name, free_at_s))
 
     def _hand_over(self, cameras: Sequence[RemoteCamera], now_s: float) -> None:
-        """Takes cameras away from drained nodes, and one from a worker that is overloaded, where others have room."""
+        """Moves cameras away from drained nodes, and one from an overloaded worker, if others have capacity."""
         drained = self._leadership.drained
         leaving = [
             (camera, at.worker.node.name)
@@ -289,7 +289,7 @@ class Head:
             for worker in ready
             if (why := worker.overload.look(worker.load.cores, worker.load.node, now_s))
         ]
-        # What each camera costs is asked only then: this runs ten times a second.
+        # The cost of cameras is computed only here, because this runs ten times a second.
         hosts = self._hosts(cameras) if leaving or overloaded else []
         for camera, node in leaving:
             if choose(hosts, camera.settings.node) is not None:
@@ -300,7 +300,7 @@ class Head:
                 self._relieve(worker, [one for one in cameras if one.placement], others, why)
 
     def _relieve(self, worker: RemoteWorker, cameras: Sequence[RemoteCamera], others: Sequence[Host], why: str) -> None:
-        """Moves the camera that costs most, if there is a worker that has less to do even with it."""
+        """Moves the most expensive camera, if there is a worker that would still be less busy with it."""
         own = [one for one in cameras if one.placement and one.placement.worker is worker and not one.settings.node]
         if len(own) < 2:
             return
@@ -312,7 +312,7 @@ class Head:
             heaviest.withdraw(f"the worker {worker.name} is {why}")
 
     def _hosts(self, cameras: Sequence[RemoteCamera]) -> list[Host]:
-        """Workers that can take cameras, with what they have."""
+        """Workers that can accept cameras, with their load."""
         costs: dict[RemoteWorker, float] = {}
         for camera in cameras:
             if camera.placement is not None and not camera.placement.withdrawn:
@@ -364,7 +364,7 @@ class Head:
             camera.moved = None
 
     def _order(self, cameras: Sequence[RemoteCamera]) -> None:
-        """Makes each worker's orders be what it has."""
+        """Updates each worker's orders to its cameras."""
         model = self._parts.model()
         placed: dict[Incarnation, list[tuple[RemoteCamera, Placement]]] = {}
         for camera in cameras:

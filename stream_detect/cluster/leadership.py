@@ -12,10 +12,10 @@ from stream_detect.errors import ConflictError, StorageError
 from stream_detect.storage.leases import LEADER, Lease, Leases
 
 LEAD_S = 90.0
-"""A database that is away for a minute ends nothing. So long a server on another machine waits for one that is gone."""
+"""A database outage of a minute has no effect. A server on another machine waits this long for one that is gone."""
 
 MARGIN_S = 10.0
-"""So much earlier a server that cannot renew stops trusting its lease: clocks of machines differ, but by less."""
+"""How much earlier a server that cannot renew stops trusting its lease: clocks of machines differ by less."""
 
 RENEW_S = 1.0
 
@@ -23,14 +23,14 @@ log = logging.getLogger(__name__)
 
 
 class Leadership:
-    """The leading server's lease. `start` once, then `close`. Thread-safe.
+    """The lease of the leading server. Call `start` once, then `close`. Thread-safe.
 
     Args:
-        leases: of the database.
-        holder: what this server is called, the same after a restart on this machine.
-        lease_s: of workers.
-        holders: workers that were heard of, whose leases go on.
-        alone: nobody else can use the database: it need not be asked who leads.
+        leases: table of leases.
+        holder: name of this server, unchanged after a restart on this machine.
+        lease_s: duration of the workers' leases.
+        holders: returns the workers that responded, whose leases are renewed.
+        alone: nobody else can use the database, so nobody else can lead.
     """
 
     def __init__(
@@ -47,20 +47,20 @@ class Leadership:
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._renew, name="leases", daemon=True)
         self.drained: frozenset[str] = frozenset()
-        """Names of the nodes that are to watch nothing."""
+        """Names of the nodes that must not watch cameras."""
         self.problem = ""
-        """Why the database does not answer, or who leads instead; empty when all is well."""
+        """Why the database does not respond, or who leads instead; empty if all is well."""
 
     @property
     def holds(self) -> bool:
-        """Whether this server may renew leases of workers."""
+        """Whether this server may renew the leases of workers."""
         return not self._replaced and (self._alone or time.monotonic() < self._until_s)
 
     def start(self) -> frozenset[str]:
-        """Becomes the leading server, and renews that.
+        """Becomes the leading server, and keeps renewing.
 
         Returns:
-            names of the cameras that workers of an earlier server may still watch, until their leases are over.
+            Names of the cameras that workers of an earlier server may still watch, until their leases expire.
 
         Raises:
             StorageError: another server leads, or the database cannot be used.
@@ -77,18 +77,18 @@ class Leadership:
         return held
 
     def grant(self, holders: Mapping[str, str]) -> dict[str, Lease]:
-        """Leases of cameras for workers, by the names of cameras.
+        """Grants leases of cameras to workers; returns them by camera name.
 
         Raises:
             ConflictError: another server leads.
-            StorageError: the database does not answer.
+            StorageError: the database does not respond.
         """
         if self._lease is None:
             raise ConflictError("expected the leading server, received one that has yet to start")
         return self._leases.grant(self._lease, holders, self._lease_s)
 
     def close(self, cameras: Sequence[str]) -> None:
-        """Gives back these cameras' leases and its own; a database that does not answer lets them run out."""
+        """Releases these cameras' leases and its own; if the database does not respond, they expire."""
         self._closing.set()
         if self._thread.ident is not None:
             self._thread.join(RENEW_S)
@@ -113,7 +113,7 @@ class Leadership:
                 if not self._replaced:
                     log.error("all cameras stop: %s", error)  # noqa: TRY400 - one line says it all
                 self._replaced, self.problem = True, str(error)
-            except Exception:  # the thread's edge: what fails now may work in a second
+            except Exception:  # top of the thread: a failure may not occur again in a second
                 log.exception("the lease could not be renewed")
             else:
                 self._until_s, self.problem = begun_s + LEAD_S - MARGIN_S, ""

@@ -16,28 +16,29 @@ from stream_detect.errors import StreamDetectError
 NODES_S = 1.0
 
 LOST_NODE_S = 600.0
-"""How long a node that has gone is listed."""
+"""How long a node that left is listed."""
 
 SETTLE_S = 5.0
-"""At a start, cameras wait so long for the other workers once the first is ready: else it would get all of them."""
+"""At a start, how long cameras wait for the other workers once the first is ready, which would otherwise get all of
+them."""
 
 log = logging.getLogger(__name__)
 
 NodeState = Literal["ready", "starting", "drained", "refused", "lost"]
-"""ready: watches cameras. starting: its workers load. drained: watches none, as an operator asked. refused: it has
-another version or model. lost: no worker of it answers, or it left."""
+"""ready: watches cameras. starting: its workers are loading. drained: watches none, by an operator's request. refused:
+it has another version or model. lost: none of its workers responds, or it left."""
 
 
 @dataclass(frozen=True, slots=True)
 class Move:
-    """A camera went from one worker to another.
+    """A camera moved from one worker to another.
 
     Args:
         at_s: when the new worker got it, unix seconds.
-        camera: its name.
-        origin: node that had it.
-        target: node that has it.
-        why: a sentence.
+        camera: name of the camera.
+        origin: previous node.
+        target: new node.
+        why: reason, a sentence.
     """
 
     at_s: float
@@ -49,20 +50,20 @@ class Move:
 
 @dataclass(frozen=True, slots=True)
 class NodeStatus:
-    """A node, for people and metrics.
+    """Status of a node, for people and metrics.
 
     Args:
-        name: of the node.
+        name: name of the node.
         address: IP address.
-        state: what it is doing.
-        workers: that answer.
-        load: load average by processors.
-        cores: processors that its workers keep busy.
-        rss_bytes: memory of its workers.
-        cameras: names of those that it watches.
-        analyses: of uploads that its workers do now.
-        checks: live checks that its workers have now.
-        problem: why it watches nothing; empty when all is well.
+        state: its state.
+        workers: number of responding workers.
+        load: load average / processors.
+        cores: processors used by its workers.
+        rss_bytes: resident memory of its workers.
+        cameras: names of its cameras.
+        analyses: number of analyses on its workers.
+        checks: number of live checks on its workers.
+        problem: why it watches nothing; empty if all is well.
     """
 
     name: str
@@ -79,20 +80,20 @@ class NodeStatus:
 
 
 class Membership:
-    """Which nodes there are; workers are started on each that comes. `start` once, then `close`. Thread-safe.
+    """The nodes; starts workers on each new one. Call `start` once, then `close`. Thread-safe.
 
     Args:
-        nodes: of the cluster; closed with it.
-        workers_a_node: to be started on each.
-        parts: what all workers share.
-        changed: is called when nodes came or went.
+        nodes: nodes of the cluster; closed with it.
+        workers_a_node: number of workers per node.
+        parts: parts shared by all workers.
+        changed: called when nodes joined or left.
     """
 
     def __init__(
         self, nodes: Nodes, workers_a_node: int, parts: RemoteWorkerParts, changed: Callable[[], None]
     ) -> None:
         self.problem = ""
-        """Why nodes cannot be looked for; empty when all is well."""
+        """Why nodes cannot be listed; empty if all is well."""
         self._source = nodes
         self._workers_a_node = workers_a_node
         self._parts = parts
@@ -100,17 +101,17 @@ class Membership:
         self._lock = threading.Lock()
         self._workers: dict[str, list[RemoteWorker]] = {}  # by the node's key
         self._nodes: dict[str, Node] = {}
-        self._gone: dict[str, tuple[Node, float]] = {}  # by name, with when
+        self._gone: dict[str, tuple[Node, float]] = {}  # by name, with the time
         self._settled_at_s: float | None = None
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._look_for_nodes, name="nodes", daemon=True)
 
     def start(self) -> None:
-        """Begins to look for nodes; once."""
+        """Starts to look for nodes; call once."""
         self._thread.start()
 
     def end_workers(self) -> None:
-        """Looks for nodes no more, and calls no worker; within a second."""
+        """Stops looking for nodes and calling workers, within a second."""
         self._closing.set()
         workers = self.workers()
         for worker in workers:
@@ -119,7 +120,7 @@ class Membership:
             worker.join(0.3)
 
     def close(self) -> None:
-        """Ends the workers' processes."""
+        """Ends the processes of the workers."""
         self._source.close()
 
     def workers(self) -> list[RemoteWorker]:
@@ -128,11 +129,11 @@ class Membership:
             return [worker for workers in self._workers.values() for worker in workers]
 
     def hosts(self, costs: Mapping[RemoteWorker, float], drained: Collection[str]) -> list[Host]:
-        """Workers that can take cameras and analyses.
+        """Workers that can accept cameras and analyses.
 
         Args:
-            costs: of what each has.
-            drained: names of nodes that are to watch nothing.
+            costs: current cost of each.
+            drained: names of drained nodes.
         """
         return [
             Host(worker.name, worker.node.name, worker.node.cpus, costs.get(worker, 0.0))
@@ -141,7 +142,7 @@ class Membership:
         ]
 
     def settled(self, now_s: float) -> bool:
-        """Whether all workers have begun, or were waited for long enough; once true, always true.
+        """Whether all workers have started, or the wait for them is over; once True, always True.
 
         Args:
             now_s: monotonic seconds.
@@ -156,12 +157,12 @@ class Membership:
         return now_s >= self._settled_at_s
 
     def names(self) -> set[str]:
-        """Of the nodes that are there."""
+        """Names of the current nodes."""
         with self._lock:
             return {node.name for node in self._nodes.values()}
 
     def a_link_of_each_node(self) -> list[WorkerLink]:
-        """The way to one worker of each node that answers."""
+        """Link to one worker of each responding node."""
         with self._lock:
             of_nodes = [[worker for worker in workers if worker.ready] for workers in self._workers.values()]
         return [ready[0].link for ready in of_nodes if ready]
@@ -169,12 +170,12 @@ class Membership:
     def statuses(
         self, drained: Collection[str], watched: Mapping[RemoteWorker, Sequence[str]], tasks: WorkerTasks
     ) -> list[NodeStatus]:
-        """All nodes, by name; those that went in the last ten minutes among them.
+        """All nodes, by name, including those that left in the last ten minutes.
 
         Args:
-            drained: names of nodes that are to watch nothing.
-            watched: names of the cameras of each worker that has any.
-            tasks: of all workers.
+            drained: names of drained nodes.
+            watched: names of the cameras of each worker with any.
+            tasks: tasks of all workers.
         """
         with self._lock:
             there = [(node, list(self._workers.get(key, ()))) for key, node in self._nodes.items()]
@@ -189,14 +190,14 @@ class Membership:
         return sorted(found, key=lambda status: status.name)
 
     def _look_for_nodes(self) -> None:
-        """The nodes thread."""
+        """Thread that looks for nodes."""
         while not self._closing.is_set():
             try:
                 self._note_nodes(self._source.alive())
                 self.problem = ""
             except StreamDetectError as error:
                 self.problem = str(error)
-            except Exception:  # the thread's edge: what fails now may work in a second
+            except Exception:  # top of the thread: a failure may not occur again in a second
                 log.exception("the nodes could not be looked for")
             self._closing.wait(NODES_S)
 

@@ -21,11 +21,11 @@ from stream_detect.types import Result, StateChange, Thresholds
 
 @dataclass(frozen=True, slots=True)
 class Assignment:
-    """A camera that a worker is to watch.
+    """A camera that a worker has to watch.
 
     Args:
-        settings: of the camera.
-        number: of its lease; what a worker sends under a lower one is ignored.
+        settings: settings of the camera.
+        number: number of its lease; messages of a worker with a lower one are ignored.
     """
 
     settings: CameraSettings
@@ -34,12 +34,12 @@ class Assignment:
 
 @dataclass(frozen=True, slots=True)
 class ModelOrder:
-    """The model that judges.
+    """The model to use.
 
     Args:
-        name: of the bundle.
-        sha256: of its weights; a worker whose bundle differs watches nothing.
-        thresholds: that are drawn.
+        name: name of the bundle.
+        sha256: sha256 of its weights; a worker with a different bundle watches nothing.
+        thresholds: thresholds to draw.
     """
 
     name: str
@@ -49,12 +49,12 @@ class ModelOrder:
 
 @dataclass(frozen=True, slots=True)
 class Orders:
-    """All that a worker is to do, whole: an order that was lost is in the next one.
+    """All orders of a worker, complete, so that a lost message does not matter.
 
     Args:
-        revision: rises with each change.
-        assignments: the cameras that it is to watch; it stops all others.
-        model: that judges.
+        revision: increases with each change.
+        assignments: the cameras to watch; it stops all others.
+        model: the model to use.
     """
 
     revision: int
@@ -64,11 +64,11 @@ class Orders:
 
 @dataclass(frozen=True, slots=True)
 class EvidenceRequest:
-    """An event began whose camera keeps evidence.
+    """Beginning of an event for which evidence is enabled.
 
     Args:
-        event: that began.
-        result: by which it did, with the camera's sequence number.
+        event: the event.
+        result: the result that started it, with the camera's sequence number.
     """
 
     event: Event
@@ -77,13 +77,13 @@ class EvidenceRequest:
 
 @dataclass(frozen=True, slots=True)
 class ServerFile:
-    """A file of the server's machine, and how a worker recognises it where it sees the same disk.
+    """A file on the server's machine, and how a worker that shares the disk recognises it.
 
     Args:
-        path: absolute.
-        bytes: its length.
+        path: absolute path.
+        bytes: its size.
         inode: number of its inode.
-        modified_ns: when it was written, Unix nanoseconds.
+        modified_ns: modification time in unix nanoseconds.
     """
 
     path: str
@@ -93,17 +93,17 @@ class ServerFile:
 
     @classmethod
     def of(cls, path: Path) -> "ServerFile":
-        """A file of this machine.
+        """Describes a file on this machine.
 
         Raises:
-            OSError: it is not there.
+            OSError: it does not exist.
         """
         found = path.stat()
         return cls(str(path.absolute()), found.st_size, found.st_ino, found.st_mtime_ns)
 
     @property
     def is_here(self) -> bool:
-        """Whether this process can read the very file at its path."""
+        """Whether this process can read the same file at its path."""
         try:
             return os.access(self.path, os.R_OK) and ServerFile.of(Path(self.path)) == self
         except OSError:
@@ -112,14 +112,14 @@ class ServerFile:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisOrder:
-    """What a worker is to make of an upload: results of its examination, or the annotated video.
+    """Order for an upload: examine it, or make the annotated video.
 
     Args:
-        key: unguessable; of this attempt on this worker.
+        key: unguessable key of this attempt on this worker.
         file: the upload.
-        models: names of the bundles that judge, with the sha256 of their weights; none where a video is drawn.
-        rate_hz: samples a second.
-        results: stored results, which are drawn; None where the file is examined.
+        models: names of the bundles, with the sha256 of their weights; empty for an annotated video.
+        rate_hz: samples per second.
+        results: stored results to draw; None for an examination.
         drawn: name of the model whose verdicts are drawn.
     """
 
@@ -132,23 +132,23 @@ class AnalysisOrder:
 
     @property
     def files(self) -> dict[str, ServerFile]:
-        """All files that are needed, by names of ours."""
+        """All required files, by our names."""
         upload = {"original": self.file}
         return upload if self.results is None else {**upload, "results": self.results}
 
     @property
     def unseen(self) -> dict[str, ServerFile]:
-        """Those of them that this process cannot read where they are."""
+        """Required files that this process cannot read at their paths."""
         return {name: file for name, file in self.files.items() if not file.is_here}
 
 
 @dataclass(frozen=True, slots=True)
 class AnalysisBegun:
-    """A worker took an order.
+    """A worker accepted an order.
 
     Args:
-        missing: names of the files that it does not see, and that are to be sent.
-        at_s: when, by its clock.
+        missing: names of files that it cannot read and that must be sent.
+        at_s: time on the worker's clock.
     """
 
     missing: tuple[str, ...]
@@ -157,12 +157,12 @@ class AnalysisBegun:
 
 @dataclass(frozen=True, slots=True)
 class AnalysisState:
-    """How far an analysis is, on a worker.
+    """State of an analysis on a worker.
 
     Args:
-        share: done, in [0, 1].
-        output_bytes: length of what was made, to be fetched; None before its end.
-        refusal: why nothing was made; None when all is well.
+        share: share done, in [0, 1].
+        output_bytes: size of the output to fetch; None before its end.
+        refusal: why there is no output; None if all is well.
     """
 
     share: float
@@ -176,7 +176,7 @@ class CheckBegun:
 
     Args:
         sdp: the answer.
-        at_s: when, by its clock.
+        at_s: time on the worker's clock.
     """
 
     sdp: str
@@ -188,7 +188,7 @@ class EndedCheck:
     """A live check has ended, on a worker.
 
     Args:
-        record: that it leaves.
+        record: its record.
     """
 
     record: CheckRecord
@@ -196,16 +196,16 @@ class EndedCheck:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """What the server says to a worker.
+    """Message of the server to a worker.
 
     Args:
-        incarnation: of the worker that is meant; one that was started anew since ignores the orders.
-        received: how many reliable items (states, evidence, records of checks) have arrived so far.
+        incarnation: incarnation of the worker; one that was restarted since ignores the orders.
+        received: number of reliable items (states, evidence, records of checks) received so far.
         renewed_s: `sent_s` of the batch by which the server renews the worker's leases; -inf for none.
-        orders: None where they have not changed.
-        evidence: events that began; repeated until an answer came.
-        listened: cameras whose results somebody follows on the page: theirs come whole.
-        analyses: those that are wanted, by their keys, and whether each is to rest now; a worker ends all others.
+        orders: None if they have not changed.
+        evidence: events that began; repeated until answered.
+        listened: cameras whose results somebody follows on the page; these are sent in full.
+        analyses: keys of the wanted analyses, and whether each must pause now; a worker ends all others.
     """
 
     incarnation: str
@@ -219,10 +219,10 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class WorkerState:
-    """A camera entered a state, on a worker.
+    """A camera on a worker entered a state.
 
     Args:
-        number: of the lease.
+        number: number of the lease.
         change: the state.
     """
 
@@ -232,13 +232,13 @@ class WorkerState:
 
 @dataclass(frozen=True, slots=True)
 class WorkerResult:
-    """A result of a camera's analysis, on a worker.
+    """A result of a camera on a worker.
 
     Args:
-        camera: its name.
-        number: of the lease.
-        result: without the traces of its tracks unless somebody follows it.
-        at_s: wall clock of the frame, unix seconds.
+        camera: name of the camera.
+        number: number of the lease.
+        result: the result, without the traces of its tracks unless somebody follows it.
+        at_s: time of the frame, unix seconds.
     """
 
     camera: str
@@ -249,11 +249,11 @@ class WorkerResult:
 
 @dataclass(frozen=True, slots=True)
 class KeptEvidence:
-    """There is evidence of an event, on the worker's node.
+    """Evidence of an event on the worker's node.
 
     Args:
-        event_id: of the event.
-        evidence: all that there is so far.
+        event_id: id of the event.
+        evidence: all evidence so far.
     """
 
     event_id: str
@@ -261,18 +261,18 @@ class KeptEvidence:
 
 
 Reliable = WorkerState | KeptEvidence | EndedCheck
-"""What is sent again until it arrived."""
+"""Items that are repeated until they arrive."""
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How busy a worker and its node are.
+    """Load of a worker and its node.
 
     Args:
-        cores: processors that the worker kept busy since its last word, in processors; Python's lock ends near 1.
-        node: load average of the node by its processors; 1 is busy.
-        rss_bytes: memory of the worker.
-        sessions: viewers and publishers.
+        cores: processors used by the worker since its last message; Python's global lock limits it to about 1.
+        node: load average of the node / its processors; 1 is busy.
+        rss_bytes: resident memory of the worker.
+        sessions: number of viewers and publishers.
     """
 
     cores: float = 0.0
@@ -283,22 +283,22 @@ class Load:
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What a worker answers.
+    """Answer of a worker.
 
     Args:
-        incarnation: of the worker: another one after each start of its process.
-        sent_s: when, by its clock.
-        revision: of the orders that it has carried out.
-        hosted: numbers of the leases of the cameras that it watches, or has yet to stop.
-        upto: how many reliable items there are with those of this batch.
-        reliable: states and evidence, in order; repeated until they arrived.
-        results: at most a few a camera; newest win, and what is lost is lost.
-        statuses: of cameras, with the numbers of their leases; once a second.
-        load: how busy it is.
-        problem: why it watches nothing; empty when all is well.
-        analyses: by their keys, until they are ended.
-        ice_problems: what is wrong with STUN and TURN servers as seen from there, in sentences.
-        checks: ids of the sessions of live checks, and whether their peers have come.
+        incarnation: incarnation of the worker, new after each start of its process.
+        sent_s: time on the worker's clock.
+        revision: revision of the orders carried out.
+        hosted: lease numbers of the cameras that it watches, or has yet to stop.
+        upto: number of reliable items including those in this batch.
+        reliable: states and evidence, in order; repeated until they arrive.
+        results: at most a few per camera, the newest; lost ones are not repeated.
+        statuses: status of cameras, with lease numbers; once a second.
+        load: its load.
+        problem: why it watches nothing; empty if all is well.
+        analyses: states by key, until the analyses are ended.
+        ice_problems: problems of STUN and TURN servers as seen from there, in sentences.
+        checks: session ids of live checks, and whether their peers have connected.
     """
 
     incarnation: str
@@ -318,12 +318,12 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """An error of ours as it travels: exceptions do not survive every way of sending them.
+    """One of our errors in a message, because exceptions cannot always be serialised.
 
     Args:
         kind: name of the class in `errors`.
-        message: what it says.
-        retry_after_s: of a `CapacityError`.
+        message: its message.
+        retry_after_s: that of a `CapacityError`.
     """
 
     kind: str
@@ -332,14 +332,14 @@ class Refusal:
 
 
 def refusal_of(error: Exception) -> Refusal:
-    """An error as it travels."""
+    """Converts an error to a message."""
     kind = type(error).__name__ if isinstance(error, StreamDetectError) else "SettingsError"
     retry_after_s = error.retry_after_s if isinstance(error, CapacityError) else 0
     return Refusal(kind, str(error), retry_after_s)
 
 
 def raised(refusal: Refusal) -> StreamDetectError:
-    """The error that a refusal tells of."""
+    """Converts a message to the error."""
     if refusal.kind == "CapacityError":
         return CapacityError(refusal.message, refusal.retry_after_s)
     kind: type[StreamDetectError] = getattr(our_errors, refusal.kind, ConflictError)

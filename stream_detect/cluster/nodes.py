@@ -9,13 +9,13 @@ from stream_detect.errors import SettingsError, StreamDetectError
 
 
 def environment_of_ray(address: str) -> Mapping[str, str]:
-    """Environment variables that Ray reads while it is imported: to be set before.
+    """Environment variables that Ray reads while it is imported; set them before.
 
-    Nothing is sent anywhere, and a Ray that we start takes calls only of who knows a token of this very start: whoever
-    may call Ray may run any code. Its agents are Python programs that a busy machine may start for a minute.
+    Usage statistics are disabled. A Ray that we start accepts only calls with a token of this start, because anybody
+    who can call Ray can run any code. Its agents are Python programs, whose start may take a minute on a busy machine.
 
     Args:
-        address: of the cluster to join, whose own token counts; empty when Ray is started here.
+        address: address of the cluster to join, whose own token is used; empty to start Ray here.
     """
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -29,18 +29,18 @@ def environment_of_ray(address: str) -> Mapping[str, str]:
 
 
 class WorkerLostError(StreamDetectError):
-    """A worker does not answer: its process or its node has ended, or cannot be reached."""
+    """A worker does not respond: its process or its node has ended, or cannot be reached."""
 
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A machine, or what counts as one.
+    """A node, usually a machine.
 
     Args:
-        key: unique for ever; another one when the node comes back.
-        name: that people call it by; of one node at a time.
+        key: unique for ever; a node that comes back has a new one.
+        name: name for people; unique at any time.
         address: IP address, for people.
-        cpus: processors.
+        cpus: number of processors.
     """
 
     key: str
@@ -50,21 +50,21 @@ class Node:
 
 
 class WorkerLink(Protocol):
-    """The way to a worker (worker.py has the methods). A call ends when the answer is there or the time is over."""
+    """Link to a worker (worker.py has the methods). A call ends with the answer or at the time limit."""
 
     def call(self, method: str, *arguments: Any, timeout_s: float) -> Any:
-        """The answer; blocks.
+        """Calls a method and returns the answer; blocks.
 
         Raises:
-            WorkerLostError: it does not answer; the message says why.
+            WorkerLostError: it does not respond; the message says why.
         """
         ...
 
     async def ask(self, method: str, *arguments: Any, timeout_s: float) -> Any:
-        """The answer, on an event loop.
+        """Calls a method on an event loop and returns the answer.
 
         Raises:
-            WorkerLostError: it does not answer.
+            WorkerLostError: it does not respond.
         """
         ...
 
@@ -77,16 +77,16 @@ class Nodes(Protocol):
     """All nodes of a cluster."""
 
     def alive(self) -> Sequence[Node]:
-        """Those that take part now.
+        """The current nodes.
 
         Raises:
-            WorkerLostError: nobody knows now.
-            SettingsError: there are more than may take part.
+            WorkerLostError: they cannot be listed now.
+            SettingsError: there are more than allowed.
         """
         ...
 
     def start_worker(self, node: Node, index: int) -> WorkerLink:
-        """Begins to start a worker on a node; it is started again there whenever its process ends."""
+        """Starts a worker on a node; it is restarted there whenever its process ends."""
         ...
 
     def close(self) -> None:
@@ -95,19 +95,19 @@ class Nodes(Protocol):
 
 
 class NodeNames:
-    """Tells nodes of one name apart: the first one has it until it goes, others a part of their key behind it.
+    """Distinguishes nodes with one name: the first has it until it leaves, others get part of their key appended.
 
-    So a node that was started again has its name back as soon as the cluster knows that the earlier one is lost.
+    So a restarted node gets its name back as soon as the cluster knows that the previous one is lost.
     """
 
     def __init__(self) -> None:
-        self._holders: dict[str, str] = {}  # keys, by name
+        self._holders: dict[str, str] = {}  # keys by name
 
     def of(self, nodes: Sequence[tuple[str, str]]) -> list[str]:
         """Names of nodes.
 
         Args:
-            nodes: key and wanted name of each that is there now.
+            nodes: key and wanted name of each current node.
         """
         there = {key for key, _ in nodes}
         self._holders = {name: key for name, key in self._holders.items() if key in there}
@@ -115,20 +115,20 @@ class NodeNames:
 
 
 class OneNode:
-    """Nodes of which there may be one: a database in a file (SQLite) is there for its own machine. Fits `Nodes`.
+    """At most one node, because a database in a file (SQLite) belongs to its own machine. A `Nodes`.
 
     Args:
-        nodes: those that there are; closed with this.
+        nodes: the nodes; closed with this.
     """
 
     def __init__(self, nodes: Nodes) -> None:
         self._nodes = nodes
 
     def alive(self) -> Sequence[Node]:
-        """The one that takes part.
+        """The only node.
 
         Raises:
-            WorkerLostError: nobody knows now.
+            WorkerLostError: it cannot be listed now.
             SettingsError: there are more.
         """
         found = self._nodes.alive()

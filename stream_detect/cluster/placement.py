@@ -7,34 +7,35 @@ from stream_detect.cameras.status import CameraStatus
 from stream_detect.types import CameraState
 
 SAMPLE_COST = 2.0
-"""Cost of one analysed sample a second, in decoded megapixels a second: some 5 ms each, as 2 megapixels of H.264."""
+"""Cost of one analysed sample per second, in decoded megapixels per second: some 5 ms each, like 2 megapixels of H.264.
+"""
 
 ANALYSIS_COST = 100.0
-"""Cost of an analysis of an upload: a quarter of a processor (`review.share_beside_live`) does 100 megapixels a second;
-without live streams it takes more, and then nobody is in its way."""
+"""Cost of an analysis of an upload: a quarter of a processor (`review.share_beside_live`) decodes 100 megapixels per
+second; without live streams it uses more, and then affects nobody."""
 
 CHECK_COST = 80.0
 """Cost of a live check of 480p at 30 fps, decoded, drawn, encoded and analysed: a fifth of a processor."""
 
 UNKNOWN_MPX_S = 640 * 480 * 25 / 1e6
-"""Of a camera that has sent nothing yet: the usual one."""
+"""Assumed for a camera that has not sent anything yet: the usual one."""
 
 OVERLOAD_CORES = 0.9
-"""A worker that keeps so many processors busy is at the end of Python's lock, whatever its node has."""
+"""A worker that uses this many processors is at the limit of Python's global lock, whatever its node has."""
 
 OVERLOAD_NODE = 1.5
-"""Load average by processors from which a node is overloaded."""
+"""Load average / processors from which a node is overloaded."""
 
 OVERLOAD_S = 60.0
-"""For so long, before a camera is moved: a move costs seconds of watching."""
+"""Time of overload before a camera is moved, because a move interrupts watching for seconds."""
 
 
 def cost(status: CameraStatus, rate_hz: float) -> float:
-    """What watching a camera costs, in decoded megapixels a second.
+    """Cost of watching a camera, in decoded megapixels per second.
 
     Args:
-        status: how it is.
-        rate_hz: samples a second.
+        status: its status.
+        rate_hz: samples per second.
     """
     if status.change.state is CameraState.LIVE and status.wh is not None and status.fps > 0:
         return status.wh[0] * status.wh[1] * status.fps / 1e6 + SAMPLE_COST * rate_hz
@@ -43,13 +44,13 @@ def cost(status: CameraStatus, rate_hz: float) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Host:
-    """A worker that can take cameras.
+    """A worker that can accept cameras.
 
     Args:
-        worker: its name.
+        worker: name of the worker.
         node: name of its node.
         cpus: processors of the node.
-        cost: of all cameras that it has.
+        cost: cost of all its cameras.
     """
 
     worker: str
@@ -59,11 +60,11 @@ class Host:
 
 
 def choose(hosts: Sequence[Host], node: str = "") -> Host | None:
-    """Where a camera goes: the node with the least cost a processor, on it the worker with the least.
+    """Chooses a place for a camera: the node with the lowest cost per processor, and its worker with the lowest cost.
 
     Args:
-        hosts: that can take it.
-        node: that alone may have it; any if empty.
+        hosts: possible workers.
+        node: the only permitted node; empty for any.
     """
     fit = [host for host in hosts if not node or host.node == node]
     if not fit:
@@ -75,17 +76,17 @@ def choose(hosts: Sequence[Host], node: str = "") -> Host | None:
 
 
 class Overload:
-    """Notices that a worker is overloaded for a minute. Not thread-safe."""
+    """Detects that a worker is overloaded for a minute. Not thread-safe."""
 
     def __init__(self) -> None:
         self._since_s: float | None = None
 
     def look(self, cores: float, node: float, now_s: float) -> str:
-        """Why it is overloaded, in words; empty when it is not, or not for long enough.
+        """Why it is overloaded, in words; empty if it is not, or not for long enough.
 
         Args:
-            cores: processors that the worker keeps busy.
-            node: load of the node by its processors.
+            cores: processors used by the worker.
+            node: load of the node / its processors.
             now_s: monotonic seconds.
         """
         if cores < OVERLOAD_CORES and node < OVERLOAD_NODE:
@@ -98,5 +99,5 @@ class Overload:
         return f"overloaded: {cores:.2f} processors busy, load of the node {node:.2f}"
 
     def reset(self) -> None:
-        """A camera was moved away: the minute begins anew."""
+        """Called when a camera was moved away: the minute starts again."""
         self._since_s = None

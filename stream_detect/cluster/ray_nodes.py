@@ -22,32 +22,33 @@ from stream_detect.errors import SettingsError
 NAMESPACE = "stream-detect"
 
 OBJECT_STORE_BYTES = 80_000_000
-"""Of a Ray that we start: messages are small, and a snapshot or a clip passes now and then. Ray's least is 75 MB."""
+"""Size for a Ray that we start: messages are small, with a snapshot or a clip now and then. Ray's minimum is 75 MB."""
 
 START_ATTEMPTS = 3
-"""Of a Ray that we start: it waits 15 s at most for its agents, Python programs that a busy machine starts slower."""
+"""Attempts to start Ray: it waits at most 15 s for its agents, Python programs that start more slowly on a busy
+machine."""
 
 MAX_CALLS = 64
-"""Calls that a worker works on at once: exchanges, offers, snapshots. More wait in Ray."""
+"""Calls that a worker handles at once: exchanges, offers, snapshots. More wait in Ray."""
 
 SLICE_S = 0.5
-"""How long a call waits before it looks whether the cluster is being left; answers come after a fifth of a second."""
+"""How long a call waits before it checks whether the cluster is being left; answers take a fifth of a second."""
 
 LEAVE_S = 1.0
-"""Time limit of the end of calls when the cluster is left."""
+"""Time limit for calls to end when the cluster is left."""
 
 _log = logging.getLogger(__name__)
 
 
 class RayNodes:
-    """The nodes of Ray; made once in a process, closed at its end. Fits `Nodes`.
+    """The nodes of Ray; created once per process, closed at its end. A `Nodes`.
 
     Args:
-        address: host:port of a cluster to join; empty: Ray is started on this machine, and ends with this process.
-        cpus: processors that a Ray that we start counts with.
+        address: host:port of a cluster to join; if empty, Ray is started on this machine, and ends with this process.
+        cpus: number of processors for a Ray that we start.
 
     Raises:
-        SettingsError: no cluster answers at the address, or Ray does not start here.
+        SettingsError: no cluster responds at the address, or Ray does not start here.
     """
 
     def __init__(self, address: str, cpus: int | None = None) -> None:
@@ -74,7 +75,7 @@ class RayNodes:
                     logging_level=logging.WARNING,
                     configure_logging=False,
                 )
-            except Exception as error:  # Ray raises no class of its own when its processes do not start in time
+            except Exception as error:  # Ray has no error class for processes that do not start in time
                 ray.shutdown()
                 first = str(error).strip().partition("\n")[0]
                 if attempts:
@@ -122,9 +123,9 @@ class RayNodes:
 
 
 class _Connection:
-    """The connection to the cluster; a context manager of each use: one after Ray's shutdown ends the process.
+    """The connection to the cluster, a context manager for each use. Thread-safe.
 
-    Thread-safe.
+    A use after Ray's shutdown would end the process.
     """
 
     def __init__(self) -> None:
@@ -133,7 +134,7 @@ class _Connection:
         self.closed = False
 
     def __enter__(self) -> None:
-        """Begins to use it.
+        """Starts a use.
 
         Raises:
             WorkerLostError: the cluster is being left.
@@ -149,18 +150,18 @@ class _Connection:
             self._condition.notify_all()
 
     def close(self) -> None:
-        """Nobody begins to use it any more; waits a moment for those who do."""
+        """Prevents new uses; waits a moment for current ones."""
         with self._condition:
             self.closed = True
             self._condition.wait_for(lambda: self._users == 0, LEAVE_S)
 
 
 class _RayLink:
-    """An actor.
+    """Link to an actor.
 
     Args:
         actor: Ray's handle.
-        connection: to the cluster.
+        connection: connection to the cluster.
     """
 
     def __init__(self, actor: Any, connection: _Connection) -> None:
@@ -209,6 +210,6 @@ def _name(node: dict[str, Any]) -> str:
 
 
 def _short(error: RayError) -> str:
-    """The first line of what Ray says; the rest is a page of advice."""
+    """The first line of Ray's message; the rest is a page of advice."""
     first = str(error).strip().partition("\n")[0]
     return f"{type(error).__name__}: {first[:160]}"

@@ -24,40 +24,41 @@ from stream_detect.cluster.nodes import Node, WorkerLink, WorkerLostError
 from stream_detect.cluster.placement import Overload
 
 CALL_S = 2.0
-"""Time limit of a call: its answer is due after a fifth of a second."""
+"""Time limit of a call, whose answer is due after a fifth of a second."""
 
 BEGIN_S = 120.0
-"""Of the first one: a process starts, imports and loads a model; 3 s, or a minute on a machine that is just booting."""
+"""Time limit of the first call: a process starts, imports and loads a model; 3 s, or a minute on a machine that is
+booting."""
 
 AGAIN_S = 0.25
 REFUSED_AGAIN_S = 10.0
 
 QUIET_S = 1.5
-"""A worker not heard of for so long counts as lost on the page; its cameras go elsewhere once their lease is over."""
+"""A worker that is silent for this time is shown as lost on the page; its cameras move once their lease has expired."""
 
 MAX_EVIDENCE = 64
-"""Events that wait for a worker to be told of; the oldest go: their evidence would show what is over."""
+"""Events of which a worker has yet to be told; the oldest are dropped, because their evidence would come too late."""
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(eq=False, slots=True)
 class Incarnation:
-    """A worker's process, from its start to its end.
+    """A process of a worker, from start to end.
 
     Args:
-        key: unguessable.
+        key: unguessable key.
         holder: its name in the table of leases.
-        heard_s: monotonic seconds of the server when its newest batch came.
+        heard_s: arrival of its newest batch, in the server's monotonic seconds.
         sent_s: `sent_s` of that batch.
-        hosted: as the batch says.
-        revision: as the batch says.
-        received: reliable items so far.
-        evidence: events that it has yet to be told of.
-        analyses: as the batch says.
-        checks: as the batch says.
-        wanted: keys of the analyses that it is to do, and whether each is to rest now.
-        orders: all that it is to do; of a process that was started anew they begin empty.
+        hosted: from the batch.
+        revision: from the batch.
+        received: number of reliable items so far.
+        evidence: events that have yet to be sent to it.
+        analyses: from the batch.
+        checks: from the batch.
+        wanted: keys of its analyses, and whether each must pause now.
+        orders: its orders; empty for a new process.
     """
 
     key: str
@@ -76,15 +77,15 @@ class Incarnation:
 
 @dataclass(frozen=True, slots=True)
 class RemoteWorkerParts:
-    """What all workers share.
+    """Parts shared by all workers.
 
     Args:
-        settings: sections of the workers.
-        model: the one that judges now.
-        may_renew: whether the server may renew leases.
-        listened: cameras whose results somebody follows.
-        take: is given each batch; must return soon.
-        changed: is called when a worker came, went or fell silent.
+        settings: sections for the workers.
+        model: returns the current model.
+        may_renew: returns whether the server may renew leases.
+        listened: returns the cameras whose results somebody follows.
+        take: called with each batch; must return soon.
+        changed: called when a worker joined, left or fell silent.
     """
 
     settings: dict[str, Any]
@@ -96,13 +97,13 @@ class RemoteWorkerParts:
 
 
 class RemoteWorker:
-    """A worker as the server knows it. `start` once, then `close`.
+    """A worker from the server's point of view. Call `start` once, then `close`.
 
     Args:
-        node: where it is.
-        index: of the worker on its node, from 0.
-        link: to it.
-        parts: what all share.
+        node: its node.
+        index: index of the worker on its node, from 0.
+        link: link to it.
+        parts: the shared parts.
     """
 
     def __init__(self, node: Node, index: int, link: WorkerLink, parts: RemoteWorkerParts) -> None:
@@ -114,39 +115,39 @@ class RemoteWorker:
         self.current: Incarnation | None = None
         """The process that answered last; None before the first."""
         self.problem = ""
-        """Why it cannot work; empty when all is well."""
+        """Why it cannot work; empty if all is well."""
         self.ice_problems: tuple[str, ...] = ()
-        """What is wrong with STUN and TURN servers as seen from there; it works all the same."""
+        """Problems of STUN and TURN servers as seen from there; it works in spite of them."""
         self._parts = parts
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._talk, name=f"worker {self.name}", daemon=True)
 
     @property
     def closed(self) -> bool:
-        """Whether its node has gone."""
+        """Whether its node has left."""
         return self._closing.is_set()
 
     @property
     def quiet_s(self) -> float:
-        """Seconds since it was heard of; inf before the first time."""
+        """Seconds since its last answer; inf before the first."""
         return math.inf if self.current is None else time.monotonic() - self.current.heard_s
 
     @property
     def ready(self) -> bool:
-        """Whether it can take cameras."""
+        """Whether it can accept cameras."""
         return self.quiet_s < QUIET_S and not self.problem and not self.closed
 
     def rename(self, node: Node) -> None:
-        """Its node, which has another name now."""
+        """Sets its node, which has a new name."""
         self.node = node
         self.name = f"{node.name}/{self._index}"
 
     def start(self) -> None:
-        """Begins to call it; once."""
+        """Starts to call it; call once."""
         self._thread.start()
 
     def close(self) -> None:
-        """Calls it no more; returns at once."""
+        """Stops calling it; returns at once."""
         self._closing.set()
 
     def join(self, timeout_s: float) -> None:
@@ -155,7 +156,7 @@ class RemoteWorker:
             self._thread.join(timeout_s)
 
     def _talk(self) -> None:
-        """The thread."""
+        """The thread that calls the worker."""
         while not self._closing.is_set():
             try:
                 pause_s = self._exchange() if self.current is not None else self._begin()
@@ -164,7 +165,7 @@ class RemoteWorker:
                     log.info("worker %s: %s", self.name, error)
                 self._parts.changed()
                 pause_s = AGAIN_S
-            except Exception:  # the thread's edge: a batch that cannot be taken must not end the talk
+            except Exception:  # top of the thread: a batch that cannot be processed must not end it
                 log.exception("worker %s: its answer could not be taken", self.name)
                 pause_s = AGAIN_S
             self._closing.wait(pause_s)
@@ -209,7 +210,7 @@ class RemoteWorker:
             return 0.0
         for _ in requests:
             now.evidence.popleft()
-        now.analyses, now.checks = batch.analyses, batch.checks  # before its time: whoever sees that sees these
+        now.analyses, now.checks = batch.analyses, batch.checks  # set first: whoever sees the new time sees these too
         now.sent_s, now.heard_s = batch.sent_s, time.monotonic()
         now.hosted, now.revision = batch.hosted, batch.revision
         self.load, self.problem, self.ice_problems = batch.load, batch.problem, batch.ice_problems

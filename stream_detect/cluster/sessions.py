@@ -10,20 +10,20 @@ from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.types import Answer, Thresholds
 
 ANSWER_S = 15.0
-"""Time limit of an answer: it gathers ICE candidates, some seconds where STUN and TURN servers do not answer."""
+"""Time limit of an answer, which gathers ICE candidates: some seconds if STUN and TURN servers do not respond."""
 
 MAX_REMEMBERED = 16_384
-"""Sessions whose worker is known, so that they can be ended by their id; the oldest are forgotten."""
+"""Sessions whose worker is remembered, so that they can be ended by id; the oldest are forgotten."""
 
 
 class _Sessions:
-    """Sessions of one kind, by their ids.
+    """Sessions of one kind, by id.
 
     Args:
-        head: knows which worker has a camera.
-        opens: method of a worker that answers an offer.
-        ends: one that ends a session.
-        adds: one that takes candidates after the offer.
+        head: knows the worker of each camera.
+        opens: method of a worker to answer an offer.
+        ends: method to end a session.
+        adds: method to add candidates after the offer.
     """
 
     def __init__(self, head: Head, opens: str, ends: str, adds: str) -> None:
@@ -37,20 +37,20 @@ class _Sessions:
         """Ends a session.
 
         Raises:
-            NotFoundError: that camera has none of that id.
+            NotFoundError: that camera has no session with that id.
         """
         link = self._link(camera, session_id)
         del self._links[session_id]
         await self._asked_of_session(link, self._ends, camera, session_id)
 
     async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Has the camera's worker take further candidates; see `webrtc.whep.Viewers.add_candidates`.
+        """Passes further candidates to the camera's worker; see `webrtc.whep.Viewers.add_candidates`.
 
         Raises:
-            NotFoundError: that camera has none of that id.
+            NotFoundError: that camera has no session with that id.
             PreconditionError: its ICE session is another one.
             OfferError: the fragment is malformed.
-            SignalingError: it asks for a restart of ICE.
+            SignalingError: it requests an ICE restart.
         """
         link = self._link(camera, session_id)
         await self._asked_of_session(link, self._adds, camera, session_id, fragment, etag)
@@ -77,32 +77,32 @@ class _Sessions:
 
 
 class ClusterViewers(_Sessions):
-    """All who watch cameras of a cluster (`webrtc.whep.Viewers` without one). Lives on the event loop.
+    """All viewers of a cluster's cameras (`webrtc.whep.Viewers` without a cluster). Used on the event loop.
 
     Args:
-        head: knows which worker has a camera.
+        head: knows the worker of each camera.
     """
 
     def __init__(self, head: Head) -> None:
         super().__init__(head, "view", "end_view", "add_to_view")
 
     async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
-        """Has the camera's worker open a session; see `Viewers.answer`.
+        """Opens a session on the camera's worker; see `Viewers.answer`.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to receive.
-            CodecError: it has no codec that we have.
-            CapacityError: too many watch, or no worker has the camera now.
+            OfferError: the offer is malformed, or (NoVideoError) contains no video to receive.
+            CodecError: it contains no supported codec.
+            CapacityError: there are too many viewers, or no worker has the camera now.
         """
         return await self._open(camera, offer_sdp, client)
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes:
-        """The newest frame of a camera with its badge, JPEG; see `overlay.overlay.annotated`.
+        """The newest frame of a camera with its badge, as JPEG; see `overlay.overlay.annotated`.
 
         Raises:
             NotFoundError: it has sent none yet.
             CapacityError: no worker has the camera now.
-            MediaError: the frame is of no kind that can be drawn on.
+            MediaError: the frame has a format that cannot be drawn on.
         """
         link = self._head.link_of(camera)
         picture: bytes = await _asked(link, "snapshot", camera, thresholds, stale_s, width)
@@ -110,32 +110,32 @@ class ClusterViewers(_Sessions):
 
 
 class ClusterPublishers(_Sessions):
-    """All who publish to cameras of a cluster (`webrtc.whip.Publishers` without one). Lives on the event loop.
+    """All publishers to a cluster's cameras (`webrtc.whip.Publishers` without a cluster). Used on the event loop.
 
     Args:
-        head: knows which worker has a camera.
+        head: knows the worker of each camera.
     """
 
     def __init__(self, head: Head) -> None:
         super().__init__(head, "publish", "end_publish", "add_to_publish")
 
     async def answer(self, camera: str, offer_sdp: str, sink: object, client: str = "") -> Answer:  # noqa: ARG002
-        """Has the camera's worker open a session, which feeds the camera there; see `Publishers.answer`.
+        """Opens a session on the camera's worker, which feeds the camera there; see `Publishers.answer`.
 
         Raises:
-            OfferError: the offer is malformed, or (NoVideoError) has no video to send.
-            CodecError: it has no codec that we have.
-            ConflictError: another publisher is there.
+            OfferError: the offer is malformed, or (NoVideoError) contains no video to send.
+            CodecError: it contains no supported codec.
+            ConflictError: there is another publisher.
             CapacityError: no worker has the camera now.
         """
         return await self._open(camera, offer_sdp, client)
 
 
 async def _asked(link: WorkerLink, method: str, *arguments: Any) -> Any:
-    """A worker's answer; its refusals as the errors that they were.
+    """A worker's answer; raises its refusals as errors.
 
     Raises:
-        CapacityError: it does not answer.
+        CapacityError: it does not respond.
     """
     try:
         answer = await link.ask(method, *arguments, timeout_s=ANSWER_S)

@@ -12,12 +12,12 @@ from stream_detect.cluster.remote_worker import Incarnation, RemoteWorker
 
 @dataclass(frozen=True, eq=False, slots=True)
 class WorkerTask:
-    """An analysis or a live check on a worker, as the server knows it.
+    """An analysis or a live check on a worker.
 
     Args:
-        worker: that does it.
+        worker: the worker.
         incarnation: its process.
-        lease_s: a worker that was not heard of for so long does it no more.
+        lease_s: after this time without an answer, a worker no longer does it.
     """
 
     worker: RemoteWorker
@@ -26,7 +26,7 @@ class WorkerTask:
 
     @property
     def lost(self) -> str:
-        """Why the worker does it no more, in words; empty while it does."""
+        """Why the worker no longer does it, in words; empty while it does."""
         if self.worker.closed or self.worker.current is not self.incarnation:
             return "it has ended"
         silent_s = time.monotonic() - self.incarnation.heard_s
@@ -34,13 +34,13 @@ class WorkerTask:
 
 
 class WorkerTasks:
-    """Which worker does what. Thread-safe.
+    """Assigns tasks to workers. Thread-safe.
 
     Args:
-        workers: all workers.
-        hosts: those that can take work, with the cost of what they have.
-        drained: names of nodes that get no work.
-        lease_s: of the cluster.
+        workers: returns all workers.
+        hosts: returns those that can accept tasks, with their cost.
+        drained: returns the names of nodes that get no tasks.
+        lease_s: duration of the cluster's leases.
     """
 
     def __init__(
@@ -60,25 +60,25 @@ class WorkerTasks:
 
     @property
     def workers(self) -> int:
-        """Workers that can take work now. Cheap: it is asked often, and by each analysis."""
+        """Number of workers that can accept tasks now. Cheap, because each analysis calls it often."""
         drained = self._drained()
         return sum(worker.ready and worker.node.name not in drained for worker in self._workers())
 
     @property
     def expects_workers(self) -> bool:
-        """Whether one may be ready in a moment where none is now: it starts, or starts anew."""
+        """Whether a worker may soon be ready if none is now, because one starts or restarts."""
         workers, drained = self._workers(), self._drained()
         return not workers or any(not worker.problem and worker.node.name not in drained for worker in workers)
 
     def begin_analysis(self, at_once: int, unfit: Collection[RemoteWorker] = ()) -> WorkerTask | None:
-        """Chooses a worker for an analysis: of those that do fewer than so many, the one with the least to do.
+        """Chooses a worker for an analysis: the least busy of those with fewer than `at_once`.
 
         Args:
-            at_once: analyses of one worker; where all have as many, one gets another all the same.
+            at_once: analyses per worker; if all have as many, one still gets another.
             unfit: workers that cannot do this one.
 
         Returns:
-            to be given to `end`; None where no worker can take it.
+            The task, to be passed to `end`; None if no worker can accept it.
         """
         workers = {worker.name: worker for worker in self._workers()}
         hosts = [host for host in self._hosts() if host.worker in workers and workers[host.worker] not in unfit]
@@ -90,13 +90,13 @@ class WorkerTasks:
             return self._begun(chosen, workers, self._analyses)
 
     def begin_check(self, unfit: Collection[RemoteWorker] = ()) -> WorkerTask | None:
-        """Chooses a worker for a live check: the one with the least to do; analyses do not count, they give way.
+        """Chooses a worker for a live check: the least busy; analyses do not count, because they give way.
 
         Args:
-            unfit: workers that cannot take this one.
+            unfit: workers that cannot accept this one.
 
         Returns:
-            to be given to `end`; None where no worker can take it.
+            The task, to be passed to `end`; None if no worker can accept it.
         """
         workers = {worker.name: worker for worker in self._workers()}
         hosts = [host for host in self._hosts() if host.worker in workers and workers[host.worker] not in unfit]
@@ -104,24 +104,24 @@ class WorkerTasks:
             return self._begun(choose(hosts), workers, self._checks)
 
     def end(self, task: WorkerTask) -> None:
-        """It is done, or goes on elsewhere."""
+        """Called when a task is done, or continues elsewhere."""
         with self._lock:
             (self._analyses if task in self._analyses else self._checks).remove(task)
 
     def analyses(self) -> Counter[RemoteWorker]:
-        """How many analyses each worker has."""
+        """Number of analyses of each worker."""
         with self._lock:
             return _counts(self._analyses)
 
     def checks(self) -> Counter[RemoteWorker]:
-        """How many live checks each worker has."""
+        """Number of live checks of each worker."""
         with self._lock:
             return _counts(self._checks)
 
     def _begun(
         self, chosen: Host | None, workers: Mapping[str, RemoteWorker], tasks: list[WorkerTask]
     ) -> WorkerTask | None:
-        """Under the lock."""
+        """Starts a task; call with the lock held."""
         worker = None if chosen is None else workers[chosen.worker]
         if worker is None or worker.current is None:
             return None

@@ -23,10 +23,10 @@ from stream_detect.models.registry import Registry
 from stream_detect.review.examination import Hooks
 
 PIECE_BYTES = 2_000_000
-"""Of a file on its way, in one message: Ray's store of a node holds 80 MB, for all that passes at a time."""
+"""Size of the piece of a file in one message: Ray's store of a node has 80 MB for all messages."""
 
 MAX_ANALYSES = 64
-"""On one worker; the server gives it `review.jobs` of them, and a few more when another worker is lost."""
+"""Maximum on one worker; the server assigns `review.jobs`, and a few more when another worker is lost."""
 
 RETRY_AFTER_S = 5
 
@@ -39,14 +39,14 @@ log = logging.getLogger(__name__)
 
 
 class WorkerAnalyses:
-    """Examines uploads for the server, each on a thread of its own. Thread-safe; calls block for as long as disks do.
+    """Examines uploads for the server, each on its own thread. Thread-safe; calls block for disk access.
 
     Args:
         reviewer: examines them; closed with this.
-        registry: the bundles of this node.
-        folder: for files on their way.
-        alone_s: an analysis that the server has not asked for in so long is ended.
-        changed: called when one has ended; from any thread.
+        registry: bundles of this node.
+        folder: folder for transferred files.
+        alone_s: an analysis that the server has not listed for this time is ended.
+        changed: called when one has ended, on any thread.
     """
 
     def __init__(
@@ -66,12 +66,12 @@ class WorkerAnalyses:
         self._analyses: dict[str, _Analysis] = {}
 
     def begin(self, order: AnalysisOrder) -> AnalysisBegun:
-        """Takes an order; the analysis begins once all its files are there.
+        """Accepts an order; the analysis starts once all its files have arrived.
 
         Raises:
-            CapacityError: too many run here.
-            BundleError: a model is not here.
-            SettingsError: a model is another one here than the server's.
+            CapacityError: there are too many here.
+            BundleError: a model is missing here.
+            SettingsError: a model here differs from the server's.
             StorageError: nothing can be written here.
         """
         for name, sha256 in order.models:
@@ -89,17 +89,17 @@ class WorkerAnalyses:
         return AnalysisBegun(tuple(analysis.missing), time.monotonic())
 
     def put(self, key: str, name: str, offset: int, piece: bytes) -> None:
-        """Takes a piece of a file that is missing; the last one makes it whole.
+        """Accepts a piece of a missing file; the last one completes it.
 
         Args:
-            key: of the analysis.
-            name: of the file.
-            offset: where the piece begins.
-            piece: PIECE_BYTES at most.
+            key: key of the analysis.
+            name: name of the file.
+            offset: offset of the piece.
+            piece: at most PIECE_BYTES.
 
         Raises:
-            NotFoundError: there is no such analysis any more.
-            ConflictError: the piece is none of that file.
+            NotFoundError: the analysis no longer exists.
+            ConflictError: the piece does not belong to that file.
             StorageError: it cannot be written.
         """
         analysis = self._analysis(key)
@@ -107,10 +107,10 @@ class WorkerAnalyses:
         analysis.put(name, offset, piece)
 
     def piece(self, key: str, offset: int) -> bytes:
-        """A piece of what was made, from so many bytes on.
+        """A piece of the output, from an offset.
 
         Raises:
-            NotFoundError: there is no such analysis any more, or nothing was made.
+            NotFoundError: the analysis no longer exists, or has no output.
         """
         try:
             with (self._analysis(key).folder / _OUTPUT).open("rb") as output:
@@ -120,26 +120,26 @@ class WorkerAnalyses:
             raise NotFoundError("nothing was made of it here") from error
 
     def end(self, key: str) -> None:
-        """Ends an analysis, and soon removes its files; one that has ended does not matter."""
+        """Ends an analysis and soon deletes its files; does nothing if it has ended."""
         with self._lock:
             analysis = self._analyses.get(key)
         if analysis is not None:
             analysis.stop.set()
 
     def want(self, wanted: Mapping[str, bool]) -> None:
-        """The server wants these, by their keys; True: it is to rest now."""
+        """Keys of the analyses that the server wants, and whether each must pause now."""
         for key, rests in wanted.items():
             analysis = self._analyses.get(key)
             if analysis is not None:
                 analysis.want(rests=rests)
 
     def states(self) -> dict[str, AnalysisState]:
-        """All that are here."""
+        """State of all analyses here."""
         with self._lock:
             return {key: analysis.state for key, analysis in self._analyses.items()}
 
     def close(self) -> None:
-        """Ends all of them, within a second, and removes their files."""
+        """Ends all of them within a second, and deletes their files."""
         with self._lock:
             analyses = list(self._analyses.values())
         for analysis in analyses:
@@ -158,13 +158,13 @@ class WorkerAnalyses:
         return analysis
 
     def _run(self, analysis: "_Analysis") -> None:
-        """The thread of an analysis: waits for its files, examines, and keeps what came out until it was fetched."""
+        """The thread of an analysis: waits for its files, examines, and keeps the output until it was fetched."""
         try:
             if analysis.has_files():
                 analysis.state = self._examined(analysis)
                 self._changed()
                 analysis.wait_for_end()
-        except Exception:  # the thread's edge
+        except Exception:  # top of the thread
             log.exception("analysis %s", analysis.order.key[:6])
         finally:
             with self._lock:
@@ -189,7 +189,7 @@ class WorkerAnalyses:
             return AnalysisState(analysis.state.share, refusal=refusal_of(translated(error, analysis.folder)))
         except StreamDetectError as error:
             return AnalysisState(analysis.state.share, refusal=refusal_of(error))
-        except Exception:  # the job's edge: whatever a file brings about, people are to know that it failed
+        except Exception:  # top of the job: for any error, people must see that it failed
             log.exception("analysis %s failed", order.key[:6])
             return AnalysisState(analysis.state.share, refusal=refusal_of(ReviewError(_UNFORESEEN)))
 
@@ -198,10 +198,10 @@ class _Analysis:
     """One analysis.
 
     Args:
-        order: what it is.
-        unseen: files that are to be sent.
-        folder: of its files.
-        alone_s: without a word of the server's for so long, it ends.
+        order: its order.
+        unseen: files that have to be sent.
+        folder: folder of its files.
+        alone_s: after this time without a message of the server, it ends.
     """
 
     def __init__(self, order: AnalysisOrder, unseen: Iterable[str], folder: Path, alone_s: float) -> None:
@@ -211,7 +211,7 @@ class _Analysis:
         self.missing = list(unseen)
         self.stop = threading.Event()
         self.over = threading.Event()
-        """Set when its files are removed."""
+        """Set when its files are deleted."""
         self._here = frozenset(order.files) - frozenset(self.missing)
         self._alone_s = alone_s
         self._wanted_s = time.monotonic()
@@ -219,7 +219,7 @@ class _Analysis:
         self._lock = threading.Lock()
 
     def path(self, name: str) -> Path:
-        """Of a file that is there: where the server has it, or as it was sent."""
+        """Path of a file: at the server's path, or as sent."""
         return Path(self.order.files[name].path) if name in self._here else self.folder / name
 
     def put(self, name: str, offset: int, piece: bytes) -> None:
@@ -230,7 +230,7 @@ class _Analysis:
                 raise ConflictError(f"expected a piece within {whole} bytes of {name}, received one at {offset}")
             try:
                 with (self.folder / name).open("ab") as file:
-                    file.truncate(offset)  # one that was sent again
+                    file.truncate(offset)  # the piece was sent again
                     file.write(piece)
             except OSError as error:
                 raise translated(error, self.folder) from error
@@ -238,30 +238,30 @@ class _Analysis:
                 self.missing.remove(name)
 
     def want(self, *, rests: bool) -> None:
-        """The server wants it."""
+        """Called when the server lists it."""
         self._rests = rests
         self._wanted_s = time.monotonic()
 
     def has_files(self) -> bool:
-        """Waits for its files; False when it is to end before."""
+        """Waits for its files; False if it must end before."""
         while self.missing and not self.is_stopped():
             self.stop.wait(_LOOK_S)
         return not self.is_stopped()
 
     def wait_for_end(self) -> None:
-        """Waits until it is to end."""
+        """Waits until it must end."""
         while not self.is_stopped():
             self.stop.wait(_LOOK_S)
 
     def is_stopped(self) -> bool:
-        """Whether it is to end."""
+        """Whether it must end."""
         return self.stop.is_set() or time.monotonic() - self._wanted_s > self._alone_s
 
     def note_share(self, share: float) -> None:
-        """So much is done, in [0, 1]."""
+        """Records the share done, in [0, 1]."""
         self.state = AnalysisState(min(share, 1.0))
 
     def give_way(self) -> None:
-        """Rests while the server says so: it is others' turn."""
+        """Pauses while the server says so, because it is another one's turn."""
         while self._rests and not self.is_stopped():
             self.stop.wait(_LOOK_S)

@@ -16,21 +16,21 @@ from stream_detect.storage.records import Evidence
 from stream_detect.types import Result, StateChange
 
 JUDGED = 10
-"""Judged frames that are remembered of a camera that keeps evidence: two seconds at 5 Hz, in which the server has been
-told of the result and answered. Each is a decoded frame, 3 MB at 1080p."""
+"""Analysed frames kept per camera with evidence: two seconds at 5 Hz, in which the server has received the result and
+answered. Each is a decoded frame, 3 MB at 1080p."""
 
 DONE = 1_000
-"""Events whose request came before, so that one that is repeated begins nothing twice."""
+"""Events whose requests were handled, so that a repeated one has no effect."""
 
 
 class WorkerEvidence:
     """Keeps evidence of events that the server finds in this worker's results. An `Observer`; thread-safe.
 
     Args:
-        folder: where it is kept.
-        settings: of evidence.
-        report: takes what there is of an event.
-        camera: of a name; raises NotFoundError.
+        folder: folder of the evidence.
+        settings: settings of evidence.
+        report: receives the evidence of an event.
+        camera: returns the camera of a name; raises NotFoundError.
     """
 
     def __init__(
@@ -50,15 +50,15 @@ class WorkerEvidence:
         self.keeper.report_to(report)
 
     def start(self) -> None:
-        """Starts the keeper's thread; once."""
+        """Starts the keeper's thread; call once."""
         self.keeper.start()
 
     def close(self) -> None:
-        """Ends it; clips that are being gathered end with what they have."""
+        """Ends it; unfinished clips end with what they have."""
         self.keeper.close()
 
     def result(self, camera: str, result: Result, at_s: float) -> None:  # noqa: ARG002 - Observer's
-        """See `Observer`: the very frame of this result is at hand only now."""
+        """See `Observer`: the frame of this result is only available now."""
         try:
             hosted = self._camera(camera)
         except NotFoundError:
@@ -69,7 +69,7 @@ class WorkerEvidence:
                 self._judged.setdefault(camera, deque(maxlen=JUDGED)).append((judged[0], result))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`: of a camera that is not live nothing is remembered."""
+        """See `Observer`: frames of a camera that is not live are dropped."""
         if change.state != "live":
             with self._lock:
                 self._judged.pop(change.camera, None)
@@ -81,7 +81,7 @@ class WorkerEvidence:
         self.keeper.forget(camera)
 
     def begin(self, request: EvidenceRequest) -> None:
-        """Keeps what is to be seen of an event that began; one that came before is passed over."""
+        """Keeps the evidence of an event that began; a repeated request is ignored."""
         event, result = request.event, request.result
         if event.id in self._begun:
             return
@@ -98,6 +98,6 @@ class WorkerEvidence:
             self._wanted.pop(event.camera, None)
 
     def _picture_of(self, camera: str) -> tuple[VideoFrame, Result | None] | None:
-        """The frame of the result that `begin` is about; none where it is not remembered any more."""
+        """The frame of the result passed to `begin`; None if it is no longer kept."""
         frame = self._wanted.get(camera)
         return None if frame is None else (frame, None)

@@ -13,11 +13,11 @@ _TRIES = 5
 
 
 class ProcessFolder:
-    """A folder of this process alone; those that processes left when they were killed are removed when it is made.
+    """A folder for this process only; creating it removes those of killed processes.
 
     Args:
-        path: where such folders are, of all workers of a node; made if absent.
-        min_free_bytes: left free on its disk.
+        path: parent folder for all workers of a node; created if missing.
+        min_free_bytes: free space to keep on its disk.
 
     Raises:
         StorageError: it cannot be written.
@@ -33,19 +33,19 @@ class ProcessFolder:
             raise translated(error, path) from error
 
     def check_room(self, bytes_more: int) -> None:
-        """Whether so much can be written.
+        """Checks the free space.
 
         Raises:
-            DiskFullError: too little would be left free.
-            StorageError: the disk cannot be asked.
+            DiskFullError: less than the minimum would remain free.
+            StorageError: the free space cannot be read.
         """
         check_room(self._path, self._min_free_bytes, "review.min_free_bytes", bytes_more)
 
     def made(self) -> Path:
-        """A new folder in it, for its owner alone.
+        """Creates a folder in it, accessible only to its owner.
 
         Raises:
-            StorageError: it cannot be made.
+            StorageError: it cannot be created.
         """
         made = self._path / secrets.token_hex(16)
         try:
@@ -55,17 +55,17 @@ class ProcessFolder:
         return made
 
     def close(self) -> None:
-        """Removes it."""
+        """Deletes it."""
         shutil.rmtree(self._path, ignore_errors=True)
         self._lock.close()
 
 
 def _locked(path: Path) -> tuple[Path, FolderLock]:
-    """A new folder that is locked. Another process may sweep it between its making and its lock: then another one is.
+    """Creates a locked folder. If another process removes it before it is locked, another one is created.
 
     Raises:
-        StorageError: there is no such place.
-        OSError: it cannot be made.
+        StorageError: the parent folder cannot be used.
+        OSError: it cannot be created.
     """
     for _ in range(_TRIES):
         made = path / secrets.token_hex(16)

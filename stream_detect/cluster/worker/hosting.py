@@ -46,20 +46,20 @@ from stream_detect.webrtc.whep import Viewers
 from stream_detect.webrtc.whip import Publishers
 
 ANALYSES_FOLDER = "analyses-of-server"
-"""Folder in the storage folder, of uploads that the server sent and of what is made of them."""
+"""Folder in the storage folder for uploads sent by the server and their output."""
 
 log = logging.getLogger(__name__)
 
 
 class WorkerSettings(ExaminationSettings):
-    """The sections that a worker uses, as they travel to it: no access token, database or webhook is among them.
+    """The sections that are sent to a worker: no access token, database or webhook is among them.
 
     Args:
         webrtc: viewers and publishers.
         monitoring: cameras.
-        evidence: of events.
-        storage: the folder alone, absolute.
-        cluster: how long a lease lasts.
+        evidence: evidence of events.
+        storage: only the folder, absolute.
+        cluster: duration of a lease.
     """
 
     webrtc: WebRtcSettings = WebRtcSettings()
@@ -75,19 +75,19 @@ class WorkerSettings(ExaminationSettings):
 
 
 class WorkerHosting:
-    """All that a worker has once it knows its settings. Blocks while it is made: the model is loaded.
+    """Services of a worker once it knows its settings. The constructor blocks while it loads the model.
 
     Raises:
-        BundleError: the model is absent here.
-        SettingsError: it is another one than the server's, or a certificate is absent here.
+        BundleError: the model is missing here.
+        SettingsError: it differs from the server's, or a certificate is missing here.
     """
 
     def __init__(
         self, settings: WorkerSettings, model: tuple[str, str], outbox: Outbox, loop: asyncio.AbstractEventLoop
     ) -> None:
-        cv2.setNumThreads(1)  # as the server: each camera has a thread of its own
+        cv2.setNumThreads(1)  # like the server: each camera has its own thread
         reuse_frame_memory()
-        trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would find out too late
+        trust_anchors_of(settings.review.trust_anchors)  # the processes that examine files would notice too late
         self._settings = settings
         self._loop = loop
         self._model_name, _ = model
@@ -133,12 +133,12 @@ class WorkerHosting:
         self.orders.start()
 
     async def view(self, camera: str, offer_sdp: str, client: str) -> Answer:
-        """See `Viewers.answer`; NotFoundError where the camera is not here any more."""
+        """See `Viewers.answer`; raises NotFoundError if the camera is no longer here."""
         self.fleet.camera(camera)
         return await self.viewers.answer(camera, offer_sdp, client)
 
     async def publish(self, camera: str, offer_sdp: str, client: str) -> Answer:
-        """See `Publishers.answer`; NotFoundError where the camera is not here any more."""
+        """See `Publishers.answer`; raises NotFoundError if the camera is no longer here."""
         self.fleet.camera(camera)
         return await self.publishers.answer(camera, offer_sdp, _Sink(self.fleet, camera), client)
 
@@ -156,14 +156,14 @@ class WorkerHosting:
         await asyncio.to_thread(self.evidence.close)
 
     def _is_busy(self) -> bool:
-        """Whether a live check is here, or a camera sends frames now: analyses give way to them."""
+        """Whether there is a live check, or a camera sends frames: analyses give way to them."""
         return self.checks.count > 0 or any(status.change.state is CameraState.LIVE for status in self.fleet.statuses())
 
     def _camera(self, name: str) -> HostedCamera:
         return self.fleet.camera(name)
 
     def _use(self, model: ModelOrder) -> None:
-        """Judges by another model, on the thread of the orders."""
+        """Changes the model, on the thread of the orders."""
         if model.sha256 == self._engine.model.sha256:
             return
         try:
@@ -186,11 +186,11 @@ class WorkerHosting:
         return Introduction(card.name, card.title, bundle.sha256, thresholds, window.length_s, window.min_scores)
 
     def _end_checks(self) -> None:
-        """The server does not answer, and may not end a live check any more. From any thread; does not wait."""
+        """The server does not respond and cannot end live checks any more. Thread-safe; does not wait."""
         self._loop.call_soon_threadsafe(self.checks.end_all, NOT_RENEWED)
 
     def _leave(self, camera: str) -> None:
-        """A camera is not here any more: its viewers and publishers are not, either. From any thread; does not wait."""
+        """Ends the viewers and publishers of a camera that is no longer here. Thread-safe; does not wait."""
 
         async def leave() -> None:
             await asyncio.gather(self.viewers.forget(camera), self.publishers.forget(camera))
@@ -199,18 +199,18 @@ class WorkerHosting:
 
 
 class _Sink:
-    """A camera as a publisher's sink, looked up for every frame: one that changed is another object."""
+    """A camera as a publisher's sink, looked up for every frame, because a changed camera is another object."""
 
     def __init__(self, fleet: Fleet, name: str) -> None:
         self._fleet = fleet
         self._name = name
 
     def push(self, frame: Any, codec: str, *, arrived_s: float, gap: bool = False) -> None:
-        """Fits `PublisherSink`."""
+        """See `PublisherSink`."""
         self._fleet.camera(self._name).push(frame, codec, arrived_s=arrived_s, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
-        """Fits `PublisherSink`."""
+        """See `PublisherSink`."""
         self._fleet.camera(self._name).publisher_left(reason)
 
 

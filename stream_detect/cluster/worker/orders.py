@@ -10,7 +10,7 @@ from stream_detect.cluster.messages import ModelOrder, Orders
 from stream_detect.cluster.worker.outbox import Outbox
 
 STOP_BEFORE_S = 1.0
-"""A worker stops so long before the server may give its cameras to another: what a stop takes, and then some."""
+"""How long before the server may give its cameras to another worker a worker stops: more than a stop takes."""
 
 WATCH_S = 0.1
 
@@ -20,11 +20,11 @@ log = logging.getLogger(__name__)
 
 
 class WorkerLease:
-    """Until when a worker may watch: of all its cameras together. Thread-safe.
+    """The lease under which a worker may watch, for all its cameras together. Thread-safe.
 
     Args:
-        lease_s: from the batch by which the server renews.
-        clock: monotonic seconds.
+        lease_s: duration from the batch with which the server renews.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, lease_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -33,7 +33,7 @@ class WorkerLease:
         self._until_s = -1e9
 
     def renew(self, sent_s: float) -> None:
-        """The server had a batch of that time, and so renews; one that comes late renews nothing."""
+        """The server received the batch of that time and renews; an old one renews nothing."""
         self._until_s = max(self._until_s, sent_s + self._for_s)
 
     @property
@@ -43,13 +43,13 @@ class WorkerLease:
 
 
 class OrderKeeper:
-    """Makes the fleet be what the newest orders say, on a thread of its own, while the lease holds.
+    """Applies the newest orders to the fleet, on its own thread, while the lease holds.
 
     Args:
-        fleet: of the worker.
-        outbox: is told of the numbers of leases.
-        lease: of the cameras.
-        use: judges by a model.
+        fleet: fleet of the worker.
+        outbox: gets the lease numbers.
+        lease: lease of the cameras.
+        use: changes the model.
         leave: ends the viewers and publishers of a camera.
     """
 
@@ -67,10 +67,10 @@ class OrderKeeper:
         self._use = use
         self._leave = leave
         self.on_expired: Callable[[], None] = lambda: None
-        """Called when the lease is over, whether or not cameras are watched."""
+        """Called when the lease expires, whether or not cameras are watched."""
         self._newest: Orders | None = None  # one slot: the newest orders win
         self._hosted: dict[str, int] = {}
-        self._started: dict[str, int] = {}  # numbers under which the fleet's cameras were started
+        self._started: dict[str, int] = {}  # lease numbers with which the fleet's cameras were started
         self._expiries = 0
         self._there = threading.Event()
         self._closing = threading.Event()
@@ -79,15 +79,15 @@ class OrderKeeper:
             threading.Thread(target=self._watch, name="lease", daemon=True),
         ]
         self.revision = 0
-        """Of the orders that are carried out."""
+        """Revision of the orders carried out."""
 
     @property
     def hosted(self) -> dict[str, int]:
-        """Numbers of the leases of cameras that are watched, or have yet to be stopped."""
+        """Lease numbers of cameras that are watched, or have yet to be stopped."""
         return self._hosted
 
     def start(self) -> None:
-        """Starts the threads; once."""
+        """Starts the threads; call once."""
         for thread in self._threads:
             thread.start()
 
@@ -96,13 +96,13 @@ class OrderKeeper:
         self._lease.renew(sent_s)
 
     def take(self, orders: Orders) -> None:
-        """Carries these out soon, unless newer ones come before; returns at once. They may come again until then."""
+        """Carries out these orders soon, unless newer ones arrive; returns at once. They may be repeated until then."""
         if orders.revision > self.revision:
             self._newest = orders
             self._there.set()
 
     def close(self) -> None:
-        """Carries out nothing more, and says nothing more: a worker's end is not the end of its cameras."""
+        """Stops carrying out and reporting: a worker's end is not the end of its cameras."""
         self._outbox.attach({})
         self._closing.set()
         self._there.set()
@@ -118,7 +118,7 @@ class OrderKeeper:
                 continue
             try:
                 self._apply(orders)
-            except Exception:  # the thread's edge: what fails for one list of cameras must not end the next
+            except Exception:  # top of the thread: a failure for one list of cameras must not affect the next
                 log.exception("orders %d could not be carried out", orders.revision)
 
     def _apply(self, orders: Orders) -> None:
@@ -127,7 +127,7 @@ class OrderKeeper:
         numbers = {one.settings.name: one.number for one in orders.assignments}
         expiries, before = self._expiries, self._started
         self._hosted = {**self._hosted, **numbers}
-        # A camera under another number begins anew, even where its settings are the same.
+        # A camera with another lease number restarts, even if its settings are the same.
         again = {name for name, number in before.items() if numbers.get(name, number) != number}
         self._outbox.attach({name: number for name, number in numbers.items() if name not in again})
         if again:
@@ -137,7 +137,7 @@ class OrderKeeper:
         self._started = numbers
         for name in set(before) - set(numbers):
             self._leave(name)
-        # Where the lease ended in between, all were stopped, or are in a moment: nothing is watched.
+        # If the lease expired in between, all cameras are stopped or will be in a moment: nothing is watched.
         self._hosted = numbers if self._expiries == expiries else {}
         if self._expiries != expiries:
             self._fleet.stop_all(NOT_RENEWED)
@@ -145,7 +145,7 @@ class OrderKeeper:
         self._outbox.wake()
 
     def _watch(self) -> None:
-        """Stops everything once the lease is over; the orders begin anew with the server's next ones."""
+        """Stops everything once the lease has expired; work resumes with the server's next orders."""
         held = False
         while not self._closing.wait(WATCH_S):
             if self._lease.holds:

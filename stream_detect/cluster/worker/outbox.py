@@ -13,26 +13,27 @@ from stream_detect.storage.records import Evidence
 from stream_detect.types import Result, StateChange
 
 MAX_RELIABLE = 10_000
-"""States and evidence that wait for a server that is away, some 3 MB: hours of fifty cameras. The oldest go first."""
+"""States and evidence that wait for an unreachable server, some 3 MB: hours of fifty cameras. The oldest are dropped
+first."""
 
 MAX_RESULTS = 16
-"""Of one camera: three seconds of results. A server that is slower than that gets the newest."""
+"""Results kept per camera: those of three seconds. A slower server gets the newest."""
 
 
 class Outbox:
-    """An `Observer` of a worker's cameras. Thread-safe, but for `wait`, which lives on the event loop."""
+    """Messages of a worker to the server: an `Observer` of its cameras. Thread-safe, except for `wait`."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._numbers: Mapping[str, int] = {}
         self._reliable: deque[Reliable] = deque()
-        self._first = 0  # how many reliable items went before the first that is still here
+        self._first = 0  # number of reliable items before the first one still kept
         self._results: dict[str, deque[WorkerResult]] = {}
         self._loop: asyncio.AbstractEventLoop | None = None
         self._news: asyncio.Event | None = None
 
     def attach(self, numbers: Mapping[str, int]) -> None:
-        """From now on these cameras are watched under these leases; of others nothing is sent."""
+        """Sets the cameras that are watched, with their lease numbers; nothing is sent about others."""
         with self._lock:
             self._numbers = dict(numbers)
             self._results = {name: results for name, results in self._results.items() if name in numbers}
@@ -54,16 +55,16 @@ class Outbox:
         self.wake()
 
     def removed(self, camera: str) -> None:
-        """See `Observer`: the server gave the order and knows."""
+        """See `Observer`: the server ordered it and knows."""
 
     def kept(self, event_id: str, evidence: Evidence) -> None:
-        """There is evidence of an event."""
+        """Adds evidence of an event."""
         with self._lock:
             self._put(KeptEvidence(event_id, evidence))
         self.wake()
 
     def ended(self, record: CheckRecord) -> None:
-        """A live check has ended."""
+        """Adds the record of an ended live check."""
         with self._lock:
             self._put(EndedCheck(record))
         self.wake()
@@ -71,14 +72,14 @@ class Outbox:
     def take(
         self, received: int, listened: frozenset[str]
     ) -> tuple[int, tuple[Reliable, ...], tuple[WorkerResult, ...]]:
-        """What there is now.
+        """Returns the messages to send.
 
         Args:
-            received: reliable items that arrived so far; they are forgotten.
-            listened: cameras whose results are sent with all their traces.
+            received: number of reliable items that arrived so far; these are forgotten.
+            listened: cameras whose results are sent with all traces.
 
         Returns:
-            the count of reliable items with these, these, and the results.
+            The number of reliable items including these, these items, and the results.
         """
         with self._lock:
             while self._reliable and self._first < received:
@@ -91,7 +92,7 @@ class Outbox:
         return upto, reliable, tuple(one if one.camera in listened else _brief(one) for one in results)
 
     async def wait(self, seconds: float) -> None:
-        """Until there is something reliable to send, or the time is over."""
+        """Waits for a reliable item, or until the time is over."""
         if self._news is None:
             self._loop, self._news = asyncio.get_running_loop(), asyncio.Event()
         try:
@@ -103,7 +104,7 @@ class Outbox:
             self._news.clear()
 
     def wake(self) -> None:
-        """Ends a `wait`; from any thread."""
+        """Ends a `wait`. Thread-safe."""
         loop, news = self._loop, self._news
         if loop is not None and news is not None:
             with contextlib.suppress(RuntimeError):  # the loop is closed: nobody waits
@@ -117,6 +118,6 @@ class Outbox:
 
 
 def _brief(sent: WorkerResult) -> WorkerResult:
-    """Without the tracks' traces, two thirds of a result's bytes."""
+    """The result without the traces of its tracks, which are two thirds of its bytes."""
     tracks = tuple(replace(track, trace=()) for track in sent.result.tracks)
     return replace(sent, result=replace(sent.result, tracks=tracks))

@@ -34,10 +34,10 @@ from stream_detect.webrtc.live_check import CheckIds, Client
 from stream_detect.webrtc.results_channel import ByeReason
 
 HOLD_S = 0.2
-"""A call is answered at once when a state changed, else so late: five messages a second and worker."""
+"""Delay of an answer unless a state changed: five messages a second per worker."""
 
 STATUS_S = 1.0
-"""How often statuses of cameras are sent."""
+"""Interval at which statuses of cameras are sent."""
 
 T = TypeVar("T")
 
@@ -45,9 +45,9 @@ log = logging.getLogger(__name__)
 
 
 class Worker:
-    """A worker, from its process's start to its end. Its methods are called by Ray on one event loop.
+    """A worker, from start to end of its process. Ray calls its methods on one event loop.
 
-    Nothing is loaded before `begin`: a constructor that fails is started again and again.
+    Nothing is loaded before `begin`, because Ray would repeat a failing constructor for ever.
     """
 
     def __init__(self) -> None:
@@ -59,15 +59,15 @@ class Worker:
         self._beginning = asyncio.Lock()
 
     async def begin(self, version: str, settings: dict[str, Any], model: tuple[str, str]) -> str | Refusal:
-        """Loads the model and waits for orders; called again, does nothing.
+        """Loads the model and waits for orders; further calls do nothing.
 
         Args:
-            version: of the server's program, which must be this one's: messages are of one version.
-            settings: sections that a worker uses, as `WorkerSettings.model_dump` gives them.
-            model: name and sha256 of the bundle that judges.
+            version: version of the server, which must be the same, because messages depend on it.
+            settings: sections for a worker, from `WorkerSettings.model_dump`.
+            model: name and sha256 of the bundle to use.
 
         Returns:
-            the incarnation, or why it cannot work.
+            The incarnation, or why it cannot work.
         """
         if version != __version__:
             return Refusal(
@@ -89,7 +89,7 @@ class Worker:
         return self._incarnation
 
     async def exchange(self, call: Call) -> Batch:
-        """Takes orders and renewals; answers with what happened, soon."""
+        """Accepts orders and renewals; answers soon with what happened."""
         hosting = self._hosting
         if hosting is not None and call.incarnation == self._incarnation:
             hosting.orders.renew(call.renewed_s)
@@ -110,7 +110,7 @@ class Worker:
         return await self._answered(lambda hosting: hosting.viewers.close(camera, session_id))
 
     async def add_to_view(self, camera: str, session_id: str, fragment: str, etag: str | None) -> Refusal | None:
-        """Takes a viewer's further candidates; see `Viewers.add_candidates`."""
+        """Adds a viewer's further candidates; see `Viewers.add_candidates`."""
         return await self._answered(lambda hosting: hosting.viewers.add_candidates(camera, session_id, fragment, etag))
 
     async def publish(self, camera: str, offer_sdp: str, client: str) -> Answer | Refusal:
@@ -122,13 +122,13 @@ class Worker:
         return await self._answered(lambda hosting: hosting.publishers.close(camera, session_id))
 
     async def add_to_publish(self, camera: str, session_id: str, fragment: str, etag: str | None) -> Refusal | None:
-        """Takes a publisher's further candidates; see `Publishers.add_candidates`."""
+        """Adds a publisher's further candidates; see `Publishers.add_candidates`."""
         return await self._answered(
             lambda hosting: hosting.publishers.add_candidates(camera, session_id, fragment, etag)
         )
 
     async def snapshot(self, camera: str, thresholds: Thresholds, stale_s: float, width: int | None) -> bytes | Refusal:
-        """The newest frame with the badge, JPEG; see `overlay.overlay.annotated`."""
+        """The newest frame with the badge, as JPEG; see `overlay.overlay.annotated`."""
 
         async def draw(hosting: "WorkerHosting") -> bytes:
             newest = hosting.fleet.camera(camera).snapshot()
@@ -139,12 +139,12 @@ class Worker:
         return await self._answered(draw)
 
     async def challenge(self, camera: str, act: str, by: str) -> ChallengeRecord | Refusal | None:
-        """The challenge of who is before a camera: "start", "stop" or "record"; see `ChallengeControl`.
+        """The challenge of a camera: "start", "stop" or "record"; see `ChallengeControl`.
 
         Args:
-            camera: its name.
-            act: what is asked for.
-            by: name of the user who asks; empty where none is known.
+            camera: name of the camera.
+            act: the requested action.
+            by: name of the user; empty if unknown.
         """
 
         async def do(hosting: "WorkerHosting") -> ChallengeRecord | None:
@@ -165,7 +165,7 @@ class Worker:
         """Ends a live check; see `CheckSessions.close`.
 
         Returns:
-            when it had ended, by this worker's clock.
+            The time of its end on this worker's clock.
         """
 
         async def end(hosting: "WorkerHosting") -> float:
@@ -183,7 +183,7 @@ class Worker:
         return await self._answered(do)
 
     async def evidence_file(self, name: str) -> bytes | Refusal:
-        """A file of evidence that this node has."""
+        """An evidence file on this node."""
 
         async def read(hosting: "WorkerHosting") -> bytes:
             return await asyncio.to_thread(hosting.evidence.keeper.path(name).read_bytes)
@@ -191,7 +191,7 @@ class Worker:
         return await self._answered(read)
 
     async def delete_evidence(self, evidence: Any) -> Refusal | None:
-        """Removes the files of an event that this node has."""
+        """Deletes the files of an event on this node."""
 
         async def delete(hosting: "WorkerHosting") -> None:
             await asyncio.to_thread(hosting.evidence.keeper.delete, evidence)
@@ -199,15 +199,15 @@ class Worker:
         return await self._answered(delete)
 
     async def begin_analysis(self, order: AnalysisOrder) -> AnalysisBegun | Refusal:
-        """Takes an upload to be examined or drawn; see `WorkerAnalyses.begin`."""
+        """Accepts an upload to examine or draw; see `WorkerAnalyses.begin`."""
         return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.begin, order))
 
     async def put_analysis(self, key: str, name: str, offset: int, piece: bytes) -> Refusal | None:
-        """Takes a piece of a file; see `WorkerAnalyses.put`."""
+        """Accepts a piece of a file; see `WorkerAnalyses.put`."""
         return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.put, key, name, offset, piece))
 
     async def analysis_piece(self, key: str, offset: int) -> bytes | Refusal:
-        """A piece of what was made; see `WorkerAnalyses.piece`."""
+        """A piece of the output; see `WorkerAnalyses.piece`."""
         return await self._answered(lambda hosting: asyncio.to_thread(hosting.analyses.piece, key, offset))
 
     async def end_analysis(self, key: str) -> Refusal | None:
@@ -272,7 +272,7 @@ def _challenged(control: ChallengeActions, act: str, by: str) -> ChallengeRecord
 
 
 def _rss_bytes() -> int:
-    """Resident memory of this process; 0 where the system does not say."""
+    """Resident memory of this process; 0 if the system does not report it."""
     try:
         return int(Path("/proc/self/statm").read_text(encoding="ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
     except (OSError, ValueError):
