@@ -37,7 +37,7 @@ class NotifierBody(Body):
 
 
 class NotifiersBody(Body):
-    """All of them."""
+    """All notifiers."""
 
     items: tuple[NotifierBody, ...]
 
@@ -53,14 +53,14 @@ def router(alerts: Alerts) -> APIRouter:
     """The routes of the notifiers.
 
     Args:
-        alerts: sends to them.
+        alerts: the notifiers.
     """
     routes = APIRouter(prefix="/api/alerts", tags=["alerts"])
 
-    # Both wait, for the database or a receiver: plain functions, which run beside the event loop.
+    # Both routes wait, for the database or a receiver, so they are plain functions, which run off the event loop.
     @routes.get("", responses=NO_STORAGE)
     def notifiers() -> NotifiersBody:
-        """The webhooks and the broker, and how each does."""
+        """The webhooks and the broker, with their status."""
         return NotifiersBody(items=tuple(NotifierBody.of(status) for status in alerts.statuses()))
 
     @routes.post("/{name}/test", responses={404: {"description": "no notifier of that name"}})

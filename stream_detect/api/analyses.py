@@ -37,13 +37,13 @@ _IMAGES: Mapping[str, str] = {
 _MP4_CODECS = frozenset({"h264", "av1", "vp9", "mpeg4", "hevc"})
 _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
-"""Of the HTML report: its own style and pictures, and nothing that runs."""
+"""Policy of the HTML report: its own style and pictures, and no scripts."""
 
 Number = Annotated[int, Path(ge=1, le=10_000, description="of the flagged frame")]
 
 
 class AnalysesQuery(BaseModel):
-    """Which analyses, and which page of them."""
+    """Selects analyses and a page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,11 +54,11 @@ class AnalysesQuery(BaseModel):
 
 
 def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
-    """The routes of analyses themselves.
+    """The routes of analyses.
 
     Args:
-        jobs: all of them.
-        listeners: are sent their changes.
+        jobs: all analyses.
+        listeners: get their changes.
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -75,15 +75,15 @@ def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
 
     @routes.post("/{analysis_id}/cancel", responses=_ENDED)
     def cancel(analysis_id: AnalysisId) -> AnalysisBody:
-        """Ends an analysis; no file of it is kept."""
+        """Cancels an analysis; its files are deleted."""
         return AnalysisBody.of(jobs.cancel(analysis_id))
 
     @routes.delete("/{analysis_id}", status_code=204, response_class=Response, responses=_ABSENT)
     def delete(analysis_id: AnalysisId) -> None:
-        """Forgets an analysis, its file and all that was made of it."""
+        """Deletes an analysis, its file and its results."""
         jobs.delete(analysis_id)
 
-    # Before the response begins, so that an id that is not known, or no place, is a problem with its status.
+    # Before the response starts, so that an unknown id, or a full server, is a problem response with its status.
     async def listening(analysis_id: AnalysisId, request: Request) -> AsyncIterator[Listener]:
         with listeners.analysis(analysis_id, client_of(request)) as listener:
             listeners.begin(listener, await asyncio.to_thread(jobs.get, analysis_id))
@@ -99,17 +99,17 @@ def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
 
 
 def files(jobs: Jobs, library: Library) -> APIRouter:
-    """The routes of files; ranges are answered.
+    """The routes of files, with range requests.
 
     Args:
         jobs: all analyses.
-        library: of the files.
+        library: library of the files.
     """
     routes = APIRouter(prefix="/api/analyses/{analysis_id}", tags=["analyses"])
 
     @routes.get("/media", response_class=FileResponse, responses=_NO_FILE)
     def media(analysis_id: AnalysisId) -> FileResponse:
-        """The file as it came; to be saved, unless a browser can show it."""
+        """The original file, as a download unless a browser can show it."""
         upload = jobs.get(analysis_id).upload
         path = library.path(analysis_id, ORIGINAL)
         shown_as = _media_type(upload, path)
@@ -122,14 +122,14 @@ def files(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/results", response_class=FileResponse, responses=_FILE_NOT_YET)
     def results(analysis_id: AnalysisId) -> FileResponse:
-        """What came out."""
+        """The results."""
         jobs.done(analysis_id)
         return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json")
 
-    # Before the other one, whose {n} would take "1-map".
+    # Before the next route, whose {n} would match "1-map".
     @routes.get("/flagged/{n}-map.jpg", response_class=FileResponse, responses=_FILE_NOT_YET)
     def heat_map(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
-        """A flagged face with the heat map, where one could be drawn."""
+        """A flagged face with its heat map, if one could be drawn."""
         return picture(map_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
 
     @routes.get("/flagged/{n}.jpg", response_class=FileResponse, responses=_FILE_NOT_YET)
@@ -144,7 +144,7 @@ def files(jobs: Jobs, library: Library) -> APIRouter:
 
 
 def _media_type(upload: Upload, path: FilePath) -> str | None:
-    """What a browser can show it as; None when it probably cannot. By its content, never by its name."""
+    """Media type with which a browser can show it; None if it probably cannot. By its content, not its name."""
     if upload.kind == "image":
         return _IMAGES.get(upload.codec)
     with path.open("rb") as file:
@@ -157,22 +157,22 @@ def _media_type(upload: Upload, path: FilePath) -> str | None:
 
 
 def annotations(jobs: Jobs, library: Library) -> APIRouter:
-    """The routes of annotated videos; ranges are answered.
+    """The routes of annotated videos, with range requests.
 
     Args:
         jobs: all analyses.
-        library: of the files.
+        library: library of the files.
     """
     routes = APIRouter(prefix="/api/analyses/{analysis_id}", tags=["analyses"])
 
     @routes.post("/annotated", status_code=202, responses=_FILE_NOT_YET | {503: {"description": "too many wait"}})
     def annotate(analysis_id: AnalysisId, model: ModelName = None) -> AnnotationBody:
-        """Begins to make the annotated video; one that is made, or on its way, is left at that."""
+        """Starts to make the annotated video, unless it exists or is being made."""
         return AnnotationBody.of(jobs.annotate(analysis_id, model))
 
     @routes.get("/annotated", responses=_FILE_NOT_YET)
     def annotation(analysis_id: AnalysisId, model: ModelName = None) -> AnnotationBody:
-        """How far the annotated video is."""
+        """State of the annotated video."""
         return AnnotationBody.of(jobs.annotation(analysis_id, model))
 
     @routes.get("/annotated.mp4", response_class=FileResponse, responses=_FILE_NOT_YET)
@@ -209,13 +209,13 @@ def reports(jobs: Jobs, library: Library) -> APIRouter:
 
     Args:
         jobs: all analyses.
-        library: of their files.
+        library: library of their files.
     """
     routes = APIRouter(prefix="/api/analyses/{analysis_id}", tags=["analyses"])
 
     @routes.get("/report.html", response_class=HTMLResponse, responses=_NOT_DONE)
     def html(analysis_id: AnalysisId) -> Response:
-        """A page to read and to pass on, pictures included."""
+        """A self-contained page, pictures included."""
         analysis = jobs.done(analysis_id)
 
         def picture(model: str, n: int, kind: Literal["picture", "map"]) -> bytes | None:
@@ -230,13 +230,13 @@ def reports(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/report.json", response_class=FileResponse, responses=_NOT_DONE)
     def whole(analysis_id: AnalysisId) -> Response:
-        """The results, to be saved."""
+        """The results, as a download."""
         headers = _saved(jobs.done(analysis_id), "json")
         return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json", headers=headers)
 
     @routes.get("/report.csv", responses=_NOT_DONE | {200: {"content": {"text/csv": {}}}}, response_class=Response)
     def table(analysis_id: AnalysisId) -> Response:
-        """Every face in every sampled frame, a line each."""
+        """Every face in every sampled frame, one per line."""
         headers = _saved(jobs.done(analysis_id), "csv")
         return StreamingResponse(csv_report(read(analysis_id)), media_type="text/csv; charset=utf-8", headers=headers)
 

@@ -13,7 +13,7 @@ from stream_detect.storage.audit import AuditFilter, AuditTable, Outcome, Writte
 
 
 class AuditQuery(BaseModel):
-    """Which entries, and which page of them."""
+    """Selects entries and a page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -28,7 +28,7 @@ class AuditQuery(BaseModel):
 
 
 class AuditEntryBody(Body):
-    """What somebody did, or tried."""
+    """An action of a user, or an attempt at one."""
 
     id: int = Field(description="counts up without a gap")
     at: float = Field(description="unix seconds")
@@ -57,13 +57,13 @@ def router(table: AuditTable) -> APIRouter:
     """The route of the audit log.
 
     Args:
-        table: of the entries.
+        table: table of the entries.
     """
     routes = APIRouter(prefix="/api/audit", tags=["access"])
 
     @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
     def page(asked: Annotated[AuditQuery, Query()]) -> AuditBody:
-        """A page of entries; who looks at it is an entry, too."""
+        """A page of entries; reading it is an entry, too."""
         if asked.before is not None and not (asked.before.isascii() and asked.before.isdecimal()):
             raise RequestError("expected `next` of an earlier page, received another word")
         before = None if asked.before is None else min(int(asked.before), 2**62)

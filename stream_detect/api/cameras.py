@@ -29,18 +29,18 @@ if TYPE_CHECKING:
 
 _OF_FILE: Responses = {409: {"description": "the settings file names it"}}
 _UNUSABLE: Responses = {422: {"description": "the address or the rate is not usable"}}
-_CHANGES = NO_STORAGE  # one change after another: a 503 also says that others wait
+_CHANGES = NO_STORAGE  # one change at a time: a 503 also means that others wait
 
 _DRAWN_AT_ONCE = 2
-"""A wall of fifty cameras asks for fifty pictures; the rest wait their turn without taking a thread."""
+"""A page with fifty cameras requests fifty pictures; the rest wait without occupying a thread."""
 
 
 def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
-    """The routes of the list. Those that wait for cameras or the disk run on the framework's threads.
+    """The routes of cameras. Those that wait for cameras or the disk run on the framework's threads.
 
     Args:
-        cameras: all of them.
-        trials: opens addresses for a look.
+        cameras: all cameras.
+        trials: tests addresses.
     """
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
 
@@ -55,7 +55,7 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
         responses=_CHANGES | _UNUSABLE | {201: _CREATED, 409: {"description": "the name is taken"}},
     )
     def add(body: CameraSettings, response: Response) -> CameraBody:
-        """Adds a camera and begins to watch it."""
+        """Adds a camera and starts to watch it."""
         added = cameras.add(body)
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
         return added
@@ -64,7 +64,7 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
         "/reload", responses=_CHANGES | {422: {"description": "the settings file is not usable; nothing changed"}}
     )
     def reload() -> AppliedBody:
-        """Reads the settings file again, as SIGHUP does: only cameras that changed are restarted."""
+        """Reloads the settings file, like SIGHUP: only changed cameras are restarted."""
         done = cameras.reload()
         added, changed, removed = (
             tuple(sorted(names)) for names in (done.cameras.added, done.cameras.changed, done.cameras.removed)
@@ -73,7 +73,7 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
 
     @routes.post("/test-connection", responses=ABSENT_CAMERA | _UNUSABLE | FULL)
     async def test_connection(body: CameraChange) -> ConnectionBody:
-        """Opens an address, waits for one picture and closes it; by `name` alone the address of a camera."""
+        """Opens an address, waits for one frame and closes it; with only `name`, the address of that camera."""
         return await trials.run(*cameras.to_try(body))
 
     @routes.get("/{name}", responses=ABSENT_CAMERA)
@@ -83,39 +83,39 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
 
     @routes.put("/{name}", responses=ABSENT_CAMERA | _OF_FILE | _UNUSABLE | _CHANGES)
     def change(name: Name, body: CameraChange) -> CameraBody:
-        """Other settings from now on; the address stays when it is left out."""
+        """Changes the settings; if the address is omitted, it stays."""
         return cameras.change(name, body)
 
     @routes.delete("/{name}", status_code=204, response_class=Response, responses=ABSENT_CAMERA | _OF_FILE | _CHANGES)
     def remove(name: Name) -> None:
-        """Ends watching; the camera's events stay."""
+        """Removes a camera; its events are kept."""
         cameras.remove(name)
 
     @routes.post("/{name}/stop", responses=ABSENT_CAMERA | _CHANGES)
     def stop(name: Name) -> CameraBody:
-        """Ends watching for now; of a camera added here until it is started again, restarts or not."""
+        """Stops watching until started again; for a camera added here, also after a restart of the server."""
         return cameras.switch(name, on=False)
 
     @routes.post("/{name}/start", responses=ABSENT_CAMERA | _CHANGES)
     def start(name: Name) -> CameraBody:
-        """Watches again."""
+        """Starts watching again."""
         return cameras.switch(name, on=True)
 
     return routes
 
 
 def snapshots(picture: Callable[[str, int | None], Awaitable[bytes]]) -> APIRouter:
-    """The route of a camera's newest picture; nothing of it is kept.
+    """The route of a camera's newest frame, which is not stored.
 
     Args:
-        picture: draws that of a camera, no wider than so many pixels.
+        picture: draws the newest frame of a camera, at most that many pixels wide.
     """
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
     turns = asyncio.Semaphore(_DRAWN_AT_ONCE)
 
     @routes.get("/{name}/snapshot.jpg", response_class=Response, responses=_PICTURE)
     async def snapshot(name: Name, width: Annotated[int | None, Query(ge=32, le=7680)] = None) -> Response:
-        """The newest picture, with the badge; `width` makes it smaller."""
+        """The newest frame with the badge; `width` makes it smaller."""
         async with turns:
             return Response(await picture(name, width), media_type="image/jpeg")
 
@@ -137,11 +137,11 @@ _PICTURE: Responses = {
 DAY_S: Final = 86_400.0
 SECONDS_UP_TO_S: Final = 3600.0
 MAX_ROWS: Final = 100_000
-"""Of one answer: a day by the second, two months by the minute."""
+"""Maximum number of rows in one response: a day by the second, two months by the minute."""
 
 
 class Step(IntEnum):
-    """Seconds that a row stands for."""
+    """Seconds per row."""
 
     SECOND = 1
     MINUTE = 60
@@ -152,16 +152,16 @@ To = Annotated[float | None, Query(alias="to", ge=0, description="unix seconds; 
 
 
 def history(stored: History) -> APIRouter:
-    """The routes of what is remembered of cameras, also of those that are no more in the list.
+    """The routes of the history of cameras, including removed ones.
 
     Args:
-        stored: what is remembered.
+        stored: the history.
     """
     routes = APIRouter(prefix="/api/cameras", tags=["cameras"])
 
     @routes.get("/{name}/scores")
     def scores(name: Name, from_s: From = None, to_s: To = None, step: Step | None = None) -> ScoresBody:
-        """Scores of a camera, oldest first: by the second up to an hour, else by the minute, or as `step` says."""
+        """Scores of a camera, oldest first: per second up to an hour, otherwise per minute, or as `step` says."""
         begin_s, end_s = _span(from_s, to_s)
         step_s = step or (Step.SECOND if end_s - begin_s <= SECONDS_UP_TO_S else Step.MINUTE)
         if (end_s - begin_s) / step_s > MAX_ROWS:
@@ -176,7 +176,7 @@ def history(stored: History) -> APIRouter:
 
     @routes.get("/{name}/states")
     def states(name: Name, from_s: From = None, to_s: To = None) -> StatesBody:
-        """States of a camera, oldest first, with the one in force at the beginning."""
+        """States of a camera, oldest first, including the state at the start."""
         found = stored.states(name, *_span(from_s, to_s))
         return StatesBody(items=tuple(StateBody(state=row.state, reason=row.reason, at_s=row.at_s) for row in found))
 

@@ -74,7 +74,7 @@ def live_check(sessions: CheckSessions) -> APIRouter:
 
 
 def _form(request: Request) -> tuple[Callable[[bytes], str], Callable[[str], Response]]:
-    """How the offer is read and the answer written, by the content type of the request."""
+    """How to read the offer and write the answer, by the content type of the request."""
     match content_type(request):
         case "application/sdp":
             return read_sdp, _write_sdp
@@ -137,26 +137,26 @@ _NO_CHALLENGE: Responses = {404: {"description": "no such stream, or no challeng
 
 
 def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
-    """The routes of challenges at live checks.
+    """The routes of challenges in live checks.
 
     Args:
-        find: the challenge of a session, by its id.
+        find: returns the challenge of a session, by its id.
     """
     routes = APIRouter(prefix="/webrtc/check/{session_id}/challenge", tags=["live check"])
 
     @routes.post("", status_code=201, responses=_STARTED)
     def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
-        """Begins a challenge of the largest face: movements at random, to be followed in time."""
+        """Starts a challenge of the largest face: random movements to be made in time."""
         return ChallengeBody.of(find(session_id).start(user_of(request)))
 
     @routes.get("", responses=_NO_CHALLENGE)
     def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
-        """The newest challenge as it stands."""
+        """The newest challenge in its current state."""
         return _shown(find(session_id))
 
     @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE)
     def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
-        """Stops the running challenge, or forgets one that has ended."""
+        """Stops the running challenge, or forgets an ended one."""
         find(session_id).stop()
 
     return routes
@@ -166,23 +166,23 @@ def camera_challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
     """The routes of challenges in front of cameras.
 
     Args:
-        find: the challenge of a camera, by its name.
+        find: returns the challenge of a camera, by its name.
     """
     routes = APIRouter(prefix="/api/cameras/{name}/challenge", tags=["cameras"])
 
     @routes.post("", status_code=201, responses=_STARTED)
     def start(request: Request, name: Name) -> ChallengeBody:
-        """Begins a challenge of the largest face: movements at random, to be followed in time."""
+        """Starts a challenge of the largest face: random movements to be made in time."""
         return ChallengeBody.of(find(name).start(user_of(request)))
 
     @routes.get("", responses=_NO_CHALLENGE | _STARTED)
     def show(name: Name) -> ChallengeBody:
-        """The newest challenge as it stands."""
+        """The newest challenge in its current state."""
         return _shown(find(name))
 
     @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE | _STARTED)
     def stop(name: Name) -> None:
-        """Stops the running challenge, or forgets one that has ended."""
+        """Stops the running challenge, or forgets an ended one."""
         find(name).stop()
 
     return routes
@@ -199,7 +199,7 @@ _NO_RECORD: Responses = {404: {"description": "no such check"}}
 
 
 class CheckQuery(BaseModel):
-    """Which checks, and which page of them."""
+    """Selects checks and a page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -212,24 +212,24 @@ def records(checks: Checks) -> APIRouter:
     """The routes of the records of checks.
 
     Args:
-        checks: of the database.
+        checks: table of checks.
     """
     routes = APIRouter(prefix="/api/checks", tags=["checks"])
 
     @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
     def page(asked: Annotated[CheckQuery, Query()]) -> ChecksBody:
-        """A page of live checks and challenges that have ended, the newest beginning first."""
+        """A page of ended live checks and challenges, latest start first."""
         found = checks.page(asked.camera, asked.cursor, asked.limit)
         return ChecksBody(items=tuple(map(CheckBody.of, found.items)), next=found.next)
 
     @routes.get("/{check_id}", responses=_NO_RECORD | NO_STORAGE)
     def check(check_id: CheckId) -> CheckBody:
-        """One of them."""
+        """One check."""
         return CheckBody.of(checks.get(check_id))
 
     @routes.delete("/{check_id}", status_code=204, response_class=Response, responses=_NO_RECORD | NO_STORAGE)
     def delete(check_id: CheckId) -> None:
-        """Deletes one; the chain of hashes says that it was deleted."""
+        """Deletes a check; the hash chain records the deletion."""
         checks.delete(check_id)
 
     return routes

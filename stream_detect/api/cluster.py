@@ -29,7 +29,7 @@ class NodeBody(Body):
 
 
 class MoveBody(Body):
-    """A camera went from one node to another."""
+    """A camera moved from one node to another."""
 
     at: float = Field(description="unix seconds")
     camera: str
@@ -39,7 +39,7 @@ class MoveBody(Body):
 
 
 class ClusterBody(Body):
-    """The cluster; without one, nothing in it."""
+    """The cluster; empty without one."""
 
     nodes: tuple[NodeBody, ...]
     moves: tuple[MoveBody, ...] = Field(description="the newest hundred, the newest first")
@@ -49,13 +49,13 @@ def router(head: "Head | None") -> APIRouter:
     """The route of the cluster.
 
     Args:
-        head: of the cluster; None without one.
+        head: head of the cluster; None without one.
     """
     routes = APIRouter(prefix="/api", tags=["cluster"])
 
     @routes.get("/cluster")
     def cluster() -> ClusterBody:
-        """Nodes by name, those that left in the last ten minutes among them, and moves."""
+        """Nodes by name, including those that left in the last ten minutes, and moves."""
         if head is None:
             return ClusterBody(nodes=(), moves=())
         nodes = tuple(

@@ -21,7 +21,7 @@ _BYTES: Final = {"schema": {"type": "string", "format": "binary"}}
 
 
 class EventQuery(BaseModel):
-    """Which events, and which page of them."""
+    """Selects events and a page of them."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
@@ -35,21 +35,21 @@ class EventQuery(BaseModel):
 
 
 class KeptFiles(Protocol):
-    """Files of evidence (`evidence.keeper.EvidenceKeeper` fits). Both calls block."""
+    """Evidence files (`evidence.keeper.EvidenceKeeper` fits). Both methods block."""
 
     def path(self, name: str) -> Path:
-        """Of a file that an `Evidence` references.
+        """Path of a file that an `Evidence` refers to.
 
         Raises:
-            NotFoundError: no such file is there.
+            NotFoundError: there is no such file.
         """
         ...
 
     def delete(self, evidence: Evidence) -> None:
-        """Removes files of an event that is no more.
+        """Deletes the files of a deleted event.
 
         Raises:
-            StorageError: one cannot be removed.
+            StorageError: one cannot be deleted.
         """
         ...
 
@@ -58,14 +58,14 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
     """The routes of events.
 
     Args:
-        events: of the database.
+        events: table of events.
         keeper: deletes their evidence.
     """
     routes = APIRouter(prefix="/api/events", tags=["events"])
 
     @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
     def page(asked: Annotated[EventQuery, Query()]) -> EventsBody:
-        """A page of events, newest first; `from` and `to` say when they began."""
+        """A page of events, newest first; `from` and `to` select the time at which they began."""
         found = events.page(
             EventFilter(asked.camera, asked.kind, asked.from_s, asked.to_s, asked.open), asked.cursor, asked.limit
         )
@@ -83,7 +83,7 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
         responses=ABSENT_EVENT | NO_STORAGE | {409: {"description": "it goes on"}},
     )
     def delete(event_id: EventId) -> None:
-        """Deletes an event that has ended, and its evidence."""
+        """Deletes an ended event and its evidence."""
         if events.get(event_id).ended_s is None:
             raise ConflictError("the event is open: it can be deleted once it has ended")
         deleted = events.delete(event_id)
@@ -94,17 +94,17 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
 
 
 def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
-    """The routes of the files that were kept of an event.
+    """The routes of the evidence files of an event.
 
     Args:
-        events: of the database, with the names of the files.
-        keeper: of the files.
+        events: table of events, with the names of the files.
+        keeper: keeper of the files.
     """
     routes = APIRouter(prefix="/api/events", tags=["events"])
 
     @routes.get("/{event_id}/picture.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
     def picture(event_id: EventId) -> FileResponse:
-        """The annotated picture of the moment; ranges are answered."""
+        """The annotated picture of the event, with range requests."""
         return answer(event_id, "picture")
 
     @routes.get("/{event_id}/face.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
@@ -114,7 +114,7 @@ def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
 
     @routes.get("/{event_id}/clip.mp4", response_class=FileResponse, responses=_file("video/mp4", "video/x-matroska"))
     def clip(event_id: EventId) -> FileResponse:
-        """The clip; Matroska where MP4 does not carry the camera's codec, as its content type says."""
+        """The clip; Matroska if MP4 does not support the camera's codec, as its content type says."""
         return answer(event_id, "clip")
 
     def answer(event_id: str, what: str) -> FileResponse:
@@ -130,7 +130,7 @@ def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
 
 
 def _file(*media_types: str) -> Responses:
-    """The answers of a route that sends a file of evidence, whole or in part (RFC 9110, 14)."""
+    """Responses of a route that sends an evidence file, whole or in part (RFC 9110, 14)."""
     content: dict[str, Any] = dict.fromkeys(media_types, _BYTES)
     return {
         **NO_STORAGE,

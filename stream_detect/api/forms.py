@@ -24,7 +24,7 @@ from stream_detect.settings import ReviewSettings
 MULTIPART = "multipart/form-data"
 
 RATE_OVER_S = 10.0
-"""The sender's rate is measured over so much of the time that is spent waiting for it."""
+"""The sender's rate is measured over this much time spent waiting for it."""
 
 MAX_FIELDS = 32
 MAX_FIELD_BYTES = 1024
@@ -34,10 +34,10 @@ _MAX_EPILOGUE_BYTES = 4096
 
 @dataclass(slots=True)
 class UploadForm:
-    """What was sent.
+    """A received form.
 
     Args:
-        files: in their order; removed when the form is left, unless somebody took them.
+        files: in order; deleted at the end unless they were moved.
         fields: values by name.
     """
 
@@ -47,18 +47,18 @@ class UploadForm:
 
 @contextlib.asynccontextmanager
 async def received(request: Request, library: Library, settings: ReviewSettings) -> AsyncIterator[UploadForm]:
-    """Reads a form to its end.
+    """Reads a complete form.
 
     Args:
-        request: whose body it is.
-        library: where files are written.
+        request: the request.
+        library: stores the files.
         settings: `max_files` and `min_upload_bytes_s` are used.
 
     Raises:
-        BodyTooLargeError: a file is longer than it may be.
-        RequestError: it is no form, is cut off, or comes too slowly.
+        BodyTooLargeError: a file is too large.
+        RequestError: it is not a form, is truncated, or arrives too slowly.
         StorageError: it cannot be written.
-        HTTPException: it has other parts than are asked for.
+        HTTPException: it contains unexpected parts.
     """
     reader = _Reader(_boundary(request), library, settings.max_files)
     try:
@@ -75,7 +75,7 @@ async def received(request: Request, library: Library, settings: ReviewSettings)
 
 
 async def _timely(request: Request, min_bytes_s: int) -> AsyncIterator[bytes]:
-    """The body's chunks, as long as they come fast enough; time in which the server writes them does not count."""
+    """The body's chunks while they arrive fast enough; time in which the server writes them does not count."""
     loop, chunks = asyncio.get_running_loop(), request.stream()
     waited_s, received_bytes = 0.0, 0
     try:
@@ -108,7 +108,7 @@ def _boundary(request: Request) -> bytes:
 
 
 class _Reader:
-    """Takes the chunks, one thread at a time; blocks."""
+    """Processes the chunks, on one thread at a time; blocks."""
 
     def __init__(self, boundary: bytes, library: Library, max_files: int) -> None:
         self.form = UploadForm()
@@ -142,7 +142,7 @@ class _Reader:
             raise RequestError(f"expected a usable boundary: {error}") from error
 
     def feed(self, chunk: bytes) -> None:
-        """The next bytes."""
+        """Adds bytes."""
         with self._one_at_a_time:
             if self._discarded:
                 return
@@ -157,13 +157,13 @@ class _Reader:
                 raise RequestError(f"expected {MULTIPART}, received something else: {error}") from error
 
     def finish(self, chunk: bytes) -> None:
-        """The last bytes."""
+        """Adds the last bytes."""
         self.feed(chunk)
         if not self._ended:
             raise RequestError("expected a whole upload, received one that is cut off before its closing boundary")
 
     def discard(self) -> None:
-        """Nothing is left of what was not taken."""
+        """Deletes the files that were not moved."""
         with self._one_at_a_time:
             self._discarded = True
             for file in self._written:
@@ -190,7 +190,7 @@ class _Reader:
                 raise _unusable(f"expected files in parts named file, received one named {shown_name(self._name)}")
             if len(self._written) >= self._max_files:
                 raise BodyTooLargeError(f"expected at most {self._max_files} files (review.max_files), received more")
-            self._is_blank = not options[b"filename"]  # what a page sends of a field that nobody filled in
+            self._is_blank = not options[b"filename"]  # what a page sends for an empty field
             self._file = self._library.incoming(shown_name(_text(options[b"filename"])))
             self._written.append(self._file)
         elif self._name not in {"model", "rate_hz"}:

@@ -28,10 +28,10 @@ class MetricName:
     """One metric.
 
     Args:
-        name: as it is scraped.
-        kind: Prometheus' word.
+        name: name in the output.
+        kind: type in Prometheus' terms.
         labels: in order.
-        help: what it is, in a sentence without a full stop.
+        help: description, a sentence without a full stop.
     """
 
     name: str
@@ -107,20 +107,20 @@ _LATENCY_BUCKETS_S = (0.01, 0.02, 0.03, 0.05, 0.1, 0.2, 0.3, 0.5, 1.0, 2.0, 5.0)
 
 @dataclass(frozen=True, slots=True)
 class MetricSources:
-    """Where a scrape looks. Each is asked beside the event loop.
+    """Sources of the metrics. Each is called off the event loop.
 
     Args:
-        cameras: statuses of all.
+        cameras: returns the statuses of all cameras.
         notifiers: webhooks and the broker.
         suppressed: events that the limit held back, by kind.
-        evidence_bytes: size of all evidence now; raises StorageError when it cannot be read.
-        evidence_problem: why no evidence is written; empty when it is.
-        storage_problem: why the database cannot be written; empty when it can.
-        journal: what waits for the database, and what was dropped.
-        check_sessions: live checks of webcams that run.
-        analyses: number of analyses by state; raises StorageError when it cannot be read.
-        analyses_bytes: size of their files; raises StorageError when it cannot be read.
-        nodes: of the cluster; none without one.
+        evidence_bytes: size of all evidence; raises StorageError if it cannot be read.
+        evidence_problem: why no evidence can be written; empty if it can.
+        storage_problem: why the database cannot be written; empty if it can.
+        journal: number of items that wait for the database, and of dropped ones.
+        check_sessions: number of running live checks.
+        analyses: number of analyses by state; raises StorageError if it cannot be read.
+        analyses_bytes: size of their files; raises StorageError if it cannot be read.
+        nodes: nodes of the cluster; empty without one.
     """
 
     cameras: Callable[[], Sequence[CameraStatus]]
@@ -137,29 +137,29 @@ class MetricSources:
 
 
 class LatencyObserver:
-    """How long cameras' results took, from the picture's arrival. An `Observer`; thread-safe."""
+    """Latency of cameras' results since the frame's arrival. An `Observer`; thread-safe."""
 
     def __init__(self) -> None:
         name = METRICS["stream_detect_result_latency_seconds"]
         self.histogram = Histogram(name.name, name.help, name.labels, buckets=_LATENCY_BUCKETS_S, registry=None)
 
     def result(self, camera: str, result: Result, at_s: float) -> None:  # noqa: ARG002 - the Observer's signature
-        """Counts it."""
+        """Records its latency."""
         self.histogram.labels(camera).observe(result.latency_s)
 
     def state(self, change: StateChange) -> None:
-        """Says nothing of latency."""
+        """Does nothing."""
 
     def removed(self, camera: str) -> None:
-        """Its lines vanish."""
+        """Removes the camera's series."""
         self.histogram.remove_by_labels({"camera": camera})
 
 
 def router(sources: MetricSources, latency: LatencyObserver) -> APIRouter:
-    """The route that Prometheus reads.
+    """The route for Prometheus.
 
     Args:
-        sources: where a scrape looks.
+        sources: sources of the metrics.
         latency: observes all results.
     """
     registry = CollectorRegistry()
@@ -181,30 +181,30 @@ def router(sources: MetricSources, latency: LatencyObserver) -> APIRouter:
 
 
 class _Latencies(Collector):
-    """The histogram without the times at which its lines began: nobody asked for them."""
+    """The histogram without the creation times of its series."""
 
     def __init__(self, histogram: Histogram) -> None:
         self._histogram = histogram
 
     def collect(self) -> Iterator[Metric]:
-        """Its one family."""
+        """Its only family."""
         for family in self._histogram.collect():
             family.samples = [sample for sample in family.samples if not sample.name.endswith("_created")]
             yield family
 
 
 class _Statuses(Collector):
-    """Asks once a scrape."""
+    """Reads the sources once per scrape."""
 
     def __init__(self, sources: MetricSources) -> None:
         self._sources = sources
 
     def describe(self) -> Iterable[Metric]:
-        """Nothing: registering would otherwise ask all sources, which may not run yet."""
+        """Empty: registering would otherwise call all sources, which may not run yet."""
         return ()
 
     def collect(self) -> Iterator[Metric]:
-        """The families of a scrape, in the order of `METRICS`."""
+        """The families, in the order of `METRICS`."""
         values = _Values()
         for status in self._sources.cameras():
             _metrics_camera(values, status)
@@ -212,7 +212,7 @@ class _Statuses(Collector):
             _notifier(values, notifier)
         for kind, count in self._sources.suppressed().items():
             values.add("stream_detect_alerts_suppressed_total", count, kind)
-        with contextlib.suppress(StorageError):  # `storage_problem` says so
+        with contextlib.suppress(StorageError):  # `storage_problem` reports it
             values.add("stream_detect_evidence_bytes", self._sources.evidence_bytes())
         values.add("stream_detect_evidence_problem", bool(self._sources.evidence_problem()))
         values.add("stream_detect_storage_problem", bool(self._sources.storage_problem()))
@@ -277,17 +277,17 @@ def _journal(values: "_Values", counts: JournalCounts) -> None:
 
 
 class _Values:
-    """The values of one scrape, put under their names."""
+    """The values of one scrape, by name."""
 
     def __init__(self) -> None:
         self._families = {name.name: _family(name) for name in METRICS.values() if name.kind != "histogram"}
 
     def add(self, name: str, value: float, *labels: str) -> None:
-        """A value, with the labels in the order of `METRICS`."""
+        """Adds a value, with the labels in the order of `METRICS`."""
         self._families[name].add_metric(labels, float(value))
 
     def families(self) -> Iterator[Metric]:
-        """All of them, those without a value too."""
+        """All families, including those without a value."""
         return iter(self._families.values())
 
 

@@ -22,7 +22,7 @@ class ModelsBody(Body):
 
 
 class JudgeNameBody(Body):
-    """The model that shall judge."""
+    """The model to use."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -30,10 +30,10 @@ class JudgeNameBody(Body):
 
 
 def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter:
-    """The routes of the bundles found at start.
+    """The routes of the bundles found at the start.
 
     Args:
-        model: the one in use.
+        model: the model in use.
         cards: each bundle's card as JSON.
     """
     routes = APIRouter(prefix="/api", tags=["models"])
@@ -48,7 +48,7 @@ def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter
         responses={404: {"description": "no bundle of that name"}, 500: {"description": "the bundle is broken"}},
     )
     async def use(body: JudgeNameBody, request: Request) -> JudgeBody:
-        """Uses another bundle from the next frames on; streams go on, with empty windows."""
+        """Changes to another bundle from the next frames on; streams continue, with empty windows."""
         say(request, target=body.name)
         return await model.use(body.name)
 

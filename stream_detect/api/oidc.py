@@ -32,8 +32,8 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
     Args:
         accounts: signs in.
         applied: called after each sign-in.
-        cookies: of sessions.
-        provider: None where none is set.
+        cookies: session cookies.
+        provider: the provider; None if not set.
     """
     routes = APIRouter(prefix="/api/oidc", tags=["access"])
 
@@ -43,7 +43,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         return provider
 
     def keep(request: Request, response: Response, value: str, for_s: int) -> None:
-        """Lax: the provider's page sends the browser back, which is a navigation from another site."""
+        """Lax, because the provider's page redirects the browser back, which is a navigation from another site."""
         path, secure = f"{_root(request)}{routes.prefix}", request.url.scheme == "https"
         response.set_cookie(KEPT, value, max_age=for_s, path=path, secure=secure, httponly=True, samesite="lax")
 
@@ -66,7 +66,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         code: Annotated[str, Query(max_length=4000)] = "",
         error: Annotated[str, Query(max_length=500)] = "",
     ) -> Response:
-        """Takes the provider's answer: signs the user in and goes on to the page."""
+        """Handles the provider's answer: signs the user in and redirects to the page."""
         there = the_provider()
         if error or not code:
             raise SignInError(f"the sign-in provider refused the sign-in: {error[:80] or 'no code came'}")
@@ -85,10 +85,10 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
 
 
 def _own_path(to: str) -> str:
-    """A path of this server: never another one's address.
+    """Checks a path on this server, so that it is never another server's address.
 
     Raises:
-        RequestError: it is none.
+        RequestError: it is not a path.
     """
     if not to.startswith("/") or to[1:2] in {"/", "\\"} or not to.isprintable() or not to.isascii():
         raise RequestError("expected a path of this server in `to`, as /cameras, received another address")

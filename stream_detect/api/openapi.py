@@ -68,7 +68,7 @@ def describe(application: FastAPI, permissions: Permissions) -> dict[str, Any]:
 
     Args:
         application: with all its routes.
-        permissions: what each of them needs.
+        permissions: permissions of the routes.
     """
     if application.openapi_schema is None:
         document = FastAPI.openapi(application)
@@ -89,7 +89,7 @@ def describe(application: FastAPI, permissions: Permissions) -> dict[str, Any]:
 
 
 def _flatten_rows(schema: object) -> None:
-    """Rows of values of several types as lists of any of these: few generators of clients know `prefixItems`."""
+    """Converts rows of values of several types to lists of any of these: few generators know `prefixItems`."""
     if isinstance(schema, dict):
         if isinstance(schema.get("prefixItems"), list):
             kinds = [kind for part in schema.pop("prefixItems") for kind in part.get("anyOf", [part])]
@@ -105,7 +105,7 @@ def _complete(path: str, method: str, operation: Operation, permission: Permissi
     is_open = permission.least is None
     operation["security"] = [{}] if is_open else [{"token": []}, {"session": []}, {}]
     if permission.least is not None:
-        operation["x-role"] = permission.least.value  # the least one
+        operation["x-role"] = permission.least.value  # the minimum role
     operation["parameters"] = [*operation.get("parameters", []), *_missing_parameters(path, operation)]
     responses = operation["responses"]
     for status, response in _common(path, method, operation, is_open=is_open):
@@ -115,13 +115,13 @@ def _complete(path: str, method: str, operation: Operation, permission: Permissi
     for status, response in responses.items():
         content = response.get("content", {})
         for kind in content.values():
-            if "itemSchema" in kind:  # a word of OpenAPI 3.2
+            if "itemSchema" in kind:  # a keyword of OpenAPI 3.2
                 kind.clear()
                 kind.update(_TEXT)
         if status >= "400" and (not content or status == "422"):
             response["content"] = _PROBLEM
         if status == "413":
-            response["content"] = {**_PROBLEM, "text/plain": _TEXT}  # the latter before a route is asked
+            response["content"] = {**_PROBLEM, "text/plain": _TEXT}  # the latter before a route is reached
         if status in {"503", "429"}:
             response.setdefault("headers", _RETRY)
     operation["responses"] = dict(sorted(responses.items()))
@@ -143,7 +143,7 @@ def _common(path: str, method: str, operation: Operation, *, is_open: bool) -> I
 
 
 def _missing_parameters(path: str, operation: Operation) -> Iterator[Operation]:
-    """Of the path, which a route need not take: OpenAPI demands them of every operation."""
+    """Path parameters that a route need not declare, but OpenAPI requires in every operation."""
     known = {parameter["name"] for parameter in operation.get("parameters", []) if parameter["in"] == "path"}
     for name in re.findall(r"{(\w+)", path):
         if name not in known:
@@ -156,7 +156,7 @@ def reference() -> APIRouter:
 
     @routes.get("/docs")
     async def page(request: Request) -> HTMLResponse:
-        """Every route with what it does and answers."""
+        """Every route with its purpose and its responses."""
         application: FastAPI = request.app
         return HTMLResponse(_html(application.openapi()))
 

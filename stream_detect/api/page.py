@@ -28,11 +28,11 @@ class PageFile:
     """One file of the page.
 
     Args:
-        body: its bytes.
-        compressed: the same in gzip; None when that is not smaller.
+        body: its content.
+        compressed: its content in gzip; None if that is not smaller.
         media_type: for Content-Type.
         etag: changes with the content.
-        cache_control: how long a browser may keep it.
+        cache_control: value of Cache-Control.
     """
 
     body: bytes
@@ -43,7 +43,7 @@ class PageFile:
 
 
 def read_page(folder: Path = FOLDER) -> Mapping[str, PageFile]:
-    """The files of a built page by URL path, "/" among them; empty when the page is not built."""
+    """The files of a built page by URL path, "/" among them; empty if the page is not built."""
     if not (folder / "index.html").is_file():
         return {}
     files = {
@@ -66,7 +66,7 @@ def _read(path: Path, folder: Path) -> PageFile:
 
 
 def router(files: Mapping[str, PageFile]) -> APIRouter:
-    """Routes of the page's files, or one that says how to build them."""
+    """Routes of the page's files, or one that explains how to build them."""
     routes = APIRouter(include_in_schema=False)
     if not files:
         routes.add_api_route("/", _not_built, methods=["GET", "HEAD"])
@@ -80,7 +80,7 @@ async def _not_built() -> Response:
 
 
 class _Route:
-    """Answers for one file."""
+    """Serves one file."""
 
     def __init__(self, file: PageFile) -> None:
         self._file = file

@@ -30,35 +30,35 @@ NO_STORAGE: Final[Responses] = {
 
 
 def client_address(request: Request) -> str:
-    """The IP address of a client, without its port; empty where the transport has none."""
+    """The IP address of a client, without its port; empty if the transport has none."""
     return request.client.host if request.client else ""
 
 
 def browser_of(request: Request) -> Browser:
-    """Where a user signs in: the client's address, and what its browser calls itself, without control characters."""
+    """The browser of a user: address and user agent, without control characters."""
     name = "".join(filter(str.isprintable, request.headers.get("user-agent", "")))
     return Browser(client_address(request)[:MAX_ADDRESS], name[:MAX_USER_AGENT])
 
 
 def principal_of(request: Request) -> Principal | None:
-    """Whom a request comes from; None for one that needed nobody."""
+    """The sender of a request; None if it needed none."""
     return request.scope.get("principal")
 
 
 def user_of(request: Request) -> str:
-    """Name of the user whom a request comes from; empty where none is known."""
+    """Name of the user who sent a request; empty if unknown."""
     principal = principal_of(request)
     return "" if principal is None else principal.name or ""
 
 
 def client_of(request: Request) -> str:
-    """By what the places of a client are counted: the user where one is known, the address otherwise."""
+    """Key for counting a client's places: its user, if known, otherwise its address."""
     user = user_of(request)
     return f"user {user}" if user else client_address(request)
 
 
 MAX_OFFER_BYTES = 64 * 1024
-"""A browser's offer is 5 to 10 KiB."""
+"""Maximum size of an offer; a browser's is 5 to 10 KiB."""
 
 
 def content_type(request: Request) -> str:
@@ -67,17 +67,17 @@ def content_type(request: Request) -> str:
 
 
 def unexpected_content(request: Request, expected: str) -> ContentTypeError:
-    """What is said of a body of another content type than expected."""
+    """The error for a body with an unexpected content type."""
     received = request.headers.get("content-type", "")[:80] or "no content type"
     return ContentTypeError(f"expected a body of {expected}, received {received}")
 
 
 async def read_body(request: Request) -> bytes:
-    """The body, read up to the limit even if it claims another length.
+    """Reads the body up to the limit, even if it claims another length.
 
     Raises:
-        BodyTooLargeError: it is longer than MAX_OFFER_BYTES.
-        RequestError: the client went away.
+        BodyTooLargeError: it is larger than MAX_OFFER_BYTES.
+        RequestError: the client disconnected.
     """
     body = bytearray()
     try:

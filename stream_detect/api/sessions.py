@@ -18,7 +18,7 @@ from stream_detect.errors import ForbiddenError
 from stream_detect.types import Role
 
 Applied = Callable[[], None]
-"""Takes a change of users, sessions or tokens into effect at once. Blocks for the database."""
+"""Applies a change of users, sessions or tokens at once. Blocks for the database."""
 
 SessionId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a session")]
 
@@ -31,14 +31,14 @@ class Cookies:
     """Sets and deletes the session's cookie.
 
     Args:
-        hours: it is kept for.
+        hours: its lifetime.
     """
 
     def __init__(self, hours: float) -> None:
         self._max_age_s = int(3600 * hours)
 
     def set(self, request: Request, response: Response, value: str) -> None:
-        """Only for this server, out of reach of scripts, never sent by another site's page; Secure under TLS."""
+        """For this server only, not readable by scripts, never sent by another site's page; Secure under TLS."""
         response.set_cookie(
             COOKIE,
             value,
@@ -50,34 +50,34 @@ class Cookies:
         )
 
     def delete(self, request: Request, response: Response) -> None:
-        """The browser forgets it."""
+        """Makes the browser delete the cookie."""
         secure = request.url.scheme == "https"
         response.delete_cookie(COOKIE, path=_path(request), secure=secure, httponly=True, samesite="strict")
 
 
 def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: Cookies) -> APIRouter:
-    """The routes of who one is.
+    """The routes of one's own account.
 
     Args:
-        directory: who is signed in.
+        directory: sessions and tokens.
         accounts: signs in and out.
         applied: called after each change.
-        cookies: of sessions.
+        cookies: session cookies.
     """
     routes = APIRouter(prefix="/api", tags=["access"])
     limit = SignInLimit()
 
     @routes.get("/me")
     async def me(request: Request) -> MeBody:
-        """Whom this request comes from, and what somebody who is not signed in has to show. Needs nothing."""
+        """The sender of this request, and the credentials that an unknown sender has to send. Requires no sign-in."""
         return _me(principal_of(request), directory)
 
     @routes.post("/session", responses=NO_STORAGE | _WRONG | _GUESSED)
     async def sign_in(body: CredentialsBody, request: Request, response: Response) -> MeBody:
-        """Signs a user in: begins a session, and ends the one that the browser had."""
+        """Signs a user in: starts a session, and ends the browser's previous one."""
         address = client_address(request)
         known = directory.known_as(body.name)
-        # What is not a user's name may be a password that was typed into the wrong field.
+        # An unknown name may be a password that was typed into the wrong field.
         say(request, target=known or "somebody who is no user")
         limit.begin(body.name, address)
         password = body.password.get_secret_value()
@@ -93,7 +93,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.delete("/session", status_code=204, response_class=Response, responses=NO_STORAGE)
     def sign_out(request: Request) -> Response:
-        """Signs out: ends this browser's session, and the streams that run by it."""
+        """Signs out: ends this browser's session and its streams."""
         value = request.cookies.get(COOKIE)
         if value:
             accounts.sign_out(value)
@@ -102,7 +102,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.get("/sessions")
     def sessions(request: Request) -> SessionsBody:
-        """Where the user is signed in, the browser used last first."""
+        """Browsers in which the user is signed in, most recently used first."""
         principal = principal_of(request)
         return SessionsBody.of(directory.sessions(signed_in(request)), "" if principal is None else principal.key)
 
@@ -110,7 +110,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
         "/sessions/{session_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT_SESSION
     )
     def end(session_id: SessionId, request: Request) -> None:
-        """Ends a session of one's own, for admins anybody's, and the streams that run by it."""
+        """Ends one of one's own sessions, or for admins any session, and its streams."""
         owner = accounts.end_session(session_id, None if is_admin(request) else signed_in(request))
         applied()
         say(request, target=f"{session_id} of {owner}")
@@ -124,7 +124,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.put("/me/password", status_code=204, response_class=Response, responses=NO_STORAGE | _GUESSED)
     async def change_password(body: PasswordChangeBody, request: Request) -> Response:
-        """Changes the own password; all other sessions of the user end."""
+        """Changes one's own password; all other sessions of the user end."""
         name, address = signed_in(request), client_address(request)
         limit.begin(name, address)
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
@@ -139,10 +139,10 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
 
 def signed_in(request: Request) -> str:
-    """Name of the user whose signed-in browser sends a request.
+    """Name of the user whose signed-in browser sent a request.
 
     Raises:
-        ForbiddenError: it comes with a token, or from a server that asks nobody.
+        ForbiddenError: it was sent with a token, or the server requires no sign-in.
     """
     principal = principal_of(request)
     if principal is None or principal.name is None or principal.by not in {"session", "proxy"}:
@@ -151,7 +151,7 @@ def signed_in(request: Request) -> str:
 
 
 def is_admin(request: Request) -> bool:
-    """Whether a request comes from an admin."""
+    """Whether a request was sent by an admin."""
     principal = principal_of(request)
     return principal is not None and principal.role is Role.ADMIN
 

@@ -28,7 +28,7 @@ from stream_detect.webrtc.whip import PublisherSink
 SDP = "application/sdp"
 
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
-"""Candidates of a session that is there (RFC 8840)."""
+"""Candidates of an existing session (RFC 8840)."""
 
 SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
 
@@ -42,7 +42,7 @@ class SignalledCamera(PublisherSink, Protocol):
         ...
 
     def status(self) -> CameraStatus:
-        """Its state."""
+        """Its status."""
         ...
 
 
@@ -50,10 +50,10 @@ class Cameras(Protocol):
     """All cameras by name (the fleet fits)."""
 
     def camera(self, name: str) -> SignalledCamera:
-        """A camera.
+        """Returns a camera.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no such camera.
         """
         ...
 
@@ -64,13 +64,13 @@ class Exchange:
 
     Args:
         protocol: "whip" or "whep".
-        purpose: what a session does, in words: "publishing".
-        refusals: status codes of POST of its own, with words.
+        purpose: purpose of a session, in words: "publishing".
+        refusals: additional status codes of POST, with descriptions.
         answer: opens a session of a camera, given its name, the offer and the client's address.
-        close: ends one, given the camera's name and the session's id.
-        add_candidates: gives further ones to a session, given the camera's name, the session's id, the fragment that
-            has them and the ETag that it must have, None for any.
-        ice_servers: those that clients are to use from now on.
+        close: ends a session, given the camera's name and the session's id.
+        add_candidates: adds candidates to a session, given the camera's name, the session's id, the fragment and the
+            required ETag, None for any.
+        ice_servers: returns the current ICE servers for clients.
     """
 
     protocol: str
@@ -83,10 +83,10 @@ class Exchange:
 
 
 def started_camera(cameras: Cameras, name: str) -> SignalledCamera:
-    """A camera that is not stopped.
+    """Returns a camera that is not stopped.
 
     Raises:
-        NotFoundError: there is none of that name.
+        NotFoundError: there is no such camera.
         ConflictError: it is stopped.
     """
     camera = cameras.camera(name)
@@ -138,7 +138,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         summary=f"Ends a session of {exchange.purpose}",
     )
     async def close_session(name: Name, session_id: SessionId) -> Response:
-        """The media end, too."""
+        """Ends a session and its media."""
         await exchange.close(name, session_id)
         return Response()
 
@@ -151,7 +151,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         summary=f"Adds candidates to a session of {exchange.purpose}",
     )
     async def add_candidates(name: Name, session_id: SessionId, request: Request) -> Response:
-        """Takes candidates that the client gathered after its offer (trickle ICE, RFC 8840)."""
+        """Adds candidates that the client gathered after its offer (trickle ICE, RFC 8840)."""
         if content_type(request) != SDP_FRAGMENT:
             raise unexpected_content(request, SDP_FRAGMENT)
         etag = _expected_etag(request)
@@ -167,7 +167,7 @@ def _expected_etag(request: Request) -> str | None:
     """The ETag of If-Match (RFC 9110, 13.1.1); None for "*".
 
     Raises:
-        HTTPException: there is none; or several, or a weak one, of which none is the session's.
+        HTTPException: it is missing; or there are several, or a weak one, which never match the session's.
     """
     given = request.headers.get("if-match")
     if given is None:
@@ -181,11 +181,11 @@ def _expected_etag(request: Request) -> str | None:
 
 
 def _add_options(routes: APIRouter, path: str, allowed: Sequence[str], accepted: Mapping[str, str]) -> None:
-    """OPTIONS, and 405 to all that is left, with every method that is allowed: the router would name one of them."""
+    """OPTIONS, and 405 for the rest, with every allowed method: the router would list only one."""
 
     @routes.options(path, status_code=204, response_class=Response, summary="What is taken here")
     async def options() -> Response:
-        """Methods and content type."""
+        """Allowed methods and content type."""
         return Response(status_code=204, headers={"Allow": ", ".join(allowed), **accepted})
 
     others = [method for method in ("GET", "HEAD", "PUT", "PATCH") if method not in allowed]
@@ -206,7 +206,7 @@ def ice_link(server: IceServer, url: str) -> str:
 
 
 def _parameter(name: str, value: str) -> str:
-    """A parameter of a header: quoted, or percent-encoded where it is not of printable ASCII (RFC 8187)."""
+    """A header parameter: quoted, or percent-encoded if it is not printable ASCII (RFC 8187)."""
     if not (value.isascii() and value.isprintable()):
         return f"{name}*=UTF-8''{quote(value, safe='')}"
     escaped = value.replace("\\", r"\\").replace('"', r"\"")

@@ -21,12 +21,12 @@ LIVE_PATH = "/healthz"
 
 @dataclass(frozen=True, slots=True)
 class StatusSettings:
-    """What a status says of the settings.
+    """Settings in the status.
 
     Args:
         window: length, scores needed, age of a stale result.
-        ice_servers: those that clients are to use from now on.
-        review_urls: addresses are taken for analyses.
+        ice_servers: returns the current ICE servers for clients.
+        review_urls: whether analyses accept addresses.
     """
 
     window: WindowSettings
@@ -40,16 +40,16 @@ def router(
     """The route of the server's status.
 
     Args:
-        model: the one in use.
+        model: the model in use.
         sessions: the live checks.
-        settings: what clients are to know of them.
-        problems: what does not work now, in sentences.
+        settings: settings for clients.
+        problems: returns current problems, in sentences.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
 
     @routes.get("/status")
     async def status() -> StatusBody:
-        """Version, model, window, sessions, ICE servers, whether addresses are analysed, and what does not work."""
+        """Version, model, window, sessions, ICE servers, whether addresses are accepted, and current problems."""
         return StatusBody(
             version=__version__,
             model=model.judge,
@@ -67,17 +67,17 @@ def router(
 
 
 def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> APIRouter:
-    """The routes that a supervisor asks.
+    """The routes for a supervisor.
 
     Args:
-        health: outcome of the streams' newest analyses.
-        problems: what keeps cameras from being watched or events from being written, in sentences.
+        health: health of the analysis.
+        problems: returns what keeps cameras from being watched or events from being written, in sentences.
     """
     routes = APIRouter(tags=["health"])
 
     @routes.get(LIVE_PATH)
     async def live() -> dict[str, str]:
-        """The process lives. Needs no access token."""
+        """The process is alive. Requires no access token."""
         return {"status": "alive"}
 
     @routes.get(
@@ -86,7 +86,7 @@ def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> API
         responses={503: {"model": ReadyBody, "description": "not ready, with the reasons"}},
     )
     async def ready(response: Response) -> ReadyBody:
-        """A stream can be judged and events be written; 503 with the reasons otherwise."""
+        """Streams can be judged and events written; otherwise 503 with the reasons."""
         reasons = tuple(reason for reason in (health.failing, *problems()) if reason)
         if not reasons:
             return ReadyBody(ready=True)
@@ -98,7 +98,7 @@ def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> API
 
 
 def _ice_servers(servers: Sequence[IceServer]) -> tuple[IceServerBody, ...]:
-    """ICE servers for a browser. It needs a TURN server's credential to use it: the token guards this route."""
+    """ICE servers for a browser. It needs the credential of a TURN server, which the token of this route protects."""
     return tuple(
         IceServerBody(
             urls=server.urls,

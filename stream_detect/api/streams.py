@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from stream_detect.app.listeners import CameraListeners
 
 _MAX_WAITING = 512
-"""Messages that wait for one listener; the oldest is dropped first. More than cameras and open events together."""
+"""Messages that may wait for one listener; the oldest is dropped first. More than cameras and open events together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,7 +30,7 @@ class StreamMessage:
     """One server-sent event.
 
     Args:
-        kind: its name.
+        kind: its event name.
         data: its JSON.
     """
 
@@ -39,9 +39,9 @@ class StreamMessage:
 
 
 class Listener:
-    """The messages that wait for one client, who reads them on the event loop. Other methods may be called anywhere.
+    """Messages for one client, read on the event loop. The other methods are thread-safe.
 
-    A slow client misses what is no longer true: of each subject only the newest message waits.
+    A slow client misses outdated messages: of each subject only the newest waits.
     """
 
     def __init__(self) -> None:
@@ -52,7 +52,7 @@ class Listener:
         self._closed = False
 
     def put(self, subject: str, message: StreamMessage) -> None:
-        """Leaves a message; one of the same subject that still waits is replaced."""
+        """Adds a message, replacing a waiting one with the same subject."""
         with self._lock:
             self._waiting.pop(subject, None)
             self._waiting[subject] = message
@@ -61,7 +61,7 @@ class Listener:
         self._wake()
 
     def close(self) -> None:
-        """Ends the stream after what waits."""
+        """Ends the stream after the waiting messages."""
         self._closed = True
         self._wake()
 
@@ -86,12 +86,12 @@ def router(cameras: "CameraList", listeners: "CameraListeners") -> APIRouter:
     """The routes of server-sent events of cameras.
 
     Args:
-        cameras: all of them.
-        listeners: are sent results, states and events.
+        cameras: all cameras.
+        listeners: get results, states and events.
     """
     routes = APIRouter(prefix="/api/streams", tags=["cameras"])
 
-    # Before the response begins, so that an unknown name, or no place, is a problem with its status.
+    # Before the response starts, so that an unknown name, or a full server, is a problem response with its status.
     async def listening(name: Name, request: Request) -> AsyncIterator[Listener]:
         with listeners.camera(name, client_of(request)) as listener:
             listener.put("state", state_message(cameras.status(name).change))
@@ -119,15 +119,15 @@ def router(cameras: "CameraList", listeners: "CameraListeners") -> APIRouter:
 
 
 def state_message(change: StateChange) -> StreamMessage:
-    """A camera's state, for its listeners."""
+    """Message about a camera's state."""
     return StreamMessage("state", StateBody.of(change).model_dump_json())
 
 
 def camera_message(body: CameraBody) -> StreamMessage:
-    """A camera, for listeners to all of them."""
+    """Message about a camera, for listeners to all of them."""
     return StreamMessage("camera", body.model_dump_json())
 
 
 def sent(message: StreamMessage) -> ServerSentEvent:
-    """A message as FastAPI sends it."""
+    """A message in FastAPI's form."""
     return ServerSentEvent(event=message.kind, raw_data=message.data)

@@ -31,18 +31,18 @@ _FORM_BYTES = 1_000_000
 _JSON = "application/json"
 
 Models = Callable[[Sequence[str]], tuple[tuple[str, str], ...]]
-"""Names and sha256 of these bundles, or of the one that judges; SettingsError when one is not known. Blocks."""
+"""Returns names and sha256 of these bundles, or of the model in use; raises SettingsError for unknown ones. Blocks."""
 
 
 class Submissions:
-    """Takes what is submitted. On the event loop.
+    """Accepts files and addresses. Used on the event loop.
 
     Args:
         jobs: all analyses.
-        library: where uploads are written.
-        models: looks up bundles.
-        settings: limits, and the rate when none is wished for.
-        analysis: which rates are too low for a verdict.
+        library: stores uploads.
+        models: finds bundles.
+        settings: limits, and the default rate.
+        analysis: checks whether a rate is too low for a verdict.
     """
 
     def __init__(
@@ -56,7 +56,7 @@ class Submissions:
         self._uploads: Counter[str] = Counter()
 
     async def take(self, request: Request) -> Sequence[Analysis]:
-        """A form of files, or an address as JSON."""
+        """Accepts a form with files, or an address as JSON."""
         if content_type(request) == _JSON:
             return (await self._address(request),)
         if content_type(request) == forms.MULTIPART:
@@ -75,7 +75,7 @@ class Submissions:
                 return await asyncio.to_thread(self._jobs.submit, form.files, options)
 
     def _check_length(self, request: Request) -> None:
-        """What is known to be too long is not begun with; how long it is in truth shows while it is read."""
+        """Rejects a body whose stated length is too large; the real length is checked while reading."""
         limits = self._settings
         most = limits.max_upload_bytes * limits.max_files + _FORM_BYTES
         stated = request.headers.get("content-length", "")
@@ -106,7 +106,7 @@ class Submissions:
 
     @contextlib.contextmanager
     def _uploading(self, request: Request) -> Iterator[None]:
-        """One of the places for uploads; some are left to other addresses."""
+        """Reserves a place for an upload; some are kept for other addresses."""
         client = client_of(request)
         limits = self._settings
         if self._uploads.total() >= limits.max_uploads or self._uploads[client] >= limits.max_uploads_per_client:
@@ -129,14 +129,14 @@ def router(submissions: Submissions) -> APIRouter:
     """The route of submissions.
 
     Args:
-        submissions: takes them.
+        submissions: accepts them.
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
-    # Starlette's limit says nothing of what is wrong; ours are kept while reading.
+    # Starlette's limit does not say what is wrong; ours apply while reading.
     @routes.post("", status_code=202, max_body_size=sys.maxsize, openapi_extra=_BODIES, responses=_REFUSALS)
     async def submit(request: Request) -> AnalysesBody:
-        """Takes files, or an address to fetch one from; each becomes an analysis."""
+        """Accepts files, or an address from which to fetch one; each becomes an analysis."""
         return AnalysesBody(items=tuple(map(AnalysisBody.of, await submissions.take(request))))
 
     return routes
@@ -150,7 +150,7 @@ def _number(text: str) -> float:
 
 
 def _checked(url: str) -> str:
-    """Its form alone; what it leads to is looked at when it is fetched."""
+    """Checks only its form; where it leads is checked when it is fetched."""
     address = url.strip()
     try:
         parts = urlsplit(address)
@@ -167,7 +167,7 @@ def _checked(url: str) -> str:
 
 
 def _without_secrets(address: str) -> str:
-    """A query may be a signature: it is hidden whole."""
+    """Hides the whole query, which may be a signature."""
     return redacted(address).partition("?")[0].partition("#")[0]
 
 

@@ -32,7 +32,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
     """The routes of users. They wait for the database and argon2, on the framework's threads.
 
     Args:
-        directory: where users are signed in.
+        directory: sessions and tokens.
         accounts: changes users.
         applied: called after each change.
     """
@@ -53,7 +53,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
 
     @routes.patch("/{user}", responses=NO_STORAGE | _NO_USER | _LAST)
     def change(user: UserName, body: UserChangeBody) -> UserBody:
-        """Changes what is given; a new password, and disabling, end the user's sessions."""
+        """Changes the given values; a new password or disabling ends the user's sessions."""
         password = None if body.password is None else body.password.get_secret_value()
         changed = accounts.change(user, role=body.role, disabled=body.disabled, password=password)
         applied()
@@ -67,7 +67,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
 
     @routes.get("/{user}/sessions", responses=_NO_USER)
     def sessions(user: UserName, request: Request) -> SessionsBody:
-        """Where a user is signed in, the browser used last first."""
+        """Browsers in which a user is signed in, most recently used first."""
         if not directory.knows(user):
             raise NotFoundError("expected the name of a user, received one that is not here")
         principal = principal_of(request)
@@ -92,7 +92,7 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
     """The routes of tokens. They wait for the database, on the framework's threads.
 
     Args:
-        accounts: makes and revokes them.
+        accounts: creates and revokes tokens.
         applied: called after each change.
     """
     routes = APIRouter(prefix="/api/tokens", tags=["access"])
@@ -103,7 +103,7 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
         *,
         everybodys: Annotated[bool, Query(alias="all", description="of all users; for admins")] = False,
     ) -> TokensBody:
-        """The own tokens, the newest first, without their values."""
+        """One's own tokens, newest first, without their values."""
         if everybodys and not is_admin(request):
             raise ForbiddenError("expected the role admin to see the tokens of all users")
         principal = principal_of(request)
@@ -113,7 +113,7 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
 
     @routes.post("", status_code=201, responses=NO_STORAGE | _TAKEN)
     def add(body: NewTokenBody, request: Request) -> MadeTokenBody:
-        """Makes a token of the user who is signed in; its value is shown this once."""
+        """Creates a token for the signed-in user; its value is shown only once."""
         signed_in(request)
         owner = principal_of(request)
         assert owner is not None  # noqa: S101 - signed_in() saw it
@@ -124,7 +124,7 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
 
     @routes.delete("/{token_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_TOKEN)
     def revoke(token_id: TokenId, request: Request) -> None:
-        """Revokes a token at once: streams that run by it end within two seconds."""
+        """Revokes a token at once: its streams end within two seconds."""
         accounts.remove_token(token_id, None if is_admin(request) else signed_in(request))
         applied()
 

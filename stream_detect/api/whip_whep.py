@@ -20,22 +20,22 @@ from stream_detect.webrtc.whip import PublisherSink
 
 @dataclass(frozen=True, slots=True)
 class CameraByName:
-    """A camera as a publisher's sink, looked up for every frame: one that is changed is replaced by another object.
+    """A camera as a publisher's sink, looked up for every frame, because a changed camera is another object.
 
     Args:
-        cameras: all of them.
-        name: of the camera.
+        cameras: all cameras.
+        name: name of the camera.
     """
 
     cameras: Cameras
     name: str
 
     def push(self, frame: av.VideoFrame, codec: str, *, arrived_s: float, gap: bool = False) -> None:
-        """Fits `PublisherSink`."""
+        """See `PublisherSink`."""
         self.cameras.camera(self.name).push(frame, codec, arrived_s=arrived_s, gap=gap)
 
     def publisher_left(self, reason: str) -> None:
-        """Fits `PublisherSink`."""
+        """See `PublisherSink`."""
         self.cameras.camera(self.name).publisher_left(reason)
 
 
@@ -43,15 +43,15 @@ class PublisherSessions(Protocol):
     """Sessions of publishers (`webrtc.whip.Publishers` fits)."""
 
     async def answer(self, camera: str, offer_sdp: str, sink: PublisherSink, client: str = "") -> Answer:
-        """Opens one; see `Publishers.answer`."""
+        """Opens a session; see `Publishers.answer`."""
         ...
 
     async def close(self, camera: str, session_id: str) -> None:
-        """Ends one; see `Publishers.close`."""
+        """Ends a session; see `Publishers.close`."""
         ...
 
     async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Takes further candidates of one; see `Publishers.add_candidates`."""
+        """Adds candidates to a session; see `Publishers.add_candidates`."""
         ...
 
 
@@ -60,8 +60,8 @@ def whip(publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[
 
     Args:
         publishers: the sessions.
-        cameras: where their frames go.
-        ice_servers: those that clients are to use from now on.
+        cameras: receive their frames.
+        ice_servers: returns the current ICE servers for clients.
     """
 
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:
@@ -84,15 +84,15 @@ class ViewerSessions(Protocol):
     """Sessions of viewers (`webrtc.whep.Viewers` fits)."""
 
     async def answer(self, camera: str, offer_sdp: str, client: str = "") -> Answer:
-        """Opens one; see `Viewers.answer`."""
+        """Opens a session; see `Viewers.answer`."""
         ...
 
     async def close(self, camera: str, session_id: str) -> None:
-        """Ends one; see `Viewers.close`."""
+        """Ends a session; see `Viewers.close`."""
         ...
 
     async def add_candidates(self, camera: str, session_id: str, fragment: str, etag: str | None = None) -> None:
-        """Takes further candidates of one; see `Viewers.add_candidates`."""
+        """Adds candidates to a session; see `Viewers.add_candidates`."""
         ...
 
 
@@ -101,8 +101,8 @@ def whep(viewers: ViewerSessions, cameras: Cameras, ice_servers: Callable[[], Se
 
     Args:
         viewers: the sessions.
-        cameras: what is watched.
-        ice_servers: those that clients are to use from now on.
+        cameras: the cameras to watch.
+        ice_servers: returns the current ICE servers for clients.
     """
 
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:

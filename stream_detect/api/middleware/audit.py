@@ -24,26 +24,26 @@ _REFUSALS: Final = frozenset({401, 403, 421, 429})
 _SAID: Final = "stream_detect.audit"
 _LONGEST: Final = 200
 _VIEW_AGAIN_S: Final = 600.0
-"""The same user's look at the same thing is written down once in so long: a page asks for a picture again and again."""
+"""Interval at which the same user's view of the same thing is recorded: a page requests a picture again and again."""
 
 _REFUSED_AGAIN_S: Final = 60.0
-"""A refusal of the same kind, of the same address, is written down once in so long: whoever guesses fills no disk."""
+"""Interval at which the same refusal for the same address is recorded, so that guessing does not fill the disk."""
 
 STRANGERS: Final = 100
 STRANGERS_EVERY_S: Final = 60.0
-"""Entries of one action at once, and the time until the next, by all who are not signed in, from however many
-addresses: 1,440 a day at most. The next one says how many were left out."""
+"""Interval between entries of one action by all who are not signed in, from any number of addresses: at most 1,440 a
+day. The next entry says how many were omitted."""
 
 _log = logging.getLogger(__name__)
 
 
 class Audit:
-    """ASGI middleware that notes requests once they are answered.
+    """ASGI middleware that records requests once they are answered.
 
     Args:
-        application: what is behind it, the authorization included, which says in the scope who it was.
-        log: takes the entries.
-        directory: knows whose credentials a request shows that was refused before anybody looked at them.
+        application: the application, including the authorization, which stores the principal in the scope.
+        log: receives the entries.
+        directory: identifies the credentials of requests that were refused before authorization.
     """
 
     def __init__(self, application: ASGIApp, log: AuditLog, directory: Directory) -> None:
@@ -56,7 +56,7 @@ class Audit:
         self._left_out: Counter[str] = Counter()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass `scope` on."""
+        """Handles a request."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -97,7 +97,7 @@ class Audit:
         self._log.note(AuditEntry(time.time(), action, result, _plain(who), by, _plain(address), target, detail))
 
     def _left_out_before(self, action: str) -> str | None:
-        """What the entry of a stranger says of those that were left out before it; None: it is left out itself."""
+        """What a stranger's entry says about omitted ones before it; None if it is omitted itself."""
         if self._strangers.pause_s(action) > 0:
             if not self._left_out[action]:
                 _log.warning("too many entries of %s by clients that are not signed in: some are left out", action)
@@ -109,9 +109,9 @@ class Audit:
 
 
 def _action(scope: Scope, permission: "Permission | None", status: int) -> tuple[str, str]:
-    """Under which action a request is written down, empty when it is not; and what its refusal was caused by."""
+    """Action for the entry of a request, empty for none; and the reason of its refusal."""
     headers = Headers(scope=scope)
-    if permission is None:  # it got no further than `SameOrigin`
+    if permission is None:  # it was stopped by `SameOrigin`
         if status == 421:
             return "request.host", f", Host {_plain(headers.get('host', ''))}"
         if status == 403:
@@ -120,22 +120,22 @@ def _action(scope: Scope, permission: "Permission | None", status: int) -> tuple
         return "", ""
     is_anonymous_read = status == 401 and "authorization" not in headers
     if permission.action or status not in _REFUSALS or is_anonymous_read:
-        return permission.action, ""  # a page that asks whether it is signed in is no refusal to be written down
+        return permission.action, ""  # a page that checks whether it is signed in is not a refusal to record
     return "request", ""
 
 
 def say(request: Request, **values: str) -> None:
-    """Says of a request what its path does not: `who`, `by` or `target`, for its entry.
+    """Adds values for a request's entry that its path does not contain: `who`, `by` or `target`.
 
     Args:
-        request: that is being answered.
-        values: never secrets, nor what somebody may have typed one into.
+        request: the request.
+        values: never secrets, nor input that may contain one.
     """
     request.scope.setdefault(_SAID, {}).update(values)
 
 
 def _target(scope: Scope, answer: Message) -> str:
-    """What the path names, or the name of what was made."""
+    """The object in the path, or the name of the created one."""
     values = list(scope.get("values", {}).values())
     if values:
         return " ".join(map(str, values))
@@ -143,11 +143,11 @@ def _target(scope: Scope, answer: Message) -> str:
 
 
 def _plain(text: str) -> str:
-    """What a client sent, as one line of a bounded length: whatever shows the log takes it for nothing else."""
+    """A client's text as one line of bounded length, safe for any viewer of the log."""
     return (text if text.isprintable() else text.encode("unicode_escape").decode("ascii"))[:_LONGEST]
 
 
 def _path(scope: Scope) -> str:
-    """As it was sent, percent-encoded and without its query: no control character of a client's gets into the log."""
+    """The path as sent, percent-encoded and without its query: no control characters get into the log."""
     raw: bytes = scope.get("raw_path") or scope["path"].encode("unicode_escape")
     return raw.partition(b"?")[0][:_LONGEST].decode("ascii", "backslashreplace")

@@ -31,7 +31,7 @@ from stream_detect.settings import AccessSettings
 
 COOKIE: Final = "stream_detect_session"
 PEER: Final = "stream_detect.peer"
-"""In the scope: the address that the connection came from, where a forwarded one took its place in `client`."""
+"""Key in the scope: the address of the connection, if a forwarded one replaced it in `client`."""
 
 _LOG_EVERY_S: Final = 60.0
 _log = logging.getLogger(__name__)
@@ -39,11 +39,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class ProxySignIn:
-    """Users whom a reverse proxy names in a header.
+    """Users named by a reverse proxy in a header.
 
     Args:
-        settings: the header, and from where it is believed.
-        accounts: enters users who are new.
+        settings: the header, and the trusted addresses.
+        accounts: adds new users.
     """
 
     settings: AccessSettings
@@ -55,7 +55,7 @@ class ProxySignIn:
         self._trusted = Networks(self.settings.proxy_addresses)
 
     def named(self, scope: Scope, headers: Headers) -> str | None:
-        """The user whom a trusted proxy names; None without one."""
+        """The user named by a trusted proxy; None if there is none."""
         if self.settings.proxy_header is None:
             return None
         values = headers.getlist(self.settings.proxy_header)
@@ -76,14 +76,14 @@ def _name(proxy: ProxySignIn) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Gatekeepers:
-    """What authorization asks.
+    """What the authorization uses.
 
     Args:
-        directory: whom a credential belongs to.
-        permissions: what a route needs.
-        running: what is ended when a right is taken back.
-        proxy: users whom a proxy names.
-        guesses: of wrong tokens.
+        directory: finds the owner of a credential.
+        permissions: permissions of the routes.
+        running: requests and sessions to end when a right is revoked.
+        proxy: users named by a proxy.
+        guesses: limits wrong tokens.
     """
 
     directory: Directory
@@ -94,11 +94,11 @@ class Gatekeepers:
 
 
 class Authorization:
-    """ASGI middleware that lets through whoever may make a request; puts the `Principal` into the scope.
+    """ASGI middleware that authorizes requests and stores the `Principal` in the scope.
 
     Args:
-        application: what is behind it.
-        asked: what it asks.
+        application: the application.
+        asked: what it uses.
     """
 
     def __init__(self, application: ASGIApp, asked: Gatekeepers) -> None:
@@ -107,7 +107,7 @@ class Authorization:
         asked.running.application = application
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass `scope` on, or answer 401, 403 or 429."""
+        """Handles a request, or answers 401, 403 or 429."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -127,11 +127,11 @@ class Authorization:
             await problem(HTTPStatus.FORBIDDEN, why, "Role not sufficient")(scope, receive, send)
         elif not await self._asked.running.carry(found, permission.least, self._application, (scope, receive, send)):
             ended = _unauthorized("the access was revoked meanwhile; sign in again")
-            ended.headers["Connection"] = "close"  # or else the rest of an upload would be read
+            ended.headers["Connection"] = "close"  # otherwise the rest of an upload would be read
             await ended(scope, receive, send)
 
     async def _recognised(self, scope: Scope) -> Principal | Response:
-        """Whom a request comes from, or why that is nobody."""
+        """The sender of a request, or the response if it is unknown."""
         directory, headers = self._asked.directory, Headers(scope=scope)
         anybody = directory.anybody()
         if anybody is not None:
@@ -160,7 +160,7 @@ class Authorization:
         return principal
 
     def _by_bearer(self, scope: Scope, token: bytes) -> Principal | Response:
-        """A right token always opens; wrong ones of an address are answered 429 when there were many."""
+        """A correct token always works; after many wrong ones of an address, others are answered 429."""
         principal = self._asked.directory.by_bearer(token) if token else None
         if principal is not None:
             return principal
@@ -187,7 +187,7 @@ class Authorization:
 
 
 def owner_of_credentials(scope: Scope, directory: Directory) -> Principal | None:
-    """Whose token or cookie a request that was refused shows, for the audit log; it counts as no use of them."""
+    """Owner of the token or cookie of a refused request, for the audit log; it does not count as use."""
     headers = Headers(scope=scope)
     token, cookie = _bearer_token(headers), _session_cookie(headers)
     if token is not None:
@@ -196,7 +196,7 @@ def owner_of_credentials(scope: Scope, directory: Directory) -> Principal | None
 
 
 def _bearer_token(headers: Headers) -> bytes | None:
-    """What `Authorization: Bearer` shows (RFC 6750); None where it shows nothing of the kind."""
+    """The token in `Authorization: Bearer` (RFC 6750); None if there is none."""
     scheme, _, token = headers.get("authorization", "").partition(" ")
     return token.strip().encode("latin-1") if scheme.lower() == "bearer" else None
 

@@ -36,7 +36,7 @@ _RESPONSE_HEADERS = {
     "Permissions-Policy": "camera=(self), display-capture=(self), microphone=()",
     "Cross-Origin-Opener-Policy": "same-origin",
     "Cross-Origin-Resource-Policy": "same-origin",
-    "Cache-Control": "no-store",  # of answers that do not say how long they may be kept
+    "Cache-Control": "no-store",  # for responses that do not say how long they may be cached
 }
 
 _PREFLIGHT = {
@@ -53,12 +53,12 @@ _PORTS: Final = {"http": 80, "https": 443}
 
 @dataclass(frozen=True, slots=True)
 class Served:
-    """Under which names the server is reached, and from which other pages.
+    """Host names of the server, and other origins that may use it.
 
     Args:
-        hosts: names that `Host` may carry beside loopback ones; None allows every name.
+        hosts: names allowed in `Host` in addition to loopback ones; None allows any name.
         origins: other sites whose pages may use the API (CORS).
-        tls: the server speaks TLS, so that browsers may be told to insist on it.
+        tls: whether the server uses TLS, so that browsers can be told to require it.
     """
 
     hosts: frozenset[str] | None
@@ -67,11 +67,11 @@ class Served:
 
     @classmethod
     def of(cls, server: ServerSettings) -> "Served":
-        """As the settings say.
+        """Makes it from the settings.
 
-        Without `server.hosts`, a server that only this machine reaches and that asks for no token serves loopback names
-        only: another name is that of a site which made a browser come here (DNS rebinding). With a token such a site
-        gets nothing, so that a reverse proxy on this machine may keep `Host`.
+        Without `server.hosts`, a server that listens on loopback and needs no token accepts loopback names only: any
+        other name is that of a site that redirected a browser here (DNS rebinding). With a token such a site gets
+        nothing, so a reverse proxy on this machine may keep `Host`.
         """
         if server.hosts:
             hosts: frozenset[str] | None = frozenset(server.hosts)
@@ -80,7 +80,7 @@ class Served:
         return cls(hosts, server.origins, server.speaks_tls)
 
     def has(self, host: str) -> bool:
-        """Whether a `Host` header names this server; a port may follow."""
+        """Whether a `Host` header, with or without a port, names this server."""
         if self.hosts is None:
             return True
         name = host.rpartition("]")[0].removeprefix("[") if host.startswith("[") else host.partition(":")[0]
@@ -88,10 +88,10 @@ class Served:
 
 
 class SameOrigin:
-    """ASGI middleware: refuses what pages of other sites send, and sets the security headers of every response.
+    """ASGI middleware that rejects requests of other sites' pages, and sets the security headers of every response.
 
     Args:
-        application: what is behind it.
+        application: the application.
         served: names and origins.
     """
 
@@ -103,7 +103,7 @@ class SameOrigin:
             self._headers["Strict-Transport-Security"] = f"max-age={_ONE_YEAR_S}"
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass `scope` on with the headers set, or refuse it."""
+        """Handles a request with the headers set, or rejects it."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return
@@ -120,7 +120,7 @@ class SameOrigin:
         await (refusal or self._application)(scope, receive, send_with_headers)
 
     def _refusal(self, method: str, headers: Headers, allowed: str | None) -> Response | None:
-        """What is answered instead of passing a request on; a preflight of an allowed origin is answered here too."""
+        """The response if a request is rejected; a preflight of an allowed origin is answered here too."""
         if not self._served.has(headers.get("host", "")):
             return problem(
                 HTTPStatus.MISDIRECTED_REQUEST,
@@ -149,7 +149,7 @@ class SameOrigin:
 
 
 def is_same_origin(headers: Headers) -> bool:
-    """Whether a request comes from our own page, or from no page at all (a program sends neither header)."""
+    """Whether a request comes from our own page, or from no page (a program sends neither header)."""
     site = headers.get("sec-fetch-site")
     if site is not None and site not in {"same-origin", "none"}:
         return False
@@ -158,7 +158,7 @@ def is_same_origin(headers: Headers) -> bool:
 
 
 def _is_at(origin: str, host: str) -> bool:
-    """Whether an origin is that of a `Host` header. A scheme's own port equals none (RFC 6454)."""
+    """Whether an origin matches a `Host` header. The default port of a scheme equals none (RFC 6454)."""
     try:
         ours, theirs = urlsplit(f"//{host}"), urlsplit(origin)
         usual = _PORTS.get(theirs.scheme)
@@ -167,19 +167,19 @@ def _is_at(origin: str, host: str) -> bool:
             and ours.hostname == theirs.hostname
             and (ours.port or usual) == (theirs.port or usual)
         )
-    except ValueError:  # no port, or no address
+    except ValueError:  # invalid port or address
         return False
 
 
 class PathPrefix:
-    """ASGI middleware: takes the prefix off the paths that come, and puts it before the `Location`s that go.
+    """ASGI middleware that removes the prefix from request paths, and adds it to `Location` headers.
 
-    A proxy may take it off itself; both arrive at the same routes. The prefix without a slash at its end leads to the
-    page with one, whose relative addresses are below it then.
+    A proxy may also remove it; both lead to the same routes. The prefix without a trailing slash redirects to the page
+    with one, so that its relative addresses work.
 
     Args:
-        application: what is behind it; `root_path` tells it the prefix, for the paths of cookies.
-        prefix: begins with a slash and does not end with one.
+        application: the application; it gets the prefix in `root_path`, for the paths of cookies.
+        prefix: starts with a slash and does not end with one.
     """
 
     def __init__(self, application: ASGIApp, prefix: str) -> None:
@@ -187,7 +187,7 @@ class PathPrefix:
         self._prefix = prefix
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes `scope` on without the prefix."""
+        """Handles a request without the prefix."""
         if scope["type"] != "http":
             await self._application(scope, receive, send)
             return

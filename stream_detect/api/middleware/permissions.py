@@ -18,11 +18,11 @@ _V, _O, _A = Role.VIEWER, Role.OPERATOR, Role.ADMIN
 
 @dataclass(frozen=True, slots=True)
 class Permission:
-    """What a route needs.
+    """Permission required by a route.
 
     Args:
-        least: the least role; None: open to everybody, signed in or not.
-        action: name of what it does, for the audit log; empty for reading that is not written down.
+        least: minimum role; None for everybody, signed in or not.
+        action: name of the action in the audit log; empty for reading that is not recorded.
     """
 
     least: Role | None
@@ -30,14 +30,14 @@ class Permission:
 
     @property
     def is_viewing(self) -> bool:
-        """Whether it looks at evidence: the same look again is not written down for a while."""
+        """Whether it views evidence: repeated views are not recorded for a while."""
         return self.action.endswith(".view")
 
 
 UNKNOWN: Final = Permission(_A, "route.unknown")
 
 PERMISSIONS: Final[Mapping[str, Permission]] = {
-    # The page's own files are open as well: they hold nothing secret, and a browser needs them to ask for a sign-in.
+    # The page's own files are open too: they contain no secrets, and a browser needs them to show the sign-in.
     "GET /": Permission(None),
     "GET /healthz": Permission(None),
     "GET /readyz": Permission(_V),
@@ -149,11 +149,11 @@ PERMISSIONS: Final[Mapping[str, Permission]] = {
 
 
 class Permissions:
-    """What each request needs, by the route that will answer it.
+    """Permission of each request, by its route.
 
     Args:
-        routes: all, in the order in which they are looked up.
-        open_paths: of the page's own files.
+        routes: all routes, in matching order.
+        open_paths: paths of the page's own files.
     """
 
     def __init__(self, routes: Sequence[BaseRoute], open_paths: Collection[str]) -> None:
@@ -161,9 +161,9 @@ class Permissions:
         self._open_paths = open_paths
 
     def of(self, scope: Scope) -> tuple[Permission, str, Mapping[str, Any]]:
-        """What a request needs, the template of its route's path, and the values in the path.
+        """The permission for a request, the path template of its route, and the values in the path.
 
-        A path where nothing is needs a viewer: the answer says that nothing is there.
+        An unknown path requires a viewer, who gets 404.
         """
         method = "GET" if scope["method"] == "HEAD" else scope["method"]
         near: Route | None = None
@@ -176,13 +176,13 @@ class Permissions:
         return Permission(Role.VIEWER), "" if near is None else near.path, {}
 
     def needed(self, method: str, path: str) -> Permission:
-        """What a route needs, by its method and the template of its path."""
+        """The permission of a route, by method and path template."""
         if method == "GET" and path in self._open_paths:
             return PERMISSIONS["GET /"]
         return PERMISSIONS.get(f"{method} {path}", UNKNOWN)
 
     def listed(self) -> list[str]:
-        """All routes: method and template of the path."""
+        """All routes: method and path template."""
         methods = ((method, route.path) for route in self._routes for method in sorted(route.methods or ()))
         return [f"{method} {path}" for method, path in methods if method != "HEAD"]
 
@@ -192,7 +192,7 @@ class Permissions:
 
 
 def refusal(principal: Principal, permission: Permission, path: str, values: Mapping[str, Any]) -> str:
-    """Why a principal may not make a request, in a sentence; empty when it may."""
+    """Why a principal may not make a request, in a sentence; empty if it may."""
     if permission.least is None:
         return ""
     if principal.camera is not None and not (

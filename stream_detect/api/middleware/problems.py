@@ -58,7 +58,7 @@ class _Kind:
     title: str
 
 
-# Looked up along an error's class order, so that a subclass without a row of its own is answered as its parent is.
+# Looked up along an error's class order, so a subclass without its own entry is answered like its parent.
 _KINDS: Mapping[type[StreamDetectError], _Kind] = {
     OfferError: _Kind(HTTPStatus.BAD_REQUEST, "Offer not understood"),
     NoVideoError: _Kind(HTTPStatus.UNPROCESSABLE_ENTITY, "No video offered"),
@@ -94,8 +94,8 @@ def problem(
     """A problem+json response.
 
     Args:
-        status: of the response; also its title when none is given.
-        detail: what was expected, what came, how to mend it.
+        status: status of the response, also the default title.
+        detail: what was expected, what was received, and what to do.
         title: short name of the kind of problem.
         headers: further headers.
     """
@@ -104,7 +104,7 @@ def problem(
 
 
 def install(application: FastAPI) -> None:
-    """Make `application` answer every error as a problem."""
+    """Makes `application` answer every error as a problem."""
     application.exception_handler(StreamDetectError)(_ours)
     application.exception_handler(HTTPException)(_http)
     application.exception_handler(RequestValidationError)(_invalid)
@@ -129,7 +129,7 @@ async def _http(request: Request, error: HTTPException) -> Response:
     headers = dict(error.headers or {})
     if status == HTTPStatus.METHOD_NOT_ALLOWED:
         headers["Allow"] = _allowed(request) or headers.get("Allow", "")
-    if detail == status.phrase:  # raised by the router, which says no more
+    if detail == status.phrase:  # raised by the router without a detail
         detail = _ROUTER.get(status, "{method} {path} cannot be answered").format(
             method=request.method, path=request.url.path, allowed=headers.get("Allow", "other methods")
         )
@@ -137,7 +137,7 @@ async def _http(request: Request, error: HTTPException) -> Response:
 
 
 def _allowed(request: Request) -> str:
-    """Every method that is taken at a path (RFC 9110, 10.2.1): the router names those of one route only."""
+    """All methods of a path (RFC 9110, 10.2.1): the router lists those of one route only."""
     application: FastAPI = request.app
     paths = application.openapi()["paths"]
     there = request.url.path
@@ -147,7 +147,7 @@ def _allowed(request: Request) -> str:
 
 
 def _is_of(template: str, path: str) -> bool:
-    """Whether a path is one of a template's, such as /api/cameras/{name}."""
+    """Whether a path matches a template such as /api/cameras/{name}."""
     return re.fullmatch(re.sub(r"\\{\w+\\}", "[^/]+", re.escape(template)), path) is not None
 
 

@@ -19,7 +19,7 @@ from stream_detect.access.principal import Principal
 from stream_detect.types import Role
 
 MAX_SESSIONS: Final = 4096
-"""Sessions that are remembered. One that vanished is not forgotten before: beyond the bound the oldest is ended."""
+"""Sessions that are remembered. A vanished one stays; above the limit the oldest is ended."""
 
 _OPENING: Final = ("/webrtc/check", "/whip/", "/whep/")
 _log = logging.getLogger(__name__)
@@ -40,7 +40,7 @@ class _Request:
     ended: bool = False
 
     def end(self) -> None:
-        """Ends it, unless its answer is being made just now: that comes by itself, and is the last."""
+        """Ends it, unless its response is just being made: that ends by itself, and is the last one."""
         if self.task is not None and not self.complete and not self.ended and (self.started or self.receives):
             self.ended = True
             self.task.cancel()
@@ -56,10 +56,10 @@ class _Session:
 
 
 class Running:
-    """Requests and sessions by whom they belong to.
+    """Running requests and sessions, by owner.
 
     Args:
-        application: deletes sessions; what is behind the gates.
+        application: the inner application, used to delete sessions.
     """
 
     def __init__(self, application: ASGIApp | None = None) -> None:
@@ -71,16 +71,16 @@ class Running:
     async def carry(
         self, principal: Principal, least: Role, application: ASGIApp, exchange: tuple[Scope, Receive, Send]
     ) -> bool:
-        """Has a request answered, until its end or until the right is taken back.
+        """Handles a request until its end, or until the right is revoked.
 
         Args:
-            principal: whose request it is.
-            least: role that it needs.
-            application: answers it.
-            exchange: the request, as ASGI has it.
+            principal: sender of the request.
+            least: required role.
+            application: handles it.
+            exchange: the request in ASGI's form.
 
         Returns:
-            False when the right was taken back before an answer began: none was sent.
+            False if the right was revoked before a response started, so that none was sent.
         """
         scope, receive, send = exchange
         headers = Headers(scope=scope)
@@ -114,10 +114,10 @@ class Running:
         return True
 
     async def end_revoked(self, role_of: RoleOf) -> None:
-        """Ends what runs by a right that is gone.
+        """Ends requests and sessions whose right was revoked.
 
         Args:
-            role_of: what a principal's key allows now; None when it was taken back.
+            role_of: returns the current role of a principal's key; None if it was revoked.
         """
         for request in list(self._requests):
             if not _stands(request.principal, request.least, role_of):
@@ -130,7 +130,7 @@ class Running:
                     _log.error("a session whose access was revoked could not be ended", exc_info=outcome)
 
     def _note(self, request: _Request, scope: Scope, answer: Message) -> None:
-        """Remembers a session that begins with this answer, and forgets one that ends with it."""
+        """Remembers a session that starts with this response, and forgets one that ends with it."""
         path = _below_root(scope, scope["path"])
         if scope["method"] == "DELETE":
             self._sessions.pop(path, None)
@@ -153,7 +153,7 @@ class Running:
             return {"type": "http.request", "body": b"", "more_body": False}
 
         async def send(_: Message) -> None:
-            """404 says that it had ended already."""
+            """Ignores the response: 404 means that it had ended already."""
 
         if self.application is not None:
             await self.application(dict(session.scope), receive, send)

@@ -8,10 +8,10 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 Share = Annotated[float, Field(ge=0, le=1)]
-"""A probability or a part of a whole."""
+"""A probability, or a share."""
 
 
 class Body(BaseModel):
-    """Values of a response; made once, never changed."""
+    """Values of a response, immutable."""
 
     model_config = ConfigDict(frozen=True, json_schema_serialization_defaults_required=True)

@@ -12,11 +12,11 @@ from stream_detect.types import VerdictState
 
 _ETA_FROM_SHARE = 0.02
 _ETA_FROM_S = 1.0
-"""Before that nobody knows how fast it goes."""
+"""Before that the speed is unknown."""
 
 
 class UploadBody(Body):
-    """The file, by what its content says; zeros until it was looked at."""
+    """The file, with properties of its content; zeros before the examination."""
 
     name: str = Field(description="as the sender called it, cleaned to be shown")
     bytes: int
@@ -30,7 +30,7 @@ class UploadBody(Body):
 
     @classmethod
     def of(cls, upload: Upload) -> Self:
-        """The same as JSON."""
+        """The upload as JSON."""
         return cls(
             name=upload.name,
             bytes=upload.bytes,
@@ -45,14 +45,14 @@ class UploadBody(Body):
 
 
 class AnalysisModelBody(Body):
-    """A model that judges."""
+    """A model of an analysis."""
 
     name: str
     sha256: str
 
 
 class ContentCredentialsBody(Body):
-    """What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it."""
+    """Content Credentials (C2PA) of a file, independent of the verdict."""
 
     state: CredentialsState = Field(
         description="none; valid: the signature holds, by a trusted signer; untrusted: it holds, but nobody vouches "
@@ -67,7 +67,7 @@ class ContentCredentialsBody(Body):
 
     @classmethod
     def of(cls, credentials: Credentials) -> Self:
-        """The same as JSON."""
+        """The credentials as JSON."""
         return cls(**credentials.as_json())
 
 
@@ -94,7 +94,7 @@ class AnalysisBody(Body):
 
     @classmethod
     def of(cls, analysis: Analysis) -> Self:
-        """The same as JSON, as it is now."""
+        """The analysis in its current state, as JSON."""
         return cls(
             id=analysis.id,
             state=analysis.state,
@@ -128,7 +128,7 @@ class AnalysesPageBody(Body):
 
 
 class AddressWish(Body):
-    """A file to be fetched and judged."""
+    """A file to fetch and judge."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -138,7 +138,7 @@ class AddressWish(Body):
 
 
 class AnnotationBody(Body):
-    """The making of an annotated video."""
+    """The annotated video of an analysis."""
 
     state: AnnotationState | Literal["none"] = Field(description="none: it was not requested")
     done_share: Share
@@ -146,7 +146,7 @@ class AnnotationBody(Body):
 
     @classmethod
     def of(cls, annotation: Annotation | None) -> Self:
-        """The same as JSON."""
+        """The annotated video as JSON."""
         if annotation is None:
             return cls(state="none", done_share=0.0, problem="")
         return cls(state=annotation.state, done_share=round(annotation.done_share, 4), problem=annotation.problem)

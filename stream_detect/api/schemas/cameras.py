@@ -15,7 +15,7 @@ Origin = Literal["file", "api"]
 
 
 class CameraChange(CameraSettings):
-    """A camera's settings from now on, or those that are tried: what is left out takes its default, but the address."""
+    """New settings of a camera, or those to test: what is omitted gets its default, except for the address."""
 
     name: CameraName | None = Field(default=None, description="of the camera")  # type: ignore[assignment]
     url: SecretStr | None = Field(  # type: ignore[assignment]
@@ -23,7 +23,7 @@ class CameraChange(CameraSettings):
     )
 
     def settings(self, name: str, url: SecretStr) -> CameraSettings:
-        """The settings of the camera of that name and address."""
+        """The settings of the camera with that name and address."""
         return CameraSettings(**{**dict(self), "name": name, "url": url})
 
 
@@ -40,7 +40,7 @@ class ShownSettings(Body):
 
 
 class CountsBody(Body):
-    """Since the camera was started."""
+    """Counters since the camera was started."""
 
     pictures: int
     analysed: int
@@ -63,7 +63,7 @@ class VerdictBody(Body):
 
     @classmethod
     def of(cls, result: Result, age_s: float) -> Self:
-        """What a list says of a result."""
+        """The newest result in a list."""
         verdict = result.verdict
         share = verdict.fake_probability
         return cls(
@@ -105,9 +105,9 @@ class CameraBody(Body):
         """A camera as it is listed.
 
         Args:
-            settings: its own.
-            origin: who named it.
-            status: how it is.
+            settings: its settings.
+            origin: where it comes from.
+            status: its status.
         """
         width, height = status.wh or (None, None)
         live = status.change.state is CameraState.LIVE
@@ -142,7 +142,7 @@ class CameraBody(Body):
 
 
 def shown(settings: CameraSettings, origin: Origin) -> ShownSettings:
-    """A camera's settings without what is secret in its address."""
+    """A camera's settings without the secrets in its address."""
     address = parse_address(settings.url.get_secret_value(), from_settings_file=origin == "file")
     return ShownSettings(
         url=address.shown,
@@ -162,7 +162,7 @@ class CamerasBody(Body):
 
 
 class AppliedBody(Body):
-    """What reading the settings file again changed."""
+    """Result of reloading the settings file."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
@@ -173,7 +173,7 @@ class AppliedBody(Body):
 
 
 class ConnectionBody(Body):
-    """What a trial of a camera's address gave."""
+    """Result of testing a camera's address."""
 
     ok: bool
     detail: str
@@ -193,18 +193,18 @@ class StateBody(Body):
 
     @classmethod
     def of(cls, change: StateChange) -> Self:
-        """What a stream says of a change."""
+        """A change of state as JSON."""
         return cls(state=change.state, reason=change.reason, at_s=change.at_s)
 
 
 class RemovedBody(Body):
-    """A camera is no more in the list."""
+    """A camera was removed."""
 
     name: str
 
 
 ScoreRow = tuple[int, Share | None, Share | None, Share | None, VerdictState]
-"""at_s, low, mean, high, state: short, since a day has many."""
+"""at_s, low, mean, high, state: compact, because a day has many."""
 
 
 class ScoresBody(Body):
@@ -215,6 +215,6 @@ class ScoresBody(Body):
 
 
 class StatesBody(Body):
-    """States that a camera entered, oldest first, with the one in force at the beginning."""
+    """States that a camera entered, oldest first, including the state at the start."""
 
     items: tuple[StateBody, ...]

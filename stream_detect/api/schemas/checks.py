@@ -12,7 +12,7 @@ from stream_detect.types import VerdictState
 
 
 class StandingPromptBody(Body):
-    """The prompt to be followed now."""
+    """The current prompt."""
 
     prompt: Movement
     number: int = Field(description="of the prompt, from 1")
@@ -21,7 +21,7 @@ class StandingPromptBody(Body):
 
 
 class PromptOutcomeBody(Body):
-    """A prompt that was answered, or not in time."""
+    """A past prompt, answered or not in time."""
 
     prompt: Movement
     followed: bool
@@ -32,7 +32,7 @@ class PromptOutcomeBody(Body):
 
 
 class ChallengeBody(Body):
-    """A challenge at a moment. Passed, it shows that the picture is live and not a recording, and no more."""
+    """A challenge at one moment. If passed, it shows that the video is live and not a recording, and nothing more."""
 
     id: str
     state: ChallengeState
@@ -50,7 +50,7 @@ class ChallengeBody(Body):
 
 
 class CheckBody(Body):
-    """A check that has ended. No picture and no face of it is kept."""
+    """An ended check. No picture and no face of it is stored."""
 
     id: str
     camera: str | None = Field(description="whose person was challenged; null: a live check")

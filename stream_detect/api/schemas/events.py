@@ -11,7 +11,7 @@ from stream_detect.storage.records import Event, EventKind, Evidence, Judge
 
 
 class EventJudgeBody(Body):
-    """The model that judged, with the thresholds that held then."""
+    """The model of an event, with its thresholds at that time."""
 
     name: str
     sha256: str
@@ -19,13 +19,13 @@ class EventJudgeBody(Body):
 
     @classmethod
     def of(cls, judge: Judge) -> Self:
-        """The same as JSON."""
+        """The model as JSON."""
         values = asdict(judge)
         return cls(name=values.pop("name"), sha256=values.pop("sha256"), thresholds=ThresholdsBody(**values))
 
 
 class EvidenceBody(Body):
-    """Where the evidence of an event is read; null where there is none."""
+    """Routes to the evidence of an event; null if there is none."""
 
     picture: str | None
     face: str | None
@@ -35,7 +35,7 @@ class EvidenceBody(Body):
 
     @classmethod
     def of(cls, event_id: str, evidence: Evidence) -> Self:
-        """The same as JSON: routes instead of file names."""
+        """Evidence as JSON: routes instead of file names."""
         folder = f"/api/events/{event_id}"
         return cls(
             picture=f"{folder}/picture.jpg" if evidence.picture else None,
@@ -65,7 +65,7 @@ class EventBody(Body):
 
     @classmethod
     def of(cls, event: Event) -> Self:
-        """The same as JSON."""
+        """The event as JSON."""
         return cls(
             id=event.id,
             camera=event.camera,

@@ -15,7 +15,7 @@ class ThresholdsBody(Body):
 
 
 class JudgeBody(Body):
-    """The model that judges."""
+    """The model in use."""
 
     name: str
     title: str
@@ -34,7 +34,7 @@ class IceServerBody(Body):
 
 
 class StatusBody(Body):
-    """What the page needs to know before a session."""
+    """What the page needs before a session."""
 
     version: str
     model: JudgeBody
@@ -53,7 +53,7 @@ class StatusBody(Body):
 class ReadyBody(Body):
     """Whether a stream can be judged."""
 
-    # The route leaves out what is not set: without reasons there is none.
+    # The route omits unset values: without problems there are no reasons.
     model_config = ConfigDict(json_schema_serialization_defaults_required=False)
 
     ready: bool

@@ -15,7 +15,7 @@ from stream_detect.types import Role
 
 
 def _encodable(text: str) -> str:
-    """JSON may hold half of a character (a lone surrogate), which can be neither hashed nor stored."""
+    """JSON may contain lone surrogates, which can be neither hashed nor stored."""
     if not text.isascii() and any(0xD800 <= ord(character) <= 0xDFFF for character in text):
         raise ValueError("expected whole Unicode characters")
     return text
@@ -41,7 +41,7 @@ class _Asked(Body):
 
 
 class SignInBody(Body):
-    """What somebody has to show."""
+    """Credentials that a client has to send."""
 
     needed: bool
     password: bool = Field(description="there are users with passwords")
@@ -49,7 +49,7 @@ class SignInBody(Body):
 
 
 class MeBody(Body):
-    """Whom a request comes from."""
+    """The sender of a request."""
 
     name: str | None = Field(description="of the user")
     role: Role | None = Field(description="null: nobody is signed in")
@@ -65,7 +65,7 @@ class CredentialsBody(_Asked):
 
 
 class PasswordChangeBody(_Asked):
-    """A user's own new password."""
+    """A new password for one's own account."""
 
     current: Password
     new: Password
@@ -82,7 +82,7 @@ class UserBody(Body):
 
     @classmethod
     def of(cls, user: User) -> "UserBody":
-        """Without what is kept of the password."""
+        """The user without the password hash."""
         return cls(
             name=user.name,
             role=user.role,
@@ -107,7 +107,7 @@ class NewUserBody(_Asked):
 
 
 class UserChangeBody(_Asked):
-    """What changes of a user."""
+    """Changes of a user."""
 
     role: Role | None = None
     disabled: bool | None = None
@@ -128,13 +128,13 @@ class SessionBody(Body):
 
 
 class SessionsBody(Body):
-    """Where a user is signed in, the browser used last first."""
+    """Browsers in which a user is signed in, most recently used first."""
 
     items: tuple[SessionBody, ...]
 
     @classmethod
     def of(cls, sessions: Sequence[UserSession], asking: str) -> "SessionsBody":
-        """Sessions as the session of a key sees them (`Principal.key`)."""
+        """Sessions from the point of view of the session with a key (`Principal.key`)."""
         return cls(items=tuple(_session(session, asking) for session in sessions))
 
 
@@ -152,7 +152,7 @@ class TokenBody(Body):
 
     @classmethod
     def of(cls, token: ApiToken) -> "TokenBody":
-        """Without what is kept of its value."""
+        """The token without its digest."""
         return cls(**_token(token))
 
 
@@ -163,7 +163,7 @@ class TokensBody(Body):
 
 
 class NewTokenBody(_Asked):
-    """A token to be made."""
+    """A token to be created."""
 
     name: Named
     role: Role
@@ -172,13 +172,13 @@ class NewTokenBody(_Asked):
 
 
 class MadeTokenBody(TokenBody):
-    """A token that was made just now: its value is shown this once."""
+    """A new token with its value, which is shown only once."""
 
     token: str
 
     @classmethod
     def with_value(cls, token: ApiToken, value: str) -> "MadeTokenBody":
-        """With its value."""
+        """The token with its value."""
         return cls(**_token(token), token=value)
 
 
