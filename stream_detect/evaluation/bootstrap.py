@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike, NDArray
 DRAWS = 1000
 _SEED = 20261122
 _INTERVAL = (2.5, 97.5)
-"""Per cent: a 95 % interval."""
+"""Percentiles of a 95 % interval."""
 _AT_ONCE = 4_000_000
 """Numbers held at once while drawing: 32 MB."""
 
@@ -18,7 +18,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """A figure with the 95 % interval of a bootstrap in which whole groups are drawn."""
+    """A figure with the 95 % interval of a bootstrap over whole groups."""
 
     value: float
     low: float
@@ -26,11 +26,11 @@ class Estimate:
 
 
 def draws(groups: int, width: int) -> Iterator[Floats]:
-    """How often each group is drawn, in parts of (draws, groups); seeded, so the same every time.
+    """Yields how often each group is drawn, in parts of (draws, groups); seeded, so always the same.
 
     Args:
-        groups: to draw from.
-        width: numbers that the caller makes of each draw, which bounds the memory.
+        groups: number of groups.
+        width: numbers that the caller computes for each draw, to bound the memory.
     """
     rng = np.random.default_rng(_SEED)
     at_once = max(_AT_ONCE // max(groups, width), 1)
@@ -44,11 +44,12 @@ def interval(drawn: ArrayLike, groups: int) -> tuple[float, float]:
 
     Args:
         drawn: its value in each draw.
-        groups: that could have made a difference.
+        groups: number of groups that could have made a difference.
     """
     low, high = np.percentile(np.asarray(drawn, np.float64), _INTERVAL)
     if low == high in (0.0, 1.0):
-        # No draw differs where nothing, or all, was seen to happen: the exact bound on a share (Clopper, Pearson 1934).
+        # All draws are equal if something was never, or always, observed: the exact bound on a share (Clopper, Pearson
+        # 1934).
         beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / groups)
         low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
     return float(low), float(high)
@@ -70,17 +71,17 @@ def share(hits: NDArray[np.bool_], groups: NDArray[np.str_]) -> Estimate:
 
 
 def area(fake: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_]) -> Estimate:
-    """The area under the ROC curve; a tie counts as half a win.
+    """The area under the ROC curve; a tie counts half.
 
     Args:
-        fake: (n,), both kinds.
+        fake: (n,), with both labels.
         probability: (n,), fake_probability.
         groups: (n,), the group of each.
     """
     names, which = np.unique(groups, return_inverse=True)
     order = np.argsort(probability, kind="stable")
     fake, which = fake[order], which[order]
-    # Where a new score begins.
+    # Indices at which a new score begins.
     starts = np.flatnonzero(np.diff(probability[order], prepend=-np.inf))
 
     def areas(times: Floats) -> Floats:
@@ -98,5 +99,5 @@ def area(fake: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_])
 
 
 def rounded(value: float) -> float:
-    """Four digits, as figures are kept."""
+    """Rounded to four digits, as figures are stored."""
     return round(float(value), 4)

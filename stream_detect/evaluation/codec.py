@@ -29,7 +29,7 @@ _RATE_HZ = 30
 _FRAMES = 3
 _OPTIONS = {
     "h264": {"preset": "ultrafast", "tune": "zerolatency", "profile": "baseline"},
-    # As WebRTC sets it: real time, speed 6 of a laptop, no look ahead.
+    # As in WebRTC: real time, speed 6 of a laptop, no look-ahead.
     "vp8": {"deadline": "realtime", "cpu-used": "-6", "lag-in-frames": "0", "error-resilient": "1"},
 }
 _FACTORS = {"h264": 3.0, "vp8": 0.9}
@@ -37,11 +37,11 @@ _FACTORS = {"h264": 3.0, "vp8": 0.9}
 
 @dataclass(frozen=True, slots=True)
 class Sent:
-    """How a crop is sent.
+    """Codec and bitrate for a crop.
 
     Args:
-        codec: that compresses it.
-        kbps: kbit/s that a picture of 640 x 480 would be given.
+        codec: the codec.
+        kbps: bitrate in kbit/s for a video of 640 x 480.
     """
 
     codec: Codec
@@ -49,20 +49,20 @@ class Sent:
 
 
 def draw_sent(rng: np.random.Generator) -> Sent:
-    """A codec and the bitrate of a call, 100 to 1,500 kbit/s, lower ones more often."""
+    """Draws a codec and the bitrate of a call, 100 to 1,500 kbit/s, lower ones more often."""
     codec: Codec = "h264" if rng.random() < 0.5 else "vp8"
     return Sent(codec, float(np.exp(rng.uniform(np.log(100), np.log(1500)))))
 
 
 def arrived(image: Image, sent: Sent) -> Image:
-    """What arrives of a crop, of the same size.
+    """Encodes and decodes a crop; returns it in the same size.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        sent: drawn once for both faces of a pair.
+        sent: codec and bitrate, drawn once for both faces of a pair.
 
     Raises:
-        MediaError: nothing arrives.
+        MediaError: no frame was decoded.
     """
     h, w = image.shape[:2]
     even = cv2.copyMakeBorder(image, 0, h % 2, 0, w % 2, cv2.BORDER_REPLICATE)
@@ -71,7 +71,7 @@ def arrived(image: Image, sent: Sent) -> Image:
     encoder, decoder = open_encoder(sent.codec, wh, _RATE_HZ, rate), open_decoder(sent.codec)
     frames: list[av.VideoFrame] = []
     for number in range(_FRAMES):
-        # It comes to rest in its place: a picture that never moved would leave the encoder nothing to predict.
+        # It comes to rest at its position: for a picture that never moved the encoder would have nothing to predict.
         shifted = np.roll(np.asarray(even, np.uint8), _FRAMES - 1 - number, axis=1)
         frame = av.VideoFrame.from_ndarray(shifted, format="rgb24").reformat(format="yuv420p")
         frame.pts, frame.time_base = number, Fraction(1, _RATE_HZ)
@@ -86,13 +86,13 @@ def arrived(image: Image, sent: Sent) -> Image:
 
 
 def open_encoder(codec: Codec, wh: tuple[int, int], rate_hz: int, bitrate_bps: int) -> VideoCodecContext:
-    """An encoder for yuv420p as a call has it: no look ahead, the bitrate held by a buffer of half a second.
+    """Opens an encoder for yuv420p as in a call: no look-ahead, bitrate enforced by a buffer of half a second.
 
     Args:
-        codec: that compresses.
+        codec: the codec.
         wh: width and height in pixels, even numbers.
         rate_hz: frames per second, and the unit of their pts.
-        bitrate_bps: that it is given.
+        bitrate_bps: its bitrate.
     """
     encoder = av.CodecContext.create("libx264" if codec == "h264" else "libvpx", "w")
     encoder.width, encoder.height = wh
@@ -106,7 +106,7 @@ def open_encoder(codec: Codec, wh: tuple[int, int], rate_hz: int, bitrate_bps: i
 
 
 def open_decoder(codec: Codec) -> VideoCodecContext:
-    """What decodes it, on one thread."""
+    """Opens the decoder, with one thread."""
     decoder = av.CodecContext.create("h264" if codec == "h264" else "vp8", "r")
     decoder.thread_count = 1
     return decoder
@@ -116,18 +116,18 @@ CALL_WH = (640, 480)
 
 _ROUNDTRIP_FRAMES = 30
 _DRIFT_PX = 4.0
-"""How far the picture moves from its place, along a slow ellipse; two pixels a frame at most."""
+"""How far the picture moves from its position, along a slow ellipse; at most two pixels per frame."""
 _NOISE = 2.0
-"""Standard deviation of the camera's noise, of 255: a webcam in a lit room."""
+"""Standard deviation of the camera noise, of 255: a webcam in a lit room."""
 
 
 @dataclass(frozen=True, slots=True)
 class VideoCall:
-    """How a picture is sent.
+    """Codec and bitrate of a call.
 
     Args:
-        codec: that compresses it.
-        bitrate_bps: that it is given.
+        codec: the codec.
+        bitrate_bps: its bitrate.
     """
 
     codec: Codec
@@ -135,15 +135,15 @@ class VideoCall:
 
 
 def in_a_call(image: Image, call: VideoCall, rng: np.random.Generator) -> Image:
-    """What arrives of a picture, of the same size unless it is larger than the call.
+    """Sends a picture through a call; returns it in the same size unless it is larger than the call.
 
     Args:
         image: RGB uint8 (h, w, 3); one larger than 640 x 480 is scaled down to fit, as a camera would see it.
-        call: how it is sent.
+        call: codec and bitrate.
         rng: draws the noise.
 
     Raises:
-        MediaError: nothing arrives.
+        MediaError: no frame was decoded.
     """
     fitted = _fit(image)
     canvas, left, top = _surrounded(fitted)
@@ -152,11 +152,11 @@ def in_a_call(image: Image, call: VideoCall, rng: np.random.Generator) -> Image:
 
 
 def video_in_a_call(stream: Iterable[Frame], call: VideoCall) -> Iterator[Frame]:
-    """What arrives of a whole video, frame by frame with their times.
+    """Sends a video through a call; yields the decoded frames with their times.
 
     Args:
         stream: frames of one size; larger ones are scaled down to fit into 640 x 480.
-        call: how it is sent.
+        call: codec and bitrate.
     """
     encoder: VideoCodecContext | None = None
     decoder = open_decoder(call.codec)
@@ -180,14 +180,14 @@ def video_in_a_call(stream: Iterable[Frame], call: VideoCall) -> Iterator[Frame]
 
 
 def _arrived(pictures: list[av.VideoFrame], sent: dict[int, Frame]) -> Iterator[Frame]:
-    """Pictures as frames, each with the time of the oldest that has not arrived: nothing is reordered in a call."""
+    """Decoded pictures as frames, each with the time of the oldest one not decoded yet: calls do not reorder."""
     for picture in pictures:
         frame = sent.pop(min(sent))
         yield replace(frame, image=np.asarray(picture.to_ndarray(format="rgb24"), np.uint8))
 
 
 def _even(image: Image) -> Image:
-    """Without the last column or row where there is an odd number of them."""
+    """The image without its last column or row if there is an odd number of them."""
     return np.ascontiguousarray(image[: image.shape[0] // 2 * 2, : image.shape[1] // 2 * 2])
 
 
@@ -201,7 +201,7 @@ def _fit(image: Image) -> Image:
 
 
 def _surrounded(image: Image) -> tuple[Image, int, int]:
-    """The picture in the middle of the call's, its own blurred enlargement around it; and where it lies."""
+    """The picture in the middle of the call's frame, surrounded by its own blurred enlargement; and its position."""
     h, w = image.shape[:2]
     canvas = cv2.GaussianBlur(cv2.resize(image, CALL_WH, interpolation=cv2.INTER_LINEAR), (0, 0), 12)
     left, top = (CALL_WH[0] - w) // 2, (CALL_WH[1] - h) // 2
@@ -210,11 +210,11 @@ def _surrounded(image: Image) -> tuple[Image, int, int]:
 
 
 def _moving(canvas: Image, rng: np.random.Generator) -> Iterator[av.VideoFrame]:
-    """Frames that end with the canvas in its place; the noise is in their brightness."""
+    """Frames that end with the canvas at its position, with noise in the brightness."""
     w, h = CALL_WH
     planes = np.asarray(cv2.cvtColor(canvas, cv2.COLOR_RGB2YUV_I420), np.uint8)
     luma, chroma = planes[:h], planes[h:].reshape(2, h // 2, w // 2)
-    # Noise is dear to draw: one field, shifted and mirrored at random, is new enough in every frame.
+    # Noise is expensive to draw: one field, shifted and mirrored at random, is new enough for every frame.
     noise = (rng.standard_normal((h, w), np.float32) * _NOISE).round().astype(np.int16)
     for left in range(_ROUNDTRIP_FRAMES - 1, -1, -1):
         angle = math.tau * left / _ROUNDTRIP_FRAMES

@@ -30,21 +30,22 @@ from stream_detect.settings import FaceSettings
 from stream_detect.types import CropPolicy, Detector, Face, Image
 
 FRAMES_A_VIDEO = 8
-"""Crops of one video at most. Its frames are nearly alike: a few far apart show most of what it has to teach, and more
-would have long videos outweigh all pictures."""
+"""Maximum number of crops per video. Its frames are similar: a few, far apart, show most of it, and with more, long
+videos would outweigh all pictures."""
 
 TIGHT_MIN_SCORE = 0.3
-"""Below serving's .6: that there is a face is known in a tight picture, only where is not."""
+"""Below the server's .6: a tight picture is known to contain a face, only its position is not."""
 _TIGHT_SHARE = 0.5
-"""Of a picture's shorter side that its face takes, for the picture to be a tight one. Measured: .60 and more on 441."""
+"""Share of the shorter side that a face takes in a tight picture. Measured: .60 and more on 441."""
 
 _GREY = (128, 128, 128)
 _MAX_SIDE_PX = 1024
-"""Larger pictures are shrunk before grey is set around them, nine times as much; the detector looks at 192 pixels."""
+"""Larger pictures are reduced before a grey border with nine times their area is added; the detector uses 192 pixels.
+"""
 _MAX_FACES = 8
 _AHEAD = 64
-"""Files in work at once, bounded so that a slow disk for the crops does not fill the memory: 100 MB if all are videos
-and 256 x 256 is cut."""
+"""Files in progress at once, bounded so that a slow disk for the crops does not fill the memory: 100 MB if all are
+videos cut to 256 x 256."""
 
 _Key = TypeVar("_Key")
 
@@ -53,9 +54,9 @@ class Cutter:
     """Cuts the faces of many files on several threads.
 
     Args:
-        policy: how the model wants its faces cut.
-        tight: the files are known to show nothing but one face; else the largest face of each is taken.
-        threads: each has detectors of its own; detecting and decoding release the interpreter.
+        policy: crop policy of the model.
+        tight: the files are known to show only one face; otherwise the largest face of each is used.
+        threads: number of threads, each with its own detectors; detection and decoding release Python's global lock.
     """
 
     def __init__(self, policy: CropPolicy, *, tight: bool, threads: int = 2) -> None:
@@ -69,10 +70,10 @@ class Cutter:
             self._finders.put(_Finder(again.sibling(), whole and whole.sibling(), faces.begin_score))
 
     def cut_each(self, files: Iterable[tuple[_Key, Path | BinaryIO]]) -> Iterator[tuple[_Key, tuple[Image, ...]]]:
-        """The face of each picture, or of some frames of each video, in the order given; none where none was found.
+        """Yields the face of each picture, or of some frames of each video, in order; empty if none was found.
 
         Raises:
-            DatasetError: a file cannot be decoded; names its key.
+            DatasetError: a file cannot be decoded; the message contains its key.
         """
         waiting: deque[tuple[_Key, Future[tuple[Image, ...]]]] = deque()
         pool = ThreadPoolExecutor(self._threads, "cutter")
@@ -104,17 +105,17 @@ class Cutter:
         face = finder.face(image)
         try:
             return None if face is None else cut(image, face, self._policy)
-        except AnalysisError:  # its points coincide: not a face to learn from
+        except AnalysisError:  # its key points coincide: not a face to train on
             return None
 
 
 class _Finder:
-    """Finds the face that a picture is about; one a thread.
+    """Finds the main face of a picture; one per thread.
 
     Args:
-        again: for tight pictures, with a low threshold.
-        whole: for pictures with surroundings; None where all are tight.
-        certain: score from which on a face in surroundings is taken for one.
+        again: detector for tight pictures, with a low threshold.
+        whole: detector for pictures with surroundings; None if all are tight.
+        certain: score from which a face in surroundings is accepted.
     """
 
     def __init__(self, again: Detector, whole: Detector | None, certain: float) -> None:
@@ -133,11 +134,11 @@ class _Finder:
 
 
 def middle_face(image: Image, detector: Detector) -> Face | None:
-    """The face nearest the middle of a tight picture, in the picture's own pixels; None where there is none.
+    """The face nearest the middle of a tight picture, in pixels of the picture; None if there is none.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        detector: with a low threshold.
+        detector: a detector with a low threshold.
     """
     small = _shrunk(image)
     h, w = small.shape[:2]
@@ -168,26 +169,26 @@ def _from_middle(face: Face, wh: tuple[int, int]) -> float:
 
 
 _VERSION = 1
-"""Raised when faces are found or cut otherwise than before, so that old caches are not taken for new."""
+"""Increased when faces are found or cut differently, so that old caches are not used."""
 
 OnProgress = Callable[[int, int], None]
-"""Takes files done and files in all."""
+"""Called with the number of files done and the total."""
 
 
 def load_faces(
     data: Path, split: Split, policy: CropPolicy, cache: Path, on_progress: OnProgress | None = None
 ) -> Faces:
-    """The crops of a split, from the cache or cut anew.
+    """Loads the crops of a split, from the cache or newly cut.
 
     Args:
-        data: a folder with faces.csv, or such a table; beside it the tars, or below its folder the files.
+        data: a folder with faces.csv, or such a table; next to it the tars, or in its folder the files.
         split: "train" or "val".
-        policy: how the model wants its faces cut.
-        cache: folder for the cut crops; 200 kB a face at 256 x 256.
+        policy: crop policy of the model.
+        cache: folder for crops; 200 kB per face at 256 x 256.
         on_progress: called with the number of files done and their total.
 
     Raises:
-        DatasetError: a tar or a file is missing or broken, or the table is, or there is no room for the crops.
+        DatasetError: the table, a tar or a file is missing or damaged, or there is not enough space for the crops.
     """
     table = read_table(data)
     kept = cache / cache_key(table, policy)
@@ -204,7 +205,7 @@ def load_faces(
             ) from error
     found = json.loads(index.read_text(encoding="utf-8"))
     crops = np.load(array, mmap_mode="r")[: len(found["rows"])]
-    # The cache keeps which file each crop is of; what is known of the file is the table's to say.
+    # The cache stores the file of each crop; the properties of the file come from the table.
     known = {(each.row.file, each.row.label): each.row for each in table.of(split)}
     rows = tuple(known[row["file"], row["label"]] for row in found["rows"])
     return Faces(crops, rows, tuple(found["not_found"]), (table.file,))
@@ -213,10 +214,10 @@ def load_faces(
 def load_joined(
     data: Sequence[Path], split: Split, policy: CropPolicy, cache: Path, on_progress: OnProgress | None = None
 ) -> Faces:
-    """The crops of a split of several tables, each as `load_faces` gives it.
+    """Loads the crops of a split of several tables, each like `load_faces`.
 
     Raises:
-        DatasetError: one of them cannot be read, or a group is in split train of one and in split val of another.
+        DatasetError: one cannot be read, or a group is in split train of one and in split val of another.
     """
     if len(data) > 1:
         check_groups([read_table(each) for each in data])
@@ -224,7 +225,7 @@ def load_joined(
 
 
 def cache_key(table: FaceTable, policy: CropPolicy) -> str:
-    """Names what the crops depend on: the table, the sizes of the tars, or of the files with their times; the policy.
+    """Key of all that the crops depend on: the table, sizes of the tars, or sizes and times of the files; the policy.
 
     Raises:
         DatasetError: a file is missing.
@@ -240,7 +241,7 @@ def cache_key(table: FaceTable, policy: CropPolicy) -> str:
 
 
 def _state(table: FaceTable, each: Listed) -> tuple[int, int]:
-    """Size in bytes and time of the last change."""
+    """Size in bytes and modification time."""
     path = table.folder / each.row.file
     try:
         state = path.stat()
@@ -255,7 +256,7 @@ def _state(table: FaceTable, each: Listed) -> tuple[int, int]:
 
 
 def _cut_all(table: FaceTable, split: Split, policy: CropPolicy, array: Path, on_progress: OnProgress | None) -> None:
-    """Cuts every face into an array on disk, and writes the index last: without it, the cache does not count."""
+    """Cuts every face into an array on disk, and writes the index last: without it, the cache is invalid."""
     listed = table.of(split)
     kept: list[Row] = []
     not_found: list[str] = []
@@ -280,13 +281,13 @@ def _cut_all(table: FaceTable, split: Split, policy: CropPolicy, array: Path, on
 
 
 def _write_header(stream: BinaryIO, n: int, policy: CropPolicy) -> None:
-    """Of a .npy file of so many crops; NumPy leaves room in it, so that it is as long for any number."""
+    """Writes the header of a .npy file for that many crops; NumPy pads it to the same length for any number."""
     w, h = policy.wh
     np.lib.format.write_array_header_1_0(stream, {"descr": "|u1", "fortran_order": False, "shape": (n, h, w, 3)})
 
 
 def _packed(table: FaceTable, listed: Sequence[Listed]) -> Iterator[tuple[Listed, BinaryIO]]:
-    """Each row with its picture, in the order of the tars."""
+    """Yields each row with its picture, in the order of the tars."""
     for label in LABELS:
         wanted = {each.row.file: each for each in listed if each.row.label == label}
         if not wanted:

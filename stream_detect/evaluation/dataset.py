@@ -25,22 +25,22 @@ TRAITS = ("race", "gender", "age")
 
 _NO_FAMILY = ("", "none")
 _ONE_IN = 10
-"""Groups of a table without splits, so many for each that goes to val."""
+"""In a table without splits, one in this many groups goes to val."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """What is known of one file, or of one crop.
+    """Properties of one file, or of one crop.
 
     Args:
-        file: name below the table's folder, or inside its tar.
+        file: path in the table's folder, or name in its tar.
         label: "real" or "fake".
-        source: collection it comes from.
+        source: its collection.
         group: source video, or the file itself.
         split: "train" or "val".
-        family: of a fake, the kind of manipulation ("swap", "gan", ...); "" of a real one.
-        generator: of a fake, what made it; "" where the table does not say.
-        licence: terms of use of the file, as the table's column licence states them; "" where it has none.
+        family: of a fake, the kind of manipulation ("swap", "gan", ...); "" for a real one.
+        generator: of a fake, the program that made it; "" if unknown.
+        licence: terms of use of the file, from the table's column licence; "" if there is none.
     """
 
     file: str
@@ -54,17 +54,17 @@ class Row:
 
     @property
     def terms(self) -> str:
-        """Under which it may be used: the table's own word, else what is known of its source."""
+        """Its terms of use: those in the table, otherwise the known ones of its source."""
         return self.licence or source(self.source).terms
 
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A row where it stands.
+    """A row with its line.
 
     Args:
-        line: of the table, the header is 1.
-        row: itself.
+        line: line in the table; the header is 1.
+        row: the row.
     """
 
     line: int
@@ -79,7 +79,7 @@ class FaceTable:
     """A table of files.
 
     Args:
-        file: the CSV; what it lists lies below its folder.
+        file: the CSV file; the listed files are in its folder or below.
         listed: all rows, checked.
     """
 
@@ -88,7 +88,7 @@ class FaceTable:
 
     @property
     def folder(self) -> Path:
-        """What the files are relative to."""
+        """Folder to which the files are relative."""
         return self.file.parent
 
     @property
@@ -97,7 +97,7 @@ class FaceTable:
         return any(self.tar(split, label).exists() for split in SPLITS for label in LABELS)
 
     def tar(self, split: str, label: str) -> Path:
-        """Where packed files lie."""
+        """Path of the tar with packed files."""
         return self.folder / f"{split}-{label}.tar"
 
     def of(self, split: Split) -> tuple[Listed, ...]:
@@ -124,8 +124,8 @@ class Faces:
 
     Args:
         crops: RGB uint8 (n, h, w, 3), memory-mapped.
-        rows: one a crop; those of one video are alike.
-        not_found: files in which no face was found; they are left out.
+        rows: one per crop; those of one video are equal.
+        not_found: number of files without a face, which are left out.
         tables: the CSV files that list them, for messages.
     """
 
@@ -136,7 +136,7 @@ class Faces:
 
     @property
     def fake(self) -> NDArray[np.bool_]:
-        """Whether each crop is a fake, (n,)."""
+        """Whether each crop is fake, (n,)."""
         return np.array([row.label == "fake" for row in self.rows])
 
     @property
@@ -156,10 +156,10 @@ class Faces:
 
 
 def joined(parts: Sequence[Faces]) -> Faces:
-    """The faces of several tables, in their order. Groups of one name are one group, whichever table they are in.
+    """Joins the faces of several tables, in order. Groups with one name are one group, in whichever table they are.
 
     Args:
-        parts: of one split, at least one, cut to one size.
+        parts: at least one, of one split and one size.
     """
     if len(parts) == 1:
         return parts[0]
@@ -172,10 +172,10 @@ def joined(parts: Sequence[Faces]) -> Faces:
 
 
 class JoinedCrops:
-    """Arrays of crops read as one, without copying them into memory. Pickled, a memory map is the name of its file.
+    """Arrays of crops read as one, without copying them into memory. A memory map is pickled as the name of its file.
 
     Args:
-        parts: each RGB uint8 (n, h, w, 3), of one h and w.
+        parts: arrays, RGB uint8 (n, h, w, 3), of one size.
     """
 
     def __init__(self, parts: Sequence[Crops]) -> None:
@@ -206,10 +206,10 @@ class JoinedCrops:
 
 
 def _where(part: Crops) -> Crops | tuple[str, int]:
-    """File and length of a memory map of the first crops of a .npy file; another array as it is."""
+    """File and length of a memory map of the first crops of a .npy file; other arrays are returned unchanged."""
     if isinstance(part, np.memmap) and part.filename is not None:
         whole = part.base if isinstance(part.base, np.memmap) else part
-        # Another part of the file has the same name.
+        # Another part of the file would have the same name.
         if part.flags.c_contiguous and part.ctypes.data == whole.ctypes.data:
             return str(part.filename), len(part)
     return part
@@ -222,14 +222,14 @@ def _mapped_again(parts: Sequence[Crops | tuple[str, int]]) -> JoinedCrops:
 
 
 def read_table(data: Path) -> FaceTable:
-    """The table, checked.
+    """Reads and checks a table.
 
     Args:
         data: a folder with faces.csv, or such a table.
 
     Raises:
-        DatasetError: it is missing or malformed, a group is in both splits, a file in two rows, or a split has one
-            class only.
+        DatasetError: it is missing or malformed, a group is in both splits, a file in two rows, or a split has only one
+            label.
     """
     file = _table_file(data)
     entries = read_entries(file)
@@ -243,11 +243,11 @@ def read_table(data: Path) -> FaceTable:
 
 
 def read_traits(data: Path, columns: Sequence[str] = TRAITS) -> dict[str, dict[str, str]]:
-    """What the table says of the people, by group, where it says anything.
+    """Traits of people in the table, by group, if there are any.
 
     Args:
         data: a folder with faces.csv, or such a table.
-        columns: of the table; those that it has not are passed over.
+        columns: columns of the table; missing ones are ignored.
 
     Raises:
         DatasetError: it cannot be read.
@@ -262,7 +262,7 @@ def _table_file(data: Path) -> Path:
 
 
 def _listed(entries: Sequence[ManifestEntry], file: Path) -> Iterator[Listed]:
-    """Each row with its split; where it names none, that of its group."""
+    """Yields each row with its split; a row without one gets that of its group."""
     splits: dict[str, str] = {}
     for entry in entries:
         split = entry.columns.get("split")
@@ -282,7 +282,7 @@ def _listed(entries: Sequence[ManifestEntry], file: Path) -> Iterator[Listed]:
 
 
 def row_of(entry: ManifestEntry, split: str) -> Row:
-    """What a manifest's entry says of its file; the family of a source that is known, where the table names none."""
+    """Makes a row from a manifest's entry; without a family, it gets that of a known source."""
     collection = entry.columns.get("source") or OWN
     row = Row(entry.file, entry.label, collection, entry.group, split, licence=entry.columns.get("licence", ""))
     if not entry.fake:
@@ -296,8 +296,8 @@ def row_of(entry: ManifestEntry, split: str) -> Row:
 
 
 def _drawn(group: str) -> Split:
-    """The split of a group that names none: the same for ever, regardless of what else the table lists."""
-    # Not the first byte: it says in which half of val a group is (evaluate.py).
+    """The split of a group without one: constant, regardless of the rest of the table."""
+    # Not the first byte, which determines the half of val (evaluate.py).
     number = int.from_bytes(hashlib.sha256(group.encode()).digest()[1:9])
     return "val" if number % _ONE_IN == 0 else "train"
 
@@ -306,7 +306,7 @@ def _check(table: FaceTable) -> None:
     lines: dict[tuple[str, ...], int] = {}
     for each in table.listed:
         row = each.row
-        # A tar has names of its own.
+        # A tar has its own names.
         place = (row.file, row.split, row.label) if table.packed else (row.file,)
         if lines.setdefault(place, each.line) != each.line:
             raise DatasetError(f"expected each file of {table.file} once; {each} stands in row {lines[place]} too")
@@ -321,10 +321,10 @@ def _check(table: FaceTable) -> None:
 
 
 def check_groups(tables: Sequence[FaceTable]) -> None:
-    """Whether each group is in one split, whichever tables list it.
+    """Checks that each group is in one split, across all tables.
 
     Raises:
-        DatasetError: a group is in both splits: a model would be measured on what it learnt from.
+        DatasetError: a group is in both splits: a model would be measured on its training data.
     """
     seen: dict[str, tuple[str, FaceTable]] = {}
     for table in tables:

@@ -16,22 +16,22 @@ from stream_detect.evaluation.media import sampled
 from stream_detect.types import Frame, Image
 
 _LEAST_PX = 24
-"""Side below which a rescaled face is no face any more."""
+"""Side below which a reduced face is no longer a face."""
 
 
 @dataclass(frozen=True, slots=True)
 class Degradation:
-    """What is done to a face, in this order; None leaves a step out.
+    """Steps applied to a face, in this order; None omits a step.
 
     Args:
         blur_px: sigma of a Gaussian blur, pixels of the crop.
-        scale: size to which it is shrunk before it is enlarged again, share of its own in (0, 1].
+        scale: factor by which it is reduced before it is enlarged again, in (0, 1].
         gamma: exponent of the brightness curve.
-        gain: contrast about the middle grey.
+        gain: contrast around middle grey.
         bias: added brightness, of 255.
         noise: standard deviation of added noise, of 255.
         jpeg: JPEG quality in [1, 100].
-        sent: through a video codec.
+        sent: codec and bitrate of a call.
     """
 
     blur_px: float | None = None
@@ -45,7 +45,7 @@ class Degradation:
 
 
 def draw(rng: np.random.Generator) -> Degradation:
-    """A degradation as webcams, calls and re-uploads bring it; each step is left out at times."""
+    """Draws a degradation as by webcams, calls and re-uploads; each step is sometimes omitted."""
 
     def at_times(share: float, low: float, high: float) -> float | None:
         value = float(rng.uniform(low, high))
@@ -64,16 +64,16 @@ def draw(rng: np.random.Generator) -> Degradation:
 
 
 def sometimes_sent(how: Degradation, share: float, rng: np.random.Generator) -> Degradation:
-    """The degradation, with so large a share of them sent through a video codec at last; nothing is drawn for none."""
+    """The degradation, in this share of cases with a video codec as its last step; a share of 0 draws nothing."""
     return replace(how, sent=draw_sent(rng)) if share and rng.random() < share else how
 
 
 def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
-    """The worse picture, of the same size; the noise itself comes from `rng`.
+    """Degrades a picture; the size stays.
 
     Args:
         image: RGB uint8 (h, w, 3).
-        how: drawn once for both faces of a pair.
+        how: the degradation, drawn once for both faces of a pair.
         rng: draws the noise.
     """
     h, w = image.shape[:2]
@@ -90,7 +90,8 @@ def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
         noise = rng.standard_normal(worse.shape, np.float32) * np.float32(how.noise)
         worse = np.clip(worse + noise, 0, 255).astype(np.uint8)
     if how.jpeg:
-        # OpenCV takes the channels for BGR. Colour and brightness would be weighed wrongly: turn them round and back.
+        # OpenCV expects BGR. Otherwise colour and brightness would be weighted wrongly, so the channels are swapped and
+        # swapped back.
         _, encoded = cv2.imencode(".jpg", worse[..., ::-1], (cv2.IMWRITE_JPEG_QUALITY, how.jpeg))
         worse = np.asarray(cv2.imdecode(encoded, cv2.IMREAD_COLOR), np.uint8)[..., ::-1]
     if how.sent:
@@ -99,9 +100,9 @@ def degrade(image: Image, how: Degradation, rng: np.random.Generator) -> Image:
 
 
 def move(image: Image, rng: np.random.Generator) -> Image:
-    """The face mirrored or not, turned by up to 6 degrees, 8 % smaller to 12 % larger, shifted by up to a 32nd.
+    """Mirrors (or not), rotates by up to 6 degrees, scales by -8 to +12 %, and shifts by up to a 32nd.
 
-    What the detector's own jitter does to a crop, and a little more.
+    Slightly more than the detector's jitter does to a crop.
     """
     h, w = image.shape[:2]
     mirrored = image[:, ::-1] if rng.random() < 0.5 else image
@@ -120,12 +121,12 @@ _CODECS: tuple[tuple[Codec, str], ...] = (("h264", "H.264"), ("vp8", "VP8"))
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """A row of the table.
+    """A row of the robustness table.
 
     Args:
-        name: as the table says it.
-        picture: worsens a picture, RGB uint8 (h, w, 3); what it draws, it draws from the generator.
-        call: through which a whole video is sent; None where each of its frames is worsened by itself.
+        name: name in the table.
+        picture: degrades a picture, RGB uint8 (h, w, 3), with a random number generator.
+        call: codec and bitrate for a whole video; None if each frame is degraded separately.
     """
 
     name: str
@@ -133,12 +134,12 @@ class Condition:
     call: VideoCall | None = None
 
     def video(self, stream: Iterable[Frame], rate_hz: float, rng: np.random.Generator) -> Iterator[Frame]:
-        """The sampled frames of a video, worsened.
+        """Yields the sampled frames of a video, degraded.
 
         Args:
-            stream: all of its frames.
-            rate_hz: samples a second of stream time.
-            rng: draws what is drawn.
+            stream: all frames.
+            rate_hz: samples per second of stream time.
+            rng: random number generator.
         """
         if self.call is not None:
             return sampled(video_in_a_call(stream, self.call), rate_hz)
@@ -146,7 +147,7 @@ class Condition:
 
 
 def conditions() -> tuple[Condition, ...]:
-    """All of them. Lengths in pixels are for a picture of 224 px and grow with its shorter side."""
+    """All conditions. Lengths in pixels are for a picture of 224 px and grow with its shorter side."""
     return (
         *(_by(f"JPEG, quality {quality}", Degradation(jpeg=quality)) for quality in (90, 50, 20)),
         *(_blur(sigma) for sigma in (1.0, 2.0)),

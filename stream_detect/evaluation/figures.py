@@ -17,21 +17,21 @@ from stream_detect.evaluation.scored import Scored
 from stream_detect.types import Thresholds
 
 BINS = 10
-"""Of the calibration error and the reliability plot, equally wide."""
+"""Number of equally wide bins of the calibration error and the reliability plot."""
 
 
 @dataclass(frozen=True, slots=True)
 class AtThreshold:
-    """Figures of the answers "fake from this fake_probability on".
+    """Figures if items from this fake_probability on are called fake.
 
     Args:
         threshold: in [0, 1].
-        accuracy: share of right answers.
-        precision: share of fakes among those said to be fake; None where none is, and without fakes.
-        recall: share of the fakes said to be fake; None without fakes.
-        f1: harmonic mean of the two; None without fakes.
-        false_alarm_rate: share of the real ones said to be fake; None without real ones.
-        confusion: counts, rows the truth (real, fake), columns what is said (real, fake).
+        accuracy: share of correct answers.
+        precision: share of fakes among items called fake; None if there are none, or no fakes.
+        recall: share of the fakes called fake; None without fakes.
+        f1: harmonic mean of precision and recall; None without fakes.
+        false_alarm_rate: share of the real items called fake; None without real items.
+        confusion: counts; rows are the label (real, fake), columns the answer (real, fake).
     """
 
     threshold: float
@@ -45,19 +45,19 @@ class AtThreshold:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """All figures of some scored items; None where there are only real, or only fake ones.
+    """All figures of some scored items; None for those that need both labels if there is only one.
 
     Args:
-        real: items.
-        fake: items.
-        groups: that they come from.
+        real: number of real items.
+        fake: number of fakes.
+        groups: number of their groups.
         auc: area under the ROC curve.
-        average_precision: of the fakes.
+        average_precision: average precision of the fakes.
         equal_error_rate: where misses and false alarms are equally frequent, between the two nearest points of the ROC.
-        recall_at_1_percent: the most fakes found while no more than 1 % of the real ones are called fake.
-        recall_at_5_percent: the most fakes found while no more than 5 % are.
+        recall_at_1_percent: highest recall with at most 1 % of the real items called fake.
+        recall_at_5_percent: highest recall with at most 5 %.
         calibration_error: expected calibration error, ten equally wide bins of fake_probability.
-        at: by threshold.
+        at: figures by threshold.
     """
 
     real: int
@@ -73,11 +73,11 @@ class Figures:
 
 
 def figures(scored: Scored, thresholds: tuple[float, ...]) -> Figures:
-    """All figures.
+    """Computes all figures.
 
     Args:
         scored: at least one item.
-        thresholds: from which on an item counts as said to be fake.
+        thresholds: from which an item counts as called fake.
     """
     fake = int(scored.fake.sum())
     both = scored.both
@@ -98,7 +98,7 @@ def figures(scored: Scored, thresholds: tuple[float, ...]) -> Figures:
 def equal_error_rate(scored: Scored) -> float:
     """The rate at which misses and false alarms are equally frequent, between the two nearest points of the ROC."""
     alarms, recall, _ = roc_curve(scored.fake, scored.probability, drop_intermediate=False)
-    gap = (1 - recall) - alarms  # falls from 1 to -1
+    gap = (1 - recall) - alarms  # decreases from 1 to -1
     after = int(np.argmax(gap <= 0))
     before = after - 1
     share = gap[before] / (gap[before] - gap[after])
@@ -106,17 +106,17 @@ def equal_error_rate(scored: Scored) -> float:
 
 
 def recall_at(scored: Scored, most_alarms: float) -> float:
-    """The greatest recall at a threshold with no more than this share of false alarms."""
+    """The highest recall with at most this share of false alarms."""
     alarms, recall, _ = roc_curve(scored.fake, scored.probability, drop_intermediate=False)
     return float(recall[alarms <= most_alarms].max())
 
 
 def reliability(scored: Scored, weights: Floats | None = None) -> tuple[Floats, Floats, Floats]:
-    """By bin of fake_probability: its mean, the share of fakes, the items' weight; empty bins are left out.
+    """For each bin of fake_probability: mean, share of fakes, and weight of the items; empty bins are omitted.
 
     Args:
         scored: the items.
-        weights: (n,), of each item; None weighs all the same.
+        weights: (n,), weight of each item; None for equal weights.
     """
     weights = np.ones(len(scored)) if weights is None else weights
     which = np.minimum((scored.probability * BINS).astype(np.int64), BINS - 1)
@@ -128,14 +128,14 @@ def reliability(scored: Scored, weights: Floats | None = None) -> tuple[Floats, 
 
 
 def calibration_error(scored: Scored, weights: Floats | None = None) -> float:
-    """Expected calibration error (Naeini et al. 2015): |mean fake_probability - share of fakes|, over the bins."""
+    """Expected calibration error (Naeini et al. 2015): |mean fake_probability - share of fakes| over the bins."""
     mean, fakes, weight = reliability(scored, weights)
     return float(np.abs(mean - fakes) @ weight / weight.sum())
 
 
 def _at(scored: Scored, threshold: float) -> AtThreshold:
     said = scored.probability >= threshold
-    cell = 2 * scored.fake.astype(np.int64) + said  # of the flattened confusion matrix
+    cell = 2 * scored.fake.astype(np.int64) + said  # in the flattened confusion matrix
     names, which = np.unique(scored.group, return_inverse=True)
     by_group = np.zeros((len(names), 4))
     np.add.at(by_group, (which, cell), 1.0)
@@ -157,7 +157,7 @@ def _at(scored: Scored, threshold: float) -> AtThreshold:
 
 
 def _share(counts: Floats, drawn: Floats, ups: NDArray[np.int64], others: NDArray[np.int64], n: int) -> Estimate | None:
-    """The share ups / (ups + others), in the items and in each draw; None without any."""
+    """The share ups / (ups + others), of the items and in each draw; None if both are 0."""
     whole = float(counts @ (ups + others))
     if whole == 0:
         return None
@@ -168,21 +168,21 @@ def _share(counts: Floats, drawn: Floats, ups: NDArray[np.int64], others: NDArra
 
 @dataclass(frozen=True, slots=True)
 class FamilyFigures:
-    """The fakes of one family, or of one of its generators.
+    """Figures of the fakes of one family, or of one of its generators.
 
     Args:
         family: kind of manipulation: "swap", "gan", ...
-        generator: what made them; None for the whole family.
-        fakes: items.
-        groups: that they come from.
-        sources: collections that they come from.
-        auc: against all real items.
-        own_reals: real items of the same collections.
-        own_auc: against those; None where there are none.
-        recall: share of them with at least `fake_enter`.
-        taken_for_real: share of them with at most `real_enter`.
-        calibration_error: of these fakes and all real items, both kinds weighing the same, ten bins.
-        mean_fake_probability: of these fakes.
+        generator: program that made them; None for the whole family.
+        fakes: number of fakes.
+        groups: number of their groups.
+        sources: their collections.
+        auc: AUC against all real items.
+        own_reals: number of real items in the same collections.
+        own_auc: AUC against those; None if there are none.
+        recall: share of the fakes with at least `fake_enter`.
+        taken_for_real: share of the fakes with at most `real_enter`.
+        calibration_error: of these fakes and all real items, both with the same weight, in ten bins.
+        mean_fake_probability: mean fake_probability of these fakes.
     """
 
     family: str
@@ -201,12 +201,12 @@ class FamilyFigures:
 
 @dataclass(frozen=True, slots=True)
 class RealSourceFigures:
-    """The real items of one collection.
+    """Figures of the real items of one collection.
 
     Args:
-        source: its name.
-        reals: items.
-        groups: that they come from.
+        source: name of the collection.
+        reals: number of items.
+        groups: number of their groups.
         false_alarms: share of them with at least `fake_enter`.
         called_real: share of them with at most `real_enter`.
     """
@@ -219,20 +219,20 @@ class RealSourceFigures:
 
 
 def by_family(scored: Scored, thresholds: Thresholds) -> tuple[FamilyFigures, ...]:
-    """Every family, each followed by its generators where it has more than one.
+    """Figures of every family, each followed by its generators if it has more than one.
 
     Args:
-        scored: calibrated; empty without real items, against which all is measured.
+        scored: calibrated scores; without real items the result is empty.
         thresholds: of the model.
     """
     return tuple(_by_family(scored, thresholds)) if (~scored.fake).any() else ()
 
 
 def by_real_source(scored: Scored, thresholds: Thresholds) -> tuple[RealSourceFigures, ...]:
-    """The false alarms of every collection of real items, which stand for kinds of cameras.
+    """False alarms by collection of real items, because collections represent kinds of cameras.
 
     Args:
-        scored: calibrated.
+        scored: calibrated scores.
         thresholds: of the model.
     """
     real = scored.where(~scored.fake)

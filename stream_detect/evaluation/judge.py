@@ -30,14 +30,14 @@ from stream_detect.evaluation.media import Files, frames, sampled
 from stream_detect.types import Classifier, Detector, Face, Frame, Image, Result, VerdictState
 
 _MAX_SCORES = 1_000_000
-"""Of one face in one video: two days at 5 Hz."""
+"""Maximum number of scores of one face in one video: two days at 5 Hz."""
 
 
 class VideoScores:
-    """What one model sees in one video.
+    """Scores of one model for one video.
 
     Args:
-        min_scores: scores of a face that a verdict takes.
+        min_scores: scores of a face that a verdict needs.
     """
 
     def __init__(self, min_scores: int) -> None:
@@ -51,7 +51,7 @@ class VideoScores:
         self.alarms = 0
 
     def take(self, result: Result) -> None:
-        """Takes the result of the next sampled frame."""
+        """Adds the result of the next sampled frame."""
         self._first_s, self._last_s = min(self._first_s, result.time_s), max(self._last_s, result.time_s)
         self.alarms += result.verdict.state is VerdictState.FAKE and self._state is not VerdictState.FAKE
         self._state = result.verdict.state
@@ -59,24 +59,24 @@ class VideoScores:
 
     @property
     def frames(self) -> tuple[float, ...]:
-        """fake_probability of each frame that was scored, of its worst face."""
+        """fake_probability of each scored frame, that of its worst face."""
         return tuple(self._frames)
 
     @property
     def length_s(self) -> float:
-        """Stream time from the first frame to the last."""
+        """Stream time between the first and the last frame."""
         return max(self._last_s - self._first_s, 0.0)
 
     @property
     def refused(self) -> str | None:
-        """What the quality gate said most often; None when it refused nothing."""
+        """Most frequent reason for rejection; None if nothing was rejected."""
         return min(self._refused, key=lambda reason: (-self._refused[reason], reason)) if self._refused else None
 
     def fake_probability(self) -> float | None:
-        """The window's robust mean over the whole video, of the worst face; None without a score.
+        """The window's robust mean over the whole video for the worst face; None if there are no scores.
 
-        A face counts that has as many scores as a verdict needs. Where the video is too short for any to have them, the
-        face seen most counts: whoever passes by for a moment does not decide.
+        Only faces with as many scores as a verdict needs count. If the video is too short for that, the face seen most
+        counts, so that a passer-by does not decide.
         """
         evidences = [window.evidence() for window in self._windows.values()]
         enough = [each for each in evidences if each.admitted >= self._needed]
@@ -103,15 +103,15 @@ CROP_ITSELF = "no face found again: the crop itself was judged"
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What one model says of one file.
+    """Result of one model for one file.
 
     Args:
         fake_probability: calibrated, in [0, 1]; None without a usable face.
-        faces: found in the picture, or at most in one sampled frame.
-        reason: why there is no score, or what is odd about it; empty for a plain one.
-        frames: fake_probability of each frame of a video that was scored, of its worst face.
-        alarms: times at which a video's badge turned to FAKE.
-        length_s: stream time of a video's first sample to its last.
+        faces: number of faces in the picture, or the maximum in a sampled frame.
+        reason: why there is no score, or a remark on it; empty if there is nothing to say.
+        frames: fake_probability of each scored frame of a video, that of its worst face.
+        alarms: times at which the badge of a video turned to FAKE.
+        length_s: stream time between the first and the last sample of a video.
     """
 
     fake_probability: float | None
@@ -123,18 +123,18 @@ class Judgement:
 
     @property
     def crop_itself(self) -> bool:
-        """Whether a crop was judged as it came, for no face was found in it."""
+        """Whether a crop was judged as a whole because no face was found in it."""
         return self.reason == CROP_ITSELF
 
 
 class FileJudge:
-    """Judges one file after another; one a thread.
+    """Judges files one after the other; one per thread.
 
     Args:
-        detector: for whole pictures and videos.
-        crop_detector: with a low threshold, for pictures that are known to be faces.
-        classifiers: of the models, in order.
-        settings: of the analysis.
+        detector: detector for whole pictures and videos.
+        crop_detector: detector with a low threshold, for pictures that are known to be faces.
+        classifiers: one per model, in order.
+        settings: settings of the analysis.
     """
 
     def __init__(
@@ -164,9 +164,9 @@ class FileJudge:
         return tuple(_worst(image, fit, len(faces), unusable, classifier) for classifier in self._classifiers)
 
     def crop(self, image: Image) -> tuple[Judgement, ...]:
-        """Judges a picture that is a face crop already; where no face is found in it, the crop itself.
+        """Judges a face crop; if no face is found in it, the crop as a whole.
 
-        The quality gate is not asked: whoever cut the crop has chosen it.
+        The quality gate is not applied, because the crop has already been chosen.
 
         Args:
             image: RGB uint8 (h, w, 3).
@@ -175,10 +175,10 @@ class FileJudge:
         return tuple(_crop(image, face, classifier) for classifier in self._classifiers)
 
     def video(self, frames: Iterable[Frame]) -> tuple[Judgement, ...]:
-        """Judges the sampled frames of a video, which are searched for faces once for all models.
+        """Judges the sampled frames of a video; faces are detected once for all models.
 
         Args:
-            frames: of one file, in order.
+            frames: frames of one file, in order.
         """
         look = SideBySide(self._detector, self._classifiers, self._settings)
         videos = [VideoScores(self._settings.window.min_scores) for _ in self._classifiers]
@@ -195,7 +195,7 @@ def _worst(image: Image, fit: list[Face], found: int, unusable: str, classifier:
     for face in fit:
         try:
             crop = cut(image, face, classifier.crop)
-        except AnalysisError:  # of this face alone: its points span no square
+        except AnalysisError:  # of this face only: its key points define no square
             unusable = "features unclear"
         else:
             scores.append(_score(crop, classifier))
@@ -206,7 +206,7 @@ def _crop(image: Image, face: Face | None, classifier: Classifier) -> Judgement:
     if face is not None:
         try:
             return Judgement(_score(cut(image, face, classifier.crop), classifier), 1)
-        except AnalysisError:  # its points span no square: as good as not found
+        except AnalysisError:  # its key points define no square: treated as not found
             face = None
     shrinks = min(image.shape[:2]) > max(classifier.crop.wh)
     whole = cv2.resize(image, classifier.crop.wh, interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR)
@@ -229,7 +229,7 @@ def _of(video: VideoScores, faces: int) -> Judgement:
 Kind = Literal["image", "video", "unreadable"]
 
 _AHEAD = 16
-"""Files in work or done at once for each thread, so that a slow reader of the outcomes does not fill the memory."""
+"""Files in progress or done at once per thread, so that a slow consumer does not fill the memory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -237,9 +237,9 @@ class Outcome:
     """A file, judged or not.
 
     Args:
-        entry: of the manifest.
-        kind: what the file is; "unreadable" when it could not be read.
-        judgements: one a model, in order.
+        entry: entry of the manifest.
+        kind: kind of the file; "unreadable" if it could not be read.
+        judgements: one per model, in order.
     """
 
     entry: ManifestEntry
@@ -251,10 +251,10 @@ class Examination:
     """Judges files on several threads.
 
     Args:
-        files: of each manifest, where its files are.
-        judges: one a thread.
-        models: how many models each judge asks.
-        crops: whether pictures are face crops already.
+        files: files of each manifest.
+        judges: one per thread.
+        models: number of models of each judge.
+        crops: whether the pictures are already face crops.
         rate_hz: sampled frames per second of a video.
     """
 
@@ -271,14 +271,14 @@ class Examination:
         self._rate_hz = rate_hz
 
     def run(self, entries: Iterable[ManifestEntry], condition: Condition | None = None) -> Iterator[Outcome]:
-        """Judges the files, each by all models.
+        """Judges each file with all models.
 
         Args:
-            entries: of the manifest.
-            condition: under which; None takes them as they are.
+            entries: entries of the manifest.
+            condition: degradation; None for unmodified files.
 
         Raises:
-            AnalysisError: the detector or a model cannot be run.
+            AnalysisError: the detector or a model failed.
         """
         for files in self._files:
             files.index()
@@ -305,7 +305,7 @@ class Examination:
 
     def _judged(self, entry: ManifestEntry, judge: FileJudge, condition: Condition | None) -> Outcome:
         loaded = self._files[entry.table].load(entry.file)
-        rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # draws the same for a file every time
+        rng = np.random.default_rng(zlib.crc32(entry.file.encode()))  # the same numbers for a file every time
         if not isinstance(loaded, np.ndarray):
             stream = frames(loaded)
             taken = condition.video(stream, self._rate_hz, rng) if condition else sampled(stream, self._rate_hz)

@@ -14,14 +14,14 @@ _NEEDED = ("file", "label")
 
 @dataclass(frozen=True, slots=True)
 class ManifestEntry:
-    """One row.
+    """One row of a manifest.
 
     Args:
-        line: of the CSV, the header is 1.
-        file: as it stands there, relative to the root.
+        line: line in the CSV; the header is 1.
+        file: path as written, relative to the root.
         label: "real" or "fake".
-        columns: the further ones, by name.
-        table: number of the manifest that it stands in, where there are several.
+        columns: values of the other columns, by name.
+        table: number of its manifest, if there are several.
     """
 
     line: int
@@ -32,25 +32,25 @@ class ManifestEntry:
 
     @property
     def fake(self) -> bool:
-        """The truth."""
+        """Whether it is labelled fake."""
         return self.label == "fake"
 
     @property
     def group(self) -> str:
-        """What it belongs to, the unit of bootstrap and split: the column `group`, else the file itself."""
+        """Its group, the unit of bootstrap and split: the column `group`, otherwise the file itself."""
         return self.columns.get(_GROUP) or self.file
 
 
 def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tuple[ManifestEntry, ...]:
-    """The rows, checked before anything is judged.
+    """Reads the rows and checks them before anything is judged.
 
     Args:
-        manifest: CSV with the columns file, label and any more.
-        only: rows whose columns have these values; empty takes all.
-        by: a column that has to be there; None asks for none.
+        manifest: CSV with the columns file, label and any others.
+        only: required values of columns; empty for all rows.
+        by: a required column; None for none.
 
     Raises:
-        DatasetError: it cannot be read, lacks a column, has a row that makes no sense, no row, or one label only.
+        DatasetError: it cannot be read, lacks a column, has an invalid row, no rows, or only one label.
     """
     entries = read_entries(manifest, (*only, *([by] if by else ())))
     chosen = tuple(entry for entry in entries if all(entry.columns.get(name) == only[name] for name in only))
@@ -59,14 +59,14 @@ def read_manifest(manifest: Path, only: Mapping[str, str], by: str | None) -> tu
 
 
 def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[ManifestEntry, ...]:
-    """All rows, each checked by itself; there may be none.
+    """Reads all rows, each checked separately; there may be none.
 
     Args:
-        manifest: CSV with the columns file, label and any more.
-        columns: that have to be there too.
+        manifest: CSV with the columns file, label and any others.
+        columns: further required columns.
 
     Raises:
-        DatasetError: it cannot be read, lacks a column, or has a row that makes no sense.
+        DatasetError: it cannot be read, lacks a column, or has an invalid row.
     """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as stream:
@@ -109,13 +109,13 @@ def _check(manifest: Path, entries: tuple[ManifestEntry, ...], only: Mapping[str
 
 
 def real_clips(manifest: Path) -> tuple[Path, ...]:
-    """The files that a table calls real, relative to its folder; rows with other labels are passed over.
+    """Paths of the files that a table labels real; rows with other labels are ignored.
 
     Args:
         manifest: CSV with the columns file and label.
 
     Raises:
-        DatasetError: it cannot be read, or names none.
+        DatasetError: it cannot be read, or lists none.
     """
     try:
         with manifest.open(newline="", encoding="utf-8-sig") as stream:
@@ -132,13 +132,13 @@ def real_clips(manifest: Path) -> tuple[Path, ...]:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """What is known of a collection of faces.
+    """A known collection of faces.
 
     Args:
-        title: what people call it.
-        what: what it holds; empty where it is not known here.
-        terms: under which it may be used.
-        family: kind of manipulation of its fakes, where its table has no column family.
+        title: its usual name.
+        what: its content; empty if unknown.
+        terms: its terms of use.
+        family: family of its fakes, if its table has no column family.
     """
 
     title: str
@@ -151,7 +151,7 @@ class Source:
 
 
 OWN = "own"
-"""Of files whose table names no source."""
+"""Source of files whose table names none."""
 
 _KNOWN = {
     OWN: Source("own files", "", "as their owners allow"),
@@ -168,10 +168,10 @@ _KNOWN = {
 
 
 def source(name: str) -> Source:
-    """What is known of a collection; for one that is not known here, little."""
+    """Properties of a collection; little for an unknown one."""
     return _KNOWN.get(name, Source(name, "", "not known here"))
 
 
 def family_of(source_name: str) -> str:
-    """The family of a collection's fakes where its table names none: a known one, else the collection's own name."""
+    """The family of a collection's fakes if its table names none: a known one, otherwise the collection's name."""
     return source(source_name).family or source_name

@@ -22,7 +22,7 @@ from stream_detect.types import Frame, Image
 
 @dataclass(frozen=True, slots=True)
 class _Member:
-    """Where a file lies within a tar."""
+    """Position of a file within a tar."""
 
     tar: Path
     offset: int
@@ -30,10 +30,10 @@ class _Member:
 
 
 class Files:
-    """What lies below a root, tars in it included. Safe to use from many threads.
+    """The files below a root, including those in tars. Thread-safe.
 
     Args:
-        root: the folder that the manifest's files are relative to.
+        root: folder to which the manifest's files are relative.
 
     Raises:
         DatasetError: there is no such folder.
@@ -57,15 +57,15 @@ class Files:
         return members
 
     def index(self) -> None:
-        """Reads the tables of contents of the tars, so that threads find them there.
+        """Reads the indices of the tars, before threads need them.
 
         Raises:
-            DatasetError: one is broken.
+            DatasetError: one is damaged.
         """
         _ = self._members
 
     def load(self, name: str) -> "Image | Path | BinaryIO":
-        """A decoded picture, RGB uint8 (h, w, 3), or what `frames` takes for a video.
+        """Loads a file: a decoded picture, RGB uint8 (h, w, 3), or for a video the argument of `frames`.
 
         Raises:
             MediaError: it is missing, unreadable, or a picture that cannot be decoded.
@@ -93,13 +93,13 @@ def _loaded(file: "Path | BinaryIO") -> "Image | Path | BinaryIO":
 
 
 def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
-    """All frames of a video that can be decoded.
+    """Yields all frames of a video that can be decoded.
 
     Args:
         video: a file, or an open one.
 
     Raises:
-        MediaError: not one frame can be decoded.
+        MediaError: no frame can be decoded.
     """
     with closing(open_media(video)) as media:
         for shot in media.shots():
@@ -107,30 +107,30 @@ def frames(video: "Path | BinaryIO") -> Iterator[Frame]:
 
 
 def sampled(stream: Iterable[Frame], rate_hz: float) -> Iterator[Frame]:
-    """The frames of a video that the live check would take, so many a second of stream time."""
+    """Yields the frames of a video that the live check would sample at this rate of stream time."""
     sampler = Sampler(rate_hz)
     return (frame for frame in stream if sampler.wants(frame.time_s))
 
 
 def spread(file: "Path | BinaryIO", most: int) -> Iterator[Image]:
-    """Pictures evenly spread over a file's length, at most so many: the first of each of so many equal parts.
+    """Yields at most `most` frames, evenly spread over a file: the first of each of as many equal parts.
 
     Args:
-        file: a video, an animation or a still, which gives its one picture.
-        most: at least 1.
+        file: a video, an animation or a still, which has one frame.
+        most: maximum number, at least 1.
 
     Returns:
         RGB uint8 (h, w, 3) each, in order.
 
     Raises:
-        MediaError: not one can be decoded.
+        MediaError: no frame can be decoded.
     """
     with closing(open_media(file)) as media:
         length_s = media.facts.duration_s
         if length_s or media.facts.kind == "image":
             yield from _firsts(media, length_s, most)
             return
-        # Browsers record videos that do not say how long they are: this one is seen twice.
+        # Browsers record videos without a duration: such a video is decoded twice.
         length_s = max(shot.time_s for shot in media.shots())
     with closing(open_media(file)) as media:
         yield from _firsts(media, length_s, most)

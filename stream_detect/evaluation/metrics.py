@@ -24,14 +24,14 @@ from stream_detect.models.card import Metric, WindowThresholds
 from stream_detect.types import Thresholds
 
 COUNTED_FROM = 0.5
-"""The calibrated fake_probability from which on one face counts as said to be fake."""
+"""Calibrated fake_probability from which a single face counts as called fake."""
 
 _FEWEST = 20
-"""Real faces below which a rate says nothing: one alarm would be 5 % and more."""
+"""With fewer real faces a rate is meaningless: one alarm would be 5 % and more."""
 
 
 _FEWEST_FAKES = 10
-"""Fakes of a family or a generator below which a card states no figure of it."""
+"""With fewer fakes of a family or a generator, a card states no figures for it."""
 
 
 def measure(
@@ -40,20 +40,20 @@ def measure(
     on: str,
     badge: WindowThresholds = WindowThresholds(),  # noqa: B008 - it is frozen
 ) -> tuple[Metric, ...]:
-    """The figures of single faces.
+    """Computes the figures of single faces.
 
     Args:
-        scored: calibrated, none of them used for the calibration.
-        threshold: fake_probability from which on a face counts as said to be fake.
-        on: which data these are, in words ("held-out faces").
-        badge: where the badge says fake and real.
+        scored: calibrated scores, not used for the calibration.
+        threshold: fake_probability from which a face counts as called fake.
+        on: description of the data ("held-out faces").
+        badge: thresholds of the badge.
 
     Returns:
-        AUC, accuracy, precision, recall and false-alarm rate; recall, false alarms and fakes taken for real as the
-        badge counts; then by family, by generator, and the false alarms of every source of real faces.
+        AUC, accuracy, precision, recall and false-alarm rate; recall, false alarms and fakes taken for real at the
+            badge's thresholds; then figures by family and by generator, and false alarms by source of real faces.
 
     Raises:
-        DatasetError: one class only.
+        DatasetError: there is only one label.
     """
     if not scored.both:
         raise DatasetError("expected real and fake faces to measure on, received one kind only")
@@ -68,15 +68,15 @@ def measure(
 
 
 def measure_windows(windows: Windows, on: str, badge: WindowThresholds) -> tuple[Metric, ...]:
-    """The figures of the badge: what it says of whole windows.
+    """Computes the figures of the badge on whole windows.
 
     Args:
-        windows: of people that no threshold was chosen on.
-        on: which people these are, in words ("held-out people").
-        badge: where the badge says fake and real.
+        windows: windows of people not used to choose thresholds.
+        on: description of the people ("held-out people").
+        badge: thresholds of the badge.
 
     Returns:
-        Of all people, of those known from several frames, and of the fakes of each family.
+        Figures of all people, of those known from several frames, and of the fakes of each family.
     """
     thresholds = Thresholds(badge.fake_enter, badge.fake_leave, badge.real_enter, badge.real_leave)
     several = windows.frames > 1
@@ -101,16 +101,16 @@ def measure_windows(windows: Windows, on: str, badge: WindowThresholds) -> tuple
 def alarms_by_trait(
     scored: Scored, traits: Mapping[str, Mapping[str, str]], on: str, badge: WindowThresholds
 ) -> tuple[Metric, ...]:
-    """False-alarm rates at the badge's threshold, by what is known of the people: "race" -> "Black".
+    """Computes false-alarm rates at the badge's threshold by traits of the people: "race" -> "Black".
 
     Args:
-        scored: calibrated, none of them used for the calibration.
-        traits: of groups that are one person's picture each.
-        on: which data these are, in words.
-        badge: where the badge says fake.
+        scored: calibrated scores, not used for the calibration.
+        traits: traits by group, each group being a picture of one person.
+        on: description of the data.
+        badge: thresholds of the badge.
 
     Returns:
-        One metric for each value that enough real faces have.
+        One metric for each value with enough real faces.
     """
     real = scored.where(~scored.fake)
     names = sorted({name for known in traits.values() for name in known})
@@ -127,7 +127,7 @@ def alarms_by_trait(
 
 
 def confusion(scored: Scored, threshold: float) -> NDArray[np.int64]:
-    """Counts (2, 2): rows the truth (real, fake), columns what is said (real, fake)."""
+    """Counts (2, 2): rows are the label (real, fake), columns the answer (real, fake)."""
     said = scored.probability >= threshold
     return np.asarray(confusion_matrix(scored.fake, said, labels=[False, True]), np.int64)
 
@@ -197,17 +197,17 @@ def _metric(  # noqa: PLR0913, PLR0917 - a metric has so many parts
 
 
 def alarms_an_hour(bundle: Bundle, clips: Sequence[Path]) -> Metric:
-    """How often an hour the badge turns to FAKE on real people.
+    """Counts how often per hour the badge turns to FAKE for real people.
 
-    Every clip is replayed through the pipeline that serves, including window and hysteresis: the rate does not follow
-    from that of single frames, because the scores of a window are strongly correlated.
+    Every clip is replayed through the server's pipeline, including window and hysteresis: the rate does not follow from
+    that of single frames, because the scores of a window are strongly correlated.
 
     Args:
-        bundle: judges, by its own thresholds.
+        bundle: the bundle, with its thresholds.
         clips: videos of real people.
 
     Raises:
-        DatasetError: there is no second of video.
+        DatasetError: there is less than a second of video.
         MediaError: one cannot be decoded.
     """
     settings = AnalysisSettings()

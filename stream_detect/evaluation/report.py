@@ -28,7 +28,7 @@ NOT_KNOWN = "-"
 _LEVELS: dict[Level, str] = {"image": "images", "frame": "frames of the videos", "video": "videos"}
 
 COLOURS = ("#3b82c4", "#d9622b", "#2a9d6f", "#9b6bd3", "#b58a0e", "#c2477f")
-"""Distinct on light and on dark, the first two for colour-blind people too (after Okabe and Ito)."""
+"""Colours that are distinct on light and dark; the first two also for colour-blind people (after Okabe and Ito)."""
 REAL, FAKE = COLOURS[0], COLOURS[1]
 
 _INK = "#123456"
@@ -44,7 +44,7 @@ _STYLE = {
     "legend.frameon": False,
 }
 _MOST_POINTS = 400
-"""Of a curve: more cannot be seen, and make the page heavy."""
+"""Points per curve: more are not visible, and make the page large."""
 _SIDE_IN = 4.2
 
 
@@ -58,7 +58,7 @@ class _Card:
 
 
 def number(known: float | None) -> str:
-    """Three digits."""
+    """A number with three digits."""
     return NOT_KNOWN if known is None else f"{known:.3f}"
 
 
@@ -68,23 +68,23 @@ def value(estimated: Estimate | None) -> str:
 
 
 def percent(estimated: Estimate | None) -> str:
-    """A share without its interval, in per cent."""
+    """A share in per cent, without its interval."""
     return NOT_KNOWN if estimated is None else f"{estimated.value:.1%}"
 
 
 def points(change: float | None, digits: int | None = None) -> str:
-    """A change with its sign: of a number with so many digits, or in points of a hundred."""
+    """A change with its sign: with that many digits, or in percentage points."""
     if change is None:
         return NOT_KNOWN
     return f"{100 * change:+.1f} pp" if digits is None else f"{change:+.{digits}f}"
 
 
 def html_report(summary: Summary, outcomes: Sequence[Outcome]) -> str:
-    """The page.
+    """The HTML page.
 
     Args:
-        summary: what was measured.
-        outcomes: what it was measured on, for the plots.
+        summary: the figures.
+        outcomes: the judged files, for the plots.
     """
     shown = [level for level in _LEVELS if any(part.level == level for part in summary.parts)]
     drawn = [(level, list(_plots(summary, outcomes, level))) for level in shown]
@@ -137,14 +137,14 @@ def _plots(summary: Summary, outcomes: Sequence[Outcome], level: Level) -> Itera
 
 
 def _by_set(title: str, some: Scored) -> Iterator[_Card]:
-    """ROC of each set that has real and fake items; `source` holds the set."""
+    """ROC of each set with real and fake items; `source` contains the set."""
     sets = {name: some.of(name) for name in sorted(set(some.source.tolist()))}
     if shown := {name or "(empty)": of for name, of in sets.items() if of.both}:
         yield _drawn(title, roc(shown))
 
 
 def _by_family(model: str, some: Scored) -> Iterator[_Card]:
-    """ROC and reliability of each family's fakes against all real files."""
+    """ROC and reliability of each family's fakes, against all real files."""
     of = {family: some.where(~some.fake | (some.family == family)) for family in some.families}
     if shown := {family: each for family, each in of.items() if each.both}:
         yield _drawn(f"ROC by family: {model}", roc(shown))
@@ -156,7 +156,7 @@ def _drawn(title: str, svg: str) -> _Card:
 
 
 def roc(curves: Mapping[str, Scored]) -> str:
-    """Fakes found against false alarms, a curve for each name; each has real and fake items."""
+    """Recall against false alarms, one curve per name; each has real and fake items."""
 
     def draw(axes: Axes) -> None:
         for colour, (name, some) in _coloured(curves):
@@ -168,7 +168,7 @@ def roc(curves: Mapping[str, Scored]) -> str:
 
 
 def precision_recall(curves: Mapping[str, Scored]) -> str:
-    """Precision against recall, a curve for each name; each has real and fake items."""
+    """Precision against recall, one curve per name; each has real and fake items."""
 
     def draw(axes: Axes) -> None:
         for colour, (name, some) in _coloured(curves):
@@ -179,11 +179,11 @@ def precision_recall(curves: Mapping[str, Scored]) -> str:
 
 
 def reliability_plot(curves: Mapping[str, Scored], *, balanced: bool = False) -> str:
-    """The share of fakes against the mean fake_probability, in ten bins; larger dots hold more items.
+    """The share of fakes against the mean fake_probability, in ten bins; larger dots are bins with more items.
 
     Args:
-        curves: by name, each with real and fake items.
-        balanced: real and fake items weigh the same together.
+        curves: items by name, each with real and fake ones.
+        balanced: whether all real and all fake items have the same total weight.
     """
 
     def draw(axes: Axes) -> None:
@@ -199,7 +199,7 @@ def reliability_plot(curves: Mapping[str, Scored], *, balanced: bool = False) ->
 
 
 def histogram(some: Scored, thresholds: tuple[float, ...]) -> str:
-    """How the scores of real and of fake items are spread."""
+    """Histogram of the scores of real and of fake items."""
 
     def draw(axes: Axes) -> None:
         bins = [step / 40 for step in range(41)]
@@ -244,7 +244,7 @@ def _svg(draw: Callable[[Axes], None], x: str, y: str) -> str:
 
 
 def _for_page(svg: str) -> str:
-    """The element alone, its groups without names that would be there twice on a page."""
+    """The svg element without ids that would occur twice on a page."""
     inner = re.sub(r"<metadata>.*?</metadata>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     inner = re.sub(r'<g id="[^"]*"', "<g", inner)
     # The page sets the size.

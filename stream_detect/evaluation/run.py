@@ -38,10 +38,10 @@ from stream_detect.types import Classifier
 AS_IT_IS = "as it is"
 
 PICTURES_A_VIDEO = 10
-"""One video is worsened for so many pictures: it takes far longer."""
+"""One video is degraded per this many pictures, because it takes far longer."""
 
 OnProgress = Callable[[str, int, int], None]
-"""Takes what is being done, files done and files in all."""
+"""Called with the current activity, the number of files done and the total."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,14 +50,14 @@ class EvaluationPlan:
 
     Args:
         manifest: CSV with file and label.
-        root: the folder that its files are relative to.
-        by: column that names the sets; None for none.
-        only: rows whose columns have these values.
-        held_out: only groups that a calibration fitted by this project's training did not use.
-        crops: pictures are face crops already.
+        root: folder to which its files are relative.
+        by: column with the names of sets; None for none.
+        only: required values of columns.
+        held_out: use only groups on which this project's training does not fit calibrations.
+        crops: the pictures are already face crops.
         more: further manifests, each with its root.
-        threads: that judge; each has a detector and classifiers of its own.
-        robust: pictures that the robustness table is measured on, and a tenth as many videos; 0 for no table.
+        threads: number of threads, each with its own detector and classifiers.
+        robust: number of pictures for the robustness table, with a tenth as many videos; 0 for no table.
     """
 
     manifest: Path
@@ -78,17 +78,17 @@ class EvaluationPlan:
 
 @dataclass(frozen=True, slots=True)
 class Entrant:
-    """A model with what makes its classifiers, one a thread."""
+    """A model with the factory of its classifiers, one per thread."""
 
     contestant: Contestant
     classifier: Callable[[], Classifier]
 
 
 def load_entrants(names: Sequence[str], settings: ModelSettings) -> tuple[Entrant, ...]:
-    """Models by name, or by their bundle's folder, on the backend that the settings name.
+    """Loads models by name, or by their bundle's folder, with the backend in the settings.
 
     Raises:
-        BundleError: one is not there, or broken.
+        BundleError: one is missing or damaged.
         DatasetError: one is named twice.
     """
     registry = Registry.of(settings.folder)
@@ -120,18 +120,18 @@ def evaluate(
     scores: Path | None = None,
     on_progress: OnProgress | None = None,
 ) -> tuple[Summary, tuple[Outcome, ...]]:
-    """Judges every file of a manifest by every model and measures them.
+    """Judges every file of a manifest with every model, and measures the models.
 
     Args:
-        plan: what to evaluate.
+        plan: the plan.
         entrants: the models.
-        settings: of the analysis.
-        scores: CSV file of the scores, written row by row as they come.
-        on_progress: called after each file with what is being done, files done and files in all.
+        settings: settings of the analysis.
+        scores: CSV file for the scores, written row by row.
+        on_progress: called after each file with the current activity, the number of files done and the total.
 
     Raises:
-        DatasetError: the manifest makes no sense, or not one of its files can be read.
-        AnalysisError: the detector or a model cannot be run.
+        DatasetError: the manifest is invalid, or none of its files can be read.
+        AnalysisError: the detector or a model failed.
     """
     entries = _entries(plan)
     models = tuple(entrant.contestant for entrant in entrants)
@@ -168,7 +168,7 @@ def _silent(what: str, done: int, total: int) -> None:
 
 
 def _entries(plan: EvaluationPlan) -> tuple[ManifestEntry, ...]:
-    """The rows of all manifests, each with the number of its own."""
+    """The rows of all manifests, each with the number of its manifest."""
     read = [read_manifest(manifest, plan.only or {}, plan.by) for manifest, _ in plan.tables]
     entries = tuple(replace(entry, table=number) for number, some in enumerate(read) for entry in some)
     if not plan.held_out:
@@ -238,7 +238,7 @@ def _worsened(
 
 
 def _chosen(outcomes: Iterable[Outcome], n: int) -> list[Outcome]:
-    """So many files, as many real as fake ones where there are, in the manifest's order; the same every time."""
+    """Chooses that many files, half of them real if possible, in the order of the manifest; always the same ones."""
 
     def lot(outcome: Outcome) -> bytes:
         return hashlib.sha256(outcome.entry.file.encode()).digest()

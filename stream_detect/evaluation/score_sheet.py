@@ -13,12 +13,12 @@ COLUMNS = ("file", "label", "model", "fake_probability", "faces", "reason")
 
 
 class ScoreSheet:
-    """The CSV of scores. It grows as FILE.part; when all is done it takes the place of FILE.
+    """The CSV of scores. It is written to FILE.part, which replaces FILE at the end.
 
-    A run that breaks off leaves what it had in FILE.part, and an earlier FILE as it was.
+    An interrupted run keeps its rows in FILE.part, and an earlier FILE is unchanged.
 
     Args:
-        file: where it goes; None writes nothing.
+        file: output file; None writes nothing.
         models: names, in the order of the judgements.
     """
 
@@ -28,7 +28,7 @@ class ScoreSheet:
         self._stream: TextIO | None = None
 
     def __enter__(self) -> Self:
-        """Begins it.
+        """Creates the file.
 
         Raises:
             DatasetError: it cannot be written.
@@ -43,7 +43,7 @@ class ScoreSheet:
         return self
 
     def add(self, outcome: Outcome) -> None:
-        """A row for each model; fake_probability stays empty where there is none.
+        """Writes a row for each model; fake_probability is empty if there is none.
 
         Raises:
             DatasetError: it cannot be written.
@@ -70,7 +70,7 @@ class ScoreSheet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Ends it."""
+        """Closes the file."""
         if self._stream is None or self._file is None:
             return
         self._stream.close()
@@ -79,7 +79,7 @@ class ScoreSheet:
 
 
 def write_whole(file: Path, text: str) -> None:
-    """Writes a file that is there whole, or as it was before.
+    """Writes a file atomically.
 
     Raises:
         DatasetError: it cannot be written.
@@ -93,7 +93,7 @@ def write_whole(file: Path, text: str) -> None:
 
 
 def part_of(file: Path) -> Path:
-    """Where a file grows."""
+    """Path of a file that is being written."""
     return file.with_name(f"{file.name}.part")
 
 

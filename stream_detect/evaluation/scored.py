@@ -29,15 +29,15 @@ def _unnamed() -> NDArray[np.str_]:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """Faces, frames or videos with a model's judgement.
+    """Faces, frames or videos with a model's scores.
 
     Args:
         probability: float64 (n,), fake_probability in [0, 1].
-        fake: bool (n,), the truth.
-        source: str (n,), collection each comes from.
-        group: str (n,), source video each comes from; the unit of the bootstrap.
-        family: str (n,), kind of manipulation of each fake, "" for a real one; all "" if not given.
-        generator: str (n,), what made each fake, "" where that is not known; all "" if not given.
+        fake: bool (n,), the label.
+        source: str (n,), collection of each.
+        group: str (n,), group of each, the unit of the bootstrap.
+        family: str (n,), family of each fake, "" for a real one; default all "".
+        generator: str (n,), generator of each fake, "" if unknown; default all "".
     """
 
     probability: NDArray[np.float64]
@@ -56,7 +56,7 @@ class Scored:
         return len(self.fake)
 
     def where(self, chosen: NDArray[np.bool_] | NDArray[np.intp]) -> "Scored":
-        """The chosen ones."""
+        """The chosen items."""
         return Scored(
             self.probability[chosen],
             self.fake[chosen],
@@ -67,17 +67,17 @@ class Scored:
         )
 
     def of(self, *sources: str) -> "Scored":
-        """Those of these sources."""
+        """Items of these sources."""
         return self.where(np.isin(self.source, sources))
 
     @property
     def both(self) -> bool:
-        """Whether there are real ones and fake ones."""
+        """Whether there are real items and fakes."""
         return bool(self.fake.any() and not self.fake.all())
 
     @property
     def families(self) -> tuple[str, ...]:
-        """The families of the fakes, sorted; those of fakes without one are left out."""
+        """The families of the fakes, sorted, without ""."""
         return tuple(sorted(set(self.family[self.fake].tolist()) - {""}))
 
 
@@ -85,8 +85,8 @@ def score(faces: Faces, predict: Callable[[NDArray[np.uint8]], NDArray[np.float3
     """Scores every face, in batches.
 
     Args:
-        faces: of one split.
-        predict: crops, uint8 (n, h, w, 3), to fake_probability (n,).
+        faces: faces of one split.
+        predict: maps crops, uint8 (n, h, w, 3), to fake_probability (n,).
     """
     parts = [predict(np.asarray(faces.crops[i : i + _BATCH])) for i in range(0, len(faces.rows), _BATCH)]
     generators = np.array([row.generator for row in faces.rows], np.str_)
@@ -107,25 +107,26 @@ def calibrated(scored: Scored, calibration: Calibration) -> Scored:
 
 
 def halves(scored: Scored) -> tuple[Scored, Scored]:
-    """The calibration half and the held-out half, by a hash of the group's name: the same for every model."""
+    """The calibration half and the held-out half, by a hash of the group's name, so equal for all models."""
     second = np.array([held_out(name) for name in scored.group], bool)
     return scored.where(~second), scored.where(second)
 
 
 def held_out(group: str) -> bool:
-    """Whether a group is in the held-out half, that no calibration and no threshold is fitted on."""
+    """Whether a group is in the held-out half, which no calibration and no threshold uses."""
     return hashlib.sha256(group.encode()).digest()[0] % 2 == 1
 
 
 def balanced_weights(scored: Scored) -> NDArray[np.float64]:
-    """The weight of each face, such that neither a large source nor a long video outweighs the others.
+    """Weights of faces, so that neither a large source nor a long video dominates.
 
-    Real and fake faces weigh the same together. Among the fakes a family weighs as the square root of its number of
-    groups, among the real ones a source does; within them each group weighs the same, regardless of its number of
-    frames. Equal weights for all families would rest a fifth of the result on the two or three videos of the smallest.
+    Real and fake faces have the same total weight. Fakes are weighted by family and real faces by source, in proportion
+    to the square root of the number of groups; within these, each group has the same weight, regardless of its number
+    of frames. With equal weights for all families, a fifth of the result would depend on the two or three videos of the
+    smallest.
 
     Returns:
-        float64 (n,), with a sum of 1; of .5 a class where there are both.
+        float64 (n,), with a sum of 1; .5 per label if there are both.
     """
     weights = np.zeros(len(scored))
     for is_fake, kind in ((False, scored.source), (True, scored.family)):
@@ -145,10 +146,10 @@ def fit_calibration(scored: Scored, fitted_on: str) -> PlattScaling:
 
     Args:
         scored: raw scores of the calibration half.
-        fitted_on: which faces these are, in words for the card.
+        fitted_on: description of these faces for the card.
 
     Raises:
-        DatasetError: one class only, or the scores do not rise with the truth.
+        DatasetError: there is only one label, or the scores do not increase with the label.
     """
     if not scored.both:
         raise DatasetError("expected real and fake faces to calibrate on, received one kind only")

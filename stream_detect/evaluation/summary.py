@@ -24,7 +24,7 @@ from stream_detect.evaluation.scored import Scored
 from stream_detect.types import Thresholds
 
 SCHEMA = 2
-"""Raised when a key of the JSON file is renamed, goes, or changes its meaning."""
+"""Increased when a key of the JSON file is renamed or removed, or changes its meaning."""
 
 Level = Literal["image", "frame", "video"]
 _LEVELS: tuple[Level, ...] = ("image", "frame", "video")
@@ -33,16 +33,16 @@ _FILES: tuple[Level, ...] = ("image", "video")
 
 @dataclass(frozen=True, slots=True)
 class Contestant:
-    """A model that is measured.
+    """A measured model.
 
     Args:
-        name: of its bundle.
-        title: of its card.
-        version: of its card.
-        sha256: of the weights that are served.
-        threshold: fake_probability from which on its badge says fake.
-        real_enter: fake_probability up to which it says real.
-        terms: of its card.
+        name: name of its bundle.
+        title: title on its card.
+        version: version on its card.
+        sha256: sha256 of the served weights.
+        threshold: fake_probability from which its badge says fake.
+        real_enter: fake_probability up to which its badge says real.
+        terms: terms of use on its card.
     """
 
     name: str
@@ -55,19 +55,19 @@ class Contestant:
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """Where it is counted: at .5, and where its badge says fake."""
+        """Thresholds of the figures: .5, and that from which its badge says fake."""
         return tuple(sorted({COUNTED_FROM, self.threshold}))
 
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """Files, counted.
+    """Number of files.
 
     Args:
-        files: of this kind.
-        judged: those with a fake_probability.
-        crops_themselves: those of them in which no face was found again, so that the crop itself was judged.
-        unusable: the others, by reason.
+        files: number of files of this kind.
+        judged: files with a fake_probability.
+        crops_themselves: of these, files in which no face was found again, so that the crop itself was judged.
+        unusable: other files, by reason.
         alarms: times at which the badge turned to FAKE in real videos.
         real_s: stream time of the real videos.
     """
@@ -82,14 +82,14 @@ class FileCounts:
 
 @dataclass(frozen=True, slots=True)
 class SetFigures:
-    """One model on one set at one level.
+    """Figures of one model on one set at one level.
 
     Args:
-        model: its name.
+        model: name of the model.
         level: image; frame = each scored frame of the videos; video = one score each.
-        set: value of the column that was asked for; None for all of them together.
-        counts: of files.
-        figures: None where nothing was judged.
+        set: value of the column in `by`; None for all together.
+        counts: number of files.
+        figures: None if nothing was judged.
     """
 
     model: str
@@ -110,20 +110,20 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True)
 class Robustness:
-    """One model under one condition; the changes are against the same files as they are.
+    """Figures of one model under one condition; changes are relative to the same files unmodified.
 
     Args:
-        model: its name.
+        model: name of the model.
         level: image or video.
-        condition: in words; "as it is" first.
-        judged: files with a fake_probability.
-        files: in all.
-        auc: with its interval.
-        auc_change: AUC - that of the files as they are.
+        condition: name of the condition; "as it is" first.
+        judged: number of files with a fake_probability.
+        files: number of files.
+        auc: AUC with its interval.
+        auc_change: AUC minus that of the unmodified files.
         false_alarm_rate: of the real files, at the model's own threshold.
-        false_alarm_change: false_alarm_rate - that of the files as they are.
+        false_alarm_change: false_alarm_rate minus that of the unmodified files.
         recall: of the fake files, at that threshold.
-        recall_change: recall - that of the files as they are.
+        recall_change: recall minus that of the unmodified files.
     """
 
     model: str
@@ -141,11 +141,11 @@ class Robustness:
 
 @dataclass(frozen=True, slots=True)
 class ManifestFile:
-    """A manifest that was evaluated.
+    """An evaluated manifest.
 
     Args:
-        name: of the file, with its folder's.
-        sha256: of it.
+        name: name of the file and its folder.
+        sha256: sha256 of the file.
     """
 
     name: str
@@ -158,10 +158,10 @@ class Subject:
 
     Args:
         manifests: the tables of files.
-        rows: that were taken.
-        only: how they were chosen, e.g. "split=val".
-        by: column that names the sets.
-        crops: whether pictures were face crops already.
+        rows: number of rows used.
+        only: selection of rows, e.g. "split=val".
+        by: column with the names of sets.
+        crops: whether the pictures were already face crops.
     """
 
     manifests: tuple[ManifestFile, ...]
@@ -173,7 +173,7 @@ class Subject:
 
 @dataclass(frozen=True, slots=True)
 class ModelFamily:
-    """One model on the fakes of one family or generator, at one level."""
+    """Figures of one model on the fakes of one family or generator, at one level."""
 
     model: str
     level: Level
@@ -182,7 +182,7 @@ class ModelFamily:
 
 @dataclass(frozen=True, slots=True)
 class ModelRealSource:
-    """One model on the real items of one source, at one level."""
+    """Figures of one model on the real items of one source, at one level."""
 
     model: str
     level: Level
@@ -191,7 +191,7 @@ class ModelRealSource:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """All of it."""
+    """The complete result of an evaluation."""
 
     subject: Subject
     models: tuple[Contestant, ...]
@@ -207,7 +207,7 @@ class Summary:
 
 
 def scored(outcomes: Iterable[Outcome], model: int, level: Level, by: str | None) -> Scored:
-    """The scores of one model at one level, without what it could not judge."""
+    """The scores of one model at one level, without unjudged files."""
     rows: list[tuple[float, bool, str, str]] = []
     for outcome in outcomes:
         if outcome.kind != ("image" if level == "image" else "video"):
@@ -244,7 +244,7 @@ def scored_by_source(outcomes: Iterable[Outcome], model: int, level: Level) -> S
 
 
 def families(outcomes: Sequence[Outcome], models: Sequence[Contestant]) -> tuple[ModelFamily, ...]:
-    """Every model on every family and generator; empty where the manifest names neither families nor sources."""
+    """Figures of every model for every family and generator; empty if the manifest has neither families nor sources."""
     if not any({"family", "source"} & set(outcome.entry.columns) for outcome in outcomes):
         return ()
     return tuple(
@@ -256,7 +256,7 @@ def families(outcomes: Sequence[Outcome], models: Sequence[Contestant]) -> tuple
 
 
 def real_sources(outcomes: Sequence[Outcome], models: Sequence[Contestant]) -> tuple[ModelRealSource, ...]:
-    """The false alarms of every model on the real files of every source; empty where the manifest names none."""
+    """False alarms of every model by source of real files; empty if the manifest has none."""
     if not any("source" in outcome.entry.columns for outcome in outcomes):
         return ()
     return tuple(
@@ -273,7 +273,7 @@ def _thresholds(model: Contestant) -> Thresholds:
 
 
 def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | None) -> tuple[SetFigures, ...]:
-    """Every model at every level there is, on all sets together and on each."""
+    """Figures of every model at every level, on all sets together and on each."""
     sets = sorted({outcome.entry.columns[by] for outcome in outcomes}) if by else []
     found: list[SetFigures] = []
     for index, model in enumerate(models):
@@ -289,7 +289,7 @@ def parts(outcomes: Sequence[Outcome], models: Sequence[Contestant], by: str | N
 
 
 def unreadable(outcomes: Iterable[Outcome]) -> tuple[Unreadable, ...]:
-    """Files that could not be read, in the manifest's order."""
+    """Files that could not be read, in the order of the manifest."""
     return tuple(
         Unreadable(o.entry.line, o.entry.file, o.judgements[0].reason) for o in outcomes if o.kind == "unreadable"
     )
@@ -298,11 +298,11 @@ def unreadable(outcomes: Iterable[Outcome]) -> tuple[Unreadable, ...]:
 def robustness(
     passes: Sequence[tuple[str, Sequence[Outcome]]], models: Sequence[Contestant], level: Level
 ) -> tuple[Robustness, ...]:
-    """The table, model by model.
+    """The robustness table, model by model.
 
     Args:
-        passes: a condition with its outcomes, of one level; the first is the files as they are.
-        models: as the judgements are in order.
+        passes: conditions with their outcomes at one level; the first are the unmodified files.
+        models: in the order of the judgements.
         level: image or video.
     """
     table: list[Robustness] = []
@@ -330,7 +330,7 @@ def robustness(
 
 @dataclass(frozen=True, slots=True)
 class _Measured:
-    """What the robustness table compares."""
+    """Values that the robustness table compares."""
 
     auc: Estimate | None = None
     false_alarm_rate: Estimate | None = None

@@ -25,13 +25,13 @@ FALSE_ALARMS = 0.01
 TAKEN_FOR_REAL = 0.03
 """Share of fakes that may be called real within a full window, on the calibration half."""
 REAL_WITHIN_S = 5.0
-"""Within which a real person should be called real; a fake has the whole window."""
+"""Time within which a real person should be called real; a fake has the whole window."""
 
 _FAKE_FROM = tuple(step / 100 for step in range(55, 99))
 _REAL_TO = tuple(step / 100 for step in range(45, 1, -1))
-"""No window says less than .01 or more than .99: a single score counts no more than that."""
+"""A window's mean is never below .01 or above .99, because a single score is limited to that."""
 _HYSTERESIS = 0.2
-"""How far the window's mean must come back before a verdict is left, where the two thresholds leave room for it."""
+"""How far the window's mean must come back before a verdict ends, if the two thresholds are far enough apart."""
 
 RULE = (
     f"fake_enter: the lowest at which at most {FALSE_ALARMS:.0%} of the real people of the calibration half are called "
@@ -43,13 +43,13 @@ RULE = (
 
 @dataclass(frozen=True, slots=True)
 class Windows:
-    """People, each with what the window says from sample to sample.
+    """People, each with the summaries of the window at every sample.
 
     Args:
-        courses: of each person the evidence at every sample of a full window.
-        people: their truth, source, group and family; the probability is that of the full window.
-        frames: int (n,), different frames that each is known from.
-        settings: of the window.
+        courses: for each person, the summary at every sample of a full window.
+        people: their label, source, group and family; the probability is that of the full window.
+        frames: int (n,), number of different frames of each.
+        settings: settings of the window.
     """
 
     courses: tuple[tuple[WindowSummary, ...], ...]
@@ -65,13 +65,13 @@ class Windows:
 
 @dataclass(frozen=True, slots=True)
 class WindowFigures:
-    """How often the badge is right and wrong about people.
+    """Correct and wrong answers of the badge about people.
 
     Args:
-        real: people.
-        fake: people.
-        real_in_5_s: share of the real ones called real within 5 s; None without real ones.
-        false_alarms: share of the real ones called fake within a full window; None without real ones.
+        real: number of real people.
+        fake: number of fakes.
+        real_in_5_s: share of real people called real within 5 s; None without real people.
+        false_alarms: share of real people called fake within a full window; None without real people.
         fake_in_10_s: share of the fakes called fake within a full window; None without fakes.
         taken_for_real: share of the fakes called real within a full window; None without fakes.
     """
@@ -85,11 +85,11 @@ class WindowFigures:
 
 
 def windows_of(scored: Scored, settings: WindowSettings) -> Windows:
-    """A window for each person: the faces of one group with one truth and generator, in their order.
+    """Makes a window for each person: the faces of one group with one label and generator, in order.
 
     Args:
-        scored: calibrated faces.
-        settings: of the window.
+        scored: calibrated scores of faces.
+        settings: settings of the window.
     """
     members: dict[tuple[str, ...], list[int]] = {}
     for index in range(len(scored)):
@@ -105,11 +105,11 @@ def windows_of(scored: Scored, settings: WindowSettings) -> Windows:
 
 
 def course(logits: Sequence[float], settings: WindowSettings) -> tuple[WindowSummary, ...]:
-    """What the window says at every sample until it is full, of frames that come in turn.
+    """The summaries of the window at every sample until it is full, with the frames repeated in turn.
 
     Args:
-        logits: calibrated, of the person's frames; at least one.
-        settings: of the window.
+        logits: calibrated logits of the person's frames; at least one.
+        settings: settings of the window.
     """
     n = _samples(settings.length_s, settings)
     window = ScoreWindow(settings.length_s, n)
@@ -121,11 +121,11 @@ def course(logits: Sequence[float], settings: WindowSettings) -> tuple[WindowSum
 
 
 def choose_thresholds(windows: Windows, fitted_on: str) -> WindowThresholds:
-    """The boldest thresholds at which both kinds of error stay rare, by `RULE`.
+    """Chooses the boldest thresholds with which both kinds of error stay rare, by `RULE`.
 
     Args:
-        windows: of the calibration half.
-        fitted_on: which people these are, in words for the card.
+        windows: windows of the calibration half.
+        fitted_on: description of these people for the card.
     """
     fake = windows.people.fake
     weights = balanced_weights(windows.people)
@@ -148,10 +148,10 @@ def choose_thresholds(windows: Windows, fitted_on: str) -> WindowThresholds:
 
 
 def window_figures(windows: Windows, thresholds: Thresholds) -> WindowFigures:
-    """What the badge would have said of these people, by the verdict's own hysteresis and dwell.
+    """The answers of the badge about these people, with hysteresis and dwell of the verdict.
 
     Args:
-        windows: none of which a threshold was chosen on.
+        windows: windows not used to choose thresholds.
         thresholds: of the model.
     """
     said = [said_of(steps, thresholds, windows.settings) for steps in windows.courses]
@@ -178,9 +178,9 @@ def said_of(
     """The state of the verdict at every sample.
 
     Args:
-        steps: what the window said.
+        steps: summaries of the window.
         thresholds: of the model.
-        settings: of the window.
+        settings: settings of the window.
     """
     verdict = TrackVerdict(thresholds, settings)
     return tuple(verdict.step(evidence, evidence.newest_s).state for evidence in steps)
@@ -194,7 +194,7 @@ def _samples(length_s: float, settings: WindowSettings) -> int:
 
 
 def _span(steps: Sequence[WindowSummary], settings: WindowSettings) -> tuple[float, float]:
-    """The least and the greatest fake_probability once there is enough evidence for a verdict."""
+    """The lowest and the highest fake_probability once there is enough evidence for a verdict."""
     said = [each.fake_probability for each in steps if each.admitted >= settings.min_scores]
     known = [value for value in said if value is not None]
     return min(known), max(known)
