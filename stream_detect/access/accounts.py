@@ -18,14 +18,14 @@ MAX_TOKEN_DAYS: Final = 3_650
 
 
 class Accounts:
-    """Signs users in and changes them.
+    """Signs users in and manages them.
 
     Args:
         stored: the tables.
-        settings: time limits of sessions, the role of users whom single sign-on brings.
+        settings: time limits of sessions, and the role of new users of single sign-on.
         passwords: hashes them.
-        clock: wall clock, unix seconds.
-        entered: is told of each user whom single sign-on brought for the first time.
+        clock: returns unix seconds.
+        entered: called with each new user of single sign-on.
     """
 
     def __init__(
@@ -43,22 +43,22 @@ class Accounts:
         self._clock = clock
 
     def sign_in(self, name: str, password: str, browser: Browser = _UNKNOWN) -> str:
-        """Begins a session.
+        """Starts a session.
 
-        Takes as long and says the same whether the user is unknown, disabled, without a password, or the password is
+        Duration and error are the same whether the user is unknown, disabled or without a password, or the password is
         wrong.
 
         Args:
-            name: of the user, in any case.
-            password: as it was typed.
-            browser: in which the user signs in.
+            name: name of the user, in upper or lower case.
+            password: as typed.
+            browser: the user's browser.
 
         Returns:
-            the value of the session's cookie; only its digest is kept.
+            The value of the session cookie; only its digest is stored.
 
         Raises:
             SignInError: name or password is wrong.
-            CapacityError: too many sign in at the moment.
+            CapacityError: too many users are signing in.
         """
         try:
             user = self._stored.user(user_name(name))
@@ -72,21 +72,21 @@ class Accounts:
         return self._begin(user.name, browser)
 
     def sign_in_from_elsewhere(self, name: str, browser: Browser = _UNKNOWN) -> str:
-        """Begins a session of a user whom an OpenID Connect provider signed in.
+        """Starts a session for a user signed in by an OpenID Connect provider.
 
         Returns:
-            the value of the session's cookie.
+            The value of the session cookie.
 
         Raises:
-            SignInError: the user is not in the list, or disabled.
+            SignInError: the user is unknown or disabled.
         """
         return self._begin(self.enter_from_elsewhere(name).name, browser)
 
     def enter_from_elsewhere(self, name: str) -> User:
-        """The user whom single sign-on names; one who is new is entered with `access.sso_role`.
+        """Returns the user named by single sign-on; a new one is added with `access.sso_role`.
 
         Raises:
-            SignInError: there is no such user and no role for new ones, or the user is disabled.
+            SignInError: the user is unknown and there is no role for new ones, or the user is disabled.
         """
         try:
             known = user_name(name)
@@ -107,14 +107,14 @@ class Accounts:
         return user
 
     def sign_out(self, cookie: str) -> None:
-        """Ends the session of a cookie; nothing happens when there is none."""
+        """Ends the session of a cookie, if it exists."""
         self._stored.end_session(digest_of(cookie))
 
     def sign_out_everywhere(self, name: str) -> None:
         """Ends all sessions of a user.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no user of that name.
         """
         self._stored.end_sessions(self._stored.user(name).name)
 
@@ -122,26 +122,26 @@ class Accounts:
         """Ends one session.
 
         Args:
-            session_id: its id.
-            user: whose it has to be; None ends anybody's.
+            session_id: id of the session.
+            user: required user; None for any.
 
         Returns:
-            name of the user whose it was.
+            Name of its user.
 
         Raises:
-            NotFoundError: there is none of that id, or it is another user's.
+            NotFoundError: there is no session with that id, or it is another user's.
         """
         return self._stored.end_session_of(session_id, user)
 
     def change_password(self, name: str, current: str, new: str, browser: Browser = _UNKNOWN) -> str:
-        """A user's own change: all sessions of the user end, and a new one begins.
+        """Changes a user's own password: all sessions of the user end, and a new one starts.
 
         Returns:
-            the value of the new session's cookie.
+            The value of the new session cookie.
 
         Raises:
             ForbiddenError: the current password is wrong.
-            PasswordError: the new one may not be chosen.
+            PasswordError: the new password is not allowed.
         """
         if not self._passwords.matches(current, self._stored.user(name).password_hash):
             raise ForbiddenError("expected your current password, received another one")
@@ -149,16 +149,16 @@ class Accounts:
         return self._begin(name, browser)
 
     def users(self) -> list[User]:
-        """All, by name."""
+        """All users, by name."""
         return self._stored.users()
 
     def add(self, name: str, role: Role, password: str) -> User:
         """Adds a user.
 
         Raises:
-            RequestError: the name is not usable.
-            PasswordError: the password may not be chosen.
-            ConflictError: the name is taken, or the first user would be no admin.
+            RequestError: the name is invalid.
+            PasswordError: the password is not allowed.
+            ConflictError: the name is taken, or the first user would not be an admin.
         """
         known = user_name(name)
         added = User(known, role, self._passwords.hashed(password, known), created_s=self._clock())
@@ -168,11 +168,11 @@ class Accounts:
     def change(
         self, name: str, *, role: Role | None = None, disabled: bool | None = None, password: str | None = None
     ) -> User:
-        """Changes what is given of a user. A new password, and disabling, end all of the user's sessions.
+        """Changes the given values of a user. A new password or disabling the user ends all sessions.
 
         Raises:
-            NotFoundError: there is none of that name.
-            PasswordError: the password may not be chosen.
+            NotFoundError: there is no user of that name.
+            PasswordError: the password is not allowed.
             ConflictError: no admin would be left.
         """
         user = self._stored.user(name)
@@ -183,33 +183,33 @@ class Accounts:
         """Removes a user with all sessions and tokens.
 
         Raises:
-            NotFoundError: there is none of that name.
+            NotFoundError: there is no user of that name.
             ConflictError: no admin would be left.
         """
         self._stored.remove(name)
 
     def tokens(self, owner: str | None) -> list[ApiToken]:
-        """Tokens of a user; of all users if None."""
+        """Tokens of a user, or of all users if None."""
         return self._stored.tokens(owner)
 
     def add_token(
         self, owner: Principal, name: str, role: Role, days: float | None, camera: str | None
     ) -> tuple[ApiToken, str]:
-        """Makes a token.
+        """Creates a token.
 
         Args:
-            owner: who makes it, signed in as a user.
-            name: what it is for.
+            owner: its owner, signed in as a user.
+            name: its purpose.
             role: at most the owner's.
-            days: until it expires; None for never.
-            camera: it may only publish to this camera.
+            days: days until it expires; None for never.
+            camera: the only camera to which it may publish; None for other uses.
 
         Returns:
-            what is kept of it, and the token itself, which is not.
+            Its record, and the token itself, which is not stored.
 
         Raises:
-            ForbiddenError: the role is more than the owner's, or the owner is no user.
-            ConflictError: the owner has one of that name, or too many.
+            ForbiddenError: the role exceeds the owner's, or the owner is not a user.
+            ConflictError: the owner has a token of that name, or too many.
         """
         if owner.name is None:
             raise ForbiddenError("expected somebody who is signed in as a user: tokens belong to users")
@@ -228,11 +228,11 @@ class Accounts:
         """Revokes a token.
 
         Args:
-            token_id: its id.
-            owner: who may revoke it; None revokes anybody's.
+            token_id: id of the token.
+            owner: required owner; None for any.
 
         Raises:
-            NotFoundError: there is none of that id, or it is another user's.
+            NotFoundError: there is no token with that id, or it is another user's.
         """
         self._stored.remove_token(token_id, owner)
 

@@ -19,7 +19,8 @@ from stream_detect.storage.audit import EXPIRED, AuditEntry, AuditTable, Written
 from stream_detect.storage.chain import FIRST
 
 MAX_WAITING: Final = 10_000
-"""Entries that wait while the database is away: beyond it the newest are in the log and the file only."""
+"""Maximum number of entries that wait while the database cannot be used; further ones are only in the log and the file.
+"""
 
 _BATCH: Final = 500
 _CLOSE_S: Final = 3.0
@@ -30,11 +31,11 @@ _log = logging.getLogger("stream_detect.audit")
 
 
 class RepeatedEntries:
-    """Says which entries repeat one that was written a short time ago: a page asks for the same picture many times.
+    """Recognises entries that repeat a recent one, because a page requests the same picture many times.
 
     Args:
-        within_s: that long ago at most.
-        clock: monotonic seconds.
+        within_s: time within which an entry counts as repeated.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, within_s: float, clock: Callable[[], float] = time.monotonic) -> None:
@@ -43,7 +44,7 @@ class RepeatedEntries:
         self._written: OrderedDict[tuple[str, ...], float] = OrderedDict()
 
     def is_one(self, *key: str) -> bool:
-        """Whether it is; if not, it is remembered."""
+        """Whether an entry is a repetition; if not, it is remembered."""
         now_s = self._clock()
         if now_s - self._written.get(key, float("-inf")) < self._within_s:
             return True
@@ -55,12 +56,12 @@ class RepeatedEntries:
 
 
 class AuditLog:
-    """Takes entries from any thread and writes them on one of its own, in their order.
+    """Writes entries in order on its own thread. Thread-safe.
 
     Args:
-        table: the database's.
-        settings: how long entries are kept, and the file for a log collector.
-        clock: wall clock, unix seconds.
+        table: table of the entries.
+        settings: retention time, and the file for a log collector.
+        clock: returns unix seconds.
     """
 
     def __init__(self, table: AuditTable, settings: AuditSettings, clock: Callable[[], float] = time.time) -> None:
@@ -74,21 +75,21 @@ class AuditLog:
         self._thread = threading.Thread(target=self._write_all, name="audit", daemon=True)
         self._expired_s = float("-inf")
         self.problem = ""
-        """Why entries cannot be written now; empty when all is well."""
+        """Why entries cannot be written now; empty if all is well."""
 
     def start(self) -> None:
-        """Begins to write."""
+        """Starts to write."""
         self._thread.start()
 
     def close(self) -> None:
-        """Writes what waits, for at most three seconds. Blocks."""
+        """Writes waiting entries, for at most three seconds. Blocks."""
         self._closing.set()
         self._arrived.set()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
 
     def note(self, entry: AuditEntry) -> None:
-        """Takes an entry. Does not block."""
+        """Adds an entry. Does not block."""
         with self._lock:
             is_full = len(self._waiting) >= MAX_WAITING
             if not is_full:
@@ -158,16 +159,16 @@ class AuditLog:
 
 
 def note(table: AuditTable, action: str, target: str = "", detail: str = "") -> None:
-    """Writes down what somebody did on the command line, under the name of the system's user."""
+    """Records an action on the command line, with the name of the system's user."""
     try:
         who = getpass.getuser()
-    except (OSError, KeyError):  # nobody of that number is known to the system, as in a container
+    except (OSError, KeyError):  # the system does not know the user's number, as in a container
         who = f"uid {os.getuid()}"
     table.append([AuditEntry(time.time(), action, who=who, by="command_line", target=target, detail=detail)])
 
 
 def shown(entry: AuditEntry) -> dict[str, Any]:
-    """An entry as JSON has it."""
+    """An entry as JSON."""
     values = asdict(entry)
     return {"at": values.pop("at_s"), **{name: values[name] for name in _SHOWN}}
 
@@ -176,7 +177,7 @@ _SHOWN: Final = ("who", "by", "address", "action", "target", "result", "detail")
 
 
 def _append_to(path: Path, lines: str) -> None:
-    """Opened anew each time, so that it may be rotated; for the server's user alone."""
+    """Opens the file anew each time, so that it can be rotated; only the server's user may read it."""
     descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
     with os.fdopen(descriptor, "w", encoding="ascii") as file:
         file.write(lines)
@@ -184,12 +185,12 @@ def _append_to(path: Path, lines: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class AuditVerification:
-    """What was found.
+    """Result of a verification.
 
     Args:
-        entries: of the audit log.
-        head: hash of the newest entry; empty without one.
-        problems: a sentence each, which names the entry; none when all holds.
+        entries: number of entries.
+        head: hash of the newest entry; empty if there is none.
+        problems: one sentence each, which names the entry; empty if there are none.
     """
 
     entries: int
@@ -198,11 +199,11 @@ class AuditVerification:
 
 
 def verify_audit(table: AuditTable, head: str | None = None) -> AuditVerification:
-    """Compares the entries with their hashes and with each other.
+    """Checks the hashes of the entries and their order.
 
     Args:
-        table: of the entries.
-        head: hash that was noted at an earlier time; the chain has to hold it still, unless it is too old by now.
+        table: table of the entries.
+        head: hash recorded earlier, which the chain must still contain unless it has expired.
 
     Raises:
         StorageError: the database cannot be read.
@@ -234,7 +235,7 @@ def verify_audit(table: AuditTable, head: str | None = None) -> AuditVerificatio
 
 
 def _beginning(entry: WrittenEntry) -> tuple[int, str]:
-    """Number and hash of the last entry that was deleted by its age."""
+    """Number and hash of the last expired entry."""
     try:
         values = json.loads(entry.detail)
         return int(values["number"]), str(values["hash"])

@@ -27,11 +27,11 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class SignIn:
-    """What somebody has to show.
+    """Credentials that a client has to send.
 
     Args:
-        needed: False where the server asks nobody.
-        password: users with passwords are there.
+        needed: False if the server requires no sign-in.
+        password: whether there are users with passwords.
         oidc: name of the OpenID Connect provider; None without one.
     """
 
@@ -41,13 +41,13 @@ class SignIn:
 
 
 class Directory:
-    """Everybody who may come in. Thread-safe.
+    """Finds the owners of credentials. Thread-safe.
 
     Args:
         stored: the tables.
-        server: where the server listens, and the settings' token.
-        access: time limits of sessions, single sign-on.
-        clock: wall clock, unix seconds.
+        server: the address of the server, and the token in the settings.
+        access: time limits of sessions, and single sign-on.
+        clock: returns unix seconds.
 
     Raises:
         StorageError: the tables cannot be read.
@@ -74,16 +74,16 @@ class Directory:
         self.replace_token(server.token)
 
     def replace_token(self, token: SecretStr | None) -> None:
-        """Takes another token of the settings from now on: the one before is refused."""
+        """Replaces the token in the settings; the previous one is rejected from now on."""
         self._settings_digest = None if token is None else digest_of(token.get_secret_value())
 
     @property
     def is_open(self) -> bool:
-        """Whether nobody is asked: on a loopback address, without a token, users and single sign-on."""
+        """Whether no sign-in is required: on a loopback address, without a token, users and single sign-on."""
         return self._may_be_open and self._settings_digest is None and not self._entitled.users
 
     def sign_in(self) -> SignIn:
-        """What somebody has to show who comes without anything."""
+        """Credentials that a client without any has to send."""
         users = self._entitled.users.values()
         return SignIn(
             needed=not self.is_open,
@@ -92,12 +92,12 @@ class Directory:
         )
 
     def refresh(self) -> bool:
-        """Reads the tables again if they changed, and writes down now and then what was used. Blocks.
+        """Rereads the tables if they changed, and stores times of last use now and then. Blocks.
 
-        While the database is away, what was read last holds.
+        While the database cannot be used, the last state applies.
 
         Returns:
-            whether they were read again.
+            Whether they were reread.
         """
         try:
             changed = self._stored.version() != self._entitled.version
@@ -112,7 +112,7 @@ class Directory:
         return changed
 
     def note_use(self) -> None:
-        """Writes down which sessions and tokens were used since the last time. Blocks.
+        """Stores which sessions and tokens were used since the last call. Blocks.
 
         Raises:
             StorageError: they cannot be written.
@@ -131,15 +131,15 @@ class Directory:
                         del uses[digest]
 
     def anybody(self) -> Principal | None:
-        """Who comes without showing anything; None where that does not do."""
+        """The principal of a client without credentials; None if credentials are required."""
         return Principal(Role.ADMIN, "open") if self.is_open else None
 
     def by_bearer(self, token: bytes, *, in_use: bool = True) -> Principal | None:
-        """Whom a token belongs to: the settings', or a user's. None for a wrong, expired or revoked one.
+        """Owner of a token, in the settings or of a user. None for a wrong, expired or revoked one.
 
         Args:
-            token: as it was sent.
-            in_use: it counts as used now.
+            token: as sent.
+            in_use: whether this counts as use.
         """
         digest = digest_of(token)
         if self._settings_digest is not None and hmac.compare_digest(digest, self._settings_digest):
@@ -153,11 +153,11 @@ class Directory:
         return Principal(role, "token", found.owner, f"token {digest}", found.camera)
 
     def by_cookie(self, value: bytes, *, in_use: bool = True) -> Principal | None:
-        """Whom a session's cookie belongs to; None for one that is unknown, expired or ended.
+        """Owner of a session cookie; None if it is unknown, expired or ended.
 
         Args:
-            value: of the cookie.
-            in_use: it counts as used now.
+            value: value of the cookie.
+            in_use: whether this counts as use.
         """
         digest = digest_of(value)
         found = self._entitled.sessions.get(digest)
@@ -169,7 +169,7 @@ class Directory:
         return Principal(role, "session", found.user, session_key(digest))
 
     def by_proxy(self, name: str) -> Principal | None:
-        """The user whom a trusted proxy names; None for one who is not in the list, or disabled."""
+        """The user named by a trusted proxy; None if unknown or disabled."""
         try:
             known = self._entitled.users.get(user_name(name))
         except RequestError:
@@ -179,7 +179,7 @@ class Directory:
         return Principal(known.role, "proxy", known.name, f"proxy {known.name}")
 
     def known_as(self, text: str) -> str:
-        """The name of the user whom somebody means; empty when there is none."""
+        """Name of the user that a text refers to; empty if there is none."""
         try:
             name = user_name(text)
         except RequestError:
@@ -191,17 +191,17 @@ class Directory:
         return name in self._entitled.users
 
     def sessions(self, user: str) -> list[UserSession]:
-        """Where a user is signed in now, the one used last first."""
+        """Current sessions of a user, most recently used first."""
         own = (session for session in self._entitled.sessions.values() if session.user == user)
         standing = (replace(one, seen_s=self._seen_s(one)) for one in own if self._role_of_session(one) is not None)
         return sorted(standing, key=lambda session: session.seen_s, reverse=True)
 
     def role_of(self, key: str, *, in_use: bool = False) -> Role | None:
-        """What a credential allows now; None when it was taken back or has expired.
+        """Current role of a credential; None if it was revoked or has expired.
 
         Args:
             key: `Principal.key`.
-            in_use: a stream runs by it, which counts as a request.
+            in_use: whether a stream is using it, which counts as a request.
         """
         kind, _, of = key.partition(" ")
         if kind == "open":
@@ -227,7 +227,7 @@ class Directory:
         return None if user is None or user.disabled else user.role
 
     def _role_of_token(self, token: ApiToken) -> Role | None:
-        """The lesser of its own and its owner's."""
+        """The lesser of its own role and its owner's."""
         owner = self._role_of_user(self._entitled.users.get(token.owner))
         if owner is None or (token.expires_s is not None and token.expires_s <= self._clock()):
             return None
@@ -240,6 +240,6 @@ class Directory:
         return self._role_of_user(self._entitled.users.get(session.user))
 
     def _seen_s(self, session: UserSession) -> float:
-        """When it was used last, also if that is not written down yet."""
+        """Time of its last use, even if that is not stored yet."""
         with self._lock:
             return max(session.seen_s, self._seen.get(session.digest, 0.0))

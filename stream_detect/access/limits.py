@@ -12,51 +12,52 @@ from stream_detect.access.networks import client_network
 from stream_detect.errors import TooManyGuessesError
 
 GUESSES: Final = 10
-"""Wrong tokens that one client may show at once; then one a second."""
+"""Wrong tokens that one client may send at once; after that one per second."""
 
 OF_ADDRESS: Final = 10
 OF_ADDRESS_EVERY_S: Final = 5.0
 OF_USER: Final = 20
 OF_USER_EVERY_S: Final = 45.0
-"""Wrong passwords at once, and the time until the next, of one address and for one user."""
+"""Wrong passwords at once, and the time until the next, for one address and for one user."""
 
 _KEYS: Final = 4096
-"""Of a limit; beyond it the key that was used longest ago is forgotten, so that many addresses take no more memory."""
+"""Maximum number of keys; beyond it the least recently used key is forgotten, so that many addresses take no more
+memory."""
 
 _LOG_EVERY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
 
 class TokenBucket:
-    """Bounds how often something may happen under each key: `burst` times at once, then `per_s` times a second.
+    """Rate limit per key: `burst` times at once, then `per_s` times per second.
 
-    Not thread-safe: lives on the event loop.
+    Not thread-safe; used on the event loop.
 
     Args:
-        burst: times at once.
-        per_s: times a second once these are used up.
-        clock: monotonic seconds.
+        burst: number of times at once.
+        per_s: times per second after that.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, burst: float, per_s: float, clock: Callable[[], float] = time.monotonic) -> None:
         self._burst = burst
         self._per_s = per_s
         self._clock = clock
-        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # and when that was so
+        self._left: OrderedDict[str, tuple[float, float]] = OrderedDict()  # and the time of that count
 
     def pause_s(self, key: str) -> float:
-        """How long to wait until it may happen again; 0 when it may now."""
+        """Seconds until it may happen again; 0 if it may now."""
         return max(0.0, (1.0 - self._left_now(key)) / self._per_s)
 
     def take(self, key: str) -> None:
-        """It happens."""
+        """Records that it happened."""
         self._left[key] = self._left_now(key) - 1.0, self._clock()
         self._left.move_to_end(key)
         if len(self._left) > _KEYS:
             self._left.popitem(last=False)
 
     def refill(self, key: str) -> None:
-        """What happened is forgotten."""
+        """Forgets what happened."""
         self._left.pop(key, None)
 
     def _left_now(self, key: str) -> float:
@@ -66,13 +67,13 @@ class TokenBucket:
 
 @dataclass(slots=True)
 class _WrongTokens:
-    """What one client showed.
+    """Wrong tokens of one client.
 
     Args:
-        digests: of the newest ones; one shown again is no new guess, so that a page with a token of yesterday locks
+        digests: digests of the newest ones; a repeated one is not a new guess, so that a page with an old token locks
             nobody out.
-        refused: since the log named the client last.
-        logged_s: when it did.
+        refused: number since the client was last logged.
+        logged_s: time of that log line.
     """
 
     digests: deque[str] = field(default_factory=lambda: deque(maxlen=8))
@@ -81,12 +82,12 @@ class _WrongTokens:
 
 
 class GuessLimit:
-    """Bounds how often a client may show wrong access tokens: ten at once, then one a second.
+    """Limits wrong access tokens per client: ten at once, then one per second.
 
-    Not thread-safe: lives on the event loop.
+    Not thread-safe; used on the event loop.
 
     Args:
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -95,17 +96,17 @@ class GuessLimit:
         self._of: OrderedDict[str, _WrongTokens] = OrderedDict()
 
     def pause_s(self, client: str, digest: str) -> float:
-        """How long to wait before the next guess; 0 when it may be made now.
+        """Seconds until the next guess is allowed; 0 if it is now.
 
         Args:
-            client: who guesses.
-            digest: of what is shown.
+            client: the client.
+            digest: digest of the token.
         """
         known = self._of.get(client)
         return 0.0 if known is not None and digest in known.digests else self._bucket.pause_s(client)
 
     def wrong(self, client: str, digest: str) -> None:
-        """What was shown is wrong; the log names the client, at most once a minute."""
+        """Records a wrong token; the client is logged at most once a minute."""
         shown = self._of.setdefault(client, _WrongTokens())
         self._of.move_to_end(client)
         if len(self._of) > _KEYS:
@@ -121,14 +122,14 @@ class GuessLimit:
 
 
 class SignInLimit:
-    """Bounds wrong passwords by client address and by user, whether there is such a user or not.
+    """Limits wrong passwords per client address and per user, whether or not the user exists.
 
-    Of one address ten at once, then one in five seconds; for one user twenty at once, then one in 45 s, 100 in the
-    first hour (OWASP ASVS 2.2.1). An address from which the user signed in before has a count of its own, so that
-    strangers who guess lock nobody out of where they work. Lives on the event loop.
+    Per address ten at once, then one in five seconds; per user twenty at once, then one in 45 s, 100 in the first hour
+    (OWASP ASVS 2.2.1). An address from which the user has signed in before is counted separately, so that strangers who
+    guess do not lock users out. Used on the event loop.
 
     Args:
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
@@ -137,7 +138,7 @@ class SignInLimit:
         self._known: OrderedDict[str, None] = OrderedDict()
 
     def begin(self, user: str, address: str) -> None:
-        """Counts an attempt, before it is known whether it is right: many at once are no more than one by one.
+        """Counts an attempt before its outcome is known, so that parallel attempts gain nothing.
 
         Raises:
             TooManyGuessesError: there were too many.
@@ -150,7 +151,7 @@ class SignInLimit:
         self._of_user.take(key)
 
     def right(self, user: str, address: str) -> None:
-        """The attempt was right: wrong ones before it are forgiven to this address."""
+        """The attempt was right: previous wrong ones of this address are forgotten."""
         self._of_address.refill(client_network(address))
         self._of_user.refill(self._key(user, address))
         known = _pair(user, address)

@@ -5,7 +5,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 
 class Networks:
-    """Addresses and networks of the settings, such as those of reverse proxies; `in` tells whether an address is there.
+    """Addresses and networks in the settings, such as those of reverse proxies; supports `in` for addresses.
 
     Args:
         networks: "10.0.0.1", "10.0.0.0/8", "2001:db8::/32".
@@ -23,7 +23,7 @@ class Networks:
 
 
 def client_network(address: str) -> str:
-    """What counts as one client: an IPv4 address, or the /64 of an IPv6 one, which one subscriber has."""
+    """Key for counting clients: an IPv4 address, or the /64 of an IPv6 address, which one subscriber has."""
     known = _parsed(address)
     if known is None:
         return address
@@ -31,7 +31,7 @@ def client_network(address: str) -> str:
 
 
 def _parsed(address: str) -> IPv4Address | IPv6Address | None:
-    """An address, an IPv4 one also where a socket of IPv6 has it; None for what is none."""
+    """An address, with IPv4-mapped IPv6 addresses as IPv4; None if invalid."""
     try:
         known = ip_address(address)
     except ValueError:

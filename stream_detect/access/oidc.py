@@ -29,24 +29,25 @@ RETURN_WITHIN_S: Final = 600
 """Time to sign in at the provider."""
 
 _REMEMBERED: Final = 4096
-"""Sign-ins that were answered; in ten minutes there are fewer, and an older one is refused by its age."""
+"""Number of answered sign-ins that are remembered; in ten minutes there are fewer, and older ones are rejected by age.
+"""
 
 _TIMEOUT_S: Final = 10.0
 _KNOWN_FOR_S: Final = 3600.0
 _LOOK_AGAIN_S: Final = 10.0
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
-"""Signatures by the provider's private key; neither none nor those by a shared secret."""
+"""Signatures with the provider's private key; neither none nor those with a shared secret."""
 
 
 @dataclass(frozen=True, slots=True)
 class WayOut:
-    """The way to the provider.
+    """Redirection to the provider.
 
     Args:
-        address: to which the browser is sent.
-        kept: for the cookie in which the browser keeps what will be compared.
-        within_s: time to sign in there.
+        address: address to redirect the browser to.
+        kept: value of the cookie with what will be compared.
+        within_s: time limit for the sign-in.
     """
 
     address: str
@@ -56,12 +57,12 @@ class WayOut:
 
 @dataclass(frozen=True, slots=True)
 class _Known:
-    """What is known of the provider.
+    """Cached data of the provider.
 
     Args:
         metadata: its configuration (OpenID Connect Discovery 1.0).
-        keys: that sign its tokens.
-        at_s: when it was asked, monotonic seconds.
+        keys: its signing keys.
+        at_s: time of the request, monotonic seconds.
     """
 
     metadata: dict[str, Any]
@@ -74,7 +75,7 @@ class OidcProvider:
 
     Args:
         settings: issuer, client, claim.
-        clock: monotonic seconds.
+        clock: returns monotonic seconds.
     """
 
     def __init__(self, settings: AccessSettings, clock: Callable[[], float] = time.monotonic) -> None:
@@ -87,14 +88,14 @@ class OidcProvider:
         self._box = Fernet(Fernet.generate_key())
 
     def way_out(self, callback: str, to: str) -> WayOut:
-        """The way to the provider.
+        """Makes the redirection to the provider.
 
         Args:
-            callback: address of ours to which it sends the browser back.
-            to: path of ours where the user goes then.
+            callback: our address to which it redirects the browser.
+            to: path to which the user returns.
 
         Raises:
-            ProviderError: the provider does not answer as it should.
+            ProviderError: the provider does not respond as expected.
         """
         kept = {
             "state": secrets.token_urlsafe(32),
@@ -113,16 +114,16 @@ class OidcProvider:
         return WayOut(address, self._box.encrypt(json.dumps(kept).encode()).decode())
 
     def way_back(self, kept: str, state: str, code: str) -> tuple[str, str]:
-        """The user whom the provider signed in, and the path where the user goes.
+        """Handles the provider's answer; returns the user and the path to which the user returns.
 
         Args:
-            kept: of the browser's cookie.
-            state: that the provider sends back.
-            code: that it gives for a token.
+            kept: value of the browser's cookie.
+            state: state from the provider.
+            code: authorization code from the provider.
 
         Raises:
-            SignInError: it is no answer to a question of ours, or too late, or names no user.
-            ProviderError: the provider does not answer as it should.
+            SignInError: it does not answer one of our requests, is too late, or names no user.
+            ProviderError: the provider does not respond as expected.
         """
         try:
             known: dict[str, str] = json.loads(self._box.decrypt(kept.encode(), ttl=RETURN_WITHIN_S))
@@ -149,7 +150,7 @@ class OidcProvider:
         return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
 
     def _is_first(self, state: str) -> bool:
-        """Whether a sign-in was not answered yet: each is once (RFC 9700, 4.7.1), whatever the provider allows."""
+        """Whether a sign-in was not answered yet: each works once (RFC 9700, 4.7.1), whatever the provider allows."""
         with self._lock:
             if state in self._answered:
                 return False
@@ -171,7 +172,7 @@ class OidcProvider:
         )
 
     def _user(self, id_token: str, nonce: str) -> str:
-        """The name in an ID token that is the provider's, for us, of now and of this sign-in (Core 1.0, 3.1.3.7)."""
+        """The user name in a valid ID token: the provider's, for us, current, of this sign-in (Core 1.0, 3.1.3.7)."""
         try:
             claims = self._claims(id_token)
             registry = jwt.JWTClaimsRegistry(
@@ -196,7 +197,7 @@ class OidcProvider:
         return name
 
     def _claims(self, id_token: str) -> dict[str, Any]:
-        """Of a token whose signature holds; the keys are asked for again when it is by one that is not known yet."""
+        """The claims of a token with a valid signature; the keys are fetched again if its key is unknown."""
         try:
             return jwt.decode(id_token, self._provider().keys, algorithms=_ALGORITHMS).claims
         except (JoseError, ValueError):
@@ -212,7 +213,7 @@ class OidcProvider:
         return address
 
     def _provider(self, *, anew: bool = False) -> _Known:
-        """Its configuration and keys, asked for once an hour."""
+        """Its configuration and keys, fetched once an hour."""
         with self._lock:
             known = self._known
             if known is not None and not anew and self._clock() - known.at_s < _KNOWN_FOR_S:

@@ -11,10 +11,11 @@ from stream_detect.errors import CapacityError, PasswordError
 
 MIN_LENGTH: Final = 12
 MAX_LENGTH: Final = 256
-"""Characters. Twelve at least (OWASP ASVS 2.1.1); a bound above, as hashing reads all of it."""
+"""In characters. At least twelve are required (OWASP ASVS 2.1.1); the maximum exists because hashing reads all of it.
+"""
 
 AT_ONCE: Final = 2
-"""Hashes at the same time: each takes 64 MiB and the time of a core for 50 to 100 ms."""
+"""Parallel hashes: each takes 64 MiB and 50 to 100 ms of a core."""
 
 WAIT_S: Final = 2.0
 _RETRY_AFTER_S: Final = 2
@@ -26,22 +27,22 @@ _COMMON: Final = frozenset(
         "trustno1trustno1", "welcome12345", "welcomewelcome",
     }
 )  # fmt: skip
-"""What people take where twelve characters are asked for; shorter ones of such lists are too short anyway."""
+"""Common passwords of at least twelve characters; shorter ones are rejected anyway."""
 
 _RUNS: Final = ("abcdefghijklmnopqrstuvwxyz", "qwertyuiopasdfghjklzxcvbnm", "0123456789" * 3, "1qaz2wsx3edc4rfv5tgb")
 
 
 def check_new(password: str, user: str) -> str:
-    """A new password in the form in which it is hashed.
+    """Checks a new password; returns it in the form to be hashed.
 
-    Any characters may be in it, and none must be; Unicode is normalised (NFKC), so that each keyboard gives the same.
+    Any characters are allowed and none are required; Unicode is normalised (NFKC), so that all keyboards give the same.
 
     Args:
-        password: as it was chosen.
+        password: as chosen.
         user: name of the user.
 
     Raises:
-        PasswordError: it is too short, too long, or among the first that are guessed.
+        PasswordError: it is too short, too long, or too common.
     """
     normal = unicodedata.normalize("NFKC", password)
     if not MIN_LENGTH <= len(normal) <= MAX_LENGTH:
@@ -66,7 +67,7 @@ def check_new(password: str, user: str) -> str:
 
 
 class Passwords:
-    """Hashes and compares passwords, a bounded number at a time. Thread-safe; blocks for 50 to 100 ms.
+    """Hashes and verifies passwords, a limited number at once. Thread-safe; blocks for 50 to 100 ms.
 
     Args:
         hasher: argon2's; the default parameters are RFC 9106's second recommendation (t=3, 64 MiB, 4 lanes).
@@ -78,23 +79,23 @@ class Passwords:
         self._nobodys = self._hasher.hash("the password of users who are not there")
 
     def hashed(self, password: str, user: str) -> str:
-        """What is kept of a new password.
+        """The hash of a new password.
 
         Raises:
-            PasswordError: it may not be chosen.
-            CapacityError: too many are hashed at the moment.
+            PasswordError: it is not allowed.
+            CapacityError: too many are being hashed.
         """
         normal = check_new(password, user)
         with _Place(self._places):
             return self._hasher.hash(normal)
 
     def matches(self, password: str, password_hash: str | None) -> bool:
-        """Whether a password is the one that was hashed.
+        """Whether a password matches a hash.
 
-        Without a hash it takes as long and is wrong: no answer's time tells whether there is such a user.
+        Without a hash it takes as long and returns False, so that the time does not reveal whether a user exists.
 
         Raises:
-            CapacityError: too many are hashed at the moment.
+            CapacityError: too many are being hashed.
         """
         normal = unicodedata.normalize("NFKC", password[:MAX_LENGTH]) if len(password) <= MAX_LENGTH else ""
         with _Place(self._places):
@@ -105,21 +106,21 @@ class Passwords:
         return right and password_hash is not None
 
     def rehashed(self, password: str) -> str:
-        """What is kept of a password that is right, by today's parameters.
+        """The hash of a correct password with the current parameters.
 
         Raises:
-            CapacityError: too many are hashed at the moment.
+            CapacityError: too many are being hashed.
         """
         with _Place(self._places):
             return self._hasher.hash(unicodedata.normalize("NFKC", password))
 
     def needs_rehash(self, password_hash: str) -> bool:
-        """Whether it was made by weaker parameters than today's."""
+        """Whether it was made with weaker parameters than the current ones."""
         return self._hasher.check_needs_rehash(password_hash)
 
 
 class _Place:
-    """A place among the hashes at the same time, waited for a moment."""
+    """One of the places for parallel hashes, with a short wait."""
 
     def __init__(self, places: threading.BoundedSemaphore) -> None:
         self._places = places

@@ -10,24 +10,24 @@ from stream_detect.errors import RequestError
 from stream_detect.types import Role
 
 By = Literal["open", "settings_token", "token", "session", "proxy", "command_line"]
-"""How a principal was recognised; "open": the server asks nobody."""
+"""How a principal was recognised; "open": the server requires no sign-in."""
 
 USER_NAME: Final = r"^[a-z0-9][a-z0-9._@+-]{0,63}$"
 SECRET_BYTES: Final = 32
 TOKEN_PREFIX: Final = "sd_"  # noqa: S105 - what all of them begin with
-"""Of API tokens, so that scanners for leaked secrets can know them."""
+"""Prefix of API tokens, so that scanners for leaked secrets can recognise them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """Whom a request comes from.
+    """The sender of a request.
 
     Args:
-        role: what the principal may do.
+        role: role of the principal.
         by: how it was recognised.
-        name: of the user; None for the settings' token and where the server asks nobody.
-        key: of the credential: as long as `Directory.role_of` knows it, it stands.
-        camera: it may only publish to this camera; None for all that the role allows.
+        name: name of the user; None for the token in the settings, and if no sign-in is required.
+        key: key of the credential, which is valid as long as `Directory.role_of` knows it.
+        camera: the only camera to which it may publish; None for everything that the role allows.
     """
 
     role: Role
@@ -38,10 +38,10 @@ class Principal:
 
 
 def user_name(text: str) -> str:
-    """A user's name in the form in which it is kept: lower case.
+    """Normalises a user name to lower case.
 
     Raises:
-        RequestError: it cannot be a name.
+        RequestError: it is not a valid name.
     """
     name = text.strip().lower()
     if not re.fullmatch(USER_NAME, name):
@@ -52,15 +52,15 @@ def user_name(text: str) -> str:
 
 
 def new_secret() -> str:
-    """An unguessable value for a cookie or token: 256 random bits, in URL-safe base64."""
+    """A random value for a cookie or token: 256 bits in URL-safe base64."""
     return secrets.token_urlsafe(SECRET_BYTES)
 
 
 def digest_of(secret: bytes | str) -> str:
-    """SHA-256 of a secret, 64 hexadecimal digits: what is kept of it. Of 256 random bits no slow hash is needed."""
+    """SHA-256 of a secret, 64 hexadecimal digits, which is stored instead of it. 256 random bits need no slow hash."""
     return hashlib.sha256(secret.encode() if isinstance(secret, str) else secret).hexdigest()
 
 
 def session_key(digest: str) -> str:
-    """`Principal.key` of whom the session of a digest belongs to."""
+    """`Principal.key` of the session with a digest."""
     return f"session {digest}"

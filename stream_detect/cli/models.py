@@ -20,22 +20,22 @@ from stream_detect.models.registry import Registry
 
 ROUTE = "/api/models/judging"
 TIMEOUT_S = 30.0
-"""Loading a bundle takes some tenths of a second, with the tensorflow backend ten."""
+"""Loading a bundle takes some tenths of a second, with the tensorflow backend ten seconds."""
 
 
 def judge_by(name: str, url: str, token: str | None) -> str:
-    """Has the server judge by the bundle of that name.
+    """Makes the server use the bundle of that name.
 
     Args:
-        name: of a bundle that the server finds.
+        name: name of a bundle on the server.
         url: http or https address of the server.
         token: its access token, if it has one.
 
     Returns:
-        The name that the server confirms.
+        The name confirmed by the server.
 
     Raises:
-        BundleError: the server cannot be reached, or refuses; says why.
+        BundleError: the server cannot be reached, or refuses; the message says why.
     """
     if not url.startswith(("https://", "http://")):
         raise BundleError(f"expected the http or https address of a server, received {url!r}")
@@ -53,7 +53,7 @@ def judge_by(name: str, url: str, token: str | None) -> str:
 
 
 def _detail(answer: httpx.Response) -> str:
-    """What the server says in its problem+json; else the status alone."""
+    """The detail of the server's problem+json; otherwise the status."""
     try:
         return str(answer.json()["detail"])
     except (ValueError, KeyError, TypeError):
@@ -216,7 +216,7 @@ def pull(
     ] = None,
 ) -> None:
     """Fetches the weights that MesoNet's authors published, checks them, and makes bundles; needs TensorFlow."""
-    require("train", "stream-detect models pull")  # before anything is fetched
+    require("train", "stream-detect models pull")  # before anything is downloaded
     wanted = [published_named(name) for name in names or PUBLISHED]
     typer.echo(LICENCE)
     if not yes:
@@ -240,7 +240,7 @@ def use(
 
 
 def _training() -> ModuleType:
-    """The one way from serving to training: for commands that run by themselves, so that serving never loads it."""
+    """The only access to training: for separate commands, so that serving never loads it."""
     require("train", "making a bundle of weights")
     return import_module("stream_detect.training.convert")
 

@@ -15,25 +15,25 @@ _MOST_BARS = 16
 
 
 class ProgressReporter(Protocol):
-    """Shows how far files are; from any thread."""
+    """Shows the progress of files. Thread-safe."""
 
     def share(self, number: int, share: float) -> None:
-        """A file, by its number from 0, is done to that share."""
+        """A file, by its number from 0, is done to this share."""
         ...
 
     def done(self, number: int, line: str) -> None:
-        """A file is done; a line says what was found, an empty one nothing."""
+        """A file is done; prints a line with the result, unless it is empty."""
         ...
 
 
 @contextmanager
 def reporting(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[ProgressReporter]:
-    """What shows progress.
+    """Chooses how to show progress.
 
     Args:
-        names: of the files.
-        lines: takes what was found.
-        screen: takes progress.
+        names: names of the files.
+        lines: stream for results.
+        screen: stream for progress.
     """
     if not screen.isatty():
         yield _Plain(names, lines, screen)
@@ -49,7 +49,7 @@ def reporting(names: list[str], lines: TextIO, screen: TextIO) -> Iterator[Progr
 
 
 class _Bars:
-    """A bar for each file that runs, and one for all."""
+    """A bar for each running file, and one for all."""
 
     def __init__(self, names: list[str], lines: TextIO, progress: Progress) -> None:
         self._names = names
@@ -81,7 +81,7 @@ class _Bars:
             self._progress.update(self._all, completed=self._over + sum(self._shares.values()))
         if not line:
             return
-        if self._lines.isatty():  # the bars' own screen: above them
+        if self._lines.isatty():  # the bars' own screen: print above them
             self._progress.console.print(line, markup=False, highlight=False, soft_wrap=True)
         else:
             self._lines.write(f"{line}\n")
@@ -96,7 +96,7 @@ class _Bars:
 
 
 class _Plain:
-    """A line for each file that is done, and now and then how far a long one is."""
+    """A line for each finished file, and now and then the progress of a long one."""
 
     def __init__(self, names: list[str], lines: TextIO, screen: TextIO) -> None:
         self._names = names

@@ -27,16 +27,16 @@ class Request:
 
     Args:
         weights: .keras file.
-        data: folders with faces.csv, or such tables, of the faces that it was trained with.
-        measured_on: further ones, that it was not trained with.
-        to: folder of bundles.
-        name: of the bundle; None takes the recipe's.
-        recipe_file: recipe that the network was trained by; None takes the defaults.
-        architecture: of the network; None takes the recipe's.
-        clips: manifest of real clips; None counts no false alarms an hour.
-        left_out: "FAMILY=KERAS" each; without a family the short training with all.
-        int8: makes an INT8 network too.
-        cache: folder for the cut faces.
+        data: folders with faces.csv, or such tables, used for its training.
+        measured_on: others, not used for its training.
+        to: folder for bundles.
+        name: name of the bundle; None for the recipe's.
+        recipe_file: recipe of the training; None for the defaults.
+        architecture: name of the network; None for the recipe's.
+        clips: manifest of real clips, to count false alarms per hour; None to skip this.
+        left_out: "FAMILY=KERAS" each; without a family, the short training with all.
+        int8: whether to make an INT8 network too.
+        cache: folder for crops.
     """
 
     weights: Path
@@ -56,9 +56,9 @@ def published(request: Request) -> Bundle:
     """Makes the bundle.
 
     Raises:
-        DatasetError: the tables or the faces are not what is needed.
-        TrainingError: the recipe is none, or NNCF is not installed.
-        BundleError: no bundle can be made there, or the weights are of another architecture.
+        DatasetError: the tables or the faces are not sufficient.
+        TrainingError: the recipe is invalid, or NNCF is not installed.
+        BundleError: no bundle can be made there, or the weights belong to another architecture.
     """
     left_out = tuple(_left_out(text) for text in request.left_out)
     name, recipe = _recipe(request)
@@ -75,7 +75,7 @@ def published(request: Request) -> Bundle:
 
 
 def learnt(recipe: Recipe, rows: tuple[Row, ...]) -> tuple[Row, ...]:
-    """The rows of split train that a recipe learns from."""
+    """The rows of split train that a recipe uses."""
     left_out = getattr(recipe, "leave_out", ())
     return tuple(
         row
@@ -99,7 +99,7 @@ def _left_out(text: str) -> LeftOut:
 
 
 def _training_faces(request: Request, recipe: Recipe, crop: CropPolicy) -> NDArray[np.uint8]:
-    """Some training faces, drawn evenly from every collection that the network learnt from."""
+    """Some training faces, drawn evenly from every collection that was used."""
     faces = load_joined(request.data, "train", crop, request.cache)
     chosen = [i for i, row in enumerate(faces.rows) if recipe.learns_from(row.source)]
     if not chosen:

@@ -45,7 +45,7 @@ Cache = Annotated[
 ]
 _DEFAULTS = Recipe()
 _LINE_EVERY = 50
-"""Steps for each line of a training whose output is no terminal."""
+"""Steps between lines of output if it is not a terminal."""
 
 
 @app.callback()
@@ -172,7 +172,7 @@ _BACKENDS = {"tensorflow": '"stream-detect[train]"', "torch": "torch==2.13.0", "
 
 
 def _check_backend() -> None:
-    """Whether KERAS_BACKEND names a backend that is installed; Keras itself says so by a traceback."""
+    """Checks that KERAS_BACKEND names an installed backend; Keras would raise a traceback."""
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
     if backend not in _BACKENDS:
         raise TrainingError(f"expected KERAS_BACKEND to be {', '.join(_BACKENDS)}, received {backend!r}")
@@ -197,7 +197,7 @@ def _again(recipe_file: Path | None, name: str, options: Mapping[str, object]) -
 
 @dataclass(frozen=True, slots=True)
 class _Run:
-    """What one training leaves: the best weights, the faces it was chosen by, and what it learnt from."""
+    """Result of one training: the best weights, the faces used to choose them, and the training data."""
 
     weights: Path
     val: Faces
@@ -206,7 +206,7 @@ class _Run:
 
 @dataclass(frozen=True, slots=True)
 class _Making:
-    """How faces are cut, where cut ones are kept, and how many processes make batches of them."""
+    """How faces are cut, where crops are cached, and how many processes make batches."""
 
     crop: CropPolicy
     cache: Path | None

@@ -138,7 +138,7 @@ def remove(name: Name, settings: File = None) -> None:
 
 @contextmanager
 def _accounts(file: Path | None, action: str = "", name: str = "") -> Iterator[Accounts]:
-    """The accounts of a server; with an action what is done to the user of that name is in the audit log."""
+    """The accounts of a server; an action on the user of that name is recorded in the audit log."""
     settings = load_settings(file, os.environ)
     with Database.open(settings.storage, alone=False) as database:
         yield Accounts(StoredUsers(database), settings.access)
@@ -147,10 +147,10 @@ def _accounts(file: Path | None, action: str = "", name: str = "") -> Iterator[A
 
 
 def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is
-    """The password, from standard input or asked for twice.
+    """The password, from standard input or from two prompts.
 
     Raises:
-        PasswordError: there is nobody to ask, or it was repeated wrongly.
+        PasswordError: there is no terminal, or it was repeated wrongly.
     """
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")

@@ -100,6 +100,6 @@ class Settings(Section):
 
     @property
     def most_sessions(self) -> int:
-        """WebRTC sessions that there may be at once, by the settings."""
+        """Maximum number of WebRTC sessions at once."""
         published = sum(camera.url.get_secret_value().startswith("whip:") for camera in self.cameras)
         return self.webrtc.max_sessions + self.monitoring.max_viewers + published

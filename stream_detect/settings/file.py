@@ -30,7 +30,7 @@ Keys = tuple[str | int, ...]
 
 @dataclass(slots=True)
 class _Given:
-    """What was set so far, and the place that each key was set at ("FILE, line 3" or a variable's name)."""
+    """Values set so far, and the place of each key ("FILE, line 3", or the name of a variable)."""
 
     values: dict[str, Any] = field(default_factory=dict)
     places: dict[Keys, str] = field(default_factory=dict)
@@ -43,14 +43,14 @@ class _Given:
 
 
 def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
-    """Settings from their file and the environment.
+    """Loads settings from their file and the environment.
 
     Args:
-        path: the settings file; None takes STREAM_DETECT_SETTINGS, else stream-detect.yaml of the working folder.
-        env: the environment's variables.
+        path: the settings file; None for STREAM_DETECT_SETTINGS, otherwise stream-detect.yaml in the working directory.
+        env: environment variables.
 
     Raises:
-        SettingsError: a file is absent, or a key is unknown, wrong or contradicts another one.
+        SettingsError: a file is missing, or a key is unknown, wrong or contradicts another one.
     """
     given = _Given()
     file = file_in_use(path, env)
@@ -66,11 +66,11 @@ def load_settings(path: Path | None, env: Mapping[str, str]) -> Settings:
 
 
 def file_in_use(path: Path | None, env: Mapping[str, str]) -> Path | None:
-    """The settings file that `load_settings` reads now; None when there is none.
+    """The settings file that `load_settings` would read; None if there is none.
 
     Args:
-        path: as for `load_settings`.
-        env: environment variables, by name.
+        path: see `load_settings`.
+        env: environment variables.
     """
     if path is not None:
         return path
@@ -88,7 +88,7 @@ def _read_file(path: Path, given: _Given) -> None:
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
     except yaml.MarkedYAMLError as error:
-        # Not what was found, only what was expected: what is quoted may be a token that begins with "*" or "!".
+        # States only what was expected, because the text may be a token that begins with "*" or "!".
         problem = error.problem or "not YAML"
         problem = problem.partition(", but ")[0] if problem.startswith("expected ") else problem.partition(" '")[0]
         problem = problem.removeprefix("expected ")
@@ -117,7 +117,7 @@ def _construct(node: yaml.Node, keys: Keys, name: str, given: _Given) -> Any:
                 raise SettingsError(f"{name}, line {line}: {_dotted((*keys, key))} is set twice; keep one")
             given.places[(*keys, key)] = f"{name}, line {line}"
             mapping[key] = _construct(value_node, (*keys, key), name, given)
-        # A section whose lines are all commented out has no value: it keeps its defaults.
+        # A section whose lines are all commented out has no value: its defaults apply.
         return {key: {} if value is None and not keys else value for key, value in mapping.items()}
     if isinstance(node, yaml.SequenceNode):
         return [_construct(item, (*keys, index), name, given) for index, item in enumerate(node.value)]
@@ -169,7 +169,7 @@ def _explain(detail: ErrorDetails, given: _Given) -> str:
 
 
 def _annotation(keys: Keys) -> Any:
-    """Type of the setting at `keys`; None where there is none."""
+    """Type of the setting at `keys`; None if there is none."""
     annotation: Any = Settings
     for key in keys:
         if isinstance(key, int):

@@ -18,14 +18,14 @@ _PORTS = re.compile(r"(\d{1,5})-(\d{1,5})")
 
 @dataclass(frozen=True, slots=True)
 class IceAddress:
-    """Where a STUN or TURN server is (RFC 7064, RFC 7065).
+    """Address of a STUN or TURN server (RFC 7064, RFC 7065).
 
     Args:
-        kind: what it is asked for: its view of our address, or a relayed one.
+        kind: "stun" or "turn".
         host: name or IP address, without brackets.
         port: 3478 by default, 5349 for TLS.
-        transport: how a TURN server is reached; STUN goes by UDP.
-        tls: whether that is inside TLS.
+        transport: transport to a TURN server; STUN uses UDP.
+        tls: whether TLS is used.
     """
 
     kind: Literal["stun", "turn"]
@@ -36,10 +36,10 @@ class IceAddress:
 
 
 def ice_address(url: str) -> IceAddress:
-    """Where the server of a URL is.
+    """Parses the URL of a STUN or TURN server.
 
     Raises:
-        ValueError: it is none that this server can use.
+        ValueError: this server cannot use it.
     """
     found = _ICE_URL.fullmatch(url)
     scheme = found["scheme"] if found else ""
@@ -78,7 +78,7 @@ class IceServer(Section):
 
     @property
     def relays(self) -> bool:
-        """Whether it is a TURN server, which asks for a username and a credential."""
+        """Whether it is a TURN server, which requires a username and a credential."""
         return any(ice_address(url).kind == "turn" for url in self.urls)
 
 

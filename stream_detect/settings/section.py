@@ -15,9 +15,9 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     def only(self, sections: type[_Sections]) -> _Sections:
-        """Some of the sections: those that a room uses.
+        """The sections that a room uses.
 
         Args:
-            sections: has them as fields, with the same names as here.
+            sections: model with these sections as fields, with the same names as here.
         """
         return sections(**{name: getattr(self, name) for name in sections.model_fields})
