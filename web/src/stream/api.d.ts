@@ -90,7 +90,7 @@ export interface components {
         };
         /**
          * AnalysisModelBody
-         * @description A model that judges.
+         * @description A model of an analysis.
          */
         AnalysisModelBody: {
             /** Name */
@@ -100,7 +100,7 @@ export interface components {
         };
         /**
          * AnnotationBody
-         * @description The making of an annotated video.
+         * @description The annotated video of an analysis.
          */
         AnnotationBody: {
             /** Done Share */
@@ -118,7 +118,7 @@ export interface components {
         };
         /**
          * AppliedBody
-         * @description What reading the settings file again changed.
+         * @description Result of reloading the settings file.
          */
         AppliedBody: {
             /** Added */
@@ -148,7 +148,7 @@ export interface components {
         };
         /**
          * AuditEntryBody
-         * @description What somebody did, or tried.
+         * @description An action of a user, or an attempt at one.
          */
         AuditEntryBody: {
             /** Action */
@@ -237,7 +237,7 @@ export interface components {
         };
         /**
          * CameraChange
-         * @description A camera's settings from now on, or those that are tried: what is left out takes its default, but the address.
+         * @description New settings of a camera, or those to test: what is omitted gets its default, except for the address.
          */
         CameraChange: {
             /**
@@ -392,7 +392,7 @@ export interface components {
         CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped" | "lost_node";
         /**
          * ChallengeBody
-         * @description A challenge at a moment. Passed, it shows that the picture is live and not a recording, and no more.
+         * @description A challenge at one moment. If passed, it shows that the video is live and not a recording, and nothing more.
          */
         ChallengeBody: {
             /** Done */
@@ -431,7 +431,7 @@ export interface components {
         ChallengeState: "baseline" | "running" | "passed" | "failed" | "stopped";
         /**
          * CheckBody
-         * @description A check that has ended. No picture and no face of it is kept.
+         * @description An ended check. No picture and no face of it is stored.
          */
         CheckBody: {
             /** Began S */
@@ -494,7 +494,7 @@ export interface components {
         };
         /**
          * ClusterBody
-         * @description The cluster; without one, nothing in it.
+         * @description The cluster; empty without one.
          */
         ClusterBody: {
             /**
@@ -507,7 +507,7 @@ export interface components {
         };
         /**
          * ConnectionBody
-         * @description What a trial of a camera's address gave.
+         * @description Result of testing a camera's address.
          */
         ConnectionBody: {
             /**
@@ -533,7 +533,7 @@ export interface components {
         };
         /**
          * ContentCredentialsBody
-         * @description What a file's Content Credentials (C2PA) say, beside the verdict and never mixed with it.
+         * @description Content Credentials (C2PA) of a file, independent of the verdict.
          */
         ContentCredentialsBody: {
             /**
@@ -572,7 +572,7 @@ export interface components {
         };
         /**
          * CountsBody
-         * @description Since the camera was started.
+         * @description Counters since the camera was started.
          */
         CountsBody: {
             /** Analysed */
@@ -642,7 +642,7 @@ export interface components {
         };
         /**
          * EventJudgeBody
-         * @description The model that judged, with the thresholds that held then.
+         * @description The model of an event, with its thresholds at that time.
          */
         EventJudgeBody: {
             /** Name */
@@ -666,7 +666,7 @@ export interface components {
         };
         /**
          * EvidenceBody
-         * @description Where the evidence of an event is read; null where there is none.
+         * @description Routes to the evidence of an event; null if there is none.
          */
         EvidenceBody: {
             /** Bytes */
@@ -703,7 +703,7 @@ export interface components {
         };
         /**
          * JudgeBody
-         * @description The model that judges.
+         * @description The model in use.
          */
         JudgeBody: {
             /**
@@ -726,7 +726,7 @@ export interface components {
         };
         /**
          * JudgeNameBody
-         * @description The model that shall judge.
+         * @description The model to use.
          */
         JudgeNameBody: {
             /**
@@ -737,7 +737,7 @@ export interface components {
         };
         /**
          * MadeTokenBody
-         * @description A token that was made just now: its value is shown this once.
+         * @description A new token with its value, which is shown only once.
          */
         MadeTokenBody: {
             /**
@@ -772,7 +772,7 @@ export interface components {
         };
         /**
          * MeBody
-         * @description Whom a request comes from.
+         * @description The sender of a request.
          */
         MeBody: {
             /** By */
@@ -806,7 +806,7 @@ export interface components {
         };
         /**
          * MoveBody
-         * @description A camera went from one node to another.
+         * @description A camera moved from one node to another.
          */
         MoveBody: {
             /**
@@ -831,7 +831,7 @@ export interface components {
         Movement: "turn_left" | "turn_right" | "look_up" | "cover_mouth" | "cover_eye" | "come_nearer";
         /**
          * NewTokenBody
-         * @description A token to be made.
+         * @description A token to be created.
          */
         NewTokenBody: {
             /** Camera */
@@ -954,7 +954,7 @@ export interface components {
         };
         /**
          * NotifiersBody
-         * @description All of them.
+         * @description All notifiers.
          */
         NotifiersBody: {
             /** Items */
@@ -962,7 +962,7 @@ export interface components {
         };
         /**
          * PasswordChangeBody
-         * @description A user's own new password.
+         * @description A new password for one's own account.
          */
         PasswordChangeBody: {
             /**
@@ -989,7 +989,7 @@ export interface components {
         };
         /**
          * PromptOutcomeBody
-         * @description A prompt that was answered, or not in time.
+         * @description A past prompt, answered or not in time.
          */
         PromptOutcomeBody: {
             /** Followed */
@@ -1084,7 +1084,7 @@ export interface components {
         };
         /**
          * SessionsBody
-         * @description Where a user is signed in, the browser used last first.
+         * @description Browsers in which a user is signed in, most recently used first.
          */
         SessionsBody: {
             /** Items */
@@ -1121,7 +1121,7 @@ export interface components {
         };
         /**
          * SignInBody
-         * @description What somebody has to show.
+         * @description Credentials that a client has to send.
          */
         SignInBody: {
             /** Needed */
@@ -1139,7 +1139,7 @@ export interface components {
         };
         /**
          * StandingPromptBody
-         * @description The prompt to be followed now.
+         * @description The current prompt.
          */
         StandingPromptBody: {
             /**
@@ -1169,7 +1169,7 @@ export interface components {
         };
         /**
          * StatesBody
-         * @description States that a camera entered, oldest first, with the one in force at the beginning.
+         * @description States that a camera entered, oldest first, including the state at the start.
          */
         StatesBody: {
             /** Items */
@@ -1177,7 +1177,7 @@ export interface components {
         };
         /**
          * StatusBody
-         * @description What the page needs to know before a session.
+         * @description What the page needs before a session.
          */
         StatusBody: {
             /** Ice Servers */
@@ -1215,7 +1215,7 @@ export interface components {
         };
         /**
          * Step
-         * @description Seconds that a row stands for.
+         * @description Seconds per row.
          * @enum {integer}
          */
         Step: 1 | 60;
@@ -1276,7 +1276,7 @@ export interface components {
         };
         /**
          * UploadBody
-         * @description The file, by what its content says; zeros until it was looked at.
+         * @description The file, with properties of its content; zeros before the examination.
          */
         UploadBody: {
             /** Bytes */
@@ -1328,7 +1328,7 @@ export interface components {
         };
         /**
          * UserChangeBody
-         * @description What changes of a user.
+         * @description Changes of a user.
          */
         UserChangeBody: {
             /** Disabled */
