@@ -10,12 +10,14 @@ from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
 from stream_detect.media.credentials import Credentials
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 _WIDTH, _HEIGHT = 900, 220
 _LEFT, _TOP, _RIGHT, _BOTTOM = 40, 10, 10, 26
@@ -140,8 +142,10 @@ def _gallery(model: str, flagged: Sequence[Mapping[str, Any]], pictures: Picture
 
 
 @cache
-def _template(name: str) -> Template:
+def _template(name: str) -> "Template":
     """One of our templates; inserted values are escaped, and missing ones are errors."""
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined  # noqa: PLC0415 - .1 s, which no start needs
+
     loader = FileSystemLoader(Path(__file__).parent / "templates")
     environment = Environment(
         loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True

@@ -11,11 +11,7 @@ from pathlib import Path
 from threading import BoundedSemaphore
 from typing import Any, Self
 
-from alembic import command
-from alembic.config import Config
-from alembic.runtime.migration import MigrationContext
-from alembic.script import ScriptDirectory
-from sqlalchemy import URL, Connection, Engine, create_engine, event, make_url, text
+from sqlalchemy import URL, Connection, Engine, create_engine, event, inspect, make_url, text
 from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.exc import ArgumentError
 from sqlalchemy.orm import Session
@@ -29,37 +25,6 @@ from stream_detect.storage.lock import FolderLock
 from stream_detect.storage.retention_clock import RetentionClock
 
 MIGRATIONS = Path(__file__).parent / "migrations"
-ONE_AT_A_TIME = 0x53_44_4D_49  # "SDMI": PostgreSQL's advisory lock for migrations
-
-
-def migrate(connection: Connection, target: str = "head") -> None:
-    """Runs the migrations to the version that this program needs, all or none.
-
-    Args:
-        connection: in a transaction, which the caller commits.
-        target: revision to upgrade or downgrade to; "base" is an empty database.
-
-    Raises:
-        StorageError: the database was made by a newer version.
-    """
-    if connection.dialect.name == "postgresql":
-        connection.execute(text("SET LOCAL statement_timeout = 0"))  # migrations of a large table may take long
-        connection.execute(text("SELECT pg_advisory_xact_lock(:key)"), {"key": ONE_AT_A_TIME})
-    script = ScriptDirectory(str(MIGRATIONS))
-    known = {step.revision for step in script.walk_revisions()}
-    there = MigrationContext.configure(connection).get_current_heads()
-    if unknown := set(there) - known:
-        raise StorageError(
-            f"expected a database of revision {script.get_current_head()} or older, received {', '.join(unknown)}: "
-            "a newer stream-detect made it; update this one, or restore a backup from before the update"
-        )
-    config = Config(attributes={"connection": connection})
-    config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))
-    current = there[0] if there else "base"
-    rise = target != "base" and (target == "head" or current == "base" or target > current)
-    (command.upgrade if rise else command.downgrade)(config, target)
-
-
 FILE_NAME = "stream-detect.sqlite3"
 BUSY_S = 2.5
 """How long a writer waits for another one. Our transactions are short, so it only waits for other programs that use the
@@ -139,7 +104,10 @@ class Database:
         database = cls(engine, faults, lock, retention)
         try:
             with faults.translated(), database._writing.begin() as connection:
-                migrate(connection)
+                if not _is_current(connection):
+                    from stream_detect.storage.migrations import migrate  # noqa: PLC0415 - Alembic takes .14 s to import
+
+                    migrate(connection)
         except BaseException:
             database.close()
             raise
@@ -192,6 +160,14 @@ class Database:
                 yield session
         finally:
             self._writers.release()
+
+
+def _is_current(connection: Connection) -> bool:
+    """Whether the tables are those of this program."""
+    newest = max(step.name.split("_")[1] for step in MIGRATIONS.glob("versions/step_*.py"))
+    if not inspect(connection).has_table("alembic_version"):
+        return False
+    return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [newest]
 
 
 def _sqlite(file: Path) -> Engine:

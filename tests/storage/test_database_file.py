@@ -19,9 +19,10 @@ from sqlalchemy import inspect, text
 from stream_detect.errors import StorageError
 from stream_detect.settings import CameraSettings, StorageSettings
 from stream_detect.storage.cameras import StoredCameras
-from stream_detect.storage.database import FILE_NAME, MIGRATIONS, Database, migrate
+from stream_detect.storage.database import FILE_NAME, Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.history import History
+from stream_detect.storage.migrations import MIGRATIONS, migrate
 from stream_detect.storage.records import Delivery, EventFilter, Score
 from stream_detect.storage.tables import Table
 from tests.patience import PATIENCE_S

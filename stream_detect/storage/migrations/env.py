@@ -1,4 +1,4 @@
-"""Runs migrations on the connection of `storage.database.migrate`, in its transaction."""
+"""Runs migrations on the connection of `storage.migrations.migrate`, in its transaction."""
 
 from alembic import context
 
