@@ -6,6 +6,7 @@ import pytest
 
 from stream_detect.access import audit, limits, passwords
 from stream_detect.api.middleware import audit as audit_middleware
+from stream_detect.api.middleware import turns
 from stream_detect.app import camera_list, connections, listeners, routes
 from stream_detect.jobs import sandbox
 from stream_detect.sources import opening
@@ -29,6 +30,10 @@ ROWS = {
         ("body of a request", f"{connections.BODY_BYTES // 1000} kB in {connections.BODY_EVERY_S:g} s"),
         ("answer that the client does not read", f"{connections.UNREAD_S:g} s"),
         ("connections", f"{connections.MAX_CONNECTIONS}, "),
+        (
+            "requests that are processed at once",
+            f"{turns.AT_ONCE} of one client address (IPv6: the /64 network), for {turns.TURN_S:g} s each",
+        ),
         ("streams of events", f"{listeners.MAX_LISTENERS} of cameras, {listeners.MAX_LISTENERS} of analyses"),
         (
             "changes of cameras that wait for each other",

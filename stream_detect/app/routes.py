@@ -28,6 +28,7 @@ from stream_detect.api.middleware.audit import Audit
 from stream_detect.api.middleware.authorization import Authorization
 from stream_detect.api.middleware.origin import PathPrefix, SameOrigin, Served
 from stream_detect.api.middleware.permissions import Permissions
+from stream_detect.api.middleware.turns import FairTurns
 from stream_detect.api.page import PageFile
 from stream_detect.app.access import AccessService
 from stream_detect.app.analyses import AnalysisService
@@ -90,8 +91,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
         title="stream-detect",
         version=__version__,
         lifespan=lifespan,
-        docs_url=None,
-        redoc_url=None,
+        openapi_url=None,  # api/openapi.py serves it
         redirect_slashes=False,  # its redirects ignore the path prefix, and each route has one path
         max_body_size=MAX_BODY_BYTES,
     )
@@ -106,6 +106,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
     made.openapi = lambda: openapi.describe(made, permissions)  # type: ignore[method-assign] # as FastAPI documents
     # The last one is the first that a request passes: rejections by the others are in the audit log too.
     made.add_middleware(Authorization, asked=services.access.gatekeepers(permissions))
+    made.add_middleware(FairTurns)
     made.add_middleware(SameOrigin, served=Served.of(settings.server))
     made.add_middleware(Audit, log=services.access.audit, directory=services.access.directory)
     if settings.server.path_prefix:

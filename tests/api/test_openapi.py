@@ -64,3 +64,15 @@ def test_every_variable_of_a_path_is_a_parameter_and_no_word_is_newer_than_the_d
     assert described["openapi"].startswith("3.1")
     assert "itemSchema" not in client.get("/openapi.json").text
     assert "HTTPValidationError" not in client.get("/openapi.json").text
+
+
+def test_the_description_is_encoded_once(make):
+    inside = make()
+    shown = [inside.client.get(path).content for path in ("/openapi.json", "/docs")]
+    inside.application.openapi = lambda: pytest.fail("it is described again")
+    assert [inside.client.get(path).content for path in ("/openapi.json", "/docs")] == shown
+
+
+def test_the_description_names_the_prefix(make):
+    client = make({"server": {"path_prefix": "/detect"}}).client
+    assert client.get("/detect/openapi.json").json()["servers"] == [{"url": "/detect"}]
