@@ -149,7 +149,7 @@ class AuditLog:
 
     def _expire(self) -> None:
         now_s = self._clock()
-        if now_s - self._expired_s < _EXPIRE_EVERY_S:
+        if 0 <= now_s - self._expired_s < _EXPIRE_EVERY_S:  # below 0 the clock was set back
             return
         self._expired_s = now_s
         try:

@@ -103,7 +103,7 @@ class Directory:
             changed = self._stored.version() != self._entitled.version
             if changed:
                 self._entitled = self._stored.read()
-            if self._clock() - self._noted_s >= NOTE_EVERY_S:
+            if not 0 <= self._clock() - self._noted_s < NOTE_EVERY_S:  # below 0 the clock was set back
                 self.note_use()
         except StorageError as error:
             self._outage.failed(f"those that were read last hold: {error}")

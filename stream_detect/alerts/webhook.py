@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import hmac
+import math
 import random
 import time
 from collections.abc import Callable
@@ -107,14 +108,23 @@ GIVE_UP_S = 24 * 3600.0
 """A message that has not arrived within a day is given up."""
 
 _FIRST_S = 5.0
-_LONGEST_S = 3600.0
+LONGEST_PAUSE_S = 3600.0
 
 
 class WebhookOutbox(Protocol):
     """Keeps messages until they arrive. Thread-safe; each method may raise StorageError."""
 
-    def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
-        """Messages that are due, the longest due first; of one webhook if named."""
+    def may_expire(self) -> bool:
+        """Whether old messages may be given up now; False after the clock jumped."""
+        ...
+
+    def due(
+        self, now_s: float, limit: int = 50, webhook: str | None = None, longest_wait_s: float = math.inf
+    ) -> list[Delivery]:
+        """Messages that are due, the longest due first; of one webhook if named.
+
+        What is due later than in `longest_wait_s` is due now: the clock has been set back since.
+        """
         ...
 
     def failed(self, delivery_id: str, due_s: float, problem: str) -> None:
@@ -137,4 +147,4 @@ def pause_s(attempts: int, chance: Callable[[], float] = random.random) -> float
         attempts: failed attempts before this one.
         chance: returns a number in [0, 1); spreads the attempts of many messages.
     """
-    return Backoff(_FIRST_S, _LONGEST_S, chance=chance, failures=attempts).pause_s()
+    return Backoff(_FIRST_S, LONGEST_PAUSE_S, chance=chance, failures=attempts).pause_s()

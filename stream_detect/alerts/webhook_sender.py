@@ -20,6 +20,7 @@ import httpx
 from stream_detect.alerts.messages import AlertTest, NotifierStatus, told_at_s, trial_message
 from stream_detect.alerts.webhook import (
     GIVE_UP_S,
+    LONGEST_PAUSE_S,
     TIMEOUT_S,
     NotDeliveredError,
     Webhook,
@@ -165,7 +166,7 @@ class WebhookSender:
 
     async def _send_due(self, webhook: Webhook, via: httpx.AsyncClient) -> bool:
         """Sends up to the first failure; returns whether more may be due."""
-        due = await asyncio.to_thread(self._outbox.due, self._clock(), _AT_ONCE, webhook.name)
+        due = await asyncio.to_thread(self._outbox.due, self._clock(), _AT_ONCE, webhook.name, LONGEST_PAUSE_S)
         for delivery in due:
             await self._attempt(webhook, via, delivery)
             if self._tallies[webhook.name].in_a_row:
@@ -200,7 +201,8 @@ class WebhookSender:
         tally.problem = problem
         tally.outage.failed(problem)
         due_s = self._clock() + self._pause(delivery.attempts)
-        if due_s > told_at_s(delivery.body) + GIVE_UP_S:
+        too_old = due_s > told_at_s(delivery.body) + GIVE_UP_S
+        if too_old and await asyncio.to_thread(self._outbox.may_expire):
             await _recorded(self._outbox.done, delivery.id)
             tally.given_up += 1
             if not tally.giving_up:

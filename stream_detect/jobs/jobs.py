@@ -178,7 +178,7 @@ class Jobs:
             ConflictError: it has ended.
         """
         analysis = self.get(analysis_id)
-        cancelled = replace(analysis, state="cancelled", ended_s=time.time(), address="", kept_bytes=0)
+        cancelled = replace(analysis, state="cancelled", ended_s=analysis.moment(time.time()), address="", kept_bytes=0)
         if not self._analyses.change(cancelled, ("queued", "fetching", "running")):
             raise ConflictError(f"the analysis has ended ({self.get(analysis_id).state}): there is nothing to cancel")
         self._end(cancelled)
@@ -191,7 +191,7 @@ class Jobs:
             NotFoundError: there is no such analysis.
         """
         gone = self._analyses.delete(analysis_id)
-        self._end(replace(gone, state="cancelled", ended_s=time.time()), was_ended=gone.ended)
+        self._end(replace(gone, state="cancelled", ended_s=gone.moment(time.time())), was_ended=gone.ended)
 
     def _end(self, analysis: Analysis, *, was_ended: bool = False) -> None:
         """Stops its tasks, notifies its followers and deletes its files; the database is updated already."""

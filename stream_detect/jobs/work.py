@@ -117,7 +117,9 @@ class Work:
 
     def _entered(self, analysis: Analysis, state: AnalysisState) -> Analysis:
         attempts = analysis.attempts + (analysis.state == "queued")
-        entered = replace(analysis, state=state, started_s=time.time(), attempts=attempts, done_share=0.0)
+        entered = replace(
+            analysis, state=state, started_s=analysis.moment(time.time()), attempts=attempts, done_share=0.0
+        )
         if not self._analyses.change(entered, _UNDER_WAY):
             raise ReviewCancelledError("cancelled before it began")
         self._progress.changed(entered)
@@ -151,12 +153,12 @@ class Work:
         )
 
     def _done(self, analysis: Analysis) -> Analysis:
-        now_s = time.time()
+        ended_s = analysis.moment(time.time())
         done = replace(
             analysis,
             state="done",
-            started_s=analysis.started_s or now_s,
-            ended_s=now_s,
+            started_s=analysis.started_s or ended_s,
+            ended_s=ended_s,
             done_share=1.0,
             kept_bytes=self._library.bytes_of(analysis.id),
         )
@@ -166,7 +168,8 @@ class Work:
         return done
 
     def _failed(self, analysis: Analysis, problem: str) -> None:
-        failed = replace(analysis, state="failed", ended_s=time.time(), problem=problem, address="", kept_bytes=0)
+        ended_s = analysis.moment(time.time())
+        failed = replace(analysis, state="failed", ended_s=ended_s, problem=problem, address="", kept_bytes=0)
         if self._analyses.change(failed, _UNDER_WAY):
             self._progress.changed(failed)
         self._library.delete(analysis.id)

@@ -18,7 +18,9 @@ LONGEST = 2000
 HIDDEN = "***"
 HARMLESS = frozenset({"channel", "subtype", "stream", "profile", "camera", "resolution", "fps", "transport", "unicast"})
 """Query parameters by which camera addresses differ; the values of all others are hidden."""
-_LONGEST_HARMLESS = 16
+_PLAIN = re.compile(r"(?=.{0,16}$)(?:[A-Za-z]*[-_. ]?\d{0,4}(?:\.[a-z]{2,4})?|\d{2,4}x\d{2,4})")
+"""Their values that are shown: a word, a short number or both, and sizes ("main", "101", "stream1", "0.sdp",
+"1920x1080"). Anything else may be a key."""
 _NAME = re.compile(r"[A-Za-z_.-]{1,24}")
 """Name of a query parameter; anything else, such as a token without a name, is hidden too."""
 
@@ -27,10 +29,11 @@ _SECRETS = re.compile(r"(?i)((?:pas|pwd|psw|pw|token|key|auth|secret|sig|cred|se
 _QUERY = re.compile(r"(://[^\s'\"<>?]*\?)([^\s'\"<>]+)")
 _NAMED = re.compile(r"(?i)(?<=/)(password|passwd|pass|pwd|pw|token|key|secret|auth|login)/[^/?#;\s'\"<>]+")
 """Path segments that follow one of these words."""
-_TOKENS = re.compile(
-    r"(?<=/)(?:(?=[^/]*\d)(?=[^/]*[a-z])(?=[^/]*[A-Z])[\w-]{16,}|[0-9a-f-]{24,}|[0-9A-F-]{24,})(?=[/?#;.\s'\"<>]|$)"
-)
-"""Path segments that look like random tokens: recorders and video services admit anyone who knows one."""
+_SEGMENT = re.compile(r"(?<=/)[\w-]{12,}(?=[/?#;.\s'\"<>]|$)")
+_HEX = re.compile(r"[0-9a-f-]{24,}|[0-9A-F-]{24,}")
+_GROUPS = re.compile(r"(?=.*\d)[A-Za-z0-9]{4}(?:-[A-Za-z0-9]{4}){2,}")
+_DIGITS = re.compile(r"\d+")
+_WORDS = re.compile(r"[a-z]*\d{0,4}(?:[A-Z][a-z]{2,}|[A-Z]{2,}(?![A-Za-z]))*\d{0,4}[a-z]{0,3}|\d{3,4}p\d{0,2}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,13 +146,37 @@ def _shown_query(query: str) -> str:
     """A query with harmless values kept and all others hidden."""
     shown = []
     for name, value in parse_qsl(query, keep_blank_values=True):
-        harmless = name.lower() in HARMLESS and len(value) <= _LONGEST_HARMLESS
+        harmless = name.lower() in HARMLESS and _PLAIN.fullmatch(value)
         shown.append((name if _NAME.fullmatch(name) else HIDDEN, value if harmless else HIDDEN))
     return urlencode(shown, safe="*")
 
 
 def _without_tokens(text: str) -> str:
-    return _TOKENS.sub(HIDDEN, _NAMED.sub(rf"\1/{HIDDEN}", _SECRETS.sub(rf"\1{HIDDEN}", text)))
+    without_named = _NAMED.sub(rf"\1/{HIDDEN}", _SECRETS.sub(rf"\1{HIDDEN}", text))
+    return _SEGMENT.sub(lambda match: HIDDEN if _is_key(match[0]) else match[0], without_named)
+
+
+def _is_key(segment: str) -> bool:
+    """Whether a path segment looks like a random key: recorders and video services admit anyone who knows one.
+
+    Such are long hexadecimal numbers, groups of four, twelve characters that change between letters and digits three
+    times, and sixteen of all kinds. Names of cameras' streams are words and numbers: "h264Preview_01_main", "ch00_0".
+    """
+    if _HEX.fullmatch(segment) or _GROUPS.fullmatch(segment):
+        return True
+    parts = re.split("[-_]", segment)
+    if any(len(part) >= 12 and _changes(part) >= 3 for part in parts):
+        return True
+    kinds = (str.isdigit, str.islower, str.isupper)
+    if len(segment) < 16 or not all(any(map(kind, segment)) for kind in kinds):
+        return False
+    return not all(map(_WORDS.fullmatch, parts))
+
+
+def _changes(part: str) -> int:
+    """How often letters and digits take turns."""
+    numbers = [match.span() for match in _DIGITS.finditer(part)]
+    return sum((first > 0) + (end < len(part)) for first, end in numbers)
 
 
 def _cut_by_password(parts: SplitResult) -> bool:

@@ -1,8 +1,9 @@
 """The outbox of webhooks: messages to be delivered, stored with their events and kept over restarts."""
 
+import math
 from collections.abc import Iterable
 
-from sqlalchemy import delete, func, select, update
+from sqlalchemy import delete, func, or_, select, update
 from sqlalchemy.orm import Session
 
 from stream_detect.storage.database import Database
@@ -41,10 +42,24 @@ class Deliveries:
         with self._database.writing() as session:
             put_all(session, [delivery])
 
-    def due(self, now_s: float, limit: int = 50, webhook: str | None = None) -> list[Delivery]:
-        """Deliveries that are due, the longest due first; of one webhook if it is named."""
+    def may_expire(self) -> bool:
+        """Whether old deliveries may be given up now; False after the clock jumped."""
+        return self._database.may_delete()
+
+    def due(
+        self, now_s: float, limit: int = 50, webhook: str | None = None, longest_wait_s: float = math.inf
+    ) -> list[Delivery]:
+        """Deliveries that are due, the longest due first.
+
+        Args:
+            now_s: wall clock, unix seconds.
+            limit: maximum number.
+            webhook: name of a webhook; None for all.
+            longest_wait_s: what is due later than in this time is due now: the clock has been set back since.
+        """
         first = (DeliveryRow.due_s, DeliveryRow.id)
-        query = select(DeliveryRow).where(DeliveryRow.due_s <= now_s).order_by(*first).limit(limit)
+        is_due = or_(DeliveryRow.due_s <= now_s, DeliveryRow.due_s > now_s + longest_wait_s)
+        query = select(DeliveryRow).where(is_due).order_by(*first).limit(limit)
         if webhook is not None:
             query = query.where(DeliveryRow.webhook == webhook)
         with self._database.reading() as session:

@@ -264,6 +264,10 @@ class Analysis:
         """Whether it has ended."""
         return self.state in ENDED_STATES
 
+    def moment(self, at_s: float) -> float:
+        """The time of a change of state: `at_s`, but not before the previous one if the clock was set back."""
+        return max(at_s, self.started_s or self.created_s)
+
     def number_of(self, model: str | None) -> int:
         """Index of a model; that of the first if None.
 

@@ -4,6 +4,7 @@ import hashlib
 import hmac
 import json
 import logging
+import math
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -209,6 +210,25 @@ def test_after_a_day_a_message_is_given_up_counted_and_reported_without_the_addr
         assert sender.statuses()[0].delivered == 0
     assert "127.0.0.1" not in caplog.text
     assert "hunter2" not in caplog.text
+
+
+def test_after_a_jump_of_the_clock_no_message_is_given_up(receiver, outbox, monkeypatch):
+    monkeypatch.setattr(outbox, "may_expire", lambda: False)
+    receiver.behaviours.extend([500] * 3)
+    outbox.put(message(at_s=time.time() - 24 * 3600 - 1))
+    with Running(outbox, hook(receiver)) as sender:
+        until(lambda: sender.statuses()[0].delivered)
+        assert sender.statuses()[0].failed == 0
+
+
+def test_a_clock_that_is_set_back_makes_no_message_wait(receiver, outbox):
+    outbox.put(message(identity="a" * 32, due_s=time.time() + 3000))  # which waits for its next attempt
+    outbox.put(
+        message(identity="b" * 32, due_s=time.time() + 3600 + 1000)
+    )  # as did this, before the clock was set back
+    with Running(outbox, hook(receiver)) as sender:
+        until(lambda: [one.id for one in outbox.due(math.inf)] == ["a" * 32])
+        assert sender.statuses()[0].delivered == 1
 
 
 def test_messages_of_webhooks_that_are_no_more_are_dropped(receiver, outbox):

@@ -78,6 +78,23 @@ def test_what_is_cancelled_ends_and_leaves_no_file(desk, clip, other_clip, state
     assert analysis.id not in " ".join(desk.files())
 
 
+@pytest.mark.parametrize("how", ["done", "failed", "cancelled"])
+def test_no_analysis_ends_before_it_began_when_the_clock_is_set_back(desk, clip, monkeypatch, how):
+    desk.reviewer.may_go_on.clear()
+    if how == "failed":
+        desk.reviewer.fails = MediaError("the file is damaged")
+    queued = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    now = time.time
+    monkeypatch.setattr(time, "time", lambda: now() - 3600)
+    if how == "cancelled":
+        desk.jobs.cancel(queued.id)
+    desk.reviewer.may_go_on.set()
+    ended = desk.ended(queued)
+    assert ended.state == how
+    assert queued.created_s <= ended.started_s <= ended.ended_s
+
+
 def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
     desk.reviewer.may_go_on.clear()
     analysis = desk.submit(clip)
