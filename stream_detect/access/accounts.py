@@ -91,7 +91,7 @@ class Accounts:
         try:
             known = user_name(name)
         except RequestError as error:
-            raise SignInError(f"single sign-on named a user whose name is not usable here: {error}") from None
+            raise SignInError(f"single sign-on named a user with an invalid name: {error}") from None
         try:
             user = self._stored.user(known)
         except NotFoundError:

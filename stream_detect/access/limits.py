@@ -146,7 +146,7 @@ class SignInLimit:
         network, key = client_network(address), self._key(user, address)
         pause_s = max(self._of_address.pause_s(network), self._of_user.pause_s(key))
         if pause_s > 0:
-            raise TooManyGuessesError("too many wrong passwords came; try again later", math.ceil(pause_s))
+            raise TooManyGuessesError("too many wrong passwords; try again later", math.ceil(pause_s))
         self._of_address.take(network)
         self._of_user.take(key)
 

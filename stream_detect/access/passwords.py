@@ -127,7 +127,7 @@ class _Place:
 
     def __enter__(self) -> None:
         if not self._places.acquire(timeout=WAIT_S):
-            raise CapacityError("too many sign in at the moment; try again", _RETRY_AFTER_S)
+            raise CapacityError("too many users are signing in; try again", _RETRY_AFTER_S)
 
     def __exit__(self, *_: object) -> None:
         self._places.release()

@@ -219,7 +219,7 @@ class WebhookSender:
             for delivery in orphans:
                 await _recorded(self._outbox.done, delivery.id)
         except StorageError as error:
-            _log.warning("messages for webhooks of the past stay: %s", error)
+            _log.warning("messages for removed webhooks could not be deleted: %s", error)
         else:
             if orphans:
                 _log.warning("%d messages dropped: their webhooks are no longer in the settings", len(orphans))

@@ -87,7 +87,7 @@ class Submissions:
 
     async def _address(self, request: Request) -> Analysis:
         if not self._settings.urls:
-            raise AddressError("fetching files from addresses is switched off here (review.urls); upload the file")
+            raise AddressError("fetching files from addresses is disabled here (review.urls); upload the file")
         try:
             wished = AddressWish.model_validate_json(await read_body(request))
         except ValidationError as error:

@@ -259,7 +259,7 @@ class CameraList:
                 self._fleet.check(settings, from_settings_file=False)
                 usable.append(settings)
             except (AddressError, SettingsError) as error:
-                _log.error("camera %s, added over HTTP, is left out: %s", settings.name, error)
+                _log.error("camera %s, added over HTTP, is skipped: %s", settings.name, error)
         return usable
 
     def _apply(self, of_file: Sequence[CameraSettings], added_here: Sequence[CameraSettings]) -> Applied:

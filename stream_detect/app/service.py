@@ -177,7 +177,7 @@ def _cards(registry: Registry) -> list[dict[str, object]]:
         try:
             cards.append(read_card(registry.folder_of(name)).model_dump(mode="json"))
         except BundleError as error:
-            _log.warning("left out of the list of models: %s", error)
+            _log.warning("a bundle is not listed: %s", error)
     return cards
 
 

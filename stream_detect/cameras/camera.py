@@ -227,7 +227,7 @@ class Camera:
                 self._rate.mark(self._clock(), self._totals.counts.pictures)
                 self._spare()
             elif was_live and reader is not None and reader.keyframes_only:
-                log.warning("camera %s: key frames come too seldom; from now on all frames are decoded", self.name)
+                log.warning("camera %s: key frames are too rare; all frames are decoded from now on", self.name)
                 self._keyframe_only.forbid()
             if self._supervisor.due:
                 self._reconnect(watch)

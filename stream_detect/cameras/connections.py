@@ -136,7 +136,7 @@ class Connections:
         """Waits for the end of a thread until a time (monotonic); then abandons it."""
         thread.join(max(deadline_s - time.monotonic(), 0.0))
         if thread.is_alive():
-            log.warning("camera %s: its connection did not end in time and is left behind", self._camera)
+            log.warning("camera %s: its connection did not end in time and is abandoned", self._camera)
 
     def _connect(
         self,

@@ -103,7 +103,7 @@ def on_disk(given: MediaInput, settings: ReviewSettings, hooks: Hooks) -> Iterat
         path = Path(given.name)
         if not path.is_file():
             path.stat()  # says why there is none
-            raise MediaError("it is no regular file")
+            raise MediaError("expected a regular file")
         yield ReceivedFile(given.shown, path, path.stat().st_size, sha256_of(path))
         return
     with TemporaryDirectory(prefix="stream-detect-") as folder:

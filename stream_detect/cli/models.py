@@ -45,7 +45,7 @@ def judge_by(name: str, url: str, token: str | None) -> str:
     except httpx.HTTPError as error:
         raise BundleError(f"expected a stream-detect server at {url}, received none: {error}") from error
     if answer.is_error:
-        raise BundleError(f"the server refuses to judge by {name!r}: {_detail(answer)}")
+        raise BundleError(f"the server refuses to use {name!r}: {_detail(answer)}")
     try:
         return str(answer.json()["name"])
     except (ValueError, KeyError, TypeError) as error:

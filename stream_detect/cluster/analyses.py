@@ -131,7 +131,7 @@ class ClusterReviewer:
                 take(attempt)
             except WorkerLostError as error:
                 lost += 1
-                log.warning("analysis: the worker %s: %s; it begins anew elsewhere", task.worker.name, error)
+                log.warning("analysis: the worker %s: %s; it restarts on another worker", task.worker.name, error)
             except _UnfitError as error:
                 unfit.add(task.worker)
                 log.warning("analysis: the worker %s cannot do it: %s", task.worker.name, error)
@@ -208,7 +208,7 @@ class _Attempt:
             _check(hooks)
             piece: bytes = self._ask("analysis_piece", self._order.key, to.tell())
             if not 0 < len(piece) <= self.output_bytes - to.tell():
-                raise WorkerLostError("it sent another length than it had said")
+                raise WorkerLostError("it sent a different length than announced")
             to.write(piece)
 
     def end(self) -> None:
@@ -247,7 +247,7 @@ class _Attempt:
             _check(hooks)
             sent_s, state = incarnation.sent_s, incarnation.analyses.get(key)
             if state is None and sent_s > begun.at_s:
-                raise WorkerLostError("it does it no more")
+                raise WorkerLostError("it no longer has the analysis")
             if state is not None and state.refusal is not None:
                 self._refused(state.refusal)
             if state is not None:

@@ -233,7 +233,7 @@ class Head:
             try:
                 self._step()
             except Exception:  # top of the thread: a failure for one camera must not affect the others
-                log.exception("cameras could not be given to workers")
+                log.exception("cameras could not be assigned to workers")
 
     def _step(self) -> None:
         now_s = time.monotonic()
@@ -268,7 +268,7 @@ class Head:
                 self._release(camera, over_s)
         elif incarnation.revision >= placement.revision > 0 and incarnation.hosted.get(camera.name) != placement.number:
             if not placement.withdrawn:
-                log.warning("camera %s: the worker %s let go of it", camera.name, worker.name)
+                log.warning("camera %s: the worker %s released it", camera.name, worker.name)
             self._release(camera, now_s)
 
     def _release(self, camera: RemoteCamera, free_at_s: float) -> None:

@@ -204,7 +204,7 @@ class RemoteWorker:
         )
         batch: Batch = self.link.call("exchange", call, timeout_s=CALL_S)
         if batch.incarnation != now.key:
-            log.warning("worker %s was started anew", self.name)
+            log.warning("worker %s was restarted", self.name)
             self.current = None
             self._parts.changed()
             return 0.0

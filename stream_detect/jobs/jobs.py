@@ -219,7 +219,7 @@ class Jobs:
         asked = Annotation(analysis_id, analysis.models[analysis.number_of(model)][0], "queued", time.time())
         with self.queue.places(1):
             if not self._analyses.put_annotation(asked):
-                raise NotFoundError("the analysis was deleted at this frame")
+                raise NotFoundError("the analysis has just been deleted")
             self.queue.put([Task(analysis_id, asked.model)])
         return asked
 

@@ -91,7 +91,7 @@ def read_card(folder: Path) -> Card:
         first = error.errors(include_url=False)[0]
         where = ".".join(str(step) for step in first["loc"]) or "the whole"
         more = f" (and {error.error_count() - 1} more)" if error.error_count() > 1 else ""
-        raise BundleError(f"{file} is no card of a model bundle: {where}: {first['msg']}{more}") from error
+        raise BundleError(f"{file} is not a valid card of a model bundle: {where}: {first['msg']}{more}") from error
 
 
 def write_card(folder: Path, card: Card) -> None:

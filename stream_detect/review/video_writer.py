@@ -139,5 +139,5 @@ class _Copied:
 
 def _unwritten(error: BaseException) -> StreamDetectError:
     if isinstance(error, OSError) and error.errno in {errno.ENOSPC, errno.EDQUOT}:
-        return DiskFullError("no room on the disk for the annotated video")
+        return DiskFullError("not enough space on the disk for the annotated video")
     return MediaError(f"the annotated video cannot be written: {words(error)}")

@@ -212,7 +212,7 @@ def decode_heif(file: Path | BinaryIO, max_pixels: int) -> Image | None:
                 return None
             return _Picture(source, catalogue, max_pixels).decoded()
     except (struct.error, IndexError, KeyError, RecursionError, ZeroDivisionError) as error:
-        raise MediaError("a HEIC picture cannot be decoded: it is damaged or cut off") from error
+        raise MediaError("a HEIC picture cannot be decoded: it is damaged or truncated") from error
     except FAILURES as error:
         raise MediaError(f"a HEIC picture cannot be decoded: {words(error)}") from error
 
@@ -239,7 +239,7 @@ class _Picture:
     def _image(self, item: Item, depth: int) -> Image:
         """The image of a coded item, or of one that consists of others."""
         if depth > 2:
-            raise MediaError("a HEIC picture is made of pictures that are made of others again")
+            raise MediaError("a HEIC picture is nested too deeply")
         if item.kind in DECODERS:
             image = self._coded(item)
         elif item.kind == b"grid":
@@ -284,7 +284,7 @@ class _Picture:
         frames += context.decode(None)
         context.flush_buffers()
         if not frames:
-            raise MediaError("a HEIC picture cannot be decoded: there is nothing in it")
+            raise MediaError("a HEIC picture cannot be decoded: it is empty")
         frame = frames[0]
         _colour(frame, item.property(b"colr"))
         frame.pts, frame.time_base = 0, TIME_BASE
@@ -314,7 +314,7 @@ class _Picture:
                 self._source.seek(position)
                 part = self._source.read(length)
             if len(part) < length:
-                raise MediaError("a HEIC picture cannot be decoded: it is cut off")
+                raise MediaError("a HEIC picture cannot be decoded: it is truncated")
             parts.append(part)
         return b"".join(parts)
 
@@ -355,7 +355,7 @@ def _find_meta(source: BinaryIO) -> Body | None:
             source.seek(at + begin)
             content = source.read(min(max(length, 0), META_BYTES + 1))
             if len(content) > META_BYTES or (size and len(content) < length):
-                raise MediaError("a HEIC picture cannot be decoded: it is damaged or cut off")
+                raise MediaError("a HEIC picture cannot be decoded: it is damaged or truncated")
             return memoryview(content)
         if size < begin:
             return None

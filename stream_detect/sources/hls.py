@@ -184,7 +184,7 @@ class HlsStream:
             content = self._decrypted(content, segment)
         if segment.initial is not None and segment.initial != self._initial:
             if self._initial is not None and self._begun:
-                raise SourceEndedError("the form of the HLS stream has changed; it is opened again")
+                raise SourceEndedError("the format of the HLS stream has changed; it is reopened")
             self._initial = segment.initial
             content = self._fetched(segment.initial) + content
         self._begun = True

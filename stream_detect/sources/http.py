@@ -128,7 +128,7 @@ class Web:
             problem = SourceUnreachableError(_words(error))
         except (httpx.HTTPError, OSError) as error:
             if isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline_s or self._stopping.is_set():
-                problem = SourceStalledError(f"no whole answer within {timeout_s:g} s")
+                problem = SourceStalledError(f"no complete answer within {timeout_s:g} s")
             else:
                 problem = SourceUnreachableError(f"the connection failed: {_words(error)}")
         else:
@@ -174,7 +174,7 @@ class Web:
 
     def _permitted(self, url: str) -> str:
         if httpx.URL(url).scheme not in {"http", "https"} or not httpx.URL(url).host:
-            raise SourceUnreachableError("it leads to a protocol that is not permitted")
+            raise SourceUnreachableError("it redirects to a protocol that is not permitted")
         return url
 
     def _takes_digest(self, response: httpx.Response) -> bool:
@@ -193,7 +193,7 @@ def _check(response: httpx.Response) -> None:
     if code == httpx.codes.FORBIDDEN:
         raise SourceRefusedError("access was forbidden (403)")
     if code == httpx.codes.NOT_FOUND:
-        raise SourceUnreachableError("the host answers, but has nothing of that name (404)")
+        raise SourceUnreachableError("the host answers, but does not have this resource (404)")
     if code not in {httpx.codes.OK, httpx.codes.PARTIAL_CONTENT}:
         raise SourceUnreachableError(f"the host answers with status {code}")
 

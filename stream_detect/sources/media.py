@@ -144,7 +144,7 @@ def _head(file: Path | BinaryIO) -> bytes:
             file.seek(0)
             return file.read(HEAD_BYTES)
         if file.exists() and not file.is_file():
-            raise MediaError("it is no regular file")
+            raise MediaError("expected a regular file")
         with file.open("rb") as stream:
             return stream.read(HEAD_BYTES)
     except OSError as error:

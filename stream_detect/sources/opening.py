@@ -47,9 +47,9 @@ FAILURES = av.FFmpegError, OSError, ValueError, MemoryError
 REASONS: dict[type[BaseException], str] = {
     NobodyListensError: "connection refused: nothing listens there",
     FileNotFoundError: "there is no such file or device",
-    HTTPNotFoundError: "the host answers, but has nothing of that name (404)",
+    HTTPNotFoundError: "the host answers, but does not have this resource (404)",
     InvalidDataError: "no video that can be read comes from there",
-    ProtocolNotFoundError: "it leads to a protocol that is not permitted",
+    ProtocolNotFoundError: "it redirects to a protocol that is not permitted",
     MemoryError: "what it sends would take more memory than a camera may have",
 }
 """Reasons why a source is unreachable."""
@@ -91,10 +91,10 @@ def reading_failure(error: BaseException, *, timeout_s: float) -> SourceError:
     if problem is not None:
         return problem
     if isinstance(error, TimeoutError | ExitError):
-        return SourceStalledError(f"nothing came for {timeout_s:g} s")
+        return SourceStalledError(f"nothing was received for {timeout_s:g} s")
     if isinstance(error, MemoryError):
         return SourceEndedError(REASONS[MemoryError])
-    return SourceEndedError(f"the stream broke off: {_words(error)}")
+    return SourceEndedError(f"the stream was interrupted: {_words(error)}")
 
 
 def _refusal(error: BaseException) -> SourceRefusedError | None:

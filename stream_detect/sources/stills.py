@@ -180,7 +180,7 @@ def _words(error: BaseException) -> str:
     """The decoder's reason without paths, memory addresses or line breaks."""
     if isinstance(error, UnidentifiedImageError):
         return "it is damaged, or of a kind that is not known here"
-    return f"it is damaged or cut off ({str(error).partition(chr(10))[0][:100] or type(error).__name__})"
+    return f"it is damaged or truncated ({str(error).partition(chr(10))[0][:100] or type(error).__name__})"
 
 
 def _rgb(picture: PillowImage) -> Image:

@@ -198,7 +198,7 @@ def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
         MediaError: it does not exist, or its format is not supported.
     """
     if isinstance(file, Path) and not file.is_file():
-        raise MediaError("there is no such file" if not file.exists() else "it is no regular file")
+        raise MediaError("there is no such file" if not file.exists() else "expected a regular file")
     # With "file:" in front, FFmpeg does not interpret anything in a name as a protocol or a pattern.
     if not isinstance(file, Path):
         file.seek(0)

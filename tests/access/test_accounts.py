@@ -195,7 +195,7 @@ def test_users_of_single_sign_on_are_entered_with_their_role_or_refused(house):
     house.accounts.change("dora@example.org", disabled=True)
     with pytest.raises(SignInError, match="disabled"):
         house.accounts.sign_in_from_elsewhere("dora@example.org")
-    with pytest.raises(SignInError, match="not usable"):
+    with pytest.raises(SignInError, match="an invalid name"):
         house.accounts.enter_from_elsewhere("dora smith")
 
 

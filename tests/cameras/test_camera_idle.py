@@ -51,7 +51,7 @@ def test_key_frames_that_stop_coming_are_noticed_as_a_stall_and_it_is_spared_no_
     assert reader.keyframes_only
     stage.pass_s(camera, 5.0)
     assert camera.status().change.state is STALLED
-    assert "key frames come too seldom" in caplog.text
+    assert "key frames are too rare" in caplog.text
     until(lambda: camera.status().change.state is BACKING_OFF)
     stage.pass_s(camera, 2.0)
     reader = stage.connection()

@@ -121,7 +121,7 @@ def test_it_stops_soon_whatever_it_does(own_rtsp_server, fleet, watcher, situati
     with in_time():
         camera.stop()
     assert camera.status().change.state is STOPPED
-    assert "is left behind" not in caplog.text
+    assert "is abandoned" not in caplog.text
 
 
 def test_an_idle_camera_decodes_key_frames_only_until_somebody_watches(rtsp_server, fleet, watcher, monkeypatch):

@@ -68,7 +68,7 @@ def test_it_stops_soon_from_any_state_and_starts_again(stage, situation, hangs, 
     camera = situation(stage)
     with in_time():
         camera.stop()
-    assert ("is left behind" in caplog.text) is hangs
+    assert ("is abandoned" in caplog.text) is hangs
     status = camera.status()
     assert (status.change.state, status.change.reason) == (STOPPED, "stopped by an operator")
     assert (status.retry_at_s, status.wh, camera.snapshot()) == (None, None, None)

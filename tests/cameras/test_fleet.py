@@ -217,6 +217,6 @@ def test_closing_stops_all_at_once_also_those_that_hang(stage, fleet, monkeypatc
 
     monkeypatch.setattr(camera_module.Camera, "stop", stopped)
     fleet.close()
-    assert caplog.text.count("is left behind") == 20
+    assert caplog.text.count("is abandoned") == 20
     assert {status.change.reason for status in fleet.statuses()} == {"the server stopped"}
     fleet.close()

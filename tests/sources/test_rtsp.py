@@ -92,7 +92,7 @@ def test_a_frozen_server_stalls_the_stream(own_rtsp_server: RtspServer, transpor
         pictures = opened.pictures()
         next(pictures)
         own_rtsp_server.freeze()
-        with in_time(), pytest.raises(SourceStalledError, match="nothing came"):
+        with in_time(), pytest.raises(SourceStalledError, match="nothing was received"):
             list(pictures)
     own_rtsp_server.thaw()
 

@@ -170,8 +170,8 @@ def test_what_is_no_video_is_reported(tmp_path):
         ("empty.mp4", "the file is empty"),
         ("text.mp4", NEITHER),
         ("cut.mp4", NEITHER),
-        ("pipe.mp4", "no regular file"),
-        (".", "no regular file"),
+        ("pipe.mp4", "a regular file"),
+        (".", "a regular file"),
         ("gone.mp4", "No such file"),
     ):
         with pytest.raises(MediaError, match=reason):

@@ -117,7 +117,7 @@ class WorkerAnalyses:
                 output.seek(offset)
                 return output.read(PIECE_BYTES)
         except OSError as error:
-            raise NotFoundError("nothing was made of it here") from error
+            raise NotFoundError("it has no output here") from error
 
     def end(self, key: str) -> None:
         """Ends an analysis and soon deletes its files; does nothing if it has ended."""

@@ -158,7 +158,7 @@ def test_strangers_do_not_fill_the_log_from_however_many_addresses(house, caplog
         STRANGERS,
         1,
     ]
-    assert caplog.text.count("some are left out") == 2
+    assert caplog.text.count("some are omitted") == 2
 
 
 def test_one_subscriber_s_many_addresses_are_one_refusal(house):
