@@ -37,7 +37,7 @@ SettingsFile = Annotated[
 
 
 class _PassedOn(TyperCommand):
-    """A command whose arguments the other module's command reads, `--help` and `--` included."""
+    """A command whose arguments are read by the command in another module, including `--help` and `--`."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         ctx.args = list(args)
@@ -45,15 +45,15 @@ class _PassedOn(TyperCommand):
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run a command and exit.
+    """Runs a command and exits.
 
     Args:
-        arguments: what follows the program's name; None takes the process's own.
+        arguments: arguments after the program's name; None for those of the process.
     """
     _open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show ends nothing
+            stream.reconfigure(errors="backslashreplace")  # a name that the terminal cannot show is not an error
     try:
         app(args=arguments, prog_name="stream-detect")
     except StreamDetectError as error:
@@ -61,7 +61,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         sys.exit(2)
     except SystemExit as ended:  # Typer's own status for a broken pipe or an interrupt is 1
         sys.exit(2 if ended.code == 1 and not isinstance(ended.__context__, typer.Exit) else ended.code)
-    except OSError as error:  # a disk is full, a folder cannot be written
+    except OSError as error:  # the disk is full, or a folder cannot be written
         sys.stderr.write(f"stream-detect: {error}\n")
         sys.exit(2)
     except Exception:  # noqa: BLE001 - the program's edge
@@ -70,12 +70,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _open_closed_streams() -> None:
-    """Opens the standard streams that whoever started us closed, else a file of ours gets such a stream's number."""
+    """Opens standard streams that are closed, because otherwise one of our files would get such a stream's number."""
     for number, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(number)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # gets the lowest number that is free: this one
+            os.open(os.devnull, os.O_RDWR)  # gets the lowest free number: this one
             setattr(sys, name, os.fdopen(number, "w" if number else "r", closefd=False))
 
 
@@ -111,9 +111,9 @@ def serve(
     from stream_detect.app.service import create_service
     from stream_detect.settings.file import file_in_use, load_settings
 
-    file = file_in_use(settings, os.environ)  # once it is there, one that vanished is an error and not "no cameras"
+    file = file_in_use(settings, os.environ)  # if it disappears from now on, this is an error and not "no cameras"
 
-    # What the command line says counts most, as what the environment says counts more than the file.
+    # The command line takes precedence over the environment, which takes precedence over the file.
     given = {"STREAM_DETECT_CLUSTER__WORKERS": workers, "STREAM_DETECT_CLUSTER__ADDRESS": ray}
     environment = {**os.environ, **{name: str(value) for name, value in given.items() if value is not None}}
 
@@ -246,7 +246,7 @@ def _analyze(context: typer.Context) -> None:
     """Say of pictures and videos whether their faces look real or fake."""
     try:
         from stream_detect.cli.analyze import run
-    except ImportError as error:  # Python's own status for it is 1, which says that a fake was found
+    except ImportError as error:  # Python's own status for it is 1, which means that a fake was found
         sys.stderr.write(f"stream-detect: expected all that is needed to be installed: {error}\n")
         sys.exit(2)
     raise typer.Exit(run(context.args))

@@ -25,7 +25,7 @@ from stream_detect.types import VerdictState
 FAKE_FOUND, FAILED = 1, 2
 
 _MOST_THREADS = 4
-"""Of one video's decoder: more gain little, and each holds frames."""
+"""Maximum for one video's decoder: more gain little, and each holds frames."""
 
 _OUTPUTS = {"--json": (".json", ".jsonl", ".ndjson"), "--csv": (".csv",)}
 
@@ -33,7 +33,7 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 
 class _Analyze(TyperCommand):
-    """`--json` and `--csv` alone write to standard output, before a name that ends as they do to that file."""
+    """`--json` and `--csv` without a name write to standard output; before a name with their suffix, to that file."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
         return super().parse_args(ctx, _with_outputs(args))
@@ -81,7 +81,7 @@ def analyze(  # noqa: PLR0913 - the command's options
     inputs = list(inputs_of(files))
     names = tuple(dict.fromkeys(model or [loaded.model.name]))
     for name in names:
-        Registry.of(loaded.model.folder).load(name)  # what is absent or broken here is no file's fault
+        Registry.of(loaded.model.folder).load(name)  # a missing or damaged bundle is not the fault of a file
     trust_anchors_of(loaded.review.trust_anchors)
     if sum(given.name == STDIN for given in inputs) > 1:
         raise SettingsError("expected - once: standard input can be read once")
@@ -114,9 +114,9 @@ class _Judged:
 
 
 def run(arguments: Sequence[str]) -> int:
-    """Runs the command; returns its exit status, which is 1 only when a fake was found.
+    """Runs the command; returns its exit status, which is 1 only if a fake was found.
 
-    Click, and Python itself, end with 1 for a broken pipe, an interrupt and what nobody foresaw: here that is 2.
+    Click and Python end with 1 for a broken pipe, an interrupt and unexpected errors; here this is 2.
     """
     judged = _Judged()
     try:
@@ -133,7 +133,7 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _with_spare(settings: ExaminationSettings, jobs: int) -> ExaminationSettings:
-    """Decoding may use the processors that no job needs."""
+    """Lets decoding use the processors that no job needs."""
     threads = max(settings.review.threads, min((os.cpu_count() or 1) // max(jobs, 1), _MOST_THREADS))
     return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})
 
@@ -145,10 +145,10 @@ def _status(outcome: FileOutcome) -> int:
 
 
 def _with_outputs(arguments: list[str]) -> list[str]:
-    """Each `--json` and `--csv` with its file: what follows it, where that is one of its kind; else "-".
+    """Adds the file to each `--json` and `--csv`: the next argument if it has their suffix; otherwise "-".
 
-    So `--json clip.mp4` reads the clip, and can never write over it. A "-" after it is standard output, unless there is
-    nothing else to be looked at.
+    So `--json clip.mp4` reads the clip and can never overwrite it. A following "-" is standard output, unless there is
+    no other input.
     """
     written: list[str] = []
     rest = list(arguments)
@@ -167,7 +167,7 @@ def _with_outputs(arguments: list[str]) -> list[str]:
 
 
 def _others(before: list[str], after: list[str]) -> bool:
-    """Whether something is there that may be a file to be looked at: no option, and not what belongs to one."""
+    """Whether an argument may be an input file: neither an option nor its value."""
     valued = {"--model", "--rate", "--html", "--annotate", "--jobs", "--settings"}
     given = [*before, *after]
     return any(

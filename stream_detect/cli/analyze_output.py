@@ -44,12 +44,12 @@ def person_line(outcome: FileOutcome) -> str:
 
 
 def printable(text: str) -> str:
-    r"""The text with what a terminal would obey, or hide, as escapes such as \x1b."""
+    r"""The text with control characters and hidden characters as escapes such as \x1b."""
     return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def json_parts(outcome: FileOutcome) -> Iterator[str]:
-    """One object on one line, in parts: of several models the worst's, and all of them in `models`."""
+    """One object on one line, in parts: that of the worst model, and all models in `models`."""
     if outcome.reviewed is None:
         yield _text({"file": outcome.given.shown, "verdict": None, "error": outcome.problem}) + "\n"
         return
@@ -80,7 +80,7 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
 
 
 def csv_lines(outcome: FileOutcome) -> Iterator[str]:
-    """A line a model; one with the error when there is a problem."""
+    """One line per model; one with the error if there is a problem."""
     given = outcome.given.shown
     if outcome.reviewed is None:
         yield csv_line([given, *[""] * (len(CSV_HEAD) - 2), outcome.problem])
@@ -95,7 +95,7 @@ def csv_lines(outcome: FileOutcome) -> Iterator[str]:
 
 
 def worst_review(reviewed: Reviewed) -> ModelReview:
-    """Of several models the one whose verdict is the file's."""
+    """The model whose verdict is the file's."""
     state = worst_of([model.verdict.state for model in reviewed.models])
     same = [model for model in reviewed.models if model.verdict.state is state]
     return max(same, key=lambda model: model.verdict.fake_probability or 0.0)
@@ -112,7 +112,7 @@ Take = Callable[[FileOutcome], None]
 
 @contextmanager
 def outputs(json_to: str | None, csv_to: str | None, html_to: Path | None) -> Iterator[Take]:
-    """What takes outcomes, in order, and writes them where they are wanted.
+    """Opens the outputs; returns a function that writes outcomes, called in order.
 
     Args:
         json_to: file, or "-"; None for none.
@@ -162,7 +162,7 @@ def _section(outcome: FileOutcome) -> str:
 
 
 def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "map"]], bytes | None]:
-    """The pictures that a report shows."""
+    """Returns the pictures for a report."""
 
     def picture(model: str, n: int, kind: Literal["picture", "map"]) -> bytes | None:
         flagged = reviewed.flagged[model][n - 1]
@@ -175,7 +175,7 @@ def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "m
 def _opened(to: str) -> Iterator[TextIO]:
     if to == STDOUT:
         if isinstance(sys.stdout, io.TextIOWrapper):
-            sys.stdout.reconfigure(encoding="utf-8")  # as JSON is, regardless of the terminal
+            sys.stdout.reconfigure(encoding="utf-8")  # for JSON, regardless of the terminal
         yield sys.stdout
         sys.stdout.flush()
         return

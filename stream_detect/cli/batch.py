@@ -19,23 +19,23 @@ from stream_detect.review.results import Reviewed
 from stream_detect.storage.records import Upload
 
 _AHEAD = 2
-"""Files given to the threads for each of them: one that takes long must not have all later results held in memory."""
+"""Files submitted per thread, so that one slow file does not keep all later results in memory."""
 
 _EXAMINED = 0.5
-"""Share of the work that is done before the annotated video is made, where one is."""
+"""Share of the progress before the annotated video is made, if there is one."""
 
 
 @dataclass(frozen=True, slots=True)
 class FileOutcome:
-    """What became of one input.
+    """Outcome of one input.
 
     Args:
         given: the input.
-        upload: the file; without a sha256 when it could not be read.
-        reviewed: what the models say; None when there is a problem.
-        annotated: files that were made.
-        problem: what went wrong; empty when nothing did.
-        passed_over: it was found in a folder, and is neither a picture nor a video.
+        upload: the file; without a sha256 if it could not be read.
+        reviewed: the results; None if there is a problem.
+        annotated: created files.
+        problem: what went wrong; empty if nothing did.
+        passed_over: whether it was found in a folder and is neither a picture nor a video.
     """
 
     given: MediaInput
@@ -51,9 +51,9 @@ class BatchOptions:
     """How files are examined.
 
     Args:
-        settings: of the examinations.
+        settings: settings of the examinations.
         models: names of the bundles, each once.
-        rate_hz: samples a second.
+        rate_hz: samples per second.
         jobs: files at once.
         annotate_to: folder for annotated videos and pictures; None for none.
     """
@@ -66,16 +66,16 @@ class BatchOptions:
 
 
 OnShare = Callable[[int, float], None]
-"""Takes the number of an input, from 0, and its share done; on any thread."""
+"""Called with the number of an input, from 0, and its share done; on any thread."""
 
 
 def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnShare) -> Iterator[FileOutcome]:
-    """Examines all of them; a bad one stops none. Closed early, it has what is running stop.
+    """Examines all inputs; a bad one does not stop the others. If closed early, running ones are stopped.
 
     Args:
-        inputs: in the order in which their outcomes come, one for each.
-        options: how.
-        on_share: progress.
+        inputs: the inputs; there is one outcome for each, in this order.
+        options: how to examine them.
+        on_share: called with the progress.
     """
     stopping = Event()
     names = _names(inputs, options)
@@ -97,7 +97,7 @@ def examined(inputs: Sequence[MediaInput], options: BatchOptions, on_share: OnSh
 
 
 class PassedOver:
-    """Files in folders that are neither pictures nor videos: counted; a folder without anything else is an error."""
+    """Counts files in folders that are neither pictures nor videos; a folder with only such files is an error."""
 
     def __init__(self, inputs: Sequence[MediaInput]) -> None:
         self._last = {given.folder: given for given in inputs if given.folder}
@@ -108,7 +108,7 @@ class PassedOver:
         """The outcome to be shown, None for none.
 
         Args:
-            outcome: the next, in the inputs' order.
+            outcome: the next one, in the order of the inputs.
         """
         given = outcome.given
         if not outcome.passed_over:
@@ -131,7 +131,7 @@ class _Job:
     annotated_name: str
 
     def run(self, number: int, given: MediaInput, on_share: OnShare) -> FileOutcome:
-        """What became of it."""
+        """Examines the file."""
         upload = Upload(given.shown, 0, "")
         options = self.options
         hooks = self._hooks(lambda share: on_share(number, share * (_EXAMINED if options.annotate_to else 1.0)))
@@ -172,7 +172,7 @@ class _Job:
 
 
 def _names(inputs: Sequence[MediaInput], options: BatchOptions) -> list[str]:
-    """What the annotated file of each is called, without a suffix: those of one name are numbered."""
+    """Name of each annotated file, without a suffix; equal names are numbered."""
     taken: dict[str, int] = {}
     names = []
     for given in inputs if options.annotate_to else ():

@@ -37,7 +37,7 @@ from stream_detect.webrtc.network import HostAddresses
 
 _FILES_A_CAMERA = 8
 _FILES_A_SESSION = 8
-"""Sockets (one a network address for ICE), pipes and files."""
+"""File descriptors per session: sockets (one per network address for ICE), pipes and files."""
 
 _LIBRARIES = (
     "aiortc",
@@ -54,12 +54,12 @@ _LIBRARIES = (
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What one look found.
+    """Result of one check.
 
     Args:
-        subject: what was looked at.
-        well: nothing is missing.
-        detail: what is there, or what is missing and how to mend it.
+        subject: what was checked.
+        well: whether nothing is missing.
+        detail: what was found, or what is missing and what to do.
     """
 
     subject: str
@@ -68,11 +68,11 @@ class Finding:
 
 
 def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
-    """Look at everything that serving takes.
+    """Checks everything that serving needs.
 
     Args:
-        path: the settings file, as for `load_settings`.
-        env: the environment's variables.
+        path: the settings file, see `load_settings`.
+        env: environment variables.
     """
     findings = [_python(), *map(_library, _LIBRARIES)]
     try:
@@ -99,7 +99,7 @@ def examine(path: Path | None, env: Mapping[str, str]) -> list[Finding]:
 
 
 def table(findings: Iterable[Finding]) -> str:
-    """One line a finding."""
+    """One line per finding."""
     return "\n".join(f"{'ok     ' if one.well else 'MISSING'}  {one.subject:<24}{one.detail}" for one in findings)
 
 
@@ -137,14 +137,14 @@ def _page(_: Settings) -> str:
 
 
 def _extras(settings: Settings) -> str:
-    """Those that the settings need must be installed; of the others it says whether they are."""
+    """Extras that the settings need must be installed; of the others it says whether they are."""
     if settings.mqtt.url is not None:
         require("mqtt", "mqtt.url")
     return ", ".join(f"{extra} {'is not' if missing(extra) else 'is'} installed" for extra in PACKAGES)
 
 
 def _credentials(settings: Settings) -> str:
-    """What reads those of files, and the certificate that signs evidence."""
+    """The reader of Content Credentials, and the certificate that signs evidence."""
     trust_anchors_of(settings.review.trust_anchors)
     signer = ContentSigner.of(settings.evidence)
     if missing("c2pa"):
@@ -156,7 +156,7 @@ def _credentials(settings: Settings) -> str:
 
 
 def _storage(settings: Settings) -> str:
-    """Nothing is made here: a folder that is absent is looked for a place instead."""
+    """Creates nothing: if the folder is missing, its parent is checked."""
     folder, remote = settings.storage.folder, settings.storage.database_url is not None
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
@@ -170,7 +170,7 @@ def _storage(settings: Settings) -> str:
 
 
 def _sign_in(settings: Settings) -> str:
-    """Who may come in; like `_storage` it makes nothing."""
+    """Who can sign in; creates nothing."""
     names: list[str] = []
     if settings.storage.database_url is not None or (settings.storage.folder / FILE_NAME).exists():
         with Database.open(settings.storage, alone=False) as database:
@@ -219,7 +219,7 @@ def _address(settings: Settings) -> str:
 
 
 def _tls(settings: Settings) -> str:
-    """A certificate that is to be made is not made here."""
+    """A self-signed certificate is not created here."""
     if settings.server.tls == "self_signed":
         return "a self-signed certificate, in storage.folder"
     certificate = certificate_of(settings)
@@ -231,7 +231,7 @@ def _tls(settings: Settings) -> str:
 
 
 def _media_addresses(settings: Settings) -> str:
-    """Where WebRTC peers are told to send, and whether its ports are free."""
+    """Addresses announced to WebRTC peers, and whether the ports are free."""
     hosts, ports = HostAddresses(settings.webrtc), settings.webrtc.udp_ports
     hosts.check(settings.most_sessions)
     told = {told: None for address in hosts.addresses() for told in hosts.announced(address)}
@@ -239,7 +239,7 @@ def _media_addresses(settings: Settings) -> str:
 
 
 def _ice_servers(settings: Settings) -> str:
-    """Asks each STUN server for our address, and each TURN server for a relayed one."""
+    """Requests our address from each STUN server, and a relayed one from each TURN server."""
     problems = asyncio.run(trouble(settings.webrtc))
     if problems:
         raise IceServerError("; ".join(problems))

@@ -22,7 +22,7 @@ from stream_detect.evaluation.summary import Summary
 from stream_detect.settings.file import load_settings
 
 _MOST_SHOWN = 5
-"""Unreadable files named on the screen; all are in the report and the scores."""
+"""Maximum number of unreadable files listed on the screen; all are in the report and the scores."""
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 

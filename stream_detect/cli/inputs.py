@@ -27,17 +27,17 @@ _MEDIA = frozenset(
         *("avi", "flv", "m4v", "mkv", "mov", "mp4", "mpeg", "mpg", "webm", "wmv"),
     }
 )
-"""Endings that only pictures and videos have: such a file in a folder is an error when it is neither."""
+"""Suffixes of pictures and videos: such a file in a folder is an error if it is neither."""
 
 
 @dataclass(frozen=True, slots=True)
 class MediaInput:
-    """One file to be examined.
+    """One input file.
 
     Args:
-        name: as it was given, or found; a path may have bytes in it that are no UTF-8 (`os.fsdecode`).
-        problem: why there is nothing to examine; empty for all others.
-        folder: in which it was found; empty when it was named itself.
+        name: as given or found; a path may contain bytes that are not UTF-8 (`os.fsdecode`).
+        problem: why there is nothing to examine; otherwise empty.
+        folder: folder in which it was found; empty if it was given by name.
     """
 
     name: str
@@ -46,31 +46,31 @@ class MediaInput:
 
     @property
     def shown(self) -> str:
-        r"""The name as text that can be written anywhere: what is no UTF-8 in it as \x and two digits."""
+        r"""The name as printable text; bytes that are not UTF-8 as \x and two digits."""
         return os.fsencode(self.name).decode("utf-8", "backslashreplace")
 
     @property
     def is_address(self) -> bool:
-        """Whether it has to be fetched."""
+        """Whether it has to be fetched from an address."""
         return self.name.lower().startswith(_ADDRESSES)
 
     @property
     def may_be_other(self) -> bool:
-        """Whether it is passed over when it is no media: it was found in a folder, and its name claims nothing."""
+        """Whether to skip it if it is not media: it was found in a folder, without a media suffix."""
         return bool(self.folder) and Path(self.name).suffix[1:].lower() not in _MEDIA
 
     @property
     def stem(self) -> str:
-        """What a file made of this one may be called."""
+        """Name for files made from it, without a suffix."""
         if self.name == STDIN:
             return "stdin"
         return Path(self.name.partition("?")[0]).stem or "file"
 
 
 def inputs_of(arguments: Sequence[str]) -> Iterator[MediaInput]:
-    """The files that arguments name, in the order of the arguments, within a folder or a pattern by name.
+    """Yields the input files in the order of the arguments; within a folder or a pattern, by name.
 
-    A folder stands for all of its files, with any extension, except those whose names begin with a dot.
+    A folder means all its files, with any suffix, except those whose names start with a dot.
     """
     for argument in arguments:
         path = Path(argument)
@@ -90,19 +90,19 @@ def inputs_of(arguments: Sequence[str]) -> Iterator[MediaInput]:
 
 @contextmanager
 def on_disk(given: MediaInput, settings: ReviewSettings, hooks: Hooks) -> Iterator[ReceivedFile]:
-    """The input as a file; what is fetched or comes by standard input lies in a folder that is removed in the end.
+    """Provides an input as a file; fetched files and standard input are stored in a folder that is deleted at the end.
 
     Raises:
         MediaError: there is nothing to examine.
-        BodyTooLargeError: it is longer than the settings allow.
-        SourceError: it cannot be fetched, or must not be.
+        BodyTooLargeError: it is larger than the settings allow.
+        SourceError: it cannot be fetched, or its address is forbidden.
     """
     if given.problem:
         raise MediaError(given.problem)
     if given.name != STDIN and not given.is_address:
         path = Path(given.name)
         if not path.is_file():
-            path.stat()  # says why there is none
+            path.stat()  # raises if it does not exist
             raise MediaError("expected a regular file")
         yield ReceivedFile(given.shown, path, path.stat().st_size, sha256_of(path))
         return

@@ -15,10 +15,10 @@ Filter = tuple[str, str | None]
 """One of FFmpeg's filters: its name and its arguments."""
 
 DEINTERLACE: Filter = ("bwdif", "mode=send_frame:deint=interlaced")
-"""Bob Weaver: each missing row from its neighbours above, below, before and after; one frame out for each frame in."""
+"""Bob Weaver: each missing row from its neighbours above, below, before and after; one output frame per input frame."""
 
 MAX_PIXEL_ASPECT = 4
-"""Broadcast and disc formats stay within 2.2:1; a ratio beyond this one is a mistake, or made to hurt."""
+"""Broadcast and disc formats stay within 2.2:1; a larger ratio is a mistake, or malicious."""
 
 ORIENTATIONS: dict[tuple[int, int, int, int], tuple[Filter, ...]] = {
     (1, 0, 0, 1): (),
@@ -30,7 +30,7 @@ ORIENTATIONS: dict[tuple[int, int, int, int], tuple[Filter, ...]] = {
     (0, 1, 1, 0): (("transpose", "cclock_flip"),),
     (0, -1, -1, 0): (("transpose", "clock_flip"),),
 }
-"""How each display matrix (a, b, c, d of ISO/IEC 14496-12, 8.3.2, as signs) is carried out."""
+"""Filters for each display matrix (a, b, c, d of ISO/IEC 14496-12, 8.3.2, as signs)."""
 
 PQ, HLG = 16, 18
 """Transfer characteristics of HDR (ITU-T H.273): SMPTE ST 2084, and ARIB STD-B67."""
@@ -42,11 +42,11 @@ DISPLAY_P3 = 12
 _HLG_LIGHT = "if(lte({v},0.5),{v}*{v}/3,(exp(({v}-0.55991073)/0.17883277)+0.28466892)/12)"
 _PQ_LIGHT = "pow(max(pow({v},1/78.84375)-0.8359375,0)/(18.8515625-18.6875*pow({v},1/78.84375)),1/0.1593017578125)*10"
 _SDR = (
-    "if(lte({v},0.8),{v},0.8+0.2*(1-exp((0.8-{v})/0.2)))",  # highlights are rolled off, up to white
+    "if(lte({v},0.8),{v},0.8+0.2*(1-exp((0.8-{v})/0.2)))",  # highlights are compressed, up to white
     "if(lte({v},0.0031308),12.92*{v},1.055*pow({v},1/2.4)-0.055)",  # IEC 61966-2-1
 )
 WHITE = {HLG: 0.265, PQ: 0.203}
-"""Where SDR's white lies in HDR's linear light (ITU-R BT.2408): HLG's 75 % signal, PQ's 203 of the 1,000 cd/m2 kept."""
+"""SDR white in the linear light of HDR (ITU-R BT.2408): HLG's 75 % signal, PQ's 203 of the 1,000 cd/m2 kept."""
 
 _TO_BT709 = {
     False: (1.6605, -0.5876, -0.0728, -0.1246, 1.1329, -0.0083, -0.0182, -0.1006, 1.1187),  # from BT.2020
@@ -56,9 +56,9 @@ _TO_BT709 = {
 
 
 class Deinterlacer:
-    """Makes whole frames of one stream's interlaced ones; frames that are not interlaced pass as they are.
+    """Deinterlaces the frames of one stream; other frames are returned unchanged.
 
-    From the first interlaced frame on they come one frame late, with their own timestamps.
+    After the first interlaced frame all frames are one frame late, with their own timestamps.
     """
 
     def __init__(self) -> None:
@@ -66,10 +66,10 @@ class Deinterlacer:
         self._form: tuple[int, int, str] | None = None
 
     def push(self, frame: VideoFrame) -> list[VideoFrame]:
-        """The frames that a frame completes.
+        """Adds a frame; returns the frames that it completes.
 
         Args:
-            frame: with a pts and a time base; only read.
+            frame: with a pts and a time base; read only.
         """
         if self._graph is None and not frame.interlaced_frame:
             return [frame]
@@ -85,7 +85,7 @@ class Deinterlacer:
         return [*before, *self._pull()]
 
     def flush(self) -> list[VideoFrame]:
-        """The frames that are held back; the next one begins anew."""
+        """Returns the delayed frames; the next frame starts afresh."""
         if self._graph is None:
             return []
         self._graph.vpush(None)
@@ -104,10 +104,10 @@ class Deinterlacer:
 
 
 class Display:
-    """Shows one stream's frames as its container and codec say that they are meant. Most pass as they are.
+    """Converts one stream's frames to what its container and codec say should be shown. Most are unchanged.
 
     Args:
-        pixel_aspect: width of a pixel by its height, as the stream says; None or 0 where it does not.
+        pixel_aspect: width / height of a pixel, as stated by the stream; None or 0 if not stated.
     """
 
     def __init__(self, pixel_aspect: Fraction | None = None) -> None:
@@ -117,7 +117,7 @@ class Display:
         self._form: tuple[object, ...] | None = None
 
     def show(self, frame: VideoFrame) -> VideoFrame:
-        """The frame as it is to be seen: itself, or a new one with its timestamps; it is never written into.
+        """The frame to show: itself, or a new one with its timestamps; the argument is never modified.
 
         High dynamic range (HLG, PQ) becomes yuv420p in BT.709, mapped as ITU-R BT.2408 says.
         """
@@ -148,7 +148,7 @@ class Display:
 
 
 def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:
-    """How a frame's display matrix turns and mirrors it: the nearest of the eight orientations."""
+    """The filters for a frame's display matrix: the nearest of the eight orientations."""
     # `frame.side_data` would make a reference cycle, and only the garbage collector free the frame (PyAV 18.1).
     data = SideDataContainer(frame).get("DISPLAYMATRIX")  # type: ignore[call-arg]  # PyAV's stub lacks it
     if data is None:
@@ -163,7 +163,7 @@ def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:
 
 
 def _to_sdr(frame: VideoFrame, light: int) -> Iterable[Filter]:
-    """High dynamic range to BT.709, in 16 bits a channel: to linear light, to its primaries, and to its curve."""
+    """Converts HDR to BT.709, in 16 bits per channel: to linear light, to its primaries, and to its curve."""
     matrix = "bt2020" if int(frame.colorspace) in {UNSPECIFIED, 9, 10} else "auto"
     value = "clip(val/maxval,0,1)"
     linear = f"st(0,{value})*0+{(_HLG_LIGHT if light == HLG else _PQ_LIGHT).format(v='ld(0)')}"
