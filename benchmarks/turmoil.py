@@ -29,7 +29,7 @@ REPORT_EVERY = 12
 
 
 class Fate(StrEnum):
-    """What befalls an RTSP server."""
+    """State of an RTSP server in a run."""
 
     WELL = "well"
     KILLED = "killed"
@@ -38,13 +38,13 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Turmoil:
-    """A run.
+    """Result of a run.
 
     Args:
-        weights: of the server, at regular intervals.
-        kills: of RTSP servers.
-        freezes: likewise.
-        recovered: all cameras were live in the end.
+        weights: footprints of the server, at regular intervals.
+        kills: number of times an RTSP server was killed.
+        freezes: number of times an RTSP server was frozen.
+        recovered: whether all cameras were live at the end.
     """
 
     weights: Sequence[Footprint]
