@@ -179,7 +179,7 @@ def streamnet(wh: tuple[int, int] = (192, 192), dropout: float = 0.3) -> keras.M
     The network ends in a mean over all positions: where a face was forged does not matter, and any input of at least 16
     pixels fits.
 
-    685,073 values. One face takes 4.7 ms on one core in OpenVINO (f32), a third of dilated10's time.
+    685,073 values. One face takes 5.2 ms on one core in OpenVINO (f32), a third of dilated10's time.
 
     Args:
         wh: width and height of the input in pixels.

@@ -121,9 +121,10 @@ class Recipe:
             others blend a changed copy of the face into itself.
         levelled: share of the pairs of two groups in which the sharper face is blurred towards the other: collected
             fakes are softer than collected real faces, and that must not give them away.
-        data_format: memory layout of activations. PyTorch on a CPU is twice as fast with "channels_first".
-        precision: "float32", or "mixed_bfloat16", which computes in bf16 and keeps weights in f32: about twice as fast
-            on processors with AVX512-BF16 or AMX, and on GPUs.
+        data_format: memory layout of activations. Which is faster depends on backend and processor; `make
+            bench-training` measures it.
+        precision: "float32", or "mixed_bfloat16", which computes in bf16 and keeps weights in f32: faster on GPUs, and
+            on some processors with AVX512-BF16 or AMX.
     """
 
     architecture: str = "meso4"
