@@ -51,6 +51,7 @@ class Frame:
         arrived_s: arrival in monotonic seconds, for latency.
         pts: presentation timestamp in the track's clock (90 kHz for WebRTC video), if it has one.
         gap: something was lost just before this frame (reconnect, packet loss, corruption).
+        watched: whether somebody watches the stream now; if not, a steady verdict is renewed less often.
     """
 
     image: Image
@@ -58,6 +59,7 @@ class Frame:
     arrived_s: float
     pts: int | None = None
     gap: bool = False
+    watched: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -60,10 +60,10 @@ class _Sample:
 class Pipeline:
     """The analysis of one stream. Synchronous, no clock of its own, not safe to call from two threads at once.
 
-    Faces are detected in every frame. Each track is scored at `settings.window.score_rate_hz` of stream time, and at
-    `steady_rate_hz` once its verdict has been the same for a whole window, with one crop per call (batching does not
-    help on a CPU). All tracks together are scored at `max_scores_hz` at most, the one scored longest ago first. Faces
-    beyond the number that can reach a verdict at this rate are not scored at all.
+    Faces are detected in every frame. Each track is scored at `settings.window.score_rate_hz` of stream time, or at
+    `steady_rate_hz` if its verdict has been the same for a whole window and nobody watches, with one crop per call
+    (batching does not help on a CPU). All tracks together are scored at `max_scores_hz` at most, the one scored longest
+    ago first. Faces beyond the number that can reach a verdict at this rate are not scored at all.
 
     After a gap of `settings.window.gap_s` in stream time, forwards or backwards (a reconnect, a source that restarted),
     everything is reset, including tracks, because the person may have changed. A frame that is flagged as following a
@@ -180,7 +180,7 @@ class Pipeline:
         samples = {track.track_id: _Sample(track) for track in tracks}
         for track in tracks:
             subject = self._subjects[track.track_id]
-            sampler = subject.samplers[self._is_steady(track, frame.time_s)]
+            sampler = subject.samplers[not frame.watched and self._is_steady(track, frame.time_s)]
             subject.due |= sampler.wants(frame.time_s)
         for track in sorted(tracks, key=lambda one: self._subjects[one.track_id].scored_s):
             subject = self._subjects[track.track_id]

@@ -52,9 +52,7 @@ class AnalysisSettings(Section):
         )
 
     def at_spacing(self, spacing_s: float) -> "AnalysisSettings":
-        """The settings for a file: all samples are scored, however steady the verdict is.
-
-        A face is one track even if the frames are far apart (time lapse, recorders at night).
+        """The settings for a file whose frames may be far apart (time lapse, recorders at night): a face is one track.
 
         Args:
             spacing_s: time between samples in seconds.
@@ -64,6 +62,6 @@ class AnalysisSettings(Section):
         return self.model_copy(
             update={
                 "faces": self.faces.model_copy(update={"lost_s": lost_s}),
-                "window": self.window.model_copy(update={"gap_s": gap_s, "steady_rate_hz": self.window.score_rate_hz}),
+                "window": self.window.model_copy(update={"gap_s": gap_s}),
             }
         )

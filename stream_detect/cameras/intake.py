@@ -83,7 +83,8 @@ class Intake:
         image = self._rgb.convert(frame)
         self.judged = frame
         gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
-        return Frame(image=image, time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)
+        watched = self._viewing.viewers > 0
+        return Frame(image, time_s, arrived_s, pts=frame.pts, gap=gap, watched=watched)
 
 
 class FrameRate:

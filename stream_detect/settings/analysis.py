@@ -87,7 +87,8 @@ class WindowSettings(Section):
     )
     steady_rate_hz: Annotated[float, Field(gt=0, le=60)] = Field(
         default=2.5,
-        description="scores per second of a face in live video whose verdict has been the same for a whole window",
+        description="scores per second of a face whose verdict has been the same for a whole window, while nobody "
+        "watches its camera",
     )
     length_s: Annotated[float, Field(gt=0, le=600)] = Field(
         default=10.0, description="length of the window, in stream time"

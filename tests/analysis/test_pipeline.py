@@ -45,9 +45,10 @@ class Stream:
         self.classifier = ScriptedClassifier(score, **classifier)
         self.pipeline = Pipeline(self.detector, self.classifier, tracker or Tracker(), self.gate, SETTINGS)
         self.time_s = 0.0
+        self.watched = True
 
     def step(self, *, gap=False):
-        result = self.pipeline.step(Frame(IMAGE, self.time_s, arrived_s=0.0, pts=7, gap=gap))
+        result = self.pipeline.step(Frame(IMAGE, self.time_s, arrived_s=0.0, pts=7, gap=gap, watched=self.watched))
         self.time_s = round(self.time_s + 0.1, 6)
         return result
 
@@ -75,20 +76,27 @@ def test_a_steady_face_is_gathered_and_then_judged(score, state):
     assert (first.wh, first.pts, first.sequence, first.error) == ((320, 240), 7, 0, None)
 
 
-def test_a_face_with_a_steady_verdict_is_scored_half_as_often_until_it_changes():
+def test_a_steady_verdict_that_nobody_watches_is_renewed_half_as_often_until_it_changes():
     score = 0.95
     stream = Stream(lambda _crop: score)
     stream.run(12.3)  # the verdict came after 2.2 s and has stood for ten
-    calls = stream.classifier.calls
-    assert {result.verdict.admitted for result in stream.run(30)[-20:]} == {25, 26}
-    assert stream.classifier.calls - calls == 75
-    score = 0.05
+
+    def calls(length_s):
+        before = stream.classifier.calls
+        stream.run(length_s)
+        return stream.classifier.calls - before
+
+    assert calls(10) == 50
+    stream.watched = False
+    assert calls(30) == 75
+    assert stream.step().verdict.admitted in {25, 26}
+    stream.watched = True
+    assert calls(2) == 10
+    stream.watched, score = False, 0.05
     began_s = stream.time_s
     while stream.step().verdict.state is FAKE:
-        assert stream.time_s < began_s + 10  # the window moves on as fast as at the usual rate
-    calls = stream.classifier.calls
-    stream.run(2)
-    assert stream.classifier.calls - calls == 10
+        assert stream.time_s < began_s + 10
+    assert calls(2) == 10
 
 
 def test_faces_are_searched_in_every_frame_and_scored_at_their_own_rate():

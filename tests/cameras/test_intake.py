@@ -47,6 +47,15 @@ def test_every_picture_is_kept_and_shown_while_somebody_watches():
     assert intake.pictures == 3
 
 
+def test_a_sample_says_whether_somebody_watches_now():
+    audience, suppliers = Audience(), []
+    intake = Intake(audience, Sampler(30.0), suppliers.append)
+    intake.take(picture(), 0.0, 0.0, gap=False)
+    assert not suppliers[0]().watched
+    audience.viewers = 2
+    assert suppliers[0]().watched
+
+
 def test_samples_are_converted_only_when_they_are_analysed():
     (frame,) = taken((5.0, 100.0, False))
     assert frame.image.shape == (48, 64, 3)
