@@ -71,12 +71,13 @@ def test_entries_wait_while_the_database_is_away(table, caplog):
 
 
 def test_beyond_the_bound_the_newest_are_in_the_log_alone(table, caplog):
-    log = AuditLog(table, AuditSettings())
+    log = AuditLog(table, AuditSettings(), clock=lambda: 0.0)  # when none of the entries is old
     for entry in numbered(MAX_WAITING + 1):
         log.note(entry)
     assert "is full" in log.problem
     assert f'"target": "{MAX_WAITING}"' in caplog.text
     log.start()
+    until(lambda: not log._waiting)  # the end waits for the database for a moment only
     log.close()
     assert len(targets(table)) == MAX_WAITING
 
