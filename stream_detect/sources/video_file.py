@@ -4,7 +4,7 @@ The kind of a file is detected from its content. FFmpeg reads that file only: pl
 protocol but plain files are refused.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
@@ -76,18 +76,17 @@ class VideoFile:
     def __init__(self, file: Path | BinaryIO, decoding: Decoding | None = None) -> None:
         self._decoding = decoding or Decoding()
         self._bytes = file.stat().st_size if isinstance(file, Path) else 0
-        self._container = open_container(file, self._decoding)
         self._first: Shot | None = None
         self.done_share = 0.0
         self.damaged = 0
         with ExitStack() as stack:
-            stack.callback(self._container.close)
-            self._stream = _film_of(self._container)
-            self._prepare()
-            self._shots = self._decoded()
-            self._fps = _fps(self._stream)
-            self._times = FrameTimes(self._fps)
-            self._first = self._look()
+            self._begin(file, stack)
+            if self._first is None and "mp4" in self._container.format.name.split(","):
+                # Its edit list may hide all frames; browsers play such a file all the same.
+                self._container.close()
+                self._begin(file, stack, {"ignore_editlist": "1"})
+            if self._first is None:
+                raise NoMediaError(NEITHER)
             self.facts = self._facts()  # computed once, because another thread may be decoding when they are read
             stack.pop_all()
 
@@ -117,6 +116,17 @@ class VideoFile:
     ) -> None:
         self.close()
 
+    def _begin(self, file: Path | BinaryIO, stack: ExitStack, options: Mapping[str, str] | None = None) -> None:
+        """Opens the file, to be closed by the stack, and decodes its first frame if it has one."""
+        self._container = open_container(file, self._decoding, options)
+        stack.callback(self._container.close)
+        self._stream = _film_of(self._container)
+        self._prepare()
+        self._shots = self._decoded()
+        self._fps = _fps(self._stream)
+        self._times = FrameTimes(self._fps)
+        self._first = next(self._shots, None)
+
     def _prepare(self) -> None:
         context = self._stream.codec_context
         check_size(context.width, context.height, self._decoding.max_pixels)
@@ -124,12 +134,6 @@ class VideoFile:
         small = context.width * context.height <= _SMALL_PX
         context.thread_count = 1 if small else self._decoding.threads
         context.thread_type = "AUTO"
-
-    def _look(self) -> Shot:
-        first = next(self._shots, None)
-        if first is None:
-            raise NoMediaError(NEITHER)
-        return first
 
     def _facts(self) -> Facts:
         first = cast("Shot", self._first).upright()
@@ -191,8 +195,15 @@ class FrameTimes:
         return self._last_s
 
 
-def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
+def open_container(
+    file: Path | BinaryIO, decoding: Decoding, options: Mapping[str, str] | None = None
+) -> InputContainer:
     """Opens a file with FFmpeg, which may read no other file.
+
+    Args:
+        file: a path, or an open file.
+        decoding: limits.
+        options: further ones of FFmpeg's demuxer.
 
     Raises:
         MediaError: it does not exist, or its format is not supported.
@@ -204,7 +215,12 @@ def open_container(file: Path | BinaryIO, decoding: Decoding) -> InputContainer:
         file.seek(0)
     source = f"file:{file.resolve()}" if isinstance(file, Path) else file
     try:
-        return av.open(source, "r", options={"max_pixels": str(decoding.max_pixels)}, container_options=_OPTIONS)
+        return av.open(
+            source,
+            "r",
+            options={"max_pixels": str(decoding.max_pixels)},
+            container_options={**_OPTIONS, **(options or {})},
+        )
     except FAILURES as error:
         raise NoMediaError(f"{NEITHER} ({words(error)})") from error
 

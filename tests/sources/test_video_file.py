@@ -65,6 +65,17 @@ def test_frames_are_freed_as_soon_as_they_were_used(tmp_path, is_turned):
     assert left == []
 
 
+@pytest.mark.parametrize("media_time", [2**31 - 1, -(2**31)])
+def test_a_film_that_its_edit_list_hides_is_shown_all_the_same(tmp_path, media_time):
+    file = film(tmp_path / "a.mp4", pictures(6))
+    content = bytearray(file.read_bytes())
+    at = content.index(b"elst") + 16  # behind version and flags, the count and the first entry's duration
+    content[at : at + 4] = media_time.to_bytes(4, "big", signed=True)
+    file.write_bytes(content)
+    facts, shots, damaged = seen(file)
+    assert (facts.kind, len(shots), damaged) == ("video", 6, 0)
+
+
 def test_a_variable_frame_rate_keeps_its_times(tmp_path):
     pts = [0, 1, 2, 12, 13, 40, 41]
     _, shots, _ = seen(film(tmp_path / "a.mkv", pictures(7), pts=pts))
