@@ -15,8 +15,6 @@ from stream_detect.storage.records import Event, EventKind, Judge, new_id
 from stream_detect.types import CameraState, FeedState, Result, StateChange, VerdictState
 
 FAILED = frozenset({CameraState.BACKING_OFF, CameraState.REFUSED})
-
-
 UNDECIDED = frozenset({CameraState.CONNECTING, CameraState.STALLED})
 """States of an attempt after a failure before its outcome is known."""
 
