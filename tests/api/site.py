@@ -29,6 +29,7 @@ class Site:
         self._folder = folder
         self._model = model
         self.file = folder / "settings.yaml"
+        self.http = httpx.Client()
 
     def write(self, *cameras: dict[str, Any], **more: Any) -> None:
         """Writes the settings file."""
@@ -44,6 +45,7 @@ class Site:
     def serve(self) -> None:
         """Starts the server; again after it ended."""
         self.server = self._start(SETTINGS=str(self.file), STORAGE__FOLDER=str(self._folder / "data"))
+        self.http.close()
         self.http = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S)
 
     def camera(self, name: str = "door") -> dict[str, Any]:
@@ -68,13 +70,36 @@ class Site:
         connections = psutil.Process(self.server.process.pid).net_connections("tcp")
         return sum(1 for one in connections if one.raddr and one.raddr.port == port)
 
-    def news(self, path: str, name: str, **like: Any) -> dict[str, Any]:
-        """The next server-sent event of a name with these values."""
+    def news(
+        self, path: str, name: str, once_listening: Callable[[], object] = lambda: None, **like: Any
+    ) -> dict[str, Any]:
+        """The next server-sent event of a name with these values.
+
+        Args:
+            path: of the stream.
+            name: of the event.
+            once_listening: makes happen what is listened for; called when the stream has begun.
+            like: values of the event.
+        """
         with self.http.stream("GET", path, timeout=PATIENCE_S) as stream:
             lines = stream.raise_for_status().iter_lines()
-            for line in lines:
+            for number, line in enumerate(lines):
+                if number == 0:
+                    once_listening()
                 if line == f"event: {name}":
                     value = json.loads(next(lines).removeprefix("data: "))
                     if like.items() <= value.items():
                         return value
         raise AssertionError(f"no {name} came")
+
+    def fake_begins(self, camera: dict[str, Any]) -> dict[str, Any]:
+        """The fake event of a camera, as announced: the server gets the camera once the test listens."""
+        silent = {"name": "silent", "url": "whip:"}
+        self.write(silent)
+        self.serve()
+
+        def add() -> None:
+            self.write(silent, camera)
+            self.http.post("/api/cameras/reload").raise_for_status()
+
+        return self.news("/api/streams/events", "event", add, kind="fake")

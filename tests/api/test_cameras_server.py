@@ -38,9 +38,7 @@ def test_a_camera_is_live_judged_seen_and_heard_of(site, rtsp_server):
 
 
 def test_a_fake_event_has_evidence_and_can_be_deleted(site, rtsp_server):
-    site.write({"name": "door", "url": rtsp_server.url("face"), "evidence": True})
-    site.serve()
-    began = site.news("/api/streams/events", "event", kind="fake")
+    began = site.fake_begins({"name": "door", "url": rtsp_server.url("face"), "evidence": True})
     assert (began["camera"], began["ended_s"]) == ("door", None)
     assert began["model"]["thresholds"]["fake_enter"] == 0.002
 
@@ -140,9 +138,7 @@ def test_a_password_is_sent_to_the_camera_only(site, own_rtsp_server):
 
 
 def test_an_event_outlives_a_kill(site, rtsp_server):
-    site.write({"name": "door", "url": rtsp_server.url("face")})
-    site.serve()
-    announced = site.news("/api/streams/events", "event", kind="fake")
+    announced = site.fake_begins({"name": "door", "url": rtsp_server.url("face")})
     site.server.process.kill()
     site.server.process.wait()
     site.serve()
