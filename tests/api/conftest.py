@@ -1,7 +1,7 @@
 """A whole application in front of a scripted analysis, with a database and cameras of its own."""
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -129,5 +129,4 @@ def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def site(start_server: Callable[..., Any], tmp_path: Path, suspicious_model: Path) -> Iterator[Site]:
     made = Site(start_server, tmp_path, suspicious_model)
     yield made
-    with suppress(AttributeError):
-        made.http.close()
+    made.http.close()
