@@ -136,7 +136,9 @@ export function App({ services, stream, token, media }: Props) {
           </p>
         )}
         <main ref={content} tabIndex={-1} className="flex-1 pb-8 outline-none">
-          {route.page === "live" ? (
+          {status.state === "loading" && (me === null || route.page === "live") ? (
+            <Loading>Loading the page …</Loading>
+          ) : route.page === "live" ? (
             <LiveCheck
               stream={stream}
               snapshot={snapshot}
@@ -146,8 +148,6 @@ export function App({ services, stream, token, media }: Props) {
                 setDialogClosed(false);
               }}
             />
-          ) : me === null && status.state === "loading" ? (
-            <Loading>Loading the page …</Loading>
           ) : (
             // What a server refused is asked for again with another token.
             <Suspense key={tokensGiven} fallback={<Loading>Loading the page …</Loading>}>

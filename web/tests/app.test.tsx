@@ -56,7 +56,7 @@ describe("the page", () => {
 
   it("has one primary button, which starts and stops", async () => {
     const { of } = open();
-    fireEvent.click(screen.getByTestId("start"));
+    fireEvent.click(await screen.findByTestId("start"));
     fireEvent.click(await screen.findByTestId("stop"));
     await screen.findByTestId("start");
     await waitFor(() => {
@@ -85,7 +85,7 @@ describe("the page", () => {
 
   it("changes the source of a running check", async () => {
     const { of, stream } = open();
-    fireEvent.click(screen.getByTestId("start"));
+    fireEvent.click(await screen.findByTestId("start"));
     await waitFor(() => {
       expect(of.peers).toHaveLength(1);
     });
