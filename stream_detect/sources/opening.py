@@ -387,11 +387,7 @@ def _options(address: Address, settings: ReaderSettings) -> dict[str, str]:
     if address.scheme in {"rtsp", "rtsps"}:
         # Without "nobuffer", which drops what was read while probing, including the key frame that a camera sends to a
         # new client; the next one may be 20 s away.
-        options |= {
-            "rtsp_transport": settings.transport,
-            "allowed_media_types": "video",
-            "analyzeduration": "100000",
-        }
+        options |= {"rtsp_transport": settings.transport, "allowed_media_types": "video", "analyzeduration": "100000"}
     elif address.scheme == "rtmp":
         options |= {"analyzeduration": "1000000"}
     elif address.is_live:
