@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import logging
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -27,8 +28,8 @@ TAKEN_S = 1.0
 
 RETRY_AFTER_S = 2
 
-MAX_LOST = 1_000
-"""Records of checks whose worker was lost, to recognise the worker's own record if it comes back."""
+MAX_REMEMBERED = 1_000
+"""Ids of stored records: a worker may send its own before or after it was taken for lost; the first one counts."""
 
 WORKER_LOST = "its worker was lost"
 
@@ -38,7 +39,8 @@ log = logging.getLogger(__name__)
 class WorkerChecks:
     """Makes live checks on workers, and stores their records; a `webrtc.check_sessions.RemoteChecks`.
 
-    Used on the event loop, except for `take`.
+    Used on the event loop, except for `take`. Each check has one record: the worker's own, or what the server knows of
+    it once the worker is lost, whichever comes first.
 
     Args:
         tasks: chooses workers.
@@ -48,7 +50,8 @@ class WorkerChecks:
     def __init__(self, tasks: WorkerTasks, keep: Callable[[CheckRecord], None]) -> None:
         self._tasks = tasks
         self._keep = keep
-        self._lost: deque[str] = deque(maxlen=MAX_LOST)
+        self._lock = threading.Lock()
+        self._stored: deque[str] = deque(maxlen=MAX_REMEMBERED)
 
     def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator["RemoteCheck"]:
         """See `RemoteChecks`: one on each worker, the least busy one first."""
@@ -58,9 +61,12 @@ class WorkerChecks:
             yield RemoteCheck(self, task, (offer_sdp, client), gone)
 
     def take(self, record: CheckRecord) -> None:
-        """Accepts a worker's record of an ended check."""
-        if record.id not in self._lost:
-            self._keep(record)
+        """Accepts the record of an ended check. Thread-safe."""
+        with self._lock:
+            if record.id in self._stored:
+                return
+            self._stored.append(record.id)
+        self._keep(record)
 
     def end(self, task: WorkerTask, lost: CheckRecord | None) -> None:
         """Called when a check has ended.
@@ -71,8 +77,7 @@ class WorkerChecks:
         """
         self._tasks.end(task)
         if lost is not None:
-            self._lost.append(lost.id)
-            self._keep(lost)
+            self.take(lost)
 
     async def all_ended(self) -> None:
         """Waits until workers have no more checks."""

@@ -2,12 +2,14 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
 from stream_detect.cluster.checks import WORKER_LOST, WorkerChecks
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, OfferError
 from stream_detect.settings import WebRtcSettings
+from stream_detect.storage.checks import CheckRecord
 from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.live_check import Client
 from tests.patience import soon
@@ -120,6 +122,20 @@ async def test_a_worker_that_is_cut_off_ends_its_checks_and_the_server_counts_th
         await soon(lambda: server.received_of(incarnation) == 1)
         await server.connected(Client("192.0.2.2", "bob"))
     assert sorted(record.who for record in server.records) == ["ann", "bob"]
+
+
+@pytest.mark.parametrize("first", ["worker", "server"])
+def test_a_check_has_one_record_whichever_comes_first(stage, first):
+    tasks, records = stage("a").head.tasks, []
+    checks = WorkerChecks(tasks, records.append)
+    task = tasks.begin_check()
+    own = CheckRecord("ID", None, "ann", 1.0, 2.0)
+    from_server = replace(own, reason=WORKER_LOST)
+    if first == "worker":  # and it falls silent before the server has closed the session
+        checks.take(own)
+    checks.end(task, from_server)
+    checks.take(own)
+    assert records == [own if first == "worker" else from_server]
 
 
 async def test_after_the_end_of_its_worker_a_peer_is_answered_by_another_one(serving):
