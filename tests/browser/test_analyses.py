@@ -64,6 +64,8 @@ def test_a_clip_is_dropped_followed_looked_at_found_again_and_deleted(visit, sit
     opened.until(opened.page.get_by_test_id("verdict").count)
     assert opened.page.get_by_test_id("verdict").get_attribute("data-state") == "fake"
     identity = opened.page.url.rpartition("/")[2]
+    opened.until(lambda: opened.page.get_by_test_id("player").evaluate("video => video.readyState > 0"))
+    opened.settle()  # what the page still asks for a deleted analysis is not found
     opened.page.get_by_test_id("delete-analysis").click()
     opened.page.get_by_test_id("confirm").click()
     opened.until(lambda: opened.page.url.endswith("#/analyses"))

@@ -16,13 +16,13 @@ SAMPLES = 30
 MOVES_ON = "video => video.videoWidth > 0 && video.currentTime > 1 ? video.srcObject.id : ''"
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def receiver():
     with Receiver() as made:
         yield made
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def settings(rtsp_server, postgresql, suspicious_model, receiver):
     """Of a server whose three cameras show what it takes for a fake."""
     return {
@@ -35,12 +35,18 @@ def settings(rtsp_server, postgresql, suspicious_model, receiver):
     }
 
 
-@pytest.fixture
-def site(ray_cluster, settings, tmp_path):
+@pytest.fixture(scope="module")
+def running(ray_cluster, settings, tmp_path_factory):
     """That server, with a worker on each node."""
-    with serving(ClusterSite(ray_cluster.address, tmp_path, settings)) as site:
-        site.ready(*NODES)
+    with serving(ClusterSite(ray_cluster.address, tmp_path_factory.mktemp("site"), settings)) as site:
         yield site
+
+
+@pytest.fixture
+def site(running):
+    """It, once all is well again after the previous test."""
+    running.ready(*NODES)
+    return running
 
 
 def fakes(site, **wanted):
@@ -78,7 +84,6 @@ def test_the_server_ends_and_the_next_one_watches_all_cameras(site, receiver, en
     until(lambda: {("event.began", name) for name in after} <= set(announced(receiver)))
     begun = [message for message in announced(receiver) if message[0] == "event.began"]
     assert len(begun) == len(set(begun))
-    site.ready(*NODES)
 
 
 def test_the_database_is_away_and_cameras_wait_only_where_their_worker_is_killed(

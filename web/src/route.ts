@@ -95,6 +95,11 @@ export function routeOf(hash: string): Route {
   return { page: "live" };
 }
 
+/** Opens a page in place of another one, unless the person has left that one meanwhile. */
+export function openInstead(of: Route, route: Route): void {
+  if (hrefOf(routeOf(window.location.hash)) === hrefOf(of)) window.location.hash = hrefOf(route);
+}
+
 export const ALL_EVENTS: Route = { page: "events", filter: EVERY_EVENT };
 export const ALL_ANALYSES: Route = { page: "analyses", filter: EVERY_ANALYSIS };
 

@@ -1,6 +1,7 @@
 import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { App } from "../src/App";
+import { ALL_EVENTS, openInstead } from "../src/route";
 import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
 import { StreamFailure } from "../src/stream/failure";
@@ -123,5 +124,15 @@ describe("a server with an access token", () => {
       expect(screen.queryByTestId("token-dialog")).toBeNull();
     });
     expect(stream.snapshot().state).toBe("closed");
+  });
+});
+
+describe("a page that is opened once something is done", () => {
+  it("leads nobody away from a page opened meanwhile", () => {
+    window.location.hash = "#/cameras/front%20door";
+    openInstead({ page: "event", id: "01ab" }, ALL_EVENTS);
+    expect(window.location.hash).toBe("#/cameras/front%20door");
+    openInstead({ page: "camera", name: "front door" }, { page: "cameras" });
+    expect(window.location.hash).toBe("#/cameras");
   });
 });

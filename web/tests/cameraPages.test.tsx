@@ -229,6 +229,7 @@ describe("adding a camera", () => {
   });
 
   it("adds it and goes to it; a name that is taken is said", async () => {
+    window.location.hash = "#/cameras";
     const server = await dialog();
     server.problem("POST /api/cameras", 409, "there is a camera gate already");
     const submit = () => {
@@ -302,6 +303,7 @@ describe("a camera's page", () => {
   it("asks before it removes one", async () => {
     const server = new FakeCameraServer();
     server.json("DELETE /api/cameras/door", null, 204);
+    window.location.hash = "#/cameras/door";
     page("door", server);
     fireEvent.click(await screen.findByTestId("remove-camera"));
     expect(server.asked.some(({ method }) => method === "DELETE")).toBe(false);

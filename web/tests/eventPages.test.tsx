@@ -161,6 +161,7 @@ describe("an event's page", () => {
     const server = new FakeCameraServer();
     server.json(`GET /api/events/${ID}`, wireEvent());
     server.json(`DELETE /api/events/${ID}`, null, 204);
+    window.location.hash = `#/events/${ID}`;
     one(server);
     fireEvent.click(await screen.findByTestId("delete-event"));
     fireEvent.click(screen.getByTestId("confirm"));

@@ -1,7 +1,7 @@
 import { useState } from "react";
 import { titleOf } from "../cameraWords";
 import { useMay } from "../roles";
-import { hrefOf } from "../route";
+import { openInstead } from "../route";
 import { useServices } from "../services";
 import type { Camera } from "../stream/cameras";
 import { asFailure } from "../stream/failure";
@@ -21,23 +21,31 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
   const close = (): void => {
     setOpen("none");
   };
+  /** Ends the picture before the server does, which would look like a loss; it goes on if the server refuses. */
+  const unplayed = async <T,>(ask: () => Promise<T>): Promise<T> => {
+    await player.end();
+    try {
+      return await ask();
+    } catch (error) {
+      if (!stopped) player.play(camera.name);
+      throw error;
+    }
+  };
   const turn = async (): Promise<void> => {
     setBusy(true);
     setProblem("");
-    player.stop(); // before the server ends the session, which would look like a loss
     try {
-      fleet.put(await (stopped ? cameras.start(camera.name) : cameras.stop(camera.name)));
+      fleet.put(await unplayed(() => (stopped ? cameras.start(camera.name) : cameras.stop(camera.name))));
     } catch (error) {
       setProblem(asSentence(asFailure(error).detail));
-      if (!stopped) player.play(camera.name);
     } finally {
       setBusy(false);
     }
   };
   const remove = async (): Promise<void> => {
-    await cameras.remove(camera.name);
+    await unplayed(() => cameras.remove(camera.name));
     fleet.drop(camera.name);
-    window.location.hash = hrefOf({ page: "cameras" });
+    openInstead({ page: "camera", name: camera.name }, { page: "cameras" });
   };
   if (!isAdmin) return null;
   return (

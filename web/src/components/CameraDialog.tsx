@@ -1,6 +1,6 @@
 import { useEffect, useRef, useState, type SubmitEvent } from "react";
 import { titleOf } from "../cameraWords";
-import { hrefOf } from "../route";
+import { openInstead } from "../route";
 import { useServices } from "../services";
 import { TRANSPORTS, type Camera, type CameraForm, type TestedConnection } from "../stream/cameras";
 import { asFailure } from "../stream/failure";
@@ -50,7 +50,7 @@ export function CameraDialog({ camera, onClose }: Props) {
     try {
       fleet.put(camera === null ? await cameras.add(filled) : await cameras.change(filled));
       onClose();
-      if (camera === null) window.location.hash = hrefOf({ page: "camera", name: filled.name });
+      if (camera === null) openInstead({ page: "cameras" }, { page: "camera", name: filled.name });
     } catch (error) {
       setProblem(asSentence(asFailure(error).detail));
       setSaving(false);

@@ -7,17 +7,18 @@ import { ConfirmDialog } from "./ConfirmDialog";
 
 interface Props {
   readonly analysis: Analysis;
-  readonly onGone: () => void;
+  readonly onGone: (analysis: Analysis) => void;
 }
 
 /** Deletes an analysis, after a question. */
-export function DeleteAnalysis({ analysis: { id, file }, onGone }: Props) {
+export function DeleteAnalysis({ analysis, onGone }: Props) {
+  const { id, file } = analysis;
   const { analyses } = useServices();
   const isAdmin = useMay("admin");
   const [asked, setAsked] = useState(false);
   const remove = async (): Promise<void> => {
     await analyses.remove(id);
-    onGone();
+    onGone(analysis);
   };
   if (!isAdmin) return null;
   return (

@@ -15,7 +15,7 @@ import { SeekTimeline } from "../components/SeekTimeline";
 import { VerdictBadge } from "../components/VerdictBadge";
 import { Playhead } from "../playhead";
 import { useResource } from "../resource";
-import { ALL_ANALYSES, hrefOf } from "../route";
+import { ALL_ANALYSES, hrefOf, openInstead } from "../route";
 import { useServices } from "../services";
 import { hasEnded, type Analysis } from "../stream/analyses";
 import type { Results } from "../stream/analysisResults";
@@ -146,6 +146,6 @@ function Reviewed({ analysis, results }: ReviewedProps) {
   );
 }
 
-function leave(): void {
-  window.location.hash = hrefOf(ALL_ANALYSES);
+function leave({ id }: Analysis): void {
+  openInstead({ page: "analysis", id }, ALL_ANALYSES);
 }

@@ -11,7 +11,7 @@ import { VerdictBadge } from "../components/VerdictBadge";
 import { useNowS } from "../now";
 import { useResource } from "../resource";
 import { useMay } from "../roles";
-import { ALL_EVENTS, hrefOf } from "../route";
+import { ALL_EVENTS, hrefOf, openInstead } from "../route";
 import { useServices } from "../services";
 import type { CameraEvent } from "../stream/events";
 import { moment } from "../times";
@@ -84,7 +84,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
   }, [kind, title]);
   const remove = async (): Promise<void> => {
     await cameras.deleteEvent(event.id);
-    window.location.hash = hrefOf(ALL_EVENTS);
+    openInstead({ page: "event", id: event.id }, ALL_EVENTS);
   };
   return (
     <>

@@ -91,15 +91,20 @@ export class Fleet {
     if (this.#listeners.size > 0) this.#feed.open();
   }
 
-  /** What the server answered to a change that was made here, before the feed tells of it. */
+  /** What the server answered to a change that was made here, before the feed tells of it. Watchers are told at once. */
   put(camera: Camera): void {
-    this.#seen.set(camera.name, { camera, atMs: performance.now() });
-    this.#tell();
+    this.#see(camera);
+    this.#tellNow();
   }
 
+  /** A camera that was removed here. Watchers are told at once. */
   drop(name: string): void {
     this.#seen.delete(name);
-    this.#tell();
+    this.#tellNow();
+  }
+
+  #see(camera: Camera): void {
+    this.#seen.set(camera.name, { camera, atMs: performance.now() });
   }
 
   #follow(state: FeedState, failure: StreamFailure | null): void {
@@ -125,9 +130,12 @@ export class Fleet {
 
   #take(event: string, data: unknown): void {
     try {
-      if (event === "camera") this.put(readCamera(data, "camera"));
-      if (event === "removed") this.drop(text(object(data, "removed").name, "removed.name"));
-      if (event !== "event") return;
+      if (event === "camera") this.#see(readCamera(data, "camera"));
+      if (event === "removed") this.#seen.delete(text(object(data, "removed").name, "removed.name"));
+      if (event !== "event") {
+        this.#tell();
+        return;
+      }
       const told = readEvent(data, "event");
       for (const listener of [...this.#eventListeners]) listener(told);
     } catch (error) {
@@ -141,10 +149,14 @@ export class Fleet {
     this.#telling = true;
     setTimeout(() => {
       this.#telling = false;
-      const cameras = [...this.#seen.values()].sort((a, b) => a.camera.name.localeCompare(b.camera.name));
-      const known = this.#complete || cameras.length > 0;
-      this.#snapshot = { feed: this.#state, failure: this.#failure, cameras: known ? cameras : null, atMs: performance.now() };
-      for (const listener of [...this.#listeners]) listener();
+      this.#tellNow();
     }, TELL_MS);
+  }
+
+  #tellNow(): void {
+    const cameras = [...this.#seen.values()].sort((a, b) => a.camera.name.localeCompare(b.camera.name));
+    const known = this.#complete || cameras.length > 0;
+    this.#snapshot = { feed: this.#state, failure: this.#failure, cameras: known ? cameras : null, atMs: performance.now() };
+    for (const listener of [...this.#listeners]) listener();
   }
 }

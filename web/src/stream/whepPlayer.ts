@@ -46,6 +46,7 @@ export class WhepPlayer {
   readonly #listeners = new Set<() => void>();
   #snapshot = IDLE;
   #run: AbortController | null = null;
+  #runs: Promise<unknown> = Promise.resolve();
 
   constructor(private readonly environment: PlayerEnvironment) {}
 
@@ -63,7 +64,7 @@ export class WhepPlayer {
     const run = new AbortController();
     this.#run = run;
     this.#set({ ...IDLE, state: "connecting", camera });
-    void this.#follow(camera, run.signal);
+    this.#runs = Promise.all([this.#runs, this.#follow(camera, run.signal)]);
   }
 
   stop(): void {
@@ -71,6 +72,12 @@ export class WhepPlayer {
     this.#run.abort();
     this.#run = null;
     this.#set(IDLE);
+  }
+
+  /** Like `stop`, and waits until the server has ended the session too. */
+  async end(): Promise<void> {
+    this.stop();
+    await this.#runs;
   }
 
   async #follow(camera: string, signal: AbortSignal): Promise<void> {
