@@ -1,26 +1,24 @@
 """Makes the sprites of badges, one for each state, value and size, and caches them.
 
 A badge is a header in the state's colour (icon, word, value at the right) and, when there is room, a dark strip with
-the probability band (both thresholds drawn in) and the trace of the window. The marker of the band and the
-trace change all the time and are drawn by the overlay; a sprite depends on the state, the text of the value and the
-scale only.
+the probability band (both thresholds drawn in) and the trace of the window. Its empty form and the text of its value
+are cached; `face_badge` puts them together with the trace and the band's marker, once for each face and result.
 """
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
-from stream_detect.media.planes import Plane
 from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.layout import BadgeForm, Layout
 from stream_detect.overlay.lettering import STATE_ICON, Icon, Lettering, draw_icon
 from stream_detect.overlay.sprite import Mask, Rgb, Sprite
-from stream_detect.types import Image, Thresholds, VerdictState
+from stream_detect.types import Image, Thresholds, TrackResult, VerdictState
 
 STRIP_OPACITY = 205
 """Of 255. The video shines through a little; light lines on the strip keep a contrast of 7 : 1 over white."""
@@ -46,6 +44,7 @@ class Label:
     hatched: bool = False
 
 
+@cache
 def state_label(state: VerdictState) -> Label:
     """The label of a verdict state."""
     return Label(STATE_ICON[state], state.value.replace("_", " ").upper(), palette.STATE_RGB[state])
@@ -74,6 +73,24 @@ class BadgeSet:
         self.badge = lru_cache(MAX_SPRITES)(self._badge)
         self.value = lru_cache(MAX_SPRITES)(self._value)
         self.face_width_px = lru_cache(MAX_SPRITES)(self._face_width_px)
+
+    def face_badge(self, track: TrackResult, label: Label, form: BadgeForm, layout: Layout) -> Sprite:
+        """The whole badge of a face: with its value unless the label is hatched, its trace and its marker.
+
+        Args:
+            track: the face's result.
+            label: content of the header.
+            form: how much is shown.
+            layout: sizes.
+        """
+        badge = self.badge(label, form, layout, of_face=True)
+        if form is not BadgeForm.ICON and not label.hatched:
+            value = self.value(_value_of(track), label, layout)
+            badge = badge.under(value, (badge.wh[0] - layout.pad_px - value.wh[0]) & ~1, 0)
+        if form is BadgeForm.FULL:
+            badge = _with_trace(badge, track.trace, layout)
+        probability = track.verdict.fake_probability
+        return badge if probability is None or not layout.strip_px(form) else _with_marker(badge, probability, layout)
 
     def _face_width_px(self, layout: Layout) -> int:
         """Width of all face badges at a scale, so that the badge does not jump from state to state."""
@@ -142,6 +159,22 @@ class BadgeSet:
             opacity[ticks, edge : edge + layout.px(1)] = 255
 
 
+_OLD_S = 1.0
+"""Age from which a score's age is shown: faces that are scored in turn wait this long if there are many."""
+
+
+def _value_of(track: TrackResult) -> str:
+    """The number in the header: the probability (with its age once it is old), or the amount of evidence."""
+    verdict = track.verdict
+    if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
+        if verdict.needed > 99:
+            return f"{min(100 * verdict.admitted // verdict.needed, 99)} %"
+        return f"{min(verdict.admitted, verdict.needed)}/{verdict.needed}"
+    text = f"{verdict.fake_probability:.2f}"
+    age_s = track.score_age_s or 0.0
+    return text if age_s < _OLD_S else f"{text.removeprefix('0')} {min(age_s, 99.0):.0f}s"
+
+
 def _even(length_px: int) -> int:
     return (length_px + 1) & ~1
 
@@ -188,7 +221,7 @@ Line = NDArray[np.int32]
 """Points (n, 2) in the badge, in 1/16 px."""
 
 
-def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tuple[Line, ...]:
+def _trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tuple[Line, ...]:
     """The trace as one line per run of samples; a gap (NaN) separates two lines.
 
     Args:
@@ -213,19 +246,29 @@ def trace_lines(trace: tuple[float, ...], width_px: int, layout: Layout) -> tupl
     return tuple(lines)
 
 
-def draw_trace(luma: Plane, lines: tuple[Line, ...], layout: Layout) -> None:
-    """Draws a trace into the luma of a badge (h, w)."""
-    cv2.polylines(luma, lines, isClosed=False, color=LINE_LUMA, thickness=layout.px(1.2), lineType=cv2.LINE_AA,
+def _with_trace(badge: Sprite, trace: tuple[float, ...], layout: Layout) -> Sprite:
+    """A badge with the trace of its face."""
+    coverage = _uncovered(badge)
+    lines = _trace_lines(trace, badge.wh[0], layout)
+    cv2.polylines(coverage, lines, isClosed=False, color=255, thickness=layout.px(1.2), lineType=cv2.LINE_AA,
                   shift=SHIFT)  # fmt: skip
+    return badge.painted(LINE_LUMA, coverage)
 
 
-def draw_marker(luma: Plane, probability: float, layout: Layout) -> None:
-    """Draws a bright bar with dark edges across the band at a probability (clipped to 0..1; none for NaN)."""
+def _with_marker(badge: Sprite, probability: float, layout: Layout) -> Sprite:
+    """A badge with a bright bar with dark edges across its band at a probability, clipped to 0..1; none for NaN."""
     if math.isnan(probability):
-        return
-    length = luma.shape[1] - 2 * layout.pad_px
+        return badge
+    length = badge.wh[0] - 2 * layout.pad_px
     half = layout.px(1.5)
     x = layout.pad_px + round(min(max(probability, 0.0), 1.0) * (length - 1))
     rows = slice(layout.band_top_px - layout.px(3), layout.band_top_px + layout.band_px + layout.px(3))
-    luma[rows, x - half - 1 : x + half + 2] = EDGE_LUMA
-    luma[rows, x - half : x + half + 1] = MARKER_LUMA
+    for luma, reach in ((EDGE_LUMA, half + 1), (MARKER_LUMA, half)):
+        coverage = _uncovered(badge)
+        coverage[rows, x - reach : x + reach + 1] = 255
+        badge = badge.painted(luma, coverage)
+    return badge
+
+
+def _uncovered(badge: Sprite) -> Mask:
+    return np.zeros((badge.wh[1], badge.wh[0]), np.uint8)

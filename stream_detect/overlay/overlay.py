@@ -22,16 +22,13 @@ from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.badge import (
     BadgeSet,
     Label,
-    draw_marker,
-    draw_trace,
     failed_label,
     stale_label,
     state_label,
-    trace_lines,
 )
 from stream_detect.overlay.layout import BadgeForm, Layout, Wh, place
 from stream_detect.overlay.motion import BoxMotion
-from stream_detect.overlay.sprite import Yuv
+from stream_detect.overlay.sprite import Sprite, Yuv
 from stream_detect.types import Result, Thresholds, TrackResult, VerdictState, Xyxy
 
 SHIFT = 4
@@ -43,9 +40,13 @@ EDGE_LUMA = 16
 Strokes = NDArray[np.float64]
 """Open lines with the same number of points, (n, points, 2) in luma pixels."""
 
-_TURN = np.linspace(0.0, np.pi / 2, 5)
+_TURN = np.linspace(0.0, np.pi / 2, 4)
 _ARC = np.stack([1.0 - np.cos(_TURN), 1.0 - np.sin(_TURN)], axis=1)
 """A quarter circle of radius 1 from (0, 1) to (1, 0)."""
+
+_BRACKET: Strokes = np.concatenate([[[0.0, 0.2]], 0.07 * _ARC, [[0.2, 0.0]]])
+_BRACKETS: Strokes = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float64)[:, None] * _BRACKET
+"""Corners of a box whose shorter side is 1, from each corner: a rounded bracket with arms of a fifth of it."""
 
 
 def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, dashed: bool) -> None:
@@ -72,12 +73,8 @@ def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, d
 def _brackets(box: Xyxy) -> Strokes:
     """Four corners with arms of a fifth of the shorter side."""
     left, top, right, bottom = box
-    side = min(right - left, bottom - top)
-    arm, radius = 0.2 * side, 0.07 * side
-    corner = np.concatenate([[[0.0, arm]], _ARC * radius, [[arm, 0.0]]])
-    signs = np.array([[1, 1], [-1, 1], [-1, -1], [1, -1]], np.float64)
-    origins = np.array([[left, top], [right, top], [right, bottom], [left, bottom]], np.float64)
-    strokes: Strokes = origins[:, None] + signs[:, None] * corner
+    corners = np.array([[[left, top]], [[right, top]], [[right, bottom]], [[left, bottom]]])
+    strokes: Strokes = corners + min(right - left, bottom - top) * _BRACKETS
     return strokes
 
 
@@ -90,10 +87,6 @@ def _dashes(box: Xyxy) -> Strokes:
     sides = np.roll(corners, -1, axis=0) - corners
     strokes: Strokes = (corners[:, None, None] + shares * sides[:, None, None]).reshape(24, 2, 2)
     return strokes
-
-
-MAX_TRACES = 64
-"""Traces cached as lines, a new one per face and result; the least recently used one is dropped first."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +123,8 @@ class Overlay:
         self._started_s: float | None = None
         self._sides: dict[int, int] = {}
         self._layout = lru_cache(1)(Layout.of)
-        self._trace_lines = lru_cache(MAX_TRACES)(trace_lines)
+        self._drawn: Result | None = None
+        self._face_badges: dict[tuple[int, Label, BadgeForm, Layout], Sprite] = {}  # of that result
 
     def draw(self, frame: av.VideoFrame, result: Result | None, now_s: float) -> None:
         """Draws the newest result on a frame.
@@ -154,6 +148,9 @@ class Overlay:
             self._draw_picture_badge(canvas, label)
         if result is None:
             return
+        if result is not self._drawn:
+            self._drawn = result
+            self._face_badges.clear()
         hatched = _hatched_label(result, stale=stale)
         faces = [(track, _fitted(box, result.wh, wh)) for track, box in self._motion.follow(result, now_s)]
         for track, box in faces:
@@ -182,7 +179,7 @@ class Overlay:
             return
         label = hatched or state_label(track.verdict.state)
         for form in _forms(canvas.layout, box, bare=hatched is not None):
-            sprite = self._badges.badge(label, form, canvas.layout, of_face=True)
+            sprite = self._face_badge(track, label, form, canvas.layout)
             if sprite.wh[0] > canvas.wh[0] or sprite.wh[1] > canvas.wh[1]:
                 continue
             side = self._sides.get(track.track_id, 0)
@@ -195,14 +192,14 @@ class Overlay:
         canvas.sides[track.track_id] = spot.side
         canvas.taken.append((x, y, x + sprite.wh[0], y + sprite.wh[1]))
         sprite.lay(canvas.planes, x, y)
-        if form is not BadgeForm.ICON and not hatched:
-            value = self._badges.value(_value_of(track), label, canvas.layout)
-            value.lay(canvas.planes, (x + sprite.wh[0] - canvas.layout.pad_px - value.wh[0]) & ~1, y)
-        inside = canvas.planes.y[y : y + sprite.wh[1], x : x + sprite.wh[0]]
-        if form is BadgeForm.FULL:
-            draw_trace(inside, self._trace_lines(track.trace, sprite.wh[0], canvas.layout), canvas.layout)
-        if canvas.layout.strip_px(form) and track.verdict.fake_probability is not None:
-            draw_marker(inside, track.verdict.fake_probability, canvas.layout)
+
+    def _face_badge(self, track: TrackResult, label: Label, form: BadgeForm, layout: Layout) -> Sprite:
+        """The badge of a face, put together once for each result."""
+        key = track.track_id, label, form, layout
+        badge = self._face_badges.get(key)
+        if badge is None:
+            badge = self._face_badges[key] = self._badges.face_badge(track, label, form, layout)
+        return badge
 
 
 def _picture_label(result: Result | None, stale_age_s: float | None) -> Label | None:
@@ -232,22 +229,6 @@ def _forms(layout: Layout, box: Xyxy, *, bare: bool) -> tuple[BadgeForm, ...]:
     if height >= 2.0 * (layout.header_px + layout.strip_px(BadgeForm.FULL)):
         return (BadgeForm.FULL, BadgeForm.BAND, *forms)
     return (BadgeForm.BAND, *forms) if height >= 1.5 * (layout.header_px + layout.strip_px(BadgeForm.BAND)) else forms
-
-
-_OLD_S = 1.0
-"""Age from which a score's age is shown: faces that are scored in turn wait this long if there are many."""
-
-
-def _value_of(track: TrackResult) -> str:
-    """The number in the header: the probability (with its age once it is old), or the amount of evidence."""
-    verdict = track.verdict
-    if verdict.fake_probability is None or verdict.state is VerdictState.GATHERING:
-        if verdict.needed > 99:
-            return f"{min(100 * verdict.admitted // verdict.needed, 99)} %"
-        return f"{min(verdict.admitted, verdict.needed)}/{verdict.needed}"
-    text = f"{verdict.fake_probability:.2f}"
-    age_s = track.score_age_s or 0.0
-    return text if age_s < _OLD_S else f"{text.removeprefix('0')} {min(age_s, 99.0):.0f}s"
 
 
 def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:

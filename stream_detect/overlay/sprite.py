@@ -37,6 +37,19 @@ class Layer:
         cv2.multiply(below, self.keep[inside], dst=below, scale=1 / 255)
         cv2.add(below, self.paint[inside], dst=below)
 
+    def under(self, upper: "Layer", x: int, y: int) -> "Layer":
+        """A copy with another layer on top, whose upper left corner is at (x, y), clipped to this one."""
+        paint, keep = self.paint.copy(), self.keep.copy()
+        upper.lay(paint, x, y)
+        Layer(np.zeros_like(upper.keep), upper.keep).lay(keep, x, y)
+        return Layer(paint, keep)
+
+    def painted(self, value: int, coverage: Mask) -> "Layer":
+        """A copy with a colour on top, where and as much as `coverage` (h, w) says."""
+        keep = 255 - coverage
+        paint = cv2.multiply(np.full_like(coverage, value), coverage, scale=1 / 255)
+        return self.under(Layer(np.asarray(paint, np.uint8), keep), 0, 0)
+
 
 @dataclass(frozen=True, slots=True)
 class Sprite:
@@ -65,6 +78,17 @@ class Sprite:
         painted = np.maximum(half, np.float32(1e-6))
         blue, red = (_layer(np.divide(_halved(plane * share), painted), half) for plane in planes[1:])
         return cls((w, h), (_layer(planes[0], share), blue, red))
+
+    def under(self, upper: "Sprite", x: int, y: int) -> "Sprite":
+        """A copy with another sprite on top, whose upper left corner is at (x, y), both even."""
+        luma, *chroma = zip(self.layers, upper.layers, strict=True)
+        blue, red = (below.under(above, x // 2, y // 2) for below, above in chroma)
+        return Sprite(self.wh, (luma[0].under(luma[1], x, y), blue, red))
+
+    def painted(self, luma: int, coverage: Mask) -> "Sprite":
+        """A copy with a luma on top, where and as much as `coverage` (h, w) says; the chroma stays."""
+        below, blue, red = self.layers
+        return Sprite(self.wh, (below.painted(luma, coverage), blue, red))
 
     def lay(self, planes: Planes, x: int, y: int) -> None:
         """Blends into a frame with the upper left corner at (x, y), both even."""
