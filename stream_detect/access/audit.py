@@ -214,9 +214,12 @@ def verify_audit(table: AuditTable, head: str | None = None) -> AuditVerificatio
     seen_head = head is None
     count = 0
     for entry in table.entries():
-        first = first or entry
         count += 1
         name = f"entry {entry.number} ({entry.action})"
+        if not isinstance(entry.number, int):  # SQLite stores any type in any column
+            problems.append(f"an entry ({entry.action}) was changed: its number is {entry.number!r}")
+            continue
+        first = first or entry
         if before is not None and entry.number != before.number + 1:
             problems.append(f"entries {before.number + 1} to {entry.number - 1} are missing, before {name}")
         elif before is not None and entry.previous != before.hash:

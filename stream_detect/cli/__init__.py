@@ -158,7 +158,7 @@ def purge(
         raise typer.BadParameter("expected --days or --all-evidence, received both")
     given = load_settings(settings, os.environ)
     wanted = Purge(0 if all_evidence else given.evidence.days if days is None else days, camera)
-    with Database.open(given.storage, alone=False) as database:
+    with Database.open(given.storage, alone=False, create=False) as database:
         events = Events(database)
         sizes = [event.evidence.bytes for event in wanted.wanted(events) if event.evidence is not None]
         if sizes and not yes:
@@ -202,7 +202,7 @@ def verify_evidence(
     reader = CredentialsReader(
         trust_anchors_of(given.review.trust_anchors), own + certificates_of(signers, "--signers")
     )
-    with Database.open(given.storage, alone=False) as database:
+    with Database.open(given.storage, alone=False, create=False) as database:
         found = verify(Chain(database), EvidenceFolder.of(given.storage, given.evidence), reader, head)
     for problem in found.problems:
         typer.echo(problem)
@@ -231,7 +231,7 @@ def verify_audit(
     from stream_detect.storage.database import Database
 
     given = load_settings(settings, os.environ)
-    with Database.open(given.storage, alone=False) as database:
+    with Database.open(given.storage, alone=False, create=False) as database:
         found = verify(AuditTable(database), head)
     for problem in found.problems:
         typer.echo(problem)

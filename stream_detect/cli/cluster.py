@@ -18,7 +18,7 @@ NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Its name, as /api
 @app.command()
 def drain(node: NodeName, settings: SettingsFile = None) -> None:
     """Have a node hand its cameras over to others, and watch none until `undrain`."""
-    with Database.open(load_settings(settings, os.environ).storage, alone=False) as database:
+    with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=True)
     typer.echo(f"{node} is drained: its cameras go to other nodes, and stay where none can take them.")
 
@@ -26,7 +26,7 @@ def drain(node: NodeName, settings: SettingsFile = None) -> None:
 @app.command()
 def undrain(node: NodeName, settings: SettingsFile = None) -> None:
     """Let a node watch cameras again; those that went elsewhere stay there."""
-    with Database.open(load_settings(settings, os.environ).storage, alone=False) as database:
+    with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=False)
     typer.echo(f"{node} may watch cameras again.")
 
@@ -34,7 +34,7 @@ def undrain(node: NodeName, settings: SettingsFile = None) -> None:
 @app.command()
 def leases(settings: SettingsFile = None) -> None:
     """Show who leads, which worker has which camera, and which nodes are drained."""
-    with Database.open(load_settings(settings, os.environ).storage, alone=False) as database:
+    with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         table = Leases(database)
         leader, held, drained = table.leader(), table.held(), table.drained()
     typer.echo(f"{LEADER}: {'nobody' if leader is None else leader.holder}")

@@ -56,7 +56,11 @@ class EvidenceFolder:
             NotFoundError: the name is invalid, or there is no such file.
         """
         path = self._path / name
-        if path.parent != self._path or name.startswith(".") or not path.is_file():
+        try:
+            found = path.parent == self._path and not name.startswith(".") and path.is_file()
+        except OSError:  # no file can have this name
+            found = False
+        if not found:
             raise NotFoundError("expected a file of evidence, received the name of none; it may have been deleted")
         return path
 

@@ -9,7 +9,7 @@ from stream_detect.errors import NotFoundError
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
 from stream_detect.media.credentials import INSTALL, CredentialsReader, CredentialsState
 from stream_detect.media.files import translated
-from stream_detect.storage.chain import FIRST, Chain, ChainEntry, ChainSnapshot
+from stream_detect.storage.chain import FILES, FIRST, Chain, ChainEntry, ChainSnapshot, EventContent
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +62,8 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
     with chain.snapshot() as snapshot:
         for entry in snapshot.entries():
             problems += _broken(before, entry)
+            if not isinstance(entry.number, int):
+                continue
             known.setdefault(entry.event_id, _Written()).kinds[entry.what] = entry.content
             seen_head |= entry.hash == head
             hashes += 1
@@ -75,7 +77,8 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
     files = _Files(folder, reader)
     for event_id, written in events.items():
         if "deleted" not in written.kinds and "evidence" in written.kinds:
-            for name, sha256 in json.loads(written.kinds["evidence"])["sha256"].items():
+            stated = _evidence(written.kinds["evidence"])
+            for name, sha256 in ({} if stated is None else stated.sha256).items():
                 files.verify(event_id, name, sha256)
     if files.problems:  # files of events that changed meanwhile may have been deleted legitimately
         meanwhile = chain.events_after(before.number if before else 0)
@@ -88,6 +91,9 @@ def _broken(before: ChainEntry | None, entry: ChainEntry) -> Iterator[str]:
     if entry.what == "check":
         name = f"entry {entry.number} of check {entry.event_id}"
     number, previous = (before.number + 1, before.hash) if before else (1, FIRST)
+    if not isinstance(entry.number, int):  # SQLite stores any type in any column
+        yield f"an entry of event {entry.event_id} ({entry.what}) was changed: its number is {entry.number!r}"
+        return
     if entry.number != number:
         yield f"entries {number} to {entry.number - 1} of the chain are missing, before {name}"
     elif entry.previous != previous:
@@ -97,22 +103,58 @@ def _broken(before: ChainEntry | None, entry: ChainEntry) -> Iterator[str]:
 
 
 def _changed_events(snapshot: ChainSnapshot, events: dict[str, _Written]) -> Iterator[str]:
-    rows = snapshot.rows()
-    for event_id, (identity, outcome, names) in rows.items():
+    rows = snapshot.events()
+    for event_id, row in rows.items():
         kinds = events[event_id].kinds if event_id in events else {}
         if not kinds or "deleted" in kinds:
             yield f"event {event_id} was added: the chain does not know it"
-        elif kinds.get("began", identity) != identity or kinds.get("ended", outcome) != outcome:
+        elif row is None or not _is_as_written(row, kinds):
             yield f"event {event_id} was changed"
-        elif "evidence" in kinds:
-            kept = {name: value for name, value in json.loads(kinds["evidence"]).items() if name != "sha256"}
-            if kept != json.loads(names):
-                yield f"event {event_id} was changed: it names other files than were written"
-        elif "before" not in kinds and any(json.loads(names).values()):
-            yield f"event {event_id} was changed: it names files, and none were written"
+        elif "began" in kinds and "ended" not in kinds and not row.is_open:
+            yield f"event {event_id} was changed: it has ended, and no end was written"
+        else:
+            yield from _changed_files(event_id, row, kinds)
     for event_id, written in events.items():
         if event_id not in rows and "deleted" not in written.kinds:
             yield f"event {event_id} is missing"
+
+
+def _is_as_written(row: EventContent, kinds: Mapping[str, str]) -> bool:
+    return kinds.get("began", row.identity) == row.identity and kinds.get("ended", row.outcome) == row.outcome
+
+
+def _changed_files(event_id: str, row: EventContent, kinds: Mapping[str, str]) -> Iterator[str]:
+    named = any(json.loads(row.files).values())
+    if "evidence" in kinds:
+        stated = _evidence(kinds["evidence"])
+        if stated is None or stated.files != json.loads(row.files):
+            yield f"event {event_id} was changed: it names other files than were written"
+        elif named and not row.shows_files:
+            yield f"event {event_id} was changed: it hides its files"
+    elif "before" not in kinds and named:
+        yield f"event {event_id} was changed: it names files, and none were written"
+
+
+@dataclass(frozen=True, slots=True)
+class _Evidence:
+    """What an entry states about the files of an event.
+
+    Args:
+        files: name of the picture, the face and the clip.
+        sha256: of each file, by its name.
+    """
+
+    files: dict[str, str | None]
+    sha256: dict[str, str]
+
+
+def _evidence(content: str) -> _Evidence | None:
+    """The content of an entry; None if it is none, as that of an entry that was changed."""
+    try:
+        values = json.loads(content)
+        return _Evidence({name: values[name] for name in FILES}, dict(values["sha256"].items()))
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return None
 
 
 def _changed_checks(snapshot: ChainSnapshot, checks: dict[str, _Written]) -> Iterator[str]:
@@ -121,7 +163,7 @@ def _changed_checks(snapshot: ChainSnapshot, checks: dict[str, _Written]) -> Ite
         kinds = checks[check_id].kinds if check_id in checks else {}
         if not kinds or "deleted" in kinds:
             yield f"check {check_id} was added: the chain does not know it"
-        elif kinds["check"] != content:
+        elif content is None or kinds["check"] != content:
             yield f"check {check_id} was changed"
     for check_id, written in checks.items():
         if check_id not in rows and "deleted" not in written.kinds:

@@ -8,12 +8,12 @@ verify-evidence --head HASH`).
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
-from sqlalchemy import insert, select, text
+from sqlalchemy import Select, insert, select, text
 from sqlalchemy.orm import Session
 
 from stream_detect.storage.database import Database
@@ -24,6 +24,12 @@ FIRST = "0" * 64
 
 _ONE_AT_A_TIME = 0x53_44_43_48  # "SDCH": PostgreSQL's advisory lock for appending
 _AT_ONCE = 1000
+
+_UNREADABLE = (TypeError, ValueError)
+"""What reading or encoding a value raises that SQLite keeps in a column of another type."""
+
+_Row = TypeVar("_Row", EventRow, CheckRow)
+_Content = TypeVar("_Content")
 
 IDENTITY = ("id", "camera", "kind", "began_s", "judge")
 OUTCOME = ("ended_s", "interrupted", "reason", "peak", "mean", "track", "gaps_s")
@@ -73,8 +79,11 @@ class ChainEntry:
 
 
 def entry_hash(number: int, event_id: str, what: str, content: str, previous: str) -> str:
-    """SHA-256 of an entry, 64 hexadecimal digits."""
-    parts = json.dumps([number, event_id, what, content, previous], separators=(",", ":"))
+    """SHA-256 of an entry, 64 hexadecimal digits.
+
+    SQLite stores any type in any column. What JSON cannot hold is hashed in Python's notation, and so never matches.
+    """
+    parts = json.dumps([number, event_id, what, content, previous], separators=(",", ":"), default=repr)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -116,6 +125,25 @@ def append(session: Session, entries: Sequence[tuple[str, str, str]]) -> None:
         previous = row["hash"] = entry_hash(number, event_id, what, content, previous)
         rows.append(row)
     session.execute(insert(ChainRow), rows)
+
+
+@dataclass(frozen=True, slots=True)
+class EventContent:
+    """What the row of an event states.
+
+    Args:
+        identity: canonical JSON of what is final when it begins.
+        outcome: canonical JSON of what is final when it has ended.
+        files: canonical JSON of the names of its files.
+        is_open: whether it is stated to go on.
+        shows_files: whether the files that it names are shown, and deleted with it.
+    """
+
+    identity: str
+    outcome: str
+    files: str
+    is_open: bool
+    shows_files: bool
 
 
 class Chain:
@@ -163,21 +191,37 @@ class ChainSnapshot:
         for row in self._session.scalars(query):
             yield ChainEntry(row.number, row.event_id, row.what, row.content, row.previous, row.hash)
 
-    def rows(self) -> dict[str, tuple[str, str, str]]:
-        """For each existing event: identity, outcome and file names, as canonical JSON."""
-        return {
-            row.id: (
-                content_of(row, IDENTITY),
-                content_of(row, (*IDENTITY, *OUTCOME)),
-                content_of(row, FILES),
-            )
-            for row in self._session.scalars(select(EventRow).execution_options(yield_per=_AT_ONCE))
-        }
+    def events(self) -> "dict[str, EventContent | None]":
+        """The content of each existing event; None if it holds values that no event can have."""
+        return self._contents(EventRow, _event_content)
 
-    def checks(self) -> dict[str, str]:
-        """For each existing check: the correct content of its entry."""
-        query = select(CheckRow).execution_options(yield_per=_AT_ONCE)
-        return {row.id: digest_of(row) for row in self._session.scalars(query)}
+    def checks(self) -> dict[str, str | None]:
+        """For each existing check the correct content of its entry; None if it holds values that no check can have."""
+        return self._contents(CheckRow, digest_of)
+
+    def _contents(self, table: type[_Row], content: Callable[[_Row], _Content]) -> dict[str, _Content | None]:
+        query = select(table).execution_options(yield_per=_AT_ONCE)
+        try:
+            return {row.id: content(row) for row in self._session.scalars(query)}
+        except _UNREADABLE:
+            keys = self._session.scalars(select(table.id)).all()
+        return {key: self._content(query.where(table.id == key), content) for key in keys}
+
+    def _content(self, query: Select[tuple[_Row]], content: Callable[[_Row], _Content]) -> _Content | None:
+        try:
+            return content(self._session.scalars(query).one())
+        except _UNREADABLE:
+            return None
+
+
+def _event_content(row: EventRow) -> EventContent:
+    return EventContent(
+        identity=content_of(row, IDENTITY),
+        outcome=content_of(row, (*IDENTITY, *OUTCOME)),
+        files=content_of(row, FILES),
+        is_open=row.ended_s is None and not row.interrupted,
+        shows_files=row.evidence_problem is not None and row.evidence_bytes > 0,
+    )
 
 
 def _newest(session: Session) -> tuple[int, str] | None:

@@ -34,6 +34,7 @@ WRITERS = 8
 """Number of threads that may wait to write; others get an error at once."""
 
 WRITES = "stream_detect_writes"
+VERSION_TABLE = "alembic_version"
 POSTGRESQL_NAMES = ("postgresql", "postgres", "postgresql+psycopg")
 POSTGRESQL_DEFAULTS: Mapping[str, str] = {
     "application_name": "stream-detect",
@@ -68,12 +69,13 @@ class Database:
         self._writers = BoundedSemaphore(WRITERS)
 
     @classmethod
-    def open(cls, settings: StorageSettings, *, alone: bool = True) -> Self:
+    def open(cls, settings: StorageSettings, *, alone: bool = True, create: bool = True) -> Self:
         """Opens a database; creates it if missing, and migrates it if it is older than this program.
 
         Args:
             settings: location of the database.
             alone: whether no other server may use the folder; False for a command next to a running server.
+            create: False for a command that examines what a server wrote: a database that is missing is an error.
 
         Raises:
             DiskFullError: there is not enough space.
@@ -87,31 +89,35 @@ class Database:
         else:
             engine, faults = _postgresql(settings.database_url.get_secret_value())
         is_new = not (settings.folder.exists() if settings.database_url else file.exists())
+        if is_new and not create and settings.database_url is None:
+            raise _missing(faults)
         with Faults(str(settings.folder), folder=settings.folder).translated():
             settings.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
             if settings.database_url is None:
                 file.touch(mode=0o600)
                 file.chmod(0o600)  # it contains camera passwords; its log files get the same permissions
             lock = FolderLock(settings.folder) if alone else None
-        return cls._opened(engine, faults, lock, RetentionClock(settings.folder, is_new=is_new) if alone else None)
+        database = cls(engine, faults, lock, RetentionClock(settings.folder, is_new=is_new) if alone else None)
+        database._prepare(create=create)
+        return database
 
     def may_delete(self) -> bool:
         """Whether old entries may be deleted; False after the clock jumped, see `RetentionClock`."""
         return self._retention is None or self._retention.may_delete()
 
-    @classmethod
-    def _opened(cls, engine: Engine, faults: Faults, lock: FolderLock | None, retention: RetentionClock | None) -> Self:
-        database = cls(engine, faults, lock, retention)
+    def _prepare(self, *, create: bool) -> None:
+        """Creates or migrates the tables."""
         try:
-            with faults.translated(), database._writing.begin() as connection:
+            with self._faults.translated(), self._writing.begin() as connection:
+                if not create:
+                    _check_used(connection, self._faults)
                 if not _is_current(connection):
                     from stream_detect.storage.migrations import migrate  # noqa: PLC0415 - Alembic takes .14 s to import
 
                     migrate(connection)
         except BaseException:
-            database.close()
+            self.close()
             raise
-        return database
 
     @property
     def dialect(self) -> str:
@@ -165,9 +171,22 @@ class Database:
 def _is_current(connection: Connection) -> bool:
     """Whether the tables are those of this program."""
     newest = max(step.name.split("_")[1] for step in MIGRATIONS.glob("versions/step_*.py"))
-    if not inspect(connection).has_table("alembic_version"):
+    if not inspect(connection).has_table(VERSION_TABLE):
         return False
-    return connection.scalars(text("SELECT version_num FROM alembic_version")).all() == [newest]
+    return connection.scalars(text(f"SELECT version_num FROM {VERSION_TABLE}")).all() == [newest]  # noqa: S608
+
+
+def _check_used(connection: Connection, faults: Faults) -> None:
+    """Raises the error of a missing database for one that has no tables."""
+    if not inspect(connection).has_table(VERSION_TABLE):
+        raise _missing(faults)
+
+
+def _missing(faults: Faults) -> StorageError:
+    return StorageError(
+        f"expected the database of a server, found none: {faults.place}: set storage.folder, or storage.database_url, "
+        "to those of the server"
+    )
 
 
 def _sqlite(file: Path) -> Engine:

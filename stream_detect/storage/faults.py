@@ -40,7 +40,7 @@ class Faults:
     """
 
     def __init__(self, place: str, folder: Path | None = None, secret: str | None = None) -> None:
-        self._place = place
+        self.place = place
         self._folder = folder
         self._secret = secret
 
@@ -56,18 +56,18 @@ class Faults:
         try:
             yield
         except IntegrityError as error:
-            raise ConflictError(f"expected a new entry in {self._place}, received one that exists") from error
+            raise ConflictError(f"expected a new entry in {self.place}, received one that exists") from error
         except DBAPIError as error:
             raise self._of_driver(error.orig) from error
         except PoolTimeoutError as error:
-            raise StorageError(f"{self._place} is too slow: all connections to it stayed busy") from error
+            raise StorageError(f"{self.place} is too slow: all connections to it stayed busy") from error
         except SQLAlchemyError as error:
-            raise StorageError(f"{self._place}: {type(error).__name__}") from error
+            raise StorageError(f"{self.place}: {type(error).__name__}") from error
         except OSError as error:
             if error.errno in (errno.ENOSPC, errno.EDQUOT):
                 raise self._full() from error
             raise StorageError(
-                f"expected {self._place} to be readable and writable, received {error.strerror}"
+                f"expected {self.place} to be readable and writable, received {error.strerror}"
             ) from error
 
     def _of_driver(self, error: BaseException | None) -> StorageError:
@@ -77,17 +77,17 @@ class Faults:
                 code in (sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN) and self._no_room()
             ):
                 return self._full()
-            return StorageError(f"{self._place}: {error}: {CURES.get(code, 'see the message')}")
+            return StorageError(f"{self.place}: {error}: {CURES.get(code, 'see the message')}")
         # psycopg's errors have these two attributes; the driver, an optional package, need not be imported.
         if getattr(error, "sqlstate", None) == POSTGRESQL_DISK_FULL:
             return self._full()
         if primary := getattr(getattr(error, "diag", None), "message_primary", None):
-            return StorageError(f"{self._place}: {primary}")  # the detail may contain a row
+            return StorageError(f"{self.place}: {primary}")  # the detail may contain a row
         said = " ".join(str(error).split())
         if self._secret:
             said = said.replace(self._secret, "***")
         return StorageError(
-            f"{self._place} cannot be used ({said[:SAID_LENGTH]}): "
+            f"{self.place} cannot be used ({said[:SAID_LENGTH]}): "
             "it must run, and storage.database_url must name it rightly"
         )
 
@@ -95,4 +95,4 @@ class Faults:
         return self._folder is not None and shutil.disk_usage(self._folder).free < NO_ROOM_BYTES
 
     def _full(self) -> DiskFullError:
-        return DiskFullError(f"no room is left for {self._place}: {FULL}")
+        return DiskFullError(f"no room is left for {self.place}: {FULL}")

@@ -58,5 +58,6 @@ def test_what_nobody_foresaw_is_an_error(environment):
 
 
 def test_what_was_found_is_reported(environment):
+    subprocess.run((*COMMAND, "users", "list"), env=environment, check=True)  # creates the database
     head = subprocess.run((*COMMAND, "verify-audit", "--head", "ab" * 32), env=environment, check=False)
     assert head.returncode == 1

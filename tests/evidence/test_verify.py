@@ -12,6 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from stream_detect.cli import app
+from stream_detect.errors import StorageError
 from stream_detect.evidence.folder import EvidenceFolder, file_sha256
 from stream_detect.evidence.verify import signature_line, verify
 from stream_detect.media.credentials import CredentialsReader
@@ -120,6 +121,44 @@ def test_what_was_written_holds(kept):
 def test_a_changed_event_is_named(kept, change):
     kept.sql(f"UPDATE events SET {change} WHERE id = ?", kept.ids[0])  # noqa: S608 - of the table above
     assert kept.verify().problems == (f"event {kept.ids[0]} was changed",)
+
+
+@pytest.mark.parametrize("column", ["camera", "began_s", "reason", "judge", "gaps_s", "interrupted", "peak", "track"])
+@pytest.mark.parametrize("value", ["x", b"\xff\x00", "[1]", ""])
+def test_a_value_of_another_type_is_a_change(kept, column, value):
+    kept.sql(f"UPDATE events SET {column} = ? WHERE id = ?", value, kept.ids[0])  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"event {kept.ids[0]} was changed",)
+
+
+@pytest.mark.parametrize("column", ["who", "began_s", "judge", "challenges", "challenges_ended"])
+@pytest.mark.parametrize("value", ["x", b"\xff\x00"])
+def test_a_value_of_another_type_in_a_check_is_a_change(kept, check_id, column, value):
+    kept.sql(f"UPDATE checks SET {column} = ?", value)  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"check {check_id} was changed",)
+
+
+@pytest.mark.parametrize("column", ["number", "event_id", "what", "content", "previous", "hash"])
+@pytest.mark.parametrize(
+    "value", ["x", b"\xff\x00", "[]", "{}", '{"sha256": null}', '{"sha256": {"' + "a" * 500 + '": 1}}']
+)
+@pytest.mark.parametrize("number", [1, 4], ids=["beginning", "evidence"])
+def test_whatever_is_written_over_an_entry_it_is_named(kept, column, value, number):
+    kept.sql(f"UPDATE event_chain SET {column} = ? WHERE number = ?", value, number)  # noqa: S608 - of the table above
+    problems = kept.verify().problems
+    named = (f"entry {number} of event", "an entry of event")
+    assert any(words in problem for problem in problems for words in named), problems
+
+
+@pytest.mark.parametrize("change", ["ended_s = began_s + 1", "interrupted = 1"])
+def test_an_open_event_that_was_closed_by_hand_is_named(kept, change):
+    kept.sql(f"UPDATE events SET {change} WHERE id = ?", kept.ids[2])  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"event {kept.ids[2]} was changed: it has ended, and no end was written",)
+
+
+@pytest.mark.parametrize("change", ["evidence_problem = NULL", "evidence_bytes = 0"])
+def test_an_event_that_hides_its_files_is_named(kept, change):
+    kept.sql(f"UPDATE events SET {change} WHERE id = ?", kept.ids[1])  # noqa: S608 - of the table above
+    assert kept.verify().problems == (f"event {kept.ids[1]} was changed: it hides its files",)
 
 
 def test_an_event_that_names_other_files_is_named(kept):
@@ -284,6 +323,17 @@ def test_the_command_says_it_by_its_status(kept, monkeypatch, tmp_path):
     broken = CliRunner().invoke(app, ["verify-evidence"])
     assert broken.exit_code == 1
     assert f"event {kept.ids[0]} was changed" in broken.output
+
+
+@pytest.mark.parametrize("command", [["verify-evidence"], ["verify-audit"], ["purge", "--yes"], ["cluster", "leases"]])
+@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["missing", "empty"])
+def test_no_command_makes_a_database_in_place_of_one_that_is_gone(kept, command, change):
+    change(kept.path)
+    environment = {"STREAM_DETECT_STORAGE__FOLDER": str(kept.storage.folder), "STREAM_DETECT_SETTINGS": os.devnull}
+    result = CliRunner().invoke(app, command, env=environment)
+    assert isinstance(result.exception, StorageError)
+    assert "expected the database of a server, found none" in str(result.exception)
+    assert not kept.path.exists() or not kept.path.stat().st_size
 
 
 def test_the_command_knows_the_signer_of_the_settings_and_those_before(signed, monkeypatch, tmp_path):

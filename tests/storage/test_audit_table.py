@@ -5,7 +5,9 @@ from sqlalchemy import text
 
 from stream_detect.access.audit import verify_audit
 from stream_detect.errors import RequestError
+from stream_detect.settings import StorageSettings
 from stream_detect.storage.audit import AuditEntry, AuditFilter, AuditTable
+from stream_detect.storage.database import Database
 
 
 @pytest.fixture
@@ -67,6 +69,17 @@ def test_what_was_changed_is_named(table, database, words, expected):
     problems = verify_audit(table, head).problems
     assert len(problems) == 1
     assert expected in problems[0]
+
+
+@pytest.mark.parametrize("column", ["number", "at_s", "who", "action", "detail", "previous", "hash"])
+@pytest.mark.parametrize("value", ["'x'", "x'ff00'", "''"])
+def test_a_value_of_another_type_is_named(tmp_path, column, value):
+    with Database.open(StorageSettings(folder=tmp_path / "data")) as database:  # SQLite: it stores any type
+        table = AuditTable(database)
+        table.append([AuditEntry(1000.0, "camera.add"), AuditEntry(1001.0, "camera.delete")])
+        change(database, f"UPDATE audit_log SET {column} = {value} WHERE number = 1")  # noqa: S608 - of the table above
+        problems = verify_audit(table).problems
+    assert any("entry 1" in problem or "an entry" in problem for problem in problems), problems
 
 
 def test_old_entries_go_and_the_chain_still_holds(table, database):
