@@ -17,6 +17,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream_detect.errors import CodecError, NoVideoError, OfferError
+from stream_detect.webrtc.declined import Declined, Sections, is_stopped, is_unknown, take_out
 
 MAX_CANDIDATES = 64
 """Maximum number of ICE candidates in a section."""
@@ -72,16 +73,18 @@ class Offer:
     Args:
         sdp: in the form for aiortc: with the candidates that are used, and without the end of their list.
         codec: codec of the answer to its first video.
+        declined: what is not in `sdp`, since aiortc cannot answer it.
         h264: the format whose profile aiortc does not know; None if it knows one of the offer.
     """
 
     sdp: str
     codec: Codec
+    declined: Declined
     h264: H264Format | None = None
 
     def answered_as_offered(self, answer: str) -> str:
-        """The answer of aiortc with the H.264 profile of the offer, as RFC 6184 (8.2.2) requires."""
-        return answer if self.h264 is None else _with_format(answer, self.h264)
+        """The answer of aiortc, with the declined sections, and the H.264 profile of the offer (RFC 6184, 8.2.2)."""
+        return self.declined.answered(answer if self.h264 is None else _with_format(answer, self.h264))
 
 
 Direction = Literal["sendrecv", "recvonly", "sendonly"]
@@ -105,9 +108,12 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
     text = _readable(text)
     if not text.startswith("v="):
         raise OfferError(f"expected a session description that begins with v=0, received {text[:20]!r}")
+    kept, declined = _without_declined(Sections.of(text), h264=h264)
+    text = str(kept)
     description = _parsed(text)
-    _check_sections(description)
     video = next((media for media in description.media if media.kind == "video"), None)
+    if video is not None or not declined.sections:
+        _check_sections(description)
     if video is None:
         raise NoVideoError(f"expected an offer with a {direction} video track, received one without video")
     if video.direction not in ({direction, "sendrecv"} if direction == "sendonly" else {direction}):
@@ -115,17 +121,37 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
             f"expected the first video to be {direction}, received {video.direction}: "
             f"offer it with direction {direction}"
         )
-    for media in description.media:
-        if media.kind == "audio" and not find_common_codecs(CODECS["audio"], media.rtp.codecs):
-            raise CodecError("expected Opus, G.722 or G.711 among the codecs of the audio, or an offer without audio")
     text = _with_usable_candidates(text)
     try:
-        return Offer(text, _codec(video.rtp.codecs, h264=h264))
+        return Offer(text, _codec(video.rtp.codecs, h264=h264), declined)
     except CodecError:
         other = _other_h264(text, sends=direction != "sendonly") if h264 else None
         if other is None:
             raise
-        return Offer(_with_format(text, H264Format(other.payload_type, BASELINE, "1")), Codec.H264, other)
+        text = _with_format(text, H264Format(other.payload_type, BASELINE, "1"))
+        return Offer(text, Codec.H264, declined, other)
+
+
+def _without_declined(offer: Sections, *, h264: bool) -> tuple[Sections, Declined]:
+    """The offer without what cannot be answered beside the video: stopped sections, other kinds, unknown codecs."""
+    if len(offer.media) > MAX_SECTIONS:
+        raise OfferError(f"expected 1 to {MAX_SECTIONS} media sections, received {len(offer.media)}")
+    declined = {place for place, lines in enumerate(offer.media) if is_stopped(lines) or is_unknown(lines)}
+    kept = take_out(offer, declined)
+    places = [place for place in range(len(offer.media)) if place not in declined]
+    first, usable, unusable = True, False, set()
+    for place, media in zip(places, _parsed(str(kept[0])).media, strict=False):
+        if media.kind not in CODECS:
+            continue
+        common = bool(find_common_codecs(CODECS[media.kind], media.rtp.codecs))
+        if media.kind == "video":
+            common |= first and h264 and any(codec.name.lower() == "h264" for codec in media.rtp.codecs)
+            first, usable = False, usable or common
+        if not common:
+            unusable.add(place)
+    if not usable:  # then the reason is the codec of the video
+        unusable = {place for place in unusable if not offer.media[place][0].startswith("m=video")}
+    return take_out(offer, declined | unusable) if unusable else kept
 
 
 def _parsed(text: str) -> SessionDescription:
@@ -286,7 +312,8 @@ def _readable(text: str) -> str:
     9143) gets that of the first one; a section without a direction gets that of the session, or sendrecv (RFC 8866,
     6.7).
     """
-    session, *sections = _sections(text.lstrip("\ufeff \t\r\n").splitlines())
+    parts = Sections.of(text.lstrip("\ufeff \t\r\n"))
+    session, sections = parts.session, parts.media
     transport = _transport(session) or next(filter(None, map(_transport, sections)), [])
     direction = next((line for line in session if _DIRECTION.match(line)), "a=sendrecv")
     written = [[line for line in session if _is_read(line, session)]]
@@ -299,16 +326,6 @@ def _readable(text: str) -> str:
             lines += _static_formats(lines)
         written.append([_shorter(line) for line in lines])
     return "".join(f"{line}\r\n" for lines in written for line in lines)
-
-
-def _sections(lines: Iterable[str]) -> list[list[str]]:
-    """The lines of the session, then those of each media section, without empty ones."""
-    sections: list[list[str]] = [[]]
-    for line in filter(str.strip, lines):
-        if line.startswith("m="):
-            sections.append([])
-        sections[-1].append(line)
-    return sections
 
 
 def _transport(lines: Iterable[str]) -> list[str]:
@@ -331,16 +348,17 @@ def _is_read(line: str, section: Iterable[str]) -> bool:
 
 
 def _is_usable(candidate: str) -> bool:
-    """Whether it is a candidate with an IP address.
+    """Whether it is a candidate with an IP address and a port.
 
     A browser hides its addresses behind names that end with .local. Resolving them takes seconds and is useless: such a
     peer sends the first check, which reveals its address.
     """
     try:
-        ip_address(candidate_from_sdp(candidate).ip)
+        found = candidate_from_sdp(candidate)
+        ip_address(found.ip)
     except (AssertionError, ValueError, IndexError):
         return False
-    return True
+    return 0 < found.port < 65536
 
 
 def _static_formats(section: list[str]) -> list[str]:
