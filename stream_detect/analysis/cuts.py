@@ -55,6 +55,7 @@ class Appearance:
     Args:
         time_s: stream time of the frame.
         xyxy: the face's box, in the middle of the patch.
+        wh: size of the frame.
         grey: float32 (32, 32), 0 to 255.
         colour: float32 (16, 16, 2), the shares of red and blue in each pixel.
         tone: log(red / green) and log(blue / green) of the face's mean.
@@ -64,11 +65,18 @@ class Appearance:
 
     time_s: float
     xyxy: Xyxy
+    wh: tuple[int, int]
     grey: Floats
     colour: Floats
     tone: tuple[float, float]
     face_shape: Floats | None
     whole_shape: Floats | None
+
+    def xyxy_in(self, image: Image) -> Xyxy:
+        """The box in a later frame, whose size may be another one."""
+        x, y = image.shape[1] / self.wh[0], image.shape[0] / self.wh[1]
+        left, top, right, bottom = self.xyxy
+        return x * left, y * top, x * right, y * bottom
 
 
 def appearance(image: Image, xyxy: Xyxy, time_s: float) -> Appearance:
@@ -88,6 +96,7 @@ def appearance(image: Image, xyxy: Xyxy, time_s: float) -> Appearance:
     return Appearance(
         time_s,
         xyxy,
+        (image.shape[1], image.shape[0]),
         grey,
         np.asarray(small[:, :, ::2] / light[:, :, np.newaxis], np.float32),
         (math.log(red / green), math.log(blue / green)),
@@ -223,7 +232,7 @@ def differs(before: Appearance, now: Appearance, image: Image, limits: tuple[flo
     limit = float(np.interp(now.time_s - before.time_s, _LAGS_S, limits))
     if _surely_same(before, now, limit) or _log_odds(differences(before, now)) < limit:
         return False
-    place = appearance(image, before.xyxy, now.time_s)
+    place = appearance(image, before.xyxy_in(image), now.time_s)
     return _log_odds(differences(before, now, place)) >= limit
 
 

@@ -43,7 +43,9 @@ class Motion:
         """
         before = self._before
         if before is not None:
-            change = cv2.norm(grey_surroundings(image, before.xyxy), before.grey, cv2.NORM_L1) / before.grey.size
+            change = (
+                cv2.norm(grey_surroundings(image, before.xyxy_in(image)), before.grey, cv2.NORM_L1) / before.grey.size
+            )
             if change < DISTINCT_LEVELS and contrast(before.grey) >= _FLAT:
                 return False
         self._before, self._moved_s = now, now.time_s
@@ -75,6 +77,9 @@ _SHORTEST_S = 2.0
 _FORGIVEN = 3
 """Samples subtracted for one that does not match."""
 
+_MAX_HELD = 10
+"""Rows that one sample can fill: two seconds, after which the analysis begins anew (window.gap_s)."""
+
 
 @dataclass(frozen=True, slots=True)
 class Feed:
@@ -104,7 +109,8 @@ class FeedWatch:
 
     def reset(self) -> None:
         """Forgets everything: the stream restarted."""
-        self._due_s = -math.inf
+        self._row_s = -math.inf  # time of the newest row
+        self._levels: NDArray[np.uint8] = np.zeros(WH[0] * WH[1], np.uint8)
         self._hashes: NDArray[np.uint8] = np.zeros((self._rows, WH[0] * WH[1]), np.uint8)
         self._matches = np.zeros(self._rows, np.int32)  # by lag: how long the feed has matched itself at that lag
         self._count = 0
@@ -115,22 +121,37 @@ class FeedWatch:
     def look(self, image: Image, time_s: float, *, face: bool) -> Feed:
         """The state of the feed after its next sample.
 
+        Rows are .2 s apart. Of a faster stream every second sample or so is used; of a slower one, each sample is held
+        until the next.
+
         Args:
             image: RGB uint8 (h, w, 3).
             time_s: its stream time.
             face: whether it contains a face: a person moves, an empty room may not.
         """
-        if time_s < self._due_s and self._due_s - time_s <= 2 * _PERIOD_S:
+        rows = self._rows_until(time_s)
+        if not rows:
             return self._feed
-        self._due_s = time_s + 0.9 * _PERIOD_S
         now = hash_of(image)
         frozen_s = self._frozen_s(now, time_s, face=face)
         if frozen_s is not None:
             self._feed = Feed(FeedState.FROZEN, f"the picture has stood still for {frozen_s:.0f} s")
             return self._feed
-        loop_s = self._loop_s(now)
+        loop_s = self._loop_s(now, rows)
         self._feed = Feed() if loop_s is None else Feed(FeedState.LOOPED, f"the picture repeats every {loop_s:.0f} s")
         return self._feed
+
+    def _rows_until(self, time_s: float) -> int:
+        """The number of rows from the newest one to this time; 0 if none is due."""
+        passed_s = time_s - self._row_s
+        if -_PERIOD_S < passed_s < 0.9 * _PERIOD_S:
+            return 0
+        rows = math.floor(passed_s / _PERIOD_S + 0.1) if math.isfinite(passed_s) else 0
+        if 1 <= rows <= _MAX_HELD:
+            self._row_s += rows * _PERIOD_S
+            return rows
+        self._row_s = time_s
+        return 1
 
     def _frozen_s(self, now: NDArray[np.float32], time_s: float, *, face: bool) -> float | None:
         """How long nothing has changed, in seconds; None if that is not long."""
@@ -147,9 +168,16 @@ class FeedWatch:
             return still_s
         return exact_s if exact_s >= self._settings.frozen_empty_s else None
 
-    def _loop_s(self, now: NDArray[np.float32]) -> float | None:
-        """The period in seconds by which the feed repeats itself; None if it does not."""
+    def _loop_s(self, now: NDArray[np.float32], rows: int) -> float | None:
+        """The period in seconds by which the feed repeats itself; None if it does not.
+
+        Args:
+            now: hash of the newest sample.
+            rows: number of rows since the sample before it, which was shown meanwhile.
+        """
         levels = np.rint(now).astype(np.uint8)
+        for _ in range(rows - 1):
+            self._add(self._levels)
         known = min(self._count, self._rows)
         found = None
         if known:
@@ -165,11 +193,14 @@ class FeedWatch:
                 shorter[1:] |= alike[:-1]
                 shorter[:-1] |= alike[1:]
                 matches = self._matches[:known]
-                self._matches[:known] = np.where(shorter, matches + 1, np.maximum(matches - _FORGIVEN, 0))
+                self._matches[:known] = np.where(shorter, matches + rows, np.maximum(matches - rows * _FORGIVEN, 0))
             found = self._period(known)
-        self._hashes[self._count % self._rows] = levels
-        self._count += 1
+        self._add(levels)
         return found
+
+    def _add(self, levels: NDArray[np.uint8]) -> None:
+        self._hashes[self._count % self._rows] = self._levels = levels
+        self._count += 1
 
     def _period(self, known: int) -> float | None:
         least = round(_SHORTEST_S * HASH_HZ)
@@ -178,7 +209,10 @@ class FeedWatch:
             return None
         if int(matches[2:least].max(initial=0)) >= self._needed // 2:  # a fan or a lamp also repeats, but faster
             return None
-        return (least + 1 + int(matches[least:].argmax())) * _PERIOD_S
+        best = matches[least:] == matches[least:].max()
+        first = int(best.argmax())
+        alike = int((~best[first:]).argmax()) or best.size - first  # neighbours of the true lag match equally often
+        return (least + 1 + first + (alike - 1) / 2) * _PERIOD_S
 
 
 def hash_of(image: Image) -> NDArray[np.float32]:

@@ -123,7 +123,7 @@ class HeadView:
         grey: uint8 (192, 192), the face, cut upright.
         points: float64 (468, 3), its mesh in pixels of `grey`.
         presence: logit of an uncovered face.
-        size: frame pixels per pixel of `grey`.
+        size: frame pixels per pixel of `grey` / longer side of the frame, whose resolution may change.
         yaw: offset of the nose from the eyes' middle / eye distance, from the detector's key points.
     """
 
@@ -203,7 +203,7 @@ class HeadReader:
             grey=np.asarray(cv2.cvtColor(crop, cv2.COLOR_RGB2GRAY), np.uint8),
             points=found.points.astype(np.float64),
             presence=found.presence,
-            size=float(abs(np.linalg.det(crop_matrix(face, _CROP)[:, :2])) ** -0.5),
+            size=float(abs(np.linalg.det(crop_matrix(face, _CROP)[:, :2])) ** -0.5) / max(image.shape[:2]),
             yaw=float((nose - (right + left) / 2) @ eyes) / max(float(eyes @ eyes), 1e-9),
         )
 

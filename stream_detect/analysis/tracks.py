@@ -58,7 +58,8 @@ class Tracker:
 
     A face belongs to the track whose box, extrapolated by its motion, it overlaps most; best pairs first. A face
     without a track begins one. A face that is gone for longer than `lost_s` and comes back gets a new track, because it
-    may be someone else; so does a face that looks like another person from one sample to the next (see `cuts`).
+    may be someone else; so does a face that looks like another person from one sample to the next (see `cuts`). A
+    change of the frames' size ends no track.
 
     Only a clear face begins a track, because false detections seldom reach that score (measured:
     settings.FaceSettings). An unclear face continues a track, but does not begin one.
@@ -71,6 +72,7 @@ class Tracker:
         self._settings = settings or FaceSettings()
         self._trails: list[_Trail] = []
         self._last_id = 0
+        self._wh: tuple[int, int] | None = None
 
     @property
     def alive(self) -> frozenset[int]:
@@ -87,6 +89,8 @@ class Tracker:
             gap: packets were lost just before the frame, so that a cut has to be confirmed by the next one.
         """
         limits = self._settings
+        if image is not None:
+            self._fit((image.shape[1], image.shape[0]))
         self._trails = [trail for trail in self._trails if abs(time_s - trail.seen_s) <= limits.lost_s]
         boxes = np.array([face.xyxy for face in faces], np.float64).reshape(-1, 4)
         expected = np.array([trail.expected(time_s) for trail in self._trails], np.float64).reshape(-1, 4)
@@ -115,6 +119,17 @@ class Tracker:
         """Forgets all tracks (the stream restarted); numbers are not reused."""
         self._trails = []
 
+    def _fit(self, wh: tuple[int, int]) -> None:
+        """Scales all trails when the size of the frames changes: a sender adapts it to its link, a window is resized.
+
+        Args:
+            wh: size of the next frame.
+        """
+        if self._wh is not None and wh != self._wh:
+            for trail in self._trails:
+                trail.scale(wh[0] / self._wh[0], wh[1] / self._wh[1])
+        self._wh = wh
+
     def _begin(self, box: NDArray[np.float64], time_s: float, *, after_cut: bool) -> "_Trail":
         self._last_id += 1
         self._trails.append(_Trail(self._last_id, box, time_s, after_cut=after_cut))
@@ -136,6 +151,11 @@ class _Trail:
         """The expected box (4,) xyxy at `time_s`."""
         ahead_s = min(max(time_s - self.seen_s, 0.0), _MAX_AHEAD_S)
         return self._box + np.tile(self._px_per_s * ahead_s, 2)
+
+    def scale(self, x: float, y: float) -> None:
+        """Scales position and motion."""
+        self._box = self._box * (x, y, x, y)
+        self._px_per_s = self._px_per_s * (x, y)
 
     def move_to(self, box: NDArray[np.float64], time_s: float) -> None:
         """Records where the face was found."""

@@ -40,6 +40,7 @@ class BoxMotion:
 
     def __init__(self) -> None:
         self._sequence: int | None = None
+        self._wh: tuple[int, int] | None = None
         self._paths: dict[int, _Path] = {}
 
     def follow(self, result: Result, now_s: float) -> list[tuple[TrackResult, Xyxy]]:
@@ -54,6 +55,8 @@ class BoxMotion:
         """
         if result.sequence != self._sequence:
             self._sequence = result.sequence
+            if result.wh != self._wh:  # earlier boxes are in pixels of another size
+                self._wh, self._paths = result.wh, {}
             self._paths = {
                 track.track_id: self._correct(track, result.arrived_s)
                 for track in result.tracks

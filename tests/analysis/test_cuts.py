@@ -10,6 +10,7 @@ import skimage.data
 
 from stream_detect.analysis.cuts import Comparison, CutDetector, appearance
 from stream_detect.analysis.detector import BlazeFace
+from stream_detect.analysis.feed import Motion
 from stream_detect.analysis.pipeline import Pipeline
 from stream_detect.analysis.quality import QualityGate
 from stream_detect.analysis.scripted import ScriptedClassifier, ScriptedDetector, upright_face
@@ -138,6 +139,36 @@ def test_tracks_and_windows_end_at_a_cut_and_the_old_verdict_goes():
     assert after.tracks[0].track_id != results[39].tracks[0].track_id
     assert VerdictState.REAL not in {result.verdict.state for result in results[40:]}
     assert results[-1].verdict.state is VerdictState.FAKE
+
+
+def sized(image, wh):
+    return cv2.resize(image, wh, interpolation=cv2.INTER_AREA)
+
+
+@pytest.mark.parametrize("wh", [(220, 165), (330, 248), (660, 495), (880, 660), (440, 248)])
+@pytest.mark.parametrize("other", [False, True])
+def test_a_change_of_the_frame_size_ends_the_track_of_another_person_only(wh, other):
+    tracker, tracks = Tracker(), []
+    for index in range(30):
+        image = shifted(person(2 if other and index >= 15 else 0), 3 * np.sin(index), 2 * np.sin(1.7 * index))
+        if index >= 15:
+            image = sized(image, wh)
+        x, y = image.shape[1] / 440, image.shape[0] / 330
+        face = upright_face((x * BOX[0], y * BOX[1], x * BOX[2], y * BOX[3]))
+        tracks += tracker.update([face], index * STEP_S, image)
+    assert [track.track_id for track in tracks] == [1] * 15 + [2 if other else 1] * 15
+    assert tracks[15].after_cut is other
+
+
+def test_a_still_photo_stays_one_when_the_frame_size_changes():
+    motion, new = Motion(), []
+    for index in range(20):
+        image = person(0) if index < 10 else sized(person(0), (880, 660))
+        scale = image.shape[1] / 440
+        new.append(motion.is_new(image, appearance(image, tuple(scale * side for side in BOX), index * STEP_S)))
+    assert new[0]
+    assert not any(new[1:10])
+    assert not any(new[11:])  # the first one of another size may differ
 
 
 @pytest.fixture(scope="module")

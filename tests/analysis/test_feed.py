@@ -122,6 +122,20 @@ def test_a_loop_is_found_with_its_period(period):
     assert {feed.state for feed in feeds[: period + 40]} == {LIVE}
 
 
+@pytest.mark.parametrize("rate_hz", [1, 2, 3, 4, 6, 8])
+def test_the_period_of_a_loop_is_in_seconds_at_any_rate(rate_hz):
+    turns = [swaying(10 * (index % (6 * rate_hz)) / rate_hz) for index in range(24 * rate_hz)]
+    feeds = states(turns, step_s=1 / rate_hz)
+    assert feeds[-1].reason == "the picture repeats every 6 s"
+    assert {feed.state for feed in feeds[: 16 * rate_hz]} == {LIVE}
+
+
+@pytest.mark.parametrize("rate_hz", [1, 2, 4, 8])
+def test_people_who_move_are_live_at_any_rate(rate_hz):
+    feeds = states([swaying(10 * index / rate_hz) for index in range(60 * rate_hz)], step_s=1 / rate_hz)
+    assert {feed.state for feed in feeds} == {LIVE}
+
+
 def test_a_looped_feed_is_never_called_real():
     results = verdicts([swaying(index, 60) for index in range(400)])
     looped = [result for result in results if result.feed is LOOPED]

@@ -49,6 +49,13 @@ def turned(view: HeadView, left_deg: float = 0.0, up_deg: float = 0.0) -> HeadVi
     return replace(view, points=(view.points - middle) @ (upwards @ sideways).T + middle)
 
 
+@pytest.mark.parametrize("scale", [0.5, 1.5, 2.0])
+def test_a_change_of_the_frame_size_is_no_movement(read, rest, scale):
+    view = read(cv2.resize(person(), None, fx=scale, fy=scale, interpolation=cv2.INTER_AREA))
+    assert rest.posture(view).nearer == pytest.approx(1.0, abs=0.1)
+    assert rest.posture(view).movement is None
+
+
 @pytest.mark.parametrize(
     ("shown", "movement"),
     [

@@ -80,3 +80,15 @@ def test_boxes_without_numbers_are_not_shown(track, result):
     motion = BoxMotion()
     tracks = (track((0, 0, math.nan, 9), number=1), track((0, 0, math.inf, 9), number=2), track((0, 0, 9, 9), number=3))
     assert [t.track_id for t, _ in motion.follow(result(*tracks), 0.0)] == [3]
+
+
+def test_a_box_is_at_once_where_it_belongs_when_the_frame_size_changes(track, result):
+    motion = BoxMotion()
+    for sequence in range(1, 21):
+        large = sequence > 15
+        box = (400, 200, 800, 700) if large else (200, 100, 400, 350)
+        newest = result(
+            track(box), wh=(1280, 960) if large else (640, 480), time_s=sequence / DETECTIONS_HZ, sequence=sequence
+        )
+        ((_, shown),) = motion.follow(newest, sequence / DETECTIONS_HZ + LATENCY_S)
+        assert shown == pytest.approx(box)
