@@ -7,6 +7,7 @@ browser. It remembers for a while which sign-ins were answered. Blocks on the ne
 import hmac
 import json
 import secrets
+import sys
 import threading
 import time
 from collections import OrderedDict
@@ -38,6 +39,12 @@ _LOOK_AGAIN_S: Final = 10.0
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures with the provider's private key; neither none nor those with a shared secret."""
+
+_library: Any = sys.modules[next(base.__module__ for base in OAuth2Client.__mro__ if base.__name__ == "Client")]
+"""The HTTP library that authlib uses: httpx2 if it is installed, else httpx."""
+
+_UNREADABLE: Final = (ValueError, TypeError, RecursionError)
+"""What reading an answer raises that is no JSON, or other JSON than expected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +152,7 @@ class OidcProvider:
                 )
             except OAuthError as error:
                 raise SignInError(f"the sign-in provider refused: {str(error.error)[:80]}") from None
-            except (httpx.HTTPError, ValueError) as error:
+            except (_library.HTTPError, _library.InvalidURL, *_UNREADABLE) as error:
                 raise ProviderError(f"expected a token of {self._issuer}: {type(error).__name__}") from error
         return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
 
@@ -186,8 +193,9 @@ class OidcProvider:
             registry.validate(claims)
         except (JoseError, ValueError) as error:
             raise SignInError(f"expected an ID token of {self._issuer} for this sign-in: {error}") from None
-        audience = claims["aud"]
-        if isinstance(audience, list) and len(audience) > 1 and claims.get("azp") != self._settings.oidc_client_id:
+        audience, party = claims["aud"], claims.get("azp")
+        several = isinstance(audience, list) and len(audience) > 1
+        if (several or party is not None) and party != self._settings.oidc_client_id:
             raise SignInError("expected an ID token for this server, received one for another client")
         name = claims.get(self._settings.oidc_claim)
         if not isinstance(name, str) or not name:
@@ -224,11 +232,27 @@ class OidcProvider:
                     metadata = _object(client.get(address))
                     if metadata.get("issuer") != self._issuer:
                         raise ProviderError(f"expected the issuer {self._issuer} at {address}, received another one")
-                    keys = KeySet.import_key_set(cast("Any", _object(client.get(str(metadata.get("jwks_uri"))))))
-            except (httpx.HTTPError, httpx.InvalidURL, JoseError, ValueError, KeyError) as error:
+                    keys = _usable_keys(_object(client.get(str(metadata.get("jwks_uri")))))
+            except (httpx.HTTPError, httpx.InvalidURL, *_UNREADABLE) as error:
                 raise ProviderError(f"expected the configuration of {self._issuer}: {type(error).__name__}") from error
             self._known = _Known(metadata, keys, self._clock())
             return self._known
+
+
+def _usable_keys(key_set: dict[str, Any]) -> KeySet:
+    """The keys of a set; those of kinds and curves that are not known are ignored (RFC 7517, 5)."""
+    listed = key_set.get("keys")
+    usable = [key for one in (listed if isinstance(listed, list) else []) if (key := _key(one)) is not None]
+    if not usable:
+        raise ValueError("expected a key that can be used")
+    return KeySet(usable)
+
+
+def _key(value: Any) -> Any:
+    try:
+        return KeySet.import_key_set(cast("Any", {"keys": [value]})).keys[0]
+    except (JoseError, KeyError, *_UNREADABLE):
+        return None
 
 
 def _object(answer: httpx.Response) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Provider:
         self.codes: dict[str, dict[str, str]] = {}
         self.new_key()
         self.signing: Any = None
+        self.other_keys: list[Any] = []
+        self.token_answer: Response | None = None
 
     def new_key(self) -> None:
         """Signs by another key from now on, which its key set holds."""
@@ -64,7 +66,7 @@ class Provider:
         )
 
     async def keys(self, _: Request) -> Response:
-        return JSONResponse(KeySet([self.key]).as_dict(private=False))
+        return JSONResponse({"keys": [*self.other_keys, *KeySet([self.key]).as_dict(private=False)["keys"]]})
 
     async def authorize(self, request: Request) -> Response:
         asked = dict(request.query_params)
@@ -76,6 +78,8 @@ class Provider:
         return RedirectResponse(f"{asked['redirect_uri']}?{urlencode({'code': code, 'state': asked['state']})}", 302)
 
     async def token(self, request: Request) -> Response:
+        if self.token_answer is not None:
+            return self.token_answer
         form = {name: values[0] for name, values in parse_qs((await request.body()).decode()).items()}
         expected = base64.b64encode(f"{CLIENT}:{SECRET}".encode()).decode()
         asked = self.codes.pop(form["code"], None)

@@ -7,6 +7,7 @@ from urllib.parse import parse_qs, urlencode, urlsplit
 import httpx
 import pytest
 from joserfc.jwk import OctKey, RSAKey
+from starlette.responses import JSONResponse, RedirectResponse, Response
 
 from tests.access.provider import CLIENT, SECRET, Provider, running_provider
 from tests.api.signing_in import signed_in
@@ -64,6 +65,7 @@ def test_a_user_comes_back_signed_in(house, provider):
         {"iss": "https://other.example"},
         {"aud": "another-client"},
         {"aud": [CLIENT, "another-client"]},
+        {"azp": "another-client"},
         {"exp": int(time.time()) - 3600},
         {"nonce": "another"},
         {"nonce": None},
@@ -129,6 +131,43 @@ def test_a_refusal_of_the_provider_is_reported(house):
     answer = house.client.get("/api/oidc/callback?error=access_denied&state=x", follow_redirects=False)
     assert answer.status_code == 401
     assert "access_denied" in answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        Response("out of order", 500),
+        Response("", 400),
+        RedirectResponse("/elsewhere", 302),
+        Response("<html>", 200),
+        Response("[" * 50_000, 200),
+        JSONResponse([]),
+        JSONResponse({"access_token": "x", "expires_in": [1]}),
+    ],
+    ids=lambda answer: f"{answer.status_code} {bytes(answer.body[:20])!r}",
+)
+def test_a_token_endpoint_that_answers_oddly_is_reported(house, provider, answer):
+    provider.token_answer = answer
+    back = go(house)
+    assert back.status_code == 502, back.text
+    assert provider.issuer in back.json()["detail"]
+
+
+def test_a_token_endpoint_that_is_away_is_reported(house, provider):
+    house.client.get("/api/oidc/login", follow_redirects=False)  # the configuration is known from here on
+    known = house.inside.access.provider._known
+    known.metadata["token_endpoint"] = "http://127.0.0.1:9/token"
+    assert go(house).status_code == 502
+
+
+@pytest.mark.parametrize(
+    "key",
+    [{"kty": "XX"}, {"kty": "EC", "crv": "P-999", "x": "AA", "y": "AA"}, {"kty": "RSA", "n": "!", "e": "AQAB"}, {}, 5],
+    ids=str,
+)
+def test_keys_that_are_not_known_are_ignored(house, provider, key):
+    provider.other_keys = [key]
+    assert go(house).status_code == 302
 
 
 def test_a_provider_that_is_away_is_reported(make):
