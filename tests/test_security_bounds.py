@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from stream_detect.access import audit, limits, passwords
+from stream_detect.api import oidc
 from stream_detect.api.middleware import audit as audit_middleware
 from stream_detect.api.middleware import turns
 from stream_detect.app import camera_list, connections, listeners, routes
@@ -46,6 +47,7 @@ ROWS = {
         ),
         ("wrong passwords for a user", f"{limits.OF_USER} at once, then one in {limits.OF_USER_EVERY_S:g} s"),
         ("passwords that are hashed at the same time", f"{passwords.AT_ONCE}, others wait for {passwords.WAIT_S:g} s"),
+        ("sign-ins that wait for the OpenID Connect provider", f"{oidc.AT_ONCE}"),
         ("users", f"{users.MAX_USERS:,}"),
         ("browsers that a user is signed in at", f"{users.MAX_SESSIONS_OF_USER}"),
         ("API tokens of a user", f"{users.MAX_TOKENS_OF_USER}"),

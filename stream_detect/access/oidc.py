@@ -36,6 +36,9 @@ _REMEMBERED: Final = 4096
 _TIMEOUT_S: Final = 10.0
 _KNOWN_FOR_S: Final = 3600.0
 _LOOK_AGAIN_S: Final = 10.0
+_FAILED_FOR_S: Final = 5.0
+"""After a failure, the provider is not asked again for this time: each request that waits for it holds a thread."""
+
 _LEEWAY_S: Final = 60
 _ALGORITHMS: Final = ["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"]
 """Signatures with the provider's private key; neither none nor those with a shared secret."""
@@ -91,6 +94,7 @@ class OidcProvider:
         self._clock = clock
         self._lock = threading.Lock()
         self._known: _Known | None = None
+        self._failed: tuple[float, str] | None = None  # when, and what was said
         self._answered: OrderedDict[str, None] = OrderedDict()
         self._box = Fernet(Fernet.generate_key())
 
@@ -226,17 +230,26 @@ class OidcProvider:
             known = self._known
             if known is not None and not anew and self._clock() - known.at_s < _KNOWN_FOR_S:
                 return known
+            if self._failed is not None and self._clock() - self._failed[0] < _FAILED_FOR_S:
+                raise ProviderError(self._failed[1])
             try:
-                with httpx.Client(timeout=_TIMEOUT_S) as client:
-                    address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
-                    metadata = _object(client.get(address))
-                    if metadata.get("issuer") != self._issuer:
-                        raise ProviderError(f"expected the issuer {self._issuer} at {address}, received another one")
-                    keys = _usable_keys(_object(client.get(str(metadata.get("jwks_uri")))))
-            except (httpx.HTTPError, httpx.InvalidURL, *_UNREADABLE) as error:
-                raise ProviderError(f"expected the configuration of {self._issuer}: {type(error).__name__}") from error
-            self._known = _Known(metadata, keys, self._clock())
+                self._known = self._fetched()
+            except ProviderError as error:
+                self._failed = self._clock(), str(error)
+                raise
             return self._known
+
+    def _fetched(self) -> _Known:
+        try:
+            with httpx.Client(timeout=_TIMEOUT_S) as client:
+                address = f"{self._issuer.rstrip('/')}/.well-known/openid-configuration"
+                metadata = _object(client.get(address))
+                if metadata.get("issuer") != self._issuer:
+                    raise ProviderError(f"expected the issuer {self._issuer} at {address}, received another one")
+                keys = _usable_keys(_object(client.get(str(metadata.get("jwks_uri")))))
+        except (httpx.HTTPError, httpx.InvalidURL, *_UNREADABLE) as error:
+            raise ProviderError(f"expected the configuration of {self._issuer}: {type(error).__name__}") from error
+        return _Known(metadata, keys, self._clock())
 
 
 def _usable_keys(key_set: dict[str, Any]) -> KeySet:

@@ -1,7 +1,9 @@
 """Routes of single sign-on: the redirect to the OpenID Connect provider, and its callback."""
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Final
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Annotated, Final, TypeVar
 
 from fastapi import APIRouter, Query, Request, Response
 from fastapi.responses import RedirectResponse
@@ -11,12 +13,19 @@ from stream_detect.access.principal import user_name
 from stream_detect.api.middleware.audit import say
 from stream_detect.api.requests import NO_STORAGE, Responses, browser_of
 from stream_detect.api.sessions import Applied, Cookies
-from stream_detect.errors import NotFoundError, RequestError, SignInError
+from stream_detect.errors import NotFoundError, ProviderError, RequestError, SignInError
+from stream_detect.off_loop import off_loop
 
 if TYPE_CHECKING:
     from stream_detect.access.oidc import OidcProvider
 
 KEPT: Final = "stream_detect_oidc"
+
+AT_ONCE: Final = 16
+"""Sign-ins that may wait for the provider at the same time, each on a thread of its own: a provider that hangs must not
+occupy the threads that all other requests share."""
+
+T = TypeVar("T")
 
 _ANSWERS: Final[Responses] = {
     302: {"description": "the way on", "headers": {"Location": {"schema": {"type": "string"}}}},
@@ -42,6 +51,21 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
             raise NotFoundError("no OpenID Connect provider is set (access.oidc_issuer)")
         return provider
 
+    waiting = 0
+
+    async def asked(call: Callable[[], T]) -> T:
+        """What the provider answers, which may take many seconds."""
+        nonlocal waiting
+        if waiting >= AT_ONCE:
+            raise ProviderError(
+                "the sign-in provider is slow, and too many sign-ins wait for it: try again in a moment"
+            )
+        waiting += 1
+        try:
+            return await off_loop(call, "oidc")
+        finally:
+            waiting -= 1
+
     def keep(request: Request, response: Response, value: str, for_s: int) -> None:
         """Lax, because the provider's page redirects the browser back, which is a navigation from another site."""
         path, secure = f"{_root(request)}{routes.prefix}", request.url.scheme == "https"
@@ -54,7 +78,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         """Sends the browser to the provider."""
         there = the_provider()
         callback = f"{request.url.scheme}://{request.url.netloc}{_root(request)}{routes.prefix}/callback"
-        way = await asyncio.to_thread(there.way_out, callback, _own_path(to))
+        way = await asked(partial(there.way_out, callback, _own_path(to)))
         response = RedirectResponse(way.address, 302, {"Cache-Control": "no-store"})
         keep(request, response, way.kept, way.within_s)
         return response
@@ -71,7 +95,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         if error or not code:
             raise SignInError(f"the sign-in provider refused the sign-in: {error[:80] or 'no code came'}")
         kept = request.cookies.get(KEPT, "")
-        name, to = await asyncio.to_thread(there.way_back, kept, state, code)
+        name, to = await asked(partial(there.way_back, kept, state, code))
         say(request, target=name)
         value = await asyncio.to_thread(accounts.sign_in_from_elsewhere, name, browser_of(request))
         await asyncio.to_thread(applied)

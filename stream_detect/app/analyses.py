@@ -7,7 +7,6 @@ from fastapi import APIRouter
 from stream_detect.analysis.settings import AnalysisSettings
 from stream_detect.api import analyses, submissions
 from stream_detect.app.listeners import AnalysisListeners
-from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import BundleError, SettingsError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.jobs.library import FOLDER, Library
@@ -15,6 +14,7 @@ from stream_detect.jobs.progress import JobProgress
 from stream_detect.jobs.reviewer import Reviewer
 from stream_detect.jobs.work import AnalysisStores
 from stream_detect.models.registry import Registry
+from stream_detect.off_loop import off_loop
 from stream_detect.settings import Settings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database

@@ -6,9 +6,9 @@ import threading
 from typing import Final
 
 from stream_detect.api.schemas.cameras import ConnectionBody
-from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import CapacityError, SourceError
 from stream_detect.media.jpeg import encode_snapshot
+from stream_detect.off_loop import off_loop
 from stream_detect.settings import CameraSettings, MonitoringSettings
 from stream_detect.sources.address import Address
 from stream_detect.sources.opening import ReaderSettings

@@ -18,7 +18,6 @@ from stream_detect.app.camera_trials import CameraTrials
 from stream_detect.app.hosting import HostedByWorkers, HostedHere, Hosting
 from stream_detect.app.listeners import CameraListeners
 from stream_detect.app.model_in_use import ModelInUse
-from stream_detect.app.off_loop import off_loop
 from stream_detect.backoff import keep_running
 from stream_detect.cameras.observer import Observers
 from stream_detect.errors import NotFoundError
@@ -26,6 +25,7 @@ from stream_detect.events.journal import Ledger
 from stream_detect.events.recorder import Recorder
 from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
+from stream_detect.off_loop import off_loop
 from stream_detect.settings import Settings
 from stream_detect.sources.address import parse_address
 from stream_detect.storage.cameras import StoredCameras

@@ -40,6 +40,8 @@ class Provider:
         self.signing: Any = None
         self.other_keys: list[Any] = []
         self.token_answer: Response | None = None
+        self.configuration_answer: Response | None = None
+        self.configurations = 0
 
     def new_key(self) -> None:
         """Signs by another key from now on, which its key set holds."""
@@ -56,6 +58,9 @@ class Provider:
         )
 
     async def configuration(self, _: Request) -> Response:
+        self.configurations += 1
+        if self.configuration_answer is not None:
+            return self.configuration_answer
         return JSONResponse(
             {
                 "issuer": self.issuer,

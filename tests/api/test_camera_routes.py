@@ -11,8 +11,8 @@ import pytest
 from PIL import Image
 
 from stream_detect.app import camera_trials
-from stream_detect.app.off_loop import off_loop
 from stream_detect.errors import StorageError
+from stream_detect.off_loop import off_loop
 from stream_detect.storage.records import Score, StateEntry
 from tests.patience import PATIENCE_S
 

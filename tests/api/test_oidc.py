@@ -1,5 +1,6 @@
 """Single sign-on by OpenID Connect, with a real provider over HTTP."""
 
+import threading
 import time
 from collections.abc import Iterator
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -9,8 +10,13 @@ import pytest
 from joserfc.jwk import OctKey, RSAKey
 from starlette.responses import JSONResponse, RedirectResponse, Response
 
+from stream_detect.access.oidc import OidcProvider
+from stream_detect.api.oidc import AT_ONCE
+from stream_detect.errors import ProviderError
+from stream_detect.settings import AccessSettings
 from tests.access.provider import CLIENT, SECRET, Provider, running_provider
 from tests.api.signing_in import signed_in
+from tests.patience import PATIENCE_S, in_time
 
 
 @pytest.fixture
@@ -175,6 +181,44 @@ def test_a_provider_that_is_away_is_reported(make):
     answer = make({"access": access}).client.get("/api/oidc/login", follow_redirects=False)
     assert answer.status_code == 502
     assert "127.0.0.1:9" in answer.json()["detail"]
+
+
+def test_a_provider_that_hangs_keeps_nobody_else_waiting(house):
+    hangs, waiting = threading.Event(), threading.Semaphore(0)
+
+    def way_out(*_: object) -> None:
+        waiting.release()
+        hangs.wait(PATIENCE_S)
+        raise ProviderError("it hung")
+
+    house.inside.access.provider.way_out = way_out
+    statuses: list[int] = []
+    browsers = [
+        threading.Thread(target=lambda: statuses.append(house.client.get("/api/oidc/login").status_code))
+        for _ in range(AT_ONCE)
+    ]
+    for browser in browsers:
+        browser.start()
+    try:
+        assert all(waiting.acquire(timeout=PATIENCE_S) for _ in browsers)
+        with in_time():
+            assert "too many sign-ins" in house.client.get("/api/oidc/login").json()["detail"]
+            house.sign_in("viewer")
+    finally:
+        hangs.set()
+        for browser in browsers:
+            browser.join()
+    assert statuses == [502] * AT_ONCE
+
+
+def test_a_provider_that_failed_is_not_asked_at_once_again(provider):
+    now_s = 100.0
+    provider.configuration_answer = Response("out of order", 500)
+    known = OidcProvider(AccessSettings(oidc_issuer=provider.issuer, oidc_client_id=CLIENT), lambda: now_s)
+    for now_s in (100.0, 104.0, 106.0):  # noqa: B007 - the clock reads it
+        with pytest.raises(ProviderError, match="configuration"):
+            known.way_out("http://127.0.0.1/callback", "/")
+    assert provider.configurations == 2
 
 
 def test_a_provider_of_another_name_is_refused(make, provider):
