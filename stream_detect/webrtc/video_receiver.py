@@ -143,6 +143,11 @@ class VideoReceiver:
             self._thread = Thread(target=self._work, name=f"{self._name} decoder", daemon=True)
             self._thread.start()
 
+    def switch(self) -> None:
+        """Drops frames up to a keyframe, which is requested. See `EncodedSink`."""
+        self._needs_keyframe = True
+        self._drop(0)
+
     def end(self) -> None:
         """Ends decoding after the current frame; waiting frames are dropped. See `EncodedSink`."""
         if self._ended:

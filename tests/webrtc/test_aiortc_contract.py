@@ -62,8 +62,11 @@ ATTRIBUTES = {
     "receiver": [
         "_RTCRtpReceiver__decoder_error",
         "_RTCRtpReceiver__decoder_queue",
+        "_RTCRtpReceiver__jitter_buffer",
         "_RTCRtpReceiver__nack_generator",
         "_RTCRtpReceiver__remote_bitrate_estimator",
+        "_RTCRtpReceiver__rtx_ssrc",
+        "_handle_rtp_packet",
     ],
     "sender": [
         "_RTCRtpSender__ntp_timestamp",

@@ -4,9 +4,11 @@ import asyncio
 import time
 
 import pytest
+from aiortc.rtp import RtpPacket, is_rtcp
 
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, NoVideoError
 from stream_detect.settings import WebRtcSettings
+from stream_detect.webrtc.aiortc_private.receiver import OneStream
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import in_time
 from tests.webrtc.peers import Publisher
@@ -69,6 +71,65 @@ async def test_the_pictures_of_a_publisher_arrive(open_publishers, make_publishe
     assert (sink.gaps, sink.left) == (0, [])
     assert sink.codecs == {codec.lower()}
     assert all(frame.pts is not None for frame in sink.frames)
+
+
+async def test_of_a_video_that_is_sent_in_several_sizes_one_is_received(open_publishers, make_publisher, read_number):
+    """As OBS sends simulcast, whatever the answer says: packets of several streams in turn, each with its numbers."""
+    publisher, sink = make_publisher(), Sink()
+    (transceiver,) = publisher.connection.getTransceivers()
+    transport = transceiver.sender.transport
+    send = transport._send_rtp
+
+    async def send_twice(data: bytes) -> None:
+        await send(data)
+        if not is_rtcp(data):
+            packet = RtpPacket.parse(data)
+            packet.ssrc ^= 1
+            packet.sequence_number = (packet.sequence_number + 5000) % 65536
+            await send(packet.serialize())
+
+    transport._send_rtp = send_twice
+    await publisher.publish(open_publishers(), sink)
+    await publisher.until(lambda: len(sink.frames) >= 40)
+    numbers = [read_number(frame) for frame in sink.frames]
+    assert numbers == list(range(numbers[0], numbers[0] + len(numbers)))
+    assert (sink.gaps, sink.left) == (0, [])
+
+
+async def test_a_publisher_may_go_on_with_another_stream(open_publishers, make_publisher):
+    publisher, sink = make_publisher(), Sink()
+    (transceiver,) = publisher.connection.getTransceivers()
+    await publisher.publish(open_publishers(), sink)
+    await publisher.until(lambda: len(sink.frames) >= 10)
+    transport = transceiver.sender.transport
+    send = transport._send_rtp
+
+    async def send_as_another(data: bytes) -> None:
+        if not is_rtcp(data):
+            packet = RtpPacket.parse(data)
+            packet.ssrc ^= 1
+            packet.sequence_number = (packet.sequence_number + 40_000) % 65536
+            data = packet.serialize()
+        await send(data)
+
+    transport._send_rtp = send_as_another
+    seen = len(sink.frames)
+    # The test's peer ignores requests for a keyframe of a stream that it does not know.
+    await publisher.until(lambda: transceiver.sender._send_keyframe() or len(sink.frames) >= seen + 20)
+
+
+def test_the_largest_stream_is_received_and_one_that_ends_is_replaced():
+    now_s = 0.0
+    one = OneStream(lambda: now_s)
+    received = []
+    for tick in range(100):
+        now_s = 0.1 * tick
+        for ssrc, size in ((1, 100), (2, 900), (3, 1000)):
+            if ssrc < 3 or tick < 50:
+                received += [ssrc] if one.admits(ssrc, size) else []
+    assert received[:20] == [1] * 20
+    assert received[20:50] == [3] * 30
+    assert received[-1] == 2
 
 
 async def test_a_pause_is_a_gap(open_publishers, make_publisher):

@@ -4,16 +4,30 @@ aiortc decodes frames of any size, on a thread that it joins on the event loop, 
 is ended as soon as it starts, by the queue that replaces its own.
 """
 
+import time
+from collections import Counter
 from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiortc import RTCRtpReceiver
-from aiortc.jitterbuffer import JitterFrame
+from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import NackGenerator
 from aiortc.rtp import RTP_HISTORY_SIZE, RtpPacket
 
 # ruff: noqa: SLF001 - this package is where private parts are used
+
+
+STREAM_LOST_S = 1.5
+"""After this time without a packet, another stream of the peer takes the place of the one that is received; a screen
+may be shared at 1 fps."""
+
+COMPARED_S = 2.0
+MUCH_LARGER = 1.5
+"""Another stream is received instead if it had this many times the bytes within COMPARED_S: the largest is the best."""
+
+JITTER_PACKETS = 512
+"""As in aiortc: the reordering that it allows."""
 
 
 class EncodedSink(Protocol):
@@ -27,6 +41,10 @@ class EncodedSink(Protocol):
             data: Annex B, or one VP8 frame.
             pts: 90 kHz ticks.
         """
+        ...
+
+    def switch(self) -> None:
+        """The following frames are of another stream; they can be decoded from its next keyframe on."""
         ...
 
     def end(self) -> None:
@@ -43,8 +61,66 @@ def take_encoded(receiver: RTCRtpReceiver, sink: EncodedSink) -> Callable[[], No
     private: Any = receiver
     private._RTCRtpReceiver__decoder_queue = _Handover(sink)
     private._RTCRtpReceiver__nack_generator = _BoundedNackGenerator()
+    handle, one = private._handle_rtp_packet, OneStream()
+    received: int | None = None  # the stream of the newest packet that was handled
+
+    async def of_one_stream(packet: RtpPacket, arrival_time_ms: int) -> None:
+        nonlocal received
+        repaired = private._RTCRtpReceiver__rtx_ssrc.get(packet.ssrc)
+        if not (one.admits(packet.ssrc, len(packet.payload)) if repaired is None else repaired == received):
+            return
+        if received is not None and received != one.ssrc:
+            private._RTCRtpReceiver__nack_generator = _BoundedNackGenerator()
+            private._RTCRtpReceiver__jitter_buffer = JitterBuffer(capacity=JITTER_PACKETS, is_video=True)
+            sink.switch()
+        received = one.ssrc
+        await handle(packet, arrival_time_ms)
+
+    private._handle_rtp_packet = of_one_stream
     request: Callable[[], None] = private._RTCRtpReceiver__decoder_error.set
     return request
+
+
+class OneStream:
+    """Chooses one of the RTP streams that a peer sends as one video.
+
+    A publisher may send its video several times in different sizes (simulcast, RFC 8853), although the answer accepts
+    one only. aiortc would put the packets of all together.
+
+    Args:
+        clock: monotonic seconds.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._seen_s = self._since_s = 0.0
+        self._bytes: Counter[int] = Counter()  # by SSRC, of which a connection has MAX_SSRCS
+        self.ssrc: int | None = None
+        """The stream that is received; None before the first packet."""
+
+    def admits(self, ssrc: int, size: int) -> bool:
+        """Whether the next packet is of the stream that is received; it may be chosen by this packet.
+
+        Args:
+            ssrc: of the packet.
+            size: of its payload in bytes.
+        """
+        now_s = self._clock()
+        if self.ssrc is None or (ssrc != self.ssrc and now_s - self._seen_s > STREAM_LOST_S):
+            self._choose(ssrc, now_s)
+        elif now_s - self._since_s >= COMPARED_S:
+            (largest, count), *_ = self._bytes.most_common(1) or [(self.ssrc, 0)]
+            self._choose(largest if count > MUCH_LARGER * self._bytes[self.ssrc] else self.ssrc, now_s)
+        self._bytes[ssrc] += size
+        if ssrc == self.ssrc:
+            self._seen_s = now_s
+        return ssrc == self.ssrc
+
+    def _choose(self, ssrc: int, now_s: float) -> None:
+        if ssrc != self.ssrc:
+            self._seen_s = now_s
+        self.ssrc, self._since_s = ssrc, now_s
+        self._bytes.clear()
 
 
 class _Handover:
