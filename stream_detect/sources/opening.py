@@ -1,10 +1,9 @@
-"""Opens a source with FFmpeg, and explains why one cannot be opened or read.
+"""Opens a source with FFmpeg.
 
 FFmpeg may use whitelisted protocols and formats only, and allocate no more at once than a frame may need.
 """
 
 import ctypes
-import errno
 import importlib
 import time
 from contextlib import ExitStack, closing
@@ -14,107 +13,19 @@ from typing import Literal, cast
 
 import av
 from av.container import InputContainer
-from av.error import (
-    ArgumentError,
-    ExitError,
-    HTTPForbiddenError,
-    HTTPNotFoundError,
-    HTTPUnauthorizedError,
-    InvalidDataError,
-    ProtocolNotFoundError,
-)
-from av.error import ConnectionRefusedError as NobodyListensError
+from av.error import ArgumentError, HTTPUnauthorizedError, InvalidDataError
 from av.error import EOFError as NothingMoreError
 from av.video.stream import VideoStream
 
-from stream_detect.errors import (
-    AddressError,
-    SourceEndedError,
-    SourceError,
-    SourceRefusedError,
-    SourceStalledError,
-)
+from stream_detect.errors import AddressError, SourceError, SourceRefusedError
 from stream_detect.errors import SourceUnreachableError as Unreachable
-from stream_detect.sources.address import Address, redacted
+from stream_detect.sources.address import Address
+from stream_detect.sources.failures import FAILURES, REASONS, opening_failure
 from stream_detect.sources.file_frame import STRICT, film_among
 from stream_detect.sources.hls import HlsStream, Position
 from stream_detect.sources.hls_playlist import is_playlist
 from stream_detect.sources.http import Web
-
-FAILURES = av.FFmpegError, OSError, ValueError, MemoryError
-"""What opening and reading raise. ValueError: a format that this build of FFmpeg does not support."""
-
-REASONS: dict[type[BaseException], str] = {
-    NobodyListensError: "connection refused: nothing listens there",
-    FileNotFoundError: "there is no such file or device",
-    HTTPNotFoundError: "the host answers, but does not have this resource (404)",
-    InvalidDataError: "no video that can be read comes from there",
-    ProtocolNotFoundError: "it redirects to a protocol that is not permitted",
-    MemoryError: "what it sends would take more memory than a camera may have",
-}
-"""Reasons why a source is unreachable."""
-
-
-def opening_failure(
-    error: BaseException, *, timed_out: bool, timeout_s: float, transport: Literal["", "tcp", "udp"] = ""
-) -> SourceError:
-    """The error for a source that could not be opened.
-
-    Args:
-        error: one of `FAILURES`.
-        timed_out: the time limit for opening was reached, which FFmpeg reports as various errors.
-        timeout_s: that limit.
-        transport: of RTSP; empty for other sources.
-    """
-    problem = _refusal(error)
-    if problem is not None:
-        return problem
-    if timed_out or isinstance(error, TimeoutError | ExitError):
-        return Unreachable(f"no answer within {timeout_s:g} s")
-    if transport and isinstance(error, OSError) and error.errno == errno.EPROTONOSUPPORT:
-        other = "udp" if transport == "tcp" else "tcp"
-        return Unreachable(f"the camera does not send over {transport} (461): set its transport to {other}")
-    for kind, reason in REASONS.items():
-        if isinstance(error, kind):
-            return Unreachable(reason)
-    return Unreachable(f"cannot be opened: {_words(error)}")
-
-
-def reading_failure(error: BaseException, *, timeout_s: float) -> SourceError:
-    """The error for an open source that sends no more frames.
-
-    Args:
-        error: one of `FAILURES`.
-        timeout_s: how long the reader waited.
-    """
-    problem = _refusal(error)
-    if problem is not None:
-        return problem
-    if isinstance(error, TimeoutError | ExitError):
-        return SourceStalledError(f"nothing was received for {timeout_s:g} s")
-    if isinstance(error, MemoryError):
-        return SourceEndedError(REASONS[MemoryError])
-    return SourceEndedError(f"the stream was interrupted: {_words(error)}")
-
-
-def _refusal(error: BaseException) -> SourceRefusedError | None:
-    match error:
-        case HTTPUnauthorizedError():
-            return SourceRefusedError("the user name or password was refused (401)")
-        case HTTPForbiddenError():
-            return SourceRefusedError("access was forbidden (403)")
-        case PermissionError():
-            return SourceRefusedError("no permission to read it")
-    return None
-
-
-def _words(error: BaseException) -> str:
-    """FFmpeg's reason; not `str(error)`, which PyAV fills with the complete address."""
-    if isinstance(error, OSError) and error.errno == errno.EIO:
-        return "the host's name is not known, or the connection failed"  # FFmpeg reports "Input/output error" for both
-    reason = error.strerror if isinstance(error, av.FFmpegError | OSError) else str(error)
-    return redacted(reason or type(error).__name__)
-
+from stream_detect.sources.rtsp_describe import describe
 
 PROTOCOLS = {
     "rtsp": "rtsp,rtp,udp,tcp",
@@ -152,6 +63,9 @@ BYTES_A_PIXEL = 8
 SNIFFED_BYTES = 1 << 16
 SNIFF_S = 1.0
 """Bytes read from an address whose format FFmpeg does not recognise: 64 kB, or what arrives within a second."""
+
+DESCRIBE_S = 1.5
+"""Time limit for asking an RTSP camera once more that refused FFmpeg."""
 
 JPEG_BEGINS = b"\xff\xd8\xff"
 SOF_MARKERS = frozenset({*range(0xC0, 0xD0)} - {0xC4, 0xC8, 0xCC})
@@ -328,6 +242,8 @@ def _container(
 
 def _open(address: Address, settings: ReaderSettings, remaining: _Remaining, form: str | None = None) -> Opened:
     container = _container(address, settings, remaining, form)
+    if address.scheme == "rtsp" and isinstance(container, HTTPUnauthorizedError | ArgumentError):
+        container = _described(container, address, settings, remaining)
     if isinstance(container, InputContainer):
         return _with_video(container, address, settings)
     transport: Literal["", "tcp", "udp"] = settings.transport if address.scheme in {"rtsp", "rtsps"} else ""
@@ -335,6 +251,25 @@ def _open(address: Address, settings: ReaderSettings, remaining: _Remaining, for
     raise opening_failure(
         container, timed_out=not float(remaining), timeout_s=settings.open_timeout_s, transport=transport
     )
+
+
+def _described(
+    error: BaseException, address: Address, settings: ReaderSettings, remaining: _Remaining
+) -> InputContainer | BaseException:
+    """Opens an RTSP address that FFmpeg was refused at: a redirection makes it forget the password.
+
+    Raises:
+        SourceRefusedError: the camera only accepts a login that FFmpeg does not support.
+    """
+    found = describe(address.secret_url, min(float(remaining), DESCRIBE_S))
+    if found.unsupported:
+        raise SourceRefusedError(
+            f"the camera only accepts a login by {found.unsupported}, which is not supported: allow Digest (MD5) or "
+            "Basic in its settings"
+        )
+    if found.url == address.secret_url:
+        return error
+    return _container(replace(address, secret_url=found.url), settings, remaining)
 
 
 def _open_hls(

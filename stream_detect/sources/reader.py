@@ -17,8 +17,9 @@ from stream_detect.media.clock import LEAN, LIVE_JUMP_S, REST_S, Cadence, Pacer,
 from stream_detect.media.planes import to_rgb
 from stream_detect.sources.address import Address
 from stream_detect.sources.display import Deinterlacer, Display
+from stream_detect.sources.failures import FAILURES, reading_failure
 from stream_detect.sources.hls import Position
-from stream_detect.sources.opening import FAILURES, Opened, open_source, reading_failure, refused_size
+from stream_detect.sources.opening import Opened, open_source, refused_size
 from stream_detect.sources.opening import ReaderSettings as ReaderSettings  # noqa: PLC0414 - readers are made with it
 from stream_detect.types import Image
 

@@ -12,7 +12,7 @@ from stream_detect.errors import (
     SourceStalledError,
     SourceUnreachableError,
 )
-from stream_detect.sources.opening import opening_failure, reading_failure
+from stream_detect.sources.failures import opening_failure, reading_failure
 
 ADDRESS = "rtsp://viewer:s3cret@10.0.0.5/stream"
 
@@ -28,6 +28,8 @@ ADDRESS = "rtsp://viewer:s3cret@10.0.0.5/stream"
         (av.error.ConnectionResetError(errno.ECONNRESET, "reset", ADDRESS), SourceUnreachableError, SourceEndedError),
         (av.InvalidDataError(1, "invalid data", ADDRESS), SourceUnreachableError, SourceEndedError),
         (av.HTTPNotFoundError(1, "404", ADDRESS), SourceUnreachableError, SourceEndedError),
+        (av.error.HTTPOtherClientError(1, "4XX", ADDRESS), SourceUnreachableError, SourceEndedError),
+        (av.error.HTTPServerError(1, "5XX", ADDRESS), SourceUnreachableError, SourceEndedError),
         (av.FFmpegError(1, f"cannot read {ADDRESS}", ADDRESS), SourceUnreachableError, SourceEndedError),
         (ValueError(f"no such format: {ADDRESS}"), SourceUnreachableError, SourceEndedError),
     ],
