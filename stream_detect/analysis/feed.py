@@ -203,7 +203,7 @@ class FeedWatch:
         self._count += 1
 
     def _period(self, known: int) -> float | None:
-        least = round(_SHORTEST_S * HASH_HZ)
+        least = round(_SHORTEST_S * HASH_HZ) - 2  # its lag, and the neighbour that matches as well
         matches = self._matches[:known]
         if known <= least or int(matches[least:].max()) < self._needed:
             return None
