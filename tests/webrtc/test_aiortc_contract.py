@@ -60,6 +60,7 @@ ATTRIBUTES = {
     "router": ["route_rtp", "ssrc_table"],
     "sctp": ["_advertised_rwnd", "_get_inbound_stream", "_inbound_streams", "_receive_data_chunk"],
     "receiver": [
+        "_RTCRtpReceiver__codecs",
         "_RTCRtpReceiver__decoder_error",
         "_RTCRtpReceiver__decoder_queue",
         "_RTCRtpReceiver__jitter_buffer",

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiortc import RTCRtpReceiver
+from aiortc.codecs import is_rtx
 from aiortc.jitterbuffer import JitterBuffer, JitterFrame
 from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.rtcrtpreceiver import NackGenerator
@@ -66,8 +67,12 @@ def take_encoded(receiver: RTCRtpReceiver, sink: EncodedSink) -> Callable[[], No
 
     async def of_one_stream(packet: RtpPacket, arrival_time_ms: int) -> None:
         nonlocal received
-        repaired = private._RTCRtpReceiver__rtx_ssrc.get(packet.ssrc)
-        if not (one.admits(packet.ssrc, len(packet.payload)) if repaired is None else repaired == received):
+        codec = private._RTCRtpReceiver__codecs.get(packet.payload_type)
+        if codec is None or is_rtx(codec):
+            if private._RTCRtpReceiver__rtx_ssrc.get(packet.ssrc, received) == received:
+                await handle(packet, arrival_time_ms)
+            return
+        if not one.admits(packet.ssrc, len(packet.payload)):
             return
         if received is not None and received != one.ssrc:
             private._RTCRtpReceiver__nack_generator = _BoundedNackGenerator()
