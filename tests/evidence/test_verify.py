@@ -124,7 +124,7 @@ def test_a_changed_event_is_named(kept, change):
 
 
 @pytest.mark.parametrize("column", ["camera", "began_s", "reason", "judge", "gaps_s", "interrupted", "peak", "track"])
-@pytest.mark.parametrize("value", ["x", b"\xff\x00", "[1]", ""])
+@pytest.mark.parametrize("value", ["x", b"\xff\x00", "[1]"])
 def test_a_value_of_another_type_is_a_change(kept, column, value):
     kept.sql(f"UPDATE events SET {column} = ? WHERE id = ?", value, kept.ids[0])  # noqa: S608 - of the table above
     assert kept.verify().problems == (f"event {kept.ids[0]} was changed",)
@@ -326,14 +326,14 @@ def test_the_command_says_it_by_its_status(kept, monkeypatch, tmp_path):
 
 
 @pytest.mark.parametrize("command", [["verify-evidence"], ["verify-audit"], ["purge", "--yes"], ["cluster", "leases"]])
-@pytest.mark.parametrize("change", [Path.unlink, lambda path: path.write_bytes(b"")], ids=["missing", "empty"])
-def test_no_command_makes_a_database_in_place_of_one_that_is_gone(kept, command, change):
-    change(kept.path)
+@pytest.mark.parametrize("missing", [True, False], ids=["missing", "empty"])
+def test_no_command_makes_a_database_in_place_of_one_that_is_gone(kept, command, missing):
+    kept.path.unlink() if missing else kept.path.write_bytes(b"")
     environment = {"STREAM_DETECT_STORAGE__FOLDER": str(kept.storage.folder), "STREAM_DETECT_SETTINGS": os.devnull}
     result = CliRunner().invoke(app, command, env=environment)
     assert isinstance(result.exception, StorageError)
     assert "expected the database of a server, found none" in str(result.exception)
-    assert not kept.path.exists() or not kept.path.stat().st_size
+    assert kept.path.exists() is not missing
 
 
 def test_the_command_knows_the_signer_of_the_settings_and_those_before(signed, monkeypatch, tmp_path):

@@ -72,7 +72,7 @@ def test_what_was_changed_is_named(table, database, words, expected):
 
 
 @pytest.mark.parametrize("column", ["number", "at_s", "who", "action", "detail", "previous", "hash"])
-@pytest.mark.parametrize("value", ["'x'", "x'ff00'", "''"])
+@pytest.mark.parametrize("value", ["'x'", "x'ff00'"])
 def test_a_value_of_another_type_is_named(tmp_path, column, value):
     with Database.open(StorageSettings(folder=tmp_path / "data")) as database:  # SQLite: it stores any type
         table = AuditTable(database)
