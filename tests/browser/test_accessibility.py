@@ -137,6 +137,7 @@ def test_the_token_dialog(axe, start_server):
 
 def test_the_check_can_be_started_by_keyboard(visit, webcam):
     opened = visit(webcam("no_face"))
+    opened.until(opened.page.get_by_test_id("start").is_enabled)
     focus = "document.activeElement.dataset.testid"
     for _ in range(12):
         opened.page.keyboard.press("Tab")

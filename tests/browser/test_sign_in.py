@@ -17,14 +17,12 @@ ANSWERED = "async () => (await fetch('api/status')).status"
 
 
 @pytest.fixture
-def guarded(run_server, clip, tmp_path):
+def guarded(start_server, clip, tmp_path):
     """A server with a camera, an admin and a viewer."""
     file = tmp_path / "settings.yaml"
     file.write_text(yaml.safe_dump({"cameras": [{"name": "door", "url": f"file:{clip}", "loop": True}]}), "utf-8")
-    with (
-        run_server(SETTINGS=str(file)) as server,
-        httpx.Client(base_url=server.url, headers={"Origin": server.url}, timeout=PATIENCE_S) as client,
-    ):
+    server = start_server(SETTINGS=str(file))
+    with httpx.Client(base_url=server.url, headers={"Origin": server.url}, timeout=PATIENCE_S) as client:
         admin = {"name": "anna", "role": "admin", "password": PASSWORD}
         assert client.post("/api/users", json=admin).status_code == 201
         assert client.post("/api/session", json={"name": "anna", "password": PASSWORD}).status_code == 200
