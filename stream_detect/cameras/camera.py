@@ -334,10 +334,17 @@ class Camera:
         self._totals, self._reader = self._totals.disconnected(), None
 
     def _take_result(self, watch: Watch, result: Result) -> None:
-        """Called on the worker's thread. A result that arrives when the camera is no longer live is out of date."""
+        """Called on the worker's thread.
+
+        A result that arrives when the camera is no longer live is out of date, and so is that of a frame from before an
+        interruption which has ended meanwhile: a slow analysis may take longer than it lasted.
+        """
         now_s = self._clock()
         with self._lock:
-            if self._totals.watch is not watch or not self._live:
+            attempt = self._supervisor.attempt
+            if self._totals.watch is not watch or not self._live or attempt is None:
+                return
+            if result.error is None and result.arrived_s < attempt.live_again_s:
                 return
             if result.tracks:
                 self._keyframe_only.face(now_s)

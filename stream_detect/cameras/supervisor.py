@@ -33,13 +33,14 @@ class Attempt:
         pushed: a publisher sends the frames: waiting for the first is not a failure, and a stall not the end.
     """
 
-    __slots__ = ("begun_s", "last_s", "live_s", "pushed", "stopped_s", "stopping")
+    __slots__ = ("begun_s", "last_s", "live_again_s", "live_s", "pushed", "stopped_s", "stopping")
 
     def __init__(self, begun_s: float, *, pushed: bool) -> None:
         self.stopping = Event()
         self.begun_s = begun_s
         self.pushed = pushed
         self.live_s = math.inf  # monotonic seconds of the first frame
+        self.live_again_s = math.inf  # of the first frame since the newest stall
         self.last_s = begun_s  # of the newest frame
         self.stopped_s = math.inf  # of the request to stop because of a stall
 
@@ -230,6 +231,7 @@ class Supervisor:
                 return False
             if self._situation.state is not CameraState.LIVE:
                 attempt.live_s = min(attempt.live_s, arrived_s)
+                attempt.live_again_s = arrived_s
                 self._problem = ""
                 self._enter(CameraState.LIVE, "frames are coming")
             return True

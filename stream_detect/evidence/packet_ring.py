@@ -127,7 +127,8 @@ class Ring:
         self._connection: Connection | None = None
         self._in_group = False
         self._films: list[ClipPackets] = []
-        self._owner: object = None  # owner of the stream opened last
+        self._connections = 0
+        self._owner = 0  # number of the connection whose stream is read
         self._wanted = True
         self.ever_opened = False
         """Whether packets ever arrived; those of a WHIP publisher never do."""
@@ -146,49 +147,54 @@ class Ring:
                 self._clear()
 
     def connection(self) -> "ConnectionTap":
-        """A tap for one connection of the camera; ignored after another connection's stream was opened."""
-        return ConnectionTap(self)
+        """A tap for the camera's next connection; ignored after the stream of a later connection was opened."""
+        with self._lock:
+            self._connections += 1
+            return ConnectionTap(self, self._connections)
 
-    def opened(self, stream: VideoStream, by: object = None) -> None:
+    def opened(self, stream: VideoStream, by: int = 0) -> None:
         """A connection begins.
 
         Args:
             stream: stream of the connection.
-            by: its owner; calls of other owners are ignored from now on.
+            by: number of the connection. Calls of other ones are ignored from now on; so is this one if a later
+                connection was opened before: an abandoned reader may open its source at last.
         """
         with self._lock:
+            if by < self._owner:
+                return
             self._owner = by
             self._stream, self._connection = stream, None
             self._in_group = False
             self.ever_opened = True
 
-    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float, by: object = None) -> None:
+    def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float, by: int = 0) -> None:
         """Adds the next packet of the connection.
 
         Args:
             packet: as received; empty ones (the end of a file) are ignored.
             arrived_s: monotonic seconds.
-            by: its owner.
+            by: number of the connection.
         """
-        if by is not self._owner or not self._wanted or not packet.size:
+        if by != self._owner or not self._wanted or not packet.size:
             return
         connection = self._understood()
         if connection is None:
             return
         received = ReceivedPacket.of(packet, arrived_s, connection)
         with self._lock:
-            if self._wanted and by is self._owner:
+            if self._wanted and by == self._owner:
                 self._films = [film for film in self._films if film.take(received)]
                 self._hold(received)
 
-    def closed(self, by: object = None) -> None:
+    def closed(self, by: int = 0) -> None:
         """The connection ended; its packets are held as long as any others.
 
         Args:
-            by: its owner, so that an abandoned reader does not close its successor's stream.
+            by: number of the connection, so that an abandoned reader does not close its successor's stream.
         """
         with self._lock:
-            if by is not self._owner:
+            if by != self._owner:
                 return
             self._stream = self._connection = None
             self._in_group = False
@@ -250,19 +256,21 @@ class ConnectionTap:
 
     Args:
         ring: ring of the camera.
+        number: number of the connection; later connections have higher ones.
     """
 
-    def __init__(self, ring: Ring) -> None:
+    def __init__(self, ring: Ring, number: int) -> None:
         self._ring = ring
+        self._number = number
 
     def opened(self, stream: VideoStream) -> None:
         """See `Ring.opened`."""
-        self._ring.opened(stream, self)
+        self._ring.opened(stream, self._number)
 
     def packet(self, packet: "av.Packet[VideoStream]", arrived_s: float) -> None:
         """See `Ring.packet`."""
-        self._ring.packet(packet, arrived_s, self)
+        self._ring.packet(packet, arrived_s, self._number)
 
     def closed(self) -> None:
         """See `Ring.closed`."""
-        self._ring.closed(self)
+        self._ring.closed(self._number)

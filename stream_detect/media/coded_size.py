@@ -10,6 +10,10 @@ _NAL_IDR, _NAL_SPS = 5, 7
 _WITH_CHROMA_FORMAT = frozenset({44, 83, 86, 100, 110, 118, 122, 128, 134, 135, 138, 139, 144, 244})
 """H.264 profiles whose SPS contains the chroma format and scaling lists (ITU-T H.264, 7.3.2.1.1)."""
 
+_MAX_SPS = 32
+"""Parameter sets read per frame, as many as have an id of their own (7.4.2.1.1). Reading one takes 20 us, and a
+malicious frame has thousands. The decoder checks the size too."""
+
 _MAX_EXP_GOLOMB_BITS = 32
 _VP8_START_CODE = b"\x9d\x01\x2a"
 
@@ -61,12 +65,13 @@ def _vp8(data: bytes) -> FrameHeader:
 
 def _h264(data: bytes) -> FrameHeader:
     keyframe = False
-    sizes: list[tuple[int, int]] = []
+    parameters: set[bytes] = set()
     for nal in nal_units(data):
         kind = nal[0] & 0x1F
         keyframe |= kind == _NAL_IDR
-        if kind == _NAL_SPS and (wh := sps_size(nal)) is not None:
-            sizes.append(wh)
+        if kind == _NAL_SPS and len(parameters) < _MAX_SPS:
+            parameters.add(nal)
+    sizes = [wh for nal in parameters if (wh := sps_size(nal)) is not None]
     return FrameHeader(keyframe, max(sizes, key=lambda wh: wh[0] * wh[1], default=None))
 
 

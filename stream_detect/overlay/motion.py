@@ -39,7 +39,7 @@ class BoxMotion:
     """Moves one stream's boxes between results. New tracks appear and lost tracks disappear at once."""
 
     def __init__(self) -> None:
-        self._sequence: int | None = None
+        self._result: Result | None = None
         self._wh: tuple[int, int] | None = None
         self._paths: dict[int, _Path] = {}
 
@@ -53,8 +53,8 @@ class BoxMotion:
         Returns:
             Tracks with finite boxes only, in the result's order; xyxy in pixels of the analysed frame.
         """
-        if result.sequence != self._sequence:
-            self._sequence = result.sequence
+        if result is not self._result:  # not its number: a camera that is started again counts from 1
+            self._result = result
             if result.wh != self._wh:  # earlier boxes are in pixels of another size
                 self._wh, self._paths = result.wh, {}
             self._paths = {

@@ -17,6 +17,9 @@ Filter = tuple[str, str | None]
 DEINTERLACE: Filter = ("bwdif", "mode=send_frame:deint=interlaced")
 """Bob Weaver: each missing row from its neighbours above, below, before and after; one output frame per input frame."""
 
+LEAST_PX = 16
+"""Least side of a frame that is deinterlaced: the filter fails at planes of less than 3 columns or 4 rows."""
+
 MAX_PIXEL_ASPECT = 4
 """Broadcast and disc formats stay within 2.2:1; a larger ratio is a mistake, or malicious."""
 
@@ -56,7 +59,7 @@ _TO_BT709 = {
 
 
 class Deinterlacer:
-    """Deinterlaces the frames of one stream; other frames are returned unchanged.
+    """Deinterlaces the frames of one stream; other frames, and tiny ones, are returned unchanged.
 
     After the first interlaced frame all frames are one frame late, with their own timestamps.
     """
@@ -71,14 +74,15 @@ class Deinterlacer:
         Args:
             frame: with a pts and a time base; read only.
         """
-        if self._graph is None and not frame.interlaced_frame:
+        interlaced = frame.interlaced_frame and min(frame.width, frame.height) >= LEAST_PX
+        if self._graph is None and not interlaced:
             return [frame]
         form = (frame.width, frame.height, frame.format.name)
         if self._graph is not None and form == self._form:
             self._graph.vpush(frame)
             return self._pull()
         before = self.flush()
-        if not frame.interlaced_frame:
+        if not interlaced:
             return [*before, frame]
         self._graph, self._form = _graph(frame, (DEINTERLACE,)), form
         self._graph.vpush(frame)

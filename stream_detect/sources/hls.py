@@ -134,6 +134,8 @@ class HlsStream:
         self._patience_s = None
 
     def _next(self) -> Segment | None:
+        if self.stopping.is_set():  # the position belongs to the next connection by now
+            return None
         if not self._waiting and not self._wait(None):
             return None
         segment = self._waiting.pop(0)

@@ -187,6 +187,10 @@ class Annotator:
         """Uses another overlay from the next frame on."""
         self._drawing.draw_with(overlay)
 
+    def skipped(self) -> None:
+        """Called when a frame was sent without it: the peer's decoder lacks our frames, so the next is a keyframe."""
+        self._broken = True
+
     def close(self) -> None:
         """Frees the encoder; a call in progress, which outlives its sender, returns None."""
         self._closed = True
@@ -230,6 +234,7 @@ class AnnotatedTrack(MediaStreamTrack):
                 )
             except Exception as error:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
                 self._outage.failed("frames are sent back as they came", error)
+                self._annotator.skipped()
                 return frame
             self._outage.ended()
             if sendable is not None:

@@ -88,7 +88,8 @@ class FrameTee:
         self._sampler = sampler
         self._submit = submit
         self._clock = RtpClock()
-        self._gap = False
+        self._gaps = 0
+        self._gaps_analysed = 0  # used on the worker's thread only
         self._rgb = RgbConverter()
         self.last_frame_s: float | None = None
         """Arrival of the newest frame in monotonic seconds; None before the first."""
@@ -97,20 +98,21 @@ class FrameTee:
         """Accepts the next frame."""
         frame, arrived_s = received.frame, received.arrived_s
         self.last_frame_s = arrived_s
+        self._gaps += received.gap
         if frame.pts is None:  # the decoder lost its packet's timestamp, so there is no time at which to return it
             self._frames.dropped += 1
             return
         self._frames.put(frame)
         at = self._clock.read(frame.pts, arrived_s)
-        self._gap |= at.gap or received.gap
+        self._gaps += at.gap
         if self._sampler.wants(at.time_s):
-            self._submit(partial(self._supply, frame, at.time_s, arrived_s))
+            self._submit(partial(self._supply, frame, at.time_s, arrived_s, self._gaps))
 
-    def _supply(self, frame: av.VideoFrame, time_s: float, arrived_s: float) -> Frame:
+    def _supply(self, frame: av.VideoFrame, time_s: float, arrived_s: float, gaps: int) -> Frame:
         """The frame in the form of the analysis, made on its thread.
 
-        A gap belongs to the next frame that is actually analysed, so it is cleared here and not at sampling: a sample
-        that a newer one replaces must not take it along.
+        Gaps are counted, not flagged: no mark is lost with a sample that a newer one replaced, and none is given to a
+        sample from before the gap.
         """
-        gap, self._gap = self._gap, False
+        gap, self._gaps_analysed = gaps != self._gaps_analysed, gaps
         return Frame(image=self._rgb.convert(frame), time_s=time_s, arrived_s=arrived_s, pts=frame.pts, gap=gap)

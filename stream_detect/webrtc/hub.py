@@ -74,6 +74,8 @@ class Hub:
         if self._places == 0:
             return
         self._held = frame, time.monotonic()
+        if self._places == 0:  # the last viewer left meanwhile; the next one must not see this frame hours later
+            self._held = None
         renderer = self._renderer
         if renderer is not None:
             renderer.show(frame)
@@ -118,6 +120,7 @@ class Hub:
             self._renderer.stop()
             self._ending = [renderer for renderer in (*self._ending, self._renderer) if renderer.is_running]
             self._renderer = self._drawing = None
+            self._fanout = Fanout()  # the stopped renderer may still deliver a frame, to the previous one
 
     def request_keyframe(self, codec: Codec) -> None:
         """Called when a viewer needs a keyframe."""
@@ -138,7 +141,8 @@ class Hub:
 
     def _begin(self) -> Renderer:
         self._drawing = Drawing(self._style.overlay(), self._newest)
-        output = RendererOutput(lambda: self._fanout.codecs, lambda: self._fanout.is_free, self._fanout.deliver)
+        fanout = self._fanout
+        output = RendererOutput(lambda: fanout.codecs, lambda: fanout.is_free, fanout.deliver)
         self._renderer = Renderer(self._name, self._drawing, self._video, output)
         self._renderer.start()
         return self._renderer

@@ -6,6 +6,7 @@ import logging
 import re
 import secrets
 import time
+from collections import deque
 from collections.abc import Callable
 from concurrent.futures import Executor
 from dataclasses import asdict, dataclass
@@ -31,6 +32,10 @@ from stream_detect.webrtc.session_table import Session
 from stream_detect.webrtc.video_receiver import VideoEvents, VideoReceiver
 
 _log = logging.getLogger(__name__)
+
+MAX_MODELS = 8
+"""Models that a session remembers, the newest ones: its newest result is from one of them, unless no frame came during
+as many changes of the model."""
 
 MAX_LABEL_CHARS = 128
 """Longest name of a camera: systems compose them from a vendor, a product and two numbers."""
@@ -185,7 +190,7 @@ class CheckSession:
         """Challenge of this peer, which starts and stops it by the data channel or over HTTP."""
         self._keep: Callable[[CheckRecord], None] | None = parts.keep
         self._client = client
-        self._about = self._about_before = parts.about
+        self._models = deque([parts.about], MAX_MODELS)
         self._began_s: float | None = None
         hint = virtual_camera(client.source_label)
         self._channel = ResultsChannel(session_id, parts.about, self._note_ping, self._challenged, hint)
@@ -234,7 +239,7 @@ class CheckSession:
 
     def introduce(self, about: Introduction) -> None:
         """Announces a new model to the peer: in `hello`, and in the thresholds of the badge."""
-        self._about_before, self._about = self._about, about
+        self._models.append(about)
         self._annotator.draw_with(Overlay(about.thresholds, self._stale_s))
         self._channel.introduce(about)
 
@@ -244,8 +249,9 @@ class CheckSession:
         if keep is None or self._began_s is None:
             return
         self.challenge.close("the live check ended")
-        newest = self._newest.result
-        by = self._about_before if newest and newest.model_sha256 == self._about_before.model_sha256 else self._about
+        newest, by = self._newest.result, self._models[-1]
+        if newest is not None:  # it may be older than the newest model
+            by = next((one for one in reversed(self._models) if one.model_sha256 == newest.model_sha256), by)
         keep(
             CheckRecord(
                 id=self._record_id,

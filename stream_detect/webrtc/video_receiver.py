@@ -5,6 +5,7 @@ aiortc ──put──> encoded frames ──thread──> decoder ──> decod
 """
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections import deque
@@ -62,7 +63,7 @@ class VideoEvents:
     Args:
         on_frame: receives the next decoded frame.
         on_refused: the peer's video is too large, in words; nothing more of it is decoded.
-        on_failed: `on_frame` raised an error, in words; it was logged.
+        on_failed: `on_frame` or the decoder raised an unexpected error, in words; it was logged.
         on_end: no more frames follow.
     """
 
@@ -121,7 +122,7 @@ class VideoReceiver:
 
     def put(self, codec: str, data: bytes, pts: int) -> None:
         """Accepts the next encoded frame; returns at once. See `EncodedSink`."""
-        if self._ended:
+        if self._ended or not data:  # padding alone; FFmpeg would take an empty packet for the end of the stream
             return
         header = read_header(codec, data)
         if header.wh is not None and header.wh[0] * header.wh[1] > self._max_pixels:
@@ -194,7 +195,15 @@ class VideoReceiver:
         self._waiting_bytes = sum(len(frame.data) for frame in self._waiting)
 
     def _work(self) -> None:
-        """Decodes until the end, on the receiver's own thread."""
+        """Decodes until the end, on the receiver's own thread; an error that nobody expects ends the session."""
+        try:
+            self._decode()
+        except Exception:  # noqa: BLE001 - the thread's edge: otherwise the video would stand still and nobody know why
+            _log.exception("%s decoder failed", self._name)
+            with contextlib.suppress(RuntimeError):  # the event loop has ended
+                self._loop.call_soon_threadsafe(self._fail, "its video could not be decoded")
+
+    def _decode(self) -> None:
         decoder: VideoCodecContext | None = None
         arrivals: deque[tuple[int, float]] = deque(maxlen=32)  # of frames that the decoder delays
         gap = False
@@ -248,8 +257,11 @@ class VideoReceiver:
                 self._events.on_frame(received)
         except Exception:  # noqa: BLE001 - the session's edge: the loop would only log it, and the session go on without
             _log.exception("%s receiver failed", self._name)
-            self.end()
-            self._events.on_failed("a frame could not be accepted")
+            self._fail("a frame could not be accepted")
+
+    def _fail(self, reason: str) -> None:
+        self.end()
+        self._events.on_failed(reason)
 
     def _take_decoded(self) -> ReceivedFrame | None:
         with self._changed:

@@ -108,6 +108,7 @@ class WhipSession:
         self._events = events
         self._clock = RtpClock()
         self._frame_s: float | None = None
+        self._gap = False
         self._gone: str | None = None
         self.publishing = False
         """Whether it is the camera's publisher: set if it was the first to connect."""
@@ -161,11 +162,13 @@ class WhipSession:
     def _take(self, received: ReceivedFrame) -> None:
         frame = received.frame
         self._frame_s = received.arrived_s
+        self._gap |= received.gap
         if frame.pts is None or not self.publishing:  # the decoder lost its packet's timestamp, so its time is unknown
             return
         at = self._clock.read(frame.pts, received.arrived_s)
+        gap, self._gap = at.gap or self._gap, False
         try:
-            self._sink.push(frame, self._codec, arrived_s=received.arrived_s, gap=at.gap or received.gap)
+            self._sink.push(frame, self._codec, arrived_s=received.arrived_s, gap=gap)
         except StreamDetectError as error:  # the camera was removed, or has another kind now
             self._note_gone(str(error))
 

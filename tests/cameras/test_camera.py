@@ -298,6 +298,25 @@ def test_a_result_that_comes_after_the_stall_is_not_reported(stage):
     release[1].set()
 
 
+def test_a_result_that_comes_after_a_reconnect_is_not_the_new_connections(stage):
+    release = []
+    stage.engine._detector_factory = lambda: _Slow(release)
+    camera, reader = stage.live()
+    until(lambda: release)
+    reader.script.put(SourceEndedError("it ended"))
+    stage.watcher.expect(BACKING_OFF)
+    stage.pass_s(camera, 1.0)
+    stage.connection().script.put(stage.picture())
+    stage.watcher.expect(CONNECTING, LIVE)
+    until(lambda: camera.status().counts.pictures == 2)
+    release[0].set()
+    until(lambda: len(release) == 2)  # so the first was delivered, if at all
+    assert stage.watcher.results.empty()
+    assert (camera.status().result, stage.watcher.shown_result) == (None, None)
+    release[1].set()
+    assert stage.watcher.results.get(timeout=PATIENCE_S)[1].arrived_s == stage.now_s
+
+
 class _Slow:
     """A detector that is still at it."""
 

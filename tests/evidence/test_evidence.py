@@ -20,7 +20,7 @@ from stream_detect.media.credentials import CredentialsReader
 from stream_detect.settings.storage import EvidenceSettings
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Event, Evidence
-from tests.authority import Authority
+from tests.authority import Authority, made_before_expiry
 from tests.patience import PATIENCE_S, until
 from tests.scenes import WALL_S, Clock, event, film, kept, picture, play, result
 
@@ -95,9 +95,11 @@ def test_signs_what_it_keeps_and_the_sha256_is_of_the_signed_file(make_stage, tm
 
 
 def test_keeps_what_cannot_be_signed_any_more_and_says_so(make_stage, tmp_path):
-    holder = Authority().holder(lasts=timedelta(seconds=2))
-    certificate, key = holder.write(tmp_path)
-    stage = make_stage(signing_certificate=certificate, signing_key=key)
+    def make(holder):
+        certificate, key = holder.write(tmp_path)
+        return make_stage(signing_certificate=certificate, signing_key=key)
+
+    holder, stage = made_before_expiry(Authority(), make)
     until(lambda: datetime.now(UTC) > holder.certificate.not_valid_after_utc + timedelta(seconds=1))
     stage.keeper.start()
     plays(stage, film(), 13.0)
@@ -186,8 +188,8 @@ def test_a_folder_that_cannot_be_written_is_reported_until_it_can(stage: Stage):
     stage.keeper.begin(event(), result())
     assert "expected" in stage.reports(1)[0].problem
     for _ in range(3):
-        stage.clock.passes(2.0)
         looked = stage.keeper._look_at_s
+        stage.clock.passes(2.0)
         until(lambda looked=looked: stage.keeper._look_at_s > looked)
         assert "readable and writable" in stage.keeper.problem
     stage.folder.unlink()

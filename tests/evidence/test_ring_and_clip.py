@@ -265,3 +265,17 @@ def test_a_reader_left_behind_neither_closes_nor_feeds_its_successors_ring():
     gathered = ring.film(0.0, 100.0)
     assert len(gathered.packets) == 1 + 100
     assert len({id(packet.connection) for packet in gathered.packets}) == 2
+
+
+def test_a_reader_left_behind_that_opens_its_source_at_last_does_not_take_the_ring_from_its_successor():
+    ring = Ring(10.0, 10**7)
+    left_behind, successor = ring.connection(), ring.connection()
+    source = film(seconds=4)
+    with av.open(io.BytesIO(source)) as first, av.open(io.BytesIO(source)) as second:
+        successor.opened(second.streams.video[0])
+        left_behind.opened(first.streams.video[0])
+        left_behind.closed()
+        for number, packet in enumerate(second.demux(second.streams.video[0])):
+            if packet.dts is not None:
+                successor.packet(packet, 1.0 + number / 25)
+    assert len(ring.film(0.0, 100.0).packets) == 100

@@ -5,8 +5,8 @@ import os
 import sqlite3
 from contextlib import closing
 from dataclasses import replace
-from datetime import timedelta
 from pathlib import Path
+from tempfile import mkdtemp
 
 import pytest
 from typer.testing import CliRunner
@@ -23,7 +23,7 @@ from stream_detect.storage.checks import CheckRecord, Checks
 from stream_detect.storage.database import Database
 from stream_detect.storage.events import Events
 from stream_detect.storage.records import Evidence
-from tests.authority import Authority, Holder, jpeg, pem
+from tests.authority import Authority, Holder, jpeg, made_before_expiry, pem
 from tests.patience import until
 from tests.scenes import WALL_S, event
 
@@ -305,7 +305,7 @@ def test_a_file_that_another_signed_is_named(signed, tmp_path):
 
 
 def test_a_signature_stays_one_when_its_certificate_has_expired(tmp_path):
-    kept = Kept(tmp_path, Authority().holder(lasts=timedelta(seconds=3)))
+    _, kept = made_before_expiry(Authority(), lambda holder: Kept(Path(mkdtemp(dir=tmp_path)), holder))
     until(lambda: kept.verify().signatures.get("untrusted") == 1)
     assert kept.verify().problems == ()
     assert "who signed is not verified" in signature_line(kept.verify().signatures)

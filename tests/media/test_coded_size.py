@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from stream_detect.media import coded_size
 from stream_detect.media.coded_size import read_header
 from tests.media.coded import QUICK, coded
 
@@ -43,6 +44,17 @@ def test_the_largest_of_several_parameter_sets_counts():
     small, large = (coded("libx264", wh, 1, **QUICK)[0] for wh in ((64, 64), (1920, 1088)))
     assert read_header("h264", small + large).wh == (1920, 1088)
     assert read_header("h264", large + small).wh == (1920, 1088)
+
+
+def test_no_more_parameter_sets_of_a_frame_are_read_than_can_be_told_apart(monkeypatch):
+    read = []
+    monkeypatch.setattr(coded_size, "sps_size", read.append)
+    sets = [b"\x00\x00\x01\x67" + number.to_bytes(4, "big") + b"\xff" for number in range(10_000)]
+    read_header("h264", b"".join(sets))
+    assert len(read) == 32
+    read.clear()
+    read_header("h264", sets[0] * 10_000)
+    assert len(read) == 1
 
 
 @pytest.mark.parametrize("wh", [(2, 2), (640, 480), (4096, 4000)])

@@ -1,7 +1,6 @@
 """Content Credentials are read as they are: who signed, what they say, and whether they hold; nothing is fetched."""
 
 import socket
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -10,7 +9,7 @@ from PIL import Image as Pillow
 from stream_detect import extras
 from stream_detect.errors import MissingExtraError, ReviewCancelledError, SettingsError
 from stream_detect.media.credentials import NO_CREDENTIALS, Credentials, CredentialsReader, trust_anchors_of
-from tests.authority import Authority, action, changed, jpeg, signed
+from tests.authority import Authority, action, changed, jpeg, made_before_expiry, signed
 from tests.patience import until
 from tests.sources.media_files import film, picture
 
@@ -56,8 +55,7 @@ def test_without_an_anchor_that_vouches_for_the_signer_it_is_untrusted(tmp_path,
 
 
 def test_a_certificate_that_has_expired_is_untrusted_and_a_changed_file_is_broken_all_the_same(tmp_path, authority):
-    short = authority.holder(lasts=timedelta(seconds=2))
-    content = signed(jpeg(), short, [action()])
+    _, content = made_before_expiry(authority, lambda holder: signed(jpeg(), holder, [action()]))
     until(lambda: read(tmp_path, content, authority.pem).state == "untrusted")
     assert "expired" in read(tmp_path, content, authority.pem).problem
     assert read(tmp_path, changed(content), authority.pem).state == "broken"

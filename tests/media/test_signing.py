@@ -12,7 +12,7 @@ from stream_detect.errors import MediaError, MissingExtraError, SettingsError
 from stream_detect.media.credentials import Credentials, CredentialsReader
 from stream_detect.media.signing import ContentSigner, Statement
 from stream_detect.settings import EvidenceSettings
-from tests.authority import Authority, Holder, jpeg, key_pem
+from tests.authority import Authority, Holder, jpeg, key_pem, made_before_expiry
 from tests.patience import until
 from tests.sources.media_files import film, picture
 
@@ -80,7 +80,7 @@ def test_a_file_that_cannot_be_signed_is_left_as_it_was(tmp_path, authority):
 
 
 def test_a_certificate_that_expires_meanwhile_signs_no_more(tmp_path, authority):
-    signer = ContentSigner(*authority.holder(lasts=timedelta(seconds=2)).write(tmp_path))
+    _, signer = made_before_expiry(authority, lambda holder: ContentSigner(*holder.write(tmp_path)))
     (tmp_path / "file").write_bytes(jpeg())
 
     def refused() -> bool:

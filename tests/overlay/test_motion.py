@@ -76,6 +76,13 @@ def test_a_box_waits_when_no_detection_comes(track, result):
     assert box[0] == pytest.approx(200 + 200 * 0.05, abs=1)
 
 
+def test_a_camera_that_is_started_again_and_counts_from_one_shows_its_own_boxes(track, result):
+    motion = BoxMotion()
+    motion.follow(result(track((0, 0, 50, 50))), 0.0)
+    ((_, box),) = motion.follow(result(track((200, 60, 250, 110)), time_s=9.0), 9.0)
+    assert box == (200, 60, 250, 110)
+
+
 def test_boxes_without_numbers_are_not_shown(track, result):
     motion = BoxMotion()
     tracks = (track((0, 0, math.nan, 9), number=1), track((0, 0, math.inf, 9), number=2), track((0, 0, 9, 9), number=3))

@@ -185,3 +185,18 @@ def test_the_film_is_read_and_not_its_preview(tmp_path):
             container.mux(stream.encode(None))
     (tmp_path / "a.mp4").write_bytes(target.getvalue())
     assert off(first(tmp_path / "a.mp4"), STORED) < 8
+
+
+@pytest.mark.parametrize("wh", [(64, 4), (4, 64)])
+def test_tiny_interlaced_frames_are_shown_as_they_are(tmp_path, wh, read):
+    path = tmp_path / "tiny.avi"
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mpeg2video", rate=25)
+        stream.width, stream.height, stream.pix_fmt = *wh, "yuv420p"
+        stream.codec_context.flags |= av.codec.context.Flags.interlaced_dct
+        for _ in range(3):
+            container.mux(stream.encode(av.VideoFrame.from_ndarray(np.zeros((wh[1], wh[0], 3), np.uint8))))
+        container.mux(stream.encode(None))
+    assert first(path).shape == (wh[1], wh[0], 3)
+    (shown,) = read(f"file:{path}", 1)
+    assert (shown.frame.width, shown.frame.height) == wh

@@ -21,14 +21,17 @@ from hypothesis import strategies as st
 
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceStalledError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
-from stream_detect.sources.hls import Position
+from stream_detect.sources.hls import HlsStream, Position
 from stream_detect.sources.hls_playlist import Variant, choose, is_playlist, parse_playlist
+from stream_detect.sources.http import HttpAnswer
 from stream_detect.sources.reader import Reader, ReaderSettings
 from tests.patience import PATIENCE_S, in_time
 from tests.sources.conftest import clip_images, served
 
 SETTINGS = ReaderSettings(open_timeout_s=20.0, read_timeout_s=20.0)
-IMPATIENT = ReaderSettings(open_timeout_s=1.0, read_timeout_s=1.0)
+IMPATIENT = ReaderSettings(open_timeout_s=1.0, read_timeout_s=20.0)
+"""For streams that have nothing new; an answer of a busy machine's server may take longer."""
+
 KEY = bytes(range(16))
 
 
@@ -183,12 +186,12 @@ def test_what_was_played_is_not_live_a_second_time(site):
     pages["/cam.m3u8"] = playlist(["5.ts", "6.ts"], first=5)
     pages |= {f"/{n}.ts": segment(n) for n in range(5, 8)}
     position = Position()
-    with pytest.raises(SourceStalledError, match="no new segment for 3 s: its encoder has stopped"):
+    with pytest.raises(SourceStalledError, match=r"no new segment for ([3-9]|\d\d) s: its encoder has stopped"):
         frames(f"{url}/cam.m3u8", 1000, position)
     assert position.number == 6
     asked.clear()
     for _ in range(2):
-        with pytest.raises(SourceStalledError, match="no new segment for 1 s: its encoder has stopped"):
+        with pytest.raises(SourceStalledError, match=r"no new segment for \d+ s: its encoder has stopped"):
             frames(f"{url}/cam.m3u8", 1, position, IMPATIENT)
     assert not any(path.endswith(".ts") for path, *_ in asked)
     pages["/cam.m3u8"] = playlist(["6.ts", "7.ts"], first=6)
@@ -321,6 +324,20 @@ def test_stopping_ends_the_wait_for_a_segment(site):
         with in_time():
             list(found)
         timer.join()
+
+
+def test_a_reader_that_is_told_to_stop_leaves_the_position_to_its_successor():
+    answers = {"/cam.m3u8": playlist(["0.ts", "1.ts"]).encode(), "/0.ts": b"zero", "/1.ts": b"one"}
+    position, stopping = Position(), threading.Event()
+
+    def get(url, *_limits):
+        return HttpAnswer(url, "", answers[url.removeprefix("http://cam")])
+
+    stream = HlsStream(get, "http://cam/cam.m3u8", position, stopping, 1.0, 1_000_000)
+    stream.begin(1.0)
+    assert (stream.read(100), position.number) == (b"zero", 0)
+    stopping.set()
+    assert (stream.read(100), position.number) == (b"", 0)
 
 
 @given(

@@ -7,6 +7,7 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,8 +15,8 @@ import pytest
 from stream_detect.errors import SourceError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.opening import jpeg_wh, open_source
-from stream_detect.sources.reader import Reader, ReaderSettings
-from tests.patience import PATIENCE_S, in_time
+from stream_detect.sources.reader import Reader, ReaderSettings, SourceFrame
+from tests.patience import PATIENCE_S, in_time, until
 from tests.sources.conftest import clip_images, jpeg
 from tests.sources.media_files import still_bytes
 
@@ -86,6 +87,22 @@ def seen(port: int, count: int, settings: ReaderSettings = SETTINGS):
         return list(itertools.islice(reader.pictures(), count)), reader
 
 
+def shown_until(reader: Reader, stopping: threading.Event, holds: Callable[[], object]) -> list[SourceFrame]:
+    """The frames of an open reader until something holds, which is looked at meanwhile."""
+
+    def watch() -> None:
+        try:
+            until(holds)
+        finally:
+            stopping.set()
+
+    with ThreadPoolExecutor(1) as pool:
+        watching = pool.submit(watch)
+        found = list(reader.pictures())
+        watching.result()
+    return found
+
+
 SMALL = [jpeg(image) for image in clip_images(40, (160, 120))]
 
 
@@ -128,9 +145,7 @@ def test_a_camera_of_which_every_frame_is_damaged_says_so(camera):
     address = parse_address(f"http://127.0.0.1:{camera(sending(parts))}/cam", from_settings_file=False)
     stopping = threading.Event()
     with Reader(address, SETTINGS, stopping) as reader:
-        threading.Timer(2.0, stopping.set).start()
-        list(reader.pictures())
-        assert "% of the frames are lost or damaged" in reader.trouble
+        shown_until(reader, stopping, lambda: "% of the frames are lost or damaged" in reader.trouble)
         assert time.monotonic() - reader.packet_s < PATIENCE_S
 
 
@@ -147,10 +162,7 @@ def test_too_large_frames_are_refused_before_they_are_decoded(camera):
     )
     stopping, before_mb = threading.Event(), memory_mb()
     with Reader(address, SETTINGS, stopping) as reader:
-        timer = threading.Timer(1.5, stopping.set)
-        timer.start()
-        assert list(reader.pictures()) == []
-        timer.join()
+        assert shown_until(reader, stopping, lambda: reader.trouble) == []
         assert reader.trouble == (
             "expected frames of at most 12,582,912 pixels (monitoring.max_pixels), received 5000x5000"
         )
@@ -164,10 +176,7 @@ def test_frames_that_grow_too_large_are_refused(camera):
     address = parse_address(f"http://127.0.0.1:{camera(sending(parts))}/cam", from_settings_file=False)
     stopping = threading.Event()
     with Reader(address, SETTINGS, stopping) as reader:
-        timer = threading.Timer(2.0, stopping.set)
-        timer.start()
-        assert 5 < len(list(reader.pictures())) <= 10
-        timer.join()
+        assert 5 < len(shown_until(reader, stopping, lambda: reader.trouble)) <= 10
         assert reader.trouble.endswith("received 5000x5000")
 
 

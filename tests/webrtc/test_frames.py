@@ -71,6 +71,24 @@ async def test_a_gap_is_marked_once_even_when_the_first_sample_after_it_is_repla
     assert [supplier().gap for supplier in suppliers[3:]] == [True, False]
 
 
+async def test_a_sample_from_before_a_gap_does_not_take_its_mark():
+    suppliers = []
+    tee = FrameTee(FrameQueue(), Every(), suppliers.append)
+    tee.take(received(0))
+    before = suppliers[0]
+    tee.take(received(3000, gap=True))
+    tee.take(received(6000))
+    assert [before().gap, suppliers[2]().gap] == [False, True]
+
+
+async def test_the_gap_before_a_frame_without_a_timestamp_marks_the_next_one():
+    suppliers = []
+    tee = FrameTee(FrameQueue(), Every(), suppliers.append)
+    for pts, gap in ((0, False), (None, True), (6000, False), (9000, False)):
+        tee.take(received(pts, gap=gap))
+    assert [supplier().gap for supplier in suppliers] == [False, True, False]
+
+
 async def test_a_frame_without_a_timestamp_is_left_out_and_counted():
     queue, suppliers = FrameQueue(), []
     tee = FrameTee(queue, Every(), suppliers.append)

@@ -17,6 +17,7 @@ from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds, VerdictState
+from stream_detect.webrtc.annotated_track import Annotator
 from stream_detect.webrtc.live_check import Client
 from tests.patience import PATIENCE_S
 
@@ -35,7 +36,8 @@ def session_of(sessions, session_id):
 
 def dropped(sessions, session_id) -> int:
     """Pictures that a busy machine had no time to send back."""
-    return session_of(sessions, session_id)._frames.dropped
+    session = session_of(sessions, session_id)
+    return session._frames.dropped + session._receiver.dropped
 
 
 class Held:
@@ -268,6 +270,31 @@ async def test_when_our_encoder_fails_aiortcs_steps_in(open_sessions, make_peer,
     assert sum("aiortc's encoder" in record.message for record in caplog.records) == 1
 
 
+async def test_a_frame_that_is_sent_back_as_it_came_is_followed_by_a_keyframe(
+    open_sessions, make_peer, monkeypatch, caplog
+):
+    annotate, encode = Annotator.annotate, H264Encoder.encode
+    calls, keyframes = [], []
+
+    def fail_once(self, frame, demand):
+        calls.append(demand)
+        if len(calls) == 6:
+            raise ZeroDivisionError
+        return annotate(self, frame, demand)
+
+    def noted(self, frame, keyframe=False):
+        keyframes.append(keyframe)
+        return encode(self, frame, keyframe)
+
+    monkeypatch.setattr(Annotator, "annotate", fail_once)
+    monkeypatch.setattr(H264Encoder, "encode", noted)
+    peer = make_peer()
+    await peer.connect(open_sessions())
+    await peer.more_frames(15)
+    assert keyframes[5], "its decoder has the other encoder's picture, to which ours does not refer"
+    assert "frames are sent back as they came" in caplog.text
+
+
 async def test_another_model_drops_no_stream_and_says_hello_again(open_sessions, make_peer, engine_of, about):
     engine = engine_of()
     sessions = open_sessions(engine)
@@ -341,6 +368,21 @@ async def test_a_check_leaves_a_record_of_who_what_and_how_the_challenges_went(o
         ("stopped", "the live check ended"),
     ]
     assert record.challenges_ended == 2
+
+
+async def test_the_record_names_the_model_of_the_newest_result_however_often_it_changed_since(
+    open_sessions, make_peer, engine_of, about
+):
+    engine, records = engine_of(), []
+    engine.judge_by(lambda: ScriptedClassifier(0.99), about.model_sha256)
+    sessions, peer = open_sessions(engine, keep=records.append), make_peer()
+    session_id = await peer.connect(sessions)
+    await peer.until(lambda: peer.of_type("result") and peer.of_type("result")[-1]["state"] == "fake")
+    for digit in "123":  # no frame is judged meanwhile: none of these models is that of the engine
+        sessions.introduce(replace(about, model_name=f"other {digit}", model_sha256=64 * digit))
+    await sessions.close(session_id)
+    (record,) = records
+    assert (record.judge.name, record.judge.sha256) == ("scripted", about.model_sha256)
 
 
 async def test_an_offer_that_nobody_followed_leaves_no_record(open_sessions, make_peer):

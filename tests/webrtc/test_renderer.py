@@ -13,6 +13,7 @@ import pytest
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds
+from stream_detect.webrtc import renderer as renderer_module
 from stream_detect.webrtc.annotated_track import Drawing, NewestResult
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Renderer, RendererOutput
@@ -32,8 +33,9 @@ class Taker:
         self.asked = threading.Semaphore(0)
 
     def is_free(self):
+        free = self.free  # before the test knows, and changes it
         self.asked.release()
-        return self.free
+        return free
 
     def deliver(self, coded):
         self.coded.append(coded)
@@ -46,7 +48,8 @@ def taker():
 
 
 @pytest.fixture
-def renderer(taker):
+def renderer(taker, monkeypatch):
+    monkeypatch.setattr(renderer_module, "KEYFRAME_INTERVAL_S", 2 * PATIENCE_S)
     drawing = Drawing(Overlay(Thresholds(), 1.0), NewestResult())
     renderer = Renderer(
         "door", drawing, VideoSettings(), RendererOutput(lambda: taker.codecs, taker.is_free, taker.deliver)

@@ -192,6 +192,32 @@ async def test_damage_asks_for_a_keyframe_and_marks_the_next_frame(receiver, see
     assert sum("cannot be decoded" in record.message for record in caplog.records) <= 1
 
 
+@pytest.mark.parametrize("kind", CODECS)
+async def test_a_frame_of_nothing_but_padding_ends_no_video(receiver, seen, kind):
+    codec, encoder, options = kind
+    frames = coded(encoder, (64, 64), 4, **options)
+    for number, data in enumerate([*frames[:2], b"", *frames[2:]]):
+        receiver.put(codec, data, number * 3600)
+        await soon(lambda number=number: len(seen.frames) >= number)
+    await soon(lambda: len(seen.frames) == 4)
+    assert not any(one.gap for one in seen.frames)
+    assert receiver.requests == []
+
+
+async def test_a_decoder_that_fails_as_nobody_expects_ends_the_session_and_is_logged(
+    receiver, seen, packets, caplog, monkeypatch
+):
+    def fail(_codec, _max_pixels):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(video_receiver, "_decoder", fail)
+    receiver.put("h264", packets[0], 0)
+    await soon(lambda: seen.failed)
+    assert seen.failed == ["its video could not be decoded"]
+    assert any("decoder failed" in record.message for record in caplog.records)
+    await soon(lambda: seen.ends)
+
+
 async def test_the_end_drops_what_waits_and_blocks_nobody(receiver, seen, packets, held):
     for number, data in enumerate(packets[:30]):
         receiver.put("h264", data, number)

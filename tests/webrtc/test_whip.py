@@ -9,9 +9,10 @@ from aiortc.rtp import RtpPacket, is_rtcp
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, NoVideoError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.aiortc_private.receiver import OneStream
+from stream_detect.webrtc.video_receiver import ReceivedFrame
 from stream_detect.webrtc.whip import Publishers
 from tests.patience import in_time
-from tests.webrtc.peers import Publisher
+from tests.webrtc.peers import Publisher, numbered
 
 
 class Sink:
@@ -139,6 +140,19 @@ async def test_a_pause_is_a_gap(open_publishers, make_publisher):
     publisher.track._pts += 90_000
     seen = len(sink.frames)
     await publisher.until(lambda: len(sink.frames) >= seen + 10)
+    assert sink.gaps == 1
+
+
+async def test_the_gap_before_a_frame_without_a_timestamp_marks_the_next_one(open_publishers, make_publisher):
+    publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
+    await publisher.publish(publishers, sink)
+    await publisher.until(lambda: len(sink.frames) >= 5)
+    (session,) = publishers._sessions.all()
+    untimed = numbered(0)
+    untimed.pts = None
+    session._take(ReceivedFrame(untimed, time.monotonic(), gap=True))
+    seen = len(sink.frames)
+    await publisher.until(lambda: len(sink.frames) >= seen + 5)
     assert sink.gaps == 1
 
 
