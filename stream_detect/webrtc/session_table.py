@@ -165,10 +165,12 @@ class SessionTable(Generic[S]):
             self._end_later(session, bye)
 
     async def close_all(self) -> None:
-        """Ends all sessions in parallel, each within its time limit."""
+        """Ends all sessions in parallel, each within its time limit; one that fails is logged and keeps no other."""
         self.closed = True
         ends = [self.end(session, "server_shutdown") for session in self.all()]
-        await asyncio.gather(*ends, *self._ends)
+        for outcome in await asyncio.gather(*ends, *self._ends, return_exceptions=True):
+            if isinstance(outcome, Exception):
+                _log.error("%s: a session did not end cleanly", self._kind, exc_info=outcome)
 
     def _is_leaving(self, session: S) -> bool:
         return session.closing or session.session_id in self._leaving

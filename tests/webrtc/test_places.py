@@ -93,6 +93,20 @@ async def test_one_that_connects_is_not_the_one_that_gives_way(table):
     assert await table.ids() == {"a", "d"}
 
 
+async def test_a_session_that_fails_at_its_end_keeps_no_other_from_it(table, caplog):
+    assert await table.offer("a", "192.0.2.1", connected=True)
+    assert await table.offer("b", "192.0.2.2", connected=True)
+    broken, other = table.sessions.all()
+
+    async def fail(_reason):
+        raise ZeroDivisionError
+
+    broken.close = fail
+    await table.sessions.close_all()
+    assert (len(table.sessions), other.closing) == (0, True)
+    assert "did not end cleanly" in caplog.text
+
+
 @pytest.mark.parametrize(
     ("one", "other", "same"),
     [

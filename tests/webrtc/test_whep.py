@@ -18,7 +18,7 @@ from stream_detect.webrtc.aiortc_private.sender import RtpSender
 from stream_detect.webrtc.hub import OverlayStyle
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.whep import Viewers
-from tests.patience import in_time, soon
+from tests.patience import PATIENCE_S, in_time, soon
 from tests.webrtc.peers import End, Screen, ShownCamera, numbered
 
 STYLE = OverlayStyle(Thresholds(), 1.0)
@@ -72,6 +72,12 @@ def encoded(monkeypatch):
     return calls
 
 
+def seldom_keyframes(monkeypatch) -> None:
+    """An interval between them that no picture of a busy machine ends early: one that is late would be repeated."""
+    monkeypatch.setattr(renderer, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    monkeypatch.setattr(hub_module, "REPEAT_S", 2 * PATIENCE_S)
+
+
 def keyframes(encoded) -> int:
     return sum(is_keyframe for _, is_keyframe in encoded)
 
@@ -119,7 +125,7 @@ async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(op
 
 
 async def test_all_viewers_share_one_encoding_and_keyframes(open_viewers, make_screen, encoded, monkeypatch):
-    monkeypatch.setattr(renderer, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    seldom_keyframes(monkeypatch)
     begun_s = time.monotonic()
     viewers = open_viewers()
     screens = [make_screen() for _ in range(4)]
@@ -156,7 +162,7 @@ async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_sc
         return await send(sender, coded)
 
     monkeypatch.setattr(RtpSender, "send", noted)
-    monkeypatch.setattr(renderer, "KEYFRAME_INTERVAL_S", INTERVAL_S)
+    seldom_keyframes(monkeypatch)
     viewers = open_viewers()
     first, late = make_screen(), [make_screen() for _ in range(4)]
     await first.watch(viewers)
