@@ -138,8 +138,8 @@ class Web:
         raise problem  # raised here so that no traceback shows httpx's error, which contains the address
 
     def _trace(self, event: str, info: dict[str, Any]) -> None:
-        """Records the socket of each new connection (httpcore's trace extension)."""
-        if event == "connection.connect_tcp.complete":
+        """Records the socket of each new connection (httpcore's trace extension); TLS replaces it by another."""
+        if event in {"connection.connect_tcp.complete", "connection.start_tls.complete"}:
             made = info["return_value"].get_extra_info("socket")
             self._sockets = [known for known in self._sockets if known() is not None] + [weakref.ref(made)]
 

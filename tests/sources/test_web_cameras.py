@@ -4,6 +4,7 @@ import contextlib
 import itertools
 import resource
 import socket
+import ssl
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -12,6 +13,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
+from stream_detect.app.tls import self_signed
 from stream_detect.errors import SourceError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.opening import jpeg_wh, open_source
@@ -28,18 +30,20 @@ Talk = Callable[[socket.socket, threading.Event], None]
 
 
 @pytest.fixture
-def camera() -> Iterator[Callable[[Talk], int]]:
-    """Starts a TCP server that gives each connection to `talk`; returns its port."""
+def camera() -> Iterator[Callable[..., int]]:
+    """Starts a TCP or TLS server that gives each connection to `talk`; returns its port."""
     over = threading.Event()
     ends: list[tuple[socket.socket, threading.Thread]] = []
 
-    def start(talk: Talk) -> int:
+    def start(talk: Talk, tls: ssl.SSLContext | None = None) -> int:
         listening = socket.create_server(("127.0.0.1", 0))
         listening.settimeout(0.1)
 
         def one(connection: socket.socket) -> None:
-            with connection, contextlib.suppress(OSError):
-                connection.settimeout(10)
+            with contextlib.suppress(OSError), contextlib.ExitStack() as stack:
+                stack.enter_context(connection).settimeout(10)
+                if tls is not None:
+                    connection = stack.enter_context(tls.wrap_socket(connection, server_side=True))
                 connection.recv(4096)
                 talk(connection, over)
 
@@ -254,14 +258,19 @@ def test_a_web_camera_without_end_is_given_up_within_its_memory(camera, begin, p
     assert memory_mb() - before_mb < 100
 
 
+@pytest.mark.parametrize("scheme", ["http", "https"])
 @pytest.mark.parametrize("begin", [b"", b"HTTP/1.1 200 OK\r\nContent-Length: 100000\r\n\r\n#EXTM3U\n"])
-def test_a_playlist_that_trickles_is_given_up_in_time(camera, begin):
+def test_a_playlist_that_trickles_is_given_up_in_time(camera, begin, scheme, tmp_path):
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(begin)
         while not over.wait(0.1):
             connection.sendall(b"#" if begin else b"H")
 
-    address = parse_address(f"http://127.0.0.1:{camera(talk)}/cam.m3u8", from_settings_file=False)
+    tls = None
+    if scheme == "https":
+        tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        tls.load_cert_chain(*self_signed(tmp_path, ("127.0.0.1",)))
+    address = parse_address(f"{scheme}://127.0.0.1:{camera(talk, tls)}/cam.m3u8", from_settings_file=False)
     with in_time(), pytest.raises(SourceError):
         open_source(address, QUICK)
 
