@@ -61,6 +61,7 @@ ROWS = {
         ("body where a route says nothing else", f"{routes.MAX_BODY_BYTES >> 10} KiB"),
         ("streams of a camera's container or description", f"{opening.MAX_STREAMS}"),
         ("media sections of an offer", f"{offer.MAX_SECTIONS}"),
+        ("formats of a section", f"{offer.MAX_FORMATS}"),
         ("candidates of a section", f"{offer.MAX_CANDIDATES}; the best {offer.KEPT_CANDIDATES}"),
         (
             "candidates after the offer (`PATCH`)",

@@ -5,7 +5,7 @@ awaits), so everything that it assumes is checked here first.
 """
 
 import re
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import ip_address
@@ -27,6 +27,10 @@ KEPT_CANDIDATES = 16
 
 MAX_SECTIONS = 8
 """Maximum number of media sections: a check needs two; a browser with a microphone and a shared screen offers four."""
+
+MAX_FORMATS = 128
+"""Maximum number of formats (a=rtpmap) of a section, as many as RTP has payload types: aiortc compares each with every
+parameter, so the thousands that fit into an offer would hold the event loop for a second."""
 
 FINGERPRINTS = {"sha-256", "sha-384", "sha-512"}
 
@@ -134,8 +138,6 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
 
 def _without_declined(offer: Sections, *, h264: bool) -> tuple[Sections, Declined]:
     """The offer without what cannot be answered beside the video: stopped sections, other kinds, unknown codecs."""
-    if len(offer.media) > MAX_SECTIONS:
-        raise OfferError(f"expected 1 to {MAX_SECTIONS} media sections, received {len(offer.media)}")
     declined = {place for place, lines in enumerate(offer.media) if is_stopped(lines) or is_unknown(lines)}
     kept = take_out(offer, declined)
     places = [place for place in range(len(offer.media)) if place not in declined]
@@ -177,8 +179,7 @@ def _codec(offered: list[RTCRtpCodecParameters], *, h264: bool) -> Codec:
 def _check_sections(description: SessionDescription) -> None:
     sections = description.media
     mids = [media.rtp.muxId for media in sections]
-    if not 1 <= len(sections) <= MAX_SECTIONS:
-        raise OfferError(f"expected 1 to {MAX_SECTIONS} media sections, received {len(sections)}")
+    _check_count(len(sections))
     if len(set(mids)) != len(mids) or not all(mids):
         raise OfferError(f"expected a different mid for every media section, received {mids}")
     if sum(media.kind == "application" for media in sections) > 1:
@@ -188,6 +189,11 @@ def _check_sections(description: SessionDescription) -> None:
             raise OfferError(f"expected a BUNDLE group of {mids}, received {group.items}")
     for media in sections:
         _check_section(media)
+
+
+def _check_count(sections: int) -> None:
+    if not 1 <= sections <= MAX_SECTIONS:
+        raise OfferError(f"expected 1 to {MAX_SECTIONS} media sections, received {sections}")
 
 
 def _check_section(media: MediaDescription) -> None:
@@ -255,8 +261,9 @@ def _other_h264(text: str, *, sends: bool) -> H264Format | None:
         text: the offer.
         sends: whether we send too: our packets need packetization-mode 1.
     """
-    found = (re.match(r"a=rtpmap:(\d+) h264/90000\s*$", line, re.IGNORECASE) for line in _video_lines(text))
-    parameters = {match[1]: _parameters(text, match[1]) for match in found if match}
+    lines = _video_lines(text)
+    found = (re.match(r"a=rtpmap:(\d+) h264/90000\s*$", line, re.IGNORECASE) for line in lines)
+    parameters = {match[1]: _parameters(lines, match[1]) for match in found if match}
     for mode in ("1",) if sends else ("1", "0", ""):
         for payload_type, values in parameters.items():
             if values.get("packetization-mode", "") == mode:
@@ -264,8 +271,8 @@ def _other_h264(text: str, *, sends: bool) -> H264Format | None:
     return None
 
 
-def _parameters(text: str, payload_type: str) -> dict[str, str]:
-    for line in _video_lines(text):
+def _parameters(video_lines: Iterable[str], payload_type: str) -> dict[str, str]:
+    for line in video_lines:
         if line.startswith(f"a=fmtp:{payload_type} "):
             pairs = (pair.partition("=") for pair in line.partition(" ")[2].split(";"))
             return {name.strip().lower(): value.strip() for name, _, value in pairs}
@@ -274,7 +281,7 @@ def _parameters(text: str, payload_type: str) -> dict[str, str]:
 
 def _with_format(text: str, wanted: H264Format) -> str:
     """A session description whose first video has that profile and mode for the payload type."""
-    values = _parameters(text, wanted.payload_type)
+    values = _parameters(_video_lines(text), wanted.payload_type)
     for name, value in (
         ("profile-level-id", wanted.profile_level_id),
         ("packetization-mode", wanted.packetization_mode),
@@ -305,20 +312,25 @@ def _joined(lines: Iterable[str]) -> str:
 
 
 def _readable(text: str) -> str:
-    """The offer in a form that aiortc's parser accepts, for all that the standards allow; lines end with CR LF.
+    """The offer in a form that aiortc's parser accepts, and takes little time for; lines end with CR LF.
 
     Unused parts are removed: candidates with host names or malformed ones, parameters of formats that the offer does
     not define, and stream attributes without a value. A bundled section without its own transport (a=bundle-only, RFC
     9143) gets that of the first one; a section without a direction gets that of the session, or sendrecv (RFC 8866,
     6.7).
+
+    Raises:
+        OfferError: it has too many sections or formats.
     """
     parts = Sections.of(text.lstrip("\ufeff \t\r\n"))
     session, sections = parts.session, parts.media
+    if sections:
+        _check_count(len(sections))
     transport = _transport(session) or next(filter(None, map(_transport, sections)), [])
     direction = next((line for line in session if _DIRECTION.match(line)), "a=sendrecv")
-    written = [[line for line in session if _is_read(line, session)]]
+    written = [_read_lines(session)]
     for section in sections:
-        lines = [line for line in section if _is_read(line, section)]
+        lines = _read_lines(section)
         if "a=bundle-only" in lines and not _transport([*session, *lines]):
             lines += transport
         if lines[0].startswith(("m=audio", "m=video")):
@@ -334,12 +346,21 @@ def _transport(lines: Iterable[str]) -> list[str]:
     return found if any(line.startswith("a=ice-ufrag:") for line in found) else []
 
 
-def _is_read(line: str, section: Iterable[str]) -> bool:
+def _read_lines(section: Sequence[str]) -> list[str]:
+    """The lines of a section that are used."""
+    formats = [line.removeprefix("a=rtpmap:").partition(" ")[0] for line in section if line.startswith("a=rtpmap:")]
+    if len(formats) > MAX_FORMATS:
+        raise OfferError(f"expected {MAX_FORMATS} formats at most in a section, received {len(formats)}")
+    defined = frozenset(formats)
+    return [line for line in section if _is_read(line, defined)]
+
+
+def _is_read(line: str, formats: Collection[str]) -> bool:
     name, _, value = line.partition(":")
     if name == "a=candidate":
         return _is_usable(value)
     if name == "a=fmtp":
-        return any(other.startswith(f"a=rtpmap:{value.split()[0]} ") for other in section) if value.split() else False
+        return value.split()[0] in formats if value.split() else False
     if name == "a=ssrc":
         return re.match(r"\d+ [^:]+:", value) is not None
     if name == "a=ssrc-group":

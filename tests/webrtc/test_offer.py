@@ -1,5 +1,7 @@
 """Which offers are answered, in what, and what is said of the others."""
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -227,6 +229,38 @@ def test_a_bad_offer_is_refused_with_the_reason(text, error, words):
     with pytest.raises(SignalingError, match=words) as raised:
         read_offer(text, h264=True)
     assert type(raised.value) is error
+
+
+LONG = 60_000
+"""Characters of an offer: somewhat less than the API accepts."""
+
+
+def repeated(lines):
+    """An offer whose video has so many lines more."""
+    return OFFER.replace(H264, H264 + "".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        (repeated(["a=fmtp:1 x\n"] * (LONG // 11)), ""),
+        (repeated(f"a=rtpmap:{number} H264/90000\n" for number in range(LONG // 24)), "128 formats at most"),
+        (
+            SESSION + VIDEO.replace("a=setup:actpass\n", "a=setup:actpass\n" + "a=fingerprint:x y\n" * (LONG // 36))
+            + "m=audio 9 UDP/TLS/RTP/SAVPF 0\na=bundle-only\n" * (LONG // 92),
+            "1 to 8 media sections",
+        ),
+    ],
+    ids=["parameters", "formats", "sections"],
+)  # fmt: skip
+def test_a_long_offer_does_not_hold_the_event_loop(text, words):
+    began_s = time.thread_time()
+    if words:
+        with pytest.raises(OfferError, match=words):
+            read_offer(text, h264=True)
+    else:
+        assert read_offer(text, h264=True).codec is Codec.H264
+    assert time.thread_time() - began_s < 0.5
 
 
 @given(st.data())
