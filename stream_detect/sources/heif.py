@@ -25,6 +25,8 @@ from stream_detect.types import Image
 META_BYTES = 8_000_000
 ITEM_BYTES = 200_000_000
 MAX_ITEMS = 4096
+MAX_EXTENTS = 65_536
+"""Parts of all items together; a part may be described in no bytes at all."""
 MAX_BOXES = 20_000
 
 DECODERS = {b"hvc1": "hevc", b"av01": "libdav1d", b"avc1": "h264"}
@@ -144,12 +146,17 @@ class Catalogue:
         sizes, more = fields.number(1), fields.number(1)
         offset_size, length_size, base_size = sizes >> 4, sizes & 15, more >> 4
         index_size = more & 15 if version else 0
+        extents = 0
         for _ in range(fields.number(2 if version < 2 else 4)):
             item = self.item(fields.number(2 if version < 2 else 4))
             item.inside = version > 0 and fields.number(2) & 15 == 1
             fields.number(2)
             base = fields.number(base_size)
-            for _ in range(fields.number(2)):
+            count = fields.number(2)
+            extents += count
+            if extents > MAX_EXTENTS:
+                raise MediaError(f"expected a HEIC picture of at most {MAX_EXTENTS:,} parts, received more")
+            for _ in range(count):
                 fields.number(index_size)
                 position = base + fields.number(offset_size)
                 item.extents.append((position, fields.number(length_size)))

@@ -6,13 +6,18 @@ from urllib.parse import urljoin
 
 from stream_detect.errors import SourceUnreachableError
 
+_SHOWN_CHARS = 40
+"""What a message repeats of a playlist: messages are searched for secrets, which takes long for a long one."""
+
 MAX_SEGMENTS = 5000
 """Number of segments of a playlist that are kept, the newest: a recorder may offer hours."""
 
 LARGEST_WH = 1920 * 1080
 """The largest variant up to this size is chosen: above it faces gain nothing, and decoding takes four times as long."""
 
-_ATTRIBUTE = re.compile(r'([A-Z0-9-]+)=("[^"]*"|[^",]*)')
+_ATTRIBUTE = re.compile(r'(?<![A-Z0-9-])([A-Z0-9-]++)=("[^"]*"|[^",]*)')
+"""Names are tried at their beginning only: from each of its characters, one of 2 MB would take hours, during which no
+other thread runs."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,7 +195,8 @@ class _Parser:
         given = _attributes(value)
         method = given.get("METHOD", "NONE")
         if method not in {"NONE", "AES-128"}:
-            raise SourceUnreachableError(f"its HLS segments are encrypted by {method}, which cannot be played here")
+            shown = method[:_SHOWN_CHARS]
+            raise SourceUnreachableError(f"its HLS segments are encrypted by {shown}, which cannot be played here")
         self._key_url = urljoin(self._url, given.get("URI", "")) if method == "AES-128" else ""
         vector = given.get("IV", "")
         self._vector = bytes.fromhex(vector[2:].rjust(32, "0"))[-16:] if vector else None

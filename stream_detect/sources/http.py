@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from threading import Event, Thread
 from typing import Any
-from urllib.parse import unquote
+from urllib.parse import unquote, urljoin
 
 import httpx
 
@@ -48,10 +48,14 @@ class Web:
     Args:
         address: http or https, including its password.
         stopping: ends any wait.
+
+    Raises:
+        SourceUnreachableError: the address is malformed in a way that only HTTP notices.
     """
 
     def __init__(self, address: Address, stopping: Event) -> None:
         self._stopping = stopping
+        self._permitted(address.secret_url)
         url = httpx.URL(address.secret_url)
         self._origin = (url.scheme, url.host, url.port)
         self._credentials = (unquote(url.username), unquote(url.password)) if url.userinfo else None
@@ -95,7 +99,7 @@ class Web:
         for _ in range(MAX_REDIRECTS):
             with self._answer(url, headers, deadline_s, timeout_s) as response:
                 if response.has_redirect_location:
-                    url = self._permitted(str(httpx.URL(url).join(response.headers["location"])))
+                    url = self._permitted(urljoin(url, response.headers["location"]))
                     continue
                 if response.status_code == httpx.codes.UNAUTHORIZED and self._takes_digest(response):
                     continue
@@ -126,7 +130,7 @@ class Web:
                 response.close()
         except httpx.ConnectError as error:
             problem = SourceUnreachableError(_words(error))
-        except (httpx.HTTPError, OSError) as error:
+        except (httpx.HTTPError, OSError, ValueError) as error:  # ValueError: a host name that cannot be encoded
             if isinstance(error, httpx.TimeoutException) or time.monotonic() >= deadline_s or self._stopping.is_set():
                 problem = SourceStalledError(f"no complete answer within {timeout_s:g} s")
             else:
@@ -172,8 +176,12 @@ class Web:
                 raise SourceStalledError("its answer did not end in time")
         return bytes(body)
 
-    def _permitted(self, url: str) -> str:
-        if httpx.URL(url).scheme not in {"http", "https"} or not httpx.URL(url).host:
+    @staticmethod
+    def _permitted(url: str) -> str:
+        parts = _scheme_and_host(url)
+        if parts is None:
+            raise SourceUnreachableError("it leads to an address that is malformed")
+        if parts[0] not in {"http", "https"} or not parts[1]:
             raise SourceUnreachableError("it redirects to a protocol that is not permitted")
         return url
 
@@ -184,6 +192,14 @@ class Web:
             return False
         self._auth = httpx.DigestAuth(*self._credentials)
         return True
+
+
+def _scheme_and_host(url: str) -> tuple[str, str] | None:
+    """None for a malformed address, of which httpx notices one half at once and the other half here."""
+    try:
+        return httpx.URL(url).scheme, httpx.URL(url).host
+    except (httpx.InvalidURL, ValueError):
+        return None
 
 
 def _check(response: httpx.Response) -> None:

@@ -8,6 +8,7 @@ import pytest
 
 from stream_detect.errors import MediaError
 from stream_detect.sources.file_frame import Decoding
+from stream_detect.sources.heif import MAX_EXTENTS, Catalogue
 from stream_detect.sources.media import open_media
 from stream_detect.sources.stills import TooLargeError
 from tests.sources.heic_files import Heic, box, full, tiled
@@ -106,3 +107,13 @@ def test_a_picture_of_endless_tiles_ends():
     made.refer(b"dimg", grid, *[tile] * 10_000)
     with pytest.raises(MediaError, match="at most 4096 tiles"):
         seen(made.bytes(grid))
+
+
+def test_parts_that_are_described_in_no_bytes_have_a_bound():
+    def described(items: int) -> memoryview:
+        every = b"".join(struct.pack(">HHH", 1, 0, 0x8000) for _ in range(items))
+        return memoryview(bytes(4) + full(b"iloc", 0, 0, b"\0\0", struct.pack(">H", items), every))
+
+    assert len(Catalogue.read(described(2)).item(1).extents) == MAX_EXTENTS
+    with pytest.raises(MediaError, match="at most 65,536 parts"):
+        Catalogue.read(described(3))

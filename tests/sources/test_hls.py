@@ -1,8 +1,10 @@
 """HLS: one variant, each segment once, whatever its name; an encoder that has died is not live."""
 
+import contextlib
 import io
 import itertools
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from fractions import Fraction
@@ -288,6 +290,10 @@ def test_the_password_goes_to_its_own_host_only(site):
         ("#EXTM3U\n#EXT-X-TARGETDURATION:x\n", SourceUnreachableError, "damaged"),
         ('#EXTM3U\n#EXT-X-KEY:METHOD=SAMPLE-AES,URI="k"\n#EXTINF:1,\n0.ts\n', SourceUnreachableError, "SAMPLE-AES"),
         (b"#EXTM3U\n" + b"#EXTINF:1,\na.ts\n" * 200_000, SourceUnreachableError, "at most 2,000,000 bytes"),
+        ("http://xn--/", SourceUnreachableError, ""),
+        (playlist(["http://cam:port/0.ts"]), SourceUnreachableError, ""),
+        (playlist(["http://xn--/0.ts"]), SourceUnreachableError, ""),
+        (playlist([f"http://{'long' * 20}/0.ts"]), SourceUnreachableError, ""),
         (playlist(["file:///etc/passwd"]), SourceUnreachableError, ""),
         (playlist(["concat:/etc/passwd|/etc/hosts"]), SourceUnreachableError, ""),
     ],
@@ -300,6 +306,22 @@ def test_what_is_wrong_is_reported(site, page, error, reason):
     assert isinstance(caught.value, error) or not reason
     assert reason in str(caught.value)
     assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("tag", ["STREAM-INF", "KEY", "MAP"])
+def test_a_long_line_of_a_playlist_takes_little_time_and_is_not_repeated(tag):
+    began_s = time.thread_time()
+    with contextlib.suppress(SourceUnreachableError):
+        parse_playlist(f"#EXTM3U\n#EXT-X-{tag}:{'A' * 50_000}\n", "http://cam/live.m3u8")
+    assert time.thread_time() - began_s < 0.5
+    with pytest.raises(SourceUnreachableError) as raised:
+        parse_playlist(f"#EXTM3U\n#EXT-X-KEY:METHOD={'://' * 50_000}\n", "http://cam/live.m3u8")
+    assert len(str(raised.value)) < 200
+
+
+def test_an_address_that_only_http_finds_malformed_is_reported():
+    with pytest.raises(SourceUnreachableError, match="malformed"):
+        frames("http://xn--/cam.m3u8", 1)
 
 
 def test_redirects_are_followed_and_not_for_ever(site):
