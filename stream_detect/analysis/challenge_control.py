@@ -215,4 +215,8 @@ class ChallengeControl:
         self._ended_count += 1
         answers = ", ".join(f"{one.asked} {'followed' if one.followed else 'not followed'}" for one in record.done)
         reason = f" ({record.reason})" if record.reason else ""
-        _log.info("challenge %s: %s%s; %s", record.challenge_id, record.state, reason, answers or "nothing was asked")
+        # A client may start and stop challenges as fast as it likes: one without an answer must not fill the log.
+        level = logging.DEBUG if record.state is ChallengeState.STOPPED and not record.done else logging.INFO
+        _log.log(
+            level, "challenge %s: %s%s; %s", record.challenge_id, record.state, reason, answers or "nothing was asked"
+        )

@@ -175,6 +175,16 @@ def test_one_challenge_at_a_time_is_started_and_stopped():
     assert control.record is None
 
 
+def test_a_client_that_starts_and_stops_over_and_over_does_not_fill_the_log(caplog):
+    caplog.set_level(logging.INFO, logger="stream_detect")
+    control = Stream(MOUTH).challenge
+    for _ in range(100):
+        control.start()
+        control.stop()
+    assert control.ended_count == 100
+    assert caplog.records == []
+
+
 def test_a_mesh_that_cannot_be_run_ends_the_challenge_and_not_the_analysis():
     stream = Stream(MOUTH)
 
