@@ -1,5 +1,6 @@
 """Converts frames to what players show: deinterlaced, upright, with square pixels, in standard dynamic range."""
 
+import math
 import struct
 from collections.abc import Iterable
 from fractions import Fraction
@@ -22,6 +23,10 @@ LEAST_PX = 16
 
 MAX_PIXEL_ASPECT = 4
 """Broadcast and disc formats stay within 2.2:1; a larger ratio is a mistake, or malicious."""
+
+STRETCHED_PIXELS = 4096 * 2160
+"""A frame with pixels that are not square is stretched to this size at most, or to its own: limits of a frame's pixels
+apply before, and a ratio of 4 would quadruple the memory that they permit."""
 
 ORIENTATIONS: dict[tuple[int, int, int, int], tuple[Filter, ...]] = {
     (1, 0, 0, 1): (),
@@ -145,10 +150,17 @@ class Display:
         if light is not None:
             filters += _to_sdr(frame, light)
         if self._aspect != 1:
-            width = max(round(frame.width * self._aspect / 2) * 2, 2)
-            filters += [("scale", f"{width}:{frame.height}"), ("setsar", "1")]
+            width, height = _stretched((frame.width, frame.height), self._aspect)
+            filters += [("scale", f"{width}:{height}"), ("setsar", "1")]
         # The turned frame must not say that it is still to be turned.
         return [*filters, *orientation, ("sidedata", "mode=delete:type=DISPLAYMATRIX")]
+
+
+def _stretched(wh: tuple[int, int], aspect: Fraction) -> tuple[int, int]:
+    """Size with square pixels: the height is kept, unless there would be too many."""
+    width, height = float(wh[0] * aspect), float(wh[1])
+    shrink = min(math.sqrt(max(STRETCHED_PIXELS, wh[0] * wh[1]) / (width * height)), 1.0)
+    return max(round(width * shrink / 2) * 2, 2), wh[1] if shrink == 1.0 else max(int(height * shrink), 1)
 
 
 def _orientation(frame: VideoFrame) -> tuple[Filter, ...]:

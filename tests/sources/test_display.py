@@ -187,6 +187,24 @@ def test_the_film_is_read_and_not_its_preview(tmp_path):
     assert off(first(tmp_path / "a.mp4"), STORED) < 8
 
 
+@pytest.mark.parametrize(
+    ("wh", "aspect", "shown_wh"),
+    [
+        ((720, 576), Fraction(16, 11), (1048, 576)),
+        ((720, 576), Fraction(1, 2), (360, 576)),
+        ((1440, 1080), Fraction(4, 3), (1920, 1080)),
+        ((4096, 3072), Fraction(4), (8192, 1536)),
+        ((1920, 1080), Fraction(4), (7680, 1080)),
+        ((2560, 1440), Fraction(4), (7932, 1115)),
+    ],
+)
+def test_square_pixels_are_no_more_than_a_frame_may_have(wh, aspect, shown_wh):
+    frame = av.VideoFrame(*wh, "gray")
+    frame.pts, frame.time_base = 0, Fraction(1, 90_000)
+    shown = Display(aspect).show(frame)
+    assert (shown.width, shown.height) == shown_wh
+
+
 @pytest.mark.parametrize("wh", [(64, 4), (4, 64)])
 def test_tiny_interlaced_frames_are_shown_as_they_are(tmp_path, wh, read):
     path = tmp_path / "tiny.avi"
