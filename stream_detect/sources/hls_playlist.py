@@ -9,6 +9,9 @@ from stream_detect.errors import SourceUnreachableError
 _SHOWN_CHARS = 40
 """What a message repeats of a playlist: messages are searched for secrets, which takes long for a long one."""
 
+MAX_ADDRESS_CHARS = 8192
+"""Longest address in a playlist; Python's URL parser keeps the newest 128 that it has seen, for ever."""
+
 MAX_SEGMENTS = 5000
 """Number of segments of a playlist that are kept, the newest: a recorder may offer hours."""
 
@@ -197,7 +200,7 @@ class _Parser:
         if method not in {"NONE", "AES-128"}:
             shown = method[:_SHOWN_CHARS]
             raise SourceUnreachableError(f"its HLS segments are encrypted by {shown}, which cannot be played here")
-        self._key_url = urljoin(self._url, given.get("URI", "")) if method == "AES-128" else ""
+        self._key_url = self._joined(given.get("URI", "")) if method == "AES-128" else ""
         vector = given.get("IV", "")
         self._vector = bytes.fromhex(vector[2:].rjust(32, "0"))[-16:] if vector else None
 
@@ -205,10 +208,15 @@ class _Parser:
         given = _attributes(value)
         length, at, begin = given.get("BYTERANGE", "").partition("@")
         byte_range = (int(begin) if at else 0, int(length)) if length else None
-        self._initial = Part(urljoin(self._url, given.get("URI", "")), byte_range)
+        self._initial = Part(self._joined(given.get("URI", "")), byte_range)
+
+    def _joined(self, address: str) -> str:
+        if len(address) > MAX_ADDRESS_CHARS:
+            raise SourceUnreachableError(f"its HLS playlist has an address of more than {MAX_ADDRESS_CHARS} characters")
+        return urljoin(self._url, address)
 
     def _address(self, line: str) -> None:
-        url = urljoin(self._url, line)
+        url = self._joined(line)
         if self._stream is not None:
             width, _, height = self._stream.get("RESOLUTION", "0x0").lower().partition("x")
             bandwidth = int(self._stream.get("BANDWIDTH", "0"))

@@ -24,7 +24,7 @@ from hypothesis import strategies as st
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceStalledError, SourceUnreachableError
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.hls import HlsStream, Position
-from stream_detect.sources.hls_playlist import Variant, choose, is_playlist, parse_playlist
+from stream_detect.sources.hls_playlist import MAX_ADDRESS_CHARS, Variant, choose, is_playlist, parse_playlist
 from stream_detect.sources.http import HttpAnswer
 from stream_detect.sources.reader import Reader, ReaderSettings
 from tests.patience import PATIENCE_S, in_time
@@ -317,6 +317,13 @@ def test_a_long_line_of_a_playlist_takes_little_time_and_is_not_repeated(tag):
     with pytest.raises(SourceUnreachableError) as raised:
         parse_playlist(f"#EXTM3U\n#EXT-X-KEY:METHOD={'://' * 50_000}\n", "http://cam/live.m3u8")
     assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize("line", ["{}", '#EXT-X-KEY:METHOD=AES-128,URI="{}"', '#EXT-X-MAP:URI="{}"'])
+def test_an_address_of_a_playlist_has_a_bound(line):
+    parse_playlist(f"#EXTM3U\n{line.format('a' * MAX_ADDRESS_CHARS)}\n", "http://cam/live.m3u8")
+    with pytest.raises(SourceUnreachableError, match="more than 8192 characters"):
+        parse_playlist(f"#EXTM3U\n{line.format('a' * (MAX_ADDRESS_CHARS + 1))}\n", "http://cam/live.m3u8")
 
 
 def test_an_address_that_only_http_finds_malformed_is_reported():
