@@ -30,6 +30,7 @@ from stream_detect.webrtc.aiortc_private.connection import (
     new_connection,
 )
 from stream_detect.webrtc.aiortc_private.receiver import take_encoded
+from tests.patience import PATIENCE_S
 
 HIDDEN = "7d1c9f1e-5c5c-4a55-9d3b-4e8a0c7b5f11.local"
 
@@ -194,5 +195,5 @@ async def test_a_peer_of_whom_no_address_is_known_connects_by_its_own_checks(ope
     answer = await sessions.answer("\r\n".join(kept) + "\r\n")
     assert re.search(r"(?m)^a=candidate:", answer.sdp)
     await peer.accept(answer.sdp)
-    async with asyncio.timeout(30.0):
+    async with asyncio.timeout(PATIENCE_S):
         await peer._was_connected.wait()
