@@ -28,12 +28,10 @@ def require(extra: Extra, feature: str) -> None:
 
     Args:
         extra: the extra that installs them.
-        feature: what needs them, in the user's words: a command or a setting.
+        feature: the command or setting that needs them.
 
     Raises:
         MissingExtraError: one is not installed; the message contains the command that installs it.
     """
     if absent := missing(extra):
-        raise MissingExtraError(
-            f'{feature} needs {", ".join(absent)}, not installed here: pip install "stream-detect[{extra}]"'
-        )
+        raise MissingExtraError(f'{feature} requires {", ".join(absent)}: pip install "stream-detect[{extra}]"')

@@ -195,7 +195,7 @@ def test_the_doctor_says_what_is_there_and_what_is_missing():
     )
     assert well.returncode == 0, well.stdout
     assert "MISSING" not in well.stdout
-    assert "data will be made" in well.stdout
+    assert "data will be created" in well.stdout
     code = "from stream_detect.cli import main; main(['doctor'])"
     ill = run(sys.executable, "-c", code, STREAM_DETECT_SERVER__PORT="0", STREAM_DETECT_MODEL__NAME="absent")
     assert ill.returncode == 1

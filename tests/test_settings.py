@@ -96,8 +96,8 @@ def test_the_file_in_use_is_the_one_that_is_read():
         ("webrtc:\n  ice_servers:\n    - url: a\n", r"line 3: webrtc\.ice_servers\.0\.url.* did you mean urls\?"),
         ("\nserver:\n  host: 0.0.0.0\n", r"line 2: server: .*0\.0\.0\.0 .*set an access token \(STREAM_DETECT_TOKEN"),
         ("server:\n  tls_certificate: a.pem\n", r"line 1: server: .*together; tls_key is not set"),
-        ("server: {tls_certificate: a.pem, tls_key: b.pem}\n", r"server\.tls_certificate: .*none is at a\.pem"),
-        ("model:\n  folder: nowhere\n", r"line 2: model\.folder: expected a folder, none is at nowhere"),
+        ("server: {tls_certificate: a.pem, tls_key: b.pem}\n", r"server\.tls_certificate: .*there is none at a\.pem"),
+        ("model:\n  folder: nowhere\n", r"line 2: model\.folder: expected a folder, but there is none at nowhere"),
         ("video:\n  max_bitrate_bps: 60000\n", r"line 1: video: .*min_bitrate_bps <= start_bitrate_bps"),
     ],
 )

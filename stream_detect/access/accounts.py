@@ -97,7 +97,7 @@ class Accounts:
         except NotFoundError:
             if self._settings.sso_role is None:
                 raise SignInError(
-                    f"{known} is not in the list of users: an admin adds {known}, or sets access.sso_role for all"
+                    f"{known} is not in the list of users: an admin can add {known}, or set access.sso_role"
                 ) from None
             user = User(known, self._settings.sso_role, None, created_s=self._clock())
             self._stored.add(user)
@@ -144,7 +144,7 @@ class Accounts:
             PasswordError: the new password is not allowed.
         """
         if not self._passwords.matches(current, self._stored.user(name).password_hash):
-            raise ForbiddenError("expected your current password, received another one")
+            raise ForbiddenError("expected your current password, received a wrong one")
         self._stored.change(name, password_hash=self._passwords.hashed(new, name))
         return self._begin(name, browser)
 
@@ -212,11 +212,13 @@ class Accounts:
             ConflictError: the owner has a token of that name, or too many.
         """
         if owner.name is None:
-            raise ForbiddenError("expected somebody who is signed in as a user: tokens belong to users")
+            raise ForbiddenError("expected a signed-in user: tokens belong to users")
         if owner.camera is not None or not owner.role.covers(role):
             raise ForbiddenError(f"expected a role up to your own, {owner.role.value}, received {role.value}")
         if camera is not None and not role.covers(Role.OPERATOR):
-            raise ForbiddenError("expected the role operator for a token that publishes to a camera, received viewer")
+            raise ForbiddenError(
+                "expected the role operator for a token with which a camera is published, received viewer"
+            )
         secret = TOKEN_PREFIX + new_secret()
         now_s = self._clock()
         expires_s = None if days is None else now_s + days * _DAY_S

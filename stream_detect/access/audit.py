@@ -233,7 +233,7 @@ def verify_audit(table: AuditTable, head: str | None = None) -> AuditVerificatio
     if first is not None and (first.number - 1, first.previous) != begins:
         problems.append(f"the oldest entries are missing, before entry {first.number} ({first.action})")
     if not seen_head:
-        problems.append(f"the log does not hold the hash {head}: its newest entries were removed or rewritten")
+        problems.append(f"the log does not contain the hash {head}: its newest entries were removed or rewritten")
     return AuditVerification(count, before.hash if before else "", tuple(problems))
 
 

@@ -117,7 +117,7 @@ class GuessLimit:
         shown.refused += 1
         now_s = self._clock()
         if now_s - shown.logged_s >= _LOG_EVERY_S:
-            _log.warning("access token refused: %d wrong ones of %s", shown.refused, client or "a client")
+            _log.warning("access token refused: %d wrong tokens from %s", shown.refused, client or "a client")
             shown.refused, shown.logged_s = 0, now_s
 
 

@@ -145,7 +145,7 @@ class OidcProvider:
         if not hmac.compare_digest(known["state"].encode(), state.encode()):
             raise SignInError("expected the provider's answer to this browser's sign-in, received another one")
         if not self._is_first(state):
-            raise SignInError("expected an answer that was not used before; begin to sign in again")
+            raise SignInError("expected an answer that has not been used yet; sign in again")
         with self._client(known["callback"]) as client:
             try:
                 token = client.fetch_token(
@@ -157,7 +157,7 @@ class OidcProvider:
             except OAuthError as error:
                 raise SignInError(f"the sign-in provider refused: {str(error.error)[:80]}") from None
             except (_library.HTTPError, _library.InvalidURL, *_UNREADABLE) as error:
-                raise ProviderError(f"expected a token of {self._issuer}: {type(error).__name__}") from error
+                raise ProviderError(f"expected a token from {self._issuer}: {type(error).__name__}") from error
         return self._user(str(token.get("id_token", "")), known["nonce"]), known["to"]
 
     def _is_first(self, state: str) -> bool:
@@ -196,7 +196,7 @@ class OidcProvider:
             )
             registry.validate(claims)
         except (JoseError, ValueError) as error:
-            raise SignInError(f"expected an ID token of {self._issuer} for this sign-in: {error}") from None
+            raise SignInError(f"expected an ID token from {self._issuer} for this sign-in: {error}") from None
         audience, party = claims["aud"], claims.get("azp")
         several = isinstance(audience, list) and len(audience) > 1
         if (several or party is not None) and party != self._settings.oidc_client_id:
@@ -205,7 +205,7 @@ class OidcProvider:
         if not isinstance(name, str) or not name:
             raise SignInError(f"expected the claim {self._settings.oidc_claim} (access.oidc_claim) in the ID token")
         if self._settings.oidc_claim == "email" and claims.get("email_verified") is not True:
-            raise SignInError("expected an e-mail address that the provider verified, received another one")
+            raise SignInError("expected an e-mail address verified by the provider, received an unverified one")
         return name
 
     def _claims(self, id_token: str) -> dict[str, Any]:

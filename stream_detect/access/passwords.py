@@ -60,9 +60,7 @@ def check_new(password: str, user: str) -> str:
         or (len(user) >= 4 and user in plain and len(plain.replace(user, "")) < MIN_LENGTH - 4)
     )
     if guessed:
-        raise PasswordError(
-            "expected a password that is not among the first to be guessed; take four or five random words"
-        )
+        raise PasswordError("expected a password that is not easy to guess; use four or five random words")
     return normal
 
 

@@ -164,7 +164,9 @@ class Alerts:
         if name in self._sender.names():
             return self._sender.test(name)
         there = [*self._sender.names(), *([MQTT] if self._mqtt else [])]
-        raise NotFoundError(f"expected one of the notifiers ({', '.join(there) or 'none is set'}), received {name!r}")
+        raise NotFoundError(
+            f"expected one of the notifiers ({', '.join(there) or 'none is configured'}), received {name!r}"
+        )
 
     def _delivery(self, webhook: WebhookSettings, event: Event, what: What) -> Delivery:
         message_id, now_s = uuid.uuid4().hex, time.time()

@@ -80,7 +80,7 @@ class Webhook:
         except (TimeoutError, httpx.TimeoutException) as error:
             raise NotDeliveredError(f"no answer within {TIMEOUT_S:.0f} s") from error
         except httpx.ConnectError as error:
-            raise NotDeliveredError("no connection: the host does not answer, or TLS failed") from error
+            raise NotDeliveredError("no connection: the host does not respond, or TLS failed") from error
         except (httpx.HTTPError, httpx.InvalidURL) as error:
             raise NotDeliveredError(f"no usable answer ({type(error).__name__})") from error
         if not 200 <= status < 300:

@@ -206,7 +206,9 @@ class WebhookSender:
             await _recorded(self._outbox.done, delivery.id)
             tally.given_up += 1
             if not tally.giving_up:
-                _log.warning("webhook %s: messages are given up after a day, as %s now", webhook.name, delivery.id)
+                _log.warning(
+                    "webhook %s: message %s was given up after a day; others may follow", webhook.name, delivery.id
+                )
             tally.giving_up = True
         else:
             await _recorded(self._outbox.failed, delivery.id, due_s, problem)

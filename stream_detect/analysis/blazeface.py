@@ -118,7 +118,7 @@ def decode(regressors: Floats, logits: Floats, anchors: Floats, min_score: float
     kept = np.flatnonzero(logits >= min_logit)
     kept = kept[np.argsort(-logits[kept], kind="stable")]
     if np.isnan(logits).any() or not np.isfinite(regressors[kept]).all():
-        raise AnalysisError("expected finite numbers of the face detector, received some that are not")
+        raise AnalysisError("expected finite numbers from the face detector, received others")
     raw = regressors[kept].reshape(-1, 2 + KEYPOINTS, 2)
     centres = raw[:, :1] + anchors[kept, None]
     half = raw[:, 1:2] / 2

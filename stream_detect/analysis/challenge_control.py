@@ -106,7 +106,7 @@ class ChallengeControl:
         """
         with self._lock:
             if self._challenge is not None and not self._challenge.ended:
-                raise ConflictError("a challenge is running already: stop it first, or wait for its end")
+                raise ConflictError("a challenge is already running: stop it first, or wait until it ends")
             self._challenge = Challenge(secrets.token_hex(8), self._draw(), by)
             return self._challenge.record
 
@@ -118,7 +118,7 @@ class ChallengeControl:
         """
         with self._lock:
             if self._challenge is None:
-                raise NotFoundError("no challenge was started")
+                raise NotFoundError("no challenge has been started: POST starts one")
             if self._challenge.ended:
                 self._challenge = None
             else:

@@ -63,7 +63,7 @@ def crop_matrix(face: Face, policy: CropPolicy) -> NDArray[np.float64]:
     """
     points = face.keypoints.astype(np.float64)
     if not (np.isfinite(points).all() and np.isfinite(face.xyxy).all()):
-        raise AnalysisError("expected a face with finite points, received some that are not")
+        raise AnalysisError("expected a face with finite coordinates, received others")
     right_eye, left_eye, nose, mouth = points[[_RIGHT_EYE, _LEFT_EYE, _NOSE, _MOUTH]]
     left, top, right, bottom = face.xyxy
     eyes = left_eye - right_eye

@@ -40,7 +40,7 @@ class AnalysisSettings(Section):
         least_hz = max(window.min_scores / window.length_s, 2.0 / window.gap_s, 1.0 / window.expire_s)
         if rate_hz < least_hz:
             raise SettingsError(
-                f"expected a rate_hz of at least {least_hz:.3g}, received {rate_hz:g}: no verdict would ever be "
+                f"expected a rate_hz of at least {least_hz:.3g}, received {rate_hz:g}: no verdict could ever be "
                 "reached; raise it, or change window.min_scores, length_s, gap_s or expire_s"
             )
         lost_s = max(self.faces.lost_s, PERIODS_LOST / rate_hz)

@@ -140,7 +140,7 @@ class AnalysisWorker:
         self._thread.join(timeout_s)
         if self._thread.is_alive():
             log.warning(
-                "the analysis did not end within %.1f s: a model call hangs; its thread is left behind", timeout_s
+                "the analysis did not end within %.1f s: a model call hangs, and its thread is abandoned", timeout_s
             )
 
     def __enter__(self) -> Self:

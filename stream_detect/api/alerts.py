@@ -17,10 +17,10 @@ class NotifierBody(Body):
     name: str
     kind: Literal["webhook", "mqtt"]
     state: Literal["ok", "failing", "connecting"]
-    detail: str = Field(description="a sentence, without addresses")
-    delivered: int = Field(description="messages of events that arrived since the start")
-    failed: int = Field(description="messages that were given up or dropped")
-    waiting: int = Field(description="messages that have yet to arrive")
+    detail: str = Field(description="one sentence about the state, without addresses")
+    delivered: int = Field(description="event messages delivered since the server started")
+    failed: int = Field(description="event messages that were given up or dropped")
+    waiting: int = Field(description="event messages not delivered yet")
 
     @classmethod
     def of(cls, status: NotifierStatus) -> Self:
@@ -60,12 +60,12 @@ def router(alerts: Alerts) -> APIRouter:
     # Both routes wait, for the database or a receiver, so they are plain functions, which run off the event loop.
     @routes.get("", responses=NO_STORAGE)
     def notifiers() -> NotifiersBody:
-        """The webhooks and the broker, with their status."""
+        """The webhooks and the MQTT broker, with their status."""
         return NotifiersBody(items=tuple(NotifierBody.of(status) for status in alerts.statuses()))
 
-    @routes.post("/{name}/test", responses={404: {"description": "no notifier of that name"}})
+    @routes.post("/{name}/test", responses={404: {"description": "no notifier has this name"}})
     def test(name: str) -> AlertTestBody:
-        """Sends a test alert by this notifier at once; answers within ten seconds whether it arrived."""
+        """Sends a test alert through this notifier and reports within ten seconds whether it arrived."""
         outcome = alerts.test(name)
         return AlertTestBody(ok=outcome.ok, detail=outcome.detail)
 

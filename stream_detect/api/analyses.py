@@ -25,10 +25,15 @@ if TYPE_CHECKING:
     from stream_detect.app.listeners import AnalysisListeners
 
 _ABSENT: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis"}}
-_ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "it has ended"}}
-_NOT_DONE: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "not until it is done"}}
-_NO_FILE: Final[dict[int | str, dict[str, Any]]] = {404: {"description": "no such analysis, or no such file of it"}}
-_FILE_NOT_YET: Final[dict[int | str, dict[str, Any]]] = {**_NO_FILE, 409: {"description": "not until it is done"}}
+_ENDED: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "the analysis has already ended"}}
+_NOT_DONE: Final[dict[int | str, dict[str, Any]]] = {**_ABSENT, 409: {"description": "the analysis is not done"}}
+_NO_FILE: Final[dict[int | str, dict[str, Any]]] = {
+    404: {"description": "no such analysis, or it does not have this file"}
+}
+_FILE_NOT_YET: Final[dict[int | str, dict[str, Any]]] = {
+    **_NO_FILE,
+    409: {"description": "the file does not exist yet"},
+}
 
 _IMAGES: Mapping[str, str] = {
     "jpeg": "image/jpeg", "png": "image/png", "webp": "image/webp", "gif": "image/gif", "bmp": "image/bmp",
@@ -39,7 +44,7 @@ _WEBM_CODECS = frozenset({"vp8", "vp9", "av1"})
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:; frame-ancestors 'none'; sandbox"
 """Policy of the HTML report: its own style and pictures, and no scripts."""
 
-Number = Annotated[int, Path(ge=1, le=10_000, description="of the flagged frame")]
+Number = Annotated[int, Path(ge=1, le=10_000, description="number of the flagged frame, from 1")]
 
 
 class AnalysesQuery(BaseModel):
@@ -47,9 +52,9 @@ class AnalysesQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    search: Annotated[str, Field(max_length=200, description="part of the file's name, in any case")] = ""
+    search: Annotated[str, Field(max_length=200, description="part of the file name, case-insensitive")] = ""
     state: AnalysisState | None = None
-    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
+    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the previous page")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
@@ -58,7 +63,7 @@ def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
 
     Args:
         jobs: all analyses.
-        listeners: get their changes.
+        listeners: receive the changes of analyses.
     """
     routes = APIRouter(prefix="/api/analyses", tags=["analyses"])
 
@@ -91,7 +96,7 @@ def router(jobs: Jobs, listeners: "AnalysisListeners") -> APIRouter:
 
     @routes.get("/{analysis_id}/progress", response_class=EventSourceResponse, responses=_ABSENT)
     async def progress(listener: Annotated[Listener, Depends(listening)]) -> AsyncIterator[ServerSentEvent]:
-        """Server-sent events: `progress` with the analysis, at once and on every change, until it has ended."""
+        """Server-sent events `progress`, each with the analysis: one at once, then one per change until it ends."""
         async for message in listener:
             yield sent(message)
 
@@ -109,7 +114,7 @@ def files(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/media", response_class=FileResponse, responses=_NO_FILE)
     def media(analysis_id: AnalysisId) -> FileResponse:
-        """The original file, as a download unless a browser can show it."""
+        """The original file; sent as a download if browsers cannot show it."""
         upload = jobs.get(analysis_id).upload
         path = library.path(analysis_id, ORIGINAL)
         shown_as = _media_type(upload, path)
@@ -122,19 +127,19 @@ def files(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/results", response_class=FileResponse, responses=_FILE_NOT_YET)
     def results(analysis_id: AnalysisId) -> FileResponse:
-        """The results."""
+        """The results, as JSON."""
         jobs.done(analysis_id)
         return FileResponse(library.path(analysis_id, RESULTS), media_type="application/json")
 
     # Before the next route, whose {n} would match "1-map".
     @routes.get("/flagged/{n}-map.jpg", response_class=FileResponse, responses=_FILE_NOT_YET)
     def heat_map(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
-        """A flagged face with its heat map, if one could be drawn."""
+        """The heat map of a flagged face, if one could be drawn."""
         return picture(map_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
 
     @routes.get("/flagged/{n}.jpg", response_class=FileResponse, responses=_FILE_NOT_YET)
     def flagged(analysis_id: AnalysisId, n: Number, model: ModelName = None) -> FileResponse:
-        """A flagged frame with its box."""
+        """A flagged frame with the face's box."""
         return picture(flagged_name(jobs.done(analysis_id).number_of(model), n), analysis_id)
 
     def picture(name: str, analysis_id: str) -> FileResponse:
@@ -165,9 +170,13 @@ def annotations(jobs: Jobs, library: Library) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/analyses/{analysis_id}", tags=["analyses"])
 
-    @routes.post("/annotated", status_code=202, responses=_FILE_NOT_YET | {503: {"description": "too many wait"}})
+    @routes.post(
+        "/annotated",
+        status_code=202,
+        responses=_FILE_NOT_YET | {503: {"description": "too many annotated videos are queued"}},
+    )
     def annotate(analysis_id: AnalysisId, model: ModelName = None) -> AnnotationBody:
-        """Starts to make the annotated video, unless it exists or is being made."""
+        """Starts making the annotated video, unless it exists or is in progress."""
         return AnnotationBody.of(jobs.annotate(analysis_id, model))
 
     @routes.get("/annotated", responses=_FILE_NOT_YET)
@@ -188,7 +197,7 @@ def annotations(jobs: Jobs, library: Library) -> APIRouter:
     def annotated(analysis_id: str, model: str | None, kind: str) -> FileResponse:
         analysis = jobs.done(analysis_id)
         if analysis.upload.kind != kind:
-            raise NotFoundError(f"the file is no {kind}")
+            raise NotFoundError(f"expected an analysis of kind {kind}, received {analysis.upload.kind}")
         known = jobs.annotation(analysis_id, model)
         if known is None or known.state != "done":
             raise ConflictError("it does not exist yet: POST annotated starts it, GET annotated returns its progress")
@@ -215,7 +224,7 @@ def reports(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/report.html", response_class=HTMLResponse, responses=_NOT_DONE)
     def html(analysis_id: AnalysisId) -> Response:
-        """A self-contained page, pictures included."""
+        """The report as a self-contained HTML page with its pictures."""
         analysis = jobs.done(analysis_id)
 
         def picture(model: str, n: int, kind: Literal["picture", "map"]) -> bytes | None:
@@ -236,7 +245,7 @@ def reports(jobs: Jobs, library: Library) -> APIRouter:
 
     @routes.get("/report.csv", responses=_NOT_DONE | {200: {"content": {"text/csv": {}}}}, response_class=Response)
     def table(analysis_id: AnalysisId) -> Response:
-        """Every face in every sampled frame, one per line."""
+        """Every face in every sampled frame as CSV, one face per line."""
         headers = _saved(jobs.done(analysis_id), "csv")
         return StreamingResponse(csv_report(read(analysis_id)), media_type="text/csv; charset=utf-8", headers=headers)
 

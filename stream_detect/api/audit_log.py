@@ -17,26 +17,32 @@ class AuditQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    who: Annotated[str | None, Field(max_length=64, pattern=r"^[^\x00]*$", description="of this user")] = None
+    who: Annotated[str | None, Field(max_length=64, pattern=r"^[^\x00]*$", description="entries of this user only")] = (
+        None
+    )
     action: Annotated[
         str | None,
-        Field(max_length=32, pattern=r"^[a-z_.]*$", description="this one; with a dot at its end all of that kind"),
+        Field(
+            max_length=32,
+            pattern=r"^[a-z_.]*$",
+            description="entries of this action only; a trailing dot selects all actions that begin so",
+        ),
     ] = None
     result: Outcome | None = None
-    before: Annotated[str | None, Field(max_length=20, description="`next` of the page before")] = None
+    before: Annotated[str | None, Field(max_length=20, description="`next` of the previous page")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 100
 
 
 class AuditEntryBody(Body):
     """An action of a user, or an attempt at one."""
 
-    id: int = Field(description="counts up without a gap")
-    at: float = Field(description="unix seconds")
-    who: str = Field(description="name of the user; empty where none is known")
-    by: str = Field(description="how the user was recognised")
-    address: str = Field(description="of the client")
+    id: int = Field(description="consecutive number")
+    at: float = Field(description="Unix time in seconds")
+    who: str = Field(description="name of the user; empty if unknown")
+    by: str = Field(description="how the user was authenticated")
+    address: str = Field(description="IP address of the client")
     action: str
-    target: str = Field(description="name or id of what it was done to")
+    target: str = Field(description="name or id of the object of the action")
     result: Outcome
     detail: str
 
@@ -50,7 +56,7 @@ class AuditBody(Body):
     """A page of entries, newest first."""
 
     items: tuple[AuditEntryBody, ...]
-    next: str | None = Field(description="for `before`; null on the last page")
+    next: str | None = Field(description="value of `before` for the next page; null on the last")
 
 
 def router(table: AuditTable) -> APIRouter:
@@ -61,11 +67,11 @@ def router(table: AuditTable) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/audit", tags=["access"])
 
-    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
+    @routes.get("", responses=NO_STORAGE | {400: {"description": "`before` is not the `next` of a page"}})
     def page(asked: Annotated[AuditQuery, Query()]) -> AuditBody:
-        """A page of entries; reading it is an entry, too."""
+        """A page of entries, newest first. Reading the log adds an entry."""
         if asked.before is not None and not (asked.before.isascii() and asked.before.isdecimal()):
-            raise RequestError("expected `next` of an earlier page, received another word")
+            raise RequestError("expected the `next` of an earlier page in `before`, received something else")
         before = None if asked.before is None else min(int(asked.before), 2**62)
         found = table.page(AuditFilter(asked.who, asked.action, asked.result), before, asked.limit)
         more = len(found) == asked.limit

@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from stream_detect.app.camera_list import CameraList
     from stream_detect.app.camera_trials import CameraTrials
 
-_OF_FILE: Responses = {409: {"description": "the settings file names it"}}
-_UNUSABLE: Responses = {422: {"description": "the address or the rate is not usable"}}
+_OF_FILE: Responses = {409: {"description": "the camera is defined in the settings file"}}
+_UNUSABLE: Responses = {422: {"description": "the address or the rate cannot be used"}}
 _CHANGES = NO_STORAGE  # one change at a time: a 503 also means that others wait
 
 _DRAWN_AT_ONCE = 2
@@ -52,16 +52,16 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
     @routes.post(
         "",
         status_code=201,
-        responses=_CHANGES | _UNUSABLE | {201: _CREATED, 409: {"description": "the name is taken"}},
+        responses=_CHANGES | _UNUSABLE | {201: _CREATED, 409: {"description": "a camera of this name exists"}},
     )
     def add(body: CameraSettings, response: Response) -> CameraBody:
-        """Adds a camera and starts to watch it."""
+        """Adds a camera and starts it."""
         added = cameras.add(body)
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
         return added
 
     @routes.post(
-        "/reload", responses=_CHANGES | {422: {"description": "the settings file is not usable; nothing changed"}}
+        "/reload", responses=_CHANGES | {422: {"description": "the settings file is invalid; nothing was changed"}}
     )
     def reload() -> AppliedBody:
         """Reloads the settings file, like SIGHUP: only changed cameras are restarted."""
@@ -73,7 +73,7 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
 
     @routes.post("/test-connection", responses=ABSENT_CAMERA | _UNUSABLE | FULL)
     async def test_connection(body: CameraChange) -> ConnectionBody:
-        """Opens an address, waits for one frame and closes it; with only `name`, the address of that camera."""
+        """Opens an address, waits for one frame and closes it. With `name` alone, tests the address of that camera."""
         return await trials.run(*cameras.to_try(body))
 
     @routes.get("/{name}", responses=ABSENT_CAMERA)
@@ -83,7 +83,7 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
 
     @routes.put("/{name}", responses=ABSENT_CAMERA | _OF_FILE | _UNUSABLE | _CHANGES)
     def change(name: Name, body: CameraChange) -> CameraBody:
-        """Changes the settings; if the address is omitted, it stays."""
+        """Replaces the settings; an omitted address is kept."""
         return cameras.change(name, body)
 
     @routes.delete("/{name}", status_code=204, response_class=Response, responses=ABSENT_CAMERA | _OF_FILE | _CHANGES)
@@ -93,12 +93,12 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
 
     @routes.post("/{name}/stop", responses=ABSENT_CAMERA | _CHANGES)
     def stop(name: Name) -> CameraBody:
-        """Stops watching until started again; for a camera added here, also after a restart of the server."""
+        """Stops a camera until it is started again. A camera added by this API stays stopped after a restart."""
         return cameras.switch(name, on=False)
 
     @routes.post("/{name}/start", responses=ABSENT_CAMERA | _CHANGES)
     def start(name: Name) -> CameraBody:
-        """Starts watching again."""
+        """Starts a stopped camera."""
         return cameras.switch(name, on=True)
 
     return routes
@@ -115,7 +115,7 @@ def snapshots(picture: Callable[[str, int | None], Awaitable[bytes]]) -> APIRout
 
     @routes.get("/{name}/snapshot.jpg", response_class=Response, responses=_PICTURE)
     async def snapshot(name: Name, width: Annotated[int | None, Query(ge=32, le=7680)] = None) -> Response:
-        """The newest frame with the badge; `width` makes it smaller."""
+        """The newest frame with the badge, scaled down to `width` if given."""
         async with turns:
             return Response(await picture(name, width), media_type="image/jpeg")
 
@@ -123,14 +123,14 @@ def snapshots(picture: Callable[[str, int | None], Awaitable[bytes]]) -> APIRout
 
 
 _CREATED = {
-    "description": "the camera",
-    "headers": {"Location": {"description": "of the camera", "schema": {"type": "string"}}},
+    "description": "the camera was added",
+    "headers": {"Location": {"description": "path of the camera", "schema": {"type": "string"}}},
 }
 _PICTURE: Responses = {
     200: {"description": "a JPEG", "content": {"image/jpeg": {"schema": {"type": "string", "format": "binary"}}}},
-    404: {"description": "no such camera, or no picture yet"},
-    503: {"description": "on a cluster: no worker has the camera now; Retry-After says when to try again"},
-    422: {"description": "the width is out of range, or the picture is of no kind that can be drawn on"},
+    404: {"description": "no such camera, or it has no frame yet"},
+    503: {"description": "no worker of the cluster has the camera at present; Retry-After says when to try again"},
+    422: {"description": "the width is out of range, or the frame's pixel format is not supported"},
 }
 
 
@@ -147,8 +147,10 @@ class Step(IntEnum):
     MINUTE = 60
 
 
-From = Annotated[float | None, Query(alias="from", ge=0, description="unix seconds; a day before `to` if not given")]
-To = Annotated[float | None, Query(alias="to", ge=0, description="unix seconds; now if not given")]
+From = Annotated[
+    float | None, Query(alias="from", ge=0, description="Unix time in seconds; default: a day before `to`")
+]
+To = Annotated[float | None, Query(alias="to", ge=0, description="Unix time in seconds; default: now")]
 
 
 def history(stored: History) -> APIRouter:
@@ -161,7 +163,7 @@ def history(stored: History) -> APIRouter:
 
     @routes.get("/{name}/scores")
     def scores(name: Name, from_s: From = None, to_s: To = None, step: Step | None = None) -> ScoresBody:
-        """Scores of a camera, oldest first: per second up to an hour, otherwise per minute, or as `step` says."""
+        """Scores of a camera, oldest first. Default of `step`: 1 for a span of up to an hour, otherwise 60."""
         begin_s, end_s = _span(from_s, to_s)
         step_s = step or (Step.SECOND if end_s - begin_s <= SECONDS_UP_TO_S else Step.MINUTE)
         if (end_s - begin_s) / step_s > MAX_ROWS:

@@ -44,7 +44,7 @@ SourceLabel = Annotated[
     str,
     Query(
         max_length=MAX_LABEL_CHARS,
-        description="the name that the client's system gives its camera; it is logged, and kept in the check's record",
+        description="the camera's name on the client's system; logged, and stored in the record of the check",
     ),
 ]
 
@@ -55,7 +55,7 @@ def live_check(sessions: CheckSessions) -> APIRouter:
 
     @routes.post("", status_code=201, openapi_extra=_OFFER, responses=_ANSWERS, response_class=Response)
     async def open_check(request: Request, source_label: SourceLabel = "") -> Response:
-        """Opens a session: answers an SDP offer with one sendrecv video and a data channel `results`."""
+        """Opens a session. The SDP offer needs one sendrecv video section and a data channel named `results`."""
         read, respond = _form(request)
         offer = read(await read_body(request))
         answer = await sessions.answer(offer, Client(client_of(request), user_of(request), source_label))
@@ -67,7 +67,7 @@ def live_check(sessions: CheckSessions) -> APIRouter:
         "/{session_id}", status_code=204, response_class=Response, responses={404: {"description": "no such session"}}
     )
     async def close_check(session_id: Annotated[str, Path(max_length=64)]) -> None:
-        """Ends a session."""
+        """Ends a live check."""
         await sessions.close(session_id)
 
     return routes
@@ -117,23 +117,28 @@ _OFFER: dict[str, Any] = {"requestBody": {"required": True, "content": _describe
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
     201: {
-        "description": "the answer, in the form that the offer came in",
+        "description": "the answer, in the content type of the offer",
         "content": _described("answer"),
-        "headers": {"Location": {"description": "DELETE it to end the session", "schema": {"type": "string"}}},
+        "headers": {
+            "Location": {
+                "description": "path of the session; DELETE it to end the session",
+                "schema": {"type": "string"},
+            }
+        },
     },
-    400: {"description": "malformed session description or JSON"},
-    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
-    415: {"description": f"neither {SDP} nor {JSON}"},
-    422: {"description": "no sendrecv video, or no codec in common (H.264, VP8)"},
-    503: {"description": "all sessions are taken; Retry-After says when to try again"},
+    400: {"description": "the session description or the JSON is malformed"},
+    413: {"description": f"the body is larger than {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"the content type is neither {SDP} nor {JSON}"},
+    422: {"description": "the offer has no sendrecv video, or no codec in common (H.264, VP8)"},
+    503: {"description": "all sessions are in use; Retry-After says when to try again"},
 }
 
 
 _STARTED: Responses = {
-    404: {"description": "no such stream"},
-    409: {"description": "a challenge is running already, or the camera is not live"},
+    404: {"description": "no such live check or camera"},
+    409: {"description": "a challenge is already running, or the camera is not live"},
 }
-_NO_CHALLENGE: Responses = {404: {"description": "no such stream, or no challenge was started"}}
+_NO_CHALLENGE: Responses = {404: {"description": "no such live check or camera, or it has had no challenge"}}
 
 
 def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
@@ -146,17 +151,17 @@ def challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
 
     @routes.post("", status_code=201, responses=_STARTED)
     def start(request: Request, session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
-        """Starts a challenge of the largest face: random movements to be made in time."""
+        """Starts a challenge: the person with the largest face has to make random movements in time."""
         return ChallengeBody.of(find(session_id).start(user_of(request)))
 
     @routes.get("", responses=_NO_CHALLENGE)
     def show(session_id: Annotated[str, Path(max_length=64)]) -> ChallengeBody:
-        """The newest challenge in its current state."""
+        """The newest challenge, running or ended."""
         return _shown(find(session_id))
 
     @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE)
     def stop(session_id: Annotated[str, Path(max_length=64)]) -> None:
-        """Stops the running challenge, or forgets an ended one."""
+        """Stops the running challenge, or clears an ended one."""
         find(session_id).stop()
 
     return routes
@@ -172,17 +177,17 @@ def camera_challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
 
     @routes.post("", status_code=201, responses=_STARTED)
     def start(request: Request, name: Name) -> ChallengeBody:
-        """Starts a challenge of the largest face: random movements to be made in time."""
+        """Starts a challenge: the person with the largest face has to make random movements in time."""
         return ChallengeBody.of(find(name).start(user_of(request)))
 
     @routes.get("", responses=_NO_CHALLENGE | _STARTED)
     def show(name: Name) -> ChallengeBody:
-        """The newest challenge in its current state."""
+        """The newest challenge, running or ended."""
         return _shown(find(name))
 
     @routes.delete("", status_code=204, response_class=Response, responses=_NO_CHALLENGE | _STARTED)
     def stop(name: Name) -> None:
-        """Stops the running challenge, or forgets an ended one."""
+        """Stops the running challenge, or clears an ended one."""
         find(name).stop()
 
     return routes
@@ -191,7 +196,7 @@ def camera_challenges(find: Callable[[str], ChallengeActions]) -> APIRouter:
 def _shown(challenge: ChallengeActions) -> ChallengeBody:
     record = challenge.record
     if record is None:
-        raise NotFoundError("no challenge was started")
+        raise NotFoundError("no challenge has been started: POST starts one")
     return ChallengeBody.of(record)
 
 
@@ -203,8 +208,10 @@ class CheckQuery(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    camera: Annotated[str | None, Field(pattern=CAMERA_NAME, description="challenges before this camera")] = None
-    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
+    camera: Annotated[str | None, Field(pattern=CAMERA_NAME, description="challenges in front of this camera only")] = (
+        None
+    )
+    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the previous page")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
@@ -216,20 +223,20 @@ def records(checks: Checks) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/checks", tags=["checks"])
 
-    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
+    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is not the `next` of a page"}})
     def page(asked: Annotated[CheckQuery, Query()]) -> ChecksBody:
-        """A page of ended live checks and challenges, latest start first."""
+        """A page of ended live checks and of challenges in front of cameras, latest start first."""
         found = checks.page(asked.camera, asked.cursor, asked.limit)
         return ChecksBody(items=tuple(map(CheckBody.of, found.items)), next=found.next)
 
     @routes.get("/{check_id}", responses=_NO_RECORD | NO_STORAGE)
     def check(check_id: CheckId) -> CheckBody:
-        """One check."""
+        """The record of one check."""
         return CheckBody.of(checks.get(check_id))
 
     @routes.delete("/{check_id}", status_code=204, response_class=Response, responses=_NO_RECORD | NO_STORAGE)
     def delete(check_id: CheckId) -> None:
-        """Deletes a check; the hash chain records the deletion."""
+        """Deletes the record of a check; the hash chain notes the deletion."""
         checks.delete(check_id)
 
     return routes

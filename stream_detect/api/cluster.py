@@ -15,23 +15,23 @@ if TYPE_CHECKING:
 class NodeBody(Body):
     """A node of the cluster."""
 
-    id: str = Field(description="its name")
+    id: str = Field(description="name of the node")
     address: str
     state: NodeState
-    problem: str = Field(description="why it watches nothing; empty when all is well")
-    workers: int = Field(description="processes that answer")
-    load: float = Field(description="load average by processors; 1 is busy")
-    cores: float = Field(description="processors that its workers keep busy")
-    memory_bytes: int = Field(description="of its workers")
-    cameras: tuple[str, ...] = Field(description="names of those that it watches")
-    analyses: int = Field(description="of uploads, that its workers do now")
-    live_checks: int = Field(description="that its workers have now")
+    problem: str = Field(description="why the node has no cameras; empty if all is well")
+    workers: int = Field(description="number of worker processes that respond")
+    load: float = Field(description="load average divided by the number of processors; 1 = fully used")
+    cores: float = Field(description="processor time of its workers, in processors")
+    memory_bytes: int = Field(description="memory of its workers")
+    cameras: tuple[str, ...] = Field(description="names of the cameras on this node")
+    analyses: int = Field(description="analyses of uploads in progress on this node")
+    live_checks: int = Field(description="live checks in progress on this node")
 
 
 class MoveBody(Body):
-    """A camera moved from one node to another."""
+    """A move of a camera from one node to another."""
 
-    at: float = Field(description="unix seconds")
+    at: float = Field(description="Unix time in seconds")
     camera: str
     origin: str = Field(alias="from", serialization_alias="from")
     target: str = Field(alias="to", serialization_alias="to")
@@ -39,10 +39,10 @@ class MoveBody(Body):
 
 
 class ClusterBody(Body):
-    """The cluster; empty without one."""
+    """The cluster; empty if the server runs without one."""
 
     nodes: tuple[NodeBody, ...]
-    moves: tuple[MoveBody, ...] = Field(description="the newest hundred, the newest first")
+    moves: tuple[MoveBody, ...] = Field(description="the newest hundred moves, newest first")
 
 
 def router(head: "Head | None") -> APIRouter:
@@ -55,7 +55,7 @@ def router(head: "Head | None") -> APIRouter:
 
     @routes.get("/cluster")
     def cluster() -> ClusterBody:
-        """Nodes by name, including those that left in the last ten minutes, and moves."""
+        """The nodes, by name, including those lost in the last ten minutes, and the newest moves of cameras."""
         if head is None:
             return ClusterBody(nodes=(), moves=())
         nodes = tuple(

@@ -27,10 +27,15 @@ class EventQuery(BaseModel):
 
     camera: Annotated[str | None, Field(pattern=CAMERA_NAME)] = None
     kind: EventKind | None = None
-    from_s: Annotated[float | None, Field(alias="from", ge=0, description="began then or later, unix seconds")] = None
-    to_s: Annotated[float | None, Field(alias="to", ge=0, description="began before, unix seconds")] = None
-    open: Annotated[bool | None, Field(description="true: open ones; false: ended ones")] = None
-    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the page before")] = None
+    from_s: Annotated[
+        float | None,
+        Field(alias="from", ge=0, description="events that began at this time or later, Unix time in seconds"),
+    ] = None
+    to_s: Annotated[
+        float | None, Field(alias="to", ge=0, description="events that began before this time, Unix time in seconds")
+    ] = None
+    open: Annotated[bool | None, Field(description="true: ongoing events only; false: ended events only")] = None
+    cursor: Annotated[str | None, Field(max_length=200, description="`next` of the previous page")] = None
     limit: Annotated[int, Field(ge=1, le=500)] = 50
 
 
@@ -63,9 +68,9 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
     """
     routes = APIRouter(prefix="/api/events", tags=["events"])
 
-    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is of no page"}})
+    @routes.get("", responses=NO_STORAGE | {400: {"description": "the cursor is not the `next` of a page"}})
     def page(asked: Annotated[EventQuery, Query()]) -> EventsBody:
-        """A page of events, newest first; `from` and `to` select the time at which they began."""
+        """A page of events, newest first; `from` and `to` limit the time at which they began."""
         found = events.page(
             EventFilter(asked.camera, asked.kind, asked.from_s, asked.to_s, asked.open), asked.cursor, asked.limit
         )
@@ -80,12 +85,12 @@ def router(events: Events, keeper: KeptFiles) -> APIRouter:
         "/{event_id}",
         status_code=204,
         response_class=Response,
-        responses=ABSENT_EVENT | NO_STORAGE | {409: {"description": "it goes on"}},
+        responses=ABSENT_EVENT | NO_STORAGE | {409: {"description": "the event is ongoing"}},
     )
     def delete(event_id: EventId) -> None:
         """Deletes an ended event and its evidence."""
         if events.get(event_id).ended_s is None:
-            raise ConflictError("the event is open: it can be deleted once it has ended")
+            raise ConflictError("the event is ongoing: it can be deleted once it has ended")
         deleted = events.delete(event_id)
         if deleted is not None:
             keeper.delete(deleted)
@@ -104,17 +109,17 @@ def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
 
     @routes.get("/{event_id}/picture.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
     def picture(event_id: EventId) -> FileResponse:
-        """The annotated picture of the event, with range requests."""
+        """The annotated picture of the event. Supports range requests."""
         return answer(event_id, "picture")
 
     @routes.get("/{event_id}/face.jpg", response_class=FileResponse, responses=_file("image/jpeg"))
     def face(event_id: EventId) -> FileResponse:
-        """The face."""
+        """The face that was judged. Supports range requests."""
         return answer(event_id, "face")
 
     @routes.get("/{event_id}/clip.mp4", response_class=FileResponse, responses=_file("video/mp4", "video/x-matroska"))
     def clip(event_id: EventId) -> FileResponse:
-        """The clip; Matroska if MP4 does not support the camera's codec, as its content type says."""
+        """The clip, as MP4, or as Matroska if MP4 does not support the camera's codec. Supports range requests."""
         return answer(event_id, "clip")
 
     def answer(event_id: str, what: str) -> FileResponse:
@@ -122,7 +127,7 @@ def evidence(events: Events, keeper: KeptFiles) -> APIRouter:
         name = None if kept is None else getattr(kept, what)
         if name is None:
             why = f": {kept.problem}" if kept is not None and kept.problem else ""
-            raise NotFoundError(f"no {what} was kept of this event{why}")
+            raise NotFoundError(f"this event has no {what}{why}")
         path = keeper.path(name)
         return FileResponse(path, media_type=_TYPES[path.suffix])
 
@@ -135,8 +140,11 @@ def _file(*media_types: str) -> Responses:
     return {
         **NO_STORAGE,
         200: {"description": "the file", "content": content},
-        206: {"description": "the parts asked for by Range", "content": {**content, "multipart/byteranges": _BYTES}},
+        206: {
+            "description": "the parts of the file that the Range header requests",
+            "content": {**content, "multipart/byteranges": _BYTES},
+        },
         400: {"description": "the Range header is malformed", "content": _TEXT},
-        404: {"description": "no such event, or no such evidence of it"},
-        416: {"description": "the Range is outside the file", "content": _TEXT},
+        404: {"description": "no such event, or it does not have this evidence"},
+        416: {"description": "the range is outside the file", "content": _TEXT},
     }

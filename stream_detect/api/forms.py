@@ -91,7 +91,7 @@ async def _timely(request: Request, min_bytes_s: int) -> AsyncIterator[bytes]:
                 waited_s, received_bytes = 0.0, 0
             yield chunk
     except ClientDisconnect as error:
-        raise RequestError("expected a whole upload, but the client went away before its end") from error
+        raise RequestError("expected a complete upload, but the client closed the connection before its end") from error
     except TimeoutError as error:
         raise RequestError(
             f"expected at least {min_bytes_s} bytes a second (review.min_upload_bytes_s), "
@@ -149,7 +149,7 @@ class _Reader:
             if self._ended:
                 self._epilogue_bytes += len(chunk)
                 if self._epilogue_bytes > _MAX_EPILOGUE_BYTES:
-                    raise RequestError("expected nothing behind the form's end, received more")
+                    raise RequestError("expected nothing after the end of the form, received more")
                 return
             try:
                 self._parser.write(chunk)
@@ -160,7 +160,7 @@ class _Reader:
         """Adds the last bytes."""
         self.feed(chunk)
         if not self._ended:
-            raise RequestError("expected a whole upload, received one that is cut off before its closing boundary")
+            raise RequestError("expected a complete upload, received one that ends before its closing boundary")
 
     def discard(self) -> None:
         """Deletes the files that were not moved."""

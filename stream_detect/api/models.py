@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 class ModelsBody(Body):
     """All bundles found."""
 
-    judging: str = Field(description="name of the model that judges")
+    judging: str = Field(description="name of the model in use")
     models: tuple[dict[str, object], ...] = Field(description="each bundle's card")
 
 
@@ -26,7 +26,7 @@ class JudgeNameBody(Body):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    name: str = Field(max_length=64, description="of the bundle")
+    name: str = Field(max_length=64, description="name of the bundle")
 
 
 def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter:
@@ -45,10 +45,13 @@ def router(model: "ModelInUse", cards: Sequence[dict[str, object]]) -> APIRouter
 
     @routes.put(
         "/models/judging",
-        responses={404: {"description": "no bundle of that name"}, 500: {"description": "the bundle is broken"}},
+        responses={
+            404: {"description": "no bundle has this name"},
+            500: {"description": "the bundle cannot be loaded"},
+        },
     )
     async def use(body: JudgeNameBody, request: Request) -> JudgeBody:
-        """Changes to another bundle from the next frames on; streams continue, with empty windows."""
+        """Switches to another bundle from the next frames on; streams continue, with empty windows."""
         say(request, target=body.name)
         return await model.use(body.name)
 

@@ -28,10 +28,13 @@ occupy the threads that all other requests share."""
 T = TypeVar("T")
 
 _ANSWERS: Final[Responses] = {
-    302: {"description": "the way on", "headers": {"Location": {"schema": {"type": "string"}}}},
-    401: {"description": "nobody was signed in"},
-    404: {"description": "no provider is set"},
-    502: {"description": "the provider does not answer as it should"},
+    302: {
+        "description": "redirect to the provider or back to the page",
+        "headers": {"Location": {"schema": {"type": "string"}}},
+    },
+    401: {"description": "the sign-in failed"},
+    404: {"description": "no provider is configured"},
+    502: {"description": "the provider does not respond, or not as specified"},
 }
 
 
@@ -48,7 +51,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
 
     def the_provider() -> "OidcProvider":
         if provider is None:
-            raise NotFoundError("no OpenID Connect provider is set (access.oidc_issuer)")
+            raise NotFoundError("no OpenID Connect provider is configured (access.oidc_issuer)")
         return provider
 
     waiting = 0
@@ -73,9 +76,10 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
 
     @routes.get("/login", status_code=302, response_class=RedirectResponse, responses=_ANSWERS)
     async def login(
-        request: Request, to: Annotated[str, Query(max_length=500, description="path of the page to go to then")] = "/"
+        request: Request,
+        to: Annotated[str, Query(max_length=500, description="path on this server to open after the sign-in")] = "/",
     ) -> Response:
-        """Sends the browser to the provider."""
+        """Redirects the browser to the provider."""
         there = the_provider()
         callback = f"{request.url.scheme}://{request.url.netloc}{_root(request)}{routes.prefix}/callback"
         way = await asked(partial(there.way_out, callback, _own_path(to)))
@@ -93,7 +97,7 @@ def router(accounts: Accounts, applied: Applied, cookies: Cookies, provider: "Oi
         """Handles the provider's answer: signs the user in and redirects to the page."""
         there = the_provider()
         if error or not code:
-            raise SignInError(f"the sign-in provider refused the sign-in: {error[:80] or 'no code came'}")
+            raise SignInError(f"the sign-in provider refused the sign-in: {error[:80] or 'it sent no code'}")
         kept = request.cookies.get(KEPT, "")
         name, to = await asked(partial(there.way_back, kept, state, code))
         say(request, target=name)
@@ -115,7 +119,7 @@ def _own_path(to: str) -> str:
         RequestError: it is not a path.
     """
     if not to.startswith("/") or to[1:2] in {"/", "\\"} or not to.isprintable() or not to.isascii():
-        raise RequestError("expected a path of this server in `to`, as /cameras, received another address")
+        raise RequestError("expected a path on this server in `to`, such as /cameras, received another address")
     return to
 
 

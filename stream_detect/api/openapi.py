@@ -40,29 +40,31 @@ _SCHEMA: Final = {
     },
 }
 _TEXT: Final = {"schema": {"type": "string"}}
-_RETRY: Final = {"Retry-After": {"description": "in seconds", "schema": {"type": "integer"}}}
+_RETRY: Final = {
+    "Retry-After": {"description": "seconds to wait before the next attempt", "schema": {"type": "integer"}}
+}
 _BY_TOKEN: Final[Mapping[str, Operation]] = {
     "401": {
         "description": "nobody is signed in, or the access token is missing, wrong, expired or revoked",
         "headers": {"WWW-Authenticate": {"description": "Bearer", **_TEXT}},
     },
-    "403": {"description": "the role is not enough, or a page of another origin sent the request"},
+    "403": {"description": "the user's role does not permit this, or a page of another origin sent the request"},
     "429": {"description": "too many wrong access tokens came from this address", "headers": _RETRY},
 }
 _ALWAYS: Final[Mapping[str, Operation]] = {
-    "413": {"description": "the body is too long"},
-    "421": {"description": "the Host header names another server"},
-    "500": {"description": "the server failed; its log says why"},
+    "413": {"description": "the body is too large"},
+    "421": {"description": "the Host header names another host"},
+    "500": {"description": "internal error; the server's log has the details"},
 }
 _BUSY: Final[Mapping[str, Operation]] = {
     "503": {
-        "description": "no place is free, too many requests of this address wait, or the database does not answer in "
-        "time"
+        "description": "all places are taken, too many requests from this address are waiting, or the database does "
+        "not respond in time"
     },
 }
 _CHANGES: Final[Mapping[str, Operation]] = {
     "403": {"description": "a page of another origin sent the request"},
-    "507": {"description": "no room is left on the disk"},
+    "507": {"description": "the disk is full"},
 }
 _WITH_BODY: Final[Mapping[str, Operation]] = {
     "400": {"description": "the body is malformed"},
@@ -83,8 +85,17 @@ def describe(application: FastAPI, permissions: Permissions) -> dict[str, Any]:
         for unused in ("HTTPValidationError", "ValidationError"):
             components["schemas"].pop(unused, None)
         components["securitySchemes"] = {
-            "token": {"type": "http", "scheme": "bearer", "description": "the settings' token, or a user's API token"},
-            "session": {"type": "apiKey", "in": "cookie", "name": COOKIE, "description": "of a signed-in browser"},
+            "token": {
+                "type": "http",
+                "scheme": "bearer",
+                "description": "the token of the settings (server.token), or a user's API token",
+            },
+            "session": {
+                "type": "apiKey",
+                "in": "cookie",
+                "name": COOKIE,
+                "description": "session of a signed-in browser",
+            },
         }
         _flatten_rows(components)
         for path, operations in document["paths"].items():
@@ -117,7 +128,7 @@ def _complete(path: str, method: str, operation: Operation, permission: Permissi
     for status, response in _common(path, method, operation, is_open=is_open):
         responses.setdefault(status, dict(response))
     if operation["parameters"] and method != "options":
-        responses.setdefault("422", {"description": "a parameter is not of the form that is described"})
+        responses.setdefault("422", {"description": "a parameter does not match its schema"})
     for status, response in responses.items():
         content = response.get("content", {})
         for kind in content.values():
@@ -144,9 +155,9 @@ def _common(path: str, method: str, operation: Operation, *, is_open: bool) -> I
     if "requestBody" in operation:
         yield from _WITH_BODY.items()
     if any(parameter["in"] == "query" for parameter in operation["parameters"]):
-        yield "400", {"description": "a parameter is of the right form, but of no use here"}
+        yield "400", {"description": "a parameter matches its schema but cannot be used here"}
     if "{" in path and method != "options":
-        yield "404", {"description": "nothing of that name is here"}
+        yield "404", {"description": "nothing has this name or id"}
 
 
 def _missing_parameters(path: str, operation: Operation) -> Iterator[Operation]:
@@ -200,8 +211,8 @@ def _html(openapi: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Routes</title>'
         '<link rel="icon" href="data:,"></head>'
         f"<body><main><h1>Routes of stream-detect {escape(__version__)}</h1>"
-        '<p>By machine: <a href="/openapi.json">openapi.json</a>. '
-        "The data channel's messages are in docs/protocol.md.</p>" + "".join(sections) + "</main></body></html>"
+        '<p>Machine-readable: <a href="/openapi.json">openapi.json</a>. '
+        "docs/protocol.md describes the messages of the data channel.</p>" + "".join(sections) + "</main></body></html>"
     )
 
 

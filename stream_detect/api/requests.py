@@ -10,22 +10,23 @@ from stream_detect.errors import BodyTooLargeError, ContentTypeError, RequestErr
 from stream_detect.settings.cameras import CAMERA_NAME
 from stream_detect.storage.users import MAX_ADDRESS, MAX_USER_AGENT, Browser
 
-Name = Annotated[str, Path(pattern=CAMERA_NAME, description="of a camera")]
-CheckId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of the record of a check")]
-EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an event")]
-AnalysisId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of an analysis")]
+Name = Annotated[str, Path(pattern=CAMERA_NAME, description="name of the camera")]
+CheckId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the check")]
+EventId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the event")]
+AnalysisId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the analysis")]
 ModelName = Annotated[
-    str | None, Query(alias="model", max_length=64, description="of a bundle; the first if not given")
+    str | None,
+    Query(alias="model", max_length=64, description="name of the bundle; default: the first one of the analysis"),
 ]
 
 Responses = dict[int | str, dict[str, Any]]
 
 ABSENT_CAMERA: Final[Responses] = {404: {"description": "no such camera"}}
 ABSENT_EVENT: Final[Responses] = {404: {"description": "no such event"}}
-FULL: Final[Responses] = {503: {"description": "no place is free; Retry-After says when to try again"}}
+FULL: Final[Responses] = {503: {"description": "all places are taken; Retry-After says when to try again"}}
 NO_STORAGE: Final[Responses] = {
-    503: {"description": "the database does not answer in time; Retry-After says when to try again"},
-    507: {"description": "no room is left on the disk"},
+    503: {"description": "the database does not respond in time; Retry-After says when to try again"},
+    507: {"description": "the disk is full"},
 }
 
 

@@ -20,11 +20,11 @@ from stream_detect.types import Role
 Applied = Callable[[], None]
 """Applies a change of users, sessions or tokens at once. Blocks for the database."""
 
-SessionId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a session")]
+SessionId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the session")]
 
-_WRONG: Final[Responses] = {401: {"description": "name or password is wrong"}}
-_ABSENT_SESSION: Final[Responses] = {404: {"description": "no such session of yours"}}
-_GUESSED: Final[Responses] = {429: {"description": "too many wrong passwords came of this address or for this user"}}
+_WRONG: Final[Responses] = {401: {"description": "the name or the password is wrong"}}
+_ABSENT_SESSION: Final[Responses] = {404: {"description": "you have no such session"}}
+_GUESSED: Final[Responses] = {429: {"description": "too many wrong passwords from this address or for this user"}}
 
 
 class Cookies:
@@ -69,12 +69,12 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.get("/me")
     async def me(request: Request) -> MeBody:
-        """The sender of this request, and the credentials that an unknown sender has to send. Requires no sign-in."""
+        """The user who sent the request, and how to sign in. Requires no sign-in."""
         return _me(principal_of(request), directory)
 
     @routes.post("/session", responses=NO_STORAGE | _WRONG | _GUESSED)
     async def sign_in(body: CredentialsBody, request: Request, response: Response) -> MeBody:
-        """Signs a user in: starts a session, and ends the browser's previous one."""
+        """Signs a user in: starts a session and ends the browser's previous one."""
         address = client_address(request)
         known = directory.known_as(body.name)
         # An unknown name may be a password that was typed into the wrong field.
@@ -102,7 +102,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.get("/sessions")
     def sessions(request: Request) -> SessionsBody:
-        """Browsers in which the user is signed in, most recently used first."""
+        """The user's own sessions, one per signed-in browser, most recently used first."""
         principal = principal_of(request)
         return SessionsBody.of(directory.sessions(signed_in(request)), "" if principal is None else principal.key)
 
@@ -110,7 +110,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
         "/sessions/{session_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _ABSENT_SESSION
     )
     def end(session_id: SessionId, request: Request) -> None:
-        """Ends one of one's own sessions, or for admins any session, and its streams."""
+        """Ends one of the user's own sessions and its streams; admins may end any session."""
         owner = accounts.end_session(session_id, None if is_admin(request) else signed_in(request))
         applied()
         say(request, target=f"{session_id} of {owner}")
@@ -124,7 +124,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied, cookies: 
 
     @routes.put("/me/password", status_code=204, response_class=Response, responses=NO_STORAGE | _GUESSED)
     async def change_password(body: PasswordChangeBody, request: Request) -> Response:
-        """Changes one's own password; all other sessions of the user end."""
+        """Changes the user's own password and ends all other sessions of the user."""
         name, address = signed_in(request), client_address(request)
         limit.begin(name, address)
         current, new = body.current.get_secret_value(), body.new.get_secret_value()
@@ -146,7 +146,7 @@ def signed_in(request: Request) -> str:
     """
     principal = principal_of(request)
     if principal is None or principal.name is None or principal.by not in {"session", "proxy"}:
-        raise ForbiddenError("expected a browser in which a user is signed in")
+        raise ForbiddenError("expected the session of a signed-in user")
     return principal.name
 
 

@@ -30,7 +30,7 @@ SDP = "application/sdp"
 SDP_FRAGMENT = "application/trickle-ice-sdpfrag"
 """Candidates of an existing session (RFC 8840)."""
 
-SessionId = Annotated[str, Path(max_length=64, description="of the session, from its Location")]
+SessionId = Annotated[str, Path(max_length=64, description="id of the session, from the Location of the answer")]
 
 
 class SignalledCamera(PublisherSink, Protocol):
@@ -64,7 +64,7 @@ class Exchange:
 
     Args:
         protocol: "whip" or "whep".
-        purpose: purpose of a session, in words: "publishing".
+        purpose: what a session is for: "publishing".
         refusals: additional status codes of POST, with descriptions.
         answer: opens a session of a camera, given its name, the offer and the client's address.
         close: ends a session, given the camera's name and the session's id.
@@ -117,10 +117,10 @@ def routes_of(exchange: Exchange) -> APIRouter:
         response_class=Response,
         openapi_extra=_OFFER,
         responses=_ANSWERS | {status: {"description": words} for status, words in exchange.refusals.items()},
-        summary=f"Opens a session of {exchange.purpose}",
+        summary=f"Opens a {exchange.purpose} session",
     )
     async def open_session(name: Name, request: Request) -> Response:
-        """Answers an SDP offer."""
+        """Opens a session: answers an SDP offer."""
         if content_type(request) != SDP:
             raise unexpected_content(request, SDP)
         answer = await exchange.answer(name, read_sdp(await read_body(request)), client_of(request))
@@ -135,7 +135,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         "/{name}/{session_id}",
         response_class=Response,
         responses={404: {"description": "no such session"}},
-        summary=f"Ends a session of {exchange.purpose}",
+        summary=f"Ends a {exchange.purpose} session",
     )
     async def close_session(name: Name, session_id: SessionId) -> Response:
         """Ends a session and its media."""
@@ -148,7 +148,7 @@ def routes_of(exchange: Exchange) -> APIRouter:
         response_class=Response,
         openapi_extra=_FRAGMENT,
         responses=_PATCHED,
-        summary=f"Adds candidates to a session of {exchange.purpose}",
+        summary=f"Adds candidates to a {exchange.purpose} session",
     )
     async def add_candidates(name: Name, session_id: SessionId, request: Request) -> Response:
         """Adds candidates that the client gathered after its offer (trickle ICE, RFC 8840)."""
@@ -171,7 +171,7 @@ def _expected_etag(request: Request) -> str | None:
     """
     given = request.headers.get("if-match")
     if given is None:
-        raise HTTPException(428, "expected the ETag that came with the answer in If-Match, received no If-Match")
+        raise HTTPException(428, "expected the ETag of the answer in If-Match, received no If-Match")
     if given.strip() == "*":
         return None
     tag = re.fullmatch(r'\s*"([^"]*)"\s*', given)
@@ -183,9 +183,11 @@ def _expected_etag(request: Request) -> str | None:
 def _add_options(routes: APIRouter, path: str, allowed: Sequence[str], accepted: Mapping[str, str]) -> None:
     """OPTIONS, and 405 for the rest, with every allowed method: the router would list only one."""
 
-    @routes.options(path, status_code=204, response_class=Response, summary="What is taken here")
+    @routes.options(
+        path, status_code=204, response_class=Response, summary="Lists the accepted methods and content type"
+    )
     async def options() -> Response:
-        """Allowed methods and content type."""
+        """Returns the allowed methods in Allow, and the accepted content type in Accept-Post or Accept-Patch."""
         return Response(status_code=204, headers={"Allow": ", ".join(allowed), **accepted})
 
     others = [method for method in ("GET", "HEAD", "PUT", "PATCH") if method not in allowed]
@@ -222,7 +224,7 @@ _FRAGMENT: dict[str, Any] = {
             "name": "If-Match",
             "in": "header",
             "required": True,
-            "description": "the ETag that came with the answer, or *",
+            "description": "the ETag of the answer, or *",
             "schema": {"type": "string"},
         }
     ],
@@ -231,14 +233,14 @@ _FRAGMENT: dict[str, Any] = {
 _TEXT = {"type": "string"}
 
 _PATCHED: dict[int | str, dict[str, Any]] = {
-    204: {"description": "taken"},
-    400: {"description": "malformed fragment"},
+    204: {"description": "the candidates were added"},
+    400: {"description": "the fragment is malformed"},
     404: {"description": "no such session"},
-    412: {"description": "If-Match is not the session's ETag"},
-    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
-    415: {"description": f"not {SDP_FRAGMENT}"},
-    422: {"description": "other ICE credentials than the offer's: ICE is not restarted"},
-    428: {"description": "no If-Match"},
+    412: {"description": "If-Match does not match the session's ETag"},
+    413: {"description": f"the body is larger than {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"the content type is not {SDP_FRAGMENT}"},
+    422: {"description": "the ICE credentials differ from the offer's: ICE restarts are not supported"},
+    428: {"description": "the If-Match header is missing"},
 }
 
 _ANSWERS: dict[int | str, dict[str, Any]] = {
@@ -246,13 +248,13 @@ _ANSWERS: dict[int | str, dict[str, Any]] = {
         "description": "the answer",
         "content": {SDP: {"schema": _TEXT}},
         "headers": {
-            "Location": {"description": "DELETE it to end the session", "schema": _TEXT},
-            "ETag": {"description": "of the ICE session", "schema": _TEXT},
-            "Link": {"description": 'one for each ICE server, rel="ice-server"', "schema": _TEXT},
+            "Location": {"description": "path of the session; DELETE it to end the session", "schema": _TEXT},
+            "ETag": {"description": "identifies the ICE session", "schema": _TEXT},
+            "Link": {"description": 'one per URL of an ICE server, with rel="ice-server"', "schema": _TEXT},
         },
     },
-    400: {"description": "malformed session description"},
+    400: {"description": "the session description is malformed"},
     404: {"description": "no such camera"},
-    413: {"description": f"body over {MAX_OFFER_BYTES // 1024} KiB"},
-    415: {"description": f"not {SDP}"},
+    413: {"description": f"the body is larger than {MAX_OFFER_BYTES // 1024} KiB"},
+    415: {"description": f"the content type is not {SDP}"},
 }

@@ -43,7 +43,7 @@ def router(
         model: the model in use.
         sessions: the live checks.
         settings: settings for clients.
-        problems: returns current problems, in sentences.
+        problems: returns the current problems, one sentence each.
     """
     routes = APIRouter(prefix="/api", tags=["status"])
 
@@ -71,22 +71,22 @@ def probes(health: Health, problems: Callable[[], Sequence[str]] = tuple) -> API
 
     Args:
         health: health of the analysis.
-        problems: returns what keeps cameras from being watched or events from being written, in sentences.
+        problems: returns why cameras are not watched or events not written, one sentence each.
     """
     routes = APIRouter(tags=["health"])
 
     @routes.get(LIVE_PATH)
     async def live() -> dict[str, str]:
-        """The process is alive. Requires no access token."""
+        """Reports that the process is alive. Requires no access token."""
         return {"status": "alive"}
 
     @routes.get(
         "/readyz",
         response_model_exclude_unset=True,
-        responses={503: {"model": ReadyBody, "description": "not ready, with the reasons"}},
+        responses={503: {"model": ReadyBody, "description": "not ready, for these reasons"}},
     )
     async def ready(response: Response) -> ReadyBody:
-        """Streams can be judged and events written; otherwise 503 with the reasons."""
+        """Reports whether streams can be judged and events written; 503 with the reasons if not."""
         reasons = tuple(reason for reason in (health.failing, *problems()) if reason)
         if not reasons:
             return ReadyBody(ready=True)

@@ -91,7 +91,9 @@ class Submissions:
         try:
             wished = AddressWish.model_validate_json(await read_body(request))
         except ValidationError as error:
-            raise RequestError(f"expected a url, and models and rate_hz if any: {error.errors()[0]['msg']}") from error
+            raise RequestError(
+                f"expected a url and optionally models and rate_hz: {error.errors()[0]['msg']}"
+            ) from error
         address = _checked(wished.url)
         name = shown_name(unquote(urlsplit(address).path))
         options = await self._options(wished.models, wished.rate_hz)
@@ -172,12 +174,12 @@ def _without_secrets(address: str) -> str:
 
 
 _REFUSALS: dict[int | str, dict[str, Any]] = {
-    400: {"description": "malformed, or cut off"},
-    413: {"description": "a file is too long, or there are too many"},
-    415: {"description": "of another content type"},
-    422: {"description": "models, rate, parts or address not usable"},
-    503: {"description": "too many wait, or upload"},
-    507: {"description": "disk full"},
+    400: {"description": "the body is malformed or incomplete"},
+    413: {"description": "a file is too large, or there are too many files"},
+    415: {"description": f"the content type is neither {forms.MULTIPART} nor {_JSON}"},
+    422: {"description": "a model, the rate, a part of the form or the address cannot be used"},
+    503: {"description": "too many analyses are queued, or too many uploads are in progress"},
+    507: {"description": "the disk is full"},
 }
 
 _BODIES: dict[str, Any] = {

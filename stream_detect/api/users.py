@@ -22,7 +22,7 @@ from stream_detect.api.schemas.users import (
 from stream_detect.api.sessions import Applied, is_admin, signed_in
 from stream_detect.errors import ForbiddenError, NotFoundError
 
-UserName = Annotated[str, Path(max_length=64, description="of a user")]
+UserName = Annotated[str, Path(max_length=64, description="name of the user")]
 
 _NO_USER: Responses = {404: {"description": "no such user"}}
 _LAST: Responses = {409: {"description": "no admin would be left"}}
@@ -43,9 +43,13 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         """All users, by name."""
         return UsersBody(items=tuple(map(UserBody.of, accounts.users())))
 
-    @routes.post("", status_code=201, responses=NO_STORAGE | {409: {"description": "taken, or the first is no admin"}})
+    @routes.post(
+        "",
+        status_code=201,
+        responses=NO_STORAGE | {409: {"description": "a user of this name exists, or the first user is not an admin"}},
+    )
     def add(body: NewUserBody, response: Response) -> UserBody:
-        """Adds a user; the first one has to be an admin. From then on everybody has to sign in."""
+        """Adds a user. The first user must be an admin; from then on, everybody has to sign in."""
         added = accounts.add(body.name, body.role, body.password.get_secret_value())
         applied()
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
@@ -53,7 +57,7 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
 
     @routes.patch("/{user}", responses=NO_STORAGE | _NO_USER | _LAST)
     def change(user: UserName, body: UserChangeBody) -> UserBody:
-        """Changes the given values; a new password or disabling ends the user's sessions."""
+        """Changes the given values of a user; a new password, or disabling the user, ends the user's sessions."""
         password = None if body.password is None else body.password.get_secret_value()
         changed = accounts.change(user, role=body.role, disabled=body.disabled, password=password)
         applied()
@@ -67,9 +71,9 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
 
     @routes.get("/{user}/sessions", responses=_NO_USER)
     def sessions(user: UserName, request: Request) -> SessionsBody:
-        """Browsers in which a user is signed in, most recently used first."""
+        """A user's sessions, one per signed-in browser, most recently used first."""
         if not directory.knows(user):
-            raise NotFoundError("expected the name of a user, received one that is not here")
+            raise NotFoundError("expected the name of a user, received an unknown name")
         principal = principal_of(request)
         return SessionsBody.of(directory.sessions(user), "" if principal is None else principal.key)
 
@@ -82,10 +86,10 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
     return routes
 
 
-TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="of a token")]
+TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the token")]
 
-_NO_TOKEN: Responses = {404: {"description": "no such token of yours"}}
-_TAKEN: Responses = {409: {"description": "there is one of that name, or there are too many"}}
+_NO_TOKEN: Responses = {404: {"description": "you have no such token"}}
+_TAKEN: Responses = {409: {"description": "you have a token of this name, or too many tokens"}}
 
 
 def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
@@ -101,9 +105,11 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
     def listed(
         request: Request,
         *,
-        everybodys: Annotated[bool, Query(alias="all", description="of all users; for admins")] = False,
+        everybodys: Annotated[
+            bool, Query(alias="all", description="list the tokens of all users; admins only")
+        ] = False,
     ) -> TokensBody:
-        """One's own tokens, newest first, without their values."""
+        """The user's own tokens, newest first, without their values."""
         if everybodys and not is_admin(request):
             raise ForbiddenError("expected the role admin to see the tokens of all users")
         principal = principal_of(request)

@@ -67,7 +67,7 @@ def whip(publishers: PublisherSessions, cameras: Cameras, ice_servers: Callable[
     async def answer(name: str, offer_sdp: str, client: str) -> Answer:
         settings = started_camera(cameras, name).settings
         if not parse_address(settings.url.get_secret_value(), from_settings_file=True).is_pushed:
-            raise ConflictError(f'{name} has an address of its own; only a camera with url "whip:" accepts publishers')
+            raise ConflictError(f'{name} has an address; only a camera with url "whip:" accepts publishers')
         return await publishers.answer(name, offer_sdp, CameraByName(cameras, name), client)
 
     refusals = {

@@ -109,7 +109,7 @@ class AccessService:
                 await asyncio.gather(asyncio.to_thread(self.directory.note_use), asyncio.to_thread(self.audit.close))
         except (StorageError, TimeoutError) as error:
             reason = str(error) or f"the database did not answer within {_CLOSE_S:g} s"
-            _log.warning("what was used and done last is not written down: %s", reason)
+            _log.warning("the latest audit entries and times of use of sessions and tokens are not stored: %s", reason)
 
     def _note_entered(self, user: User) -> None:
         self.audit.note(AuditEntry(time.time(), "user.add", by="sso", target=user.name, detail=f"as {user.role.value}"))

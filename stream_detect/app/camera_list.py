@@ -129,7 +129,7 @@ class CameraList:
         """
         with self._one_at_a_time():
             if settings.name in self._fleet.names():
-                raise ConflictError(f"a camera is called {settings.name} already; choose another name")
+                raise ConflictError(f"there is already a camera named {settings.name}; choose another name")
             self._fleet.check(settings, from_settings_file=False)
             self._fleet.check_room(len(self._fleet.names()) + 1)
             self._stored.put(settings)
@@ -149,7 +149,7 @@ class CameraList:
         with self._one_at_a_time():
             before = self._own(name)
             if wanted.name not in {None, name}:
-                raise ConflictError(f"a camera keeps its name: expected {name}, received {wanted.name}")
+                raise ConflictError(f"a camera cannot be renamed: expected {name}, received {wanted.name}")
             settings = wanted.settings(name, _address(wanted, before, "api"))
             self._fleet.check(settings, from_settings_file=False)
             self._stored.put(settings)
@@ -225,7 +225,7 @@ class CameraList:
         """
         before = self._settings_of(wanted.name) if wanted.name in self._fleet.names() else None
         if wanted.url is None and before is None:
-            raise NotFoundError("expected a url to try, or the name of a camera that is here")
+            raise NotFoundError("expected a url to test, or the name of an existing camera")
         origin: Origin = "api" if before is None else self._origin(before.name)
         url = _address(wanted, before, origin)
         own = before is not None and url == before.url
@@ -240,10 +240,10 @@ class CameraList:
             CapacityError: too many wait, or the current one takes too long.
         """
         if not self._waiting.acquire(blocking=False):
-            raise CapacityError(f"{MAX_CHANGES} changes of cameras wait already; try again later", RETRY_AFTER_S)
+            raise CapacityError(f"{MAX_CHANGES} changes of cameras are already waiting; try again later", RETRY_AFTER_S)
         try:
             if not self._changing.acquire(timeout=CHANGE_WITHIN_S):
-                raise CapacityError("another change of cameras takes long; try again later", RETRY_AFTER_S)
+                raise CapacityError("another change of cameras is taking long; try again later", RETRY_AFTER_S)
             try:
                 yield
             finally:
@@ -272,12 +272,15 @@ class CameraList:
         names = frozenset(camera.name for camera in of_file)
         for camera in added_here:
             if camera.name in names:
-                _log.warning("camera %s, added over HTTP, waits: the settings file has that name too", camera.name)
+                _log.warning(
+                    "camera %s, added over HTTP, is not started: the settings file has a camera of that name",
+                    camera.name,
+                )
         added = [camera for camera in added_here if camera.name not in names]
         room = max(self._fleet.max_cameras - len(of_file), 0)
         for camera in added[room:]:
             _log.error(
-                "camera %s, added over HTTP, is left out: there may be %d cameras (monitoring.max_cameras)",
+                "camera %s, added over HTTP, is not started: at most %d cameras are allowed (monitoring.max_cameras)",
                 camera.name,
                 self._fleet.max_cameras,
             )
@@ -298,7 +301,7 @@ class CameraList:
         """Settings of a camera that may be changed over HTTP."""
         settings = self._settings_of(name)
         if name in self._of_file:
-            raise ConflictError(f"the settings file names the camera {name}: change it there, then reload")
+            raise ConflictError(f"the camera {name} is defined in the settings file: change it there, then reload")
         return settings
 
 
@@ -316,5 +319,7 @@ def _address(wanted: CameraChange, before: CameraSettings | None, origin: Origin
     if wanted.url is None:
         raise AddressError("expected a url")
     if ":***@" in wanted.url.get_secret_value():
-        raise AddressError("expected the password instead of ***: it is kept only while the rest of the address stays")
+        raise AddressError(
+            "expected the password instead of ***: it is kept only if the rest of the address is unchanged"
+        )
     return wanted.url

@@ -41,7 +41,7 @@ class CameraTrials:
         if address.is_pushed:
             return ConnectionBody(ok=True, detail="there is nothing to connect to: a publisher sends to this server")
         if self._closed or not self._places.acquire(blocking=False):
-            raise CapacityError(f"{AT_ONCE} addresses are being tried already; try again in a moment", RETRY_AFTER_S)
+            raise CapacityError(f"{AT_ONCE} addresses are already being tested; try again in a moment", RETRY_AFTER_S)
         # The trial itself releases its place: a client that disconnects makes no room while the trial is still running.
         trial = asyncio.ensure_future(off_loop(lambda: self._tried(settings, address), "try-camera"))
         self._waiting.add(trial)

@@ -96,7 +96,7 @@ class HttpConnections:
         now_s = closed.loop.time()
         if now_s - self._logged_s >= _LOG_EVERY_S:
             self._logged_s = now_s
-            _log.warning("too many connections: %s has most of them; those of it that wait are closed", client)
+            _log.warning("too many connections: %s has the most; its waiting connections are closed", client)
 
 
 class GuardedProtocol(H11Protocol):

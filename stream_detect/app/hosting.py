@@ -192,7 +192,7 @@ class HostedHere:
         """See `Hosting`."""
         newest = self._fleet.camera(name).snapshot()
         if newest is None:
-            raise NotFoundError(f"the camera {name} has sent no picture yet")
+            raise NotFoundError(f"the camera {name} has no frame yet")
         style = self._style(self._model.judge)
         return await asyncio.to_thread(annotated, *newest, style.thresholds, style.stale_s, width)
 

@@ -63,7 +63,7 @@ class ModelInUse:
         async with self._one_at_a_time:
             candidate = await asyncio.to_thread(self._find, name)
             if candidate.judge == self.judge:
-                _log.info("model %s was chosen; it is in use already", name)
+                _log.info("model %s was chosen, and is already in use", name)
                 return self.judge
             classifier = await asyncio.to_thread(candidate.start)
             self._earlier[self.judge.sha256] = self.judge

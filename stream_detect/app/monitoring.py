@@ -208,4 +208,4 @@ async def _within(seconds: float, work: Awaitable[None], what: str) -> None:
         async with asyncio.timeout(seconds):
             await work
     except TimeoutError:
-        _log.warning("%s did not close within %.1f s; the process ends all the same", what, seconds)
+        _log.warning("%s did not close within %.1f s; the process ends anyway", what, seconds)

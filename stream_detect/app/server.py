@@ -215,7 +215,7 @@ def listen(settings: Settings) -> socket.socket:
         return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
         raise SettingsError(
-            f"cannot listen on {host} port {port}: {error.strerror or error}; set server.host or server.port to another"
+            f"cannot listen on {host} port {port}: {error.strerror or error}; change server.host or server.port"
         ) from error
 
 

@@ -144,12 +144,12 @@ def _reload(monitoring: Monitoring, audit: AuditLog) -> None:
         done = monitoring.cameras.reload()
     except StreamDetectError as error:
         audit.note(AuditEntry(time.time(), "settings.reload", "failed", by="signal", detail=str(error)))
-        _log.error("the settings file is not valid, nothing changes: %s", error)
+        _log.error("the settings file is invalid; nothing was changed: %s", error)
     else:
         audit.note(AuditEntry(time.time(), "settings.reload", by="signal"))
         names = done.cameras
         _log.info(
-            "settings read again: added %s, changed %s, removed %s",
+            "settings reloaded: added %s, changed %s, removed %s",
             *map(_listed, (names.added, names.changed, names.removed)),
         )
 
@@ -203,6 +203,4 @@ async def _close(sessions: CheckSessions) -> None:
         async with asyncio.timeout(_CLOSE_S):
             await sessions.close_all()
     except TimeoutError:
-        _log.warning(
-            "%d sessions were not closed within %.1f s; the process ends all the same", sessions.count, _CLOSE_S
-        )
+        _log.warning("%d sessions were not closed within %.1f s; the process ends anyway", sessions.count, _CLOSE_S)

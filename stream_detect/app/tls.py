@@ -119,7 +119,7 @@ class Certificate:
         now = self._now()
         if not leaf.not_valid_before_utc <= now <= leaf.not_valid_after_utc:
             raise SettingsError(
-                f"expected a certificate that holds now in {certificate}, received one from "
+                f"expected a certificate that is valid now in {certificate}, received one from "
                 f"{leaf.not_valid_before_utc:%Y-%m-%d} to {leaf.not_valid_after_utc:%Y-%m-%d}; renew it"
             )
         return context, leaf
@@ -219,7 +219,7 @@ def _summary(certificate: x509.Certificate) -> str:
 
 def _why(error: Exception, certificate: Path, key: Path) -> str:
     if isinstance(error, ssl.SSLError) and error.reason == "KEY_VALUES_MISMATCH":
-        return f"expected the key of the certificate {certificate} in {key}, received that of another one"
+        return f"expected the key of the certificate {certificate} in {key}, received another key"
     return f"expected a PEM certificate in {certificate} and its key, without a password, in {key}: {error}"
 
 

@@ -173,7 +173,7 @@ class Camera:
         """
         watch = self._totals.watch
         if watch is None or not self._live:
-            raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
+            raise ConflictError(f"camera {self.name} is not live: a challenge needs live video")
         return watch.challenge
 
     def push(self, frame: VideoFrame, codec: str, *, gap: bool = False, arrived_s: float | None = None) -> None:
@@ -366,4 +366,4 @@ class Camera:
 
     def _expect_pushed(self) -> None:
         if not self._address.is_pushed:
-            raise ConflictError(f"camera {self.name} takes no publisher: its address is not whip:")
+            raise ConflictError(f"camera {self.name} does not accept a publisher: its address is not whip:")

@@ -174,7 +174,7 @@ class Fleet:
         """
         camera = self._cameras.get(name)
         if camera is None:
-            raise NotFoundError(f"no camera is called {name}")
+            raise NotFoundError(f"there is no camera named {name}")
         return camera
 
     def statuses(self) -> list[CameraStatus]:
@@ -199,7 +199,7 @@ class Fleet:
         if cameras > self.max_cameras:
             raise ConflictError(
                 f"expected at most {self.max_cameras} cameras (monitoring.max_cameras), received {cameras}: "
-                "remove some, or raise the setting on a machine that carries more"
+                "remove some, or raise the setting if the machine can handle more"
             )
 
     def add(self, settings: CameraSettings) -> HostedCamera:
@@ -212,7 +212,7 @@ class Fleet:
         """
         with self._changing:
             if settings.name in self._cameras:
-                raise ConflictError(f"a camera is called {settings.name} already")
+                raise ConflictError(f"there is already a camera named {settings.name}")
             self.check_room(len(self._cameras) + 1)
             camera = self._made(settings)
             self._put(camera)

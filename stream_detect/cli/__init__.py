@@ -1,7 +1,7 @@
 """The command line. A command imports what it needs when it runs: `serve` and `--help` never load TensorFlow.
 
 A `StreamDetectError` is one line on stderr and exit status 2. Any other error is status 2 as well: 1 means that a
-command found something, such as a fake or a chain that does not hold.
+command found something, such as a fake or a broken hash chain.
 """
 
 import importlib
@@ -32,7 +32,7 @@ app = typer.Typer(
 
 SettingsFile = Annotated[
     Path | None,
-    typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+    typer.Option("--settings", metavar="FILE", help="Settings file. Default: stream-detect.yaml in this folder."),
 ]
 
 
@@ -100,13 +100,13 @@ def serve(
     settings: SettingsFile = None,
     *,
     workers: Annotated[
-        int | None, typer.Option(min=0, max=64, help="Worker processes a node that share the cameras; see cluster.")
+        int | None, typer.Option(min=0, max=64, help="Worker processes per node, which share the cameras; see cluster.")
     ] = None,
     ray: Annotated[
-        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster whose nodes share the cameras, host:port.")
+        str | None, typer.Option(metavar="ADDRESS", help="Ray cluster whose nodes share the cameras, as host:port.")
     ] = None,
 ) -> None:
-    """Serve the page, the live check and the cameras until ctrl-c."""
+    """Serve the page, the live check and the cameras until interrupted."""
     from stream_detect.app.server import serve as serve_until_stopped
     from stream_detect.app.service import create_service
     from stream_detect.settings.file import file_in_use, load_settings
@@ -125,7 +125,7 @@ def serve(
 
 @app.command()
 def doctor(settings: SettingsFile = None) -> None:
-    """Look whether this machine has what serving takes, and say what is missing."""
+    """Check whether this machine can run the server, and say what is missing."""
     from stream_detect.cli.doctor import examine, table
 
     findings = examine(settings, os.environ)
@@ -139,13 +139,13 @@ def purge(
     settings: SettingsFile = None,
     *,
     days: Annotated[
-        float | None, typer.Option(min=0, help="Of events older than this; if not given, evidence.days.")
+        float | None, typer.Option(min=0, help="Delete the evidence of events older than this. Default: evidence.days.")
     ] = None,
-    all_evidence: Annotated[bool, typer.Option("--all-evidence", help="However young the events are.")] = False,
-    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Of this camera only.")] = None,
-    yes: Annotated[bool, typer.Option("--yes", help="Do not ask.")] = False,
+    all_evidence: Annotated[bool, typer.Option("--all-evidence", help="Delete evidence of any age.")] = False,
+    camera: Annotated[str | None, typer.Option(metavar="NAME", help="Delete the evidence of this camera only.")] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete evidence (pictures, faces, clips) of fake events; the events stay. A server may run meanwhile."""
+    """Delete evidence (pictures, faces, clips) of fake events; keep the events. A server may be running."""
     from stream_detect.access.audit import note
     from stream_detect.evidence.folder import EvidenceFolder
     from stream_detect.evidence.retention import Purge
@@ -169,7 +169,7 @@ def purge(
     typer.echo(
         f"Deleted: {gone.events} events, {gone.bytes / 1e6:.1f} MB."
         if gone
-        else "There is no such evidence; that of open events, and of events of the last five minutes, is kept."
+        else "Nothing to delete. The evidence of ongoing events, and of the last five minutes, is always kept."
     )
 
 
@@ -178,17 +178,18 @@ def verify_evidence(
     settings: SettingsFile = None,
     *,
     head: Annotated[
-        str | None, typer.Option(metavar="HASH", help="Newest hash as an earlier run printed it: it has to be there.")
+        str | None,
+        typer.Option(metavar="HASH", help="Newest hash printed by an earlier run; the chain must contain it."),
     ] = None,
     signers: Annotated[
-        Path | None, typer.Option(metavar="FILE", help="PEM certificates with which evidence was signed before.")
+        Path | None, typer.Option(metavar="FILE", help="PEM certificates that signed evidence in the past.")
     ] = None,
 ) -> None:
-    """Verify that no event and no file of evidence was changed, removed or reordered. A server may run meanwhile.
+    """Verify that no event and no evidence file was changed, removed or reordered. A server may be running.
 
-    Signatures are verified where files have them: of the signer that the settings name, or of review.trust_anchors.
+    Signatures are verified if present: the signer must be the one in the settings, or in review.trust_anchors.
 
-    Exit status 0: all holds; 1: it does not, and each row or file is named; 2: it could not be verified.
+    Exit status 0: all intact; 1: faults were found and are listed; 2: verification was not possible.
     """
     from stream_detect.evidence.folder import EvidenceFolder
     from stream_detect.evidence.verify import signature_line, verify
@@ -210,7 +211,7 @@ def verify_evidence(
     typer.echo(signature_line(found.signatures))
     if found.problems:
         raise typer.Exit(1)
-    typer.echo("The chain holds.")
+    typer.echo("The chain is intact.")
 
 
 @app.command(name="verify-audit")
@@ -218,12 +219,13 @@ def verify_audit(
     settings: SettingsFile = None,
     *,
     head: Annotated[
-        str | None, typer.Option(metavar="HASH", help="Newest hash as an earlier run printed it: it has to be there.")
+        str | None,
+        typer.Option(metavar="HASH", help="Newest hash printed by an earlier run; the chain must contain it."),
     ] = None,
 ) -> None:
-    """Verify that no entry of the audit log was changed, removed or reordered. A server may run meanwhile.
+    """Verify that no entry of the audit log was changed, removed or reordered. A server may be running.
 
-    Exit status 0: all holds; 1: it does not, and each entry is named; 2: it could not be verified.
+    Exit status 0: all intact; 1: faults were found and are listed; 2: verification was not possible.
     """
     from stream_detect.access.audit import verify_audit as verify
     from stream_detect.settings.file import load_settings
@@ -238,16 +240,16 @@ def verify_audit(
     typer.echo(f"{found.entries} entries were compared; the newest hash is {found.head or '-'}")
     if found.problems:
         raise typer.Exit(1)
-    typer.echo("The log holds.")
+    typer.echo("The log is intact.")
 
 
 @app.command(name="analyze", cls=_PassedOn)
 def _analyze(context: typer.Context) -> None:
-    """Say of pictures and videos whether their faces look real or fake."""
+    """Examine pictures and videos for fake faces."""
     try:
         from stream_detect.cli.analyze import run
     except ImportError as error:  # Python's own status for it is 1, which means that a fake was found
-        sys.stderr.write(f"stream-detect: expected all that is needed to be installed: {error}\n")
+        sys.stderr.write(f"stream-detect: a required package is not installed: {error}\n")
         sys.exit(2)
     raise typer.Exit(run(context.args))
 
@@ -268,7 +270,7 @@ def _evaluate(context: typer.Context) -> None:
 
 @app.command(name="explain", cls=_PassedOn)
 def _explain(context: typer.Context) -> None:
-    """Show where in a face a model looked."""
+    """Draw a heat map of what a model saw in a face."""
     _run_elsewhere("stream_detect.cli.explain", context.args, "stream-detect explain")
 
 
@@ -286,7 +288,7 @@ def _users(context: typer.Context) -> None:
 
 @app.command(name="cluster", cls=_PassedOn)
 def _cluster(context: typer.Context) -> None:
-    """Drain nodes of a cluster, and show who watches what."""
+    """Drain nodes of a cluster, and list which worker has which camera."""
     _run_elsewhere("stream_detect.cli.cluster", context.args, "stream-detect cluster")
 
 

@@ -45,36 +45,45 @@ def analyze(  # noqa: PLR0913 - the command's options
     files: Annotated[
         list[str],
         typer.Argument(
-            metavar="PATH|GLOB|DIR|URL|-", help="Pictures and videos; folders with all below; - is standard input."
+            metavar="PATH|GLOB|DIR|URL|-",
+            help="Pictures, videos and folders, which are searched recursively; - is standard input.",
         ),
     ],
     *,
     model: Annotated[
         list[str] | None,
-        typer.Option(metavar="NAME", help="A bundle; again for more, side by side. If not given, the one that serves."),
+        typer.Option(
+            metavar="NAME", help="Bundle to judge by; repeat to compare several. Default: the one in the settings."
+        ),
     ] = None,
     rate: Annotated[
-        float | None, typer.Option(metavar="HZ", help="Samples a second of a video; review.rate_hz if not given.")
+        float | None, typer.Option(metavar="HZ", help="Samples per second of a video. Default: review.rate_hz.")
     ] = None,
     json: Annotated[
-        str | None, typer.Option(metavar="[FILE.json]", help="One object a file, one a line; without FILE to stdout.")
+        str | None,
+        typer.Option(metavar="[FILE.json]", help="Write JSON Lines, one object per file. Without FILE: to stdout."),
     ] = None,
     csv: Annotated[
-        str | None, typer.Option(metavar="[FILE.csv]", help="One line a file and model; without FILE to stdout.")
+        str | None,
+        typer.Option(metavar="[FILE.csv]", help="Write CSV, one line per file and model. Without FILE: to stdout."),
     ] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="A report with pictures, whole in itself.")] = None,
+    html: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write a self-contained report with pictures.")
+    ] = None,
     annotate: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Write each video there with the badge burnt in.")
+        Path | None, typer.Option(metavar="DIR", help="Write each file here with the badge burnt in.")
     ] = None,
-    jobs: Annotated[int, typer.Option(metavar="N", min=1, max=64, help="Files at once.")] = os.cpu_count() or 1,
+    jobs: Annotated[
+        int, typer.Option(metavar="N", min=1, max=64, help="Number of files examined at once.")
+    ] = os.cpu_count() or 1,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+        typer.Option(metavar="FILE", help="Settings file. Default: stream-detect.yaml in this folder."),
     ] = None,
 ) -> None:
-    """Say of pictures and videos whether their faces look real or fake.
+    """Examine pictures and videos for fake faces.
 
-    Exit status: 0 all are real, undecided or without a face; 1 a fake was found; 2 an error, of one file or of all.
+    Exit status 0: no fake was found; 1: a fake was found; 2: a file could not be examined, or another error.
     """
     loaded = load_settings(settings, os.environ)
     rate_hz = loaded.review.rate_hz if rate is None else rate
@@ -84,7 +93,7 @@ def analyze(  # noqa: PLR0913 - the command's options
         Registry.of(loaded.model.folder).load(name)  # a missing or damaged bundle is not the fault of a file
     trust_anchors_of(loaded.review.trust_anchors)
     if sum(given.name == STDIN for given in inputs) > 1:
-        raise SettingsError("expected - once: standard input can be read once")
+        raise SettingsError("expected - once, received it several times: standard input can be read only once")
     if STDOUT == json == csv:
         raise SettingsError("expected --json or --csv on standard output, not both; name a file for one")
     options = BatchOptions(
@@ -101,7 +110,7 @@ def analyze(  # noqa: PLR0913 - the command's options
                 status = max(status, _status(outcome))
             report.done(number, "" if outcome is None else person_line(outcome))
     if passed_over.count:
-        sys.stderr.write(f"Passed over: {passed_over.count} files in folders, neither pictures nor videos.\n")
+        sys.stderr.write(f"Skipped {passed_over.count} files in folders that are neither pictures nor videos.\n")
     sys.stdout.flush()
     context.obj.status = status
 

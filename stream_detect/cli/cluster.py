@@ -10,30 +10,32 @@ from stream_detect.settings.file import load_settings
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import LEADER, Leases
 
-app = typer.Typer(help="Nodes of a cluster. A server may run meanwhile; it follows within two seconds.")
+app = typer.Typer(help="Manage the nodes of a cluster. A running server applies a change within two seconds.")
 
-NodeName = Annotated[str, typer.Argument(metavar="NODE", help="Its name, as /api/cluster and the page show it.")]
+NodeName = Annotated[
+    str, typer.Argument(metavar="NODE", help="Name of the node, as shown by /api/cluster and the page.")
+]
 
 
 @app.command()
 def drain(node: NodeName, settings: SettingsFile = None) -> None:
-    """Have a node hand its cameras over to others, and watch none until `undrain`."""
+    """Move the cameras of a node to other nodes, and give it none until `undrain`."""
     with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=True)
-    typer.echo(f"{node} is drained: its cameras go to other nodes, and stay where none can take them.")
+    typer.echo(f"{node} is drained: its cameras move to other nodes; those that no other node can take stay.")
 
 
 @app.command()
 def undrain(node: NodeName, settings: SettingsFile = None) -> None:
-    """Let a node watch cameras again; those that went elsewhere stay there."""
+    """Let a node have cameras again; cameras that moved to other nodes stay there."""
     with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=False)
-    typer.echo(f"{node} may watch cameras again.")
+    typer.echo(f"{node} may have cameras again.")
 
 
 @app.command()
 def leases(settings: SettingsFile = None) -> None:
-    """Show who leads, which worker has which camera, and which nodes are drained."""
+    """List the leader, which worker has which camera, and the drained nodes."""
     with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         table = Leases(database)
         leader, held, drained = table.leader(), table.held(), table.drained()

@@ -126,7 +126,7 @@ def _library(name: str) -> Finding:
 def _model(settings: Settings) -> str:
     bundle = Registry.of(settings.model.folder).load(settings.model.name)
     load_model(bundle, settings.model.backend, settings.model.threads, settings.model.precision)
-    return f"{bundle.card.name} by {settings.model.backend}, sha256 {bundle.sha256[:12]} as its card states"
+    return f"{bundle.card.name} by {settings.model.backend}, sha256 {bundle.sha256[:12]} as stated in its card"
 
 
 def _page(_: Settings) -> str:
@@ -148,7 +148,7 @@ def _credentials(settings: Settings) -> str:
     trust_anchors_of(settings.review.trust_anchors)
     signer = ContentSigner.of(settings.evidence)
     if missing("c2pa"):
-        return f"those of analysed files are not read; {INSTALL}"
+        return f"Content Credentials of analysed files are not read; {INSTALL}"
     trust = "" if settings.review.trust_anchors else ", no signer is trusted (review.trust_anchors)"
     if signer is None:
         return f"read{trust}; evidence is not signed (evidence.signing_certificate)"
@@ -160,10 +160,10 @@ def _storage(settings: Settings) -> str:
     folder, remote = settings.storage.folder, settings.storage.database_url is not None
     place = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     if not place.is_dir() or not os.access(place, os.W_OK | os.X_OK):
-        raise StorageError(f"expected a folder to write to, {place} is none; set storage.folder to another")
+        raise StorageError(f"expected a writable folder, received {place}; set storage.folder to another")
     free_gb = shutil.disk_usage(place).free / 1e9
     if not remote and not (folder / FILE_NAME).exists():
-        return f"{folder} will be made, {free_gb:.0f} GB free"
+        return f"{folder} will be created, {free_gb:.0f} GB free"
     with Database.open(settings.storage, alone=False) as database:
         database.check()
         return f"{database.dialect} answers; {folder}, {free_gb:.0f} GB free"
@@ -185,7 +185,7 @@ def _sign_in(settings: Settings) -> str:
         return ", ".join(methods)
     if settings.server.sign_in:
         raise SettingsError("nobody can sign in yet (server.sign_in): stream-detect users add NAME")
-    return "no access control: whoever reaches the loopback address of this machine is an admin"
+    return "no access control: everybody who can reach the loopback address of this machine is an admin"
 
 
 def _cameras(settings: Settings) -> str:
@@ -235,7 +235,7 @@ def _media_addresses(settings: Settings) -> str:
     hosts, ports = HostAddresses(settings.webrtc), settings.webrtc.udp_ports
     hosts.check(settings.most_sessions)
     told = {told: None for address in hosts.addresses() for told in hosts.announced(address)}
-    return f"peers get {', '.join(told) or 'no address but those of ICE servers'}, UDP port {ports or 'any'}"
+    return f"peers receive {', '.join(told) or 'only the addresses of ICE servers'}, UDP port {ports or 'any'}"
 
 
 def _ice_servers(settings: Settings) -> str:
@@ -244,4 +244,4 @@ def _ice_servers(settings: Settings) -> str:
     if problems:
         raise IceServerError("; ".join(problems))
     count = sum(len(server.urls) for server in settings.webrtc.ice_servers)
-    return f"{count} answer, a TURN server with a relayed address" if count else "none set; needed across NATs"
+    return f"{count} answer, a TURN server with a relayed address" if count else "none configured; needed across NATs"

@@ -17,7 +17,7 @@ from stream_detect.errors import DatasetError
 from stream_detect.evaluation.dataset import TABLE, read_table
 from stream_detect.evaluation.report import html_report, percent, points, value
 from stream_detect.evaluation.run import EvaluationPlan, OnProgress, evaluate, load_entrants
-from stream_detect.evaluation.score_sheet import write_whole
+from stream_detect.evaluation.score_sheet import write_report
 from stream_detect.evaluation.summary import Summary
 from stream_detect.settings.file import load_settings
 
@@ -29,46 +29,54 @@ app = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
 
 @app.command(name="evaluate")
 def evaluate_models(  # noqa: PLR0913 - the command's options
-    more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Further models.")] = None,
+    more: Annotated[list[str] | None, typer.Argument(metavar="NAME", help="Further bundles, like --model.")] = None,
     *,
     manifest: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Table with the columns file, label (real, fake) and any more.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Table with the columns file and label (real or fake), and any others."),
     ] = None,
     root: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Folder the files are relative to; tars in it are looked into.")
+        Path | None,
+        typer.Option(metavar="DIR", help="Folder to which file names are relative; tar files in it are searched too."),
     ] = None,
     data: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FOLDER",
-            help="Instead of both: a training's folder with faces.csv, of which split val is taken; again for more.",
+            help="Instead of --manifest and --root: a folder of training data with faces.csv, of which the split val "
+            "is used; may be given several times.",
         ),
     ] = None,
     model: Annotated[
         list[str] | None,
         typer.Option(
-            metavar="NAME", help="A bundle, or its folder; again for more. If not given, the one that serves."
+            metavar="NAME", help="Bundle, or its folder; may be given several times. Default: the one in the settings."
         ),
     ] = None,
-    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Measure each value of this column too.")] = None,
+    by: Annotated[str | None, typer.Option(metavar="COLUMN", help="Also measure each value of this column.")] = None,
     only: Annotated[
-        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Take these rows only; again for more.")
+        list[str] | None, typer.Option(metavar="COLUMN=VALUE", help="Use these rows only; may be given several times.")
     ] = None,
     held_out: Annotated[
-        bool, typer.Option("--held-out", help="Leave out the groups on which training fits its calibration.")
+        bool, typer.Option("--held-out", help="Leave out the groups on which training fits the calibration.")
     ] = False,
-    crops: Annotated[bool, typer.Option("--crops", help="The pictures are face crops already.")] = False,
-    robustness: Annotated[bool, typer.Option("--robustness", help="Judge worsened files too.")] = False,
+    crops: Annotated[bool, typer.Option("--crops", help="The pictures are face crops.")] = False,
+    robustness: Annotated[bool, typer.Option("--robustness", help="Also judge degraded files.")] = False,
     robustness_of: Annotated[
-        int, typer.Option(metavar="N", min=2, help="Pictures for that, drawn evenly; a tenth as many videos.")
+        int,
+        typer.Option(
+            metavar="N", min=2, help="Number of pictures for --robustness, drawn evenly; a tenth as many videos."
+        ),
     ] = 200,
-    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures here.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report with plots here.")] = None,
-    scores: Annotated[Path | None, typer.Option(metavar="FILE", help="Write each file's score here, as CSV.")] = None,
-    threads: Annotated[int, typer.Option(min=1, max=64, help="Files judged at once.")] = os.cpu_count() or 1,
+    json: Annotated[Path | None, typer.Option(metavar="FILE", help="Write all figures to this file.")] = None,
+    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a report with plots to this file.")] = None,
+    scores: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="Write the score of each file to this CSV file.")
+    ] = None,
+    threads: Annotated[int, typer.Option(min=1, max=64, help="Number of files judged at once.")] = os.cpu_count() or 1,
     settings: Annotated[
         Path | None,
-        typer.Option(metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+        typer.Option(metavar="FILE", help="Settings file. Default: stream-detect.yaml in this folder."),
     ] = None,
 ) -> None:
     """Measure models on labelled pictures and videos."""
@@ -92,9 +100,9 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
         summary, outcomes = evaluate(plan, entrants, loaded.only(AnalysisSettings), scores, on_progress)
     took_s = time.monotonic() - begun_s
     if json:
-        write_whole(json, summary.to_json())
+        write_report(json, summary.to_json())
     if html:
-        write_whole(html, html_report(summary, outcomes))
+        write_report(html, html_report(summary, outcomes))
     _print(summary)
     typer.echo(f"{len(outcomes):,} files in {took_s:.1f} s")
 

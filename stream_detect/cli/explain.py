@@ -24,29 +24,29 @@ _MAX_FACES = 16
 
 @app.command()
 def explain(
-    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="With a face in it.")],
+    picture: Annotated[Path, typer.Argument(metavar="PICTURE", help="Picture with a face.")],
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Picture that is written, e.g. a .png.")],
-    model: Annotated[str, typer.Option(help="Name of a bundle.")] = ModelSettings().name,
+    to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Picture to write, such as face.png.")],
+    model: Annotated[str, typer.Option(help="Name of the bundle.")] = ModelSettings().name,
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
+        Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like models.folder.")
     ] = None,
 ) -> None:
-    """Show where a model looked: the largest face as the model is given it, and what spoke for a fake in orange."""
+    """Draw what a model saw in the largest face: the crop it is given, and in orange the parts that look fake."""
     bundle = Registry.of(folder).load(model)
     image = _read(picture)
     crop = cut(image, _largest(image, picture), bundle.card.crop_policy())
     heat = heat_of(OpenVinoHalves(bundle), crop)
     _write(np.hstack((crop, shown_over(crop, heat))), to)
     judged = bundle.card.platt().logit(heat.fake_probability)
-    typer.echo(f"{model}: {1 / (1 + np.exp(-judged)):.3f} fake; left the face, right what spoke for a fake: {to}")
+    typer.echo(f"{model}: {1 / (1 + np.exp(-judged)):.3f} fake; in {to}: left the face, right the parts that look fake")
 
 
 def _read(file: Path) -> Image:
     content = file.read_bytes() if file.is_file() else b""
     decoded = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_COLOR) if content else None
     if decoded is None:
-        raise MediaError(f"expected a picture at {file}, cannot read one")
+        raise MediaError(f"expected a picture at {file}, but it cannot be read")
     return np.asarray(cv2.cvtColor(decoded, cv2.COLOR_BGR2RGB), np.uint8)
 
 
@@ -61,6 +61,6 @@ def _write(image: Image, to: Path) -> None:
     try:
         written = cv2.imwrite(str(to), cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
     except cv2.error as error:
-        raise MediaError(f"expected a name that ends as pictures do, e.g. .png, received {to}") from error
+        raise MediaError(f"expected a file name with a picture's suffix, such as .png, received {to}") from error
     if not written:
-        raise MediaError(f"expected a place to write {to}, cannot write there")
+        raise MediaError(f"cannot write {to}: check that its folder exists and is writable")

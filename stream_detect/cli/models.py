@@ -63,13 +63,13 @@ def _detail(answer: httpx.Response) -> str:
 app = typer.Typer(help="List, describe, verify, import, export, pull and use model bundles.", no_args_is_help=True)
 
 Folder = Annotated[
-    Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, as models.folder.")
+    Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like models.folder.")
 ]
 
 
 @app.command(name="list")
 def list_bundles(folder: Folder = None) -> None:
-    """Name, architecture and title of every bundle found."""
+    """List all bundles with their architecture, crop size and title."""
     registry = Registry.of(folder)
     table = Table("name", "architecture", "crop", "title", box=None)
     for name in registry.names():
@@ -80,7 +80,7 @@ def list_bundles(folder: Folder = None) -> None:
 
 @app.command()
 def info(name: str, folder: Folder = None) -> None:
-    """A bundle's card: terms, limits, measured figures."""
+    """Show the card of a bundle: terms, limits and metrics."""
     home = Registry.of(folder).folder_of(name)
     card = read_card(home)
     console = Console(highlight=False)
@@ -94,7 +94,7 @@ def info(name: str, folder: Folder = None) -> None:
 
 @app.command()
 def verify(names: Annotated[list[str] | None, typer.Argument()] = None, folder: Folder = None) -> None:
-    """Checks cards and sha256 sums, of all bundles if none is named; exit status 1 when one is broken."""
+    """Check the cards and SHA-256 sums of bundles, by default of all. Exit status 1: a bundle is broken."""
     registry = Registry.of(folder)
     broken = False
     for name in names or registry.names():
@@ -113,63 +113,69 @@ def verify(names: Annotated[list[str] | None, typer.Argument()] = None, folder: 
 def import_bundle(  # noqa: PLR0913 - the command's options
     weights: Annotated[Path, typer.Argument(metavar="WEIGHTS", help="Keras .h5 or .keras weights.")],
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles to create the new one in.")],
     name: Annotated[str, typer.Option("--name", help="Name of the new bundle.")],
-    architecture: Annotated[str, typer.Option("--architecture", help="Which network the weights belong to.")] = "meso4",
+    architecture: Annotated[str, typer.Option("--architecture", help="Network that the weights belong to.")] = "meso4",
     means: Annotated[
         Literal["fake", "real"], typer.Option("--output-means", help="Meaning of an output of 1; for MesoNet: real.")
     ] = "fake",
     index: Annotated[
-        int | None, typer.Option("--output-index", min=0, help="Which output it is; by default the last.")
+        int | None, typer.Option("--output-index", min=0, help="Output of the network to use. Default: the last.")
     ] = None,
 ) -> None:
-    """Makes a bundle of trained weights; needs TensorFlow."""
+    """Make a bundle from trained weights. Requires TensorFlow."""
     folder = _training().import_weights(weights, architecture, means, name, to, index=index)
     typer.echo(f"made    {folder}")
 
 
 @app.command(name="publish")
 def publish_bundle(  # noqa: PLR0913 - the command's options
-    weights: Annotated[Path, typer.Option("--weights", metavar="KERAS", help="Trained network, .keras.")],
+    weights: Annotated[Path, typer.Option("--weights", metavar="KERAS", help="Trained network, a .keras file.")],
     data: Annotated[
         list[Path],
-        typer.Option("--data", metavar="FOLDER|CSV", help="Labelled faces that it was trained with; again for more."),
+        typer.Option(
+            "--data", metavar="FOLDER|CSV", help="Labelled faces that it was trained on; may be given several times."
+        ),
     ],
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new one is made.")],
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles to create the new one in.")],
     *,
     measured_on: Annotated[
         list[Path] | None,
         typer.Option(
             metavar="FOLDER|CSV",
-            help="Labelled faces that it was not trained with: their split val joins the validation faces; again for "
-            "more.",
+            help="Labelled faces that it was not trained on: their split val is added to the validation faces; may be "
+            "given several times.",
         ),
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Name of the bundle; if not given, the recipe's.")] = None,
+    name: Annotated[str | None, typer.Option(help="Name of the bundle. Default: the recipe's.")] = None,
     recipe_file: Annotated[
-        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML that it was trained by.")
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML that it was trained with.")
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help="Network, if no recipe names it.")] = None,
+    architecture: Annotated[str | None, typer.Option(help="Network, unless the recipe names it.")] = None,
     clips: Annotated[
-        Path | None, typer.Option(metavar="CSV", help="Manifest of real clips: false alarms an hour are counted.")
+        Path | None,
+        typer.Option(metavar="CSV", help="Manifest of real clips, on which false alarms per hour are counted."),
     ] = None,
     left_out: Annotated[
         list[str] | None,
         typer.Option(
             "--left-out",
             metavar="FAMILY=KERAS",
-            help="A short training without this family, measured on it; '=KERAS' is the same one with all. Again for "
-            "more.",
+            help="Network of a short training without this family, to be measured on it; '=KERAS' names the network of "
+            "the same training with all families. May be given several times.",
         ),
     ] = None,
     int8: Annotated[
-        bool, typer.Option("--int8/--no-int8", help="Make an INT8 network too, kept if it changes little; needs NNCF.")
+        bool,
+        typer.Option(
+            "--int8/--no-int8", help="Also make an INT8 network, kept if its scores differ little. Requires NNCF."
+        ),
     ] = True,
     cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where cut faces are kept; if not given, ~/.cache/stream-detect.")
+        Path | None, typer.Option(metavar="DIR", help="Cache of face crops. Default: ~/.cache/stream-detect.")
     ] = None,
 ) -> None:
-    """Calibrates and measures a trained network, and makes a bundle of it; needs TensorFlow."""
+    """Calibrate and measure a trained network, and make a bundle from it. Requires TensorFlow."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     publishing = import_module("stream_detect.cli.publish")
     bundle = publishing.published(
@@ -195,27 +201,29 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
 def export_bundle(
     name: str,
     to: Annotated[
-        Path, typer.Option("--to", metavar="FILE", help="Ends in .tflite (LiteRT), .xml (OpenVINO) or .keras.")
+        Path, typer.Option("--to", metavar="FILE", help="File to write: .tflite (LiteRT), .xml (OpenVINO) or .keras.")
     ],
     folder: Folder = None,
 ) -> None:
-    """Writes a bundle's network for other programs, with its card beside it."""
+    """Write the network of a bundle for use by other programs, with its card beside it."""
     for file in export(Registry.of(folder).load(name), to):
         typer.echo(f"made    {file}")
 
 
 @app.command()
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(help=f"Of {', '.join(PUBLISHED)}; if not given, all.")] = None,
+    names: Annotated[list[str] | None, typer.Argument(help=f"Any of {', '.join(PUBLISHED)}. Default: all.")] = None,
     *,
-    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles in which the new ones are made.")],
-    yes: Annotated[bool, typer.Option("--yes", help="Agree to the licence without being asked.")] = False,
-    origin: Annotated[str, typer.Option("--from", metavar="URL", help="A mirror of the same files.")] = ORIGIN,
+    to: Annotated[Path, typer.Option("--to", metavar="DIR", help="Folder of bundles to create the new ones in.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Accept the licence without being asked.")] = False,
+    origin: Annotated[
+        str, typer.Option("--from", metavar="URL", help="Address of the files, or of a mirror.")
+    ] = ORIGIN,
     cache: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Keeps the files; if not given, ~/.cache/stream-detect/weights.")
+        Path | None, typer.Option(metavar="DIR", help="Cache of downloads. Default: ~/.cache/stream-detect/weights.")
     ] = None,
 ) -> None:
-    """Fetches the weights that MesoNet's authors published, checks them, and makes bundles; needs TensorFlow."""
+    """Download the weights published by MesoNet's authors, check them, and make bundles. Requires TensorFlow."""
     require("train", "stream-detect models pull")  # before anything is downloaded
     wanted = [published_named(name) for name in names or PUBLISHED]
     typer.echo(LICENCE)
@@ -233,15 +241,15 @@ def use(
     name: str,
     *,
     url: Annotated[str, typer.Option(help="Address of the running server.")] = "http://127.0.0.1:8080",
-    token: Annotated[str | None, typer.Option(envvar="STREAM_DETECT_TOKEN", help="Its access token.")] = None,
+    token: Annotated[str | None, typer.Option(envvar="STREAM_DETECT_TOKEN", help="Access token of the server.")] = None,
 ) -> None:
-    """Has a running server judge by another bundle, without dropping a stream."""
+    """Switch a running server to another bundle without interrupting its streams."""
     typer.echo(f"judging {judge_by(name, url, token)}")
 
 
 def _training() -> ModuleType:
     """The only access to training: for separate commands, so that serving never loads it."""
-    require("train", "making a bundle of weights")
+    require("train", "making a bundle from weights")
     return import_module("stream_detect.training.convert")
 
 

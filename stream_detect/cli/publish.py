@@ -103,7 +103,7 @@ def _training_faces(request: Request, recipe: Recipe, crop: CropPolicy) -> NDArr
     faces = load_joined(request.data, "train", crop, request.cache)
     chosen = [i for i, row in enumerate(faces.rows) if recipe.learns_from(row.source)]
     if not chosen:
-        raise DatasetError("expected training faces to make an INT8 network with, received none; or give --no-int8")
+        raise DatasetError("expected training faces for the INT8 network, received none; add some, or use --no-int8")
     rng = np.random.default_rng(_SEED)
     of_source: dict[str, list[int]] = {}
     for i in rng.permutation(chosen):

@@ -33,14 +33,14 @@ Data = Annotated[
     typer.Option(
         "--data",
         metavar="FOLDER|CSV",
-        help="Folder with faces.csv, or such a table: file, label, and any of source, group, split, family. What it "
-        "lists lies below its folder. May be given several times.",
+        help="Folder with faces.csv, or such a table, with the columns file, label, and optionally source, group, "
+        "split and family. The files are below the table's folder. May be given several times.",
     ),
 ]
 Cache = Annotated[
     Path | None,
     typer.Option(
-        "--cache", metavar="FOLDER", help="Where cut faces are kept, 200 kB each; if not given, ~/.cache/stream-detect."
+        "--cache", metavar="FOLDER", help="Cache of face crops, 200 kB each. Default: ~/.cache/stream-detect."
     ),
 ]
 _DEFAULTS = Recipe()
@@ -56,66 +56,80 @@ def _root() -> None:
 @app.command()
 def train(  # noqa: PLR0913 - the command's options
     to: Annotated[
-        Path, typer.Option("--to", metavar="FOLDER", help="The run's folder; a training begun there is continued.")
+        Path,
+        typer.Option(
+            "--to", metavar="FOLDER", help="Folder of the run; a training that was interrupted there is resumed."
+        ),
     ],
     *,
     data: Data = None,
     recipe_file: Annotated[
-        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML; the options below go over it.")
+        Path | None, typer.Option("--recipe", metavar="FILE", help="Recipe in TOML; the options below override it.")
     ] = None,
     name: Annotated[
-        str | None, typer.Option(help="Name of the bundle, made inside the run's folder: my-ARCHITECTURE.")
+        str | None,
+        typer.Option(help="Name of the bundle, which is created in the run's folder. Default: my-ARCHITECTURE."),
     ] = None,
-    architecture: Annotated[str | None, typer.Option(help=f"Network: {_DEFAULTS.architecture}.")] = None,
-    steps: Annotated[int | None, typer.Option(min=1, help=f"Batches in all: {_DEFAULTS.steps}.")] = None,
-    batch: Annotated[int | None, typer.Option(min=2, help=f"Faces a batch: {_DEFAULTS.batch}.")] = None,
-    learning_rate: Annotated[float | None, typer.Option(help=f"At its peak: {_DEFAULTS.learning_rate}.")] = None,
+    architecture: Annotated[str | None, typer.Option(help=f"Network. Default: {_DEFAULTS.architecture}.")] = None,
+    steps: Annotated[int | None, typer.Option(min=1, help=f"Number of batches. Default: {_DEFAULTS.steps}.")] = None,
+    batch: Annotated[int | None, typer.Option(min=2, help=f"Faces per batch. Default: {_DEFAULTS.batch}.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help=f"Peak learning rate. Default: {_DEFAULTS.learning_rate}.")
+    ] = None,
     sources: Annotated[
-        list[str] | None, typer.Option("--source", help="Learn from this collection only; may be given several times.")
+        list[str] | None, typer.Option("--source", help="Train on this source only; may be given several times.")
     ] = None,
     blended: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help=f"Share of pairs whose fake is made of the real one: {_DEFAULTS.blended}."),
+        typer.Option(
+            min=0, max=1, help=f"Share of pairs whose fake is blended from the real one. Default: {_DEFAULTS.blended}."
+        ),
     ] = None,
     selected_by: Annotated[
         str | None,
         typer.Option(
             "--select-by",
-            help="Source or family whose validation AUC chooses the weights, 'all' for all faces, 'last' takes the "
-            f"last weights: {_DEFAULTS.selected_by}.",
+            help="Source or family whose validation AUC selects the weights; 'all': the AUC of all faces; 'last': the "
+            f"last weights. Default: {_DEFAULTS.selected_by}.",
         ),
     ] = None,
     sent: Annotated[
         float | None,
-        typer.Option(min=0, max=1, help=f"Share of pairs through a real H.264 or VP8 encoder: {_DEFAULTS.sent}."),
+        typer.Option(min=0, max=1, help=f"Share of pairs encoded in H.264 or VP8. Default: {_DEFAULTS.sent}."),
     ] = None,
     patience: Annotated[
         int | None,
         typer.Option(
             min=0,
-            help=f"Validations without a new best AUC after which it ends, 0 never: {_DEFAULTS.patience}.",
+            help=f"Validations without a better AUC before training ends; 0: never. Default: {_DEFAULTS.patience}.",
         ),
     ] = None,
     leave_out: Annotated[
         list[str] | None,
-        typer.Option("--leave-out", metavar="FAMILY", help="Show no fakes of this family; may be given several times."),
+        typer.Option(
+            "--leave-out", metavar="FAMILY", help="Leave out the fakes of this family; may be given several times."
+        ),
     ] = None,
     initial: Annotated[
-        str | None, typer.Option(help=f"Initial weights, random or imagenet: {_DEFAULTS.initial}.")
+        str | None, typer.Option(help=f"Initial weights, random or imagenet. Default: {_DEFAULTS.initial}.")
     ] = None,
     data_format: Annotated[
         str | None,
         typer.Option(
-            help="channels_last, or channels_first, twice as fast under KERAS_BACKEND=torch on a CPU: "
-            f"{_DEFAULTS.data_format}."
+            help="channels_last or channels_first; the latter is twice as fast with KERAS_BACKEND=torch on a CPU. "
+            f"Default: {_DEFAULTS.data_format}."
         ),
     ] = None,
-    precision: Annotated[str | None, typer.Option(help=f"float32 or mixed_bfloat16: {_DEFAULTS.precision}.")] = None,
-    seed: Annotated[int | None, typer.Option(min=0, help=f"Of everything that is drawn: {_DEFAULTS.seed}.")] = None,
+    precision: Annotated[
+        str | None, typer.Option(help=f"float32 or mixed_bfloat16. Default: {_DEFAULTS.precision}.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(min=0, help=f"Seed of all random draws. Default: {_DEFAULTS.seed}.")
+    ] = None,
     clips: Annotated[
         Path | None,
         typer.Option(
-            metavar="CSV", help="Manifest of real clips: false alarms an hour are measured on them for the card."
+            metavar="CSV", help="Manifest of real clips, on which false alarms per hour are measured for the card."
         ),
     ] = None,
     cache: Cache = None,
@@ -123,11 +137,11 @@ def train(  # noqa: PLR0913 - the command's options
         int,
         typer.Option(
             min=0,
-            help="Processes that make the batches, for an accelerator; 0 makes them on threads, enough for a CPU.",
+            help="Processes that make batches, for training on an accelerator; 0: threads, enough for a CPU.",
         ),
     ] = 0,
 ) -> None:
-    """Train a model on labelled faces, measure it, and make a bundle of it."""
+    """Train a model on labelled faces, measure it, and make a bundle from it."""
     _quiet()
     _check_backend()
     from stream_detect.training import publish  # noqa: PLC0415 - Keras takes seconds to import

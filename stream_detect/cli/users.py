@@ -22,19 +22,19 @@ from stream_detect.storage.users import StoredUsers
 from stream_detect.types import Role
 
 app = typer.Typer(
-    help="Add, list, change and remove users who sign in. A running server takes a change within a second.",
+    help="Add, list, change and remove users who sign in. A running server applies a change within a second.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Of the user: a-z, 0-9 and . _ @ + -.")]
+Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user: a-z, 0-9 and . _ @ + -.")]
 File = Annotated[
     Path | None,
-    typer.Option("--settings", metavar="FILE", help="Settings file; if not given, stream-detect.yaml in this folder."),
+    typer.Option("--settings", metavar="FILE", help="Settings file. Default: stream-detect.yaml in this folder."),
 ]
 FromStdin = Annotated[
-    bool, typer.Option("--password-stdin", help="Read the password from standard input's first line; never ask.")
+    bool, typer.Option("--password-stdin", help="Read the password from the first line of standard input; do not ask.")
 ]
 
 
@@ -43,10 +43,10 @@ def add(
     name: Name,
     settings: File = None,
     *,
-    role: Annotated[Role | None, typer.Option(help="If not given: admin for the first user, then viewer.")] = None,
+    role: Annotated[Role | None, typer.Option(help="Default: admin for the first user, viewer for the others.")] = None,
     password_stdin: FromStdin = False,
 ) -> None:
-    """Add a user; the password is asked for. From the first user on everybody has to sign in."""
+    """Add a user and ask for the password. Once there is a user, everybody has to sign in."""
     with _accounts(settings, "user.add", name) as accounts:
         wanted = role or (Role.VIEWER if accounts.users() else Role.ADMIN)
         added = accounts.add(name, wanted, _password(password_stdin))
@@ -68,7 +68,7 @@ def listed(settings: File = None) -> None:
 
 @app.command()
 def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = False) -> None:
-    """Set a user's password, also a lost one; all sessions of the user end."""
+    """Set a user's password, for example a forgotten one, and end all sessions of the user."""
     with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), password=_password(password_stdin))
     typer.echo(f"{name.lower()} has a new password; all sessions have ended.")
@@ -84,7 +84,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], sett
 
 @app.command()
 def disable(name: Name, settings: File = None) -> None:
-    """Disable a user: sessions, tokens and streams end."""
+    """Disable a user; the user's sessions, tokens and streams end."""
     with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), disabled=True)
     typer.echo(f"{name.lower()} is disabled.")
@@ -92,7 +92,7 @@ def disable(name: Name, settings: File = None) -> None:
 
 @app.command()
 def enable(name: Name, settings: File = None) -> None:
-    """Let a disabled user in again."""
+    """Enable a disabled user."""
     with _accounts(settings, "user.change", name) as accounts:
         accounts.change(name.lower(), disabled=False)
     typer.echo(f"{name.lower()} may sign in.")
@@ -100,13 +100,13 @@ def enable(name: Name, settings: File = None) -> None:
 
 @app.command()
 def sessions(name: Name, settings: File = None) -> None:
-    """List where a user is signed in: id, time of the sign-in and of the last request, address, browser."""
+    """List a user's sessions: id, time of the sign-in and of the last request, address, browser."""
     given = load_settings(settings, os.environ)
     with Database.open(given.storage, alone=False) as database:
         stored = StoredUsers(database)
         found = Directory(stored, given.server, given.access).sessions(stored.user(name.lower()).name)
     if not found:
-        typer.echo(f"{name.lower()} is signed in nowhere.")
+        typer.echo(f"{name.lower()} is not signed in.")
     for one in found:
         times = f"since {_date(one.began_s)}, seen {_date(one.seen_s)}"
         typer.echo(f"{one.id}  {times}  {one.browser.address:<15}  {one.browser.user_agent}".rstrip())
@@ -117,20 +117,22 @@ def sign_out(
     name: Name,
     settings: File = None,
     *,
-    session: Annotated[str | None, typer.Option(metavar="ID", help="Only there, as `sessions` lists it.")] = None,
+    session: Annotated[
+        str | None, typer.Option(metavar="ID", help="End only this session; `sessions` lists the ids.")
+    ] = None,
 ) -> None:
-    """Sign a user out everywhere, or in one browser: sessions and their streams end, tokens stay."""
+    """Sign a user out everywhere, or in one browser. Sessions and their streams end; tokens remain valid."""
     with _accounts(settings, "session.end_all" if session is None else "session.end", name) as accounts:
         if session is None:
             accounts.sign_out_everywhere(name.lower())
         else:
             accounts.end_session(session, name.lower())
-    typer.echo(f"{name.lower()} is signed out {'everywhere' if session is None else 'there'}.")
+    typer.echo(f"{name.lower()} is signed out {'everywhere' if session is None else 'in that browser'}.")
 
 
 @app.command()
 def remove(name: Name, settings: File = None) -> None:
-    """Remove a user, with all sessions and tokens."""
+    """Remove a user with all sessions and tokens."""
     with _accounts(settings, "user.remove", name) as accounts:
         accounts.remove(name.lower())
     typer.echo(f"{name.lower()} is removed.")
@@ -155,10 +157,10 @@ def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is
     if from_stdin:
         return sys.stdin.readline().rstrip("\r\n")
     if not sys.stdin.isatty():
-        raise PasswordError("expected a terminal to ask for the password at; use --password-stdin")
+        raise PasswordError("expected a terminal to ask for the password; without one, use --password-stdin")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Again: ") != password:
-        raise PasswordError("expected the same password twice, received two")
+        raise PasswordError("expected the same password twice, received two different ones")
     return password
 
 

@@ -131,16 +131,16 @@ class ClusterReviewer:
                 take(attempt)
             except WorkerLostError as error:
                 lost += 1
-                log.warning("analysis: the worker %s: %s; it restarts on another worker", task.worker.name, error)
+                log.warning("analysis lost on worker %s: %s; it restarts on another worker", task.worker.name, error)
             except _UnfitError as error:
                 unfit.add(task.worker)
-                log.warning("analysis: the worker %s cannot do it: %s", task.worker.name, error)
+                log.warning("analysis refused by worker %s: %s", task.worker.name, error)
             else:
                 return True
             finally:
                 attempt.end()
                 self._tasks.end(task)
-        raise ReviewError(f"{MAX_LOST} workers were lost in the middle of this; submit the file again")
+        raise ReviewError(f"{MAX_LOST} workers were lost during this analysis; submit the file again")
 
     def _begun(self, unfit: set[RemoteWorker], hooks: Hooks) -> WorkerTask | None:
         """Chooses a worker, once there is one; None if there is none in time."""
@@ -189,7 +189,7 @@ class _Attempt:
             begun: AnalysisBegun = self._ask("begin_analysis", order, gone=())
         except (BundleError, SettingsError, StorageError, CapacityError) as error:
             raise _UnfitError(str(error)) from error
-        log.info("analysis %s: on the worker %s", order.key[:6], self._task.worker.name)
+        log.info("analysis %s: runs on worker %s", order.key[:6], self._task.worker.name)
         for name in begun.missing:
             self._send(name, hooks)
         self._follow(begun, hooks)
@@ -208,7 +208,7 @@ class _Attempt:
             _check(hooks)
             piece: bytes = self._ask("analysis_piece", self._order.key, to.tell())
             if not 0 < len(piece) <= self.output_bytes - to.tell():
-                raise WorkerLostError("it sent a different length than announced")
+                raise WorkerLostError("it sent fewer or more bytes than announced")
             to.write(piece)
 
     def end(self) -> None:

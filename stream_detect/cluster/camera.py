@@ -87,7 +87,7 @@ class RemoteCamera:
         """
         placement = self.placement
         if placement is None or placement.lost:
-            raise ConflictError(f"camera {self.name} is not live: a challenge needs a picture")
+            raise ConflictError(f"camera {self.name} is not live: a challenge needs live video")
         return RemoteChallenge(placement.worker.link, "challenge", self.name)
 
     def start(self) -> None:
@@ -161,7 +161,7 @@ class RemoteCamera:
         Raises:
             ConflictError: always.
         """
-        raise ConflictError(f"the publisher of {self.name} is its worker's: {reason}")
+        raise ConflictError(f"the publisher of {self.name} is connected to a worker: {reason}")
 
     # The following methods are for the head.
 

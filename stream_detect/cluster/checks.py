@@ -141,7 +141,7 @@ class RemoteCheck:
             self._asked = False
             raise raised(answer)
         begun: CheckBegun = answer
-        log.info("check %s: on the worker %s", self.session_id[:6], self._task.worker.name)
+        log.info("check %s: runs on worker %s", self.session_id[:6], self._task.worker.name)
         self._watching = asyncio.get_running_loop().create_task(self._watch(begun.at_s))
         return begun.sdp
 

@@ -109,7 +109,7 @@ class ClusterEvidence:
             if isinstance(content, bytes):
                 return self._put(path, content)
         raise NotFoundError(
-            "expected a file of evidence on a node that answers, received the name of none; its node may be away"
+            "expected the name of an evidence file, received an unknown name; its node may be unreachable"
         )
 
     def _put(self, path: Path, content: bytes) -> Path:

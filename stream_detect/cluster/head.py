@@ -163,7 +163,7 @@ class Head:
         """
         placement = self._placement_of(camera)
         if placement is None or placement.lost or placement.withdrawn:
-            raise CapacityError(f"no worker has the camera {camera} now; try again in a moment", RETRY_AFTER_S)
+            raise CapacityError(f"no worker has the camera {camera} at present; try again in a moment", RETRY_AFTER_S)
         return placement.worker.link
 
     @property

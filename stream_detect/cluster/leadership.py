@@ -84,7 +84,7 @@ class Leadership:
             StorageError: the database does not respond.
         """
         if self._lease is None:
-            raise ConflictError("expected the leading server, received one that has yet to start")
+            raise ConflictError("expected the leading server, received one that is still starting")
         return self._leases.grant(self._lease, holders, self._lease_s)
 
     def close(self, cameras: Sequence[str]) -> None:
@@ -98,7 +98,7 @@ class Leadership:
             held = self._leases.held()
             self._leases.give_back(self._lease, [*cameras, *held, LEADER])
         except (StorageError, ConflictError) as error:
-            log.warning("leases could not be given back; they run out by themselves: %s", error)
+            log.warning("the leases could not be released; they will expire: %s", error)
 
     def _renew(self) -> None:
         while not self._closing.wait(RENEW_S):

@@ -198,7 +198,7 @@ class Membership:
             except StreamDetectError as error:
                 self.problem = str(error)
             except Exception:  # top of the thread: a failure may not occur again in a second
-                log.exception("the nodes could not be looked for")
+                log.exception("the list of nodes could not be read")
             self._closing.wait(NODES_S)
 
     def _note_nodes(self, nodes: Sequence[Node]) -> None:
@@ -222,7 +222,7 @@ class Membership:
                     for worker in self._workers.get(node.key, ()):
                         worker.rename(node)
         for node in new:
-            log.info("node %s at %s takes part", node.name, node.address)
+            log.info("node %s at %s joined the cluster", node.name, node.address)
             workers = [
                 RemoteWorker(node, index, self._source.start_worker(node, index), self._parts)
                 for index in range(self._workers_a_node)

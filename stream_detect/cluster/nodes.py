@@ -136,7 +136,7 @@ class OneNode:
             names = ", ".join(sorted(node.name for node in found))
             raise SettingsError(
                 f"expected one node with SQLite, received {len(found)} ({names}): set storage.database_url to a "
-                "PostgreSQL database, or take the other nodes out of the cluster (docs/cluster.md)"
+                "PostgreSQL database, or remove the other nodes from the cluster (docs/cluster.md)"
             )
         return found
 

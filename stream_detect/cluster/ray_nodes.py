@@ -79,7 +79,7 @@ class RayNodes:
                 ray.shutdown()
                 first = str(error).strip().partition("\n")[0]
                 if attempts:
-                    _log.warning("Ray did not start and is started again: %s", first)
+                    _log.warning("Ray did not start; trying again: %s", first)
                     continue
                 cure = "start it (ray start --head) or correct cluster.address" if address else "see /tmp/ray"
                 raise SettingsError(
@@ -94,7 +94,7 @@ class RayNodes:
             with self._connection:
                 found = [one for one in ray.nodes() if one["Alive"]]  # type: ignore[no-untyped-call]
         except (RayError, RuntimeError, OSError) as error:
-            raise WorkerLostError(f"Ray does not say which nodes there are: {type(error).__name__}") from error
+            raise WorkerLostError(f"Ray does not list its nodes: {type(error).__name__}") from error
         names = self._names.of([(one["NodeID"], _name(one)) for one in found])
         return [
             Node(
@@ -202,7 +202,7 @@ class _RayLink:
             with self._connection:
                 ray.kill(self._actor)
         except (RayError, ValueError):
-            _log.info("a worker had ended already")
+            _log.info("a worker had already ended")
 
 
 def _name(node: dict[str, Any]) -> str:

@@ -166,7 +166,7 @@ class RemoteWorker:
                 self._parts.changed()
                 pause_s = AGAIN_S
             except Exception:  # top of the thread: a batch that cannot be processed must not end it
-                log.exception("worker %s: its answer could not be taken", self.name)
+                log.exception("worker %s: its report could not be processed", self.name)
                 pause_s = AGAIN_S
             self._closing.wait(pause_s)
 
@@ -177,7 +177,7 @@ class RemoteWorker:
         )
         if isinstance(answer, Refusal):
             if answer.message != self.problem:
-                log.error("worker %s watches nothing: %s", self.name, answer.message)
+                log.error("worker %s cannot be used: %s", self.name, answer.message)
             self.problem = answer.message
             self._parts.changed()
             return REFUSED_AGAIN_S

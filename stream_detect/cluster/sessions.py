@@ -72,7 +72,7 @@ class _Sessions:
     def _link(self, camera: str, session_id: str) -> WorkerLink:
         known = self._links.get(session_id)
         if known is None or known[0] != camera:
-            raise NotFoundError("expected the id of a running session, received another one; it may have ended already")
+            raise NotFoundError("expected the id of a running session, received an unknown id; it may have ended")
         return known[1]
 
 

@@ -81,7 +81,7 @@ def arrived(image: Image, sent: Sent) -> Image:
         frames += decoder.decode(packet)
     frames += decoder.decode(None)
     if not frames:
-        raise MediaError(f"expected a picture by {sent.codec} at {sent.kbps:.0f} kbit/s, none arrived")
+        raise MediaError(f"expected a frame in {sent.codec} at {sent.kbps:.0f} kbit/s, received none")
     return np.ascontiguousarray(frames[-1].to_ndarray(format="rgb24")[:h, :w])
 
 
@@ -244,5 +244,5 @@ def _last(canvas: Image, call: VideoCall, rng: np.random.Generator) -> Image:
         arrived += decoder.decode(packet)
     arrived += decoder.decode(None)
     if not arrived:
-        raise MediaError(f"no picture arrived by {call.codec} at {call.bitrate_bps} bit/s")
+        raise MediaError(f"expected a frame in {call.codec} at {call.bitrate_bps} bit/s, received none")
     return np.asarray(arrived[-1].to_ndarray(format="rgb24"), np.uint8)

@@ -95,7 +95,7 @@ class Cutter:
             crops = [self._crop(image, finder) for image in spread(file, FRAMES_A_VIDEO)]
         except MediaError as error:
             raise DatasetError(
-                f"expected a picture or a video, cannot decode {key}: {error}; correct the file, or remove its row"
+                f"expected a picture or a video, but {key} cannot be decoded: {error}; fix the file, or remove its row"
             ) from error
         finally:
             self._finders.put(finder)
@@ -200,8 +200,8 @@ def load_faces(
             _cut_all(table, split, policy, array, on_progress)
         except OSError as error:
             raise DatasetError(
-                f"expected room for the cut faces in {kept}, cannot write them: {error.strerror}; make room, or name "
-                "another folder by --cache"
+                f"cannot write the face crops to {kept}: {error.strerror}; free some space, or name another folder "
+                "with --cache"
             ) from error
     found = json.loads(index.read_text(encoding="utf-8"))
     crops = np.load(array, mmap_mode="r")[: len(found["rows"])]
@@ -251,7 +251,9 @@ def _state(table: FaceTable, each: Listed) -> tuple[int, int]:
             f"{getattr(error, 'strerror', None) or error}; files are relative to the table's folder"
         ) from error
     if not S_ISREG(state.st_mode):
-        raise DatasetError(f"expected a picture or a video in row {each.line} of {table.file}, {path} is no file")
+        raise DatasetError(
+            f"expected a picture or a video in row {each.line} of {table.file}, but {path} is not a file"
+        )
     return state.st_size, state.st_mtime_ns
 
 
@@ -300,7 +302,7 @@ def _packed(table: FaceTable, listed: Sequence[Listed]) -> Iterator[tuple[Listed
                     if stream is not None:
                         yield wanted.pop(member.name), io.BytesIO(stream.read())
         except (OSError, tarfile.TarError) as error:
-            raise DatasetError(f"expected a tar of face pictures at {file}, cannot read it: {error}") from error
+            raise DatasetError(f"expected a tar of face pictures at {file}, but it cannot be read: {error}") from error
         if wanted:
             first = next(iter(wanted.values()))
             raise DatasetError(f"expected {len(wanted)} more pictures of {table.file} in {file}, {first} first")

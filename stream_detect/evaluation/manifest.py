@@ -79,7 +79,9 @@ def read_entries(manifest: Path, columns: Sequence[str] = ()) -> tuple[ManifestE
                 )
             return tuple(_entry(manifest, table.line_num, row) for row in table)
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DatasetError(f"expected a manifest (CSV in UTF-8) at {manifest}, cannot read it: {error}") from error
+        raise DatasetError(
+            f"expected a manifest (CSV in UTF-8) at {manifest}, but it cannot be read: {error}"
+        ) from error
 
 
 def _entry(manifest: Path, line: int, row: dict[str | None, str]) -> ManifestEntry:
@@ -122,11 +124,11 @@ def real_clips(manifest: Path) -> tuple[Path, ...]:
             rows = list(csv.DictReader(stream))
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise DatasetError(
-            f"expected a table of clips (CSV in UTF-8) at {manifest}, cannot read it: {error}"
+            f"expected a table of clips (CSV in UTF-8) at {manifest}, but it cannot be read: {error}"
         ) from error
     found = tuple(manifest.parent / row["file"] for row in rows if row.get("file") and row.get("label") == "real")
     if not found:
-        raise DatasetError(f"expected rows with a file and the label real in {manifest}, there are none")
+        raise DatasetError(f"expected rows with a file and the label real in {manifest}, received none")
     return found
 
 

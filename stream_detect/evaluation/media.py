@@ -41,7 +41,9 @@ class Files:
 
     def __init__(self, root: Path) -> None:
         if not root.is_dir():
-            raise DatasetError(f"expected the folder of the manifest's files at {root}, there is none; correct --root")
+            raise DatasetError(
+                f"expected the folder of the manifest's files at {root}, but there is none; correct --root"
+            )
         self._root = root
 
     @cached_property
@@ -52,7 +54,7 @@ class Files:
                 with tarfile.open(file) as tar:
                     found = {m.name: _Member(file, m.offset_data, m.size) for m in tar if m.isfile()}
             except (OSError, tarfile.TarError) as error:
-                raise DatasetError(f"expected a tar at {file}, cannot read it: {error}") from error
+                raise DatasetError(f"expected a tar at {file}, but it cannot be read: {error}") from error
             members |= found
         return members
 

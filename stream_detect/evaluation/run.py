@@ -200,8 +200,8 @@ def _check_readable(outcomes: Sequence[Outcome], plan: EvaluationPlan) -> None:
     if all(outcome.kind == "unreadable" for outcome in outcomes):
         first = outcomes[0]
         raise DatasetError(
-            f"expected files below {plan.root}, could read none of {len(outcomes)}; row {first.entry.line} of "
-            f"{plan.manifest}, {first.entry.file}: {first.judgements[0].reason}; correct --root"
+            f"expected files below {plan.root}, but none of the {len(outcomes)} could be read; row {first.entry.line} "
+            f"of {plan.manifest}, {first.entry.file}: {first.judgements[0].reason}; correct --root"
         )
 
 

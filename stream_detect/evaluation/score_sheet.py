@@ -1,4 +1,4 @@
-"""The output files of an evaluation: the CSV of scores, which grows row by row, and files that are replaced whole."""
+"""The output files of an evaluation: the CSV of scores, which grows row by row, and the reports."""
 
 import csv
 from collections.abc import Sequence
@@ -6,8 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
 
-from stream_detect.errors import DatasetError
+from stream_detect.errors import DatasetError, StorageError
 from stream_detect.evaluation.judge import Outcome
+from stream_detect.media.files import put_whole, translated
 
 COLUMNS = ("file", "label", "model", "fake_probability", "faces", "reason")
 
@@ -70,26 +71,42 @@ class ScoreSheet:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Closes the file."""
+        """Closes the file; without an error, it replaces FILE.
+
+        Raises:
+            DatasetError: it cannot be written.
+        """
         if self._stream is None or self._file is None:
             return
-        self._stream.close()
-        if kind is None:
-            part_of(self._file).replace(self._file)
+        try:
+            self._stream.close()
+            if kind is None:
+                part_of(self._file).replace(self._file)
+        except OSError as failure:
+            raise _unwritable(self._file, failure) from failure
 
 
-def write_whole(file: Path, text: str) -> None:
-    """Writes a file atomically.
+def write_report(file: Path, text: str) -> None:
+    """Writes a report atomically (`media.files.put_whole`). Its folder is created if missing.
+
+    Args:
+        file: the report; everybody whom the umask permits may read it, because its user shares it.
+        text: its content.
 
     Raises:
         DatasetError: it cannot be written.
     """
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part_of(file).write_text(text, encoding="utf-8")
-        part_of(file).replace(file)
+        put_whole(file, lambda part: _write(part, text), private=False)
     except OSError as error:
         raise _unwritable(file, error) from error
+    except StorageError as error:
+        raise DatasetError(f"cannot write {file}: {error}") from error
+
+
+def _write(part: Path, text: str) -> None:
+    part.write_text(text, encoding="utf-8")
 
 
 def part_of(file: Path) -> Path:
@@ -102,4 +119,4 @@ def _exact(fake_probability: float | None) -> str:
 
 
 def _unwritable(file: Path, error: OSError) -> DatasetError:
-    return DatasetError(f"cannot write {file}: {error.strerror}; make room or name another place")
+    return DatasetError(f"cannot write {file}: {translated(error, file.parent)}")

@@ -157,7 +157,9 @@ def fit_calibration(scored: Scored, fitted_on: str) -> PlattScaling:
     model = LogisticRegression(C=1e6).fit(logits, scored.fake, balanced_weights(scored) * len(scored))
     slope = float(model.coef_[0, 0])
     if slope <= 0:
-        raise DatasetError(f"expected scores that rise with the truth, received a slope of {slope:.3g}: train longer")
+        raise DatasetError(
+            f"expected scores that rise with the truth, received a slope of {slope:.3g}: train for longer"
+        )
     return PlattScaling(slope=round(slope, 4), intercept=round(float(model.intercept_[0]), 4), fitted_on=fitted_on)
 
 

@@ -262,7 +262,7 @@ class Journal:
         try:
             self._ledger.checks.add(record)
         except ConflictError:
-            log.info("check %s was written before", record.id)  # as can happen to an event, see `_write_transition`
+            log.info("check %s is already stored", record.id)  # as can happen to an event, see `_write_transition`
 
     def _write_transition(self, change: _Change) -> None:
         what, event = change.transition
@@ -277,7 +277,7 @@ class Journal:
                 self._ledger.events.end(event, change.deliveries)
         except ConflictError:
             # An attempt that seemed to fail, because the connection broke before the answer, was committed.
-            log.info("event %s was written before", event.id)
+            log.info("event %s is already stored", event.id)
         if what == "began":
             self._written[event.id] = event, self._now().now_s
         else:
@@ -321,7 +321,7 @@ class Journal:
         try:
             return tuple(self._ledger.deliveries_for(event, what))
         except Exception:  # call to the notifiers: an event that cannot be prepared for them is still stored
-            log.exception("nothing is delivered of event %s", event.id)
+            log.exception("event %s cannot be delivered", event.id)
             return ()
 
     def _announce(self, event: Event, what: What) -> None:

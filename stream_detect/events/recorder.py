@@ -127,7 +127,7 @@ class Recorder:
     def problem(self) -> str:
         """Why nothing can be recorded, or no evidence kept, now; empty if all is well."""
         if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
-            return "the recorder's thread has ended: nothing is remembered; restart the server"
+            return "the recorder's thread has ended: nothing is stored; restart the server"
         return self._journal.problem or (self._evidence.problem if self._evidence else "")
 
     @property
@@ -148,7 +148,7 @@ class Recorder:
         if self._thread.ident is not None:
             self._thread.join(CLOSE_S)
             if self._thread.is_alive():
-                log.warning("the database did not take everything within %.0f s", CLOSE_S)
+                log.warning("not everything was written to the database within %.0f s", CLOSE_S)
 
     def result(self, camera: str, result: Result, at_s: float) -> None:
         """See `Observer.result`."""

@@ -98,7 +98,7 @@ def write_clip(path: Path, packets: Sequence[ReceivedPacket]) -> None:
     except (av.FFmpegError, ValueError) as error:
         if isinstance(error, OSError) and error.errno is not None and error.errno < _FIRST_OF_FFMPEG:
             raise OSError(error.errno, error.strerror, str(path)) from error
-        raise MediaError(f"the packets cannot be put into a file: {error}") from error
+        raise MediaError(f"the packets cannot be written to a file: {error}") from error
 
 
 _FIRST_OF_FFMPEG = 1000

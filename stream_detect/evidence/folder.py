@@ -61,7 +61,9 @@ class EvidenceFolder:
         except OSError:  # no file can have this name
             found = False
         if not found:
-            raise NotFoundError("expected a file of evidence, received the name of none; it may have been deleted")
+            raise NotFoundError(
+                "expected the name of an evidence file, received an unknown name; it may have been deleted"
+            )
         return path
 
     def check_room(self, bytes_more: int = 0) -> None:

@@ -112,7 +112,7 @@ class EvidenceKeeper:
     def problem(self) -> str:
         """Why nothing can be kept now; empty if all is well."""
         if self._thread.ident is not None and not self._thread.is_alive() and not self._closing.is_set():
-            return "the evidence thread has ended: nothing is kept; restart the server"
+            return "the evidence thread has ended: no evidence is stored; restart the server"
         return self._files.problem
 
     def tap(self, camera: str) -> Ring:

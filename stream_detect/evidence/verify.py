@@ -72,7 +72,7 @@ def verify(chain: Chain, folder: EvidenceFolder, reader: CredentialsReader, head
         checks = {key: written for key, written in known.items() if written.is_check}
         changed = [*_changed_events(snapshot, events), *_changed_checks(snapshot, checks)]
     if not seen_head:
-        problems.append(f"the chain does not hold the hash {head}: its newest entries were removed or rewritten")
+        problems.append(f"the chain does not contain the hash {head}: its newest entries were removed or rewritten")
     problems += changed
     files = _Files(folder, reader)
     for event_id, written in events.items():
@@ -201,7 +201,7 @@ class _Files:
             raise translated(error, path.parent) from error
         self.signatures[found.state] += 1
         if found.state in {"broken", "unreadable"}:
-            self._note(event_id, f"the signature of file {name} of event {event_id} does not hold: {found.problem}")
+            self._note(event_id, f"the signature of file {name} of event {event_id} is invalid: {found.problem}")
         elif found.state == "untrusted" and not found.has_expired:
             signer = found.signer or "somebody without a name"
             self._note(event_id, f"file {name} of event {event_id} is signed by {signer}, who is not the operator")
@@ -216,7 +216,7 @@ def signature_line(signatures: Mapping[CredentialsState, int]) -> str:
         "valid": "are signed by the operator",
         "none": "are not signed",
         "untrusted": "are signed by others, or by certificates that have expired since: who signed is not verified",
-        "broken": "have a signature that does not hold",
+        "broken": "have an invalid signature",
         "unreadable": "have a signature that cannot be read",
         "unread": f"have a signature that was not verified: {INSTALL}",
     }

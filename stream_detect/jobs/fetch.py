@@ -164,7 +164,7 @@ async def _checked(url: str, *, private: bool) -> _Target:
     try:
         parsed = httpx.URL(url)
     except (httpx.InvalidURL, ValueError) as error:
-        raise AddressError("expected an address as https://host/file") from error
+        raise AddressError("expected an address such as https://host/file") from error
     if parsed.scheme not in _PORTS or not parsed.host or len(url) > _LONGEST:
         raise AddressError(f"expected http:// or https:// with a host, of at most {_LONGEST} characters")
     if parsed.userinfo:
@@ -172,7 +172,7 @@ async def _checked(url: str, *, private: bool) -> _Target:
     found = await _looked_up(parsed.host, parsed.port or _PORTS[parsed.scheme])
     if not private and not all(map(is_public, found)):
         raise AddressError(
-            f"{parsed.host} is an address of this machine or of its network: not fetched (review.private_urls)"
+            f"{parsed.host} is an address of this machine or its network, which is not fetched (review.private_urls)"
         )
     return _Target(parsed, parsed.copy_with(host=str(found[0])))
 

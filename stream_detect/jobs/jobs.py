@@ -162,7 +162,7 @@ class Jobs:
         analysis = self.get(analysis_id)
         if analysis.state != "done":
             why = f": {analysis.problem}" if analysis.problem else ""
-            raise ConflictError(f"the analysis is not done but {analysis.state}{why}")
+            raise ConflictError(f"expected an analysis that is done, received one that is {analysis.state}{why}")
         return analysis
 
     def page(self, search: str, state: AnalysisState | None, cursor: str | None, limit: int) -> Page[Analysis]:
@@ -243,7 +243,7 @@ class Jobs:
                     with contextlib.suppress(NotFoundError):
                         self.delete(analysis_id)
             except StorageError as error:
-                _log.warning("old analyses were not deleted, tried again in an hour: %s", error)
+                _log.warning("old analyses were not deleted; trying again in an hour: %s", error)
             if self._closing.wait(UPKEEP_S):
                 return
 

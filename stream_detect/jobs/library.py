@@ -114,7 +114,7 @@ class Library:
         """
         path = self._path / analysis_id / name
         if not path.is_file():
-            raise NotFoundError("no such file is kept of this analysis: it may have failed, or not have ended")
+            raise NotFoundError("this analysis does not have the file: it may have failed, or be unfinished")
         return path
 
     def write(self, analysis_id: str, name: str, put: Callable[[Path], None]) -> int:
@@ -175,7 +175,7 @@ class Library:
         except FileNotFoundError:
             return
         except (OSError, StorageError) as error:
-            log.warning("files of analysis %s are left until the next start: %s", analysis_id, error)
+            log.warning("files of analysis %s remain until the next start: %s", analysis_id, error)
 
     def sweep(self, owners: Container[str]) -> None:
         """At a start: deletes partial files of a killed process, and files that belong to no analysis.

@@ -125,7 +125,7 @@ class ReviewProcesses:
     def _taken(self) -> "_Process":
         with self._lock:
             if self._closed:
-                raise ReviewCancelledError("the server stops")
+                raise ReviewCancelledError("the server is shutting down")
             while self._idle:
                 process = self._idle.pop()
                 if process.is_usable:
@@ -219,7 +219,7 @@ class _Process:
                 if now_s - alive_s > (self._stall_s if self._is_opening else _START_WITHIN_S):
                     self.kill()
                     raise ReviewCrashedError(
-                        f"nothing of it was decoded for {self._stall_s:g} s (review.stall_s); it is given up"
+                        f"nothing was decoded for {self._stall_s:g} s (review.stall_s); the analysis was aborted"
                     )
                 continue
             kind, content = frame
@@ -242,7 +242,7 @@ class _Process:
 
     def _note_ready(self, content: bytes) -> None:
         if not json.loads(content)["network_is_off"]:
-            log.warning("the process that decodes files could not be shut off from the network on this system")
+            log.warning("this system cannot cut off the process that decodes files from the network")
 
     def _answer(self, kind: bytes, seconds: float) -> None:
         self._send(kind, NUMBER.pack(self._number, seconds))
@@ -284,9 +284,9 @@ class _Process:
     def _reason(self) -> str:
         status = self._process.returncode
         if status == -signal.SIGXCPU:
-            return "the process that decodes it took more processor time than review.max_run_s allows"
+            return "the process that decodes the file used more processor time than review.max_run_s allows"
         name = signal.Signals(-status).name if status is not None and status < 0 else f"status {status}"
-        return f"the process that decodes it ended in the middle of it ({name}): it is damaged, or made to do that"
+        return f"the process that decodes the file crashed ({name}): the file is damaged or malicious"
 
 
 class _EndedError(Exception):

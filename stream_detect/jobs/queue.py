@@ -132,8 +132,8 @@ class JobQueue:
         with self._changed:
             if self.waiting + self._reserved + count > self._max_waiting:
                 raise CapacityError(
-                    f"{self.waiting} analyses wait, and {self._max_waiting} may (review.max_waiting); "
-                    "try again when some are done",
+                    f"expected at most {self._max_waiting} waiting analyses (review.max_waiting), and {self.waiting} "
+                    "are waiting; try again when some are done",
                     RETRY_AFTER_S,
                 )
             self._reserved += count
@@ -183,7 +183,7 @@ class JobQueue:
         for thread in self._threads:
             thread.join(max(until_s - time.monotonic(), 0.0))
             if thread.is_alive():
-                log.warning("%s did not stop within %.1f s; the process ends all the same", thread.name, within_s)
+                log.warning("%s did not stop within %.1f s; the process ends anyway", thread.name, within_s)
 
     def take_turns(self, run: TaskRun) -> None:
         """See `TaskRun.take_turns`."""
@@ -196,7 +196,7 @@ class JobQueue:
             if not run.is_long and self._long_runs() >= self._at_once():
                 self._count(run)
                 run.put_back = True
-                raise ReviewCancelledError("put back: others wait")
+                raise ReviewCancelledError("put back in the queue: others are waiting")
             run.is_long = True
             run.may_go_on.clear()
             self._resting.append(run)

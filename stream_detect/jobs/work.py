@@ -163,7 +163,7 @@ class Work:
             kept_bytes=self._library.bytes_of(analysis.id),
         )
         if not self._analyses.change(done, _UNDER_WAY):
-            raise ReviewCancelledError("cancelled when it was nearly done")
+            raise ReviewCancelledError("cancelled shortly before its end")
         self._progress.changed(done)
         return done
 

@@ -14,12 +14,13 @@ PART = ".part"
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 
 
-def put_whole(path: Path, put: Callable[[Path], None]) -> int:
-    """Writes a file atomically: to a temporary name, synced to disk, then renamed. Only its owner may read it.
+def put_whole(path: Path, put: Callable[[Path], None], *, private: bool = True) -> int:
+    """Writes a file atomically: to a temporary name, synced to disk, then renamed.
 
     Args:
         path: path of the file; its folder exists.
         put: writes the content to the path that it is given.
+        private: only the owner may read and write the file; otherwise the process's umask decides, as for any file.
 
     Returns:
         The size in bytes.
@@ -31,8 +32,9 @@ def put_whole(path: Path, put: Callable[[Path], None]) -> int:
     part = path.with_name(f".{path.name}{PART}")
     try:
         try:
-            part.touch(mode=0o600)
-            part.chmod(0o600)
+            if private:
+                part.touch(mode=0o600)
+                part.chmod(0o600)
             put(part)
             size = flush(part)
             part.replace(path)
@@ -73,13 +75,12 @@ def check_room(folder: Path, min_free_bytes: int, setting: str, bytes_more: int 
         raise translated(error, folder) from error
     if free - bytes_more < min_free_bytes:
         raise DiskFullError(
-            f"the disk is full: {free / 1e6:.0f} MB are free, {min_free_bytes / 1e6:.0f} MB are to stay free "
-            f"({setting})"
+            f"the disk is full: {free / 1e6:.0f} MB are free, {min_free_bytes / 1e6:.0f} MB must stay free ({setting})"
         )
 
 
 def translated(error: OSError, folder: Path) -> StorageError:
     """Converts a system error about a file in a folder to one of our errors."""
     if error.errno in _FULL:
-        return DiskFullError(f"the disk is full: no room is left in {folder}")
+        return DiskFullError(f"the disk with {folder} is full")
     return StorageError(f"expected {folder} to be readable and writable, received {error.strerror or error}")

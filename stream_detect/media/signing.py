@@ -86,7 +86,7 @@ class ContentSigner:
             raise SettingsError(
                 f"expected a certificate for Content Credentials in {certificate} (evidence.signing_certificate): of "
                 f"version 3, with the key usage digitalSignature and the extended key usage emailProtection or "
-                f"documentSigning, its chain behind it; received: {error}"
+                f"documentSigning, followed by its chain; received: {error}"
             ) from error
 
     @classmethod
@@ -154,7 +154,7 @@ def _certificate(content: bytes, path: Path) -> x509.Certificate:
         return x509.load_pem_x509_certificates(content)[0]
     except ValueError as error:
         raise SettingsError(
-            f"expected PEM certificates in {path} (evidence.signing_certificate), received none that can be read"
+            f"expected PEM certificates in {path} (evidence.signing_certificate), received none that can be parsed"
         ) from error
 
 
@@ -164,7 +164,7 @@ def _key(content: bytes, path: Path, certificate: x509.Certificate) -> tuple[str
         key = serialization.load_pem_private_key(content, password=None)
     except (TypeError, ValueError) as error:
         raise SettingsError(
-            f"expected a PEM key without a password in {path} (evidence.signing_key), received none that can be read"
+            f"expected a PEM key without a password in {path} (evidence.signing_key), received none that can be parsed"
         ) from error
     if isinstance(key, ec.EllipticCurvePrivateKey) and key.curve.name in _CURVES:
         algorithm = _CURVES[key.curve.name]

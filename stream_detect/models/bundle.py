@@ -63,8 +63,8 @@ class Bundle:
             received = sha256_of(file)
             if received != expected:
                 raise BundleTamperedError(
-                    f"expected sha256 {expected[:12]}... of {file}, received {received[:12]}...: the file is damaged "
-                    "or was changed; restore the bundle from where it came"
+                    f"expected sha256 {expected[:12]}... of {file}, received {received[:12]}...: the file was damaged "
+                    "or changed; restore the bundle from its source"
                 )
         return cls(folder, card)
 
@@ -84,7 +84,9 @@ def read_card(folder: Path) -> Card:
     try:
         text = file.read_text(encoding="utf-8")
     except OSError as error:
-        raise BundleError(f"expected a model bundle's card at {file}, cannot read it: {error.strerror}") from error
+        raise BundleError(
+            f"expected a model bundle's card at {file}, but it cannot be read: {error.strerror}"
+        ) from error
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:
@@ -128,7 +130,7 @@ def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
     files = (to, *((to.with_suffix(".bin"),) if to.suffix == ".xml" else ()), card)
     for file in files:
         if file.exists():
-            raise BundleError(f"expected a new file, {file} exists; name another or remove it")
+            raise BundleError(f"expected a new file, but {file} exists; name another or remove it")
     to.parent.mkdir(parents=True, exist_ok=True)
     _WRITERS[to.suffix](bundle, to)
     card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")

@@ -73,12 +73,12 @@ def served_precision(bundle: Bundle, precision: Precision) -> Served:
     card = bundle.card
     if precision == "int8" and not card.int8:
         raise BundleError(
-            f"expected {INT8_FILE} in the bundle {card.name} for model.precision int8, its card lists none; set "
+            f"expected {INT8_FILE} in the bundle {card.name} for model.precision int8, but its card lists none; set "
             "model.precision to auto"
         )
     if precision == "bf16" and not has_bf16():
         raise BundleError(
-            "expected a processor with AVX512-BF16 or AMX for model.precision bf16, this one has neither; set "
+            "expected a processor with AVX512-BF16 or AMX for model.precision bf16, but this one has neither; set "
             "model.precision to auto"
         )
     if precision != "auto":
@@ -176,7 +176,7 @@ def _place_of_cut(network: ov.Model, bundle: Bundle) -> ov.Node:
     """The activation that a heat map is drawn from; that of the last convolution if no map is fine enough."""
     convolutions = [node for node in network.get_ordered_ops() if node.get_type_name() in _CONVOLUTIONS]
     if not convolutions:
-        raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map is drawn from; it has none")
+        raise BundleError(f"expected a convolution in {bundle.card.name}, which a heat map needs, received none")
     given = bundle.card.input
     places = (given.height_px // _COARSEST, given.width_px // _COARSEST)
     for convolution in reversed(convolutions):
@@ -220,7 +220,7 @@ def _naming(bundle: Bundle, file: str) -> Iterator[None]:
         yield
     except RuntimeError as error:
         raise BundleError(
-            f"{bundle.folder / file} cannot be loaded for crops as {bundle.folder / 'card.json'} says: {error}"
+            f"{bundle.folder / file} cannot be loaded for the crops described in {bundle.folder / 'card.json'}: {error}"
         ) from error
 
 

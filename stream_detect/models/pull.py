@@ -130,7 +130,7 @@ def fetch(published: Published, folder: Path, origin: str = ORIGIN, wait: Callab
         part.unlink()
         raise BundleError(
             f"expected sha256 {published.sha256[:12]}... of {url}, received {received[:12]}...: it is another file, "
-            "and was thrown away"
+            "and was discarded"
         )
     return part.replace(file)
 
@@ -164,8 +164,8 @@ def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
                 if attempt == ATTEMPTS:
                     kept = part.stat().st_size if part.exists() else 0
                     raise BundleError(
-                        f"expected the file at {url}, {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} "
-                        "bytes are kept, run it again to continue"
+                        f"cannot download {url}: {ATTEMPTS} attempts failed, the last with: {error}; {kept:,} bytes "
+                        "are kept, run the command again to continue"
                     ) from error
             else:
                 return

@@ -28,7 +28,9 @@ class Registry:
             BundleError: the folder does not exist.
         """
         if folder is not None and not folder.is_dir():
-            raise BundleError(f"expected a folder of model bundles at {folder}, there is none; correct models.folder")
+            raise BundleError(
+                f"expected a folder of model bundles at {folder}, but there is none; correct models.folder"
+            )
         return cls([SHIPPED] if folder is None else [folder, SHIPPED])
 
     def names(self) -> tuple[str, ...]:

@@ -265,4 +265,4 @@ def _narrowed(frame: av.VideoFrame, width: int | None) -> av.VideoFrame:
     try:
         return frame.reformat(width=width & ~1, height=height, format="yuv420p", threads=1)
     except (av.FFmpegError, ValueError) as error:
-        raise MediaError(f"a picture in {frame.format.name} cannot be made smaller") from error
+        raise MediaError(f"a frame in {frame.format.name} cannot be scaled down") from error

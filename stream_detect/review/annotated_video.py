@@ -111,7 +111,7 @@ class StoredResults:
                 if review["model"]["name"] == model:
                     return cls(results, review, window)
         except (OSError, ValueError, KeyError, TypeError) as error:
-            raise ReviewError(f"expected stored results to draw from, received what cannot be read: {error}") from error
+            raise ReviewError(f"expected stored results, but they cannot be read: {error}") from error
         raise NotFoundError(f"expected results of {model}, received none")
 
     def at(self, time_s: float) -> Result | None:

@@ -58,7 +58,7 @@ class AccessSettings(Section):
     def _whole(self) -> Self:
         if (self.proxy_header is None) != (not self.proxy_addresses):
             raise ValueError(
-                "expected proxy_header and proxy_addresses together: the header is believed from these only"
+                "expected proxy_header and proxy_addresses together: the header is trusted only from these addresses"
             )
         if (self.oidc_issuer is None) != (self.oidc_client_id is None):
             raise ValueError("expected oidc_issuer and oidc_client_id together")

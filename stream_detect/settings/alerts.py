@@ -32,7 +32,7 @@ class WebhookSettings(Section):
     @classmethod
     def _not_the_broker(cls, name: str) -> str:
         if name == "mqtt":
-            raise ValueError("expected another name: the MQTT broker has this one")
+            raise ValueError("expected another name: this one is used for the MQTT broker")
         return name
 
     @field_validator("url")

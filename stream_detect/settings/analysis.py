@@ -122,7 +122,7 @@ class WindowSettings(Section):
         if self.min_scores > most:
             raise ValueError(
                 f"expected min_scores of at most length_s * score_rate_hz = {most:g}, received {self.min_scores}: "
-                "no verdict would ever be reached; lower min_scores, or lengthen the window"
+                "no verdict could ever be reached; lower min_scores, or lengthen the window"
             )
         return self
 

@@ -95,7 +95,7 @@ def _read_file(path: Path, given: _Given) -> None:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise SettingsError(f"{path}, line {line}: expected YAML: {problem}") from None
     except yaml.YAMLError:
-        raise SettingsError(f"{path}: expected YAML; it holds a character that YAML does not allow") from None
+        raise SettingsError(f"{path}: expected YAML, received a character that YAML does not allow") from None
     if root is None:
         return
     value = _construct(root, (), str(path), given)
@@ -201,8 +201,11 @@ def _check_files(settings: Settings, given: _Given) -> None:
         path = getattr(settings.server, name)
         if path is not None and not path.is_file():
             keys = ("server", name)
-            raise SettingsError(f"{given.place(keys)}: {_dotted(keys)}: expected a PEM file, none is at {path}")
+            raise SettingsError(
+                f"{given.place(keys)}: {_dotted(keys)}: expected a PEM file, but there is none at {path}"
+            )
     if settings.model.folder is not None and not settings.model.folder.is_dir():
         raise SettingsError(
-            f"{given.place(('model', 'folder'))}: model.folder: expected a folder, none is at {settings.model.folder}"
+            f"{given.place(('model', 'folder'))}: model.folder: expected a folder, but there is none at "
+            f"{settings.model.folder}"
         )

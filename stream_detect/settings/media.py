@@ -156,7 +156,7 @@ class WebRtcSettings(Section):
             given = server.username is not None, server.credential is not None
             if server.relays and not all(given) and (any(given) or self.turn_secret is None):
                 raise ValueError(
-                    f"expected username and credential of {server.urls[0]}, or webrtc.turn_secret that makes them"
+                    f"expected username and credential of {server.urls[0]}, or webrtc.turn_secret to derive them from"
                 )
         if self.turn_secret is not None and not any(
             server.relays and server.username is None for server in self.ice_servers

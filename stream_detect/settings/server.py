@@ -82,7 +82,7 @@ class ServerSettings(Section):
         first = prefix.split("/")[1] if prefix.startswith("/") else ""
         if prefix and (not _PREFIX.fullmatch(prefix) or first in _OWN_PATHS):
             raise ValueError(
-                f"expected a path as /detect, of letters, digits, - and _, other than /{', /'.join(_OWN_PATHS)}; "
+                f"expected a path such as /detect, of letters, digits, - and _, other than /{', /'.join(_OWN_PATHS)}; "
                 f"received {prefix!r}"
             )
         return prefix
@@ -92,7 +92,7 @@ class ServerSettings(Section):
     def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
-                raise ValueError(f"expected scheme and host as https://player.example, received {origin!r}")
+                raise ValueError(f"expected scheme and host, such as https://player.example, received {origin!r}")
         return origins
 
     @field_validator("proxies")
@@ -107,7 +107,7 @@ class ServerSettings(Section):
     def _sendable(cls, token: SecretStr | None) -> SecretStr | None:
         value = token.get_secret_value() if token else ""
         if token and (len(value) < 8 or not value.isascii() or not value.isprintable() or " " in value):
-            raise ValueError("a token has at least 8 printable ASCII characters and no space")
+            raise ValueError("expected a token of at least 8 printable ASCII characters without spaces")
         return token
 
     @model_validator(mode="after")

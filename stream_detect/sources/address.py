@@ -111,11 +111,11 @@ def _pushed(url: str) -> Address:
 
 def _local(url: str, scheme: str, *, permitted: bool) -> Address:
     if not permitted:
-        raise AddressError(f"{scheme}: such addresses are accepted in the settings file only")
+        raise AddressError(f"{scheme}: such addresses are accepted only in the settings file")
     path = url.partition(":")[2].removeprefix("//")
     if not path.startswith("/") or (scheme == "v4l2" and not path.startswith("/dev/")):
         example = "v4l2:/dev/video0" if scheme == "v4l2" else "file:/path/to/clip.mp4"
-        raise AddressError(f"expected an absolute path as in {example}")
+        raise AddressError(f"expected an absolute path, such as {example}")
     return Address(scheme, f"{scheme}:{path}", f"{scheme}:{path}")
 
 

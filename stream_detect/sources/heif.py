@@ -255,7 +255,7 @@ class _Picture:
             image = self._image(self._catalogue.items[item.tiles[0]], depth + 1)
         else:
             named = item.kind.decode("latin-1")
-            raise MediaError(f"a HEIC picture of the kind {named!r} cannot be decoded here; convert it to JPEG or PNG")
+            raise MediaError(f"a HEIC picture of type {named!r} is not supported; convert it to JPEG or PNG")
         for kind, body in item.properties:
             image = _transformed(image, kind, body)
         return image
@@ -271,7 +271,7 @@ class _Picture:
         if len(item.tiles) != rows * columns or not width * height:
             raise MediaError(f"expected a HEIC picture of {rows}x{columns} tiles, received {len(item.tiles)}")
         if len(item.tiles) > MAX_ITEMS or depth > 1:
-            raise MediaError(f"expected a HEIC picture of at most {MAX_ITEMS} tiles, none made of others again")
+            raise MediaError(f"expected a HEIC picture of at most {MAX_ITEMS} tiles, and none made of other tiles")
         image = np.zeros((height, width, 3), np.uint8)
         for number, identifier in enumerate(item.tiles):
             tile = self._image(self._catalogue.items[identifier], depth + 1)
@@ -314,7 +314,7 @@ class _Picture:
         parts: list[bytes] = []
         for position, length in item.extents:
             if length > ITEM_BYTES or len(parts) > MAX_ITEMS:
-                raise MediaError("an item of a HEIC picture is too long")
+                raise MediaError("an item of a HEIC picture is too large")
             if item.inside:
                 part = bytes(self._catalogue.idat[position : position + length])
             else:

@@ -154,7 +154,7 @@ def open_source(
         SourceUnreachableError: it does not respond in time, or sends no video that can be decoded.
     """
     if address.is_pushed:
-        raise AddressError("a whip: camera's frames are brought by its publisher")
+        raise AddressError("the frames of a whip: camera are sent by its publisher")
     limit_allocations(settings.max_pixels * BYTES_A_PIXEL)
     remaining = _Remaining(settings.open_timeout_s)
     if address.scheme not in {"http", "https"}:

@@ -216,7 +216,7 @@ class Reader:
             if self._address.is_live:
                 raise SourceEndedError("the other side closed the stream")
             if not self._settings.loop:
-                raise SourceEndedError("the file is over")
+                raise SourceEndedError("the file has ended")
             if self._taken == before:
                 raise SourceUnreachableError("nothing in the file can be decoded")
             self._closing.close()

@@ -179,7 +179,7 @@ def _opened(file: Path | BinaryIO, max_pixels: int) -> Iterator[PillowImage]:
 def _words(error: BaseException) -> str:
     """The decoder's reason without paths, memory addresses or line breaks."""
     if isinstance(error, UnidentifiedImageError):
-        return "it is damaged, or of a kind that is not known here"
+        return "it is damaged, or its format is not supported"
     return f"it is damaged or truncated ({str(error).partition(chr(10))[0][:100] or type(error).__name__})"
 
 

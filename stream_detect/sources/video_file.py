@@ -231,8 +231,8 @@ def _film_of(container: InputContainer) -> VideoStream:
         return stream
     cover = av.stream.Disposition.attached_pic
     if any(not stream.disposition & cover for stream in container.streams.video):
-        raise MediaError("its pictures are of a codec that is not known here")
-    raise NoMediaError("only sound in it, no pictures" if container.streams.audio else NEITHER)
+        raise MediaError("its video codec is not supported")
+    raise NoMediaError("it has sound but no video" if container.streams.audio else NEITHER)
 
 
 def _fps(stream: VideoStream) -> float:

@@ -192,7 +192,7 @@ def _folded(name: str) -> str:
 def _found(session: Session, analysis_id: str) -> AnalysisRow:
     row = session.get(AnalysisRow, analysis_id) if analysis_id.isascii() and "\0" not in analysis_id else None
     if row is None:
-        raise NotFoundError("expected the id of an analysis, received one that is not here; it may have been deleted")
+        raise NotFoundError("expected the id of an analysis, received an unknown id; it may have been deleted")
     return row
 
 

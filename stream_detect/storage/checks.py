@@ -122,7 +122,7 @@ class Checks:
 def _found(session: Session, check_id: str) -> CheckRow:
     row = session.get(CheckRow, check_id) if check_id.isascii() and "\0" not in check_id else None
     if row is None:
-        raise NotFoundError("expected the id of a check, received one that is not here; it may have been deleted")
+        raise NotFoundError("expected the id of a check, received an unknown id; it may have been deleted")
     return row
 
 

@@ -160,7 +160,7 @@ class Database:
             StorageError: the database does not respond in time, or too many threads wait for it.
         """
         if not self._writers.acquire(blocking=False):
-            raise StorageError("the database is busy: too many changes wait for it already; try again in a moment")
+            raise StorageError("the database is busy: too many changes are waiting; try again in a moment")
         try:
             with self._faults.translated(), Session(self._writing) as session, session.begin():
                 yield session

@@ -221,7 +221,7 @@ def _conditions(wanted: EventFilter) -> Iterable[ColumnElement[bool]]:
 def _found(session: Session, event_id: str) -> EventRow:
     row = session.get(EventRow, event_id) if event_id.isascii() and "\0" not in event_id else None
     if row is None:
-        raise NotFoundError("expected the id of an event, received one that is not here; it may have been deleted")
+        raise NotFoundError("expected the id of an event, received an unknown id; it may have been deleted")
     return row
 
 

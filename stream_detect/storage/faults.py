@@ -56,7 +56,7 @@ class Faults:
         try:
             yield
         except IntegrityError as error:
-            raise ConflictError(f"expected a new entry in {self.place}, received one that exists") from error
+            raise ConflictError(f"expected a new entry in {self.place}, received an existing one") from error
         except DBAPIError as error:
             raise self._of_driver(error.orig) from error
         except PoolTimeoutError as error:
@@ -88,11 +88,11 @@ class Faults:
             said = said.replace(self._secret, "***")
         return StorageError(
             f"{self.place} cannot be used ({said[:SAID_LENGTH]}): "
-            "it must run, and storage.database_url must name it rightly"
+            "check that it is running and that storage.database_url is correct"
         )
 
     def _no_room(self) -> bool:
         return self._folder is not None and shutil.disk_usage(self._folder).free < NO_ROOM_BYTES
 
     def _full(self) -> DiskFullError:
-        return DiskFullError(f"no room is left for {self.place}: {FULL}")
+        return DiskFullError(f"the disk of {self.place} is full: {FULL}")

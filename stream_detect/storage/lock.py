@@ -29,8 +29,8 @@ class FolderLock:
             holder = os.read(self._file, 32).decode(errors="replace").strip() or "unknown"
             os.close(self._file)
             raise StorageError(
-                f"expected {folder} for this server alone, received it in use by process {holder}: "
-                "stop that one, or choose another storage.folder"
+                f"expected {folder} for this server alone, but process {holder} uses it: "
+                "stop that process, or choose another storage.folder"
             ) from None
         try:
             os.ftruncate(self._file, 0)

@@ -84,4 +84,4 @@ def from_cursor(cursor: str) -> tuple[float, str]:
                 return float(form[1]), form[2]
         except ValueError:  # from base64, ASCII or the number
             pass
-    raise RequestError("expected a cursor as `next` of an earlier page gave it, received another word")
+    raise RequestError("expected the `next` of an earlier page as cursor, received something else")

@@ -182,9 +182,9 @@ class StoredUsers:
         """
         with self._changing() as session:
             if session.get(UserRow, user.name) is not None:
-                raise ConflictError(f"there is a user {user.name} already; choose another name")
+                raise ConflictError(f"there is already a user named {user.name}; choose another name")
             if int(session.scalar(select(func.count()).select_from(UserRow)) or 0) >= MAX_USERS:
-                raise ConflictError(f"there are {MAX_USERS} users already; remove one first")
+                raise ConflictError(f"there are already {MAX_USERS} users; remove one first")
             if user.password_hash is not None and user.role is not Role.ADMIN and not _admins(session):
                 raise ConflictError("expected an admin as the first user (--role admin): nobody else can change users")
             own = {"role": user.role.value, "created_s": user.created_s or self._clock()}
@@ -269,7 +269,7 @@ class StoredUsers:
         with self._changing() as session:
             row = session.scalar(select(UserSessionRow).where(has_id)) if "\0" not in session_id else None
             if row is None or (user is not None and row.user != user):
-                raise NotFoundError("expected the id of a sign-in, received another one; it may have ended already")
+                raise NotFoundError("expected the id of a session, received an unknown id; it may have ended")
             session.delete(row)
             return row.user
 
@@ -297,9 +297,9 @@ class StoredUsers:
             _found(session, token.owner)
             names = session.scalars(select(ApiTokenRow.name).where(ApiTokenRow.owner == token.owner)).all()
             if token.name in names:
-                raise ConflictError(f"you have a token named {token.name} already; revoke it, or choose another name")
+                raise ConflictError(f"you already have a token named {token.name}; revoke it, or choose another name")
             if len(names) >= MAX_TOKENS_OF_USER:
-                raise ConflictError(f"you have {MAX_TOKENS_OF_USER} tokens already; revoke one first")
+                raise ConflictError(f"you already have {MAX_TOKENS_OF_USER} tokens; revoke one first")
             session.add(ApiTokenRow(**asdict(token) | {"role": token.role.value}))
 
     def remove_token(self, token_id: str, owner: str | None = None) -> None:
@@ -316,7 +316,7 @@ class StoredUsers:
             row = session.get(ApiTokenRow, token_id) if token_id.isascii() and "\0" not in token_id else None
             if row is None or (owner is not None and row.owner != owner):
                 raise NotFoundError(
-                    "expected the id of a token of yours, received another one; it may be revoked already"
+                    "expected the id of one of your tokens, received an unknown id; it may have been revoked"
                 )
             session.delete(row)
 
@@ -343,7 +343,7 @@ def _version(session: Session) -> int:
 def _found(session: Session, name: str) -> UserRow:
     row = session.get(UserRow, name) if "\0" not in name else None
     if row is None:
-        raise NotFoundError("expected the name of a user, received one that is not here")
+        raise NotFoundError("expected the name of a user, received an unknown name")
     return row
 
 

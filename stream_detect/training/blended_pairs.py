@@ -40,7 +40,7 @@ class BlendedPairs:
         reals = [i for i, row in enumerate(faces.rows) if row.label == "real" and recipe.learns_from(row.source)]
         if not reals:
             raise DatasetError(
-                f"expected real faces to blend, there are none of {', '.join(recipe.sources) or 'any source'}"
+                f"expected real faces to blend, received none of {', '.join(recipe.sources) or 'any source'}"
             )
         self._crops, self._rows = faces.crops, faces.rows
         self._with_other = recipe.blended_with_other

@@ -81,11 +81,11 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
         with np.load(file, allow_pickle=False) as stored:
             state = dict(stored)
     except (OSError, ValueError, BadZipFile) as error:
-        raise TrainingError(f"expected a training's checkpoint at {file}, cannot read it: {error}") from error
+        raise TrainingError(f"expected a training's checkpoint at {file}, but it cannot be read: {error}") from error
     if str(state["recipe"]) != _named(recipe):
         raise TrainingError(
-            f"expected a checkpoint of this recipe at {file}, received one of another: give the options it was begun "
-            "with, or another folder"
+            f"expected a checkpoint of this recipe at {file}, received one of another: use the options of that "
+            "training, or another folder"
         )
     model.optimizer.build(model.trainable_variables)
     for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):

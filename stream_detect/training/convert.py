@@ -77,7 +77,7 @@ def _export(model: keras.Model, file: Path, to: Path) -> None:
     if child.returncode:
         last = (child.stderr.strip() or "no reason given").splitlines()[-1]
         raise BundleError(
-            f"expected TensorFlow to convert the network, it could not: {last}; the weights are kept: give the same "
+            f"TensorFlow failed to convert the network: {last}; the weights are kept: run the same "
             "command again once TensorFlow is installed"
         )
 
@@ -91,7 +91,7 @@ def check_place(folder: Path, name: str) -> None:
     try:
         TypeAdapter(BundleName).validate_python(name)
     except ValidationError as error:
-        raise BundleError(f"expected small letters, digits, '.', '_' or '-' as name, received {name!r}") from error
+        raise BundleError(f"expected lower-case letters, digits, '.', '_' or '-' as name, received {name!r}") from error
     to = folder / name
     if to.exists() and not (to / CARD_FILE).is_file() and (not to.is_dir() or any(to.iterdir())):
         raise BundleError(f"expected a new folder, or one with a {CARD_FILE}, at {to}; name another")
@@ -177,7 +177,7 @@ def _load_whole(file: Path) -> keras.Model:
     try:
         return keras.saving.load_model(file, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"expected a Keras model at {file}, cannot read it: {error}") from error
+        raise BundleError(f"expected a Keras model at {file}, but it cannot be read: {error}") from error
 
 
 def _load_published(known: Architecture, file: Path) -> keras.Model:
@@ -187,7 +187,7 @@ def _load_published(known: Architecture, file: Path) -> keras.Model:
         with h5py.File(file, "r") as stored:
             received = _shapes(stored)
     except OSError as error:
-        raise BundleError(f"expected Keras weights (.h5) at {file}, cannot read it: {error}") from error
+        raise BundleError(f"expected Keras weights (.h5) at {file}, but it cannot be read: {error}") from error
     expected = sorted(tuple(int(n) for n in weight.shape) for weight in model.weights)
     if received != expected:
         raise BundleError(

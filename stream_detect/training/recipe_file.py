@@ -42,7 +42,7 @@ def read_recipe(file: Path) -> RecipeFile:
         text = file.read_text(encoding="utf-8")
         given = tomllib.loads(text)
     except (OSError, UnicodeDecodeError) as error:
-        raise TrainingError(f"expected a recipe at {file}, cannot read it: {error}") from error
+        raise TrainingError(f"expected a recipe at {file}, but it cannot be read: {error}") from error
     except tomllib.TOMLDecodeError as error:
         raise TrainingError(f"expected a recipe in TOML at {file}: {error}") from error
     reader = _Reader(file, text)

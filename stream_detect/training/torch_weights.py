@@ -74,12 +74,12 @@ class _Unpickler(pickle.Unpickler):
             return _described
         if module == "torch" and name in _DTYPES:
             return _DTYPES[name]
-        raise pickle.UnpicklingError(f"{module}.{name} is no part of a state dict")
+        raise pickle.UnpicklingError(f"{module}.{name} is not part of a state dict")
 
     def persistent_load(self, pid: Any) -> str:
         kind, dtype, key, _, values = pid[:5]
         if kind != "storage" or dtype not in _DTYPES.values() or not 0 <= int(values) <= _MAX_VALUES:
-            raise pickle.UnpicklingError(f"{pid!r} is no storage of a state dict")
+            raise pickle.UnpicklingError(f"{pid!r} is not a storage of a state dict")
         if len(pid) > 5 and pid[5] is not None:
             raise pickle.UnpicklingError("views of views are not read")
         self.storages[str(key)] = (dtype, int(values))
@@ -104,13 +104,15 @@ def read_state_dict(file: Path, part: str | None = None) -> StateDict:
         with file.open("rb") as stream:
             found = _read_zip(stream) if zipfile.is_zipfile(stream) else _read_pickles(stream)
     except OSError as error:
-        raise TrainingError(f"expected PyTorch weights at {file}, cannot read it: {error.strerror or error}") from error
+        raise TrainingError(
+            f"expected PyTorch weights at {file}, but it cannot be read: {error.strerror or error}"
+        ) from error
     except (
         pickle.UnpicklingError, zipfile.BadZipFile, struct.error, ValueError, TypeError, KeyError, IndexError,
         AttributeError, EOFError, ImportError, OverflowError,
     ) as error:  # fmt: skip # all that a damaged pickle can end in
         raise TrainingError(
-            f"expected a state dict that torch.save wrote at {file}, cannot read it: {error}; fetch the file again"
+            f"expected a state dict written by torch.save at {file}, but it cannot be read: {error}; download it again"
         ) from error
     if part is not None:
         found = found.get(part) if isinstance(found, Mapping) else None
@@ -147,7 +149,7 @@ def _read_pickles(stream: BinaryIO) -> Any:
         size = values * np.dtype(dtype).itemsize
         content = stream.read(size)
         if stated != values or len(content) != size:
-            raise pickle.UnpicklingError(f"storage {key} has not the {values:,} values that it should have")
+            raise pickle.UnpicklingError(f"storage {key} does not have the expected {values:,} values")
         read[str(key)] = np.frombuffer(content, dtype)
     return _filled(described, unpickler.storages, lambda key, _dtype, _values: read[key])
 

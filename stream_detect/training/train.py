@@ -153,7 +153,7 @@ def _kept_before(step: int, folder: Path) -> Iterator[None]:
     except OSError as error:
         raise TrainingError(
             f"expected room for step {step} in {error.filename or folder}, cannot write it: {error.strerror or error}; "
-            "the checkpoint before is kept: make room and give the same command again"
+            "the previous checkpoint is kept: free some space and run the same command again"
         ) from error
 
 
@@ -183,7 +183,7 @@ def _check_backend(recipe: Recipe) -> None:
     if recipe.data_format == "channels_first" and keras.backend.backend() == "tensorflow":
         raise TrainingError(
             'expected KERAS_BACKEND=torch or jax for data_format = "channels_first", received tensorflow, which '
-            "cannot train so on a CPU: pip install torch==2.13.0 and set KERAS_BACKEND=torch, or give --data-format "
+            "cannot train so on a CPU: pip install torch==2.13.0 and set KERAS_BACKEND=torch, or use --data-format "
             "channels_last"
         )
 

@@ -103,7 +103,7 @@ class CheckSessions:
             raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
         if not self._sessions.make_room(self.limit):
             raise CapacityError(
-                f"all {self.limit} sessions are taken; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
+                f"all {self.limit} sessions are in use; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
             )
         client = client or Client()
         client = replace(client, source_label=printable(client.source_label))
@@ -111,7 +111,7 @@ class CheckSessions:
             try:
                 return await self._opened(session, offer, client)
             except CapacityError as error:
-                _log.info("check %s: %s; another process is asked", session.session_id[:6], error)
+                _log.info("check %s: %s; trying another process", session.session_id[:6], error)
         session = CheckSession(ids or CheckIds.new(), offer.codec, client, self._parts, self._sessions.gone)
         return await self._opened(session, offer, client)
 
@@ -122,7 +122,7 @@ class CheckSessions:
     async def _opened(self, session: Check, offer: Offer, client: Client) -> Answer:
         answer = Answer(session.session_id, await self._sessions.open(session, offer, client.address))
         if client.source_label:
-            _log.info("check %s: its camera is called %r", session.session_id[:6], client.source_label)
+            _log.info("check %s: the camera's name is %r", session.session_id[:6], client.source_label)
         return answer
 
     def challenge(self, session_id: str) -> ChallengeActions:

@@ -113,7 +113,7 @@ class IceServers:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """Current problems of servers, in sentences."""
+        """Current problems of servers, one sentence each."""
         return tuple(health.problem for health in self._health.values() if health.problem)
 
     def note(self, server: Server, problem: str) -> None:
@@ -121,7 +121,7 @@ class IceServers:
 
         Args:
             server: the server.
-            problem: why it did not work, in words.
+            problem: why it did not work.
         """
         health = self._health[server.url]
         if problem and problem != health.problem:

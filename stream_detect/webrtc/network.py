@@ -45,7 +45,7 @@ class HostAddresses:
         ]
         if interfaces and not found:
             raise CapacityError(
-                f"expected an address on {' or '.join(interfaces)} (webrtc.interfaces), and there is none now",
+                f"expected an address on {' or '.join(interfaces)} (webrtc.interfaces), but there is none at present",
                 RETRY_AFTER_S,
             )
         return found
@@ -68,8 +68,8 @@ class HostAddresses:
                 if error.errno not in {errno.EADDRINUSE, errno.EACCES}:
                     raise
         raise CapacityError(
-            f"expected a free port of webrtc.udp_ports {self._settings.udp_ports}, and all are in use; widen the "
-            "range, or end what else uses it",
+            f"expected a free port of webrtc.udp_ports {self._settings.udp_ports}, but all are in use; widen the "
+            "range, or stop the other programs that use it",
             RETRY_AFTER_S,
         )
 
@@ -92,8 +92,8 @@ class HostAddresses:
         absent = [name for name in self._settings.interfaces if name not in there]
         if absent:
             raise SettingsError(
-                f"expected network interfaces of this machine in webrtc.interfaces, {absent[0]} is none of "
-                f"{', '.join(there)}"
+                f"expected network interfaces of this machine in webrtc.interfaces, received {absent[0]}; there "
+                f"are {', '.join(there)}"
             )
         ports = self._settings.ports
         if ports is None:
@@ -102,8 +102,9 @@ class HostAddresses:
         if len(ports) - len(taken) < sessions:
             named = ", ".join(map(str, taken[:_NAMED_PORTS])) + (" ..." if len(taken) > _NAMED_PORTS else "")
             raise SettingsError(
-                f"expected at least {sessions} free ports in webrtc.udp_ports {self._settings.udp_ports}, and "
-                f"{len(taken)} of its {len(ports)} are in use ({named}); choose another range, or end what uses them"
+                f"expected at least {sessions} free ports in webrtc.udp_ports {self._settings.udp_ports}, but "
+                f"{len(taken)} of its {len(ports)} are in use ({named}); choose another range, or stop the programs "
+                "that use them"
             )
 
 

@@ -161,7 +161,7 @@ def _parsed(text: str) -> SessionDescription:
         return SessionDescription.parse(text)
     except _PARSE_FAILURES as error:
         raise OfferError(
-            f"expected a session description (RFC 8866), received one that cannot be read: {error!r}"
+            f"expected a session description (RFC 8866), received one that cannot be parsed: {error!r}"
         ) from error
 
 

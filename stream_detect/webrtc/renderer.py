@@ -243,6 +243,6 @@ class Fanout:
         try:
             await viewer.take(frame)
         except Exception:  # noqa: BLE001 - a viewer's edge: the others are next
-            _log.exception("a viewer failed at a frame, and is ended")
+            _log.exception("a viewer failed to send a frame, and is closed")
             self._set(tuple(other for other in self._viewers if other is not viewer))
             viewer.failed()

@@ -144,7 +144,7 @@ class SessionTable(Generic[S]):
         """
         session = self._sessions.get(session_id)
         if session is None or session.closing:
-            raise NotFoundError("expected the id of a running session, received another one; it may have ended already")
+            raise NotFoundError("expected the id of a running session, received an unknown id; it may have ended")
         return session
 
     async def end(self, session: S, reason: ByeReason = "closed") -> None:

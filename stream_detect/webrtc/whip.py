@@ -230,11 +230,11 @@ class Publishers(CameraSessions[WhipSession]):
             raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
         if self._publisher_of(camera) is not None:
             raise ConflictError(
-                f"{camera} has a publisher already; end that one first (DELETE), or wait "
+                f"{camera} already has a publisher; end that session first (DELETE), or wait "
                 f"{self._settings.vanish_timeout_s:g} s if it has vanished"
             )
         if not self._sessions.make_room(MAX_CONNECTING, self._sessions_of(camera)):
-            raise ConflictError(f"{MAX_CONNECTING} publishers of {camera} are just connecting; try again later")
+            raise ConflictError(f"{MAX_CONNECTING} publishers of {camera} are already connecting; try again later")
         events = PublisherEvents(self._note_connected, self._sessions.gone, self._is_alone)
         session = WhipSession(camera, offer.codec, sink, self._parts, events)
         sdp = await self._sessions.open(session, offer, client)

@@ -169,7 +169,7 @@ def test_a_token_that_publishes_needs_an_operator(house):
 
 
 def test_tokens_belong_to_users(house):
-    with pytest.raises(ForbiddenError, match="signed in as a user"):
+    with pytest.raises(ForbiddenError, match="expected a signed-in user"):
         house.accounts.add_token(Principal(Role.ADMIN, "settings_token"), "x", Role.VIEWER, None, None)
 
 

@@ -113,7 +113,7 @@ def test_what_waits_survives_a_restart(open_outbox):
         with Running(outbox, hook(f"http://127.0.0.1:{port}/")) as sender:
             until(lambda: sender.statuses()[0].attempts_failed >= 2)
             assert sender.statuses()[0].state == "failing"
-            assert sender.statuses()[0].detail == "no connection: the host does not answer, or TLS failed"
+            assert sender.statuses()[0].detail == "no connection: the host does not respond, or TLS failed"
     with Receiver(port=port) as receiver, open_outbox() as outbox:
         (kept,) = outbox.due(time.time() + 60)
         assert kept.attempts >= 2
@@ -361,7 +361,7 @@ def test_beyond_the_limit_neither_beginning_nor_end_is_reported(make_alerts, rec
     [
         ({"url": "ftp://house/"}, "expected an address http"),
         ({"url": "https:///path"}, "expected an address http"),
-        ({"url": "https://house/", "name": "mqtt"}, "the MQTT broker has this one"),
+        ({"url": "https://house/", "name": "mqtt"}, "this one is used for the MQTT broker"),
     ],
 )
 def test_unusable_settings_are_refused(given, expected):

@@ -165,7 +165,7 @@ def test_one_challenge_at_a_time_is_started_and_stopped():
     with pytest.raises(NotFoundError):
         control.stop()
     first = control.start()
-    with pytest.raises(ConflictError, match="running already"):
+    with pytest.raises(ConflictError, match="already running"):
         control.start()
     control.stop()
     assert (control.record.state, control.record.reason) == (STOPPED, CLIENT_STOPPED)

@@ -41,7 +41,7 @@ def test_the_notifiers_are_listed_without_addresses(client):
 def test_the_button_says_what_came_of_it(client):
     answer = client.post("/api/alerts/house/test")
     assert answer.status_code == 200
-    assert answer.json() == {"ok": False, "detail": "no connection: the host does not answer, or TLS failed"}
+    assert answer.json() == {"ok": False, "detail": "no connection: the host does not respond, or TLS failed"}
 
 
 def test_a_notifier_that_is_not_there(client):

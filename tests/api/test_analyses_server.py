@@ -303,7 +303,7 @@ def test_a_full_disk_is_reported_and_the_server_goes_on(site, small_disk, face):
     here = site(small_disk)
     full = here.http.post("/api/analyses", files={"file": ("a.mp4", bytes(20_000_000))})
     assert full.status_code == 507
-    assert "no room is left" in full.json()["detail"]
+    assert "the disk with" in full.json()["detail"]
     here.until(lambda: not here.files())
     assert here.ended(here.upload(face))["state"] == "done"
     here.server.stop()

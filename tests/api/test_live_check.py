@@ -80,7 +80,7 @@ async def test_the_name_of_the_camera_is_in_the_log_and_cannot_forge_a_line(clie
     response = await client.post("/webrtc/check", params=label, content=peer.localDescription.sdp, headers=SDP)
     assert response.status_code == 201
     session = response.headers["location"].rpartition("/")[2]
-    assert f"check {session[:6]}: its camera is called 'OBSVirtual[2J Camera'" in caplog.messages
+    assert f"check {session[:6]}: the camera's name is 'OBSVirtual[2J Camera'" in caplog.messages
 
 
 async def test_a_name_longer_than_cameras_have_is_refused(client, peer, sessions):

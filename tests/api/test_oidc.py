@@ -116,7 +116,7 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
     for answer in (path, f"{another_code.path}?{another_code.query}"):
         house.client.cookies.update(kept)
         again = house.client.get(answer, follow_redirects=False)
-        assert (again.status_code, "not used before" in again.json()["detail"]) == (401, True)
+        assert (again.status_code, "not been used yet" in again.json()["detail"]) == (401, True)
 
 
 def test_a_code_of_another_sign_in_is_refused_by_its_nonce(house):

@@ -60,9 +60,9 @@ def test_pictures_for_a_stopped_camera_are_dropped(stage):
 
 def test_others_take_no_publisher(stage):
     camera = stage.camera()
-    with pytest.raises(ConflictError, match="takes no publisher"):
+    with pytest.raises(ConflictError, match="does not accept a publisher"):
         camera.push(frame(), "vp8")
-    with pytest.raises(ConflictError, match="takes no publisher"):
+    with pytest.raises(ConflictError, match="does not accept a publisher"):
         camera.publisher_left("gone")
 
 

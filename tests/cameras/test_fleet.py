@@ -56,9 +56,9 @@ def test_cameras_are_added_found_listed_and_removed(stage, fleet):
     assert fleet.names() == ["door"]
     assert stage.watcher.gone == ["yard"]
     assert stage.watcher.changes[-1].state is STOPPED
-    with pytest.raises(NotFoundError, match="no camera is called yard"):
+    with pytest.raises(NotFoundError, match="there is no camera named yard"):
         fleet.camera("yard")
-    with pytest.raises(NotFoundError, match="no camera is called yard"):
+    with pytest.raises(NotFoundError, match="there is no camera named yard"):
         fleet.remove("yard")
 
 

@@ -183,7 +183,7 @@ def test_bad_files_are_reported_and_stop_nothing(analyze, faceless, tmp_path):
         "text.mp4": "neither a picture nor a video",
         "bomb.png": "100,000,000 pixels",
         "cut.jpg": "picture cannot be decoded",
-        "sound.mp4": "only sound in it",
+        "sound.mp4": "it has sound but no video",
         "gone.mp4": "No such file",
     }
     ran = analyze("--json", *(tmp_path / name for name in wrong), tmp_path / "dot.png", faceless, "--jobs", 3)
@@ -200,7 +200,7 @@ def test_folders_and_patterns_in_order(analyze, faceless, tmp_path):
     (tmp_path / "b" / "notes.txt").write_text("only text\n" * 100)
     sound(tmp_path / "b" / "sound.m4a")
     ran = analyze("--json", tmp_path / "b", tmp_path / "*.mp4", tmp_path / "none*.mp4")
-    assert "Passed over: 2 files" in ran.err
+    assert "Skipped 2 files" in ran.err
     assert [each["file"].removeprefix(f"{tmp_path}/") for each in ran.found] == [
         "b/1.mp4",
         "b/2.mp4",
@@ -231,7 +231,7 @@ def test_standard_input(analyze, faceless, monkeypatch):
 def test_the_own_network_is_not_asked(analyze):
     ran = analyze("http://127.0.0.1:9/a.mp4")
     assert ran.status == 2
-    assert "this machine or of its network" in ran.out
+    assert "this machine or its network" in ran.out
 
 
 def test_csv_on_standard_output_and_people_on_the_other(analyze, faceless):

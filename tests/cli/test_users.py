@@ -55,7 +55,7 @@ def test_users_are_added_listed_changed_and_removed(users):
 
 def test_sign_ins_are_listed_and_ended(users, tmp_path):
     users("add", "alice", "--password-stdin")
-    assert users("sessions", "alice").stdout == "alice is signed in nowhere.\n"
+    assert users("sessions", "alice").stdout == "alice is not signed in.\n"
     with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
         accounts = Accounts(StoredUsers(database), AccessSettings())
         for agent in ("Firefox/140.0", "curl/8.5.0"):
@@ -65,10 +65,11 @@ def test_sign_ins_are_listed_and_ended(users, tmp_path):
         ["2001:db8::1", "Firefox/140.0"],
         ["2001:db8::1", "curl/8.5.0"],
     ]
-    assert users("sign-out", "alice", "--session", lines[0].split()[0]).stdout == "alice is signed out there.\n"
+    signed_out = users("sign-out", "alice", "--session", lines[0].split()[0])
+    assert signed_out.stdout == "alice is signed out in that browser.\n"
     assert users("sessions", "alice").stdout.splitlines() == lines[1:]
     assert users("sign-out", "alice").stdout == "alice is signed out everywhere.\n"
-    assert users("sessions", "alice").stdout == "alice is signed in nowhere.\n"
+    assert users("sessions", "alice").stdout == "alice is not signed in.\n"
 
 
 @pytest.mark.parametrize(
@@ -80,8 +81,8 @@ def test_sign_ins_are_listed_and_ended(users, tmp_path):
         (("remove", "nobody"), "", "expected the name of a user"),
         (("sessions", "nobody"), "", "expected the name of a user"),
         (("sign-out", "nobody"), "", "expected the name of a user"),
-        (("sign-out", "alice", "--session", "0" * 32), "", "expected the id of a sign-in"),
-        (("add", "alice", "--password-stdin"), PASSWORD, "there is a user alice already"),
+        (("sign-out", "alice", "--session", "0" * 32), "", "expected the id of a session"),
+        (("add", "alice", "--password-stdin"), PASSWORD, "there is already a user named alice"),
         (("add", "a b", "--password-stdin"), PASSWORD, "expected a user name"),
         (("add", "carol", "--password-stdin"), "short\n", "expected a password of 12 to 256 characters, received 5"),
         (("add", "carol", "--password-stdin"), "", "received 0"),

@@ -190,7 +190,7 @@ def test_a_file_that_takes_its_workers_with_it_is_given_up(stage, long_clip, mon
     running = Running(reviewer_of(made), long_clip)
     running.moves()
     made.nodes.links["a"].start_anew()
-    assert "1 workers were lost in the middle of this" in str(running.end().error)
+    assert "1 workers were lost during this analysis" in str(running.end().error)
     until(lambda: not left(made))
 
 

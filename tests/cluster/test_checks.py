@@ -170,7 +170,7 @@ async def test_a_challenge_is_asked_for_through_the_server(serving):
 async def test_the_limit_holds_for_all_workers_together(serving):
     async with serving("a", "b", max_sessions=1) as server:
         await server.connected()
-        with pytest.raises(CapacityError, match="all 1 sessions are taken"):
+        with pytest.raises(CapacityError, match="all 1 sessions are in use"):
             await server.connected(Client("192.0.2.2"))
         with pytest.raises(OfferError):
             await server.sessions.answer("no offer", ANN)

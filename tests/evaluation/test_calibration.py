@@ -122,7 +122,7 @@ def test_calibrated_scores_are_those_of_the_contract():
 
 
 def test_scores_that_fall_with_the_truth_are_no_model():
-    with pytest.raises(DatasetError, match="train longer"):
+    with pytest.raises(DatasetError, match="train for longer"):
         fit_calibration(scored([0.9, 0.8, 0.2, 0.1], [0, 0, 1, 1]), "")
 
 

@@ -14,6 +14,7 @@ from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import degradation, run
 from stream_detect.evaluation.report import html_report
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
+from stream_detect.evaluation.score_sheet import write_report
 from stream_detect.settings import ModelSettings
 
 
@@ -77,7 +78,7 @@ def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tm
     crops.row("gone.png", "fake", set="a")
     summary, outcomes = evaluate(plan(crops, by="set"), [entrant()], AnalysisSettings(), tmp_path / "scores.csv")
     assert [(bad.row, bad.file, bad.reason) for bad in summary.unreadable] == [
-        (5, "3.png", "picture cannot be decoded: it is damaged, or of a kind that is not known here"),
+        (5, "3.png", "picture cannot be decoded: it is damaged, or its format is not supported"),
         (18, "gone.png", "file is missing"),
     ]
     assert part_of(summary).counts.judged == 15
@@ -203,6 +204,26 @@ def test_a_place_that_cannot_be_written_is_reported(crops, entrant, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*file/scores\.csv"):
         evaluate(plan(crops), [entrant()], AnalysisSettings(), tmp_path / "file" / "scores.csv")
+
+
+def test_a_report_is_written_with_its_folder_and_replaces_the_earlier_one(tmp_path):
+    report = tmp_path / "new" / "report.html"
+    for text in ("first", "second"):
+        write_report(report, text)
+        assert report.read_text(encoding="utf-8") == text
+    assert list(report.parent.iterdir()) == [report]
+    other = tmp_path / "other"
+    other.touch()
+    assert report.stat().st_mode == other.stat().st_mode  # as the umask says: a report is for others to read
+
+
+def test_a_report_that_cannot_be_written_is_reported_and_leaves_nothing(tmp_path):
+    (tmp_path / "folder").mkdir()
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "folder", tmp_path / "file" / "report.html"):
+        with pytest.raises(DatasetError, match=f"cannot write {place}: expected .* to be readable and writable"):
+            write_report(place, "text")
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
 
 
 def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):

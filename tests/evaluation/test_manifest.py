@@ -57,7 +57,7 @@ def test_a_missing_column_to_measure_by_is_reported(written):
 
 
 def test_no_table_is_reported(tmp_path, written):
-    with pytest.raises(DatasetError, match=r"gone\.csv, cannot read it"):
+    with pytest.raises(DatasetError, match=r"gone\.csv, but it cannot be read"):
         read_manifest(tmp_path / "gone.csv", {}, None)
     with pytest.raises(DatasetError, match="CSV in UTF-8"):
         read_manifest(written("file,label\nä,real\n", "latin-1"), {}, None)

@@ -138,7 +138,7 @@ def test_who_fails_to_tell_keeps_it_from_nobody(memory: Memory, clock: Clock, ca
     assert heard == [("began", f"{1:032x}")]
     assert memory.events.get(f"{1:032x}")
     assert "could not be announced" in caplog.text
-    assert "nothing is delivered" in caplog.text
+    assert "cannot be delivered" in caplog.text
 
 
 def test_old_checks_are_forgotten_as_old_events_are(memory: Memory, journal: Journal):

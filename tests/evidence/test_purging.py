@@ -74,7 +74,7 @@ def test_what_was_meant_goes(purge, kept, arguments, gone):
     assert outcome.exit_code == 0, outcome.output
     assert kept() == ALL - gone
     assert (f"{len(gone)} events" in outcome.output) == bool(gone)
-    assert ("that of open events" in outcome.output) != bool(gone)  # else one wonders why some is left
+    assert ("The evidence of ongoing events" in outcome.output) != bool(gone)  # else one wonders why some is left
 
 
 def test_it_asks_before(purge, kept):

@@ -288,7 +288,7 @@ def test_a_changed_file_does_not_pass_with_a_chain_that_was_written_anew(signed)
     signed.rewrite_chain()
     (problem,) = signed.verify().problems
     assert problem == (
-        f"the signature of file {signed.picture.name} of event {signed.ids[1]} does not hold: the file was changed "
+        f"the signature of file {signed.picture.name} of event {signed.ids[1]} is invalid: the file was changed "
         "after it was signed"
     )
     assert any(head in problem for problem in signed.verify(head).problems)
@@ -317,7 +317,7 @@ def test_the_command_says_it_by_its_status(kept, monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     well = CliRunner().invoke(app, ["verify-evidence"])
     assert (well.exit_code, well.output.splitlines()[-2:]) == (
-        0, ["Signatures: 2 are not signed.", "The chain holds."],
+        0, ["Signatures: 2 are not signed.", "The chain is intact."],
     )  # fmt: skip
     kept.sql("UPDATE events SET peak = .1 WHERE id = ?", kept.ids[0])
     broken = CliRunner().invoke(app, ["verify-evidence"])

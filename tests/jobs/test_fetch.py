@@ -190,7 +190,7 @@ def test_nor_after_a_redirect(host, tmp_path, monkeypatch):
     monkeypatch.setattr(fetching, "is_public", lambda address: str(address) == "127.0.0.1" and not looked[1:])
     looked = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: (looked.append(a), real(*a, **k))[1])
-    with pytest.raises(AddressError, match="this machine or of its network"):
+    with pytest.raises(AddressError, match="this machine or its network"):
         fetch(f"http://localhost:{port}/to/http://127.0.0.1:{port}/file", tmp_path / "a", ReviewSettings())
     assert [path for path, *_ in host.asked] == [f"/to/http://127.0.0.1:{port}/file"]
 

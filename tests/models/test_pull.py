@@ -131,7 +131,7 @@ def test_a_server_that_is_not_there_is_named_after_some_attempts(tmp_path, waits
 
 def test_another_file_is_thrown_away(got, upstream, tmp_path):
     upstream.files[f"/weights/{WANTED.file}"] = b"something else"
-    with pytest.raises(BundleError, match="another file, and was thrown away"):
+    with pytest.raises(BundleError, match="another file, and was discarded"):
         got()
     assert list(tmp_path.iterdir()) == []
 

@@ -184,5 +184,5 @@ def test_single_sign_on_comes_back_by_https(site: Site) -> None:
 
 @pytest.mark.parametrize("prefix", ["detect", "/api", "/whip/below", "/a b", "//x", "https://a"])
 def test_a_prefix_that_is_none_is_reported(prefix: str) -> None:
-    with pytest.raises(ValueError, match="expected a path as /detect"):
+    with pytest.raises(ValueError, match="expected a path such as /detect"):
         Settings.model_validate({"server": {"path_prefix": prefix}})

@@ -78,7 +78,7 @@ def test_kinds(url: str, live: bool, pushed: bool) -> None:
 
 @pytest.mark.parametrize("url", ["file:/etc/passwd", "v4l2:/dev/video0", "FILE:/etc/passwd"])
 def test_files_and_devices_only_from_the_settings_file(url: str) -> None:
-    with pytest.raises(AddressError, match="settings file only"):
+    with pytest.raises(AddressError, match="only in the settings file"):
         parse_address(url, from_settings_file=False)
 
 

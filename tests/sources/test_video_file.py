@@ -187,7 +187,7 @@ def test_what_is_no_video_is_reported(tmp_path):
     ):
         with pytest.raises(MediaError, match=reason):
             seen(tmp_path / name)
-    with pytest.raises(MediaError, match="only sound in it"):
+    with pytest.raises(MediaError, match="it has sound but no video"):
         seen(sound(tmp_path / "sound.mp4"))
 
 

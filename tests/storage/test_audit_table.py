@@ -60,7 +60,7 @@ def test_an_untouched_log_holds(table):
         ("UPDATE audit_log SET at_s = 1 WHERE number = 7", "entry 7 (session.begin) was changed"),
         ("DELETE FROM audit_log WHERE number = 3", "entries 3 to 3 are missing"),
         ("DELETE FROM audit_log WHERE number = 1", "the oldest entries are missing"),
-        ("DELETE FROM audit_log WHERE number = 7", "does not hold the hash"),
+        ("DELETE FROM audit_log WHERE number = 7", "does not contain the hash"),
     ],
 )
 def test_what_was_changed_is_named(table, database, words, expected):

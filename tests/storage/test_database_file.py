@@ -97,7 +97,7 @@ def test_a_database_is_opened_again_with_what_it_held(settings, make_event):
 def test_a_database_of_a_newer_program_is_refused(settings):
     with Database.open(settings) as database, database.writing() as session:
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
-    with pytest.raises(StorageError, match=r"received 9999: a newer stream-detect made it; update"):
+    with pytest.raises(StorageError, match=r"received 9999: a newer stream-detect created it; update"):
         Database.open(settings)
     with pytest.raises(StorageError, match="9999"):  # and the folder was let go
         Database.open(settings)
@@ -136,7 +136,7 @@ def test_a_second_server_on_a_folder_is_refused_and_a_command_is_not(settings):
     with first:
         try:
             assert first.stdout.readline() == "ready\n"
-            with pytest.raises(StorageError, match=f"in use by process {first.pid}: stop that one"):
+            with pytest.raises(StorageError, match=f"but process {first.pid} uses it: stop that process"):
                 Database.open(settings)
             with Database.open(settings, alone=False) as beside:
                 beside.check()

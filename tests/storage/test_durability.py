@@ -144,7 +144,7 @@ def test_a_full_postgresql_is_a_full_disk(cluster, tmp_path, make_event):
                 "$$BEGIN RAISE 'could not extend file' USING ERRCODE = 'disk_full'; END$$"
             ))  # fmt: skip
             session.execute(text("CREATE TRIGGER no_room BEFORE INSERT ON events EXECUTE FUNCTION no_room()"))
-        with pytest.raises(DiskFullError, match="no room is left for PostgreSQL database"):
+        with pytest.raises(DiskFullError, match="the disk of PostgreSQL database"):
             Events(database).begin(make_event())
         with database.writing() as session:
             session.execute(text("DROP TRIGGER no_room ON events"))

@@ -71,7 +71,7 @@ def test_each_change_raises_the_version_and_use_does_not(stored):
 )
 def test_a_session_ends_by_its_whole_id_and_for_its_own_user(stored, session_id, user):
     stored.begin_session(SESSION)
-    with pytest.raises(NotFoundError, match="id of a sign-in"):
+    with pytest.raises(NotFoundError, match="id of a session"):
         stored.end_session_of(session_id, user)
     assert stored.end_session_of(SESSION.id, None) == "alice"
     assert stored.read().sessions == {}

@@ -81,7 +81,7 @@ def test_weights_of_another_architecture_are_refused(shared, tmp_path):
 def test_a_name_that_is_none_is_refused(tmp_path, name):
     from stream_detect.training.convert import import_weights
 
-    with pytest.raises(BundleError, match="small letters"):
+    with pytest.raises(BundleError, match="lower-case letters"):
         import_weights(tmp_path / "w.h5", "meso4", "real", name, tmp_path / "Bundles")
 
 

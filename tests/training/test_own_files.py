@@ -126,7 +126,7 @@ def test_a_missing_file_and_a_folder_are_named_with_their_rows(own, tmp_path):
     with pytest.raises(DatasetError, match=r"val-fake0\.png, named in row 8 of .*faces\.csv: No such file"):
         load_faces(folder, "train", POLICY, tmp_path / "cache")
     (folder / "val-fake0.png").mkdir()
-    with pytest.raises(DatasetError, match=r"row 8 of .*is no file"):
+    with pytest.raises(DatasetError, match=r"row 8 of .*is not a file"):
         load_faces(folder, "train", POLICY, tmp_path / "cache")
 
 

@@ -120,7 +120,7 @@ def test_a_part_of_a_checkpoint_can_be_named(layout, tmp_path):
 @pytest.mark.parametrize("name", [("os", "system"), ("builtins", "eval"), ("torch", "load"), ("numpy", "ndarray")])
 def test_a_name_that_no_state_dict_needs_is_never_looked_up(layout, tmp_path, name):
     file = written(tmp_path, layout({"kernel": Global(*name)}))
-    with pytest.raises(TrainingError, match=rf"w\.pth.*{name[0]}\.{name[1]} is no part of a state dict"):
+    with pytest.raises(TrainingError, match=rf"w\.pth.*{name[0]}\.{name[1]} is not part of a state dict"):
         read_state_dict(file)
 
 
@@ -134,7 +134,7 @@ def test_a_name_that_no_state_dict_needs_is_never_looked_up(layout, tmp_path, na
     ],
 )
 def test_a_tensor_outside_its_storage_is_refused(layout, tmp_path, wrong):
-    with pytest.raises(TrainingError, match=r"w\.pth, cannot read it"):
+    with pytest.raises(TrainingError, match=r"w\.pth, but it cannot be read"):
         read_state_dict(written(tmp_path, layout(state(kernel=wrong))))
 
 
@@ -149,5 +149,5 @@ def test_files_of_other_kinds_and_absent_ones_are_reported(tmp_path):
     for content in (b"no weights", pickle.dumps({"a": 1}), sequence({"kernel": 3}), archive([1, 2])):
         with pytest.raises(TrainingError, match=r"w\.pth"):
             read_state_dict(written(tmp_path, content))
-    with pytest.raises(TrainingError, match=r"PyTorch weights at .*absent\.pth, cannot read it: No such file"):
+    with pytest.raises(TrainingError, match=r"PyTorch weights at .*absent\.pth, but it cannot be read: No such file"):
         read_state_dict(tmp_path / "absent.pth")

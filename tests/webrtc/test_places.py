@@ -163,7 +163,7 @@ async def test_the_first_publisher_that_connects_has_the_camera(nothing_left, ca
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: sink.frames >= 3)
     await publisher.until(lambda: publishers.count == 1)
-    with pytest.raises(ConflictError, match="publisher already"):
+    with pytest.raises(ConflictError, match="already has a publisher"):
         await late.publish(publishers, Sink())
     assert squatted.left == []
     await publishers.close_all()

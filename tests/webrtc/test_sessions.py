@@ -22,7 +22,7 @@ async def ended(sessions) -> None:
 async def test_one_more_than_the_limit_is_refused_until_one_ends(open_sessions, make_peer):
     sessions = open_sessions(max_sessions=1)
     first = await make_peer().connect(sessions)
-    with pytest.raises(CapacityError, match="all 1 sessions are taken") as raised:
+    with pytest.raises(CapacityError, match="all 1 sessions are in use") as raised:
         await sessions.answer(await make_peer().offer())
     assert raised.value.retry_after_s > 0
     await sessions.close(first)

@@ -149,7 +149,7 @@ async def test_a_viewer_that_fails_at_a_frame_ends_and_the_others_go_on(open_vie
     monkeypatch.setattr(broken._congestion, "admits", defect)
     await soon(lambda: viewers.count == 2)
     assert broken.closing
-    assert caplog.text.count("a viewer failed at a frame") == 1
+    assert caplog.text.count("a viewer failed to send a frame") == 1
     await asyncio.gather(*(screen.more(25) for screen in screens[1:]))
 
 

@@ -161,7 +161,7 @@ async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publish
     publisher = make_publisher()
     session_id = await publisher.publish(publishers, sink)
     await publisher.until(lambda: sink.frames)
-    with pytest.raises(ConflictError, match="publisher already"):
+    with pytest.raises(ConflictError, match="already has a publisher"):
         await make_publisher().publish(publishers, Sink())
     other = Sink()
     await make_publisher().publish(publishers, other, "elsewhere")

@@ -100,7 +100,9 @@ class Audit:
         """What a stranger's entry says about omitted ones before it; None if it is omitted itself."""
         if self._strangers.pause_s(action) > 0:
             if not self._left_out[action]:
-                _log.warning("too many entries of %s by clients that are not signed in: some are omitted", action)
+                _log.warning(
+                    "too many audit entries of %s from clients that are not signed in: some are omitted", action
+                )
             self._left_out[action] += 1
             return None
         self._strangers.take(action)

@@ -65,7 +65,7 @@ class ProxySignIn:
         if peer not in self._trusted:
             if time.monotonic() - self.logged_s >= _LOG_EVERY_S:
                 self.logged_s = time.monotonic()
-                _log.warning("%s of %s is not believed: it is not in access.proxy_addresses", _name(self), peer)
+                _log.warning("%s from %s is ignored: the address is not in access.proxy_addresses", _name(self), peer)
             return None
         return values[0] if len(values) == 1 else ""
 

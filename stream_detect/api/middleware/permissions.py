@@ -198,7 +198,7 @@ def refusal(principal: Principal, permission: Permission, path: str, values: Map
     if principal.camera is not None and not (
         path.startswith("/whip/{name}") and values.get("name") == principal.camera
     ):
-        return f"this token can only publish to the camera {principal.camera}, by /whip/{principal.camera}"
+        return f"this token can only publish to the camera {principal.camera}, at /whip/{principal.camera}"
     if principal.role.covers(permission.least):
         return ""
     return f"expected the role {permission.least.value} or a higher one, received {principal.role.value}"

@@ -158,7 +158,7 @@ class Running:
         if self.application is not None:
             await self.application(dict(session.scope), receive, send)
             path, name = session.scope["path"], session.principal.name or session.principal.by
-            _log.info("%s...: ended, because the access of %s was revoked", path[: path.rfind("/") + 7], name)
+            _log.info("%s...: ended because the access of %s was revoked", path[: path.rfind("/") + 7], name)
 
 
 def _stands(principal: Principal, least: Role, role_of: RoleOf) -> bool:

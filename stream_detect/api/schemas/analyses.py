@@ -16,12 +16,14 @@ _ETA_FROM_S = 1.0
 
 
 class UploadBody(Body):
-    """The file, with properties of its content; zeros before the examination."""
+    """The file and the properties of its content, which are empty or 0 until it has been examined."""
 
-    name: str = Field(description="as the sender called it, cleaned to be shown")
+    name: str = Field(description="name given by the client, made safe to display")
     bytes: int
     sha256: str
-    kind: Literal["", "image", "video"] = Field(description='"image", "video", or empty until it was looked at')
+    kind: Literal["", "image", "video"] = Field(
+        description='"image" or "video"; empty until the file has been examined'
+    )
     width: int
     height: int
     duration_s: float
@@ -55,15 +57,16 @@ class ContentCredentialsBody(Body):
     """Content Credentials (C2PA) of a file, independent of the verdict."""
 
     state: CredentialsState = Field(
-        description="none; valid: the signature holds, by a trusted signer; untrusted: it holds, but nobody vouches "
-        "for the signer; broken: it does not hold; unreadable; unread: the server lacks the extra c2pa"
+        description="none: the file has none; valid: the signature is valid and its signer trusted; untrusted: the "
+        "signature is valid, but its signer is not trusted; broken: the signature is invalid; unreadable: they cannot "
+        "be parsed; unread: the server lacks the extra c2pa"
     )
     signer: str | None
-    issuer: str | None = Field(description="of the signer's certificate")
-    generated: bool | None = Field(description="whether the file declares itself made by, or with, a generator")
-    actions: tuple[str, ...] = Field(description="what was done to it, such as c2pa.edited")
-    claim_generator: str | None = Field(description="the program that wrote it")
-    problem: str | None = Field(description="why the state is not valid")
+    issuer: str | None = Field(description="issuer of the signer's certificate")
+    generated: bool | None = Field(description="whether the file declares that it was made by or with a generator")
+    actions: tuple[str, ...] = Field(description="recorded actions, such as c2pa.edited")
+    claim_generator: str | None = Field(description="the program that wrote the credentials")
+    problem: str | None = Field(description="why the credentials are not valid")
 
     @classmethod
     def of(cls, credentials: Credentials) -> Self:
@@ -76,20 +79,20 @@ class AnalysisBody(Body):
 
     id: str
     state: AnalysisState
-    problem: str = Field(description="why it failed; empty when it did not")
+    problem: str = Field(description="why it failed; empty if it did not")
     created_s: float
     started_s: float | None
     ended_s: float | None
     done_share: Share
-    eta_s: float | None = Field(description="null while nobody knows")
+    eta_s: float | None = Field(description="estimated remaining time; null if unknown")
     file: UploadBody
-    url: str = Field(description="where it is fetched from, without secrets; empty for an upload")
+    url: str = Field(description="address the file is fetched from, without secrets; empty for an upload")
     models: tuple[AnalysisModelBody, ...]
     rate_hz: float
-    verdict: VerdictState | None = Field(description="the worst over the models; null until it is done")
-    same_as: str | None = Field(description="id of the earlier analysis whose results these are")
+    verdict: VerdictState | None = Field(description="the worst verdict of the models; null until the analysis is done")
+    same_as: str | None = Field(description="id of the earlier analysis whose results were reused")
     credentials: ContentCredentialsBody | None = Field(
-        description="Content Credentials of the file; null until it is done"
+        description="Content Credentials of the file; null until the analysis is done"
     )
 
     @classmethod
@@ -124,11 +127,11 @@ class AnalysesPageBody(Body):
     """A page of analyses, newest first."""
 
     items: tuple[AnalysisBody, ...]
-    next: str | None = Field(description="cursor of the next page; null on the last")
+    next: str | None = Field(description="value of `cursor` for the next page; null on the last")
 
 
 class AddressWish(Body):
-    """A file to fetch and judge."""
+    """A file to fetch and analyse."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -140,9 +143,9 @@ class AddressWish(Body):
 class AnnotationBody(Body):
     """The annotated video of an analysis."""
 
-    state: AnnotationState | Literal["none"] = Field(description="none: it was not requested")
+    state: AnnotationState | Literal["none"] = Field(description="none: it has not been requested")
     done_share: Share
-    problem: str = Field(description="why it failed; empty when it did not")
+    problem: str = Field(description="why it failed; empty if it did not")
 
     @classmethod
     def of(cls, annotation: Annotation | None) -> Self:

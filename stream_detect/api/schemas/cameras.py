@@ -15,11 +15,11 @@ Origin = Literal["file", "api"]
 
 
 class CameraChange(CameraSettings):
-    """New settings of a camera, or those to test: what is omitted gets its default, except for the address."""
+    """New settings of a camera, or settings to test. Omitted values take their defaults, except the address."""
 
-    name: CameraName | None = Field(default=None, description="of the camera")  # type: ignore[assignment]
+    name: CameraName | None = Field(default=None, description="name of the camera")  # type: ignore[assignment]
     url: SecretStr | None = Field(  # type: ignore[assignment]
-        default=None, description="left out, or as it was shown: the one it has"
+        default=None, description="new address; to keep the current one, omit it or send it as it was shown"
     )
 
     def settings(self, name: str, url: SecretStr) -> CameraSettings:
@@ -30,13 +30,13 @@ class CameraChange(CameraSettings):
 class ShownSettings(Body):
     """A camera's settings as they may be shown."""
 
-    url: str = Field(description="a password in it reads ***")
+    url: str = Field(description="address with passwords replaced by ***")
     transport: Literal["tcp", "udp"]
     loop: bool
     rate_hz: float
     keyframes_only_when_idle: bool
     evidence: bool
-    node: str = Field(description="of a cluster, that alone may watch it; any if empty")
+    node: str = Field(description="the only node of a cluster that may watch the camera; any node if empty")
 
 
 class CountsBody(Body):
@@ -59,11 +59,11 @@ class VerdictBody(Body):
     faces: int
     age_s: float
     feed: FeedState = Field(description="whether the video is live, frozen or looped")
-    feed_reason: str = Field(description="a sentence; empty while it is live")
+    feed_reason: str = Field(description="why the video counts as frozen or looped; empty while it is live")
 
     @classmethod
     def of(cls, result: Result, age_s: float) -> Self:
-        """The newest result in a list."""
+        """The verdict of a result, with its age in seconds."""
         verdict = result.verdict
         share = verdict.fake_probability
         return cls(
@@ -82,7 +82,7 @@ class CameraBody(Body):
 
     name: str
     title: str
-    origin: Origin = Field(description="file: named by the settings file, read only here; api: added here")
+    origin: Origin = Field(description="file: defined in the settings file, read-only here; api: added by this API")
     enabled: bool
     settings: ShownSettings
     state: CameraState
@@ -95,10 +95,12 @@ class CameraBody(Body):
     fps: float
     viewers: int
     node: str | None = Field(
-        description="of the cluster that watches it now; null without a cluster, or while none does"
+        description="node of the cluster that watches the camera at present; null if none does, or without a cluster"
     )
     counts: CountsBody
-    verdict: VerdictBody | None = Field(description="null unless the camera is live and a result came")
+    verdict: VerdictBody | None = Field(
+        description="the newest verdict; null unless the camera is live and has a result"
+    )
 
     @classmethod
     def of(cls, settings: CameraSettings, origin: Origin, status: CameraStatus) -> Self:
@@ -106,7 +108,7 @@ class CameraBody(Body):
 
         Args:
             settings: its settings.
-            origin: where it comes from.
+            origin: where it was defined.
             status: its status.
         """
         width, height = status.wh or (None, None)
@@ -162,13 +164,13 @@ class CamerasBody(Body):
 
 
 class AppliedBody(Body):
-    """Result of reloading the settings file."""
+    """Result of reloading the settings file: names of cameras."""
 
     added: tuple[str, ...]
     changed: tuple[str, ...]
     removed: tuple[str, ...]
     after_restart: tuple[str, ...] = Field(
-        description="sections that changed as well: they take effect after a restart"
+        description="other sections that were changed; they take effect after a restart"
     )
 
 

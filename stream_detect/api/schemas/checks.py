@@ -15,32 +15,36 @@ class StandingPromptBody(Body):
     """The current prompt."""
 
     prompt: Movement
-    number: int = Field(description="of the prompt, from 1")
-    of: int = Field(description="how many prompts there are in all")
+    number: int = Field(description="number of the prompt, from 1")
+    of: int = Field(description="total number of prompts")
     seconds_left: float
 
 
 class PromptOutcomeBody(Body):
-    """A past prompt, answered or not in time."""
+    """The outcome of a past prompt."""
 
     prompt: Movement
     followed: bool
-    seen: Movement | None = Field(description="the first movement after the prompt, which decides; null: none in time")
-    took_s: float | None = Field(description="from the prompt to the begin of that movement")
-    score_mean: float | None = Field(description="fake_probability of the face meanwhile, 1 = fake")
+    seen: Movement | None = Field(
+        description="the first movement after the prompt, which decides; null if none was made in time"
+    )
+    took_s: float | None = Field(description="seconds from the prompt to the start of that movement")
+    score_mean: float | None = Field(description="mean fake_probability of the face during the prompt, 1 = fake")
     score_max: float | None
 
 
 class ChallengeBody(Body):
-    """A challenge at one moment. If passed, it shows that the video is live and not a recording, and nothing more."""
+    """A challenge in its current state. A passed challenge shows only that the video is live and not a recording."""
 
     id: str
     state: ChallengeState
-    reason: str | None = Field(description="of one that failed or was stopped, in a sentence")
-    prompts: tuple[Movement, ...] = Field(description="those asked so far")
-    now: StandingPromptBody | None = Field(description="null: look straight at the camera and hold still")
+    reason: str | None = Field(description="why the challenge failed or was stopped")
+    prompts: tuple[Movement, ...] = Field(description="prompts shown so far")
+    now: StandingPromptBody | None = Field(
+        description="the current prompt; null: look straight at the camera and hold still"
+    )
     done: tuple[PromptOutcomeBody, ...]
-    score_outside_mean: float | None = Field(description="fake_probability of the face while no prompt stood")
+    score_outside_mean: float | None = Field(description="mean fake_probability of the face outside the prompts")
     score_outside_max: float | None
 
     @classmethod
@@ -50,23 +54,23 @@ class ChallengeBody(Body):
 
 
 class CheckBody(Body):
-    """An ended check. No picture and no face of it is stored."""
+    """An ended check. No frames and no faces of a check are stored."""
 
     id: str
-    camera: str | None = Field(description="whose person was challenged; null: a live check")
-    who: str = Field(description="name of the user who began it; empty where nobody signs in")
+    camera: str | None = Field(description="the camera in front of which a challenge ran; null: a live check")
+    who: str = Field(description="name of the user who started the check; empty if unknown")
     began_s: float
     ended_s: float
-    source_label: str = Field(description="the name that the client's system gives its camera; empty: none was given")
+    source_label: str = Field(description="the camera's name on the client's system; empty if not given")
     virtual_camera: str | None = Field(
-        description="the program that makes the picture, by that name: a hint, and no part of the verdict"
+        description="the virtual camera program that this name suggests; a hint that does not affect the verdict"
     )
-    state: VerdictState | None = Field(description="of the newest verdict; null: nothing was analysed")
+    state: VerdictState | None = Field(description="state of the last verdict; null: nothing was analysed")
     reason: str
     fake_probability: Share | None
-    model: EventJudgeBody | None = Field(description="that judged, with the thresholds that held then")
-    challenges: tuple[ChallengeBody, ...] = Field(description="the newest that ended, the oldest of them first")
-    challenges_ended: int = Field(description="how many there were")
+    model: EventJudgeBody | None = Field(description="the model that judged, with its thresholds at that time")
+    challenges: tuple[ChallengeBody, ...] = Field(description="the last challenges that ended, oldest first")
+    challenges_ended: int = Field(description="number of challenges that ended, including those not listed")
 
     @classmethod
     def of(cls, record: CheckRecord) -> Self:
@@ -92,4 +96,4 @@ class ChecksBody(Body):
     """A page of checks, newest first."""
 
     items: tuple[CheckBody, ...]
-    next: str | None = Field(description="cursor of the next page; null on the last")
+    next: str | None = Field(description="value of `cursor` for the next page; null on the last")

@@ -31,7 +31,7 @@ class EvidenceBody(Body):
     face: str | None
     clip: str | None
     bytes: int
-    problem: str = Field(description="why something is missing; empty when all is well")
+    problem: str = Field(description="why evidence is missing; empty if all is well")
 
     @classmethod
     def of(cls, event_id: str, evidence: Evidence) -> Self:
@@ -53,8 +53,8 @@ class EventBody(Body):
     camera: str
     kind: EventKind
     began_s: float
-    ended_s: float | None = Field(description="null while it is open")
-    interrupted: bool = Field(description="the end is the last that was known: the process ended in its middle")
+    ended_s: float | None = Field(description="null while the event is ongoing")
+    interrupted: bool = Field(description="the server stopped during the event; `ended_s` is the last known time")
     reason: str
     peak: Share | None
     mean: Share | None
@@ -87,7 +87,7 @@ class EventsBody(Body):
     """A page of events, newest first."""
 
     items: tuple[EventBody, ...]
-    next: str | None = Field(description="cursor of the next page; null on the last")
+    next: str | None = Field(description="value of `cursor` for the next page; null on the last")
 
 
 def _share(value: float | None) -> float | None:

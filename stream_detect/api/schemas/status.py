@@ -21,7 +21,7 @@ class JudgeBody(Body):
     title: str
     sha256: str
     terms: str = Field(description="licence and conditions of use")
-    limits: tuple[str, ...] = Field(description="what the model is known not to do, in sentences")
+    limits: tuple[str, ...] = Field(description="known limits of the model, one sentence each")
     thresholds: ThresholdsBody
 
 
@@ -34,19 +34,19 @@ class IceServerBody(Body):
 
 
 class StatusBody(Body):
-    """What the page needs before a session."""
+    """What a client needs to know before it opens a session."""
 
     version: str
     model: JudgeBody
     window_s: float
-    needed: int = Field(description="usable frames in the window before a verdict")
+    needed: int = Field(description="usable frames in the window that a verdict requires")
     stale_s: float = Field(description="a result older than this is shown as stale")
     sessions: int
     max_sessions: int
     ice_servers: tuple[IceServerBody, ...]
-    review_urls: bool = Field(description="whether POST /api/analyses takes an address (review.urls)")
+    review_urls: bool = Field(description="whether POST /api/analyses accepts an address (review.urls)")
     problems: tuple[str, ...] = Field(
-        default=(), description="what does not work now, in sentences; empty when all is well"
+        default=(), description="current problems, one sentence each; empty if all is well"
     )
 
 

@@ -41,17 +41,17 @@ class _Asked(Body):
 
 
 class SignInBody(Body):
-    """Credentials that a client has to send."""
+    """How users sign in."""
 
-    needed: bool
-    password: bool = Field(description="there are users with passwords")
-    oidc: str | None = Field(description="name of the OpenID Connect provider")
+    needed: bool = Field(description="whether requests need credentials")
+    password: bool = Field(description="whether there are users with passwords")
+    oidc: str | None = Field(description="name of the OpenID Connect provider; null if not configured")
 
 
 class MeBody(Body):
     """The sender of a request."""
 
-    name: str | None = Field(description="of the user")
+    name: str | None = Field(description="name of the user; null: nobody is signed in")
     role: Role | None = Field(description="null: nobody is signed in")
     by: By | None
     sign_in: SignInBody
@@ -65,7 +65,7 @@ class CredentialsBody(_Asked):
 
 
 class PasswordChangeBody(_Asked):
-    """A new password for one's own account."""
+    """A new password for the user's own account."""
 
     current: Password
     new: Password
@@ -77,8 +77,8 @@ class UserBody(Body):
     name: str
     role: Role
     disabled: bool
-    created_at: float = Field(description="unix seconds")
-    last_sign_in_at: float | None = Field(description="unix seconds")
+    created_at: float = Field(description="Unix time in seconds")
+    last_sign_in_at: float | None = Field(description="Unix time in seconds")
 
     @classmethod
     def of(cls, user: User) -> "UserBody":
@@ -115,20 +115,20 @@ class UserChangeBody(_Asked):
 
 
 class SessionBody(Body):
-    """A browser in which a user is signed in."""
+    """A session of a user: a signed-in browser."""
 
     id: str
     user: str
-    began_at: float = Field(description="unix seconds")
-    seen_at: float = Field(description="of its last request, unix seconds")
-    expires_at: float = Field(description="unix seconds; without requests it ends earlier")
-    address: str = Field(description="from which the user signed in; empty where it is not known")
-    user_agent: str = Field(description="what the browser calls itself; empty where it is not known")
-    current: bool = Field(description="it is the one that this request comes from")
+    began_at: float = Field(description="Unix time in seconds")
+    seen_at: float = Field(description="time of its last request, Unix time in seconds")
+    expires_at: float = Field(description="Unix time in seconds; a session without requests ends earlier")
+    address: str = Field(description="IP address of the browser at the sign-in; empty if unknown")
+    user_agent: str = Field(description="the browser's User-Agent; empty if unknown")
+    current: bool = Field(description="whether this is the session of the request")
 
 
 class SessionsBody(Body):
-    """Browsers in which a user is signed in, most recently used first."""
+    """Sessions of users, most recently used first."""
 
     items: tuple[SessionBody, ...]
 
@@ -144,11 +144,11 @@ class TokenBody(Body):
     id: str
     name: str
     role: Role
-    camera: str | None = Field(description="it can only publish to this camera")
+    camera: str | None = Field(description="if set, the token may only publish to this camera")
     owner: str
-    created_at: float = Field(description="unix seconds")
-    expires_at: float | None = Field(description="unix seconds")
-    last_used_at: float | None = Field(description="unix seconds, written down once a minute")
+    created_at: float = Field(description="Unix time in seconds")
+    expires_at: float | None = Field(description="Unix time in seconds")
+    last_used_at: float | None = Field(description="Unix time in seconds, updated once a minute")
 
     @classmethod
     def of(cls, token: ApiToken) -> "TokenBody":

@@ -77,12 +77,12 @@ class WorkerAnalyses:
         for name, sha256 in order.models:
             found = self._registry.sha256_of(name)
             if found != sha256:
-                raise SettingsError(f"expected the model {name} of sha256 {sha256[:12]}, received {found[:12]}")
+                raise SettingsError(f"expected the model {name} with sha256 {sha256[:12]}, received {found[:12]}")
         unseen = order.unseen
         self._folder.check_room(sum(file.bytes for file in unseen.values()))
         with self._lock:
             if len(self._analyses) >= MAX_ANALYSES:
-                raise CapacityError(f"{MAX_ANALYSES} analyses run on this worker already", RETRY_AFTER_S)
+                raise CapacityError(f"{MAX_ANALYSES} analyses are already running on this worker", RETRY_AFTER_S)
             analysis = _Analysis(order, unseen, self._folder.made(), self._alone_s)
             self._analyses[order.key] = analysis
         threading.Thread(target=self._run, args=(analysis,), name=f"analysis {order.key[:6]}", daemon=True).start()
@@ -154,7 +154,7 @@ class WorkerAnalyses:
         with self._lock:
             analysis = self._analyses.get(key)
         if analysis is None:
-            raise NotFoundError("expected the key of an analysis, received another one; it may have ended already")
+            raise NotFoundError("expected the key of an analysis, received an unknown id; it may have ended")
         return analysis
 
     def _run(self, analysis: "_Analysis") -> None:

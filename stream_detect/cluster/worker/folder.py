@@ -72,7 +72,7 @@ def _locked(path: Path) -> tuple[Path, FolderLock]:
         made.mkdir(mode=0o700)
         with contextlib.suppress(StorageError, FileNotFoundError):
             return made, FolderLock(made)
-    raise StorageError(f"expected {path} to be writable, received folders that others removed at once")
+    raise StorageError(f"expected to write in {path}, but its folder was removed again and again")
 
 
 def _sweep(path: Path) -> None:

@@ -133,7 +133,7 @@ class Worker:
         async def draw(hosting: "WorkerHosting") -> bytes:
             newest = hosting.fleet.camera(camera).snapshot()
             if newest is None:
-                raise NotFoundError(f"the camera {camera} has sent no picture yet")
+                raise NotFoundError(f"the camera {camera} has no frame yet")
             return await asyncio.to_thread(annotated, *newest, thresholds, stale_s, width)
 
         return await self._answered(draw)

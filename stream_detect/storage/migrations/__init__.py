@@ -36,7 +36,7 @@ def migrate(connection: Connection, target: str = "head") -> None:
     if unknown := set(there) - known:
         raise StorageError(
             f"expected a database of revision {script.get_current_head()} or older, received {', '.join(unknown)}: "
-            "a newer stream-detect made it; update this one, or restore a backup from before the update"
+            "a newer stream-detect created it; update this one, or restore a backup from before the update"
         )
     config = Config(attributes={"connection": connection})
     config.set_main_option("script_location", str(MIGRATIONS).replace("%", "%%"))

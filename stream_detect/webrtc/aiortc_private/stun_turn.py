@@ -236,16 +236,16 @@ def _refusal(error: stun.TransactionFailed, server: Server) -> str:
     expiry = re.match(r"\d{9,11}(?=:|$)", server.username or "")
     if code in {401, 438} and expiry and int(expiry[0]) < time.time():
         return (
-            f"refuses the username, which has expired ({code} {reason}): give one that holds, or the server's secret "
-            "as webrtc.turn_secret, of which fresh ones are made"
+            f"refuses the username, which has expired ({code} {reason}): set a valid one, or set webrtc.turn_secret to "
+            "the server's secret, from which new ones are derived"
         )
     if code in {401, 438}:
         return (
-            f"refuses username and credential ({code} {reason}): expected those of webrtc.ice_servers to be the "
-            "server's, and not expired; with webrtc.turn_secret, the server's own secret and a clock that is right"
+            f"refuses username and credential ({code} {reason}): check those in webrtc.ice_servers; with "
+            "webrtc.turn_secret, check the secret and this machine's clock"
         )
     if code == 486:
-        return f"has no place left for this username ({code} {reason}): raise the quota of the server"
+        return f"has reached its quota for this username ({code} {reason}): raise the server's quota"
     return f"refuses to relay ({code} {reason})" if server.address.kind == "turn" else f"refuses ({code} {reason})"
 
 

@@ -44,7 +44,7 @@ def test_each_route_is_open_to_its_role_and_above_and_closed_to_all_others(house
             if may and route.endswith(ENDLESS):
                 continue  # it would not end: tests/api/middleware/test_revoked.py looks at these
             answer = asked(house.client, route, **bearer(token))
-            refused = answer.status_code == 403 and "expected a browser" not in answer.json()["detail"]
+            refused = answer.status_code == 403 and "expected the session of" not in answer.json()["detail"]
             if answer.status_code == 401 or refused is may:
                 wrong.append((route, role, answer.status_code, answer.text))
             if refused and f"expected the role {least.value}" not in answer.text:
