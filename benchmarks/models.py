@@ -88,7 +88,7 @@ def main() -> int:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures here")
-    parser.add_argument("--folder", type=Path, metavar="DIR", help="further bundles, as models.folder")
+    parser.add_argument("--folder", type=Path, metavar="DIR", help="further bundles, like model.folder")
     parser.add_argument("--rounds", type=int, default=60, help="of all networks in turn (60)")
     return parser.parse_args()
 

@@ -29,7 +29,7 @@ def explain(
     to: Annotated[Path, typer.Option("--to", metavar="FILE", help="Picture to write, such as face.png.")],
     model: Annotated[str, typer.Option(help="Name of the bundle.")] = ModelSettings().name,
     folder: Annotated[
-        Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like models.folder.")
+        Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like model.folder.")
     ] = None,
 ) -> None:
     """Draw what a model saw in the largest face: the crop it is given, and in orange the parts that look fake."""

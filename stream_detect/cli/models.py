@@ -63,7 +63,7 @@ def _detail(answer: httpx.Response) -> str:
 app = typer.Typer(help="List, describe, verify, import, export, pull and use model bundles.", no_args_is_help=True)
 
 Folder = Annotated[
-    Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like models.folder.")
+    Path | None, typer.Option("--folder", metavar="DIR", help="Folder with further bundles, like model.folder.")
 ]
 
 

@@ -178,7 +178,7 @@ def train(  # noqa: PLR0913 - the command's options
     beside = publish.Beside(traits, real_clips(clips) if clips else ())
     bundle = publish.publish(trained, run.weights, run.val, to, beside)
     _print(bundle.card.metrics)
-    typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with models.folder set to {to}.")
+    typer.echo(f"The bundle is {bundle.folder}, its report beside it. Serve it with model.folder set to {to}.")
 
 
 _BACKENDS = {"tensorflow": '"stream-detect[train]"', "torch": "torch==2.13.0", "jax": "jax"}

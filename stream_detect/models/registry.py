@@ -29,7 +29,7 @@ class Registry:
         """
         if folder is not None and not folder.is_dir():
             raise BundleError(
-                f"expected a folder of model bundles at {folder}, but there is none; correct models.folder"
+                f"expected a folder of model bundles at {folder}, but there is none; correct model.folder"
             )
         return cls([SHIPPED] if folder is None else [folder, SHIPPED])
 

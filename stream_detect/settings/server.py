@@ -130,7 +130,7 @@ class ServerSettings(Section):
 class ModelSettings(Section):
     """Which bundle is used, and the backend that runs it."""
 
-    name: str = Field(default="lite0-faces", description="name of a shipped bundle or of one in models.folder")
+    name: str = Field(default="lite0-faces", description="name of a shipped bundle or of one in model.folder")
     folder: Path | None = Field(default=None, description="folder with further bundles")
     backend: Literal["openvino", "tensorflow"] = Field(
         default="openvino", description="inference backend: openvino, or tensorflow as the slow reference"

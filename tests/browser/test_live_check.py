@@ -117,7 +117,7 @@ def test_a_virtual_camera_is_named_as_a_hint_and_in_the_servers_log(visit, webca
     opened.start()
     hint = opened.page.get_by_test_id("virtual-camera")
     opened.until(hint.is_visible)
-    assert "no part of the verdict" in hint.inner_text()
+    assert "does not affect the verdict" in hint.inner_text()
     opened.until(lambda: any("the camera's name is 'OBS Virtual Camera'" in line for line in server.log))
     opened.page.get_by_test_id("stop").click()
     opened.until(lambda: not hint.is_visible())

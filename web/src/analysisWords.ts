@@ -54,7 +54,7 @@ export function analysisSentence(analysis: Pick<Analysis, "state" | "problem" | 
     case "failed":
       return analysis.problem === "" ? "It failed for an unknown reason." : asSentence(analysis.problem);
     case "cancelled":
-      return "Cancelled. Nothing of the file is kept.";
+      return "Cancelled. The file was deleted.";
     case "done":
       return "";
   }
@@ -109,7 +109,7 @@ export function annotatedSentence({ state, doneShare, problem }: Annotated): str
     case "running":
       return progressWords(doneShare, null);
     case "failed":
-      return asSentence(problem === "" ? "it could not be made" : problem);
+      return asSentence(problem === "" ? "it could not be created" : problem);
   }
 }
 

@@ -13,7 +13,7 @@ export const PROMPTS: Readonly<Record<Movement, string>> = {
   look_up: "Look up",
   cover_mouth: "Cover your mouth with a hand",
   cover_eye: "Cover one eye with a hand",
-  come_nearer: "Come nearer to the camera",
+  come_nearer: "Move closer to the camera",
 };
 
 const HOLD = "Look straight at the camera and hold still";
@@ -24,7 +24,7 @@ export function promptOf({ state, now }: Challenge): string | null {
   return now === null ? HOLD : PROMPTS[now.prompt];
 }
 
-const PASSED = "Passed: the picture is live and not a recording. It shows no more than that: a live face can be a swapped one.";
+const PASSED = "Passed: the video is live and not a recording. It shows no more than that: a swapped face can be live, too.";
 
 /** What came out; null while it runs. */
 export function outcomeOf({ state, reason }: Challenge): string | null {

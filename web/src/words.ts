@@ -22,7 +22,7 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
 };
 
 /** What the answer is worth: said before there is one. */
-const WORTH = "After a few seconds this says Real, Fake or Uncertain. It is a hint and no proof: it can be wrong in either direction.";
+const WORTH = "After a few seconds you see Real, Fake or Uncertain. It is a hint, not proof: it can be wrong in either direction.";
 
 export interface ShownVerdict {
   readonly state: ShownState;
@@ -41,7 +41,7 @@ export function shownVerdict(snapshot: StreamSnapshot): ShownVerdict {
   if (state !== "live" && state !== "reconnecting") return { state: "idle", reason: WORTH, ...evidence };
   if (state === "reconnecting" && result === null) return { state: "idle", reason: "Not connected to the server.", ...evidence };
   if (snapshot.stale) {
-    const last = result === null ? "no result has come yet" : `no new result; the last one was "${WORDS[result.state].toLowerCase()}"`;
+    const last = result === null ? "no result yet" : `no new result; the last one was "${WORDS[result.state].toLowerCase()}"`;
     return { state: "stale", reason: sentence("stale", last), ...evidence };
   }
   if (result === null) return { state: "gathering", reason: sentence("gathering", "waiting for the first result"), ...evidence };
@@ -90,7 +90,7 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
       if (source === "screen") {
         return plain(
           "Nothing was shared",
-          "You closed the choice, or the system does not let this browser record the screen. Press Start check to choose again.",
+          "The selection was closed, or the system does not allow this browser to record the screen. Press Start check to choose again.",
         );
       }
       return {
@@ -103,12 +103,12 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
     case "camera-busy":
       return plain(
         "The camera is busy",
-        "Another program or tab seems to use it. Close that one, or choose another source, and start again.",
+        "Another program or tab seems to be using it. Close it, or choose another source, and start again.",
       );
     case "server-full":
       return plain("The server is full", "All its sessions are in use. This page retries by itself.");
     case "connection-lost":
-      return plain("The connection was lost", `${asSentence(failure.detail)} Check the network and that the server runs.`);
+      return plain("The connection was lost", `${asSentence(failure.detail)} Check the network, and whether the server is running.`);
     case "insecure":
       return plain(
         "This address cannot use a camera",
@@ -119,7 +119,7 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
     case "not-found":
       return plain("Not found", `${asSentence(failure.detail)} It may have been removed.`);
     case "unsupported":
-      return plain("This browser is not supported", `${asSentence(failure.detail)} A current Chrome, Edge, Firefox or Safari can.`);
+      return plain("This browser is not supported", `${asSentence(failure.detail)} Use a current version of Chrome, Edge, Firefox or Safari.`);
     case "server-error":
       return plain("The server refused", asSentence(failure.detail));
   }

@@ -195,7 +195,7 @@ describe("the account", () => {
     fireEvent.change(await screen.findByLabelText("Current password"), { target: { value: "old" } });
     fireEvent.change(screen.getByLabelText(/New password/), { target: { value: "a much longer one" } });
     fireEvent.click(screen.getByTestId("change-password"));
-    await screen.findByText("It was changed.");
+    await screen.findByText("The password was changed.");
     expect(asked(server, "PUT", "/api/me/password")[0]?.body).toEqual({ current: "old", new: "a much longer one" });
   });
 

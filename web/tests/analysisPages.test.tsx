@@ -89,7 +89,7 @@ describe("the library", () => {
 
   it("says what to do when it is empty, and when nothing matches", async () => {
     list();
-    await screen.findByText("Nothing was analysed yet.");
+    await screen.findByText("Nothing has been analysed yet.");
     cleanup();
     list({ search: "door", state: null });
     await screen.findByText("No analysis matches.");
@@ -145,7 +145,7 @@ describe("the library", () => {
     server.json(`POST ${PATH}/cancel`, wireAnalysis({ state: "cancelled" }));
     list();
     fireEvent.click(await screen.findByTestId("cancel-analysis"));
-    await screen.findByText(/Nothing of the file is kept/);
+    await screen.findByText(/The file was deleted/);
   });
 
   it("can be tried again when it could not be loaded", async () => {
@@ -329,7 +329,7 @@ describe("an analysis's page", () => {
 
   it.each([
     ["failed", "no video in it", "No video in it."],
-    ["cancelled", "", /Nothing of the file is kept/],
+    ["cancelled", "", /The file was deleted/],
   ])("of one that %s says why", async (state, problem, text) => {
     server.json(`GET ${PATH}`, wireAnalysis({ state, problem }));
     one();

@@ -46,7 +46,7 @@ describe("a challenge", () => {
     [{}, null],
     [
       { state: "passed", now: null },
-      "Passed: the picture is live and not a recording. It shows no more than that: a live face can be a swapped one.",
+      "Passed: the video is live and not a recording. It shows no more than that: a swapped face can be live, too.",
     ],
     [
       { state: "failed", now: null, reason: "1 of 4 movements was not followed" },
@@ -76,7 +76,7 @@ describe("ChallengePanel", () => {
 
   it("says what it shows before it begins", () => {
     const { onStart } = shown(null);
-    expect(screen.getByTestId("challenge").textContent).toContain("it shows no more than that");
+    expect(screen.getByTestId("challenge").textContent).toContain("a challenge shows no more than that");
     fireEvent.click(screen.getByTestId("start-challenge"));
     expect(onStart).toHaveBeenCalledOnce();
   });
@@ -92,12 +92,12 @@ describe("ChallengePanel", () => {
 
   it("has the prompts read to the other person of a call", () => {
     shown(challenge(), "other");
-    expect(screen.getByRole("status").textContent).toBe("Say to them:Look up.");
+    expect(screen.getByRole("status").textContent).toBe("Read aloud:Look up.");
   });
 
-  it("can be asked for once more, or closed", () => {
+  it("can be repeated or closed", () => {
     const { onStart, onStop } = shown(challenge({ state: "passed", now: null }));
-    fireEvent.click(screen.getByText("Once more"));
+    fireEvent.click(screen.getByText("Repeat"));
     fireEvent.click(screen.getByText("Close"));
     expect([onStart.mock.calls.length, onStop.mock.calls.length]).toEqual([1, 1]);
   });

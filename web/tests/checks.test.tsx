@@ -59,12 +59,12 @@ describe("earlier checks", () => {
     expect(row.dataset.state).toBe("uncertain");
     expect(row.textContent).toContain("1 min 5 s · by anna · fake probability");
     expect(row.textContent).toContain("Last verdict: Scores disagree.");
-    expect(screen.getByTestId("check-virtual-camera").textContent).toMatch(/OBS Studio: .*no part of the verdict/);
+    expect(screen.getByTestId("check-virtual-camera").textContent).toMatch(/OBS Studio: .*does not affect the verdict/);
     const challenge = within(screen.getByTestId("check-challenge"));
     expect(challenge.getByText(/Not passed: not all prompts were followed/)).toBeTruthy();
     expect(challenge.getByText(/Look up: followed in 1.3 s/)).toBeTruthy();
     expect(challenge.getByText(/Cover one eye with a hand: not in time/)).toBeTruthy();
-    expect(row.textContent).toContain("40 challenges in all; the newest 1 are shown.");
+    expect(row.textContent).toContain("The newest 1 of 40 challenges are shown.");
   });
 
   it("says so where nothing was analysed", async () => {
@@ -89,6 +89,6 @@ describe("earlier checks", () => {
 
   it("says how a first record comes to be", async () => {
     open([]);
-    expect((await screen.findByTestId("empty")).textContent).toContain("There is no record yet.");
+    expect((await screen.findByTestId("empty")).textContent).toContain("There are no records yet.");
   });
 });

@@ -35,7 +35,7 @@ describe("the cluster", () => {
     const move = { at: 1795300000, camera: "door", from: "b", to: "a", why: "node b does not answer" };
     open({ nodes: [node], moves: [move] });
     expect((await screen.findByTestId("node")).textContent).toBe(
-      "aLost: it does not answer10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MB · 2 analyses · 1 live checkdoor",
+      "aLost: it does not respond10.0.0.1 · 1 worker · load 0.50 · 1.2 cores busy · 400 MB · 2 analyses · 1 live checkdoor",
     );
     expect(screen.getByRole("link", { name: "door" }).getAttribute("href")).toBe("#/cameras/door");
     expect(screen.getByTestId("move").textContent).toContain("door from b to a: node b does not answer");
@@ -57,15 +57,15 @@ describe("Content Credentials", () => {
       />,
     );
     expect(screen.getByTestId("credentials").textContent).toMatch(
-      /Broken: the signature does not hold.*The hash differs\.Signed byA. ReporterEditsc2pa.editedIndependent of the verdict/,
+      /Broken: the signature is invalid.*The hash differs\.Signed byA. ReporterEditsc2pa.editedIndependent of the verdict/,
     );
   });
 
   it("may declare the file generated, for what the signer is worth", () => {
     const { rerender } = render(<Credentials credentials={{ ...none, state: "valid", generated: true }} />);
-    expect(screen.getByTestId("credentials").textContent).toMatch(/made by, or with, a generator\.Independent/);
+    expect(screen.getByTestId("credentials").textContent).toMatch(/made by or with a generator\.Independent/);
     rerender(<Credentials credentials={{ ...none, state: "untrusted", generated: true }} />);
-    expect(screen.getByTestId("credentials").textContent).toContain("Nobody who is trusted vouches for that.");
+    expect(screen.getByTestId("credentials").textContent).toContain("No trusted signer confirms that.");
   });
 
   it("of most files are absent, which says nothing", () => {

@@ -135,7 +135,7 @@ describe("SourcePicker", () => {
 describe("VirtualCameraHint", () => {
   it("names the program, and says that the name is no verdict", () => {
     render(<VirtualCameraHint label="OBS Virtual Camera" program="OBS Studio" />);
-    expect(screen.getByTestId("virtual-camera").textContent).toMatch(/“OBS Virtual Camera” is OBS Studio.*no part of the verdict/);
+    expect(screen.getByTestId("virtual-camera").textContent).toMatch(/“OBS Virtual Camera” is OBS Studio.*does not affect the verdict/);
   });
 
   it("says nothing of a camera of glass", () => {

@@ -83,7 +83,7 @@ describe("the list of events", () => {
   it("shows an event when it begins, and when it ends", async () => {
     const server = new FakeCameraServer();
     list(server);
-    await screen.findByText("Nothing has happened yet.");
+    await screen.findByText("There are no events yet.");
     act(() => {
       server.feed.send("event", wireEvent({ ended_s: null }));
     });

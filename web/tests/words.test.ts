@@ -20,7 +20,7 @@ describe("shownVerdict", () => {
       "nothing runs",
       IDLE,
       "idle",
-      "After a few seconds this says Real, Fake or Uncertain. It is a hint and no proof: it can be wrong in either direction.",
+      "After a few seconds you see Real, Fake or Uncertain. It is a hint, not proof: it can be wrong in either direction.",
     ],
     ["no result has come", live, "gathering", "Gathering: waiting for the first result"],
     [

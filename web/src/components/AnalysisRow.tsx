@@ -35,7 +35,7 @@ export function AnalysisRow({ analysis, onChanged, onGone }: Props) {
         </p>
         <p className="text-sm text-muted">
           {moment(createdS)} · {models.map(({ name }) => name).join(", ")} · {factsOf(file)}
-          {sameAs !== null && " · the same bytes were analysed before"}
+          {sameAs !== null && " · an identical file was analysed before"}
         </p>
         {sentence !== "" && <p className="text-sm">{sentence}</p>}
         {goes && <ProgressBar label={`Analysing ${file.name}`} share={doneShare} words={sentence} />}

@@ -84,7 +84,7 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
       {open === "edit" && <CameraDialog camera={camera} onClose={close} />}
       {open === "remove" && (
         <ConfirmDialog title={`Remove ${titleOf(camera)}?`} action="Remove" onConfirm={remove} onClose={close}>
-          It is no longer watched. Its events and their evidence stay.
+          It will no longer be watched. Its events and their evidence are kept.
         </ConfirmDialog>
       )}
     </div>

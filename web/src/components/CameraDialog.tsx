@@ -93,7 +93,7 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
         label="Address"
         hint={
           camera === null
-            ? "rtsp, rtsps, rtmp, http, https, or whip: for one that sends to this server"
+            ? "rtsp, rtsps, rtmp, http, https, or whip: for a camera that publishes to this server"
             : "Leave empty to keep the current address."
         }
       >
@@ -114,7 +114,7 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
             readOnly={camera !== null}
             defaultValue={camera?.name ?? ""}
             pattern="[a-z0-9][a-z0-9_\-]{0,39}"
-            title="small letters, digits, - and _, at most 40"
+            title="lower-case letters, digits, - and _, at most 40"
             autoComplete="off"
             className={`${INPUT} read-only:text-muted`}
           />
@@ -145,14 +145,14 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
         </Field>
       </div>
       <Tick name="evidence" label="Keep evidence" checked={settings?.evidence ?? false}>
-        A picture, the face and a clip of each fake event. Otherwise no picture is kept.
+        A picture, the face and a clip of each fake event. Otherwise no pictures are kept.
       </Tick>
       <Tick
         name="keyframes_only_when_idle"
         label="Decode only key frames while no face is visible"
         checked={settings?.keyframesOnlyWhenIdle ?? false}
       >
-        Decodes key frames only while nobody watches and no face is in the picture.
+        Saves CPU time. All frames are decoded while somebody watches the camera.
       </Tick>
     </>
   );
@@ -173,7 +173,7 @@ function Tested({ tested }: { readonly tested: TestedConnection }) {
   return (
     <div className="space-y-2 rounded-lg border border-edge p-3">
       <p>
-        <span className="font-semibold">{ok ? "The camera answers." : "No frame arrived."}</span> {asSentence(detail)}
+        <span className="font-semibold">{ok ? "The camera works." : "No frame arrived."}</span> {asSentence(detail)}
       </p>
       {ok && <p className="text-sm text-muted">{figures.filter(Boolean).join(" · ")}</p>}
       {picture !== null && <img src={picture} alt="What the camera sees now" className="max-h-56 rounded bg-stage object-contain" />}

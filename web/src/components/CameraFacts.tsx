@@ -12,7 +12,7 @@ export function CameraFacts({ camera }: { readonly camera: Camera }) {
     ["Checks per second", figure(settings.rateHz, "", Number.isInteger(settings.rateHz) ? 0 : 1)],
     ["Evidence of fake events", settings.evidence ? "kept" : "not kept"],
     ["Key frames only when idle", settings.keyframesOnlyWhenIdle ? "yes" : "no"],
-    ...(camera.node === null ? [] : [["Watched by the node", camera.node] as const]),
+    ...(camera.node === null ? [] : [["On node", camera.node] as const]),
     ["State since", moment(camera.sinceS)],
     ["Resolution", camera.width === null ? NONE : `${camera.width} × ${figure(camera.height)}`],
     ["Codec", camera.codec || NONE],

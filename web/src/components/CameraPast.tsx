@@ -98,7 +98,7 @@ export function CameraPast({ name, thresholds }: Props) {
         </h2>
         {events.length === 0 ? (
           <p className="mt-2 text-sm text-muted">
-            None: no face was called fake, and the feed was never offline, frozen or looped for long.
+            None: no face was judged fake, and the feed was never offline, frozen or looped for long.
           </p>
         ) : (
           <ul className="mt-2 space-y-2">

@@ -83,7 +83,7 @@ function Away({ camera }: { readonly camera: Camera }) {
 function Player({ onRetry }: { readonly onRetry: () => void }) {
   const { player } = useServices();
   const { state, failure, retryAtMs } = useSyncExternalStore(player.subscribe, player.snapshot);
-  if (failure === null) return <Notice title="Connecting">The video appears in a moment.</Notice>;
+  if (failure === null) return <Notice title="Connecting">The video will appear in a moment.</Notice>;
   return (
     <Message failure={failure} source={null} browser={browserOf(navigator.userAgent)}>
       {state === "failed" ? (
@@ -91,7 +91,7 @@ function Player({ onRetry }: { readonly onRetry: () => void }) {
           <span className="text-ink">Try again</span>
         </Button>
       ) : (
-        <p className="font-semibold">Connecting again {retryAtMs !== null && <Countdown key={retryAtMs} untilMs={retryAtMs} />}</p>
+        <p className="font-semibold">Reconnecting {retryAtMs !== null && <Countdown key={retryAtMs} untilMs={retryAtMs} />}</p>
       )}
     </Message>
   );

@@ -21,26 +21,26 @@ export function ChallengePanel({ challenge, challenged, problem = "", onStart, o
     <section aria-labelledby="challenge-title" data-testid="challenge" data-state={challenge?.state ?? "none"} className="panel p-4">
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
         <h2 id="challenge-title" className="font-semibold">
-          {challenged === "self" ? "Movements at random" : "Ask them to move"}
+          {challenged === "self" ? "Challenge" : "Challenge the other person"}
         </h2>
         {prompt === null ? (
           <span className="flex gap-2">
             {challenge !== null && <Button onClick={onStop}>Close</Button>}
             <Button testId="start-challenge" onClick={onStart}>
-              {challenge === null ? "Begin" : "Once more"}
+              {challenge === null ? "Start" : "Repeat"}
             </Button>
           </span>
         ) : (
           <Button testId="stop-challenge" onClick={onStop}>
-            Stop asking
+            Stop
           </Button>
         )}
       </div>
       {challenge === null ? (
         <p className="mt-2 text-sm text-muted">
-          Three to five movements, such as a turn of the head, each within some seconds.{" "}
-          {challenged === "other" && "Read them to the other person. "}Whoever follows them is live and no recording; it shows no more than
-          that.
+          Three to five random movements, such as turning the head, each within a few seconds.{" "}
+          {challenged === "other" && "Read them to the other person. "}A person who makes them in time is live and not a recording; a
+          challenge shows no more than that.
         </p>
       ) : (
         <Running challenge={challenge} challenged={challenged} prompt={prompt} />
@@ -63,7 +63,7 @@ function Running({ challenge, challenged, prompt }: RunningProps) {
   return (
     <>
       <div role="status" data-testid="prompt" className="mt-3 min-h-14">
-        {prompt !== null && challenged === "other" && <p className="text-sm text-muted">Say to them:</p>}
+        {prompt !== null && challenged === "other" && <p className="text-sm text-muted">Read aloud:</p>}
         <p className={prompt === null ? "" : "text-xl font-semibold"}>{prompt === null ? outcomeOf(challenge) : `${prompt}.`}</p>
       </div>
       {/* Counts down, so it is not said aloud. */}
@@ -85,8 +85,8 @@ function Running({ challenge, challenged, prompt }: RunningProps) {
       )}
       {done.length > 0 && (
         <p className="mt-2 text-sm text-muted">
-          Outside the movements the mean is {probability(scoreOutsideMean)}. Swaps often break in a turn or behind a hand: a jump there is
-          worth a look. These scores are kept apart from the verdict.
+          Mean outside the movements: {probability(scoreOutsideMean)}. Face swaps often fail when the head turns or a hand covers the face:
+          look closely if the probability jumps. These scores do not affect the verdict.
         </p>
       )}
     </>

@@ -52,7 +52,8 @@ export function CheckRow({ check, onDelete }: Props) {
           Camera: “{sourceLabel}”
           {virtualCamera !== null && (
             <span data-testid="check-virtual-camera">
-              , by its name {virtualCamera}: software made the picture. The name is a hint and no part of the verdict
+              {" "}
+              (by its name {virtualCamera}: software made the picture. The name is only a hint and does not affect the verdict)
             </span>
           )}
           .
@@ -63,7 +64,7 @@ export function CheckRow({ check, onDelete }: Props) {
       ))}
       {challengesEnded > challenges.length && (
         <p className="mt-2 text-sm text-muted">
-          {challengesEnded} challenges in all; the newest {challenges.length} are shown.
+          The newest {challenges.length} of {challengesEnded} challenges are shown.
         </p>
       )}
       {asking && (
@@ -75,7 +76,7 @@ export function CheckRow({ check, onDelete }: Props) {
             setAsking(false);
           }}
         >
-          The record of this check will be gone. The chain of hashes says that one was deleted.
+          The record of this check will be deleted. The hash chain notes that a record was deleted.
         </ConfirmDialog>
       )}
     </li>
@@ -101,7 +102,7 @@ function ChallengeOutcome({ challenge }: { readonly challenge: Challenge }) {
           ))}
         </ul>
       )}
-      {done.length > 0 && <p className="text-muted">Outside the movements the mean is {probability(scoreOutsideMean)}.</p>}
+      {done.length > 0 && <p className="text-muted">Mean outside the movements: {probability(scoreOutsideMean)}</p>}
     </div>
   );
 }

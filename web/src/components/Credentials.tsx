@@ -4,12 +4,12 @@ import { asSentence } from "../words";
 type Found = NonNullable<Analysis["credentials"]>;
 
 const STATES: Readonly<Record<Found["state"], string>> = {
-  none: "None: the file carries no Content Credentials, as most files do. That says nothing about whether it is real.",
-  valid: "Valid: the signature holds, and the signer is trusted by this server.",
-  untrusted: "Untrusted: the signature holds, but nobody whom this server trusts vouches for the signer.",
-  broken: "Broken: the signature does not hold. The file was changed after it was signed, or its credentials are forged.",
-  unreadable: "Unreadable: the file carries Content Credentials that cannot be read.",
-  unread: "Not read: the file carries Content Credentials, and this server lacks the extra that reads them.",
+  none: "None: like most files, this one has no Content Credentials. That says nothing about whether it is real.",
+  valid: "Valid: the signature is valid, and this server trusts the signer.",
+  untrusted: "Untrusted: the signature is valid, but this server does not trust the signer.",
+  broken: "Broken: the signature is invalid. The file was changed after it was signed, or its credentials are forged.",
+  unreadable: "Unreadable: the file has Content Credentials that cannot be read.",
+  unread: "Not read: the file has Content Credentials, but this server lacks the extra c2pa that reads them.",
 };
 
 /** What a file says of its own origin (C2PA): a fact beside the verdict, and no part of it. */
@@ -17,7 +17,7 @@ export function Credentials({ credentials }: { readonly credentials: Found }) {
   const { state, signer, issuer, generated, actions, claimGenerator, problem } = credentials;
   const facts: readonly (readonly [string, string])[] = [
     ["Signed by", signer ?? ""],
-    ["Certificate of", issuer ?? ""],
+    ["Certificate from", issuer ?? ""],
     ["Written by", claimGenerator ?? ""],
     ["Edits", actions.join(", ")],
   ];
@@ -29,7 +29,7 @@ export function Credentials({ credentials }: { readonly credentials: Found }) {
       <p>{STATES[state]}</p>
       {generated === true && (
         <p className="font-semibold">
-          The file declares itself made by, or with, a generator.{state !== "valid" && " Nobody who is trusted vouches for that."}
+          The file declares that it was made by or with a generator.{state !== "valid" && " No trusted signer confirms that."}
         </p>
       )}
       {problem !== null && <p>{asSentence(problem)}</p>}

@@ -41,7 +41,7 @@ export function DeleteAnalysis({ analysis, onGone }: Props) {
             setAsked(false);
           }}
         >
-          The file {file.name} on this server, its results, pictures and annotated videos will be gone.
+          The file {file.name} on this server, its results, pictures and annotated videos will be deleted.
         </ConfirmDialog>
       )}
     </>

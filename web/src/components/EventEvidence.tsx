@@ -6,8 +6,8 @@ import { asSentence } from "../words";
 const NO_PICTURE: Readonly<Record<EventKind, string>> = {
   fake: "No picture was kept: evidence is turned off for this camera.",
   offline: "There is no picture: the camera was offline.",
-  frozen: "No picture is kept of a frozen feed.",
-  looped: "No picture is kept of a looped feed.",
+  frozen: "No pictures of a frozen feed are kept.",
+  looped: "No pictures of a looped feed are kept.",
 };
 
 /** The clip, the annotated picture and the face that were kept. */
@@ -33,7 +33,7 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
                 <img
                   src={picture.url}
                   data-testid="event-picture"
-                  alt={`The event's beginning, with the badge "${event.kind}" on the face`}
+                  alt={`The start of the event, with the badge "${event.kind}" on the face`}
                   className="size-full rounded-lg object-contain"
                 />
               )}
@@ -54,7 +54,7 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
           </figure>
         )}
       </div>
-      {evidence.problem !== "" && <p className="font-semibold">Not all of it was kept. {asSentence(evidence.problem)}</p>}
+      {evidence.problem !== "" && <p className="font-semibold">Some evidence is missing. {asSentence(evidence.problem)}</p>}
     </div>
   );
 }
@@ -70,7 +70,7 @@ function Clip({ path, id }: { readonly path: string; readonly id: string }) {
           <video
             src={clip.url}
             data-testid="clip"
-            aria-label="The seconds before and after the event's beginning"
+            aria-label="The seconds before and after the start of the event"
             controls
             muted
             playsInline
@@ -86,7 +86,7 @@ function Clip({ path, id }: { readonly path: string; readonly id: string }) {
         )}
       </div>
       <figcaption className="mt-1 flex flex-wrap justify-between gap-x-4 text-sm text-muted">
-        Before and after the beginning, as the camera sent it, without badges
+        Before and after the start of the event, as sent by the camera, without badges
         {clip.url !== null && (
           <a href={clip.url} download={`event-${id}`} className="underline">
             Save the clip

@@ -20,7 +20,7 @@ export function EventJudgement({ event, model }: Props) {
     ["Highest", probability(peak)],
     ["Mean", probability(mean)],
     ["Face", figure(track)],
-    ["Kept", evidence === null ? "nothing" : figure(evidence.bytes / 1e6, "MB", 1)],
+    ["Evidence", evidence === null ? "nothing" : figure(evidence.bytes / 1e6, "MB", 1)],
     ["Fake from", exact(thresholds.fakeEnter)],
     ["Fake until below", exact(thresholds.fakeLeave)],
     ["Real up to", exact(thresholds.realEnter)],
@@ -57,5 +57,5 @@ export function EventJudgement({ event, model }: Props) {
 function gaps(atS: readonly number[]): string {
   const listed = atS.slice(0, LISTED).map((one) => clock(one));
   const more = atS.length - listed.length;
-  return `frames were lost at ${listed.join(", ")}${more > 0 ? ` and ${more} more times` : ""}`;
+  return `frames were lost at ${listed.join(", ")}${more > 0 ? ` and ${more} other times` : ""}`;
 }

@@ -37,7 +37,7 @@ export function FlaggedStrip({ id, review, timed, playhead }: Props) {
       ) : (
         <>
           <p className="mt-1 text-sm text-muted">
-            Single frames that scored {exact(model.thresholds.fakeEnter)} or more. One such frame is no verdict.
+            Single frames that scored {exact(model.thresholds.fakeEnter)} or more. One such frame is not a verdict.
           </p>
           <ul aria-label="Flagged frames" className="mt-3 flex snap-x gap-3 overflow-x-auto p-1 print:flex-wrap">
             {flagged.map((frame) => (
@@ -146,9 +146,9 @@ function Opened({ id, model, frame, count, timed, onMove, onClose }: OpenedProps
       <Shown file={picture} testId="flagged-picture" alt={`The frame, with a box around face ${frame.track}`} wide />
       {frame.map && (
         <>
-          <Shown file={map} testId="flagged-map" alt={`Face ${frame.track}, coloured where its parts moved the score`} wide={false} />
+          <Shown file={map} testId="flagged-map" alt={`Face ${frame.track}, coloured by how much each part affected the score`} wide={false} />
           <p className="mt-1 text-sm text-muted">
-            The face as the model was given it. Warm colours mark what raised the score most. The map shows where the model looked, not what
+            The face as given to the model. Warm colours mark what raised the score most. The map shows where the model looked, not what
             was forged.
           </p>
         </>

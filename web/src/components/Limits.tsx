@@ -12,7 +12,7 @@ export function Limits({ limits, basis = "the last seconds of video" }: Props) {
     <details data-testid="limits" className="text-sm">
       <summary>What this verdict does and does not mean</summary>
       <div className="mt-2 space-y-2">
-        <p>It is a model&apos;s estimate from {basis}, and it can be wrong both ways. It is no proof of who somebody is.</p>
+        <p>It is a model&apos;s estimate from {basis}, and it can be wrong in either direction. It does not prove who somebody is.</p>
         {limits.length > 0 && (
           <ul className="list-disc space-y-1 pl-5">
             {limits.map((limit) => (

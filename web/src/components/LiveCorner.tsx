@@ -6,7 +6,7 @@ const WORDS: Readonly<Record<PlayerState, string>> = {
   idle: "",
   connecting: "Connecting …",
   playing: "Waiting for the picture …",
-  waiting: "Connecting again …",
+  waiting: "Reconnecting …",
   failed: "No live picture",
 };
 

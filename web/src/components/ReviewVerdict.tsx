@@ -54,7 +54,7 @@ export function ReviewVerdict({ review: { model, verdict, tracks }, timed, playh
         )}
       </div>
       <div className="mt-4 border-t border-edge pt-4">
-        <Limits limits={model.limits} basis="what was sampled of this file" />
+        <Limits limits={model.limits} basis="the sampled frames of this file" />
       </div>
     </section>
   );

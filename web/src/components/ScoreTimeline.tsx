@@ -87,7 +87,7 @@ function Table({ past: { scores, fromS, toS } }: { readonly past: ScorePast }) {
               </th>
               <td className="py-1 pr-4">{probability(row.mean)}</td>
               <td className="py-1 pr-4">{probability(row.high)}</td>
-              <td className="py-1">{row.state === null ? "nothing seen" : WORDS[row.state]}</td>
+              <td className="py-1">{row.state === null ? "no data" : WORDS[row.state]}</td>
             </tr>
           ))}
         </tbody>

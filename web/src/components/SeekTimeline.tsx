@@ -210,7 +210,7 @@ function ZoomButtons({ range, whole, onZoom, onReset }: ZoomProps) {
         <span className="sr-only">Zoom out</span>
       </Button>
       <Button testId="zoom-reset" disabled={all} onClick={onReset}>
-        Whole
+        Show all
       </Button>
     </div>
   );

@@ -61,7 +61,7 @@ export function SignIn({ methods, onSignedIn, onToken }: Props) {
         </a>
       )}
       <p className="text-sm text-muted">
-        Users are made by an admin, who can also set a new password.{" "}
+        Users are created by an admin, who can also set a new password.{" "}
         <button type="button" onClick={onToken} className="cursor-pointer underline">
           Use an access token
         </button>

@@ -40,7 +40,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
         </Notice>
       );
     case "connecting":
-      return <Notice title="Connecting">The video appears in a moment.</Notice>;
+      return <Notice title="Connecting">The video will appear in a moment.</Notice>;
     case "live":
       return null;
     case "waiting":
@@ -93,8 +93,8 @@ function Privacy({ title, host }: { readonly title: string; readonly host: strin
       <p className="text-lg font-semibold">{title}</p>
       <p className="mt-1">Press Start check, then show your own face, or share a window with someone else&apos;s, such as a call.</p>
       <p className="mt-2">
-        The video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent. What
-        stays is a record of the check without pictures.
+        The video is sent to {host}, analysed on this server, not kept, and comes back with a badge on each face. Sound is not sent. The
+        server keeps a record of the check, without pictures.
       </p>
     </div>
   );

@@ -19,7 +19,7 @@ export function TokenDialog({ refused, onToken, onClose }: Props) {
   return (
     <Dialog title="Access token" onClose={onClose} testId="token-dialog">
       <form onSubmit={submit} className="space-y-4">
-        <p>This server requires an access token. Ask whoever runs it. The token is kept for this tab only.</p>
+        <p>This server requires an access token. Ask its administrator. The token is kept for this tab only.</p>
         <label className="block">
           <span className="text-sm text-muted">Token</span>
           <input

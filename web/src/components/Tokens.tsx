@@ -41,7 +41,7 @@ export function Tokens() {
               }}
               className="size-4 accent-ink"
             />
-            Those of all users
+            Tokens of all users
           </label>
         )}
       </div>
@@ -52,7 +52,7 @@ export function Tokens() {
       {tokens.state === "failed" && (
         <Failed what="The tokens could not be loaded." failure={tokens.failure} retrying={tokens.retrying} onRetry={reload} />
       )}
-      {tokens.state === "ready" && tokens.value.length === 0 && <p className="text-sm">There are none.</p>}
+      {tokens.state === "ready" && tokens.value.length === 0 && <p className="text-sm">There are no tokens.</p>}
       {tokens.state === "ready" && tokens.value.length > 0 && (
         <ul className="space-y-2">
           {tokens.value.map((token) => (
@@ -156,7 +156,7 @@ function NewToken({ onMade }: { readonly onMade: (token: MadeToken) => void }) {
   };
   return (
     <form onSubmit={(event) => void make(event)} className="space-y-3 border-t border-edge pt-4">
-      <h3 className="text-sm text-muted">A new token</h3>
+      <h3 className="text-sm text-muted">New token</h3>
       <div className="grid gap-3 sm:grid-cols-2 lg:grid-cols-4">
         <Field label="Name">
           <input name="name" required maxLength={64} autoComplete="off" className={INPUT} />
@@ -179,7 +179,7 @@ function NewToken({ onMade }: { readonly onMade: (token: MadeToken) => void }) {
             ))}
           </select>
         </Field>
-        <Field label="Camera (optional)" hint="It can then only publish to that one.">
+        <Field label="Camera (optional)" hint="The token can then only publish to this camera.">
           <input name="camera" maxLength={40} autoComplete="off" spellCheck={false} className={INPUT} />
         </Field>
       </div>
@@ -187,7 +187,7 @@ function NewToken({ onMade }: { readonly onMade: (token: MadeToken) => void }) {
         {problem}
       </p>
       <Button submit disabled={busy} testId="make-token">
-        Make a token
+        Create a token
       </Button>
     </form>
   );

@@ -11,8 +11,8 @@ export function VirtualCameraHint({ label, program }: Props) {
   return (
     <p role="status" data-testid="virtual-camera" className="panel mt-3 p-3 text-sm">
       <span className="font-semibold">Virtual camera:</span> by its name, “{label}” is {program === "a virtual camera" ? "one" : program}.
-      Software makes its picture, which many use for harmless reasons and face swaps need too. The name is a hint: it is no part of the
-      verdict, and a swap may come under any other name.
+      Software makes its picture. Many people use virtual cameras for harmless reasons, but face swaps need one, too. The name is only a
+      hint: it does not affect the verdict, and a face swap can use any other name.
     </p>
   );
 }

@@ -17,7 +17,7 @@ export function Account() {
       <ServerPlaces page="account" />
       <h1 className="text-xl font-semibold">Account</h1>
       <p data-testid="who" className="panel p-4">
-        {me === null ? "The server has not said yet who you are." : whoWords(me)}
+        {me === null ? "The server has not yet said who you are." : whoWords(me)}
       </p>
       {me?.name != null && (
         <>
@@ -35,9 +35,9 @@ function whoWords({ name, role, by }: Me): string {
   if (role === null) return "Nobody is signed in.";
   const meaning = `${ROLE_WORDS[role]}: ${ROLE_MEANINGS[role]}.`;
   if (by === "open")
-    return "This server has no users and no access control: whoever reaches it can do everything. Add a first user to change that.";
+    return "This server has no users and no access control: anybody who can reach it can do everything. Add a first user to change that.";
   if (name === null) return `You use the access token of the settings file. ${meaning}`;
-  return `You are ${name}. ${meaning}${by === "proxy" ? " Single sign-on says so." : ""}`;
+  return `You are ${name}. ${meaning}${by === "proxy" ? " You are signed in by single sign-on." : ""}`;
 }
 
 /** Of this browser, or of all: streams that run by the sign-in end with it. */
@@ -68,7 +68,7 @@ function SignIns() {
       <h2 id="sessions-title" className="font-semibold">
         Where you are signed in
       </h2>
-      <p className="text-sm text-muted">Sign out a browser that you do not know, and change your password.</p>
+      <p className="text-sm text-muted">If you do not recognise a browser, sign it out and change your password.</p>
       <Sessions user={null} />
     </section>
   );
@@ -98,7 +98,7 @@ function Password() {
           <Field label="Current password">
             <input name="current" type="password" autoComplete="current-password" required className={INPUT} />
           </Field>
-          <Field label="New password" hint="At least 12 characters. Your sign-ins in other browsers end.">
+          <Field label="New password" hint="At least 12 characters. You will be signed out in all other browsers.">
             <input name="next" type="password" autoComplete="new-password" minLength={12} required className={INPUT} />
           </Field>
         </div>
@@ -110,7 +110,7 @@ function Password() {
             Change the password
           </Button>
           <p role="status" className="text-sm">
-            {done ? "It was changed." : ""}
+            {done ? "The password was changed." : ""}
           </p>
         </div>
       </form>

@@ -116,8 +116,8 @@ function None({ filter }: { readonly filter: AnalysisFilter }) {
   const every = analysisQuery(filter).toString() === analysisQuery(EVERY_ANALYSIS).toString();
   return (
     <Empty>
-      <p className="font-semibold">{every ? "Nothing was analysed yet." : "No analysis matches."}</p>
-      <p>{every ? "Drop a video or a picture above, or choose one." : "Look for another name or state above."}</p>
+      <p className="font-semibold">{every ? "Nothing has been analysed yet." : "No analysis matches."}</p>
+      <p>{every ? "Drop a video or a picture above, or choose one." : "Try another name or state above."}</p>
     </Empty>
   );
 }

@@ -37,7 +37,7 @@ function Filters({ filter }: { readonly filter: AuditFilter }) {
       <Field label="Who">
         <input name="who" defaultValue={filter.who} maxLength={64} autoComplete="off" className={INPUT} />
       </Field>
-      <Field label="What" hint="camera.delete, or camera. for all of cameras">
+      <Field label="What" hint="camera.delete, or camera. for all actions on cameras">
         <input name="action" defaultValue={filter.action} maxLength={32} pattern="[a-z_.]*" autoComplete="off" className={INPUT} />
       </Field>
       <Field label="Result">
@@ -77,7 +77,7 @@ function Entries({ filter }: { readonly filter: AuditFilter }) {
                 <span className="ml-auto">{RESULTS[one.result]}</span>
               </p>
               <p className="text-muted">
-                {[moment(one.at), one.who === "" ? "nobody known" : one.who, one.by, one.address, one.detail].filter(Boolean).join(" · ")}
+                {[moment(one.at), one.who === "" ? "unknown" : one.who, one.by, one.address, one.detail].filter(Boolean).join(" · ")}
               </p>
             </li>
           ))}

@@ -61,10 +61,10 @@ export function Cameras({ limits }: Props) {
       )}
       {cameras?.length === 0 && (
         <Empty>
-          <p className="font-semibold">No camera is watched yet.</p>
+          <p className="font-semibold">There are no cameras yet.</p>
           <p>
             {isAdmin
-              ? "Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and have the server read it again."
+              ? "Add one by its address (RTSP, RTMP or HTTP), or list cameras in the settings file and reload it."
               : "An admin can add one."}
           </p>
         </Empty>
@@ -111,7 +111,7 @@ function Wall({ tiles }: { readonly tiles: readonly Tile[] }) {
     },
     [],
   );
-  if (tiles.length === 0) return <p className="text-muted">None just now.</p>;
+  if (tiles.length === 0) return <p className="text-muted">None at present.</p>;
   return (
     <ul aria-label="Cameras" className="grid grid-cols-[repeat(auto-fill,minmax(min(100%,16rem),1fr))] gap-4">
       {tiles.map(({ camera, shown }) => (

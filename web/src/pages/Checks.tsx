@@ -18,14 +18,14 @@ export function Checks() {
     <div className="mx-auto max-w-4xl space-y-4">
       <h1 className="text-xl font-semibold">Earlier checks</h1>
       <p className="text-sm text-muted">
-        Live checks and challenges that have ended: who began them and what came out. No picture and no face of them is kept.
+        Live checks and challenges that have ended: who started them, and what they showed. No pictures and no faces are kept.
       </p>
       {items === null && failure === null && <Loading>Loading the checks …</Loading>}
       {items?.length === 0 && (
         <Empty>
-          <p className="font-semibold">There is no record yet.</p>
+          <p className="font-semibold">There are no records yet.</p>
           <p>
-            One is written when a <a href={hrefOf({ page: "live" })}>live check</a> ends, or a challenge before a camera.
+            A record is written when a <a href={hrefOf({ page: "live" })}>live check</a> ends, or a challenge in front of a camera.
           </p>
         </Empty>
       )}

@@ -13,9 +13,9 @@ const REFRESH_MS = 5_000;
 const STATES: Readonly<Record<ClusterNode["state"], string>> = {
   ready: "Ready",
   starting: "Starting",
-  drained: "Drained: it takes no cameras",
+  drained: "Drained: no cameras are assigned to it",
   refused: "Refused",
-  lost: "Lost: it does not answer",
+  lost: "Lost: it does not respond",
 };
 
 /** The nodes that share the cameras, what each has to do, and what moved and why. */
@@ -39,7 +39,7 @@ export function Cluster() {
       {cluster.state === "ready" && cluster.value.nodes.length === 0 && (
         <Empty>
           <p className="font-semibold">One process watches all cameras.</p>
-          <p>Where that is too little, start the server with workers: stream-detect serve --workers 2 (docs/cluster.md).</p>
+          <p>If that is not enough, start the server with workers: stream-detect serve --workers 2 (docs/cluster.md).</p>
         </Empty>
       )}
       {cluster.state === "ready" && cluster.value.nodes.length > 0 && <Nodes {...cluster.value} />}
@@ -70,7 +70,7 @@ function Nodes({ nodes, moves }: Seen) {
             </p>
             {node.problem !== "" && <p className="text-sm font-semibold">{node.problem}</p>}
             <p className="text-sm">
-              {node.cameras.length === 0 && "Watches no camera."}
+              {node.cameras.length === 0 && "No cameras."}
               {node.cameras.map((name) => (
                 <a key={name} href={hrefOf({ page: "camera", name })} className="mr-3 underline">
                   {name}
@@ -82,7 +82,7 @@ function Nodes({ nodes, moves }: Seen) {
       </ul>
       <section aria-labelledby="moves-title" className="panel p-4">
         <h2 id="moves-title" className="font-semibold">
-          What moved
+          Moved cameras
         </h2>
         {moves.length === 0 && <p className="mt-2 text-sm text-muted">No camera has moved.</p>}
         <ul className="mt-2 space-y-1 text-sm">

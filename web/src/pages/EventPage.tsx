@@ -102,7 +102,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
             <span className="text-muted">This camera is no longer watched.</span>
           ) : (
             <a href={hrefOf({ page: "camera", name: event.camera })} className="underline">
-              This camera now
+              Show this camera
             </a>
           )}
         </p>
@@ -144,7 +144,7 @@ function Seen({ event, limits }: { readonly event: CameraEvent; readonly limits:
             setAsked(false);
           }}
         >
-          The event and all evidence of it are deleted on the server. The camera&apos;s score history stays.
+          The event and all its evidence will be deleted on the server. The camera&apos;s score history is kept.
         </ConfirmDialog>
       )}
     </>

@@ -63,7 +63,7 @@ function None({ filter }: { readonly filter: EventFilter }) {
   const every = filterQuery(filter).toString() === filterQuery(EVERY_EVENT).toString();
   return (
     <Empty>
-      <p className="font-semibold">{every ? "Nothing has happened yet." : "No event matches."}</p>
+      <p className="font-semibold">{every ? "There are no events yet." : "No event matches."}</p>
       <p>
         {every
           ? "An event is added here when a face is judged fake, when a camera sends no video for a while, and when its video stands still or repeats itself."

@@ -22,7 +22,7 @@ export function Models({ server }: Props) {
       )}
       {models.state === "ready" && models.value.models.length === 0 && (
         <p className="panel p-4">
-          No model bundle was found. Put one into the folder that the setting models.folder names, and start the server again.
+          No model bundle was found. Put one into the folder named by the setting model.folder, and restart the server.
         </p>
       )}
       {models.state === "ready" && models.value.models.length > 0 && <Cards {...models.value} />}

@@ -48,7 +48,7 @@ export function Users() {
       {users.state === "ready" && list.length === 0 && (
         <Empty>
           <p className="font-semibold">There are no users: nobody has to sign in.</p>
-          <p>The first one is an admin. Once it exists, everybody has to sign in, including you.</p>
+          <p>The first user is an admin. From then on, everybody has to sign in, including you.</p>
         </Empty>
       )}
       {list.length > 0 && (
@@ -148,7 +148,7 @@ function UserRow({ user, onChanged }: RowProps) {
           }}
           onClose={close}
         >
-          Their sign-ins and tokens end at once, and so do the streams that run by them. What they did stays in the audit log.
+          Their sign-ins and tokens end at once, and so do their streams. Their actions remain in the audit log.
         </ConfirmDialog>
       )}
     </li>
@@ -229,12 +229,12 @@ function NewPassword({ name, onChange, onClose }: NewPasswordProps) {
   return (
     <Dialog title={`New password for ${name}`} onClose={onClose} testId="password-dialog">
       <form onSubmit={(event) => void submit(event)} className="space-y-4">
-        <PasswordField hint="Their sign-ins end. Give it to them in another way than by this page." />
+        <PasswordField hint="They will be signed out everywhere. Tell them the new password yourself." />
         <p role="alert" className="font-semibold empty:hidden">
           {problem}
         </p>
         <Button primary submit disabled={busy}>
-          Set
+          Set password
         </Button>
       </form>
     </Dialog>

@@ -51,7 +51,7 @@ export class AnalysisProgress {
       analysis = readAnalysis(data, "progress");
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      console.warn(`passed over progress that is not of the protocol: ${error.message}`);
+      console.warn(`ignored progress that does not follow the protocol: ${error.message}`);
       return;
     }
     if (hasEnded(analysis)) this.#feed.close();

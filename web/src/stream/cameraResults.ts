@@ -59,7 +59,7 @@ export class CameraResults {
       this.#set({ result: readResult(data, "result"), stale: false });
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      console.warn(`passed over a result that is not of the protocol: ${error.message}`);
+      console.warn(`ignored a result that does not follow the protocol: ${error.message}`);
       return;
     }
     clearTimeout(this.#timer);

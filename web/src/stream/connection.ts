@@ -26,7 +26,7 @@ export interface ConnectionListener {
 
 const BYE_REASONS: ReadonlyMap<string, string> = new Map([
   ["server_shutdown", "the server is shutting down"],
-  ["video_too_large", "the picture is larger than the server takes"],
+  ["video_too_large", "the video is larger than the server accepts"],
 ]);
 
 export class Connection {
@@ -117,7 +117,7 @@ export class Connection {
       message = parseMessage(data);
     } catch (error) {
       if (!(error instanceof ShapeError || error instanceof SyntaxError)) throw error;
-      console.warn(`passed over a message that is not of protocol 1: ${error.message}`);
+      console.warn(`ignored a message that does not follow the protocol: ${error.message}`);
       return;
     }
     if (message === null) return;

@@ -117,7 +117,7 @@ export class EventFeed {
     try {
       parsed = JSON.parse(data);
     } catch {
-      console.warn(`passed over a message of ${this.path} that is not JSON`);
+      console.warn(`ignored a message of ${this.path} that is not JSON`);
       return;
     }
     this.listener.onMessage(event, parsed);

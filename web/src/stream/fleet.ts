@@ -140,7 +140,7 @@ export class Fleet {
       for (const listener of [...this.#eventListeners]) listener(told);
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      console.warn(`passed over a message that is not of the protocol: ${error.message}`);
+      console.warn(`ignored a message that does not follow the protocol: ${error.message}`);
     }
   }
 

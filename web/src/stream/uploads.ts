@@ -139,8 +139,8 @@ export class Uploads {
         clearTimeout(timer);
         this.#change(id, { state: "handing_over", sentBytes: file.size, etaS: null });
       };
-      request.onerror = lost("the connection broke while the file was sent; it may be longer than the server takes");
-      request.onabort = lost("sending was broken off");
+      request.onerror = lost("the connection was lost while the file was being sent; the file may be larger than the server accepts");
+      request.onabort = lost("the upload was aborted");
       request.onload = () => {
         clearTimeout(timer);
         taken(request).then(resolve, reject);

@@ -44,7 +44,7 @@ export function body<Name extends keyof Bodies>(name: Name): Read<Wire<Name>> {
 
 function named(name: string): Schema {
   const found = SCHEMAS[name];
-  if (found === undefined) throw new Error(`expected a schema of the name ${name} in api.json`);
+  if (found === undefined) throw new Error(`expected a schema named ${name} in api.json`);
   return found;
 }
 
