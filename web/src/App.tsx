@@ -16,7 +16,7 @@ import type { Status } from "./stream/server";
 import type { Media } from "./stream/source";
 import { asSentence } from "./words";
 
-// The first page is there at once; the others come when they are asked for.
+// The first page is in the first bundle; the others are loaded on demand.
 const Account = lazy(async () => ({ default: (await import("./pages/Account")).Account }));
 const Analyses = lazy(async () => ({ default: (await import("./pages/Analyses")).Analyses }));
 const AnalysisPage = lazy(async () => ({ default: (await import("./pages/AnalysisPage")).AnalysisPage }));
@@ -57,7 +57,7 @@ export function App({ services, stream, token, media }: Props) {
   const label = [...PLACES, ...SERVER_PLACES].find(({ pages }) => pages.includes(route.page))?.label ?? "";
   const refused = (status.state === "failed" && status.failure.code === "token") || snapshot.failure?.code === "token";
 
-  // Whose sign-in ended has nothing running here any more, and nothing left to see.
+  // After the end of a sign-in, nothing keeps running and nothing stays visible.
   const nobody = isNobody(me);
   useEffect(() => {
     if (!nobody) return;
@@ -69,14 +69,14 @@ export function App({ services, stream, token, media }: Props) {
     document.title = `${label} · stream-detect`;
   }, [label]);
 
-  // Another model judges from now on: its limits and terms are the status'.
+  // Another model is in use: the status has its limits and terms.
   const judging = snapshot.hello?.model.sha256;
   const known = status.state === "ready" ? status.value.model.sha256 : undefined;
   useEffect(() => {
     if (judging !== undefined && known !== undefined && judging !== known) reloadStatus();
   }, [judging, known, reloadStatus]);
 
-  // What the server says of itself changes, and a server that was away comes back.
+  // The status changes, and an unreachable server may become reachable again.
   useEffect(() => {
     const timer = setInterval(reloadStatus, STATUS_MS);
     return () => {
@@ -88,7 +88,7 @@ export function App({ services, stream, token, media }: Props) {
     setDialogClosed(false);
     reloadStatus();
   };
-  // What was refused is asked for again.
+  // Repeats the requests that were refused.
   const begin = (): void => {
     setTokensGiven((before) => before + 1);
     fleet.retry();
@@ -149,7 +149,7 @@ export function App({ services, stream, token, media }: Props) {
               }}
             />
           ) : (
-            // What a server refused is asked for again with another token.
+            // Requests that the server refused are repeated with the new token.
             <Suspense key={tokensGiven} fallback={<Loading>Loading the page …</Loading>}>
               <Page route={route} services={services} status={status.state === "ready" ? status.value : null} />
             </Suspense>

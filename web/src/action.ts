@@ -1,4 +1,4 @@
-/** Something that the server is asked to do: whether it is under way, and why it was refused. */
+/** A request to the server: whether it is in progress, and why it failed. */
 
 import { useState } from "react";
 import { asFailure } from "./stream/failure";
@@ -6,9 +6,9 @@ import { asSentence } from "./words";
 
 export interface Action {
   readonly busy: boolean;
-  /** A sentence; empty while nothing went wrong. */
+  /** A sentence; empty without an error. */
   readonly problem: string;
-  /** @returns whether it was done */
+  /** @returns whether it succeeded */
   readonly run: (work: () => Promise<unknown>) => Promise<boolean>;
 }
 
@@ -31,7 +31,7 @@ export function useAction(): Action {
   return { busy, problem, run };
 }
 
-/** What was written into a field of a form. */
+/** The text in a field of a form. */
 export function entry(form: FormData, name: string): string {
   const value = form.get(name);
   return typeof value === "string" ? value : "";

@@ -1,16 +1,16 @@
-/** Analyses as the pages follow them: a list with its pages, one with its progress, its media, its annotated video. */
+/** React hooks for analyses: the paged list, the progress of one analysis, its media and its annotated video. */
 
 import { useCallback, useEffect, useRef, useState } from "react";
 import { useServices } from "./services";
 import { followed, hasEnded, NOT_ANNOTATED, withAnalysis, type Analysis, type AnalysisFilter, type Annotated } from "./stream/analyses";
 import { asFailure, type StreamFailure } from "./stream/failure";
 
-/** Of a browser's six connections to a server, some are for pictures. */
+/** A browser opens six connections to a server, and pictures need some of them. */
 const FOLLOWED = 2;
-/** What is not followed by itself is read again so often, while something is on its way. */
+/** Polling period of analyses without a feed of their own, while any is in progress. */
 const REREAD_MS = 10_000;
 const ANNOTATED_MS = 1_000;
-/** A longer file is not read into the browser's memory unasked. */
+/** A larger file is read into the browser's memory only when the user asks for it. */
 const MOST_UNASKED_BYTES = 300_000_000;
 
 export interface AnalysisList {
@@ -23,7 +23,7 @@ export interface AnalysisList {
 
 const BEGINNING: AnalysisList = { items: null, next: null, failure: null, reading: true };
 
-/** The pages read so far, kept up to date. The filter is that of the first call: another one is another list (`key`). */
+/** The pages read so far, kept up to date. The filter of the first call is used; another filter needs another `key`. */
 export function useAnalyses(filter: AnalysisFilter) {
   const { analyses, uploads, progressOf } = useServices();
   const [list, setList] = useState(BEGINNING);
@@ -90,7 +90,7 @@ export function useAnalyses(filter: AnalysisFilter) {
   useEffect(() => {
     if (!onTheirWay) return undefined;
     const timer = setInterval(() => {
-      // A server that is away for a moment is asked again in a moment.
+      // After a failure, the request is repeated after a pause.
       analyses.page(kept).then(
         (page) => {
           page.items.forEach(put);
@@ -111,7 +111,7 @@ export interface FollowedAnalysis {
   readonly failure: StreamFailure | null;
 }
 
-/** One analysis until it has ended. */
+/** One analysis, followed until it ends. */
 export function useAnalysis(id: string) {
   const { analyses, progressOf } = useServices();
   const [{ analysis, failure }, setFollowed] = useState<FollowedAnalysis>({ analysis: null, failure: null });
@@ -154,15 +154,15 @@ export function useAnalysis(id: string) {
 }
 
 export interface Media {
-  /** null until there is something to show */
+  /** null until it can be shown */
   readonly url: string | null;
   readonly failure: StreamFailure | null;
-  /** It is long, and would have to be read whole into memory: the person decides, by `read`. */
+  /** It is large and would have to be read into memory: `read` does so when the user decides to. */
   readonly asks: boolean;
   readonly read: () => void;
 }
 
-/** A file for the browser's own player: by its address, or where a token is wanted, read whole. */
+/** A file for the browser's player: by its URL, or read into memory if a token is required. */
 export function useMedia(path: string, bytes: number): Media {
   const { analyses } = useServices();
   const [wanted, setWanted] = useState(false);
@@ -196,7 +196,7 @@ export function useMedia(path: string, bytes: number): Media {
   return { url: mine?.url ?? null, failure: mine?.failure ?? null, asks, read };
 }
 
-/** The annotated video of one model, followed while it is made. */
+/** The annotated video of one model, followed while it is being created. */
 export function useAnnotated(id: string, model: string) {
   const { analyses } = useServices();
   const [annotated, setAnnotated] = useState<Annotated | null>(null);

@@ -1,4 +1,4 @@
-/** What the page says of analyses: a state in a word and a sentence. Pure. */
+/** Texts about analyses: a word and a sentence for each state. Pure. */
 
 import { probability } from "./figures";
 import type { Analysis, AnalysisState, Annotated, UploadedFile } from "./stream/analyses";
@@ -17,7 +17,7 @@ export const ANALYSIS_WORDS: Readonly<Record<AnalysisState, string>> = {
 };
 
 export interface ShownAnalysis {
-  /** How its badge looks. */
+  /** The state that its badge shows. */
   readonly state: ShownState;
   readonly word: string;
 }
@@ -73,7 +73,7 @@ export function uploadSentence({ state, file, sentBytes, etaS, failure }: Upload
   }
 }
 
-/** Of something that goes on: a quarter at a time, so that a screen reader says it four times and not four hundred. */
+/** Progress in quarters, so that a screen reader announces it four times and not four hundred. */
 export function quarter(what: string, doneShare: number): string {
   const quarters = Math.floor(doneShare * 4);
   return quarters === 0 ? `${what} began` : `${what}: ${quarters * 25} %`;

@@ -1,4 +1,4 @@
-/** What the page says about cameras and events: a state in a word and a sentence. Pure. */
+/** Texts about cameras and events: a word and a sentence for each state. Pure. */
 
 import type { Camera, CameraState } from "./stream/cameras";
 import type { FeedState } from "./stream/eventFeed";
@@ -18,16 +18,16 @@ export const CAMERA_WORDS: Readonly<Record<CameraState, string>> = {
   lost_node: "Lost node",
 };
 
-/** A live camera tells of itself every second; a verdict older than this says nothing about now. */
+/** A live camera reports every second; a verdict older than this is out of date. */
 const STALE_MS = 5_000;
 
 export interface ShownCamera {
-  /** How its badge looks. */
+  /** The state that its badge shows. */
   readonly state: ShownState;
   readonly word: string;
   /** The camera's own state and reason: "Live: 25 fps". */
   readonly reason: string;
-  /** Whether its picture is of now. */
+  /** Whether its picture is current. */
   readonly fresh: boolean;
 }
 
@@ -59,7 +59,7 @@ function withFeed(reason: string, feedReason: string): string {
   return feedReason === "" ? reason : `${reason}; ${feedReason}`;
 }
 
-/** What the verdict panel says of a camera that is looked at alone. */
+/** The verdict panel of a camera's own page. */
 export function cameraVerdict(camera: Camera, { feed, result, stale }: ResultsSnapshot): ShownVerdict {
   const evidence = { fakeProbability: null, admitted: 0, needed: null };
   if (camera.state !== "live") {
@@ -92,7 +92,7 @@ export function lasted(event: CameraEvent, nowS: number): string {
   return event.interrupted ? `Lasted at least ${length}: the server stopped during it` : `Lasted ${length}`;
 }
 
-/** An event is called by its kind: a verdict, a feed that froze or repeats itself, or a camera without a picture. */
+/** The badge of an event shows its kind: a fake face, a frozen or looped feed, or a camera without video. */
 export function eventState(event: Pick<CameraEvent, "kind">): ShownState {
   return event.kind;
 }

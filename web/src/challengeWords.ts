@@ -1,9 +1,9 @@
-/** What the page says of a challenge: prompts, and what an outcome does and does not show. Pure. */
+/** Texts about challenges: the prompts, and what an outcome does and does not show. Pure. */
 
 import type { Challenge, Movement } from "./stream/messages";
 import { asSentence } from "./words";
 
-/** Who is to move: the person at this page, or the one whom it watches. */
+/** Who has to move: the person using this page, or another one in the video. */
 export type Challenged = "self" | "other";
 
 /** Left and right are those of the person who moves. */
@@ -18,7 +18,7 @@ export const PROMPTS: Readonly<Record<Movement, string>> = {
 
 const HOLD = "Look straight at the camera and hold still";
 
-/** What is to be done now; null when nothing is. */
+/** The current prompt; null if there is none. */
 export function promptOf({ state, now }: Challenge): string | null {
   if (state !== "baseline" && state !== "running") return null;
   return now === null ? HOLD : PROMPTS[now.prompt];
@@ -26,7 +26,7 @@ export function promptOf({ state, now }: Challenge): string | null {
 
 const PASSED = "Passed: the video is live and not a recording. It shows no more than that: a swapped face can be live, too.";
 
-/** What came out; null while it runs. */
+/** The outcome; null while the challenge is running. */
 export function outcomeOf({ state, reason }: Challenge): string | null {
   switch (state) {
     case "baseline":

@@ -1,4 +1,4 @@
-/** The composition root: the browser's own objects enter here and nowhere else. */
+/** The composition root: the only module that uses the browser's global objects. */
 
 import { StrictMode } from "react";
 import { createRoot } from "react-dom/client";
@@ -24,7 +24,7 @@ import "./styles.css";
 const root = document.getElementById("root");
 if (root === null) throw new Error("expected an element with the id root in index.html");
 
-// Both are absent in some browsers and on insecure addresses, which the DOM's types do not say.
+// Both are missing in some browsers and on insecure addresses, unlike the DOM's types suggest.
 const media = (navigator as { mediaDevices?: Media }).mediaDevices;
 const Peer = (window as { RTCPeerConnection?: typeof RTCPeerConnection }).RTCPeerConnection;
 
@@ -55,7 +55,7 @@ window.addEventListener("pagehide", () => {
   player.stop();
 });
 window.addEventListener("beforeunload", (event) => {
-  // What is still being sent would be lost.
+  // Unfinished uploads would be lost.
   if (services.uploads.snapshot().some(({ state }) => state !== "failed")) event.preventDefault();
 });
 

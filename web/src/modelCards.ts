@@ -6,13 +6,13 @@ import { listOf, number, object, orNull, share, text, type Read } from "./stream
 export interface Metric {
   readonly name: string;
   readonly value: number;
-  /** Ends of the 95 % interval, where it was measured. */
+  /** Ends of the 95 % interval, if it was measured. */
   readonly low: number | null;
   readonly high: number | null;
   readonly data: string;
-  /** How many faces, clips or seconds. */
+  /** Number of faces, clips or seconds. */
   readonly n: number | null;
-  /** Fake probability at which it was counted. */
+  /** Fake probability from which a face was counted as fake. */
   readonly threshold: number | null;
 }
 
@@ -44,7 +44,7 @@ export const readModels: Read<ModelList> = (value, where) => {
   return { judging: text(from.judging, `${where}.judging`), models: listOf(readCard, 256)(from.models, `${where}.models`) };
 };
 
-/** Parts that a card may lack are null or empty: an older bundle is shown with what it has. */
+/** Optional parts of a card are null or empty, so that older bundles can be shown. */
 const readCard: Read<ModelCard> = (value, where) => {
   const from = object(value, where);
   const calibration = orNull(object)(from.calibration, `${where}.calibration`);

@@ -1,4 +1,4 @@
-/** The time of day for things that say how long they have been going on. */
+/** The current time, for texts that say how long something has lasted. */
 
 import { useEffect, useState } from "react";
 

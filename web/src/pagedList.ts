@@ -1,20 +1,20 @@
 import { useCallback, useEffect, useRef, useState } from "react";
 import { asFailure, type StreamFailure } from "./stream/failure";
 
-/** The pages of a longer list that were read so far. */
+/** The pages of a list that were read so far. */
 export interface PagedList<Item> {
   /** null before the first page */
   readonly items: readonly Item[] | null;
-  /** cursor of the following page; null on the last */
+  /** cursor of the next page; null on the last */
   readonly next: string | null;
   readonly failure: StreamFailure | null;
   readonly reading: boolean;
 }
 
 /**
- * Reads a list page by page. What reads a page is that of the first call: another one is another list (`key`).
+ * Reads a list page by page. The `page` function of the first call is used; another one needs another `key`.
  *
- * `readOn` reads the next page, or the one that failed again; `change` changes the items that are there.
+ * `readOn` reads the next page, or repeats a failed one; `change` changes the items that were read.
  */
 export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ items: readonly Item[]; next: string | null }>) {
   const [list, setList] = useState<PagedList<Item>>({ items: null, next: null, failure: null, reading: true });

@@ -1,11 +1,11 @@
-/** Pictures of the server as addresses that elements of the page can show; each is given back when it is no longer shown. */
+/** Pictures of the server as object URLs for elements of the page; each is revoked when it is no longer shown. */
 
 import { useEffect, useState, type RefObject } from "react";
 import { useServices } from "./services";
 import { asFailure, type StreamFailure } from "./stream/failure";
 
 export interface ShownFile {
-  /** null until it is there */
+  /** null until it is loaded */
   readonly url: string | null;
   readonly failure: StreamFailure | null;
 }
@@ -13,8 +13,8 @@ export interface ShownFile {
 const NOTHING: ShownFile = { url: null, failure: null };
 
 /**
- * @param path null shows nothing new and keeps what is there
- * @param everyMs how often it is read anew; null for a file that does not change
+ * @param path null keeps the current picture
+ * @param everyMs how often it is reloaded; null for a file that does not change
  */
 export function useFile(path: string | null, everyMs: number | null = null): ShownFile {
   const { pictures } = useServices();
@@ -52,7 +52,7 @@ export function useFile(path: string | null, everyMs: number | null = null): Sho
   return file;
 }
 
-/** Whether an element is in the window, or nearly. */
+/** Whether an element is in the viewport, or close to it. */
 export function useVisible(element: RefObject<Element | null>): boolean {
   const [visible, setVisible] = useState(false);
   useEffect(() => {

@@ -1,9 +1,9 @@
 /**
- * Where a video stands. The player, the timeline and the flagged frames share one: whoever seeks, all follow. Without a
- * player (the browser cannot play the file) it still stands where it was put.
+ * The current position in a video, shared by the player, the timeline and the flagged frames: a seek in one moves all.
+ * It also works without a player, if the browser cannot play the file.
  */
 
-/** A frame's time is rounded to ms: a hair later is inside of that frame and not at the end of the one before. */
+/** A frame's time is rounded to ms: seeking a little later hits that frame and not the end of the previous one. */
 const INTO_FRAME_S = 0.001;
 
 export class Playhead {
@@ -14,13 +14,13 @@ export class Playhead {
 
   readonly timeS = (): number => this.#timeS;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Follows a player, which takes over the place that was reached. @returns the function that lets it go */
+  /** Follows a player, which first seeks to the current position. @returns a function that detaches the player */
   follow(video: HTMLVideoElement): () => void {
     this.#video = video;
     const place = (): void => {

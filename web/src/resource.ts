@@ -1,4 +1,4 @@
-/** Something read from the server once, and again on demand. */
+/** Data read from the server once, and again on demand. */
 
 import { useCallback, useEffect, useState } from "react";
 import { asFailure, type StreamFailure } from "./stream/failure";
@@ -6,11 +6,11 @@ import { asFailure, type StreamFailure } from "./stream/failure";
 export type Resource<T> =
   | { readonly state: "loading" }
   | { readonly state: "ready"; readonly value: T }
-  | { readonly state: "failed"; readonly failure: StreamFailure; /** is being read again */ readonly retrying: boolean };
+  | { readonly state: "failed"; readonly failure: StreamFailure; /** is being reloaded */ readonly retrying: boolean };
 
 /**
- * @param load must be the same function from render to render
- * @returns the resource, and a function that reads it again; what was there stays until the answer comes
+ * @param load must be the same function on every render
+ * @returns the resource, and a function that reloads it; the current data are kept until the response arrives
  */
 export function useResource<T>(load: () => Promise<T>): readonly [Resource<T>, () => void] {
   const [resource, setResource] = useState<Resource<T>>({ state: "loading" });

@@ -1,4 +1,4 @@
-/** What the person at this page may do, so that it offers nothing that the server would refuse. */
+/** What the user may do, so that the page offers nothing that the server would refuse. */
 
 import { useSyncExternalStore } from "react";
 import { useServices } from "./services";

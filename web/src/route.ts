@@ -1,4 +1,4 @@
-/** The pages, by the address's hash: the server needs to know no page of ours. */
+/** The pages, by the hash of the URL, so that the server need not know them. */
 
 import { useMemo, useSyncExternalStore } from "react";
 import { analysisQuery, readAnalysisFilter, EVERY_ANALYSIS, type AnalysisFilter } from "./stream/analyses";
@@ -25,11 +25,14 @@ export interface Place {
   readonly pages: readonly Route["page"][];
   readonly href: string;
   readonly label: string;
-  /** The least role that it is for. */
+  /** The minimum role for it. */
   readonly least: Role;
 }
 
-/** What the navigation offers. Earlier checks belong to the live check, a camera to the cameras, an event to the events, an analysis to the analyses. */
+/**
+ * The entries of the navigation. Earlier checks belong to the live check, a camera to the cameras, an event to the
+ * events, an analysis to the analyses.
+ */
 export const PLACES: readonly Place[] = [
   { pages: ["live", "checks"], href: "#/", label: "Live check", least: "operator" },
   { pages: ["cameras", "camera"], href: "#/cameras", label: "Cameras", least: "viewer" },
@@ -38,7 +41,7 @@ export const PLACES: readonly Place[] = [
   { pages: ["models"], href: "#/models", label: "Models", least: "viewer" },
 ];
 
-/** The pages about this server and who may use it. */
+/** The pages about the server and its users. */
 export const SERVER_PLACES: readonly Place[] = [
   { pages: ["account"], href: "#/account", label: "Account", least: "viewer" },
   { pages: ["users"], href: "#/users", label: "Users", least: "admin" },
@@ -81,7 +84,7 @@ function withQuery(place: string, query: URLSearchParams): string {
   return query.size === 0 ? place : `${place}?${query}`;
 }
 
-/** What leads nowhere leads to the live check. */
+/** Unknown addresses lead to the live check. */
 export function routeOf(hash: string): Route {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [place, one] = path.split("/", 2).map(decoded);
@@ -112,7 +115,7 @@ function decoded(part: string): string {
   try {
     return decodeURIComponent(part);
   } catch {
-    return part; // a person typed a lone percent sign
+    return part; // somebody typed a lone percent sign
   }
 }
 

@@ -1,4 +1,4 @@
-/** What the pages need of the server, made at the composition root. */
+/** The services that pages use, created at the composition root. */
 
 import { createContext, useContext } from "react";
 import type { AccessServer } from "./stream/access";
@@ -19,7 +19,7 @@ export interface Services {
   readonly server: Server;
   readonly cameras: CameraServer;
   readonly fleet: Fleet;
-  /** The one live picture of the whole page. */
+  /** The only live picture of the whole page. */
   readonly player: WhepPlayer;
   readonly pictures: Pictures;
   readonly resultsOf: (camera: string, staleS: number) => CameraResults;

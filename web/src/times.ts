@@ -1,4 +1,4 @@
-/** Moments and spans as the page writes them, in this browser's language and time zone. Unix seconds enter. */
+/** Formats Unix times and durations in this browser's language and time zone. */
 
 /** "14:03:22" */
 export function clock(atS: number, withSeconds = true): string {
@@ -10,7 +10,7 @@ export function clock(atS: number, withSeconds = true): string {
   });
 }
 
-/** "22 Nov, 14:03:22", with the year when it is another one */
+/** "22 Nov, 14:03:22", with the year if it is not the current one */
 export function moment(atS: number, nowS: number = Date.now() / 1000): string {
   const at = new Date(atS * 1000);
   const sameYear = at.getFullYear() === new Date(nowS * 1000).getFullYear();
@@ -32,7 +32,7 @@ function two(whole: number, large: number, largeUnit: string, small: number, sma
   return `${Math.floor(whole / large)} ${largeUnit}${rest === 0 ? "" : ` ${rest} ${smallUnit}`}`;
 }
 
-/** What an `input type="datetime-local"` holds, and back; "" for none. */
+/** Converts to and from the value of an `input type="datetime-local"`; "" for none. */
 export function localInput(atS: number | null): string {
   if (atS === null) return "";
   const at = new Date(atS * 1000);
@@ -44,7 +44,7 @@ export function fromLocalInput(value: string): number | null {
   return Number.isNaN(ms) ? null : ms / 1000;
 }
 
-/** A place in a video: "0:12", "1:02:03", with tenths "0:12.4" */
+/** A position in a video: "0:12", "1:02:03", with tenths "0:12.4" */
 export function mediaTime(seconds: number, digits = 0): string {
   const tick = 10 ** digits;
   const whole = Math.max(0, Math.round(seconds * tick)) / tick;

@@ -1,10 +1,10 @@
-/** What the page says: a verdict in a word and a sentence, a failure with what to do about it. Pure. */
+/** Texts of the page: a word and a sentence for a verdict, and a failure with its cure. Pure. */
 
 import type { StreamFailure } from "./stream/failure";
 import type { StreamSnapshot } from "./stream/checkStream";
 import type { VerdictState } from "./stream/messages";
 
-/** What the badge can show: the server's states, and what only the page can know. */
+/** States that the badge can show: the server's, and those that only the page can know. */
 export type ShownState = VerdictState | "stale" | "unavailable" | "offline" | "idle" | "frozen" | "looped";
 
 export const WORDS: Readonly<Record<ShownState, string>> = {
@@ -21,14 +21,14 @@ export const WORDS: Readonly<Record<ShownState, string>> = {
   looped: "Looped",
 };
 
-/** What the answer is worth: said before there is one. */
+/** What the answer is worth, shown before there is one. */
 const WORTH = "After a few seconds you see Real, Fake or Uncertain. It is a hint, not proof: it can be wrong in either direction.";
 
 export interface ShownVerdict {
   readonly state: ShownState;
-  /** In place of the state's own word. */
+  /** Replaces the state's own word. */
   readonly word?: string;
-  /** One sentence, with the word in front: "Gathering: 5 of 12 usable frames". */
+  /** One sentence that begins with the word: "Gathering: 5 of 12 usable frames". */
   readonly reason: string;
   readonly fakeProbability: number | null;
   readonly admitted: number;
@@ -50,7 +50,7 @@ export function shownVerdict(snapshot: StreamSnapshot): ShownVerdict {
   return { state: result.state, reason: sentence(result.state, result.reason), fakeProbability, admitted, needed };
 }
 
-/** "Word: reason", without saying the word twice. */
+/** "Word: reason", without repeating the word. */
 export function sentence(state: ShownState, reason: string): string {
   const word = WORDS[state];
   return reason.toLowerCase().startsWith(word.toLowerCase()) ? capital(reason) : `${word}: ${reason}`;
@@ -58,7 +58,7 @@ export function sentence(state: ShownState, reason: string): string {
 
 export type Browser = "chrome" | "firefox" | "safari" | "other";
 
-/** Which browser's menus to describe. Edge, Opera and Brave have Chrome's. */
+/** The browser whose menus are described. Edge, Opera and Brave have Chrome's. */
 export function browserOf(userAgent: string): Browser {
   if (/Firefox|FxiOS/.test(userAgent)) return "firefox";
   if (/Chrome|Chromium|CriOS/.test(userAgent)) return "chrome";
@@ -82,7 +82,7 @@ const CAMERA_STEPS: Readonly<Record<Browser, readonly string[]>> = {
   other: ["Open this site's permissions in the browser.", "Allow the camera.", "Press Start check again."],
 };
 
-/** What happened and how to mend it, in this browser. */
+/** What happened, and what to do in this browser. */
 export function failureWords(failure: StreamFailure, source: StreamSnapshot["source"], browser: Browser): FailureWords {
   const plain = (title: string, text: string): FailureWords => ({ title, text, steps: [] });
   switch (failure.code) {

@@ -7,11 +7,11 @@ import { Field, INPUT } from "./Field";
 
 interface Props {
   readonly disabled: boolean;
-  /** names of the bundles that are to judge */
+  /** names of the bundles to judge by */
   readonly models: readonly string[];
 }
 
-/** Takes the address of a file, which the server fetches. */
+/** A form for the address of a file, which the server fetches. */
 export function AddressForm({ disabled, models }: Props) {
   const { analyses, uploads } = useServices();
   const [address, setAddress] = useState("");

@@ -4,10 +4,10 @@ import { hrefOf } from "../route";
 import { ANALYSIS_STATES, type AnalysisFilter } from "../stream/analyses";
 import { Field, INPUT } from "./Field";
 
-/** After the last key: a name is looked for when it is written, not at each of its letters. */
+/** Delay after the last key: the search starts when the name is complete, not at every letter. */
 const TYPING_MS = 300;
 
-/** The filter is the page's address: it can be kept and sent to somebody. */
+/** The filter is in the page's URL, which can be saved and shared. */
 export function AnalysisFilters({ filter }: { readonly filter: AnalysisFilter }) {
   return (
     <div role="search" aria-label="Earlier analyses" className="grid grid-cols-1 gap-3 sm:grid-cols-[2fr_1fr]">
@@ -37,7 +37,7 @@ function Search({ filter }: { readonly filter: AnalysisFilter }) {
   const [typed, setTyped] = useState(filter.search);
   const [known, setKnown] = useState(filter.search);
   if (known !== filter.search) {
-    // The address was changed by something else: back, forward, the navigation.
+    // The URL was changed elsewhere: back, forward, the navigation.
     setKnown(filter.search);
     setTyped(filter.search);
   }
@@ -66,7 +66,7 @@ function Search({ filter }: { readonly filter: AnalysisFilter }) {
   );
 }
 
-/** In place of the address before: going back leaves the page, not the last letter. */
+/** Replaces the URL: going back leaves the page instead of undoing a letter. */
 function show(filter: AnalysisFilter): void {
   window.location.replace(hrefOf({ page: "analyses", filter }));
 }

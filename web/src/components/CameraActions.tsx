@@ -10,7 +10,7 @@ import { Button } from "./Button";
 import { CameraDialog } from "./CameraDialog";
 import { ConfirmDialog } from "./ConfirmDialog";
 
-/** Stop or start, change, remove. A camera of the settings file is changed there. */
+/** Buttons to start, stop, change and remove a camera. A camera of the settings file can only be changed there. */
 export function CameraActions({ camera }: { readonly camera: Camera }) {
   const isAdmin = useMay("admin");
   const { cameras, fleet, player } = useServices();

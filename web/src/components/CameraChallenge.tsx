@@ -10,7 +10,7 @@ interface Props {
   readonly result: CheckResult | null;
 }
 
-/** A challenge of whoever stands before a camera: the prompts are read to them. */
+/** A challenge of the person in front of a camera, to whom the prompts are read aloud. */
 export function CameraChallenge({ name, result }: Props) {
   const { cameras } = useServices();
   const [problem, setProblem] = useState("");

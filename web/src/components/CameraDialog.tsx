@@ -10,14 +10,14 @@ import { Dialog } from "./Dialog";
 import { Field, INPUT, Tick } from "./Field";
 
 interface Props {
-  /** null: a new one */
+  /** null: a new camera */
   readonly camera: Camera | null;
   readonly onClose: () => void;
 }
 
 type Testing = { readonly state: "no" | "running" } | { readonly state: "done"; readonly tested: TestedConnection };
 
-/** Adds a camera or changes one; whether it can be reached is tried before anything is kept. */
+/** Adds or changes a camera; the connection can be tested before anything is saved. */
 export function CameraDialog({ camera, onClose }: Props) {
   const { cameras, fleet } = useServices();
   const form = useRef<HTMLFormElement>(null);

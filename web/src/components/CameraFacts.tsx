@@ -2,7 +2,7 @@ import { figure, NONE } from "../figures";
 import type { Camera } from "../stream/cameras";
 import { moment } from "../times";
 
-/** What is set, and what was counted. */
+/** Settings and counters of a camera. */
 export function CameraFacts({ camera }: { readonly camera: Camera }) {
   const { settings, counts } = camera;
   const facts: readonly (readonly [string, string])[] = [

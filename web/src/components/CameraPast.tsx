@@ -14,11 +14,11 @@ const SPANS = [
   { hours: 1, label: "1 hour" },
 ] as const;
 
-/** Rows of history are minutes, or seconds in the last hour. */
+/** The history has one row per minute, or per second in the last hour. */
 const REFRESH_MS = 30_000;
-/** Marks that a chart of this size can show. */
+/** Maximum number of marks that a chart of this size can show. */
 const MOST_MARKS = 500;
-/** Events listed below it; the rest is one click away. */
+/** Events listed below it; a link leads to the others. */
 const LISTED = 5;
 
 interface Props {

@@ -14,11 +14,11 @@ const WIDTH_PX = 960;
 
 interface Props {
   readonly camera: Camera;
-  /** What the camera shows is of now. */
+  /** The camera's picture is current. */
   readonly fresh: boolean;
 }
 
-/** The camera's live picture, or its last one and why there is no newer. */
+/** The camera's live picture, or its last one with the reason why there is no newer one. */
 export function CameraStage({ camera, fresh }: Props) {
   const { player } = useServices();
   const { name } = camera;
@@ -63,7 +63,7 @@ export function CameraStage({ camera, fresh }: Props) {
   );
 }
 
-/** The camera gives no picture. */
+/** The camera sends no video. */
 function Away({ camera }: { readonly camera: Camera }) {
   const { state, reason, retryAtS } = camera;
   return (
@@ -79,7 +79,7 @@ function Away({ camera }: { readonly camera: Camera }) {
   );
 }
 
-/** The camera does, and we are on the way to it. */
+/** The camera sends video, and the page is connecting to it. */
 function Player({ onRetry }: { readonly onRetry: () => void }) {
   const { player } = useServices();
   const { state, failure, retryAtMs } = useSyncExternalStore(player.subscribe, player.snapshot);

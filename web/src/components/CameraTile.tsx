@@ -6,7 +6,7 @@ import { snapshotPath } from "../stream/cameraServer";
 import { LiveCorner } from "./LiveCorner";
 import { VerdictBadge } from "./VerdictBadge";
 
-/** A wall is looked at for hours: a picture each ten seconds tells whether a camera still looks where it should. */
+/** A wall is watched for hours: a picture every ten seconds shows whether the camera still points the right way. */
 const REFRESH_MS = 10_000;
 const WIDTH_PX = 480;
 
@@ -14,16 +14,16 @@ interface Props {
   readonly name: string;
   readonly title: string;
   readonly shown: ShownCamera;
-  /** It has given a picture, so that there is one to ask for. */
+  /** The camera has sent a frame, so that there is a snapshot. */
   readonly hasPicture: boolean;
   readonly live: boolean;
-  /** This is the one whose live picture is shown. */
+  /** This tile shows the live picture. */
   readonly playing: boolean;
-  /** @param wanted false: the person looks elsewhere */
+  /** @param wanted false: the user looks elsewhere */
   readonly onLook: (name: string, wanted: boolean) => void;
 }
 
-/** One camera of the wall: its last picture, its verdict, its state in words; live while it is pointed at or has the focus. */
+/** A tile of the camera wall: last picture, verdict and state; live while hovered or focused. */
 export const CameraTile = memo(function CameraTile({ name, title, shown, hasPicture, live, playing, onLook }: Props) {
   const box = useRef<HTMLLIElement>(null);
   const visible = useVisible(box);

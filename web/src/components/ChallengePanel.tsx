@@ -4,17 +4,17 @@ import type { Challenge } from "../stream/messages";
 import { Button } from "./Button";
 
 interface Props {
-  /** null: none was asked for, or the last one is forgotten */
+  /** null: there was none, or it was cleared */
   readonly challenge: Challenge | null;
   readonly challenged: Challenged;
-  /** Why it could not begin; empty when nothing went wrong. */
+  /** Why it could not be started; empty without an error. */
   readonly problem?: string;
   readonly onStart: () => void;
-  /** Ends a running one, forgets one that has ended. */
+  /** Stops a running challenge, or clears an ended one. */
   readonly onStop: () => void;
 }
 
-/** Movements at random that a person follows and a recording does not: asked for, watched, and what came of them. */
+/** A challenge: random movements that a person can follow and a recording cannot, with the outcome of each. */
 export function ChallengePanel({ challenge, challenged, problem = "", onStart, onStop }: Props) {
   const prompt = challenge === null ? null : promptOf(challenge);
   return (

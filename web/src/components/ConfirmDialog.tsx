@@ -6,15 +6,15 @@ import { Dialog } from "./Dialog";
 
 interface Props {
   readonly title: string;
-  /** The word on the button that does it. */
+  /** Label of the confirming button. */
   readonly action: string;
   readonly onConfirm: () => Promise<void>;
   readonly onClose: () => void;
-  /** What will be gone, and what stays. */
+  /** What will be deleted, and what is kept. */
   readonly children: ReactNode;
 }
 
-/** Asks before something is done that cannot be undone. */
+/** Asks for confirmation of an action that cannot be undone. */
 export function ConfirmDialog({ title, action, onConfirm, onClose, children }: Props) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");

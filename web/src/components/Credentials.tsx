@@ -12,7 +12,7 @@ const STATES: Readonly<Record<Found["state"], string>> = {
   unread: "Not read: the file has Content Credentials, but this server lacks the extra c2pa that reads them.",
 };
 
-/** What a file says of its own origin (C2PA): a fact beside the verdict, and no part of it. */
+/** What a file states about its own origin (C2PA), independent of the verdict. */
 export function Credentials({ credentials }: { readonly credentials: Found }) {
   const { state, signer, issuer, generated, actions, claimGenerator, problem } = credentials;
   const facts: readonly (readonly [string, string])[] = [

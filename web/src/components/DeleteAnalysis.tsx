@@ -10,7 +10,7 @@ interface Props {
   readonly onGone: (analysis: Analysis) => void;
 }
 
-/** Deletes an analysis, after a question. */
+/** Deletes an analysis, after a confirmation. */
 export function DeleteAnalysis({ analysis, onGone }: Props) {
   const { id, file } = analysis;
   const { analyses } = useServices();

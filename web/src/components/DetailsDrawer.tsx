@@ -1,7 +1,7 @@
 import { figure, NONE } from "../figures";
 import type { StreamSnapshot } from "../stream/checkStream";
 
-/** Figures of the connection and the analysis, for those who want to know why it is slow. */
+/** Figures of the connection and the analysis, to find out why a check is slow. */
 export function DetailsDrawer({ snapshot }: { readonly snapshot: StreamSnapshot }) {
   const { stats, result, roundTripMs, scoredAtMs, atMs } = snapshot;
   const ageMs = scoredAtMs === null ? null : Math.max(0, atMs - scoredAtMs);

@@ -2,12 +2,12 @@ import { useEffect, useRef, useState } from "react";
 import { Button } from "./Button";
 
 interface Props {
-  /** Why nothing can be taken now; empty when it can. */
+  /** Why no files are accepted at present; empty if they are. */
   readonly problem: string;
   readonly onFiles: (files: readonly File[]) => void;
 }
 
-/** Takes files: by a button, or dropped anywhere on the page. */
+/** Accepts files, chosen by a button or dropped anywhere on the page. */
 export function DropZone({ problem, onFiles }: Props) {
   const input = useRef<HTMLInputElement>(null);
   const over = useDropped(problem === "" ? onFiles : null);
@@ -36,7 +36,7 @@ export function DropZone({ problem, onFiles }: Props) {
         data-testid="file-input"
         onChange={(event) => {
           onFiles([...(event.target.files ?? [])]);
-          event.target.value = ""; // the same file can be chosen again
+          event.target.value = ""; // allows the same file to be chosen again
         }}
       />
       <p className="max-w-prose text-sm text-muted">
@@ -48,11 +48,11 @@ export function DropZone({ problem, onFiles }: Props) {
   );
 }
 
-/** Files dropped on the page. @returns whether some are over it now */
+/** Accepts files dropped on the page. @returns whether files are being dragged over it */
 function useDropped(onFiles: ((files: readonly File[]) => void) | null): boolean {
   const [over, setOver] = useState(false);
   useEffect(() => {
-    let inside = 0; // the pointer enters each element that it passes before it leaves the one before
+    let inside = 0; // dragenter of an element fires before dragleave of the previous one
     const carries = ({ dataTransfer }: DragEvent): boolean => dataTransfer?.types.includes("Files") ?? false;
     const enter = (event: DragEvent): void => {
       if (!carries(event)) return;
@@ -65,7 +65,7 @@ function useDropped(onFiles: ((files: readonly File[]) => void) | null): boolean
       if (inside === 0) setOver(false);
     };
     const allow = (event: DragEvent): void => {
-      // Else the browser would open the file in place of the page.
+      // Otherwise the browser would open the file instead of the page.
       if (carries(event)) event.preventDefault();
     };
     const drop = (event: DragEvent): void => {

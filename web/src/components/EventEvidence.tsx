@@ -10,7 +10,7 @@ const NO_PICTURE: Readonly<Record<EventKind, string>> = {
   looped: "No pictures of a looped feed are kept.",
 };
 
-/** The clip, the annotated picture and the face that were kept. */
+/** The evidence of an event: clip, annotated picture and face. */
 export function EventEvidence({ event }: { readonly event: CameraEvent }) {
   const { evidence } = event;
   const picture = useFile(evidence?.picture ?? null);
@@ -59,7 +59,7 @@ export function EventEvidence({ event }: { readonly event: CameraEvent }) {
   );
 }
 
-/** As the camera sent it: some browsers cannot play what some cameras send, and then it can still be kept and opened elsewhere. */
+/** The clip as sent by the camera. If the browser does not support its codec, it can still be saved and played elsewhere. */
 function Clip({ path, id }: { readonly path: string; readonly id: string }) {
   const clip = useFile(path);
   const [unplayable, setUnplayable] = useState(false);

@@ -17,7 +17,7 @@ interface Props {
   readonly cameras: readonly Camera[];
 }
 
-/** The filter is the page's address: it can be kept and sent to somebody. */
+/** The filter is in the page's URL, which can be saved and shared. */
 export function EventFilters({ filter, cameras }: Props) {
   const change = (changed: Partial<EventFilter>): void => {
     window.location.hash = hrefOf({ page: "events", filter: { ...filter, ...changed } });
@@ -99,7 +99,7 @@ interface TimeProps {
   readonly onTime: (atS: number | null) => void;
 }
 
-/** Taken when the person leaves it: a date that is being typed is none. */
+/** Applied when the field loses the focus: a date that is being typed is incomplete. */
 function Time({ label, value, onTime }: TimeProps) {
   return (
     <div className="col-span-2 min-w-0 sm:col-span-1">

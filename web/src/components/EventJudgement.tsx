@@ -4,7 +4,7 @@ import type { CameraEvent } from "../stream/events";
 import { clock } from "../times";
 import { ProbabilityBand } from "./ProbabilityBand";
 
-/** Gaps that are listed one by one. */
+/** Maximum number of gaps that are listed individually. */
 const LISTED = 10;
 
 interface Props {
@@ -12,7 +12,7 @@ interface Props {
   readonly model: NonNullable<CameraEvent["model"]>;
 }
 
-/** The measure that was applied then: the exact thresholds and model, which may be others today. */
+/** How the event was judged: the model and the exact thresholds at that time, which may have changed since. */
 export function EventJudgement({ event, model }: Props) {
   const { peak, mean, track, gapsS, evidence } = event;
   const { thresholds } = model;

@@ -8,17 +8,17 @@ import { moment } from "../times";
 import { StateIcon } from "./StateIcon";
 import { VerdictBadge } from "./VerdictBadge";
 
-/** Kinds whose reason says more than the badge: for how long it stands still, how often it repeats. */
+/** Kinds whose reason says more than the badge, such as how long a feed was frozen. */
 const REPEATS: ReadonlySet<CameraEvent["kind"]> = new Set(["frozen", "looped"]);
 
 interface Props {
   readonly event: CameraEvent;
-  /** Of its camera; null where that goes without saying. */
+  /** Title of its camera; null on the camera's own page. */
   readonly title: string | null;
   readonly nowS: number;
 }
 
-/** One event of a list: what, where, when, for how long. */
+/** One event of a list: kind, camera, time and duration. */
 export function EventRow({ event, title, nowS }: Props) {
   const row = useRef<HTMLLIElement>(null);
   const visible = useVisible(row);

@@ -5,9 +5,9 @@ import type { CameraEvent } from "../stream/events";
 import { Failed, Loading } from "./ListState";
 import { ScoreTimeline, type ScorePast } from "./ScoreTimeline";
 
-/** Shown before and after the event. */
+/** Time shown before and after the event. */
 const AROUND_S = 60;
-/** Of an older event only minutes are left, and a few of them make no line. */
+/** Older scores are kept by the minute, and a few minutes do not make a line. */
 const AROUND_OLD_S = 1800;
 
 /** The camera's scores around the event. */

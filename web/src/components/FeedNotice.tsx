@@ -9,7 +9,7 @@ interface Props {
 
 const TITLES = { frozen: "Frozen feed", looped: "Looped feed" } as const;
 
-/** Says that the picture stands still or repeats itself, and what follows from it. */
+/** Says that the video is frozen or looped, and what follows from that. */
 export function FeedNotice({ feed, reason }: Props) {
   if (feed === "live") return null;
   return (

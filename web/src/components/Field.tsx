@@ -8,7 +8,7 @@ interface Props {
   readonly children: ReactNode;
 }
 
-/** An input with its name above it and what to write below. */
+/** An input with its label above and a hint below. */
 export function Field({ label, hint, children }: Props) {
   return (
     <label className="block min-w-0">

@@ -13,7 +13,7 @@ import { Dialog } from "./Dialog";
 interface Props {
   readonly id: string;
   readonly review: ModelReview;
-  /** A picture's one frame has no time. */
+  /** The only frame of a picture has no time. */
   readonly timed: boolean;
   readonly playhead: Playhead;
 }
@@ -76,7 +76,7 @@ interface ItemProps {
 
 function Item({ id, model, frame, timed, onOpen }: ItemProps) {
   const item = useRef<HTMLLIElement>(null);
-  // Loaded at once, not when scrolled to: a printed page has them, and there are at most review.max_flagged.
+  // Loaded at once and not lazily, so that they are printed; there are at most review.max_flagged.
   const { url, failure } = useFile(flaggedPath(id, model, frame.n));
   const onKeyDown = (event: KeyboardEvent): void => {
     if (event.key !== "ArrowRight" && event.key !== "ArrowLeft") return;
@@ -120,7 +120,7 @@ interface OpenedProps {
   readonly onClose: () => void;
 }
 
-/** One flagged frame, large, with the heat map of its face. */
+/** One flagged frame, enlarged, with the heat map of its face. */
 function Opened({ id, model, frame, count, timed, onMove, onClose }: OpenedProps) {
   const picture = useFile(flaggedPath(id, model, frame.n));
   const map = useFile(frame.map ? flaggedPath(id, model, frame.n, true) : null);

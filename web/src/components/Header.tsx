@@ -6,7 +6,7 @@ import type { Me } from "../stream/access";
 interface Props {
   readonly page: Route["page"];
   readonly me: Me | null;
-  /** A live check runs while another page is looked at. */
+  /** A live check is running while another page is open. */
   readonly running: boolean;
   readonly onChoose: () => void;
 }
@@ -43,7 +43,7 @@ export function Header({ page, me, running, onChoose }: Props) {
   );
 }
 
-/** The page's name, and what stands beside it. */
+/** Header of a page: its name, and its actions. */
 export function Bar({ children }: { readonly children?: ReactNode }) {
   return (
     <header className="flex flex-wrap items-center gap-x-4 gap-y-1 py-3 sm:gap-x-8">

@@ -2,11 +2,11 @@ import { hrefOf } from "../route";
 
 interface Props {
   readonly limits: readonly string[];
-  /** What the verdict rests on. */
+  /** What the verdict is based on. */
   readonly basis?: string;
 }
 
-/** What a verdict does not mean, one click away from it. */
+/** What a verdict does and does not mean, one click away from it. */
 export function Limits({ limits, basis = "the last seconds of video" }: Props) {
   return (
     <details data-testid="limits" className="text-sm">

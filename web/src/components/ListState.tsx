@@ -3,7 +3,7 @@ import type { StreamFailure } from "../stream/failure";
 import { asSentence } from "../words";
 import { Button } from "./Button";
 
-/** A list that is being read. */
+/** A list that is being loaded. */
 export function Loading({ children }: { readonly children: ReactNode }) {
   return (
     <p role="status" className="text-muted">
@@ -12,7 +12,7 @@ export function Loading({ children }: { readonly children: ReactNode }) {
   );
 }
 
-/** A list with nothing in it: what to do about that. */
+/** An empty list, with what to do about it. */
 export function Empty({ children }: { readonly children: ReactNode }) {
   return (
     <div data-testid="empty" className="panel space-y-3 p-4 md:p-6">
@@ -29,7 +29,7 @@ interface FailedProps {
   readonly onRetry: () => void;
 }
 
-/** A list that could not be loaded, and the way to try again. */
+/** A list that could not be loaded, with a button to try again. */
 export function Failed({ what, failure, retrying, onRetry }: FailedProps) {
   return (
     <div role="alert" data-testid="failed" className="panel space-y-3 p-4">

@@ -10,7 +10,7 @@ const WORDS: Readonly<Record<PlayerState, string>> = {
   failed: "No live picture",
 };
 
-/** The live picture in the place of the last one, and a word in its corner that says which of the two is seen. */
+/** The live picture over the last one, with a label in its corner that says which of the two is visible. */
 export function LiveCorner({ title }: { readonly title: string }) {
   const { player } = useServices();
   const { state, picture, failure } = useSyncExternalStore(player.subscribe, player.snapshot);

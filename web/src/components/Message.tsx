@@ -7,11 +7,11 @@ interface Props {
   readonly failure: StreamFailure;
   readonly source: StreamSnapshot["source"];
   readonly browser: Browser;
-  /** What goes on by itself, or can be done: not announced, since it may count. */
+  /** Status and actions; not announced, because it may contain a countdown. */
   readonly children?: ReactNode;
 }
 
-/** What went wrong and what to do; said aloud once. */
+/** What went wrong and what to do; announced once. */
 export function Message({ failure, source, browser, children }: Props) {
   const { title, text, steps } = failureWords(failure, source, browser);
   return (

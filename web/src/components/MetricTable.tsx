@@ -1,7 +1,7 @@
 import { interval, measured, NONE, probability } from "../figures";
 import type { Metric } from "../modelCards";
 
-/** What the figures of our own evaluation mean, in a person's words; others are shown by their name. */
+/** Readable names of the figures of our own evaluation; others are shown by their name. */
 const NAMES: Readonly<Record<string, string>> = {
   auc: "AUC: fakes ranked above real faces",
   accuracy: "Accuracy",
@@ -14,15 +14,15 @@ const NAMES: Readonly<Record<string, string>> = {
 
 interface Props {
   readonly metrics: readonly Metric[];
-  /** Whose they are. */
+  /** Name of the model. */
   readonly of: string;
 }
 
-/** Measured figures, in groups by what they were measured on. */
+/** Measured figures, grouped by the data that they were measured on. */
 export function MetricTable({ metrics, of }: Props) {
   const groups = [...new Set(metrics.map((metric) => metric.data))];
   return (
-    // A region with a name and a place in the tab order, so that a narrow window can scroll it by keyboard.
+    // A named region in the tab order, so that it can be scrolled by keyboard in a narrow window.
     // eslint-disable-next-line jsx-a11y/no-noninteractive-tabindex
     <div role="region" aria-label={`Measured figures of ${of}`} tabIndex={0} className="overflow-x-auto">
       <table className="w-full text-left text-sm">

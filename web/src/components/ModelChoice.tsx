@@ -4,12 +4,12 @@ import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {
   readonly reviews: readonly ModelReview[];
-  /** name of the one that is looked at */
+  /** name of the selected model */
   readonly chosen: string;
   readonly onChoose: (name: string) => void;
 }
 
-/** What several models say, side by side; the one that is chosen is shown in full. */
+/** The verdicts of several models, side by side; the selected one is shown in full. */
 export function ModelChoice({ reviews, chosen, onChoose }: Props) {
   return (
     <fieldset data-testid="model-choice">

@@ -1,7 +1,7 @@
 import { interval, measured, NONE } from "../figures";
 import type { Metric, ModelCard } from "../modelCards";
 
-/** What a card's figures of all held-out faces are called in it. */
+/** Name of the data set of all held-out faces in a card. */
 const ALL = "held-out faces";
 
 interface Props {
@@ -9,7 +9,7 @@ interface Props {
   readonly judging: string;
 }
 
-/** The bundles side by side: how well each ranks the fakes of every family, how often it is wrong, and its terms. */
+/** The bundles side by side: AUC for each family of fakes, errors, and terms of use. */
 export function ModelComparison({ cards, judging }: Props) {
   const families = familiesOf(cards);
   const headings = ["Model", "All", ...families.map(shortName), "Real called fake", "Fakes found", "Terms of use"];
@@ -72,7 +72,7 @@ function Figure({ metric }: { readonly metric: Metric | undefined }) {
   );
 }
 
-/** The data that an AUC was measured on, besides all of it, in the order of the first card that names it. */
+/** Subsets of the data on which an AUC was measured, in the order of the first card that names them. */
 function familiesOf(cards: readonly ModelCard[]): readonly string[] {
   const named = cards.flatMap(({ metrics }) => metrics.filter(({ name, data }) => name === "auc" && data.startsWith(ALL) && data !== ALL));
   return [...new Set(named.map(({ data }) => data))].slice(0, 8);
@@ -87,7 +87,7 @@ function metricOf(card: ModelCard, name: string, data: string, threshold: number
   return card.metrics.find((metric) => metric.name === name && metric.data === data && metric.threshold === threshold);
 }
 
-/** The hash is the page's address, so the link opens the details itself. */
+/** The hash is used for the page's address, so the link has to open the details itself. */
 function openDetails(name: string) {
   return (event: { preventDefault: () => void }): void => {
     event.preventDefault();

@@ -3,10 +3,10 @@ import { probability } from "../figures";
 import type { ModelCard } from "../modelCards";
 import { MetricTable } from "./MetricTable";
 
-/** Places of a sha256 that are shown; the whole one is in the tooltip. */
+/** Digits of a sha256 that are shown; the tooltip has all. */
 const SHORT = 12;
 
-/** One model's card: what it was trained on, how well it did, and what it cannot do. */
+/** One model's card: training data, measured performance and limits. */
 export function ModelPanel({ card, judging }: { readonly card: ModelCard; readonly judging: boolean }) {
   const { training, thresholds } = card;
   return (

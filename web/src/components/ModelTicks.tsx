@@ -6,7 +6,7 @@ interface Props {
   readonly onChoose: (chosen: ReadonlySet<string>) => void;
 }
 
-/** Which models are to judge, side by side. */
+/** Checkboxes for the models to judge by. */
 export function ModelTicks({ models: { models, judging }, chosen, onChoose }: Props) {
   const turn = (name: string, wanted: boolean): void => {
     const others = [...chosen].filter((one) => one !== name);

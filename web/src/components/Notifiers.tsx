@@ -11,7 +11,7 @@ import { Failed, Loading } from "./ListState";
 const KINDS: Readonly<Record<Notifier["kind"], string>> = { webhook: "webhook", mqtt: "MQTT" };
 const STATES: Readonly<Record<Notifier["state"], string>> = { ok: "Working", failing: "Failing", connecting: "Connecting" };
 
-/** Notifications of events, whether they work, and a button that tries each. */
+/** The notifiers with their state, each with a button for a test alert. */
 export function Notifiers() {
   const { cameras } = useServices();
   const [notifiers, reload] = useResource(useCallback(() => cameras.notifiers(), [cameras]));

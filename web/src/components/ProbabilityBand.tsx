@@ -4,12 +4,12 @@ import type { Thresholds } from "../stream/messages";
 interface Props {
   /** Fake probability of the window, in [0, 1]; null without enough evidence. */
   readonly value: number | null;
-  /** null until the server has told them */
+  /** null until the server has sent them */
   readonly thresholds: Thresholds | null;
   readonly label?: string;
 }
 
-/** The window's fake probability as a place between the two thresholds, rather than a bare number. */
+/** The window's fake probability, drawn on a band with the two thresholds instead of as a bare number. */
 export function ProbabilityBand({ value, thresholds, label = "Fake probability" }: Props) {
   const bounds =
     thresholds === null

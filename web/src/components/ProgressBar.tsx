@@ -2,11 +2,11 @@ interface Props {
   readonly label: string;
   /** in [0, 1] */
   readonly share: number;
-  /** What is said in place of the percentage. */
+  /** Text instead of the percentage. */
   readonly words: string;
 }
 
-/** How far something is. It is not announced by itself: `Milestones` does that, now and then. */
+/** A progress bar. Changes are not announced; `Milestones` announces some of them. */
 export function ProgressBar({ label, share, words }: Props) {
   return (
     <div
@@ -23,7 +23,7 @@ export function ProgressBar({ label, share, words }: Props) {
   );
 }
 
-/** Says aloud what changed, when the text changes; nothing is seen of it. */
+/** Announces its text to screen readers when it changes; invisible. */
 export function Milestones({ children }: { readonly children: string }) {
   return (
     <p role="status" className="sr-only" data-testid="milestone">

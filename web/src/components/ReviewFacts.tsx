@@ -18,7 +18,7 @@ interface Props {
   readonly review: ModelReview;
 }
 
-/** What was analysed, by which measure, and the reports to keep. */
+/** What was analysed and how, with the reports for download. */
 export function ReviewFacts({ analysis: { id, file }, results: { sampled, rateHz, notes, file: known }, review: { model } }: Props) {
   const { thresholds } = model;
   const facts: readonly (readonly [string, string])[] = [

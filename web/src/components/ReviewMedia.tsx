@@ -19,7 +19,7 @@ interface Props {
   readonly playhead: Playhead;
 }
 
-/** The file as it came, or with boxes and badges burnt in, once that was made. */
+/** The original file, or the annotated one once it has been created. */
 export function ReviewMedia({ id, file, kind, model, playhead }: Props) {
   const mayAnnotate = useMay("operator");
   const { annotated, failure, make } = useAnnotated(id, model);

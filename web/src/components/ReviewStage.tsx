@@ -9,15 +9,15 @@ interface Props {
   readonly path: string;
   readonly kind: "image" | "video";
   readonly bytes: number;
-  /** width / height of the upright picture; null when it is not known */
+  /** width / height of the upright picture; null if unknown */
   readonly aspect: number | null;
   readonly label: string;
   readonly playhead: Playhead;
-  /** What to say when the browser cannot show it. */
+  /** Text if the browser cannot show the file. */
   readonly unplayable: string;
 }
 
-/** The uploaded file, or its annotated double, in the browser's own player. */
+/** The uploaded file, or the annotated one, in the browser's own player. */
 export function ReviewStage({ path, kind, bytes, aspect, label, playhead, unplayable }: Props) {
   const media = useMedia(path, bytes);
   const [broken, setBroken] = useState(false);
@@ -63,7 +63,7 @@ function Player({ url, label, playhead, onBroken }: PlayerProps) {
       preload="metadata"
       onError={onBroken}
       onLoadedMetadata={(event) => {
-        if (event.currentTarget.videoWidth === 0) onBroken(); // it plays the sound alone
+        if (event.currentTarget.videoWidth === 0) onBroken(); // only its sound can be played
       }}
       className="absolute inset-0 size-full object-contain"
     />

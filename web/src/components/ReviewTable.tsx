@@ -7,7 +7,7 @@ interface Props {
   readonly whole: TimeRange;
 }
 
-/** The timeline in numbers, for those who do not see the chart. */
+/** The timeline as a table, for those who cannot see the chart. */
 export function ReviewTable({ timeline, whole }: Props) {
   if (timeline.lines.length === 0) return <p className="mt-2 text-sm text-muted">No face was found in the sampled frames.</p>;
   const tenths = whole.toS < 60 ? 1 : 0;

@@ -13,7 +13,7 @@ interface Props {
   readonly playhead: Playhead;
 }
 
-/** One model's verdict, why, face by face, and which faces it could not score. */
+/** One model's verdict with its reason, each face, and the faces that were not scored. */
 export function ReviewVerdict({ review: { model, verdict, tracks }, timed, playhead }: Props) {
   const refused = refusedCounts(tracks);
   return (

@@ -5,13 +5,13 @@ import { asSentence } from "../words";
 
 interface Props {
   readonly path: string;
-  /** What the file is to be called. */
+  /** Name of the saved file. */
   readonly name: string;
   readonly testId: string;
   readonly children: ReactNode;
 }
 
-/** A file of the server to keep. A link can send no access token: where one is wanted, the file is read first. */
+/** A download link. A link cannot send an access token: if one is required, the file is read first. */
 export function SaveLink({ path, name, testId, children }: Props) {
   const { analyses } = useServices();
   const [busy, setBusy] = useState(false);
@@ -53,7 +53,7 @@ function keep(blob: Blob, name: string): void {
   link.href = URL.createObjectURL(blob);
   link.download = name;
   link.click();
-  // The browser has its own hold on the file by then.
+  // By then, the browser holds its own reference to the file.
   setTimeout(() => {
     URL.revokeObjectURL(link.href);
   }, 60_000);

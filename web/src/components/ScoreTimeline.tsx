@@ -21,7 +21,7 @@ interface Props {
   readonly title: string;
   readonly past: ScorePast;
   readonly thresholds: Thresholds | null;
-  /** Beside the title. */
+  /** Shown beside the title. */
   readonly children?: ReactNode;
 }
 
@@ -96,7 +96,7 @@ function Table({ past: { scores, fromS, toS } }: { readonly past: ScorePast }) {
   );
 }
 
-/** What lies under the pointer: "14:03:00: 0.08 (0.05 to 0.20)". */
+/** The values under the pointer: "14:03:00: 0.08 (0.05 to 0.20)". */
 function readout(lines: ScoreLines, index: number): string {
   const [atS, low, mean, high] = [lines.atS[index], lines.low[index], lines.mean[index], lines.high[index]];
   if (atS === undefined) return "";

@@ -17,7 +17,7 @@ import { Button } from "./Button";
 import { ReviewChart } from "./reviewChart";
 import { ReviewTable } from "./ReviewTable";
 
-/** Samples that Page up and Page down pass over. */
+/** Number of samples by which Page Up and Page Down seek. */
 const LEAP = 10;
 const ZOOM = 0.5;
 
@@ -28,7 +28,7 @@ interface Props {
   readonly playhead: Playhead;
 }
 
-/** The scores over the whole video; the player follows it, and it follows the player. */
+/** The scores over the whole video, synchronised with the player. */
 export function SeekTimeline({ review, rateHz, durationS, playhead }: Props) {
   const { frames, flagged, model } = review;
   const timeline = useMemo(() => reviewTimeline(review, rateHz), [review, rateHz]);
@@ -174,7 +174,7 @@ function keyAction(key: string, { seek, step, zoom, reset }: Actions, whole: Tim
   return actions[key];
 }
 
-/** Where the player stands, in tenths of a second: what is written and said need not change sixty times a second. */
+/** The player's position in tenths of a second: texts need not change sixty times a second. */
 function useTenths(playhead: Playhead): number {
   return useSyncExternalStore(playhead.subscribe, () => Math.round(playhead.timeS() * 10) / 10);
 }
@@ -216,7 +216,7 @@ function ZoomButtons({ range, whole, onZoom, onReset }: ZoomProps) {
   );
 }
 
-/** What lies under the pointer: "0:12.4: face 1 0.93, face 2 no score". */
+/** The values under the pointer: "0:12.4: face 1 0.93, face 2 no score". */
 function readout({ atS, lines }: ReviewTimeline, index: number): string {
   const at = atS[index];
   if (at === undefined) return "";

@@ -1,7 +1,7 @@
 import { useMe, may } from "../roles";
 import { SERVER_PLACES, type Route } from "../route";
 
-/** The pages about this server and who may use it, of those that the person may see. */
+/** Links to the pages about the server and its users, as far as the user may see them. */
 export function ServerPlaces({ page }: { readonly page: Route["page"] }) {
   const me = useMe();
   const places = SERVER_PLACES.filter(({ least }) => may(me, least));

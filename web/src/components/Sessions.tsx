@@ -9,11 +9,11 @@ import { Button } from "./Button";
 import { Failed, Loading } from "./ListState";
 
 interface Props {
-  /** Whose they are; null: one's own. */
+  /** Name of the user; null: the user's own. */
   readonly user: string | null;
 }
 
-/** The browsers in which a user is signed in: when, from where, last seen; each can be ended. */
+/** The sign-ins of a user, with their times and addresses, each with a button to end it. */
 export function Sessions({ user }: Props) {
   const { access } = useServices();
   const [sessions, reload] = useResource(useCallback(() => access.sessions(user), [access, user]));

@@ -13,7 +13,7 @@ interface Props {
   readonly onToken: () => void;
 }
 
-/** In place of all pages while nobody is signed in. */
+/** Shown instead of all pages while nobody is signed in. */
 export function SignIn({ methods, onSignedIn, onToken }: Props) {
   const { identity } = useServices();
   const [busy, setBusy] = useState(false);

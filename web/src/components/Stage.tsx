@@ -12,7 +12,7 @@ interface Props {
   readonly onToken: () => void;
 }
 
-/** The returned picture, or what is to be said in its place. */
+/** The returned video, or a message in its place. */
 export function Stage({ snapshot, browser, host, onToken }: Props) {
   const live = snapshot.state === "live";
   return (
@@ -73,7 +73,7 @@ function Overlay({ snapshot, browser, host, onToken }: Props): ReactNode {
   }
 }
 
-/** Said before the camera is asked for. */
+/** Shown before the browser asks for the camera. */
 function Privacy({ title, host }: { readonly title: string; readonly host: string }) {
   return (
     <div className="max-w-md">

@@ -2,16 +2,16 @@ import { useEffect, useRef, type ReactNode } from "react";
 
 interface Props {
   readonly picture: MediaStream | null;
-  /** What is seen is not of now. */
+  /** The picture is out of date. */
   readonly dimmed: boolean;
   readonly label: string;
-  /** Behind the video, until it has a frame. */
+  /** Shown behind the video, until it has a frame. */
   readonly poster?: ReactNode;
-  /** In front of it. */
+  /** Shown in front of the video. */
   readonly children?: ReactNode;
 }
 
-/** The box of a live picture. It has its size before the first frame. */
+/** The box of a live picture. It has its final size before the first frame. */
 export function StageBox({ picture, dimmed, label, poster, children }: Props) {
   const video = useRef<HTMLVideoElement>(null);
   useEffect(() => {
@@ -34,7 +34,7 @@ export function StageBox({ picture, dimmed, label, poster, children }: Props) {
   );
 }
 
-/** What is to be said in place of the picture. */
+/** A message in place of the picture. */
 export function Notice({ title, children }: { readonly title: string; readonly children: ReactNode }) {
   return (
     <div role="status" className="max-w-md">

@@ -1,7 +1,7 @@
 import type { ReactNode } from "react";
 import type { ShownState } from "../words";
 
-/** A shape of its own for each state, so that none is told by colour alone. */
+/** An icon for each state, so that states differ by shape and not by colour alone. */
 const SHAPES: Readonly<Record<ShownState, ReactNode>> = {
   real: (
     <>

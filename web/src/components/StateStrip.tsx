@@ -4,7 +4,7 @@ import type { StateSpan } from "../stream/scoreHistory";
 import { moment, span } from "../times";
 import { PLOT_LEFT_PX, PLOT_RIGHT_PX } from "./scoreChart";
 
-/** No verdict colours here: a camera's state is no verdict. Height and hatching tell them apart. */
+/** Not the colours of verdicts: a camera's state is not a verdict. States differ by height and hatching. */
 const LOOKS: Readonly<Record<CameraState, string>> = {
   live: "h-full bg-muted",
   connecting: "h-1/2 bg-muted",
@@ -15,7 +15,7 @@ const LOOKS: Readonly<Record<CameraState, string>> = {
   stopped: "h-0.5 bg-muted",
 };
 
-/** Rows of the table; a camera that flaps all day has more, and the newest tell most. */
+/** Maximum number of rows; a camera that reconnects all day has more, and the newest matter most. */
 const MOST_ROWS = 50;
 
 interface Props {

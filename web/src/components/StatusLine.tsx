@@ -6,12 +6,12 @@ import type { Status } from "../stream/server";
 interface Props {
   readonly status: Resource<Status>;
   readonly snapshot: StreamSnapshot;
-  /** Whether a live check's delays are of interest here. */
+  /** Whether to show the delays of a live check. */
   readonly delays: boolean;
   readonly onRetry: () => void;
 }
 
-/** Which server, which model judges, and how fast it is. */
+/** The server, the model in use, and the delays. */
 export function StatusLine({ status, snapshot, delays, onRetry }: Props) {
   if (status.state === "failed") {
     return (

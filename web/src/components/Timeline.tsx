@@ -7,13 +7,13 @@ import { timelineTable } from "./timelineTable";
 
 interface Props {
   readonly history: readonly Sample[];
-  /** null until the server has told them */
+  /** null until the server has sent them */
   readonly thresholds: Thresholds | null;
-  /** The right edge: seconds on the page's clock. */
+  /** Time at the right edge: seconds on the page's clock. */
   readonly nowS: number;
 }
 
-/** The last 60 seconds: a line for each face, the thresholds as bands, what is missing as a gap. */
+/** The last 60 seconds: a line per face, thresholds as bands, gaps for missing results. */
 export function Timeline({ history, thresholds, nowS }: Props) {
   const timeline = useMemo(() => build(history), [history]);
   const box = useRef<HTMLDivElement>(null);
@@ -94,7 +94,7 @@ export function Timeline({ history, thresholds, nowS }: Props) {
   );
 }
 
-/** What lies under the pointer: "4 s ago, Face 1: 0.08 (score 0.11)". */
+/** The values under the pointer: "4 s ago, Face 1: 0.08 (score 0.11)". */
 function readout(timeline: ReturnType<typeof build>, index: number, nowS: number, nameOf: (line: Line) => string): string {
   const atS = timeline.atS[index];
   if (atS === undefined) return "";

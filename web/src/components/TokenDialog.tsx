@@ -3,7 +3,7 @@ import { Button } from "./Button";
 import { Dialog } from "./Dialog";
 
 interface Props {
-  /** A token was given before and the server did not take it. */
+  /** The server refused the previous token. */
   readonly refused: boolean;
   readonly onToken: (token: string) => void;
   readonly onClose: () => void;

@@ -17,7 +17,7 @@ const EXPIRIES = [
   { days: null, label: "Never" },
 ] as const;
 
-/** Personal tokens for programs and publishers: made, listed and revoked. */
+/** The user's tokens for programs and publishers: create, list and revoke them. */
 export function Tokens() {
   const { access } = useServices();
   const isAdmin = useMay("admin");
@@ -121,7 +121,7 @@ function TokenRow({ token, withOwner, onRevoked }: RowProps) {
   );
 }
 
-/** The value, which the server does not keep. */
+/** The value, which the server does not store. */
 function Made({ token }: { readonly token: MadeToken }) {
   return (
     <div role="status" data-testid="made-token" className="rounded-lg border border-edge p-3 text-sm">

@@ -8,12 +8,12 @@ import { FaceChip } from "./FaceChip";
 
 interface Props {
   readonly tracks: readonly FaceTrack[];
-  /** A picture's faces have no time. */
+  /** Faces in a picture have no time. */
   readonly timed: boolean;
   readonly playhead: Playhead;
 }
 
-/** The faces, the worst first; those with a line in the timeline are always seen. */
+/** The faces, the worst first; those with a line in the timeline are always visible. */
 export function TrackChips({ tracks, timed, playhead }: Props) {
   const [all, setAll] = useState(false);
   const ordered = worstFirst(tracks);

@@ -9,7 +9,7 @@ interface Props {
   readonly onDrop: () => void;
 }
 
-/** A file on its way to the server. */
+/** A file that is being uploaded. */
 export function UploadRow({ upload, onRetry, onDrop }: Props) {
   const { file, state, sentBytes } = upload;
   const failed = state === "failed";

@@ -1,7 +1,7 @@
 import { WORDS, type ShownState } from "../words";
 import { StateIcon } from "./StateIcon";
 
-/** Dark writing on orange and vermilion, white on blue and grey: each above 4.5 : 1. */
+/** Dark text on orange and vermilion, white text on blue and grey: all contrasts are above 4.5 : 1. */
 const COLOURS: Readonly<Record<ShownState, string>> = {
   real: "bg-real text-white",
   uncertain: "bg-uncertain text-black",
@@ -20,12 +20,12 @@ interface Props {
   readonly state: ShownState;
   /** large: the stream's verdict; small: one face's */
   readonly size: "large" | "small";
-  /** In place of the state's own: a camera's state has one. */
+  /** Replaces the state's own word, for example for a camera's state. */
   readonly word?: string | undefined;
   readonly testId?: string;
 }
 
-/** A state as colour, icon and word. */
+/** A state as a colour, an icon and a word. */
 export function VerdictBadge({ state, size, word = WORDS[state], testId }: Props) {
   const measure =
     size === "large"

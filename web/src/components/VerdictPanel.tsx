@@ -10,7 +10,7 @@ import { VerdictBadge } from "./VerdictBadge";
 
 interface Props {
   readonly verdict: ShownVerdict;
-  /** The newest one; shown while the verdict says something about now. */
+  /** The newest result; shown while the verdict is current. */
   readonly result: CheckResult | null;
   readonly thresholds: Thresholds | null;
   readonly limits: readonly string[];
@@ -18,7 +18,7 @@ interface Props {
 
 const SILENT: ReadonlySet<ShownState> = new Set(["idle", "stale", "offline"]);
 
-/** The stream's verdict, what it rests on, and each face's. */
+/** The stream's verdict, its basis, and the verdict of each face. */
 export function VerdictPanel({ verdict, result, thresholds, limits }: Props) {
   const silent = SILENT.has(verdict.state);
   const faces = silent ? [] : (result?.faces ?? []);
@@ -66,12 +66,12 @@ export function VerdictPanel({ verdict, result, thresholds, limits }: Props) {
   );
 }
 
-/** "5 of 12" until there are enough, then their number. */
+/** "5 of 12" until there are enough frames, then their number. */
 function evidence(admitted: number, needed: number): string {
   return admitted < needed ? `${admitted} of ${needed}` : String(admitted);
 }
 
-/** Says the verdict aloud when the state changes, and not at each of the ten results a second. */
+/** Announces the verdict when its state changes, and not for each of ten results per second. */
 function Announcement({ state, text }: { readonly state: ShownState; readonly text: string }) {
   const [said, setSaid] = useState({ state, text });
   if (said.state !== state) setSaid({ state, text });

@@ -1,11 +1,11 @@
 interface Props {
   /** The camera's name. */
   readonly label: string;
-  /** The program that makes its picture, as the server tells by that name; null where it names none. */
+  /** The virtual camera program that the server derives from the name; null if there is none. */
   readonly program: string | null;
 }
 
-/** Says that software makes the picture, where the camera's name tells so. The verdict does not know of it. */
+/** Says that the camera's name suggests a virtual camera. It does not affect the verdict. */
 export function VirtualCameraHint({ label, program }: Props) {
   if (program === null) return null;
   return (

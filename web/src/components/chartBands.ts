@@ -1,11 +1,11 @@
-/** What lies behind the scores of every chart: the thresholds as bands, named. */
+/** The background of score charts: the thresholds as labelled bands. */
 
 import type UPlot from "uplot";
 import type { Thresholds } from "../stream/messages";
 
 export const FONT = "12px system-ui, sans-serif";
 
-/** Where fake is entered, where real is, and the dashed lines where each is left. `colour` reads a CSS variable. */
+/** Draws lines at fake_enter and real_enter, and dashed ones at fake_leave and real_leave. `colour` reads a CSS variable. */
 export function drawBands(plot: UPlot, thresholds: Thresholds | null, colour: (variable: string) => string): void {
   if (thresholds === null) return;
   const { ctx, bbox } = plot;
@@ -44,7 +44,7 @@ export function drawBands(plot: UPlot, thresholds: Thresholds | null, colour: (v
 
 const NEAR = 0.1;
 
-/** What stands at the levels of a chart of probabilities; 0 and 1 give way to a threshold that is a line of text away. */
+/** Labels of the probability axis; 0 and 1 are left out if a threshold is less than a line of text away. */
 export function levelLabels(levels: readonly number[]): string[] {
   const thresholds = levels.filter((level) => level > 0 && level < 1);
   return levels.map((level) =>

@@ -1,9 +1,9 @@
-/** How a face's line looks, in the timeline and beside its name: three colours, then three dashes. */
+/** Style of a face's line, in the timeline and next to its name: three colours, then three dash patterns. */
 
 export interface LineStyle {
-  /** the CSS variable with the colour */
+  /** CSS variable of the colour */
   readonly variable: string;
-  /** lengths of dash and gap in px; empty for a solid line */
+  /** lengths of dashes and gaps in px; empty for a solid line */
   readonly dash: readonly number[];
 }
 

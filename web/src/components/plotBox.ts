@@ -1,13 +1,13 @@
-/** A box in the page and the uPlot in it: resized with it, made anew when the colour scheme changes. */
+/** Keeps a uPlot in an element: resizes it, and creates it again when the colour scheme changes. */
 
 import UPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
 import { FONT } from "./chartBands";
 
 export interface PlotBoxListener {
-  /** The plot has another size. */
+  /** The size of the plot has changed. */
   onResize?(): void;
-  /** The plot is gone, as its colours are: draw another one. */
+  /** The plot was removed because its colours have changed: draw a new one. */
   onRecolour(): void;
 }
 
@@ -36,15 +36,15 @@ export class PlotBox {
     return { width: this.box.clientWidth, height: this.box.clientHeight };
   }
 
-  /** What both axes of a chart look like. */
+  /** Style of both axes. */
   get axis(): UPlot.Axis {
     return { font: FONT, stroke: this.colour("--muted"), ticks: { show: false }, grid: { show: false } };
   }
 
-  /** A colour of the page's scheme. Read when the plot is made: another scheme takes another plot. */
+  /** A colour of the current scheme. It is read when the plot is created; another scheme needs a new plot. */
   readonly colour = (variable: string): string => getComputedStyle(this.box).getPropertyValue(variable).trim();
 
-  /** Draws a plot in place of the one that is there. */
+  /** Draws a plot instead of the current one. */
   draw(options: UPlot.Options, data: UPlot.AlignedData): UPlot {
     this.#plot?.destroy();
     this.#plot = new UPlot(options, data, this.box);

@@ -1,4 +1,4 @@
-/** Scores over a video, drawn by uPlot: a box in the page and a timeline enter; pixels, seeks and zooms leave. */
+/** Draws the scores of a video with uPlot, and reports seeks and zooms. */
 
 import type UPlot from "uplot";
 import type { FlaggedFrame } from "../stream/analysisResults";
@@ -9,7 +9,7 @@ import { drawBands } from "./chartBands";
 import { lineStyle } from "./lineStyle";
 import { PlotBox } from "./plotBox";
 
-/** A pointer that moved less clicked. */
+/** A pointer that moved less than this is a click. */
 const DRAG_PX = 6;
 const WHEEL_PER_DOUBLING = 240;
 const MARK_PX = 5;
@@ -60,7 +60,7 @@ export class ReviewChart {
     this.mark(this.#timeS);
   }
 
-  /** Puts the line that says where the player stands; nothing is drawn anew for it. */
+  /** Moves the line at the player's position without redrawing the plot. */
   mark(timeS: number): void {
     this.#timeS = timeS;
     const view = this.#view;
@@ -144,7 +144,7 @@ export class ReviewChart {
     };
   }
 
-  /** A drag over the chart: its part of the video becomes the range. */
+  /** Dragging over the chart selects the range. */
   #take(plot: UPlot): void {
     const { left, width } = plot.select;
     if (width < DRAG_PX || this.#view === null) return;
@@ -152,7 +152,7 @@ export class ReviewChart {
     this.listener.onRange(chosen(plot.posToVal(left, "x"), plot.posToVal(left + width, "x"), this.#view.whole));
   }
 
-  /** The page scrolls by the wheel as ever; the chart takes it once a person has gone into it, or holds Ctrl. */
+  /** The wheel scrolls the page; it zooms the chart only if the chart has the focus or Ctrl is held. */
   readonly #onWheel = (event: WheelEvent): void => {
     const meant = event.ctrlKey || event.metaKey || this.box.matches(":focus-within");
     const { plot } = this.#drawn;
@@ -168,7 +168,7 @@ export class ReviewChart {
     );
   };
 
-  /** A notch at the top for each flagged frame. */
+  /** A mark at the top for each flagged frame. */
   #drawFlags(plot: UPlot): void {
     if (this.#view === null) return;
     const { ctx, bbox } = plot;

@@ -1,4 +1,4 @@
-/** Hours of scores, drawn by uPlot: a box in the page and a history enter, pixels and the hovered index leave. */
+/** Draws hours of scores with uPlot, and reports the hovered index. */
 
 import type UPlot from "uplot";
 import type { CameraEvent } from "../stream/events";
@@ -8,7 +8,7 @@ import { clock } from "../times";
 import { drawBands, levelLabels } from "./chartBands";
 import { PlotBox } from "./plotBox";
 
-/** Where the plot lies in its box, in px: the strip of states below lines up with it. */
+/** Position of the plot in its element, in px, to align the strip of states below. */
 export const PLOT_LEFT_PX = 40;
 export const PLOT_RIGHT_PX = 28;
 const MARK_PX = 6;
@@ -25,7 +25,7 @@ export class ScoreChart {
   readonly #drawn: PlotBox;
   #view: ScoreView | null = null;
 
-  /** @param onHover is told the index of the values under the pointer, or null */
+  /** @param onHover receives the index of the values under the pointer, or null */
   constructor(
     box: HTMLElement,
     private readonly onHover: (index: number | null) => void,

@@ -1,4 +1,4 @@
-/** The timeline's drawing, by uPlot: a box in the page and a timeline enter, pixels and the hovered index leave. */
+/** Draws the timeline with uPlot, and reports the hovered index. */
 
 import type UPlot from "uplot";
 import { HISTORY_S, type Timeline } from "../stream/history";
@@ -12,7 +12,7 @@ export class TimelineChart {
   #key = "";
   #shown: { timeline: Timeline; nowS: number } | null = null;
 
-  /** @param onHover is told the index of the values under the pointer, or null */
+  /** @param onHover receives the index of the values under the pointer, or null */
   constructor(
     box: HTMLElement,
     private readonly thresholds: Thresholds | null,

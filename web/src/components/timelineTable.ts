@@ -1,15 +1,15 @@
-/** The timeline in numbers, for those who do not see the chart. Pure. */
+/** The timeline as a table, for those who cannot see the chart. Pure. */
 
 import type { Line, Timeline } from "../stream/history";
 
-/** Six rows of ten seconds: what a person can listen to. */
+/** Six rows of ten seconds: as many as one can listen to with a screen reader. */
 const ROW_S = 10;
 const ROWS = 6;
 
 export interface TableRow {
   /** "10 to 20 s ago" */
   readonly when: string;
-  /** Mean fake probability of each line's window in these seconds; null where there was none. */
+  /** Mean fake probability of each line's window in these seconds; null if there was none. */
   readonly means: readonly (number | null)[];
 }
 

@@ -9,7 +9,7 @@ import { ROLE_MEANINGS, ROLE_WORDS, useMe } from "../roles";
 import { useServices } from "../services";
 import type { Me } from "../stream/access";
 
-/** Who is signed in and where, the way out, the own password and the own tokens. */
+/** The user's account: sign-ins, sign-out, password and tokens. */
 export function Account() {
   const me = useMe();
   return (
@@ -40,7 +40,7 @@ function whoWords({ name, role, by }: Me): string {
   return `You are ${name}. ${meaning}${by === "proxy" ? " You are signed in by single sign-on." : ""}`;
 }
 
-/** Of this browser, or of all: streams that run by the sign-in end with it. */
+/** Signs out here or everywhere; the streams of the sign-in end with it. */
 function SignOut() {
   const { identity } = useServices();
   const { busy, problem, run } = useAction();

@@ -16,7 +16,7 @@ import { useMay } from "../roles";
 import { useServices } from "../services";
 import { analysisQuery, EVERY_ANALYSIS, hasEnded, type Analysis, type AnalysisFilter } from "../stream/analyses";
 
-/** Uploaded videos and pictures: new ones, and the library of earlier ones. */
+/** Uploads of videos and pictures, and the library of earlier ones. */
 export function Analyses({ filter }: { readonly filter: AnalysisFilter }) {
   const maySend = useMay("operator");
   return (
@@ -30,7 +30,7 @@ export function Analyses({ filter }: { readonly filter: AnalysisFilter }) {
   );
 }
 
-/** Where files are given, and those on their way. */
+/** The upload form, and uploads in progress. */
 function Sending() {
   const { server, uploads } = useServices();
   const [models, reload] = useResource(useCallback(() => server.models(readModels), [server]));
@@ -122,7 +122,7 @@ function None({ filter }: { readonly filter: AnalysisFilter }) {
   );
 }
 
-/** What is said aloud of the newest analysis. */
+/** Announcement about the newest analysis. */
 function summary([newest]: readonly Analysis[]): string {
   if (newest === undefined) return "";
   if (!hasEnded(newest)) return newest.state === "running" ? quarter(`Analysing ${newest.file.name}`, newest.doneShare) : "";

@@ -21,7 +21,7 @@ import { hasEnded, type Analysis } from "../stream/analyses";
 import type { Results } from "../stream/analysisResults";
 import { moment } from "../times";
 
-/** One analysis: on its way, or with all that came out of it. */
+/** One analysis: its progress, or its results. */
 export function AnalysisPage({ id }: { readonly id: string }) {
   const { analysis, failure, put, reload } = useAnalysis(id);
   const title = analysis?.file.name ?? "Analysis";
@@ -70,7 +70,7 @@ interface OnItsWayProps {
   readonly onChanged: (analysis: Analysis) => void;
 }
 
-/** Queued or running; or why there are no results. */
+/** Queued or running, or the reason why there are no results. */
 function OnItsWay({ analysis, onChanged }: OnItsWayProps) {
   const { state, doneShare, etaS } = analysis;
   const running = state === "running" || state === "fetching";

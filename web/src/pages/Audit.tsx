@@ -12,7 +12,7 @@ import { moment } from "../times";
 
 const RESULTS: Readonly<Record<AuditEntry["result"], string>> = { ok: "Done", refused: "Refused", failed: "Failed" };
 
-/** Who did what, when, from where and with what result; for admins. The filter is the page's address. */
+/** The audit log, for admins. The filter is in the page's URL. */
 export function Audit({ filter }: { readonly filter: AuditFilter }) {
   return (
     <div className="mx-auto max-w-4xl space-y-4">

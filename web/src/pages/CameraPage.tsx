@@ -14,16 +14,16 @@ import type { Status } from "../stream/server";
 
 interface Props {
   readonly name: string;
-  /** null until it was read */
+  /** null until it has been read */
   readonly status: Status | null;
 }
 
-/** Until the server has said when a result counts as stale. */
+/** Used until the server has sent its own limit for stale results. */
 const STALE_S = 1;
-/** Results that may be late: a slow camera's are not stale for being rare. */
+/** Periods after which a result counts as late: a slow camera's results are not stale because they are rare. */
 const RESULTS_MISSED = 3;
 
-/** One camera: live, its verdict face by face, its last hours. */
+/** One camera: live picture, verdict of each face, and the last hours. */
 export function CameraPage({ name, status }: Props) {
   const { fleet } = useServices();
   const { cameras, failure, feed, atMs } = useSyncExternalStore(fleet.subscribe, fleet.snapshot);

@@ -9,7 +9,7 @@ import { useMay } from "../roles";
 import { useServices } from "../services";
 import type { Camera } from "../stream/cameras";
 
-/** Long enough that a pointer on its way to somewhere else starts nothing. */
+/** Long enough that a pointer that only passes over a tile starts nothing. */
 const LOOK_MS = 250;
 
 const SHOWN = ["all", "fake", "uncertain", "away"] as const;
@@ -126,7 +126,7 @@ interface StableTileProps extends Tile {
   readonly onLook: (name: string, wanted: boolean) => void;
 }
 
-/** Hands a tile the same `shown` until it says something else: most cameras say the same as a second ago. */
+/** Gives a tile the same `shown` until its content changes: most cameras report the same as a second ago. */
 function StableTile({ camera, shown, playing, onLook }: StableTileProps) {
   const [kept, setKept] = useState(shown);
   const same = kept.state === shown.state && kept.word === shown.word && kept.reason === shown.reason && kept.fresh === shown.fresh;
@@ -150,7 +150,7 @@ interface ChoiceProps {
   readonly onShow: (show: Shown) => void;
 }
 
-/** Which of them to show; the counts say whether it is worth it. */
+/** Filter by state, with the number of cameras in each. */
 function Choice({ show, counts, onShow }: ChoiceProps) {
   return (
     <div role="group" aria-label="Show" className="flex flex-wrap gap-1">
@@ -183,7 +183,7 @@ function belongs({ camera, shown }: Tile, which: Shown): boolean {
   }
 }
 
-/** Said aloud when it changes. */
+/** Announced when it changes. */
 function summary(counts: Readonly<Record<string, number>>): string {
   const { all = 0, fake = 0, away = 0 } = counts;
   return all === 0 ? "" : `${all} cameras, ${fake} with the verdict fake, ${away} not live`;

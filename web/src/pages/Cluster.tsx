@@ -18,7 +18,7 @@ const STATES: Readonly<Record<ClusterNode["state"], string>> = {
   lost: "Lost: it does not respond",
 };
 
-/** The nodes that share the cameras, what each has to do, and what moved and why. */
+/** The nodes of the cluster with their cameras and load, and moves of cameras with their reasons. */
 export function Cluster() {
   const { server } = useServices();
   const [cluster, reload] = useResource(useCallback(() => server.cluster(), [server]));

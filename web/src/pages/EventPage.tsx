@@ -18,7 +18,7 @@ import { moment } from "../times";
 import { asSentence, WORDS } from "../words";
 
 const GROWS_MS = 5_000;
-/** No clip is longer; one that has not come by then does not come. */
+/** Maximum time until a clip is complete; one that is missing by then will not come. */
 const CLIP_COMES_S = 120;
 
 interface Props {
@@ -26,7 +26,7 @@ interface Props {
   readonly limits: readonly string[];
 }
 
-/** One event: what was seen, what was kept of it, and by which measure it was judged. */
+/** One event: what happened, its evidence, and how it was judged. */
 export function EventPage({ id, limits }: Props) {
   const { cameras, fleet } = useServices();
   const [event, reload] = useResource(useCallback(() => cameras.event(id), [cameras, id]));
@@ -65,7 +65,7 @@ export function EventPage({ id, limits }: Props) {
   );
 }
 
-/** The clip is whole only a while after the beginning, and the highest score may still rise. */
+/** The clip is complete only some time after the start, and the highest score may still rise. */
 function grows({ endedS, beganS, evidence }: CameraEvent, nowS: number): boolean {
   const clipComes = evidence !== null && evidence.clip === null && evidence.problem === "";
   return endedS === null || (clipComes && nowS - beganS < CLIP_COMES_S);

@@ -10,7 +10,7 @@ import { usePagedList } from "../pagedList";
 import { useServices } from "../services";
 import { EVERY_EVENT, filterQuery, withEvent, type EventFilter } from "../stream/events";
 
-/** What happened, newest first. */
+/** Events, newest first. */
 export function Events({ filter }: { readonly filter: EventFilter }) {
   const { fleet } = useServices();
   const { cameras } = useSyncExternalStore(fleet.subscribe, fleet.snapshot);
@@ -73,7 +73,7 @@ function None({ filter }: { readonly filter: EventFilter }) {
   );
 }
 
-/** The pages read so far; events that begin or end meanwhile take their place in them. */
+/** The pages read so far, updated with events that begin or end. */
 function useEvents(filter: EventFilter) {
   const { cameras, fleet } = useServices();
   const { list, readOn, change } = usePagedList((cursor) => cameras.events(filter, cursor));

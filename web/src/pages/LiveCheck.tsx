@@ -35,7 +35,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
     setChoice(chosen);
     if (running) void stream.start(chosen);
   };
-  // Prompts stand right below the video; before it is asked for, the verdict comes first on a phone.
+  // Prompts are right below the video; before a challenge, the verdict comes first on a phone.
   const asked = (snapshot.result?.challenge ?? null) !== null;
   const challenge = snapshot.state === "live" && (
     <ChallengePanel
@@ -113,7 +113,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
   );
 }
 
-/** The cameras, read again when one is plugged in or out, and once they have names: after one was allowed. */
+/** The cameras, listed again when one is plugged in or out, and when their names become known after one was allowed. */
 function useCameras(media: Media | undefined, state: StreamState): readonly Camera[] {
   const [cameras, setCameras] = useState<readonly Camera[]>([]);
   const named = state === "live";
@@ -126,7 +126,7 @@ function useCameras(media: Media | undefined, state: StreamState): readonly Came
           if (wanted) setCameras(found);
         },
         () => {
-          if (wanted) setCameras([]); // a browser that will not list them still opens the default one
+          if (wanted) setCameras([]); // a browser that does not list them can still open the default one
         },
       );
     };

@@ -10,7 +10,7 @@ interface Props {
   readonly server: Server;
 }
 
-/** The models that the server has, compared in one table; the card of each opens below it. */
+/** The server's models, compared in a table, with the card of each below. */
 export function Models({ server }: Props) {
   const [models, reload] = useResource(useCallback(() => server.models(readModels), [server]));
   return (

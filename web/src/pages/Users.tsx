@@ -13,7 +13,7 @@ import { useServices } from "../services";
 import { ROLES, type Role, type User } from "../stream/access";
 import { moment } from "../times";
 
-/** Who may use this server, for admins. */
+/** The users of this server, for admins. */
 export function Users() {
   const { access, identity } = useServices();
   const [users, reload] = useResource(useCallback(() => access.users(), [access]));
@@ -21,7 +21,7 @@ export function Users() {
   const list = users.state === "ready" ? users.value : [];
   const changed = (): void => {
     reload();
-    void identity.refresh(); // the first user ends the time in which nobody had to sign in
+    void identity.refresh(); // from the first user on, everybody has to sign in
   };
   return (
     <div className="mx-auto max-w-4xl space-y-4">
@@ -250,7 +250,7 @@ function PasswordField({ hint }: { readonly hint: string }) {
 }
 
 interface AddProps {
-  /** There is nobody yet: it has to be an admin. */
+  /** There are no users yet: the first one has to be an admin. */
   readonly first: boolean;
   readonly onAdded: () => void;
   readonly onClose: () => void;

@@ -1,4 +1,4 @@
-/** The server's routes of users, sign-ins, tokens and the audit log (docs/protocol.md, "Access"). */
+/** Routes for users, sign-ins, tokens and the audit log (docs/protocol.md, "Access"). */
 
 import { auditQuery, readAudit, type AuditFilter, type AuditPage } from "./audit";
 import type { Http } from "./http";
@@ -12,7 +12,7 @@ export type UserSession = Wire<"SessionBody">;
 export type ApiToken = Wire<"TokenBody">;
 export type MadeToken = Wire<"MadeTokenBody">;
 
-/** From the least to the most. */
+/** From the least to the most rights. */
 export const ROLES = ["viewer", "operator", "admin"] as const satisfies readonly Role[];
 
 export interface NewUser {
@@ -26,7 +26,7 @@ export interface NewToken {
   readonly role: Role;
   /** null: it does not expire */
   readonly expiresInDays: number | null;
-  /** It can do nothing but publish to this camera; null: all that its role may. */
+  /** The only camera to which it can publish, without other rights; null: all rights of its role. */
   readonly camera: string | null;
 }
 
@@ -61,7 +61,7 @@ export class AccessServer {
     await this.http.request("/api/sessions", { method: "DELETE" });
   }
 
-  /** @param user whose; null: one's own. Those of others are for admins */
+  /** @param user name of the user; null: oneself. Only admins may name others */
   async sessions(user: string | null): Promise<readonly UserSession[]> {
     return this.http.read(user === null ? "/api/sessions" : `${userPath(user)}/sessions`, readSessions);
   }
@@ -70,7 +70,7 @@ export class AccessServer {
     await this.http.request(`/api/sessions/${encodeURIComponent(id)}`, { method: "DELETE" });
   }
 
-  /** All of a user; for admins */
+  /** All sessions of a user; for admins */
   async endSessions(user: string): Promise<void> {
     await this.http.request(`${userPath(user)}/sessions`, { method: "DELETE" });
   }
@@ -95,7 +95,7 @@ export class AccessServer {
     await this.http.request(userPath(name), { method: "DELETE" });
   }
 
-  /** @param all those of all users; for admins */
+  /** @param all list the tokens of all users; for admins */
   async tokens(all: boolean): Promise<readonly ApiToken[]> {
     return this.http.read(`/api/tokens${all ? "?all=true" : ""}`, readTokens);
   }
@@ -105,7 +105,7 @@ export class AccessServer {
     return this.http.send("POST", "/api/tokens", wish, body("MadeTokenBody"));
   }
 
-  /** @param before `next` of the page before; null for the newest */
+  /** @param before `next` of the previous page; null for the newest */
   async audit(filter: AuditFilter, before: string | null): Promise<AuditPage> {
     const query = auditQuery(filter);
     if (before !== null) query.set("before", before);
@@ -117,7 +117,7 @@ export class AccessServer {
   }
 }
 
-/** Where single sign-on begins; it leads back to the page. */
+/** The address that starts single sign-on; it leads back to the page. */
 export function oidcPath(hash: string): string {
   return `api/oidc/login?${new URLSearchParams({ to: `/${hash}` })}`;
 }

@@ -1,4 +1,4 @@
-/** Keeps the server's access token for this tab: in its session storage, or in memory where that is blocked. */
+/** Keeps the access token for this tab, in session storage, or in memory if that is blocked. */
 
 const KEY = "stream-detect.token";
 
@@ -11,7 +11,7 @@ export class AccessToken {
     try {
       return this.storage().getItem(KEY) ?? this.#inMemory;
     } catch {
-      return this.#inMemory; // the browser forbids storage to this page
+      return this.#inMemory; // the browser blocks storage for this page
     }
   }
 
@@ -20,7 +20,7 @@ export class AccessToken {
     try {
       this.storage().setItem(KEY, token);
     } catch {
-      // The browser forbids storage to this page: the token lives as long as the page does.
+      // The browser blocks storage for this page: the token is lost when the page is closed.
     }
   }
 
@@ -29,7 +29,7 @@ export class AccessToken {
     try {
       this.storage().removeItem(KEY);
     } catch {
-      // The browser forbids storage to this page: there is nothing in it.
+      // The browser blocks storage for this page: nothing is stored.
     }
   }
 

@@ -1,9 +1,9 @@
-/** Analyses of uploads, as the server tells of them (docs/protocol.md, "Analyses of uploads"). JSON enters, typed values leave. */
+/** Analyses of uploads: parses the server's JSON (docs/protocol.md, "Analyses of uploads"). */
 
 import { listOf, object, orNull, text, type Read } from "./shape";
 import { body, type Wire } from "./wire";
 
-/** What is null was not looked at yet, or is nothing that a picture has. */
+/** null: not examined yet, or not applicable to a picture. */
 export interface UploadedFile {
   readonly name: string;
   readonly bytes: number;
@@ -31,11 +31,11 @@ const ENDED: ReadonlySet<AnalysisState> = new Set(["done", "failed", "cancelled"
 
 export interface AnalysisPage {
   readonly items: readonly Analysis[];
-  /** Cursor of the older ones; null at the end. */
+  /** Cursor of the next older page; null at the end. */
   readonly next: string | null;
 }
 
-/** What a list shows; empty or null does not restrict. */
+/** Filter of a list; empty or null does not restrict it. */
 export interface AnalysisFilter {
   readonly search: string;
   readonly state: AnalysisState | null;
@@ -49,7 +49,7 @@ export function hasEnded({ state }: Pick<Analysis, "state">): boolean {
   return ENDED.has(state);
 }
 
-/** The filter as a query, in the server's words; the page's own address uses the same. */
+/** The filter as a query string, for the server and for the page's own URL. */
 export function analysisQuery({ search, state }: AnalysisFilter): URLSearchParams {
   const query = new URLSearchParams();
   if (search !== "") query.set("search", search);
@@ -57,7 +57,7 @@ export function analysisQuery({ search, state }: AnalysisFilter): URLSearchParam
   return query;
 }
 
-/** The other way round; what makes no sense restricts nothing. */
+/** Parses a query string; invalid values are ignored. */
 export function readAnalysisFilter(query: URLSearchParams): AnalysisFilter {
   return { search: query.get("search") ?? "", state: ANALYSIS_STATES.find((state) => state === query.get("state")) ?? null };
 }
@@ -67,7 +67,7 @@ function matches({ file, state }: Analysis, filter: AnalysisFilter): boolean {
   return found && (filter.state === null || state === filter.state);
 }
 
-/** A list, newest first, after an analysis came, went on or ended: it takes its place, or leaves it. */
+/** A list, newest first, updated with an analysis that was added, has progressed or ended. */
 export function withAnalysis(items: readonly Analysis[], analysis: Analysis, filter: AnalysisFilter): readonly Analysis[] {
   const place = items.findIndex(({ id }) => id === analysis.id);
   if (!matches(analysis, filter)) return place < 0 ? items : items.toSpliced(place, 1);
@@ -76,7 +76,7 @@ export function withAnalysis(items: readonly Analysis[], analysis: Analysis, fil
   return items.toSpliced(after < 0 ? items.length : after, 0, analysis);
 }
 
-/** Which analyses of a list to follow: those that run, and where none does, the one that is next. */
+/** Analyses of a list to follow: the running ones, or the next one if none is running. */
 export function followed(items: readonly Analysis[], most: number): readonly string[] {
   const going = items.filter((analysis) => !hasEnded(analysis) && analysis.state !== "queued");
   const next = items.findLast(({ state }) => state === "queued");
@@ -84,7 +84,7 @@ export function followed(items: readonly Analysis[], most: number): readonly str
   return chosen.slice(0, most).map(({ id }) => id);
 }
 
-/** The server's zeros and empty texts stand for what is not known yet. */
+/** The server's zeros and empty strings mean that a value is not known yet. */
 export const readFile: Read<UploadedFile> = (value, where) => {
   const file = body("UploadBody")(value, where);
   return {

@@ -1,4 +1,4 @@
-/** One analysis while it is on its way, by the server's events; the feed closes itself once the analysis has ended. */
+/** Follows one analysis by server-sent events until it ends. */
 
 import { hasEnded, readAnalysis, type Analysis } from "./analyses";
 import { analysisPath } from "./analysisServer";
@@ -9,7 +9,7 @@ import { ShapeError } from "./shape";
 
 export interface ProgressListener {
   onAnalysis(analysis: Analysis): void;
-  /** It is gone, or the token is not taken: nothing more comes. */
+  /** The analysis was deleted, or the token was refused: there will be no more events. */
   onRefused(failure: StreamFailure): void;
 }
 

@@ -1,4 +1,4 @@
-/** What came out of an analysis (docs/protocol.md, "Analyses of uploads"). JSON enters, typed values leave. */
+/** Results of an analysis: parses the server's JSON (docs/protocol.md, "Analyses of uploads"). */
 
 import { readFile, type UploadedFile } from "./analyses";
 import { readThresholds, VERDICT_STATES, type Thresholds, type VerdictState } from "./messages";
@@ -10,7 +10,7 @@ const MOST_FACES = 4_096;
 
 export interface SampledFace {
   readonly track: number;
-  /** of this frame; null when it was too poor to judge */
+  /** of this frame; null if its quality was too low */
   readonly score: number | null;
   /** of the window; null without enough evidence */
   readonly fakeProbability: number | null;
@@ -29,7 +29,7 @@ export interface FaceTrack {
   readonly fromS: number;
   readonly toS: number;
   readonly admitted: number;
-  /** how many of its faces were too poor to judge, by why */
+  /** number of its faces that were not scored, by reason */
   readonly refused: readonly (readonly [why: string, count: number])[];
 }
 
@@ -62,7 +62,7 @@ export interface Results {
   readonly file: UploadedFile;
   readonly rateHz: number;
   readonly sampled: number;
-  /** what was left out, in sentences */
+  /** what was left out, one sentence each */
   readonly notes: readonly string[];
   readonly models: readonly ModelReview[];
 }

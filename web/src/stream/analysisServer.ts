@@ -1,4 +1,4 @@
-/** The server's routes of analyses (docs/protocol.md, "Analyses of uploads"). Failures leave as StreamFailure. */
+/** Routes for analyses (docs/protocol.md, "Analyses of uploads"). Failures are StreamFailure. */
 
 import {
   analysisQuery,
@@ -16,9 +16,9 @@ import { readResults, type Results } from "./analysisResults";
 import { asFailure } from "./failure";
 import type { Http } from "./http";
 
-/** Hours of results, and videos, take their time. */
+/** Results of hours of video, and videos, take long to transfer. */
 const LONG_TIMEOUT_MS = 600_000;
-/** Analyses asked for at once. */
+/** Analyses per page. */
 export const ANALYSES_LENGTH = 25;
 
 export type Report = "html" | "json" | "csv";
@@ -26,7 +26,7 @@ export type Report = "html" | "json" | "csv";
 export class AnalysisServer {
   constructor(private readonly http: Http) {}
 
-  /** Whether the browser's own elements (video, img, a link) are answered, which can send no access token. */
+  /** Whether elements (video, img, links), which cannot send an access token, may load files. */
   get open(): boolean {
     return !this.http.sendsToken;
   }
@@ -42,7 +42,7 @@ export class AnalysisServer {
     return this.http.read(analysisPath(id), readAnalysis);
   }
 
-  /** Has the server fetch a file and analyse it. @param models names of the bundles that are to judge; the judging one if none */
+  /** Makes the server fetch and analyse a file. @param models names of the bundles to judge by; empty: the model in use */
   async submitAddress(url: string, models: readonly string[]): Promise<readonly Analysis[]> {
     return this.http.send("POST", "/api/analyses", { url, models }, readSubmitted);
   }

@@ -1,4 +1,4 @@
-/** The audit log as the server shows it (docs/protocol.md, "Access"), and which part of it is asked for. */
+/** The audit log (docs/protocol.md, "Access"), and the filter of its page. */
 
 import { body, type Wire } from "./wire";
 
@@ -7,15 +7,15 @@ export type AuditPage = Wire<"AuditBody">;
 
 export const OUTCOMES = ["ok", "refused", "failed"] as const satisfies readonly AuditEntry["result"][];
 
-/** What is shown; empty or null does not restrict. */
+/** Filter of the list; empty or null does not restrict it. */
 export interface AuditFilter {
   readonly who: string;
-  /** An action such as `camera.delete`; with a dot at its end all of that kind. */
+  /** An action such as `camera.delete`; with a trailing dot, all actions that begin so. */
   readonly action: string;
   readonly result: AuditEntry["result"] | null;
 }
 
-/** The filter as a query, in the server's words; the page's own address uses the same. */
+/** The filter as a query string, for the server and for the page's own URL. */
 export function auditQuery({ who, action, result }: AuditFilter): URLSearchParams {
   const query = new URLSearchParams();
   if (who !== "") query.set("who", who);

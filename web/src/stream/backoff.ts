@@ -1,10 +1,10 @@
-/** How long to wait before the next try: doubling from half a second to ten, spread so that clients do not return at once. */
+/** Pauses between attempts: they double from 0.5 s to 10 s, with jitter so that clients do not return all at once. */
 
 const FIRST_MS = 500;
 const LONGEST_MS = 10_000;
 const SPREAD = 0.2;
 
-/** About a minute of tries; then the person is asked. */
+/** About a minute of attempts; then the user has to decide. */
 export const MAX_RECONNECTS = 9;
 
 /**
@@ -16,7 +16,7 @@ export function backoffMs(attempt: number, random: number): number {
   return Math.round(plain * (1 - SPREAD + 2 * SPREAD * random));
 }
 
-/** Waits; rejects with the signal's reason when it is aborted before. */
+/** Waits; rejects with the signal's reason if it is aborted first. */
 export function pause(ms: number, signal: AbortSignal): Promise<void> {
   return new Promise((resolve, reject) => {
     if (signal.aborted) {

@@ -1,4 +1,4 @@
-/** The newest result of one camera, face by face, for whoever looks at that camera alone. Knows no view, like the others here. */
+/** The newest result of one camera, with all faces, for the camera's page. Independent of the view. */
 
 import { EventFeed, type FeedState } from "./eventFeed";
 import type { StreamFailure } from "./failure";
@@ -9,7 +9,7 @@ import { ShapeError } from "./shape";
 export interface ResultsSnapshot {
   readonly feed: FeedState;
   readonly failure: StreamFailure | null;
-  /** null before the first, and while the camera is not live */
+  /** null before the first one, and while the camera is not live */
   readonly result: CheckResult | null;
   /** No result for longer than the server's `stale_s`. */
   readonly stale: boolean;
@@ -41,7 +41,7 @@ export class CameraResults {
 
   readonly snapshot = (): ResultsSnapshot => this.#snapshot;
 
-  /** Follows the camera while somebody watches. @returns the function that ends the subscription */
+  /** Follows the camera while there are subscribers. @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     if (this.#listeners.size === 1) this.#feed.open();

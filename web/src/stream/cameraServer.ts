@@ -1,4 +1,4 @@
-/** The server's routes of cameras, events and alerts (docs/protocol.md, "Cameras"). Failures leave as StreamFailure. */
+/** Routes for cameras, events and alerts (docs/protocol.md, "Cameras"). Failures are StreamFailure. */
 
 import {
   readCamera,
@@ -27,10 +27,10 @@ import {
 } from "./events";
 import type { Http } from "./http";
 
-/** The server opens a camera for ten seconds at most. */
+/** The server tries to open a camera for at most ten seconds. */
 const TEST_TIMEOUT_MS = 20_000;
 const CLIP_TIMEOUT_MS = 120_000;
-/** Events asked for at once. */
+/** Events per page. */
 export const PAGE_LENGTH = 50;
 
 export class CameraServer {
@@ -60,7 +60,7 @@ export class CameraServer {
     return this.http.send("POST", cameraPath(name, "/stop"), undefined, readCamera);
   }
 
-  /** Begins a challenge; what comes of it is in the camera's results. */
+  /** Starts a challenge; its state is in the camera's results. */
   async startChallenge(name: string): Promise<void> {
     await this.http.request(cameraPath(name, "/challenge"), { method: "POST" });
   }
@@ -71,7 +71,7 @@ export class CameraServer {
 
   async testConnection(form: CameraForm, signal: AbortSignal): Promise<TestedConnection> {
     const { name, ...others } = wireForm(form);
-    // A new camera may have no name yet, and needs none to be tried.
+    // A new camera may have no name yet; its address can be tested without one.
     const body = name === "" ? others : { name, ...others };
     return this.http.send("POST", "/api/cameras/test-connection", body, readTested, { signal, timeoutMs: TEST_TIMEOUT_MS });
   }
@@ -109,7 +109,7 @@ export class CameraServer {
     });
   }
 
-  /** A picture or a clip; a browser's own elements could not send the access token. */
+  /** A picture or a clip, which elements could not load because they cannot send the access token. */
   async file(path: string, signal: AbortSignal): Promise<Blob> {
     const response = await this.http.request(path, { signal, timeoutMs: CLIP_TIMEOUT_MS });
     return response.blob();

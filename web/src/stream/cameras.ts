@@ -1,4 +1,4 @@
-/** Cameras and their past, as the server tells of them (docs/protocol.md, "Cameras"). JSON enters, typed values leave. */
+/** Cameras and their history: parses the server's JSON (docs/protocol.md, "Cameras"). */
 
 import { VERDICT_STATES, type VerdictState } from "./messages";
 import { listOf, number, object, oneOf, orNull, share, ShapeError, type Read } from "./shape";
@@ -10,14 +10,14 @@ export type Transport = (typeof TRANSPORTS)[number];
 /** A day of minutes is 1,440, an hour of seconds 3,600. */
 const MOST_SCORES = 20_000;
 
-/** Its url's password reads `***`. */
+/** The password in `url` is replaced by `***`. */
 export type CameraSettings = Wire<"ShownSettings">;
 export type Camera = Wire<"CameraBody">;
 export type CameraState = Camera["state"];
 export type TestedConnection = Wire<"ConnectionBody">;
 export type StateEntry = Wire<"StateBody">;
 
-/** What a person fills in; `url` null keeps the one that the camera has. */
+/** The values of the form; `url` null keeps the camera's address. */
 export interface CameraForm extends Omit<CameraSettings, "url"> {
   readonly name: string;
   readonly title: string;
@@ -25,7 +25,7 @@ export interface CameraForm extends Omit<CameraSettings, "url"> {
   readonly url: string | null;
 }
 
-/** The window's fake probability over one step: least, mean and highest, in [0, 1]; null when there was none. */
+/** Fake probability of the window over one step: lowest, mean and highest, in [0, 1]; null if there was none. */
 export interface Score {
   readonly atS: number;
   readonly low: number | null;

@@ -1,11 +1,11 @@
 /**
- * A live check: a chosen source goes to the server, the annotated picture and the results come back. Knows no view: it
- * is watched by `subscribe` and read by `snapshot`, which never changes once handed out.
+ * A live check: sends a source to the server, and receives the annotated video and the results. Independent of the view:
+ * use `subscribe` and `snapshot`; snapshots are immutable.
  *
  *     idle, failed, closed --start()--> asking
  *     asking       --source allowed--> connecting           --refused, cancelled--> failed
  *     connecting   --connected--> live    --server full--> waiting    --lost--> reconnecting    --refused--> failed
- *     waiting      --Retry-After is over--> connecting      --too often--> failed
+ *     waiting      --Retry-After elapsed--> connecting      --too often--> failed
  *     live         --lost, bye--> reconnecting              --source ended--> closed or failed
  *     reconnecting --connected--> live    --server full--> waiting    --too often, refused--> failed
  *     any of them  --stop()--> closed
@@ -24,38 +24,38 @@ import type { StreamStats } from "./stats";
 
 export type StreamState = "idle" | "asking" | "connecting" | "waiting" | "live" | "reconnecting" | "failed" | "closed";
 
-/** A connection that held so long was a good one: the next loss is counted from one again. */
+/** After a connection that lasted this long, attempts are counted from one again. */
 const STEADY_MS = 10_000;
-/** Times that a full server is asked again before the person has to. */
+/** Automatic attempts at a full server before the user has to start again. */
 const MAX_WAITS = 60;
-/** Until the server has said when a result counts as stale. */
+/** Used until the server has sent its own limit for stale results. */
 const STALE_S = 1;
 
 export interface StreamSnapshot {
   readonly state: StreamState;
-  /** When this was taken: ms of performance.now(), as all the other times here. */
+  /** Time of the snapshot: ms of performance.now(), like all other times here. */
   readonly atMs: number;
   readonly source: SourceChoice["kind"] | null;
-  /** The name that the system gives the open camera; empty for a shared window and without a source. */
+  /** The system's name of the open camera; empty for a shared window and without a source. */
   readonly sourceLabel: string;
-  /** In `failed` why; in `waiting` and `reconnecting` what we are getting over. */
+  /** In `failed`: the reason; in `waiting` and `reconnecting`: the failure to recover from. */
   readonly failure: StreamFailure | null;
-  /** Tries since the connection was lost, from 1; 0 when it was not. */
+  /** Attempts since the connection was lost, from 1; 0 if it was not. */
   readonly attempt: number;
-  /** When the next try is made. */
+  /** Time of the next attempt. */
   readonly retryAtMs: number | null;
-  /** The person ended the sharing in the browser, not on the page. */
+  /** The user stopped sharing in the browser, not on the page. */
   readonly sharingEnded: boolean;
   readonly picture: MediaStream | null;
   readonly hello: Hello | null;
   readonly result: CheckResult | null;
   readonly resultAtMs: number | null;
-  /** When the frame of the newest single score reached the server, estimated from its latency. */
+  /** Time at which the frame of the newest single score reached the server, estimated from its latency. */
   readonly scoredAtMs: number | null;
   /** No result for longer than the server's `stale_s`. */
   readonly stale: boolean;
   readonly history: readonly Sample[];
-  /** Of the data channel, there and back. */
+  /** Round trip of the data channel. */
   readonly roundTripMs: number | null;
   readonly stats: StreamStats | null;
 }
@@ -65,7 +65,7 @@ export interface StreamEnvironment {
   readonly media: Media | undefined;
   /** Whether the page may open a camera at all: `isSecureContext`. */
   readonly secure: boolean;
-  /** undefined where the browser has no WebRTC */
+  /** undefined if the browser has no WebRTC */
   readonly createPeer: ((configuration: RTCConfiguration) => RTCPeerConnection) | undefined;
   readonly random: () => number;
 }
@@ -101,13 +101,13 @@ export class CheckStream {
 
   readonly snapshot = (): StreamSnapshot => this.#snapshot;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Asks for the source and checks it until `stop`; a running check is stopped first. Failures are in the snapshot. */
+  /** Opens the source and checks it until `stop`; stops a running check first. Failures are in the snapshot. */
   async start(choice: SourceChoice): Promise<void> {
     this.stop();
     const run = new AbortController();
@@ -122,12 +122,12 @@ export class CheckStream {
     }
   }
 
-  /** Asks the server for a challenge, or for its end; passed over while there is no connection. */
+  /** Starts or stops a challenge; ignored while there is no connection. */
   challenge(action: ChallengeAction): void {
     this.#connection?.challenge(action);
   }
 
-  /** Releases the source, ends the session. May be called in any state. */
+  /** Releases the source and ends the session. May be called in any state. */
   stop(): void {
     if (this.#snapshot.state === "idle" || this.#snapshot.state === "closed") return;
     this.#release();
@@ -138,7 +138,7 @@ export class CheckStream {
     const { createPeer, media, secure } = this.environment;
     const source = await openSource(choice, media, secure);
     if (signal.aborted) {
-      closeSource(source); // stopped while the browser was asking
+      closeSource(source); // stopped while the browser was asking for permission
       return;
     }
     this.#source = source;
@@ -173,7 +173,7 @@ export class CheckStream {
     await pause(ms, signal);
   }
 
-  /** One connection, from the offer to its loss. Returns why it was lost. */
+  /** One connection, from the offer to its loss. @returns why it was lost */
   async #converse(source: MediaStream, createPeer: NonNullable<StreamEnvironment["createPeer"]>, signal: AbortSignal): Promise<string> {
     const { server } = this.environment;
     const status = await server.status();
@@ -249,7 +249,7 @@ export class CheckStream {
     }, this.#staleS * 1000);
   }
 
-  /** The camera was unplugged, or the person ended the sharing in the browser. */
+  /** The camera was unplugged, or the user stopped sharing in the browser. */
   #watchSource(source: MediaStream, choice: SourceChoice): void {
     source.getVideoTracks()[0]?.addEventListener("ended", () => {
       if (this.#source !== source) return;

@@ -1,4 +1,4 @@
-/** Records of live checks and of challenges as the server keeps them (docs/protocol.md, "Records of checks"). */
+/** Records of live checks and challenges (docs/protocol.md, "Records of checks"). */
 
 import { body, type Wire } from "./wire";
 

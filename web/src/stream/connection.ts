@@ -1,6 +1,6 @@
 /**
- * One WebRTC connection to the server: an open source and a server enter, the returned picture, messages, round trips
- * and figures leave through the listener. It lives from `open` to `close`; a lost one is closed and a new one made.
+ * One WebRTC connection to the server, from `open` to `close`. It sends an open source; the listener receives the
+ * returned video, messages, round-trip times and statistics. After a loss, a new connection is created.
  */
 
 import { StreamFailure } from "./failure";
@@ -11,10 +11,10 @@ import { ShapeError } from "./shape";
 import { readCounters, streamStats, type Counters, type StreamStats } from "./stats";
 
 const PING_MS = 2_000;
-/** Neither result nor pong for so long: the server is gone, whatever the connection says. */
+/** Without a result or pong for this long the server is gone, whatever the state of the connection. */
 const SILENCE_MS = 6_000;
 const STATS_MS = 1_000;
-/** Pings without an answer that are remembered. */
+/** Maximum number of unanswered pings that are remembered. */
 const MAX_PINGS = 8;
 
 export interface ConnectionListener {
@@ -60,21 +60,20 @@ export class Connection {
     };
   }
 
-  /** Resolves, with what happened in words, when the connection is lost or closed. */
+  /** Resolves with the reason, in words, when the connection is lost or closed. */
   get lost(): Promise<string> {
     return this.#link.lost;
   }
 
   /**
-   * Offers, takes the answer and waits until media may flow.
-   *
-   * @throws {StreamFailure} when the server refuses, or no connection comes about in time
+   * Sends the offer, applies the answer and waits until media can flow.
+   * @throws {StreamFailure} when the server refuses, or there is no connection in time
    */
   async open(): Promise<void> {
     const answer = await this.server.offer(await this.#link.offer(), this.sourceLabel);
     this.#location = answer.location;
     if (this.#link.closed) {
-      await this.server.end(answer.location); // closed while the server was answering
+      await this.server.end(answer.location); // closed before the server's answer arrived
       throw new StreamFailure("connection-lost", "closed before it was open");
     }
     await this.#link.connect(answer.sdp);
@@ -89,12 +88,12 @@ export class Connection {
     );
   }
 
-  /** Asks for a challenge, or for its end; what comes of it is in the results. */
+  /** Starts or stops a challenge; its state is in the results. */
   challenge(action: ChallengeAction): void {
     if (this.#channel.readyState === "open") this.#channel.send(challengeMessage(action));
   }
 
-  /** Ends it on both sides. May be called at any time, and again. */
+  /** Ends the connection on both sides. May be called at any time, and repeatedly. */
   close(): void {
     if (this.#link.closed) return;
     this.#timers.forEach(clearInterval);
@@ -103,7 +102,7 @@ export class Connection {
     void this.#end();
   }
 
-  /** The session first: a server that sees the peer go away ends it by itself, and then knows none to end. */
+  /** The session first: a server that sees the peer disconnect ends the session itself, and the request would fail. */
   async #end(): Promise<void> {
     if (this.#location !== null) await this.server.end(this.#location);
     this.peer.close();
@@ -124,7 +123,7 @@ export class Connection {
     if (message.type === "pong") this.#pong(message.value.id);
     else this.listener.onMessage(message);
     if (message.type === "bye") {
-      this.#location = null; // the server has ended it already
+      this.#location = null; // the server has already ended it
       this.#link.lose(BYE_REASONS.get(message.value.reason) ?? "the server ended the session");
     }
   }

@@ -1,14 +1,14 @@
 /**
- * A stream of server-sent events that comes back by itself. Read with `fetch`, since the browser's EventSource can send
- * no access token.
+ * A stream of server-sent events that reconnects by itself. It uses `fetch`, because the browser's EventSource cannot
+ * send an access token.
  *
  *     closed     --open()--> connecting
- *     connecting --answered--> open    --not reached--> waiting    --token wanted, nothing there--> refused
+ *     connecting --response--> open    --unreachable--> waiting    --token required, not found--> refused
  *     open       --ended, silent--> waiting
  *     waiting    --pause over--> connecting
  *     any of them --close()--> closed
  *
- * It never gives up waiting: a wall of cameras is left alone overnight.
+ * It never gives up: a wall of cameras may be unattended overnight.
  */
 
 import { createParser } from "eventsource-parser";
@@ -20,13 +20,13 @@ export type FeedState = "closed" | "connecting" | "open" | "waiting" | "refused"
 
 /** The server sends at least a comment every 15 s. */
 const SILENCE_MS = 40_000;
-/** No message of the server is nearly so long. */
+/** Much longer than any message of the server. */
 const MOST_CHARACTERS = 1_000_000;
-/** A stream that held so long was a good one: the next loss is counted from one again. */
+/** After a stream that lasted this long, attempts are counted from one again. */
 const STEADY_MS = 10_000;
 
 export interface FeedListener {
-  /** @param data what was parsed from JSON */
+  /** @param data the parsed JSON */
   onMessage(event: string, data: unknown): void;
   onState(state: FeedState, failure: StreamFailure | null): void;
 }
@@ -76,7 +76,7 @@ export class EventFeed {
       try {
         await pause(failure.retryAfterS === null ? backoffMs(attempt, this.random()) : failure.retryAfterS * 1000, signal);
       } catch {
-        return; // closed meanwhile
+        return; // closed in the meantime
       }
     }
   }
@@ -95,7 +95,7 @@ export class EventFeed {
         tooLong.push(new StreamFailure("server-error", `a message of ${this.path} has more than ${MOST_CHARACTERS} characters`));
       },
     });
-    // The stream may have failed already; there is nothing more to end then.
+    // The stream may already have failed; then there is nothing to cancel.
     const end = (): void => void reader.cancel().catch(() => undefined);
     signal.addEventListener("abort", end, { once: true });
     this.listener.onState("open", null);

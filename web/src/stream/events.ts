@@ -1,9 +1,9 @@
-/** Events, and the notifiers that tell of them (docs/protocol.md, "Cameras"): JSON enters, typed values leave; a filter becomes a query. */
+/** Events and notifiers (docs/protocol.md, "Cameras"): parses the server's JSON, and converts filters to query strings. */
 
 import { listOf, object, orNull, ShapeError, text, type Read } from "./shape";
 import { body, type Wire } from "./wire";
 
-/** Paths of evidence are those of our server; null where there is none. */
+/** Paths of evidence on this server; null if there is none. */
 export type Evidence = Wire<"EvidenceBody">;
 export type CameraEvent = Wire<"EventBody">;
 export type EventKind = CameraEvent["kind"];
@@ -14,23 +14,23 @@ export const EVENT_KINDS = ["fake", "offline", "frozen", "looped"] as const sati
 
 export interface EventPage {
   readonly items: readonly CameraEvent[];
-  /** Cursor of the older ones; null at the end. */
+  /** Cursor of the next older page; null at the end. */
   readonly next: string | null;
 }
 
-/** What a list shows; null does not restrict. */
+/** Filter of a list; null does not restrict it. */
 export interface EventFilter {
   readonly camera: string | null;
   readonly kind: EventKind | null;
   readonly fromS: number | null;
   readonly toS: number | null;
-  /** Only those that go on. */
+  /** Ongoing events only. */
   readonly open: boolean;
 }
 
 export const EVERY_EVENT: EventFilter = { camera: null, kind: null, fromS: null, toS: null, open: false };
 
-/** The filter as a query, in the server's words; the page's own address uses the same. */
+/** The filter as a query string, for the server and for the page's own URL. */
 export function filterQuery(filter: EventFilter): URLSearchParams {
   const query = new URLSearchParams();
   if (filter.camera !== null) query.set("camera", filter.camera);
@@ -41,7 +41,7 @@ export function filterQuery(filter: EventFilter): URLSearchParams {
   return query;
 }
 
-/** The other way round; what makes no sense restricts nothing. */
+/** Parses a query string; invalid values are ignored. */
 export function readFilter(query: URLSearchParams): EventFilter {
   const seconds = (name: string): number | null => {
     const given = Number(query.get(name) ?? Number.NaN);
@@ -66,7 +66,7 @@ export function matches(event: CameraEvent, filter: EventFilter): boolean {
   );
 }
 
-/** A list, newest first, after an event began, ended or was deleted elsewhere: it takes its place, or leaves it. */
+/** A list, newest first, updated with an event that began, ended or was deleted elsewhere. */
 export function withEvent(items: readonly CameraEvent[], event: CameraEvent, filter: EventFilter): readonly CameraEvent[] {
   const others = items.filter(({ id }) => id !== event.id);
   if (!matches(event, filter)) return others;
@@ -75,7 +75,7 @@ export function withEvent(items: readonly CameraEvent[], event: CameraEvent, fil
   return [...others.slice(0, after), event, ...others.slice(after)];
 }
 
-/** Only a path of our own events is ever asked for. */
+/** Only paths of events on this server are ever requested. */
 function checkPaths({ picture, face, clip }: Evidence, where: string): void {
   const paths = Object.entries({ picture, face, clip });
   const [name] = paths.find(([, path]) => path?.startsWith("/api/events/") === false) ?? [];

@@ -1,4 +1,4 @@
-/** Why a check or a view cannot go on, in one of ten codes that the page has words for. */
+/** Why a check or a view cannot continue, as one of ten codes for which the page has texts. */
 
 export const FAILURE_CODES = [
   "permission-denied",
@@ -18,9 +18,9 @@ export class StreamFailure extends Error {
   override readonly name = "StreamFailure";
 
   /**
-   * @param code which of the page's messages applies
-   * @param detail what the browser or the server said, for a person
-   * @param retryAfterS when trying again makes sense, in seconds; null when the server did not say
+   * @param code selects the page's message
+   * @param detail what the browser or the server said, for people
+   * @param retryAfterS seconds to wait before the next attempt; null if the server did not say
    */
   constructor(
     readonly code: FailureCode,
@@ -31,7 +31,7 @@ export class StreamFailure extends Error {
   }
 }
 
-/** What getUserMedia or getDisplayMedia threw (Media Capture and Streams, section 10.2), as a failure. */
+/** Converts an error of getUserMedia or getDisplayMedia (Media Capture and Streams, section 10.2). */
 export function mediaFailure(error: unknown): StreamFailure {
   const name = error instanceof Error ? error.name : "";
   const detail = error instanceof Error ? error.message : String(error);
@@ -50,7 +50,7 @@ export function mediaFailure(error: unknown): StreamFailure {
   }
 }
 
-/** Anything thrown on the way to a live check, as a failure. */
+/** Converts any error during the start of a live check. */
 export function asFailure(error: unknown): StreamFailure {
   if (error instanceof StreamFailure) return error;
   const detail = error instanceof Error ? error.message : String(error);

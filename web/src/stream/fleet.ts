@@ -1,6 +1,6 @@
 /**
- * All cameras as they are now, by one connection to the server however many there are. Knows no view: it is watched by
- * `subscribe` and read by `snapshot`, and follows the server only while somebody watches.
+ * The current state of all cameras, over a single connection. Independent of the view: use `subscribe` and `snapshot`.
+ * It follows the server only while there are subscribers.
  */
 
 import type { CameraServer } from "./cameraServer";
@@ -11,24 +11,24 @@ import { asFailure, type StreamFailure } from "./failure";
 import type { Http } from "./http";
 import { object, ShapeError, text } from "./shape";
 
-/** Fifty cameras tell of themselves fifty times a second: the watchers are told of all of them together. */
+/** Fifty cameras report fifty times a second: subscribers are notified of all of them at once. */
 const TELL_MS = 250;
-/** From one page to the next the connection is kept. */
+/** The connection survives a change from one page to the next. */
 const LINGER_MS = 2_000;
 
 export interface SeenCamera {
   readonly camera: Camera;
-  /** When it was told: ms of performance.now(). */
+  /** Time of the report: ms of performance.now(). */
   readonly atMs: number;
 }
 
 export interface FleetSnapshot {
   readonly feed: FeedState;
-  /** In `waiting` and `refused` why. */
+  /** The reason, in `waiting` and `refused`. */
   readonly failure: StreamFailure | null;
-  /** By name; null before the first answer. */
+  /** By name; null before the first response. */
   readonly cameras: readonly SeenCamera[] | null;
-  /** When this was taken: ms of performance.now(). */
+  /** Time of the snapshot: ms of performance.now(). */
   readonly atMs: number;
 }
 
@@ -66,7 +66,7 @@ export class Fleet {
 
   readonly snapshot = (): FleetSnapshot => this.#snapshot;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     clearTimeout(this.#leaving);
@@ -80,24 +80,24 @@ export class Fleet {
     };
   };
 
-  /** Tells of events that begin or end, while somebody watches. @returns the function that ends it */
+  /** Notifies of events that begin or end, while there are subscribers. @returns a function that ends the subscription */
   readonly onEvent = (listener: (event: CameraEvent) => void): (() => void) => {
     this.#eventListeners.add(listener);
     return () => this.#eventListeners.delete(listener);
   };
 
-  /** Asks again at once: the person gave a token, or does not want to wait. */
+  /** Tries again at once: the user entered a token, or does not want to wait. */
   retry(): void {
     if (this.#listeners.size > 0) this.#feed.open();
   }
 
-  /** What the server answered to a change that was made here, before the feed tells of it. Watchers are told at once. */
+  /** Applies the server's response to a change made here, before the feed reports it, and notifies at once. */
   put(camera: Camera): void {
     this.#see(camera);
     this.#tellNow();
   }
 
-  /** A camera that was removed here. Watchers are told at once. */
+  /** Removes a camera that was removed here, and notifies at once. */
   drop(name: string): void {
     this.#seen.delete(name);
     this.#tellNow();
@@ -114,7 +114,7 @@ export class Fleet {
     this.#tell();
   }
 
-  /** The whole list once for each connection: what was removed while there was none is told by nothing else. */
+  /** Reads the whole list once per connection: removals in between are not reported in any other way. */
   async #readAll(): Promise<void> {
     try {
       const cameras = await this.server.cameras();
@@ -123,7 +123,7 @@ export class Fleet {
       for (const camera of cameras) this.#seen.set(camera.name, { camera, atMs });
       this.#complete = true;
     } catch (error) {
-      this.#failure = asFailure(error); // shown while there is no list; the feed may still fill it
+      this.#failure = asFailure(error); // shown while there is no list; the feed may still provide it
     }
     this.#tell();
   }

@@ -1,38 +1,38 @@
-/** What the timeline shows: the results of the last minute, oldest first, and their lines. Pure. */
+/** The data of the timeline: the results of the last minute, oldest first, and their lines. Pure. */
 
 import type { CheckResult, FaceResult } from "./messages";
 
 export const HISTORY_S = 60;
-/** Results come ten times a second; a longer silence than this is drawn as a gap. */
+/** Results arrive ten times a second; a longer pause than this is drawn as a gap. */
 const GAP_S = 1;
-/** More lines than this nobody tells apart; those seen last are kept. */
+/** More lines than this cannot be told apart; those seen last are kept. */
 export const MAX_LINES = 8;
 
 export interface Sample {
   /** seconds on the page's clock */
   readonly atS: number;
-  /** Counts connections: a new one is a gap however short. */
+  /** Number of the connection; between two connections there is always a gap. */
   readonly connection: number;
   readonly faces: readonly Pick<FaceResult, "track" | "fakeProbability" | "score">[];
 }
 
 export interface Line {
   readonly track: number;
-  /** Which connection it belongs to: tracks are numbered anew in each. */
+  /** Number of its connection: each connection numbers its tracks from 1. */
   readonly connection: number;
   /** Fake probability of the window, in [0, 1]; null is a gap. */
   readonly window: readonly (number | null)[];
-  /** Of each single sample, in [0, 1]; null where there was none. */
+  /** Of each single sample, in [0, 1]; null if there was none. */
   readonly scores: readonly (number | null)[];
 }
 
 export interface Timeline {
-  /** seconds on the page's clock, rising */
+  /** seconds on the page's clock, ascending */
   readonly atS: readonly number[];
   readonly lines: readonly Line[];
 }
 
-/** The history with one more result, and without what is older than a minute. */
+/** Adds a result to the history, and drops those older than a minute. */
 export function remember(history: readonly Sample[], result: CheckResult, atS: number, connection: number): readonly Sample[] {
   const faces = result.faces.map(({ track, fakeProbability, score }) => ({ track, fakeProbability, score }));
   const from = history.findIndex((sample) => sample.atS >= atS - HISTORY_S);
@@ -54,7 +54,7 @@ export function timeline(history: readonly Sample[]): Timeline {
   return { atS: rows.map((row) => row.atS), lines };
 }
 
-/** An empty row in the middle of every silence, so that no line is drawn across it. */
+/** An empty row in the middle of every gap, so that no line is drawn across it. */
 function withGaps(history: readonly Sample[]): readonly Sample[] {
   return history.flatMap((sample, index) => {
     const before = history[index - 1];

@@ -1,13 +1,13 @@
-/** Requests to the server, with the access token where one is kept; what it answers is checked, what fails is a StreamFailure. */
+/** HTTP requests to the server, with the access token if there is one. Responses are checked; failures are StreamFailure. */
 
 import type { AccessToken } from "./accessToken";
 import { StreamFailure } from "./failure";
 import { object, orNull, ShapeError, text, type Read } from "./shape";
 
-/** Few routes of ours take longer; without a bound a dead server would leave the page asking for ever. */
+/** Few routes take longer; without a limit, the page would wait for a dead server forever. */
 const TIMEOUT_MS = 10_000;
 const SDP = "application/sdp";
-/** Where the server says nothing about when to come back. */
+/** Used if the server does not send Retry-After. */
 const RETRY_AFTER_S = 5;
 
 export interface Answer {
@@ -20,20 +20,20 @@ export interface Asking {
   readonly method?: "GET" | "POST" | "PUT" | "PATCH" | "DELETE";
   readonly headers?: Record<string, string>;
   readonly body?: string;
-  /** The request outlives the page that is being left. */
+  /** The request continues after the page is closed. */
   readonly keepalive?: boolean;
   readonly signal?: AbortSignal;
   readonly timeoutMs?: number;
 }
 
 export class Http {
-  /** Called when the server does not take who we are, or that we are nobody. */
+  /** Called when the server refuses our credentials, or requires some. */
   onUnauthorized: (() => void) | null = null;
 
   constructor(
     private readonly token: AccessToken,
     private readonly fetch: typeof globalThis.fetch,
-    /** Address of the page: the server's routes lie beside it, at the root or below a path of a proxy. */
+    /** URL of the page: the routes are next to it, at the root or below a proxy's path. */
     private readonly page: string,
   ) {}
 
@@ -41,7 +41,7 @@ export class Http {
     return this.token.value !== null;
   }
 
-  /** JSON of a route, read by `read`. */
+  /** GETs JSON and parses it with `read`. */
   async read<T>(path: string, read: Read<T>, asking: Asking = {}): Promise<T> {
     const response = await this.request(path, { ...asking, headers: { Accept: "application/json", ...asking.headers } });
     try {
@@ -52,7 +52,7 @@ export class Http {
     }
   }
 
-  /** Sends `body` as JSON and reads the answer. */
+  /** Sends `body` as JSON and parses the response. */
   async send<T>(method: "POST" | "PUT" | "PATCH", path: string, body: unknown, read: Read<T>, asking: Asking = {}): Promise<T> {
     return this.read(path, read, {
       ...asking,
@@ -61,12 +61,12 @@ export class Http {
     });
   }
 
-  /** Sends `body` as JSON to a route that answers nothing. */
+  /** Sends `body` as JSON to a route without a response body. */
   async change(method: "PUT", path: string, body: unknown): Promise<void> {
     await this.request(path, { method, headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) });
   }
 
-  /** Offers SDP to a route; the session that it makes lies below it. */
+  /** Sends an SDP offer to a route, which creates a session below it. */
   async offer(path: string, sdp: string, query = new URLSearchParams()): Promise<Answer> {
     const response = await this.request(query.size === 0 ? path : `${path}?${query}`, {
       method: "POST",
@@ -75,7 +75,7 @@ export class Http {
     });
     const location = new URL(response.headers.get("Location") ?? "", this.page);
     const route = new URL(path, location.origin).pathname;
-    // A proxy below a path may have put it in front, or not.
+    // A proxy below a path may or may not have prepended it.
     const below = new URL(addressOf(path, this.page)).pathname;
     const rest = [`${below}/`, `${route}/`].find((place) => location.pathname.startsWith(place));
     if (location.origin !== new URL(this.page).origin || rest === undefined) {
@@ -84,12 +84,12 @@ export class Http {
     return { location: `${path}/${location.pathname.slice(rest.length)}`, sdp: await response.text() };
   }
 
-  /** Ends a session; never throws, since a session that nobody feeds or watches ends by itself. */
+  /** Ends a session; never throws, because an unused session ends by itself. */
   async end(location: string): Promise<void> {
     await this.request(location, { method: "DELETE", keepalive: true }).catch(() => undefined);
   }
 
-  /** The body of an answer that does not end by itself; only its beginning must come in time. */
+  /** The body of a response that does not end by itself; only its beginning has a time limit. */
   async open(path: string, signal: AbortSignal): Promise<ReadableStream<Uint8Array>> {
     const late = new AbortController();
     const timer = setTimeout(() => {
@@ -128,12 +128,12 @@ export class Http {
   }
 }
 
-/** The address of a route: "/api/status" of a page at https://host/below/ is https://host/below/api/status. */
+/** The URL of a route: "/api/status" of a page at https://host/below/ is https://host/below/api/status. */
 export function addressOf(path: string, page: string): string {
   return new URL(`.${path}`, page).href;
 }
 
-/** What an answer that is none says. */
+/** Converts an error response. */
 export async function refusal(response: Response): Promise<StreamFailure> {
   const detail = await problemDetail(response);
   if (response.status === 401) return new StreamFailure("token", detail);
@@ -152,6 +152,6 @@ async function problemDetail(response: Response): Promise<string> {
     const problem = object(await response.json(), "problem");
     return orNull(text)(problem.detail, "problem.detail") ?? orNull(text)(problem.title, "problem.title") ?? bare;
   } catch {
-    return bare; // no JSON: a proxy between us and the server spoke
+    return bare; // no JSON: the response is from a proxy
   }
 }

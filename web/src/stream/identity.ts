@@ -1,6 +1,6 @@
 /**
- * Who sits at this page, as the server says. Knows no view: it is watched by `subscribe` and read by `snapshot`. It asks
- * again when a request was answered 401, so that a session that ended elsewhere ends here too.
+ * The signed-in user. Independent of the view: use `subscribe` and `snapshot`. It asks the server again after a response
+ * 401, so that a session that was ended elsewhere ends here, too.
  */
 
 import type { AccessServer, Me } from "./access";
@@ -20,22 +20,22 @@ export class Identity {
     http.onUnauthorized = () => void this.refresh();
   }
 
-  /** null until it is known */
+  /** null until known */
   readonly snapshot = (): Me | null => this.#me;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Who it is; asks at the first call. null when the server does not say. */
+  /** The user; the first call asks the server. null if the server does not respond. */
   async known(): Promise<Me | null> {
     if (this.#me === null) await this.refresh();
     return this.#me;
   }
 
-  /** Asks anew; what was known stays when there is no answer. */
+  /** Asks again; without a response, the known user is kept. */
   refresh(): Promise<void> {
     this.#asking ??= this.#ask().finally(() => {
       this.#asking = null;
@@ -43,9 +43,9 @@ export class Identity {
     return this.#asking;
   }
 
-  /** @throws {StreamFailure} when name and password are not taken */
+  /** @throws {StreamFailure} when the name or the password is wrong */
   async signIn(name: string, password: string): Promise<void> {
-    this.token.forget(); // it would be sent along, and counts before the session
+    this.token.forget(); // it would be sent as well, and takes precedence over the session
     this.#set(await this.server.signIn(name, password));
   }
 
@@ -59,7 +59,7 @@ export class Identity {
     try {
       this.#set(await this.server.me());
     } catch {
-      // No answer, or a token that is not taken: the page says so by what it asks for next.
+      // No response, or a refused token: the page's next request shows the reason.
     }
   }
 

@@ -1,7 +1,4 @@
-/**
- * The data channel's messages (docs/protocol.md). A text enters, a typed message leaves; `null` for a type that this
- * page does not know, which the protocol says to pass over.
- */
+/** Parses the messages of the data channel (docs/protocol.md); `null` for an unknown type, which the protocol says to ignore. */
 
 import { listOf, number, object, oneOf, orNull, share, text, type Read } from "./shape";
 import { body, type Wire } from "./wire";
@@ -9,7 +6,7 @@ import { body, type Wire } from "./wire";
 export const VERDICT_STATES = ["no_face", "gathering", "real", "uncertain", "fake"] as const;
 export type VerdictState = (typeof VERDICT_STATES)[number];
 
-/** Whether the feed moves: a frozen one stands still, a looped one repeats the same seconds. */
+/** State of the feed: a frozen one does not change, a looped one repeats the same seconds. */
 export const FEED_STATES = ["live", "frozen", "looped"] as const;
 export type FeedMotion = (typeof FEED_STATES)[number];
 
@@ -27,11 +24,11 @@ export interface Hello {
   readonly thresholds: Thresholds;
   readonly windowS: number;
   readonly needed: number;
-  /** The program that makes the picture, by the camera's name: a hint. null where the name tells of none. */
+  /** The virtual camera program that the camera's name suggests: a hint. null if it suggests none. */
   readonly virtualCamera: string | null;
 }
 
-/** Movements at random that a person follows; left and right are the person's own. */
+/** Random movements that a person has to make; left and right are the person's own. */
 export type Challenge = Wire<"ChallengeBody">;
 export type Movement = Challenge["prompts"][number];
 
@@ -48,7 +45,7 @@ export interface FaceResult extends Judged {
   readonly track: number;
   /** left, top, right, bottom in pixels of the frame */
   readonly box: readonly number[];
-  /** Of this sample, in [0, 1], 1 = fake; null when it was not scored or was refused. */
+  /** Of this sample, in [0, 1], 1 = fake; null if it was not scored. */
   readonly score: number | null;
   readonly rejected: string | null;
 }
@@ -65,7 +62,7 @@ export interface CheckResult extends Judged {
   readonly feed: FeedMotion;
   /** A sentence; empty while it is live. */
   readonly feedReason: string;
-  /** The newest one; null when none was asked for, or it is forgotten. */
+  /** The newest one; null if there was none, or it was cleared. */
   readonly challenge: Challenge | null;
 }
 
@@ -77,7 +74,7 @@ export type ServerMessage =
 
 /**
  * @throws {SyntaxError} when the text is not JSON
- * @throws {ShapeError} when a known message lacks what the protocol says
+ * @throws {ShapeError} when a message of a known type does not follow the protocol
  */
 export function parseMessage(data: string): ServerMessage | null {
   const envelope = object(JSON.parse(data), "message");

@@ -1,19 +1,19 @@
 /**
- * Watches over one RTCPeerConnection: when its candidates are gathered, when it is connected, when it is lost. What is
- * sent over it is its owner's affair.
+ * Follows the state of one RTCPeerConnection: its candidates are gathered, it is connected, it is lost. Its owner
+ * decides what is sent over it.
  */
 
 import { StreamFailure } from "./failure";
 
-/** Candidates that take longer than this belong to interfaces that lead nowhere. */
+/** Candidates that take longer belong to interfaces without a route to the server. */
 const GATHER_MS = 3_000;
-/** From the answer to the first connected state. */
+/** Time from the answer to the first connected state. */
 const CONNECT_MS = 15_000;
-/** ICE mends a short "disconnected" by itself. */
+/** ICE recovers from a short "disconnected" by itself. */
 const MEND_MS = 3_000;
 
 export class PeerLink {
-  /** Resolves, with what happened in words, when the connection is lost or closed. */
+  /** Resolves with the reason, in words, when the connection is lost or closed. */
   readonly lost: Promise<string>;
   #lose: (why: string) => void = () => undefined;
   #mend: ReturnType<typeof setTimeout> | undefined;
@@ -31,7 +31,7 @@ export class PeerLink {
     this.#lose(why);
   }
 
-  /** The whole offer: the server takes no candidates later, but a slow one is not waited for for ever. */
+  /** The complete offer: the server accepts no candidates later, and slow ones are waited for only so long. */
   async offer(): Promise<string> {
     await this.peer.setLocalDescription();
     await new Promise<void>((resolve) => {
@@ -48,9 +48,8 @@ export class PeerLink {
   }
 
   /**
-   * Takes the answer and waits until media may flow.
-   *
-   * @throws {StreamFailure} when no connection comes about in time
+   * Applies the answer and waits until media can flow.
+   * @throws {StreamFailure} when there is no connection in time
    */
   async connect(answerSdp: string): Promise<void> {
     await this.peer.setRemoteDescription({ type: "answer", sdp: answerSdp });
@@ -70,7 +69,7 @@ export class PeerLink {
     if (why !== null) throw new StreamFailure("connection-lost", why);
   }
 
-  /** Stops watching; whoever made the peer closes it. */
+  /** Stops following; the owner closes the connection. */
   close(): void {
     this.#closed = true;
     clearTimeout(this.#mend);

@@ -1,6 +1,6 @@
 /**
- * Pictures and clips of the server, with the access token: a path enters, a blob leaves. Fifty cameras want their
- * snapshots at once, and a browser has six connections for all: a few are read at a time, the others wait in line.
+ * Loads pictures and clips as blobs, with the access token. Fifty cameras request snapshots at once, and a browser opens
+ * only six connections: a few pictures are loaded at a time, the others are queued.
  */
 
 import type { CameraServer } from "./cameraServer";
@@ -14,7 +14,7 @@ export class Pictures {
 
   constructor(private readonly server: Pick<CameraServer, "file">) {}
 
-  /** @throws {StreamFailure} also when `signal` was aborted before it was this picture's turn */
+  /** @throws {StreamFailure} also when `signal` is aborted while the picture is queued */
   async load(path: string, signal: AbortSignal): Promise<Blob> {
     await this.#turn(signal);
     try {

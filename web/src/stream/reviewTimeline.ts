@@ -1,26 +1,26 @@
-/** A model's sampled frames as a chart, a table and a zoom want them. Pure; times are seconds from the video's first frame. */
+/** A model's sampled frames, prepared for the chart, the table and the zoom. Pure; times are seconds from the video's first frame. */
 
 import type { FaceTrack, FlaggedFrame, ModelReview, SampledFrame } from "./analysisResults";
 import { VERDICT_STATES } from "./messages";
 
-/** More lines than styles tell nobody anything: the worst faces are drawn. */
+/** There are no more line styles than this: the worst faces are drawn. */
 export const MAX_LINES = 9;
 /** Missing samples that make a gap. */
 const GAP_SAMPLES = 2.5;
-/** Rows of the table: what a person can listen to. */
+/** Rows of the table: as many as one can listen to with a screen reader. */
 const ROWS = 12;
-/** No zoom shows less. */
+/** Minimum range of the zoom. */
 const LEAST_SPAN_S = 0.5;
 
 export interface ReviewLine {
   readonly track: number;
-  /** of the window and of single frames, in [0, 1]; null where there was none */
+  /** of the window and of single frames, in [0, 1]; null if there was none */
   readonly window: readonly (number | null)[];
   readonly scores: readonly (number | null)[];
 }
 
 export interface ReviewTimeline {
-  /** rising; in the middle of a gap stands a row of nulls */
+  /** ascending; a gap has a row of nulls in its middle */
   readonly atS: readonly number[];
   readonly lines: readonly ReviewLine[];
 }
@@ -31,11 +31,11 @@ export interface TimeRange {
 }
 
 export interface ReviewRow extends TimeRange {
-  /** Highest score of each face's frames in this time; null where it was not scored. */
+  /** Highest frame score of each face in this range; null if it was not scored. */
   readonly highest: readonly (number | null)[];
 }
 
-/** The worst first: by state, then by fake probability, then by its length. */
+/** The worst first: by state, then by fake probability, then by length. */
 export function worstFirst(tracks: readonly FaceTrack[]): readonly FaceTrack[] {
   return tracks.toSorted(
     (a, b) =>
@@ -65,7 +65,7 @@ export function reviewTimeline({ frames, tracks }: Pick<ModelReview, "frames" | 
   };
 }
 
-/** What was sampled less often than asked for (a slow or uneven video) has no gap for that alone. */
+/** Video with a lower or uneven frame rate, sampled less often than requested, has no gaps for that reason alone. */
 function withGaps(frames: readonly SampledFrame[], rateHz: number): readonly SampledFrame[] {
   const steps = frames.slice(1).map(({ timeS }, index) => timeS - (frames[index]?.timeS ?? timeS));
   const usual = steps.toSorted((a, b) => a - b)[Math.floor(steps.length / 2)] ?? 0;
@@ -77,7 +77,7 @@ function withGaps(frames: readonly SampledFrame[], rateHz: number): readonly Sam
   });
 }
 
-/** The whole of a video: to its end, or to its last sample where the end is not known. */
+/** The whole video: to its end, or to its last sample if the end is unknown. */
 export function wholeRange(durationS: number | null, frames: readonly SampledFrame[]): TimeRange {
   return { fromS: 0, toS: Math.max(durationS ?? 0, frames.at(-1)?.timeS ?? 0, LEAST_SPAN_S) };
 }
@@ -90,7 +90,7 @@ export function zoomed(range: TimeRange, factor: number, atS: number, whole: Tim
   return within({ fromS: atS - part * span, toS: atS + (1 - part) * span }, whole);
 }
 
-/** What a person drew a box around; a box of no width is none. */
+/** The range that the user selected with the pointer; null if it has no width. */
 export function chosen(fromS: number, toS: number, whole: TimeRange): TimeRange {
   const middle = (fromS + toS) / 2;
   const half = Math.max(Math.abs(toS - fromS), LEAST_SPAN_S) / 2;
@@ -101,7 +101,7 @@ export function moved(range: TimeRange, byS: number, whole: TimeRange): TimeRang
   return within({ fromS: range.fromS + byS, toS: range.toS + byS }, whole);
 }
 
-/** The same range where it holds `atS`, else one of its length that does. */
+/** The same range if it contains `atS`, otherwise one of the same length that does. */
 export function showing(range: TimeRange, atS: number, whole: TimeRange): TimeRange {
   if (atS >= range.fromS && atS <= range.toS) return range;
   return within({ fromS: atS - (range.toS - range.fromS) / 2, toS: atS + (range.toS - range.fromS) / 2 }, whole);
@@ -113,13 +113,13 @@ function within({ fromS, toS }: TimeRange, whole: TimeRange): TimeRange {
   return { fromS: from, toS: from + span };
 }
 
-/** The sample `by` places after (or before) the one that is shown at `timeS`. */
+/** The sample `by` positions after (or before) the one shown at `timeS`. */
 export function stepped(frames: readonly SampledFrame[], timeS: number, by: number): number {
   const index = Math.max(0, nearest(frames, timeS));
   return frames[Math.min(frames.length - 1, Math.max(0, index + by))]?.timeS ?? 0;
 }
 
-/** The sample at `timeS`, or the nearest one; undefined where there is none. */
+/** The sample at `timeS`, or the nearest one; undefined without samples. */
 export function frameAt(frames: readonly SampledFrame[], timeS: number): SampledFrame | undefined {
   return frames[nearest(frames, timeS)];
 }
@@ -135,7 +135,7 @@ function nearest(frames: readonly SampledFrame[], timeS: number): number {
   return high < 0 ? -1 : low;
 }
 
-/** A dozen rows over the whole, oldest first; fewer where there are fewer samples. */
+/** Twelve rows over the whole video, oldest first; fewer if there are fewer samples. */
 export function reviewRows({ atS, lines }: ReviewTimeline, whole: TimeRange): readonly ReviewRow[] {
   const count = Math.min(ROWS, Math.max(1, atS.length));
   const lengthS = (whole.toS - whole.fromS) / count;
@@ -152,14 +152,14 @@ function highest(values: readonly (number | null)[]): number | null {
   return values.reduce<number | null>((most, value) => (value !== null && (most === null || value > most) ? value : most), null);
 }
 
-/** Faces that were too poor to judge, by why, the most frequent first; over all tracks. */
+/** Numbers of faces that were not scored, by reason, over all tracks; most frequent first. */
 export function refusedCounts(tracks: readonly FaceTrack[]): readonly (readonly [why: string, count: number])[] {
   const counts = new Map<string, number>();
   for (const { refused } of tracks) for (const [why, count] of refused) counts.set(why, (counts.get(why) ?? 0) + count);
   return [...counts].sort((a, b) => b[1] - a[1] || a[0].localeCompare(b[0]));
 }
 
-/** The flagged frame `by` places further in the strip, from its end to its beginning and back. */
+/** The flagged frame `by` positions further in the strip, which wraps around. */
 export function flaggedBeside(flagged: readonly FlaggedFrame[], n: number, by: number): FlaggedFrame | undefined {
   const index = flagged.findIndex((frame) => frame.n === n);
   return index < 0 ? undefined : flagged[(index + by + flagged.length) % flagged.length];

@@ -1,17 +1,17 @@
-/** The score history as a chart and as a table want it. Pure. */
+/** The score history, prepared for the chart and the table. Pure. */
 
 import type { CameraState, Score, Scores, StateEntry } from "./cameras";
 import { VERDICT_STATES, type VerdictState } from "./messages";
 
 export interface ScoreLines {
-  /** unix seconds, rising; in the middle of a gap stands a row of nulls */
+  /** Unix seconds, ascending; a gap has a row of nulls in its middle */
   readonly atS: readonly number[];
   readonly low: readonly (number | null)[];
   readonly mean: readonly (number | null)[];
   readonly high: readonly (number | null)[];
 }
 
-/** A stretch of time in one of the camera's states. */
+/** A period in one of the camera's states. */
 export interface StateSpan {
   readonly fromS: number;
   readonly toS: number;
@@ -24,11 +24,11 @@ export interface ScoreRow {
   readonly toS: number;
   readonly mean: number | null;
   readonly high: number | null;
-  /** The worst of its steps; null when there was none. */
+  /** The worst state of its steps; null if there was none. */
   readonly state: VerdictState | null;
 }
 
-/** Rows of the table: what a person can listen to. */
+/** Rows of the table: as many as one can listen to with a screen reader. */
 const ROWS = 12;
 
 /** Lines that break where steps are missing. */
@@ -47,7 +47,7 @@ export function scoreLines({ stepS, items }: Scores): ScoreLines {
   };
 }
 
-/** @param states oldest first, with the one in force at `fromS` */
+/** @param states oldest first, including the state at `fromS` */
 export function stateSpans(states: readonly StateEntry[], fromS: number, toS: number): readonly StateSpan[] {
   return states.flatMap(({ atS, state, reason }, index) => {
     const span = { fromS: Math.max(fromS, atS), toS: Math.min(toS, states[index + 1]?.atS ?? toS), state, reason };
@@ -74,7 +74,7 @@ export function scoreRows({ items }: Scores, fromS: number, toS: number): readon
 }
 
 function worst(scores: readonly Score[]): VerdictState | null {
-  // In the protocol's order each is worse than the one before it.
+  // In the protocol's order, from the least to the most severe.
   const rank = Math.max(-1, ...scores.map(({ state }) => VERDICT_STATES.indexOf(state)));
   return VERDICT_STATES[rank] ?? null;
 }

@@ -1,27 +1,27 @@
-/** The server's routes of live checks, their records and the models (docs/protocol.md). Failures leave as StreamFailure. */
+/** Routes for live checks, their records and the models (docs/protocol.md). Failures are StreamFailure. */
 
 import { readChecks, type ChecksPage } from "./checks";
 import type { Answer, Http } from "./http";
 import type { Read } from "./shape";
 import { body, type Wire } from "./wire";
 
-/** Characters of a camera's name that the server takes. */
+/** Maximum length of a camera's name that the server accepts. */
 const MOST_LABEL = 128;
 
 export interface Status extends Omit<Wire<"StatusBody">, "iceServers"> {
   readonly iceServers: readonly RTCIceServer[];
 }
 
-/** The nodes that share the cameras; none where one process watches all. */
+/** The nodes that share the cameras; none without a cluster. */
 export type Cluster = Wire<"ClusterBody">;
 export type ClusterNode = Cluster["nodes"][number];
 
-/** What a check needs of the server; `Server` is the real one. */
+/** What a check needs of the server; `Server` implements it. */
 export interface CheckServer {
   status(): Promise<Status>;
-  /** @param sourceLabel the name that the system gives the camera; empty for a shared window */
+  /** @param sourceLabel the system's name of the camera; empty for a shared window */
   offer(sdp: string, sourceLabel: string): Promise<Answer>;
-  /** Ends a session; never throws, since a session that nobody feeds ends by itself. */
+  /** Ends a session; never throws, because an unused session ends by itself. */
   end(location: string): Promise<void>;
 }
 
@@ -32,7 +32,7 @@ export class Server implements CheckServer {
     return this.http.read("/api/status", readStatus);
   }
 
-  /** The answer of GET /api/models, read by `read`. */
+  /** The response of GET /api/models, parsed by `read`. */
   async models<T>(read: Read<T>): Promise<T> {
     return this.http.read("/api/models", read);
   }
@@ -46,7 +46,7 @@ export class Server implements CheckServer {
     return this.http.offer("/webrtc/check", sdp, new URLSearchParams(label === "" ? {} : { source_label: label }));
   }
 
-  /** @param cursor `next` of the page before; null for the newest */
+  /** @param cursor `next` of the previous page; null for the newest */
   async checks(cursor: string | null): Promise<ChecksPage> {
     return this.http.read(`/api/checks${cursor === null ? "" : `?${new URLSearchParams({ cursor })}`}`, readChecks);
   }
@@ -60,7 +60,7 @@ export class Server implements CheckServer {
   }
 }
 
-/** A peer connection takes no null for what a server does not need. */
+/** RTCPeerConnection does not accept null for an unused username or credential. */
 export const readStatus: Read<Status> = (value, where) => {
   const status = body("StatusBody")(value, where);
   const iceServers = status.iceServers.map(({ urls, username, credential }) => ({

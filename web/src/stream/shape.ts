@@ -1,6 +1,6 @@
 /**
- * Reads values of unknown shape (parsed JSON) into typed ones. Each function takes the value and the name of its
- * place, and throws a ShapeError that says what was expected there.
+ * Checks values of unknown shape (parsed JSON) and types them. Each function takes the value and its path, and throws a
+ * ShapeError that says what was expected there.
  */
 
 export class ShapeError extends Error {
@@ -37,13 +37,13 @@ export const share: Read<number> = (value, where) => {
   return read;
 };
 
-/** null where the value is null or absent. */
+/** null if the value is null or absent. */
 export const orNull =
   <T>(read: Read<T>): Read<T | null> =>
   (value, where) =>
     value === null || value === undefined ? null : read(value, where);
 
-/** A list of at most `max` entries: more than that is no answer of our server. */
+/** A list of at most `max` entries; our server never sends more. */
 export const listOf =
   <T>(read: Read<T>, max = 1000): Read<readonly T[]> =>
   (value, where) => {

@@ -1,8 +1,8 @@
-/** Connection figures from RTCPeerConnection.getStats: two readings of the counters enter, rates leave. */
+/** Rates of a connection, computed from two readings of RTCPeerConnection.getStats. */
 
-/** Counters of one reading; null where the browser does not tell. */
+/** Counters of one reading; null if the browser does not report one. */
 export interface Counters {
-  /** ms, the clock of the reports */
+  /** ms, on the clock of the reports */
   readonly atMs: number;
   readonly framesSent: number | null;
   readonly framesDecoded: number | null;
@@ -22,7 +22,7 @@ export interface StreamStats {
   readonly fpsIn: number | null;
   readonly kbpsOut: number | null;
   readonly kbpsIn: number | null;
-  /** Of the network, between the two ends of the media path. */
+  /** Network round trip between the two ends of the media path. */
   readonly networkRoundTripMs: number | null;
   readonly packetsLost: number | null;
   readonly framesDropped: number | null;

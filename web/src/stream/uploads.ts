@@ -1,9 +1,9 @@
 /**
- * Files on their way to the server, one after the other. Sent by XMLHttpRequest, since `fetch` tells nothing of what was
- * sent. Knows no view: it is watched by `subscribe` and read by `snapshot`, and goes on from page to page.
+ * Uploads files to the server, one after the other, with XMLHttpRequest, because `fetch` does not report the progress.
+ * Independent of the view: use `subscribe` and `snapshot`. Uploads continue when another page is opened.
  *
- *     waiting  --its turn--> sending --last byte left--> handing_over --taken--> (gone: told as an analysis)
- *     sending, handing_over --refused, not reached--> failed --retry()--> waiting
+ *     waiting  --its turn--> sending --last byte sent--> handing_over --accepted--> (gone: reported as an analysis)
+ *     sending, handing_over --refused, unreachable--> failed --retry()--> waiting
  *     any of them --drop()--> (gone)
  */
 
@@ -14,9 +14,9 @@ import { addressOf, refusal } from "./http";
 import { ShapeError } from "./shape";
 
 const ROUTE = "/api/analyses";
-/** A connection that moves nothing for so long is dead. */
+/** A connection that transfers nothing for this long is dead. */
 const SILENCE_MS = 60_000;
-/** The rate of sending is the mean over about so long. */
+/** The upload rate is averaged over about this time. */
 const RATE_OVER_S = 4;
 
 export type UploadState = "waiting" | "sending" | "handing_over" | "failed";
@@ -27,7 +27,7 @@ export interface Upload {
   readonly models: readonly string[];
   readonly state: UploadState;
   readonly sentBytes: number;
-  /** of the rest; null while there is nothing to tell it by */
+  /** estimated remaining time; null if unknown */
   readonly etaS: number | null;
   readonly failure: StreamFailure | null;
 }
@@ -47,24 +47,24 @@ export class Uploads {
 
   readonly snapshot = (): readonly Upload[] => this.#uploads;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Tells of each file that the server has taken. @returns the function that ends it */
+  /** Notifies of each file that the server has accepted. @returns a function that ends the subscription */
   readonly onAnalysis = (listener: (analysis: Analysis) => void): (() => void) => {
     this.#analysisListeners.add(listener);
     return () => this.#analysisListeners.delete(listener);
   };
 
-  /** Tells of analyses that came another way than by an upload, as of its own. */
+  /** Notifies of analyses that were not created by an upload in the same way. */
   tell(analyses: readonly Analysis[]): void {
     for (const analysis of analyses) for (const listener of [...this.#analysisListeners]) listener(analysis);
   }
 
-  /** @param models names of the bundles that are to judge */
+  /** @param models names of the bundles to judge by */
   add(files: readonly File[], models: readonly string[]): void {
     const fresh = files.map((file): Upload => {
       this.#ids += 1;
@@ -74,7 +74,7 @@ export class Uploads {
     this.#next();
   }
 
-  /** Takes a file off the list; one that is being sent is broken off, and the server keeps nothing of it. */
+  /** Removes a file from the list; an upload in progress is aborted, and the server keeps nothing of it. */
   drop(id: number): void {
     this.#set(this.#uploads.filter((upload) => upload.id !== id));
     if (this.#running?.id !== id) return;
@@ -134,7 +134,7 @@ export class Uploads {
         heard();
         this.#change(id, { sentBytes: Math.min(loaded, file.size), etaS: rate.etaS(loaded, total, performance.now()) });
       };
-      // The server may still have to write and compare: that may take long, and is bounded by the connection alone.
+      // The server may still have to write and compare the file, which may take long; only the connection limits it.
       request.upload.onload = () => {
         clearTimeout(timer);
         this.#change(id, { state: "handing_over", sentBytes: file.size, etaS: null });
@@ -163,7 +163,7 @@ export class Uploads {
   }
 }
 
-/** How fast bytes leave, so that the rest can be told. Times are ms of a clock that only goes forward. */
+/** Upload rate, for the remaining time. Times are ms of a monotonic clock. */
 export class SendingRate {
   #bytes = 0;
   #atMs: number;
@@ -173,7 +173,7 @@ export class SendingRate {
     this.#atMs = beganMs;
   }
 
-  /** @returns seconds that the rest will take; null while nothing was sent */
+  /** @returns the remaining seconds; null while nothing was sent */
   etaS(sentBytes: number, totalBytes: number, nowMs: number): number | null {
     const lengthS = (nowMs - this.#atMs) / 1000;
     if (lengthS > 0) {

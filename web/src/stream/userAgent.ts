@@ -1,6 +1,6 @@
-/** A browser's name for people, from what it calls itself (User-Agent, RFC 9110, 10.1.5): a hint, since anyone may claim any. */
+/** Readable name of a browser, from its User-Agent (RFC 9110, 10.1.5): a hint, since any client can send any. */
 
-/** The first that matches: most browsers also name those whose pages they want to be given. */
+/** The first match counts: most browsers also name others, for compatibility. */
 const BROWSERS: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/\bEdg(e|A|iOS)?\//, "Edge"],
   [/\b(OPR|Opera)\//, "Opera"],
@@ -19,7 +19,7 @@ const SYSTEMS: readonly (readonly [pattern: RegExp, name: string])[] = [
   [/\bLinux\b/, "Linux"],
 ];
 
-/** "Firefox on Linux"; of others the first word, such as "curl/8.5.0" */
+/** "Firefox on Linux"; for other programs the first word, such as "curl/8.5.0" */
 export function browserName(userAgent: string): string {
   const known = (names: typeof BROWSERS): string | undefined => names.find(([pattern]) => pattern.test(userAgent))?.[1];
   const [browser, system] = [known(BROWSERS), known(SYSTEMS)];

@@ -1,14 +1,14 @@
 /**
- * The live picture of one camera at a time, by WHEP. Knows no view: it is watched by `subscribe` and read by `snapshot`,
- * which never changes once handed out.
+ * The live picture of one camera at a time, by WHEP. Independent of the view: use `subscribe` and `snapshot`; snapshots
+ * are immutable.
  *
  *     idle       --play(camera)--> connecting
- *     connecting --connected--> playing    --lost, no place--> waiting    --refused--> failed
+ *     connecting --connected--> playing    --lost, server full--> waiting    --refused--> failed
  *     playing    --lost--> waiting
  *     waiting    --pause over--> connecting    --too often--> failed
  *     any of them --play(another)--> connecting    --stop()--> idle
  *
- * Each connection is ended on both sides before the next one is made.
+ * Each connection is ended on both sides before the next one is opened.
  */
 
 import { backoffMs, MAX_RECONNECTS, pause } from "./backoff";
@@ -18,24 +18,24 @@ import { PeerLink } from "./peerLink";
 
 export type PlayerState = "idle" | "connecting" | "playing" | "waiting" | "failed";
 
-/** A connection that held so long was a good one: the next loss is counted from one again. */
+/** After a connection that lasted this long, attempts are counted from one again. */
 const STEADY_MS = 10_000;
 
 export interface PlayerSnapshot {
   readonly state: PlayerState;
-  /** Whose picture it is; null in `idle`. */
+  /** Name of the camera; null in `idle`. */
   readonly camera: string | null;
   readonly picture: MediaStream | null;
-  /** In `failed` why; in `waiting` what we are getting over. */
+  /** In `failed`: the reason; in `waiting`: the failure to recover from. */
   readonly failure: StreamFailure | null;
-  /** When the next try is made: ms of performance.now(). */
+  /** Time of the next attempt: ms of performance.now(). */
   readonly retryAtMs: number | null;
 }
 
 export interface PlayerEnvironment {
   readonly http: Pick<Http, "offer" | "end">;
   readonly iceServers: () => Promise<readonly RTCIceServer[]>;
-  /** undefined where the browser has no WebRTC */
+  /** undefined if the browser has no WebRTC */
   readonly createPeer: ((configuration: RTCConfiguration) => RTCPeerConnection) | undefined;
   readonly random: () => number;
 }
@@ -52,13 +52,13 @@ export class WhepPlayer {
 
   readonly snapshot = (): PlayerSnapshot => this.#snapshot;
 
-  /** @returns the function that ends the subscription */
+  /** @returns a function that ends the subscription */
   readonly subscribe = (listener: () => void): (() => void) => {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   };
 
-  /** Plays this camera until `stop`, and no other any more. Failures are in the snapshot. */
+  /** Plays this camera until `stop`, instead of any other. Failures are in the snapshot. */
   play(camera: string): void {
     this.#run?.abort();
     const run = new AbortController();
@@ -101,13 +101,13 @@ export class WhepPlayer {
       try {
         await pause(ms, signal);
       } catch {
-        return; // stopped meanwhile
+        return; // stopped in the meantime
       }
       this.#set({ ...IDLE, state: "connecting", camera });
     }
   }
 
-  /** One connection, from the offer to its loss. Returns why it was lost. */
+  /** One connection, from the offer to its loss. @returns why it was lost */
   async #watch(camera: string, signal: AbortSignal): Promise<string> {
     const { createPeer, http, iceServers } = this.environment;
     if (createPeer === undefined) throw new StreamFailure("unsupported", "this browser has no WebRTC");
@@ -138,7 +138,7 @@ export class WhepPlayer {
     } finally {
       signal.removeEventListener("abort", onAbort);
       link.close();
-      // The session first: a server that sees the peer go away ends it by itself, and then knows none to end.
+      // The session first: a server that sees the peer disconnect ends the session itself, and the request would fail.
       if (location !== null) await http.end(location);
       peer.close();
     }

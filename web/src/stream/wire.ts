@@ -17,10 +17,10 @@ type Renamed<T> = T extends readonly (infer Entry)[]
     ? { readonly [Key in keyof T as Named<Key>]: Renamed<T[Key]> }
     : T;
 
-/** What a body of the document is on this page. */
+/** The type of a body of the OpenAPI document on this page. */
 export type Wire<Name extends keyof Bodies> = Renamed<Bodies[Name]>;
 
-/** The keywords that the document's bodies use. */
+/** The JSON Schema keywords that the document uses. */
 interface Schema {
   readonly $ref?: string;
   readonly anyOf?: readonly Schema[];
@@ -37,7 +37,7 @@ interface Schema {
 const SCHEMAS = schemas as unknown as Readonly<Record<string, Schema>>;
 const REF = "#/components/schemas/";
 
-/** The reader of a body. */
+/** Returns the parser of a body. */
 export function body<Name extends keyof Bodies>(name: Name): Read<Wire<Name>> {
   return (value, where) => read(named(name), value, where) as Wire<Name>;
 }
@@ -77,10 +77,10 @@ function read(schema: Schema, value: unknown, where: string): unknown {
   }
 }
 
-/** The first form that the value has; where it has none, the last one's complaint. */
+/** Parses the first alternative that matches; otherwise throws the error of the last. */
 function readAny(forms: readonly Schema[], value: unknown, where: string): unknown {
   let complaint = unexpected("a value", value, where);
-  // Null is tried first: where something is there, what it should be is the better complaint.
+  // Null is tried first, so that the error for another value names the other alternative.
   for (const form of forms.toSorted((a, b) => Number(b.type === "null") - Number(a.type === "null"))) {
     try {
       return read(form, value, where);
