@@ -1,4 +1,4 @@
-"""A certificate authority of the tests, and files that are signed by it with the C2PA library itself."""
+"""A certificate authority for tests, and files signed with its certificates by the C2PA library itself."""
 
 import io
 from collections.abc import Callable, Sequence
@@ -40,7 +40,7 @@ def name(common: str, organisation: str) -> x509.Name:
 
 
 class Holder:
-    """Somebody with a key and a certificate.
+    """The owner of a key and a certificate.
 
     Args:
         key: theirs.
@@ -52,7 +52,7 @@ class Holder:
         self.key, self.certificate, self.chain = key, certificate, chain
 
     def write(self, folder: Path) -> tuple[Path, Path]:
-        """The files of the certificates and of the key."""
+        """Paths of the certificates and of the key."""
         certificates, key = folder / "signer.pem", folder / "signer.key"
         certificates.write_bytes(pem(self.certificate) + b"".join(map(pem, self.chain)))
         key.write_bytes(key_pem(self.key))
@@ -60,7 +60,7 @@ class Holder:
 
 
 class Authority:
-    """A root that issues certificates."""
+    """A root authority that issues certificates."""
 
     def __init__(self, common: str = "Root") -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())
@@ -74,7 +74,7 @@ class Authority:
         usage: x509.ObjectIdentifier = EMAIL,
         key: Key | None = None,
     ) -> Holder:
-        """Somebody whom it vouches for, from yesterday on."""
+        """Issues a certificate that is valid from yesterday on."""
         key = key or ec.generate_private_key(ec.SECP256R1())
         return Holder(key, self._issue(key, name(common, "Example Ltd"), lasts, usage), (self.certificate,))
 
@@ -133,7 +133,7 @@ def signed(  # noqa: PLR0913 - each is what a test is about
     *,
     address: str | None = None,
 ) -> bytes:
-    """A file signed by somebody else's program.
+    """A file signed by another program.
 
     Args:
         content: to be signed.
@@ -163,5 +163,5 @@ def signed(  # noqa: PLR0913 - each is what a test is about
 
 
 def changed(content: bytes, from_end: int = 500) -> bytes:
-    """The same file but for one bit."""
+    """The same file with one bit flipped."""
     return content[:-from_end] + bytes([content[-from_end] ^ 1]) + content[-from_end + 1 :]

@@ -1,4 +1,4 @@
-"""A database with accounts whose passwords are hashed quickly, and a clock that tests set."""
+"""A database, accounts with a fast password hash, and a clock that tests set."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -19,7 +19,7 @@ PASSWORD = "four random words here"
 
 
 class House:
-    """A server's users, as its rooms see them."""
+    """The users of a server: directory, accounts and tables."""
 
     def __init__(self, database: Database) -> None:
         self.now_s = 1_000_000.0
@@ -31,7 +31,7 @@ class House:
         return self.now_s
 
     def make(self, server: ServerSettings | None = None, **access: Any) -> "House":
-        """Other settings."""
+        """Changes the settings."""
         settings = AccessSettings(**access)
         self.accounts = Accounts(self.stored, settings, Passwords(PasswordHasher(1, 8, 1)), self.clock)
         self.directory = Directory(self.stored, server or ServerSettings(), settings, self.clock)
@@ -42,7 +42,7 @@ class House:
         self.directory.refresh()
 
     def signed_in(self, name: str) -> bytes:
-        """A session's cookie."""
+        """The cookie of a new session."""
         value = self.accounts.sign_in(name, PASSWORD).encode()
         self.directory.refresh()
         return value

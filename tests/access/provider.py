@@ -1,4 +1,4 @@
-"""A small OpenID Connect provider with RS256 keys of its own, on a real HTTP server: users sign in at once."""
+"""A small OpenID Connect provider with RS256 keys, on a real HTTP server; it signs users in without asking."""
 
 import base64
 import hashlib
@@ -24,7 +24,7 @@ CLIENT, SECRET = "stream-detect", "hunter2-of-the-provider"
 
 
 class Provider:
-    """The provider, and what a test makes it do wrong.
+    """The provider, with faults that tests switch on.
 
     Args:
         user: whom it signs in, by the claim `preferred_username`.
@@ -44,7 +44,7 @@ class Provider:
         self.configurations = 0
 
     def new_key(self) -> None:
-        """Signs by another key from now on, which its key set holds."""
+        """Signs with another key from now on, which is in its key set."""
         self.key = RSAKey.generate_key(2048, {"kid": secrets.token_hex(4), "use": "sig"})
 
     def application(self) -> Starlette:
@@ -113,7 +113,7 @@ class Provider:
 
 @contextmanager
 def running_provider() -> Iterator[Provider]:
-    """A provider that listens on a free port of this machine."""
+    """A provider on a free port of this machine."""
     provider = Provider()
     config = uvicorn.Config(provider.application(), port=0, log_level="warning", lifespan="off", ws="none")
     server = uvicorn.Server(config)

@@ -1,4 +1,4 @@
-"""Signing in, and how users, passwords and tokens change."""
+"""Sign-in, and changes of users, passwords and tokens."""
 
 import pytest
 

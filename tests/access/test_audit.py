@@ -1,4 +1,4 @@
-"""Entries of the audit log wait while the database is away, go to a file too, and are written once."""
+"""Audit entries are queued while the database is down, are also written to a file, and are stored once."""
 
 import json
 import stat
@@ -71,13 +71,13 @@ def test_entries_wait_while_the_database_is_away(table, caplog):
 
 
 def test_beyond_the_bound_the_newest_are_in_the_log_alone(table, caplog):
-    log = AuditLog(table, AuditSettings(), clock=lambda: 0.0)  # when none of the entries is old
+    log = AuditLog(table, AuditSettings(), clock=lambda: 0.0)  # at a time when no entry is old
     for entry in numbered(MAX_WAITING + 1):
         log.note(entry)
     assert "is full" in log.problem
     assert f'"target": "{MAX_WAITING}"' in caplog.text
     log.start()
-    until(lambda: not log._waiting)  # the end waits for the database for a moment only
+    until(lambda: not log._waiting)  # closing waits for the database only briefly
     log.close()
     assert len(targets(table)) == MAX_WAITING
 

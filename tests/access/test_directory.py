@@ -1,4 +1,4 @@
-"""Whom a credential belongs to, until when, and when nobody is asked."""
+"""The owner of a credential, its expiry, and when no sign-in is required."""
 
 import pytest
 from pydantic import SecretStr
@@ -54,7 +54,7 @@ def test_the_settings_token_is_an_admin_until_it_is_replaced(house):
 def test_the_sessions_of_a_user_are_those_that_stand_the_one_used_last_first(house):
     house.make(session_idle_minutes=30).add("alice")
     house.add("bob", Role.VIEWER)
-    house.signed_in("alice")  # idle before the others begin
+    house.signed_in("alice")  # idle before the others start
     house.now_s += 31 * 60
     first, _, _ = house.signed_in("alice"), house.signed_in("alice"), house.signed_in("bob")
     began_s = house.now_s

@@ -1,4 +1,4 @@
-"""Wrong tokens and passwords are counted by client address and by user, and forgiven with time."""
+"""Wrong tokens and passwords are counted per client address and per user, and expire."""
 
 import pytest
 
@@ -59,7 +59,7 @@ def test_the_same_wrong_token_again_is_no_new_guess(clock):
 
 
 def attempts(limit: SignInLimit, user: str, address: str, most: int = 1000) -> int:
-    """How many attempts are taken."""
+    """Number of accepted attempts."""
     for n in range(most):
         try:
             limit.begin(user, address)

@@ -1,4 +1,4 @@
-"""Which addresses are in networks of the settings, and which count as one client."""
+"""Which addresses belong to the networks in the settings, and which count as one client."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""A receiver of webhooks and a broker, both real; and events to tell of."""
+"""A real receiver of webhooks, a real MQTT broker, and events to send."""
 
 import json
 import os
@@ -42,9 +42,9 @@ class Request:
 
 @dataclass
 class Receiver:
-    """An HTTP server that does what `behaviours` say, one a request; 200 once there are none.
+    """An HTTP server that follows `behaviours`, one per request; 200 when there are none left.
 
-    A behaviour is a status, "hang" (no answer), "flood" (an answer without an end) or "redirect:URL".
+    A behaviour is a status, "hang" (no response), "flood" (an endless response) or "redirect:URL".
     """
 
     behaviours: deque[int | str] = field(default_factory=deque)
@@ -61,7 +61,7 @@ class Receiver:
                 receiver._behave(self, receiver.behaviours.popleft() if receiver.behaviours else 200)
 
             def log_message(self, *_: object) -> None:
-                """Quiet."""
+                """Does not log."""
 
         self._server = ThreadingHTTPServer(("127.0.0.1", self.port), Handler)
         self._server.daemon_threads = True
@@ -111,7 +111,7 @@ def other_receiver() -> Iterator[Receiver]:
 
 @pytest.fixture
 def open_outbox(tmp_path: Path) -> Callable[[], Any]:
-    """A context manager that opens the outbox of this test's database; again and again, as restarts do."""
+    """A context manager that opens the outbox of the test's database; repeated calls act as restarts."""
 
     class Open:
         def __enter__(self) -> Deliveries:
@@ -132,7 +132,7 @@ def outbox(open_outbox: Callable[[], Any]) -> Iterator[Deliveries]:
 
 @pytest.fixture(scope="session")
 def make_event() -> Callable[..., Event]:
-    """Events with ids of their own; what is not said is a fake one that goes on."""
+    """Makes events with distinct ids; by default, ongoing fake events."""
     count = 0
 
     def make(**given: Any) -> Event:
@@ -157,7 +157,7 @@ def change(camera: str = "door", state: CameraState = CameraState.LIVE) -> State
 
 
 class Broker:
-    """A mosquitto on a port of its own that asks for a password and keeps retained messages over restarts."""
+    """A mosquitto that requires a password and keeps retained messages across restarts."""
 
     def __init__(self, folder: Path) -> None:
         self.port, self.tls_port, self.folder = free_port(), free_port(), folder
@@ -230,7 +230,7 @@ class Message:
 
 
 class Watcher:
-    """Another client, which sees all that a broker says."""
+    """Another client, which subscribes to everything."""
 
     def __init__(self, broker: Broker) -> None:
         self.messages: list[Message] = []
@@ -260,7 +260,7 @@ class Watcher:
     def last(
         self, topic: str, where: Callable[[Message], Any] = lambda _: True, within_s: float = PATIENCE_S
     ) -> Message:
-        """The newest message of a topic, once it is as asked for."""
+        """Waits until the newest message of a topic is the expected one, and returns it."""
         return until(lambda: next((m for m in self.of(topic)[-1:] if where(m)), None), within_s)
 
 

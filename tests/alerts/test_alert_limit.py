@@ -1,4 +1,4 @@
-"""A camera that flickers does not ring all night."""
+"""A camera that alternates between states does not send alerts all night."""
 
 from stream_detect.alerts.notifiers import AlertLimit
 

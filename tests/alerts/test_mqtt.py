@@ -1,4 +1,4 @@
-"""MQTT against a real mosquitto, with a second client that looks on."""
+"""MQTT with a real mosquitto, observed by a second client."""
 
 import contextlib
 import json
@@ -28,7 +28,7 @@ from tests.ports import free_port
 STATE, EVENT, STATUS = "house/sd/cameras/door/state", "house/sd/cameras/door/event", "house/sd/status"
 ROOT = Path(__file__).parents[3]
 NOTICED_S = 40.0
-"""The broker notices the end of a process by then; a silent one it gives up after 45 s."""
+"""Time within which the broker notices the end of a process; it drops a silent client after 45 s."""
 
 
 def settings(broker, **given) -> MqttSettings:
@@ -57,7 +57,7 @@ def connected(publisher: MqttPublisher) -> MqttPublisher:
 
 
 def later(watch, *topics: str) -> Watcher:
-    """One who comes when the broker has something of these topics: what it sees of them was kept for it."""
+    """A client that connects once the broker has messages on these topics: it sees only retained ones."""
     with watch() as first:
         for topic in topics:
             first.last(topic)
@@ -105,7 +105,7 @@ def test_discovery_can_be_off(publish, watch):
 
 
 def as_python(template: str) -> str:
-    """Jinja's expressions are Python's, but for `none`."""
+    """Jinja's expressions are Python's, except for `none`."""
     return template.removeprefix("{{ ").removesuffix(" }}").replace("is none", "is None")
 
 
@@ -131,7 +131,7 @@ def test_a_change_is_reported_at_once_and_the_rest_once_a_second(publish, watch,
     publisher = connected(publish())
     with watch() as watcher:
         with monkeypatch.context() as patched:
-            patched.setattr("stream_detect.alerts.mqtt._EVERY_S", 1000.0)  # a second that no machine is too slow for
+            patched.setattr("stream_detect.alerts.mqtt._EVERY_S", 1000.0)  # one second, enough even on a slow machine
             publisher.state(change())
             publisher.result("door", result(), 1.0)
             for number in range(50):
@@ -294,7 +294,9 @@ def test_many_states_between_do_not_hide_that_an_event_arrived(publish, make_eve
     until(lambda: publisher.status().delivered == 3)
 
 
-@pytest.mark.filterwarnings("ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning")  # paho leaves it to the GC
+@pytest.mark.filterwarnings(
+    "ignore:.*SSLSocket:pytest.PytestUnraisableExceptionWarning"
+)  # paho leaves closing it to the garbage collector
 def test_by_tls_a_certificate_of_a_trusted_authority_is_needed(publish, broker, monkeypatch):
     stranger = publish(url=f"mqtts://localhost:{broker.tls_port}")
     until(lambda: stranger.status().state == "failing")
@@ -324,7 +326,7 @@ def test_a_stop_waits_for_no_broker(broker, publish):
 def test_a_stop_while_connecting_is_quick(monkeypatch):
     monkeypatch.setattr("stream_detect.alerts.mqtt._CONNECT_S", 5 * PATIENCE_S)
     monkeypatch.setattr("stream_detect.alerts.mqtt._RECONNECT_S", (5 * PATIENCE_S, 10 * PATIENCE_S))
-    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, says nothing
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # accepts connections, sends nothing
         silent.settimeout(PATIENCE_S)
         situations = {silent.getsockname()[1]: lambda _: silent.accept()[0], free_port(): fails}
         for port, come_about in situations.items():
@@ -335,7 +337,7 @@ def test_a_stop_while_connecting_is_quick(monkeypatch):
 
 
 def fails(publisher: MqttPublisher) -> contextlib.AbstractContextManager[None]:
-    """It waits for its next attempt."""
+    """Waits until the sender is pausing before its next attempt."""
     until(lambda: publisher.status().state == "failing")
     return contextlib.nullcontext()
 

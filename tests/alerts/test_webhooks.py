@@ -1,4 +1,4 @@
-"""Webhooks against a real receiver that fails, hangs and comes back; the outbox is a real database."""
+"""Webhooks with a real receiver that fails, hangs and recovers; the outbox is a real database."""
 
 import hashlib
 import hmac
@@ -38,7 +38,7 @@ def message(webhook="house", at_s=None, identity="d" * 32, due_s=0.0) -> Deliver
 
 
 class Running:
-    """A sender whose pauses are short."""
+    """A sender with short pauses."""
 
     def __init__(self, outbox, *webhooks, pause=lambda _: 0.05, **given):
         self.sender = WebhookSender(webhooks, outbox, pause=pause, **given)
@@ -142,7 +142,7 @@ def test_a_stop_just_after_a_message_arrived_still_records_that(receiver, outbox
     due, may_record, threads = outbox.due, threading.Event(), ThreadPoolExecutor(1)
 
     def due_and_busy(*arguments):
-        threads.submit(may_record.wait, PATIENCE_S)  # the only thread: what is to be recorded next has to queue
+        threads.submit(may_record.wait, PATIENCE_S)  # the only thread: the next write has to wait
         return due(*arguments)
 
     monkeypatch.setattr(outbox, "due", due_and_busy)
@@ -171,7 +171,7 @@ def test_one_that_fails_is_asked_with_one_message_only_until_it_answers(receiver
     receiver.behaviours.extend([500] * 100)
     for number in range(50):
         outbox.put(message(identity=f"{number:032x}"))
-    pauses = []  # asked for twice a failure: when the message is due again, and how long the webhook is left alone
+    pauses = []  # drawn twice per failure: when the message is due again, and how long the webhook is left alone
 
     def pause(failures):
         pauses.append(failures)
@@ -222,10 +222,8 @@ def test_after_a_jump_of_the_clock_no_message_is_given_up(receiver, outbox, monk
 
 
 def test_a_clock_that_is_set_back_makes_no_message_wait(receiver, outbox):
-    outbox.put(message(identity="a" * 32, due_s=time.time() + 3000))  # which waits for its next attempt
-    outbox.put(
-        message(identity="b" * 32, due_s=time.time() + 3600 + 1000)
-    )  # as did this, before the clock was set back
+    outbox.put(message(identity="a" * 32, due_s=time.time() + 3000))  # which is pausing before its next attempt
+    outbox.put(message(identity="b" * 32, due_s=time.time() + 3600 + 1000))  # so was this one, before the clock was set back
     with Running(outbox, hook(receiver)) as sender:
         until(lambda: [one.id for one in outbox.due(math.inf)] == ["a" * 32])
         assert sender.statuses()[0].delivered == 1

@@ -1,4 +1,4 @@
-"""Pictures of one real person for the tests of challenges: at rest, nearer, and with the mouth or an eye covered."""
+"""Pictures of one real person for tests of challenges: at rest, closer, and with the mouth or an eye covered."""
 
 import cv2
 import numpy as np
@@ -8,11 +8,11 @@ from stream_detect.analysis.detector import BlazeFace
 from stream_detect.types import Face, Image
 
 WH = (640, 480)
-_EYE, _MOUTH = 0, 3  # the person's right eye, and the mouth, of a face's key points
+_EYE, _MOUTH = 0, 3  # indices of the person's right eye and of the mouth among a face's key points
 
 
 def person(size: float = 1.0, covered: str = "", seed: int = 0) -> Image:
-    """The astronaut in a frame of 640 x 480, with a camera's noise.
+    """The astronaut in a 640x480 frame, with camera noise.
 
     Args:
         size: how near she is.
@@ -31,7 +31,7 @@ def person(size: float = 1.0, covered: str = "", seed: int = 0) -> Image:
 
 
 def _with_fist(picture: Image, face: Face, covered: str) -> Image:
-    """Four knuckles side by side, lit from above."""
+    """A fist: four knuckles side by side, lit from above."""
     x, y = face.keypoints[_MOUTH if covered == "mouth" else _EYE]
     width = face.xyxy[2] - face.xyxy[0]
     nose = face.keypoints[2].astype(int)

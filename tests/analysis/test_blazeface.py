@@ -1,4 +1,4 @@
-"""BlazeFace's arithmetic: anchors, letterbox, decoding, suppression. No network."""
+"""BlazeFace's computations without the network: anchors, letterbox, decoding, non-maximum suppression."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A challenge's rules: what is asked, what counts as an answer, and how seldom a recording passes."""
+"""The rules of challenges: prompts, what counts as following one, and how rarely a recording passes."""
 
 from collections import Counter
 from itertools import pairwise
@@ -27,7 +27,7 @@ PERIOD_S = 0.1
 
 
 class Person:
-    """Somebody before the camera, sampled at 10 Hz."""
+    """A person in front of the camera, sampled at 10 Hz."""
 
     def __init__(self, *prompts: Movement) -> None:
         self.challenge = Challenge("id", prompts)
@@ -39,7 +39,7 @@ class Person:
             self.time_s = round(self.time_s + PERIOD_S, 6)
 
     def does(self, movement: Movement, length_s: float = 0.5) -> None:
-        """Comes to rest, sees the prompt, and moves .6 s later."""
+        """Holds still, sees the prompt, and moves .6 s later."""
         self.shows(REST, 0.6)
         self.shows(Sight(at_rest=True, movement=movement), length_s)
 
@@ -186,7 +186,9 @@ def test_the_chance_is_the_share_of_sequences():
 
 
 def recording(chance: np.random.Generator, length_s: float = 90.0) -> list[Sight]:
-    """Somebody who turns, nods and covers the face at random, never the same twice in a row, as a clever one would."""
+    """A person who turns, nods and covers the face at random, never the same twice in a row, as a clever attacker
+    would.
+    """
     sights: list[Sight] = []
     movement = None
     while len(sights) < length_s / PERIOD_S:
@@ -211,4 +213,4 @@ def test_a_recording_of_random_movements_passes_at_most_as_often_as_chance_says(
         passed += challenge.state is PASSED
     expected = tries * chance_of_passing(prompts)
     assert passed <= expected + 3 * expected**0.5
-    assert passed >= 5  # the recording does answer: the test can fail
+    assert passed >= 5  # the recording does move: the test can fail

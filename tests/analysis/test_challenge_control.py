@@ -1,4 +1,4 @@
-"""A challenge of a real face, from pictures to the record: real detector, tracks, mesh and window."""
+"""A challenge of a real face, from frames to the record, with the real detector, tracker, mesh and window."""
 
 import logging
 from itertools import count
@@ -27,7 +27,7 @@ AT_REST, COVERED, CLOSE = {}, {"covered": "mouth"}, {"size": 1.35}
 
 
 class Stream:
-    """A stream of pictures at 10 Hz that a person who is challenged sends."""
+    """The 10 Hz stream of a person who is being challenged."""
 
     def __init__(self, *prompts: Movement, score=0.1) -> None:
         settings = AnalysisSettings()
@@ -40,7 +40,7 @@ class Stream:
         self.results = []
 
     def shows(self, shown: dict | None, length_s: float) -> None:
-        """Sends pictures of the person, or without anybody."""
+        """Sends frames with or without the person."""
         for _ in range(round(10 * length_s)):
             number = next(self._frames)
             picture = self._picture(tuple(({"nobody": True} if shown is None else shown).items()), number)
@@ -55,7 +55,7 @@ class Stream:
         if key not in self._pictures:
             shown = dict(key)
             self._pictures[key] = np.full((480, 640, 3), 90, np.uint8) if "nobody" in shown else person(**shown)
-        noise = np.random.default_rng(number).integers(-6, 7, (480, 640, 1))  # no picture is sent twice
+        noise = np.random.default_rng(number).integers(-6, 7, (480, 640, 1))  # no frame is sent twice
         return np.clip(self._pictures[key] + noise, 0, 255).astype(np.uint8)
 
     @property
@@ -142,7 +142,7 @@ def test_another_person_in_the_same_place_fails():
     stream = Stream(MOUTH)
     stream.challenge.start()
     stream.until_asked()
-    other = person()[:, ::-1, ::-1] // 2 + 100  # mirrored, and of other colours
+    other = person()[:, ::-1, ::-1] // 2 + 100  # mirrored, with other colours
     stream._pictures[("nobody", True),] = np.ascontiguousarray(other)
     stream.shows(None, 1)
     assert (stream.record.state, stream.record.reason) == (FAILED, LOST)
@@ -211,4 +211,4 @@ def test_a_real_hand_in_a_real_clip_is_followed_through_tracks_and_window(shared
                 stream.pipeline.step(Frame(frame.to_ndarray(format="rgb24"), frame.time, 0.0))
     (outcome,) = stream.record.done
     assert (stream.record.state, outcome.seen) == (PASSED, MOUTH)
-    assert 1.4 < outcome.took_s < 2.4  # she is asked at .8 s; her hand comes at 2.4 s
+    assert 1.4 < outcome.took_s < 2.4  # the prompt is shown at .8 s; the hand appears at 2.4 s

@@ -1,4 +1,4 @@
-"""The aligned crop: where the face's points land, what lies beyond the edge, and what strong scaling does."""
+"""The aligned crop: positions of the key points, pixels outside the frame, and strong downscaling."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Cuts: another person in a face's place ends its track; light, motion, hands and lost blocks do not."""
+"""Cuts: another person in the same place ends the track; changes of light, motion, hands and lost blocks do not."""
 
 import itertools
 
@@ -31,7 +31,7 @@ STEP_S = 0.1
 
 
 def person(number):
-    """A 440x330 frame: the astronaut (0), or somebody else with features, hair and clothes of their own."""
+    """A 440x330 frame: the astronaut (0), or another person with different features, hair and clothes."""
     rng = np.random.default_rng(7)
     frame = cv2.resize(rng.integers(40, 220, (6, 8, 3), dtype=np.uint8), (440, 330), interpolation=cv2.INTER_CUBIC)
     if number == 0:
@@ -48,7 +48,7 @@ def shifted(image, x, y):
 
 
 def sights(images, boxes=None, step_s=STEP_S, gap=()):
-    """What the detector says of each image after the first; a cut begins a new one, as in a tracker."""
+    """The detector's result for each image after the first; after a cut it starts anew, as in the tracker."""
     detector, comparisons = None, []
     for index, (image, box) in enumerate(zip(images, boxes or [BOX] * len(images), strict=True)):
         now = appearance(image, box, index * step_s)
@@ -173,7 +173,7 @@ def test_a_still_photo_stays_one_when_the_frame_size_changes():
 
 @pytest.fixture(scope="module")
 def people(shared):
-    """The first three seconds of four clips of different people, 10 frames a second, in 640 pixels."""
+    """The first three seconds of four clips of different people, 10 fps, 640 px wide."""
     found = {}
     for name in CLIPS:
         with av.open(shared / "data" / "clips" / name) as clip:

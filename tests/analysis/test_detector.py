@@ -1,4 +1,4 @@
-"""The face detector on real pictures: found where the face is, nothing found where none is."""
+"""The face detector on real pictures: faces are found in the right place, and nothing else is."""
 
 import subprocess
 import sys
@@ -17,7 +17,7 @@ from stream_detect.errors import AnalysisError
 # The astronaut's eyes (her right one first), nose tip and mouth, read off the picture of 512 x 512.
 LANDMARKS = np.float32(((204, 103), (247, 105), (225, 128), (224, 148)))
 
-# The head alone, and where the picture is cut for it.
+# The head alone, and the part of the picture that contains it.
 HEAD_X, HEAD_Y, HEAD_SIDE = 110, 20, 230
 
 
@@ -41,7 +41,7 @@ def head_landmarks(side_px, x, y):
 
 
 def pasted(wh, *places):
-    """A grey picture with heads of `side_px` at (x, y)."""
+    """A grey picture with heads of `side_px` at each (x, y)."""
     image = np.full((wh[1], wh[0], 3), 110, np.uint8)
     for side_px, x, y in places:
         image[y : y + side_px, x : x + side_px] = head(side_px)
@@ -87,7 +87,7 @@ def test_face_is_found_in_any_picture(full, wh, place):
     assert_lands_on(face, head_landmarks(*place))
 
 
-# Short-range sees 128 pixels only: below a fifth of the picture its points are off by half an eye distance.
+# Short-range works on 128 px only: below a fifth of the picture, its points are off by half the eye distance.
 @pytest.mark.parametrize(
     ("wh", "place"),
     [
@@ -135,7 +135,7 @@ def test_leaning_head(detector, degrees):
 def test_mirrored_picture_has_the_right_eye_on_the_right(detector):
     (face,) = detector.detect(np.ascontiguousarray(astronaut()[:, ::-1]))
     mirrored = np.float32((512, 0)) + LANDMARKS * (-1, 1)
-    # "Right" and "left" are read from the picture, so a mirrored person has them changed.
+    # "Right" and "left" refer to the picture, so they are swapped for a mirrored person.
     assert_lands_on(face, mirrored[[1, 0, 2, 3]])
 
 
@@ -158,7 +158,7 @@ def test_views_of_a_larger_array_are_read_right(full):
 
 
 def test_a_stream_may_change_its_size(full):
-    """Nothing of the former frame is left in the network's input."""
+    """Nothing of the previous frame remains in the network's input."""
     expected = BlazeFace("full", 0.6, 8).detect(pasted((1920, 1080), (900, 900, 90)))[0]
     full.detect(pasted((480, 640), (250, 200, 350)))
     face = full.detect(pasted((1920, 1080), (900, 900, 90)))[0]
@@ -268,7 +268,7 @@ def test_one_face_in_every_frame_of_the_face_clips(shared, detector, clip):
     ],
 )
 def test_tracks_are_where_the_face_is(shared, detector, clip, with_a_face):
-    """At 8 to 10 Hz, as in a stream: one number while the face is there, and none for a drawing that looks like one."""
+    """At 8 to 10 Hz, as in a stream: one track while the face is visible, and none for a drawing that resembles one."""
     tracker = Tracker()
     tracks = [
         tracker.update(detector.detect(image), i / 8)

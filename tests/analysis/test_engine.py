@@ -1,4 +1,4 @@
-"""The engine with the real face detector, tracker, gate and crop; only the classifier is scripted."""
+"""The engine with the real face detector, tracker, quality gate and crop; only the classifier is scripted."""
 
 from queue import Queue
 
@@ -39,7 +39,7 @@ def engine(detector, crops):
 
 
 def portrait(time_s):
-    """The astronaut, swaying a little, 480 x 480 px."""
+    """The astronaut, swaying slightly, 480x480 px."""
     x, y = 16 + 8 * np.sin(time_s) + 3 * np.sin(9 * time_s), 4 + 3 * np.cos(9 * time_s)
     return cv2.warpAffine(astronaut(), np.float32([[1, 0, -x], [0, 1, -y]]), (480, 480))
 
@@ -57,7 +57,7 @@ def noise(time_s):
 
 
 def run(engine, picture, length_s=4.0):
-    """The results of a 30 fps stream."""
+    """Results of a 30 fps stream."""
     sampler, pipeline = engine.sampler(), engine.pipeline()
     times = [frame / 30 for frame in range(round(length_s * 30))]
     return [pipeline.step(Frame(picture(t), t, 0.0)) for t in times if sampler.wants(t)]
@@ -135,5 +135,5 @@ def test_a_running_stream_takes_another_model_at_its_next_step(engine):
         after = results.get(timeout=PATIENCE_S)
     assert after.error is None
     assert [track.track_id for track in after.tracks] == [track.track_id for track in before.tracks]
-    assert after.verdict.admitted <= 1  # the scores of the one before count no more
+    assert after.verdict.admitted <= 1  # the scores of the previous one no longer count
     assert after.tracks[0].score == pytest.approx(0.05)

@@ -1,4 +1,4 @@
-"""A stream with a rate of its own: how often it is sampled and scored, and when that is too seldom."""
+"""The sampling rate of a stream: how often it is sampled and scored, and which rates are too low."""
 
 from queue import Queue
 
@@ -16,7 +16,7 @@ SCENE = np.random.default_rng(7).integers(0, 255, (120, 160, 3), np.uint8)
 
 
 def frame(time_s):
-    """A camera's: no two are alike, since one that stands still is not scored again."""
+    """Frames of a camera: all differ, because a still picture is not scored again."""
     rng = np.random.default_rng(round(1000 * time_s))
     noisy = np.clip(SCENE + rng.integers(-6, 7, SCENE.shape), 0, 255)
     return Frame(noisy.astype(np.uint8), time_s, 0.0)
@@ -32,7 +32,7 @@ def engine():
 
 
 def results(engine, rate_hz, length_s=10.0):
-    """The results of a 25 fps stream, sampled at that rate."""
+    """Results of a 25 fps stream, sampled at the given rate."""
     sampler, pipeline = engine.sampler(rate_hz), engine.pipeline(rate_hz)
     times = [i / 25 for i in range(round(25 * length_s))]
     return [pipeline.step(frame(time_s)) for time_s in times if sampler.wants(time_s)]
@@ -43,7 +43,7 @@ def test_scores_come_as_often_as_samples_and_never_faster_than_the_window_wants(
     found = results(engine, rate_hz)
     assert len(found) == round(10 * (rate_hz or 10))
     assert sum(result.tracks[0].score is not None for result in found) == scores
-    assert {track.track_id for result in found for track in result.tracks} == {1}  # however long the pauses
+    assert {track.track_id for result in found for track in result.tracks} == {1}  # however long the pauses are
     assert found[-1].verdict.state is VerdictState.FAKE
 
 

@@ -1,4 +1,4 @@
-"""What repeats: still faces, frozen feeds and loops; and that living ones, however quiet, are none of them."""
+"""Still faces, frozen feeds and loops are detected; live video, however quiet, is not taken for one."""
 
 import time
 from fractions import Fraction
@@ -26,7 +26,7 @@ LIVE, FROZEN, LOOPED = FeedState
 
 
 def swaying(index, period=None):
-    """A head that moves as people do: without a period, or the same again after so many samples."""
+    """A head that moves as people do: without a period, or repeating after so many samples."""
     time_s = 0.1 * (index if period is None else index % period)
     x = 9 * np.sin(1.1 * time_s) + 6 * np.sin(2.63 * time_s + 1) + 4 * np.sin(0.37 * time_s)
     y = 5 * np.sin(0.83 * time_s) + 3 * np.sin(3.1 * time_s)
@@ -36,7 +36,7 @@ def swaying(index, period=None):
 
 
 def coded(image, count, codec="libx264", bitrate=400_000):
-    """The image as a decoder shows it, 30 fps, every third frame."""
+    """The image after coding at 30 fps, every third frame."""
     encoder = av.CodecContext.create(codec, "w")
     encoder.width, encoder.height, encoder.pix_fmt = image.shape[1], image.shape[0], "yuv420p"
     encoder.time_base, encoder.framerate, encoder.gop_size = Fraction(1, 30), Fraction(30), 60

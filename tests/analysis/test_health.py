@@ -1,4 +1,4 @@
-"""Health: ready while some stream can be judged, failing while none can."""
+"""Health: ready while at least one stream can be judged, failing otherwise."""
 
 from stream_detect.analysis.worker import REMEMBER_S, Health
 

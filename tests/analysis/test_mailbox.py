@@ -1,4 +1,4 @@
-"""The mailbox: newest wins, what was replaced is counted, nothing is kept once closed."""
+"""The mailbox keeps the newest frame, counts replaced ones, and is empty once closed."""
 
 import threading
 from queue import Queue

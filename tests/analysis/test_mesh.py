@@ -1,4 +1,4 @@
-"""The face mesh: points where the face's parts are, none where there is no face, the same for every sibling."""
+"""The face mesh: points on the parts of the face, no mesh without a face, and equal results of all siblings."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from stream_detect.analysis.mesh import POINTS, FaceMesh
 from stream_detect.errors import AnalysisError
 from stream_detect.types import CropPolicy
 
-NOSE_TIP, CHIN, FOREHEAD = 1, 152, 10  # of MediaPipe's published numbering
+NOSE_TIP, CHIN, FOREHEAD = 1, 152, 10  # in MediaPipe's published numbering
 POLICY = CropPolicy((256, 256))
 
 

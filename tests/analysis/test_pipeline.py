@@ -1,4 +1,4 @@
-"""The pipeline from frame to verdict, with scripted faces and scores: what a viewer would be told."""
+"""The pipeline from frame to verdict, with scripted faces and scores."""
 
 import math
 
@@ -26,7 +26,7 @@ SETTINGS = AnalysisSettings(
 
 
 class Gate:
-    """Refuses what it is told."""
+    """Refuses the faces that the test names."""
 
     def __init__(self, reason=None):
         self.reason = reason
@@ -36,7 +36,7 @@ class Gate:
 
 
 class Stream:
-    """A pipeline fed at 10 Hz by whatever `faces` holds at the time."""
+    """A pipeline fed at 10 Hz with the current `faces`."""
 
     def __init__(self, score=0.95, faces=(LEFT,), reason=None, tracker=None, **classifier):
         self.faces = list(faces)
@@ -57,7 +57,7 @@ class Stream:
 
 
 def states(results):
-    """The stream's states in order, each once."""
+    """The stream's states in order, without repetitions."""
     found = []
     for result in results:
         if not found or found[-1] is not result.verdict.state:
@@ -79,7 +79,7 @@ def test_a_steady_face_is_gathered_and_then_judged(score, state):
 def test_a_steady_verdict_that_nobody_watches_is_renewed_half_as_often_until_it_changes():
     score = 0.95
     stream = Stream(lambda _crop: score)
-    stream.run(12.3)  # the verdict came after 2.2 s and has stood for ten
+    stream.run(12.3)  # the verdict was reached after 2.2 s and has held for ten
 
     def calls(length_s):
         before = stream.classifier.calls
@@ -265,7 +265,7 @@ def test_a_face_whose_points_coincide_is_refused_not_an_error():
 
 
 def row(count, side=100):
-    """So many faces side by side, none over another."""
+    """The given number of faces side by side, without overlap."""
     return [upright_face((20 + i * side * 1.2, 40, 20 + i * side * 1.2 + side, 40 + side)) for i in range(count)]
 
 

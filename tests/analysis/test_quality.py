@@ -1,4 +1,4 @@
-"""The quality gate: a good face passes, each defect is refused with its own reason."""
+"""The quality gate: a good face passes, and each defect is refused with its own reason."""
 
 from dataclasses import replace
 
@@ -34,7 +34,7 @@ def detector():
 
 @pytest.fixture(scope="module")
 def portrait(detector):
-    """The astronaut enlarged until the face is 256 px, and that face."""
+    """The astronaut, enlarged until the face is 256 px, and that face."""
     image = cv2.resize(astronaut()[:240, 100:360], None, fx=2.44, fy=2.44, interpolation=cv2.INTER_CUBIC)
     (face,) = detector.detect(image)
     assert 235 < face.xyxy[2] - face.xyxy[0] < 275
@@ -146,7 +146,7 @@ def test_face_over_the_edge(gate, portrait, share, reason):
 @pytest.mark.parametrize("sign", [-1, 1])
 @pytest.mark.parametrize("degrees", [0, 50])
 def test_turned_away(gate, portrait, sign, degrees):
-    """Whatever way the head leans."""
+    """However the head is tilted."""
     image, face = portrait
     turn = np.deg2rad(degrees)
     rotation = np.float32(((np.cos(turn), -np.sin(turn)), (np.sin(turn), np.cos(turn))))
@@ -187,7 +187,7 @@ def test_thresholds_are_the_settings(portrait):
 def test_metrics_of_known_pictures():
     checkerboard = (np.indices((64, 64)).sum(axis=0) % 2 * 255).astype(np.uint8)
     assert sharpness(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)) > 0.85
-    assert sharpness(np.tile(np.arange(64, dtype=np.uint8) % 2 * 255, (64, 1))) == 0  # nothing across one direction
+    assert sharpness(np.tile(np.arange(64, dtype=np.uint8) % 2 * 255, (64, 1))) == 0  # no detail in one direction
     assert sharpness(np.full((64, 64), 77, np.uint8)) == 0
     assert luma(checkerboard) == pytest.approx(0.5)
     assert blown_share(checkerboard) == pytest.approx(0.5)
@@ -212,7 +212,7 @@ def test_a_check_looks_at_the_face_however_large_the_picture(gate, portrait):
 
 @pytest.mark.parametrize("clip", FACE_CLIPS)
 def test_real_clips_are_admitted(shared, detector, gate, clip):
-    """And the same clips, blurred, are not."""
+    """Blurred copies of the same clips are refused."""
     reasons, blurred_reasons = [], []
     with av.open(shared / "data/clips" / clip) as container:
         for i, frame in enumerate(container.decode(video=0)):

@@ -1,4 +1,4 @@
-"""The sampler keeps its average rate whatever the frame rate, and makes up for nothing."""
+"""The sampler keeps its average rate at any frame rate, and does not catch up after a gap."""
 
 from itertools import pairwise
 

@@ -1,4 +1,4 @@
-"""The search for faces: small ones in large frames, faces that fill the frame, and what it costs at most."""
+"""The search for faces: small faces in large frames, faces that fill the frame, and its maximum cost."""
 
 import itertools
 
@@ -29,7 +29,7 @@ def search(networks):
 
 
 def crowd(wh, face_px, spots):
-    """A frame with the astronaut's face at each spot (x, y: the middle), its box about `face_px` wide."""
+    """A frame with the astronaut's face centred at each (x, y), with a box about `face_px` wide."""
     noise = np.random.default_rng(1).integers(-25, 25, (wh[1] // 40, wh[0] // 40, 3)).astype(np.float32)
     image = np.clip(np.float32((150, 160, 170)) + cv2.resize(noise, wh), 0, 255).astype(np.uint8)
     head = cv2.resize(HEAD, None, fx=face_px / 90, fy=face_px / 90, interpolation=cv2.INTER_AREA)
@@ -40,7 +40,7 @@ def crowd(wh, face_px, spots):
 
 
 def filled(wh, share):
-    """A frame with the astronaut's face, as high as that share of it."""
+    """A frame with the astronaut's face, whose height is the given share of the frame's."""
     scale = share * wh[1] / 105  # the box is some 105 px high
     matrix = np.float32([[scale, 0, wh[0] / 2 - scale * 222], [0, scale, wh[1] / 2 - scale * 118]])
     return cv2.warpAffine(ASTRONAUT, matrix, wh, borderMode=cv2.BORDER_REPLICATE)

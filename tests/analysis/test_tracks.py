@@ -1,4 +1,4 @@
-"""Tracks: who keeps a number, who loses it, and that crossing faces do not swap."""
+"""Tracks: which faces keep their number, which lose it, and that crossing faces do not swap numbers."""
 
 import numpy as np
 import pytest
@@ -85,7 +85,7 @@ def test_two_frames_of_one_time_are_no_motion(tracker):
 @pytest.mark.parametrize("speed_px_per_s", [150, 250, 400])
 @pytest.mark.parametrize("hidden", [False, True], ids=["both seen", "one hidden while they overlap"])
 def test_crossing_faces_do_not_swap(tracker, speed_px_per_s, hidden):
-    """Two people pass each other, a little apart in height; the detector may see but one while they overlap."""
+    """Two people pass each other, slightly apart in height; the detector may see only one while they overlap."""
     for i in range(31):
         moved = speed_px_per_s * i * STEP_S
         left, right = face(100 + moved, 190), face(100 + 3 * speed_px_per_s - moved, 215)
@@ -131,7 +131,7 @@ scenes = st.lists(
 @settings(max_examples=150, deadline=None)
 @given(scenes, st.lists(st.floats(-1.0, 1.0), min_size=25, max_size=25))
 def test_any_faces_at_any_times(scene, steps_s):
-    """Numbers rise from 1 without holes, are unique in a frame, and a finished one never returns."""
+    """Numbers count up from 1 without gaps, are unique in a frame, and are never reused."""
     tracker, highest, time_s = Tracker(), 0, 0.0
     finished: set[int] = set()
     for faces, step_s in zip(scene, steps_s, strict=False):

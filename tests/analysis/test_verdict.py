@@ -1,4 +1,4 @@
-"""Verdict: the state machine by tables, and what must hold for any history."""
+"""The verdict's state machine: tables of transitions, and invariants for any history."""
 
 import math
 from itertools import pairwise
@@ -25,7 +25,7 @@ def evidence(fake_probability, newest_s=0.0, admitted=12, lowest=None, highest=N
 
 
 def track_in(state, at_s=-100.0):
-    """A track's verdict that came to this state long ago."""
+    """A track's verdict that reached this state long ago."""
     track = TrackVerdict(THRESHOLDS, SETTINGS)
     start = {FAKE: 0.9, REAL: 0.1, UNCERTAIN: 0.5}
     if state is not GATHERING:
@@ -127,7 +127,7 @@ def test_of_faces_in_one_state_the_most_suspicious_or_least_known_speaks():
 
 
 class VerdictHistory(RuleBasedStateMachine):
-    """Any history of scores, refusals, gaps and pauses; a window and a verdict as the pipeline drives them."""
+    """Any history of scores, refusals, gaps and pauses, with a window and a verdict driven as in the pipeline."""
 
     def __init__(self):
         super().__init__()

@@ -1,4 +1,4 @@
-"""The window is a function of what it was told, not of the order; it is bounded, and it forgets."""
+"""The window depends on its scores and not on their order; it is bounded, and drops old scores."""
 
 import math
 
@@ -30,7 +30,7 @@ def window_of(*what, length_s=LENGTH_S):
 
 
 def contents(window):
-    """All that a window says, comparable (NaN is not equal to itself)."""
+    """All values of a window in comparable form (NaN is not equal to itself)."""
     return window.evidence(), [None if math.isnan(value) else value for value in window.trace()]
 
 
@@ -74,7 +74,7 @@ def test_what_is_older_than_the_window_expires():
     window = window_of(*scores(*[1.0] * 10))
     assert window.evidence().admitted == 10
     window.advance(11.0)
-    assert window.evidence().admitted == 5  # those from 1.0 s on
+    assert window.evidence().admitted == 5  # scores from 1.0 s on
     window.advance(30.0)
     assert window.evidence() == EMPTY
     assert window.trace() == ()

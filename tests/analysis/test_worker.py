@@ -1,4 +1,4 @@
-"""The worker: real threads, no sleeping; each step is held open or let go by the test."""
+"""The worker, with real threads and without sleeps: the test holds and releases each step."""
 
 import logging
 import threading
@@ -24,7 +24,7 @@ class Clock:
 
 
 class Steps:
-    """A pipeline whose steps the test sees begin, and lets go on one by one when it is `gated`."""
+    """A pipeline whose steps the test observes, and releases one by one if it is `gated`."""
 
     def __init__(self, *, gated=False):
         self.begun = Queue()
@@ -44,7 +44,7 @@ def frame(time_s, arrived_s=99.5):
 
 
 class Stream:
-    """A worker with its results in a queue."""
+    """A worker whose results go into a queue."""
 
     def __init__(self, pipeline_factory, clock=None, health=None):
         self.clock = clock or Clock()

@@ -1,4 +1,4 @@
-"""Analyses of uploads over HTTP: the parts of a form, and what is asked for again and again."""
+"""Helpers for analyses of uploads over HTTP: parts of a form, and common requests."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -38,5 +38,5 @@ def ended(inside: "Inside", analysis: dict[str, Any]) -> dict[str, Any]:
 
 
 def kept(inside: "Inside") -> list[Path]:
-    """All files that are there."""
+    """All files in the folder."""
     return files_in(inside.analyses.library._path)

@@ -1,4 +1,4 @@
-"""A whole application in front of a scripted analysis, with a database and cameras of its own."""
+"""A complete application with a scripted analysis, a database and cameras."""
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
@@ -42,7 +42,7 @@ PAGE["/index.html"] = PAGE["/"]
 
 
 def load(name: str) -> Candidate:
-    """Another model, whose classifier is known by its thresholds."""
+    """Another model, recognised by its thresholds."""
     if name != "other":
         raise NotFoundError(f"expected another, received {name}")
     thresholds = Thresholds(fake_enter=0.9)
@@ -51,7 +51,7 @@ def load(name: str) -> Candidate:
 
 
 def bundles(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    """Names and sha256 of the models that judge files."""
+    """Names and sha256 of the models for files."""
     if not set(names) <= set(SHA256):
         raise SettingsError(f"expected names of {', '.join(SHA256)}")
     return tuple((name, SHA256[name]) for name in dict.fromkeys(names or ["scripted"]))
@@ -59,7 +59,7 @@ def bundles(names: Sequence[str]) -> tuple[tuple[str, str], ...]:
 
 @dataclass
 class Inside:
-    """An application that runs, and its rooms."""
+    """A running application, and its parts."""
 
     client: TestClient
     application: FastAPI
@@ -75,9 +75,9 @@ Make = Callable[..., Inside]
 
 @pytest.fixture
 def make(tmp_path: Path) -> Iterator[Make]:
-    """Makes applications of a test's own; they run until its end.
+    """Makes applications that run until the end of the test.
 
-    Called with the settings, and with what a reload will find instead of them.
+    Call it with the settings, and with those that a reload will read.
     """
     with ExitStack() as stack:
 
@@ -87,7 +87,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
             base_url: str = "http://127.0.0.1:8080",
             peer: str = "testclient",
         ) -> Inside:
-            # Records of fixed dates stay, whenever the tests run.
+            # Keeps records with fixed dates, whenever the tests run.
             given = {"storage": {"folder": tmp_path / "data", "events_days": 36_500}, **(settings or {})}
             checked = Settings.model_validate(given)
             engine = Engine(
@@ -121,7 +121,7 @@ def make(tmp_path: Path) -> Iterator[Make]:
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """Two seconds with one face."""
+    """A two-second clip with one face."""
     return write_clip(tmp_path_factory.mktemp("clips") / "clip.mp4").read_bytes()
 
 

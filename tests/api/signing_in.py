@@ -1,4 +1,4 @@
-"""An application with one user of each role, a token of each, and browsers that are signed in."""
+"""An application with a user of each role, a token of each, and signed-in browsers."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -21,7 +21,7 @@ def bearer(token: str) -> dict[str, str]:
 
 @dataclass
 class House:
-    """The application and what opens it.
+    """The application, and credentials for it.
 
     Args:
         inside: the application.
@@ -35,11 +35,11 @@ class House:
 
     @property
     def client(self) -> TestClient:
-        """Signed in nowhere, unless a test signs in."""
+        """A browser that is not signed in."""
         return self.inside.client
 
     def sign_in(self, name: str = "viewer", agent: str = "test") -> dict[str, str]:
-        """The headers of a page in a browser where that user is signed in."""
+        """Headers of a page in a browser in which this user is signed in."""
         headers = ORIGIN | {"User-Agent": agent}
         answer = self.client.post("/api/session", json={"name": name, "password": PASSWORD}, headers=headers)
         assert answer.status_code == 200, answer.text
@@ -49,9 +49,9 @@ class House:
 
 
 def signed_in(inside: Any) -> House:
-    """Adds a user of each role, whose names are the roles'."""
+    """Adds a user of each role, named like the role."""
     accounts = inside.access.accounts
-    accounts._passwords = Passwords(PasswordHasher(1, 8, 1))  # some 40 hashes a test, of 64 MiB each
+    accounts._passwords = Passwords(PasswordHasher(1, 8, 1))  # some 40 hashes per test, of 64 MiB each
     tokens = {}
     for role in reversed(Role):
         accounts.add(role.value, role, PASSWORD)

@@ -1,4 +1,4 @@
-"""A whole server on a settings file, and what tests ask of it."""
+"""A server process with a settings file, and the requests of tests."""
 
 import json
 from collections.abc import Callable
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Site:
-    """A server, its settings file, and what is asked of it."""
+    """A server, its settings file, and requests to it."""
 
     def __init__(self, start: Callable[..., Any], folder: Path, model: Path) -> None:
         self._start = start
@@ -43,7 +43,7 @@ class Site:
         self.file.write_text(yaml.safe_dump(settings), encoding="utf-8")
 
     def serve(self) -> None:
-        """Starts the server; again after it ended."""
+        """Starts the server, or restarts it after it ended."""
         self.server = self._start(SETTINGS=str(self.file), STORAGE__FOLDER=str(self._folder / "data"))
         self.http.close()
         self.http = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S)
@@ -55,17 +55,17 @@ class Site:
         return self.http.get("/api/events", params=wanted).raise_for_status().json()["items"]
 
     def comes(self, look: Callable[[], T | None]) -> T:
-        """What `look` returns once it is something."""
+        """Waits until `look` returns something true, and returns it."""
         return until(look, describe=lambda: "".join(self.server.log)[-3000:])
 
     def is_live(self, name: str = "door") -> dict[str, Any]:
-        """Once its first picture was looked at."""
+        """Waits until its first frame has been analysed."""
         return self.comes(
             lambda: camera if (camera := self.camera(name))["state"] == "live" and camera["width"] else None
         )
 
     def connections_to(self, url: str) -> int:
-        """How many TCP connections the server has to an address's port."""
+        """Number of TCP connections of the server to the port of an address."""
         port = urlsplit(url).port
         connections = psutil.Process(self.server.process.pid).net_connections("tcp")
         return sum(1 for one in connections if one.raddr and one.raddr.port == port)
@@ -73,7 +73,7 @@ class Site:
     def news(
         self, path: str, name: str, once_listening: Callable[[], object] = lambda: None, **like: Any
     ) -> dict[str, Any]:
-        """The next server-sent event of a name with these values.
+        """The next server-sent event with this name and these values.
 
         Args:
             path: of the stream.
@@ -93,7 +93,7 @@ class Site:
         raise AssertionError(f"no {name} came")
 
     def fake_begins(self, camera: dict[str, Any]) -> dict[str, Any]:
-        """The fake event of a camera, as announced: the server gets the camera once the test listens."""
+        """The announced fake event of a camera, which is added to the server once the test listens."""
         silent = {"name": "silent", "url": "whip:"}
         self.write(silent)
         self.serve()

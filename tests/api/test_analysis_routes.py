@@ -1,4 +1,4 @@
-"""Analyses of uploads over HTTP, in front of scripted models: forms, pages, progress, files, refusals."""
+"""Analyses of uploads over HTTP, with scripted models: forms, pages, progress, files, refusals."""
 
 import csv
 import io
@@ -50,7 +50,7 @@ def test_a_body_in_the_smallest_chunks_is_the_same_body(inside, clip):
     ("body", "status", "message"),
     [
         (part("model", b"scripted") + END, 422, "at least one file"),
-        (part("file", b"", "") + END, 422, "at least one file"),  # what a browser sends of an empty field
+        (part("file", b"", "") + END, 422, "at least one file"),  # sent by browsers for an empty field
         (part("file", b"x", "a") + part("model", b"absent") + END, 422, "expected names of"),
         (part("file", b"x", "a") + part("rate_hz", b"fast") + END, 422, "expected a number as rate_hz, received fast"),
         (part("file", b"x", "a") + part("rate_hz", b"nan") + END, 422, "rate_hz above 0 and up to 60"),
@@ -147,7 +147,9 @@ def test_progress_is_followed_to_the_end(inside, clip):
     assert news[0]["state"] in {"queued", "running"}
     assert news[-1]["state"] == "done"
     assert {0.5, 1.0} <= {one["done_share"] for one in news}
-    again = inside.client.get(f"/api/analyses/{analysis['id']}/progress").text  # of what has ended: one, and the end
+    again = inside.client.get(
+        f"/api/analyses/{analysis['id']}/progress"
+    ).text  # of an ended analysis: one event, then the end
     assert again.count("event: progress") == 1
 
 

@@ -1,4 +1,4 @@
-"""Cameras over HTTP: added, changed, stopped and removed, kept over restarts; what the file names is the file's."""
+"""Cameras over HTTP: add, change, stop and remove; they survive restarts. Those of the settings file are read-only."""
 
 import asyncio
 import io
@@ -57,7 +57,7 @@ def test_a_camera_is_added_changed_and_removed(make):
         ({"name": "Not A Name", "url": "whip:"}, 422, "body.name"),
         ({"name": "a"}, 422, "body.url"),
         ({"name": "a", "url": "rtsp://10.0.0.5/" + "x" * 10_000}, 422, "2000"),
-        ({"name": "a", "url": "whip:", "title": "a\0b"}, 422, "body.title"),  # PostgreSQL keeps none
+        ({"name": "a", "url": "whip:", "title": "a\0b"}, 422, "body.title"),  # PostgreSQL does not keep the address
         ({"name": "a", "url": "whip:", "colour": "red"}, 422, "body.colour"),
         ({"name": "a", "url": "whip:", "rate_hz": 0.5}, 422, "rate"),
         ({"name": "door", "url": "whip:"}, 409, "door"),

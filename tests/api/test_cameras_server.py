@@ -1,4 +1,4 @@
-"""The whole server and a real RTSP server: cameras come, are judged, go dark, come back; what happened is kept."""
+"""A server process and a real RTSP server: cameras connect, are judged, are lost and return; the history is stored."""
 
 import io
 import signal
@@ -95,7 +95,7 @@ def test_a_camera_that_goes_dark_is_an_event_until_it_is_back(site, own_rtsp_ser
     def states():
         return [row["state"] for row in site.http.get("/api/cameras/door/states").json()["items"]]
 
-    site.comes(lambda: states().count("live") == 2)  # written a moment after it is so
+    site.comes(lambda: states().count("live") == 2)  # written shortly after the change
     assert states()[0] == "connecting"
 
 
@@ -159,7 +159,7 @@ def test_a_frozen_camera_a_listener_and_a_trial_hold_up_no_stop(site, own_rtsp_s
         own_rtsp_server.freeze()
         trying = f"{site.server.url}/api/cameras/test-connection"
         trial = threads.submit(httpx.post, trying, json={"url": url}, timeout=PATIENCE_S)
-        site.comes(lambda: site.connections_to(url) >= 2)  # the camera's and the trial's
+        site.comes(lambda: site.connections_to(url) >= 2)  # of the camera and of the connection test
         site.server.stop()
         own_rtsp_server.thaw()
         assert trial.exception() or trial.result().status_code >= 500

@@ -1,4 +1,4 @@
-"""The whole server with what is beside it: a webhook's receiver, an MQTT broker, PostgreSQL, a publisher, a viewer."""
+"""A server process with its peers: a webhook receiver, an MQTT broker, PostgreSQL, a publisher and a viewer."""
 
 import asyncio
 import hashlib
@@ -32,7 +32,7 @@ def broker(tmp_path):
 @pytest.fixture
 def postgresql():
     """Address of an empty database."""
-    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:  # where the user postgres may go
+    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:  # accessible to the user postgres
         Path(name).chmod(0o755)
         cluster = Cluster(Path(name))
         cluster.start()
@@ -80,7 +80,7 @@ def test_a_dark_camera_is_kept_in_postgresql_and_reported_by_webhook_and_mqtt(
 
 
 async def post(client: httpx.AsyncClient, path: str, end: Publisher | Screen) -> str:
-    """Opens a session over HTTP; its location."""
+    """Opens a session over HTTP; returns its location."""
     async with asyncio.timeout(PATIENCE_S):
         while True:
             answer = await client.post(path, content=await end.offer(), headers=SDP)

@@ -1,4 +1,4 @@
-"""Records of checks over HTTP: pages, one of them, deletion, and who may see them."""
+"""Records of checks over HTTP: pages, single records, deletion, and permissions."""
 
 from dataclasses import replace
 

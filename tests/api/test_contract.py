@@ -1,4 +1,4 @@
-"""A real server keeps to its own /openapi.json, whatever is sent; generated clients work with it."""
+"""A real server follows its own /openapi.json for any input, and generated clients work with it."""
 
 import json
 import os
@@ -17,10 +17,10 @@ BIN = Path(sys.executable).parent
 TIME_S = 420
 TOKEN = "correct-horse-battery"
 NOT_ASKED = "streams|/progress|/whip/|/whep/"
-"""Streams of events do not end; offers of SDP have a fuzz of their own in tests/webrtc."""
+"""Event streams do not end; SDP offers have their own fuzz tests in tests/webrtc."""
 
 PASSED_OVER = "positive_data_acceptance"
-"""Addresses, cursors and offers are checked for more than JSON Schema can say: one of the right form may be refused."""
+"""Addresses, cursors and offers are checked beyond JSON Schema: valid ones by the schema may still be refused."""
 
 BINARY = (
     "application/sdp",
@@ -38,7 +38,7 @@ def _run(*command: str, folder: Path) -> subprocess.CompletedProcess[str]:
 
 
 def test_schemathesis_finds_nothing(start_server, tmp_path):
-    server = start_server(TOKEN=TOKEN)  # without it the first user that is added would shut all others out
+    server = start_server(TOKEN=TOKEN)  # otherwise the first added user would lock out all other requests
     done = _run(
         str(BIN / "schemathesis"), "run", f"{server.url}/openapi.json", "--header", f"Authorization: Bearer {TOKEN}",
         "--exclude-path-regex", NOT_ASKED, "--exclude-checks", PASSED_OVER,

@@ -1,4 +1,4 @@
-"""Events over HTTP: pages, filters, evidence with ranges, deletion; and what is said while the database is away."""
+"""Events over HTTP: pages, filters, evidence with ranges, deletion, and responses while the database is down."""
 
 import time
 from dataclasses import replace
@@ -21,7 +21,7 @@ def event(number: int, **different) -> Event:
 @pytest.fixture
 def inside(make):
     made = make()
-    until(lambda: made.monitoring.recorder._journal._recovered)  # a start ends the events that it finds open
+    until(lambda: made.monitoring.recorder._journal._recovered)  # starting the server ends events that are still open
     return made
 
 

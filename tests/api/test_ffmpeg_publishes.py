@@ -1,4 +1,4 @@
-"""FFmpeg's own WHIP publisher and a whole server: what others than browsers send is taken."""
+"""FFmpeg's WHIP publisher and a server process: clients other than browsers work."""
 
 import datetime as dt
 import subprocess
@@ -33,7 +33,7 @@ with av.open(url, "w", format="whip", options=options) as output:
 
 
 def certificate_and_key(folder: Path) -> tuple[Path, Path]:
-    """A certificate of P-256 for ten days; FFmpeg with GnuTLS makes one of P-224 otherwise, which OpenSSL 4 refuses."""
+    """A P-256 certificate for ten days; FFmpeg with GnuTLS would create a P-224 one, which OpenSSL 4 refuses."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "publisher")])
     now, day = dt.datetime.now(dt.UTC), dt.timedelta(days=1)

@@ -1,4 +1,4 @@
-"""Upload forms of every shape: each is read, or refused as what it is, and nothing is left of one that is refused."""
+"""Upload forms of every shape are read or refused with the right error, and a refused one leaves nothing."""
 
 import asyncio
 import tempfile
@@ -21,7 +21,7 @@ REFUSED = (RequestError, HTTPException)
 
 
 def request_of(chunks, content_type=b"multipart/form-data; boundary=x", *, goes_away=False):
-    """A request whose body comes in these chunks, and then ends, or not."""
+    """A request whose body arrives in these chunks and then ends, or does not end."""
     messages = [{"type": "http.request", "body": chunk, "more_body": True} for chunk in chunks]
     messages.append({"type": "http.disconnect"} if goes_away else {"type": "http.request", "body": b""})
     coming = iter(messages)
@@ -34,7 +34,7 @@ def request_of(chunks, content_type=b"multipart/form-data; boundary=x", *, goes_
 
 
 def read(chunks, content_type=b"multipart/form-data; boundary=x", *, goes_away=False):
-    """What a form gives: its files' contents and its fields; the exception that refuses it."""
+    """The contents of a form's files and its fields, or the exception that refuses it."""
     with tempfile.TemporaryDirectory() as folder:
         library = Library(Path(folder) / "analyses", LIMITS)
 
@@ -110,7 +110,7 @@ def test_any_content_type_is_read_or_refused(content_type):
 
 
 class Trickle:
-    """A body of which a byte comes at each of these times, on a loop's clock."""
+    """A body of which one byte arrives at each of these times of the event loop's clock."""
 
     def __init__(self, pause_s, byte=b"z"):
         self.pause_s, self.byte = pause_s, byte

@@ -1,4 +1,4 @@
-"""The routes of the live check, as docs/protocol.md has them: each status code, each form of the offer."""
+"""The routes of the live check (docs/protocol.md): every status code, and every content type of the offer."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""What Prometheus reads: parsed by its own parser, compared with the document."""
+"""The metrics: parsed by Prometheus' own parser, and compared with the document."""
 
 import re
 from pathlib import Path
@@ -66,7 +66,7 @@ class Scraped:
         return self.client.get("/metrics")
 
     def samples(self) -> dict[tuple[str, ...], float]:
-        """Values by name and labels' values, in the order of the labels' names."""
+        """Values by name and label values, in the order of the label names."""
         return {
             (sample.name, *sample.labels.values()): sample.value
             for family in text_string_to_metric_families(self.text().text)

@@ -38,7 +38,7 @@ def house(make, provider):
 
 
 def go(house, to: str = "/cameras") -> httpx.Response:
-    """The last answer of a browser that goes to the provider and comes back."""
+    """The last response to a browser that goes to the provider and back."""
     out = house.client.get("/api/oidc/login", params={"to": to}, follow_redirects=False)
     assert out.status_code == 302, out.text
     cookie = out.headers["set-cookie"].lower()
@@ -120,7 +120,7 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
 
 
 def test_a_code_of_another_sign_in_is_refused_by_its_nonce(house):
-    """Of an attacker who has one of the provider's codes, and a browser that is about to come back."""
+    """The callback of an attacker who has one of the provider's codes, in a browser that is about to return."""
     outs = [house.client.get("/api/oidc/login", follow_redirects=False) for _ in range(2)]
     theirs, own = (urlsplit(httpx.get(out.headers["location"]).headers["location"]) for out in outs)
     mixed = urlencode({"state": parse_qs(own.query)["state"][0], "code": parse_qs(theirs.query)["code"][0]})

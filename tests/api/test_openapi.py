@@ -1,4 +1,4 @@
-"""/openapi.json says what the server does: every status, content type and parameter."""
+"""/openapi.json describes the server: every status, content type and parameter."""
 
 import itertools
 import re

@@ -1,4 +1,4 @@
-"""The page's files are served from its folder and nowhere else."""
+"""Only the files in the page's folder are served."""
 
 import gzip
 

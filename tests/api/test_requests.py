@@ -1,4 +1,4 @@
-"""Places are counted by user where one is known, wherever the requests come from, and by address otherwise."""
+"""Places are counted per user if known, whatever the address, and per address otherwise."""
 
 import asyncio
 

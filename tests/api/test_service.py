@@ -1,4 +1,4 @@
-"""The routes together, in front of a scripted analysis: bodies as docs/protocol.md has them, gates, documents."""
+"""The routes together, with a scripted analysis: bodies (docs/protocol.md), access and documents."""
 
 import re
 from pathlib import Path
@@ -19,7 +19,7 @@ def client(make):
 def test_the_status_is_what_the_protocol_says(make):
     client = make({"webrtc": {"ice_servers": [{"urls": ["turn:a"], "username": "u", "credential": "c"}]}}).client
     status = client.get("/api/status").json()
-    # nobody is called "a": told as soon as it has been looked up
+    # there is no user "a": refused once it has been looked up
     assert all("turn:a cannot be resolved" in problem for problem in status.pop("problems"))
     assert status == {
         "version": __version__,
@@ -139,7 +139,7 @@ def test_the_routes_page_lists_every_route_and_needs_nothing_from_elsewhere(clie
 
 
 def test_the_protocol_has_every_route_and_none_that_is_gone(client):
-    """A test fails when an endpoint is not documented."""
+    """Fails if an endpoint is not documented."""
     rows = [line.partition(" | ")[0] for line in PROTOCOL.read_text().splitlines() if line.startswith("| `")]
     documented = {
         re.sub(r"{(id|session)}", "{}", route) for row in rows for route in re.findall(r"`([A-Z]+ /[^`?]*)", row)

@@ -1,4 +1,4 @@
-"""Browsers sign in and out by a cookie; users, passwords and tokens change over HTTP."""
+"""Browsers sign in and out with a cookie; users, passwords and tokens are changed over HTTP."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -63,7 +63,7 @@ def test_signing_out_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else
 
 
 def sessions(house, headers, path="/api/sessions"):
-    """What a page lists, after it has checked that it is answered."""
+    """The items of a list, after checking the response."""
     answer = house.client.get(path, headers=headers)
     assert answer.status_code == 200, answer.text
     return answer.json()["items"]

@@ -1,4 +1,4 @@
-"""What somebody with a viewer's cookie and a little patience reaches: what a viewer may, by whatever way of asking."""
+"""However requests are formed, a viewer's cookie gives access only to what a viewer may do."""
 
 import itertools
 

@@ -1,4 +1,4 @@
-"""The routes of WHIP and WHEP, as docs/protocol.md has them: headers, each status code, what is not taken."""
+"""The routes of WHIP and WHEP (docs/protocol.md): headers, every status code, and refusals."""
 
 import re
 from types import SimpleNamespace
@@ -24,7 +24,7 @@ from stream_detect.webrtc.whip import Publishers
 from tests.patience import soon
 
 SDP = {"Content-Type": "application/sdp"}
-# An address that nobody answers at: aiortc, which is given them too, must not ask anybody.
+# An address where nothing responds: aiortc receives it too, and must not contact anybody.
 ICE = (IceServer(urls=("turn:127.0.0.1:9?transport=udp",), username="viewer", credential='a "secret"'),)
 PATHS = ("/whip/street", "/whep/door")
 
@@ -89,7 +89,7 @@ async def serve(cameras):
 
 @pytest.fixture
 async def offers():
-    """An offer for each path, and the connections that they are of."""
+    """An offer for each path, with their connections."""
     watching = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     watching.addTransceiver("video", "recvonly")
     watching.addTransceiver("audio", "recvonly")
@@ -208,7 +208,7 @@ async def test_a_second_publisher_is_a_conflict_and_a_viewer_too_many_may_try_ag
         await connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
         await soon(lambda connection=connection: connection.connectionState == "connected")
         refused = await client.post(path, content=offer, headers=SDP)
-        while refused.status_code == 201:  # our end of the connection may come a moment later
+        while refused.status_code == 201:  # our side of the connection may end slightly later
             refused = await client.post(path, content=offer, headers=SDP)
         assert is_problem(refused, status)
         await close(connection)
@@ -247,7 +247,7 @@ FRAGMENT = "application/trickle-ice-sdpfrag"
 
 
 def split(sdp: str) -> tuple[str, str]:
-    """An offer without candidates, and the fragment that has them."""
+    """An offer without candidates, and a fragment with them."""
     lines = sdp.splitlines()
     candidates = [line for line in lines if line.startswith("a=candidate:")]
     offer = [line for line in lines if line not in candidates and line != "a=end-of-candidates"]
@@ -259,7 +259,7 @@ def split(sdp: str) -> tuple[str, str]:
 
 @pytest.fixture
 async def trickling(serve, offers):
-    """A function that PATCHes a session of a path, whose offer had no candidates."""
+    """Returns a function that PATCHes a session of a path whose offer had no candidates."""
     client = await serve()
 
     async def opened(path: str):
@@ -316,7 +316,7 @@ async def test_each_bad_patch_is_answered_with_what_was_expected(trickling, path
     "candidate", ["udp 1 nobody.example 9", "udp 1 5d2a.local 9", "tcp 1 10.0.0.1 9", "ice-x 1 ! 9"]
 )
 async def test_candidates_that_cannot_be_used_are_left_out_in_silence(trickling, offers, path, candidate):
-    """RFC 9725, 4.3.2, and the same section of WHEP."""
+    """RFC 9725, 4.3.2, and its counterpart in WHEP."""
     patch, answer, fragment = await trickling(path)
     taken = await patch(f"{fragment}a=candidate:1 1 {candidate} typ host tcptype active\r\n")
     assert (taken.status_code, taken.content, taken.headers.get("etag")) == (204, b"", None)
@@ -326,7 +326,7 @@ async def test_candidates_that_cannot_be_used_are_left_out_in_silence(trickling,
 
 @pytest.mark.parametrize("path", PATHS)
 async def test_a_restart_of_ice_is_refused_as_the_rfc_says_and_the_session_goes_on(trickling, offers, path):
-    """422 of a server that takes candidates and restarts nothing (RFC 9725, 4.3.1); never the session's end (4.3.3)."""
+    """422 from a server with candidates but no ICE restarts (RFC 9725, 4.3.1); the session continues (4.3.3)."""
     patch, answer, fragment = await trickling(path)
     assert (await patch()).status_code == 204
     await offers[path].setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
@@ -346,7 +346,7 @@ async def test_a_patch_of_no_session_is_reported(serve, path):
 
 
 async def test_a_peer_makes_us_check_few_of_its_addresses(serve, offers):
-    """So that nobody makes this server send packets to whomever he likes."""
+    """Clients must not be able to make this server send packets to arbitrary hosts."""
     client = await serve()
     offer, fragment = split(offers["/whep/door"].localDescription.sdp)
     answer = await client.post("/whep/door", content=offer, headers=SDP)

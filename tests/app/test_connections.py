@@ -1,4 +1,4 @@
-"""Connections that send nothing, too little or read nothing are closed; nobody takes every place."""
+"""Connections that send nothing or too little, or do not read, are closed; no client can take every place."""
 
 import asyncio
 import contextlib
@@ -58,7 +58,7 @@ class Served:
         await self.has(0)
 
     async def has(self, count: int) -> None:
-        """Once so many connections are open."""
+        """Waits until this number of connections is open."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self.connections) != count:  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0.001)
@@ -71,9 +71,9 @@ class Served:
 
 
 async def is_closed(reader: asyncio.StreamReader) -> bool:
-    """Once the server has closed it, without an answer."""
+    """Waits until the server has closed it without a response."""
     async with asyncio.timeout(PATIENCE_S):
-        with contextlib.suppress(ConnectionError):  # reset, or a broken pipe where something was on its way to it
+        with contextlib.suppress(ConnectionError):  # a reset, or a broken pipe if data were in flight
             assert await reader.read() == b""
     return True
 
@@ -108,7 +108,7 @@ async def test_a_trickling_body_closes_it():
             for _ in range(100):
                 writer.write(b"x")
                 await writer.drain()
-                await asyncio.sleep(0.02)  # the trickle
+                await asyncio.sleep(0.02)  # the slow sender
         assert await is_closed(reader)
 
 

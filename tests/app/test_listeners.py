@@ -1,4 +1,4 @@
-"""Listeners of server-sent events: each is sent what is true now, a slow one less of it, and places are bounded."""
+"""Listeners of server-sent events receive the current state; slow ones skip updates, and places are bounded."""
 
 import asyncio
 import json
@@ -34,7 +34,7 @@ def body(name: str, reason: str = "pictures come") -> CameraBody:
 
 
 async def next_of(mailbox: Listener, count: int = 1) -> list[tuple[str, dict]]:
-    """The next messages that come, in their order."""
+    """The next messages, in order."""
     heard = []
     async with asyncio.timeout(PATIENCE_S):
         async for message in mailbox:
@@ -108,7 +108,7 @@ async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
 
 
 async def ends(listener: Listener) -> bool:
-    """That its stream ends."""
+    """Waits for the end of its stream."""
     async with asyncio.timeout(PATIENCE_S):
         async for _ in listener:
             pass

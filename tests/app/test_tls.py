@@ -1,4 +1,4 @@
-"""TLS: certificates that are made, refused, and replaced while connections are open."""
+"""TLS certificates: generated, refused, and replaced while connections are open."""
 
 import asyncio
 import datetime as dt
@@ -23,7 +23,7 @@ NOW = dt.datetime.now(dt.UTC)
 
 
 def pair(folder: Path, *, days: int = 0) -> tuple[Path, Path]:
-    """A certificate of localhost that was made so many days ago, and its key."""
+    """A certificate for localhost issued the given number of days ago, and its key."""
     return self_signed(folder, ("localhost", "127.0.0.1"), NOW - dt.timedelta(days))
 
 
@@ -33,7 +33,7 @@ def replace(there: tuple[Path, Path], by: tuple[Path, Path]) -> None:
 
 
 def shown(server: Server) -> tuple[http.client.HTTPSConnection, bytes]:
-    """An open connection, and the certificate that it was shown."""
+    """An open connection, and the certificate that it received."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     connection = http.client.HTTPSConnection(

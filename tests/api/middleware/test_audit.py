@@ -1,4 +1,4 @@
-"""Who did what is in the audit log, without secrets and pictures."""
+"""The audit log names users and their actions, without secrets or pictures."""
 
 import pytest
 
@@ -17,7 +17,7 @@ def house(make):
 
 
 def entries(house, count: int):
-    """All entries, the oldest first, once there are so many."""
+    """Waits for this number of entries; returns all, oldest first."""
     table = house.inside.access.audit.table
     until(lambda: len(list(table.entries())) >= count, describe=lambda: [e.action for e in table.entries()])
     return [(entry.who, entry.by, entry.action, entry.target, entry.result) for entry in table.entries()]
@@ -32,7 +32,7 @@ def test_changes_are_written_down_with_who_did_them(house):
     assert client.put("/api/models/judging", json={"name": "other"}, headers=admin).status_code == 200
     user = {"name": "eve", "role": "viewer", "password": PASSWORD}
     assert client.post("/api/users", json=user, headers=admin).status_code == 201
-    assert client.get("/api/cameras", headers=admin).status_code == 200  # reading is not written down
+    assert client.get("/api/cameras", headers=admin).status_code == 200  # reading is not logged
     assert entries(house, 6) == [
         ("admin", "token", "camera.add", "door", "ok"),
         ("operator", "token", "camera.delete", "door", "refused"),

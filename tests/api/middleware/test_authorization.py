@@ -1,4 +1,4 @@
-"""Everything but the page's own files, /healthz and the sign-in asks for a token or a session."""
+"""Everything except the page's files, /healthz and the sign-in requires a token or a session."""
 
 import pytest
 from starlette.testclient import TestClient

@@ -1,4 +1,4 @@
-"""Each role against each route: the table of permissions is what the server does, and no route is absent from it."""
+"""Every role on every route: the server follows the table of permissions, and no route is missing from it."""
 
 import re
 
@@ -9,7 +9,7 @@ from stream_detect.types import Role
 from tests.api.signing_in import PASSWORD, bearer, signed_in
 
 VALUES = {"name": "street", "user": "nobody", "n": "1"}
-"""In paths; ids are of nothing."""
+"""Values of path parameters; no object has these ids."""
 
 ROUTES = [route for route in PERMISSIONS if route != "GET /"]
 ENDLESS = ("/results", "/api/streams/events", "/progress")
@@ -21,7 +21,7 @@ def house(make):
 
 
 def asked(client, route: str, **more):
-    """The answer of a route, to a body that is of no use."""
+    """The response of a route to an unusable body."""
     method, _, path = route.partition(" ")
     target = re.sub(r"{(\w+)}", lambda found: VALUES.get(found[1], "0" * 32), path)
     return client.request(method, target, content=b"{", headers={"Content-Type": "application/json"} | more)
@@ -42,7 +42,7 @@ def test_each_route_is_open_to_its_role_and_above_and_closed_to_all_others(house
         for role, token in house.tokens.items():
             may = least is None or role.covers(least)
             if may and route.endswith(ENDLESS):
-                continue  # it would not end: tests/api/middleware/test_revoked.py looks at these
+                continue  # endless: covered by tests/api/middleware/test_revoked.py
             answer = asked(house.client, route, **bearer(token))
             refused = answer.status_code == 403 and "expected the session of" not in answer.json()["detail"]
             if answer.status_code == 401 or refused is may:

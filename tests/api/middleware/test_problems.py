@@ -1,4 +1,4 @@
-"""Every error leaves as application/problem+json."""
+"""Every error response is application/problem+json."""
 
 import pytest
 from fastapi import FastAPI
@@ -44,14 +44,14 @@ def test_our_errors_keep_their_words(error, status):
 
 
 LATER = (errors.CapacityError, errors.TooManyGuessesError)
-"""Errors that say when to come again."""
+"""Errors with Retry-After."""
 
 
 def test_every_error_of_the_package_is_reported():
     def all_kinds(parent):
         return [parent, *(kind for child in parent.__subclasses__() for kind in all_kinds(child))]
 
-    # Commands and tests have kinds of their own, which no route meets.
+    # Commands and tests define their own errors, which no route raises.
     for kind in filter(lambda kind: kind.__module__ == errors.__name__, all_kinds(errors.StreamDetectError)):
         error = kind("why", retry_after_s=3) if kind in LATER else kind("why")
         assert client_for(error).get("/fails/1").json()["detail"] == "why"

@@ -1,6 +1,6 @@
-"""What runs by a right that is taken back ends: WebRTC sessions, streams of events, uploads.
+"""When a right is revoked, everything that depends on it ends: WebRTC sessions, event streams, uploads.
 
-It does so within two seconds; on a busy machine a test waits longer. What is not ended would go on for ever.
+They end within two seconds; on a busy machine a test waits longer. Otherwise they would never end.
 """
 
 import asyncio
@@ -30,7 +30,7 @@ DIRECTIONS = {"/whip/street": "sendonly", "/whep/street": "recvonly", "/webrtc/c
 
 @dataclass
 class Town:
-    """A server with users of each role, and the same tables as another process sees them."""
+    """A server with users of each role, and a second view of its tables, as from another process."""
 
     url: str
     accounts: Accounts
@@ -73,7 +73,7 @@ class Peer:
 
 @asynccontextmanager
 async def session(town: Town, path: str, headers: dict[str, str]) -> AsyncIterator[Peer]:
-    """A session that has connected."""
+    """A connected session."""
     direction = DIRECTIONS[path]
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     if direction == "recvonly":
@@ -142,7 +142,7 @@ async def test_signing_out_ends_what_the_browser_watches(town):
 
 @dataclass
 class Stream:
-    """Server-sent events that are read."""
+    """An open stream of server-sent events."""
 
     lines: list[str]
     ended: asyncio.Task[None]
@@ -150,7 +150,7 @@ class Stream:
 
 @asynccontextmanager
 async def events(town: Town, headers: dict[str, str], path: str = "/api/streams/events") -> AsyncIterator[Stream]:
-    """A stream of which the first event came."""
+    """A stream whose first event has arrived."""
     lines: list[str] = []
     async with (
         httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as client,

@@ -1,4 +1,4 @@
-"""One client with many requests does not hold up the others; a request that waits for its client has no turn."""
+"""A client with many requests does not delay the others; a request that waits for its client does not hold a turn."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -13,7 +13,7 @@ Handler = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 
 class House:
-    """An application whose requests begin their response when the test says so."""
+    """An application in which the test decides when each response starts."""
 
     def __init__(self, **limits: float) -> None:
         self.begun: list[str] = []
@@ -48,19 +48,19 @@ class House:
         return self._tasks[name]
 
     def body(self, name: str, *, more: bool) -> None:
-        """A part of a request's body comes."""
+        """Sends a part of a request's body."""
         self._bodies[name].put_nowait({"type": "http.request", "body": b"x", "more_body": more})
 
     def answer(self, name: str) -> None:
-        """Lets a response begin, and the request end unless it is a stream."""
+        """Starts a response, and ends the request unless it is a stream."""
         self._may_answer[name].set()
 
     async def has_begun(self, *names: str) -> None:
-        """Once exactly these have begun, in this order, and everybody else waits."""
+        """Waits until exactly these have started, in this order, and all others are waiting."""
         async with asyncio.timeout(PATIENCE_S):
             while len(self.begun) < len(names):  # noqa: ASYNC110 - nothing announces it
                 await asyncio.sleep(0)
-        for _ in range(20):  # whoever else may begin does so now
+        for _ in range(20):  # any other request that may start does so now
             await asyncio.sleep(0)
         assert self.begun == list(names)
 
