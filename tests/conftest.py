@@ -1,4 +1,4 @@
-"""What every folder of tests shares: data beside the checkout, servers, examples that repeat, no silent skip in CI."""
+"""Shared fixtures: the test data, server processes, reproducible examples, and no silent skips in CI."""
 
 import contextlib
 import json
@@ -30,8 +30,8 @@ ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared"
 START_S = 2 * PATIENCE_S
 STOPPED_S = 30.0
-"""What a stop must not wait for lasts longer."""
-# Without a deadline an example: on a busy machine one takes longer than 200 ms, and nothing is wrong.
+"""Maximum time for a stop; anything that it must not wait for takes longer."""
+# No deadline per example: on a busy machine, more than 200 ms does not mean a fault.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 SHARED_ABSENT = "../shared is absent"
@@ -42,7 +42,7 @@ _FFMPEG_MAX_ALLOC = 2**31 - 1
 
 @pytest.fixture(autouse=True)
 def _allocations() -> Iterator[None]:
-    """FFmpeg's limit on allocations is the whole process's: what a test with small frames sets ends with it."""
+    """FFmpeg's limit on allocations applies to the process: a limit set by a test ends with it."""
     yield
     opening = sys.modules.get("stream_detect.sources.opening")
     if opening is not None:
@@ -51,14 +51,14 @@ def _allocations() -> Iterator[None]:
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
-    """The folder with clips, faces and published weights; a test that asks for it skips where it is absent."""
+    """The folder with clips, faces and published weights; tests that need it are skipped if it is absent."""
     if not SHARED.is_dir():
         pytest.skip(SHARED_ABSENT)
     return SHARED
 
 
 PEERS = {"rtsp_server", "own_rtsp_server", "broker", "cluster", "coturn", "field", "postgresql"}
-"""Fixtures that start a program of the system."""
+"""Fixtures that start an installed program."""
 SERVERS = {"start_server", "run_server", "ray_cluster"}
 SLOW = {
     "alerts/test_webhooks.py",
@@ -114,7 +114,7 @@ SLOW = {
     "webrtc/test_whep.py",
     "webrtc/test_whip.py",
 }
-"""Files whose tests take two seconds and more together: media, networks and processes (`--durations=0`)."""
+"""Files whose tests take two seconds or more in total: media, networks and processes (`--durations=0`)."""
 
 
 LONGEST = (
@@ -134,11 +134,11 @@ LONGEST = (
     "browser/test_cameras.py",
     "webrtc/test_whep.py",
 )
-"""Files that take longest, up to two minutes each, run first, so that none is left for one process at the end."""
+"""The slowest files, up to two minutes each; they run first, so that no process has to run one alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Orders files and marks tests that `make test-fast` leaves out, by the fixtures they ask for and by their file."""
+    """Orders the files, and marks tests that `make test-fast` leaves out, by their fixtures and their file."""
     rank = {ROOT / "tests" / name: number for number, name in enumerate(LONGEST)}
     items.sort(key=lambda item: rank.get(item.path, len(rank)))
     for item in items:
@@ -154,7 +154,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """With CI set, a skip is a failure, unless what is absent is in no lock file: the data beside us, PyTorch."""
+    """With CI set, a skip is a failure, unless it needs something that no lock file installs: test data, PyTorch."""
     report = yield
     absent = any(reason in str(report.longrepr) for reason in (SHARED_ABSENT, "../shared absent", TORCH_ABSENT))
     if report.skipped and not hasattr(report, "wasxfail") and os.environ.get("CI") and not absent:
@@ -165,7 +165,7 @@ def pytest_runtest_makereport() -> Generator[None, pytest.TestReport, pytest.Tes
 
 @dataclass
 class Server:
-    """A server process that listens."""
+    """A listening server process."""
 
     process: subprocess.Popen[str]
     url: str
@@ -179,7 +179,7 @@ class Server:
             return json.load(answer)
 
     def stop(self) -> None:
-        """SIGTERM; it must end soon, and well."""
+        """Sends SIGTERM; the server has to end soon and cleanly."""
         self.process.send_signal(signal.SIGTERM)
         assert self.process.wait(STOPPED_S) == 0, "".join(self.log)
 
@@ -193,7 +193,7 @@ def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **s
         settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
     """
     with tempfile.TemporaryDirectory(prefix="stream-detect-") as folder:
-        # Whatever stream-detect.yaml the checkout has, and nothing of ours left in it.
+        # Ignores a stream-detect.yaml in the checkout, and leaves nothing in it.
         given = {"SETTINGS": os.devnull, "SERVER__PORT": "0", "STORAGE__FOLDER": folder, **settings}
         with _running(command, given) as server:
             yield server
@@ -235,20 +235,20 @@ def _running(command: tuple[str, ...], given: dict[str, str]) -> Iterator[Server
 
 @pytest.fixture(scope="session")
 def run_server() -> Callable[..., AbstractContextManager[Server]]:
-    """`running_server`, for fixtures that live longer than a test."""
+    """`running_server`, for fixtures that outlive a test."""
     return running_server
 
 
 @pytest.fixture
 def start_server() -> Iterator[Callable[..., Server]]:
-    """Starts servers of a test's own; all of them end with it."""
+    """Starts servers that end with the test."""
     with contextlib.ExitStack() as stack:
         yield lambda *command, **settings: stack.enter_context(running_server(*command, **settings))
 
 
 @pytest.fixture(scope="session")
 def suspicious_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the shipped model, its thresholds such that nearly every face is above them."""
+    """A folder with the shipped model, with thresholds that nearly every face exceeds."""
     name = ModelSettings().name
     copy = tmp_path_factory.mktemp("models") / name
     shutil.copytree(SHIPPED / name, copy)
@@ -261,7 +261,7 @@ def suspicious_model(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def gstreamer() -> None:
-    """A test that asks for the RTSP server skips where GStreamer is absent."""
+    """Skips the test if GStreamer, which the RTSP server needs, is absent."""
     peer = next(peer for peer in scripts.peers.PEERS if "RTSP" in peer.what)
     if not peer.is_here():
         pytest.skip(f"{peer.what} is absent: apt-get install {' '.join(peer.packages)}")
@@ -269,13 +269,13 @@ def gstreamer() -> None:
 
 @pytest.fixture(scope="session")
 def rtsp_server(gstreamer: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
-    """A real RTSP server that all tests share: ask it for addresses, and leave it running."""
+    """A real RTSP server shared by all tests, which must leave it running."""
     with RtspServer(tmp_path_factory.getbasetemp()) as server:
         yield server
 
 
 @pytest.fixture
 def own_rtsp_server(gstreamer: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RtspServer]:
-    """A real RTSP server of a test's own, to stop, freeze and start again."""
+    """A real RTSP server for one test, to stop, freeze and restart."""
     with RtspServer(tmp_path_factory.getbasetemp()) as server:
         yield server

@@ -1,11 +1,11 @@
-"""What work costs, as steadily as a busy machine lets it be told."""
+"""Measures processor time as reliably as possible on a busy machine."""
 
 import time
 from collections.abc import Callable
 
 
 def least_s(work: Callable[[], object], times: int = 10) -> float:
-    """The least CPU time of the process that it takes: what others do on the machine only adds to it."""
+    """Minimum processor time over several runs: other programs on the machine can only add to it."""
     took_s = []
     for _ in range(times):
         begun_s = time.process_time()

@@ -223,7 +223,7 @@ def test_after_a_jump_of_the_clock_no_message_is_given_up(receiver, outbox, monk
 
 def test_a_clock_that_is_set_back_makes_no_message_wait(receiver, outbox):
     outbox.put(message(identity="a" * 32, due_s=time.time() + 3000))  # which is pausing before its next attempt
-    outbox.put(message(identity="b" * 32, due_s=time.time() + 3600 + 1000))  # so was this one, before the clock was set back
+    outbox.put(message(identity="b" * 32, due_s=time.time() + 3600 + 1000))  # so was this, before the clock change
     with Running(outbox, hook(receiver)) as sender:
         until(lambda: [one.id for one in outbox.due(math.inf)] == ["a" * 32])
         assert sender.statuses()[0].delivered == 1

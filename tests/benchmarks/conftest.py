@@ -1,4 +1,4 @@
-"""The benchmark's modules are commands' parts, not a package: their folder goes on the path."""
+"""The benchmark's modules are not a package, so their folder is added to the path."""
 
 import sys
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Figures of the cameras' benchmark by their definitions, from made-up observations; and what makes them void."""
+"""Figures of the cameras' benchmark, from invented observations, and what makes them void."""
 
 from dataclasses import replace
 
@@ -24,7 +24,7 @@ KEYS = {
 
 
 def a_camera(number: int, seconds: float) -> Camera:
-    """As it is after so many seconds."""
+    """The observation after the given number of seconds."""
     return Camera(
         name=f"camera{number}",
         state="live",

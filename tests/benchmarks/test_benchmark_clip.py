@@ -1,4 +1,4 @@
-"""The counter survives both codecs, and an unreadable one is told."""
+"""The frame counter survives both codecs, and an unreadable one is reported."""
 
 from pathlib import Path
 

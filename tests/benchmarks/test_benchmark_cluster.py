@@ -1,4 +1,4 @@
-"""What the cluster's benchmark computes from its figures."""
+"""The computations of the cluster's benchmark."""
 
 from dataclasses import replace
 
@@ -36,7 +36,7 @@ def test_recovery_is_reported_by_its_median_and_its_worst():
 def test_a_plan_names_what_breaks_first():
     weighed = Wire(bytes_per_camera_hour=3_600_000, messages_per_camera_hour=36_000)  # 1 kB/s
     small, large = (plan(cameras, TWO, weighed) for cameras in (1_000, 10_000))
-    assert (small.nodes, large.nodes) == (5, 49)  # 0.054 processors a camera, 11.2 of a node
+    assert (small.nodes, large.nodes) == (5, 49)  # 0.054 processors per camera, of 11.2 of a node
     assert (small.head_cores, large.head_cores) == (1.0, 10.0)
     assert (small.head_mbit_s, large.head_mbit_s) == (8.0, 80.0)
     assert (small.database_rows_s, large.database_rows_s) == (1_500, 15_000)

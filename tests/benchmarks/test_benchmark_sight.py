@@ -1,4 +1,4 @@
-"""The age of a score on a returned picture, from made-up pictures and results."""
+"""The age of the score on a returned frame, from invented frames and results."""
 
 import json
 from dataclasses import asdict
@@ -13,7 +13,7 @@ WINDOW = (102.0, 104.0)
 
 
 def a_sight(latency_ms: float = 30.0, back_s: float = 0.02, clock_off_s: float = 0.0) -> Sight:
-    """25 fps from 100 s on, each back after `back_s`; every fifth is judged."""
+    """Frames at 25 fps from 100 s on, each returned after `back_s`; every fifth is judged."""
     sent = [Numbered(100 + number / 25, number % FILM) for number in range(150)]
     return Sight(
         sent=sent,

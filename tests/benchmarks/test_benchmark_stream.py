@@ -1,4 +1,4 @@
-"""A viewer's record becomes figures by their definitions, and says when they mean nothing."""
+"""The figures of a viewer's record, and when they are meaningless."""
 
 from dataclasses import replace
 
@@ -10,7 +10,7 @@ WINDOW = (101.0, 103.0)
 
 
 def steady_record(latency_s: float = 0.07, result_ms: float = 20.0) -> Record:
-    """150 pictures at 30 Hz from 100 s on, each back after `latency_s`; a result for every third, all scored."""
+    """150 frames at 30 fps from 100 s on, each returned after `latency_s`; a result for every third, all scored."""
     sent_s = [100.0 + number / 30 for number in range(150)]
     return Record(
         pictures=40,

@@ -1,4 +1,4 @@
-"""axe-core beside a page: what it finds at every width, and whether the page is wider than its window."""
+"""Runs axe-core on a page at every width, and checks whether the page is wider than its window."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,12 +13,12 @@ WIDTHS_PX = (360, 768, 1440)
 
 
 def draw(page: "Page") -> None:
-    """Wait until the page has drawn what it knows now: twice, as the first frame may be on its way."""
+    """Waits until the page has been drawn: for two frames, since the first may already be in progress."""
     page.evaluate("new Promise((drawn) => requestAnimationFrame(() => requestAnimationFrame(drawn)))")
 
 
 def look(opened: "Visit") -> None:
-    """Every width of what is shown now."""
+    """Checks the current page at every width."""
     for width in WIDTHS_PX:
         opened.page.set_viewport_size({"width": width, "height": 900})
         draw(opened.page)

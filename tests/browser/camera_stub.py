@@ -1,6 +1,6 @@
-"""A server of many cameras that are not there: it speaks docs/protocol.md and counts what the page asks for.
+"""A stub of a server with many cameras: it follows docs/protocol.md and counts the page's requests.
 
-For what no real server can show in a test's time: fifty cameras, a day of history, pages of events.
+For what no real server can provide within a test: fifty cameras, a day of history, pages of events.
 """
 
 import asyncio
@@ -38,11 +38,11 @@ REASONS = {
     "stopped": "stopped by a person",
 }
 SNAPSHOT_S = 0.05
-"""A server answers no faster when it has to decode and draw."""
+"""Delay of a snapshot, like a server that has to decode and draw."""
 
 
 class CameraStub:
-    """Serves `count` cameras on a free port while it is entered."""
+    """A context manager that serves `count` cameras on a free port."""
 
     def __init__(self, count: int, events: int = 0) -> None:
         self.states = {f"camera-{index:02}": _state(index) for index in range(count)}
@@ -50,7 +50,7 @@ class CameraStub:
         self.asked: Counter[str] = Counter()
         self.most_snapshots_at_once = 0
         self.rounds = 0
-        """In which the state of every camera was sent."""
+        """Rounds in which the state of every camera was sent."""
         self._snapshots_now = 0
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.url = f"http://127.0.0.1:{self._socket.getsockname()[1]}"
@@ -70,7 +70,7 @@ class CameraStub:
         self._socket.close()
 
     def camera(self, name: str) -> dict[str, Any]:
-        """A camera as the protocol has it; its verdict moves a little each second."""
+        """A camera in the protocol's form; its verdict changes slightly every second."""
         state, verdict, probability = self.states[name]
         live = state == "live"
         number = int(name.rpartition("-")[2])
@@ -223,7 +223,7 @@ class CameraStub:
 
 
 def jpeg(name: str, width: int) -> bytes:
-    """A grey gradient with the name on it."""
+    """A grey gradient with the camera's name."""
     height = width * 3 // 4
     shade = np.linspace(60, 180, width, dtype=np.uint8)
     image = Image.fromarray(np.repeat(np.tile(shade, (height, 1))[..., None], 3, axis=2))

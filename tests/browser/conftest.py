@@ -1,4 +1,4 @@
-"""A real Chromium in front of a real server process; its webcam is a clip, from the test data or made of a photo."""
+"""A real Chromium with a real server process; its webcam is a clip from the test data, or made from a photo."""
 
 import base64
 import io
@@ -29,11 +29,11 @@ CLIPS = ROOT.parent / "shared" / "data" / "clips"
 CLIP_S = 8
 POLL_MS = 30
 ENDLESS = re.compile(r"/api/streams/|/progress$")
-"""Streams of events, which come as long as the page is open."""
+"""Event streams, which last as long as the page is open."""
 
 RunServer = Callable[..., AbstractContextManager[Server]]
 
-# What the page receives on its data channel, looked at from outside of its code.
+# Records the messages on the page's data channel, without using its code.
 WATCH = """
 window.received = [];
 const create = RTCPeerConnection.prototype.createDataChannel;
@@ -54,7 +54,7 @@ GRAB = """video => {
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """All of this folder drives a browser."""
+    """All tests in this folder drive a browser."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.browser)
@@ -62,16 +62,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="module")
 def server(run_server: RunServer) -> Iterator[Server]:
-    """One server with the default settings for all tests that need nothing else."""
+    """A server with the default settings, shared by all tests that need no others."""
     with run_server() as started:
         yield started
 
 
 @pytest.fixture(scope="module")
 def chromium() -> Iterator[tuple[BrowserType, str]]:
-    """Playwright's Chromium type and the path of the machine's browser.
+    """Playwright's Chromium type, and the path of the installed browser.
 
-    For a module, not for the session: while it runs, its event loop is in the way of asynchronous tests elsewhere.
+    Per module, not per session: while it runs, its event loop blocks asynchronous tests elsewhere.
     """
     path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
     if path is None:
@@ -82,7 +82,7 @@ def chromium() -> Iterator[tuple[BrowserType, str]]:
 
 @dataclass
 class Visit:
-    """A page that a test looks at, and all that it said and asked for."""
+    """A page, with all its console messages and requests."""
 
     page: Page
     expected: str
@@ -119,12 +119,12 @@ class Visit:
 
     @property
     def states(self) -> list[str]:
-        """The verdict states so far, each once where it changed."""
+        """The verdict states so far, without repetitions."""
         states = [result["state"] for result in self.results]
         return [state for before, state in zip([None, *states], states, strict=False) if state != before]
 
     def until(self, true: Callable[[], Any]) -> Any:
-        """The first true value of `true`. Asked from here: the page's policy forbids Playwright's own waiting in it."""
+        """Waits for the first true value of `true`, from here: the page's policy blocks Playwright's own waiting."""
         end_s = time.monotonic() + PATIENCE_S
         while not (value := true()):
             assert time.monotonic() < end_s, f"waited {PATIENCE_S:.0f} s in vain; states so far: {self.states}"
@@ -132,7 +132,7 @@ class Visit:
         return value
 
     def settle(self) -> None:
-        """Wait until all that the page asked for has come and is drawn, and it asked for nothing more meanwhile."""
+        """Waits until all requests of the page are answered and drawn, and no new ones were made."""
 
         def rests() -> bool:
             asked = len(self.requests)
@@ -142,22 +142,22 @@ class Visit:
         self.until(lambda: all(rests() for _ in range(3)))
 
     def start(self) -> None:
-        """Press the button, and wait until results come."""
+        """Presses the button, and waits for results."""
         self.page.get_by_test_id("start").click()
         self.until(lambda: self.results)
 
     def wait_for_state(self, *states: str) -> dict[str, Any]:
-        """The first result with one of `states`, once it came."""
+        """Waits for the first result with one of `states`."""
         return self.until(lambda: next((result for result in self.results if result["state"] in states), None))
 
     def close(self) -> None:
-        """Closes the browser; the fixture does so at the test's end, unless that is too late."""
+        """Closes the browser; otherwise the fixture does so at the end of the test."""
         browser = self.page.context.browser
         assert browser is not None
         browser.close()
 
     def picture(self) -> NDArray[np.uint8]:
-        """The returned video's newest picture, decoded by the browser: RGB (h, w, 3)."""
+        """The newest frame of the returned video, decoded by the browser: RGB (h, w, 3)."""
         data = self.page.get_by_test_id("video").evaluate(GRAB)
         return np.asarray(Image.open(io.BytesIO(base64.b64decode(data))).convert("RGB"))
 
@@ -169,7 +169,7 @@ def visit(
     start_server: Callable[..., Server],
     tmp_path: Path,
 ) -> Iterator[Callable[..., Visit]]:
-    """Opens pages in browsers with a webcam; at the end none may have said an error or asked another server.
+    """Opens pages in browsers with a webcam; none may log an error or contact another server.
 
     It asks for `start_server` so that browsers are closed before the servers that they talk to.
     `expected` is a part of the one console error that a test brings about, e.g. the status of a refusal. `within` is
@@ -200,7 +200,7 @@ def visit(
         if webcam is not None:
             flags.append(f"--use-file-for-fake-video-capture={webcam}")
         program = path
-        if within:  # another machine's page has a webcam only if it is told to be secure
+        if within:  # a page from another machine has a webcam only if it is declared secure
             flags.append(f"--unsafely-treat-insecure-origin-as-secure={url}")
             program = _script(tmp_path / "chromium", (*within, path))
         browser = kind.launch(executable_path=program, args=flags)
@@ -223,7 +223,7 @@ def visit(
 
 @pytest.fixture
 def axe(visit: Callable[..., Visit]) -> Callable[..., Visit]:
-    """Opens a page with axe-core beside it."""
+    """Opens a page with axe-core loaded."""
 
     def open_page(*given: Any, **context: Any) -> Visit:
         opened = visit(*given, **context)
@@ -234,7 +234,7 @@ def axe(visit: Callable[..., Visit]) -> Callable[..., Visit]:
 
 
 def _script(file: Path, command: Sequence[str]) -> str:
-    """A program that runs a command with the arguments that it is given."""
+    """A script that runs a command with its own arguments."""
     file.write_text(f'#!/bin/sh\nexec {shlex.join(command)} "$@"\n', encoding="utf-8")
     file.chmod(0o755)
     return str(file)
@@ -242,9 +242,9 @@ def _script(file: Path, command: Sequence[str]) -> str:
 
 @pytest.fixture(scope="session")
 def webcam(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
-    """Motion-JPEG files for Chromium's fake webcam by name: "fake", "real", "no_face", "face_comes".
+    """Motion JPEG files for Chromium's fake webcam, by name: "fake", "real", "no_face", "face_comes".
 
-    Clips of the test data; without them the astronaut, who may get any verdict.
+    Clips from the test data; without them the astronaut, with any verdict.
     """
     folder = tmp_path_factory.mktemp("webcam")
     clips = {
@@ -265,7 +265,7 @@ def webcam(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
 
 
 def generated(name: str) -> Iterator[NDArray[np.uint8]]:
-    """The same by the public-domain astronaut."""
+    """These files, made from the public-domain astronaut."""
     before_s = {"no_face": CLIP_S, "face_comes": 2}.get(name, 0)
     yield from scripts.webcam.faceless(before_s)
     yield from scripts.webcam.astronaut(CLIP_S - before_s)
@@ -273,20 +273,20 @@ def generated(name: str) -> Iterator[NDArray[np.uint8]]:
 
 @pytest.fixture(scope="session")
 def settings(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Settings of a server that analyses uploads by a suspicious model and a calm one."""
+    """Settings of a server that analyses uploads by two models; one calls nearly everything fake."""
     return settings_of(tmp_path_factory.mktemp("analyses"))
 
 
 @pytest.fixture(scope="module")
 def site(run_server: RunServer, settings: Path) -> Iterator[Server]:
-    """That server, open to this machine."""
+    """A server with these settings, open to this machine."""
     with run_server(SETTINGS=str(settings)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A film that browsers play: a clip of the test data, or one made of a photo."""
+    """A video that browsers can play: a clip from the test data, or one made from a photo."""
     clip = CLIPS / "AniPortrait__solo.mp4"
     return clip if clip.is_file() else film(tmp_path_factory.mktemp("clip") / clip.name, "libx264", generated("fake"))
 

@@ -20,7 +20,7 @@ from tests.patience import PATIENCE_S, until
 NAMES = ("firefox-esr", "firefox")
 
 ALLOWED = {
-    "media.navigator.permission.disabled": True,  # nobody is there to click "Allow"
+    "media.navigator.permission.disabled": True,  # nobody can click "Allow"
     "media.autoplay.default": 0,
     "app.update.enabled": False,
     "datareporting.policy.dataSubmissionEnabled": False,
@@ -29,16 +29,16 @@ ALLOWED = {
     "browser.shell.checkDefaultBrowser": False,
     "services.settings.server": "data:,",
 }
-"""What differs from a Firefox just installed: it asks nobody, and connects to the page alone. Nothing of WebRTC."""
+"""Preferences that differ from the defaults: no prompts, and connections to the page only. None concern WebRTC."""
 
 
 def program() -> str | None:
-    """Firefox's path; None where it is not installed."""
+    """Path of Firefox; None if it is not installed."""
     return next(filter(None, map(shutil.which, NAMES)), None)
 
 
 class Page:
-    """A tab, and all that it logged as a warning or an error.
+    """A tab, and all warnings and errors that it logged.
 
     Args:
         browser: that it is in.
@@ -59,7 +59,7 @@ class Page:
         ]
 
     def open(self, url: str) -> None:
-        """Opens an address, and waits until it is there."""
+        """Opens an address, and waits until it has loaded."""
         self._browser.send("browsingContext.navigate", context=self.context, url=url, wait="complete")
 
     def evaluate(self, expression: str) -> Any:
@@ -79,17 +79,17 @@ class Page:
         return json.loads(answer["result"]["value"])
 
     def until(self, expression: str | Callable[[], Any]) -> Any:
-        """The first true value of an expression, or of a function."""
+        """Waits for the first true value of an expression or a function."""
         look = expression if callable(expression) else lambda: self.evaluate(expression)
         return until(look, describe=lambda: f"({expression}); errors: {self.errors}; {self.evaluate(TEXT)}")
 
     def click(self, selector: str) -> None:
-        """Clicks an element, once it is there."""
+        """Clicks an element, once it exists."""
         self.until(f"document.querySelector({json.dumps(selector)}) !== null")
         self.evaluate(f"document.querySelector({json.dumps(selector)}).click()")
 
     def choose_files(self, selector: str, *files: Path) -> None:
-        """Chooses files in a file input, as a person does in the dialog."""
+        """Chooses files in a file input, like a user in the dialog."""
         self.until(f"document.querySelector({json.dumps(selector)}) !== null")
         found = self._browser.send(
             "browsingContext.locateNodes", context=self.context, locator={"type": "css", "value": selector}
@@ -135,7 +135,7 @@ class Firefox:
         return answer["result"]
 
     def page(self, preload: str = "") -> Page:
-        """A new tab; the script runs in it before any of the page's."""
+        """A new tab, in which the script runs before those of the page."""
         if preload:
             self.send("script.addPreloadScript", functionDeclaration=f"() => {{ {preload} }}")
         return Page(self, self.send("browsingContext.create", type="tab")["context"])
@@ -161,7 +161,7 @@ class Firefox:
 
 @contextmanager
 def running_firefox(path: str) -> Iterator[Firefox]:
-    """A Firefox of its own, with a new profile and no window."""
+    """A new Firefox process, with a new profile and without a window."""
     with tempfile.TemporaryDirectory(prefix="firefox-") as profile:
         preferences = (f"user_pref({json.dumps(name)}, {json.dumps(value)});\n" for name, value in ALLOWED.items())
         Path(profile, "user.js").write_text("".join(preferences), encoding="utf-8")

@@ -1,4 +1,4 @@
-"""A server that analyses uploads, for the browser: its models, its films, and analyses without a browser."""
+"""A server that analyses uploads, for browser tests: its models, its videos, and analyses without a browser."""
 
 import json
 import shutil
@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / "meso4-dfdc"
 SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
-"""Nearly every face is above them: what is tested here is the page."""
+"""Thresholds that nearly every face exceeds: these tests are about the page."""
 
 
 def settings_of(folder: Path) -> Path:
-    """Settings of a server with a suspicious model and a calm one."""
+    """Settings of a server with two models; one calls nearly everything fake."""
     for name, change in (("meso4-dfdc", {"thresholds": SUSPICIOUS}), ("calm", {"name": "calm", "title": "A calm one"})):
         shutil.copytree(SHIPPED, folder / "models" / name)
         card = folder / "models" / name / "card.json"
@@ -41,7 +41,7 @@ def settings_of(folder: Path) -> Path:
 
 
 def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
-    """A video of RGB pictures (480, 640, 3)."""
+    """A video of RGB images (480, 640, 3)."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream(codec, rate=30)
         assert isinstance(stream, av.VideoStream)
@@ -53,7 +53,7 @@ def film(file: Path, codec: str, pictures: Iterable[NDArray[np.uint8]]) -> Path:
 
 
 def analysed(server: Server, file: Path, token: str = "") -> str:
-    """The id of an analysis by both models that has ended, submitted without a browser."""
+    """The id of an ended analysis by both models, submitted without a browser."""
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_S) as client:
         files = {"file": (file.name, file.read_bytes())}

@@ -1,4 +1,4 @@
-"""axe-core finds nothing serious on any page, and no page is wider than its window: light and dark, phone to desk."""
+"""axe-core finds nothing serious on any page, and no page is wider than its window: light, dark, phone to desktop."""
 
 import pytest
 
@@ -83,7 +83,7 @@ def test_the_pages_of_cameras_and_events(axe, cameras, scheme):
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_the_page_of_the_cluster(axe, scheme):
-    """What a server of several nodes says is given here; tests/cluster has real ones."""
+    """The responses of a server with several nodes are scripted here; tests/cluster has real ones."""
     opened = axe(color_scheme=scheme, reduced_motion="reduce")
     go(opened, "#/cluster")
     opened.until(lambda: "One process watches" in opened.page.locator("main").inner_text())

@@ -1,4 +1,4 @@
-"""A file is analysed by its address: typed on the page, fetched by the server, found in the library."""
+"""Analysis of a file by its address: entered on the page, fetched by the server, listed in the library."""
 
 import functools
 import http.server
@@ -13,7 +13,7 @@ from tests.browser.review_site import go
 
 class _Quiet(http.server.SimpleHTTPRequestHandler):
     def log_message(self, *_: object) -> None:
-        """Nothing: a request is no news."""
+        """Does not log."""
 
 
 @pytest.fixture

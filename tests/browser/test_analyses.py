@@ -1,4 +1,4 @@
-"""Uploads from the drop zone to the library: a real browser, a real server, a real clip."""
+"""Uploads, from the drop zone to the library, with a real browser, server and clip."""
 
 import base64
 import json
@@ -26,7 +26,7 @@ NOTE_SHARES = """() => {
     if (bar?.ariaValueNow) window.shares.push(bar.ariaValueNow);
   }).observe(document.body, {subtree: true, childList: true, attributes: true});
 }"""
-"""However short they are shown."""
+"""Records progress values, however briefly they are shown."""
 
 
 def row(opened, name: str):

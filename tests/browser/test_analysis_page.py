@@ -1,4 +1,4 @@
-"""An analysis's page: player, timeline, flagged frames, models, reports; in a real browser, from a real server."""
+"""The page of an analysis: player, timeline, flagged frames, models and reports, with a real browser and server."""
 
 import csv
 import io
@@ -19,7 +19,7 @@ TIME = "video => video.currentTime"
 
 @pytest.fixture
 def review(visit, site, looked_at):
-    """The clip's page, its player ready."""
+    """The clip's page, with its player ready."""
     opened = visit(at=site)
     go(opened, f"#/analyses/{looked_at}")
     player = opened.page.get_by_test_id("player")
@@ -136,7 +136,7 @@ def test_a_codec_of_no_browser_is_offered_as_annotated_video(visit, site, tmp_pa
 
 @pytest.fixture(scope="module")
 def every_page(site, looked_at, clip, tmp_path_factory) -> list[str]:
-    """The library, with and without entries, and an analysis of each kind."""
+    """The library, with and without entries, and an analysis of every kind."""
     folder = tmp_path_factory.mktemp("kinds")
     (folder / "broken.mp4").write_text("no film")
     with av.open(str(clip)) as container:

@@ -1,4 +1,4 @@
-"""Cameras from the wall to the evidence: a real browser, a real server that wants a token, a real RTSP camera."""
+"""Cameras, from the wall to the evidence, with a real browser, a server that requires a token, and an RTSP camera."""
 
 import json
 import shutil
@@ -12,7 +12,7 @@ from stream_detect.settings import ModelSettings
 SHIPPED = Path(__file__).parents[2] / "stream_detect" / "models" / "shipped" / ModelSettings().name
 TOKEN = "correct-horse-battery"
 SUSPICIOUS = {"fake_enter": 0.002, "fake_leave": 0.0015, "real_enter": 0.0005, "real_leave": 0.001}
-"""Nearly every face is above them: what is tested here is the page."""
+"""Thresholds that nearly every face exceeds: these tests are about the page."""
 QUICK = {
     "window": {"min_scores": 3, "min_dwell_s": 0.2},
     "monitoring": {"offline_after_s": 1, "fake_rest_s": 1, "backoff_last_s": 2},
@@ -24,7 +24,7 @@ SHOWN = "image => image.complete && image.naturalWidth > 0"
 
 @pytest.fixture(scope="module")
 def watching(run_server, rtsp_server, tmp_path_factory):
-    """A server that watches a door with a face before it, and a camera that is away."""
+    """A server with the camera of a door, which shows a face, and an unreachable camera."""
     folder = tmp_path_factory.mktemp("watching")
     shutil.copytree(SHIPPED, folder / "models" / SHIPPED.name)
     card = folder / "models" / SHIPPED.name / "card.json"

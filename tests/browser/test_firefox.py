@@ -1,4 +1,4 @@
-"""Firefox as it comes, which hides its addresses behind mDNS names: live check, camera, upload."""
+"""Firefox with its default settings, which hide addresses behind mDNS names: live check, camera, upload."""
 
 import base64
 import io
@@ -27,7 +27,7 @@ if (navigator.mediaDevices) navigator.mediaDevices.getUserMedia = async () => {
   return canvas.captureStream(30);
 };
 """
-"""A webcam before which the public-domain astronaut moves a little; Firefox's own shows no face."""
+"""A webcam that shows the public-domain astronaut, moving slightly; Firefox's own fake webcam has no face."""
 
 CONNECTIONS = """
 window.offers = [];
@@ -50,7 +50,7 @@ def firefox():
 
 @pytest.fixture
 def open_page(firefox):
-    """Opens pages; at the end none may have logged an error or a warning."""
+    """Opens pages; none may log an error or a warning."""
     pages = []
 
     def make(url, preload=""):
@@ -75,7 +75,7 @@ def picture(page):
 
 
 def has_badge(page) -> bool:
-    """Whether the newest picture carries a badge in the colour of the newest result's state."""
+    """Whether the newest frame has a badge in the colour of the newest result's state."""
     result = page.evaluate("window.received.filter((one) => one.type === 'result').at(-1)?.value")
     if not result or not result["faces"]:
         return False
@@ -100,7 +100,7 @@ def test_the_live_check_connects_by_hidden_addresses_and_the_badge_comes_back(st
 
 @pytest.fixture(scope="module")
 def clip(tmp_path_factory):
-    """A film of the astronaut, who moves a little."""
+    """A video of the astronaut, moving slightly."""
     face = skimage.data.astronaut()[:480]
     shifts = (round(6 * np.sin(number / 7)) for number in range(90))
     pictures = (np.roll(np.pad(face, ((0, 0), (64, 64), (0, 0))), shift, 1) for shift in shifts)

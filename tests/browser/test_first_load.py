@@ -1,4 +1,4 @@
-"""What a phone loads before the first page is there: little, and nothing of the pages that nobody asked for."""
+"""What a phone loads for the first page: little, and nothing of other pages."""
 
 MOST_BYTES = 250_000
 SIZES = """() => Object.fromEntries(

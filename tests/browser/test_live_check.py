@@ -1,4 +1,4 @@
-"""The live check, from a webcam's picture to the badge in the pixels that come back."""
+"""The live check, from the webcam's frames to the badge in the returned pixels."""
 
 import numpy as np
 import pytest
@@ -12,11 +12,11 @@ PICTURES = """async () => {
   return {sent: of("outbound-rtp").framesSent ?? 0, came: of("inbound-rtp").framesReceived ?? 0};
 }"""
 ON_THEIR_WAY = 30
-"""Pictures that are so at most: a second of them."""
+"""Maximum number of frames, one second, before the badge is right."""
 
 VERDICTS = ("real", "uncertain", "fake")
 BADGE_PX = 1000
-"""Least area in the state's colour: the badge's head is about 180x20 px at 640x480."""
+"""Minimum area in the state's colour: the badge's header is about 180x20 px at 640x480."""
 
 
 def painted(picture, face, state: str) -> int:
@@ -30,7 +30,7 @@ def painted(picture, face, state: str) -> int:
 
 
 def badge_matches(opened) -> bool:
-    """Whether the newest picture carries the badge of the newest result's state, and no other one."""
+    """Whether the newest frame has the badge of the newest result's state, and no other."""
     picture, result = opened.picture(), opened.results[-1]
     areas = {state: painted(picture, result["faces"][0], state) for state in VERDICTS}
     return areas.get(result["state"], 0) > BADGE_PX and max(areas, key=areas.get) == result["state"]
@@ -79,7 +79,7 @@ def test_a_face_that_comes_is_gathered_first(visit, webcam):
     opened = visit(webcam("face_comes"))
     opened.start()
 
-    def since_no_face():  # where the start takes long the face is there already: the film begins again
+    def since_no_face():  # after a slow start the face is already visible: wait for the clip to start again
         states = opened.states
         return states[states.index("no_face") :] if "no_face" in states else []
 
@@ -134,7 +134,7 @@ def test_a_challenge_prompts_counts_and_is_closed(visit, webcam):
     assert "no more than that" not in panel.inner_text()
     opened.until(lambda: opened.page.get_by_test_id("prompt").inner_text().endswith("."))
     stop = opened.page.get_by_test_id("stop-challenge")
-    if stop.count():  # the clip may have failed it already: it does not know the prompts
+    if stop.count():  # it may already have failed: the clip does not follow the prompts
         stop.click()
     opened.until(lambda: panel.get_attribute("data-state") in {"stopped", "failed"})
     panel.get_by_text("Close").click()

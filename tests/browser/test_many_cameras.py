@@ -1,4 +1,4 @@
-"""Fifty cameras on one wall, from a stub that counts: the browser asks for what is seen, a little at a time."""
+"""Fifty cameras on one wall, with a counting stub: the browser requests only visible pictures, a few at a time."""
 
 import pytest
 
@@ -13,7 +13,7 @@ little. A page that draws all tiles with every message takes several seconds."""
 
 @pytest.fixture
 def wall(visit):
-    """The wall of fifty, and who serves it."""
+    """The wall of fifty cameras, and its server."""
     with CameraStub(COUNT, events=120) as stub:
         opened = visit(at=stub, expected="422", viewport={"width": 1440, "height": 900})
         opened.page.evaluate("window.location.hash = '#/cameras'")

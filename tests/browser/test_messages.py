@@ -1,4 +1,4 @@
-"""What the page says when a check cannot begin or go on, and that it goes on by itself where it can."""
+"""Messages of the page when a check cannot start or continue, and automatic recovery."""
 
 import pytest
 
@@ -6,7 +6,7 @@ TOKEN = "correct-horse-battery"
 
 
 def code(opened) -> str | None:
-    """Code of the message that is shown."""
+    """Code of the visible message."""
     message = opened.page.get_by_test_id("message")
     return message.get_attribute("data-code") if message.count() else None
 

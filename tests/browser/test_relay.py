@@ -1,4 +1,4 @@
-"""A real Chromium whose network lets no UDP through but to a relay: the live check gets its badge all the same."""
+"""The live check in a real Chromium whose network blocks all UDP except to a relay."""
 
 import contextlib
 import json
@@ -32,7 +32,7 @@ def test_a_live_check_gets_its_badge_by_the_relay_alone(visit, webcam):
             )
         )
         opened = visit(webcam("real"), server, within=client_host.within, expected="401")
-        stack.callback(opened.close)  # before the networks are gone
+        stack.callback(opened.close)  # before the networks are removed
         dialog = opened.page.get_by_test_id("token-dialog")
         opened.until(dialog.is_visible)
         dialog.locator("input").fill(TOKEN)

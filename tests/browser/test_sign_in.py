@@ -1,4 +1,4 @@
-"""A real Chromium signs in, watches a camera, signs out and sees nothing more; a viewer changes nothing."""
+"""A real Chromium signs in, watches a camera, and sees nothing after signing out; a viewer can change nothing."""
 
 import httpx
 import pytest
@@ -32,7 +32,7 @@ def guarded(start_server, clip, tmp_path):
 
 
 def sign_in(opened, name: str, password: str = PASSWORD) -> None:
-    """Fill the form in."""
+    """Fills in the form."""
     opened.until(opened.page.get_by_test_id("sign-in").is_visible)
     opened.page.get_by_label("Name").fill(name)
     opened.page.get_by_label("Password").fill(password)
@@ -40,12 +40,12 @@ def sign_in(opened, name: str, password: str = PASSWORD) -> None:
 
 
 def go(opened, address: str) -> None:
-    """Follow a link."""
+    """Follows a link."""
     opened.page.evaluate("address => { window.location.hash = address }", address)
 
 
 def viewers(client: httpx.Client) -> int:
-    """Who watches the camera."""
+    """Number of viewers of the camera."""
     return client.get("/api/cameras/door").json()["viewers"]
 
 
@@ -53,7 +53,7 @@ def test_signing_in_watching_and_signing_out(axe, guarded):
     server, client = guarded
     opened = axe(None, server, expected="401")
     opened.until(opened.page.get_by_test_id("sign-in").is_visible)
-    assert opened.errors == []  # nothing was asked for that the server would refuse
+    assert opened.errors == []  # the page requested nothing that the server refuses
     look(opened)
     sign_in(opened, "anna", "four wrong words here")
     opened.until(lambda: "is wrong" in opened.page.get_by_test_id("sign-in").inner_text())
@@ -68,7 +68,7 @@ def test_signing_in_watching_and_signing_out(axe, guarded):
         look(opened)
     go(opened, "#/cameras/door")
     opened.until(lambda: opened.page.evaluate(PLAYS))
-    client.delete("/api/sessions")  # in another browser: everywhere
+    client.delete("/api/sessions")  # in another browser: signs out everywhere
     opened.until(opened.page.get_by_test_id("sign-in").is_visible)
     assert opened.page.get_by_test_id("video").count() == 0
     assert "door" not in opened.page.locator("body").inner_text()
@@ -124,12 +124,12 @@ def test_sign_ins_are_seen_and_ended_one_by_one(visit, guarded):
         opened.until(lambda: rows.count() == 1)
         assert elsewhere.get("/api/status").status_code == 401
     assert client.delete("/api/users/vera/sessions").status_code == 204
-    go(opened, "#/events")  # whatever is asked for next: a page that stands asks once a minute
+    go(opened, "#/events")  # by its next request: an idle page sends one per minute
     opened.until(opened.page.get_by_test_id("sign-in").is_visible)
 
 
 def test_the_way_back_shows_no_picture_once_one_is_signed_out(visit, guarded):
-    """What a browser keeps, `no-cache` too, it shows again when somebody goes back."""
+    """Going back shows what a browser has kept, even with `no-cache`."""
     server, client = guarded
     opened = visit(None, server, expected="401")
     sign_in(opened, "vera")

@@ -1,4 +1,4 @@
-"""A real Chromium watches a camera by WHEP and publishes one by WHIP, from a bare page of its own."""
+"""A real Chromium watches a camera by WHEP and publishes one by WHIP, from a minimal page."""
 
 import asyncio
 import base64
@@ -64,7 +64,7 @@ GRAB = """() => {
 
 
 class PushedCamera:
-    """A camera that a publisher sends to, and that is watched, too."""
+    """A camera with a publisher and viewers."""
 
     def __init__(self, name, hub):
         self.settings = CameraSettings(name=name, url="whip:")
@@ -85,7 +85,7 @@ class PushedCamera:
 
 @pytest.fixture
 def site():
-    """A server in this process: camera `door` is shown numbered pictures, `street` is published to."""
+    """A server in this process: camera `door` has numbered frames, `street` a publisher."""
     viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 4)
     publishers = Publishers(WebRtcSettings())
     cameras = {name: PushedCamera(name, viewers.viewing(name)) for name in ("door", "street")}
@@ -115,7 +115,7 @@ def site():
 
 
 def number_seen(opened) -> int | None:
-    """The number of the picture on the page; None before the first."""
+    """Number of the frame on the page; None before the first."""
     data = opened.page.evaluate(GRAB)
     if not data:
         return None

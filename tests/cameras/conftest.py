@@ -1,4 +1,4 @@
-"""What tests of monitoring share: a stage for cameras, and a database."""
+"""Fixtures for tests of cameras: scripted cameras, and a database."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A camera with a scripted reader: only the test moves the clock; what threads do is waited for, never guessed."""
+"""A camera with a scripted reader and clock; tests wait for the effects of threads and never for a time."""
 
 import logging
 from threading import Event
@@ -105,7 +105,7 @@ def test_a_dead_camera_does_not_fill_the_log(stage, caplog):
     camera = stage.camera()
     camera.start()
     for _ in range(6):
-        stage.watcher.expect(CONNECTING, BACKING_OFF)  # told all the same
+        stage.watcher.expect(CONNECTING, BACKING_OFF)  # reported anyway
         stage.pass_s(camera, 60)
     stage.watcher.expect(CONNECTING, BACKING_OFF)
     lines = [record.getMessage() for record in caplog.records if "camera door" in record.getMessage()]
@@ -160,7 +160,7 @@ def test_a_stall_is_noticed_while_the_reader_is_blocked_and_its_late_pictures_ar
     stage.pass_s(camera, 0.1)
     stage.watcher.expect(STALLED)
     status = camera.status()
-    assert (status.result, status.result_age_s, status.fps) == (None, None, 0.0)  # no verdict about now
+    assert (status.result, status.result_age_s, status.fps) == (None, None, 0.0)  # no current verdict
     assert camera.snapshot()[1] is None
     stage.pass_s(camera, 5.5)
     stage.watcher.expect(BACKING_OFF)
@@ -266,8 +266,8 @@ def test_the_analysis_sees_a_gap_after_a_reconnect_and_after_a_loss(stage):
     stage.connection().script.put(stage.picture())
     stage.watcher.expect(CONNECTING, LIVE)
     result = stage.watcher.results.get(timeout=PATIENCE_S)[1]
-    assert result.time_s == pytest.approx(1.6)  # the time that passed
-    assert (result.tracks[0].track_id, len(result.tracks[0].trace)) == (2, 1)  # it may be someone else
+    assert result.time_s == pytest.approx(1.6)  # the elapsed time
+    assert (result.tracks[0].track_id, len(result.tracks[0].trace)) == (2, 1)  # it may be another person
 
 
 def test_a_track_that_outlives_a_reconnect_shows_the_gap(stage):
@@ -292,7 +292,7 @@ def test_a_result_that_comes_after_the_stall_is_not_reported(stage):
     stage.pass_s(camera, 5.0)
     stage.watcher.expect(STALLED)
     release[0].set()
-    until(lambda: len(release) == 2)  # so the first was delivered, if at all
+    until(lambda: len(release) == 2)  # so the first one has been delivered, if at all
     assert stage.watcher.results.empty()
     assert camera.status().counts.analysed == 0
     release[1].set()
@@ -318,7 +318,7 @@ def test_a_result_that_comes_after_a_reconnect_is_not_the_new_connections(stage)
 
 
 class _Slow:
-    """A detector that is still at it."""
+    """A detector that is still running."""
 
     def __init__(self, release):
         self._release = release
@@ -381,7 +381,7 @@ def test_whatever_happens_it_is_live_only_when_a_picture_came_within_the_stall_t
                 reader.script.put(HANG)
                 until(reader.settled)
             elif step == "stop":
-                stage.ending.set()  # no test of how long a stop takes
+                stage.ending.set()  # the duration of a stop is not tested here
                 camera.stop()
             elif step == "start":
                 camera.start()
@@ -400,7 +400,7 @@ def test_what_an_observer_asks_for_is_the_judged_frame_and_not_the_newest_one(st
     stage.watcher.results.get(timeout=PATIENCE_S)
     judged = camera.judged()
     assert judged[1] == camera.status().result == stage.watcher.shown_result
-    for _ in range(3):  # more frames come before the next sample
+    for _ in range(3):  # more frames arrive before the next sample
         stage.now_s += 0.1
         reader.script.put(stage.picture())
         until(reader.settled)

@@ -1,4 +1,4 @@
-"""A camera before which there is nobody decodes key frames only, while these come often enough."""
+"""A camera without faces decodes only key frames, if these are frequent enough."""
 
 from stream_detect.analysis.scripted import upright_face
 from stream_detect.types import CameraState
@@ -8,7 +8,7 @@ CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraStat
 
 
 def idle(stage, interval_s=1.0):
-    """A camera without a face that has shown its key frames for twelve seconds."""
+    """A camera without faces, after twelve seconds of key frames."""
     stage.find.clear()
     camera, reader = stage.live(keyframes_only_when_idle=True)
     for i in range(round(12 / interval_s)):

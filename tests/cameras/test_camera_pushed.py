@@ -1,4 +1,4 @@
-"""A camera that a publisher brings pictures to."""
+"""A camera whose frames are sent by a publisher."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Cameras of a real RTSP server that is killed, restarted, frozen and locked, with a real clock."""
+"""Cameras of a real RTSP server that is killed, restarted, frozen and password-protected, with a real clock."""
 
 import time
 
@@ -40,7 +40,7 @@ def live(fleet, watcher, url, **settings):
 
 
 def expect_relive(watcher, *, attempts=6):
-    """It is live again, by the attempt that found the server there."""
+    """Waits until it is live again, after the first attempt that reached the server."""
     for _ in range(attempts):
         next_change(watcher, CONNECTING)
         change = watcher.next_change()
@@ -51,7 +51,7 @@ def expect_relive(watcher, *, attempts=6):
 
 
 def next_change(watcher, state):
-    """The next time that it enters this state, whatever is between."""
+    """Waits for the next change to this state, skipping others."""
     while (change := watcher.next_change()).state is not state:
         pass
     return change
@@ -71,7 +71,7 @@ def test_a_camera_is_watched_and_judged(rtsp_server, fleet, watcher):
 def test_a_killed_server_is_noticed_at_once_and_found_again_when_it_is_back(own_rtsp_server, fleet, watcher):
     camera = live(fleet, watcher, own_rtsp_server.url("face"))
     own_rtsp_server.stop(kill=True)
-    change = watcher.expect(BACKING_OFF)  # and was not stalled before
+    change = watcher.expect(BACKING_OFF)  # and was not stalled in between
     assert "127.0.0.1" not in change.reason or "***" not in change.reason
     assert camera.status().result is None
     next_change(watcher, CONNECTING)

@@ -1,4 +1,4 @@
-"""A camera is stopped from any state, also where its reader hangs, and starts again; its counts only grow."""
+"""A camera can be stopped in any state, even if its reader hangs, and started again; its counters only grow."""
 
 import pytest
 

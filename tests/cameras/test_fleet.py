@@ -1,4 +1,4 @@
-"""Many cameras: the list changes, and one thread looks after all of them."""
+"""The fleet: changes of the camera list, and the thread that supervises all cameras."""
 
 import threading
 from functools import partial
@@ -38,7 +38,7 @@ def settings(name, **given):
 
 
 def live(stage, fleet, *names):
-    """The readers of cameras that were added and gave a picture."""
+    """The readers of cameras that were added and have delivered a frame."""
     readers = {}
     for name in names:
         fleet.add(settings(name))
@@ -145,7 +145,7 @@ def test_a_list_with_a_mistake_changes_nothing(stage, fleet, wrong, error):
     ],
 )
 def test_nothing_is_made_for_a_camera_that_is_refused_or_only_checked(stage, wrong, error):
-    shown = []  # what would show a camera's frames is made when it is asked for, and stays
+    shown = []  # the renderer of a camera is created on demand, and kept
 
     def viewing(name):
         shown.append(name)

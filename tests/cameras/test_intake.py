@@ -23,7 +23,7 @@ def picture(pts=0):
 
 
 def taken(*pictures, rate_hz=30.0):
-    """The analysed frames of pictures given as (source's time, arrival, gap); None is a reconnect."""
+    """The analysed frames of input given as (source's time, arrival, gap); None is a reconnection."""
     suppliers = []
     intake = Intake(Audience(), Sampler(rate_hz), suppliers.append)
     for given in pictures:
@@ -91,7 +91,7 @@ def test_a_replaced_sample_does_not_take_its_gap_along():
     for i, gap in enumerate((False, True, False)):
         intake.take(picture(), float(i), float(i), gap=gap)
     assert not suppliers[0]().gap
-    assert suppliers[2]().gap  # the one between was replaced in the mailbox
+    assert suppliers[2]().gap  # the one in between was replaced in the mailbox
 
 
 def test_the_first_picture_of_all_comes_after_no_gap():
@@ -101,7 +101,7 @@ def test_the_first_picture_of_all_comes_after_no_gap():
 def test_the_rate_is_that_of_the_last_ten_seconds():
     rate = FrameRate()
     assert rate.hz(0.0, 0) == 0.0
-    for i in range(200):  # 25 a second for ten seconds, then 5
+    for i in range(200):  # 25 fps for ten seconds, then 5 fps
         now_s = i / 10
         count = round(2.5 * i) if i <= 100 else 250 + round(0.5 * (i - 100))
         rate.mark(now_s, count)

@@ -15,12 +15,12 @@ def rule(*, allowed=True, interval_s=1.0, keyframes=4):
     ("settings", "now_s", "viewers", "suffices"),
     [
         ({}, 110.0, 0, True),
-        ({}, 109.9, 0, False),  # someone may have come while it was not connected
+        ({}, 109.9, 0, False),  # a person may have arrived while it was disconnected
         ({}, 110.0, 1, False),
         ({"allowed": False}, 110.0, 0, False),
-        ({"keyframes": 3}, 110.0, 0, False),  # too little seen
+        ({"keyframes": 3}, 110.0, 0, False),  # too few frames
         ({"interval_s": 2.5}, 110.0, 0, True),
-        ({"interval_s": 2.6}, 120.0, 0, False),  # a stall could not be told from the wait for a key frame
+        ({"interval_s": 2.6}, 120.0, 0, False),  # a stall could not be distinguished from the wait for a key frame
     ],
 )
 def test_key_frames_suffice_only_while_nothing_is_missed(settings, now_s, viewers, suffices):

@@ -1,4 +1,4 @@
-"""The states of a camera by a clock that only the test moves."""
+"""The states of a camera, with a clock that only the test moves."""
 
 from threading import RLock
 
@@ -13,7 +13,7 @@ CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraStat
 
 
 class Bench:
-    """A supervisor with the changes that it reported, and the clock."""
+    """A supervisor, its reported changes, and the clock."""
 
     def __init__(self):
         self.now_s = 1000.0
@@ -26,7 +26,7 @@ class Bench:
         return [change.state for change in self.changes]
 
     def receive_s(self, seconds, trouble=""):
-        """Time passes while packets come, but no frames."""
+        """Time passes with packets but without frames."""
         for _ in range(round(10 * seconds)):
             self.now_s += 0.1
             self.supervisor.look(self.now_s, trouble)
@@ -40,7 +40,7 @@ class Bench:
         self.supervisor.look()
 
     def live(self, seconds=0.0):
-        """An attempt that gives pictures for so long, one a second."""
+        """An attempt that delivers one frame per second for the given time."""
         attempt = self.supervisor.start("connecting")
         for _ in range(int(seconds) + 1):
             assert self.supervisor.picture(attempt, self.now_s)

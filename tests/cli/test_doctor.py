@@ -1,4 +1,4 @@
-"""What `stream-detect doctor` says of Content Credentials, of who may come in, and of a TLS certificate."""
+"""`stream-detect doctor`: findings about Content Credentials, sign-in and TLS certificates."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -19,7 +19,7 @@ from tests.authority import Authority
 
 @pytest.fixture
 def line(tmp_path, monkeypatch):
-    """The line of Content Credentials, with these settings."""
+    """The line about Content Credentials, with these settings."""
     monkeypatch.chdir(tmp_path)
 
     def of(settings: str = "") -> str:

@@ -1,4 +1,4 @@
-"""Exit status 1 says that a command found something: nobody who stops reading, and no error, brings it about."""
+"""Exit status 1 means that a command found something: neither a closed pipe nor an error causes it."""
 
 import os
 import subprocess
@@ -26,7 +26,7 @@ def environment(tmp_path):
 @pytest.mark.parametrize("arguments", LISTS, ids=" ".join)
 def test_a_reader_that_is_gone_is_an_error(environment, arguments):
     gone, closed = os.pipe()
-    os.close(gone)  # as of `| head`, when it has read enough
+    os.close(gone)  # like `| head` after its last line
     with subprocess.Popen((*COMMAND, *arguments), stdout=closed, stderr=subprocess.PIPE, env=environment) as process:
         os.close(closed)
         _, output = process.communicate()

@@ -1,4 +1,4 @@
-"""`stream-detect explain`: a face and its map side by side; what is no picture, or has no face, is named."""
+"""`stream-detect explain`: a face and its heat map side by side; errors for files without a picture or a face."""
 
 import cv2
 import numpy as np

@@ -1,4 +1,4 @@
-"""`models use`, against a server that is there: what is sent, and what is said when it refuses or is none."""
+"""`models use` with a real HTTP server: the request, and errors if the server refuses or is not ours."""
 
 import http.server
 import json

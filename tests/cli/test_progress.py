@@ -1,4 +1,4 @@
-"""What whoever waits is told: bars on a terminal, plain lines elsewhere."""
+"""Progress of `analyze`: bars on a terminal, plain lines elsewhere."""
 
 import io
 from types import SimpleNamespace

@@ -1,4 +1,4 @@
-"""`stream-detect users`: the list of users on the command line."""
+"""`stream-detect users`: management of users on the command line."""
 
 import os
 import subprocess
@@ -18,7 +18,7 @@ PASSWORD = "four random words here\n"
 
 @pytest.fixture
 def users(tmp_path):
-    """Runs the command on a database of the test's own."""
+    """Runs the command on the test's database."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     environment |= {"STREAM_DETECT_SETTINGS": os.devnull, "STREAM_DETECT_STORAGE__FOLDER": str(tmp_path / "data")}
 

@@ -1,4 +1,4 @@
-"""What tests of the cluster share: a head in front of workers in this process; a real Ray cluster; a PostgreSQL."""
+"""Fixtures for tests of the cluster: a head with workers in this process, a real Ray cluster, and PostgreSQL."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -34,7 +34,7 @@ LEASE_S = 2.5
 
 
 class Watcher:
-    """An observer that remembers."""
+    """An observer that records."""
 
     def __init__(self) -> None:
         self.changes: list[StateChange] = []
@@ -52,7 +52,7 @@ class Watcher:
 
 
 class ClusterStage:
-    """A head, its fleet and what they said; closed at the end."""
+    """A head, its fleet and what they reported; closed at the end."""
 
     def __init__(
         self,
@@ -100,7 +100,7 @@ class ClusterStage:
         return self.fleet.camera(name).status().node
 
     def live(self, *names: str) -> list[str]:
-        """Once all of them are live; returns their nodes."""
+        """Waits until all of them are live; returns their nodes."""
         until(lambda: all(self.state(name) == "live" for name in names), describe=self.summary)
         return [self.node_of(name) for name in names]
 
@@ -130,14 +130,14 @@ def stage(tmp_path: Path) -> Iterator[Callable[..., ClusterStage]]:
 
 @pytest.fixture(scope="session")
 def ray_cluster() -> Iterator[RayCluster]:
-    """Three nodes of Ray on this machine, for all files: whoever takes a node away adds it again."""
+    """Three Ray nodes on this machine, shared by all files: a test that removes a node adds it again."""
     with RayCluster() as made:
         yield made
 
 
 @pytest.fixture(scope="module")
 def postgresql() -> Iterator[PostgreSQL]:
-    """A server of a file's own, to stop and to start."""
+    """A server per file, to stop and start."""
     with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:
         Path(name).chmod(0o755)
         server = PostgreSQL(Path(name))

@@ -1,4 +1,4 @@
-"""Nodes of a cluster in the tests' own process: real workers on loops of their own, links that can be cut and ended."""
+"""Cluster nodes in the process of the tests: real workers on their own event loops, with links that can be cut."""
 
 import asyncio
 import threading
@@ -45,12 +45,12 @@ class LocalLink:
         return None if hosting is None else hosting.fleet
 
     def watches(self, camera: str) -> bool:
-        """Whether this worker watches a camera now, whatever the server knows of it."""
+        """Whether this worker currently watches a camera, whatever the server knows."""
         fleet = self.fleet
         return fleet is not None and camera in fleet.names() and fleet.camera(camera).status().change.state != "stopped"
 
     def start_anew(self) -> None:
-        """Its process ends, and another one begins."""
+        """Ends its process and starts another one."""
         before, self.worker = self.worker, Worker()
         asyncio.run_coroutine_threadsafe(before.close(), self.loop).result(10)
 
@@ -64,11 +64,11 @@ class LocalLink:
 
 @dataclass
 class LocalNodes:
-    """Nodes that come and go as a test says. Fits `Nodes`."""
+    """Nodes that tests add and remove. Fits `Nodes`."""
 
     nodes: list[Node] = field(default_factory=list)
     links: dict[str, LocalLink] = field(default_factory=dict)
-    """By the node's name; one worker each."""
+    """One worker per node, by the node's name."""
 
     def add(self, name: str) -> None:
         self.nodes = [*self.nodes, Node(f"key-{name}-{len(self.links)}", name, "127.0.0.1", 2.0)]

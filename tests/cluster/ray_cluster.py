@@ -1,4 +1,4 @@
-"""A real Ray cluster of several nodes on this machine, whose workers and nodes can be killed."""
+"""A real Ray cluster with several nodes on this machine, whose workers and nodes can be killed."""
 
 import os
 import signal
@@ -13,11 +13,11 @@ from tests.patience import PATIENCE_S
 NODES = ("one", "two", "three")
 OBJECT_STORE_BYTES = 80_000_000
 WORKER = "ray::Worker"
-"""What Ray calls the process of an actor of our class."""
+"""Ray's name for the process of an actor of our class."""
 
 
 class RayCluster:
-    """Nodes of Ray without a dashboard, by their names; none of their processes is left at the end.
+    """Ray nodes without a dashboard, by name; none of their processes remains at the end.
 
     Args:
         names: of the nodes; the first has Ray's own head.
@@ -25,7 +25,7 @@ class RayCluster:
 
     def __init__(self, names: Sequence[str] = NODES) -> None:
         for name, value in environment_of_ray("").items():
-            os.environ.setdefault(name, value)  # stays: Ray reads the token once in a process
+            os.environ.setdefault(name, value)  # kept: Ray reads the token once per process
         from ray.cluster_utils import Cluster  # noqa: PLC0415 - Ray reads its environment while it is imported
 
         self._cluster: Any = Cluster()
@@ -45,16 +45,16 @@ class RayCluster:
 
     @property
     def address(self) -> str:
-        """Where it is joined."""
+        """Address for nodes that join."""
         return str(self._cluster.address)
 
     @property
     def names(self) -> list[str]:
-        """Of the nodes that were not removed."""
+        """Names of the nodes that were not removed."""
         return list(self._nodes)
 
     def add(self, name: str) -> None:
-        """A node joins; tried again where its processes took longer than the 30 s that Ray waits for them."""
+        """Adds a node; tries again if its processes take longer than the 30 s that Ray waits for them."""
         for left in (2, 1, 0):
             try:
                 self._nodes[name] = self._cluster.add_node(
@@ -64,14 +64,14 @@ class RayCluster:
                     include_dashboard=False,
                     wait=False,
                 )
-            except Exception as error:  # Ray raises no class of its own
+            except Exception as error:  # Ray does not raise its own class
                 if left == 0 or "timed out during startup" not in str(error):
                     raise
             else:
                 return
 
     def processes(self, name: str) -> list[Any]:
-        """All of a node, with those that its raylet started."""
+        """All processes of a node, including those started by its raylet."""
         own = [info.process.pid for infos in self._nodes[name].all_processes.values() for info in infos]
         found = [psutil.Process(pid) for pid in own if psutil.pid_exists(pid)]
         return [*found, *(child for one in found for child in one.children(recursive=True))]
@@ -82,16 +82,16 @@ class RayCluster:
         return worker
 
     def kill_worker(self, name: str) -> None:
-        """Ends the worker on a node as kill -9 does; Ray starts it anew."""
+        """Kills the worker on a node (SIGKILL); Ray restarts it."""
         self.worker(name).send_signal(signal.SIGKILL)
 
     def kill_node(self, name: str) -> None:
-        """Ends all processes of a node as kill -9 does; Ray has yet to notice."""
+        """Kills all processes of a node (SIGKILL); Ray has not noticed yet."""
         for process in self.processes(name):
             process.kill()
 
     def remove(self, name: str) -> None:
-        """A killed node leaves."""
+        """Removes a killed node."""
         self._cluster.remove_node(self._nodes.pop(name), allow_graceful=False)
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Nodes of Ray on hosts with networks of their own, started by Ray's command as on machines, and cut off from some."""
+"""Ray nodes on hosts with their own networks, started by Ray's command as on real machines; they can be cut off."""
 
 import contextlib
 import ctypes
@@ -28,7 +28,7 @@ PORTS = {
     "dashboard-agent-grpc-port": 52367,
     "runtime-env-agent-port": 52368,
 }
-"""Of Ray's agents: it waits 15 s at most for an agent to choose its own, too short where others work beside."""
+"""Port of Ray's agents: Ray waits at most 15 s for an agent to choose one, too short on a busy machine."""
 
 STARTED = b"Ray runtime started"
 ATTEMPTS, START_S = 3, 2 * PATIENCE_S
@@ -41,11 +41,11 @@ QUICK = {
     "RAY_health_check_timeout_ms": "2000",
     "RAY_health_check_failure_threshold": "10",
 }
-"""A start that failed is noticed soon; a node counts as lost after some twenty seconds of silence, not a minute."""
+"""A failed start is noticed soon; a node counts as lost after some twenty seconds of silence, not a minute."""
 
 
 class RayHost:
-    """A machine with a node of Ray. `start`, then `close`; in between it may end and be started again.
+    """A machine with a Ray node. Call `start`, then `close`; in between it may end and be restarted.
 
     Args:
         host: its network.
@@ -62,11 +62,11 @@ class RayHost:
 
     @property
     def address(self) -> str:
-        """Where the cluster is joined."""
+        """Address for nodes that join."""
         return f"{self.host.address}:{PORT}"
 
     def start(self) -> None:
-        """Starts the node and waits until it takes part; again where Ray did not wait long enough for its processes."""
+        """Starts the node and waits until it has joined; tries again if Ray gave its processes too little time."""
         for _ in range(ATTEMPTS):
             log = self._begin()
             until(lambda log=log: STARTED in log.read_bytes() or self.has_ended(), START_S, describe=log.read_text)  # type: ignore[misc]
@@ -76,7 +76,7 @@ class RayHost:
         raise AssertionError(log.read_text())
 
     def _begin(self) -> Path:
-        """Starts Ray's command; the file of what it says."""
+        """Starts Ray's command; returns the file with its output."""
         log = Path(self._folder.name) / "log"
         role = ["--head", "--port", str(PORT), "--include-dashboard", "false"]
         if self._head is not None:
@@ -96,7 +96,7 @@ class RayHost:
         return self._process is not None and self._process.poll() is not None
 
     def end(self) -> None:
-        """Ends all processes that this node has."""
+        """Ends all processes of this node."""
         if self._process is None:
             return
         self._process.send_signal(signal.SIGTERM)
@@ -110,14 +110,14 @@ class RayHost:
                     process.kill()
 
     def close(self) -> None:
-        """Ends it for good."""
+        """Ends it permanently."""
         self.end()
         self._folder.cleanup()
 
 
 @contextlib.contextmanager
 def ray_hosts(field: Field, networks: dict[str, str]) -> Iterator[dict[str, RayHost]]:
-    """Machines with a node of Ray each, by their names; the first is the head's.
+    """Machines with a Ray node each, by name; the first is the head.
 
     Args:
         field: their networks.
@@ -136,7 +136,7 @@ def ray_hosts(field: Field, networks: dict[str, str]) -> Iterator[dict[str, RayH
 
 
 def cut(router: Host, host: Host, but: Host) -> None:
-    """Nothing passes the router between a host and all others but one."""
+    """Blocks all traffic between a host and the others, except one."""
     rules = [
         "type filter hook forward priority 0; policy accept",
         f"ip saddr {host.address} ip daddr != {but.address} drop",
@@ -146,12 +146,12 @@ def cut(router: Host, host: Host, but: Host) -> None:
 
 
 def mend(router: Host) -> None:
-    """All of it passes again."""
+    """Removes the block."""
     router.filter(f"delete table {TABLE}")
 
 
 class HttpWithin:
-    """An HTTP client in the network of a host. Calls block.
+    """An HTTP client in the network of a host. Its calls block.
 
     Args:
         host: where its connections begin.
@@ -160,7 +160,7 @@ class HttpWithin:
     """
 
     def __init__(self, host: Host, url: str, token: str) -> None:
-        # A thread's sockets belong to the network namespace that it entered; the other threads stay where they are.
+        # The sockets of a thread belong to the network namespace that it entered; other threads are not affected.
         self._thread = ThreadPoolExecutor(1, initializer=_enter, initargs=(host,))
         headers = {"Authorization": f"Bearer {token}"}
         self._client = httpx.Client(base_url=url, headers=headers, timeout=PATIENCE_S)

@@ -1,4 +1,4 @@
-"""A whole server on a Ray cluster: what is asked of it, viewers of its cameras, and its end and new start."""
+"""A server process on a Ray cluster: requests to it, viewers of its cameras, and restarts."""
 
 import asyncio
 import json
@@ -21,13 +21,13 @@ from tests.patience import PATIENCE_S, until
 from tests.webrtc.peers import Publisher, Screen
 
 START_S = 4 * PATIENCE_S
-"""Ray's processes and a worker on each node start; seconds, and minutes where others work beside."""
+"""Time for Ray and the workers to start: seconds, or minutes on a busy machine."""
 FRAMES = 5
 PROGRAM = "import sys; from stream_detect.cli import main; main(sys.argv[1:])"
 
 
 class ClusterSite:
-    """A server that joins a Ray cluster, one worker a node.
+    """A server that joins a Ray cluster, with one worker per node.
 
     Args:
         address: of the cluster.
@@ -58,18 +58,18 @@ class ClusterSite:
         self._ends: list[Screen | Publisher] = []
 
     def serve(self) -> None:
-        """Starts the server; again after it ended."""
+        """Starts the server, or restarts it after it ended."""
         self.server: Server = self._running.enter_context(running_server(self._command, **self._given))
         self.http = self._make_http(self.server.url)
         self._running.callback(self.http.close)
 
     def stop(self) -> None:
-        """Ends the server well."""
+        """Stops the server cleanly."""
         self.server.stop()
         self._running.close()
 
     def kill(self) -> None:
-        """Ends the server's process as kill -9 does."""
+        """Kills the server's process (SIGKILL)."""
         self.server.process.send_signal(signal.SIGKILL)
         self.server.process.wait(PATIENCE_S)
         self._running.close()
@@ -85,7 +85,7 @@ class ClusterSite:
         return str(self.camera(name)["node"])
 
     def events(self, **wanted: str) -> list[dict[str, Any]]:
-        """Those that a camera had (`camera=`), of a kind (`kind=`), since a time (`from_=`)."""
+        """Events, filtered by `camera=`, `kind=` and `from_=`."""
         query = {name.rstrip("_"): value for name, value in wanted.items()}
         items: list[dict[str, Any]] = self.http.get("/api/events", params=query).raise_for_status().json()["items"]
         return items
@@ -100,7 +100,7 @@ class ClusterSite:
         return {(move["camera"], move["from"], move["why"]) for move in self.get("/api/cluster")["moves"]}
 
     def readiness(self) -> dict[str, Any]:
-        """What /readyz says."""
+        """The response of /readyz."""
         found: dict[str, Any] = json.loads(self.http.get("/readyz").text)
         return found
 
@@ -108,21 +108,21 @@ class ClusterSite:
         return self.get("/api/cluster"), "".join(self.server.log)[-3000:]
 
     def are_live(self, *names: str, but: str = "") -> bool:
-        """Whether all of these are live, on another node than `but`."""
+        """Whether all of these are live, on nodes other than `but`."""
         cameras = [self.camera(name) for name in names]
         return all(one["state"] == "live" and one["width"] and one["node"] not in {"", but} for one in cameras)
 
     def live(self, *names: str, but: str = "") -> None:
-        """Once they are."""
+        """Waits until they are."""
         until(lambda: self.are_live(*names, but=but), START_S, describe=self.summary)
 
     def ready(self, *names: str) -> None:
-        """Once these nodes can take cameras, and all cameras are live."""
+        """Waits until these nodes are ready, and all cameras are live."""
         until(lambda: self.states() == dict.fromkeys(names, "ready"), START_S, describe=self.summary)
         self.live(*self._cameras)
 
     def cluster(self, *arguments: str) -> str:
-        """What `stream-detect cluster` says."""
+        """The output of `stream-detect cluster`."""
         done = subprocess.run(
             [sys.executable, "-c", PROGRAM, "cluster", *arguments],
             env={**os.environ, **{f"STREAM_DETECT_{name}": value for name, value in self._given.items()}},
@@ -135,11 +135,11 @@ class ClusterSite:
         return done.stdout
 
     def watch(self, camera: str) -> None:
-        """Once a viewer has seen some frames."""
+        """Waits until a viewer has received some frames."""
         asyncio.run_coroutine_threadsafe(self._watch(camera), self._loop).result(START_S)
 
     def publish(self, camera: str) -> None:
-        """A publisher, whose answer has come."""
+        """A publisher that has received the answer."""
         asyncio.run_coroutine_threadsafe(self._publish(camera), self._loop).result(START_S)
 
     def close(self) -> None:
@@ -169,7 +169,7 @@ class ClusterSite:
 
 @contextmanager
 def serving(site: ClusterSite) -> Iterator[ClusterSite]:
-    """A site whose server serves; it must end well."""
+    """A running site; its server has to end cleanly."""
     try:
         site.serve()
         yield site
@@ -179,5 +179,5 @@ def serving(site: ClusterSite) -> Iterator[ClusterSite]:
 
 
 def cameras_at(urls: Mapping[str, str]) -> list[dict[str, str]]:
-    """Cameras of a settings file, by the names of their addresses."""
+    """Cameras of a settings file, named by their addresses."""
     return [{"name": name, "url": url} for name, url in urls.items()]

@@ -1,4 +1,4 @@
-"""Uploads are examined by workers: as without a cluster, on another one when a worker is lost, and nothing is left."""
+"""Uploads examined by workers: the same results as without a cluster, another worker after a loss, and no leftovers."""
 
 import subprocess
 import sys
@@ -31,7 +31,7 @@ from tests.patience import PATIENCE_S, steady, until
 
 MODEL = ModelSettings().name
 ALONE = ExaminationSettings(window={"min_scores": 3, "min_dwell_s": 0.2})
-"""As the stage's."""
+"""The models of the stage."""
 UPLOAD = Upload("a.mp4", 1, "ab" * 32)
 
 
@@ -42,23 +42,23 @@ def clip(shared: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def long_clip(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Takes longer than any test of it."""
+    """An upload whose analysis takes longer than any test."""
     return write_clip(tmp_path_factory.mktemp("clips") / "long.mp4", 300.0)
 
 
 @pytest.fixture(scope="module")
 def expected(clip: Path) -> str:
-    """What comes of it without a cluster."""
+    """The results without a cluster."""
     with closing(ModelReviewer(ALONE, lambda: False)) as reviewer:
         return reviewer.review(clip, [MODEL], 5.0, Hooks()).as_json("01", UPLOAD)
 
 
 class DoneHereError(Exception):
-    """The server examined it itself."""
+    """Records that the server examined it itself."""
 
 
 class Here:
-    """The server's own reviewer, where no worker is to be had."""
+    """The server's own reviewer, used if there is no worker."""
 
     def review(self, *_of_it: object) -> Reviewed:
         raise DoneHereError
@@ -89,7 +89,7 @@ class Running:
             self.error = error
 
     def moves(self) -> None:
-        """Once some of it is done."""
+        """Waits until a part of it is done."""
         until(lambda: self.error or any(0.0 < share < 1.0 for share in self.shares), describe=lambda: self.error)
         assert self.error is None, self.error
 
@@ -103,13 +103,13 @@ def nodes_with_analyses(stage: ClusterStage) -> list[str]:
 
 
 def left(stage: ClusterStage) -> list[str]:
-    """Files of analyses that workers have."""
+    """Files of analyses on the workers."""
     files = files_in(stage.settings.storage.folder / ANALYSES_FOLDER)
     return sorted(file.name for file in files if file.name != LOCK_NAME)
 
 
 def children() -> list[psutil.Process]:
-    """Processes that decode, of this process's workers."""
+    """Decoding processes of the workers in this process."""
     found = psutil.Process().children(recursive=True)
     return [one for one in found if "stream_detect.jobs.child" in " ".join(one.cmdline())]
 
@@ -128,7 +128,7 @@ def test_a_worker_with_least_to_do_examines_it_as_the_server_would(stage, clip, 
 
 @pytest.fixture
 def unseen(monkeypatch):
-    """Workers that do not see the server's disk, and get files in pieces of 1,000 bytes."""
+    """Workers without access to the server's disk, which receive files in pieces of 1,000 bytes."""
     monkeypatch.setattr(ServerFile, "is_here", property(lambda _: False))
     monkeypatch.setattr(analyses, "PIECE_BYTES", 1_000)
 
@@ -168,14 +168,14 @@ def test_the_annotated_video_is_that_of_the_server(stage, clip, expected, tmp_pa
 def test_a_worker_that_is_lost_has_it_no_more_and_another_one_examines_it(stage, clip, expected, how):
     made = stage("a", "b")
     held = threading.Event()
-    running = Running(reviewer_of(made), clip, give_way=lambda: held.wait(PATIENCE_S))  # it rests in the middle
+    running = Running(reviewer_of(made), clip, give_way=lambda: held.wait(PATIENCE_S))  # it pauses in the middle
     (node,) = until(lambda: nodes_with_analyses(made))
     link = made.nodes.links[node]
     until(link.worker._hosting.analyses.states)
     before = link.worker._hosting.analyses
     if how == "cut off":
         link.cut.set()
-        until(lambda: not before.states())  # by itself: nobody wants it
+        until(lambda: not before.states())  # by itself: it is no longer wanted
     else:
         link.start_anew()
     held.set()
@@ -252,7 +252,7 @@ def test_each_worker_does_as_many_at_once_as_one_server(stage):
     assert reviewer.at_once == 2
     begun = [made.head.tasks.begin_analysis(1) for _ in range(3)]
     assert sorted(task.worker.node.name for task in begun[:2]) == ["a", "b"]
-    assert begun[2] is not None  # a worker was lost meanwhile: more than one on another
+    assert begun[2] is not None  # a worker was lost in between: more than one runs on another
     for task in begun:
         made.head.tasks.end(task)
     assert not made.head.tasks.analyses()
@@ -286,4 +286,4 @@ def test_files_are_recognised_where_the_same_disk_is_seen(tmp_path):
     (tmp_path / "a").unlink()
     assert not known.is_here
     (tmp_path / "a").write_bytes(b"two")
-    assert not known.is_here  # another one of the same name and length
+    assert not known.is_here  # another file of the same name and length

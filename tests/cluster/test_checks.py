@@ -1,4 +1,4 @@
-"""Live checks are taken by workers: media go straight to one, and the server's table has each until it ends there."""
+"""Live checks on workers: media go directly to a worker, and the server lists each check until it ends there."""
 
 import asyncio
 from contextlib import asynccontextmanager
@@ -31,7 +31,7 @@ class Server:
         self.peers = []
 
     async def connected(self, client=ANN):
-        """A peer that gets results, and the id of its session."""
+        """A peer that receives results, and the id of its session."""
         peer = Peer()
         self.peers.append(peer)
         session_id = await peer.connect(self.sessions, client)
@@ -40,21 +40,21 @@ class Server:
         return peer, session_id
 
     def there(self):
-        """How many checks each node has, by its own account."""
+        """Number of checks on each node, according to the node."""
         hosted = {name: link.worker._hosting for name, link in self.stage.nodes.links.items()}
         return {name: 0 if hosting is None else hosting.checks.count for name, hosting in hosted.items()}
 
     def known(self):
-        """How many checks each node has, as the server knows it."""
+        """Number of checks on each node, according to the server."""
         return {status.name: status.checks for status in self.stage.head.statuses()}
 
     def received_of(self, key):
-        """How many reliable items of a worker's process have arrived."""
+        """Number of reliable items received from a worker's process."""
         workers = self.stage.head._membership.workers()
         return next(one.current.received for one in workers if one.current and one.current.key == key)
 
     def node(self):
-        """The node that has the only check."""
+        """The node with the only check."""
         (name,) = (name for name, count in self.there().items() if count)
         return name
 
@@ -66,7 +66,7 @@ class Server:
 
 @pytest.fixture
 def serving(stage):
-    """Makes servers in front of workers; their checks and peers end with the block."""
+    """Makes servers with workers; their checks and peers end with the block."""
 
     @asynccontextmanager
     async def make(*names: str, **options):
@@ -118,7 +118,7 @@ async def test_a_worker_that_is_cut_off_ends_its_checks_and_the_server_counts_th
         await server.none_left()
         assert [(one.who, one.state, one.reason) for one in server.records] == [("ann", None, WORKER_LOST)]
         incarnation = server.stage.nodes.links[node].worker._incarnation
-        server.stage.nodes.links[node].cut.clear()  # it comes back, and its own record with it
+        server.stage.nodes.links[node].cut.clear()  # it returns, with its own record
         await soon(lambda: server.received_of(incarnation) == 1)
         await server.connected(Client("192.0.2.2", "bob"))
     assert sorted(record.who for record in server.records) == ["ann", "bob"]
@@ -131,7 +131,7 @@ def test_a_check_has_one_record_whichever_comes_first(stage, first):
     task = tasks.begin_check()
     own = CheckRecord("ID", None, "ann", 1.0, 2.0)
     from_server = replace(own, reason=WORKER_LOST)
-    if first == "worker":  # and it falls silent before the server has closed the session
+    if first == "worker":  # and it becomes silent before the server has closed the session
         checks.take(own)
     checks.end(task, from_server)
     checks.take(own)

@@ -1,4 +1,4 @@
-"""Cameras on workers: each has one, and another one when its worker is gone; never two."""
+"""Cameras on workers: each camera has one worker, and another one after a loss, but never two at once."""
 
 import threading
 import time
@@ -21,7 +21,7 @@ def camera(name, url, **more):
 
 
 class NeverTwo:
-    """Looks at all workers all the time, whatever the server knows."""
+    """Observes all workers continuously, whatever the server knows."""
 
     def __init__(self, nodes, name):
         self._nodes, self._name = nodes, name
@@ -70,11 +70,11 @@ def test_a_worker_that_is_cut_off_stops_by_itself_before_another_one_begins(stag
         until(lambda: made.state("door") is CameraState.LOST_NODE)
         until(lambda: made.state("door") == "live" and made.node_of("door") not in {"", node}, describe=made.summary)
         gone_s = time.monotonic() - cut_s
-        made.nodes.links[node].cut.clear()  # it comes back, and does not take the camera back
+        made.nodes.links[node].cut.clear()  # it returns, and does not get the camera back
         until(lambda: made.head.statuses()[0].state == made.head.statuses()[1].state == "ready")
         until(lambda: len(made.watcher.results) > 10)
     assert looking.most == 1
-    assert gone_s >= LEASE_S - 0.5  # what a lease was given for
+    assert gone_s >= LEASE_S - 0.5  # the settings for which the lease was granted
     assert made.leases.held()["door"].number == number + 1
     move = made.head.moves[0]
     assert (move.camera, move.origin, move.target) == ("door", node, made.node_of("door"))
@@ -112,7 +112,7 @@ def test_a_drained_node_hands_over_and_a_pinned_camera_stays(stage, rtsp_server)
     made.live("free", "pinned")
     assert made.node_of("pinned") == "a"
     node = made.node_of("free")
-    if node != "a":  # both have to begin on the node that is drained
+    if node != "a":  # both have to start on the node that is drained
         made.leases.drain("b", drained=True)
         until(lambda: made.state("free") == "live" and made.node_of("free") == "a")
         made.leases.drain("b", drained=False)
@@ -165,7 +165,7 @@ def test_what_is_wrong_with_ice_servers_is_reported_with_the_node_that_finds_it(
         assert refused.startswith(f"{coturn.url()} refuses username and credential (401")
         assert absent.startswith("stun:absent.invalid cannot be ")
     assert "hunter2" not in "".join(problems)
-    assert made.head.problems == ()  # the nodes watch cameras all the same
+    assert made.head.problems == ()  # the nodes watch cameras nevertheless
 
 
 def test_a_server_that_was_replaced_grants_and_renews_nothing(stage, rtsp_server):
@@ -173,7 +173,7 @@ def test_a_server_that_was_replaced_grants_and_renews_nothing(stage, rtsp_server
     made.fleet.add(camera("door", rtsp_server.url("small")))
     made.live("door")
     made.head._leadership._holder = "another"
-    made.leases.lead(made.leases.leader().holder, 60)  # the same name, as after a restart: its number rises
+    made.leases.lead(made.leases.leader().holder, 60)  # the same name, as after a restart: the number increases
     until(lambda: any("it was replaced" in problem for problem in made.head.problems))
     until(lambda: not made.nodes.links["a"].watches("door"))
 

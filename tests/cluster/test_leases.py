@@ -1,4 +1,4 @@
-"""Leases in the database: numbers only rise, and only the leading server grants."""
+"""Leases in the database: their numbers only increase, and only the leading server grants them."""
 
 import pytest
 

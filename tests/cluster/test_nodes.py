@@ -1,4 +1,4 @@
-"""Nodes of a cluster: SQLite serves one alone, and a node that was started again has its name back."""
+"""Nodes of a cluster: SQLite allows only one, and a restarted node gets its name back."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Which worker gets a camera, and when one counts as overloaded."""
+"""The worker chosen for a camera, and when a worker counts as overloaded."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def test_cost_is_pixels_by_rate_and_samples(known, rate_hz, expected):
     ("hosts", "node", "expected"),
     [
         ([Host("a/0", "a", 4, 10), Host("b/0", "b", 4, 5)], "", "b/0"),
-        ([Host("a/0", "a", 16, 10), Host("b/0", "b", 2, 5)], "", "a/0"),  # more processors carry more
+        ([Host("a/0", "a", 16, 10), Host("b/0", "b", 2, 5)], "", "a/0"),  # more processors take more cameras
         ([Host("a/0", "a", 4, 9), Host("a/1", "a", 4, 3), Host("b/0", "b", 4, 13)], "", "a/1"),
         ([Host("a/0", "a", 4, 90), Host("b/0", "b", 4, 5)], "a", "a/0"),
         ([Host("b/0", "b", 4, 5)], "a", None),
@@ -52,7 +52,7 @@ def test_sixty_cameras_are_spread_evenly():
 def test_a_worker_is_overloaded_after_a_minute_without_rest():
     overload = Overload()
     assert overload.look(0.95, 0.5, 0.0) == ""
-    assert overload.look(0.5, 0.5, 30.0) == ""  # the minute begins anew
+    assert overload.look(0.5, 0.5, 30.0) == ""  # the minute starts again
     assert overload.look(0.95, 0.5, 40.0) == ""
     assert overload.look(0.95, 0.5, 40.0 + OVERLOAD_S - 1) == ""
     assert overload.look(0.2, 2.0, 40.0 + OVERLOAD_S) == "overloaded: 0.20 processors busy, load of the node 2.00"

@@ -1,4 +1,4 @@
-"""A server on a real Ray cluster of three nodes: a worker and a node are killed, and cameras and viewers go on."""
+"""A server on a real Ray cluster of three nodes: cameras and viewers survive the loss of a worker and of a node."""
 
 import os
 import subprocess
@@ -48,14 +48,14 @@ def test_a_publisher_sends_to_the_worker_that_has_the_camera(site):
 def test_a_worker_is_killed_before_its_viewer(site, ray_cluster):
     site.ready(*NODES)
     site.watch("c0")
-    # Events of the start, while workers were waited for, are not meant.
+    # Ignores events from the start, when the server was waiting for workers.
     node, killed_at_s = site.node_of("c0"), time.time()
     ray_cluster.kill_worker(node)
     until(lambda: site.camera("c0")["state"] == "lost_node", describe=site.summary)
     site.live("c0")
     assert any((camera, origin) == ("c0", node) for camera, origin, _ in site.moves())
     site.watch("c0")  # answered by the worker that has it now
-    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray starts it anew
+    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray restarts it
     events = site.events(kind="offline", camera="c0", from_=str(killed_at_s))
     assert len(events) == 1
     assert "does not answer" in events[0]["reason"] or "has ended" in events[0]["reason"]

@@ -1,4 +1,4 @@
-"""Three machines with networks of their own: one is cut off from the others, not from its cameras, and comes back."""
+"""Three machines with their own networks: one is cut off from the others but not from its cameras, and returns."""
 
 import pytest
 
@@ -29,7 +29,7 @@ def hosts(field):
 
 @pytest.fixture(scope="module")
 def films(field, gstreamer, tmp_path_factory):
-    """Cameras in a network of their own, which every machine reaches as long as its router lets it."""
+    """Cameras in their own network, which every machine can reach unless the router blocks it."""
     host = field.host("films", "10.77.9")
     with RtspServer(tmp_path_factory.mktemp("films"), host.address, host.within) as server:
         yield server, host
@@ -58,7 +58,7 @@ def site(hosts, films, postgresql, tmp_path_factory):
 
 @pytest.fixture
 def apart(field, films):
-    """Cuts machines off from all but the cameras; mended at the end."""
+    """Cuts machines off from everything but the cameras; undone at the end."""
     done = []
 
     def part(machine):
@@ -80,7 +80,7 @@ def watched_twice(films):
 
 
 def lose(site, part, machine):
-    """Cuts a machine off; its cameras, once they are live elsewhere."""
+    """Cuts a machine off; returns its cameras once they are live elsewhere."""
     there = [name for name in CAMERAS if site.node_of(name) == machine.name]
     assert there
     part(machine)
@@ -118,7 +118,7 @@ def test_a_node_that_ray_takes_for_lost_comes_back_as_another_of_the_same_name(s
     there = lose(site, part, machine)
     until(lambda: site.nodes()[machine.name]["problem"] == "it left the cluster", START_S, describe=site.summary)
     join()
-    until(machine.has_ended, START_S)  # Ray ends what it took for lost; a service manager starts it again
+    until(machine.has_ended, START_S)  # Ray ends the processes of a lost node; a service manager restarts them
     machine.start()
     site.ready(*NETWORKS)
     assert watched_twice(films) == []

@@ -1,4 +1,4 @@
-"""On a real Ray cluster the server, its database, or the worker of somebody who watches a camera's page is gone."""
+"""On a real Ray cluster: loss of the server, of its database, or of the worker whose camera's page is open."""
 
 import time
 
@@ -12,7 +12,7 @@ from tests.patience import until
 pytestmark = pytest.mark.browser
 CAMERAS = ("c0", "c1", "c2")
 SAMPLES = 30
-"""Six seconds of a camera: two leases of a worker."""
+"""Six seconds: twice the lease of a worker."""
 MOVES_ON = "video => video.videoWidth > 0 && video.currentTime > 1 ? video.srcObject.id : ''"
 
 
@@ -24,7 +24,7 @@ def receiver():
 
 @pytest.fixture(scope="module")
 def settings(rtsp_server, postgresql, suspicious_model, receiver):
-    """Of a server whose three cameras show what it takes for a fake."""
+    """Settings of a server that calls the faces of its three cameras fake."""
     return {
         "cameras": cameras_at(dict.fromkeys(CAMERAS, rtsp_server.url("small"))),
         "storage": {"database_url": postgresql.new()},
@@ -37,7 +37,7 @@ def settings(rtsp_server, postgresql, suspicious_model, receiver):
 
 @pytest.fixture(scope="module")
 def running(ray_cluster, settings, tmp_path_factory):
-    """That server, with a worker on each node."""
+    """The server with these settings, and a worker on each node."""
     with serving(ClusterSite(ray_cluster.address, tmp_path_factory.mktemp("site"), settings)) as site:
         yield site
 
@@ -50,12 +50,12 @@ def site(running):
 
 
 def fakes(site, **wanted):
-    """Events of a fake, each with its camera."""
+    """Fake events, each with its camera."""
     return {event["id"]: event for event in site.events(kind="fake", **wanted)}
 
 
 def open_fakes(site):
-    """Once each camera has a fake event that goes on."""
+    """Waits until each camera has an ongoing fake event."""
 
     def look():
         found = fakes(site, open="true")
@@ -65,7 +65,7 @@ def open_fakes(site):
 
 
 def announced(receiver):
-    """What was announced so far: type and event of each message."""
+    """Messages announced so far: type and event of each."""
     messages = [request.json for request in receiver.requests]
     return [(message["type"], message["event"]["id"]) for message in messages if message["event"]]
 

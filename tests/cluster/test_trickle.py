@@ -1,4 +1,4 @@
-"""Candidates that a viewer sends after its offer reach the worker that has the camera."""
+"""Candidates sent by a viewer after its offer reach the worker that has the camera."""
 
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 
 class Link:
-    """A way to a worker in this process: real viewers, errors as they travel."""
+    """A link to a worker in this process, with real viewers, and errors as they are sent."""
 
     def __init__(self, viewers: Viewers) -> None:
         self._methods: dict[str, Callable[..., Awaitable[Any]]] = {

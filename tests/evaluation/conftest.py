@@ -1,4 +1,4 @@
-"""A manifest on disk: pictures and videos of a public-domain face, and judges that know what to say."""
+"""A manifest with pictures and videos of a public-domain face, and models with scripted scores."""
 
 import csv
 from collections.abc import Callable, Sequence
@@ -33,7 +33,7 @@ def write_video(file: Path, images: Sequence[Image], codec: str = "libx264", rat
 
 
 class Folder:
-    """Files and the rows that name them: add, then `write`."""
+    """Files and their rows in the manifest: add some, then call `write`."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
@@ -63,7 +63,7 @@ class Folder:
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Folder:
-    """An empty one."""
+    """An empty folder."""
     root = tmp_path / "files"
     root.mkdir()
     return Folder(root)
@@ -71,7 +71,7 @@ def folder(tmp_path: Path) -> Folder:
 
 @pytest.fixture
 def entrant() -> Callable[..., Entrant]:
-    """Makes a model whose score a test can set: a function of the crop, by default the mean of its green."""
+    """Makes a model whose score is a function of the crop, by default the mean of its green channel."""
 
     def green(crop: Image) -> float:
         return float(crop[..., 1].mean()) / 255
@@ -91,5 +91,5 @@ def photo() -> Image:
 
 @pytest.fixture(scope="session")
 def crop(photo: Image) -> Image:
-    """The face alone, RGB uint8 (224, 224, 3)."""
+    """The face crop, RGB uint8 (224, 224, 3)."""
     return np.asarray(cv2.resize(photo[20:220, 120:320], (224, 224), interpolation=cv2.INTER_AREA), np.uint8)

@@ -1,4 +1,4 @@
-"""Measuring: known scores give known figures, intervals hold their value, halves never share a group."""
+"""Metrics of known scores, confidence intervals, and halves of the data that never share a group."""
 
 import math
 
@@ -99,7 +99,7 @@ def test_calibration_recovers_a_known_bend():
     rng = np.random.default_rng(3)
     logits = rng.normal(0, 2, 20_000)
     fake = rng.random(20_000) < 1 / (1 + np.exp(-logits))
-    # The model says logits that are too large and too fake: logit = 2 x true + 1.
+    # The model's logits are too large and biased towards fake: logit = 2 x true + 1.
     bent = scored(1 / (1 + np.exp(-(2 * logits + 1))), fake)
     fitted = fit_calibration(bent, "here")
     assert fitted.slope == pytest.approx(0.5, abs=0.03)

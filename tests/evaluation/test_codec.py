@@ -1,4 +1,4 @@
-"""Crops through real encoders: the fewer bits the worse, in place, the same for the same."""
+"""Crops through real encoders: fewer bits mean lower quality; the position is kept; results are reproducible."""
 
 import numpy as np
 import pytest
@@ -17,7 +17,7 @@ def test_fewer_bits_are_worse_and_nothing_moves(face, codec):
     assert all(image.shape == face.shape and image.dtype == np.uint8 for image in came)
     figures = [psnr(image, face) for image in came]
     assert 18 < figures[0] < figures[1] - 1 < figures[2] - 3 < 45
-    for step in (1, 2):  # the picture comes to rest in its place
+    for step in (1, 2):  # the picture comes to rest in its original position
         assert psnr(came[2], np.roll(face, step, 1)) < figures[2] - 3
 
 
@@ -48,7 +48,7 @@ def test_a_share_of_the_pairs_is_sent():
     assert 0.2 < np.mean(sent) < 0.4
     before = rng.bit_generator.state
     assert sometimes_sent(Degradation(), 0.0, rng) == Degradation()
-    assert rng.bit_generator.state == before  # an old recipe's batches stay what they were
+    assert rng.bit_generator.state == before  # batches of an old recipe are unchanged
 
 
 def test_it_is_the_last_thing_that_happens(face):

@@ -1,4 +1,4 @@
-"""The table and the crops of labelled faces: what good data gives, and what each kind of broken data is told."""
+"""The table and the crops of labelled faces: good data, and an error for every kind of bad data."""
 
 import numpy as np
 import pytest
@@ -26,7 +26,7 @@ def test_a_split_gives_its_faces_cut_by_the_policy(training_data, tmp_path):
 def test_the_face_is_cut_where_serving_would_cut_it(training_data, face, tmp_path):
     faces = load_faces(training_data.write(), "val", CropPolicy((64, 64)), tmp_path / "cache")
     darker, brighter = (faces.crops[[row.file for row in faces.rows].index(f"real/val{i}.jpg")] for i in (0, 3))
-    assert brighter.mean() > darker.mean() * 1.2  # rows and crops are not mixed up
+    assert brighter.mean() > darker.mean() * 1.2  # rows and crops match
     # The nose tip, of the brightest skin, is in the middle: the middle is face, the lower corner is the orange suit.
     middle = brighter[28:36, 28:36].mean(axis=(0, 1))
     assert middle[0] > middle[2] > 60
@@ -43,7 +43,7 @@ def test_the_second_time_comes_from_the_cache(training_data, tmp_path, monkeypat
     path, calls = training_data.write(), []
     first = load_faces(path, "val", POLICY, tmp_path / "cache", lambda *done: calls.append(done))
     assert calls[-1] == (8, 8)
-    monkeypatch.setattr(crops, "Cutter", None)  # cutting again would fail
+    monkeypatch.setattr(crops, "Cutter", None)  # cutting crops again would fail
     second = load_faces(path, "val", POLICY, tmp_path / "cache")
     assert np.array_equal(first.crops, second.crops)
     assert first.rows == second.rows

@@ -1,4 +1,4 @@
-"""Degradations: the same seed does the same, nothing leaves the form, each step does what its name says."""
+"""Degradations are reproducible by seed, keep shape and dtype, and do what their names say."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""An evaluation from end to end: scores, JSON, page; what is broken is counted; nothing is lost that was there."""
+"""An evaluation from end to end: scores, JSON and HTML reports, unreadable files, and earlier output."""
 
 import csv
 import json
@@ -20,7 +20,7 @@ from stream_detect.settings import ModelSettings
 
 @pytest.fixture
 def crops(folder, crop):
-    """Sixteen face crops; fakes are brighter, and set "b" lies the other way round."""
+    """Sixteen face crops; fakes are brighter, except in set "b", where they are darker."""
     for i in range(16):
         fake, part = i % 2 == 1, "b" if i >= 12 else "a"
         share = (0.5 if fake == (part == "a") else 0.3) + 0.01 * i
@@ -114,7 +114,7 @@ def test_crops_without_a_face_are_counted_apart(crops, entrant):
 def test_videos_are_measured_by_frame_and_as_a_whole(folder, photo, entrant):
     for i, label in enumerate(["real", "fake"] * 2):
         share = 1.0 if label == "fake" else 0.6
-        # It moves: a picture that stands still is not scored again.
+        # It moves: a still picture is not scored again.
         frames = [np.roll((photo * share).astype(np.uint8), 4 * step, axis=1) for step in range(12)]
         folder.video(f"{i}.mp4", frames, label)
     folder.picture("still.png", photo, "fake")
@@ -149,7 +149,7 @@ def test_robustness_compares_with_the_same_pictures_as_they_are(crops, entrant, 
     clean, worse = summary.robustness
     assert (clean.condition, clean.judged, clean.auc_change) == ("as it is", 8, 0)
     assert (worse.condition, worse.judged, worse.files) == ("darker", 8, 8)
-    assert worse.auc.value == pytest.approx(clean.auc.value, abs=0.1)  # darkness keeps the order
+    assert worse.auc.value == pytest.approx(clean.auc.value, abs=0.1)  # darkening keeps the order
     assert worse.false_alarm_rate.value < clean.false_alarm_rate.value
     assert worse.false_alarm_change == pytest.approx(worse.false_alarm_rate.value - clean.false_alarm_rate.value)
     assert progress[15] == ("judging", 16, 16)
@@ -173,7 +173,7 @@ def test_videos_are_worsened_too_and_noise_is_the_same_every_time(folder, photo,
     folder.video("b.mp4", [photo] * 6, "fake")
     folder.video("c.mp4", [photo] * 6, "fake")
     chosen = plan(folder, crops=False, robust=20)
-    # The last digits of the score: nothing that is drawn twice gives the same.
+    # Includes the last digits of the score, which differ if noise were drawn differently.
     fine = entrant(score=lambda crop: float(crop.astype(np.float64).mean()) * 1e4 % 1)
     summary, _ = evaluate(chosen, [fine], AnalysisSettings())
     assert [(r.level, r.condition, r.judged, r.files) for r in summary.robustness] == [
@@ -214,7 +214,7 @@ def test_a_report_is_written_with_its_folder_and_replaces_the_earlier_one(tmp_pa
     assert list(report.parent.iterdir()) == [report]
     other = tmp_path / "other"
     other.touch()
-    assert report.stat().st_mode == other.stat().st_mode  # as the umask says: a report is for others to read
+    assert report.stat().st_mode == other.stat().st_mode  # as the umask says: reports are meant to be shared
 
 
 def test_a_report_that_cannot_be_written_is_reported_and_leaves_nothing(tmp_path):
@@ -236,7 +236,7 @@ def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):
     assert "a&lt;b&gt;" in text
     for title in ("ROC", "Precision and recall", "Reliability", "Scores: other", "Confusion from 0.8 on: other"):
         assert title in text
-    assert text.count("<svg") == 3 + 2 + 2  # together; by set, and scores, for each model
+    assert text.count("<svg") == 3 + 2 + 2  # overall; by set, and scores, for each model
     assert text == html_report(summary, outcomes)
 
 

@@ -1,4 +1,4 @@
-"""Figures: golden numbers of cases that were computed by hand, and intervals that know what a group is."""
+"""Figures: values computed by hand, and confidence intervals over groups."""
 
 import numpy as np
 import pytest

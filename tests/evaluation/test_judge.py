@@ -1,4 +1,4 @@
-"""Judging: the worst usable face counts, what is unusable has its reason, videos go the way of the live check."""
+"""Judging files: the worst usable face counts, unusable ones have a reason, and videos are judged like a live check."""
 
 import math
 
@@ -19,7 +19,7 @@ LEFT, RIGHT, SMALL = (
 
 @pytest.fixture
 def picture():
-    """Something sharp to look at."""
+    """A sharp picture."""
     return np.random.default_rng(1).integers(40, 200, (480, 480, 3)).astype(np.uint8)
 
 
@@ -30,7 +30,7 @@ def judge(find, *classifiers):
 
 
 def video(picture, seconds, rate=10):
-    """The picture with the noise of a camera: one that stands still is not scored again."""
+    """The picture with camera noise: a still picture is not scored again."""
     rng = np.random.default_rng(2)
     noise = (rng.integers(-6, 7, picture.shape) for _ in range(int(seconds * rate)))
     return [Frame(np.clip(picture + each, 0, 255).astype(np.uint8), i / rate, 0.0) for i, each in enumerate(noise)]
@@ -100,7 +100,7 @@ def test_the_real_detector_finds_a_real_crop_again(crop):
 
 
 def test_a_video_s_score_is_the_robust_mean_of_its_frames(picture):
-    # Scored at 5 Hz: 20 scores of .3 but for two wild ones, which the window's mean trims.
+    # Scored at 5 Hz: 20 scores of .3 except two outliers, which the window's mean trims.
     scores = [0.3] * 20
     scores[4], scores[9] = 0.99, 0.999
     (got,) = judge([LEFT], ScriptedClassifier(scores)).video(video(picture, 4))

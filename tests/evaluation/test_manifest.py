@@ -1,4 +1,4 @@
-"""The manifest: what is taken, and what is refused by its row."""
+"""The manifest: accepted rows, and refused ones with their line."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Files: told by their content, found in folders and in tars, sampled as the live check does, refused with a reason."""
+"""Files: recognised by content, found in folders and tars, sampled as in a live check, or refused with a reason."""
 
 import io
 import socket
@@ -20,7 +20,7 @@ def test_pictures_are_recognised_by_their_content(folder, crop, kind):
     (folder.root / f"a{kind}").rename(folder.root / "a.mp4")
     loaded = Files(folder.root).load("a.mp4")
     assert loaded.shape == crop.shape
-    assert np.abs(loaded.astype(int) - crop).mean() < 4  # red is red
+    assert np.abs(loaded.astype(int) - crop).mean() < 4  # red stays red
 
 
 def test_a_video_called_jpg_is_a_video(folder, crop):
@@ -33,7 +33,7 @@ def test_a_video_called_jpg_is_a_video(folder, crop):
 
 
 def test_a_video_from_a_phone_held_upright_is_turned(folder, crop):
-    # The camera's picture lies on its side; the track header's matrix says: turn it right.
+    # The camera's picture is rotated; the matrix in the track header says to turn it clockwise.
     folder.video("a.mp4", [np.ascontiguousarray(np.rot90(crop))] * 2, "real")
     content = bytearray((folder.root / "a.mp4").read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40

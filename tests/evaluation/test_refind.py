@@ -1,4 +1,4 @@
-"""Faces found again: a tight picture gives the face where the whole picture has it, and order is kept."""
+"""Faces found again in crops: a tight picture gives the same face as the whole one, in the same order."""
 
 import io
 

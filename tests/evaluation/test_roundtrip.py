@@ -1,4 +1,4 @@
-"""What arrives of a picture: the same picture in its place, worse the fewer bits there are; other conditions."""
+"""Pictures sent through a call: position and colours are kept, quality falls with the bit rate; other conditions."""
 
 import cv2
 import numpy as np
@@ -21,7 +21,7 @@ def rng():
 def test_fewer_bits_leave_less_of_a_picture(crop, codec):
     left = [psnr(in_a_call(crop, VideoCall(codec, kbit_s * 1000), rng()), crop) for kbit_s in (800, 300, 150)]
     assert left == sorted(left, reverse=True)
-    assert left[0] > 33  # in its place, in its colours
+    assert left[0] > 33  # same position, same colours
     assert left[-1] < left[0] - 3
 
 

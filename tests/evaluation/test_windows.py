@@ -1,4 +1,4 @@
-"""Thresholds of the window: chosen on people's frames as the live window joins them, and by the rule on the card."""
+"""Thresholds of the window: chosen on frames of people joined as in the live window, by the rule on the card."""
 
 import math
 
@@ -14,7 +14,7 @@ SETTINGS = WindowSettings()
 
 
 def people(real, fake):
-    """Each person's frames as a tuple of probabilities; one source, one family."""
+    """Each person's frames, as a tuple of probabilities; one source, one family."""
     rows = [
         (p, label, f"{label}{n}") for label, some in ((0, real), (1, fake)) for n, them in enumerate(some) for p in them
     ]

@@ -1,4 +1,4 @@
-"""What the tests of events share: a database, and a clock that stands still."""
+"""Fixtures for tests of events: a database, and a clock that tests set."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""A real database for recorders and journals, which can be away; it notes what is announced."""
+"""A real database for recorders and journals that can be made unavailable, and a record of announcements."""
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -21,7 +21,7 @@ from tests.scenes import JUDGE, WALL_S
 
 @dataclass
 class Memory:
-    """A real database, that can be away."""
+    """A real database that can be made unavailable."""
 
     database: Database
     storage: StorageSettings
@@ -39,7 +39,7 @@ class Memory:
         return [Delivery(f"{self.sent:032x}", "hook", event.id, what, 0, WALL_S)]
 
     def announce(self, event: Event, what: str) -> None:
-        """Notes whether it was in the database, with its deliveries, when it was told."""
+        """Records whether it was in the database, with its deliveries, when it was announced."""
         kept = self.events.get(event.id)
         bodies = [one.body for one in Deliveries(self.database).due(WALL_S + 1e6) if one.event_id == event.id]
         self.announced.append((what, event, what in bodies and (kept.ended_s is None) == (what == "began")))

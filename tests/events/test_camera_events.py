@@ -1,4 +1,4 @@
-"""When events of a camera begin and end."""
+"""Start and end of a camera's events."""
 
 import math
 from dataclasses import replace
@@ -20,7 +20,7 @@ def events() -> CameraEvents:
 
 
 def run(events: CameraEvents, story: list[tuple[float, str]]) -> list[tuple[float, str, str, float]]:
-    """Plays (time, what) and gives (time, began or ended, kind, when) of each transition."""
+    """Plays (time, input) pairs; returns (time, began or ended, kind, when) of each transition."""
     seen = []
     for now_s, what in story:
         if what == "tick":
@@ -107,7 +107,7 @@ def test_story(events: CameraEvents, story: list, expected: list):
 
 
 def test_measures_durations_by_a_clock_that_nobody_sets(events: CameraEvents):
-    """The wall clock goes back an hour in the middle."""
+    """The wall clock is set back an hour in the middle."""
     events.result(result("fake"), Moment(WALL_S, 10.0))
     assert events.tick(Moment(WALL_S - 3600, 14.0)) == []
     (ended,) = events.tick(Moment(WALL_S - 3596, 15.0))

@@ -1,4 +1,4 @@
-"""What holds for events of a camera, whatever it says and whenever."""
+"""Invariants of a camera's events, for any input in any order."""
 
 from hypothesis import given
 from hypothesis import strategies as st
@@ -12,8 +12,8 @@ REST_S, AFTER_S = 5.0, 10.0
 BRIGHT = {CameraState.LIVE, CameraState.STOPPED}
 
 happening = st.tuples(
-    st.floats(0.0, 12.0),  # how long after the one before
-    st.floats(-100.0, 100.0),  # what is wrong with the wall clock
+    st.floats(0.0, 12.0),  # time since the previous one
+    st.floats(-100.0, 100.0),  # error of the wall clock
     st.one_of(
         st.just("tick"),
         st.sampled_from(CameraState),
@@ -23,7 +23,7 @@ happening = st.tuples(
 
 
 class Reference:
-    """What must be true of transitions, from what was said so far."""
+    """Checks the invariants of transitions, given the input so far."""
 
     def __init__(self) -> None:
         self.going = {}

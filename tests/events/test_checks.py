@@ -1,4 +1,4 @@
-"""A challenge before a camera becomes the record of a check when it ends, however it ends."""
+"""A challenge in front of a camera becomes the record of a check, however it ends."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""The journal: retries while the database is away, bounds of what waits, evidence, hourly clean-up, announcements."""
+"""The journal: retries while the database is down, bounds of its queues, evidence, hourly clean-up, announcements."""
 
 from dataclasses import replace
 from itertools import pairwise
@@ -42,7 +42,7 @@ def test_attempts_come_slower_and_the_word_of_them_once(
 def test_an_answer_that_was_lost_begins_no_event_twice(
     journal: Journal, memory: Memory, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
-    """The database committed; the connection broke before it could say so."""
+    """The database commits, and the connection breaks before the confirmation."""
     begin = memory.events.begin
 
     def breaks(event: Event, deliveries: tuple[Delivery, ...]) -> None:

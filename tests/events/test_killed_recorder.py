@@ -1,4 +1,4 @@
-"""kill -9 of a real process in the middle of events: what it announced is remembered, what is referenced is whole."""
+"""A real process is killed (SIGKILL) during events: announced events are stored, and referenced files are complete."""
 
 import subprocess
 import sys
@@ -28,27 +28,27 @@ from tests.scenes import JUDGE
 
 
 def at_once(_folder: Path) -> bool:
-    """It is announcing."""
+    """It is announcing an event."""
     return True
 
 
 def is_writing(folder: Path) -> bool:
-    """A file of evidence is half written."""
+    """An evidence file is half written."""
     return any((folder / "evidence").glob(".*.part"))
 
 
 def has_clip(folder: Path) -> bool:
-    """Whether some event has a clip, as the database has it while another process writes into it."""
+    """Whether an event has a clip, according to the database, while another process writes to it."""
     with Database.open(StorageSettings(folder=folder), alone=False) as database:
         return any(event.evidence and event.evidence.clip for event in all_events(Events(database)))
 
 
 KILLS = ((1, at_once), (5, is_writing), (6, at_once), (7, has_clip))
-"""After how many announced events, and then at which moment: it does something else each time."""
+"""Number of announced events, and the moment of the kill, at which the process does different work each time."""
 
 
 def run_and_kill(folder: Path, events: int, moment: Callable[[Path], bool]) -> list[str]:
-    """What a process announced before it was killed.
+    """The events that a process announced before it was killed.
 
     Args:
         folder: that it writes into.
@@ -90,7 +90,7 @@ def all_events(events: Events) -> Iterator[Event]:
 
 @pytest.fixture(scope="module")
 def killed(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[str]]:
-    """A folder that processes were killed in, each going on where the last was killed; and all they announced."""
+    """A folder in which processes were killed, each continuing after the previous one, and all their announcements."""
     folder = tmp_path_factory.mktemp("killed")
     lines = []
     for events, moment in KILLS:

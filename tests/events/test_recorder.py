@@ -1,4 +1,4 @@
-"""What cameras report is remembered: committed first, then announced; a database that is away loses nothing."""
+"""Reports of cameras are committed first and then announced; nothing is lost while the database is down."""
 
 import threading
 from collections.abc import Iterator

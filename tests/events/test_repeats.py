@@ -1,4 +1,4 @@
-"""A dead camera is written down once, however often it is tried."""
+"""A dead camera is recorded once, however often it is tried."""
 
 import pytest
 
@@ -21,12 +21,12 @@ WORDS = {
     [
         ("cbcbcbcb", "cb"),
         ("crcrcr", "cr"),
-        ("cbcbcBcBcb", "cbcBcb"),  # another reason is news
-        ("clbcbcbcl", "clbcl"),  # how it came back is written whole
+        ("cbcbcBcBcb", "cbcBcb"),  # another reason is recorded
+        ("clbcbcbcl", "clbcl"),  # its recovery is recorded completely
         ("cscs", "cscs"),
-        ("csbcsbcsb", "csb"),  # packets that never become a picture
-        ("clslsl", "clslsl"),  # a publisher's camera
-        ("cbcbcxcb", "cbcxcb"),  # stopped in the middle of an attempt, and started
+        ("csbcsbcsb", "csb"),  # packets that never yield a frame
+        ("clslsl", "clslsl"),  # the camera of a publisher
+        ("cbcbcxcb", "cbcxcb"),  # stopped during an attempt, and started again
         ("cbxcb", "cbxcb"),
         ("cbcrcb", "cbcrcb"),
     ],

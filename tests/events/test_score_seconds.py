@@ -1,4 +1,4 @@
-"""Results become at most one row a second."""
+"""Results become at most one row per second."""
 
 from collections import Counter
 
@@ -47,7 +47,7 @@ def test_a_clock_set_back_ends_a_second():
 
 
 def test_the_order_of_states_is_the_one_that_is_stored():
-    stored = ("no_face", "gathering", "real", "uncertain", "fake")  # rows on disks hold the place
+    stored = ("no_face", "gathering", "real", "uncertain", "fake")  # stored rows count
     assert stored == history.STATES
     assert [VerdictState(state).severity for state in stored] == [0, 1, 2, 3, 4]
 

@@ -1,4 +1,4 @@
-"""What tests of evidence share: a database of their own."""
+"""Fixtures for tests of evidence: a database."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""Clips cut from what a real RTSP server sends."""
+"""Clips from the packets of a real RTSP server."""
 
 import itertools
 import threading

@@ -1,4 +1,4 @@
-"""Evidence of fake events: written whole, referenced, deleted in time; a full disk stops it and nothing else."""
+"""Evidence of fake events: complete, referenced, and deleted in time; a full disk stops nothing but evidence."""
 
 import errno
 import shutil
@@ -29,7 +29,7 @@ film = cache(film)
 
 @dataclass
 class Stage:
-    """A keeper on real files, with a clock that stands still."""
+    """A keeper with real files, and a clock that tests set."""
 
     folder: Path
     events: Events
@@ -116,7 +116,7 @@ def stage(make_stage: Callable[..., Stage]) -> Stage:
 
 
 def plays(stage: Stage, source: bytes, moment_s: float, upto_s: float = 99.0) -> Event:
-    """The camera sends a film; at a moment of it a face is called fake."""
+    """The camera sends a video; at one moment, a face is called fake."""
     began = None
     for now_s in play(source, stage.keeper.tap("door")):
         stage.clock.now_s = now_s
@@ -271,7 +271,7 @@ def replace_free(free: int):
 
 @pytest.fixture
 def small_disk(tmp_path: Path) -> Iterator[Path | None]:
-    """A disk of two megabytes; None where none can be mounted."""
+    """A disk of two megabytes; None if it cannot be mounted."""
     place = tmp_path / "disk"
     place.mkdir()
     mount = subprocess.run(
@@ -285,7 +285,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
 def test_a_disk_that_fills_up_leaves_no_half_file(
     small_disk: Path | None, make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
-    """The clip does not fit; the picture did. Nothing looked at the room before: the writing itself fails."""
+    """The picture fits, but the clip does not. Free space was not checked before: the write itself fails."""
     monkeypatch.setattr(EvidenceFolder, "check_room", lambda _self, _more=0: None)
     if small_disk is None:
         small_disk = tmp_path / "disk"
@@ -323,7 +323,7 @@ def test_a_start_sweeps_what_no_event_references(stage: Stage):
 
 
 def test_a_start_does_not_sweep_what_begins_meanwhile(stage: Stage):
-    """The database does not know these files yet."""
+    """The database does not reference these files yet."""
     stage.keeper.begin(event(), result())
     stage.keeper.start()
     stage.reports(1)

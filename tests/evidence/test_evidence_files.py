@@ -1,4 +1,4 @@
-"""Files of evidence: whole or not there at all, given away by their names only, deleted in time."""
+"""Evidence files: complete or absent, accessible only by their names, deleted in time."""
 
 import errno
 import os
@@ -31,7 +31,7 @@ def test_a_file_is_there_whole_or_not_at_all(tmp_path: Path):
 
 
 def test_a_file_gets_its_name_when_it_is_on_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    """The order that no kill -9 and no power cut can break."""
+    """The order of writes survives a SIGKILL and a power failure."""
     done = []
     fsync, replaced = os.fsync, Path.replace
 

@@ -1,4 +1,4 @@
-"""`stream-detect purge`: the evidence that was meant goes, with its files; nothing else does, and it asks before."""
+"""`stream-detect purge` deletes exactly the selected evidence with its files, after asking."""
 
 import os
 import time
@@ -18,7 +18,7 @@ DAY_S = 86_400
 
 @pytest.fixture
 def purge(tmp_path, monkeypatch):
-    """The command, on a folder of this test's."""
+    """Runs the command on the test's folder."""
     monkeypatch.chdir(tmp_path)
     for name in [name for name in os.environ if name.startswith("STREAM_DETECT_")]:
         monkeypatch.delenv(name)
@@ -28,7 +28,7 @@ def purge(tmp_path, monkeypatch):
 
 @pytest.fixture
 def kept(tmp_path):
-    """What evidence there is: by (camera, age in days), the event still going on where the age is None."""
+    """Existing evidence by (camera, age in days); the age of an ongoing event is None."""
     storage = StorageSettings(folder=tmp_path)
     folder = EvidenceFolder.of(storage, EvidenceSettings(min_free_bytes=0))
     ages = {("door", 0.0): 0.0, ("door", 1.0): 1.0, ("door", 40.0): 40.0, ("yard", 40.0): 40.0, ("door", None): 2.0}
@@ -74,7 +74,7 @@ def test_what_was_meant_goes(purge, kept, arguments, gone):
     assert outcome.exit_code == 0, outcome.output
     assert kept() == ALL - gone
     assert (f"{len(gone)} events" in outcome.output) == bool(gone)
-    assert ("The evidence of ongoing events" in outcome.output) != bool(gone)  # else one wonders why some is left
+    assert ("The evidence of ongoing events" in outcome.output) != bool(gone)  # explains why some evidence remains
 
 
 def test_it_asks_before(purge, kept):

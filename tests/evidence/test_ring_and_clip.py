@@ -1,4 +1,4 @@
-"""Packets as a camera sends them go through a ring; clips of them decode, and hold what they should."""
+"""The packet ring: clips cut from a camera's packets can be decoded, and have the right content."""
 
 import io
 from collections.abc import Callable
@@ -23,7 +23,7 @@ film = cache(film)
 
 
 def around(ring: Ring, source: bytes, moment_s: float, start_s: float = 0.0) -> ClipPackets:
-    """Plays a film; at a moment of it what lies around that is gathered."""
+    """Plays a video; at one moment, collects the packets around it."""
     gathered = None
     for now_s in play(source, ring, start_s):
         if gathered is None and now_s >= moment_s:
@@ -33,7 +33,7 @@ def around(ring: Ring, source: bytes, moment_s: float, start_s: float = 0.0) -> 
 
 
 def decoded(path: Path) -> tuple[str, list[float], list[bool]]:
-    """Codec, the pictures' times and which are key frames."""
+    """Codec, times of the frames, and which are key frames."""
     with av.open(str(path)) as clip:
         stream = clip.streams.video[0]
         frames = list(clip.decode(stream))
@@ -68,7 +68,7 @@ def test_a_clip_has_ten_seconds_before_and_after(tmp_path: Path, codec: str, for
     length_s = times[-1] - times[0] + 1 / FPS
     assert length_s == pytest.approx(23.0 - first_s, abs=0.15)
     steps = [after - before for before, after in pairwise(times)]
-    # Nothing is missing; but where it ends, in the order of decoding, pictures between the last two may.
+    # Nothing is missing, except that at its end, in decoding order, frames between the last two may be.
     assert all(step == pytest.approx(1 / FPS, abs=0.002) for step in steps[:-3])
     assert not gathered.cut_short
 
@@ -136,7 +136,7 @@ def test_what_nobody_wants_is_not_held():
 
 
 def test_a_clip_goes_on_over_a_reconnect(tmp_path: Path):
-    """The camera is away from 6.3 to 9.3 s, and its timestamps begin anew: the parameters of both are copies."""
+    """The camera is away from 6.3 to 9.3 s, and its timestamps restart; both connections have equal parameters."""
     ring = Ring(BEFORE_S, 32_000_000)
     for now_s in play(film(), ring):
         if now_s >= 6.3:
@@ -154,7 +154,7 @@ def test_a_clip_goes_on_over_a_reconnect(tmp_path: Path):
 
 @pytest.mark.parametrize(("moment_s", "wh"), [(5.0, (320, 240)), (13.0, (640, 480))])
 def test_a_clip_is_of_one_size(tmp_path: Path, moment_s: float, wh: tuple[int, int]):
-    """The camera came back at 8 s with another size: each clip is of the connection of its moment."""
+    """The camera returns at 8 s with another size: each clip is from the connection of its moment."""
     ring = Ring(BEFORE_S, 32_000_000)
     gathered = None
     for now_s in play(film(seconds=8), ring):
@@ -237,7 +237,7 @@ def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., Re
 
 
 def test_a_clock_that_jumps_leaves_no_hole(make: Callable[..., ReceivedPacket]):
-    """90 kHz timestamps wrap, restart, or are not there: the arrivals say how long it was."""
+    """90 kHz timestamps wrap, restart or are missing: the times of arrival give the duration."""
     packets = [
         make(0.0, 0, 0),
         make(0.04, 3600, 3600),

@@ -1,4 +1,4 @@
-"""Whatever is changed, removed or put elsewhere in events and evidence is found, and named."""
+"""Any change, removal or reordering in events and evidence is found and named."""
 
 import json
 import os
@@ -29,7 +29,7 @@ from tests.scenes import WALL_S, event
 
 
 class Kept:
-    """Three events, the second with two files, the third going on."""
+    """Three events: the second with two files, the third ongoing."""
 
     def __init__(self, folder: Path, holder: Holder | None = None) -> None:
         self.holder = holder
@@ -70,7 +70,7 @@ class Kept:
         return self.files / f"{self.ids[1]}-picture.jpg"
 
     def rewrite_chain(self) -> None:
-        """As an attacker does who can write everything but has no key."""
+        """Like an attacker who can write everything but does not have the key."""
         previous = FIRST
         with closing(sqlite3.connect(self.path)) as connection, connection:
             found = connection.execute("SELECT number, event_id, what, content FROM event_chain ORDER BY number")
@@ -99,7 +99,7 @@ def kept(tmp_path: Path) -> Kept:
 
 @pytest.fixture
 def check_id(kept: Kept) -> str:
-    """Of a check that was written behind the events."""
+    """The entry of a check after those of events."""
     record = CheckRecord("c" * 32, None, "anna", WALL_S, WALL_S + 60, "OBS Virtual Camera", "OBS Studio")
     with Database.open(kept.storage) as database:
         Checks(database).add(record)
