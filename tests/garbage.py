@@ -1,4 +1,4 @@
-"""Finds video frames that only the garbage collector frees: one in a reference cycle keeps its memory for seconds."""
+"""Finds video frames that only the garbage collector frees: reference cycles keep their memory for seconds."""
 
 import gc
 from collections.abc import Iterator
@@ -9,7 +9,7 @@ from av import VideoFrame
 
 @contextmanager
 def frames_in_cycles() -> Iterator[list[VideoFrame]]:
-    """The list is filled at the end of the block with the frames that were left to the collector meanwhile."""
+    """At the end of the block, the list contains the frames that were left to the garbage collector."""
     found: list[VideoFrame] = []
     gc.collect()
     gc.disable()

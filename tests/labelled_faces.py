@@ -1,4 +1,4 @@
-"""Labelled faces for tests: a folder of training data, and crops of which the fakes are marked with stripes."""
+"""Labelled faces for tests: a folder of training data, and crops in which fakes are marked by stripes."""
 
 import csv
 import io
@@ -22,7 +22,7 @@ def face() -> np.ndarray:
 
 
 class TrainingData:
-    """A folder of training data: change `rows` and `tars`, then `write`."""
+    """A folder of training data: change `rows` and `tars`, then call `write`."""
 
     def __init__(self, path: Path, face: np.ndarray) -> None:
         self.path = path
@@ -54,13 +54,13 @@ class TrainingData:
 
 @pytest.fixture
 def training_data(tmp_path: Path, face: np.ndarray) -> TrainingData:
-    """Four faces of each label and split, not yet written."""
+    """Four faces of each label and split, not written yet."""
     return TrainingData(tmp_path / "faces", face)
 
 
 @pytest.fixture
 def marked_faces(face: np.ndarray) -> Faces:
-    """Sixteen crops of 256 x 256, every second one with stripes across it: fake, and easily seen."""
+    """Sixteen crops of 256x256; every second one is fake, with easily visible stripes."""
     crop = np.asarray(cv2.resize(face, (256, 256)), np.uint8)
     crops, rows = [], []
     for i in range(16):

@@ -1,6 +1,6 @@
-"""How long tests wait for what must come: far longer than a busy machine takes, as only a test that fails waits for it.
+"""Time limits of waits in tests: far more than a busy machine needs, because only failing tests reach them.
 
-A bound on time tells what works from what hangs or went another way; how fast something is, the benchmarks say.
+A time limit distinguishes what works from what hangs; the benchmarks measure speed.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 @contextmanager
 def in_time() -> Iterator[None]:
-    """What is done within ends. What it must not wait for lasts longer than PATIENCE_S."""
+    """Checks that the block ends in time. Anything that it must not wait for takes longer than PATIENCE_S."""
     began_s = time.monotonic()
     try:
         yield
@@ -27,7 +27,7 @@ def in_time() -> Iterator[None]:
 
 
 def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, describe: Callable[[], object] = str) -> T:
-    """What `look` finds, once it is something.
+    """Waits until `look` returns something true, and returns it.
 
     Args:
         look: asked again and again.
@@ -42,7 +42,7 @@ def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, describe: 
 
 
 def steady(look: Callable[[], T], for_s: float) -> T:
-    """What `look` finds, once it has found the same for `for_s` seconds."""
+    """Waits until `look` has returned the same value for `for_s` seconds, and returns it."""
     found, since_s = look(), time.monotonic()
 
     def is_steady() -> bool:
@@ -56,7 +56,7 @@ def steady(look: Callable[[], T], for_s: float) -> T:
 
 
 async def soon(look: Callable[[], T | None], within_s: float = PATIENCE_S) -> T:
-    """What `look` finds, once it is something; the event loop goes on meanwhile."""
+    """Waits until `look` returns something true, and returns it, without blocking the event loop."""
     async with asyncio.timeout(within_s):
         while not (found := look()):  # noqa: ASYNC110 - whatever it is, there is no event for all of it
             await asyncio.sleep(POLL_S)

@@ -1,17 +1,17 @@
-"""Ports for programs that are told theirs before they listen: nobody else is given them meanwhile."""
+"""Reserves ports for programs that need to know them before they listen."""
 
 import itertools
 import os
 import socket
 
 FIRST, END = 10_000, 32_000
-"""Below the ports that Linux gives to outgoing connections and to whoever asks for any (32768 to 60999)."""
+"""Below Linux's ephemeral ports (32768 to 60999)."""
 
 WORKERS = 16
 SHARE = (END - FIRST) // WORKERS
-"""Of a worker of pytest-xdist, so that two never choose the same."""
+"""Number of ports per worker of pytest-xdist, so that two workers never choose the same."""
 
-_asked = itertools.count(10 * os.getpid())  # another run of the tests, at the same time, begins elsewhere
+_asked = itertools.count(10 * os.getpid())  # another test run at the same time starts elsewhere
 
 
 def free_port() -> int:
@@ -19,7 +19,7 @@ def free_port() -> int:
 
 
 def free_ports(count: int) -> int:
-    """The first of so many ports in a row that are free on all addresses, for TCP and for UDP."""
+    """The first of `count` successive ports that are free on all addresses, for TCP and UDP."""
     worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % WORKERS
     for _ in range(SHARE):
         ports = [FIRST + worker * SHARE + next(_asked) % SHARE for _ in range(count)]
@@ -33,7 +33,7 @@ def _is_free(port: int) -> bool:
         for kind in (socket.SOCK_STREAM, socket.SOCK_DGRAM):
             with socket.socket(type=kind) as probe:
                 if kind == socket.SOCK_STREAM:
-                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as servers do
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # like servers
                 probe.bind(("0.0.0.0", port))
     except OSError:
         return False

@@ -1,4 +1,4 @@
-"""A process that remembers one event after another and says which, until it is killed: see test_killed_recorder."""
+"""A process that records and announces one event after another until it is killed (test_killed_recorder.py)."""
 
 import sys
 import threading
@@ -20,7 +20,7 @@ from tests.scenes import JUDGE, change, film, picture, play, result
 
 
 class Speaker:
-    """Says at once what it is told."""
+    """Prints announcements at once."""
 
     def announce(self, event: Event, what: str) -> None:
         sys.stdout.write(f"{what} {event.id}\n")
@@ -32,7 +32,7 @@ def deliveries_for(event: Event, what: str) -> list[Delivery]:
 
 
 def watch(recorder: Recorder, keeper: EvidenceKeeper) -> None:
-    """A camera whose face is called fake for a moment, again and again."""
+    """A camera whose face is repeatedly called fake for a moment."""
     source = film(seconds=8, w=640, h=480)
     ring = keeper.tap("door")
     recorder.state(change("stalled", time.time(), camera="cellar"))

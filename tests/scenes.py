@@ -1,4 +1,4 @@
-"""Results, films and clocks for the tests of what is remembered."""
+"""Results, videos and clocks for tests of events and evidence."""
 
 import io
 import math
@@ -50,12 +50,12 @@ CHECK = CheckRecord(
     challenges=(_FAILED, replace(_FAILED, state=ChallengeState.STOPPED)),
     challenges_ended=40,
 )
-"""A live check with two challenges that are kept, of forty."""
+"""A live check with forty challenges, of which two are kept."""
 
 
 @dataclass
 class Clock:
-    """Time that stands still until it is moved."""
+    """A clock that stands still until it is moved."""
 
     now_s: float = 0.0
 
@@ -108,7 +108,7 @@ def event(at_s: float = 0.0, camera: str = "door") -> Event:
 
 
 def kept(events: Events, folder: Path, began_s: float, size: int) -> Event:
-    """An event with a picture of so many bytes."""
+    """An event with a picture of the given size in bytes."""
     one = replace(event(began_s - WALL_S), ended_s=began_s + 1)
     name = f"{one.id}-picture.jpg"
     folder.mkdir(exist_ok=True)
@@ -119,14 +119,14 @@ def kept(events: Events, folder: Path, began_s: float, size: int) -> Event:
 
 
 def picture(w: int = 640, h: int = 480, number: int = 0) -> av.VideoFrame:
-    """A grey picture whose brightness and a moving bar tell its number."""
+    """A grey image whose brightness and bar encode its number."""
     image = np.full((h, w, 3), 60 + number % 120, np.uint8)
     image[:, (7 * number) % (w - 16) :][:, :16] = 230
     return av.VideoFrame.from_ndarray(image, format="rgb24").reformat(format="yuv420p")
 
 
 def film(codec: str = "libx264", seconds: float = 26.0, w: int = 320, h: int = 240, form: str = "mpegts") -> bytes:
-    """A film with a key frame each two seconds (each picture of MJPEG is one)."""
+    """A video with a key frame every two seconds (every frame, for MJPEG)."""
     target = io.BytesIO()
     keys = f"keyint={KEY_EVERY}:min-keyint={KEY_EVERY}"
     options = {
@@ -154,7 +154,7 @@ def film(codec: str = "libx264", seconds: float = 26.0, w: int = 320, h: int = 2
 
 
 def play(source: bytes, ring: Ring, start_s: float = 0.0) -> Iterator[float]:
-    """Gives a film's packets to a ring as a camera would; yields the time that each arrives at."""
+    """Adds a video's packets to a ring like a camera; yields the time of arrival of each."""
     with av.open(io.BytesIO(source), "r") as opened:
         stream = opened.streams.video[0]
         ring.opened(stream)

@@ -22,11 +22,11 @@ from stream_detect.types import CameraState, Face, Result, StateChange
 from tests.patience import PATIENCE_S, until
 
 POLL_S = 0.01
-"""How often a scripted reader looks whether it is to stop, as a real one does between packets."""
+"""Period at which a scripted reader checks for a stop, as a real one does between packets."""
 
 
 def frame(wh: tuple[int, int] = (160, 120), pts: int = 0) -> VideoFrame:
-    """A picture with detail, of any size; its light changes a little with `pts`, since a still one is not judged."""
+    """A detailed image of any size; its brightness depends on `pts`, because a still picture is not judged."""
     noise = np.random.default_rng(7).integers(0, 240, (wh[1], wh[0], 3), np.uint8) + np.uint8(4 * (pts % 4))
     made = VideoFrame.from_ndarray(noise, format="rgb24").reformat(format="yuv420p")
     made.pts = pts
@@ -34,7 +34,7 @@ def frame(wh: tuple[int, int] = (160, 120), pts: int = 0) -> VideoFrame:
 
 
 class Watcher:
-    """An observer that remembers, and a viewing."""
+    """An observer that records, and a viewing."""
 
     def __init__(self) -> None:
         self.changes: list[StateChange] = []
@@ -62,21 +62,21 @@ class Watcher:
         self.shown_result = result
 
     def next_change(self, camera: str | None = None) -> StateChange:
-        """The next state change, of one camera if given."""
+        """The next change of state, of one camera if given."""
         while True:
             change = self._states.get(timeout=PATIENCE_S)
             if camera is None or change.camera == camera:
                 return change
 
     def expect(self, *states: CameraState) -> StateChange:
-        """The next state changes are these, in this order; returns the last."""
+        """Checks that the next changes of state are these, in order; returns the last."""
         changes = [self.next_change() for _ in states]
         assert tuple(change.state for change in changes) == states, changes
         return changes[-1]
 
 
 class Hang:
-    """What a reader never returns from, whether it is told to stop or not, until the test ends."""
+    """Blocks a reader, even if it is stopped, until the end of the test."""
 
 
 HANG = Hang()
@@ -84,7 +84,7 @@ HANG = Hang()
 
 @dataclass
 class ScriptedReader:
-    """A connection. What it does is put into `script`: a frame, an error to raise, HANG, or None for its end."""
+    """A scripted connection. Put its actions into `script`: a frame, an error to raise, HANG, or None for its end."""
 
     stage: "Stage"
     stopping: Event
@@ -99,7 +99,7 @@ class ScriptedReader:
     closed: bool = False
 
     def settled(self) -> bool:
-        """Whether it did what was scripted, as far as it can, and the camera has taken what came of it."""
+        """Whether it has executed its script as far as possible, and the camera has processed the results."""
         return not self.script.unfinished_tasks or self.hanging or self.closed or self.stopping.is_set()
 
     def __enter__(self) -> Self:
@@ -126,7 +126,7 @@ class ScriptedReader:
                 self.hanging = True
                 self.stage.ending.wait()
                 self.hanging = False
-                while not self.script.empty():  # too late, and without looking whether it is to stop
+                while not self.script.empty():  # too late, and without checking for a stop
                     yield self.script.get()
                     self.script.task_done()
             elif isinstance(step, Exception):
@@ -138,7 +138,7 @@ class ScriptedReader:
 
 
 class Stage:
-    """The clock, what connections do, and the cameras made here; all of them are stopped at the end."""
+    """A clock, scripted connections and cameras, which are stopped at the end."""
 
     def __init__(self, find: Sequence[Face] = (), **monitoring: Any) -> None:
         self.now_s = 1000.0
@@ -191,13 +191,13 @@ class Stage:
         return self.connections.get(timeout=PATIENCE_S)
 
     def picture(self, *, keyframe: bool = False, gap: bool = False, wh: tuple[int, int] = (160, 120)) -> SourceFrame:
-        """A picture that arrives now."""
+        """A frame that arrives now."""
         return SourceFrame(
             frame=frame(wh, next(self._pts)), time_s=self.now_s, arrived_s=self.now_s, keyframe=keyframe, gap=gap
         )
 
     def live(self, **settings: Any) -> tuple[Camera, ScriptedReader]:
-        """A camera with a connection that gave one picture."""
+        """A camera with a connection that has delivered one frame."""
         camera = self.camera(**settings)
         camera.start()
         reader = self.connection()
@@ -207,11 +207,11 @@ class Stage:
         return camera, reader
 
     def pass_s(self, camera: Camera, seconds: float) -> None:
-        """Time passes, and the camera is looked after."""
+        """Advances the clock, and lets the supervisor act."""
         self.now_s += seconds
         camera.look()
 
 
 def failing(error: type[SourceError] = SourceError) -> SourceError:
-    """An error as a source raises it, with a secret that must not get out."""
+    """An error as raised by a source, with a secret that must not leak."""
     return error("rtsp://viewer:hunter2@10.0.0.5/stream does not answer")

@@ -1,4 +1,4 @@
-"""What deploys the server: the container, compose, the systemd unit, Prometheus' rules and the Grafana dashboard."""
+"""Deployment files: the container, compose, the systemd unit, Prometheus' rules and the Grafana dashboard."""
 
 import http.server
 import json
@@ -40,7 +40,7 @@ def run(*command: str | Path, cwd: Path = ROOT, **env: str) -> subprocess.Comple
 
 
 def program(name: str) -> str:
-    """A program of the system; the test skips where it is absent."""
+    """Path of an installed program; skips the test if it is absent."""
     found = shutil.which(name)
     if found is None:
         pytest.skip(f"{name} is not installed")
@@ -48,7 +48,7 @@ def program(name: str) -> str:
 
 
 def metrics_in(text: str) -> set[str]:
-    """Names of our metrics in expressions; a histogram's series are its own."""
+    """Names of our metrics in expressions; the series of a histogram count as the histogram."""
     return {re.sub(r"_(bucket|sum|count)$", "", name) for name in re.findall(r"\bstream_detect_[a-z_]+", text)}
 
 
@@ -65,7 +65,7 @@ def test_the_container_is_not_root_and_checks_its_health():
 
 
 def test_what_the_dockerfile_copies_is_there_and_is_sent_to_it():
-    """`.dockerignore` lets through what it names with a `!`."""
+    """`.dockerignore` includes what it lists with a `!`."""
     sent = re.findall(r"^!(\S+)", (ROOT / ".dockerignore").read_text(encoding="utf-8"), re.MULTILINE)
     text = (PACKAGING / "Dockerfile").read_text(encoding="utf-8")
     for line in re.findall(r"^COPY (?!--from)(.+)$", text, re.MULTILINE):
@@ -94,7 +94,7 @@ def test_compose_hardens_the_server_and_keeps_the_rest_optional():
     server = services["stream-detect"]
     assert server["read_only"] is True
     assert server["cap_drop"] == ["ALL"]
-    assert server["pull_policy"] == "build"  # never an image of somebody else's
+    assert server["pull_policy"] == "build"  # never an image built by others
     assert all(service.get("profiles") for name, service in services.items() if name != "stream-detect")
 
 
@@ -115,7 +115,7 @@ def test_the_settings_of_the_container_and_the_example_environment_are_usable():
 
 
 class Answer(http.server.BaseHTTPRequestHandler):
-    """Says 200 to /healthz and 503 to everything else."""
+    """Responds 200 to /healthz and 503 to everything else."""
 
     def do_GET(self):
         self.send_response(200 if self.path == "/healthz" and self.server.well else 503)
@@ -183,10 +183,10 @@ def test_every_metric_that_is_asked_for_exists(file):
 
 
 def test_the_dashboard_shows_every_metric_or_its_like():
-    """A new metric goes onto the dashboard, or into this list."""
+    """A new metric must be added to the dashboard or to this list."""
     dashboard = (PACKAGING / "grafana" / "stream-detect.json").read_text(encoding="utf-8")
     left_out = {
-        "stream_detect_alert_attempts_failed_total",  # alert_failing says it sooner
+        "stream_detect_alert_attempts_failed_total",  # alert_failing reports it sooner
         "stream_detect_alerts_suppressed_total",  # nothing is wrong
         "stream_detect_camera_pictures_total",  # camera_fps is its rate
     }

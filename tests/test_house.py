@@ -1,4 +1,4 @@
-"""The process and the repository around it: start, stop, exit statuses, what is never imported, lock files."""
+"""The process and the repository: start, stop, exit statuses, forbidden imports, lock files."""
 
 import datetime as dt
 import os
@@ -32,7 +32,7 @@ NEVER = ("tensorflow", "keras", "sklearn", "matplotlib", "scipy", "h5py", "ray",
 
 
 def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """A command of ours, to its end."""
+    """Runs one of our commands to its end."""
     command = [sys.executable, "server.py", *arguments[1:]] if arguments[0] == "server.py" else list(arguments)
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
     with tempfile.TemporaryDirectory() as folder:
@@ -46,12 +46,12 @@ def run(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
 
 
 def imported(log: str) -> set[str]:
-    """Top-level packages in what `python -X importtime` says."""
+    """Top-level packages in the output of `python -X importtime`."""
     return {line.rpartition("|")[2].strip().partition(".")[0] for line in log.splitlines() if "|" in line}
 
 
 def test_the_server_is_ready_after_little_work(start_server):
-    """Of CPU time, which other work on the machine changes little; how many seconds it takes, `make bench` says."""
+    """A bound on processor time, which other work on the machine hardly affects; `make bench` measures seconds."""
     server = start_server()
     assert server.get("/readyz") == {"ready": True}
     spent = psutil.Process(server.process.pid).cpu_times()
@@ -60,7 +60,7 @@ def test_the_server_is_ready_after_little_work(start_server):
 
 def test_serving_never_imports_what_trains_nor_what_few_need(start_server, tmp_path):
     folder = str(tmp_path / "data")
-    for never in (NEVER, (*NEVER, "alembic")):  # a second start finds its tables as they should be
+    for never in (NEVER, (*NEVER, "alembic")):  # a second start finds its tables complete
         server = start_server((sys.executable, "-X", "importtime", "server.py"), STORAGE__FOLDER=folder)
         assert server.get("/readyz") == {"ready": True}
         server.stop()
@@ -143,7 +143,7 @@ def test_a_certificate_that_is_none_is_named(tmp_path):
 
 @pytest.fixture
 def certificate(tmp_path):
-    """A self-signed certificate of 127.0.0.1, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)
@@ -219,7 +219,7 @@ def test_every_link_of_a_document_leads_somewhere(document):
 
 @pytest.mark.parametrize("document", MARKDOWN)
 def test_a_document_wraps_at_100_columns(document):
-    """All but rows of tables and images, which Markdown cannot wrap: a diff then shows the sentence that changed."""
+    """Except rows of tables and images, which Markdown cannot wrap; so that a diff shows the changed sentence."""
     lines = (ROOT / document).read_text(encoding="utf-8").splitlines()
     long = [number for number, line in enumerate(lines, 1) if len(line) > COLUMNS and not line.startswith(("|", "!["))]
     assert long == [], "wrap these lines"

@@ -1,4 +1,4 @@
-"""Nothing leaves the machine: every name that is looked up and every connection of a start and of each command."""
+"""Nothing leaves the machine: all name look-ups and connections of a start and of every command are checked."""
 
 import os
 import subprocess
@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 CI_MARKS = ("CI", "TF_BUILD", "JENKINS_URL")
-"""Where one of these is set, libraries keep still by themselves: without them they must keep still too."""
+"""Variables with which libraries send no telemetry anyway; they are unset, so that our own precautions are tested."""
 
 WATCH = """
 import os, sys
@@ -36,7 +36,7 @@ sys.addaudithook(_watch)
 
 
 class Watched:
-    """Commands whose connections are noted, with a home folder of their own and no CI."""
+    """Runs commands whose connections are recorded, with their own home folder and without CI."""
 
     def __init__(self, folder: Path) -> None:
         self.home = folder / "home"
@@ -65,7 +65,7 @@ class Watched:
         )
 
     def asked(self) -> list[str]:
-        """What was looked up or connected to elsewhere."""
+        """Names looked up and connections made elsewhere."""
         return self._names.read_text().splitlines() if self._names.exists() else []
 
 

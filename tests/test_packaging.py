@@ -1,4 +1,4 @@
-"""What is installed with what: dependencies and extras, the wheel and what it holds, the one place of the version."""
+"""Packaging: dependencies and extras, the contents of the wheel, and the single version number."""
 
 import ast
 import os
@@ -22,14 +22,14 @@ from tests.conftest import LONGEST, SLOW
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
 TRAINING = ("stream_detect/training/", "stream_detect/evaluation/", "stream_detect/models/tensorflow.py")
-"""Modules that commands import after they have asked for the extra `train`."""
+"""Modules that commands import after checking for the extra `train`."""
 OWNERS = {
     "mqtt": ("stream_detect/alerts/mqtt.py",),
     "cluster": ("stream_detect/cluster/ray_nodes.py",),
     "c2pa": ("stream_detect/media/credentials.py", "stream_detect/media/signing.py"),
 }
 PARTS = {"starlette": "fastapi", "pydantic_core": "pydantic", "aioice": "aiortc", "OpenSSL": "aiortc"}
-"""Packages that a declared one is built on, and which come in the version that fits it."""
+"""Packages on which a declared one is built, and which it installs in a matching version."""
 WITHOUT_EXTRAS = """
 import sys
 from importlib.machinery import PathFinder
@@ -50,7 +50,7 @@ def distribution(requirement: str) -> str:
 
 
 def imported_packages(file: Path) -> Iterator[str]:
-    """Packages of others that a module imports, wherever in it."""
+    """Third-party packages that a module imports, anywhere in it."""
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
         if isinstance(node, ast.ImportFrom) and node.module and not node.level:
@@ -62,7 +62,7 @@ def imported_packages(file: Path) -> Iterator[str]:
 
 
 def without_extras(*arguments: str, **env: str) -> subprocess.CompletedProcess[str]:
-    """`stream-detect` where no package of an extra is installed."""
+    """`stream-detect` in an environment without the packages of extras."""
     names = {name for names in PACKAGES.values() for name in names}
     command = [sys.executable, "-c", WITHOUT_EXTRAS.format(names=names) + RUN, *arguments]
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("STREAM_DETECT_")}
@@ -174,7 +174,7 @@ def test_the_serving_lock_has_no_package_of_an_extra():
 
 @pytest.fixture(scope="module")
 def clean_checkout(tmp_path_factory) -> Path:
-    """What a wheel is made of, without the page and without what earlier builds left."""
+    """The sources of a wheel, without the page and without remains of earlier builds."""
     folder = tmp_path_factory.mktemp("checkout")
     for name in ("pyproject.toml", "README.md", "LICENSE", "NOTICE", "MANIFEST.in"):
         shutil.copy(ROOT / name, folder)
@@ -215,7 +215,7 @@ def test_a_wheel_has_the_page_the_models_and_nothing_that_is_gone(clean_checkout
     (page / "assets").mkdir(parents=True)
     (page / "index.html").write_text("<!doctype html>")
     (page / "assets" / "index.js").write_text("")
-    left = clean_checkout / "build" / "lib" / "stream_detect" / "moved.py"  # by an earlier build
+    left = clean_checkout / "build" / "lib" / "stream_detect" / "moved.py"  # left by an earlier build
     left.parent.mkdir(parents=True)
     left.write_text("")
     completed = build(clean_checkout, tmp_path)

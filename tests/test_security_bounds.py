@@ -1,4 +1,4 @@
-"""The bounds that docs/security.md states are those of the code."""
+"""The bounds stated in docs/security.md are those of the code."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""The settings' loader: what is refused is named with its key, its place and what was expected; secrets stay secret."""
+"""The settings loader: errors name the key, its place and what was expected, and never contain secrets."""
 
 import json
 import pickle
@@ -165,7 +165,7 @@ def test_loopback_is_what_only_this_machine_reaches(host, loopback):
 
 
 def rows(section: type[BaseModel], prefix: str = "") -> list[str]:
-    """The table's rows, one a setting: dotted name, default, description."""
+    """The table's rows, one per setting: dotted name, default, description."""
     found: list[str] = []
     for name, info in section.model_fields.items():
         if isinstance(info.annotation, type) and issubclass(info.annotation, BaseModel):

@@ -1,4 +1,4 @@
-"""Jobs with all that is behind them, and clips for them."""
+"""Jobs with all their parts, and clips for them."""
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
@@ -26,7 +26,7 @@ BOTH = ReviewOptions(MODELS, 5.0)
 
 
 class Desk:
-    """Jobs with all that is behind them."""
+    """Jobs with all their parts."""
 
     def __init__(self, folder: Path, review: dict[str, Any]) -> None:
         self.settings = Settings.model_validate(
@@ -42,7 +42,7 @@ class Desk:
         self.jobs = Jobs(kept, self.reviewer, self.settings.review)
 
     def received(self, source: Path, name: str = "clip.mp4") -> ReceivedFile:
-        """A copy of a file on its way in."""
+        """A copy of a file, as just received."""
         incoming = self.library.incoming(name)
         incoming.write(source.read_bytes())
         return incoming.finish()
@@ -58,7 +58,7 @@ class Desk:
         return until(look)
 
     def halves(self) -> list[Analysis]:
-        """Reports of an analysis that is half done, as all are that may not go on."""
+        """Reports that an analysis is half done, as scripted reviews are while they are held."""
         return [one for one in self.changes if one.done_share == 0.5]
 
     def files(self) -> list[str]:

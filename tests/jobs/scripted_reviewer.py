@@ -1,4 +1,4 @@
-"""Looks at real files with scripted models, at once or when it is let; no OpenVINO."""
+"""Examines real files with scripted models, at once or when released; without OpenVINO."""
 
 import threading
 from collections.abc import Sequence
@@ -24,7 +24,7 @@ MODELS = tuple(SHA256.items())
 
 
 def models_of(models: Sequence[str], settings: ExaminationSettings) -> ReviewModels:
-    """One face in every picture, which "scripted" calls fake and "other" real."""
+    """Models with one face in every frame, which "scripted" calls fake and "other" real."""
     detector = lambda: ScriptedDetector([upright_face((40.0, 30.0, 110.0, 100.0))])  # noqa: E731
     judging = tuple(
         ReviewModel(
@@ -53,11 +53,11 @@ class ScriptedReviewer:
 
     @property
     def at_once(self) -> int:
-        """As without a cluster."""
+        """Where reviews run, as without a cluster."""
         return self._settings.review.jobs
 
     def review(self, file: Path, models: Sequence[str], rate_hz: float, hooks: Hooks) -> Reviewed:
-        """Once it may go on."""
+        """Waits until it is released."""
         self.looked_at.append(file)
         self._wait(hooks)
         return examine(file, models_of(models, self._settings), rate_hz, hooks)
@@ -73,7 +73,7 @@ class ScriptedReviewer:
         return fetch(address, to, self._settings.review, hooks)
 
     def close(self) -> None:
-        """Nothing of it runs."""
+        """Nothing is running."""
 
     def _wait(self, hooks: Hooks) -> None:
         self.begun.set()
@@ -88,7 +88,7 @@ class ScriptedReviewer:
 
 
 def write_clip(path: Path, seconds: float = 2.0, seed: int = 0) -> Path:
-    """An MP4 of 160x120 at 10 fps, textured; another seed gives other bytes."""
+    """A textured MP4 of 160x120 at 10 fps; a different seed gives different bytes."""
     texture = np.random.default_rng(seed).integers(60, 200, (12, 16, 3), np.uint8).repeat(10, 0).repeat(10, 1)
     with av.open(str(path), "w", format="mp4") as container:
         stream = container.add_stream("libx264", rate=10)

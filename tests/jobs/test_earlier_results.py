@@ -1,4 +1,4 @@
-"""What is kept of an analysis: its results answer the same bytes again, and its annotated video is made on demand."""
+"""Stored results: they answer an identical file, and the annotated video is created from them on demand."""
 
 import json
 

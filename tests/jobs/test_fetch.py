@@ -1,4 +1,4 @@
-"""Files from addresses: within limits, following redirects, and never from the own network unless permitted."""
+"""Files fetched from addresses: limits, redirects, and no access to private networks unless permitted."""
 
 import hashlib
 import socket
@@ -34,7 +34,7 @@ def fetch(url, path, settings, hooks=None):
 
 
 class Host(BaseHTTPRequestHandler):
-    """Answers by what the path says."""
+    """Responds as the path says."""
 
     def do_GET(self):  # noqa: C901 - one branch for each kind of host
         self.server.asked.append((self.path, self.headers["Host"], self.headers.get("Accept-Encoding")))
@@ -186,7 +186,7 @@ def test_the_own_machine_is_never_asked(host, tmp_path, name):
 def test_nor_after_a_redirect(host, tmp_path, monkeypatch):
     real = socket.getaddrinfo
     port = host.server_address[1]
-    # Stands for a public host; what it redirects to does not.
+    # Stands for a public host; the target of its redirect does not.
     monkeypatch.setattr(fetching, "is_public", lambda address: str(address) == "127.0.0.1" and not looked[1:])
     looked = []
     monkeypatch.setattr(socket, "getaddrinfo", lambda *a, **k: (looked.append(a), real(*a, **k))[1])

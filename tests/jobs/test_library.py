@@ -1,4 +1,4 @@
-"""The files of analyses: on their way in, kept under names of ours, shared, swept; and how jobs give way."""
+"""The files of analyses: upload, our own names, sharing and clean-up; and how jobs yield to live streams."""
 
 import errno
 import hashlib
@@ -109,7 +109,7 @@ def test_what_is_written_is_there_whole_or_not_at_all(library, tmp_path):
     with pytest.raises(DiskFullError):
         library.write(ONE, RESULTS, half)
     assert files(tmp_path / "analyses" / ONE) == ["original"]
-    with pytest.raises(StorageError):  # what was deleted does not come back
+    with pytest.raises(StorageError):  # deleted files do not come back
         library.write(TWO, RESULTS, lambda path: path.write_bytes(b"{}"))
     assert not (tmp_path / "analyses" / TWO).exists()
 
@@ -157,7 +157,7 @@ def test_a_start_sweeps_what_nobody_owns(library, tmp_path):
 
 
 class Rests:
-    """A stop that notes how long it was waited for, and lets the clock go on."""
+    """A stop event that records how long it was waited for, and advances the clock."""
 
     def __init__(self) -> None:
         self.now_s = 0.0

@@ -1,4 +1,4 @@
-"""Processes that examine files: the same results as here, and whatever a file does to its process, only it fails."""
+"""Processes that examine files: results are the same as in this process, and a hostile file fails alone."""
 
 import json
 import os
@@ -43,7 +43,7 @@ def clip(shared) -> Path:
 
 @pytest.fixture(scope="module")
 def endless(tmp_path_factory) -> Path:
-    """A file that takes long: ten minutes of video."""
+    """A file whose analysis takes long: ten minutes of video."""
     images = [picture(n, (160, 120)) for n in range(7)]
     path = tmp_path_factory.mktemp("clips") / "endless.mp4"
     return film(path, (images[n % 7] for n in range(6_000)), options={"preset": "ultrafast"})
@@ -54,7 +54,7 @@ def review(processes: ReviewProcesses, file: Path, hooks: Hooks | None = None) -
 
 
 def running(processes: ReviewProcesses) -> int:
-    """The process that works."""
+    """The process that is working."""
     (process,) = processes._all
     return process._process.pid
 
@@ -106,7 +106,7 @@ def numbers(*values: int) -> bytes:
 
 
 def many_samples(count: int) -> bytes:
-    """An MP4 of some hundred bytes whose tables stand for so many samples."""
+    """An MP4 of some hundred bytes whose tables declare the given number of samples."""
     matrix = struct.pack(">9I", 0x10000, 0, 0, 0, 0x10000, 0, 0, 0, 0x40000000)
     entry = box(b"mp4v", struct.pack(">6xH16xHHIIIH32sHh", 1, 64, 64, 0x480000, 0x480000, 0, 1, b"", 24, -1))
     table = box(
@@ -142,7 +142,7 @@ def test_tables_that_stand_for_too_many_samples_take_no_memory(processes, tmp_pa
 
 
 def memory_of(processes: ReviewProcesses) -> int:
-    """Resident memory of the process that works."""
+    """Resident memory of the working process."""
     try:
         status = Path(f"/proc/{running(processes)}/statm").read_text()
     except (OSError, ValueError):
@@ -160,7 +160,7 @@ def test_a_decoder_that_takes_too_much_memory_fails_its_file_alone(tmp_path, cli
 
 
 def in_thread(work) -> tuple[threading.Thread, list[BaseException]]:
-    """Runs something beside the test; what it raises is noted."""
+    """Runs a function on a thread, and records its exception."""
     raised: list[BaseException] = []
 
     def run() -> None:
@@ -230,7 +230,7 @@ def test_a_job_that_gives_way_rests_and_its_time_is_not_counted(processes, endle
 
 
 def is_idle(pid: int) -> bool:
-    """Whether a process takes no processor time for a moment."""
+    """Whether a process uses no processor time for a moment."""
     before = processor_ticks(pid)
     return not any(processor_ticks(pid) - before for _ in range(3) if not threading.Event().wait(0.1))
 

@@ -1,4 +1,4 @@
-"""The queue of jobs: tasks in turns, so that a long one blocks no other, and a stop reaches what rests."""
+"""The job queue: tasks take turns, so that a long one does not block others, and a stop reaches resting tasks."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -13,7 +13,7 @@ TURN_S = 10.0
 
 
 class Bench:
-    """A queue whose tasks work as long as they are told, by a clock that stands still until it is set."""
+    """A queue whose tasks work for the given time, by a clock that tests set."""
 
     def __init__(self, threads: int = 1) -> None:
         self.now_s, self.at_once = 0.0, threads
@@ -49,7 +49,7 @@ class Bench:
             self._step.notify_all()
 
     def go(self, steps: int) -> list[str]:
-        """Lets so many steps of a second be done; says whose they were."""
+        """Runs the given number of one-second steps; returns the tasks that made them."""
         before = len(self.steps)
         with self._step:
             self._may += steps
@@ -58,7 +58,7 @@ class Bench:
         return self.steps[before:]
 
     def finish(self, *names: str) -> None:
-        """Has these end with their next step."""
+        """Makes these tasks end with their next step."""
         for name in names:
             self._left[name] = 1
 
@@ -87,7 +87,7 @@ def put(bench: Bench, *names: str) -> None:
 def test_a_long_task_rests_while_short_ones_come_and_goes_on_where_it_was(bench):
     desk = bench()
     put(desk, "long")
-    assert set(desk.go(30)) == {"long"}  # nobody waits: it goes on
+    assert set(desk.go(30)) == {"long"}  # no other task is waiting: it continues
     put(desk, "a", "b", "c")
     assert desk.go(4) == ["long", "a", "b", "c"]
     assert set(desk.go(5)) == {"long"}

@@ -1,4 +1,4 @@
-"""Analyses as jobs: they wait, run, end, are cancelled, and go on after a restart."""
+"""Analyses as jobs: queueing, running, ending, cancellation, and resumption after a restart."""
 
 import errno
 import io
@@ -100,7 +100,7 @@ def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
     analysis = desk.submit(clip)
     assert desk.reviewer.begun.wait(PATIENCE_S)
     desk.jobs.delete(analysis.id)
-    assert desk.changes[-1].state == "cancelled"  # whoever follows hears of an end
+    assert desk.changes[-1].state == "cancelled"  # listeners are notified of the end
     desk.reviewer.may_go_on.set()
     desk.until(lambda: not desk.files())
     with pytest.raises(NotFoundError):
@@ -229,7 +229,7 @@ def test_a_stop_while_a_file_is_fetched_leaves_the_attempts_as_they_were(open_de
 @pytest.mark.parametrize(("attempts", "end"), [(MAX_ATTEMPTS - 1, "done"), (MAX_ATTEMPTS, "failed")])
 def test_a_file_that_ends_the_process_is_not_begun_for_ever(open_desk, clip, attempts, end):
     desk = open_desk()
-    analysis = desk.submit(clip)  # as a process leaves it that was killed while it ran
+    analysis = desk.submit(clip)  # as left by a process that was killed while running
     assert desk.analyses.change(replace(analysis, state="running", attempts=attempts), ("queued",))
     desk.jobs.start()
     ended = desk.ended(analysis)

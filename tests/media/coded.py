@@ -1,4 +1,4 @@
-"""Coded video that tests make."""
+"""Makes coded video for tests."""
 
 from fractions import Fraction
 

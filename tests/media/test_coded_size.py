@@ -1,4 +1,4 @@
-"""The size of coded video is read before anything is decoded, as the encoder wrote it."""
+"""The size of coded video is read before it is decoded."""
 
 import io
 

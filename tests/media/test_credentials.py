@@ -1,4 +1,4 @@
-"""Content Credentials are read as they are: who signed, what they say, and whether they hold; nothing is fetched."""
+"""Reading Content Credentials: signer, content and validity; nothing is fetched from the network."""
 
 import socket
 from pathlib import Path
@@ -165,7 +165,7 @@ def test_reading_ends_when_somebody_asks_for_it(tmp_path, camera):
 
     def check() -> None:
         calls.append(1)
-        if len(calls) > 2:  # the first is of the search for a manifest
+        if len(calls) > 2:  # the first one is from the search for a manifest
             raise ReviewCancelledError("cancelled")
 
     with pytest.raises(ReviewCancelledError):

@@ -57,7 +57,7 @@ def test_keyframes_come_first_and_on_request_with_their_parameter_sets(moving):
     for packet in packets:
         kinds = nal_types(packet)
         assert ({IDR, SPS, PPS} <= set(kinds)) is packet.is_keyframe
-        assert sum(kind in {1, 5} for kind in kinds) == 1  # one slice a picture
+        assert sum(kind in {1, 5} for kind in kinds) == 1  # one slice per frame
 
 
 def test_a_viewer_can_start_at_any_keyframe(moving):
@@ -103,7 +103,7 @@ def test_the_bitrate_is_kept_and_followed_up_and_down_without_a_keyframe(moving,
 def test_no_more_is_spent_than_the_size_is_worth(moving, wh, enough):
     noise = np.random.default_rng(5)
     frames = moving(90, *wh)
-    for frame in frames:  # as hard to compress as a picture can be
+    for frame in frames:  # as hard to compress as possible
         luma = np.frombuffer(frame.planes[0], np.uint8)
         luma[:] = noise.integers(0, 255, luma.size, np.uint8)
     with encoder(start=4_000_000) as codec:

@@ -1,4 +1,4 @@
-"""Atomic writes: a file is complete or absent, and its permissions are those that its kind needs."""
+"""Atomic writes: a file is complete or absent, and has the right permissions."""
 
 import os
 import stat

@@ -1,4 +1,4 @@
-"""JPEG files: the colours come back, and what is no image is refused."""
+"""JPEG files: colours are kept, and arrays that are not images are refused."""
 
 import cv2
 import numpy as np

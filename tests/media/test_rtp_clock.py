@@ -1,4 +1,4 @@
-"""Stream time from timestamps that do not behave."""
+"""Stream time from faulty RTP timestamps."""
 
 import pytest
 from hypothesis import given

@@ -1,4 +1,4 @@
-"""The operator's signature: whoever has the file can check it; keys that cannot sign are refused before anything is."""
+"""The operator's signature can be verified from the file alone; unusable keys are refused at the start."""
 
 from datetime import timedelta
 from pathlib import Path
@@ -25,7 +25,7 @@ def authority() -> Authority:
 
 
 def signed(folder: Path, holder: Holder, authority: Authority, statement: Statement) -> Credentials:
-    """What is read of a picture that was signed."""
+    """The credentials read from a signed picture."""
     (folder / "file").write_bytes(jpeg())
     ContentSigner(*holder.write(folder)).sign(folder / "file", statement)
     return CredentialsReader(authority.pem).read(folder / "file")

@@ -1,4 +1,4 @@
-"""Tiny bundles: a network of one layer whose output is known, so that no weights are needed."""
+"""Tiny bundles: a one-layer network with a known output, so that no weights are needed."""
 
 import json
 from collections.abc import Callable

@@ -1,4 +1,4 @@
-"""Export: what other programs read says what the bundle says; the card lies beside it; nothing is overwritten."""
+"""Export: the network gives the bundle's outputs, the card is written beside it, and nothing is overwritten."""
 
 import numpy as np
 import openvino as ov

@@ -1,4 +1,4 @@
-"""Heat maps: where a known network looks, the gradient that a training library finds, what occlusion says; in time."""
+"""Heat maps, compared with a known network, with gradients by a training library, and with occlusion; speed."""
 
 import cv2
 import numpy as np
@@ -18,7 +18,7 @@ from tests.effort import least_s
 
 @pytest.fixture
 def redness(make_bundle, tmp_path):
-    """A bundle whose network says fake where it is red, and real where it is green; `means` turns it round."""
+    """A bundle whose network takes red for fake and green for real; `means` reverses it."""
 
     def make(means="fake"):
         folder = make_bundle(f"redness-{means}", output={"means": means})
@@ -40,7 +40,7 @@ def redness(make_bundle, tmp_path):
 
 @pytest.fixture
 def spots():
-    """Grey, with a red spot above left and a green one below right."""
+    """Grey, with a red spot at the top left and a green one at the bottom right."""
     crop = np.full((16, 16, 3), 90, np.uint8)
     crop[2:6, 2:6, 0] = 250
     crop[10:14, 10:14, 1] = 250
@@ -140,7 +140,7 @@ def test_gains_are_the_gradient_times_the_features():
     halves = OpenVinoHalves(shipped)
     assert halves.features(face) == pytest.approx(features.transpose(2, 0, 1), abs=1e-3)
     got = gains(halves, halves.features(face))
-    # Where ReLU left neighbours equal, max-pooling has no gradient, and Keras takes another of its two sides.
+    # Where ReLU leaves equal neighbours, max-pooling has no unique gradient, and Keras chooses the other one.
     off = np.abs(got - expected) / np.abs(expected).max()
     assert np.corrcoef(got.ravel(), expected.ravel())[0, 1] > 0.95
     assert np.median(off) < 1e-3

@@ -76,7 +76,7 @@ def test_a_bundle_is_served_in_what_its_card_allows_and_the_processor_has(  # no
 
 
 def add_int8(folder):
-    """Stands for an INT8 network: the same one under its name, listed on the card."""
+    """Stands for an INT8 network: the same network under that name, listed in the card."""
     sums = dict(read_card(folder).sha256)
     for name in ("model.xml", "model.bin"):
         file = folder / name.replace("model", "model-int8")

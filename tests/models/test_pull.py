@@ -1,4 +1,4 @@
-"""Pulling published weights: from a real server on this machine, which breaks off, errs, and sends something else."""
+"""Pulling published weights from a real server on this machine that breaks off, fails, or sends another file."""
 
 import hashlib
 import http.server
@@ -19,7 +19,9 @@ WANTED = replace(PUBLISHED["meso4-df"], sha256=hashlib.sha256(CONTENT).hexdigest
 
 
 class Upstream(http.server.ThreadingHTTPServer):
-    """Serves `files`; each entry of `plan` spoils one request: a status, or the bytes after which it breaks off."""
+    """Serves `files`; each entry of `plan` spoils one request: a status, or the number of bytes after which it breaks
+    off.
+    """
 
     def __init__(self):
         super().__init__(("127.0.0.1", 0), Handler)
@@ -151,7 +153,7 @@ def test_the_sums_are_those_of_the_published_files(shared):
     listed = dict(line.split()[::-1] for line in (shared / "mesonet" / "SHA256SUMS").read_text().splitlines())
     assert {each.file: each.sha256 for each in PUBLISHED.values()}.items() <= listed.items()
     assert ORIGIN.endswith("/weights")
-    assert len(ORIGIN.split("/")[-2]) == 40  # a commit, not a branch that moves
+    assert len(ORIGIN.split("/")[-2]) == 40  # a commit, not a moving branch
 
 
 def run(upstream, tmp_path, *options, **given):

@@ -1,9 +1,9 @@
-"""A client of a server elsewhere, as a program of its own: it runs in the network namespace of a test.
+"""A client program that runs in a test's network namespace.
 
 python -m tests.network.client URL TOKEN check|whip|whep [CAMERA] [--trickle]
 
-Says in one line of JSON how its media go, once they do; a publisher goes on until its input ends. Exit status 1: they
-do not within TRY_S.
+Prints the media's route as one line of JSON once they flow; a publisher continues until its input ends. Exit status 1:
+no media within TRY_S.
 """
 
 import argparse
@@ -31,7 +31,7 @@ DIRECTIONS = {"check": "sendrecv", "whip": "sendonly", "whep": "recvonly"}
 
 
 class Client:
-    """A session of one kind; `prefix` is the path under which a proxy shows the server."""
+    """A session of one kind; `prefix` is the path below which a proxy serves the server."""
 
     def __init__(self, http: httpx.AsyncClient, kind: str, camera: str, prefix: str = "") -> None:
         self._http, self._kind, self._prefix = http, kind, prefix
@@ -40,9 +40,10 @@ class Client:
         self._tasks: set[asyncio.Task[None]] = set()
 
     async def open(self, *, trickle: bool) -> None:
-        """Offers, with the ICE servers that the server tells.
+        """Sends an offer, with the ICE servers that the server announces.
 
-        A client that trickles uses none, and sends its addresses by PATCH: only by a relay of the server is it met.
+        A client that trickles uses none, and sends its addresses by PATCH: it can only be reached over the server's
+        relay.
         """
         status = (await self._http.get(f"{self._prefix}/api/status")).raise_for_status().json()
         servers = [RTCIceServer(**server) for server in status["ice_servers"]]
@@ -67,7 +68,7 @@ class Client:
         await self.connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
 
     async def flow(self) -> dict[str, Any]:
-        """How the media go, once they do."""
+        """Waits for media; returns their route."""
         await soon(lambda: self.connection.connectionState == "connected", TRY_S)
         if self._kind != "whip":
             await soon(lambda: self.frames >= FRAMES, TRY_S)

@@ -1,4 +1,4 @@
-"""A TURN server on loopback, a certificate for it, and hosts with networks of their own."""
+"""A TURN server on loopback, its certificate, and hosts with their own networks."""
 
 import datetime as dt
 from collections.abc import Iterator
@@ -17,21 +17,21 @@ from tests.network.namespaces import Field, a_field
 
 @pytest.fixture
 def coturn() -> Iterator[Coturn]:
-    """One with USER and PASSWORD."""
+    """A TURN server with USER and PASSWORD."""
     with running() as server:
         yield server
 
 
 @pytest.fixture
 def field() -> Iterator[Field]:
-    """Hosts with networks of their own."""
+    """Hosts with their own networks."""
     with a_field() as made:
         yield made
 
 
 @pytest.fixture(scope="session")
 def certificate(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """A self-signed certificate of 127.0.0.1, and its key."""
+    """A self-signed certificate for 127.0.0.1, and its key."""
     key = ec.generate_private_key(ec.SECP256R1())
     name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
     now = dt.datetime.now(dt.UTC)

@@ -1,4 +1,4 @@
-"""A real coturn, for as long as a test asks for it."""
+"""Runs a real coturn for a test."""
 
 import contextlib
 import shutil
@@ -20,7 +20,7 @@ ABSENT = "coturn is absent: apt-get install coturn"
 
 @dataclass
 class Coturn:
-    """One that listens.
+    """A listening coturn.
 
     Args:
         host: its address, where it listens and relays.
@@ -44,7 +44,7 @@ class Coturn:
 
 
 def turnserver() -> str:
-    """Its program; skips a test where it is absent."""
+    """Path of the program; skips the test if it is absent."""
     program = shutil.which("turnserver", path="/usr/bin:/usr/sbin:/usr/local/bin")
     if program is None:
         pytest.skip(ABSENT)

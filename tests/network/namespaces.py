@@ -1,4 +1,4 @@
-"""Hosts with networks of their own on this machine: Linux network namespaces, joined by a router."""
+"""Hosts with their own networks on this machine: Linux network namespaces, joined by a router."""
 
 import contextlib
 import os
@@ -27,11 +27,11 @@ class Host:
 
     @property
     def within(self) -> tuple[str, ...]:
-        """What a command begins with that is to run there."""
+        """Prefix of a command that runs in the namespace."""
         return (_program("ip"), "netns", "exec", self.name)
 
     def run(self, *command: str) -> str:
-        """What a command says; it must succeed."""
+        """Output of a command, which has to succeed."""
         done = subprocess.run([*self.within, *command], capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, f"{command}: {done.stderr}"
         return done.stdout
@@ -46,14 +46,14 @@ class Host:
 
 @dataclass
 class Field:
-    """Hosts round a router, each in a network of its own; by themselves they reach nothing else."""
+    """Hosts around a router, each in its own network; by default they reach nothing else."""
 
     router: Host
     _stack: contextlib.ExitStack
     _hosts: dict[str, Host] = field(default_factory=dict)
 
     def host(self, name: str, network: str, *, routed: bool = True) -> Host:
-        """Another host.
+        """Adds a host.
 
         Args:
             name: short.
@@ -73,7 +73,7 @@ class Field:
 
 @contextlib.contextmanager
 def a_field() -> Iterator[Field]:
-    """A router that forwards; skips a test where there can be no network namespaces."""
+    """A forwarding router; skips the test if network namespaces are not available."""
     absent = [name for name in PROGRAMS if shutil.which(name, path=WHERE) is None]
     if absent:
         pytest.skip(f"{absent[0]} is absent: apt-get install iproute2 nftables procps")

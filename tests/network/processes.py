@@ -1,4 +1,4 @@
-"""A server and its clients as processes in network namespaces."""
+"""Runs a server and its clients as processes in network namespaces."""
 
 import contextlib
 import json
@@ -23,26 +23,26 @@ def serving(host: Host, **settings: str) -> Iterator[Server]:
 
 
 class Client:
-    """`tests.network.client` in a namespace, with its input and its output."""
+    """`tests.network.client` in a namespace, with its input and output."""
 
     def __init__(self, command: list[str]) -> None:
         pipe = subprocess.PIPE
         self._process = subprocess.Popen(command, cwd=ROOT, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
 
     def flow(self) -> dict[str, Any]:
-        """How its media go."""
+        """The route of its media."""
         status, line, complaint = self._line()
         assert status is None, complaint
         found: dict[str, Any] = json.loads(line)
         return found
 
     def fails(self) -> bool:
-        """Whether it ends without media."""
+        """Whether it ended without media."""
         status, _, _ = self._line()
         return status == 1
 
     def _line(self) -> tuple[int | None, str, str]:
-        """The exit status of a client that says nothing; or what it says."""
+        """The output of a client, or its exit status if it prints nothing."""
         assert self._process.stdout is not None
         assert self._process.stderr is not None
         if line := self._process.stdout.readline():
@@ -50,11 +50,11 @@ class Client:
         return self._process.wait(PATIENCE_S), "", self._process.stderr.read()
 
     def leave(self) -> None:
-        """Ends it well: its input ends."""
+        """Ends it cleanly, by closing its input."""
         self._process.communicate(timeout=PATIENCE_S)
 
     def end(self) -> None:
-        """Ends it, whatever it does."""
+        """Ends it in any case."""
         self._process.kill()
         self._process.communicate()
 

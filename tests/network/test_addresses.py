@@ -1,4 +1,4 @@
-"""A server behind NAT: its ports, the addresses that it tells, the interfaces that it uses."""
+"""A server behind NAT: its ports, the addresses that it announces, and its interfaces."""
 
 import json
 import re
@@ -19,7 +19,7 @@ from tests.webrtc.peers import Screen
 
 PORTS = "50000-50099"
 PUBLIC = "203.0.113.1"
-# Ports that are forwarded, and everything that leaves has the router's address: a home's router, or Docker's bridge.
+# Forwarded ports, and source NAT for everything outgoing: a home router, or Docker's bridge.
 FORWARDED = """
 table ip home {
   chain inwards {
@@ -33,7 +33,7 @@ table ip home {
   }
 }
 """
-# The client is behind a firewall of its own: what it has not asked for does not come in.
+# The client is behind a stateful firewall, which blocks unsolicited packets.
 STATEFUL = """
 table inet own {
   chain inwards {
@@ -47,7 +47,7 @@ table inet own {
 
 @pytest.fixture
 def home(field):
-    """The server in a home, and a client elsewhere that has no way to the home's own addresses."""
+    """A server in a home network, and a client elsewhere without a route to the home's private addresses."""
     server = field.host("server", "10.77.1")
     elsewhere = field.host("client", PUBLIC.rpartition(".")[0], routed=False)
     field.router.filter(FORWARDED)
@@ -89,7 +89,7 @@ def test_a_server_behind_nat_learns_its_public_address_by_stun(home):
 
 
 def test_without_its_public_address_nobody_finds_it(home):
-    """So the test before this one shows what it says."""
+    """Shows that the previous test can fail."""
     inside, elsewhere = home
     with (
         serving(inside, SERVER__PORT="8080", WEBRTC__UDP_PORTS=PORTS),
@@ -100,7 +100,7 @@ def test_without_its_public_address_nobody_finds_it(home):
 
 @pytest.fixture
 def taken():
-    """Two UDP ports in a row that are in use; their range, as in the settings."""
+    """Two successive UDP ports that are in use; returns their range, as in the settings."""
     first = free_ports(2)
     with socket.socket(type=socket.SOCK_DGRAM) as one, socket.socket(type=socket.SOCK_DGRAM) as other:
         one.bind(("0.0.0.0", first))

@@ -1,4 +1,4 @@
-"""STUN and TURN servers that work, and each way in which they do not: against a real coturn on loopback."""
+"""STUN and TURN servers that work, and every way in which they fail, with a real coturn on loopback."""
 
 import asyncio
 import socket
@@ -27,7 +27,7 @@ def at(url: str, username: str | None = USER, password: str | None = PASSWORD) -
 
 @pytest.fixture
 def silent():
-    """A UDP socket that answers nobody."""
+    """A UDP socket that never responds."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as bound:
         bound.bind(("127.0.0.1", 0))
         bound.settimeout(0.0)
@@ -39,7 +39,7 @@ def url_of(sock: socket.socket, scheme: str = "turn") -> str:
 
 
 def received(sock: socket.socket) -> int:
-    """How many datagrams wait in a socket; they are taken out of it."""
+    """Reads all waiting datagrams of a socket; returns their number."""
     count = 0
     while True:
         try:
@@ -110,7 +110,7 @@ class Meetings:
         self._open: list[tuple[RTCPeerConnection, PeerConnection]] = []
 
     async def answer(self, network: Network) -> tuple[str, float]:
-        """Answers an offer over a network; the answer, and how long it took."""
+        """Answers an offer over a network; returns the answer and the time that it took."""
         client = RTCPeerConnection(RTCConfiguration(iceServers=[]))
         client.addTransceiver("video", "sendrecv")
         await client.setLocalDescription(await client.createOffer())
@@ -138,7 +138,7 @@ async def meetings():
 
 
 def network_of(*urls: str, password: str = PASSWORD) -> Network:
-    """With these servers, each by itself."""
+    """Makes a network with each of these servers."""
     servers = tuple(
         IceServer(urls=(url,), username=USER, credential=password) if url.startswith("turn") else IceServer(urls=(url,))
         for url in urls
@@ -193,7 +193,7 @@ async def test_a_wrong_password_is_noted_by_the_session_that_meets_it(meetings, 
 
 
 async def test_relayed_addresses_are_given_back(meetings, coturn):
-    """coturn has fewer than fifty ports here; whoever kept them would meet the end of them."""
+    """coturn has fewer than fifty ports here, so a leak would exhaust them."""
     network = network_of(coturn.url())
     for _ in range(60):
         sdp, _ = await meetings.answer(network)

@@ -1,4 +1,4 @@
-"""Behind a real nginx and a real Caddy, as docs/operations.md configures them: below a path, with TLS at the proxy."""
+"""A server behind a real nginx and a real Caddy (docs/operations.md): below a path, with TLS at the proxy."""
 
 import asyncio
 import contextlib
@@ -51,7 +51,7 @@ class Site:
 
     @property
     def origin(self) -> dict[str, str]:
-        """What a browser says on the server's own page."""
+        """Headers of a browser on the server's own page."""
         return {"Origin": self.url, "Sec-Fetch-Site": "same-origin"}
 
 
@@ -62,7 +62,7 @@ def site(
     certificate: tuple[Path, Path],
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[Site]:
-    """One of each proxy, with a user."""
+    """A server behind each proxy, with a user."""
     kind: ReverseProxy = request.param
     folder = tmp_path_factory.mktemp(kind.program)
     clip = write_clip(folder / "clip.mp4")
@@ -134,7 +134,7 @@ def test_events_stream_and_end_with_their_listener_and_uploads_are_not_cut(site:
     with site.client(**BEARER) as http:
         with http.stream("GET", "/detect/api/streams/events") as stream:
             assert stream.is_success
-            lines = stream.iter_lines()  # kept, as the stream ends with it
+            lines = stream.iter_lines()  # referenced, because the stream ends with it
             assert any(line.startswith(("event:", ":")) for line in lines)
             assert _connections(site.server) > 0
         until(lambda: _connections(site.server) == 0)
@@ -143,7 +143,7 @@ def test_events_stream_and_end_with_their_listener_and_uploads_are_not_cut(site:
 
 
 def _connections(server: Server) -> int:
-    """How many the server has open."""
+    """Number of the server's open streams."""
     there = psutil.Process(server.process.pid).net_connections("tcp")
     port = urlsplit(server.url).port
     return sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in there)

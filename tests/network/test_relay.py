@@ -1,4 +1,4 @@
-"""Where only the relay leads: two networks, a firewall that drops UDP between them, and a coturn that both reach."""
+"""Media over a relay: two networks, a firewall that drops UDP between them, and a coturn that both can reach."""
 
 import contextlib
 import json
@@ -44,7 +44,7 @@ def test_checks_publishers_and_viewers_meet_by_the_relay(field, tmp_path):
 
 
 def test_without_a_relay_nothing_connects(field):
-    """So the test before this one shows what it says."""
+    """Shows that the previous test can fail."""
     server_host, client_host = field.host("server", "10.77.1"), field.host("client", "10.77.2")
     field.router.filter(NO_UDP)
     with serving(server_host) as server, client(client_host, server.url, "check") as process:

@@ -1,4 +1,4 @@
-"""What a whole server and `doctor` say of ICE servers and ports that are not usable."""
+"""Messages of the server and of `doctor` about unusable ICE servers and ports."""
 
 import json
 import socket

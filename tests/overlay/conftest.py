@@ -1,4 +1,4 @@
-"""Pictures and results for the tests of what is drawn and encoded."""
+"""Frames and results for tests of the overlay."""
 
 from collections.abc import Callable, Iterable
 from fractions import Fraction
@@ -19,7 +19,7 @@ MakeResult = Callable[..., Result]
 
 @pytest.fixture
 def flat() -> MakeFrame:
-    """A picture of one colour, yuv420p."""
+    """A frame of one colour, yuv420p."""
 
     def make(
         w: int = 640, h: int = 480, rgb: tuple[int, int, int] = (128, 128, 128), fmt: str = "yuv420p"
@@ -34,7 +34,7 @@ def flat() -> MakeFrame:
 
 @pytest.fixture(scope="session")
 def moving() -> Callable[[int, int, int, int], list[av.VideoFrame]]:
-    """A public-domain portrait that a camera pans over, `count` frames from number `start` on, 90 kHz timestamps."""
+    """A pan over a public-domain portrait: `count` frames from number `start` on, with 90 kHz timestamps."""
     photo = skimage.data.astronaut()
 
     def make(count: int, w: int, h: int, start: int = 0) -> list[av.VideoFrame]:

@@ -9,7 +9,7 @@ FPS, DETECTIONS_HZ, LATENCY_S = 30, 10, 0.03
 
 
 def run(track, result, centre, seconds=3.0, noise=0.0):
-    """Centres shown and true, one row a frame: detections at 10 Hz of a face whose centre moves, known 30 ms later."""
+    """Drawn and true centres, one row per frame, of a moving face that is detected at 10 Hz with a latency of 30 ms."""
     rng, motion, shown, newest = np.random.default_rng(5), BoxMotion(), [], None
     for frame in range(round(seconds * FPS)):
         now_s = frame / FPS

@@ -18,7 +18,7 @@ JUDGED = {VerdictState.REAL: 0.08, VerdictState.UNCERTAIN: 0.47, VerdictState.FA
 
 
 def share_of(image, rgb, tolerance=10):
-    """Share of the pixels of an RGB picture that have a colour."""
+    """Share of the pixels of an RGB image with a colour."""
     return float((np.abs(image.astype(int) - rgb).max(-1) <= tolerance).mean())
 
 
@@ -192,5 +192,5 @@ def test_a_score_that_waits_for_its_turn_says_how_old_it_is(flat, overlay, track
     changed = np.abs(images[0] - images[1]).max(-1) > 40
     rows, columns = np.nonzero(changed)
     assert rows.size
-    assert rows.max() < BOX[1]  # in the header alone
+    assert rows.max() < BOX[1]  # only in the header
     assert columns.min() > BOX[0] + 40

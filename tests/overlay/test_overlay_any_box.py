@@ -1,4 +1,4 @@
-"""Whatever boxes come, drawing neither raises nor writes outside the picture."""
+"""For any boxes, drawing neither raises nor writes outside the frame."""
 
 import numpy as np
 from hypothesis import HealthCheck, given, settings

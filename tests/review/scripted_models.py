@@ -1,4 +1,4 @@
-"""Models for tests: faces and scores are scripted, nothing is loaded."""
+"""Models with scripted faces and scores, without weights."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -17,17 +17,17 @@ WH = (320, 240)
 
 
 def scene(seed: int = 0, wh: tuple[int, int] = WH) -> np.ndarray:
-    """A picture of noise, which is sharp everywhere."""
+    """An image of noise, which is sharp everywhere."""
     return np.random.default_rng(seed).integers(60, 200, (wh[1], wh[0], 3), np.uint8)
 
 
 def moving(count: int, wh: tuple[int, int] = WH) -> list[np.ndarray]:
-    """So many frames of it in light that changes a little: a picture that stands still is not judged."""
+    """Frames of this image in slightly changing light, because a still picture is not judged."""
     return [scene(wh=wh) + np.uint8(3 * (index // 2 % 2)) for index in range(count)]
 
 
 class Drawn:
-    """Halves of a network that sees one bright spot."""
+    """Halves of a network that responds to one bright spot."""
 
     def features(self, _crop: Image) -> NDArray[np.float32]:
         features = np.zeros((1, 4, 4), np.float32)
@@ -39,7 +39,7 @@ class Drawn:
 
 
 def model(score: float = 0.97, name: str = "scripted", *, maps: bool = False) -> ReviewModel:
-    """A model that scores as it is told; each file begins anew."""
+    """A model with scripted scores, which restart with each file."""
     judge = ModelFacts(name, f"{name}, for tests", "ab" * 32, "none", ("It knows nothing.",), LIMITS)
     return ReviewModel(judge, lambda: ScriptedClassifier(score, thresholds=LIMITS), HeatMaps(Drawn if maps else None))
 
@@ -50,7 +50,7 @@ def review_models(
     quality: QualitySettings | None = None,
     **review: Any,
 ) -> ReviewModels:
-    """A review_models that finds these faces in every picture, or what a function says."""
+    """Makes `ReviewModels` that find these faces in every frame, or those returned by a function."""
     quality = quality or QualitySettings(min_sharpness=0)
     settings = ExaminationSettings(review=ReviewSettings(**review), quality=quality)
     found = faces if callable(faces) else list(faces)

@@ -1,4 +1,4 @@
-"""The annotated video: the badge burnt in, every frame at its time, the sound as it was, and nothing half done."""
+"""The annotated video: badge, frame times and sound are right, and no partial file is left."""
 
 import resource
 import threading
@@ -23,7 +23,7 @@ FAKE = np.array(STATE_RGB[VerdictState.FAKE])
 
 
 def annotate(path, to, models, rate_hz, hooks=None):
-    """Draws the results that an examination by the first model stores."""
+    """Draws the stored results of an examination by the first model."""
     results = path.with_name(f"{path.name}.json")
     results.write_text(examine(path, models, rate_hz).as_json("", Upload(path.name, 0, "")))
     stored = StoredResults.read(results, models.models[0].judge.name, models.settings.window)
@@ -36,7 +36,7 @@ def frames_of(path):
 
 
 def is_marked(image):
-    """Whether there is much of the badge's vermilion."""
+    """Whether a large area has the badge's vermilion."""
     return (np.abs(image.astype(int) - FAKE).sum(axis=2) < 90).mean() > 0.004
 
 
@@ -54,7 +54,7 @@ def test_every_frame_is_there_and_the_badge_is_burnt_in(tmp_path):
     assert shares == sorted(shares)
     assert shares[-1] == 1.0
     content = to.read_bytes()
-    assert content.index(b"moov") < content.index(b"mdat")  # plays while it loads
+    assert content.index(b"moov") < content.index(b"mdat")  # can be played while it loads
     assert [path.name for path in to.parent.iterdir()] == ["a.mp4"]
 
 
@@ -79,7 +79,7 @@ def test_decoded_ahead_it_is_the_same(tmp_path):
 
 
 def with_sound(path, begins):
-    """A video with sound, whose pictures begin at 2 s and its sound `begins` seconds after them."""
+    """A video whose frames start at 2 s, with sound that starts `begins` seconds later."""
     with av.open(str(path), "w") as container:
         video = container.add_stream("libx264", rate=10, options=FAST)
         video.width, video.height, video.pix_fmt = 320, 240, "yuv420p"

@@ -1,4 +1,4 @@
-"""What is said of a whole file: videos and pictures with scripted faces and scores, and how far one goes."""
+"""Verdicts on files: videos and pictures with scripted faces and scores, and the limits of an examination."""
 
 import json
 import re
@@ -169,7 +169,7 @@ def test_a_crowd_is_bounded(tmp_path):
     (review,) = examine(crowd, review_models(faces=wanted, max_flagged=5), 5.0).models
     assert len(review.tracks) == 100
     assert len(review.flagged) == 5
-    # The detector itself keeps the largest only.
+    # The detector itself keeps only the largest.
     faces = FaceSettings()
     assert len(BlazeFace("full", faces.min_score, 3).detect(scene())) <= 3
 

@@ -1,4 +1,4 @@
-"""The models that look at files: loaded once, named as their cards say, with maps of where they looked."""
+"""The models that examine files: loaded once, named by their cards, with heat maps."""
 
 import json
 import shutil

@@ -1,4 +1,4 @@
-"""Reports: whole in themselves, safe to open, bounded however long the video."""
+"""Reports: self-contained, safe to open, and bounded for videos of any length."""
 
 import csv
 import io

@@ -1,4 +1,4 @@
-"""Work ahead on threads: the same results as on one, the same errors, nothing left running."""
+"""Decoding ahead on threads: the same results and errors as on one thread, and nothing left running."""
 
 import json
 import threading
@@ -46,7 +46,7 @@ def clip(tmp_path_factory):
 
 
 def whole(reviewed):
-    """All that a review says, pictures included."""
+    """All contents of a review, including its pictures."""
     pictures = [(each.picture, each.heat_map) for model in reviewed.models for each in model.flagged]
     return json.loads(reviewed.as_json("01", Upload("clip", 1, "ab" * 32))), pictures
 
@@ -96,7 +96,7 @@ def test_one_behind_the_other_end_together():
 def test_scripted_reviews_are_the_same(clip, threads, limits):
     scores = [0.5 + 0.4 * np.sin(n) for n in range(FRAMES)]
 
-    def find(image):  # moves with the picture, is not always there
+    def find(image):  # moves with the picture, and is not always present
         shift = float(image[0, 0, 0] % 7)
         left, top, right, bottom = LEFT.xyxy
         return [] if shift == 3 else [type(LEFT)((left + shift, top, right, bottom), LEFT.keypoints, LEFT.score)]
@@ -203,7 +203,7 @@ def test_what_decodes_ahead_rests_while_the_review_gives_way():
 
 
 class Reel:
-    """Media of pictures in memory that counts how many were made."""
+    """Media from images in memory that counts how many were read."""
 
     done_share, damaged = 0.5, 0
 

@@ -1,7 +1,7 @@
-"""What the test cameras see: a real face that moves, encoded once and written as access units for server.py.
+"""The videos of the test cameras: a real moving face, encoded once and written as access units for server.py.
 
-`FILMS` names them. A clip beside the checkout is used where there is one, so that the face is a real video's;
-else the public-domain portrait of scikit-image, panned.
+`FILMS` lists them. They use a clip from the test data if present; otherwise a pan over scikit-image's public-domain
+portrait.
 """
 
 import itertools
@@ -23,7 +23,7 @@ ENCODERS = {"h264": "libx264", "h265": "libx265", "vp8": "libvpx", "jpeg": "mjpe
 
 @dataclass(frozen=True, slots=True)
 class Film:
-    """One film.
+    """One video.
 
     Args:
         whs: sizes in pixels, one after another for equal shares of the film.
@@ -67,7 +67,7 @@ def pictures(wh: tuple[int, int]) -> Iterator[np.ndarray]:
 
 
 def _filling(image: np.ndarray, wh: tuple[int, int]) -> np.ndarray:
-    """The largest middle part of that shape, scaled."""
+    """The largest central part of that shape, scaled."""
     height, width = image.shape[:2]
     scale = max(wh[0] / width, wh[1] / height)
     w, h = min(width, round(wh[0] / scale)), min(height, round(wh[1] / scale))
@@ -76,7 +76,7 @@ def _filling(image: np.ndarray, wh: tuple[int, int]) -> np.ndarray:
 
 
 def encoder(film: Film, wh: tuple[int, int]) -> av.VideoCodecContext:
-    """x264 or x265 as cameras are: no B-frames, parameter sets before every key frame."""
+    """x264 or x265 configured like cameras: no B-frames, parameter sets before every key frame."""
     context = av.CodecContext.create(ENCODERS[film.codec], "w")
     assert isinstance(context, av.VideoCodecContext)
     context.width, context.height = wh
@@ -89,7 +89,7 @@ def encoder(film: Film, wh: tuple[int, int]) -> av.VideoCodecContext:
     elif film.codec == "vp8":
         context.options = {"deadline": "realtime", "cpu-used": "8", "lag-in-frames": "0"}
     elif film.codec == "jpeg":
-        context.options = {"huffman": "default"}  # RTP carries no tables
+        context.options = {"huffman": "default"}  # RTP does not carry Huffman tables
     else:
         silent = "repeat-headers=1:bframes=0:log-level=none:pools=none:frame-threads=1"
         context.options = {"preset": "ultrafast", "tune": "zerolatency", "crf": "28", "x265-params": silent}
@@ -97,7 +97,7 @@ def encoder(film: Film, wh: tuple[int, int]) -> av.VideoCodecContext:
 
 
 def access_units(film: Film) -> Iterator[bytes]:
-    """The film's access units, Annex B."""
+    """The video's access units, in Annex B format."""
     for wh in film.whs:
         count = round(film.seconds * film.fps / len(film.whs))
         context = encoder(film, wh)
@@ -109,12 +109,12 @@ def access_units(film: Film) -> Iterator[bytes]:
 
 
 def write_units(film: Film, path: Path) -> Path:
-    """Writes a film as server.py reads it."""
+    """Writes a video for server.py."""
     return save_units(access_units(film), path)
 
 
 def save_units(units: Iterable[bytes], path: Path) -> Path:
-    """Writes access units as server.py reads them."""
+    """Writes access units for server.py."""
     with path.open("wb") as file:
         for unit in units:
             file.write(struct.pack(">I", len(unit)) + unit)

@@ -17,7 +17,7 @@ ANSWER_S = 60
 
 
 class RtspServer:
-    """A process that serves films as cameras; what was mounted is mounted again after a restart, at the same port.
+    """A process that serves videos as cameras; after a restart, mounts and ports are the same.
 
     Args:
         folder: for the films; those that are there already are not encoded again.
@@ -46,7 +46,7 @@ class RtspServer:
         return self._running().pid
 
     def url(self, film: str = "face", *, user: str = "", password: str = "") -> str:
-        """Address of one of `FILMS`, with credentials if given, whether they are right or wrong."""
+        """Address of one of `FILMS`, with the given credentials, right or wrong."""
         if f"/{film}" not in self._orders:
             self.mount(film, FILMS[film])
         credentials = f"{user}:{password}@" if user else ""
@@ -54,7 +54,7 @@ class RtspServer:
         return f"rtsp://{credentials}{self._address}:{port}/{film}"
 
     def readers(self, film: str) -> tuple[int, int]:
-        """How many clients play a film now, and how many did at most at the same time."""
+        """Number of clients that play a video now, and the maximum so far."""
         self._say({"readers": f"/{film}"})
         answer = self._answer()
         return int(str(answer["now"])), int(str(answer["most"]))
@@ -74,14 +74,14 @@ class RtspServer:
         return self.serve(path, self._written(film), film.codec, film.fps, **options)
 
     def serve(self, path: str, units: Path, codec: str, fps: int, **options: object) -> str:
-        """Mounts a film that was written already (`films.write_units`); else as `mount`."""
+        """Mounts an already written video (`films.write_units`); otherwise like `mount`."""
         order = {"path": f"/{path}", "film": str(units), "codec": codec, "fps": fps, **options}
         self._orders[f"/{path}"] = order
         self._order(order)
         return self.url(path)
 
     def start(self) -> None:
-        """Serves what was mounted, at the ports that it had if it ran before."""
+        """Serves all mounts, on the same ports as before."""
         script = Path(__file__).with_name("server.py")
         with self._log.open("a") as log:
             self._process = subprocess.Popen(
@@ -95,7 +95,7 @@ class RtspServer:
             self._order(order)
 
     def stop(self, *, kill: bool = False) -> None:
-        """Ends it; its clients see their connections closed. Nothing happens when it does not run."""
+        """Ends the process, which closes all connections. Does nothing if it is not running."""
         process, self._process = self._process, None
         if process is None:
             return
@@ -107,11 +107,11 @@ class RtspServer:
             pipe.close()
 
     def freeze(self) -> None:
-        """Connections stay open and nothing is sent or answered any more."""
+        """Stops all sending and answering; connections stay open."""
         self._running().send_signal(signal.SIGSTOP)
 
     def thaw(self) -> None:
-        """Goes on after `freeze`."""
+        """Continues after `freeze`."""
         self._running().send_signal(signal.SIGCONT)
 
     def _written(self, film: Film) -> Path:

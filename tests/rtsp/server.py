@@ -29,11 +29,11 @@ FORMS = {
     "vp8": ("video/x-vp8", "rtpvp8pay"),
     "jpeg": ("image/jpeg", "jpegparse ! rtpjpegpay"),
 }
-"""What each codec is called, and how it is cut into RTP packets."""
+"""GStreamer's caps and RTP payloader for each codec."""
 
 
 def units_of(film: Path) -> list[bytes]:
-    """Access units of a film, as PyAV's `pictures.py` wrote them."""
+    """Access units of a video, as written by `films.py`."""
     content, units, start = film.read_bytes(), [], 0
     while start < len(content):
         (length,) = struct.unpack_from(">I", content, start)
@@ -43,7 +43,7 @@ def units_of(film: Path) -> list[bytes]:
 
 
 class Projector:
-    """Sends a film's units at their times; ones that are late are sent at once.
+    """Sends a video's units at their times; late ones are sent at once.
 
     Args:
         units: of the film.
@@ -59,7 +59,7 @@ class Projector:
 
     def send(self) -> bool:
         unit = Gst.Buffer.new_wrapped(self._units[self._sent % len(self._units)])
-        # As cameras do: the time at which it was taken, however late this process gets to send it.
+        # Like cameras: the time of capture, however late it is sent.
         unit.pts = self._sent * Gst.SECOND // self._fps
         self._film.emit("push-buffer", unit)
         self._sent += 1
@@ -72,7 +72,7 @@ class Projector:
 
 
 class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc] # it has no type information
-    """One mounted film; all its clients see the same pictures at the same time, unless it is not shared.
+    """One mounted video; all its clients see the same frames at the same time, unless it is not shared.
 
     Args:
         order: as it came on stdin.
@@ -109,7 +109,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc] # it has no 
 
 
 class Readers:
-    """Counts the clients that play each path: from their PLAY to their TEARDOWN, or to their connection's end."""
+    """Counts the clients that play each path, from PLAY to TEARDOWN or the end of the connection."""
 
     def __init__(self) -> None:
         self._clients = itertools.count()
@@ -124,7 +124,7 @@ class Readers:
         client.connect("closed", lambda _client: self._leaves(number))
 
     def of(self, path: str) -> dict[str, int]:
-        """How many play it now, and how many did at most at the same time."""
+        """Number of clients that play it now, and the maximum so far."""
         return {"now": len(self._now.get(path, ())), "most": self._most.get(path, 0)}
 
     def _plays(self, path: str, client: int) -> None:
@@ -138,7 +138,7 @@ class Readers:
 
 
 class Door:
-    """A listening port; behind one with a lock ("basic" or "digest") every mount takes its own account.
+    """A listening port; with a lock ("basic" or "digest"), every mount has its own account.
 
     Args:
         lock: "", "basic" or "digest".
@@ -173,7 +173,7 @@ class Door:
 
 
 class Orders:
-    """Takes orders from stdin and says on stdout when each is done; ends the loop with stdin."""
+    """Reads orders from stdin and acknowledges them on stdout; ends the loop with stdin."""
 
     def __init__(self, loop: GLib.MainLoop, address: str) -> None:
         self._loop = loop

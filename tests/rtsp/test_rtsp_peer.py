@@ -1,4 +1,4 @@
-"""The RTSP server of the tests is one: PyAV reads what it serves."""
+"""The RTSP server of the tests works: PyAV can read its streams."""
 
 import itertools
 

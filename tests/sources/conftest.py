@@ -1,4 +1,4 @@
-"""Sources of the tests: files made by PyAV, an HTTP server, and a short way to read pictures."""
+"""Sources for tests: files made by PyAV, an HTTP server, and a function to read frames."""
 
 import itertools
 import threading
@@ -20,7 +20,7 @@ Read = Callable[..., list[SourceFrame]]
 
 
 def clip_images(count: int, wh: tuple[int, int]) -> Iterator[np.ndarray]:
-    """RGB pictures with a white top left quarter and a bar that moves."""
+    """RGB images with a white top left quarter and a moving bar."""
     for index in range(count):
         image = np.full((wh[1], wh[0], 3), 40, np.uint8)
         image[: wh[1] // 2, : wh[0] // 2] = 255
@@ -30,7 +30,7 @@ def clip_images(count: int, wh: tuple[int, int]) -> Iterator[np.ndarray]:
 
 @pytest.fixture
 def clip(tmp_path: Path) -> Callable[..., Path]:
-    """Makes a clip: its name gives the container."""
+    """Makes a clip; its suffix gives the container."""
 
     def make(  # noqa: PLR0913, PLR0917 - each has a default
         name: str = "clip.mp4",
@@ -64,7 +64,7 @@ def clip(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def read() -> Read:
-    """The first `count` pictures of an address."""
+    """The first `count` frames of an address."""
 
     def pictures(url: str, count: int, **settings: Any) -> list[SourceFrame]:
         address = parse_address(url, from_settings_file=True)
@@ -92,7 +92,7 @@ class Server(ThreadingHTTPServer):
 
 
 class Webcam(BaseHTTPRequestHandler):
-    """Motion JPEG as cameras send it, 10 fps; /locked wants a password, /page is no video."""
+    """Motion JPEG like cameras, at 10 fps; /locked requires a password, /page is not a video."""
 
     protocol_version = "HTTP/1.1"
     server: Server
@@ -130,7 +130,7 @@ class Webcam(BaseHTTPRequestHandler):
 
 
 class Files(SimpleHTTPRequestHandler):
-    """Files of a folder."""
+    """Serves the files of a folder."""
 
     def log_message(self, *_: object) -> None:
         pass
@@ -155,5 +155,5 @@ def webcam() -> Iterator[str]:
 
 @pytest.fixture
 def web_folder(tmp_path: Path) -> Iterator[str]:
-    """Address of an HTTP server of the test's folder."""
+    """Address of an HTTP server for the test's folder."""
     yield from served(partial(Files, directory=str(tmp_path)))

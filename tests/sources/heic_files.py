@@ -1,4 +1,4 @@
-"""Makes HEIC files for the tests, box by box, as telephones write them: tiles, a preview, a turn, transparency."""
+"""Makes HEIC files like those of phones, box by box: tiles, a preview, rotation, transparency."""
 
 import io
 import struct
@@ -39,7 +39,7 @@ def coded(image: np.ndarray) -> tuple[bytes, bytes]:
 
 @dataclass
 class Heic:
-    """A file in the making: items with their data, properties and references."""
+    """A HEIC file under construction: items with their data, properties and references."""
 
     kinds: list[bytes] = field(default_factory=list)
     data: list[bytes] = field(default_factory=list)
@@ -68,7 +68,7 @@ class Heic:
         self.references.append(box(kind, struct.pack(f">HH{len(others)}H", item, len(others), *others)))
 
     def bytes(self, primary: int) -> bytes:
-        """The whole file."""
+        """The complete file."""
         every = [one for of_item in self.properties for one in of_item]
         entries = [
             full(b"infe", 2, 0, struct.pack(">HH4sB", number, 0, kind, 0)) for number, kind in enumerate(self.kinds, 1)
@@ -100,7 +100,7 @@ class Heic:
 
 
 def tiled(image: np.ndarray, tile: int, *properties: bytes, preview: np.ndarray | None = None) -> bytes:
-    """A picture in square tiles, the last of each row and column filled up; the preview comes first, as with some."""
+    """A picture in square tiles, padded at the right and bottom; the preview is the first item, as in some files."""
     made = Heic()
     small = made.picture(preview) if preview is not None else 0
     h, w = image.shape[:2]

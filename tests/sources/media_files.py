@@ -1,4 +1,4 @@
-"""Makes files for the tests of what reads them: pictures by Pillow, videos by PyAV."""
+"""Makes media files for tests: pictures with Pillow, videos with PyAV."""
 
 import io
 import struct
@@ -14,7 +14,7 @@ from PIL import Image as Pillow
 
 
 def picture(seed: int = 1, wh: tuple[int, int] = (96, 64)) -> np.ndarray:
-    """A soft picture that codecs keep: RGB uint8 (h, w, 3)."""
+    """A smooth image that codecs preserve: RGB uint8 (h, w, 3)."""
     rng = np.random.default_rng(seed)
     small = Pillow.fromarray(rng.integers(0, 255, (4, 6, 3), np.uint8))
     return np.asarray(small.resize(wh, Pillow.Resampling.BICUBIC), np.uint8)
@@ -35,7 +35,7 @@ def animation_bytes(kind: str, images: Sequence[np.ndarray], duration_ms: int = 
 
 
 def png_header(width: int, height: int) -> bytes:
-    """A PNG that says it is so large, and has nearly nothing in it: a decompression bomb."""
+    """A PNG that declares this size and has almost no data: a decompression bomb."""
     chunk = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     parts = [(b"IHDR", chunk), (b"IDAT", zlib.compress(bytes(1 << 16))), (b"IEND", b"")]
     body = b"".join(
@@ -56,7 +56,7 @@ def film(  # noqa: PLR0913 - each is what a test is about
     options: dict[str, str] | None = None,
     interlaced: bool = False,
 ) -> Path:
-    """A video of these pictures, a tick apart unless their timestamps say otherwise."""
+    """A video of these images, one tick apart unless they have timestamps."""
     with av.open(str(path), "w", format=form) as container:
         stream: av.VideoStream | None = None
         for number, image in enumerate(images):
@@ -78,7 +78,7 @@ def film(  # noqa: PLR0913 - each is what a test is about
 
 
 def turned(path: Path, wh: tuple[int, int]) -> Path:
-    """The same MP4 with a track header that says: turn it right by a quarter."""
+    """The same MP4 with a track header that says: rotate by 90 degrees clockwise."""
     content = bytearray(path.read_bytes())
     matrix = content.index(b"tkhd") + 4 + 40
     content[matrix : matrix + 36] = struct.pack(">9i", 0, 1 << 16, 0, -1 << 16, 0, 0, wh[1] << 16, 0, 1 << 30)
@@ -87,7 +87,7 @@ def turned(path: Path, wh: tuple[int, int]) -> Path:
 
 
 def sound(path: Path) -> Path:
-    """A second of silence, with no picture."""
+    """A second of silence, without video."""
     with av.open(str(path), "w") as container:
         stream = container.add_stream("aac", rate=16_000)
         for number in range(16):

@@ -1,4 +1,4 @@
-"""Which addresses are permitted, and that nothing secret in them is ever shown."""
+"""Permitted addresses; and their secrets are never shown."""
 
 import pytest
 from hypothesis import given
@@ -59,7 +59,9 @@ def test_addresses_are_shown_without_secrets(url: str, shown: str) -> None:
 
 def test_ffmpeg_is_given_the_whole_address() -> None:
     assert parse_address("rtsp://u:p@h/s", from_settings_file=False).location == "rtsp://u:p@h/s"
-    assert parse_address("RTSP://u:P@H/S", from_settings_file=False).location == "rtsp://u:P@H/S"  # else it refuses it
+    assert (
+        parse_address("RTSP://u:P@H/S", from_settings_file=False).location == "rtsp://u:P@H/S"
+    )  # otherwise it refuses it
     assert parse_address("file:/a:b.mp4", from_settings_file=True).location == "/a:b.mp4"
     assert (
         parse_address("FILE:///a b%20.mp4", from_settings_file=True).location == "/a b%20.mp4"
@@ -97,18 +99,18 @@ def test_files_and_devices_only_from_the_settings_file(url: str) -> None:
         "rtsp://viewer:s3cret@host:none/",
         "rtsp://viewer:s3/cret@host/",
         "rtsp://viewer:s3cret@host:/",
-        "rtsp://viewer:8899?s3cret@host/1",  # a password that was not escaped and begins like a port
+        "rtsp://viewer:8899?s3cret@host/1",  # an unescaped password that begins like a port
         "rtsp://viewer:8899#s3cret@host/1",
         "rtsp://viewer:8899/s3cret@host/1",
         "rtsp://viewer:8899?x=s3@cret@host/1",
         "rtsp://viewer:pa@ss/s3cret@host/1",
-        "rtsp://viewer:8899/s3cret\uff20host/1",  # an @ of an East Asian keyboard
+        "rtsp://viewer:8899/s3cret\uff20host/1",  # a full-width @ of an East Asian keyboard
         "http://viewer?s3cret@host/1",
         "rtsp://viewer:s3cret@[nonsense/",
         "rtsp://viewer:s3 cret@host/",
         "http://host/a\r\nHost: other",
         "rtsp://viewer:s3\u2028cret@host/",
-        "rtsp://viewer:s3\ud800cret@host/",  # JSON can say it, and nothing can send it
+        "rtsp://viewer:s3\ud800cret@host/",  # possible in JSON, but it cannot be sent
         "file:/clip\0.mp4",
         "whip:door",
         "whip://viewer:s3cret@host",

@@ -1,4 +1,4 @@
-"""Frames as players show them: turned and mirrored, square pixels, HDR mapped, fields made whole; in files and live."""
+"""Frames as players show them: rotation, mirroring, square pixels, HDR, deinterlacing; in files and live."""
 
 import io
 import struct
@@ -70,7 +70,7 @@ def with_aspect(path, aspect):
         (Fraction(2, 1), (192, 64)),
         (Fraction(16, 15), (102, 64)),
         (Fraction(1, 2), (48, 64)),
-        (Fraction(100, 1), (96, 64)),  # a mistake
+        (Fraction(100, 1), (96, 64)),  # an error
     ],
 )
 @pytest.mark.parametrize("suffix", ["mp4", "ts"])
@@ -144,7 +144,7 @@ def test_frames_that_need_nothing_pass_untouched():
 
 
 def combed(seed):
-    """Two fields of a bar that moved between them."""
+    """An interlaced frame of a moving bar."""
     image = np.full((128, 192, 3), 30, np.uint8)
     at = (6 * seed) % 150
     image[0::2, at : at + 16] = 220

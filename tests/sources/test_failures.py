@@ -1,4 +1,4 @@
-"""What FFmpeg's errors become: of the right kind, and without the address that PyAV puts into them."""
+"""FFmpeg's errors are converted to the right class, without the address that PyAV includes."""
 
 import errno
 

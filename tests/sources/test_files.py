@@ -1,4 +1,4 @@
-"""Files as cameras: in real time, over and over, upright, only key frames, and with damage in them."""
+"""Files as cameras: real time, looping, rotation, key frames only, and damage."""
 
 import itertools
 import threading
@@ -33,7 +33,7 @@ def test_a_file_comes_in_real_time_and_ends(clip: Callable[..., Path]) -> None:
     with opened(clip(count=20)) as reader:
         found, began = [], time.monotonic()
         with pytest.raises(SourceEndedError, match="over"):
-            found.extend(reader.pictures())  # what came before the end is kept by extend
+            found.extend(reader.pictures())  # extend keeps the frames before the end
         assert time.monotonic() - began > 0.7
         assert (reader.codec, reader.fps, reader.decode_errors) == ("h264", 25.0, 0)
     assert len(found) == 20
@@ -96,7 +96,7 @@ def test_key_frames_only_and_back(clip: Callable[..., Path], bframes: int) -> No
         assert idle[1].time_s - idle[0].time_s == pytest.approx(0.4)
         reader.keyframes_only = False
         full = list(itertools.islice(pictures, 12))
-        assert full[0].keyframe  # nothing that refers to pictures that were skipped
+        assert full[0].keyframe  # no frame that depends on skipped ones
         assert full[0].time_s - idle[1].time_s == pytest.approx(0.4)
         assert full[-1].time_s - full[0].time_s == pytest.approx(11 * 0.04)
         assert not any(picture.gap for picture in idle + full)
@@ -132,7 +132,7 @@ def test_damage_is_counted_left_out_and_marked(clip: Callable[..., Path], tmp_pa
 
 
 class Taken:
-    """A tap that notes what it is told."""
+    """A packet tap that records its calls."""
 
     def __init__(self) -> None:
         self.notes: list[str] = []
@@ -223,7 +223,7 @@ def test_motion_jpeg_is_timed_by_its_arrival(webcam: str, read: Read) -> None:
     found = read(f"{webcam}/film", 20)
     assert found[0].frame.width == 160
     steps = np.diff([picture.time_s for picture in found])
-    assert steps.max() > 0.07  # ten a second, not the 25 that FFmpeg makes up; after a pause some come together
+    assert steps.max() > 0.07  # 10 fps, not the 25 that FFmpeg assumes; after a pause some arrive together
 
 
 def test_http_refusals_are_distinguished(webcam: str, read: Read) -> None:

@@ -1,4 +1,4 @@
-"""Mutated files and JPEG headers: only errors of ours, or pictures, in bounded time (MEDIA_FUZZ_S: a minute in CI)."""
+"""Mutated files and JPEG headers give frames or our errors, in bounded time (MEDIA_FUZZ_S: a minute in CI)."""
 
 import io
 import os
@@ -60,7 +60,7 @@ def seeds(tmp_path_factory):
 
 @st.composite
 def wounds(draw):
-    """What is done to a file: bytes set, a part cut out, doubled, or the end lost."""
+    """Mutations of a file: set bytes, cut out or duplicate a part, or lose the end."""
     return draw(
         st.lists(
             st.tuples(
@@ -116,7 +116,7 @@ def test_only_our_errors(seeds, tmp_path_factory):
         except MediaError:
             looked_at["errors"] += 1
 
-    for number in count():  # other files each time, the same in each run
+    for number in count():  # different files in each round, the same in every run
         seed(number)(look)()
         if time.monotonic() > end_s:
             break

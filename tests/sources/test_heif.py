@@ -1,4 +1,4 @@
-"""HEIC pictures: one whole or in tiles, with a preview, turned, mirrored, cropped, and transparent."""
+"""HEIC pictures: single or tiled, with a preview, rotated, mirrored, cropped or transparent."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""HLS: one variant, each segment once, whatever its name; an encoder that has died is not live."""
+"""HLS: one variant, each segment once, whatever its name; a stream whose encoder has died is not live."""
 
 import contextlib
 import io
@@ -68,7 +68,7 @@ def fragmented(count: int) -> tuple[bytes, list[bytes]]:
 
 
 class Site(BaseHTTPRequestHandler):
-    """Serves what the test put at each path, and notes what was asked for."""
+    """Serves what the test puts at each path, and records the requests."""
 
     protocol_version = "HTTP/1.1"
 
@@ -171,7 +171,7 @@ def test_a_live_playlist_is_followed_and_each_segment_given_once(site):
     newest = [4]
 
     def rows(_handler: object) -> str:
-        newest[0] += 1  # one more each time that it is asked for
+        newest[0] += 1  # one more segment at each request
         return playlist([f"{n}.ts" for n in range(newest[0] - 4, newest[0] + 1)], first=newest[0] - 4)
 
     pages["/cam.m3u8"] = rows
@@ -212,7 +212,7 @@ def test_an_encoder_that_counts_anew_is_live_again(site):
 
 def test_servers_of_one_stream_that_take_turns_play_nothing_twice(site):
     url, pages, asked = site
-    ends = [3, 5, 4, 3, 6, 5, 7]  # what the newest segment is, by turns
+    ends = [3, 5, 4, 3, 6, 5, 7]  # kinds of the newest segment, in turn
 
     def rows(_handler: object) -> str:
         end = ends.pop(0) if len(ends) > 1 else ends[0]

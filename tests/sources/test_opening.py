@@ -1,4 +1,4 @@
-"""Opening takes no longer than it may, whatever the other side does."""
+"""Opening a source is limited in time, whatever the other side does."""
 
 import contextlib
 import socket
@@ -58,7 +58,7 @@ def test_a_silent_host_is_given_up(talker: Callable[[Talk], int], scheme: str) -
 def test_the_time_is_for_all_stages_together(
     talker: Callable[[Talk], int], clip: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Once the first stage has its answer, hardly any time is left: by a clock that only this test moves."""
+    """When the first stage has its answer, almost no time is left, by a clock that only this test moves."""
     film = clip("film.ts", wh=(640, 480)).read_bytes()[: 188 * 16]
     now = [1000.0]
     monkeypatch.setattr(opening, "time", SimpleNamespace(monotonic=lambda: now[0]))

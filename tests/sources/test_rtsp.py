@@ -1,4 +1,4 @@
-"""RTSP cameras on a real server: what is seen, and that each way of going dark is told apart."""
+"""RTSP cameras on a real server: their frames, and the error for every kind of failure."""
 
 import itertools
 import threading
@@ -21,7 +21,7 @@ from tests.rtsp.films import FILMS, Film
 from tests.rtsp.peer import RtspServer
 
 QUICK = ReaderSettings(open_timeout_s=2.0, read_timeout_s=1.5)
-"""For servers that never answer; for others a busy machine needs more."""
+"""Time limit for servers that never respond; for others a busy machine needs more."""
 
 PATIENT = ReaderSettings(open_timeout_s=2 * PATIENCE_S, read_timeout_s=2 * PATIENCE_S)
 
@@ -72,7 +72,7 @@ def test_lost_packets_are_marked_and_damage_is_left_out(rtsp_server: RtspServer,
         found = list(itertools.islice(opened.pictures(), 80))
     marked = [picture for picture in found if picture.gap]
     assert marked
-    assert sum(picture.keyframe for picture in marked) > len(marked) * 0.8  # nothing that refers to what is lost
+    assert sum(picture.keyframe for picture in marked) > len(marked) * 0.8  # no frame that depends on lost ones
     assert not any(picture.frame.is_corrupt for picture in found)
 
 
@@ -188,7 +188,7 @@ def test_a_camera_of_another_transport_says_which_to_set(rtsp_server: RtspServer
     problem = problem_of(rtsp_server.url(f"only-{only}"), replace(PATIENT, transport=asked))
     assert isinstance(problem, SourceUnreachableError)
     assert str(problem) == f"the camera does not send over {asked} (461): set its transport to {only}"
-    rtsp_server.mount(f"{only}-only", FILMS["small"], transport=only)  # one that nobody was refused at
+    rtsp_server.mount(f"{only}-only", FILMS["small"], transport=only)  # one that has not refused anybody
     with reader(rtsp_server.url(f"{only}-only"), replace(PATIENT, transport=only)) as opened:
         assert next(opened.pictures()).frame.width == 320
 

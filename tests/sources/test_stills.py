@@ -1,4 +1,4 @@
-"""Pictures: told by their content, upright, never larger than permitted, damage told in words."""
+"""Pictures: recognised by content, upright, bounded in size, with clear errors for damage."""
 
 import io
 import struct

@@ -1,4 +1,4 @@
-"""Video files: rotation, odd timestamps, depths and fields; no file refers to another; what is wrong is told."""
+"""Video files: rotation, odd timestamps, bit depths and interlacing; no access to other files; clear errors."""
 
 import io
 import os
@@ -69,7 +69,7 @@ def test_frames_are_freed_as_soon_as_they_were_used(tmp_path, is_turned):
 def test_a_film_that_its_edit_list_hides_is_shown_all_the_same(tmp_path, media_time):
     file = film(tmp_path / "a.mp4", pictures(6))
     content = bytearray(file.read_bytes())
-    at = content.index(b"elst") + 16  # behind version and flags, the count and the first entry's duration
+    at = content.index(b"elst") + 16  # after version and flags, the count and the first entry's duration
     content[at : at + 4] = media_time.to_bytes(4, "big", signed=True)
     file.write_bytes(content)
     facts, shots, damaged = seen(file)
@@ -103,7 +103,7 @@ def test_frames_without_timestamps_are_counted(tmp_path):
         (0, [None, None, None], [0, 0.04, 0.08]),
         (0, [500, 500, 500], [0, 0.04, 0.08]),
         (10, [0, 100, None, 300], [0, 0.1, 0.2, 0.3]),
-        (10, [5000, 5100, 0, 100], [0, 0.1, 0.2, 0.3]),  # a clock that wrapped
+        (10, [5000, 5100, 0, 100], [0, 0.1, 0.2, 0.3]),  # a wrapped clock
     ],
 )
 def test_times_rise_whatever_the_timestamps_do(fps, pts, times):
@@ -117,7 +117,7 @@ def test_times_rise_whatever_the_timestamps_do(fps, pts, times):
 
 
 def combed(seed):
-    """Two fields of a bar that moved between them."""
+    """An interlaced frame of a moving bar."""
     image = np.full((64, 96, 3), 30, np.uint8)
     at = 4 + 8 * seed
     image[0::2, at : at + 16] = 220
@@ -239,7 +239,7 @@ def test_an_open_file_is_as_good_as_a_path(tmp_path):
 
 
 def heic(path, count):
-    """Not one from a telephone, but a file of one picture of the same kind (FFmpeg can make no other)."""
+    """Not from a phone, but a file of the same kind with one picture (FFmpeg can make no other)."""
     content = bytearray(film(path, pictures(count), form="mp4").read_bytes())
     begin = content.index(b"ftyp") + 4
     content[begin : begin + 4] = b"heic"

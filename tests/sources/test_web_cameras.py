@@ -1,4 +1,4 @@
-"""Cameras over HTTP that are odd, damaged or made to hurt: what can be seen is seen; memory and time are bounded."""
+"""Odd, damaged or malicious HTTP cameras: usable frames are shown; memory and time are bounded."""
 
 import contextlib
 import itertools
@@ -31,7 +31,7 @@ Talk = Callable[[socket.socket, threading.Event], None]
 
 @pytest.fixture
 def camera() -> Iterator[Callable[..., int]]:
-    """Starts a TCP or TLS server that gives each connection to `talk`; returns its port."""
+    """Starts a TCP or TLS server that passes each connection to `talk`; returns its port."""
     over = threading.Event()
     ends: list[tuple[socket.socket, threading.Thread]] = []
 
@@ -73,7 +73,7 @@ def part(body: bytes, kind: str = "image/jpeg", boundary: bytes = b"--frame\r\n"
 
 
 def sending(parts: Callable[[int], bytes]) -> Talk:
-    """Sends a part every 20 ms until the other side has enough."""
+    """Sends a part every 20 ms until the other side disconnects."""
 
     def talk(connection: socket.socket, over: threading.Event) -> None:
         connection.sendall(HEAD)
@@ -170,7 +170,7 @@ def test_too_large_frames_are_refused_before_they_are_decoded(camera):
         assert reader.trouble == (
             "expected frames of at most 12,582,912 pixels (monitoring.max_pixels), received 5000x5000"
         )
-    assert memory_mb() - before_mb < 60  # decoded, one frame of it takes 75 MB
+    assert memory_mb() - before_mb < 60  # one decoded frame of it takes 75 MB
 
 
 def test_frames_that_grow_too_large_are_refused(camera):
@@ -192,7 +192,7 @@ def test_the_size_of_a_video_is_checked_before_it_is_decoded(clip, web_folder):
 
 
 def rtsp(answer: Callable[[socket.socket, bytes, bytes], None]) -> Talk:
-    """An RTSP server whose first request has been read; DESCRIBE is answered by the test."""
+    """An RTSP server that has read the first request; the test answers DESCRIBE."""
 
     def talk(connection: socket.socket, _over: threading.Event) -> None:
         request = b"OPTIONS * RTSP/1.0\r\nCSeq: 1\r\n"
@@ -241,8 +241,8 @@ def test_an_rtsp_camera_without_end_is_given_up_within_its_memory(camera, answer
 @pytest.mark.parametrize(
     "begin",
     [
-        b"HTTP/1.1 200 OK\r\n",  # and then headers without end
-        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n#EXTM3U\n",  # and then lines
+        b"HTTP/1.1 200 OK\r\n",  # then endless headers
+        b"HTTP/1.1 200 OK\r\nContent-Type: application/vnd.apple.mpegurl\r\n\r\n#EXTM3U\n",  # then endless lines
     ],
 )
 def test_a_web_camera_without_end_is_given_up_within_its_memory(camera, begin, path):

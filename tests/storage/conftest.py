@@ -1,4 +1,4 @@
-"""Every test of the database runs on SQLite and on a PostgreSQL of this session's own."""
+"""Every test of the database runs on SQLite and on this session's PostgreSQL."""
 
 import os
 import shutil
@@ -21,7 +21,7 @@ JUDGE = Judge("meso4", "ab" * 32, 0.9, 0.7, 0.1, 0.3)
 
 
 class Cluster:
-    """A PostgreSQL server in a folder, as the postgres user when we are root (it refuses to run as root)."""
+    """A PostgreSQL server in a folder; run as the user postgres if we are root, because it refuses to run as root."""
 
     def __init__(self, folder: Path) -> None:
         found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
@@ -75,7 +75,9 @@ class Cluster:
 
 @pytest.fixture(scope="session")
 def cluster() -> Iterator[Cluster]:
-    with tempfile.TemporaryDirectory(prefix="sd-pg-") as name:  # pytest's own folders are for root alone, and too deep
+    with tempfile.TemporaryDirectory(
+        prefix="sd-pg-"
+    ) as name:  # pytest's own folders are only accessible to root, and their paths too long
         Path(name).chmod(0o755)
         cluster = Cluster(Path(name))
         cluster.start()
@@ -92,7 +94,7 @@ def dialect(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def settings(dialect: str, tmp_path: Path, request: pytest.FixtureRequest) -> StorageSettings:
-    """Of an empty database."""
+    """Storage settings of an empty database."""
     url = SecretStr(request.getfixturevalue("cluster").new()) if dialect == "postgresql" else None
     return StorageSettings(folder=tmp_path / "data", database_url=url)
 
@@ -105,7 +107,7 @@ def database(settings: StorageSettings) -> Iterator[Database]:
 
 @pytest.fixture(scope="session")
 def make_event() -> Callable[..., Event]:
-    """Events with ids of their own; what is not said is a fake one that goes on."""
+    """Makes events with distinct ids; by default, ongoing fake events."""
     count = 0
 
     def make(began_s: float = 1000.0, **given: Any) -> Event:

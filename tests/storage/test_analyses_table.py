@@ -1,4 +1,4 @@
-"""Analyses of uploads in the database: what is put is found, states change once, pages, sameness, deletion."""
+"""Analyses in the database: insertion, changes of state, pages, identical files, deletion."""
 
 import os
 import signal
@@ -176,4 +176,4 @@ def test_kill_9_loses_nothing_that_was_answered(settings, after):
     with Database.open(settings) as database:
         there = {one.id: one for one in Analyses(database).unfinished()}
     assert all(there[one].state == "running" and there[one].attempts == 1 for one in answered)
-    assert len(there) % 2 == 0  # put together, or not at all
+    assert len(there) % 2 == 0  # inserted together or not at all

@@ -1,4 +1,4 @@
-"""The audit log in the database: pages, filters, expiry, and what verification finds."""
+"""The audit log in the database: pages, filters, expiry and verification."""
 
 import pytest
 from sqlalchemy import text

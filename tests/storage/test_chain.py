@@ -1,4 +1,4 @@
-"""The chain of events: it is read as of one moment, and its newest entry is known."""
+"""The hash chain of events: it is read as of one moment, and its newest entry is known."""
 
 from stream_detect.storage.chain import FIRST, Chain
 from stream_detect.storage.events import Events

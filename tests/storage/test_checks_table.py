@@ -1,4 +1,4 @@
-"""Records of checks: what is written is what is read, pages repeat nothing, and old ones go and leave an entry."""
+"""Records of checks: round trip, pages without repetitions, and deletion of old ones, which leaves an entry."""
 
 from dataclasses import replace
 
@@ -31,7 +31,7 @@ def test_the_chain_has_what_the_table_has(checks, database):
     with Chain(database).snapshot() as snapshot:
         entries = {entry.event_id: (entry.what, entry.content) for entry in snapshot.entries()}
         assert entries == {key: ("check", content) for key, content in snapshot.checks().items()}
-        assert not any("anna" in content for _, content in entries.values())  # the chain outlives what is deleted
+        assert not any("anna" in content for _, content in entries.values())  # the chain outlives deleted records
 
 
 def test_pages_have_each_check_once_the_newest_first(checks):

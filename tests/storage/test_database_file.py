@@ -1,4 +1,4 @@
-"""Opening, migrating, refusing, and what is said when the database cannot be used."""
+"""Opening and migrating the database, and the errors when it cannot be used."""
 
 import json
 import sqlite3
@@ -41,7 +41,7 @@ def tables(database: Database) -> set[str]:
 
 
 def indices(database: Database) -> set[str]:
-    """As the database itself words them, conditions included: the comparison passes over those."""
+    """The constraints in the database's own words, including conditions, which the comparison ignores."""
     queries = {
         "sqlite": "SELECT sql FROM sqlite_master WHERE type = 'index' AND sql IS NOT NULL",
         "postgresql": "SELECT indexdef FROM pg_indexes WHERE schemaname = 'public' AND tablename <> 'alembic_version'",
@@ -99,7 +99,7 @@ def test_a_database_of_a_newer_program_is_refused(settings):
         session.execute(text("UPDATE alembic_version SET version_num = '9999'"))
     with pytest.raises(StorageError, match=r"received 9999: a newer stream-detect created it; update"):
         Database.open(settings)
-    with pytest.raises(StorageError, match="9999"):  # and the folder was let go
+    with pytest.raises(StorageError, match="9999"):  # and the folder was released
         Database.open(settings)
 
 
@@ -109,7 +109,7 @@ def test_only_its_owner_reads_the_files(tmp_path):
         History(database).add_scores([Score("a", 1, None, None, None, "no_face", 1)])
         modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in folder.iterdir()}
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
-    assert len(modes) == 5  # the file, its log, the log's index, the lock, the time that was noted last
+    assert len(modes) == 5  # the file, its log, the log's index, the lock, the last noted time
     assert set(modes.values()) == {0o600}
     (folder / FILE_NAME).chmod(0o644)
     Database.open(StorageSettings(folder=folder)).close()
@@ -228,5 +228,5 @@ def test_another_program_that_keeps_the_file_is_explained(tmp_path, monkeypatch,
 
 
 def test_the_package_carries_its_migrations():
-    """What is installed is what `find` takes: folders with an __init__.py."""
+    """Only folders with an __init__.py are installed."""
     assert all((folder / "__init__.py").is_file() for folder in (MIGRATIONS, MIGRATIONS / "versions"))

@@ -1,4 +1,4 @@
-"""kill -9 in the middle of writing, a full disk, a PostgreSQL that goes and comes back."""
+"""SIGKILL during writes, a full disk, and a PostgreSQL that stops and returns."""
 
 import contextlib
 import os
@@ -42,7 +42,7 @@ for number in range(1, 1_000_000):
 
 
 def wait_for_others_to_leave(database: Database) -> None:
-    """PostgreSQL ends what a killed client had sent."""
+    """Waits until PostgreSQL has ended the transactions of a killed client."""
     query = text("SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
 
     def alone() -> bool:
@@ -67,10 +67,10 @@ def test_kill_9_loses_no_event_that_was_announced(settings, after):
         events = Events(database)
         kept = [event.id for event in events.page(EventFilter(open=True), limit=500).items]
         assert set(kept) >= set(announced)
-        assert len(kept) <= len(announced) + 1  # committed, and killed before it could say so
+        assert len(kept) <= len(announced) + 1  # committed, and killed before it could report that
         waiting = [delivery.event_id for delivery in Deliveries(database).due(1.0, 10_000)]
         assert waiting == sorted(kept)
-        assert len(History(database).scores("door", 0, 1e9, 1)) % 100 == 0  # a batch is whole or absent
+        assert len(History(database).scores("door", 0, 1e9, 1)) % 100 == 0  # a batch is complete or absent
         if database.dialect == "sqlite":
             with database.reading() as session:
                 assert session.scalar(text("PRAGMA integrity_check")) == "ok"
@@ -79,7 +79,7 @@ def test_kill_9_loses_no_event_that_was_announced(settings, after):
 
 @pytest.fixture
 def small_disk(tmp_path):
-    """A file system of 1 MiB; where none can be mounted, None."""
+    """A file system of 1 MiB; None if it cannot be mounted."""
     folder = tmp_path / "disk"
     folder.mkdir()
     mount = ["/bin/mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
@@ -90,7 +90,7 @@ def small_disk(tmp_path):
 
 
 def fill(database: Database, make_event) -> None:
-    """Write until it does not fit."""
+    """Writes until the disk is full."""
     for number in range(1000):
         Events(database).begin(make_event(float(number), reason="r" * 20_000))
 
@@ -104,7 +104,7 @@ def test_a_full_disk_is_reported_and_writing_goes_on_when_there_is_room(small_di
                 session.execute(text("PRAGMA max_page_count = 200"))
         with pytest.raises(DiskFullError, match=r"free some space.*max_bytes"):
             fill(database, make_event)
-        kept = Events(database).page(EventFilter(), limit=500).items  # reading goes on
+        kept = Events(database).page(EventFilter(), limit=500).items  # reading still works
         assert kept
         with pytest.raises(DiskFullError):
             fill(database, make_event)
@@ -126,7 +126,7 @@ def test_a_disk_without_room_is_reported_at_the_start(small_disk, left_bytes):
     if not small_disk:
         pytest.xfail("no file system can be mounted here")
     ballast = small_disk / "ballast"
-    with contextlib.suppress(OSError):  # as much as there is room for
+    with contextlib.suppress(OSError):  # as much as there is space
         ballast.write_bytes(bytes(2_000_000))
     os.truncate(ballast, ballast.stat().st_size - left_bytes)
     with pytest.raises(DiskFullError):
@@ -163,7 +163,7 @@ def test_postgresql_may_restart(cluster, tmp_path, make_event):
                     call()
         finally:
             cluster.start()
-        assert events.get(event.id) == event  # the first call after it is back
+        assert events.get(event.id) == event  # the first call after its return
         assert events.end(replace(event, ended_s=2000.0))
 
 

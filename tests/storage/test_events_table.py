@@ -1,4 +1,4 @@
-"""Events: what is written is what is read, pages never skip or repeat, and word of an event goes with it."""
+"""Events: round trip, pages that never skip or repeat, and outbox messages in the same transaction."""
 
 from dataclasses import replace
 
@@ -123,7 +123,7 @@ def test_a_restart_ends_what_was_left_open_at_the_last_that_was_heard(events, ma
     assert [(event.id, event.ended_s, event.interrupted) for event in closed] == [
         (heard.id, 2100.0, True),
         (future.id, 3000.0, True),
-        (late.id, 2500.0, True),  # its beginning is later than when it was written: never ends before it begins
+        (late.id, 2500.0, True),  # its start is later than the time of writing: it must not end before it begins
     ]
     assert events.get(heard.id) == closed[0]
     assert events.get(ended.id) == ended

@@ -1,4 +1,4 @@
-"""After a jump of the clock nothing is deleted by its age for a day, over restarts too, and the log says so."""
+"""After a clock jump nothing is deleted by age for a day, even after restarts, and the log says so."""
 
 import json
 
@@ -13,7 +13,7 @@ NOW_S = 1_795_000_000.0
 
 
 class Machine:
-    """A folder and the clocks of a machine."""
+    """A folder, and the clocks of a machine."""
 
     def __init__(self, folder) -> None:
         self.folder, self.wall_s, self.monotonic_s = folder, NOW_S, 50.0

@@ -1,4 +1,4 @@
-"""Scores and states over time: joined, rolled up and forgotten as a naive reading of the words says."""
+"""Scores and states over time: merging, roll-up and expiry, compared with a naive implementation."""
 
 import math
 
@@ -13,7 +13,7 @@ from stream_detect.storage.history import DAY_S, STATES, History
 from stream_detect.storage.records import Score, StateEntry
 from stream_detect.storage.tables import MinuteRow, SecondRow, StateRow
 
-NOW = 10 * DAY_S + 30  # a day ago was half a minute past a full one
+NOW = 10 * DAY_S + 30  # a day ago was half a minute past a full minute
 
 
 @pytest.fixture
@@ -109,7 +109,7 @@ def test_a_state_that_is_none_is_refused_and_nothing_of_its_batch_is_written(his
         (100, 100, 1, []),
         (-1e300, 1e300, 1, [59, 60, 100, 101, 102, 119, 120]),
         (60, 120, 60, [60]),
-        (61, 120.5, 60, [60, 120]),  # the minute that it begins in
+        (61, 120.5, 60, [60, 120]),  # the minute in which it begins
         (119, 119, 60, []),
         (0, 61, 60, [0, 60]),
     ],
@@ -140,7 +140,7 @@ def test_seconds_become_minutes_at_a_full_minute(history, database):
     assert same(history.scores("door", 0, NOW, 60), before)
     history.roll_up(NOW, seconds_days=1, minutes_days=90)  # again: nothing changes
     assert same(history.scores("door", 0, NOW, 60), before)
-    history.roll_up(NOW + 29, seconds_days=1, minutes_days=90)  # the next minute is not whole yet
+    history.roll_up(NOW + 29, seconds_days=1, minutes_days=90)  # the next minute is not complete yet
     assert len(rows(database, SecondRow)) == 4
     history.roll_up(NOW + 30, seconds_days=1, minutes_days=90)
     assert rows(database, SecondRow) == [("door", edge + 60)]
@@ -159,7 +159,7 @@ def test_a_late_second_joins_its_minute(history):
 def test_old_minutes_and_states_are_forgotten_but_the_state_in_force(history, database, monkeypatch):
     monkeypatch.setitem(History.roll_up.__globals__["AT_ONCE_S"], MinuteRow, 120)
     edge = NOW - 2 * DAY_S
-    first = edge - 30  # the minute that the edge lies in
+    first = edge - 30  # the minute that contains the edge
     history.add_scores([second(first + minute * 60, camera=name) for name in ("a", "b") for minute in (-9, -5, 0, 1)])
     entries = [StateEntry(name, at_s, "live", "r") for name in ("a", "b") for at_s in (1.5, 2.5, edge, edge + 1.5)]
     for entry in [*entries, StateEntry("c", 3.5, "stopped", "long ago")]:
@@ -185,7 +185,7 @@ def test_states_begin_with_the_one_in_force(history):
     for entry in [*entries, StateEntry("yard", 15.0, "live", "")]:
         history.add_state(entry)
     assert history.states("door", 0, 100) == entries
-    assert history.states("door", 20.0, 40.0) == entries[2:4]  # the later of two at the same time is in force
+    assert history.states("door", 20.0, 40.0) == entries[2:4]  # of two at the same time, the later one counts
     assert history.states("door", 25, 30.0) == entries[2:3]
     assert history.states("door", 50, 60) == entries[4:]
     assert history.states("door", 0, 5) == []

@@ -1,4 +1,4 @@
-"""A tiny training and its bundle, run in a process of its own under another backend of Keras (test_backends.py)."""
+"""A tiny training and its bundle, run in a process with another backend of Keras (test_backends.py)."""
 
 import sys
 from dataclasses import replace
@@ -22,7 +22,7 @@ SIDE_PX = 64
 def main(
     architecture: str, data_format: DataFormat, precision: Literal["float32", "mixed_bfloat16"], folder: Path
 ) -> None:
-    """Trains six steps on squares and stripes, breaking off after the third, and makes a bundle of the best weights."""
+    """Trains six steps on squares and stripes, interrupted after the third, and makes a bundle of the best weights."""
     crops = np.full((16, SIDE_PX, SIDE_PX, 3), 90, np.uint8)
     crops[1::2, ::8] = 200
     rows = tuple(Row(f"{i}", ("real", "fake")[i % 2], "dfdc", f"g{i // 2}", "train") for i in range(16))
@@ -61,12 +61,12 @@ def main(
 
 
 def between_formats(network: Architecture, data_format: DataFormat) -> float:
-    """How far apart the answers of the two formats are on noise, relative to how much they vary."""
+    """Difference between the outputs of the two data formats on noise, relative to their variation."""
     one, other = (
         network.untrained((SIDE_PX, SIDE_PX), 0.0, form)
         for form in cast("list[DataFormat]", [data_format, "channels_last"])
     )
-    if network.imagenet:  # an untrained network says the same of everything
+    if network.imagenet:  # an untrained network gives the same output for everything
         network.begin(one, "imagenet")
     other.set_weights(one.get_weights())
     shape = (8, SIDE_PX, SIDE_PX, 3)

@@ -1,4 +1,4 @@
-"""The networks: as many values as published, trainable at other sizes, published weights give plausible answers."""
+"""The networks: parameter counts as published, training at other sizes, plausible scores with published weights."""
 
 import cv2
 import numpy as np
@@ -12,7 +12,7 @@ from stream_detect.models.card import WindowThresholds
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
-# TensorFlow's variables do not know NumPy 2's `copy` yet.
+# TensorFlow's variables do not support NumPy 2's `copy` yet.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 # P(real) of the published MesoInception weights on their authors' crops: real faces, and fakes of another making than
@@ -23,7 +23,7 @@ SAMPLES = ("df00204", "df01254", "real00240", "real00772")
 
 @pytest.fixture(scope="module")
 def samples(shared):
-    """The four published crops as the published code shows them, uint8 (4, 256, 256, 3)."""
+    """The four published crops, preprocessed as in the published code, uint8 (4, 256, 256, 3)."""
     read = [cv2.cvtColor(cv2.imread(str(shared / "mesonet" / f"{name}.jpg")), cv2.COLOR_BGR2RGB) for name in SAMPLES]
     return np.stack([cv2.resize(image, (256, 256), interpolation=cv2.INTER_LINEAR) for image in read]).astype(np.uint8)
 

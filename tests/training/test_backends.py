@@ -1,4 +1,4 @@
-"""The same training on JAX, as on an accelerator, and on PyTorch, as on a CPU; its bundle is served like any other."""
+"""The same training on JAX, as on an accelerator, and on PyTorch, as on a CPU; the bundle can be served."""
 
 import os
 import subprocess
@@ -16,7 +16,7 @@ SCRIPT = Path(__file__).with_name("on_backend.py")
 QUICK = {
     "TF_CPP_MIN_LOG_LEVEL": "3",
     "OMP_NUM_THREADS": "1",
-    # Compiling takes nearly all of the time: it is done once, without optimisations.
+    # Compilation takes nearly all of the time: it is done once, without optimisations.
     "XLA_FLAGS": "--xla_backend_optimization_level=0",
     "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
 }
@@ -46,7 +46,7 @@ def test_it_is_continued_and_ends_as_a_bundle_that_all_agree_on(
     )
     assert child.returncode == 0, child.stderr[-2000:]
     used, steps, between_backends, between_formats = child.stdout.split()[-4:]
-    assert (used, steps) == (backend, "3")  # those after the checkpoint that the break left
+    assert (used, steps) == (backend, "3")  # those after the checkpoint of the interrupted run
     assert float(between_backends) < 1e-3
-    assert float(between_formats) < 0.02  # NaN, of answers that do not vary, fails too
+    assert float(between_formats) < 0.02  # NaN, from constant outputs, fails too
     assert Bundle.load(tmp_path / "tiny").card.architecture == architecture

@@ -1,4 +1,4 @@
-"""What a network is shown: pairs by the recipe, the same for the same step, in order, no more than wanted ahead."""
+"""Batches: pairs by the recipe, reproducible by step, in order, with bounded prefetching."""
 
 import pickle
 from dataclasses import replace
@@ -18,7 +18,7 @@ RECIPE = Recipe(steps=9, batch=8)
 
 @pytest.fixture
 def numbered(monkeypatch):
-    """Faces that are of one value each, their index, and left as they are."""
+    """Faces whose pixels all have the face's index as value, without augmentation."""
     rows = []
     for i in range(10):
         rows += [
@@ -58,7 +58,7 @@ def test_a_fake_stands_beside_a_real_face_of_its_group_or_of_the_pairing_s_sourc
             else:
                 assert second.source == "ffhq"
                 stills += 1
-    # 9 of 93 parts: the pairings with FairFace, which is not there, left out.
+    # 9 of 93 parts: pairings with FairFace, which is absent, are left out.
     assert stills / (59 * 4) == pytest.approx(0.09 / 0.93, abs=0.05)
 
 
@@ -82,7 +82,7 @@ def test_so_many_pairs_are_degraded_as_the_recipe_says(marked_faces, monkeypatch
 def test_a_share_of_the_pairs_is_sent_through_a_codec(marked_faces):
     plain, sent = (Batches(marked_faces, replace(RECIPE, sent=share)).batch(1)[0] for share in (0.0, 1.0))
     difference = np.abs(plain.astype(int) - sent).mean()
-    assert 0 < difference < 40  # a PSNR above 15 dB: worse, and in place
+    assert 0 < difference < 40  # a PSNR above 15 dB: degraded, but aligned
     with pytest.raises(TrainingError, match=r"sent in .*received 1\.5"):
         replace(RECIPE, sent=1.5)
 

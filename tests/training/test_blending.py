@@ -1,4 +1,4 @@
-"""Blended fakes differ from their real face within the face only; batches make a share of the pairs so."""
+"""Blended fakes differ from their real face only within the face; batches blend the given share of pairs."""
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ def mesh_of():
 
 @pytest.fixture(scope="module")
 def face():
-    """A crop as training cuts it, RGB uint8 (224, 224, 3)."""
+    """A face crop as used in training, RGB uint8 (224, 224, 3)."""
     return cut(astronaut(), BlazeFace("full", 0.6, 1).detect(astronaut())[0], CropPolicy((224, 224)))
 
 
@@ -38,7 +38,7 @@ def points(face, mesh_of):
 
 def test_the_fake_differs_in_the_face_and_nowhere_else(face, points):
     rng = np.random.default_rng(1)
-    left, top = points.min(axis=0).astype(int) - 34  # deformed, softened and shifted: some hundredths further
+    left, top = points.min(axis=0).astype(int) - 34  # deformed, softened and shifted: some hundredths farther
     changed = []
     for _ in range(20):
         real, fake = self_blended(face, points, rng)
@@ -68,7 +68,7 @@ def test_masks_are_soft_lie_on_the_face_and_vary(points):
     masks = [blending_mask(points, (224, 224), rng) for _ in range(60)]
     assert all(mask.dtype == np.float32 and mask.min() >= 0 and mask.max() <= 1.0001 for mask in masks)
     assert {round(float(mask.max()), 2) for mask in masks} == {0.25, 0.5, 0.75, 1.0}
-    assert all(((mask > 0.02) & (mask < mask.max() - 0.02)).mean() > 0.01 for mask in masks)  # an edge that is a slope
+    assert all(((mask > 0.02) & (mask < mask.max() - 0.02)).mean() > 0.01 for mask in masks)  # a soft edge
     areas = [float((mask > mask.max() / 2).mean()) for mask in masks]
     hull = float(np.ptp(points[:, 0]) * np.ptp(points[:, 1])) / 224**2
     assert max(areas) < 1.2 * hull
@@ -86,7 +86,7 @@ def test_a_mismatch_is_seldom_none(face):
 
 @pytest.fixture
 def real_faces(face, monkeypatch):
-    """Eight real faces, four of each of two sources, left as they are."""
+    """Eight real faces, four from each of two sources, without augmentation."""
     monkeypatch.setattr(batches_module, "draw", lambda _: Degradation())
     monkeypatch.setattr(batches_module, "move", lambda image, _: image)
     crops = np.stack([np.clip(face * (0.8 + 0.02 * i), 0, 255).astype(np.uint8) for i in range(8)])
@@ -175,7 +175,7 @@ def test_the_likest_pose_of_another_group_is_taken(real_faces, monkeypatch):
         found = [i for i in range(8) if np.array_equal(donor, turned[i])]
         assert index not in found
         assert all(i % 2 == index % 2 for i in found)  # of its source
-        assert index % 2 == 0 or all((i % 4 == 1) == (index % 4 == 1) for i in found)  # turned as it is
+        assert index % 2 == 0 or all((i % 4 == 1) == (index % 4 == 1) for i in found)  # mirrored like it
 
 
 def test_a_face_alone_in_its_collection_is_blended_into_itself(real_faces):

@@ -1,4 +1,4 @@
-"""Conversion: published weights keep their golden values on both backends; what does not fit is refused by name."""
+"""Conversion: published weights keep their reference scores on both backends; unsuitable files are refused by name."""
 
 import json
 
@@ -12,7 +12,7 @@ from stream_detect.models.bundle import FILES, Bundle
 from stream_detect.types import CropPolicy
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
-# TensorFlow's variables do not know NumPy 2's `copy` yet.
+# TensorFlow's variables do not support NumPy 2's `copy` yet.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 # P(real) of the published Meso4 on its authors' own crops (measured with the published code's preprocessing).

@@ -1,4 +1,4 @@
-"""EfficientNet-Lite0: the published network, its ImageNet weights, and the same answers in both data formats."""
+"""EfficientNet-Lite0: the published network, its ImageNet weights, and equal outputs in both data formats."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from stream_detect.errors import TrainingError
 from tests.conftest import TORCH_ABSENT
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
-# TensorFlow's variables do not know NumPy 2's `copy` yet.
+# TensorFlow's variables do not support NumPy 2's `copy` yet.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 GOLDEN = Path(__file__).parent / "golden" / "efficientnet_lite0_imagenet.npz"
@@ -84,7 +84,7 @@ def test_only_networks_that_have_it_are_built_channels_first():
 
 
 def lite0_state():
-    """Arrays of the published shapes, by the published names."""
+    """Arrays with the published shapes and names."""
     from stream_detect.training.efficientnet import lite0_imagenet_file
     from stream_detect.training.torch_weights import read_state_dict
 

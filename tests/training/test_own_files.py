@@ -1,4 +1,4 @@
-"""A folder of somebody's own pictures and videos: what is cut from them, and what each kind of bad one is told."""
+"""A folder of the user's own pictures and videos: the face crops, and an error for every kind of bad file."""
 
 import csv
 import os
@@ -33,7 +33,7 @@ def write_video(file, images, form="mp4"):
 
 @pytest.fixture
 def own(tmp_path):
-    """Writes a table and a picture for each row that has none; two of each split and label by default."""
+    """Writes a table, and a picture for each row without a file; by default two rows of each split and label."""
 
     def write(rows=None, columns=("file", "label", "split")):
         rows = rows or [(f"{s}-{k}{i}.png", k, s) for s in ("train", "val") for k in ("real", "fake") for i in range(2)]
@@ -49,7 +49,7 @@ def own(tmp_path):
 
 def test_a_video_gives_crops_spread_over_it_and_pictures_one_each(own, tmp_path):
     shades = [(PHOTO * (0.5 + 0.02 * i)).astype(np.uint8) for i in range(24)]
-    write_video(tmp_path / "train-real0.png", shades)  # told by its content
+    write_video(tmp_path / "train-real0.png", shades)  # recognised by its content
     faces = load_faces(own(), "train", POLICY, tmp_path / "cache")
     of_video = [row.file == "train-real0.png" for row in faces.rows]
     assert sum(of_video) == FRAMES_A_VIDEO
@@ -72,7 +72,7 @@ def test_videos_without_a_length_and_short_ones(tmp_path, n, form, given):
     write_video(file, [np.full((64, 64, 3), 10 * i, np.uint8) for i in range(n)], form)
     means = [image.mean() for image in spread(file, 8)]
     assert len(means) == given
-    assert n < 8 or means[-1] - means[0] > 180  # over its whole length
+    assert n < 8 or means[-1] - means[0] > 180  # over its full length
 
 
 def test_a_file_without_a_face_is_counted(own, tmp_path):

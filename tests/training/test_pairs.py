@@ -1,4 +1,4 @@
-"""Which real face stands beside which fake one: families, groups, balance, and what is told when none is found."""
+"""Pairs of real and fake faces: families, groups, balance, and errors if there are none."""
 
 from collections import Counter
 from pathlib import Path
@@ -16,7 +16,7 @@ DRAWS = 2000
 
 
 def rows():
-    """100 faces of "big" and 4 of "small" swap their persons; "thin" draws its own; "street" is of real people."""
+    """ "big" (100 faces) and "small" (4) swap faces of their people; "thin" draws its own; "street" has real people."""
     for source, n in (("big", 100), ("small", 4)):
         for i in range(n):
             yield Row(f"{source}f{i}", "fake", source, f"{source}{i}", "train", "swap")
@@ -34,7 +34,7 @@ def faces():
 
 
 def drawn(faces, recipe):
-    """Fake's and real's rows of many pairs, and whether they were said to be of one group."""
+    """The fake's and the real's rows of many pairs, and whether they are marked as one group."""
     pairs, rng = Pairs(faces, recipe), np.random.default_rng(1)
     found = [pairs.draw(rng) for _ in range(DRAWS)]
     return [(faces.rows[pair.fake], faces.rows[pair.real], pair.same_group) for pair in found]
@@ -52,7 +52,7 @@ def test_a_preferred_group_is_taken_where_there_is_one_and_then_the_source_at_ti
     assert all(same for _, _, same in swaps)
     drawings = [(fake, real) for fake, real, _ in whole if fake.family == "gan"]
     own = np.mean([real.source == "thin" for _, real in drawings])
-    assert own == pytest.approx(0.5 + 0.5 * 16 / 136, abs=0.12)  # of its source half the time, else of any
+    assert own == pytest.approx(0.5 + 0.5 * 16 / 136, abs=0.12)  # half the time from its source, otherwise from any
 
 
 @pytest.mark.parametrize(("balance", "small"), [("faces", 4 / 104), ("families", 2 / 12)])
@@ -74,7 +74,7 @@ def test_pairings_have_their_shares_and_a_family_left_out_is_never_shown(faces):
     assert whole["gan"] / DRAWS == pytest.approx(0.7, abs=0.04)
     without = drawn(faces, Recipe(pairings=three, balance="families", leave_out=("swap",)))
     assert {fake.family for fake, _, _ in without} == {"gan"}
-    assert share(real.source in ("street", "thin") for _, real, _ in without) < 0.6  # both pairings are left
+    assert share(real.source in ("street", "thin") for _, real, _ in without) < 0.6  # both pairings remain
 
 
 @pytest.mark.parametrize(
@@ -124,7 +124,7 @@ def test_the_sharper_of_a_pair_is_blurred_towards_the_other(turned):
         one, other = levelled(*pair, rng)
         softened, left = (other, one) if turned else (one, other)
         assert np.array_equal(left, soft)
-        assert sharpness(softened) <= np.sqrt(low * high)  # half of the way on a logarithmic scale at least
+        assert sharpness(softened) <= np.sqrt(low * high)  # at least half of the way on a logarithmic scale
 
 
 def test_faces_that_are_alike_are_left_as_they_are():

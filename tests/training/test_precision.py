@@ -1,4 +1,4 @@
-"""bf16 is allowed where it was measured to change little, and nowhere else."""
+"""bf16 is allowed only where it was measured to change scores little."""
 
 import shutil
 

@@ -1,4 +1,4 @@
-"""What a bundle is calibrated on and what its card counts: own data only, people's traits, false alarms an hour."""
+"""Calibration of a bundle and metrics of its card: its own data only, people's traits, false alarms per hour."""
 
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from stream_detect.types import CropPolicy
 
 @pytest.fixture
 def mixed() -> Faces:
-    """Two real faces of FairFace, one real and one fake of DFDC."""
+    """Two real faces of FairFace, and one real and one fake face of DFDC."""
     face = cut(astronaut(), BlazeFace("full", 0.6, 1).detect(astronaut())[0], CropPolicy((224, 224)))
     sources = (("real", "fairface"), ("real", "fairface"), ("real", "dfdc"), ("fake", "dfdc"))
     rows = tuple(Row(f"{i}.jpg", label, source, f"{source}:{i}", "val") for i, (label, source) in enumerate(sources))

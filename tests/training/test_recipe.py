@@ -1,4 +1,4 @@
-"""Recipes as files: the repository's are usable, a wrong one is named with its key."""
+"""Recipe files: those of the repository are valid, and errors name the key."""
 
 from dataclasses import fields, replace
 from pathlib import Path
@@ -115,7 +115,7 @@ def test_every_shipped_model_has_its_recipe_in_the_repository(bundle):
     if "--recipe" in card.training.recipe:
         assert f"--recipe recipes/{name}.toml" in card.training.recipe
         return
-    # The card's own command says the same numbers.
+    # The command in the card has the same numbers.
     for option in (f"--steps {values['steps']} ", f"--batch {values['batch']} ", f"--seed {values.get('seed', 1)}"):
         assert option in f"{card.training.recipe} "
 

@@ -1,4 +1,4 @@
-"""Pictures of a report: they are written, and show something."""
+"""Plots of a report: they are written and not empty."""
 
 import cv2
 import numpy as np

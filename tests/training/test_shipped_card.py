@@ -1,4 +1,4 @@
-"""The shipped bundle: whole, the same on both backends; its card says what it must, and the documents agree."""
+"""The shipped bundle: intact, equal on both backends, with a complete card that agrees with the documents."""
 
 from pathlib import Path
 

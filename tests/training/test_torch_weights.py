@@ -1,4 +1,4 @@
-"""State dicts of PyTorch without PyTorch: both layouts, and everything else refused with its file's name."""
+"""Reading PyTorch state dicts without PyTorch: both layouts; everything else is refused with the file's name."""
 
 import io
 import pickle
@@ -32,14 +32,14 @@ class Storage:
 
 
 class Tensor:
-    """Pickled as PyTorch pickles one."""
+    """Pickled like a PyTorch tensor."""
 
     def __init__(self, storage, offset, shape, strides):
         self.given = (storage, offset, shape, strides, False, OrderedDict())
 
 
 class Pickler(pickle._Pickler):
-    """Writes these three as `torch.save` does; Python's own C pickler cannot be told to write a name."""
+    """Writes these three like `torch.save`; Python's C pickler cannot write arbitrary names."""
 
     def persistent_id(self, obj):
         return (*obj.pid, None)[: self.pid_length] if isinstance(obj, Storage) else None
@@ -79,7 +79,7 @@ def sequence(obj, keys=("0", "1"), contents=(KERNEL, COUNT)):
 
 
 def archive(obj, contents=(KERNEL, COUNT)):
-    """The layout since then."""
+    """The layout since PyTorch 1.6."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as made:
         made.writestr("name/data.pkl", pickled(obj))

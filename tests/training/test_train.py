@@ -1,4 +1,4 @@
-"""A real, tiny training: it learns, keeps its best, goes on where it was broken off, and ends as a bundle."""
+"""A real, tiny training: it learns, keeps the best weights, resumes after an interruption, and yields a bundle."""
 
 import csv
 import json
@@ -15,7 +15,7 @@ from stream_detect.models.bundle import Bundle
 from stream_detect.training.recipe import Recipe
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
-# TensorFlow's variables do not know NumPy 2's `copy` yet.
+# TensorFlow's variables do not support NumPy 2's `copy` yet.
 pytestmark = [pytest.mark.tensorflow, pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")]
 
 RECIPE = Recipe(steps=6, batch=4, ema_from=1, validate_every=3)
@@ -23,7 +23,7 @@ RECIPE = Recipe(steps=6, batch=4, ema_from=1, validate_every=3)
 
 @pytest.fixture
 def small(marked_faces):
-    """The marked faces at 64 x 64, so that a step takes milliseconds."""
+    """The marked faces at 64x64, so that a step takes milliseconds."""
     return Faces(np.ascontiguousarray(marked_faces.crops[:, 96:160, 96:160]), marked_faces.rows, ())
 
 
@@ -49,7 +49,7 @@ def test_a_training_broken_off_ends_as_if_it_had_not_been(small, tmp_path):
         train(RECIPE, small, small, tmp_path / "halves", stop)
     steps = []
     again = train(RECIPE, small, small, tmp_path / "halves", lambda at: steps.append(at.step))
-    assert steps == [4, 5, 6]  # the checkpoint is of step 3
+    assert steps == [4, 5, 6]  # the checkpoint is from step 3
     for one, other in zip(weights_of(whole), weights_of(again), strict=True):
         np.testing.assert_allclose(one, other, atol=1e-4)
     curves = [(tmp_path / name / "curves.csv").read_text(encoding="utf-8") for name in ("whole", "halves")]
@@ -115,7 +115,7 @@ def test_train_and_evaluate_as_commands(training_data, face, tmp_path, monkeypat
     recipe = tmp_path / "quick.toml"
     recipe.write_text("ema_from = 1\nvalidate_every = 2\nsteps = 90\n", encoding="utf-8")
     monkeypatch.setattr("stream_detect.evaluation.bootstrap.DRAWS", 20)
-    # Two steps teach nothing: whatever the scores say must not stop the way to a bundle.
+    # Two steps teach nothing: any scores must still give a bundle.
     monkeypatch.setattr("stream_detect.training.publish.fit_calibration", _identity)
     options = ["--data", str(data), "--cache", str(cache)]
     trained = CliRunner().invoke(
@@ -243,7 +243,7 @@ def test_patience_ends_a_training_early_and_a_resumed_one_alike(small, tmp_path,
     training.train(recipe, small, small, tmp_path, lambda at: steps.append(at.step), notify=notices.append)
     assert steps == [1, 2, 3, 4]
     assert notices[1] == notices[0]
-    more = replace(recipe, patience=3)  # only says when to end: the checkpoint is still of this training
+    more = replace(recipe, patience=3)  # only decides when to end: the checkpoint still belongs to this training
     with pytest.raises(StopIteration):
         training.train(more, small, small, tmp_path, lambda at: steps.append(at.step))
     assert steps == [1, 2, 3, 4, 5]

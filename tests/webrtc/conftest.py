@@ -1,4 +1,4 @@
-"""A real peer in the same process, a server with a scripted analysis, and the proof that neither leaves anything."""
+"""A real peer in the same process, a server with a scripted analysis, and checks that neither leaves anything."""
 
 import asyncio
 import json
@@ -45,7 +45,7 @@ QUICK = AnalysisSettings(window=WindowSettings(min_scores=2, score_rate_hz=10.0,
 
 
 def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> av.VideoFrame:
-    """A grey chequered picture that moves, its number in black and white squares along the lower edge."""
+    """A moving grey chequered frame, with its number in black and white squares along the lower edge."""
     width, height = wh
     rows, columns = np.mgrid[:height, :width]
     luma = np.where(((columns + number) // 8 + rows // 8) % 2, 60, 200).astype(np.uint8)
@@ -56,14 +56,14 @@ def pattern(number: int, wh: tuple[int, int], pixel_format: str = "yuv420p") -> 
 
 
 def number_in(frame: av.VideoFrame) -> int:
-    """The number that `pattern` drew."""
+    """The number drawn by `pattern`."""
     luma = frame.reformat(format="gray").to_ndarray()
     row = frame.height - BIT_PX // 2
     return sum(int(luma[row, bit * BIT_PX + BIT_PX // 2] > 128) << bit for bit in range(BITS))
 
 
 class Camera(MediaStreamTrack):
-    """A webcam of numbered pictures; size, rate and presence may change while it runs."""
+    """A webcam with numbered frames; size, rate and presence may change while it runs."""
 
     kind = "video"
 
@@ -91,7 +91,7 @@ class Camera(MediaStreamTrack):
 
 
 class Peer:
-    """A client: a camera, the picture that comes back, the messages of the data channel."""
+    """A client: a camera, the returned video, and the messages of the data channel."""
 
     def __init__(
         self,
@@ -146,7 +146,7 @@ class Peer:
         await self.connection.setRemoteDescription(RTCSessionDescription(sdp=sdp, type="answer"))
 
     def reaching(self, state: str) -> asyncio.Event:
-        """Set once a transport has come to a state, such as "ICE checking" or "DTLS connected"."""
+        """Set once a transport has reached a state, such as "ICE checking" or "DTLS connected"."""
         dtls, there = self.video.sender.transport, asyncio.Event()
         for name, transport in (("DTLS", dtls), ("ICE", dtls.transport)):
             transport.on(
@@ -156,7 +156,7 @@ class Peer:
         return there
 
     async def connect(self, sessions: CheckSessions, client: Client | None = None) -> str:
-        """Opens a session and waits until it is connected; its id."""
+        """Opens a session and waits until it is connected; returns its id."""
         answer = await sessions.answer(await self.offer(), client)
         await self.accept(answer.sdp)
         async with asyncio.timeout(PATIENCE_S):
@@ -168,7 +168,7 @@ class Peer:
         await soon(holds, within_s)
 
     async def more_frames(self, count: int) -> list[av.VideoFrame]:
-        """The next frames that come back."""
+        """The next returned frames."""
         seen = len(self.frames)
         await self.until(lambda: len(self.frames) >= seen + count)
         return self.frames[seen:]
@@ -177,7 +177,7 @@ class Peer:
         return [message["value"] for message in self.messages if message["type"] == kind]
 
     def lose(self, share: float, seed: int = 7) -> None:
-        """Drops that share of the media packets in both directions from now on."""
+        """Drops this share of the media packets in both directions from now on."""
         transport = self.video.sender.transport.transport
         dice = random.Random(seed)  # noqa: S311
         send, receive = transport._send, transport._recv
@@ -201,7 +201,7 @@ class Peer:
         transport._send, transport._recv = lossy_send, lossy_receive
 
     async def vanish(self) -> None:
-        """Goes without a word, as when a laptop is shut."""
+        """Disappears without notice, like a closed laptop."""
         transport: Any = self.video.sender.transport.transport
 
         async def nothing(_data: bytes) -> None:
@@ -233,13 +233,13 @@ def tasks_and_threads() -> set[str]:
 
 @pytest.fixture
 def lasting_consent(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An end is the one that was asked for: a peer that is silent misses its consent (RFC 7675) after minutes."""
+    """Sessions end only on request: a silent peer loses consent (RFC 7675) only after minutes."""
     monkeypatch.setattr("aioice.ice.CONSENT_INTERVAL", 2 * PATIENCE_S)
 
 
 @pytest.fixture
 async def nothing_left() -> AsyncIterator[None]:
-    """After the test, every task and thread that it started is gone."""
+    """Checks that all tasks and threads of the test have ended."""
     before = tasks_and_threads()
     yield
     deadline_s = time.monotonic() + PATIENCE_S
@@ -249,7 +249,7 @@ async def nothing_left() -> AsyncIterator[None]:
 
 
 class SessionClock:
-    """The clock of sessions: real time, and what a test adds to it."""
+    """The clock of sessions: real time plus what a test adds."""
 
     def __init__(self) -> None:
         self.ahead_s = 0.0
@@ -266,13 +266,13 @@ class SessionClock:
         return self.monotonic()
 
     async def passes(self, seconds: float) -> None:
-        """So much later, when all links have looked whether their peers are still there."""
+        """Advances the clock, and waits until all links have checked their peers."""
         self.ahead_s += seconds
         looks = self._looks
         await soon(lambda: self._looks > looks + 2)
 
     async def passes_until(self, holds: Callable[[], object]) -> None:
-        """Later and later: a picture may have been on its way."""
+        """Advances the clock repeatedly, because a frame may have been in flight."""
 
         def later() -> object:
             self.ahead_s += 100.0
@@ -283,7 +283,7 @@ class SessionClock:
 
 @pytest.fixture
 def session_clock(monkeypatch: pytest.MonkeyPatch) -> SessionClock:
-    """Ask for it before there are sessions."""
+    """Request this fixture before there are sessions."""
     clock = SessionClock()
     for module in ("live_check", "video_receiver"):
         monkeypatch.setattr(f"stream_detect.webrtc.{module}.time", clock)

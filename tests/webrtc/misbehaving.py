@@ -1,4 +1,4 @@
-"""Peers that misbehave, each in its own way, towards a real server; each is gone after some seconds."""
+"""Peers that misbehave towards a real server, each in its own way, for some seconds."""
 
 import asyncio
 import random
@@ -23,7 +23,7 @@ from tests.media.coded import QUICK, coded
 from tests.patience import soon
 
 LASTS_S = 3.0
-"""So long each of them misbehaves."""
+"""Duration of each misbehaviour."""
 
 CONNECT_S = 10.0
 SDP = {"Content-Type": "application/sdp"}
@@ -31,7 +31,7 @@ REALTIME = {"deadline": "realtime", "cpu-used": "16", "lag-in-frames": "0"}
 
 
 class CodedTrack(MediaStreamTrack):
-    """Sends coded frames again and again, without encoding anything."""
+    """Sends the same encoded frames repeatedly, without encoding."""
 
     kind = "video"
 
@@ -52,7 +52,7 @@ class CodedTrack(MediaStreamTrack):
 
 @dataclass
 class Target:
-    """The server, and what a peer sends to it once made: encoding large frames takes long."""
+    """The server, and encoded frames for peers, made once because encoding large ones takes long."""
 
     client: httpx.AsyncClient
     dice: random.Random
@@ -63,7 +63,7 @@ class Target:
 
 
 def target(client: httpx.AsyncClient) -> Target:
-    """Towards a server with the `whip:` camera `street`."""
+    """Uses a server with the `whip:` camera `street`."""
     small, other = coded("libx264", (320, 240), 1, **QUICK), coded("libx264", (640, 352), 1, **QUICK)
     small_vp8, large_vp8 = (coded("libvpx", wh, 1, **REALTIME) for wh in ((320, 240), (4096, 4096)))
     videos = {
@@ -77,14 +77,14 @@ def target(client: httpx.AsyncClient) -> Target:
 
 
 class NoPlaceError(Exception):
-    """Another peer that misbehaves at the same time has the place."""
+    """Another misbehaving peer has taken the place."""
 
 
 @asynccontextmanager
 async def peer(
     at: Target, path: str, direction: str, video: str = "small", codec: str = "H264"
 ) -> AsyncIterator[RTCPeerConnection]:
-    """A peer that has connected."""
+    """A connected peer."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     try:
         track = CodedTrack(at.videos[video]) if direction != "recvonly" else "video"
@@ -101,14 +101,14 @@ async def peer(
         await connection.setRemoteDescription(RTCSessionDescription(answer.text, "answer"))
         await soon(lambda: connection.connectionState in {"connected", "failed", "closed"}, CONNECT_S)
         yield connection
-    except TimeoutError as error:  # an offer of the same address that came later has its place
+    except TimeoutError as error:  # a later offer from the same address took its place
         raise NoPlaceError from error
     finally:
         await close(connection)
 
 
 async def offers(at: Target, path: str, direction: str, count: int = 8) -> list[httpx.Response]:
-    """Offers of peers that never connect."""
+    """Offers from peers that never connect."""
     connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
     connection.addTransceiver("video", direction)
     await connection.setLocalDescription(await connection.createOffer())
@@ -123,7 +123,7 @@ async def never_connects(at: Target) -> None:
 
 
 async def floods_ports(at: Target) -> None:
-    """Datagrams to the candidates of an answer, by somebody who never connects."""
+    """Datagrams to the candidates of an answer, from a peer that never connects."""
     (answer,) = await offers(at, "/webrtc/check", "sendrecv", 1)
     found = re.findall(r"a=candidate:\S+ 1 udp \d+ (\d+\.\d+\.\d+\.\d+) (\d+) typ host", answer.text)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sender:
@@ -156,7 +156,7 @@ async def changes_its_size(at: Target) -> None:
 
 
 async def vanishes(at: Target) -> None:
-    """Silent, yet connected, until the server gives it up."""
+    """Connected but silent, until the server closes the session."""
     async with peer(at, "/webrtc/check", "sendrecv") as connection:
         sctp = connection.sctp
         assert sctp is not None
@@ -189,7 +189,7 @@ async def sends_an_endless_message(at: Target) -> None:
 
 
 async def sends_nonsense_as_video(at: Target) -> None:
-    """Packets of ever new streams, with leaping sequence numbers, of nothing that a decoder knows."""
+    """Packets of ever new streams, with jumping sequence numbers and undecodable content."""
     async with peer(at, "/whip/street", "sendonly") as connection:
         (transceiver,) = connection.getTransceivers()
         payload_type = transceiver._codecs[0].payloadType

@@ -1,4 +1,4 @@
-"""Those who watch a camera and those who publish to one, as real aiortc connections; and a camera that is shown."""
+"""Viewers and publishers of a camera, as real aiortc connections; and a camera with numbered frames."""
 
 import asyncio
 import random
@@ -28,7 +28,7 @@ BITS = 12
 
 
 def numbered(number: int, wh: tuple[int, int] = (320, 240)) -> av.VideoFrame:
-    """A grey picture of moving squares, its number in black and white squares along the lower edge."""
+    """A grey frame of moving squares, with its number in black and white squares along the lower edge."""
     rows, columns = np.mgrid[: wh[1], : wh[0]]
     luma = np.where(((columns + number) // 8 + rows // 8) % 2, 60, 200).astype(np.uint8)
     for bit in range(BITS):
@@ -39,14 +39,14 @@ def numbered(number: int, wh: tuple[int, int] = (320, 240)) -> av.VideoFrame:
 
 
 def number_of(frame: av.VideoFrame) -> int:
-    """The number that `numbered` drew."""
+    """The number drawn by `numbered`."""
     luma = frame.reformat(format="gray").to_ndarray()
     row = frame.height - BIT_PX // 2
     return sum(int(luma[row, bit * BIT_PX + BIT_PX // 2] > 128) << bit for bit in range(BITS))
 
 
 class ShownCamera:
-    """Shows numbered pictures to a hub from a thread of its own, as a camera does, while somebody watches."""
+    """Sends numbered frames to a hub from its own thread, like a camera, while there are viewers."""
 
     def __init__(self, hub: Any, fps: float = 25.0) -> None:
         self.shown = 0
@@ -69,7 +69,7 @@ class ShownCamera:
 
 
 class End:
-    """What both ends share: a connection, and loss on its way."""
+    """Common part of viewers and publishers: a connection, with simulated loss."""
 
     def __init__(self) -> None:
         self.connection = RTCPeerConnection(RTCConfiguration(iceServers=[]))
@@ -90,7 +90,7 @@ class End:
         await soon(holds, within_s)
 
     def vanish(self) -> None:
-        """Says nothing any more, and hears nothing."""
+        """Neither sends nor receives anything from now on."""
 
         async def nothing(_data: bytes) -> None:
             return
@@ -100,7 +100,7 @@ class End:
         self.lose(1.0)
 
     def lose(self, share: float, seed: int = 7) -> None:
-        """Loses that share of the media packets that come in."""
+        """Loses this share of incoming media packets."""
         dice = random.Random(seed)  # noqa: S311
         receive = self.transport._recv
 
@@ -114,7 +114,7 @@ class End:
 
 
 class Screen(End):
-    """Watches: notes the number of every picture and when it came."""
+    """A viewer that records the number and the time of arrival of every frame."""
 
     def __init__(self, *codecs: str) -> None:
         super().__init__()
@@ -139,13 +139,13 @@ class Screen(End):
             pass
 
     async def watch(self, viewers: Any, camera: str = "door") -> str:
-        """Opens a session; its id."""
+        """Opens a session; returns its id."""
         answer = await viewers.answer(camera, await self.offer())
         await self.accept(answer.sdp)
         return answer.session_id
 
     async def more(self, count: int) -> list[int]:
-        """The numbers of the next pictures."""
+        """The numbers of the next frames."""
         seen = len(self.numbers)
         await self.until(lambda: len(self.numbers) >= seen + count)
         return self.numbers[seen:]
@@ -158,7 +158,7 @@ class Screen(End):
 
 
 class Publisher(End):
-    """Sends a track of numbered pictures."""
+    """Sends a track of numbered frames."""
 
     def __init__(self, track: MediaStreamTrack, codec: str = "H264") -> None:
         super().__init__()

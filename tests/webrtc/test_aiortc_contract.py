@@ -1,4 +1,4 @@
-"""What aiortc_private takes for granted of aiortc and aioice holds in the versions that are installed."""
+"""The assumptions of aiortc_private about aiortc and aioice hold in the installed versions."""
 
 import inspect
 from importlib.metadata import version
@@ -33,7 +33,7 @@ def test_nothing_else_touches_private_parts():
 
 @pytest.fixture
 async def connection(nothing_left):
-    """One that has a video, a data channel, and candidates."""
+    """A connection with a video, a data channel, and candidates."""
     made = new_connection()
     made.addTransceiver("video", "sendrecv")
     made.createDataChannel("results")

@@ -1,4 +1,4 @@
-"""What a peer can make a connection keep and send has bounds, and peers of all certificates and addresses connect."""
+"""Bounds on what a peer can make a connection store and send; peers with any certificates and addresses connect."""
 
 import asyncio
 import datetime as dt
@@ -47,7 +47,7 @@ async def connection(nothing_left):
 
 @pytest.fixture
 def excess(connection):
-    """What was reported of the connection's peer."""
+    """The reports about the connection's peer."""
     reasons = []
     bound_received(connection, reasons.append)
     return reasons
@@ -161,7 +161,7 @@ def rsa_certificate() -> RTCCertificate:
 
 
 class RsaCertificate(RTCCertificate):
-    """A peer's that takes what GStreamer takes."""
+    """The answer of a peer with GStreamer's capabilities."""
 
     def _create_ssl_context(self, srtp_profiles):
         context = super()._create_ssl_context(srtp_profiles)

@@ -1,4 +1,4 @@
-"""Whose link takes what, and what is encoded for all of them."""
+"""The bit rate that each viewer's link allows, and the bit rate of the common encoding."""
 
 import pytest
 

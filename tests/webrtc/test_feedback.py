@@ -1,4 +1,4 @@
-"""What a peer asks by RTCP reaches our encoder."""
+"""RTCP feedback of a peer reaches our encoder."""
 
 import pytest
 from aiortc import RTCRtpSender

@@ -1,4 +1,4 @@
-"""Frames on their way: nothing queues without bound, and a loss is marked on the frame that the analysis sees."""
+"""Frames in transit: queues are bounded, and a loss is marked on the next analysed frame."""
 
 import asyncio
 from fractions import Fraction

@@ -1,4 +1,4 @@
-"""Offers that are made of parts of real ones are answered or refused in our words, and nothing of them stays."""
+"""Offers made from parts of real ones are answered or refused with our errors, and nothing of them remains."""
 
 import asyncio
 

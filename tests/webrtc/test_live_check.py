@@ -1,4 +1,4 @@
-"""A real peer sends video to the live check: what comes back, on the picture and on the data channel."""
+"""A real peer sends video to the live check: the returned video, and the messages of the data channel."""
 
 import asyncio
 import json
@@ -25,7 +25,7 @@ H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})
 
 
 def share_of(colour: tuple[int, int, int], frame) -> float:
-    """Share of a picture's pixels that are within video compression of a colour."""
+    """Share of a frame's pixels that match a colour within compression error."""
     rgb = frame.to_ndarray(format="rgb24").astype(np.int16)
     return float((np.abs(rgb - np.array(colour, np.int16)).max(axis=2) < 25).mean())
 
@@ -35,13 +35,13 @@ def session_of(sessions, session_id):
 
 
 def dropped(sessions, session_id) -> int:
-    """Pictures that a busy machine had no time to send back."""
+    """Number of frames that a busy machine had no time to return."""
     session = session_of(sessions, session_id)
     return session._frames.dropped + session._receiver.dropped
 
 
 class Held:
-    """A classifier that says "fake" at once so often, and then only when it may."""
+    """A classifier that says "fake" at once the given number of times, and then only when released."""
 
     def __init__(self, at_once: int) -> None:
         self._at_once = at_once
@@ -58,7 +58,7 @@ class Held:
 
 @pytest.fixture
 def hold(open_sessions, make_peer):
-    """Makes such classifiers; before sessions and peers are closed, all of them may go on."""
+    """Makes such classifiers; all are released before sessions and peers are closed."""
     made = []
 
     def make(at_once: int) -> Held:
@@ -113,8 +113,8 @@ async def test_results_follow_a_hello_ten_times_a_second(open_sessions, make_pee
         range(results[0]["sequence"], results[0]["sequence"] + len(results))
     )
     steps_s = np.diff([r["time_s"] for r in results])
-    assert steps_s.mean() > 0.09  # a busy machine leaves some out
-    assert np.sort(steps_s)[1] == pytest.approx(0.1, abs=0.035)  # on a grid, out of 30 fps
+    assert steps_s.mean() > 0.09  # a busy machine skips some
+    assert np.sort(steps_s)[1] == pytest.approx(0.1, abs=0.035)  # on the grid of 30 fps
     pts_steps_s = np.diff([r["pts"] for r in results]) / 90_000
     assert pts_steps_s == pytest.approx(steps_s, abs=0.002)
     assert (results[-1]["width"], results[-1]["height"], len(results[-1]["faces"])) == (320, 240, 1)
@@ -198,7 +198,7 @@ async def test_the_bitrate_follows_the_peers_estimate(open_sessions, make_peer):
     session_id = await peer.connect(sessions)
     await peer.more_frames(3)
     receiver = peer.video.receiver
-    receiver._RTCRtpReceiver__remote_bitrate_estimator = None  # its own estimates would tell another story
+    receiver._RTCRtpReceiver__remote_bitrate_estimator = None  # its own estimates would differ
     ssrc = next(iter(receiver._RTCRtpReceiver__remote_streams))
     encoder = session_of(sessions, session_id)._annotator._encoder
     packet = RtcpPsfbPacket(fmt=RTCP_PSFB_APP, ssrc=1, media_ssrc=0, fci=pack_remb_fci(250_000, [ssrc]))
@@ -352,7 +352,7 @@ async def test_a_check_leaves_a_record_of_who_what_and_how_the_challenges_went(o
     challenge = sessions.challenge(session_id)
     challenge.start("anna")
     challenge.stop()
-    challenge.stop()  # forgotten, but not by the record
+    challenge.stop()  # cleared, but kept in the record
     challenge.start("anna")
     assert records == []
     await sessions.close(session_id)

@@ -1,4 +1,4 @@
-"""The data channel's messages are those of docs/protocol.md."""
+"""The messages of the data channel follow docs/protocol.md."""
 
 import json
 import re

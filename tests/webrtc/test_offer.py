@@ -1,4 +1,4 @@
-"""Which offers are answered, in what, and what is said of the others."""
+"""Which offers are answered, with which codec, and the errors for others."""
 
 import time
 

@@ -1,4 +1,4 @@
-"""Places: a peer that connects keeps its place, an offer alone gives it up to the next peer."""
+"""Places: a connected peer keeps its place, while a mere offer gives it up to the next peer."""
 
 import asyncio
 
@@ -33,14 +33,14 @@ class Session:
 
 
 class Table:
-    """A table of two places whose time a test moves."""
+    """A table with two places, and a clock that tests move."""
 
     def __init__(self):
         self.now_s = 100.0
         self.sessions = SessionTable("test", clock=lambda: self.now_s)
 
     async def offer(self, session_id, client, *, connected=False):
-        """Whether there was a place."""
+        """Whether a place was free."""
         if not self.sessions.make_room(2):
             return False
         session = Session(session_id)

@@ -1,4 +1,4 @@
-"""The encoding of one camera for all who watch: only what is wanted, in rising time, whatever the source does."""
+"""The encoding of one camera for all viewers: only while needed, with increasing timestamps for any source."""
 
 import itertools
 import threading
@@ -23,7 +23,7 @@ from tests.webrtc.peers import numbered
 
 
 class Taker:
-    """Takes encoded frames in the place of a fan-out."""
+    """Receives encoded frames instead of a fan-out."""
 
     def __init__(self):
         self.coded = []
@@ -62,7 +62,7 @@ def renderer(taker, monkeypatch):
 
 
 def shown(renderer, taker, frame):
-    """What became of a frame."""
+    """The outcome for a frame."""
     renderer.show(frame)
     assert taker.came.acquire(timeout=PATIENCE_S)
     return taker.coded[-1]
@@ -70,7 +70,7 @@ def shown(renderer, taker, frame):
 
 def test_timestamps_rise_whatever_the_sources_do(renderer, taker):
     frames = [numbered(number) for number in range(6)]
-    frames[2].pts = frames[1].pts  # twice the same
+    frames[2].pts = frames[1].pts  # a repeated timestamp
     frames[3].pts = None
     frames[4].pts = -5_000_000  # a loop, or another connection
     frames[5].pts, frames[5].time_base = -56 * 1000 + 40, Fraction(1, 1000)  # another clock
@@ -95,7 +95,7 @@ def test_keyframes_first_and_when_asked_for(renderer, taker):
     kinds = [shown(renderer, taker, numbered(number)).keyframe for number in range(3)]
     renderer.request_keyframe(Codec.H264)
     kinds.append(shown(renderer, taker, numbered(3)).keyframe)
-    renderer.request_keyframe(Codec.H264)  # shared with the one before
+    renderer.request_keyframe(Codec.H264)  # shared with the previous one
     kinds.append(shown(renderer, taker, numbered(4)).keyframe)
     assert kinds == [True, False, False, True, False]
 

@@ -1,4 +1,4 @@
-"""The results channel never waits and never buffers without bound."""
+"""The results channel never waits, and its buffer is bounded."""
 
 import json
 
@@ -13,7 +13,7 @@ PING = '{"type": "ping", "value": {"id": 1}}'
 
 
 class Line(EventEmitter):
-    """A data channel whose far end takes nothing."""
+    """A data channel whose far end reads nothing."""
 
     def __init__(self, label: str = "results") -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How many checks there may be, and that every one of them ends and leaves nothing."""
+"""The number of checks is limited, and every check ends and leaves nothing."""
 
 import asyncio
 import json
@@ -169,7 +169,7 @@ async def test_frames_or_pings_keep_a_session_and_silence_ends_it(session_clock,
         await peer.until(lambda pings=pings: len(peer.of_type("pong")) == pings)
     peer.camera.silent = False
     for _ in range(3):
-        await peer.more_frames(5)  # some may have been on their way
+        await peer.more_frames(5)  # some may have been in flight
         await session_clock.passes(900.0)
         assert sessions.count == 1
     peer.camera.silent = True

@@ -1,4 +1,4 @@
-"""Peers misbehave for a minute (STREAM_DETECT_SOAK_S seconds): the server answers all the while, and is as before."""
+"""Peers misbehave for a minute (STREAM_DETECT_SOAK_S seconds): the server keeps responding, and recovers completely."""
 
 import asyncio
 import os
@@ -17,13 +17,13 @@ from tests.webrtc.misbehaving import MISBEHAVIOURS, NoPlaceError, target
 
 SOAK_S = float(os.environ.get("STREAM_DETECT_SOAK_S", "60"))
 MORE_MB = 60.0
-"""Memory that may be kept, by the allocator and by caches that fill."""
+"""Memory that the allocator and caches may keep."""
 
 POOL_THREADS = min(32, (os.cpu_count() or 1) + 4)
-"""Of asyncio's default pool, which makes one only while all others work, and keeps them."""
+"""Threads of asyncio's default pool, which adds one only if all others are busy, and keeps them."""
 
 SLOWEST_S = 2.0
-"""For 95 % of the answers, beyond what a server takes that does nothing else on the same machine."""
+"""Limit for 95 % of the responses, beyond the time of an idle server on the same machine."""
 
 PING_EVERY_S = 0.25
 SETTINGS = {
@@ -34,7 +34,7 @@ SETTINGS = {
 
 @pytest.fixture
 def idle_url(tmp_path):
-    """Address of a server in a process of its own that does nothing but answer: what this machine does to any."""
+    """Address of a server process that does nothing but respond, to measure the machine's own delays."""
     command = [sys.executable, "-u", "-m", "http.server", "0", "--bind", "127.0.0.1", "--directory", str(tmp_path)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
         port = re.search(r"port (\d+)", process.stdout.readline())
@@ -50,7 +50,7 @@ def server(start_server, tmp_path):
 
 
 class Weighed:
-    """What the server's process takes when no session is left."""
+    """Resources of the server's process without sessions."""
 
     def __init__(self, server) -> None:
         def idle() -> bool:
@@ -66,7 +66,7 @@ class Weighed:
 
 
 def settled(server, before: "Weighed | None" = None) -> Weighed:
-    """Weighed, when it has given back what it gives back: at once, or within half a minute."""
+    """Measures once memory has been returned, which may take half a minute."""
     found = Weighed(server)
     end_s = time.monotonic() + 30.0
     while before is not None and not is_as(found, before) and time.monotonic() < end_s:
@@ -98,7 +98,7 @@ async def test_peers_that_misbehave_leave_nothing_behind(server, idle_url):
     limits = httpx.Timeout(PATIENCE_S)
     async with httpx.AsyncClient(base_url=server.url, timeout=limits) as client:
         at = await asyncio.to_thread(target, client)
-        for misbehave in MISBEHAVIOURS:  # caches and pools fill
+        for misbehave in MISBEHAVIOURS:  # caches and pools fill up
             await misbehave(at)
         before = await asyncio.to_thread(settled, server)
         took_s: dict[str, list[float]] = {"/healthz": [], idle_url: []}

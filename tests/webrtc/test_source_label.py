@@ -1,4 +1,4 @@
-"""The name that a client gives its camera: what of it is kept, and what it tells."""
+"""The client's name of its camera: how it is cleaned, and which virtual cameras it suggests."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""What we ask of a peer's line: enough for a picture that can be judged."""
+"""The bit rate requested from a peer: enough for video that can be judged."""
 
 import pytest
 

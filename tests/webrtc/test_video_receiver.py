@@ -1,4 +1,4 @@
-"""A peer's video is decoded within bounds: what is too large is refused, what is too much is dropped, never joined."""
+"""Bounded decoding of a peer's video: too large frames are refused, and excess ones are dropped."""
 
 import asyncio
 import threading
@@ -19,7 +19,7 @@ CODECS = [("h264", "libx264", QUICK), ("vp8", "libvpx", {"deadline": "realtime",
 
 
 class Seen:
-    """What a receiver called."""
+    """Records the calls of a receiver."""
 
     def __init__(self):
         self.frames, self.refused, self.failed, self.ends = [], [], [], 0
@@ -57,7 +57,7 @@ def packets():
 
 @pytest.fixture
 def held(monkeypatch):
-    """Holds the decoder's thread until it is set."""
+    """Blocks the decoder's thread until it is set."""
     gate = threading.Event()
     next_frame = VideoReceiver._next
 

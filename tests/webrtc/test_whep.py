@@ -1,4 +1,4 @@
-"""Watching a camera: once encoded for all, keyframes first, and nobody is slowed by another."""
+"""Viewers of a camera share one encoding, start with a key frame, and do not slow each other."""
 
 import asyncio
 import itertools
@@ -23,7 +23,7 @@ from tests.webrtc.peers import End, Screen, ShownCamera, numbered
 
 STYLE = OverlayStyle(Thresholds(), 1.0)
 INTERVAL_S = 2.5
-"""Between two keyframes: so long that there is something to wait for, and to share."""
+"""Time between two key frames: long enough that viewers have to wait and share."""
 
 
 @pytest.fixture
@@ -58,7 +58,7 @@ async def make_screen(nothing_left):
 
 @pytest.fixture
 def encoded(monkeypatch):
-    """Every H.264 picture so far: its timestamp, and whether it is a keyframe. By itself an encoder makes one only."""
+    """Timestamps of all H.264 frames so far, and whether they are key frames; on its own, an encoder makes only one."""
     monkeypatch.setattr("stream_detect.media.encoder.KEYFRAME_INTERVAL", 100_000)
     calls = []
     encode = H264Encoder.encode
@@ -87,12 +87,12 @@ def gaps(numbers: list[int]) -> list[int]:
 
 
 def missed(numbers: list[int]) -> int:
-    """Pictures that never came."""
+    """Number of frames that never arrived."""
     return sum(gap - 1 for gap in gaps(numbers))
 
 
 def studio_of(viewers):
-    """What encodes, and counts what it had no time for: a busy machine's, which is nobody's line."""
+    """The encoding, which counts frames skipped because the machine was busy and not because of a link."""
     return viewers.viewing("door")._renderer
 
 
@@ -259,7 +259,7 @@ async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothin
     await first.watch(viewers)
     await first.more(5)
     camera.stop()
-    monkeypatch.setattr(hub_module, "REPEAT_S", 0.0)  # the newest picture is an old one
+    monkeypatch.setattr(hub_module, "REPEAT_S", 0.0)  # the newest frame is old
     playback = viewers._sessions.running(await late.watch(viewers))
     await late.until(lambda: playback.sent)  # aiortc's receiver shows it when the next one comes
     await viewers.close_all()

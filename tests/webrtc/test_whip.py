@@ -1,4 +1,4 @@
-"""Publishing to a camera: pictures arrive with their gaps, one publisher a camera, and every end is told."""
+"""Publishing to a camera: frames arrive with their gaps, one publisher per camera, and every end is reported."""
 
 import asyncio
 import time
@@ -16,7 +16,7 @@ from tests.webrtc.peers import Publisher, numbered
 
 
 class Sink:
-    """A camera that pictures are pushed to."""
+    """A camera that receives pushed frames."""
 
     def __init__(self):
         self.frames, self.codecs, self.gaps, self.left = [], set(), 0, []
