@@ -43,9 +43,9 @@ class Holder:
     """The owner of a key and a certificate.
 
     Args:
-        key: theirs.
-        certificate: of it.
-        chain: what stands behind it in a file.
+        key: private key.
+        certificate: certificate of the key.
+        chain: certificates that follow it in a file.
     """
 
     def __init__(self, key: Key, certificate: x509.Certificate, chain: Sequence[x509.Certificate] = ()) -> None:
@@ -136,12 +136,12 @@ def signed(  # noqa: PLR0913 - each is what a test is about
     """A file signed by another program.
 
     Args:
-        content: to be signed.
-        holder: who signs, with ES256.
-        actions: that the manifest states; empty: that it was opened as a file of before, whose manifest is kept.
+        content: the file to sign.
+        holder: the signer, with ES256.
+        actions: actions in the manifest; empty: c2pa.opened of an earlier file, whose manifest is kept.
         form: content type.
-        more: assertions.
-        address: where the manifest is said to be instead of in the file.
+        more: further assertions.
+        address: address of a remote manifest, instead of one in the file.
     """
     chain = pem(holder.certificate) + b"".join(map(pem, holder.chain))
     assertions = [{"label": "c2pa.actions.v2", "data": {"actions": list(actions)}}] if actions else []

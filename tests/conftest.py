@@ -189,7 +189,7 @@ def running_server(command: tuple[str, ...] = (sys.executable, "server.py"), **s
     """A server on a free port.
 
     Args:
-        command: what starts it, in the checkout's root.
+        command: command that starts it, run in the checkout's root.
         settings: environment overrides without the prefix, e.g. WEBRTC__MAX_SESSIONS="1".
     """
     with tempfile.TemporaryDirectory(prefix="stream-detect-") as folder:

@@ -30,9 +30,9 @@ def until(look: Callable[[], T | None], within_s: float = PATIENCE_S, describe: 
     """Waits until `look` returns something true, and returns it.
 
     Args:
-        look: asked again and again.
-        within_s: for so long.
-        describe: what to show when nothing comes.
+        look: called repeatedly.
+        within_s: time limit.
+        describe: returns the message of the failure.
     """
     end_s = time.monotonic() + within_s
     while not (found := look()):

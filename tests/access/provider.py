@@ -27,7 +27,7 @@ class Provider:
     """The provider, with faults that tests switch on.
 
     Args:
-        user: whom it signs in, by the claim `preferred_username`.
+        user: name of the user whom it signs in, in the claim `preferred_username`.
     """
 
     def __init__(self, user: str = "dora") -> None:

@@ -15,9 +15,9 @@ def person(size: float = 1.0, covered: str = "", seed: int = 0) -> Image:
     """The astronaut in a 640x480 frame, with camera noise.
 
     Args:
-        size: how near she is.
-        covered: "mouth" or "eye", by a fist of her skin's colour.
-        seed: of the noise; pictures of two seeds are distinct.
+        size: scale of the face.
+        covered: "mouth" or "eye", covered by a fist in the colour of the skin.
+        seed: seed of the noise.
     """
     source = astronaut()
     if covered:

@@ -25,8 +25,8 @@ class House:
 
     Args:
         inside: the application.
-        tokens: API tokens, each of the user that is named as the role.
-        publisher: a token that publishes to the camera `street`.
+        tokens: API tokens by role, each of the user with the role's name.
+        publisher: a token for publishing to the camera `street`.
     """
 
     inside: Any

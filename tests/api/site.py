@@ -76,10 +76,10 @@ class Site:
         """The next server-sent event with this name and these values.
 
         Args:
-            path: of the stream.
-            name: of the event.
-            once_listening: makes happen what is listened for; called when the stream has begun.
-            like: values of the event.
+            path: path of the stream.
+            name: name of the event.
+            once_listening: causes the event; called when the stream is open.
+            like: values that the event must have.
         """
         with self.http.stream("GET", path, timeout=PATIENCE_S) as stream:
             lines = stream.raise_for_status().iter_lines()

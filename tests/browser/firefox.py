@@ -41,8 +41,8 @@ class Page:
     """A tab, and all warnings and errors that it logged.
 
     Args:
-        browser: that it is in.
-        context: its browsing context.
+        browser: the browser of the tab.
+        context: id of the browsing context.
     """
 
     def __init__(self, browser: "Firefox", context: str) -> None:
@@ -66,7 +66,7 @@ class Page:
         """The JSON value of a JavaScript expression, awaited if it is a promise.
 
         Raises:
-            RuntimeError: it threw.
+            RuntimeError: the expression threw.
         """
         answer = self._browser.send(
             "script.evaluate",
@@ -105,7 +105,7 @@ class Firefox:
     """A browser process. Commands are sent from one thread.
 
     Args:
-        socket: of its BiDi session.
+        socket: WebSocket of the BiDi session.
     """
 
     def __init__(self, socket: ClientConnection) -> None:

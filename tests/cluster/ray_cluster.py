@@ -20,7 +20,7 @@ class RayCluster:
     """Ray nodes without a dashboard, by name; none of their processes remains at the end.
 
     Args:
-        names: of the nodes; the first has Ray's own head.
+        names: names of the nodes; the first is Ray's head.
     """
 
     def __init__(self, names: Sequence[str] = NODES) -> None:

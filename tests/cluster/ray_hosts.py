@@ -48,8 +48,8 @@ class RayHost:
     """A machine with a Ray node. Call `start`, then `close`; in between it may end and be restarted.
 
     Args:
-        host: its network.
-        name: of the node.
+        host: host of the node.
+        name: name of the node.
         head: the machine whose cluster it joins; None for the first.
     """
 
@@ -120,7 +120,7 @@ def ray_hosts(field: Field, networks: dict[str, str]) -> Iterator[dict[str, RayH
     """Machines with a Ray node each, by name; the first is the head.
 
     Args:
-        field: their networks.
+        field: the network namespaces.
         networks: the first three numbers of each one's /24, by name.
     """
     for name, value in environment_of_ray("").items():
@@ -154,9 +154,9 @@ class HttpWithin:
     """An HTTP client in the network of a host. Its calls block.
 
     Args:
-        host: where its connections begin.
-        url: of the server.
-        token: that it shows.
+        host: host from which it connects.
+        url: address of the server.
+        token: access token.
     """
 
     def __init__(self, host: Host, url: str, token: str) -> None:

@@ -30,11 +30,11 @@ class ClusterSite:
     """A server that joins a Ray cluster, with one worker per node.
 
     Args:
-        address: of the cluster.
-        folder: takes its settings file and what it stores, so that a server that is started again finds them.
-        settings: sections of that file.
-        within: what its command begins with.
-        http: makes what talks to it, of its address.
+        address: address of the cluster.
+        folder: folder of its settings file and data, which a restarted server finds again.
+        settings: sections of the settings file.
+        within: prefix of its command.
+        http: makes an HTTP client for an address.
     """
 
     def __init__(

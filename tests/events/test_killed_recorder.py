@@ -51,9 +51,9 @@ def run_and_kill(folder: Path, events: int, moment: Callable[[Path], bool]) -> l
     """The events that a process announced before it was killed.
 
     Args:
-        folder: that it writes into.
-        events: that it announces before.
-        moment: whether it has come to what it is killed in, by the folder.
+        folder: folder of its data.
+        events: number of events that it announces before.
+        moment: whether, judging by the folder, it has reached the point at which it is killed.
     """
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.recording", str(folder)],

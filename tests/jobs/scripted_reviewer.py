@@ -40,7 +40,7 @@ class ScriptedReviewer:
     """A `jobs.reviewer.Reviewer`.
 
     Args:
-        settings: of the examinations.
+        settings: settings of the examinations.
     """
 
     def __init__(self, settings: ExaminationSettings) -> None:

@@ -23,9 +23,9 @@ class Coturn:
     """A listening coturn.
 
     Args:
-        host: its address, where it listens and relays.
-        port: of UDP, TCP and, with a certificate, TLS.
-        process: that runs.
+        host: address on which it listens and relays.
+        port: port for UDP, TCP and, with a certificate, TLS.
+        process: the running process.
     """
 
     host: str
@@ -63,11 +63,11 @@ def running(
     """A TURN server.
 
     Args:
-        host: where it listens and relays.
-        port: a free one if not given.
-        secret: takes time-limited credentials of SECRET instead of USER and PASSWORD.
-        certificate: and key: it speaks TLS.
-        within: what the command begins with (`ip netns exec NAME`).
+        host: address on which it listens and relays.
+        port: its port; by default a free one.
+        secret: whether it accepts time-limited credentials of SECRET instead of USER and PASSWORD.
+        certificate: certificate and key for TLS.
+        within: prefix of the command (`ip netns exec NAME`).
     """
     port = port or free_port()
     first = free_ports(RELAY_PORTS)

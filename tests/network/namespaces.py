@@ -18,8 +18,8 @@ class Host:
     """A network namespace.
 
     Args:
-        name: of the namespace.
-        address: its own, towards the router.
+        name: name of the namespace.
+        address: its address in the router's network.
     """
 
     name: str
@@ -56,9 +56,9 @@ class Field:
         """Adds a host.
 
         Args:
-            name: short.
-            network: the first three numbers of a /24: the router is .1 in it, the host .2.
-            routed: whether the router is its way to other networks.
+            name: a short name.
+            network: the first three numbers of a /24, in which the router is .1 and the host .2.
+            routed: whether the router is its default gateway.
         """
         made = self._hosts[name] = _namespace(self._stack, name, f"{network}.2")
         ours, routers = f"{name}0", f"to-{name}"

@@ -23,9 +23,9 @@ class ReverseProxy:
     """A kind of proxy.
 
     Args:
-        package: of Debian that has it.
-        configured: the arguments of its command line, given its folder, its port, its certificate and key, and the
-            server's address; writes its configuration into the folder.
+        package: Debian package that contains it.
+        configured: writes its configuration and returns its command-line arguments, given its folder, its port, its
+            certificate and key, and the server's address.
     """
 
     program: str

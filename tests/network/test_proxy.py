@@ -35,10 +35,10 @@ class Site:
     """A server behind a proxy.
 
     Args:
-        url: of the proxy.
-        server: behind it.
-        trust: of the proxy's certificate.
-        issuer: of the OpenID Connect provider.
+        url: address of the proxy.
+        server: the server behind it.
+        trust: TLS context that trusts the proxy's certificate.
+        issuer: issuer of the OpenID Connect provider.
     """
 
     url: str

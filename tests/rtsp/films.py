@@ -26,10 +26,10 @@ class Film:
     """One video.
 
     Args:
-        whs: sizes in pixels, one after another for equal shares of the film.
+        whs: sizes in pixels, each for an equal share of the video.
         codec: one of `ENCODERS`.
         fps: frames per second.
-        seconds: until it begins again.
+        seconds: duration, after which it starts again.
         key_s: seconds between key frames.
     """
 

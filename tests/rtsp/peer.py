@@ -20,9 +20,9 @@ class RtspServer:
     """A process that serves videos as cameras; after a restart, mounts and ports are the same.
 
     Args:
-        folder: for the films; those that are there already are not encoded again.
-        address: where it listens.
-        within: what its command begins with (`ip netns exec NAME`).
+        folder: folder of the encoded videos; existing ones are reused.
+        address: address on which it listens.
+        within: prefix of its command (`ip netns exec NAME`).
     """
 
     def __init__(self, folder: Path, address: str = "127.0.0.1", within: Sequence[str] = ()) -> None:
@@ -63,13 +63,13 @@ class RtspServer:
         """Mounts a film.
 
         Args:
-            path: without the slash.
-            film: what it shows.
+            path: path without the leading slash.
+            film: the video.
             options: lock ("basic" or "digest") with user and password; lose, the share of RTP packets never sent;
-                transport ("tcp" or "udp") where only one is offered; shared=False begins anew for each client.
+                transport ("tcp" or "udp") to offer only one; shared=False to start again for each client.
 
         Returns:
-            Its address, without credentials.
+            The address, without credentials.
         """
         return self.serve(path, self._written(film), film.codec, film.fps, **options)
 

@@ -46,8 +46,8 @@ class Projector:
     """Sends a video's units at their times; late ones are sent at once.
 
     Args:
-        units: of the film.
-        fps: units a second.
+        units: access units of the video.
+        fps: units per second.
         film: GStreamer's appsrc.
     """
 
@@ -75,7 +75,7 @@ class Camera(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc] # it has no 
     """One mounted video; all its clients see the same frames at the same time, unless it is not shared.
 
     Args:
-        order: as it came on stdin.
+        order: the order from stdin.
     """
 
     def __init__(self, order: dict[str, Any]) -> None:
@@ -142,9 +142,9 @@ class Door:
 
     Args:
         lock: "", "basic" or "digest".
-        address: where it listens.
+        address: address on which it listens.
         port: 0 for any.
-        readers: counts those who play.
+        readers: counts clients that play.
     """
 
     def __init__(self, lock: str, address: str, port: int, readers: Readers) -> None:
