@@ -112,7 +112,7 @@ def test_a_defect_is_logged_with_its_traceback(outage):
     assert log.records[0].levelname == "ERROR"
 
 
-async def test_what_fails_is_begun_anew_and_reported_once(caplog):
+async def test_a_failing_task_is_restarted_and_reported_once(caplog):
     begun: list[int] = []
     for_ever = asyncio.Event()
 
@@ -132,7 +132,7 @@ async def test_what_fails_is_begun_anew_and_reported_once(caplog):
     await asyncio.wait_for(running, PATIENCE_S)  # it ended by itself
 
 
-async def test_what_is_kept_running_ends_when_it_is_cancelled():
+async def test_a_kept_task_ends_when_it_is_cancelled():
     running = asyncio.create_task(keep_running(logging.getLogger("test"), "the watch", asyncio.Event().wait))
     await asyncio.sleep(0)
     running.cancel()

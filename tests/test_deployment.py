@@ -137,7 +137,7 @@ def test_the_health_check_says_what_the_server_says(well):
     assert completed.returncode == (0 if well else 1)
 
 
-def test_the_health_check_fails_where_nobody_listens():
+def test_the_health_check_fails_without_a_server():
     completed = run(sys.executable, PACKAGING / "healthcheck.py", STREAM_DETECT_SERVER__PORT="1")
     assert completed.returncode == 1
     assert "received" in completed.stderr

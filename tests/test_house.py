@@ -189,7 +189,7 @@ def test_a_tampered_bundle_does_not_start_and_is_named(tmp_path, name):
     assert completed.stderr.count("\n") == 1
 
 
-def test_the_doctor_says_what_is_there_and_what_is_missing():
+def test_the_doctor_lists_findings_and_problems():
     well = run(
         sys.executable, "-c", "from stream_detect.cli import main; main(['doctor'])", STREAM_DETECT_SERVER__PORT="0"
     )
@@ -225,7 +225,7 @@ def test_a_document_wraps_at_100_columns(document):
     assert long == [], "wrap these lines"
 
 
-def test_the_map_of_the_architecture_names_what_is_there():
+def test_the_architecture_document_names_existing_paths():
     text = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
     package = ROOT / "stream_detect"
     named = set(re.findall(r"`([\w/.]+\.py)`", text))

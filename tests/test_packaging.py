@@ -156,7 +156,7 @@ def test_an_extra_that_is_here_is_no_error():
         require(extra, "a test")
 
 
-def test_the_error_names_the_feature_and_what_is_absent(monkeypatch):
+def test_the_error_names_the_feature_and_the_missing_packages(monkeypatch):
     monkeypatch.setitem(PACKAGES, "mqtt", ("json", "no_such_package"))
     with pytest.raises(MissingExtraError, match=r"^mqtt\.url requires no_such_package: "):
         require("mqtt", "mqtt.url")
@@ -232,7 +232,7 @@ def test_a_wheel_has_the_page_the_models_and_nothing_that_is_gone(clean_checkout
     assert {name.rpartition("/")[2] for name in names if "/licenses/" in name} == {"LICENSE", "NOTICE"}
 
 
-def test_the_version_stands_in_one_place():
+def test_the_version_is_in_one_place():
     assert "version" not in PROJECT["project"]
     assert '"version"' not in (ROOT / "web" / "package.json").read_text(encoding="utf-8")
     newest = re.search(

@@ -45,7 +45,7 @@ def test_an_empty_file_is_fine():
     assert load_settings(None, {}) == Settings()
 
 
-def test_the_environment_goes_over_the_file():
+def test_the_environment_overrides_the_file():
     write("server: {port: 9000, host: 127.0.0.2}\n")
     settings = load_settings(
         None,
@@ -101,7 +101,7 @@ def test_the_file_in_use_is_the_one_that_is_read():
         ("video:\n  max_bitrate_bps: 60000\n", r"line 1: video: .*min_bitrate_bps <= start_bitrate_bps"),
     ],
 )
-def test_what_is_wrong_in_the_file_is_named_with_key_line_and_cure(text, expected):
+def test_errors_in_the_file_name_key_line_and_cure(text, expected):
     write(text)
     with pytest.raises(SettingsError, match=expected):
         load_settings(None, {})
@@ -120,7 +120,7 @@ def test_what_is_wrong_in_the_file_is_named_with_key_line_and_cure(text, expecte
         ({"STREAM_DETECT_TOKEN": "short"}, r"STREAM_DETECT_TOKEN: server\.token: .*at least 8"),
     ],
 )
-def test_what_is_wrong_in_the_environment_is_named_by_its_variable(env, expected):
+def test_errors_in_the_environment_name_the_variable(env, expected):
     with pytest.raises(SettingsError, match=expected) as error:
         load_settings(None, env)
     assert SECRET not in str(error.value)
@@ -181,7 +181,7 @@ def rows(section: type[BaseModel], prefix: str = "") -> list[str]:
     return found
 
 
-def test_the_document_has_every_setting_and_none_that_is_gone():
+def test_the_document_has_exactly_the_existing_settings():
     lines = OPERATIONS.read_text(encoding="utf-8").splitlines()
     documented = [line for line in lines if re.match(r"\| `[a-z]+(\[\])?\.", line)]
     expected = rows(Settings)

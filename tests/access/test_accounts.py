@@ -25,7 +25,7 @@ def test_a_user_signs_in_by_name_in_any_case(house):
 
 
 @pytest.mark.parametrize("name", ["bob", "alice", "disabled", "sso", "", "no such\0name"])
-def test_what_is_wrong_says_nothing_of_whether_there_is_such_a_user(house, name):
+def test_errors_do_not_reveal_whether_a_user_exists(house, name):
     house.add("alice")
     house.add("disabled", Role.VIEWER)
     house.accounts.change("disabled", disabled=True)
@@ -103,7 +103,7 @@ def test_the_first_user_is_an_admin(house):
         house.accounts.add("bob", Role.OPERATOR, PASSWORD)
 
 
-def test_the_last_admin_stays(house):
+def test_the_last_admin_cannot_be_removed(house):
     house.add("alice")
     house.add("bob", Role.OPERATOR)
     house.make(sso_role="admin").accounts.enter_from_elsewhere("carol")  # cannot sign in when the provider is away
@@ -173,7 +173,7 @@ def test_tokens_belong_to_users(house):
         house.accounts.add_token(Principal(Role.ADMIN, "settings_token"), "x", Role.VIEWER, None, None)
 
 
-def test_a_token_is_revoked_by_its_owner_and_by_nobody_else_but_admins(house):
+def test_only_its_owner_and_admins_can_revoke_a_token(house):
     house.add("alice")
     house.add("bob", Role.VIEWER)
     token, value = house.accounts.add_token(ADMIN, "script", Role.VIEWER, None, None)

@@ -24,7 +24,7 @@ PUBLIC = ServerSettings(host="0.0.0.0", sign_in=True)
         (ServerSettings(), {"proxy_header": "X-User", "proxy_addresses": ["127.0.0.1"]}, False),
     ],
 )
-def test_nobody_is_asked_on_loopback_without_anything_that_says_otherwise(house, server, access, is_open):
+def test_loopback_needs_no_sign_in_by_default(house, server, access, is_open):
     directory = house.make(server, **access).directory
     assert directory.is_open is is_open
     assert (directory.anybody() is not None) is is_open

@@ -68,7 +68,7 @@ def attempts(limit: SignInLimit, user: str, address: str, most: int = 1000) -> i
     return most
 
 
-def test_one_address_has_ten_attempts_whatever_the_user(clock):
+def test_one_address_has_ten_attempts_for_any_user(clock):
     limit = SignInLimit(clock)
     assert sum(attempts(limit, f"user{n}", "192.0.2.1", 3) for n in range(10)) == 10
     assert attempts(limit, "other", "192.0.2.2", 5) == 5
@@ -84,7 +84,7 @@ def test_one_user_has_twenty_attempts_from_all_addresses_and_a_hundred_in_the_fi
     assert taken <= 100
 
 
-def test_strangers_who_guess_lock_nobody_out_of_where_they_work(clock):
+def test_guessing_from_elsewhere_does_not_lock_a_user_out(clock):
     limit = SignInLimit(clock)
     limit.begin("alice", "203.0.113.9")
     limit.right("alice", "203.0.113.9")

@@ -64,7 +64,7 @@ def later(watch, *topics: str) -> Watcher:
     return watch()
 
 
-def test_a_client_that_comes_later_learns_all_that_holds(publish, watch):
+def test_a_late_client_receives_the_current_state(publish, watch):
     publisher = publish()
     publisher.state(change())
     publisher.result("door", result(), 1_795_300_001.0)
@@ -150,7 +150,7 @@ def test_a_change_is_reported_at_once_and_the_rest_once_a_second(publish, watch,
     assert (stalled["verdict"], stalled["fake_probability"], stalled["at_s"]) == (None, None, None)
 
 
-def test_a_result_that_comes_late_does_not_bring_a_verdict_back(publish, watch):
+def test_a_late_result_does_not_restore_a_verdict(publish, watch):
     publisher = connected(publish())
     with watch() as watcher:
         publisher.state(change(state=CameraState.BACKING_OFF))
@@ -219,7 +219,7 @@ def test_a_stop_says_so(publish, watch):
         watcher.last(STATUS, lambda message: message.payload == "offline")
 
 
-def test_a_broker_that_was_away_gets_what_it_missed(publish, watch, broker, make_event):
+def test_missed_messages_are_delivered_when_the_broker_returns(publish, watch, broker, make_event):
     publisher = connected(publish())
     publisher.state(change())
     publisher.state(change("yard"))
@@ -246,7 +246,7 @@ def test_a_broker_that_was_away_gets_what_it_missed(publish, watch, broker, make
         assert not [message for message in other.messages if "yard" in message.topic]
 
 
-def test_a_broker_that_is_killed_and_comes_back_sees_the_event_of_the_meantime(publish, watch, broker, make_event):
+def test_a_killed_broker_receives_the_events_it_missed(publish, watch, broker, make_event):
     publisher = connected(publish())
     with watch() as watcher:
         broker.stop(signal.SIGKILL)

@@ -95,7 +95,7 @@ def test_without_a_key_nothing_is_signed(receiver, outbox):
     assert "X-StreamDetect-Signature" not in request.headers
 
 
-def test_one_that_fails_is_tried_again_until_it_takes_the_message(receiver, outbox):
+def test_a_failing_webhook_is_retried_until_it_accepts_the_message(receiver, outbox):
     receiver.behaviours.extend([500, 503, 200])
     outbox.put(message())
     with Running(outbox, hook(receiver)) as sender:
@@ -106,7 +106,7 @@ def test_one_that_fails_is_tried_again_until_it_takes_the_message(receiver, outb
     assert (status.state, status.delivered, status.failed, status.attempts_failed) == ("ok", 1, 0, 2)
 
 
-def test_what_waits_survives_a_restart(open_outbox):
+def test_waiting_messages_survive_a_restart(open_outbox):
     port = free_port()
     with open_outbox() as outbox:
         outbox.put(message())
@@ -155,7 +155,7 @@ def test_a_stop_just_after_a_message_arrived_still_records_that(receiver, outbox
     until(lambda: outbox.waiting("house") == 0)
 
 
-def test_one_that_hangs_with_much_to_come_delays_no_other(receiver, other_receiver, outbox, monkeypatch):
+def test_a_hanging_webhook_does_not_delay_others(receiver, other_receiver, outbox, monkeypatch):
     monkeypatch.setattr("stream_detect.alerts.webhook.TIMEOUT_S", 5 * PATIENCE_S)
     receiver.behaviours.extend(["hang"] * 100)
     for number in range(80):
@@ -167,7 +167,7 @@ def test_one_that_hangs_with_much_to_come_delays_no_other(receiver, other_receiv
         assert {status.name: status.waiting for status in sender.statuses()} == {"slow": 80, "quick": 0}
 
 
-def test_one_that_fails_is_asked_with_one_message_only_until_it_answers(receiver, outbox):
+def test_a_failing_webhook_is_probed_with_one_message_only(receiver, outbox):
     receiver.behaviours.extend([500] * 100)
     for number in range(50):
         outbox.put(message(identity=f"{number:032x}"))
@@ -329,7 +329,7 @@ def test_the_button_sends_at_once_and_says_what_came_of_it(make_alerts, receiver
     assert outbox.due(time.time() + 1e6) == []
 
 
-def test_the_button_gives_up_on_one_that_hangs(make_alerts, receiver, monkeypatch):
+def test_a_test_alert_has_a_time_limit(make_alerts, receiver, monkeypatch):
     monkeypatch.setattr("stream_detect.alerts.webhook.TIMEOUT_S", 0.5)
     receiver.behaviours.append("hang")
     tested = make_alerts(hook(receiver)).test("house")
@@ -337,7 +337,7 @@ def test_the_button_gives_up_on_one_that_hangs(make_alerts, receiver, monkeypatc
     assert tested.detail.startswith("no answer within")
 
 
-def test_each_gets_its_kinds_only(make_alerts, receiver, make_event):
+def test_each_webhook_receives_only_its_kinds(make_alerts, receiver, make_event):
     alerts = make_alerts(hook(receiver, "all"), hook(receiver, "dark", kinds=("offline",)))
     assert [delivery.webhook for delivery in alerts.deliveries_for(make_event(), "began")] == ["all"]
     dark = replace(make_event(kind="offline"), peak=None, mean=None, track=None, judge=None, evidence=None)

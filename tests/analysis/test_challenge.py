@@ -75,7 +75,7 @@ def test_the_first_movement_decides_and_the_rest_is_asked_all_the_same():
     assert (person.record.state, person.record.reason) == (FAILED, NOT_FOLLOWED)
 
 
-def test_what_is_not_asked_yet_is_not_reported():
+def test_future_prompts_are_not_reported():
     person = Person(LEFT, UP, MOUTH)
     person.shows(REST)
     assert person.record.now.asked is LEFT
@@ -119,7 +119,7 @@ def test_a_movement_takes_three_samples_however_slow_the_stream():
     assert challenge.state is PASSED
 
 
-def test_before_each_prompt_the_face_comes_to_rest():
+def test_the_face_has_to_rest_before_each_prompt():
     person = Person(LEFT, RIGHT)
     person.does(LEFT)
     person.shows(MOVING, 2)
@@ -137,7 +137,7 @@ def test_a_face_that_never_rests_fails(sight):
     assert (person.record.state, person.record.reason) == (FAILED, NOT_AT_REST)
 
 
-def test_what_ended_stays_as_it_is():
+def test_an_ended_challenge_does_not_change():
     person = Person(LEFT)
     person.shows(REST)
     person.challenge.end(FAILED, LOST)
@@ -199,7 +199,7 @@ def recording(chance: np.random.Generator, length_s: float = 90.0) -> list[Sight
 
 
 @pytest.mark.parametrize(("prompts", "tries"), [(1, 1500), (2, 3000), (3, 9000)])
-def test_a_recording_of_random_movements_passes_at_most_as_often_as_chance_says(prompts, tries):
+def test_a_recording_of_random_movements_passes_only_by_chance(prompts, tries):
     chance = np.random.default_rng(prompts)
     clips = [recording(chance) for _ in range(60)]
     passed = 0

@@ -63,7 +63,7 @@ class Stream:
         return self.challenge.record
 
 
-def test_a_person_who_covers_the_mouth_and_comes_nearer_passes(caplog):
+def test_a_person_who_covers_the_mouth_and_moves_closer_passes(caplog):
     caplog.set_level(logging.INFO, logger="stream_detect")
     stream = Stream(MOUTH, NEARER)
     stream.shows(AT_REST, 1)
@@ -118,7 +118,7 @@ def test_without_a_challenge_the_same_scores_count():
     assert any(result.tracks[0].score for result in stream.results)
 
 
-def test_somebody_who_leaves_fails():
+def test_leaving_the_picture_fails_the_challenge():
     stream = Stream(MOUTH)
     stream.challenge.start()
     stream.until_asked()
@@ -128,7 +128,7 @@ def test_somebody_who_leaves_fails():
     assert (stream.record.state, stream.record.reason) == (FAILED, LOST)
 
 
-def test_before_the_first_prompt_somebody_may_come_and_go():
+def test_people_may_come_and_go_before_the_first_prompt():
     stream = Stream(MOUTH)
     stream.challenge.start()
     stream.shows(AT_REST, 0.5)

@@ -99,12 +99,12 @@ def test_a_walk_through_the_frame_is_no_cut():
     assert set(sights(images, boxes)) == {Comparison.SAME}
 
 
-def test_a_flash_of_somebody_else_after_lost_packets_is_forgotten():
+def test_a_brief_other_face_after_lost_packets_is_ignored():
     comparisons = sights([person(0)] * 3 + [person(1)] + [person(0)] * 3, gap={3})
     assert comparisons == [Comparison.SAME] * 2 + [Comparison.SUSPECT] + [Comparison.SAME] * 3
 
 
-def test_a_cut_that_comes_with_lost_packets_is_confirmed_by_the_next_sample():
+def test_a_cut_with_lost_packets_is_confirmed_by_the_next_sample():
     comparisons = sights([person(0)] * 3 + [person(1)] * 3, gap={3})
     assert comparisons == [Comparison.SAME] * 2 + [Comparison.SUSPECT, Comparison.CUT, Comparison.SAME]
 

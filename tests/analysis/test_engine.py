@@ -85,7 +85,7 @@ def test_a_blurred_spell_shows_in_the_trace_and_not_in_the_scores(engine, crops)
     assert np.isnan(results[-1].tracks[0].trace).sum() == 20 - len(crops)
 
 
-def test_every_stream_has_a_worker_of_its_own(engine):
+def test_every_stream_has_its_own_worker(engine):
     results = [Queue(), Queue()]
     with engine.worker(results[0].put) as first, engine.worker(results[1].put) as second:
         for worker, picture in ((first, portrait), (second, black)):

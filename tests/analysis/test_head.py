@@ -67,7 +67,7 @@ def test_a_change_of_the_frame_size_is_no_movement(read, rest, scale):
         ({"covered": "eye"}, EYE),
     ],
 )
-def test_a_person_comes_nearer_and_covers_the_mouth_or_an_eye(read, rest, shown, movement):
+def test_moving_closer_and_covering_the_mouth_or_an_eye(read, rest, shown, movement):
     assert rest.posture(read(person(**shown, seed=99))).movement is movement
 
 

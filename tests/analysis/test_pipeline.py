@@ -76,7 +76,7 @@ def test_a_steady_face_is_gathered_and_then_judged(score, state):
     assert (first.wh, first.pts, first.sequence, first.error) == ((320, 240), 7, 0, None)
 
 
-def test_a_steady_verdict_that_nobody_watches_is_renewed_half_as_often_until_it_changes():
+def test_a_steady_verdict_without_viewers_is_scored_half_as_often_until_it_changes():
     score = 0.95
     stream = Stream(lambda _crop: score)
     stream.run(12.3)  # the verdict was reached after 2.2 s and has held for ten
@@ -143,7 +143,7 @@ def test_the_reason_names_a_refusal_only_until_the_next_score():
     assert stream.step().verdict.reason == "1 of 12 usable frames"
 
 
-def test_a_face_that_leaves_takes_its_verdict_along():
+def test_the_verdict_of_a_face_disappears_with_it():
     stream = Stream()
     stream.run(4)
     stream.faces = []
@@ -203,7 +203,7 @@ def test_a_face_too_small_to_be_judged_does_not_hold_the_stream_up():
 
 
 @pytest.mark.parametrize("jump_s", [2.0, 60.0, -2.0, -60.0])
-def test_a_hole_in_time_begins_everything_anew(jump_s):
+def test_a_time_gap_resets_everything(jump_s):
     stream = Stream(tracker=Tracker(FaceSettings(lost_s=1000)))
     stream.run(4)
     stream.time_s += jump_s - 0.1

@@ -54,7 +54,7 @@ def test_a_pause_is_not_made_up_for():
 
 
 @pytest.mark.parametrize("start_s", [-1e9, 0.0, 3.0, 1e9])
-def test_a_jump_of_any_size_begins_anew_at_once(start_s):
+def test_a_jump_of_any_size_restarts_sampling_at_once(start_s):
     sampler = Sampler(10)
     picked(sampler, every(30, 20))
     assert len(picked(sampler, every(30, 10, start_s))) == pytest.approx(100, abs=1)

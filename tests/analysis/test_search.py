@@ -106,7 +106,7 @@ def test_a_far_face_is_found_and_refused_as_too_small(search, wh, face_px):
     assert QualityGate(QualitySettings()).reject(image, faces[0]) == "face too small"
 
 
-def test_a_face_that_comes_into_a_large_frame_is_found_soon(search):
+def test_a_new_face_in_a_large_frame_is_found_soon(search):
     wh = (1920, 1080)
     empty, spots = crowd(wh, 90, []), [(1500.0, 700.0)]
     for _ in range(3):
@@ -157,7 +157,7 @@ def test_an_unclear_face_is_looked_at_closer(search):
 
 
 @pytest.mark.parametrize("count", [4, 5])
-def test_the_faces_of_a_grid_are_all_searched_anew_within_a_second(search, count):
+def test_all_faces_of_a_grid_are_searched_again_within_a_second(search, count):
     wh = (1920, 1080)
     spots = grid(wh, count)
     image = crowd(wh, 60, spots)
@@ -194,7 +194,7 @@ def test_max_faces_keeps_the_largest(networks):
     assert seen(search.detect(image), [(400.0, 300.0), (1200.0, 750.0), (1650.0, 200.0)]) == [False, True, True]
 
 
-def test_parts_are_not_searched_where_nobody_wants_them():
+def test_parts_are_not_searched_if_disabled():
     search = FaceSearch(FaceSettings(parts_per_sample=0))
     assert search.detect(crowd((1920, 1080), 44, [(700.0, 600.0)])) == []
 
@@ -208,7 +208,7 @@ def test_a_face_seen_twice_is_one_face_and_the_fresh_view_counts():
     assert merged([whole], [part, apart], []) == [whole, apart]
 
 
-def test_a_face_that_goes_on_filling_the_frame_costs_one_run_of_the_network(networks, monkeypatch):
+def test_a_face_that_keeps_filling_the_frame_costs_one_network_run(networks, monkeypatch):
     search = networks.sibling()
     frame = filled((640, 480), 0.9)
     search.detect(frame)
@@ -220,7 +220,7 @@ def test_a_face_that_goes_on_filling_the_frame_costs_one_run_of_the_network(netw
     assert borders == [0.5] * 5
 
 
-def test_whoever_appears_beside_a_face_that_filled_the_frame_is_found(search):
+def test_a_face_that_appears_beside_a_large_one_is_found(search):
     for _ in range(3):
         search.detect(filled((640, 480), 0.9))
     assert len(search.detect(crowd((640, 480), 90, [(160, 240), (480, 240)]))) == 2

@@ -43,7 +43,7 @@ def test_moving_face_is_followed(tracker, speed_px_per_s):
     assert seen == {1}
 
 
-def test_face_that_comes_nearer_is_followed(tracker):
+def test_an_approaching_face_is_followed(tracker):
     seen = {number for i in range(15) for number in numbers(tracker, [face(300, side=60 * 1.15**i)], i * STEP_S)}
     assert seen == {1}
 

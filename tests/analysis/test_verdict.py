@@ -57,13 +57,13 @@ def test_hysteresis(state, fake_probability, expected):
 
 
 @pytest.mark.parametrize("state", [REAL, UNCERTAIN, FAKE])
-def test_too_little_evidence_goes_back_to_gathering_at_once(state):
+def test_too_little_evidence_returns_to_gathering_at_once(state):
     verdict = track_in(state, at_s=-0.1).step(evidence(0.5, admitted=11), 0.0)
     assert (verdict.state, verdict.fake_probability, verdict.admitted, verdict.needed) == (GATHERING, None, 11, 12)
 
 
 @pytest.mark.parametrize("state", [REAL, UNCERTAIN, FAKE])
-def test_old_evidence_goes_back_to_gathering(state):
+def test_old_evidence_returns_to_gathering(state):
     track = track_in(state, at_s=0.0)
     start = {FAKE: 0.9, REAL: 0.1, UNCERTAIN: 0.5}[state]
     assert track.step(evidence(start), 3.0).state is state

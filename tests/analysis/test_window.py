@@ -45,7 +45,7 @@ def test_the_order_of_what_it_was_given_does_not_matter(orders):
 
 
 @given(st.lists(tellings, max_size=120))
-def test_what_it_says_stays_within_what_it_was_given(what):
+def test_its_values_stay_within_the_range_of_its_scores(what):
     window = window_of(*what)
     evidence = window.evidence()
     trace = window.trace()
@@ -70,7 +70,7 @@ def test_telling_twice_changes_nothing(logits):
     assert contents(window_of(*what, *what)) == contents(window_of(*what))
 
 
-def test_what_is_older_than_the_window_expires():
+def test_scores_older_than_the_window_expire():
     window = window_of(*scores(*[1.0] * 10))
     assert window.evidence().admitted == 10
     window.advance(11.0)
@@ -80,7 +80,7 @@ def test_what_is_older_than_the_window_expires():
     assert window.trace() == ()
 
 
-def test_a_score_that_comes_too_late_is_not_counted():
+def test_a_late_score_is_not_counted():
     assert window_of(("add", 20.0, 1.0), ("add", 9.9, 3.0)).evidence().admitted == 1
 
 

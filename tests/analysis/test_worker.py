@@ -173,7 +173,7 @@ def test_a_worker_may_be_closed_from_its_own_callback(steps):
         (ZeroDivisionError("secret"), "analysis unavailable: unexpected ZeroDivisionError"),
     ],
 )
-def test_a_failing_analysis_says_so_claims_nothing_and_comes_back(steps, caplog, error, says):
+def test_a_failing_analysis_is_reported_without_a_verdict_and_recovers(steps, caplog, error, says):
     caplog.set_level(logging.INFO)
     stream = Stream(lambda: steps)
     with stream.worker:

@@ -38,13 +38,13 @@ def test_the_notifiers_are_listed_without_addresses(client):
     assert not [secret for secret in SECRETS if secret in answer.text]
 
 
-def test_the_button_says_what_came_of_it(client):
+def test_a_test_alert_reports_its_outcome(client):
     answer = client.post("/api/alerts/house/test")
     assert answer.status_code == 200
     assert answer.json() == {"ok": False, "detail": "no connection: the host does not respond, or TLS failed"}
 
 
-def test_a_notifier_that_is_not_there(client):
+def test_an_unknown_notifier(client):
     answer = client.post("/api/alerts/mqtt/test")
     assert answer.status_code == 404
     assert answer.json()["detail"] == "expected one of the notifiers (house), received 'mqtt'"

@@ -147,7 +147,7 @@ def test_a_job_that_was_killed_half_way_is_finished_after_the_restart(site, face
     assert here.http.get(f"/api/analyses/{running['id']}/results").json()["sampled"] > 290
 
 
-def test_a_stop_does_not_wait_for_a_job_and_the_next_start_goes_on_with_it(site, long_film):
+def test_a_stop_does_not_wait_for_a_job_and_the_next_start_resumes_it(site, long_film):
     here = site()
     analysis = here.upload(long_film)
     here.until(lambda: here.http.get(f"/api/analyses/{analysis['id']}").json()["done_share"] > 0)
@@ -180,7 +180,7 @@ def test_what_runs_is_cancelled_at_once(site, long_film):
         (bytes(30_000_000), "neither a picture nor a video"),
     ],
 )
-def test_what_is_no_picture_and_no_video_fails_with_the_reason_and_leaves_nothing(site, content, message):
+def test_a_file_without_media_fails_with_the_reason_and_leaves_nothing(site, content, message):
     here = site()
     failed = here.ended(here.upload(content, "clip.mp4"))
     assert failed["state"] == "failed"
@@ -202,7 +202,7 @@ def begin(sender: socket.socket, length: int) -> None:
     )
 
 
-def test_an_upload_that_is_cut_off_leaves_nothing(site):
+def test_an_incomplete_upload_leaves_nothing(site):
     here = site()
     with connected(here) as sender:
         begin(sender, 50_000_000)
@@ -299,7 +299,7 @@ def small_disk(tmp_path) -> Iterator[Path]:
     subprocess.run(["/bin/umount", "-l", str(folder)], check=True, timeout=PATIENCE_S)
 
 
-def test_a_full_disk_is_reported_and_the_server_goes_on(site, small_disk, face):
+def test_a_full_disk_is_reported_and_the_server_continues(site, small_disk, face):
     here = site(small_disk)
     full = here.http.post("/api/analyses", files={"file": ("a.mp4", bytes(20_000_000))})
     assert full.status_code == 507

@@ -153,7 +153,7 @@ def test_progress_is_followed_to_the_end(inside, clip):
     assert again.count("event: progress") == 1
 
 
-def test_who_follows_hears_that_it_was_deleted(inside, clip):
+def test_listeners_are_notified_of_a_deletion(inside, clip):
     inside.reviewer.may_go_on.clear()
     analysis = upload(inside, clip)
     threading.Timer(0.3, partial(inside.analyses.jobs.delete, analysis["id"])).start()
@@ -192,7 +192,7 @@ def test_results_pictures_and_reports_are_read_and_deleted(inside, clip):
     assert inside.client.delete(path).status_code == 404
 
 
-def test_content_credentials_stand_beside_the_verdict_and_are_read_anew(inside, clip):
+def test_content_credentials_are_independent_of_the_verdict_and_read_again(inside, clip):
     given = signed(clip, Authority().holder("Camera 7"), [action(source="trainedAlgorithmicMedia")], "video/mp4")
     done = ended(inside, upload(inside, given))
     path = f"/api/analyses/{done['id']}"

@@ -75,7 +75,7 @@ def test_a_body_has_an_end(make):
     assert make().client.post("/api/cameras", json={**PUSHED, "title": "x" * 200_000}).status_code == 413
 
 
-def test_no_password_comes_back_and_the_shown_address_means_the_one_before(make):
+def test_no_password_is_returned_and_the_shown_address_keeps_the_current_one(make):
     inside = make(OF_FILE)
     client = inside.client
     url = f"rtsp://viewer:{SECRET}@127.0.0.1:9/b?token={SECRET}"
@@ -135,7 +135,7 @@ def test_the_file_holds_where_it_names_an_added_camera(make):
     assert (camera["title"], camera["origin"]) == ("Of the file", "file")
 
 
-def test_a_camera_added_over_http_comes_back_when_the_file_no_longer_names_it(make):
+def test_an_added_camera_returns_when_the_file_no_longer_has_its_name(make):
     now: dict = {}
     client = make(read_again=lambda: now).client
     client.post("/api/cameras", json=PUSHED | {"title": "added"})

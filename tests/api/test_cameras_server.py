@@ -15,7 +15,7 @@ from tests.patience import PATIENCE_S
 from tests.rtsp.films import FILMS
 
 
-def test_a_camera_is_live_judged_seen_and_heard_of(site, rtsp_server):
+def test_a_camera_is_live_judged_viewed_and_announced(site, rtsp_server):
     site.write({"name": "door", "title": "Front door", "url": rtsp_server.url("face"), "evidence": True})
     site.serve()
     camera = site.is_live()
@@ -77,7 +77,7 @@ def test_a_full_disk_stops_evidence_and_nothing_else(site, rtsp_server):
     assert site.camera()["verdict"]["state"] == "fake"
 
 
-def test_a_camera_that_goes_dark_is_an_event_until_it_is_back(site, own_rtsp_server):
+def test_a_lost_camera_is_an_event_until_it_returns(site, own_rtsp_server):
     site.write({"name": "door", "url": own_rtsp_server.url("small")})
     site.serve()
     site.is_live()

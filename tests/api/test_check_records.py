@@ -13,7 +13,7 @@ def inside(make):
     return make()
 
 
-def test_a_check_is_reported_as_the_protocol_says(inside):
+def test_a_check_follows_the_protocol(inside):
     inside.monitoring.checks.add(CHECK)
     body = inside.client.get(f"/api/checks/{CHECK.id}").json()
     (_, second) = body.pop("challenges")

@@ -31,7 +31,7 @@ def ids(client, **wanted) -> list[int]:
     return [int(item["id"], 16) for item in answer.json()["items"]]
 
 
-def test_an_event_is_reported_as_the_protocol_says(inside):
+def test_an_event_follows_the_protocol(inside):
     inside.monitoring.events.begin(
         event(1, ended_s=None, mean=0.9, track=3, judge=JUDGED, evidence=Evidence("a.jpg", None, "b.mkv", 7, "full"))
     )
@@ -74,7 +74,7 @@ def test_a_question_that_cannot_be_answered_is_a_problem(inside, wanted):
     assert answer.headers["content-type"] == "application/problem+json"
 
 
-def test_evidence_is_read_whole_or_in_part_and_goes_with_its_event(inside, tmp_path):
+def test_evidence_is_read_completely_or_in_part_and_deleted_with_its_event(inside, tmp_path):
     evidence = Evidence(f"{1:032x}-picture.jpg", None, f"{1:032x}-clip.mkv", 30)
     inside.monitoring.events.begin(event(1, evidence=evidence))
     folder = tmp_path / "data" / "evidence"
@@ -96,14 +96,14 @@ def test_evidence_is_read_whole_or_in_part_and_goes_with_its_event(inside, tmp_p
         assert client.get(gone).status_code == 404
 
 
-def test_evidence_that_was_deleted_says_why(inside):
+def test_the_reason_for_deleted_evidence_is_reported(inside):
     inside.monitoring.events.begin(event(1, evidence=Evidence(problem="evidence was deleted: it was too old")))
     answer = inside.client.get(f"/api/events/{1:032x}/clip.mp4")
     assert answer.status_code == 404
     assert "too old" in answer.json()["detail"]
 
 
-def test_an_event_that_goes_on_stays(inside):
+def test_an_ongoing_event_cannot_be_deleted(inside):
     inside.monitoring.events.begin(event(1, ended_s=None))
     assert inside.client.delete(f"/api/events/{1:032x}").status_code == 409
     assert ids(inside.client) == [1]
@@ -116,7 +116,7 @@ def test_there_is_nothing_under_other_names(inside, name):
     assert inside.client.delete(f"/api/events/{name}").status_code in {404, 422}
 
 
-def test_a_database_that_is_away_is_reported_and_the_rest_goes_on(make, monkeypatch):
+def test_an_unavailable_database_is_reported_and_the_rest_works(make, monkeypatch):
     inside = make({"cameras": [{"name": "street", "url": "whip:"}]})
     client = inside.client
 

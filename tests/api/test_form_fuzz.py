@@ -83,7 +83,7 @@ def split(body, size):
 
 @settings(max_examples=300, deadline=None)
 @given(st.lists(LINES, max_size=12), st.integers(1, 5000), st.booleans())
-def test_whatever_comes_is_read_or_refused(lines, size, goes_away):
+def test_any_form_is_read_or_refused(lines, size, goes_away):
     body = b"".join(lines)
     found = read(split(body, max(size, len(body) // 200 + 1)), goes_away=goes_away)
     assert isinstance(found, (tuple, *REFUSED))

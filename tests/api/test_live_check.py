@@ -141,7 +141,7 @@ async def test_a_full_server_says_when_to_try_again(client, peer):
     assert int(response.headers["retry-after"]) > 0
 
 
-async def test_a_body_is_read_no_further_than_the_limit_whatever_length_it_claims(sessions):
+async def test_a_body_is_read_up_to_the_limit_whatever_its_declared_length(sessions):
     application = FastAPI()
     problems.install(application)
     application.include_router(checks.live_check(sessions))

@@ -35,7 +35,7 @@ def test_the_root_is_the_page_and_is_asked_for_again(folder):
     assert response.headers["cache-control"] == "no-cache"
 
 
-def test_hashed_files_are_kept_for_ever_and_travel_compressed(folder):
+def test_hashed_files_are_cached_forever_and_sent_compressed(folder):
     response = client(folder).get("/assets/index-abc.js")
     assert response.text == SCRIPT
     assert response.headers["content-encoding"] == "gzip"

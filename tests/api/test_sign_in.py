@@ -55,7 +55,7 @@ def test_signing_in_again_ends_the_session_before(house):
     assert house.client.get("/api/status", headers=before).status_code == 401
 
 
-def test_signing_out_everywhere_ends_all_sessions_of_the_user_and_of_nobody_else(house):
+def test_signing_out_everywhere_ends_only_the_user_s_sessions(house):
     phone, desk, other = house.sign_in(), house.sign_in(), house.sign_in("operator")
     assert house.client.delete("/api/sessions", headers=phone).status_code == 204
     assert house.client.get("/api/status", headers=desk).status_code == 401
@@ -94,7 +94,7 @@ def test_an_id_of_a_session_opens_nothing(house):
         assert answer.status_code == 401
 
 
-def test_nobody_but_an_admin_sees_or_ends_the_sessions_of_others(house):
+def test_only_admins_see_and_end_sessions_of_others(house):
     client, viewer, operator, admin = house.client, *map(house.sign_in, ("viewer", "operator", "admin"))
     (of_admin,) = sessions(house, admin)
     for headers in (viewer, operator):
@@ -181,7 +181,7 @@ def test_a_user_is_added_changed_and_removed_by_an_admin(house):
 @pytest.mark.parametrize(
     ("method", "body"), [("DELETE", None), ("PATCH", {"role": "viewer"}), ("PATCH", {"disabled": True})]
 )
-def test_the_last_admin_stays(house, method, body):
+def test_the_last_admin_cannot_be_removed(house, method, body):
     answer = house.client.request(method, "/api/users/admin", json=body, headers=house.sign_in("admin"))
     assert answer.status_code == 409
     assert "last one" in answer.json()["detail"]
@@ -207,7 +207,7 @@ def test_a_password_that_is_guessed_first_is_refused_with_the_reason(house):
     assert "password12345" not in answer.text
 
 
-def test_the_own_password_changes_and_this_browser_stays_signed_in(house):
+def test_after_changing_the_password_this_browser_stays_signed_in(house):
     other, own = house.sign_in(), house.sign_in()
     wrong = {"current": "not the password", "new": "another long password"}
     assert house.client.put("/api/me/password", json=wrong, headers=own).status_code == 403

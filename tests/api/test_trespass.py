@@ -85,14 +85,14 @@ def test_no_header_names_another_path(house, header):
     "header",
     ["X-User", "X-Remote-User", "X-Forwarded-User", "Remote-User", "X-Forwarded-For", "Forwarded", "X-Real-IP"],
 )
-def test_no_header_that_a_client_adds_makes_somebody_of_it(house, header):
+def test_no_client_header_grants_an_identity(house, header):
     viewer = house.sign_in()
     for value in ("admin", "127.0.0.1", "for=127.0.0.1;by=admin"):
         assert house.client.get("/api/me", headers={header: value}).json()["role"] is None
         assert house.client.get("/api/me", headers=viewer | {header: value}).json()["name"] == "viewer"
 
 
-def test_ids_of_others_are_as_absent_as_those_of_nobody(house):
+def test_ids_of_others_look_like_unknown_ids(house):
     client, viewer = house.client, house.sign_in()
     admin = house.sign_in("admin")
     (session,) = client.get("/api/sessions", headers=admin).json()["items"]

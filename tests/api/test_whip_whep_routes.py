@@ -227,7 +227,7 @@ async def test_a_session_is_only_under_its_own_camera(serve, offers, cameras):
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_options_and_what_is_not_taken(serve, path):
+async def test_options_and_refused_methods(serve, path):
     client = await serve()
     for resource, allowed, accept, taken in (
         (path, "POST, OPTIONS", "post", "application/sdp"),
@@ -325,7 +325,7 @@ async def test_candidates_that_cannot_be_used_are_left_out_in_silence(trickling,
 
 
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_restart_of_ice_is_refused_as_the_rfc_says_and_the_session_goes_on(trickling, offers, path):
+async def test_an_ice_restart_is_refused_and_the_session_continues(trickling, offers, path):
     """422 from a server with candidates but no ICE restarts (RFC 9725, 4.3.1); the session continues (4.3.3)."""
     patch, answer, fragment = await trickling(path)
     assert (await patch()).status_code == 204

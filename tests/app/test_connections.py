@@ -112,7 +112,7 @@ async def test_a_trickling_body_closes_it():
         assert await is_closed(reader)
 
 
-async def test_a_body_that_comes_steadily_may_take_long(monkeypatch):
+async def test_a_slow_but_steady_body_is_accepted(monkeypatch):
     checks, check = [], GuardedProtocol._check_body
     monkeypatch.setattr(GuardedProtocol, "_check_body", lambda one: checks.append(check(one)))
     async with Served(body_every_s=0.1, body_bytes=100) as server:
@@ -131,7 +131,7 @@ async def test_who_reads_nothing_of_an_endless_answer_is_closed():
         await server.has(0)
 
 
-async def test_many_that_wait_shut_nobody_out():
+async def test_many_waiting_connections_do_not_block_others():
     async with Served(connections=20, per_client=10) as server:
         idle = [await server.connect() for _ in range(50)]
         reader, _ = await server.connect(HEAD)

@@ -96,7 +96,7 @@ async def test_messages_may_be_put_from_any_thread():
         thread.join()
 
 
-async def test_listening_ends_when_the_camera_goes_and_when_the_server_stops():
+async def test_listening_ends_when_the_camera_is_removed_and_when_the_server_stops():
     listeners = CameraListeners()
     with listeners.camera("door") as of_door, listeners.cameras() as of_all:
         listeners.removed("door")

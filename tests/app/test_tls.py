@@ -81,7 +81,7 @@ def _fingerprint(certificate: bytes) -> str:
     return hashlib.sha256(certificate).digest().hex(":").upper()
 
 
-def test_it_is_made_anew_for_other_names_and_before_its_end(tmp_path: Path) -> None:
+def test_it_is_generated_again_for_other_names_and_before_it_expires(tmp_path: Path) -> None:
     files = self_signed(tmp_path, ("a.example",), NOW)
     first = files[0].read_bytes()
     assert self_signed(tmp_path, ("a.example",), NOW + dt.timedelta(790))[0].read_bytes() == first
@@ -131,7 +131,7 @@ def test_renewed_files_are_used_by_new_connections_while_the_old_ones_go_on(
         connection.close()
 
 
-def test_what_is_wrong_with_files_that_changed_is_reported_until_they_are_right_again(
+def test_problems_of_changed_files_are_reported_until_they_are_fixed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     files = pair(tmp_path / "now")
@@ -153,7 +153,7 @@ def test_what_is_wrong_with_files_that_changed_is_reported_until_they_are_right_
     ("age_days", "words"),
     [(0, ""), (816, ""), (818, "the TLS certificate ends on"), (825, "the TLS certificate has ended on")],
 )
-def test_a_certificate_that_nobody_renews_is_reported_before_it_ends(tmp_path: Path, age_days: int, words: str) -> None:
+def test_an_expiring_certificate_is_reported(tmp_path: Path, age_days: int, words: str) -> None:
     files = pair(tmp_path)
     days = 0
     certificate = Certificate(lambda: files, lambda: NOW + dt.timedelta(days))
@@ -173,7 +173,7 @@ async def test_files_are_looked_at_from_time_to_time(tmp_path: Path) -> None:
     watching.cancel()
 
 
-def test_what_is_not_usable_does_not_start(tmp_path: Path) -> None:
+def test_unusable_certificates_prevent_the_start(tmp_path: Path) -> None:
     good, other, old = pair(tmp_path / "a"), pair(tmp_path / "b"), pair(tmp_path / "c", days=900)
     for files, words in (
         ((good[0], other[1]), "expected the key of the certificate"),

@@ -45,6 +45,6 @@ def test_a_plan_names_what_breaks_first():
     assert slow.breaks_first == "the head's network, at 125 cameras"
 
 
-def test_the_default_is_what_is_compared_between_releases():
+def test_the_default_is_compared_between_releases():
     options = parse([])
     assert (options.cameras, options.kills) == (24, 10)

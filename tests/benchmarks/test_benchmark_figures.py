@@ -33,7 +33,7 @@ def figures_of(*rounds):
     return {figure.key: figure for figure in round_figures(list(rounds), DEFINITIONS)}
 
 
-def test_noise_that_hits_a_whole_round_leaves_the_ratios_alone():
+def test_noise_in_a_whole_round_does_not_change_the_ratios():
     figures = figures_of(one_round(1.0), one_round(2.0), one_round(0.5))
     assert figures["cpu_ratio_vp8"].runs == pytest.approx((1.0, 1.0, 1.0))
     assert figures["cpu_ratio_h264"].value == pytest.approx(0.4)

@@ -72,7 +72,7 @@ def test_a_clip_is_dropped_followed_looked_at_found_again_and_deleted(visit, sit
     assert httpx.get(f"{site.url}/api/analyses/{identity}").status_code == 404
 
 
-def test_files_are_chosen_several_at_once_and_what_is_no_film_says_so(visit, site, tmp_path):
+def test_several_files_are_chosen_at_once_and_a_file_without_video_is_reported(visit, site, tmp_path):
     (tmp_path / "notes.mp4").write_text("no film at all")
     (tmp_path / "empty.mp4").touch()
     opened = visit(at=site)

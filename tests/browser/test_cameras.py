@@ -177,7 +177,7 @@ def test_an_event_is_listed_shown_with_its_evidence_and_deleted(at, watching):
     opened.until(lambda: state(opened.page.get_by_test_id("verdict")) == "fake")
 
 
-def test_a_camera_that_goes_dark_looks_like_it(visit, start_server, own_rtsp_server, tmp_path):
+def test_a_lost_camera_is_shown_as_lost(visit, start_server, own_rtsp_server, tmp_path):
     settings = tmp_path / "settings.yaml"
     camera = {"name": "door", "url": own_rtsp_server.url("face")}
     settings.write_text(yaml.safe_dump({**QUICK, "cameras": [camera]}), encoding="utf-8")

@@ -82,7 +82,7 @@ def has_badge(page) -> bool:
     return painted(picture(page), result["faces"][0], result["faces"][0]["state"]) > BADGE_PX
 
 
-def test_the_live_check_connects_by_hidden_addresses_and_the_badge_comes_back(start_server, open_page):
+def test_the_live_check_connects_over_hidden_addresses_and_returns_the_badge(start_server, open_page):
     server = start_server(WINDOW__MIN_SCORES="3")
     page = open_page(server.url, face_camera())
     page.click("[data-testid=start]")

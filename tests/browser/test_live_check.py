@@ -51,7 +51,7 @@ def test_a_face_gets_a_verdict_and_its_badge_is_in_the_returned_pixels(visit, we
     opened.until(lambda: shown.get_attribute("data-state") == "idle")
 
 
-def test_every_picture_comes_back_and_results_have_a_rate_of_their_own(visit, webcam):
+def test_every_frame_is_returned_and_results_have_their_own_rate(visit, webcam):
     opened = visit(webcam("real"))
     opened.start()
     first, before = opened.results[-1], opened.page.evaluate(PICTURES)
@@ -75,7 +75,7 @@ def test_a_picture_without_a_face_never_says_fake(visit, webcam):
     assert opened.page.get_by_test_id("verdict").get_attribute("data-state") == "no_face"
 
 
-def test_a_face_that_comes_is_gathered_first(visit, webcam):
+def test_a_new_face_starts_with_gathering(visit, webcam):
     opened = visit(webcam("face_comes"))
     opened.start()
 

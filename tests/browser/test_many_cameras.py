@@ -39,7 +39,7 @@ def test_pictures_are_asked_for_where_they_are_seen_few_at_a_time(wall):
     assert stub.asked["list"] == 1
 
 
-def test_the_browser_stays_awake(wall):
+def test_the_browser_stays_responsive(wall):
     opened, stub = wall
     metrics = opened.page.context.new_cdp_session(opened.page)
     metrics.send("Performance.enable", {"timeDomain": "threadTicks"})
@@ -78,7 +78,7 @@ def test_every_tile_is_reached_by_keyboard(wall):
     opened.until(lambda: opened.page.get_by_test_id("verdict").count())
 
 
-def test_a_camera_that_loses_its_picture_turns_grey_and_one_that_the_server_loses_too(wall):
+def test_a_camera_without_video_turns_grey_and_so_does_one_removed_on_the_server(wall):
     opened, stub = wall
     tile = opened.page.locator("[data-camera=camera-00]")
     opened.until(lambda: tile.get_attribute("data-state") == "real")

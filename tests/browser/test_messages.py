@@ -49,7 +49,7 @@ def test_a_server_with_a_token_is_entered_by_it(visit, webcam, start_server):
     assert TOKEN not in "".join(server.log)
 
 
-def test_a_connection_that_is_lost_comes_back(visit, webcam, start_server):
+def test_a_lost_connection_is_restored(visit, webcam, start_server):
     server = start_server()
     opened = visit(webcam("no_face"), server, expected="ERR_CONNECTION")
     opened.start()

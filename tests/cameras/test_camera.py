@@ -26,7 +26,7 @@ from tests.scripted_camera import HANG, Stage, failing
 CONNECTING, LIVE, STALLED, BACKING_OFF, REFUSED, STOPPED, LOST_NODE = CameraState
 
 
-def test_its_first_picture_makes_it_live_and_its_status_says_what_is_known(stage):
+def test_its_first_frame_makes_it_live_and_its_status_has_the_known_values(stage):
     camera, reader = stage.live()
     for _ in range(3):
         stage.pass_s(camera, 1.0)
@@ -62,7 +62,7 @@ def test_samples_are_judged_at_the_cameras_own_rate_and_reported(stage):
     assert camera.snapshot()[1] == result
 
 
-def test_pictures_are_shown_only_while_somebody_watches(stage):
+def test_frames_are_shown_only_while_there_are_viewers(stage):
     camera, reader = stage.live()
     assert stage.watcher.shown == []
     stage.watcher.viewers = 2
@@ -83,7 +83,7 @@ def test_pictures_are_shown_only_while_somebody_watches(stage):
         (ValueError("rtsp://viewer:hunter2@10.0.0.5"), "unexpected ValueError"),
     ],
 )
-def test_whatever_ends_a_live_source_is_a_failure_and_it_is_connected_again(stage, end, reason):
+def test_any_end_of_a_live_source_is_a_failure_and_it_is_reconnected(stage, end, reason):
     camera, reader = stage.live()
     reader.script.put(end)
     change = stage.watcher.expect(BACKING_OFF)
@@ -281,7 +281,7 @@ def test_a_track_that_outlives_a_reconnect_shows_the_gap(stage):
     assert [score != score for score in track.trace] == [False, True, False]  # noqa: PLR0124 - NaN
 
 
-def test_a_result_that_comes_after_the_stall_is_not_reported(stage):
+def test_a_result_after_the_stall_is_not_reported(stage):
     release = []
     stage.engine._detector_factory = lambda: _Slow(release)
     camera, reader = stage.live()
@@ -361,7 +361,7 @@ def test_an_address_or_a_rate_that_is_of_no_use_is_refused_at_once(stage):
         max_size=20,
     )
 )
-def test_whatever_happens_it_is_live_only_when_a_picture_came_within_the_stall_time(steps):
+def test_it_is_live_only_with_a_frame_within_the_stall_time(steps):
     errors = {"ended": SourceEndedError("e"), "stalled": SourceStalledError("s"), "refused": SourceRefusedError("r")}
     with Stage() as stage:
         camera, reader = stage.live()

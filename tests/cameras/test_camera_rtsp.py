@@ -81,7 +81,7 @@ def test_a_killed_server_is_noticed_at_once_and_found_again_when_it_is_back(own_
     assert camera.status().counts.reconnects >= 2
 
 
-def test_a_frozen_server_is_noticed_as_a_stall_and_found_again_when_it_goes_on(own_rtsp_server, fleet, watcher):
+def test_a_frozen_server_is_a_stall_and_is_found_again_when_it_continues(own_rtsp_server, fleet, watcher):
     live(fleet, watcher, own_rtsp_server.url("face"))
     own_rtsp_server.freeze()
     watcher.expect(STALLED, BACKING_OFF)
@@ -103,7 +103,7 @@ def test_a_wrong_password_is_refused_and_a_right_one_is_not(own_rtsp_server, fle
 
 
 @pytest.mark.parametrize("situation", ["opening", "live", "blocked", "backing off", "refused"])
-def test_it_stops_soon_whatever_it_does(own_rtsp_server, fleet, watcher, situation, caplog):
+def test_it_stops_soon_in_any_state(own_rtsp_server, fleet, watcher, situation, caplog):
     url = own_rtsp_server.url("face")
     if situation == "refused":
         own_rtsp_server.mount("locked", FILMS["small"], lock="basic", user="viewer", password="hunter2")
@@ -124,7 +124,7 @@ def test_it_stops_soon_whatever_it_does(own_rtsp_server, fleet, watcher, situati
     assert "is abandoned" not in caplog.text
 
 
-def test_an_idle_camera_decodes_key_frames_only_until_somebody_watches(rtsp_server, fleet, watcher, monkeypatch):
+def test_an_idle_camera_decodes_key_frames_only_until_there_is_a_viewer(rtsp_server, fleet, watcher, monkeypatch):
     monkeypatch.setattr("stream_detect.cameras.intake.NO_FACE_S", 3.5)
     camera = live(fleet, watcher, rtsp_server.url("face"), keyframes_only_when_idle=True)
     until(lambda: camera._reader.keyframes_only)
@@ -136,7 +136,7 @@ def test_an_idle_camera_decodes_key_frames_only_until_somebody_watches(rtsp_serv
     assert camera.status().counts.decode_errors == 0
 
 
-def test_a_camera_that_loses_packets_stays_connected_and_says_what_mends_it(rtsp_server, fleet, watcher, caplog):
+def test_a_camera_with_packet_loss_stays_connected_and_reports_the_cure(rtsp_server, fleet, watcher, caplog):
     rtsp_server.mount("losing", Film(seconds=20, key_s=20), lose=0.05)
     camera = live(fleet, watcher, rtsp_server.url("losing"), transport="udp")
     until(lambda: "over UDP: set the camera's transport to tcp" in camera.status().change.reason)

@@ -168,7 +168,7 @@ def test_nothing_is_made_for_a_camera_that_is_refused_or_only_checked(stage, wro
         fleet.close()
 
 
-def test_a_changed_camera_is_started_anew(stage, fleet):
+def test_a_changed_camera_is_restarted(stage, fleet):
     readers = live(stage, fleet, "door")
     fleet.change(settings("door", title="Front door"))
     assert readers["door"].stopping.is_set()

@@ -35,7 +35,7 @@ def taken(*pictures, rate_hz=30.0):
     return [supplier() for supplier in suppliers]
 
 
-def test_every_picture_is_kept_and_shown_while_somebody_watches():
+def test_every_frame_is_kept_and_shown_while_there_are_viewers():
     audience = Audience()
     intake = Intake(audience, Sampler(1.0), lambda _supplier: None)
     frames = [picture(i) for i in range(3)]
@@ -47,7 +47,7 @@ def test_every_picture_is_kept_and_shown_while_somebody_watches():
     assert intake.pictures == 3
 
 
-def test_a_sample_says_whether_somebody_watches_now():
+def test_a_sample_says_whether_there_are_viewers():
     audience, suppliers = Audience(), []
     intake = Intake(audience, Sampler(30.0), suppliers.append)
     intake.take(picture(), 0.0, 0.0, gap=False)
@@ -62,7 +62,7 @@ def test_samples_are_converted_only_when_they_are_analysed():
     assert (frame.time_s, frame.arrived_s, frame.gap) == (0.0, 100.0, False)
 
 
-def test_stream_time_goes_on_over_a_reconnect_by_the_time_that_passed():
+def test_stream_time_continues_over_a_reconnection_by_the_elapsed_time():
     frames = taken((5.0, 100.0, False), (5.5, 100.6, False), None, (0.0, 104.0, False), (0.2, 104.1, False))
     assert [round(frame.time_s, 3) for frame in frames] == [0.0, 0.5, 3.9, 4.1]
     assert [frame.gap for frame in frames] == [False, False, True, False]
@@ -73,7 +73,7 @@ def test_stream_time_of_a_reconnect_is_not_what_the_source_says():
     assert [frame.time_s for frame in frames] == [0.0, 10.0]
 
 
-def test_stream_time_never_falls_whatever_the_timestamps_do():
+def test_stream_time_is_monotonic_for_any_timestamps():
     frames = taken((5.0, 100.0, False), (4.0, 101.0, False), (9000.0, 102.0, False), (9000.5, 102.0, False))
     assert [round(frame.time_s, 3) for frame in frames] == [0.0, 1.0, 2.0, 2.5]
 
@@ -94,7 +94,7 @@ def test_a_replaced_sample_does_not_take_its_gap_along():
     assert suppliers[2]().gap  # the one in between was replaced in the mailbox
 
 
-def test_the_first_picture_of_all_comes_after_no_gap():
+def test_the_very_first_frame_has_no_gap():
     assert [frame.gap for frame in taken(None, (0.0, 0.0, True), (1.0, 1.0, False))] == [False, False]
 
 

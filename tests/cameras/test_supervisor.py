@@ -108,7 +108,7 @@ def test_wrong_credentials_are_tried_again_slowly(bench):
     assert bench.supervisor.due
 
 
-def test_a_live_camera_without_a_picture_for_five_seconds_has_stalled_though_its_reader_says_nothing(bench):
+def test_a_live_camera_without_a_frame_for_five_seconds_has_stalled_even_if_its_reader_is_silent(bench):
     attempt = bench.live(10)
     bench.now_s = attempt.last_s
     bench.pass_s(4.9)
@@ -124,7 +124,7 @@ def test_a_live_camera_without_a_picture_for_five_seconds_has_stalled_though_its
     assert bench.reason == "no frame came for 5 s"
 
 
-def test_a_reader_that_hangs_is_given_up_and_heard_no_more(bench):
+def test_a_hanging_reader_is_abandoned_and_ignored(bench):
     attempt = bench.live()
     bench.pass_s(5.0)
     bench.pass_s(5.4)
@@ -157,7 +157,7 @@ def test_packets_that_never_decode_are_no_connection(bench):
     assert bench.states[-1] is BACKING_OFF
 
 
-def test_a_pushed_camera_waits_for_ever_and_a_stall_ends_with_the_next_picture(bench):
+def test_a_pushed_camera_waits_indefinitely_and_a_stall_ends_with_the_next_frame(bench):
     attempt = bench.supervisor.start("waiting for a publisher", pushed=True)
     bench.pass_s(86400.0)
     assert bench.states == [CONNECTING]

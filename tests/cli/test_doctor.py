@@ -70,7 +70,7 @@ def test_the_doctor_says_who_may_come_in(tmp_path, given, users, well, detail):
 
 
 @pytest.mark.parametrize(("age_days", "well", "words"), [(0, True, "localhost"), (820, False, "ends on")])
-def test_a_certificate_that_nobody_renews_is_missing_before_it_ends(tmp_path, age_days, well, words):
+def test_an_expiring_certificate_is_a_finding(tmp_path, age_days, well, words):
     certificate, key = self_signed(tmp_path, ("localhost",), datetime.now(UTC) - timedelta(age_days))
     server = {"tls_certificate": certificate, "tls_key": key}
     found = _look("TLS", Settings.model_validate({"server": server}), _tls)

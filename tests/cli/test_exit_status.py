@@ -49,7 +49,7 @@ def test_a_standard_stream_may_be_closed(environment, number):
     assert (done.returncode, done.stderr) == (0, b"")
 
 
-def test_what_nobody_foresaw_is_an_error(environment):
+def test_unexpected_exceptions_are_errors(environment):
     broken = "import stream_detect.settings.file as file; file.load_settings = None; " + COMMAND[2]
     command = (sys.executable, "-c", broken, "verify-audit")
     done = subprocess.run(command, env=environment, capture_output=True, check=False)

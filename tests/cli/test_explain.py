@@ -34,7 +34,7 @@ def test_the_face_and_its_map_lie_side_by_side(picture, tmp_path):
 
 
 @pytest.mark.parametrize("content", [None, b"not a picture"])
-def test_what_is_no_picture_is_named(tmp_path, content):
+def test_a_file_without_a_picture_is_named(tmp_path, content):
     file = tmp_path / "a.jpg"
     if content:
         file.write_bytes(content)

@@ -60,7 +60,7 @@ def test_a_refusal_is_reported_in_the_server_s_words(server, name, expected):
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1:9", "file:///etc/passwd"])
-def test_what_is_no_server_is_named(url):
+def test_an_address_without_our_server_is_named(url):
     outcome = CliRunner().invoke(app, ["use", "other", "--url", url])
     assert isinstance(outcome.exception, BundleError)
     assert url in str(outcome.exception)

@@ -134,7 +134,7 @@ def unseen(monkeypatch):
 
 
 @pytest.mark.usefixtures("unseen")
-def test_a_worker_that_does_not_see_the_file_gets_it_in_pieces_and_deletes_it(stage, long_clip):
+def test_a_worker_without_the_file_receives_it_in_pieces_and_deletes_it(stage, long_clip):
     made = stage("a")
     running = Running(reviewer_of(made), long_clip)
     running.moves()
@@ -194,7 +194,7 @@ def test_a_file_that_takes_its_workers_with_it_is_given_up(stage, long_clip, mon
     until(lambda: not left(made))
 
 
-def test_what_is_cancelled_ends_there(stage, long_clip):
+def test_a_cancelled_analysis_ends_on_the_worker(stage, long_clip):
     made = stage("a")
     running = Running(reviewer_of(made), long_clip)
     running.moves()
@@ -229,7 +229,7 @@ def test_while_it_is_others_turn_it_rests(stage, long_clip):
     running.end()
 
 
-def test_it_gives_way_to_the_live_cameras_of_its_own_worker(stage, rtsp_server):
+def test_it_yields_to_the_live_cameras_of_its_worker(stage, rtsp_server):
     made = stage("a", "b")
     made.fleet.add(CameraSettings(name="door", url=rtsp_server.url("small"), node="a"))
     made.live("door")

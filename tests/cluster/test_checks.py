@@ -101,7 +101,7 @@ async def test_the_worker_with_least_to_do_answers_and_the_server_ends_it(servin
             await server.sessions.close(session_id)
 
 
-async def test_a_peer_that_leaves_leaves_one_record_and_no_place(serving):
+async def test_a_peer_that_disconnects_has_one_record_and_keeps_no_place(serving):
     async with serving("a") as server:
         peer, _ = await server.connected()
         await peer.close()
@@ -125,7 +125,7 @@ async def test_a_worker_that_is_cut_off_ends_its_checks_and_the_server_counts_th
 
 
 @pytest.mark.parametrize("first", ["worker", "server"])
-def test_a_check_has_one_record_whichever_comes_first(stage, first):
+def test_a_check_has_one_record_in_either_order(stage, first):
     tasks, records = stage("a").head.tasks, []
     checks = WorkerChecks(tasks, records.append)
     task = tasks.begin_check()

@@ -92,7 +92,7 @@ def test_a_short_silence_moves_nothing(stage, rtsp_server):
     assert made.head.moves == ()
 
 
-def test_a_worker_that_is_started_anew_has_no_cameras(stage, rtsp_server):
+def test_a_restarted_worker_has_no_cameras(stage, rtsp_server):
     made = stage("a")
     made.fleet.add(camera("door", rtsp_server.url("small")))
     made.live("door")
@@ -105,7 +105,7 @@ def test_a_worker_that_is_started_anew_has_no_cameras(stage, rtsp_server):
     assert counts.pictures >= 0
 
 
-def test_a_drained_node_hands_over_and_a_pinned_camera_stays(stage, rtsp_server):
+def test_a_drained_node_hands_its_cameras_over_except_pinned_ones(stage, rtsp_server):
     made, url = stage("a", "b"), rtsp_server.url("small")
     made.fleet.add(camera("free", url))
     made.fleet.add(camera("pinned", url, node="a"))
@@ -155,7 +155,7 @@ def test_while_the_database_is_away_cameras_go_on(stage, rtsp_server, monkeypatc
     assert made.head.moves == ()
 
 
-def test_what_is_wrong_with_ice_servers_is_reported_with_the_node_that_finds_it(stage):
+def test_problems_of_ice_servers_are_reported_with_the_node(stage):
     with running() as coturn:
         wrong = {"urls": [coturn.url()], "username": USER, "credential": "hunter2-hunter2"}
         made = stage("a", "b", webrtc={"ice_servers": [wrong, {"urls": ["stun:absent.invalid"]}]})

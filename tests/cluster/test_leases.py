@@ -39,11 +39,11 @@ def test_another_server_leads_only_once_the_lease_is_over(leases, clock):
     assert leases.lead("second", 10).number == first.number + 1
 
 
-def test_a_server_that_was_started_anew_leads_at_once(leases):
+def test_a_restarted_server_leads_at_once(leases):
     assert leases.lead("first", 10).number + 1 == leases.lead("first", 10).number
 
 
-def test_numbers_rise_with_each_grant_whoever_gets_it(leases):
+def test_numbers_increase_with_each_grant(leases):
     leader = leases.lead("first", 10)
     assert leases.grant(leader, {"door": "a", "yard": "b"}, 4)["door"].number == 1
     leases.give_back(leader, ["door"])
@@ -72,7 +72,7 @@ def test_a_server_that_was_replaced_changes_nothing(leases, clock, act):
     assert leases.held() == before
 
 
-def test_renewals_are_of_the_holders_that_were_heard_of(leases, clock):
+def test_only_leases_of_responding_holders_are_renewed(leases, clock):
     leader = leases.lead("first", 10)
     leases.grant(leader, {"door": "a", "yard": "b"}, 4)
     clock.now_s += 3

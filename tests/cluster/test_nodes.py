@@ -44,7 +44,7 @@ def test_a_node_that_was_started_again_has_its_name_once_the_earlier_one_is_lost
     assert names.of(before) == ["one", "two", "two-222222"]
 
 
-def test_a_camera_that_is_pinned_to_a_node_goes_there_once_it_has_its_name_back(stage, rtsp_server):
+def test_a_pinned_camera_moves_to_its_node_once_that_has_its_name_back(stage, rtsp_server):
     made = stage("a", "b-333333")
     made.fleet.add(CameraSettings(name="door", url=rtsp_server.url("small"), node="b"))
     until(lambda: any("the node b is not there" in problem for problem in made.head.problems))

@@ -36,7 +36,7 @@ def test_cost_is_pixels_by_rate_and_samples(known, rate_hz, expected):
         ([], "", None),
     ],
 )
-def test_a_camera_goes_where_the_least_is_to_be_done(hosts, node, expected):
+def test_a_camera_goes_to_the_worker_with_the_lowest_load(hosts, node, expected):
     chosen = choose(hosts, node)
     assert (None if chosen is None else chosen.worker) == expected
 

@@ -93,7 +93,7 @@ def events_of_loss(site, camera):
     return [event for event in site.events(kind="offline", camera=camera) if "does not answer" in event["reason"]]
 
 
-def test_a_node_that_is_cut_off_stops_by_itself_and_comes_back(site, hosts, films, apart):
+def test_a_node_that_is_cut_off_stops_by_itself_and_returns(site, hosts, films, apart):
     part, join = apart
     site.ready(*NETWORKS)
     machine = hosts["two"]
@@ -110,7 +110,7 @@ def test_a_node_that_is_cut_off_stops_by_itself_and_comes_back(site, hosts, film
         assert all(event["ended_s"] for event in found)
 
 
-def test_a_node_that_ray_takes_for_lost_comes_back_as_another_of_the_same_name(site, hosts, films, apart):
+def test_a_node_that_ray_considers_lost_returns_as_another_of_the_same_name(site, hosts, films, apart):
     part, join = apart
     site.ready(*NETWORKS)
     machine = next(hosts[node] for name in CAMERAS if (node := site.node_of(name)) != "one")

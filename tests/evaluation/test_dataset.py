@@ -49,7 +49,7 @@ def test_the_second_time_comes_from_the_cache(training_data, tmp_path, monkeypat
     assert first.rows == second.rows
 
 
-def test_another_table_or_policy_is_cut_anew(training_data, tmp_path):
+def test_another_table_or_policy_is_cut_again(training_data, tmp_path):
     path = training_data.write()
     before = cache_key(read_table(path), POLICY)
     assert cache_key(read_table(path), CropPolicy((64, 64), side_factor=2.0)) != before
@@ -58,7 +58,7 @@ def test_another_table_or_policy_is_cut_anew(training_data, tmp_path):
     assert cache_key(read_table(path), POLICY) != before
 
 
-def test_a_run_broken_off_leaves_no_cache_that_counts(training_data, face, tmp_path):
+def test_an_interrupted_run_leaves_no_valid_cache(training_data, face, tmp_path):
     training_data.tars["val-fake.tar"]["fake/val3.jpg"] = b"not a picture"
     with pytest.raises(DatasetError, match=r"cannot decode row \d+ \(fake/val3\.jpg\)"):
         load_faces(training_data.write(), "val", POLICY, tmp_path / "cache")

@@ -14,7 +14,7 @@ def sharpness(image):
     return float(np.abs(np.diff(image.astype(np.float32), axis=1)).mean())
 
 
-def test_form_is_kept_whatever_is_drawn(face):
+def test_shape_and_dtype_are_kept_for_any_draw(face):
     generator = rng()
     for _ in range(40):
         worse = degrade(move(face, generator), draw(generator), generator)

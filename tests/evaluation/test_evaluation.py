@@ -183,7 +183,7 @@ def test_videos_are_worsened_too_and_noise_is_the_same_every_time(folder, photo,
     assert summary.to_json() == again.to_json()
 
 
-def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):
+def test_earlier_output_is_kept_if_a_run_is_interrupted(crops, entrant, tmp_path):
     file = tmp_path / "scores.csv"
     file.write_text("earlier", encoding="utf-8")
     calls = []
@@ -200,7 +200,7 @@ def test_what_was_there_stays_when_a_run_breaks_off(crops, entrant, tmp_path):
     assert len(table(tmp_path / "scores.csv.part")) == 1 + 5
 
 
-def test_a_place_that_cannot_be_written_is_reported(crops, entrant, tmp_path):
+def test_an_unwritable_output_is_reported(crops, entrant, tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(DatasetError, match=r"cannot write .*file/scores\.csv"):
         evaluate(plan(crops), [entrant()], AnalysisSettings(), tmp_path / "file" / "scores.csv")

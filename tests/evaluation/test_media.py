@@ -62,7 +62,7 @@ def test_files_may_lie_in_tars(folder, crop):
     assert len(list(frames(video))) == 4
 
 
-def test_what_is_missing_or_damaged_has_a_reason(folder, crop):
+def test_missing_and_damaged_files_have_a_reason(folder, crop):
     folder.picture("cut.jpg", crop, "real")
     folder.video("cut.mp4", [crop] * 10, "real")
     for name in ("cut.jpg", "cut.mp4"):

@@ -106,7 +106,7 @@ def test_story(events: CameraEvents, story: list, expected: list):
     assert run(events, story) == expected
 
 
-def test_measures_durations_by_a_clock_that_nobody_sets(events: CameraEvents):
+def test_durations_are_measured_by_the_monotonic_clock(events: CameraEvents):
     """The wall clock is set back an hour in the middle."""
     events.result(result("fake"), Moment(WALL_S, 10.0))
     assert events.tick(Moment(WALL_S - 3600, 14.0)) == []
@@ -114,7 +114,7 @@ def test_measures_durations_by_a_clock_that_nobody_sets(events: CameraEvents):
     assert ended.event.ended_s == ended.event.began_s == WALL_S
 
 
-def test_tells_what_was_seen(events: CameraEvents):
+def test_reports_the_observations(events: CameraEvents):
     (began,) = events.result(result("fake", 0.91), at(1))
     assert began.event.kind == "fake"
     assert began.event.camera == "door"
@@ -166,7 +166,7 @@ def test_marks_no_more_gaps_than_anybody_reads(events: CameraEvents):
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
-def test_closing_ends_what_goes_on(events: CameraEvents, interrupted: bool):
+def test_closing_ends_ongoing_events(events: CameraEvents, interrupted: bool):
     run(events, [(0, "stalled"), (11, "tick"), (11.5, "fake")])
     ended = events.close(at(12), interrupted=interrupted)
     assert [(what, event.kind, event.ended_s - WALL_S, event.interrupted) for what, event in ended] == [

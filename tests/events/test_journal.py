@@ -124,7 +124,7 @@ def test_old_things_are_rolled_up_and_forgotten_hourly(memory: Memory, clock: Cl
     assert memory.history.scores("door", 0, WALL_S, 1) == []
 
 
-def test_who_fails_to_tell_keeps_it_from_nobody(memory: Memory, clock: Clock, caplog: pytest.LogCaptureFixture):
+def test_a_failing_listener_does_not_block_others(memory: Memory, clock: Clock, caplog: pytest.LogCaptureFixture):
     def breaks(*_: object) -> list[Delivery]:
         raise RuntimeError("cannot")
 

@@ -73,7 +73,7 @@ def test_a_removed_camera_ends_its_events(recorder: Recorder, memory: Memory, cl
     assert all(not event.interrupted for event in memory.events.page(EventFilter()).items)
 
 
-def test_peak_and_mean_of_an_event_that_goes_on_are_written(recorder: Recorder, memory: Memory, clock: Clock):
+def test_peak_and_mean_of_an_ongoing_event_are_written(recorder: Recorder, memory: Memory, clock: Clock):
     recorder.start()
     recorder.result("door", result("fake", 0.91), WALL_S)
     until(lambda: memory.announced)
@@ -121,7 +121,7 @@ def test_a_start_ends_what_a_crash_left_open(recorder: Recorder, memory: Memory)
     assert going.id != f"{1:032x}"
 
 
-def test_watching_goes_on_while_the_database_is_away(
+def test_watching_continues_while_the_database_is_down(
     recorder: Recorder, memory: Memory, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     recorder.start()

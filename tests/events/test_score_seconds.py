@@ -46,7 +46,7 @@ def test_a_clock_set_back_ends_a_second():
     assert seconds.tick(3600.0).at_s == 3
 
 
-def test_the_order_of_states_is_the_one_that_is_stored():
+def test_the_order_of_states_is_the_stored_one():
     stored = ("no_face", "gathering", "real", "uncertain", "fake")  # stored rows count
     assert stored == history.STATES
     assert [VerdictState(state).severity for state in stored] == [0, 1, 2, 3, 4]

@@ -60,7 +60,7 @@ def packets_end(ring: Ring) -> float:
     return ring.film(0.0, 0.0).packets[-1].arrived_s
 
 
-def test_a_clip_goes_on_over_a_restart_of_the_server(own_rtsp_server: RtspServer, tmp_path: Path):
+def test_a_clip_continues_over_a_restart_of_the_server(own_rtsp_server: RtspServer, tmp_path: Path):
     ring = Ring(20.0, 32_000_000)
     watch(own_rtsp_server.url("face"), ring, 40)
     own_rtsp_server.stop(kill=True)

@@ -217,7 +217,7 @@ def test_a_camera_without_a_picture_says_so(stage: Stage):
     assert "no picture" in stage.reports(1)[0].problem
 
 
-def test_nothing_is_kept_that_nobody_asked_for(stage: Stage):
+def test_nothing_is_kept_without_the_setting(stage: Stage):
     stage.wanted.clear()
     stage.keeper.start()
     plays(stage, film(), 13.0)
@@ -282,7 +282,7 @@ def small_disk(tmp_path: Path) -> Iterator[Path | None]:
         subprocess.run(["/bin/umount", "-l", str(place)], check=True)
 
 
-def test_a_disk_that_fills_up_leaves_no_half_file(
+def test_a_full_disk_leaves_no_partial_file(
     small_disk: Path | None, make_stage: Callable[..., Stage], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ):
     """The picture fits, but the clip does not. Free space was not checked before: the write itself fails."""
@@ -342,7 +342,7 @@ def test_evidence_that_was_deleted_meanwhile_is_not_referenced(stage: Stage):
     assert stage.names() == {evidence.clip}
 
 
-def test_one_that_fails_unexpectedly_does_not_end_the_keeping(stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog):
+def test_an_unexpected_failure_does_not_end_the_keeper(stage: Stage, monkeypatch: pytest.MonkeyPatch, caplog):
     stage.keeper.start()
     with monkeypatch.context() as broken:
         broken.setattr("stream_detect.evidence.stills.annotated", raising(RuntimeError("broken")))

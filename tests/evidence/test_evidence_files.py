@@ -66,7 +66,7 @@ def test_no_other_file_is_given_away(tmp_path: Path, name: str):
     assert (tmp_path / "stream-detect.sqlite3").exists()
 
 
-def test_retention_deletes_what_is_too_old(events: Events, tmp_path: Path):
+def test_retention_deletes_old_evidence(events: Events, tmp_path: Path):
     folder = tmp_path / "evidence"
     old, new = (kept(events, folder, WALL_S + begin, 1000) for begin in (0, 100))
     gone = purge(EvidenceFolder(folder, 0), events, WALL_S + 50, 10**9)

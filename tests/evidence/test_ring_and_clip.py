@@ -100,7 +100,7 @@ def test_a_ring_is_bounded_by_bytes_in_whole_groups():
     assert 30_000 < most <= 60_000
 
 
-def test_a_group_larger_than_the_ring_goes_as_a_whole(tmp_path: Path):
+def test_a_group_larger_than_the_ring_is_dropped_completely(tmp_path: Path):
     ring = Ring(BEFORE_S, 3_000)
     for _ in play(film(), ring):
         assert ring.bytes <= 3_000
@@ -112,7 +112,7 @@ def test_a_clip_larger_than_its_room_ends_early():
     assert sum(len(packet.data) for packet in gathered.packets) <= 120_000
 
 
-def test_connections_cost_nothing_while_nobody_wants_their_packets(monkeypatch: pytest.MonkeyPatch):
+def test_connections_cost_nothing_while_packets_are_not_needed(monkeypatch: pytest.MonkeyPatch):
     made = []
     monkeypatch.setattr(rings, "Connection", lambda stream: made.append(stream) or Connection(stream))
     ring = Ring(BEFORE_S, 32_000_000)
@@ -126,7 +126,7 @@ def test_connections_cost_nothing_while_nobody_wants_their_packets(monkeypatch: 
     assert len(made) == 1
 
 
-def test_what_nobody_wants_is_not_held():
+def test_unneeded_packets_are_not_held():
     ring = Ring(BEFORE_S, 32_000_000)
     for now_s in play(film(), ring):
         ring.want(now_s > 8.5)
@@ -135,7 +135,7 @@ def test_what_nobody_wants_is_not_held():
             break
 
 
-def test_a_clip_goes_on_over_a_reconnect(tmp_path: Path):
+def test_a_clip_continues_over_a_reconnection(tmp_path: Path):
     """The camera is away from 6.3 to 9.3 s, and its timestamps restart; both connections have equal parameters."""
     ring = Ring(BEFORE_S, 32_000_000)
     for now_s in play(film(), ring):
@@ -227,7 +227,7 @@ def make() -> Callable[..., ReceivedPacket]:
         max_size=30,
     )
 )
-def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., ReceivedPacket], heard: list):
+def test_any_timestamps_can_be_written_to_a_file(make: Callable[..., ReceivedPacket], heard: list):
     times = timeline([make(*one) for one in heard])
     assert len(times) == len(heard)
     decoding = [dts for _, dts in times]
@@ -236,7 +236,7 @@ def test_whatever_the_timestamps_say_a_file_can_hold_them(make: Callable[..., Re
     assert all(pts >= dts for pts, dts in times)
 
 
-def test_a_clock_that_jumps_leaves_no_hole(make: Callable[..., ReceivedPacket]):
+def test_a_clock_jump_leaves_no_hole(make: Callable[..., ReceivedPacket]):
     """90 kHz timestamps wrap, restart or are missing: the times of arrival give the duration."""
     packets = [
         make(0.0, 0, 0),

@@ -38,7 +38,7 @@ def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk
         ReviewOptions((("scripted", "c" * 64),), 5.0),
     ],
 )
-def test_other_models_or_another_rate_are_looked_at_anew(desk, clip, options):
+def test_other_models_or_rates_are_analysed_again(desk, clip, options):
     desk.ended(desk.submit(clip))
     anew = desk.submit(clip, options)
     assert (anew.state, desk.ended(anew).same_as) == ("queued", "")
@@ -70,7 +70,7 @@ def test_the_annotated_video_is_made_once_on_demand(desk, clip):
     assert desk.files() == []
 
 
-def test_an_annotated_video_goes_on_after_a_stop_and_can_be_tried_again(open_desk, clip):
+def test_an_annotated_video_resumes_after_a_stop_and_can_be_retried(open_desk, clip):
     desk = open_desk()
     desk.jobs.start()
     analysis = desk.ended(desk.submit(clip))

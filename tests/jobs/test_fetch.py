@@ -123,7 +123,7 @@ def test_a_file_is_fetched_over_redirects(host, tmp_path):
         ("/to/http://nobody.invalid/", SourceUnreachableError, "cannot resolve the host"),
     ],
 )
-def test_what_cannot_be_fetched_is_reported_and_leaves_nothing(host, tmp_path, path, error, reason):
+def test_failed_fetches_are_reported_and_leave_nothing(host, tmp_path, path, error, reason):
     with pytest.raises(error, match=reason) as caught:
         fetch(host.url + path, tmp_path / "a", OPEN)
     assert "secret" not in str(caught.value)
@@ -160,7 +160,7 @@ def test_a_cancel_ends_any_wait(host, tmp_path, path):
         fetch(f"{host.url}{path}", tmp_path / "a", OPEN, Hooks(cancelled=asked.is_set))
 
 
-def test_a_name_that_is_looked_up_for_ever_is_given_up(tmp_path, monkeypatch):
+def test_a_name_look_up_has_a_time_limit(tmp_path, monkeypatch):
     ended = threading.Event()
     monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: ended.wait(60))
     with pytest.raises(SourceStalledError):
@@ -168,7 +168,7 @@ def test_a_name_that_is_looked_up_for_ever_is_given_up(tmp_path, monkeypatch):
     ended.set()
 
 
-def test_what_is_fetched_is_hashed_as_it_comes(host, tmp_path):
+def test_a_fetched_file_is_hashed_while_it_arrives(host, tmp_path):
     received = fetch(f"{host.url}/file", tmp_path / "a", OPEN)
     assert (received.bytes, received.sha256) == (len(BODY), hashlib.sha256(BODY).hexdigest())
 
@@ -195,7 +195,7 @@ def test_nor_after_a_redirect(host, tmp_path, monkeypatch):
     assert [path for path, *_ in host.asked] == [f"/to/http://127.0.0.1:{port}/file"]
 
 
-def test_the_connection_goes_to_the_address_that_was_looked_at(host, tmp_path, monkeypatch):
+def test_the_connection_uses_the_checked_address(host, tmp_path, monkeypatch):
     real, names = socket.getaddrinfo, []
 
     def once(name, *args, **kwargs):

@@ -57,7 +57,7 @@ def test_names_are_shown_without_what_hides_or_turns(sent, shown):
     assert shown_name(sent) == shown
 
 
-def test_a_file_comes_in_with_its_length_and_sha256(library, tmp_path):
+def test_a_received_file_has_its_length_and_sha256(library, tmp_path):
     received = take(library, ONE, b"x" * 700)
     assert (received.bytes, received.sha256) == (700, hashlib.sha256(b"x" * 700).hexdigest())
     assert library.path(ONE, ORIGINAL).read_bytes() == b"x" * 700
@@ -67,7 +67,7 @@ def test_a_file_comes_in_with_its_length_and_sha256(library, tmp_path):
     assert (tmp_path / "analyses" / ONE).stat().st_mode & 0o077 == 0
 
 
-def test_what_is_too_long_is_refused_while_it_comes(library, tmp_path):
+def test_a_too_large_file_is_refused_while_it_arrives(library, tmp_path):
     incoming = library.incoming("a.mp4")
     incoming.write(b"x" * 1000)
     with pytest.raises(BodyTooLargeError, match=r"0\.001 MB \(review.max_upload_bytes\), a.mp4 is longer"):
@@ -99,7 +99,7 @@ def test_a_disk_that_is_full_is_distinguished_from_one_that_cannot_be_written(tm
         IncomingFile("a", tmp_path / "absent" / "a", 1000, lambda: None)
 
 
-def test_what_is_written_is_there_whole_or_not_at_all(library, tmp_path):
+def test_a_written_file_is_complete_or_absent(library, tmp_path):
     take(library, ONE)
 
     def half(path: Path) -> None:
@@ -144,7 +144,7 @@ def test_shared_files_outlive_either_of_the_two(library, monkeypatch, links):
         library.share(ONE, TWO)
 
 
-def test_a_start_sweeps_what_nobody_owns(library, tmp_path):
+def test_a_start_removes_files_without_an_owner(library, tmp_path):
     take(library, ONE)
     take(library, TWO)
     half = library.incoming("a.mp4")

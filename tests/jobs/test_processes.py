@@ -265,7 +265,7 @@ def test_secrets_in_the_environment_are_not_passed_on(monkeypatch, clip, name):
         assert b"secret-of-the-server" not in Path(f"/proc/{running(processes)}/environ").read_bytes()
 
 
-def test_what_is_confined_has_no_network_no_programs_and_little_memory():
+def test_a_confined_process_has_no_network_no_programs_and_little_memory():
     program = (
         "import os, socket, subprocess\n"
         "from stream_detect.jobs.sandbox import MemoryLimit, confine\n"

@@ -84,7 +84,7 @@ def put(bench: Bench, *names: str) -> None:
     bench.queue.put([Task(name) for name in names])
 
 
-def test_a_long_task_rests_while_short_ones_come_and_goes_on_where_it_was(bench):
+def test_a_long_task_rests_for_short_ones_and_continues_where_it_was(bench):
     desk = bench()
     put(desk, "long")
     assert set(desk.go(30)) == {"long"}  # no other task is waiting: it continues
@@ -108,7 +108,7 @@ def test_short_tasks_without_end_do_not_starve_a_long_one(bench):
     assert 0.3 < share < 0.7
 
 
-def test_a_second_long_task_is_put_back_and_begun_anew(bench):
+def test_a_second_long_task_is_put_back_and_restarted(bench):
     desk = bench()
     put(desk, "long", "longer")
     desk.go(10)

@@ -62,7 +62,7 @@ def test_progress_is_reported_four_times_a_second_at_most(desk, clip):
 
 
 @pytest.mark.parametrize("state", ["running", "queued"])
-def test_what_is_cancelled_ends_and_leaves_no_file(desk, clip, other_clip, state):
+def test_a_cancelled_analysis_ends_and_leaves_no_file(desk, clip, other_clip, state):
     desk.reviewer.may_go_on.clear()
     first = desk.submit(other_clip)
     assert desk.reviewer.begun.wait(PATIENCE_S)
@@ -95,7 +95,7 @@ def test_no_analysis_ends_before_it_began_when_the_clock_is_set_back(desk, clip,
     assert queued.created_s <= ended.started_s <= ended.ended_s
 
 
-def test_deleting_leaves_nothing_also_of_what_runs(desk, clip):
+def test_deleting_a_running_analysis_leaves_nothing(desk, clip):
     desk.reviewer.may_go_on.clear()
     analysis = desk.submit(clip)
     assert desk.reviewer.begun.wait(PATIENCE_S)
@@ -143,7 +143,7 @@ def test_what_ended_its_process_is_not_begun_again_by_the_next_start(open_desk, 
 
 @pytest.mark.parametrize("how", ["cancel", "delete"])
 @pytest.mark.parametrize("written", ["flagged-0-1.jpg", RESULTS])
-def test_an_end_while_results_are_written_leaves_nothing_and_is_notified(desk, clip, monkeypatch, how, written):
+def test_an_end_while_results_are_written_leaves_nothing_and_is_reported(desk, clip, monkeypatch, how, written):
     write = desk.library.write
 
     def meanwhile(analysis_id: str, name: str, put: Callable[[Path], None]) -> int:
@@ -227,7 +227,7 @@ def test_a_stop_while_a_file_is_fetched_leaves_the_attempts_as_they_were(open_de
 
 
 @pytest.mark.parametrize(("attempts", "end"), [(MAX_ATTEMPTS - 1, "done"), (MAX_ATTEMPTS, "failed")])
-def test_a_file_that_ends_the_process_is_not_begun_for_ever(open_desk, clip, attempts, end):
+def test_a_file_that_crashes_the_process_is_not_retried_forever(open_desk, clip, attempts, end):
     desk = open_desk()
     analysis = desk.submit(clip)  # as left by a process that was killed while running
     assert desk.analyses.change(replace(analysis, state="running", attempts=attempts), ("queued",))
@@ -237,7 +237,7 @@ def test_a_file_that_ends_the_process_is_not_begun_for_ever(open_desk, clip, att
     assert ("ended 3 times" in ended.problem) == (end == "failed")
 
 
-def test_when_too_many_wait_nothing_is_kept_of_what_is_refused(open_desk, clip, other_clip):
+def test_a_refusal_because_of_a_full_queue_keeps_nothing(open_desk, clip, other_clip):
     desk = open_desk(max_waiting=2)
     first = desk.submit(clip)
     with pytest.raises(CapacityError, match=r"expected at most 2 waiting analyses .* and 1 are waiting") as refused:

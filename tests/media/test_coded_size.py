@@ -66,7 +66,7 @@ def test_vp8(wh):
 
 
 @given(st.binary(max_size=200))
-def test_whatever_comes_is_read_or_passed_over(data):
+def test_any_bytes_are_read_or_ignored(data):
     for codec in ("h264", "vp8"):
         for text in (data, b"\x00\x00\x00\x01\x67" + data, b"\x00\x00\x00\x9d\x01\x2a" + data):
             wh = read_header(codec, text).wh

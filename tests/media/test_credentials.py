@@ -35,7 +35,7 @@ def test_a_file_without_any_has_none(tmp_path, authority):
     assert NO_CREDENTIALS.sentence == ""
 
 
-def test_a_signature_by_somebody_whom_an_anchor_vouches_for_is_valid(tmp_path, authority, camera):
+def test_a_signature_under_a_trust_anchor_is_valid(tmp_path, authority, camera):
     found = read(tmp_path, signed(jpeg(), camera, [action()]), authority.pem)
     assert found == Credentials(
         "valid", "Camera 7 (Example Ltd)", "Root (Authority Ltd)", False, ("c2pa.created",), "Studio 7", None
@@ -118,7 +118,7 @@ def test_metadata_of_the_iptc_declares_a_source_too(tmp_path, authority, camera)
     assert found.generated is True
 
 
-def test_one_that_declares_no_source_says_neither(tmp_path, camera):
+def test_a_file_without_a_declared_source_is_neither(tmp_path, camera):
     assert read(tmp_path, signed(jpeg(), camera)).generated is None
 
 
@@ -159,7 +159,7 @@ def test_a_picture_too_large_to_be_read_as_a_whole_is_not(tmp_path, camera):
     )
 
 
-def test_reading_ends_when_somebody_asks_for_it(tmp_path, camera):
+def test_reading_can_be_cancelled(tmp_path, camera):
     (tmp_path / "file").write_bytes(signed(jpeg(), camera, [action()]))
     calls: list[int] = []
 

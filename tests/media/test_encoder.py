@@ -31,7 +31,7 @@ def at(frames, fps):
     return frames
 
 
-def test_every_frame_comes_back_at_once_with_its_own_time_and_looks_the_same(moving):
+def test_every_frame_is_returned_at_once_with_its_time_and_looks_the_same(moving):
     frames = moving(60, 640, 480)
     with encoder() as codec:
         packets = []
@@ -66,7 +66,7 @@ def test_a_viewer_can_start_at_any_keyframe(moving):
     assert len(decode(packets[15:])) == 15
 
 
-def test_aiortc_packetises_what_is_handed_over(moving):
+def test_aiortc_packetises_the_encoded_frames(moving):
     with encoder() as codec:
         (packet,) = codec.encode(moving(1, 640, 480)[0])
     payloads, timestamp = Packetiser().pack(packet)
@@ -173,7 +173,7 @@ def test_bitrates_out_of_order_are_refused(bitrates):
         H264Encoder(*bitrates)
 
 
-def test_a_refusal_of_x264_is_ours_and_the_next_frame_starts_anew(moving, monkeypatch):
+def test_a_refusal_of_x264_is_our_error_and_the_next_frame_restarts_the_encoder(moving, monkeypatch):
     with encoder() as codec:
         first, second, third = moving(3, 320, 240)
         codec.encode(first)

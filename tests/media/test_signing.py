@@ -63,7 +63,7 @@ def test_a_clip_is_signed_and_still_plays(tmp_path, authority):
     assert CredentialsReader(authority.pem).read(clip).state == "broken"
 
 
-def test_the_event_stands_in_the_file(tmp_path, authority):
+def test_the_event_is_in_the_file(tmp_path, authority):
     signed(tmp_path, authority.holder(), authority, Statement("a.jpg", (), {"event": "0192abcd", "camera": "door"}))
     content = (tmp_path / "file").read_bytes()
     assert b"stream-detect.event" in content

@@ -96,7 +96,7 @@ def test_a_map_takes_little_more_than_a_judgement(shipped, face):
     assert map_s < 32 * judgement_s, "to judge the face once for each place takes 64 times as long"
 
 
-def test_occluding_what_is_hot_costs_more_than_occluding_what_is_not(shipped, face):
+def test_occluding_hot_parts_changes_the_score_more_than_cold_ones(shipped, face):
     """Blurs the hottest and the coldest quarter of an 8 x 8 grid, over the face in five brightnesses."""
     halves = OpenVinoHalves(shipped)
     place_px = len(face) // 8

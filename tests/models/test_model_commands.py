@@ -25,7 +25,7 @@ def test_info_shows_terms_limits_and_figures(run, make_bundle):
         assert text in output
 
 
-def test_verify_tells_broken_from_whole(run, make_bundle):
+def test_verify_distinguishes_broken_bundles(run, make_bundle):
     make_bundle("one")
     (make_bundle("two") / "model.bin").write_bytes(b"changed")
     result = run("verify")

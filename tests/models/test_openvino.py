@@ -26,7 +26,7 @@ def crops(*colours):
         ({"input": {"width_px": 16, "height_px": 16, "scale": 0.5 / 255, "offset": 0.25}}, (0.75, 0.25)),
     ],
 )
-def test_contract_says_what_goes_in_and_what_comes_out(make_bundle, changes, expected):
+def test_the_contract_describes_input_and_output(make_bundle, changes, expected):
     classifier = load_model(Bundle.load(make_bundle(**changes)), "openvino").classifier()
     scores = classifier.predict(crops(RED, BLUE))
     assert scores.dtype == np.float32

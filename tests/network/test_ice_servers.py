@@ -83,7 +83,7 @@ def test_credentials_are_those_of_coturns_rest_scheme():
     )
 
 
-async def test_each_failure_is_reported_in_words_with_the_cure(coturn, silent, certificate):
+async def test_each_failure_is_reported_with_its_cure(coturn, silent, certificate):
     closed = free_port()
     with running(certificate=certificate) as secure:
         for server, words in (
@@ -166,7 +166,7 @@ async def test_a_dead_first_server_neither_hides_a_good_second_nor_delays_the_an
     assert received(silent) == 0, "a server that is known to be dead is not asked"
 
 
-async def test_a_server_that_comes_back_is_used_again(meetings, caplog):
+async def test_a_recovered_server_is_used_again(meetings, caplog):
     caplog.set_level("INFO")
     port = free_port()
     network = network_of(f"turn:127.0.0.1:{port}?transport=tcp")

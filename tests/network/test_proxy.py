@@ -149,7 +149,7 @@ def _connections(server: Server) -> int:
     return sum(one.status == psutil.CONN_ESTABLISHED and one.laddr.port == port for one in there)
 
 
-def test_a_sign_in_is_one_under_tls_whatever_the_client_says_of_it(site: Site) -> None:
+def test_the_sign_in_cookie_is_secure_whatever_the_client_claims(site: Site) -> None:
     credentials = {"name": "anna", "password": PASSWORD}
     with site.client(**site.origin, **SPOOFED) as http:
         answer = http.post("/detect/api/session", json=credentials)
@@ -167,7 +167,7 @@ def test_a_sign_in_is_one_under_tls_whatever_the_client_says_of_it(site: Site) -
         assert "Secure" not in answer.headers["set-cookie"], "it came without TLS and without a proxy"
 
 
-def test_single_sign_on_comes_back_by_https(site: Site) -> None:
+def test_single_sign_on_returns_over_https(site: Site) -> None:
     with site.client(**SPOOFED) as http:
         out = http.get("/detect/api/oidc/login", params={"to": "/cameras"})
         assert out.status_code == 302, out.text

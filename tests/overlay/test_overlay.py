@@ -48,7 +48,7 @@ def test_a_badge_is_still_known_by_its_colour_after_encoding_at_a_low_bitrate(mo
     assert share_of(header(to_rgb(seen[-1])), palette.STATE_RGB[state], 30) > 0.5
 
 
-def test_every_state_has_a_shape_of_its_own(flat, overlay, track, result):
+def test_every_state_has_its_own_shape(flat, overlay, track, result):
     icons = []
     for sequence, state in enumerate([*JUDGED, VerdictState.GATHERING], 1):
         frame = flat()
@@ -106,7 +106,7 @@ def test_without_a_result_all_turns_hatched_grey(flat, overlay, track, result, k
         assert share_of(badge, palette.HATCH_RGB) > 0.2
 
 
-def test_a_result_of_less_than_stale_s_ago_stands(flat, overlay, track, result):
+def test_a_result_younger_than_stale_s_is_shown(flat, overlay, track, result):
     newest = result(track(BOX, VerdictState.FAKE, 0.9))
     for now_s, fake in ((1.0, True), (1.02, False)):
         frame = flat()

@@ -98,7 +98,7 @@ def with_sound(path, begins):
 
 
 @pytest.mark.parametrize("begins", [0.0, 0.5, -0.5])
-def test_sound_is_copied_and_stays_in_step(tmp_path, begins):
+def test_sound_is_copied_and_stays_in_sync(tmp_path, begins):
     annotate(with_sound(tmp_path / "a.mkv", begins), tmp_path / "b.mp4", review_models(), 5.0)
     with av.open(str(tmp_path / "b.mp4")) as container:
         assert [stream.type for stream in container.streams] == ["video", "audio"]

@@ -154,7 +154,7 @@ def test_hooks_are_asked_and_notified(clip):
         examine(clip, review_models(), 5.0, Hooks(cancelled=lambda: len(turns) > 0))
 
 
-def test_what_is_left_out_is_reported(clip):
+def test_omitted_parts_are_reported(clip):
     whole = examine(clip, review_models(max_duration_s=2.0), 5.0)
     assert whole.sampled == 11
     assert whole.notes == ("only the first 2 s were looked at (review.max_duration_s)",)
@@ -190,7 +190,7 @@ def test_who_passes_by_is_forgotten_first():
     assert tally.tracks()[0].state is FAKE
 
 
-def test_the_results_are_as_the_protocol_says(clip):
+def test_the_results_follow_the_protocol(clip):
     whole = examine(clip, review_models([model(), model(0.02, "other")], [LEFT, TINY]), 5.0)
     upload = Upload("clip.mp4", 10, "cd" * 32)
     results = json.loads(whole.as_json("01", upload))

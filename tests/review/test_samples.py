@@ -63,7 +63,7 @@ def test_items_come_in_order_from_another_thread():
     assert {name.rpartition("_")[0] for name in made_by} == {"review-ahead"}
 
 
-def test_an_error_comes_in_its_turn():
+def test_an_error_is_raised_at_its_position():
     def making():
         yield from range(3)
         raise AnalysisError("broken")
@@ -166,7 +166,7 @@ def test_a_detector_that_fails_ends_it_in_its_turn(clip):
 
 
 @pytest.mark.parametrize("stopped", ["cancelled", "time is up", "hook fails"])
-def test_whoever_leaves_early_leaves_nothing_running(clip, stopped):
+def test_stopping_early_leaves_nothing_running(clip, stopped):
     detector = ScriptedDetector([LEFT])
     settings = review_models(threads=2, max_run_s=1e-9 if stopped == "time is up" else 100.0).settings
     given = ReviewModels((model(),), lambda: detector, settings)

@@ -52,7 +52,7 @@ def test_passwords_are_asked_for(own_rtsp_server: RtspServer, lock: str) -> None
         assert next(container.decode(video=0)).width == 320
 
 
-def test_it_comes_back_at_the_same_port(own_rtsp_server: RtspServer) -> None:
+def test_it_returns_on_the_same_port(own_rtsp_server: RtspServer) -> None:
     url = own_rtsp_server.url("small")
     own_rtsp_server.stop()
     with pytest.raises(OSError, match="refused"):

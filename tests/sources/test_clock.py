@@ -93,7 +93,7 @@ def test_a_wait_ends_when_stopped() -> None:
         Pacer(stopping).wait(time.monotonic() + 5 * PATIENCE_S)
 
 
-def test_what_is_late_is_not_made_up_for() -> None:
+def test_late_frames_are_not_caught_up() -> None:
     pacer, began = Pacer(threading.Event()), time.monotonic()
     pacer.wait(began - 30)
     pacer.wait(began - 29.9)

@@ -42,6 +42,6 @@ def test_errors_are_distinguished(error: Exception, opening: type[SourceError], 
     assert ("10.0.0.5" in f"{found}") == ("10.0.0.5" in message)
 
 
-def test_whatever_ffmpeg_says_after_the_time_is_no_answer() -> None:
+def test_an_error_after_the_time_limit_is_a_timeout() -> None:
     problem = opening_failure(av.InvalidDataError(1, "invalid data", ADDRESS), timed_out=True, timeout_s=4.5)
     assert str(problem) == "no answer within 4.5 s"

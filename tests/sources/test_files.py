@@ -29,7 +29,7 @@ def corners(frame: av.VideoFrame) -> list[bool]:
     return [bool(grey[y, x] > 150) for y, x in ((30, 30), (30, -30), (-30, -30), (-30, 30))]
 
 
-def test_a_file_comes_in_real_time_and_ends(clip: Callable[..., Path]) -> None:
+def test_a_file_is_played_in_real_time_and_ends(clip: Callable[..., Path]) -> None:
     with opened(clip(count=20)) as reader:
         found, began = [], time.monotonic()
         with pytest.raises(SourceEndedError, match="over"):
@@ -51,7 +51,7 @@ def test_frames_are_freed_as_soon_as_they_were_used(clip: Callable[..., Path]) -
     assert left == []
 
 
-def test_a_loop_goes_on_in_time(clip: Callable[..., Path], read: Read) -> None:
+def test_a_loop_keeps_its_timing(clip: Callable[..., Path], read: Read) -> None:
     found = read(f"file:{clip(count=8)}", 20, loop=True)
     steps = np.diff([picture.time_s for picture in found])
     assert (steps > 0).all()
@@ -177,7 +177,7 @@ def test_stopping_ends_quietly(clip: Callable[..., Path]) -> None:
 
 
 @pytest.mark.parametrize(("content", "problem"), [(None, "no such file"), (b"\x00text" * 999, "no video")])
-def test_what_is_no_video(tmp_path: Path, content: bytes | None, problem: str) -> None:
+def test_a_file_without_video(tmp_path: Path, content: bytes | None, problem: str) -> None:
     path = tmp_path / "clip.mp4"
     if content is not None:
         path.write_bytes(content)

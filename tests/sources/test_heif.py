@@ -58,7 +58,7 @@ def test_it_is_turned_mirrored_and_cropped(properties, wanted):
     assert off(seen(tiled(LARGE, 64, *properties)), wanted) < 4
 
 
-def test_what_is_transparent_is_white():
+def test_transparent_parts_are_white():
     alpha = np.zeros((144, 200, 3), np.uint8)
     alpha[:, 100:] = 255
     made = Heic()
@@ -70,7 +70,7 @@ def test_what_is_transparent_is_white():
     assert off(image[:, 110:], LARGE[:, 110:]) < 4
 
 
-def test_what_is_wrong_is_reported():
+def test_errors_are_reported():
     whole = tiled(LARGE, 64)
     with pytest.raises(TooLargeError, match="200x144"):
         seen(whole, max_pixels=20_000)

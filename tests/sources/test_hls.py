@@ -201,7 +201,7 @@ def test_what_was_played_is_not_live_a_second_time(site):
     assert [path for path, *_ in asked if path.endswith(".ts")] == ["/7.ts"]
 
 
-def test_an_encoder_that_counts_anew_is_live_again(site):
+def test_an_encoder_that_restarts_its_numbers_is_live_again(site):
     url, pages, _ = site
     pages["/cam.m3u8"] = playlist(["new0.ts"])
     pages["/new0.ts"] = segment()
@@ -266,7 +266,7 @@ def test_fragmented_mp4_is_played(site):
     assert len(frames(f"{url}/cam.m3u8", 60)) == 60
 
 
-def test_the_password_goes_to_its_own_host_only(site):
+def test_the_password_is_sent_only_to_its_host(site):
     url, pages, asked = site
     other_pages: dict = {"/0.ts": segment()}
     other_asked: list = []
@@ -298,7 +298,7 @@ def test_the_password_goes_to_its_own_host_only(site):
         (playlist(["concat:/etc/passwd|/etc/hosts"]), SourceUnreachableError, ""),
     ],
 )
-def test_what_is_wrong_is_reported(site, page, error, reason):
+def test_errors_are_reported(site, page, error, reason):
     url, pages, _ = site
     pages["/cam.m3u8"] = page
     with pytest.raises((error, SourceStalledError)) as caught:

@@ -73,6 +73,6 @@ def test_the_time_is_for_all_stages_together(
         pass
 
 
-def test_a_name_that_nobody_has() -> None:
+def test_an_unknown_host_name() -> None:
     with pytest.raises(SourceUnreachableError, match="name is not known"):
         open_source(parse_address("rtsp://u:s3cret@nobody.invalid/s", from_settings_file=False), QUICK)

@@ -140,7 +140,7 @@ def test_the_wrong_password_is_refused(rtsp_server: RtspServer, lock: str) -> No
         assert next(opened.pictures()).frame.width == 320
 
 
-def test_what_is_not_there(rtsp_server: RtspServer) -> None:
+def test_a_missing_stream(rtsp_server: RtspServer) -> None:
     host = rtsp_server.url("small").removesuffix("/small")
     missing = problem_of(f"{host}/missing".replace("rtsp://", "rtsp://viewer:s3cret@"))
     assert isinstance(missing, SourceUnreachableError)

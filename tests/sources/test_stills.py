@@ -62,7 +62,7 @@ def test_a_picture_of_16_bits_is_turned_as_one_of_8(orientation):
 
 
 @pytest.mark.parametrize(("kind", "mode"), [("PNG", "RGBA"), ("PNG", "LA"), ("WEBP", "RGBA"), ("TIFF", "RGBA")])
-def test_what_is_transparent_is_white(kind, mode):
+def test_transparent_parts_are_white(kind, mode):
     coded = io.BytesIO()
     shown = Pillow.fromarray(picture()).convert(mode)
     alpha = np.full((64, 96), 255, np.uint8)
@@ -133,7 +133,7 @@ def test_an_animation_that_breaks_off_is_seen_that_far():
 
 
 @pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "BMP", "TIFF", "AVIF"])
-def test_what_is_cut_off_is_reported(kind):
+def test_a_truncated_picture_is_reported(kind):
     coded = still_bytes(kind, picture())
     assert is_still(coded[:HEAD_BYTES])
     with pytest.raises(MediaError, match="picture cannot be decoded: it is damaged"):

@@ -106,7 +106,7 @@ def test_frames_without_timestamps_are_counted(tmp_path):
         (10, [5000, 5100, 0, 100], [0, 0.1, 0.2, 0.3]),  # a wrapped clock
     ],
 )
-def test_times_rise_whatever_the_timestamps_do(fps, pts, times):
+def test_times_increase_for_any_timestamps(fps, pts, times):
     clock = FrameTimes(fps)
     given = []
     for each in pts:
@@ -163,7 +163,7 @@ def test_too_large_frames_are_not_decoded(tmp_path):
         seen(file, max_pixels=5000)
 
 
-def test_between_packets_somebody_may_stop(tmp_path):
+def test_reading_can_be_stopped_between_packets(tmp_path):
     def stop():
         raise ReviewCancelledError("cancelled")
 
@@ -171,7 +171,7 @@ def test_between_packets_somebody_may_stop(tmp_path):
         seen(film(tmp_path / "a.mp4", pictures(2)), between=stop)
 
 
-def test_what_is_no_video_is_reported(tmp_path):
+def test_a_file_without_video_is_reported(tmp_path):
     (tmp_path / "empty.mp4").touch()
     (tmp_path / "text.mp4").write_text("This is only text, whatever its name says.\n" * 50, encoding="utf-8")
     film(tmp_path / "cut.mp4", pictures(10))

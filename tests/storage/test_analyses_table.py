@@ -30,7 +30,7 @@ def analyses(database) -> Analyses:
     return Analyses(database)
 
 
-def test_what_is_put_is_got(analyses):
+def test_a_stored_analysis_is_read_back(analyses):
     whole = make(
         1, state="done", started_s=2.0, ended_s=3.0, done_share=1.0, verdict="fake", same_as="2" * 32,
         kept_bytes=1 << 40, attempts=2, url="https://example.org/a.mp4", models=(*MODELS, ("other", "cd" * 32)),
@@ -51,7 +51,7 @@ def test_all_are_put_or_none(analyses):
 
 
 @pytest.mark.parametrize("absent", ["0" * 32, "nonsense", "ü", "\0"])
-def test_what_is_absent_is_not_found(analyses, absent):
+def test_unknown_ids_are_not_found(analyses, absent):
     with pytest.raises(NotFoundError):
         analyses.get(absent)
     with pytest.raises(NotFoundError):
@@ -117,7 +117,7 @@ def test_the_same_bytes_by_the_same_models_at_the_same_rate(analyses):
     assert analyses.find_same("0" * 64, MODELS, 5.0) is None
 
 
-def test_what_is_deleted_is_referred_to_no_more(analyses):
+def test_deleted_analyses_are_no_longer_referenced(analyses):
     analyses.put([make(1, state="done"), make(2, state="done", same_as=make(1).id)])
     analyses.put_annotation(Annotation(make(1).id, "meso4-dfdc", "queued", 1.0))
     assert analyses.delete(make(1).id) == make(1, state="done")

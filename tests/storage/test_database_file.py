@@ -60,7 +60,7 @@ def test_the_migrations_end_at_the_tables_of_this_program(database):
     assert indices(database) == migrated
 
 
-def test_every_migration_goes_down_and_up_again(database):
+def test_every_migration_can_be_reverted_and_applied_again(database):
     steps = [step.revision for step in ScriptDirectory(str(MIGRATIONS)).walk_revisions()]  # the newest first
     for target in [*steps[1:], "base"]:
         with database._writing.begin() as connection:

@@ -95,7 +95,7 @@ def fill(database: Database, make_event) -> None:
         Events(database).begin(make_event(float(number), reason="r" * 20_000))
 
 
-def test_a_full_disk_is_reported_and_writing_goes_on_when_there_is_room(small_disk, tmp_path, make_event):
+def test_a_full_disk_is_reported_and_writing_continues_when_there_is_space(small_disk, tmp_path, make_event):
     with Database.open(StorageSettings(folder=small_disk or tmp_path)) as database:
         ballast = (small_disk or tmp_path) / "ballast"
         ballast.write_bytes(bytes(300_000))
@@ -167,7 +167,7 @@ def test_postgresql_may_restart(cluster, tmp_path, make_event):
         assert events.end(replace(event, ended_s=2000.0))
 
 
-def test_a_restart_that_nobody_noticed_is_not_noticed(cluster, tmp_path, make_event):
+def test_a_restart_without_queries_is_not_noticed(cluster, tmp_path, make_event):
     settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
     with Database.open(settings) as database:
         Events(database).begin(make_event())
@@ -213,7 +213,7 @@ def test_an_address_that_does_not_work_is_explained_without_its_password(cluster
     assert "hunter2" not in str(caught.value)
 
 
-def test_what_the_database_says_of_a_row_stays_out_of_the_message(database):
+def test_row_contents_in_database_errors_are_not_shown(database):
     with pytest.raises(StorageError) as caught, database.writing() as session:
         session.execute(
             text("INSERT INTO cameras (name, settings) SELECT :name, CAST(:held AS TEXT) || nonsense"),

@@ -71,7 +71,7 @@ def test_updates_change_what_they_name_and_nothing_else(events, make_event, evid
     assert events.get(event.id).evidence == Evidence()
 
 
-def test_an_end_leaves_the_evidence_that_came_meanwhile(events, make_event, evidence):
+def test_an_end_keeps_evidence_added_in_the_meantime(events, make_event, evidence):
     event = make_event(evidence=Evidence("e/picture.jpg"))
     events.begin(event)
     events.update(event.id, evidence=evidence)
@@ -81,7 +81,7 @@ def test_an_end_leaves_the_evidence_that_came_meanwhile(events, make_event, evid
     assert not events.page(EventFilter(open=True)).items
 
 
-def test_what_was_deleted_stays_deleted(events, make_event, evidence, database):
+def test_a_deleted_event_stays_deleted(events, make_event, evidence, database):
     event = make_event(evidence=evidence)
     events.begin(event, [delivery(1, event.id)])
     assert events.delete(event.id) == evidence
@@ -110,7 +110,7 @@ def test_an_event_and_its_deliveries_are_written_together_or_not_at_all(events, 
     assert [waiting.id for waiting in outbox.due(1e9)] == [f"{number:032x}" for number in (1, 2, 3)]
 
 
-def test_a_restart_ends_what_was_left_open_at_the_last_that_was_heard(events, make_event, clock):
+def test_a_restart_ends_open_events_at_their_last_known_time(events, make_event, clock):
     ended, heard, future, late = make_event(ended_s=1500.0), make_event(), make_event(1001.0), make_event(2500.0)
     events.begin(ended)
     for event in (heard, late):

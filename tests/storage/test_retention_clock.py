@@ -78,7 +78,7 @@ def test_a_jump_of_a_running_server_counts(machine):
 
 
 @pytest.mark.parametrize("note", [None, "", "{}", json.dumps({"at_s": "x"}), "[1]"])
-def test_without_a_note_beside_what_is_kept_nothing_is_deleted(machine, note):
+def test_without_a_noted_time_nothing_is_deleted(machine, note):
     if note is not None:
         (machine.folder / FILE_NAME).write_text(note)
     assert not machine.start().may_delete()

@@ -75,7 +75,7 @@ def test_a_score_is_read_as_it_was_written(history):
 
 
 @pytest.mark.parametrize("at_once", [True, False])
-def test_what_comes_twice_of_a_second_is_joined(history, at_once):
+def test_two_rows_of_one_second_are_merged(history, at_once):
     parts = [
         second(100, 0.9, "fake", low=0.8, high=0.95, samples=2),
         second(100, None, "no_face", samples=4),

@@ -32,7 +32,7 @@ def stored(database) -> StoredUsers:
     return stored
 
 
-def test_what_is_written_is_read(stored):
+def test_stored_users_are_read_back(stored):
     stored.begin_session(SESSION)
     stored.add_token(TOKEN)
     stored.note_use({SESSION.digest: 30.0}, {TOKEN.digest: 31.0})
@@ -82,7 +82,7 @@ def test_sessions_that_expired_are_neither_read_nor_kept(stored):
     assert stored.read().sessions == {}
 
 
-def test_what_a_user_has_goes_with_the_user(stored):
+def test_sessions_and_tokens_are_deleted_with_their_user(stored):
     stored.add(User("carol", Role.ADMIN, "hash"))
     stored.begin_session(SESSION)
     stored.add_token(TOKEN)
@@ -107,7 +107,7 @@ def test_sessions_and_tokens_of_a_user_are_bounded(stored):
 
 
 @pytest.mark.parametrize("name", ["nobody", "no\0body", "é", "a" * 500])
-def test_nobody_is_found_by_another_name(stored, name):
+def test_users_are_found_only_by_their_name(stored, name):
     for ask in (stored.user, stored.remove, lambda name: stored.change(name, disabled=True)):
         with pytest.raises(NotFoundError):
             ask(name)
@@ -115,7 +115,7 @@ def test_nobody_is_found_by_another_name(stored, name):
         stored.remove_token(name)
 
 
-def test_of_two_admins_who_remove_each_other_at_once_one_stays(stored):
+def test_of_two_admins_who_remove_each_other_at_once_one_remains(stored):
     stored.add(User("carol", Role.ADMIN, "hash"))
     begin = threading.Barrier(2)
     failures: list[str] = []

@@ -70,7 +70,7 @@ def test_both_of_a_pair_are_degraded_alike_and_pairs_are_not(marked_faces, monke
     assert len(set(seen[::2])) == 4
 
 
-def test_so_many_pairs_are_degraded_as_the_recipe_says(marked_faces, monkeypatch):
+def test_the_recipe_s_share_of_pairs_is_degraded(marked_faces, monkeypatch):
     seen = []
     monkeypatch.setattr(batches_module, "degrade", lambda image, how, _: seen.append(how) or image)
     batches = Batches(marked_faces, replace(RECIPE, degraded=0.25))

@@ -111,7 +111,7 @@ def test_weights_of_another_network_are_refused(change, message):
         take_lite0(efficientnet_lite0((32, 32)), change(lite0_state()), "x.pth", last_layer=False)
 
 
-def test_a_network_begins_with_the_published_weights_and_a_last_layer_of_its_own():
+def test_a_network_starts_with_the_published_weights_and_a_new_last_layer():
     from stream_detect.training.architectures import architecture_named
 
     known = architecture_named("efficientnet_lite0")

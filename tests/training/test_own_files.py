@@ -103,7 +103,7 @@ def test_a_row_without_a_split_follows_its_group(own):
     assert len(read_table(own(rows, ("file", "label", "split", "group"))).of("val")) == 5
 
 
-def test_a_changed_file_is_cut_anew(own):
+def test_a_changed_file_is_cut_again(own):
     folder = own()
     before = cache_key(read_table(folder), POLICY)
     assert cache_key(read_table(folder), POLICY) == before

@@ -105,7 +105,7 @@ def test_a_family_of_one_label_only_is_reported(faces):
         )
 
 
-def test_leaving_out_what_is_not_there_or_everything_is_reported(faces):
+def test_leaving_out_unknown_families_or_everything_is_reported(faces):
     with pytest.raises(DatasetError, match=r"families of the data \(gan, swap\), received 'lips'"):
         Pairs(faces, Recipe(leave_out=("lips",)))
     with pytest.raises(DatasetError, match="leaves none of any pairing"):

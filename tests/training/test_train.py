@@ -65,7 +65,7 @@ def test_a_finished_training_does_nothing_more(small, tmp_path):
     assert steps == []
 
 
-def test_it_learns_what_is_easily_seen(small, tmp_path):
+def test_it_learns_an_easy_task(small, tmp_path):
     from stream_detect.training.train import train
 
     losses, reached = [], []

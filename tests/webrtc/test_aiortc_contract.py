@@ -112,7 +112,7 @@ async def test_every_attribute_that_is_touched_is_there(connection):
     assert list(gathering.parameters) == ["self", "component", "addresses", "timeout"]
 
 
-async def test_bounds_replace_what_is_there(connection):
+async def test_bounds_replace_existing_attributes(connection):
     bound_received(connection, lambda _reason: None)
     bound_checks(connection)
     ice = connection.sctp.transport.transport._connection

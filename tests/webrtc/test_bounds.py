@@ -57,7 +57,7 @@ def ice_of(connection):
     return connection.sctp.transport.transport._connection
 
 
-async def test_datagrams_that_nobody_reads_are_dropped_from_the_oldest(connection, excess):
+async def test_unread_datagrams_are_dropped_oldest_first(connection, excess):
     ice = ice_of(connection)
     count = MAX_UNREAD_BYTES // (1000 + DATAGRAM_BYTES)
     for number in range(count + 500):
@@ -129,7 +129,7 @@ class Request(stun.Message):
         super().__init__(message_method=stun.Method.BINDING, message_class=stun.Class.REQUEST)
 
 
-async def test_checks_are_paid_from_one_budget_until_an_address_is_heard_from(connection, excess):
+async def test_connectivity_checks_share_a_budget_until_an_address_responds(connection, excess):
     ice = ice_of(connection)
     sent = []
     ice.check_incoming = lambda _message, address, _protocol: ice._remote_candidates.append(
@@ -184,7 +184,7 @@ async def test_a_peer_with_an_rsa_certificate_connects(open_sessions, make_peer)
     [[], [f"1 UDP 2122252543 {HIDDEN} 49203 typ host"], ["1 TCP 2105524479 192.0.2.1 9 typ host tcptype active"]],
     ids=["no candidate", "a name", "TCP alone"],
 )
-async def test_a_peer_of_whom_no_address_is_known_connects_by_its_own_checks(open_sessions, make_peer, named, ends):
+async def test_a_peer_without_known_addresses_connects_by_its_own_checks(open_sessions, make_peer, named, ends):
     sessions, peer = open_sessions(), make_peer()
     offer = (await peer.offer()).splitlines()
     kept = [line for line in offer if not line.startswith(("a=candidate:", "a=end-of-candidates"))]

@@ -61,7 +61,7 @@ def test_room_does_not_pile_up_without_end(congestion, now):
     assert not congestion.admits()
 
 
-def test_one_who_reports_nothing_gets_nothing_until_it_does(congestion, now):
+def test_a_viewer_without_reports_receives_nothing_until_it_reports(congestion, now):
     congestion.sent(1_000)
     now[0] += SILENT_S - 0.1
     assert congestion.admits()
@@ -72,7 +72,7 @@ def test_one_who_reports_nothing_gets_nothing_until_it_does(congestion, now):
     assert congestion.admits()
 
 
-def test_a_still_camera_makes_nobody_silent(congestion, now):
+def test_a_still_camera_does_not_count_as_a_silent_viewer(congestion, now):
     congestion.sent(1_000)
     congestion.estimate(500_000)
     now[0] += 3600.0

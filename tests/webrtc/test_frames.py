@@ -46,7 +46,7 @@ async def test_a_closed_queue_ends_the_stream_for_who_waits():
         await queue.get()
 
 
-async def test_frames_that_nobody_sends_back_are_dropped_and_all_are_offered_to_the_analysis():
+async def test_unsent_frames_are_dropped_and_all_are_offered_to_the_analysis():
     queue, suppliers = FrameQueue(), []
     tee = FrameTee(queue, Every(), suppliers.append)
     for pts in range(0, 300_000, 3000):

@@ -107,7 +107,7 @@ def runner():
 
 @given(changes=edits)
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_what_is_read_is_answered_or_refused_and_leaves_nothing(runner, changes):
+def test_parsed_offers_are_answered_or_refused_and_leave_nothing(runner, changes):
     async def run() -> bool:
         before = tasks_and_threads()
         try:

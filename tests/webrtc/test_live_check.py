@@ -74,7 +74,7 @@ def hold(open_sessions, make_peer):
     "codecs",
     [(H264, True, "H264"), (VP8, True, "VP8"), (H264 | VP8, True, "H264"), (H264 | VP8, False, "VP8")],
 )
-async def test_the_picture_comes_back_with_the_badge_in_it(open_sessions, make_peer, engine_of, hold, codecs):
+async def test_the_returned_video_has_the_badge(open_sessions, make_peer, engine_of, hold, codecs):
     (offered, h264, answered), judging = codecs, hold(0)
     sessions = open_sessions(engine_of(lambda: ScriptedClassifier(judging)), video=VideoSettings(h264=h264))
     peer = make_peer(codecs=offered)
@@ -88,7 +88,7 @@ async def test_the_picture_comes_back_with_the_badge_in_it(open_sessions, make_p
 
 
 @pytest.mark.parametrize(("codecs", "ticks"), [(H264, 0), (VP8, 3)])  # aiortc's VP8 encoder rounds by some 20 us
-async def test_every_frame_comes_back_once_in_order_with_its_own_timestamp(
+async def test_every_frame_is_returned_once_in_order_with_its_timestamp(
     open_sessions, make_peer, read_number, codecs, ticks
 ):
     sessions, peer = open_sessions(), make_peer(codecs=codecs)
@@ -228,7 +228,7 @@ async def test_a_slow_classifier_delays_no_frame_and_the_badge_goes_stale(open_s
     assert not judging.may_go_on.is_set()
 
 
-async def test_a_failing_classifier_is_reported_and_the_video_goes_on(open_sessions, make_peer, engine_of):
+async def test_a_failing_classifier_is_reported_and_the_video_continues(open_sessions, make_peer, engine_of):
     def fail(_crop) -> float:
         raise AnalysisError("the model is gone")
 
@@ -315,7 +315,7 @@ def scores_of(results) -> set[float]:
     return {face["score"] for result in results for face in result["faces"] if face["score"]}
 
 
-async def test_a_peer_asks_for_a_challenge_and_is_sent_how_it_stands(open_sessions, make_peer, engine_of):
+async def test_a_peer_starts_a_challenge_and_receives_its_state(open_sessions, make_peer, engine_of):
     sessions = open_sessions(engine_of(lambda: ScriptedClassifier(0.1)))
     peer = make_peer()
     session_id = await peer.connect(sessions)

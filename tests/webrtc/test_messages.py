@@ -68,7 +68,7 @@ def test_what_asks_for_no_challenge_is_passed_over(text):
     assert messages.read_challenge(text) is None
 
 
-def test_what_is_not_known_is_null():
+def test_unknown_values_are_null():
     unknown = replace(RESULT, verdict=replace(VERDICT, fake_probability=None), tracks=(), error="analysis unavailable")
     value = json.loads(messages.result_message(unknown, 0))["value"]
     assert value["fake_probability"] is None

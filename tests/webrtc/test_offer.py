@@ -264,7 +264,7 @@ def test_a_long_offer_does_not_hold_the_event_loop(text, words):
 
 
 @given(st.data())
-def test_whatever_is_cut_out_or_swapped_the_error_is_ours(data):
+def test_damaged_offers_raise_our_errors(data):
     lines = OFFER.splitlines()
     for _ in range(data.draw(st.integers(1, 4))):
         index = data.draw(st.integers(0, len(lines) - 1))

@@ -84,7 +84,7 @@ async def test_the_only_offer_of_an_address_has_time_to_connect(table):
     assert await table.ids() == {"b", "d"}
 
 
-async def test_one_that_connects_is_not_the_one_that_gives_way(table):
+async def test_a_connected_peer_keeps_its_place(table):
     assert await table.offer("a", "192.0.2.1", connected=True)
     assert await table.offer("b", "192.0.2.1")
     assert not await table.offer("c", "192.0.2.2")
@@ -122,7 +122,7 @@ def test_one_client_is_an_address_or_an_ipv6_network(one, other, same):
     assert (client_network(one) == client_network(other)) is same
 
 
-async def test_viewers_that_never_connect_shut_nobody_out(nothing_left, monkeypatch):
+async def test_viewers_that_never_connect_do_not_block_others(nothing_left, monkeypatch):
     monkeypatch.setattr("stream_detect.webrtc.session_table.GRACE_S", 0.0)
     viewers = Viewers(WebRtcSettings(), VideoSettings(), OverlayStyle(Thresholds(), 1.0), 2)
     squatter, screens = Screen(), [Screen(), Screen()]

@@ -68,7 +68,7 @@ def shown(renderer, taker, frame):
     return taker.coded[-1]
 
 
-def test_timestamps_rise_whatever_the_sources_do(renderer, taker):
+def test_timestamps_increase_for_any_source(renderer, taker):
     frames = [numbered(number) for number in range(6)]
     frames[2].pts = frames[1].pts  # a repeated timestamp
     frames[3].pts = None
@@ -100,7 +100,7 @@ def test_keyframes_first_and_when_asked_for(renderer, taker):
     assert kinds == [True, False, False, True, False]
 
 
-def test_each_codec_that_somebody_watches_in_and_no_other(renderer, taker):
+def test_only_codecs_with_viewers_are_encoded(renderer, taker):
     shown(renderer, taker, numbered(0))
     taker.codecs = frozenset(Codec)
     renderer.show(numbered(1))

@@ -98,7 +98,7 @@ async def test_a_session_closed_while_connecting_leaves_nothing(open_sessions, m
 
 
 @pytest.mark.parametrize("reached", ["ICE new", "ICE checking", "ICE completed", "DTLS connecting", "DTLS connected"])
-async def test_a_peer_that_leaves_while_connecting_is_let_go(session_clock, open_sessions, make_peer, reached):
+async def test_a_peer_that_disconnects_while_connecting_is_released(session_clock, open_sessions, make_peer, reached):
     sessions, peer = open_sessions(connect_timeout_s=1000.0), make_peer()
     answer = await sessions.answer(await peer.offer())
     if reached != "ICE new":
@@ -109,7 +109,7 @@ async def test_a_peer_that_leaves_while_connecting_is_let_go(session_clock, open
     await session_clock.passes_until(lambda: not sessions.count)
 
 
-async def test_an_answer_that_nobody_waits_for_frees_its_place(open_sessions, make_peer):
+async def test_an_abandoned_answer_frees_its_place(open_sessions, make_peer):
     sessions = open_sessions()
     task = asyncio.create_task(sessions.answer(await make_peer().offer()))
     await asyncio.sleep(0)

@@ -32,6 +32,6 @@ def test_a_virtual_camera_is_recognised_by_its_name_and_no_other(label, program)
     assert virtual_camera(label) == program
 
 
-def test_what_is_kept_is_one_bounded_line():
+def test_a_label_is_stored_as_one_bounded_line():
     assert printable(" OBS\nVirtual\x1b[2J\0 Camera\ud800 ") == "OBSVirtual[2J Camera"
     assert printable("x" * 999) == "x" * MAX_LABEL_CHARS

@@ -104,7 +104,7 @@ async def test_a_viewer_sees_the_pictures_as_they_are_shown(open_viewers, make_s
     assert missed(numbers) <= studio_of(viewers).dropped
 
 
-async def test_nothing_is_encoded_and_no_thread_is_there_while_nobody_watches(open_viewers, make_screen, encoded):
+async def test_nothing_is_encoded_and_no_thread_runs_without_viewers(open_viewers, make_screen, encoded):
     viewers = open_viewers()
     hub = viewers.viewing("door")
     hub.show(numbered(0))
@@ -175,9 +175,7 @@ async def test_who_join_late_get_a_keyframe_first_and_soon(open_viewers, make_sc
     assert [kinds[0] for kinds in went_out.values()] == [True] * 5
 
 
-async def test_one_who_hears_nothing_any_more_is_left_out_and_ended_while_the_other_misses_no_picture(
-    open_viewers, make_screen
-):
+async def test_an_unreachable_viewer_is_closed_while_the_other_misses_no_frame(open_viewers, make_screen):
     viewers = open_viewers(vanish_timeout_s=5.0)
     good, bad = make_screen(), make_screen()
     await asyncio.gather(good.watch(viewers), bad.watch(viewers))
@@ -224,7 +222,7 @@ async def test_a_socket_that_takes_no_more_costs_its_viewer_pictures_up_to_a_key
     assert numbers == sorted(numbers)
 
 
-async def test_who_takes_vp8_only_gets_it_from_one_encoding_beside_the_others(open_viewers, make_screen, encoded):
+async def test_viewers_with_vp8_only_share_a_second_encoding(open_viewers, make_screen, encoded):
     viewers = open_viewers()
     screens = [make_screen("VP8"), make_screen("VP8"), make_screen("H264")]
     await asyncio.gather(*(screen.watch(viewers) for screen in screens))
@@ -252,7 +250,7 @@ async def test_lost_packets_come_again(open_viewers, make_screen):
     assert sum(gap > 1 for gap in gaps(numbers)) <= 4 + studio_of(viewers).dropped - dropped
 
 
-async def test_a_stalled_cameras_last_picture_is_shown_to_who_comes_later(nothing_left, make_screen, monkeypatch):
+async def test_the_last_frame_of_a_stalled_camera_is_shown_to_new_viewers(nothing_left, make_screen, monkeypatch):
     viewers = Viewers(WebRtcSettings(), VideoSettings(), STYLE, 8)
     camera = ShownCamera(viewers.viewing("door"))
     first, late = make_screen(), make_screen()

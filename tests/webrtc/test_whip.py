@@ -176,7 +176,7 @@ async def test_a_camera_has_one_publisher_until_that_one_is_deleted(open_publish
     await again.until(lambda: len(sink.frames) >= 3)
 
 
-async def test_one_that_vanishes_is_noticed_and_its_camera_notified(session_clock, open_publishers, make_publisher):
+async def test_a_vanished_publisher_is_noticed_and_its_camera_notified(session_clock, open_publishers, make_publisher):
     publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
@@ -188,7 +188,7 @@ async def test_one_that_vanishes_is_noticed_and_its_camera_notified(session_cloc
     await publisher.until(lambda: publishers.count == 0)
 
 
-async def test_one_that_hangs_up_is_noticed_at_once(lasting_consent, open_publishers, make_publisher):
+async def test_a_publisher_that_hangs_up_is_noticed_at_once(lasting_consent, open_publishers, make_publisher):
     publishers, publisher, sink = open_publishers(vanish_timeout_s=1000.0), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publisher.until(lambda: len(sink.frames) >= 3)
@@ -206,7 +206,7 @@ async def test_a_camera_that_takes_no_more_ends_its_publisher(open_publishers, m
     assert sink.left == ["no camera street"]
 
 
-async def test_shutting_down_tells_cameras_and_takes_nobody(open_publishers, make_publisher):
+async def test_a_shutdown_notifies_cameras_and_accepts_no_publishers(open_publishers, make_publisher):
     publishers, publisher, sink = open_publishers(), make_publisher(), Sink()
     await publisher.publish(publishers, sink)
     await publishers.close_all()

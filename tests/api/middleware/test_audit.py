@@ -120,7 +120,7 @@ FOREIGN = {"Origin": "https://evil.example"}
         ({"Host": "a\nb" + "x" * 500}, "request.host", f"421, Host a\\nb{'x' * 196}"),
     ],
 )
-def test_what_comes_from_another_site_is_written_down_with_whose_browser_sent_it(house, headers, action, cause):
+def test_cross_site_requests_are_logged_with_the_user_of_the_browser(house, headers, action, cause):
     cookie = house.sign_in("operator")
     for shown in ({"Cookie": cookie["Cookie"]}, bearer(house.tokens[Role.VIEWER]), {}):
         for _ in range(3):
@@ -169,7 +169,7 @@ def test_one_subscriber_s_many_addresses_are_one_refusal(house):
     assert [action for _, _, action, _, _ in entries(house, 2)] == ["request.cross_site", "session.begin"]
 
 
-def test_no_client_writes_a_line_of_its_own_into_the_log(house, caplog):
+def test_no_client_can_inject_lines_into_the_log(house, caplog):
     caplog.set_level("INFO", "stream_detect.audit")
     house.client.post(
         "/whep/door%0aadmin (session): user.add mallory ok%1b[2J", headers=bearer(house.tokens[Role.VIEWER])

@@ -135,7 +135,7 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read():
     assert "Location" in answer.headers["access-control-expose-headers"]
 
 
-def test_another_origin_gets_nothing_of_it():
+def test_another_origin_receives_nothing():
     there = client(origins=(PLAYER,))
     for method in ("OPTIONS", "GET", "POST"):
         headers = {"origin": "https://evil.example", "access-control-request-method": "POST"}

@@ -62,7 +62,7 @@ def test_a_full_server_says_when_to_come_again():
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
-def test_what_nobody_foresaw_shows_nothing_of_the_inside(caplog):
+def test_unexpected_errors_reveal_no_internals(caplog):
     response = client_for(RuntimeError("/root/secret")).get("/fails/1")
     assert response.status_code == 500
     assert "secret" not in response.text

@@ -106,7 +106,7 @@ async def test_a_webrtc_session_ends_with_its_token(town, path, who):
         assert gone.status_code == 404
 
 
-async def test_a_session_of_another_token_goes_on(town):
+async def test_a_session_of_another_token_continues(town):
     async with session(town, "/whep/street", bearer(town.tokens["operator"])) as peer:
         await asyncio.to_thread(town.accounts.remove_token, town.ids["viewer"], None)
         async with session(town, "/whip/street", bearer(town.tokens["publisher"])) as publishing:

@@ -102,7 +102,7 @@ async def test_a_subscriber_of_ipv6_is_one_client(house):
     await house.has_begun("a", "b", "x")
 
 
-async def test_the_probe_waits_for_nobody(house):
+async def test_probes_do_not_wait_for_a_turn(house):
     for name in "abc":
         house.ask(name)
     house.ask("probe", path="/healthz")
@@ -152,7 +152,7 @@ async def test_the_number_of_those_that_wait_is_limited():
     await house.end()
 
 
-async def test_who_is_cancelled_leaves_its_place_to_the_next(house):
+async def test_a_cancelled_request_gives_its_place_to_the_next(house):
     tasks = {name: house.ask(name) for name in "abcd"}
     await house.has_begun("a", "b")
     tasks["c"].cancel()
