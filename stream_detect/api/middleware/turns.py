@@ -17,7 +17,7 @@ MAX_WAITING: Final = 256
 """Requests of one client address that wait for their turn: as many as it may have connections."""
 
 TURN_S: Final = 1.0
-"""A request that waits for something else for so long (a peer, a camera, the database) lets the next one begin."""
+"""After this time, a request that waits for something else (a peer, a camera, the database) lets the next one start."""
 
 RETRY_AFTER_S: Final = 5
 
@@ -29,9 +29,9 @@ class FairTurns:
     """ASGI middleware: processes a few requests of each client address at once, in the order in which they came.
 
     One client with many connections, each full of pipelined requests, would otherwise be the whole queue of the event
-    loop, and every other request would wait for all of its requests several times. A request has its turn until its
-    response begins, and for `TURN_S` at most; while it waits for its body it has none, so that slow uploads, event
-    streams and downloads hold up nobody. /healthz needs no turn: who watches the server may share an address.
+    loop, and every other request would wait for all of its requests several times. A request has its turn until its response begins, and for `TURN_S` at most; while it waits for its body it has none,
+    so that slow uploads, event streams and downloads do not delay others. /healthz needs no turn, because a monitoring
+    system may share its address with busy clients.
 
     Args:
         application: what is behind it.
@@ -54,7 +54,7 @@ class FairTurns:
         self._clients: dict[str, _Client] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Passes `scope` on in its turn."""
+        """Processes a request in its turn."""
         if scope["type"] != "http" or scope["path"] in PROBES:
             await self._application(scope, receive, send)
             return
@@ -116,7 +116,7 @@ class _Client:
             raise
 
     def give_back(self) -> None:
-        """Hands a place to whoever waits longest."""
+        """Gives a place to the request that has waited longest."""
         while self.waiting:
             place = self.waiting.popleft()
             if not place.done():
