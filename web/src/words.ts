@@ -119,7 +119,10 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
     case "not-found":
       return plain("Not found", `${asSentence(failure.detail)} It may have been removed.`);
     case "unsupported":
-      return plain("This browser is not supported", `${asSentence(failure.detail)} Use a current version of Chrome, Edge, Firefox or Safari.`);
+      return plain(
+        "This browser is not supported",
+        `${asSentence(failure.detail)} Use a current version of Chrome, Edge, Firefox or Safari.`,
+      );
     case "server-error":
       return plain("The server refused", asSentence(failure.detail));
   }

@@ -93,14 +93,14 @@ async function signIn(name: string, password: string): Promise<void> {
 }
 
 describe("signing in", () => {
-  it("is asked for before anything else, and nothing else was asked of the server", async () => {
+  it("comes first, before any other request to the server", async () => {
     const { server } = open();
     await screen.findByTestId("sign-in");
     expect(screen.queryByTestId("start")).toBeNull();
     expect(server.asked.map(({ path }) => path)).toEqual(["/api/me"]);
   });
 
-  it("says that name or password are wrong, and not which", async () => {
+  it("says that the name or the password is wrong, but not which", async () => {
     const { server } = open();
     server.problem("POST /api/session", 401, "expected the name and password of a user");
     await signIn("anna", "wrong");
@@ -109,7 +109,7 @@ describe("signing in", () => {
     });
   });
 
-  it("says how long to wait after too many wrong ones", async () => {
+  it("says how long to wait after too many wrong passwords", async () => {
     const { server } = open();
     server.problem("POST /api/session", 429, "wait 30 s, then try again");
     await signIn("anna", "wrong");
@@ -118,7 +118,7 @@ describe("signing in", () => {
     });
   });
 
-  it("opens the page, and a token that was kept is no longer sent", async () => {
+  it("opens the page, and a stored token is no longer sent", async () => {
     sessionStorage.setItem("stream-detect.token", "old");
     const { server } = open();
     server.json("POST /api/session", me("anna", "admin"));
@@ -129,13 +129,13 @@ describe("signing in", () => {
     expect(asked(server, "GET", "/api/status")[0]?.headers.get("Authorization")).toBeNull();
   });
 
-  it("goes by a provider where there is one, and comes back to where one was", async () => {
+  it("uses a provider if configured, and returns to the same page", async () => {
     open({ ...NOBODY, sign_in: { needed: true, password: false, oidc: "Example" } });
     expect((await screen.findByTestId("oidc")).textContent).toBe("Sign in with Example");
     expect(oidcPath("#/events?camera=a b")).toBe("api/oidc/login?to=%2F%23%2Fevents%3Fcamera%3Da+b");
   });
 
-  it("is asked for again when the session ended elsewhere, and what ran is stopped", async () => {
+  it("is required again when the session ends elsewhere, and running checks are stopped", async () => {
     const { server, stop, services } = open(me("anna", "admin"), "#/account");
     await screen.findByTestId("sign-out");
     server.json("GET /api/me", NOBODY);
@@ -146,7 +146,7 @@ describe("signing in", () => {
     expect(stop).toHaveBeenCalled();
   });
 
-  it("ends everywhere, and nothing is left to see", async () => {
+  it("ends everywhere, and nothing stays visible", async () => {
     const { server } = open(me("anna", "admin"), "#/account");
     server.json("DELETE /api/sessions", null, 204);
     fireEvent.click(await screen.findByTestId("sign-out-everywhere"));
@@ -160,7 +160,7 @@ describe("signing in", () => {
 describe("roles", () => {
   const links = () => within(screen.getByRole("navigation", { name: "Pages" })).getAllByRole("link");
 
-  it("a viewer is offered what a viewer may do", async () => {
+  it("a viewer is offered only what a viewer may do", async () => {
     open(me("vera", "viewer"), "#/cameras");
     await screen.findByTestId("tile");
     expect(links().map((link) => link.textContent)).toEqual(["Cameras", "Events", "Analyses", "Models"]);
@@ -170,7 +170,7 @@ describe("roles", () => {
     expect(screen.getByTestId<HTMLButtonElement>("start").disabled).toBe(true);
   });
 
-  it("an operator checks, and changes no camera", async () => {
+  it("an operator can check, but not change cameras", async () => {
     open(me("otto", "operator"), "#/cameras");
     await screen.findByTestId("tile");
     expect(screen.queryByTestId("add-camera")).toBeNull();
@@ -181,7 +181,7 @@ describe("roles", () => {
     expect(server.getAllByRole("link").map((link) => link.textContent)).toEqual(["Account", "Cluster"]);
   });
 
-  it("on a server without users everything is offered", async () => {
+  it("a server without users offers everything", async () => {
     open({ name: null, role: "admin", by: "open", sign_in: { needed: false, password: false, oidc: null } }, "#/cameras");
     await screen.findByTestId("add-camera");
     expect(screen.getByTestId("account").textContent).toBe("Server");
@@ -199,7 +199,7 @@ describe("the account", () => {
     expect(asked(server, "PUT", "/api/me/password")[0]?.body).toEqual({ current: "old", new: "a much longer one" });
   });
 
-  it("lists where one is signed in, and ends another sign-in", async () => {
+  it("lists sign-ins, and ends another one", async () => {
     const { server } = open(me("anna", "viewer"), "#/account");
     server.json("GET /api/sessions", { items: [wireSession({ id: "ef".repeat(16), current: true }), wireSession()] });
     server.json(`DELETE /api/sessions/${"cd".repeat(16)}`, null, 204);
@@ -214,7 +214,7 @@ describe("the account", () => {
     expect(screen.queryByTestId("end-session")).toBeNull();
   });
 
-  it("makes a token whose value is shown once, and revokes it", async () => {
+  it("creates a token whose value is shown once, and revokes it", async () => {
     const { server } = open(me("anna", "operator"), "#/account");
     server.json("GET /api/tokens", { items: [] });
     server.json("POST /api/tokens", { ...wireToken(), token: "sd_secret" }, 201);
@@ -236,7 +236,7 @@ describe("the account", () => {
 });
 
 describe("users", () => {
-  it("has a first one, who is an admin", async () => {
+  it("adds the first user, who is an admin", async () => {
     const { server } = open({ name: null, role: "admin", by: "open", sign_in: { needed: false, password: false, oidc: null } }, "#/users");
     server.json("GET /api/users", { items: [] });
     server.json("POST /api/users", wireUser(), 201);
@@ -252,7 +252,7 @@ describe("users", () => {
     expect(asked(server, "POST", "/api/users")[0]?.body).toEqual({ name: "anna", role: "admin", password: "correct horse battery" });
   });
 
-  it("changes a role, and says why not", async () => {
+  it("changes a role, or says why it cannot", async () => {
     const { server } = open(me("anna", "admin"), "#/users");
     server.json("GET /api/users", { items: [wireUser(), wireUser({ name: "vera", role: "viewer", disabled: true })] });
     server.json("PATCH /api/users/vera", wireUser({ name: "vera" }));
@@ -274,7 +274,7 @@ describe("users", () => {
 });
 
 describe("the sign-ins of a user", () => {
-  it("are ended by an admin, singly or all", async () => {
+  it("can be ended by an admin, individually or all at once", async () => {
     const { server } = open(me("anna", "admin"), "#/users");
     server.json("GET /api/users", { items: [wireUser({ name: "vera" })] });
     server.json("GET /api/users/vera/sessions", { items: [wireSession({ user: "vera", user_agent: "curl/8.5.0" })] });
@@ -327,7 +327,7 @@ describe("the audit log", () => {
     detail: "expected the role admin",
   });
 
-  it("is filtered by its address, and read page by page", async () => {
+  it("is filtered by the URL, and read page by page", async () => {
     const { server } = open(me("anna", "admin"), "#/audit?who=anna&result=refused");
     server.on("GET /api/audit", (_, url) => {
       const older = url.searchParams.has("before");

@@ -9,7 +9,7 @@ import { wireAnalysis, wireResults } from "./fakeAnalyses";
 const read = (change: Record<string, unknown> = {}): Analysis => readAnalysis(wireAnalysis(change), "analysis");
 
 describe("an analysis", () => {
-  it("is read; what is not known yet is null", () => {
+  it("is parsed, with null for unknown values", () => {
     const unknown = { kind: "", width: 0, height: 0, duration_s: 0, fps: 0, codec: "" };
     const file = { name: "clip.mp4", bytes: 5, sha256: "ab", ...unknown };
     expect(read({ file }).file).toMatchObject({ kind: null, width: null, durationS: null, codec: null });
@@ -25,7 +25,7 @@ describe("an analysis", () => {
     expect(() => read(change)).toThrow(ShapeError);
   });
 
-  it("has results whose faces, refusals and flagged frames are read", () => {
+  it("has results with faces, refusals and flagged frames", () => {
     const { models, notes } = readResults(wireResults(), "results");
     expect(models[0]?.tracks[0]?.refused).toEqual([["blurred", 3]]);
     expect(models[0]?.frames[1]?.faces[0]).toEqual({ track: 1, score: 0.97, fakeProbability: 0.93 });
@@ -48,21 +48,21 @@ describe("a list of analyses", () => {
   ];
   const ids = (items: readonly Analysis[]): string => items.map(({ id }) => id).join("");
 
-  it("takes each at its place, and once", () => {
+  it("inserts each in its place, and only once", () => {
     expect(ids(withAnalysis([newest, oldest], middle, EVERY_ANALYSIS))).toBe("321");
     expect(ids(withAnalysis([middle, oldest], newest, EVERY_ANALYSIS))).toBe("321");
     expect(ids(withAnalysis([newest, middle, oldest], { ...middle, state: "running" }, EVERY_ANALYSIS))).toBe("321");
     expect(ids(withAnalysis([], oldest, EVERY_ANALYSIS))).toBe("1");
   });
 
-  it("keeps out what the filter does not ask for", () => {
+  it("leaves out analyses that the filter excludes", () => {
     const running = { ...middle, state: "running" as const };
     expect(ids(withAnalysis([newest, running, oldest], { ...running, state: "done" }, { search: "", state: "running" }))).toBe("31");
     expect(ids(withAnalysis([], middle, { search: "other", state: null }))).toBe("");
     expect(ids(withAnalysis([], middle, { search: "CLIP", state: null }))).toBe("2");
   });
 
-  it("follows what runs, else what is next", () => {
+  it("follows running analyses, or the next one", () => {
     const [queued, later] = [
       { ...oldest, state: "queued" as const },
       { ...middle, state: "queued" as const },
@@ -72,7 +72,7 @@ describe("a list of analyses", () => {
     expect(followed([newest], 2)).toEqual([]);
   });
 
-  it("is an address", () => {
+  it("is kept in the URL", () => {
     const route = { page: "analyses", filter: { search: "a b", state: "failed" } } as const;
     expect(hrefOf(route)).toBe("#/analyses?search=a+b&state=failed");
     expect(routeOf(hrefOf(route))).toEqual(route);
@@ -82,7 +82,7 @@ describe("a list of analyses", () => {
 });
 
 describe("words", () => {
-  it("say how far it is", () => {
+  it("state the progress", () => {
     expect(progressWords(0.407, 12.4)).toBe("40 %, about 12 s left");
     expect(progressWords(0, null)).toBe("0 %");
     expect([0.1, 0.3, 0.49, 0.5, 1].map((share) => quarter("It", share))).toEqual([
@@ -94,7 +94,7 @@ describe("words", () => {
     ]);
   });
 
-  it("say what the file is, as far as it is known", () => {
+  it("describe the file as far as known", () => {
     expect(factsOf(read().file)).toBe("Video, 1280 × 720, 31.2 s, 29.97 fps, h264, 124 kB");
     expect(factsOf({ ...read().file, kind: null, width: null, durationS: null, fps: null, codec: null })).toBe("124 kB");
     expect([999, 5e6, 2_147_483_648].map(size)).toEqual(["1 kB", "5.0 MB", "2.15 GB"]);

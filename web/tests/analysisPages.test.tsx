@@ -87,7 +87,7 @@ describe("the library", () => {
     expect(screen.queryByTestId("older")).toBeNull();
   });
 
-  it("says what to do when it is empty, and when nothing matches", async () => {
+  it("says what to do when it is empty or nothing matches", async () => {
     list();
     await screen.findByText("Nothing has been analysed yet.");
     cleanup();
@@ -96,7 +96,7 @@ describe("the library", () => {
     expect(asked("GET /api/analyses?search=door&limit=25")).toBe(1);
   });
 
-  it("looks for a name once it is typed, and keeps it in the address", async () => {
+  it("searches for a name once it is typed, and keeps it in the URL", async () => {
     list();
     for (const typed of ["c", "cl", "cli"]) fireEvent.change(screen.getByTestId("search"), { target: { value: typed } });
     expect(window.location.hash).toBe("");
@@ -105,7 +105,7 @@ describe("the library", () => {
     });
   });
 
-  it("follows the one that runs, and says it aloud a quarter at a time", async () => {
+  it("follows the running one, and announces every quarter", async () => {
     server.json("GET /api/analyses", { items: [wireAnalysis({ state: "running", done_share: 0, ended_s: null })], next: null });
     list();
     await screen.findByTestId("analysis");
@@ -128,7 +128,7 @@ describe("the library", () => {
     expect(screen.getByTestId("milestone").textContent).toBe("clip.mp4: Fake");
   });
 
-  it("deletes after a question", async () => {
+  it("deletes after a confirmation", async () => {
     server.json("GET /api/analyses", { items: [wireAnalysis()], next: null });
     server.json(`DELETE ${PATH}`, null, 204);
     list();
@@ -140,7 +140,7 @@ describe("the library", () => {
     });
   });
 
-  it("cancels one that waits", async () => {
+  it("cancels a queued one", async () => {
     server.json("GET /api/analyses", { items: [wireAnalysis({ state: "queued", ended_s: null })], next: null });
     server.json(`POST ${PATH}/cancel`, wireAnalysis({ state: "cancelled" }));
     list();
@@ -148,7 +148,7 @@ describe("the library", () => {
     await screen.findByText(/The file was deleted/);
   });
 
-  it("can be tried again when it could not be loaded", async () => {
+  it("offers to try again when it could not be loaded", async () => {
     server.problem("GET /api/analyses", 500, "the database is away");
     list();
     await screen.findByText(/The database is away/);
@@ -159,7 +159,7 @@ describe("the library", () => {
 });
 
 describe("the drop zone", () => {
-  it("gives files to the models that are ticked", async () => {
+  it("submits files for the ticked models", async () => {
     const services = list();
     const add = vi.spyOn(services.uploads, "add").mockImplementation(() => undefined);
     const ticks = within(await screen.findByTestId("models"));
@@ -169,7 +169,7 @@ describe("the drop zone", () => {
     expect(add).toHaveBeenCalledWith(files, ["meso4", "calm"]);
   });
 
-  it("takes nothing while no model is ticked, and says so", async () => {
+  it("accepts nothing while no model is ticked, and says so", async () => {
     const services = list();
     const add = vi.spyOn(services.uploads, "add").mockImplementation(() => undefined);
     fireEvent.click(within(await screen.findByTestId("models")).getByLabelText(/Meso4/));
@@ -182,7 +182,7 @@ describe("the drop zone", () => {
 describe("the address", () => {
   const field = () => screen.findByLabelText(/^Or the address/);
 
-  it("is asked for where the server fetches files, and is given to the models that are ticked", async () => {
+  it("is offered if the server fetches files, and is submitted for the ticked models", async () => {
     server.json("GET /api/status", { ...WIRE_STATUS, review_urls: true });
     server.json("POST /api/analyses", { items: [wireAnalysis({ state: "fetching", ended_s: null })] }, 202);
     list();
@@ -195,7 +195,7 @@ describe("the address", () => {
     expect((await field()).getAttribute("value")).toBe("");
   });
 
-  it("that the server refuses stays there, with the reason", async () => {
+  it("stays in the field with the reason if the server refuses it", async () => {
     server.json("GET /api/status", { ...WIRE_STATUS, review_urls: true });
     server.json("POST /api/analyses", { detail: "expected an http(s) address" }, 422);
     list();
@@ -206,7 +206,7 @@ describe("the address", () => {
     expect((await field()).getAttribute("value")).toBe("ftp://a/b");
   });
 
-  it("is not asked for where the server fetches none", async () => {
+  it("is not offered if the server fetches none", async () => {
     server.json("GET /api/status", WIRE_STATUS);
     list();
     await screen.findByTestId("models");
@@ -219,7 +219,7 @@ describe("the address", () => {
 });
 
 describe("an analysis's page", () => {
-  it("names verdict, model, sums, and what was too poor to judge", async () => {
+  it("shows verdict, model, checksums, and faces that were not scored", async () => {
     one();
     expect((await screen.findByTestId("verdict")).dataset.state).toBe("fake");
     expect(screen.getByTestId("verdict-reason").textContent).toBe("Fake: face 1 was called fake for 12.4 of 31.2 s");
@@ -230,7 +230,7 @@ describe("an analysis's page", () => {
     expect(screen.getByTestId("limits").textContent).toContain("Blur misleads it.");
   });
 
-  it("plays the file by its address, and read whole where a token is wanted", async () => {
+  it("plays the file by its URL, or from memory if a token is required", async () => {
     one();
     expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${PATH}/media`);
     cleanup();
@@ -242,7 +242,7 @@ describe("an analysis's page", () => {
     expect(read?.headers.get("Authorization")).toBe("Bearer secret");
   });
 
-  it("asks before a long file is read whole", async () => {
+  it("asks before reading a large file into memory", async () => {
     sessionStorage.setItem("stream-detect.token", "secret");
     const long = { ...wireResults(), file: { ...(wireResults().file as object), bytes: 2e9 } };
     server.json(`GET ${PATH}/results`, long);
@@ -252,7 +252,7 @@ describe("an analysis's page", () => {
     await screen.findByTestId("player");
   });
 
-  it("offers the annotated video when the browser cannot play the file, makes it, and plays that", async () => {
+  it("offers the annotated video if the browser cannot play the file, creates it, and plays it", async () => {
     one();
     fireEvent.error(await screen.findByTestId("player"));
     expect((await screen.findByTestId("unplayable")).textContent).toContain("(h264). Create the annotated video below");
@@ -265,13 +265,13 @@ describe("an analysis's page", () => {
     expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${PATH}/annotated.mp4?model=meso4`);
   });
 
-  it("says why an annotated video was not made", async () => {
+  it("says why an annotated video could not be created", async () => {
     server.json(`GET ${PATH}/annotated`, { state: "failed", done_share: 0, problem: "the disk is full" });
     one();
     await screen.findByText("The disk is full.");
   });
 
-  it("opens a flagged frame, with a heat map where there is one, and goes on by keys", async () => {
+  it("opens a flagged frame, with its heat map if any, and navigates by keys", async () => {
     for (const file of ["1.jpg", "1-map.jpg", "2.jpg"]) server.on(`GET ${PATH}/flagged/${file}`, () => new Response(new Blob(["x"])));
     one();
     const [first = document.body] = await screen.findAllByTestId("flagged");
@@ -297,7 +297,7 @@ describe("an analysis's page", () => {
     expect(seek.dataset.range).toBe("0.00 31.20");
   });
 
-  it("shows what several models say, and the chosen one in full", async () => {
+  it("shows the verdicts of several models, and the selected one in full", async () => {
     server.json(`GET ${PATH}/results`, wireResults(["meso4", "calm"]));
     one();
     const choice = within(await screen.findByTestId("model-choice"));
@@ -306,7 +306,7 @@ describe("an analysis's page", () => {
     expect(screen.getByTestId("facts").textContent).toContain("calm, sha256");
   });
 
-  it("shows a picture as one", async () => {
+  it("shows a picture as a picture", async () => {
     const results = wireResults();
     server.json(`GET ${PATH}/results`, { ...results, file: { ...(results.file as object), kind: "image", duration_s: 0, fps: 0 } });
     one();
@@ -314,7 +314,7 @@ describe("an analysis's page", () => {
     expect(screen.queryByTestId("seek-timeline")).toBeNull();
   });
 
-  it("follows one that runs until its results are there", async () => {
+  it("follows a running one until its results are ready", async () => {
     server.json(`GET ${PATH}`, wireAnalysis({ state: "running", done_share: 0.1, ended_s: null }));
     one();
     expect((await screen.findByRole("progressbar")).getAttribute("aria-valuenow")).toBe("10");
@@ -330,7 +330,7 @@ describe("an analysis's page", () => {
   it.each([
     ["failed", "no video in it", "No video in it."],
     ["cancelled", "", /The file was deleted/],
-  ])("of one that %s says why", async (state, problem, text) => {
+  ])("says why when %s", async (state, problem, text) => {
     server.json(`GET ${PATH}`, wireAnalysis({ state, problem }));
     one();
     await screen.findByText(text);
@@ -338,7 +338,7 @@ describe("an analysis's page", () => {
     expect(asked(`GET ${PATH}/results`)).toBe(0);
   });
 
-  it("that is not there says so", async () => {
+  it("says so when it does not exist", async () => {
     server.problem(`GET ${PATH}`, 404, "there is no analysis of that id");
     one();
     expect((await screen.findByTestId("failed")).textContent).toContain("There is no analysis of that id.");

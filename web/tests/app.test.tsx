@@ -48,7 +48,7 @@ const enter = (token: string) => {
 };
 
 describe("the page", () => {
-  it("says which server and which model it talks to", async () => {
+  it("shows the server and the model", async () => {
     open();
     expect(await screen.findByText("version 0.1.0")).toBeTruthy();
     expect(screen.getByText("Meso4")).toBeTruthy();
@@ -65,7 +65,7 @@ describe("the page", () => {
     });
   });
 
-  it("shows the model that judges from now on, and reads what is known of it once", async () => {
+  it("shows a new model in use, and reads its status once", async () => {
     const { of, status } = open();
     await screen.findByText("Meso4");
     fireEvent.click(screen.getByTestId("start"));
@@ -102,7 +102,7 @@ describe("the page", () => {
 });
 
 describe("a server with an access token", () => {
-  it("is asked for it once, and again when it was wrong", async () => {
+  it("asks for it once, and again if it was wrong", async () => {
     const { token } = open("secret");
     await screen.findByTestId("token-dialog");
     enter("wrong");
@@ -114,7 +114,7 @@ describe("a server with an access token", () => {
     expect(token.value).toBe("secret");
   });
 
-  it("may change it while a page is open", async () => {
+  it("can change it while a page is open", async () => {
     const { of, stream } = open();
     of.server.refusals.push(new StreamFailure("token", "expected another token"));
     await act(() => stream.start(CAMERA));

@@ -6,7 +6,7 @@ describe("backoffMs", () => {
     expect([1, 2, 3, 4, 5, 6, 7].map((attempt) => backoffMs(attempt, 0.5))).toEqual([500, 1000, 2000, 4000, 8000, 10_000, 10_000]);
   });
 
-  it("spreads by a fifth either way", () => {
+  it("has a jitter of a fifth either way", () => {
     expect([backoffMs(2, 0), backoffMs(2, 1)]).toEqual([800, 1200]);
   });
 
@@ -18,7 +18,7 @@ describe("backoffMs", () => {
 });
 
 describe("pause", () => {
-  it("ends when it is aborted, before or meanwhile", async () => {
+  it("ends when aborted, before or during the pause", async () => {
     const before = new AbortController();
     before.abort();
     await expect(pause(60_000, before.signal)).rejects.toThrow("aborted");

@@ -87,7 +87,7 @@ describe("the camera wall", () => {
     expect(screen.getByTestId("limits")).toBeTruthy();
   });
 
-  it("asks for pictures of visible tiles only, and of none that has none", async () => {
+  it("requests pictures only for visible tiles that have one", async () => {
     const server = new FakeCameraServer();
     server.json("GET /api/cameras", { items: [wireCamera(), wireCamera({ name: "gate", width: null, height: null })] });
     wall(server);
@@ -106,7 +106,7 @@ describe("the camera wall", () => {
     ]);
   });
 
-  it("gives every picture's address back", async () => {
+  it("revokes the URL of every picture", async () => {
     const made = vi.spyOn(URL, "createObjectURL");
     const revoked = vi.spyOn(URL, "revokeObjectURL");
     const { unmount } = wall();
@@ -125,7 +125,7 @@ describe("the camera wall", () => {
     });
   });
 
-  it("plays the one that has the focus, by keyboard too, until Escape", async () => {
+  it("plays the focused one, by keyboard too, until Escape", async () => {
     const { player } = wall().services;
     const tile = await screen.findByTestId("tile");
     const link = tile.querySelector("a");
@@ -140,7 +140,7 @@ describe("the camera wall", () => {
     });
   });
 
-  it("does not play for a pointer that only passes", async () => {
+  it("does not play for a pointer that only passes over", async () => {
     const { player } = wall().services;
     const link = (await screen.findByTestId("tile")).querySelector("a");
     if (link === null) throw new Error("expected a link in the tile");
@@ -150,7 +150,7 @@ describe("the camera wall", () => {
     expect(player.snapshot().state).toBe("idle");
   });
 
-  it("shows only those that are looked for", async () => {
+  it("filters by state", async () => {
     const server = new FakeCameraServer();
     const feed_reason = "the picture repeats every 19 s";
     const fake = { state: "fake", reason: "", fake_probability: 0.97, faces: 1, age_s: 0.1, feed: "looped", feed_reason };
@@ -161,7 +161,7 @@ describe("the camera wall", () => {
     expect(screen.getByTestId("tile").textContent).toContain("Live: 25 fps; the picture repeats every 19 s");
   });
 
-  it("says what to do when there is none, and asks again when it could not be loaded", async () => {
+  it("says what to do when there are none, and offers to try again when they could not be loaded", async () => {
     const server = new FakeCameraServer();
     server.json("GET /api/cameras", { items: [] });
     wall(server);
@@ -176,7 +176,7 @@ describe("the camera wall", () => {
     await screen.findByTestId("tile");
   });
 
-  it("looks stale when the server is gone", async () => {
+  it("looks stale when the server is unreachable", async () => {
     const { fake: server } = wall();
     await screen.findByTestId("tile");
     server.problem("GET /api/streams/events", 500, "away");
@@ -199,7 +199,7 @@ describe("adding a camera", () => {
     return server;
   }
 
-  it("tries the connection and shows what the camera sees", async () => {
+  it("tests the connection and shows the camera's picture", async () => {
     const server = await dialog();
     const picture = "data:image/jpeg;base64,AAAA";
     const tested = { ok: true, detail: "it sends H.264", codec: "h264", width: 640, height: 480, fps: 25, picture };
@@ -211,7 +211,7 @@ describe("adding a camera", () => {
     expect(server.asked.at(-1)?.body).toMatchObject({ name: "gate", url: "rtsp://me:secret@10.0.0.7/x", rate_hz: 5 });
   });
 
-  it("says why none came", async () => {
+  it("says why there is no frame", async () => {
     const server = await dialog();
     const tested = {
       ok: false,
@@ -228,7 +228,7 @@ describe("adding a camera", () => {
     expect(screen.getByTestId("tested").textContent).toContain("The camera refused the password.");
   });
 
-  it("adds it and goes to it; a name that is taken is said", async () => {
+  it("adds it and opens its page, or says that the name is taken", async () => {
     window.location.hash = "#/cameras";
     const server = await dialog();
     server.problem("POST /api/cameras", 409, "there is a camera gate already");
@@ -267,7 +267,7 @@ describe("a camera's page", () => {
     expect(screen.getByTestId("facts").textContent).toContain("rtsp://viewer:***@10.0.0.5/stream");
   });
 
-  it("says why there is no picture, and when the next try is", async () => {
+  it("says why there is no picture, and when the next attempt is", async () => {
     const server = new FakeCameraServer();
     const away = { state: "backing_off", reason: "the camera closed the connection", verdict: null, retry_at_s: Date.now() / 1000 + 30 };
     server.json("GET /api/cameras", { items: [wireCamera(away)] });
@@ -300,7 +300,7 @@ describe("a camera's page", () => {
     expect(body).not.toHaveProperty("url");
   });
 
-  it("asks before it removes one", async () => {
+  it("asks before removing one", async () => {
     const server = new FakeCameraServer();
     server.json("DELETE /api/cameras/door", null, 204);
     window.location.hash = "#/cameras/door";
@@ -314,7 +314,7 @@ describe("a camera's page", () => {
     expect((await screen.findByTestId("empty")).textContent).toContain("There is no camera with this name");
   });
 
-  it("leaves a camera of the settings file to that file", async () => {
+  it("cannot change a camera of the settings file", async () => {
     const server = new FakeCameraServer();
     server.json("GET /api/cameras", { items: [wireCamera({ origin: "file" })] });
     page("door", server);

@@ -12,8 +12,8 @@ import { wireResult } from "./fakes";
 const camera = (change: Record<string, unknown> = {}): Camera => readCamera(wireCamera(change), "camera");
 const event = (change: Record<string, unknown> = {}): CameraEvent => readEvent(wireEvent(change), "event");
 
-describe("what the server tells of cameras", () => {
-  it("is read, with what is not known yet as null", () => {
+describe("the cameras of the server", () => {
+  it("are parsed, with null for unknown values", () => {
     const read = camera({ width: null, height: null, verdict: null, retry_at_s: 5 });
     expect(read).toMatchObject({ name: "door", width: null, verdict: null, retryAtS: 5, settings: { rateHz: 5 } });
   });
@@ -22,7 +22,7 @@ describe("what the server tells of cameras", () => {
     expect(() => camera(change)).toThrow(/expected/);
   });
 
-  it("has scores as rows of five", () => {
+  it("have scores in rows of five", () => {
     const read = readScores(
       {
         step_s: 60,
@@ -37,7 +37,7 @@ describe("what the server tells of cameras", () => {
     expect(() => readScores({ step_s: 60, items: [[60, 2, 0.2, 0.3, "real"]] }, "scores")).toThrow(/\[0, 1\]/);
   });
 
-  it("brings pictures as data only, and evidence from below its own events only", () => {
+  it("accept pictures only as data, and evidence only below their own events", () => {
     const tested = { ok: true, detail: "", codec: "", width: null, height: null, fps: null, picture: "https://else.where/a.jpg" };
     expect(() => readTested(tested, "tested")).toThrow(/data URL/);
     const evidence = { picture: "https://else.where/a.jpg", face: null, clip: null, bytes: 0, problem: "" };
@@ -45,7 +45,7 @@ describe("what the server tells of cameras", () => {
   });
 });
 
-describe("a camera in words", () => {
+describe("the texts about a camera", () => {
   const seen = (change: Record<string, unknown> = {}) => ({ camera: camera(change), atMs: 1000 });
 
   it.each([
@@ -59,18 +59,18 @@ describe("a camera in words", () => {
     expect(shownCamera(seen(change), feed, 1200)).toMatchObject({ state, word });
   });
 
-  it("is stale when nothing was told of it for long", () => {
+  it("is stale without a recent report", () => {
     expect(shownCamera(seen(), "open", 1000 + 4000).state).toBe("real");
     expect(shownCamera(seen(), "open", 1000 + 6000)).toMatchObject({ state: "stale", fresh: false });
   });
 
-  it("does not say a word twice", () => {
+  it("does not repeat a word", () => {
     expect(stateSentence({ state: "live", reason: "25 fps" })).toBe("Live: 25 fps");
     expect(stateSentence({ state: "stopped", reason: "stopped by a person" })).toBe("Stopped by a person.");
     expect(stateSentence({ state: "live", reason: "" })).toBe("Live");
   });
 
-  it("has a verdict only while it is live and a result is of now", () => {
+  it("has a verdict only while it is live with a current result", () => {
     const message = parseMessage(JSON.stringify({ type: "result", value: wireResult() }));
     const result = message?.type === "result" ? message.value : null;
     const of = { feed: "open", failure: null, result, stale: false } as const;
@@ -85,7 +85,7 @@ describe("a camera in words", () => {
     });
   });
 
-  it("says how long an event lasted, and what is not known of it", () => {
+  it("says how long an event lasted, or at least lasted", () => {
     expect(lasted(event(), 0)).toBe("Lasted 48 s");
     expect(lasted(event({ interrupted: true }), 0)).toMatch(/^Lasted at least 48 s/);
     expect(lasted(event({ ended_s: null }), 1795300000 + 125)).toBe("Ongoing for 2 min 5 s");
@@ -105,7 +105,7 @@ describe("filters and addresses", () => {
     expect(hrefOf(routeOf(hash))).toBe(hash);
   });
 
-  it("lead home when they make no sense", () => {
+  it("lead to the live check if they are invalid", () => {
     expect(routeOf("#/else")).toEqual({ page: "live" });
     expect(routeOf("#/cameras/%")).toEqual({ page: "camera", name: "%" });
     expect(readFilter(new URLSearchParams("kind=lamp&from=soon"))).toEqual(EVERY_EVENT);
@@ -117,24 +117,24 @@ describe("a list of events", () => {
   const list = [event({ id: "c", began_s: 300 }), event({ id: "a", began_s: 100 })];
   const ids = (items: readonly CameraEvent[]) => items.map(({ id }) => id);
 
-  it("takes a new one in its place, newest first", () => {
+  it("inserts a new one in its place, newest first", () => {
     expect(ids(withEvent(list, event({ id: "d", began_s: 400 }), EVERY_EVENT))).toEqual(["d", "c", "a"]);
     expect(ids(withEvent(list, event({ id: "b", began_s: 200 }), EVERY_EVENT))).toEqual(["c", "b", "a"]);
     expect(ids(withEvent([], event({ id: "b", began_s: 200 }), EVERY_EVENT))).toEqual(["b"]);
   });
 
-  it("changes one that ended, also the last of them", () => {
+  it("updates one that ended, even the last", () => {
     expect(withEvent(list, event({ id: "a", began_s: 100, ended_s: 160 }), EVERY_EVENT).at(-1)).toMatchObject({ id: "a", endedS: 160 });
   });
 
-  it("leaves older ones to the next page, and out what does not match", () => {
+  it("leaves older ones to the next page, and excluded ones out", () => {
     expect(ids(withEvent(list, event({ id: "0", began_s: 50 }), EVERY_EVENT))).toEqual(["c", "a"]);
     expect(ids(withEvent(list, event({ id: "d", began_s: 400 }), { ...EVERY_EVENT, kind: "offline" }))).toEqual(["c", "a"]);
     expect(ids(withEvent(list, event({ id: "c", began_s: 300, ended_s: 310 }), { ...EVERY_EVENT, open: true }))).toEqual(["a"]);
   });
 });
 
-describe("the past", () => {
+describe("the history", () => {
   const score = (atS: number, mean: number | null, state: "real" | "fake" | "no_face" = "real") => ({
     atS,
     low: mean,
@@ -143,13 +143,13 @@ describe("the past", () => {
     state,
   });
 
-  it("breaks its line where steps are missing", () => {
+  it("has gaps where steps are missing", () => {
     const lines = scoreLines({ stepS: 60, items: [score(0, 0.1), score(60, 0.2), score(240, 0.3)] });
     expect(lines.atS).toEqual([0, 60, 120, 240]);
     expect(lines.mean).toEqual([0.1, 0.2, null, 0.3]);
   });
 
-  it("has states from the window's beginning to its end", () => {
+  it("has states from the start of the period to its end", () => {
     const states: readonly StateEntry[] = [
       { atS: 0, state: "live", reason: "" },
       { atS: 150, state: "stalled", reason: "" },
@@ -169,7 +169,7 @@ describe("the past", () => {
     expect(rows[5]).toMatchObject({ mean: null, state: null });
   });
 
-  it("writes spans and local times", () => {
+  it("formats durations and local times", () => {
     expect([span(48), span(725), span(12_000), span(187_200)]).toEqual(["48 s", "12 min 5 s", "3 h 20 min", "2 d 4 h"]);
     expect(fromLocalInput(localInput(1795300020))).toBe(1795300020);
     expect(fromLocalInput("")).toBeNull();

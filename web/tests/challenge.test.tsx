@@ -25,11 +25,11 @@ function challenge(change: Record<string, unknown> = {}): Challenge {
 afterEach(cleanup);
 
 describe("a challenge", () => {
-  it("is asked for in the envelope of pings", () => {
+  it("is requested in the same envelope as pings", () => {
     expect(JSON.parse(challengeMessage("start"))).toEqual({ type: "challenge", value: { action: "start" } });
   });
 
-  it("of an unknown movement is no message of the protocol", () => {
+  it("with an unknown movement violates the protocol", () => {
     expect(() => challenge({ prompts: ["dance"] })).toThrow(/prompts\[0\]: expected one of/);
   });
 
@@ -53,11 +53,11 @@ describe("a challenge", () => {
       "Not passed: 1 of 4 movements was not followed. That alone does not make a face fake.",
     ],
     [{ state: "stopped", now: null, reason: "the person left" }, "Stopped: the person left."],
-  ])("%o says %s, and no more", (change, outcome) => {
+  ])("%o reads %s", (change, outcome) => {
     expect(outcomeOf(challenge(change))).toBe(outcome);
   });
 
-  it("says how each movement was answered", () => {
+  it("says how each prompt was followed", () => {
     const answer = challenge().done[0];
     if (answer === undefined) throw new Error("expected an answer");
     expect(answerWords(answer)).toBe("followed in 1.3 s");
@@ -74,14 +74,14 @@ describe("ChallengePanel", () => {
     return { onStart, onStop };
   };
 
-  it("says what it shows before it begins", () => {
+  it("says what it shows before it starts", () => {
     const { onStart } = shown(null);
     expect(screen.getByTestId("challenge").textContent).toContain("a challenge shows no more than that");
     fireEvent.click(screen.getByTestId("start-challenge"));
     expect(onStart).toHaveBeenCalledOnce();
   });
 
-  it("prompts, counts down outside what is said aloud, and can be stopped", () => {
+  it("prompts, counts down without announcing it, and can be stopped", () => {
     const { onStop } = shown(challenge());
     expect(screen.getByRole("status").textContent).toBe("Look up.");
     expect(screen.getByText("Movement 2 of 4, 6 s left").getAttribute("aria-hidden")).toBe("true");
@@ -90,7 +90,7 @@ describe("ChallengePanel", () => {
     expect(onStop).toHaveBeenCalledOnce();
   });
 
-  it("has the prompts read to the other person of a call", () => {
+  it("asks to read the prompts aloud to the other person in a call", () => {
     shown(challenge(), "other");
     expect(screen.getByRole("status").textContent).toBe("Read aloud:Look up.");
   });

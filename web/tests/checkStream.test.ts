@@ -30,8 +30,8 @@ async function live(of: Stage): Promise<CheckStream> {
   return stream;
 }
 
-describe("a check that works", () => {
-  it("goes idle, asking, connecting, live, closed", async () => {
+describe("a successful check", () => {
+  it("goes through idle, asking, connecting, live, closed", async () => {
     const of = stage();
     const stream = new CheckStream(of.environment);
     const states = [stream.snapshot().state];
@@ -47,13 +47,13 @@ describe("a check that works", () => {
     expect(states).toEqual(["idle", "asking", "connecting", "live", "closed"]);
   });
 
-  it("offers one sendrecv video and takes the answer", async () => {
+  it("offers one sendrecv video and applies the answer", async () => {
     const of = stage();
     await live(of);
     expect(last(of)).toMatchObject({ directions: ["sendrecv"], answer: "answer", configuration: { iceServers: [] } });
   });
 
-  it("says what the camera is called, to the server and to who watches", async () => {
+  it("reports the camera's name to the server and to subscribers", async () => {
     const of = stage();
     of.source.track.label = "OBS Virtual Camera";
     const stream = await live(of);
@@ -74,7 +74,7 @@ describe("a check that works", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("ends the session before the connection, which the server would otherwise see go away first", async () => {
+  it("ends the session before the connection, so that the server does not see a disconnection first", async () => {
     const of = stage();
     const stream = await live(of);
     let ended: () => void = () => undefined;
@@ -87,7 +87,7 @@ describe("a check that works", () => {
     expect(last(of).closed).toBe(true);
   });
 
-  it("never changes a snapshot that was handed out", async () => {
+  it("has immutable snapshots", async () => {
     const of = stage();
     const stream = await live(of);
     const before = stream.snapshot();
@@ -96,7 +96,7 @@ describe("a check that works", () => {
     expect(stream.snapshot().result?.sequence).toBe(57);
   });
 
-  it("measures the round trip by its pings", async () => {
+  it("measures the round trip with pings", async () => {
     const of = stage();
     const stream = await live(of);
     await pass(2000);
@@ -107,7 +107,7 @@ describe("a check that works", () => {
     expect(stream.snapshot().roundTripMs).toBeCloseTo(35);
   });
 
-  it("is stale when no result comes for stale_s, and no longer when one comes", async () => {
+  it("is stale without a result for stale_s, until the next one", async () => {
     const of = stage();
     const stream = await live(of);
     last(of).channel.receive("result", wireResult());
@@ -130,7 +130,7 @@ describe("a check that works", () => {
     expect(stream.snapshot().scoredAtMs).toBe(scoredAtMs);
   });
 
-  it("passes over a message that is not of the protocol", async () => {
+  it("ignores a message that violates the protocol", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     const of = stage();
     const stream = await live(of);
@@ -140,7 +140,7 @@ describe("a check that works", () => {
   });
 });
 
-describe("a source that cannot be had", () => {
+describe("an unavailable source", () => {
   it.each([
     ["NotAllowedError", "permission-denied"],
     ["NotFoundError", "no-camera"],
@@ -158,7 +158,7 @@ describe("a source that cannot be had", () => {
     ["insecure", { secure: false, media: undefined }],
     ["unsupported", { media: undefined }],
     ["unsupported", { createPeer: undefined }],
-  ] as const)("fails as %s where the browser has not what it takes", async (code, change) => {
+  ] as const)("fails as %s if the browser lacks a feature", async (code, change) => {
     const of = stage(change);
     const stream = new CheckStream(of.environment);
     await stream.start(CAMERA);
@@ -175,7 +175,7 @@ describe("a source that cannot be had", () => {
     expect(last(of).closed).toBe(true);
   });
 
-  it("closes when the sharing is ended in the browser", async () => {
+  it("closes when sharing is stopped in the browser", async () => {
     const of = stage();
     const stream = new CheckStream(of.environment);
     void stream.start({ kind: "screen" });
@@ -184,7 +184,7 @@ describe("a source that cannot be had", () => {
     expect(stream.snapshot()).toMatchObject({ state: "closed", sharingEnded: true });
   });
 
-  it("releases a source that comes after stop", async () => {
+  it("releases a source that is opened after stop", async () => {
     let allow: () => void = () => undefined;
     const allowed = new Promise<void>((resolve) => (allow = resolve));
     const of = stage();
@@ -200,7 +200,7 @@ describe("a source that cannot be had", () => {
 });
 
 describe("a server that refuses", () => {
-  it("waits for Retry-After with the source kept, then asks again", async () => {
+  it("waits for Retry-After with the source open, then tries again", async () => {
     const of = stage();
     of.server.refusals.push(new StreamFailure("server-full", "all 4 sessions are taken", 5));
     const stream = new CheckStream(of.environment);
@@ -234,7 +234,7 @@ describe("a server that refuses", () => {
     expect(stream.snapshot()).toMatchObject({ state: "closed", failure: null });
   });
 
-  it("ends a session that is answered after stop", async () => {
+  it("ends a session whose answer arrives after stop", async () => {
     let open: () => void = () => undefined;
     const of = stage();
     of.server.gate = new Promise((resolve) => (open = resolve));
@@ -248,7 +248,7 @@ describe("a server that refuses", () => {
     expect(stream.snapshot().state).toBe("closed");
   });
 
-  it("does not let a run that was stopped late disturb the next one", async () => {
+  it("is not disturbed by a previous run that stops late", async () => {
     let open: () => void = () => undefined;
     const of = stage();
     of.server.gate = new Promise((resolve) => (open = resolve));
@@ -269,7 +269,7 @@ describe("a server that refuses", () => {
   });
 });
 
-describe("a connection that is lost", () => {
+describe("a lost connection", () => {
   const losses: readonly (readonly [string, (peer: FakePeer) => void, number])[] = [
     [
       "failed",
@@ -301,7 +301,7 @@ describe("a connection that is lost", () => {
     ],
     ["silence", () => undefined, 8000],
   ];
-  it.each(losses)("is made again with the camera kept: %s", async (_, lose, afterMs) => {
+  it.each(losses)("is restored with the camera kept open: %s", async (_, lose, afterMs) => {
     const of = stage();
     const stream = await live(of);
     lose(last(of));
@@ -315,7 +315,7 @@ describe("a connection that is lost", () => {
     expect(of.peers).toHaveLength(2);
   });
 
-  it("ends the lost session, unless the server said that it did", async () => {
+  it("ends the lost session, unless the server has ended it", async () => {
     const of = stage();
     await live(of);
     last(of).become("failed");
@@ -327,7 +327,7 @@ describe("a connection that is lost", () => {
     expect(of.server.ended).toEqual(["/webrtc/check/1"]);
   });
 
-  it("is not given up when ICE mends it", async () => {
+  it("is kept when ICE recovers", async () => {
     const of = stage();
     const stream = await live(of);
     last(of).become("disconnected");
@@ -338,7 +338,7 @@ describe("a connection that is lost", () => {
     expect(of.peers).toHaveLength(1);
   });
 
-  it("fails, the camera released, when it cannot be made again", async () => {
+  it("fails and releases the camera if it cannot be restored", async () => {
     const of = stage();
     const stream = await live(of);
     for (let attempt = 0; attempt <= MAX_RECONNECTS; attempt += 1)
@@ -351,7 +351,7 @@ describe("a connection that is lost", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("marks the history, so that no line is drawn across", async () => {
+  it("marks the history, so that no line is drawn across the gap", async () => {
     const of = stage();
     const stream = await live(of);
     last(of).channel.receive("result", wireResult());

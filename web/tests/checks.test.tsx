@@ -53,7 +53,7 @@ function open(items: readonly unknown[], older: readonly unknown[] = []): FakeCa
 }
 
 describe("earlier checks", () => {
-  it("says who checked, what came out, what the camera's name tells, and how a challenge went", async () => {
+  it("show the user, the verdict, the virtual camera, and the challenges", async () => {
     open([CHECK]);
     const row = await screen.findByTestId("check");
     expect(row.dataset.state).toBe("uncertain");
@@ -67,7 +67,7 @@ describe("earlier checks", () => {
     expect(row.textContent).toContain("The newest 1 of 40 challenges are shown.");
   });
 
-  it("says so where nothing was analysed", async () => {
+  it("say so if nothing was analysed", async () => {
     open([{ ...EMPTY, challenges: [], challenges_ended: 0, fake_probability: null }]);
     const row = await screen.findByTestId("check");
     expect(row.textContent).toContain("Challenge in front of door");
@@ -75,7 +75,7 @@ describe("earlier checks", () => {
     expect(screen.queryByTestId("check-virtual-camera")).toBeNull();
   });
 
-  it("reads on, and takes a deleted one away", async () => {
+  it("load more pages, and remove a deleted one", async () => {
     const server = open([CHECK], [EMPTY]);
     server.json(`DELETE /api/checks/${CHECK.id}`, null);
     fireEvent.click(await screen.findByTestId("older"));
@@ -87,7 +87,7 @@ describe("earlier checks", () => {
     await expect.poll(() => screen.getAllByTestId("check").length).toBe(1);
   });
 
-  it("says how a first record comes to be", async () => {
+  it("say how the first record is created", async () => {
     open([]);
     expect((await screen.findByTestId("empty")).textContent).toContain("There are no records yet.");
   });

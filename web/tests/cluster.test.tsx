@@ -18,7 +18,7 @@ function open(body: unknown): void {
 }
 
 describe("the cluster", () => {
-  it("has nodes with their load and cameras, and what moved and why", async () => {
+  it("has nodes with their load and cameras, and moves with their reasons", async () => {
     const node = {
       id: "a",
       address: "10.0.0.1",
@@ -41,7 +41,7 @@ describe("the cluster", () => {
     expect(screen.getByTestId("move").textContent).toContain("door from b to a: node b does not answer");
   });
 
-  it("says so where there is none", async () => {
+  it("says so without one", async () => {
     open({ nodes: [], moves: [] });
     await screen.findByText("One process watches all cameras.");
   });
@@ -50,7 +50,7 @@ describe("the cluster", () => {
 describe("Content Credentials", () => {
   const none = { signer: null, issuer: null, generated: null, actions: [], claimGenerator: null, problem: null };
 
-  it("that are broken are said to be so, apart from the verdict", () => {
+  it("are reported as broken, independent of the verdict", () => {
     render(
       <Credentials
         credentials={{ ...none, state: "broken", signer: "A. Reporter", actions: ["c2pa.edited"], problem: "the hash differs" }}
@@ -61,14 +61,14 @@ describe("Content Credentials", () => {
     );
   });
 
-  it("may declare the file generated, for what the signer is worth", () => {
+  it("may declare the file generated, with a hint if the signer is not trusted", () => {
     const { rerender } = render(<Credentials credentials={{ ...none, state: "valid", generated: true }} />);
     expect(screen.getByTestId("credentials").textContent).toMatch(/made by or with a generator\.Independent/);
     rerender(<Credentials credentials={{ ...none, state: "untrusted", generated: true }} />);
     expect(screen.getByTestId("credentials").textContent).toContain("No trusted signer confirms that.");
   });
 
-  it("of most files are absent, which says nothing", () => {
+  it("are absent from most files, which says nothing", () => {
     render(<Credentials credentials={{ ...none, state: "none" }} />);
     expect(screen.getByTestId("credentials").textContent).toContain("That says nothing about whether it is real.");
   });

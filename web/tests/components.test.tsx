@@ -28,7 +28,7 @@ describe("VerdictPanel", () => {
     <VerdictPanel verdict={shownVerdict(snapshot)} result={snapshot.result} thresholds={THRESHOLDS} limits={["Blur misleads it."]} />
   );
 
-  it("shows the state as a word, for machines too", () => {
+  it("shows the state as a word, also for machines", () => {
     render(panel(liveWith({ state: "fake", reason: "steady over 20 usable frames" })));
     expect(screen.getByTestId("verdict").dataset.state).toBe("fake");
     expect(screen.getByTestId("verdict").textContent).toBe("Fake");
@@ -55,12 +55,12 @@ describe("VerdictPanel", () => {
   it.each([
     ["frozen", "the picture has stood still for 31 s", "Frozen feed: The picture has stood still for 31 s."],
     ["looped", "the picture repeats every 19 s", "Looped feed: The picture repeats every 19 s."],
-  ])("says of a %s feed what it does, and what follows", (feed, feed_reason, words) => {
+  ])("explains a %s feed and its consequence", (feed, feed_reason, words) => {
     render(panel(liveWith({ state: "uncertain", feed, feed_reason })));
     expect(screen.getByTestId("feed").textContent).toBe(`${words} Such a feed is never called real.`);
   });
 
-  it("says nothing of a feed that is live, or of an old result", () => {
+  it("says nothing about a live feed or an old result", () => {
     const { rerender } = render(panel(liveWith({})));
     expect(screen.queryByTestId("feed")).toBeNull();
     rerender(panel({ ...liveWith({ feed: "frozen", feed_reason: "the picture has stood still for 31 s" }), stale: true }));
@@ -74,14 +74,14 @@ describe("VerdictPanel", () => {
 });
 
 describe("ProbabilityBand", () => {
-  it("says value and thresholds to those who do not see it", () => {
+  it("gives value and thresholds to screen readers", () => {
     render(<ProbabilityBand value={0.08} thresholds={THRESHOLDS} />);
     expect(screen.getByRole("meter").getAttribute("aria-valuetext")).toBe("0.08; real at or below 0.20, fake at or above 0.80");
   });
 });
 
 describe("Message", () => {
-  it.each(FAILURE_CODES)("has words for %s", (code) => {
+  it.each(FAILURE_CODES)("has a text for %s", (code) => {
     render(<Message failure={new StreamFailure(code, "no codec in common")} source="camera" browser="chrome" />);
     expect(screen.getByTestId("message").dataset.code).toBe(code);
     expect(screen.getByRole("alert").textContent.length).toBeGreaterThan(30);
@@ -92,12 +92,12 @@ describe("Stage", () => {
   const shown = (snapshot: StreamSnapshot) =>
     render(<Stage snapshot={snapshot} browser="chrome" host="127.0.0.1:8080" onToken={vi.fn()} />);
 
-  it("says what happens to the picture before the camera is asked for", () => {
+  it("says what happens to the video before asking for the camera", () => {
     shown(IDLE);
     expect(document.body.textContent).toMatch(/analysed on this server, not kept/);
   });
 
-  it("counts down to the next try, outside the alert", () => {
+  it("counts down to the next attempt, outside the alert", () => {
     vi.useFakeTimers();
     const failure = new StreamFailure("server-full", "all taken", 5);
     shown({ ...IDLE, state: "waiting", failure, retryAtMs: performance.now() + 5000 });
@@ -110,7 +110,7 @@ describe("Stage", () => {
     vi.useRealTimers();
   });
 
-  it("names the try when the connection is made again", () => {
+  it("shows the attempt while reconnecting", () => {
     shown({ ...IDLE, state: "reconnecting", attempt: 2, failure: new StreamFailure("connection-lost", "gone") });
     expect(screen.getByTestId("message").textContent).toContain("Reconnecting, attempt 2");
   });
@@ -119,7 +119,7 @@ describe("Stage", () => {
 describe("SourcePicker", () => {
   const cameras = [{ deviceId: "a", label: "Desk camera" }];
 
-  it("offers the cameras and, where the browser can, a shared screen", () => {
+  it("offers the cameras and, if the browser supports it, a shared screen", () => {
     const onChoose = vi.fn();
     const { rerender } = render(
       <SourcePicker choice={{ kind: "camera", deviceId: null }} cameras={cameras} canShare onChoose={onChoose} />,
@@ -133,19 +133,19 @@ describe("SourcePicker", () => {
 });
 
 describe("VirtualCameraHint", () => {
-  it("names the program, and says that the name is no verdict", () => {
+  it("names the program, and says that the name does not affect the verdict", () => {
     render(<VirtualCameraHint label="OBS Virtual Camera" program="OBS Studio" />);
     expect(screen.getByTestId("virtual-camera").textContent).toMatch(/“OBS Virtual Camera” is OBS Studio.*does not affect the verdict/);
   });
 
-  it("says nothing of a camera of glass", () => {
+  it("says nothing about a real camera", () => {
     render(<VirtualCameraHint label="Integrated Camera (04f2:b6d9)" program={null} />);
     expect(screen.queryByTestId("virtual-camera")).toBeNull();
   });
 });
 
 describe("TokenDialog", () => {
-  it("hands over what was entered, and says when it was not taken", () => {
+  it("passes on the token, and says when it was refused", () => {
     const onToken = vi.fn();
     render(<TokenDialog refused onToken={onToken} onClose={vi.fn()} />);
     expect(screen.getByText("The server refused that token.")).toBeTruthy();

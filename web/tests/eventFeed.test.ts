@@ -29,7 +29,7 @@ function follow(server = new FakeCameraServer()) {
 }
 
 describe("EventFeed", () => {
-  it("goes connecting, open, closed, and hands over what comes", async () => {
+  it("goes through connecting, open, closed, and delivers events", async () => {
     const { server, feed, messages, states } = follow();
     feed.open();
     await pass(0);
@@ -40,7 +40,7 @@ describe("EventFeed", () => {
     expect(states).toEqual(["connecting", "open", "closed"]);
   });
 
-  it("sends the access token, which the browser's own reader could not", async () => {
+  it("sends the access token, which EventSource cannot", async () => {
     sessionStorage.setItem("stream-detect.token", "secret");
     const { server, feed } = follow();
     feed.open();
@@ -50,7 +50,7 @@ describe("EventFeed", () => {
     expect(server.asked[0]?.headers.get("Authorization")).toBe("Bearer secret");
   });
 
-  it("comes back when the server ends it, with longer and longer pauses, and never gives up", async () => {
+  it("reconnects when the server ends it, with increasing pauses, and never gives up", async () => {
     const server = new FakeCameraServer();
     server.problem(`GET ${PATH}`, 500, "away");
     const { feed, states } = follow(server);
@@ -71,7 +71,7 @@ describe("EventFeed", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
-  it("takes silence for a loss", async () => {
+  it("treats silence as a loss", async () => {
     const { feed, states } = follow();
     feed.open();
     await pass(39_000);
@@ -84,7 +84,7 @@ describe("EventFeed", () => {
   it.each([
     [401, "token"],
     [404, "not-found"],
-  ])("does not go on asking after %d", async (status) => {
+  ])("stops after status %d", async (status) => {
     const server = new FakeCameraServer();
     server.problem(`GET ${PATH}`, status, "no");
     const { feed, states } = follow(server);
@@ -95,7 +95,7 @@ describe("EventFeed", () => {
     feed.close();
   });
 
-  it("puts messages together however they are cut, and takes an event without a name for a message", async () => {
+  it("joins messages from any chunks, and takes an event without a name as a message", async () => {
     const { server, feed, messages } = follow();
     feed.open();
     await pass(0);
@@ -110,7 +110,7 @@ describe("EventFeed", () => {
     ]);
   });
 
-  it("leaves a server whose message never ends", async () => {
+  it("disconnects from a server whose message never ends", async () => {
     const { server, feed, states } = follow();
     feed.open();
     await pass(0);

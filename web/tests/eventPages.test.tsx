@@ -71,7 +71,7 @@ describe("the list of events", () => {
     expect(screen.queryByTestId("older")).toBeNull();
   });
 
-  it("asks for what the filter says, and keeps it in the address", async () => {
+  it("requests what the filter selects, and keeps it in the URL", async () => {
     const server = new FakeCameraServer();
     list(server, { ...EVERY_EVENT, camera: "door", open: true });
     await screen.findByText("No event matches.");
@@ -80,7 +80,7 @@ describe("the list of events", () => {
     expect(window.location.hash).toBe("#/events?camera=door&kind=offline&open=true");
   });
 
-  it("shows an event when it begins, and when it ends", async () => {
+  it("shows an event when it begins and when it ends", async () => {
     const server = new FakeCameraServer();
     list(server);
     await screen.findByText("There are no events yet.");
@@ -95,7 +95,7 @@ describe("the list of events", () => {
     expect(screen.getAllByTestId("event")).toHaveLength(1);
   });
 
-  it("can be tried again when it could not be loaded", async () => {
+  it("offers to try again when it could not be loaded", async () => {
     const server = new FakeCameraServer();
     server.problem("GET /api/events", 500, "the database is away");
     list(server);
@@ -119,7 +119,7 @@ describe("the list of events", () => {
 });
 
 describe("an event's page", () => {
-  it("names the exact model and thresholds, the gaps, and the limits", async () => {
+  it("shows the exact model and thresholds, the gaps, and the limits", async () => {
     const server = new FakeCameraServer();
     server.json(`GET /api/events/${ID}`, wireEvent({ gaps_s: [1795300010] }));
     one(server);
@@ -157,7 +157,7 @@ describe("an event's page", () => {
     expect(screen.getByText("Save the clip")).toBeTruthy();
   });
 
-  it("is deleted after a question, with its evidence", async () => {
+  it("is deleted with its evidence after a confirmation", async () => {
     const server = new FakeCameraServer();
     server.json(`GET /api/events/${ID}`, wireEvent());
     server.json(`DELETE /api/events/${ID}`, null, 204);
@@ -171,7 +171,7 @@ describe("an event's page", () => {
     expect(server.asked.some(({ method }) => method === "DELETE")).toBe(true);
   });
 
-  it("that is not there says so", async () => {
+  it("says so when it does not exist", async () => {
     const server = new FakeCameraServer();
     server.problem(`GET /api/events/${ID}`, 404, "there is no event of that id");
     one(server);

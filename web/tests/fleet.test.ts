@@ -21,7 +21,7 @@ async function watched(server = new FakeCameraServer()) {
 }
 
 describe("Fleet", () => {
-  it("asks for nothing while nobody watches, and by one connection while somebody does", async () => {
+  it("uses no connection without subscribers, and one with any number", async () => {
     const server = new FakeCameraServer();
     const { fleet } = servicesOf(httpOf(server)).services;
     await pass(1000);
@@ -36,7 +36,7 @@ describe("Fleet", () => {
     expect(fleet.snapshot().feed).toBe("closed");
   });
 
-  it("tells of many cameras at once", async () => {
+  it("reports many cameras at once", async () => {
     const { server, told, names, leave } = await watched();
     told.mockClear();
     for (let index = 0; index < 50; index += 1) server.feed.send("camera", wireCamera({ name: `c${index + 10}` }));
@@ -46,7 +46,7 @@ describe("Fleet", () => {
     leave();
   });
 
-  it("takes away what was removed, also while the connection was lost", async () => {
+  it("drops removed cameras, even those removed during a lost connection", async () => {
     const { server, names, leave } = await watched();
     server.feed.send("camera", wireCamera({ name: "gate" }));
     await pass(300);
@@ -63,7 +63,7 @@ describe("Fleet", () => {
     leave();
   });
 
-  it("hands over events, and passes over what is not of the protocol", async () => {
+  it("delivers events, and ignores messages that violate the protocol", async () => {
     const warn = vi.spyOn(console, "warn").mockReturnValue();
     const { server, fleet, leave } = await watched();
     const heard = vi.fn();
@@ -80,7 +80,7 @@ describe("Fleet", () => {
     leave();
   });
 
-  it("keeps what it knows, and says that it is old, when the server goes away", async () => {
+  it("keeps its data, marked as old, when the server is unreachable", async () => {
     const { server, fleet, names, leave } = await watched();
     server.problem("GET /api/streams/events", 500, "away");
     server.feed.end();

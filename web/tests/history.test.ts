@@ -14,7 +14,7 @@ function sample(atS: number, values: Record<number, number | null>, connection =
 }
 
 describe("timeline", () => {
-  it("has one line for each face, in the order of appearance", () => {
+  it("has one line per face, in order of appearance", () => {
     const { atS, lines } = timeline([sample(0, { 1: 0.1 }), sample(0.1, { 1: 0.2, 2: 0.9 })]);
     expect(atS).toEqual([0, 0.1]);
     expect(lines.map(({ track, window }) => ({ track, window }))).toEqual([
@@ -53,7 +53,7 @@ describe("timeline", () => {
 });
 
 describe("remember", () => {
-  it("drops what is older than a minute", () => {
+  it("drops results older than a minute", () => {
     const message = parseMessage(JSON.stringify({ type: "result", value: wireResult() }));
     if (message?.type !== "result") throw new Error("expected a result");
     const history = remember([sample(0, {}), sample(30, {})], message.value, HISTORY_S + 10, 1);
@@ -63,7 +63,7 @@ describe("remember", () => {
 });
 
 describe("timelineTable", () => {
-  it("averages each line over ten seconds, the newest first", () => {
+  it("averages each line over ten seconds, newest first", () => {
     const rows = timelineTable(timeline([sample(41, { 1: 0.2 }), sample(55, { 1: 0.4 }), sample(55.1, { 1: 0.6 })]), 60);
     expect(rows.map((row) => row.means)).toEqual([[0.5], [0.2], [null], [null], [null], [null]]);
     expect(rows[1]?.when).toBe("10 to 20 s ago");

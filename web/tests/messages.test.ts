@@ -26,7 +26,7 @@ describe("parseMessage", () => {
     expect(parse("bye", { reason: "server_shutdown" })).toEqual({ type: "bye", value: { reason: "server_shutdown" } });
   });
 
-  it("passes over types that it does not know", () => {
+  it("ignores unknown types", () => {
     expect(parse("weather", { sunny: true })).toBeNull();
   });
 

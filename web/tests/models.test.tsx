@@ -35,7 +35,7 @@ const answer = (body: unknown) => () => Promise.resolve(new Response(JSON.string
 afterEach(cleanup);
 
 describe("readModels", () => {
-  it("shows an older card with what it has", () => {
+  it("reads an older card without optional parts", () => {
     const [card] = readModels({ judging: "x", models: [BARE] }, "models").models;
     expect(card).toMatchObject({ title: "MesoNet as published", training: null, thresholds: null, limits: [], metrics: [], files: [] });
   });
@@ -48,7 +48,7 @@ describe("readModels", () => {
 });
 
 describe("Models", () => {
-  it("shows the one that judges first, with figures, intervals and limits", async () => {
+  it("shows the model in use first, with figures, intervals and limits", async () => {
     render(page(answer({ judging: "meso4-dfdc", models: [BARE, CARD] })));
     const [first, second] = await screen.findAllByTestId("model");
     for (const part of ["in use", "Blur misleads it.", "0.781", "0.751–0.809", "Never shown in training: AniPortrait", "cdcdcdcdcdcd"]) {
@@ -70,7 +70,7 @@ describe("Models", () => {
     expect(await screen.findByTestId("model")).toBeTruthy();
   });
 
-  it("compares them in one table: AUC in all and by family, and what goes wrong at the model's own threshold", async () => {
+  it("compares them in one table: AUC overall and by family, and errors at each model's own threshold", async () => {
     const metric = (name: string, value: number, data: string, threshold: number | null = null) => ({ name, value, data, threshold, n: 9 });
     const card = {
       ...CARD,

@@ -24,7 +24,7 @@ class SlowServer {
 const settle = () => new Promise((resolve) => setTimeout(resolve));
 
 describe("Pictures", () => {
-  it("reads three at a time, in the order they were asked for", async () => {
+  it("loads three at a time, in the order of the requests", async () => {
     const server = new SlowServer();
     const pictures = new Pictures(server);
     const { signal } = new AbortController();
@@ -38,7 +38,7 @@ describe("Pictures", () => {
     expect(server.asked).toEqual(Array.from({ length: 50 }, (_, index) => String(index)));
   });
 
-  it("forgets those that are no longer wanted, and gives their turn to the next", async () => {
+  it("drops cancelled ones from the queue", async () => {
     const server = new SlowServer();
     const pictures = new Pictures(server);
     const gone = new AbortController();

@@ -34,7 +34,7 @@ const frame = (timeS: number, ...scores: readonly (number | null)[]): SampledFra
 });
 
 describe("a timeline", () => {
-  it("has a line a face, and nothing where a face was not scored", () => {
+  it("has a line per face, with nothing where a face was not scored", () => {
     const { atS, lines } = reviewTimeline({ frames: [frame(0, 0.1), frame(0.2, null, 0.9)], tracks: [track(1), track(2)] }, 5);
     expect(atS).toEqual([0, 0.2]);
     expect(lines).toEqual([
@@ -43,14 +43,14 @@ describe("a timeline", () => {
     ]);
   });
 
-  it("breaks where samples are missing", () => {
+  it("has gaps where samples are missing", () => {
     const frames = [0, 0.2, 0.4, 3, 3.2].map((at) => frame(at, 0.5));
     const { atS, lines } = reviewTimeline({ frames, tracks: [track(1)] }, 5);
     expect(atS).toEqual([0, 0.2, 0.4, 1.7, 3, 3.2]);
     expect(lines[0]?.window[3]).toBeNull();
   });
 
-  it("does not break for a video that has few pictures", () => {
+  it("has no gaps for a video with a low frame rate", () => {
     const frames = [0, 1, 2, 3].map((at) => frame(at, 0.5));
     expect(reviewTimeline({ frames, tracks: [track(1)] }, 5).atS).toHaveLength(4);
   });
@@ -65,7 +65,7 @@ describe("a timeline", () => {
     ]);
   });
 
-  it("is a table of a dozen rows", () => {
+  it("is a table of twelve rows", () => {
     const frames = Array.from({ length: 60 }, (_, index) => frame(index / 5, index / 100));
     const timeline = reviewTimeline({ frames, tracks: [track(1)] }, 5);
     const rows = reviewRows(timeline, { fromS: 0, toS: 12 });
@@ -81,14 +81,14 @@ describe("a timeline", () => {
 describe("a zoom", () => {
   const whole = { fromS: 0, toS: 100 };
 
-  it("keeps its place, and stays inside", () => {
+  it("keeps the position under the pointer, and stays inside the video", () => {
     expect(zoomed(whole, 0.5, 50, whole)).toEqual({ fromS: 25, toS: 75 });
     expect(zoomed(whole, 0.5, 0, whole)).toEqual({ fromS: 0, toS: 50 });
     expect(zoomed({ fromS: 0, toS: 50 }, 4, 10, whole)).toEqual(whole);
     expect(zoomed({ fromS: 10, toS: 11 }, 0.01, 10.5, whole)).toEqual({ fromS: 10.25, toS: 10.75 });
   });
 
-  it("is what was drawn, either way round; and not nothing", () => {
+  it("is the selected range, in either direction, and never empty", () => {
     expect(chosen(60, 40, whole)).toEqual({ fromS: 40, toS: 60 });
     expect(chosen(100, 100, whole)).toEqual({ fromS: 99.5, toS: 100 });
   });
@@ -99,14 +99,14 @@ describe("a zoom", () => {
     expect(showing({ fromS: 40, toS: 60 }, 5, whole)).toEqual({ fromS: 0, toS: 20 });
   });
 
-  it("begins with the whole, whatever is known of it", () => {
+  it("starts with the whole video, whatever is known of it", () => {
     expect(wholeRange(31.2, [])).toEqual({ fromS: 0, toS: 31.2 });
     expect(wholeRange(null, [frame(0), frame(7)])).toEqual({ fromS: 0, toS: 7 });
     expect(wholeRange(null, []).toS).toBeGreaterThan(0);
   });
 });
 
-describe("a place in the video", () => {
+describe("a position in the video", () => {
   const frames = [0, 0.2, 0.4, 3].map((at) => frame(at, 0.5));
 
   it("has a nearest sample, and neighbours", () => {
@@ -118,13 +118,13 @@ describe("a place in the video", () => {
     expect(stepped([], 3, 1)).toBe(0);
   });
 
-  it("is written as players do", () => {
+  it("is formatted as in players", () => {
     expect([0, 59.96, 61, 3723].map((at) => mediaTime(at))).toEqual(["0:00", "1:00", "1:01", "1:02:03"]);
     expect([0.04, 9.96, 12.44, 3600.5].map((at) => mediaTime(at, 1))).toEqual(["0:00.0", "0:10.0", "0:12.4", "1:00:00.5"]);
   });
 });
 
-it("what was too poor to judge is counted over all faces", () => {
+it("faces that were not scored are counted over all tracks", () => {
   const tracks = [
     track(1, {
       refused: [
@@ -140,7 +140,7 @@ it("what was too poor to judge is counted over all faces", () => {
   ]);
 });
 
-it("flagged frames go round", () => {
+it("flagged frames wrap around", () => {
   const flagged = [1, 2, 3].map((n) => ({ n, timeS: n, track: 1, score: 1, map: true }));
   expect([flaggedBeside(flagged, 3, 1)?.n, flaggedBeside(flagged, 1, -1)?.n, flaggedBeside(flagged, 9, 1)]).toEqual([1, 3, undefined]);
 });

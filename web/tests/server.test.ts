@@ -25,30 +25,30 @@ describe("Server", () => {
     expect(status.iceServers).toEqual([{ urls: ["turn:a"], username: "u", credential: "c" }, { urls: ["stun:b"] }]);
   });
 
-  it("sends the kept token", async () => {
+  it("sends the stored token", async () => {
     const { server, fetch } = serverThat(json(WIRE_STATUS), "secret");
     await server.status();
     expect(fetch.mock.calls[0]?.[1]?.headers).toMatchObject({ Authorization: "Bearer secret" });
   });
 
-  it("offers SDP and returns the answer with its place", async () => {
+  it("offers SDP and returns the answer with the session's path", async () => {
     const { server, fetch } = serverThat(new Response("v=0", { status: 201, headers: { Location: "/webrtc/check/a1" } }));
     expect(await server.offer("v=0 offer", "")).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
     expect(fetch.mock.calls[0]?.[1]).toMatchObject({ method: "POST", body: "v=0 offer", headers: { "Content-Type": "application/sdp" } });
   });
 
-  it("says what the camera is called, cut to what the server takes", async () => {
+  it("sends the camera's name, truncated to the server's limit", async () => {
     const { server, fetch } = serverThat(new Response("v=0", { status: 201, headers: { Location: "/webrtc/check/a1" } }));
     expect(await server.offer("v=0", "OBS & Co " + "x".repeat(200))).toEqual({ location: "/webrtc/check/a1", sdp: "v=0" });
     expect(fetch.mock.calls[0]?.[0]).toBe(`${ORIGIN}/webrtc/check?source_label=OBS+%26+Co+${"x".repeat(119)}`);
   });
 
-  it("takes no Location that leads elsewhere", async () => {
+  it("rejects a Location on another host", async () => {
     const { server } = serverThat(new Response("v=0", { status: 201, headers: { Location: "https://else.where/webrtc/check/a1" } }));
     await expect(server.offer("v=0", "")).rejects.toMatchObject({ code: "server-error" });
   });
 
-  it("ends a session in a request that outlives the page, and minds no failure", async () => {
+  it("ends a session in a request that outlives the page, and ignores failures", async () => {
     const { server, fetch } = serverThat(new TypeError("gone"));
     await server.end("/webrtc/check/a1");
     expect(fetch.mock.calls[0]).toMatchObject([`${ORIGIN}/webrtc/check/a1`, { method: "DELETE", keepalive: true }]);
@@ -61,19 +61,19 @@ describe("Server", () => {
     [json({ detail: "no common codec" }, 422), { code: "server-error", detail: "no common codec" }],
     [new Response("<html>", { status: 502 }), { code: "server-error", detail: "the server answered 502" }],
     [new TypeError("Failed to fetch"), { code: "connection-lost", detail: "Failed to fetch" }],
-  ])("turns a refusal into its code: %#", async (answer, failure) => {
+  ])("converts a refusal to its code: %#", async (answer, failure) => {
     const { server } = serverThat(answer);
     await expect(server.offer("v=0", "")).rejects.toMatchObject(failure);
   });
 
-  it("says so when the status is of another shape", async () => {
+  it("reports a status of another shape", async () => {
     const { server } = serverThat(json({ version: 1 }));
     await expect(server.status()).rejects.toMatchObject({ code: "server-error" });
   });
 });
 
 describe("AccessToken", () => {
-  it("lives in memory where storage is forbidden", () => {
+  it("is kept in memory if storage is blocked", () => {
     const token = new AccessToken(() => {
       throw new DOMException("forbidden", "SecurityError");
     });

@@ -26,7 +26,7 @@ function report(atMs: number, frames: number, bytes: number): Map<string, unknow
 }
 
 describe("streamStats", () => {
-  it("makes rates of two readings", () => {
+  it("computes rates from two readings", () => {
     const stats = streamStats(readCounters(report(1000, 100, 50_000)), readCounters(report(3000, 160, 300_000)));
     expect(stats).toEqual({
       fpsOut: 30,
@@ -51,7 +51,7 @@ describe("streamStats", () => {
     expect(streamStats(before, readCounters(report(3000, 160, 300_000)))).toMatchObject({ fpsIn: null, kbpsOut: null, packetsLost: 3 });
   });
 
-  it("says nothing where the browser says nothing", () => {
+  it("has null where the browser reports nothing", () => {
     expect(Object.values(streamStats(null, readCounters(new Map())))).toEqual(Array.from({ length: 11 }, () => null));
   });
 });

@@ -67,7 +67,7 @@ beforeEach(() => {
 });
 
 describe("uploads", () => {
-  it("go one after the other, with the models and the token", async () => {
+  it("are sent one after the other, with the models and the token", async () => {
     sessionStorage.setItem("stream-detect.token", "secret");
     uploads.add([file("a"), file("b")], ["meso4", "calm"]);
     expect(states()).toEqual(["a sending", "b waiting"]);
@@ -81,7 +81,7 @@ describe("uploads", () => {
     expect(states()).toEqual(["b sending"]);
   });
 
-  it("that are refused say why, and can be tried again", async () => {
+  it("show why they were refused, and can be retried", async () => {
     uploads.add([file("a"), file("b")], []);
     sent(0).answer(413, { type: "about:blank", title: "too long", status: 413, detail: "expected at most 5 bytes" });
     await settle();
@@ -94,7 +94,7 @@ describe("uploads", () => {
     expect(states()).toEqual(["a sending", "b failed"]);
   });
 
-  it("say when to come back, where the server does", async () => {
+  it("say when to try again, if the server does", async () => {
     uploads.add([file("a")], []);
     sent(0).retryAfter = "10";
     sent(0).answer(503, { detail: "too many wait" });
@@ -102,7 +102,7 @@ describe("uploads", () => {
     expect(uploads.snapshot()[0]?.failure).toMatchObject({ code: "server-full", retryAfterS: 10 });
   });
 
-  it("are broken off, and the next one begins", async () => {
+  it("can be aborted, and the next one starts", async () => {
     uploads.add([file("a"), file("b")], []);
     uploads.drop(1);
     expect(sent(0).aborted).toBe(true);
@@ -114,21 +114,21 @@ describe("uploads", () => {
     expect(told).toEqual([]);
   });
 
-  it("fail on an answer of no protocol", async () => {
+  it("fail on an invalid response", async () => {
     uploads.add([file("a")], []);
     sent(0).answer(202, { items: [{}] });
     await settle();
     expect(states()).toEqual(["a failed"]);
   });
 
-  it("tell how much was sent", () => {
+  it("report their progress", () => {
     uploads.add([file("a")], []);
     sent(0).upload.onprogress?.({ loaded: 4, total: 300 });
     expect(uploads.snapshot()[0]?.sentBytes).toBe(4);
   });
 });
 
-it("the rate of sending tells how long the rest takes", () => {
+it("the upload rate gives the remaining time", () => {
   const rate = new SendingRate(0);
   expect(rate.etaS(0, 1000, 0)).toBeNull();
   expect(rate.etaS(100, 1000, 1000)).toBeCloseTo(9);

@@ -53,7 +53,7 @@ async function playing(of = stage()) {
 }
 
 describe("WhepPlayer", () => {
-  it("goes connecting, playing, idle, and ends the session on both sides", async () => {
+  it("goes through connecting, playing, idle, and ends the session on both sides", async () => {
     const { player, peers, offers, ended, states } = await playing();
     expect(offers).toEqual(["/whep/door"]);
     expect(peers[0]?.directions).toEqual(["recvonly"]);
@@ -78,7 +78,7 @@ describe("WhepPlayer", () => {
     player.stop();
   });
 
-  it("leaves no session behind when it is stopped while the server answers", async () => {
+  it("leaves no session when stopped while the server is answering", async () => {
     const { player, peers, ended } = stage();
     player.play("door");
     player.stop();
@@ -92,7 +92,7 @@ describe("WhepPlayer", () => {
     expect(player.snapshot().state).toBe("idle");
   });
 
-  it("connects again when the connection is lost", async () => {
+  it("reconnects when the connection is lost", async () => {
     const { player, peers, states } = await playing();
     peers[0]?.become("failed");
     await pass(0);
@@ -104,7 +104,7 @@ describe("WhepPlayer", () => {
     player.stop();
   });
 
-  it("waits for a place, and gives up in the end", async () => {
+  it("waits for a place, and eventually gives up", async () => {
     const of = stage();
     for (let index = 0; index < 20; index += 1) of.refusals.push(new StreamFailure("server-full", "too many viewers", 2));
     of.player.play("door");
@@ -115,7 +115,7 @@ describe("WhepPlayer", () => {
     expect(of.peers).toHaveLength(MAX_RECONNECTS + 1);
   });
 
-  it("does not try again what the server refuses", async () => {
+  it("does not retry what the server refuses", async () => {
     const of = stage();
     of.refusals.push(new StreamFailure("server-error", "the camera is stopped"));
     of.player.play("door");

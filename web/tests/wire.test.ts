@@ -4,8 +4,8 @@ import { wireCamera } from "./fakeCameras";
 
 const read = (change: Record<string, unknown>) => body("CameraBody")(wireCamera(change), "camera");
 
-describe("a body of the server", () => {
-  it("has the names of this page, and only what the document knows", () => {
+describe("a response body", () => {
+  it("has the page's names, and only documented fields", () => {
     const camera = read({ retry_at_s: 5, unheard_of: 1 });
     expect(camera).toMatchObject({ retryAtS: 5, settings: { keyframesOnlyWhenIdle: false }, counts: { receivedBytes: 1000 } });
     expect(Object.keys(camera)).not.toContain("unheardOf");
@@ -22,16 +22,16 @@ describe("a body of the server", () => {
     [{ retry_at_s: "soon" }, 'camera.retry_at_s: expected a number, received "soon"'],
     [{ settings: [] }, "camera.settings: expected an object, received a list of 0"],
     [{ verdict: { state: "real" } }, "camera.verdict.reason: expected a text, received undefined"],
-  ])("%o is refused, and the place is named", (change, complaint) => {
+  ])("%o is rejected with its path", (change, complaint) => {
     expect(() => read(change)).toThrow(complaint);
   });
 
-  it("is refused outside its bounds", () => {
+  it("is rejected outside its bounds", () => {
     const thresholds = { fake_enter: 1.5, fake_leave: 0.6, real_enter: 0.2, real_leave: 0.4 };
     expect(() => body("ThresholdsBody")(thresholds, "thresholds")).toThrow("thresholds.fake_enter: expected at most 1, received 1.5");
   });
 
-  it("keeps lists in their order", () => {
+  it("keeps the order of lists", () => {
     expect(body("ReadyBody")({ ready: false, reasons: ["a", "b"] }, "ready")).toEqual({ ready: false, reasons: ["a", "b"] });
   });
 });

@@ -58,7 +58,7 @@ describe("shownVerdict", () => {
     expect(shownVerdict(snapshot)).toMatchObject({ state, reason });
   });
 
-  it("gives no probability that may no longer hold", () => {
+  it("gives no outdated probability", () => {
     expect(shownVerdict({ ...live, stale: true, result: result({}) }).fakeProbability).toBeNull();
     expect(shownVerdict({ ...live, result: result({ error: "broken" }) }).fakeProbability).toBeNull();
     expect(shownVerdict({ ...live, result: result({}) }).fakeProbability).toBe(0.08);
@@ -71,7 +71,7 @@ describe("wording", () => {
     expect(JSON.stringify([WORDS, failures])).not.toMatch(/verified|100 ?%|authentic|guarantee/i);
   });
 
-  it("says the word once", () => {
+  it("does not repeat the word", () => {
     expect(sentence("fake", "fake over 20 usable frames")).toBe("Fake over 20 usable frames");
   });
 
@@ -88,12 +88,12 @@ describe("wording", () => {
       /Settings for This Website/,
     ],
     ["curl/8", "other", /permissions/],
-  ] as const)("tells how to give the camera in this browser: %s", (agent, browser, step) => {
+  ] as const)("explains how to allow the camera in %s", (agent, browser, step) => {
     expect(browserOf(agent)).toBe(browser);
     expect(failureWords(new StreamFailure("permission-denied", ""), "camera", browser).steps[0]).toMatch(step);
   });
 
-  it("speaks of sharing when a screen was to be shared", () => {
+  it("refers to sharing if a screen was to be shared", () => {
     expect(failureWords(new StreamFailure("permission-denied", ""), "screen", "chrome")).toMatchObject({
       title: "Nothing was shared",
       steps: [],

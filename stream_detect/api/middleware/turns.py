@@ -29,9 +29,10 @@ class FairTurns:
     """ASGI middleware: processes a few requests of each client address at once, in the order in which they came.
 
     One client with many connections, each full of pipelined requests, would otherwise be the whole queue of the event
-    loop, and every other request would wait for all of its requests several times. A request has its turn until its response begins, and for `TURN_S` at most; while it waits for its body it has none,
-    so that slow uploads, event streams and downloads do not delay others. /healthz needs no turn, because a monitoring
-    system may share its address with busy clients.
+    loop, and every other request would wait for all of its requests several times. A request has its turn until its
+    response begins, and for `TURN_S` at most; while it waits for its body it has none, so that slow uploads, event
+    streams and downloads do not delay others. /healthz needs no turn, because a monitoring system may share its address
+    with busy clients.
 
     Args:
         application: what is behind it.

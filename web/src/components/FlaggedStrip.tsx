@@ -146,10 +146,15 @@ function Opened({ id, model, frame, count, timed, onMove, onClose }: OpenedProps
       <Shown file={picture} testId="flagged-picture" alt={`The frame, with a box around face ${frame.track}`} wide />
       {frame.map && (
         <>
-          <Shown file={map} testId="flagged-map" alt={`Face ${frame.track}, coloured by how much each part affected the score`} wide={false} />
+          <Shown
+            file={map}
+            testId="flagged-map"
+            alt={`Face ${frame.track}, coloured by how much each part affected the score`}
+            wide={false}
+          />
           <p className="mt-1 text-sm text-muted">
-            The face as given to the model. Warm colours mark what raised the score most. The map shows where the model looked, not what
-            was forged.
+            The face as given to the model. Warm colours mark what raised the score most. The map shows where the model looked, not what was
+            forged.
           </p>
         </>
       )}

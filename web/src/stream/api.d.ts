@@ -34,7 +34,7 @@ export interface components {
             items: components["schemas"]["AnalysisBody"][];
             /**
              * Next
-             * @description cursor of the next page; null on the last
+             * @description value of `cursor` for the next page; null on the last
              */
             next: string | null;
         };
@@ -45,7 +45,7 @@ export interface components {
         AnalysisBody: {
             /** Created S */
             created_s: number;
-            /** @description Content Credentials of the file; null until it is done */
+            /** @description Content Credentials of the file; null until the analysis is done */
             credentials: components["schemas"]["ContentCredentialsBody"] | null;
             /** Done Share */
             done_share: number;
@@ -53,7 +53,7 @@ export interface components {
             ended_s: number | null;
             /**
              * Eta S
-             * @description null while nobody knows
+             * @description estimated remaining time; null if unknown
              */
             eta_s: number | null;
             file: components["schemas"]["UploadBody"];
@@ -63,14 +63,14 @@ export interface components {
             models: components["schemas"]["AnalysisModelBody"][];
             /**
              * Problem
-             * @description why it failed; empty when it did not
+             * @description why it failed; empty if it did not
              */
             problem: string;
             /** Rate Hz */
             rate_hz: number;
             /**
              * Same As
-             * @description id of the earlier analysis whose results these are
+             * @description id of the earlier analysis whose results were reused
              */
             same_as: string | null;
             /** Started S */
@@ -82,10 +82,10 @@ export interface components {
             state: "queued" | "fetching" | "running" | "done" | "failed" | "cancelled";
             /**
              * Url
-             * @description where it is fetched from, without secrets; empty for an upload
+             * @description address the file is fetched from, without secrets; empty for an upload
              */
             url: string;
-            /** @description the worst over the models; null until it is done */
+            /** @description the worst verdict of the models; null until the analysis is done */
             verdict: components["schemas"]["VerdictState"] | null;
         };
         /**
@@ -107,25 +107,25 @@ export interface components {
             done_share: number;
             /**
              * Problem
-             * @description why it failed; empty when it did not
+             * @description why it failed; empty if it did not
              */
             problem: string;
             /**
              * State
-             * @description none: it was not requested
+             * @description none: it has not been requested
              */
             state: ("queued" | "running" | "done" | "failed") | "none";
         };
         /**
          * AppliedBody
-         * @description Result of reloading the settings file.
+         * @description Result of reloading the settings file: names of cameras.
          */
         AppliedBody: {
             /** Added */
             added: string[];
             /**
              * After Restart
-             * @description sections that changed as well: they take effect after a restart
+             * @description other sections that were changed; they take effect after a restart
              */
             after_restart: string[];
             /** Changed */
@@ -142,7 +142,7 @@ export interface components {
             items: components["schemas"]["AuditEntryBody"][];
             /**
              * Next
-             * @description for `before`; null on the last page
+             * @description value of `before` for the next page; null on the last
              */
             next: string | null;
         };
@@ -155,24 +155,24 @@ export interface components {
             action: string;
             /**
              * Address
-             * @description of the client
+             * @description IP address of the client
              */
             address: string;
             /**
              * At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             at: number;
             /**
              * By
-             * @description how the user was recognised
+             * @description how the user was authenticated
              */
             by: string;
             /** Detail */
             detail: string;
             /**
              * Id
-             * @description counts up without a gap
+             * @description consecutive number
              */
             id: number;
             /**
@@ -182,12 +182,12 @@ export interface components {
             result: "ok" | "refused" | "failed";
             /**
              * Target
-             * @description name or id of what it was done to
+             * @description name or id of the object of the action
              */
             target: string;
             /**
              * Who
-             * @description name of the user; empty where none is known
+             * @description name of the user; empty if unknown
              */
             who: string;
         };
@@ -209,12 +209,12 @@ export interface components {
             name: string;
             /**
              * Node
-             * @description of the cluster that watches it now; null without a cluster, or while none does
+             * @description node of the cluster that watches the camera at present; null if none does, or without a cluster
              */
             node: string | null;
             /**
              * Origin
-             * @description file: named by the settings file, read only here; api: added here
+             * @description file: defined in the settings file, read-only here; api: added by this API
              * @enum {string}
              */
             origin: "file" | "api";
@@ -228,7 +228,7 @@ export interface components {
             state: components["schemas"]["CameraState"];
             /** Title */
             title: string;
-            /** @description null unless the camera is live and a result came */
+            /** @description the newest verdict; null unless the camera is live and has a result */
             verdict: components["schemas"]["VerdictBody"] | null;
             /** Viewers */
             viewers: number;
@@ -237,7 +237,7 @@ export interface components {
         };
         /**
          * CameraChange
-         * @description New settings of a camera, or those to test: what is omitted gets its default, except for the address.
+         * @description New settings of a camera, or settings to test. Omitted values take their defaults, except the address.
          */
         CameraChange: {
             /**
@@ -266,7 +266,7 @@ export interface components {
             loop: boolean;
             /**
              * Name
-             * @description of the camera
+             * @description name of the camera
              */
             name?: string | null;
             /**
@@ -296,7 +296,7 @@ export interface components {
             transport: "tcp" | "udp";
             /**
              * Url
-             * @description left out, or as it was shown: the one it has
+             * @description new address; to keep the current one, omit it or send it as it was shown
              */
             url?: string | null;
         };
@@ -392,30 +392,30 @@ export interface components {
         CameraState: "connecting" | "live" | "stalled" | "backing_off" | "refused" | "stopped" | "lost_node";
         /**
          * ChallengeBody
-         * @description A challenge at one moment. If passed, it shows that the video is live and not a recording, and nothing more.
+         * @description A challenge in its current state. A passed challenge shows only that the video is live and not a recording.
          */
         ChallengeBody: {
             /** Done */
             done: components["schemas"]["PromptOutcomeBody"][];
             /** Id */
             id: string;
-            /** @description null: look straight at the camera and hold still */
+            /** @description the current prompt; null: look straight at the camera and hold still */
             now: components["schemas"]["StandingPromptBody"] | null;
             /**
              * Prompts
-             * @description those asked so far
+             * @description prompts shown so far
              */
             prompts: components["schemas"]["Movement"][];
             /**
              * Reason
-             * @description of one that failed or was stopped, in a sentence
+             * @description why the challenge failed or was stopped
              */
             reason: string | null;
             /** Score Outside Max */
             score_outside_max: number | null;
             /**
              * Score Outside Mean
-             * @description fake_probability of the face while no prompt stood
+             * @description mean fake_probability of the face outside the prompts
              */
             score_outside_mean: number | null;
             state: components["schemas"]["ChallengeState"];
@@ -431,24 +431,24 @@ export interface components {
         ChallengeState: "baseline" | "running" | "passed" | "failed" | "stopped";
         /**
          * CheckBody
-         * @description An ended check. No picture and no face of it is stored.
+         * @description An ended check. No frames and no faces of a check are stored.
          */
         CheckBody: {
             /** Began S */
             began_s: number;
             /**
              * Camera
-             * @description whose person was challenged; null: a live check
+             * @description the camera in front of which a challenge ran; null: a live check
              */
             camera: string | null;
             /**
              * Challenges
-             * @description the newest that ended, the oldest of them first
+             * @description the last challenges that ended, oldest first
              */
             challenges: components["schemas"]["ChallengeBody"][];
             /**
              * Challenges Ended
-             * @description how many there were
+             * @description number of challenges that ended, including those not listed
              */
             challenges_ended: number;
             /** Ended S */
@@ -457,25 +457,25 @@ export interface components {
             fake_probability: number | null;
             /** Id */
             id: string;
-            /** @description that judged, with the thresholds that held then */
+            /** @description the model that judged, with its thresholds at that time */
             model: components["schemas"]["EventJudgeBody"] | null;
             /** Reason */
             reason: string;
             /**
              * Source Label
-             * @description the name that the client's system gives its camera; empty: none was given
+             * @description the camera's name on the client's system; empty if not given
              */
             source_label: string;
-            /** @description of the newest verdict; null: nothing was analysed */
+            /** @description state of the last verdict; null: nothing was analysed */
             state: components["schemas"]["VerdictState"] | null;
             /**
              * Virtual Camera
-             * @description the program that makes the picture, by that name: a hint, and no part of the verdict
+             * @description the virtual camera program that this name suggests; a hint that does not affect the verdict
              */
             virtual_camera: string | null;
             /**
              * Who
-             * @description name of the user who began it; empty where nobody signs in
+             * @description name of the user who started the check; empty if unknown
              */
             who: string;
         };
@@ -488,18 +488,18 @@ export interface components {
             items: components["schemas"]["CheckBody"][];
             /**
              * Next
-             * @description cursor of the next page; null on the last
+             * @description value of `cursor` for the next page; null on the last
              */
             next: string | null;
         };
         /**
          * ClusterBody
-         * @description The cluster; empty without one.
+         * @description The cluster; empty if the server runs without one.
          */
         ClusterBody: {
             /**
              * Moves
-             * @description the newest hundred, the newest first
+             * @description the newest hundred moves, newest first
              */
             moves: components["schemas"]["MoveBody"][];
             /** Nodes */
@@ -538,34 +538,34 @@ export interface components {
         ContentCredentialsBody: {
             /**
              * Actions
-             * @description what was done to it, such as c2pa.edited
+             * @description recorded actions, such as c2pa.edited
              */
             actions: string[];
             /**
              * Claim Generator
-             * @description the program that wrote it
+             * @description the program that wrote the credentials
              */
             claim_generator: string | null;
             /**
              * Generated
-             * @description whether the file declares itself made by, or with, a generator
+             * @description whether the file declares that it was made by or with a generator
              */
             generated: boolean | null;
             /**
              * Issuer
-             * @description of the signer's certificate
+             * @description issuer of the signer's certificate
              */
             issuer: string | null;
             /**
              * Problem
-             * @description why the state is not valid
+             * @description why the credentials are not valid
              */
             problem: string | null;
             /** Signer */
             signer: string | null;
             /**
              * State
-             * @description none; valid: the signature holds, by a trusted signer; untrusted: it holds, but nobody vouches for the signer; broken: it does not hold; unreadable; unread: the server lacks the extra c2pa
+             * @description none: the file has none; valid: the signature is valid and its signer trusted; untrusted: the signature is valid, but its signer is not trusted; broken: the signature is invalid; unreadable: they cannot be parsed; unread: the server lacks the extra c2pa
              * @enum {string}
              */
             state: "none" | "valid" | "untrusted" | "broken" | "unreadable" | "unread";
@@ -612,7 +612,7 @@ export interface components {
             camera: string;
             /**
              * Ended S
-             * @description null while it is open
+             * @description null while the event is ongoing
              */
             ended_s: number | null;
             evidence: components["schemas"]["EvidenceBody"] | null;
@@ -622,7 +622,7 @@ export interface components {
             id: string;
             /**
              * Interrupted
-             * @description the end is the last that was known: the process ended in its middle
+             * @description the server stopped during the event; `ended_s` is the last known time
              */
             interrupted: boolean;
             /**
@@ -660,7 +660,7 @@ export interface components {
             items: components["schemas"]["EventBody"][];
             /**
              * Next
-             * @description cursor of the next page; null on the last
+             * @description value of `cursor` for the next page; null on the last
              */
             next: string | null;
         };
@@ -679,7 +679,7 @@ export interface components {
             picture: string | null;
             /**
              * Problem
-             * @description why something is missing; empty when all is well
+             * @description why evidence is missing; empty if all is well
              */
             problem: string;
         };
@@ -708,7 +708,7 @@ export interface components {
         JudgeBody: {
             /**
              * Limits
-             * @description what the model is known not to do, in sentences
+             * @description known limits of the model, one sentence each
              */
             limits: string[];
             /** Name */
@@ -731,7 +731,7 @@ export interface components {
         JudgeNameBody: {
             /**
              * Name
-             * @description of the bundle
+             * @description name of the bundle
              */
             name: string;
         };
@@ -742,24 +742,24 @@ export interface components {
         MadeTokenBody: {
             /**
              * Camera
-             * @description it can only publish to this camera
+             * @description if set, the token may only publish to this camera
              */
             camera: string | null;
             /**
              * Created At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             created_at: number;
             /**
              * Expires At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             expires_at: number | null;
             /** Id */
             id: string;
             /**
              * Last Used At
-             * @description unix seconds, written down once a minute
+             * @description Unix time in seconds, updated once a minute
              */
             last_used_at: number | null;
             /** Name */
@@ -779,7 +779,7 @@ export interface components {
             by: ("open" | "settings_token" | "token" | "session" | "proxy" | "command_line") | null;
             /**
              * Name
-             * @description of the user
+             * @description name of the user; null: nobody is signed in
              */
             name: string | null;
             /** @description null: nobody is signed in */
@@ -793,7 +793,7 @@ export interface components {
         ModelsBody: {
             /**
              * Judging
-             * @description name of the model that judges
+             * @description name of the model in use
              */
             judging: string;
             /**
@@ -806,12 +806,12 @@ export interface components {
         };
         /**
          * MoveBody
-         * @description A camera moved from one node to another.
+         * @description A move of a camera from one node to another.
          */
         MoveBody: {
             /**
              * At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             at: number;
             /** Camera */
@@ -865,42 +865,42 @@ export interface components {
             address: string;
             /**
              * Analyses
-             * @description of uploads, that its workers do now
+             * @description analyses of uploads in progress on this node
              */
             analyses: number;
             /**
              * Cameras
-             * @description names of those that it watches
+             * @description names of the cameras on this node
              */
             cameras: string[];
             /**
              * Cores
-             * @description processors that its workers keep busy
+             * @description processor time of its workers, in processors
              */
             cores: number;
             /**
              * Id
-             * @description its name
+             * @description name of the node
              */
             id: string;
             /**
              * Live Checks
-             * @description that its workers have now
+             * @description live checks in progress on this node
              */
             live_checks: number;
             /**
              * Load
-             * @description load average by processors; 1 is busy
+             * @description load average divided by the number of processors; 1 = fully used
              */
             load: number;
             /**
              * Memory Bytes
-             * @description of its workers
+             * @description memory of its workers
              */
             memory_bytes: number;
             /**
              * Problem
-             * @description why it watches nothing; empty when all is well
+             * @description why the node has no cameras; empty if all is well
              */
             problem: string;
             /**
@@ -910,7 +910,7 @@ export interface components {
             state: "ready" | "starting" | "drained" | "refused" | "lost";
             /**
              * Workers
-             * @description processes that answer
+             * @description number of worker processes that respond
              */
             workers: number;
         };
@@ -921,17 +921,17 @@ export interface components {
         NotifierBody: {
             /**
              * Delivered
-             * @description messages of events that arrived since the start
+             * @description event messages delivered since the server started
              */
             delivered: number;
             /**
              * Detail
-             * @description a sentence, without addresses
+             * @description one sentence about the state, without addresses
              */
             detail: string;
             /**
              * Failed
-             * @description messages that were given up or dropped
+             * @description event messages that were given up or dropped
              */
             failed: number;
             /**
@@ -948,7 +948,7 @@ export interface components {
             state: "ok" | "failing" | "connecting";
             /**
              * Waiting
-             * @description messages that have yet to arrive
+             * @description event messages not delivered yet
              */
             waiting: number;
         };
@@ -962,7 +962,7 @@ export interface components {
         };
         /**
          * PasswordChangeBody
-         * @description A new password for one's own account.
+         * @description A new password for the user's own account.
          */
         PasswordChangeBody: {
             /**
@@ -989,7 +989,7 @@ export interface components {
         };
         /**
          * PromptOutcomeBody
-         * @description A past prompt, answered or not in time.
+         * @description The outcome of a past prompt.
          */
         PromptOutcomeBody: {
             /** Followed */
@@ -999,14 +999,14 @@ export interface components {
             score_max: number | null;
             /**
              * Score Mean
-             * @description fake_probability of the face meanwhile, 1 = fake
+             * @description mean fake_probability of the face during the prompt, 1 = fake
              */
             score_mean: number | null;
-            /** @description the first movement after the prompt, which decides; null: none in time */
+            /** @description the first movement after the prompt, which decides; null if none was made in time */
             seen: components["schemas"]["Movement"] | null;
             /**
              * Took S
-             * @description from the prompt to the begin of that movement
+             * @description seconds from the prompt to the start of that movement
              */
             took_s: number | null;
         };
@@ -1044,47 +1044,47 @@ export interface components {
         };
         /**
          * SessionBody
-         * @description A browser in which a user is signed in.
+         * @description A session of a user: a signed-in browser.
          */
         SessionBody: {
             /**
              * Address
-             * @description from which the user signed in; empty where it is not known
+             * @description IP address of the browser at the sign-in; empty if unknown
              */
             address: string;
             /**
              * Began At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             began_at: number;
             /**
              * Current
-             * @description it is the one that this request comes from
+             * @description whether this is the session of the request
              */
             current: boolean;
             /**
              * Expires At
-             * @description unix seconds; without requests it ends earlier
+             * @description Unix time in seconds; a session without requests ends earlier
              */
             expires_at: number;
             /** Id */
             id: string;
             /**
              * Seen At
-             * @description of its last request, unix seconds
+             * @description time of its last request, Unix time in seconds
              */
             seen_at: number;
             /** User */
             user: string;
             /**
              * User Agent
-             * @description what the browser calls itself; empty where it is not known
+             * @description the browser's User-Agent; empty if unknown
              */
             user_agent: string;
         };
         /**
          * SessionsBody
-         * @description Browsers in which a user is signed in, most recently used first.
+         * @description Sessions of users, most recently used first.
          */
         SessionsBody: {
             /** Items */
@@ -1103,7 +1103,7 @@ export interface components {
             loop: boolean;
             /**
              * Node
-             * @description of a cluster, that alone may watch it; any if empty
+             * @description the only node of a cluster that may watch the camera; any node if empty
              */
             node: string;
             /** Rate Hz */
@@ -1115,25 +1115,28 @@ export interface components {
             transport: "tcp" | "udp";
             /**
              * Url
-             * @description a password in it reads ***
+             * @description address with passwords replaced by ***
              */
             url: string;
         };
         /**
          * SignInBody
-         * @description Credentials that a client has to send.
+         * @description How users sign in.
          */
         SignInBody: {
-            /** Needed */
+            /**
+             * Needed
+             * @description whether requests need credentials
+             */
             needed: boolean;
             /**
              * Oidc
-             * @description name of the OpenID Connect provider
+             * @description name of the OpenID Connect provider; null if not configured
              */
             oidc: string | null;
             /**
              * Password
-             * @description there are users with passwords
+             * @description whether there are users with passwords
              */
             password: boolean;
         };
@@ -1144,12 +1147,12 @@ export interface components {
         StandingPromptBody: {
             /**
              * Number
-             * @description of the prompt, from 1
+             * @description number of the prompt, from 1
              */
             number: number;
             /**
              * Of
-             * @description how many prompts there are in all
+             * @description total number of prompts
              */
             of: number;
             prompt: components["schemas"]["Movement"];
@@ -1177,7 +1180,7 @@ export interface components {
         };
         /**
          * StatusBody
-         * @description What the page needs before a session.
+         * @description What a client needs to know before it opens a session.
          */
         StatusBody: {
             /** Ice Servers */
@@ -1187,18 +1190,18 @@ export interface components {
             model: components["schemas"]["JudgeBody"];
             /**
              * Needed
-             * @description usable frames in the window before a verdict
+             * @description usable frames in the window that a verdict requires
              */
             needed: number;
             /**
              * Problems
-             * @description what does not work now, in sentences; empty when all is well
+             * @description current problems, one sentence each; empty if all is well
              * @default []
              */
             problems: string[];
             /**
              * Review Urls
-             * @description whether POST /api/analyses takes an address (review.urls)
+             * @description whether POST /api/analyses accepts an address (review.urls)
              */
             review_urls: boolean;
             /** Sessions */
@@ -1240,24 +1243,24 @@ export interface components {
         TokenBody: {
             /**
              * Camera
-             * @description it can only publish to this camera
+             * @description if set, the token may only publish to this camera
              */
             camera: string | null;
             /**
              * Created At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             created_at: number;
             /**
              * Expires At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             expires_at: number | null;
             /** Id */
             id: string;
             /**
              * Last Used At
-             * @description unix seconds, written down once a minute
+             * @description Unix time in seconds, updated once a minute
              */
             last_used_at: number | null;
             /** Name */
@@ -1276,7 +1279,7 @@ export interface components {
         };
         /**
          * UploadBody
-         * @description The file, with properties of its content; zeros before the examination.
+         * @description The file and the properties of its content, which are empty or 0 until it has been examined.
          */
         UploadBody: {
             /** Bytes */
@@ -1291,13 +1294,13 @@ export interface components {
             height: number;
             /**
              * Kind
-             * @description "image", "video", or empty until it was looked at
+             * @description "image" or "video"; empty until the file has been examined
              * @enum {string}
              */
             kind: "" | "image" | "video";
             /**
              * Name
-             * @description as the sender called it, cleaned to be shown
+             * @description name given by the client, made safe to display
              */
             name: string;
             /** Sha256 */
@@ -1312,14 +1315,14 @@ export interface components {
         UserBody: {
             /**
              * Created At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             created_at: number;
             /** Disabled */
             disabled: boolean;
             /**
              * Last Sign In At
-             * @description unix seconds
+             * @description Unix time in seconds
              */
             last_sign_in_at: number | null;
             /** Name */
@@ -1360,7 +1363,7 @@ export interface components {
             feed: components["schemas"]["FeedState"];
             /**
              * Feed Reason
-             * @description a sentence; empty while it is live
+             * @description why the video counts as frozen or looped; empty while it is live
              */
             feed_reason: string;
             /** Reason */
