@@ -290,7 +290,9 @@ describe("an analysis's page", () => {
     await screen.findAllByTestId("flagged"); // the results are there
     const seek = screen.getByTestId("seek");
     fireEvent.keyDown(seek, { key: "ArrowRight" });
-    expect(seek.getAttribute("aria-valuetext")).toBe("0:00.2, face 1 0.97");
+    await waitFor(() => {
+      expect(seek.getAttribute("aria-valuetext")).toBe("0:00.2, face 1 0.97");
+    });
     fireEvent.keyDown(seek, { key: "+" });
     expect(seek.dataset.range).toBe("0.10 15.70");
     fireEvent.keyDown(seek, { key: "0" });
