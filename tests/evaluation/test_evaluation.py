@@ -87,7 +87,9 @@ def test_a_bad_file_is_counted_with_its_row_and_stops_nothing(crops, entrant, tm
 
 
 def test_a_wrong_root_is_reported(crops, entrant, tmp_path):
-    with pytest.raises(DatasetError, match=r"none of the 16 could be read; row 2 of .*0\.png: file is missing; correct --root"):
+    with pytest.raises(
+        DatasetError, match=r"none of the 16 could be read; row 2 of .*0\.png: file is missing; correct --root"
+    ):
         evaluate(plan(crops, root=tmp_path), [entrant()], AnalysisSettings())
 
 
