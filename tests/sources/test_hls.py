@@ -331,7 +331,7 @@ def test_an_address_that_only_http_finds_malformed_is_reported():
         frames("http://xn--/cam.m3u8", 1)
 
 
-def test_redirects_are_followed_and_not_for_ever(site):
+def test_redirects_are_followed_up_to_a_limit(site):
     url, pages, _ = site
     pages |= {"/cam.m3u8": f"{url}/moved/cam.m3u8", "/moved/cam.m3u8": playlist(["0.ts"]), "/moved/0.ts": segment()}
     assert len(frames(f"{url}/cam.m3u8", 5)) == 5

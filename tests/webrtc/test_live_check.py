@@ -385,7 +385,7 @@ async def test_the_record_names_the_model_of_the_newest_result_however_often_it_
     assert (record.judge.name, record.judge.sha256) == ("scripted", about.model_sha256)
 
 
-async def test_an_offer_that_nobody_followed_leaves_no_record(open_sessions, make_peer):
+async def test_an_offer_without_a_connection_leaves_no_record(open_sessions, make_peer):
     records = []
     sessions = open_sessions(keep=records.append)
     await sessions.answer(await make_peer().offer())

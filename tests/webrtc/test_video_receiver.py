@@ -218,7 +218,7 @@ async def test_a_decoder_that_fails_as_nobody_expects_ends_the_session_and_is_lo
     await soon(lambda: seen.ends)
 
 
-async def test_the_end_drops_what_waits_and_blocks_nobody(receiver, seen, packets, held):
+async def test_closing_drops_waiting_frames_and_does_not_block(receiver, seen, packets, held):
     for number, data in enumerate(packets[:30]):
         receiver.put("h264", data, number)
     with in_time():
