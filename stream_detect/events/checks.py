@@ -24,13 +24,15 @@ class CameraChecks:
         self._judge = judge
         self._challenge: ChallengeRecord | None = None  # the running one
         self._began_s = 0.0
+        self._silent_s: float | None = None  # since when its worker has been silent
         self._verdict: Verdict | None = None
         self._recorded = ""  # id of the newest ended one
+        self._carried = False  # whether the newest result had a challenge, running or ended
 
     @property
     def idle(self) -> bool:
-        """Whether no challenge is running."""
-        return self._challenge is None
+        """Whether there is no state: no challenge is running, and no result will have one that was recorded."""
+        return self._challenge is None and not self._carried
 
     def result(self, result: Result, at_s: float) -> CheckRecord | None:
         """The record of a challenge that ended with this result, or before it without a result.
@@ -43,6 +45,7 @@ class CameraChecks:
         if before is not None and (now is None or now.challenge_id != before.challenge_id):
             return self.close(at_s)
         self._verdict = result.verdict
+        self._silent_s, self._carried = None, now is not None
         if now is None or now.challenge_id == self._recorded:
             return None
         if before is None:
@@ -50,12 +53,22 @@ class CameraChecks:
         self._challenge = now
         return self._record(now, at_s) if now.state.is_end else None
 
+    def silence(self, at_s: float) -> None:
+        """Called when the camera's worker does not answer: its next result shows whether the challenge goes on."""
+        self._silent_s = at_s
+
     def close(self, at_s: float) -> CheckRecord | None:
-        """The record of a challenge that was running when its camera was stopped; None if there was none."""
-        running = self._challenge
+        """The record of a challenge that was running when its camera was stopped; None if there was none.
+
+        Args:
+            at_s: unix seconds; it ended when its worker fell silent, if it did.
+        """
+        running, silent_s = self._challenge, self._silent_s
+        self._silent_s, self._carried = None, False
         if running is None:
             return None
-        return self._record(replace(running, state=ChallengeState.STOPPED, reason=BROKEN_OFF, now=None), at_s)
+        ended = replace(running, state=ChallengeState.STOPPED, reason=BROKEN_OFF, now=None)
+        return self._record(ended, at_s if silent_s is None else silent_s)
 
     def _record(self, ended: ChallengeRecord, at_s: float) -> CheckRecord:
         self._challenge, self._recorded = None, ended.challenge_id

@@ -27,9 +27,6 @@ from stream_detect.types import CameraState, Result, StateChange, VerdictState
 TICK_S = 0.25
 CLOSE_S = 3.0
 
-_ENDS = frozenset({CameraState.STOPPED, CameraState.LOST_NODE})
-"""States in which a camera's analysis, and so its challenge, has ended; in other states it continues."""
-
 log = logging.getLogger(__name__)
 
 
@@ -171,8 +168,10 @@ class Recorder:
         with self._lock:
             watch = self._watch(change.camera)
             self._note(watch.events.state(change, moment))
-            if change.state in _ENDS:
+            if change.state is CameraState.STOPPED:  # the analysis has ended; in other states it may continue
                 self._note_check(watch.checks.close(change.at_s))
+            elif change.state is CameraState.LOST_NODE:
+                watch.checks.silence(change.at_s)
             for news in watch.repeats.news(change):
                 self._journal.state(StateEntry(news.camera, news.at_s, news.state.value, news.reason))
         self._wake.set()

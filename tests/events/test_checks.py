@@ -36,7 +36,7 @@ def test_a_challenge_that_ended_is_recorded_once_with_the_verdict_at_its_end(che
     assert (record.began_s, record.ended_s) == (WALL_S + 1, WALL_S + 3)
     assert (record.state, record.fake_probability, record.judge) == (VerdictState.REAL, 0.1, JUDGE)
     assert (record.challenges, record.challenges_ended) == ((challenge(PASSED),), 1)
-    assert checks.idle
+    assert checks.idle, "the newest result has no challenge"
     assert checks.close(WALL_S + 9) is None
 
 
@@ -63,3 +63,13 @@ def test_the_next_challenge_is_another_record(checks):
         checks.result(shown(challenge(RUNNING, number)), WALL_S + number)
         record = checks.result(shown(challenge(FAILED, number)), WALL_S + number + 0.5)
         assert (record.challenges[0].challenge_id, record.began_s) == (f"{number:016x}", WALL_S + number)
+
+
+def test_one_whose_worker_was_silent_goes_on_or_ended_with_the_silence(checks):
+    checks.result(shown(challenge(RUNNING)), WALL_S)
+    checks.silence(WALL_S + 1)
+    assert checks.result(shown(challenge(RUNNING)), WALL_S + 2) is None
+    checks.silence(WALL_S + 3)
+    assert not checks.idle
+    record = checks.result(shown(None), WALL_S + 9)  # of another worker
+    assert (record.ended_s, record.challenges[0].reason) == (WALL_S + 3, BROKEN_OFF)

@@ -213,3 +213,37 @@ def test_checks_wait_for_a_database_that_is_away(recorder: Recorder, memory: Mem
     assert of_ben == live_check
     assert (of_door.camera, of_door.who, of_door.began_s, of_door.ended_s) == ("door", "anna", WALL_S, WALL_S + 2)
     assert of_door.challenges[0].state is ChallengeState.STOPPED
+
+
+def passed() -> ChallengeRecord:
+    return ChallengeRecord("ab" * 8, ChallengeState.PASSED, "", None, (), 0.1, 0.2, by="anna")
+
+
+def test_a_challenge_that_ended_has_one_record_though_results_pause(recorder: Recorder, memory: Memory, clock: Clock):
+    """Each result has the newest challenge, also long after its end."""
+    recorder.state(change("live", WALL_S))
+    recorder.result("door", replace(result("real", 0.05), challenge=passed()), WALL_S)
+    for _ in range(3):
+        clock.passes(4.0)
+        recorder._tick()
+        recorder.result("door", replace(result("real", 0.05), challenge=passed()), WALL_S + clock.now_s)
+    recorder.start()
+    recorder.close()
+    assert len(memory.checks.page().items) == 1
+
+
+def test_a_challenge_whose_worker_was_silent_for_a_moment_is_recorded_with_its_outcome(
+    recorder: Recorder, memory: Memory, clock: Clock
+):
+    running = replace(passed(), state=ChallengeState.RUNNING)
+    recorder.result("door", replace(result("real", 0.05), challenge=running), WALL_S)
+    recorder.state(change("lost_node", WALL_S + 2))
+    clock.passes(4.0)
+    recorder._tick()
+    recorder.state(change("live", WALL_S + 4))
+    recorder._tick()
+    recorder.result("door", replace(result("real", 0.05), challenge=passed()), WALL_S + 5)
+    recorder.start()
+    recorder.close()
+    (record,) = memory.checks.page().items
+    assert [(one.challenge_id, one.state) for one in record.challenges] == [("ab" * 8, ChallengeState.PASSED)]
