@@ -244,6 +244,8 @@ class Jobs:
                         self.delete(analysis_id)
             except StorageError as error:
                 _log.warning("old analyses were not deleted; trying again in an hour: %s", error)
+            except Exception:  # noqa: BLE001 - the thread's edge: a failure may not occur again in an hour
+                _log.exception("old analyses were not deleted; trying again in an hour")
             if self._closing.wait(UPKEEP_S):
                 return
 

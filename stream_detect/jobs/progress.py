@@ -1,5 +1,6 @@
 """Progress of running jobs, and the pauses that they make while live streams need the machine."""
 
+import threading
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,13 +22,15 @@ class JobProgress:
     def __init__(self, notify: Callable[[Analysis], None], clock: Callable[[], float] = time.monotonic) -> None:
         self._notify = notify
         self._clock = clock
+        self._lock = threading.Lock()  # so that nothing is notified after the end
         self._shares: dict[Task, float] = {}
 
     def changed(self, analysis: Analysis) -> None:
         """Records a change of state; after the end of an analysis there are no more notifications."""
-        if analysis.ended:
-            self._shares.pop(Task(analysis.id), None)
-        self._notify(self.latest(analysis))
+        with self._lock:
+            if analysis.ended:
+                self._shares.pop(Task(analysis.id), None)
+            self._notify(self.latest(analysis))
 
     def follow(self, task: Task, analysis: Analysis) -> Callable[[float], None]:
         """Starts to follow a task; returns a function to call with the share done, in [0, 1]. `forget` ends it.
@@ -41,19 +44,21 @@ class JobProgress:
 
         def on_progress(share: float) -> None:
             nonlocal notified_s
-            if task not in self._shares:
-                return
-            self._shares[task] = min(max(share, 0.0), 1.0)
-            now_s = self._clock()
-            if not task.model and now_s - notified_s >= NOTIFY_EVERY_S:
-                notified_s = now_s
-                self._notify(self.latest(analysis))
+            with self._lock:
+                if task not in self._shares:
+                    return
+                self._shares[task] = min(max(share, 0.0), 1.0)
+                now_s = self._clock()
+                if not task.model and now_s - notified_s >= NOTIFY_EVERY_S:
+                    notified_s = now_s
+                    self._notify(self.latest(analysis))
 
         return on_progress
 
     def forget(self, task: Task) -> None:
         """Stops following a task."""
-        self._shares.pop(task, None)
+        with self._lock:
+            self._shares.pop(task, None)
 
     def latest(self, analysis: Analysis) -> Analysis:
         """The analysis with the current share done."""

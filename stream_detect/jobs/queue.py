@@ -259,7 +259,8 @@ class JobQueue:
             except StorageError as error:
                 outage.failed(f"{run.task} is tried again in {AGAIN_S:.0f} s: {error}")
                 self._closing.wait(AGAIN_S)
-                self.put([run.task])
+                if not run.put_back:  # otherwise it is appended below, and must not run twice
+                    self.put([run.task])
             except Exception:  # top of the thread: one failing job must not end the others
                 log.exception("%s failed", run.task)
             else:

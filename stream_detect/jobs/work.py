@@ -6,7 +6,8 @@ next start begins anew.
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -29,6 +30,10 @@ _UNFORESEEN = "this failed unexpectedly; the server's log says more"
 _UNDER_WAY: tuple[AnalysisState, ...] = ("queued", "fetching", "running")
 
 log = logging.getLogger(__name__)
+
+
+class _DatabaseError(StorageError):
+    """The database did not respond, or its answer was lost. This says nothing about the file: the task is repeated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +73,9 @@ class Work:
             analysis = self._analyses.get(run.task.analysis_id)
             if run.task.model:
                 self._annotate(analysis, run)
-            elif not analysis.ended:
+            elif analysis.ended:  # by an attempt whose answer from the database was lost
+                self._progress.changed(analysis)
+            else:
                 self._analyse(analysis, run)
         except NotFoundError:
             return
@@ -81,7 +88,8 @@ class Work:
         Raises:
             StorageError: the database cannot be used.
         """
-        same = self._analyses.find_same(analysis.upload.sha256, analysis.models, analysis.rate_hz)
+        with _database():
+            same = self._analyses.find_same(analysis.upload.sha256, analysis.models, analysis.rate_hz)
         if same is None or not _still_holds(same.credentials):
             return None
         upload = replace(same.upload, name=analysis.upload.name)
@@ -107,6 +115,8 @@ class Work:
             hooks = _hooks(run, self._progress.follow(run.task, analysis))
             file, names = self._library.path(analysis.id, ORIGINAL), [name for name, _ in analysis.models]
             self._keep(analysis, self._reviewer.review(file, names, analysis.rate_hz, hooks))
+        except _DatabaseError:
+            raise
         except ReviewCancelledError:
             self._left(analysis, run)
         except StreamDetectError as error:
@@ -120,7 +130,7 @@ class Work:
         entered = replace(
             analysis, state=state, started_s=analysis.moment(time.time()), attempts=attempts, done_share=0.0
         )
-        if not self._analyses.change(entered, _UNDER_WAY):
+        if not self._changed(entered):
             raise ReviewCancelledError("cancelled before it began")
         self._progress.changed(entered)
         return entered
@@ -162,7 +172,7 @@ class Work:
             done_share=1.0,
             kept_bytes=self._library.bytes_of(analysis.id),
         )
-        if not self._analyses.change(done, _UNDER_WAY):
+        if not self._changed(done):
             raise ReviewCancelledError("cancelled shortly before its end")
         self._progress.changed(done)
         return done
@@ -170,51 +180,69 @@ class Work:
     def _failed(self, analysis: Analysis, problem: str) -> None:
         ended_s = analysis.moment(time.time())
         failed = replace(analysis, state="failed", ended_s=ended_s, problem=problem, address="", kept_bytes=0)
-        if self._analyses.change(failed, _UNDER_WAY):
+        if self._changed(failed):
             self._progress.changed(failed)
         self._library.delete(analysis.id)
 
     def _left(self, analysis: Analysis, run: TaskRun) -> None:
         """A task that was stopped: it waits for the next start or its turn, or was cancelled or deleted."""
         waiting = replace(analysis, state="queued", started_s=None, attempts=max(analysis.attempts - 1, 0))
-        if not (run.goes_on_later and self._analyses.change(waiting, _UNDER_WAY)):
+        if not (run.goes_on_later and self._changed(waiting)):
             self._library.delete(analysis.id)
         elif run.put_back:
             self._progress.changed(waiting)
+
+    def _changed(self, analysis: Analysis) -> bool:
+        """Writes the new state of an analysis; False if it was cancelled or deleted meanwhile."""
+        with _database():
+            return self._analyses.change(analysis, _UNDER_WAY)
 
     def _annotate(self, analysis: Analysis, run: TaskRun) -> None:
         asked = self._analyses.annotation(analysis.id, run.task.model)
         if asked is None or asked.state == "done":
             return
-        running = replace(asked, state="running", attempts=asked.attempts + 1, done_share=0.0)
+        attempts, size = asked.attempts + (asked.state == "queued"), 0
+        running = replace(asked, state="running", attempts=attempts, done_share=0.0)
         try:
             _check_attempts(asked.attempts)
-            self._analyses.put_annotation(running)
-            self._draw(analysis, run)
+            with _database():
+                self._analyses.put_annotation(running)
+            size = self._draw(analysis, run)
             ended = replace(running, state="done", done_share=1.0)
+        except _DatabaseError:
+            raise
         except ReviewCancelledError:
-            ended = replace(running, state="queued", attempts=asked.attempts)
+            ended = replace(running, state="queued", attempts=attempts - 1)
         except StreamDetectError as error:
             ended = replace(running, state="failed", problem=str(error))
         except Exception:  # top of the job
             log.exception("annotated video of %s failed", analysis.id)
             ended = replace(running, state="failed", problem=_UNFORESEEN)
-        if not self._analyses.put_annotation(ended):
+        if not self._analyses.put_annotation(ended, size):
             self._library.delete(analysis.id)
 
-    def _draw(self, analysis: Analysis, run: TaskRun) -> None:
+    def _draw(self, analysis: Analysis, run: TaskRun) -> int:
+        """Makes the annotated video; returns its size in bytes."""
         model = run.task.model
         hooks = _hooks(run, self._progress.follow(run.task, analysis))
         file, results = (self._library.path(analysis.id, name) for name in (ORIGINAL, RESULTS))
         name = annotated_name(analysis.number_of(model), analysis.upload.kind)
-        size = self._library.write(
+        return self._library.write(
             analysis.id, name, lambda path: self._reviewer.annotate(file, path, results, model, hooks)
         )
-        self._analyses.add_kept_bytes(analysis.id, size)
 
 
 def _hooks(run: TaskRun, on_progress: Callable[[float], None]) -> Hooks:
     return Hooks(on_progress, run.is_stopped, run.take_turns, sleep=run.stop.wait)
+
+
+@contextmanager
+def _database() -> Iterator[None]:
+    """Distinguishes errors of the database from those of the files of an analysis, which end it."""
+    try:
+        yield
+    except StorageError as error:
+        raise _DatabaseError(str(error)) from error
 
 
 def _still_holds(credentials: Credentials | None) -> bool:

@@ -124,7 +124,7 @@ class Analyses:
             NotFoundError: there is no such analysis.
         """
         with self._database.writing() as session:
-            gone = _value(_found(session, analysis_id))
+            gone = _value(_found(session, analysis_id, locked=True))  # no annotated video is inserted meanwhile
             session.execute(update(AnalysisRow).where(AnalysisRow.same_as == analysis_id).values(same_as=""))
             session.execute(delete(AnnotationRow).where(AnnotationRow.analysis_id == analysis_id))
             session.execute(delete(AnalysisRow).where(AnalysisRow.id == analysis_id))
@@ -141,27 +141,27 @@ class Analyses:
         with self._database.reading() as session:
             return int(session.scalar(select(func.coalesce(func.sum(AnalysisRow.kept_bytes), 0))) or 0)
 
-    def add_kept_bytes(self, analysis_id: str, more: int) -> None:
-        """Adds the size of a new file to an analysis."""
-        query = update(AnalysisRow).where(AnalysisRow.id == analysis_id)
-        with self._database.writing() as session:
-            session.execute(query.values(kept_bytes=AnalysisRow.kept_bytes + more))
-
     def counts(self) -> Mapping[str, int]:
         """Number of analyses in each state."""
         query = select(AnalysisRow.state, func.count()).group_by(AnalysisRow.state)
         with self._database.reading() as session:
             return dict(session.execute(query).tuples().all())
 
-    def put_annotation(self, annotation: Annotation) -> bool:
+    def put_annotation(self, annotation: Annotation, more_bytes: int = 0) -> bool:
         """Inserts or updates an annotated video.
+
+        Args:
+            annotation: the annotated video.
+            more_bytes: size of its new file, added to that of its analysis in the same transaction.
 
         Returns:
             False if its analysis is deleted: then nothing is written.
         """
         with self._database.writing() as session:
-            if session.get(AnalysisRow, annotation.analysis_id, with_for_update=True) is None:
+            analysis = session.get(AnalysisRow, annotation.analysis_id, with_for_update=True)
+            if analysis is None:
                 return False
+            analysis.kept_bytes += more_bytes
             session.merge(AnnotationRow(**asdict(annotation)))
             return True
 
@@ -189,8 +189,9 @@ def _folded(name: str) -> str:
     return name.replace("\0", "").casefold()
 
 
-def _found(session: Session, analysis_id: str) -> AnalysisRow:
-    row = session.get(AnalysisRow, analysis_id) if analysis_id.isascii() and "\0" not in analysis_id else None
+def _found(session: Session, analysis_id: str, *, locked: bool = False) -> AnalysisRow:
+    is_id = analysis_id.isascii() and "\0" not in analysis_id
+    row = session.get(AnalysisRow, analysis_id, with_for_update=locked) if is_id else None
     if row is None:
         raise NotFoundError("expected the id of an analysis, received an unknown id; it may have been deleted")
     return row

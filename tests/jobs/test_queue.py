@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from stream_detect.errors import ReviewCancelledError
+from stream_detect.errors import ReviewCancelledError, StorageError
 from stream_detect.jobs.queue import JobQueue, Task, TaskRun
 from tests.patience import PATIENCE_S, until
 
@@ -156,3 +156,23 @@ def test_more_are_begun_once_more_may_run_at_once(bench):
     desk.at_once = 2
     desk.go(4)
     until(lambda: desk.begun == ["long", "longer"])
+
+
+def test_a_task_that_is_put_back_while_the_database_is_away_waits_once(monkeypatch):
+    monkeypatch.setattr("stream_detect.jobs.queue.AGAIN_S", 0.01)
+    begun = []
+
+    def work(run: TaskRun) -> None:
+        begun.append(run.task.analysis_id)
+        if begun == ["long"]:
+            run.put_back = True
+            raise StorageError("away")
+
+    queue = JobQueue(work, lambda: 1, 20, TURN_S)
+    queue.put([Task("long"), Task("other")])
+    queue.start()
+    until(lambda: begun.count("long") == 2)
+    queue.put([Task("last")])
+    until(lambda: "last" in begun and not queue.waiting)
+    queue.close(PATIENCE_S)
+    assert sorted(begun) == ["last", "long", "long", "other"]

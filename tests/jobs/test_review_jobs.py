@@ -5,7 +5,7 @@ import io
 import json
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from pathlib import Path
 
@@ -21,11 +21,14 @@ from stream_detect.errors import (
     ReviewCrashedError,
     StorageError,
 )
+from stream_detect.jobs import jobs
 from stream_detect.jobs import queue as job_queue
 from stream_detect.jobs.library import RESULTS, flagged_name
+from stream_detect.jobs.progress import JobProgress
+from stream_detect.jobs.queue import Task
 from stream_detect.jobs.work import MAX_ATTEMPTS
-from stream_detect.storage.records import Analysis
-from tests.jobs.conftest import BOTH, ONE
+from stream_detect.storage.records import Analysis, AnalysisState, Annotation, Upload
+from tests.jobs.conftest import BOTH, ONE, Desk
 from tests.jobs.scripted_reviewer import MODELS
 from tests.patience import PATIENCE_S, in_time
 
@@ -288,3 +291,102 @@ def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
     desk.jobs.start()
     assert away.wait(PATIENCE_S)
     assert desk.ended(analysis).state == "done"
+
+
+class Answers:
+    """Changes of analyses in a database whose first answer about a state is an error.
+
+    Args:
+        desk: its analyses.
+        state: that state.
+        written: whether the change was written all the same, and only the answer was lost.
+    """
+
+    def __init__(self, desk: Desk, state: str, *, written: bool) -> None:
+        self._change, self._state, self._written = desk.analyses.change, state, written
+        self.lost = False
+
+    def __call__(self, analysis: Analysis, expected: Collection[AnalysisState]) -> bool:
+        if analysis.state != self._state or self.lost:
+            return self._change(analysis, expected)
+        self.lost = True
+        if self._written:
+            self._change(analysis, expected)
+        raise StorageError("the database is busy")
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_an_error_of_the_database_fails_no_analysis_and_deletes_no_results(desk, clip, monkeypatch, state, written):
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
+    answers = Answers(desk, state, written=written)
+    monkeypatch.setattr(desk.analyses, "change", answers)
+    analysis = desk.submit(clip)
+    desk.until(lambda: desk.changes and desk.changes[-1].ended)
+    assert answers.lost
+    assert (desk.changes[-1].state, desk.analyses.get(analysis.id).state) == ("done", "done")
+    assert json.loads(desk.library.path(analysis.id, RESULTS).read_text())["id"] == analysis.id
+
+
+@pytest.mark.parametrize("written", [False, True])
+def test_an_error_of_the_database_fails_no_annotated_video_and_counts_it_once(desk, clip, monkeypatch, written):
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
+    analysis = desk.ended(desk.submit(clip))
+    put, lost = desk.analyses.put_annotation, []
+
+    def answer(annotation: Annotation, more_bytes: int = 0) -> bool:
+        if annotation.state == "done" and len(lost) < 4:
+            lost.append(annotation)
+            if written:
+                put(annotation, more_bytes)
+            raise StorageError("the database is busy")
+        return put(annotation, more_bytes)
+
+    monkeypatch.setattr(desk.analyses, "put_annotation", answer)
+    desk.jobs.annotate(analysis.id, None)
+    desk.until(lambda: desk.analyses.annotation(analysis.id, MODELS[0][0]).state in {"done", "failed"})
+    assert desk.analyses.annotation(analysis.id, MODELS[0][0]).problem == ""
+    folder = desk.folder / analysis.id
+    assert desk.jobs.get(analysis.id).kept_bytes == sum(path.stat().st_size for path in folder.iterdir())
+
+
+def test_nothing_is_reported_after_the_end():
+    """A cancellation comes between the look at what is followed and the report."""
+    reported: list[Analysis] = []
+    ending: list[threading.Thread] = []
+    running = Analysis("1" * 32, "running", Upload("a", 1, "0" * 64), "", MODELS, 5.0, 1.0)
+
+    def clock() -> float:
+        if followed:
+            cancelled = replace(running, state="cancelled")
+            ending.append(threading.Thread(target=progress.changed, args=(cancelled,)))
+            ending[0].start()
+            ending[0].join(0.5)  # it has to wait for the report
+        return 10.0 * len(ending)
+
+    followed = False
+    progress = JobProgress(reported.append, clock)
+    on_progress = progress.follow(Task(running.id), running)
+    followed = True
+    on_progress(0.5)
+    ending[0].join(PATIENCE_S)
+    on_progress(0.6)
+    assert reported[-1].state == "cancelled"
+
+
+def test_a_defect_does_not_end_the_deletion_of_old_ones(open_desk, clip, monkeypatch):
+    monkeypatch.setattr(jobs, "UPKEEP_S", 0.01)
+    desk = open_desk(keep_days=1)
+    analysis = desk.submit(clip)
+    desk.analyses.change(replace(analysis, state="done", ended_s=time.time() - 90_000), ("queued",))
+    old, calls = desk.analyses.old, []
+
+    def breaks(before_s: float) -> list[str]:
+        calls.append(before_s)
+        if len(calls) == 1:
+            raise RuntimeError("a defect")
+        return old(before_s)
+
+    monkeypatch.setattr(desk.analyses, "old", breaks)
+    desk.jobs.start()
+    desk.until(lambda: not desk.files())

@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 from pydantic import SecretStr
+from sqlalchemy import text
 
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.database import Database
@@ -71,6 +72,13 @@ class Cluster:
         with psycopg.connect(self.url(), autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {name}")
         return self.url(name)
+
+
+def waits_for_a_row(database: Database) -> bool:
+    """Whether a connection to a PostgreSQL waits for another one's lock."""
+    query = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    with database.reading() as session:
+        return bool(session.scalar(text(query)))
 
 
 @pytest.fixture(scope="session")

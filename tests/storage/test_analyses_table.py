@@ -4,15 +4,21 @@ import os
 import signal
 import subprocess
 import sys
-from dataclasses import replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
+from pydantic import SecretStr
 
 from stream_detect.errors import ConflictError, NotFoundError, RequestError
+from stream_detect.settings import StorageSettings
 from stream_detect.storage.analyses import Analyses
 from stream_detect.storage.database import Database
 from stream_detect.storage.records import Analysis, Annotation, Upload
+from stream_detect.storage.tables import AnalysisRow, AnnotationRow
+from tests.patience import PATIENCE_S, until
+from tests.storage.conftest import waits_for_a_row
 
 ROOT = Path(__file__).parents[2]
 MODELS = (("meso4-dfdc", "ab" * 32),)
@@ -142,7 +148,7 @@ def test_annotations_are_written_again(analyses):
     assert analyses.put_annotation(ended)
     assert analyses.annotation(asked.analysis_id, asked.model) == ended
     assert analyses.unfinished_annotations() == []
-    analyses.add_kept_bytes(asked.analysis_id, 77)
+    assert analyses.put_annotation(replace(ended, state="done"), 77)
     assert analyses.get(asked.analysis_id).kept_bytes == 77
 
 
@@ -177,3 +183,17 @@ def test_kill_9_loses_nothing_that_was_answered(settings, after):
         there = {one.id: one for one in Analyses(database).unfinished()}
     assert all(there[one].state == "running" and there[one].attempts == 1 for one in answered)
     assert len(there) % 2 == 0  # inserted together or not at all
+
+
+def test_an_annotated_video_that_is_asked_for_while_its_analysis_is_deleted_is_not_left(cluster, tmp_path):
+    settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
+    with Database.open(settings) as database, ThreadPoolExecutor(1) as threads:
+        analyses = Analyses(database)
+        analyses.put([make(1, state="done")])
+        with database.writing() as session:
+            session.get(AnalysisRow, make(1).id, with_for_update=True)
+            deleting = threads.submit(analyses.delete, make(1).id)
+            until(lambda: waits_for_a_row(database))
+            session.merge(AnnotationRow(**asdict(Annotation(make(1).id, "meso4-dfdc", "queued", 1.0))))
+        deleting.result(PATIENCE_S)
+        assert analyses.unfinished_annotations() == []
