@@ -237,9 +237,12 @@ class Journal:
 
     def _write_all(self, open_events: Iterable[Event], now_s: float) -> None:
         if not self._recovered:
-            closed = self._ledger.events.interrupted(self._now().at_s)
+            closed = self._ledger.events.interrupted(
+                self._now().at_s, lambda event: self._deliveries_for(event, "ended")
+            )
             self._recovered = True
-            self.transitions(Transition("ended", event) for event in closed)
+            for event in closed:
+                self._announce(event, "ended")
         _drain(self._changes, 1, lambda changes: self._write_change(changes[0]))
         _drain(self._states, 1, lambda states: self._ledger.history.add_state(states[0]))
         if now_s >= self._flush_at_s or self._last:

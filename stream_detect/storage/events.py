@@ -138,10 +138,16 @@ class Events:
         query = select(EventRow).where(*_conditions(wanted))
         return read_page(self._database, query, (EventRow.began_s, EventRow.id), _value, cursor=cursor, limit=limit)
 
-    def interrupted(self, now_s: float) -> list[Event]:
+    def interrupted(
+        self, now_s: float, deliveries_for: Callable[[Event], Sequence[Delivery]] = lambda _event: ()
+    ) -> list[Event]:
         """At a start: ends the events that an earlier process left open, at the time of their last update.
 
         Evidence that was waiting for its clip says that there will be none.
+
+        Args:
+            now_s: wall clock, unix seconds.
+            deliveries_for: makes the deliveries of an event that ended, inserted in the same transaction.
 
         Returns:
             The events that it ended, oldest first.
@@ -154,8 +160,9 @@ class Events:
             session.execute(update(EventRow).where(*waited).values(evidence_problem=CLIP_LOST))
             rows = session.scalars(closing.returning(EventRow)).all()
             chain.append(session, [entry for row in rows for entry in _ended(row)])
-            closed = [_value(row) for row in rows]
-        return sorted(closed, key=lambda event: (event.began_s, event.id))
+            closed = sorted((_value(row) for row in rows), key=lambda event: (event.began_s, event.id))
+            put_all(session, (delivery for event in closed for delivery in deliveries_for(event)))
+        return closed
 
     def delete(self, event_id: str) -> Evidence | None:
         """Deletes an event and its deliveries.
@@ -239,9 +246,10 @@ def _evidence_content(row: EventRow, evidence: Evidence) -> str:
 
 
 def _delete(session: Session, ids: Sequence[str]) -> None:
-    chain.append(session, [(event_id, "deleted", "{}") for event_id in ids])
-    session.execute(delete(DeliveryRow).where(DeliveryRow.event_id.in_(ids)))
+    """Deletes events; like `_change`, it locks their rows before the chain, so that none waits for the other."""
     session.execute(delete(EventRow).where(EventRow.id.in_(ids)), execution_options={"synchronize_session": False})
+    session.execute(delete(DeliveryRow).where(DeliveryRow.event_id.in_(ids)))
+    chain.append(session, [(event_id, "deleted", "{}") for event_id in ids])
 
 
 def _evidence_columns(evidence: Evidence | None) -> dict[str, Any]:

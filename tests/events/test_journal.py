@@ -11,6 +11,7 @@ from stream_detect.events import journal as journals
 from stream_detect.events.journal import Backlog, Journal
 from stream_detect.events.rules import Transition
 from stream_detect.storage.checks import CheckRecord
+from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.records import Delivery, Event, Evidence, Score, StateEntry
 from tests.events.memory import Memory, fake
 from tests.scenes import WALL_S, Clock
@@ -148,3 +149,23 @@ def test_old_checks_are_forgotten_as_old_events_are(memory: Memory, journal: Jou
         journal.check(CheckRecord(f"{number:032x}", None, "", began_s, began_s + 60))
     journal.write(())
     assert [int(record.id, 16) for record in memory.checks.page().items] == [1]
+
+
+def test_a_start_that_is_killed_loses_no_message_of_an_event_that_it_ended(
+    memory: Memory, clock: Clock, monkeypatch: pytest.MonkeyPatch
+):
+    class KilledError(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise KilledError
+
+    memory.events.begin(fake())
+    with monkeypatch.context() as ending:
+        ending.setattr(memory.events, "end", killed)
+        ending.setattr(memory, "announce", killed)
+        with pytest.raises(KilledError):
+            Journal(memory.ledger, lambda _evidence: None, clock).write(())
+    Journal(memory.ledger, lambda _evidence: None, clock).write(())
+    assert memory.events.get(fake().id).interrupted
+    assert [delivery.body for delivery in Deliveries(memory.database).due(WALL_S + 1e6)] == ["ended"]

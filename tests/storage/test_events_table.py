@@ -1,14 +1,23 @@
 """Events: round trip, pages that never skip or repeat, and outbox messages in the same transaction."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
+from pydantic import SecretStr
+from sqlalchemy import update
 
 from stream_detect.errors import ConflictError, NotFoundError, RequestError
+from stream_detect.settings import StorageSettings
+from stream_detect.storage import chain
+from stream_detect.storage.database import Database
 from stream_detect.storage.deliveries import Deliveries
 from stream_detect.storage.events import Events
 from stream_detect.storage.paging import from_cursor, to_cursor
 from stream_detect.storage.records import Delivery, EventFilter, Evidence
+from stream_detect.storage.tables import EventRow
+from tests.patience import PATIENCE_S, until
+from tests.storage.conftest import waits_for_a_row
 
 ALL = EventFilter()
 
@@ -246,3 +255,19 @@ def test_the_outbox_keeps_what_failed_until_it_is_due_again(database):
         outbox.done(delivery(number).id)
     outbox.failed(delivery(1).id, 60.0, "gone")
     assert outbox.waiting("desk") == 0
+
+
+def test_the_end_of_an_event_and_its_deletion_do_not_wait_for_each_other(cluster, tmp_path, make_event):
+    """PostgreSQL would end one of the two with an error."""
+    settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
+    with Database.open(settings) as database, ThreadPoolExecutor(1) as threads:
+        events, event = Events(database), make_event()
+        events.begin(event)
+        with database.writing() as session:
+            session.execute(update(EventRow).where(EventRow.id == event.id).values(ended_s=2000.0))
+            deleting = threads.submit(events.delete, event.id)
+            until(lambda: waits_for_a_row(database))
+            chain.append(session, [(event.id, "ended", "{}")])
+        deleting.result(PATIENCE_S)
+        with pytest.raises(NotFoundError):
+            events.get(event.id)
