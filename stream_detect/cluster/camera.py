@@ -10,7 +10,7 @@ from av import VideoFrame
 from stream_detect.cameras.observer import Observer
 from stream_detect.cameras.status import CameraCounts, CameraStatus
 from stream_detect.cluster.challenge import RemoteChallenge
-from stream_detect.cluster.messages import Batch, EndedCheck, KeptEvidence
+from stream_detect.cluster.messages import Batch, EndedCheck, EvidenceRequest, KeptEvidence
 from stream_detect.cluster.remote_worker import Incarnation, RemoteWorker
 from stream_detect.errors import ConflictError
 from stream_detect.settings import CameraSettings
@@ -22,6 +22,13 @@ STOP_S = 4.8
 """Time limit of a stop, as for a camera in this process."""
 
 WAITING = "waiting for a worker"
+
+MAX_UNFINISHED = 256
+"""Events of a worker whose evidence is followed until it is complete, which takes some seconds each; the oldest are
+forgotten."""
+
+NO_WORKER = "its worker was lost before anything was kept"
+NO_CLIP = "no clip: its worker was lost before it was cut"
 
 
 @dataclass(eq=False, slots=True)
@@ -282,8 +289,12 @@ class Inbox:
         """Passes on a batch without reliable items that arrived before. Called on the worker's own thread."""
         cameras = self._cameras
         first = batch.upto - len(batch.reliable)
-        for item in batch.reliable[max(incarnation.received - first, 0) :]:
+        for number, item in enumerate(batch.reliable, first + 1):
+            if number <= incarnation.received:
+                continue
+            incarnation.received = number  # first: if this one fails, it is not sent again, and the others are
             if isinstance(item, KeptEvidence):
+                _follow(incarnation, item.event_id, item.evidence)
                 self._keep_evidence(item.event_id, item.evidence)
             elif isinstance(item, EndedCheck):
                 self._keep_check(item.record)
@@ -295,3 +306,25 @@ class Inbox:
         for number, status in batch.statuses:
             if status.name in cameras:
                 cameras[status.name].take_status(incarnation, number, replace(status, result=None))
+
+    def request_evidence(self, incarnation: Incarnation, request: EvidenceRequest) -> None:
+        """Lets a worker keep evidence of an event. Called on the worker's own thread, for one of its results."""
+        incarnation.evidence.append(request)
+        _follow(incarnation, request.event.id, Evidence())
+
+    def end(self, incarnation: Incarnation) -> None:
+        """Called when a worker's process has ended: evidence that it had yet to keep says that there will be none."""
+        unfinished, incarnation.unfinished = incarnation.unfinished, {}
+        for event_id, evidence in unfinished.items():
+            problem = NO_CLIP if evidence.bytes else NO_WORKER
+            self._keep_evidence(event_id, replace(evidence, problem=problem))
+
+
+def _follow(incarnation: Incarnation, event_id: str, evidence: Evidence) -> None:
+    """Notes the evidence so far of an event; without a clip and without a reason for that, more will follow."""
+    unfinished = incarnation.unfinished
+    unfinished.pop(event_id, None)
+    if evidence.clip is None and not evidence.problem:
+        unfinished[event_id] = evidence
+    if len(unfinished) > MAX_UNFINISHED:
+        del unfinished[next(iter(unfinished))]

@@ -5,12 +5,14 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
+from stream_detect.cluster.camera import NO_WORKER
 from stream_detect.cluster.head import Head
 from stream_detect.cluster.messages import Refusal
 from stream_detect.cluster.nodes import WorkerLostError
 from stream_detect.errors import NotFoundError, StorageError
+from stream_detect.evidence.folder import names_of
 from stream_detect.evidence.keeper import EvidenceKeeper
-from stream_detect.media.files import put_whole
+from stream_detect.media.files import put_whole, translated
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result
 
@@ -19,8 +21,6 @@ FETCH_S = 20.0
 
 CACHED_FILES = 16
 """Files of other nodes that are cached here, so that a player can request one part after another."""
-
-NO_WORKER = "its worker was lost before anything was kept"
 
 log = logging.getLogger(__name__)
 
@@ -40,6 +40,7 @@ class ClusterEvidence:
         self._cache = cache
         self._fetching = threading.Lock()
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        keeper.delete_by(self.delete)
 
     @property
     def problem(self) -> str:
@@ -70,7 +71,7 @@ class ClusterEvidence:
         self._keeper.forget(camera)
 
     def delete(self, evidence: Evidence) -> None:
-        """Deletes the files of a deleted event, on any node.
+        """Deletes the files of a deleted event, or of old evidence, on all responding nodes.
 
         Raises:
             StorageError: one cannot be deleted.
@@ -84,6 +85,12 @@ class ClusterEvidence:
                 continue
             if isinstance(answer, Refusal):
                 raise StorageError(answer.message)
+        with self._fetching:  # after the nodes, so that none is fetched again
+            for name in names_of(evidence):
+                try:
+                    (self._cache / name).unlink(missing_ok=True)
+                except OSError as error:
+                    raise translated(error, self._cache) from error
 
     def path(self, name: str) -> Path:
         """Path of a file that an `Evidence` refers to, fetched from another node if necessary.

@@ -97,6 +97,7 @@ class Head:
             parts.listened,
             self.inbox.take,
             self._wake,
+            self._end,
         )
         self._membership = Membership(parts.nodes, settings.cluster.workers_a_node, worker_parts, self._wake)
         self.tasks = WorkerTasks(
@@ -152,7 +153,7 @@ class Head:
         placement = camera.placement
         if placement is None:
             return False
-        placement.incarnation.evidence.append(EvidenceRequest(event, result))
+        self.inbox.request_evidence(placement.incarnation, EvidenceRequest(event, result))
         return True
 
     def link_of(self, camera: str) -> WorkerLink:
@@ -225,6 +226,10 @@ class Head:
     def _wake(self) -> None:
         self._due.set()
 
+    def _end(self, incarnation: Incarnation) -> None:
+        if not self._closing.is_set():  # otherwise the next start of the server says which clips are lost
+            self.inbox.end(incarnation)
+
     def _run(self) -> None:
         """The control thread."""
         while not self._closing.is_set():
@@ -246,6 +251,7 @@ class Head:
         self._place(cameras, now_s)
         self.inbox.deliver_to(camera for camera in cameras if camera.placement is not None)
         self._order(cameras)
+        self._not_before = {name: at_s for name, at_s in self._not_before.items() if at_s > now_s}
         with self._lock:
             self._active = [one for one in self._active if one.wanted or one.placement is not None]
 

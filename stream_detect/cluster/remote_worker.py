@@ -22,6 +22,7 @@ from stream_detect.cluster.messages import (
 )
 from stream_detect.cluster.nodes import Node, WorkerLink, WorkerLostError
 from stream_detect.cluster.placement import Overload
+from stream_detect.storage.records import Evidence
 
 CALL_S = 2.0
 """Time limit of a call, whose answer is due after a fifth of a second."""
@@ -55,6 +56,7 @@ class Incarnation:
         revision: from the batch.
         received: number of reliable items so far.
         evidence: events that have yet to be sent to it.
+        unfinished: evidence so far of the events that it was told of, by event id, until it is complete.
         analyses: from the batch.
         checks: from the batch.
         wanted: keys of its analyses, and whether each must pause now.
@@ -70,6 +72,7 @@ class Incarnation:
     revision: int = 0
     received: int = 0
     evidence: deque[EvidenceRequest] = field(default_factory=lambda: deque(maxlen=MAX_EVIDENCE))
+    unfinished: dict[str, Evidence] = field(default_factory=dict)
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
     checks: Mapping[str, bool] = field(default_factory=dict)
     wanted: dict[str, bool] = field(default_factory=dict)
@@ -86,6 +89,7 @@ class RemoteWorkerParts:
         listened: returns the cameras whose results somebody follows.
         take: called with each batch; must return soon.
         changed: called when a worker joined, left or fell silent.
+        ended: called with a process that has ended, on the worker's own thread.
     """
 
     settings: dict[str, Any]
@@ -94,6 +98,7 @@ class RemoteWorkerParts:
     listened: Callable[[], frozenset[str]]
     take: Callable[[Incarnation, Batch], None]
     changed: Callable[[], None]
+    ended: Callable[[Incarnation], None]
 
 
 class RemoteWorker:
@@ -169,6 +174,8 @@ class RemoteWorker:
                 log.exception("worker %s: its report could not be processed", self.name)
                 pause_s = AGAIN_S
             self._closing.wait(pause_s)
+        if self.current is not None:
+            self._parts.ended(self.current)
 
     def _begin(self) -> float:
         model = self._parts.model()
@@ -207,6 +214,7 @@ class RemoteWorker:
             log.warning("worker %s was restarted", self.name)
             self.current = None
             self._parts.changed()
+            self._parts.ended(now)
             return 0.0
         for _ in requests:
             now.evidence.popleft()

@@ -95,6 +95,7 @@ class EvidenceKeeper:
         self._now = now
         self._files = EvidenceFiles(folder, ContentSigner.of(settings))
         self._report: Callable[[str, Evidence], None] = lambda _event_id, _evidence: None
+        self._delete: Callable[[Evidence], None] = folder.delete
         self._rings: dict[str, Ring] = {}
         self._rings_lock = Lock()
         self._begun: Queue[Seen | None] = Queue(MAX_WAITING)
@@ -140,6 +141,10 @@ class EvidenceKeeper:
     def report_to(self, report: Callable[[str, Evidence], None]) -> None:
         """Sets the function that records an event's evidence, called on this thread each time with all of it so far."""
         self._report = report
+
+    def delete_by(self, delete: Callable[[Evidence], None]) -> None:
+        """Sets the function that deletes the files of old evidence, if some are in other folders."""
+        self._delete = delete
 
     def start(self) -> None:
         """Starts the thread; call once, before any event."""
@@ -264,4 +269,4 @@ class EvidenceKeeper:
         if self._events is None:
             return
         old_s = self._now().at_s - self._settings.days * DAY_S if self._events.may_expire() else 0.0
-        purge(self._folder, self._events, old_s, self._settings.max_bytes)
+        purge(self._delete, self._events, old_s, self._settings.max_bytes)

@@ -26,11 +26,11 @@ class Purged:
     bytes: int
 
 
-def purge(folder: EvidenceFolder, events: Events, before_s: float, max_bytes: int) -> Purged:
+def purge(delete: Callable[[Evidence], None], events: Events, before_s: float, max_bytes: int) -> Purged:
     """Deletes evidence of events that began before a time, and the oldest above a size; the events are kept.
 
     Args:
-        folder: folder of the files.
+        delete: deletes the files of an `Evidence`.
         events: events that refer to them.
         before_s: wall clock, unix seconds.
         max_bytes: maximum size of all evidence.
@@ -49,7 +49,7 @@ def purge(folder: EvidenceFolder, events: Events, before_s: float, max_bytes: in
                 return gone
             why = "it was too old (evidence.days)" if old else "there was no room left (evidence.max_bytes)"
             events.update(event.id, evidence=Evidence(problem=f"evidence was deleted: {why}"))
-            folder.delete(event.evidence)
+            delete(event.evidence)
             total -= event.evidence.bytes
             gone = Purged(gone.events + 1, gone.bytes + event.evidence.bytes)
         if not batch:

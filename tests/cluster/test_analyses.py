@@ -1,5 +1,6 @@
 """Uploads examined by workers: the same results as without a cluster, another worker after a loss, and no leftovers."""
 
+import shutil
 import subprocess
 import sys
 import threading
@@ -13,6 +14,7 @@ import pytest
 from stream_detect.cluster import analyses, messages
 from stream_detect.cluster.analyses import ClusterReviewer
 from stream_detect.cluster.messages import ServerFile
+from stream_detect.cluster.worker import folder as worker_folder
 from stream_detect.cluster.worker.folder import ProcessFolder
 from stream_detect.cluster.worker.hosting import ANALYSES_FOLDER
 from stream_detect.errors import ReviewCancelledError, ReviewCrashedError
@@ -22,7 +24,7 @@ from stream_detect.review.examination import Hooks
 from stream_detect.review.models import ExaminationSettings
 from stream_detect.review.results import Reviewed
 from stream_detect.settings import CameraSettings, ModelSettings
-from stream_detect.storage.lock import LOCK_NAME
+from stream_detect.storage.lock import LOCK_NAME, FolderLock
 from stream_detect.storage.records import Upload
 from tests.cluster.conftest import ClusterStage
 from tests.files import files_in
@@ -277,6 +279,23 @@ def test_what_a_killed_worker_left_is_removed_by_the_next_one_and_nothing_else(t
     living.close()
     following.close()
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_is_removed_while_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+    removed = []
+
+    class Removed(FolderLock):
+        def __init__(self, folder: Path) -> None:
+            super().__init__(folder)
+            if not removed:  # by another worker that starts, between the opening of its lock and the locking
+                removed.append(folder)
+                shutil.rmtree(folder)
+
+    monkeypatch.setattr(worker_folder, "FolderLock", Removed)
+    folder = ProcessFolder(tmp_path, 0)
+    assert removed
+    assert folder.made().is_dir()
+    folder.close()
 
 
 def test_files_are_recognised_where_the_same_disk_is_seen(tmp_path):

@@ -69,7 +69,7 @@ def test_no_other_file_is_given_away(tmp_path: Path, name: str):
 def test_retention_deletes_old_evidence(events: Events, tmp_path: Path):
     folder = tmp_path / "evidence"
     old, new = (kept(events, folder, WALL_S + begin, 1000) for begin in (0, 100))
-    gone = purge(EvidenceFolder(folder, 0), events, WALL_S + 50, 10**9)
+    gone = purge(EvidenceFolder(folder, 0).delete, events, WALL_S + 50, 10**9)
     assert (gone.events, gone.bytes) == (1, 1000)
     assert [path.name for path in folder.iterdir()] == [new.evidence.picture]
     assert events.get(old.id).evidence == Evidence(problem="evidence was deleted: it was too old (evidence.days)")
@@ -79,10 +79,10 @@ def test_retention_deletes_old_evidence(events: Events, tmp_path: Path):
 def test_retention_deletes_the_oldest_beyond_a_size(events: Events, tmp_path: Path):
     folder = tmp_path / "evidence"
     ones = [kept(events, folder, WALL_S + begin, 1000) for begin in range(125)]
-    assert purge(EvidenceFolder(folder, 0), events, WALL_S - 1, 125_000).events == 0
-    gone = purge(EvidenceFolder(folder, 0), events, WALL_S - 1, 20_000)
+    assert purge(EvidenceFolder(folder, 0).delete, events, WALL_S - 1, 125_000).events == 0
+    gone = purge(EvidenceFolder(folder, 0).delete, events, WALL_S - 1, 20_000)
     assert gone.events == 107, "down to nine tenths, so that not each event deletes another one"
     assert {path.name for path in folder.iterdir()} == {one.evidence.picture for one in ones[107:]}
     assert events.evidence_bytes() == 18_000
-    assert purge(EvidenceFolder(folder, 0), events, WALL_S + 1e6, 100_000).events == 18
+    assert purge(EvidenceFolder(folder, 0).delete, events, WALL_S + 1e6, 100_000).events == 18
     assert list(folder.iterdir()) == []

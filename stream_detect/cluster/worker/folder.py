@@ -71,7 +71,10 @@ def _locked(path: Path) -> tuple[Path, FolderLock]:
         made = path / secrets.token_hex(16)
         made.mkdir(mode=0o700)
         with contextlib.suppress(StorageError, FileNotFoundError):
-            return made, FolderLock(made)
+            lock = FolderLock(made)
+            if made.is_dir():
+                return made, lock
+            lock.close()  # of a file that was removed between its opening and its locking
     raise StorageError(f"expected to write in {path}, but its folder was removed again and again")
 
 

@@ -11,6 +11,7 @@ from pydantic import field_validator
 
 from stream_detect.analysis.engine import Engine
 from stream_detect.analysis.search import FaceSearch
+from stream_detect.backoff import keep_running
 from stream_detect.cameras.fleet import Fleet, HostedCamera, hosted_here
 from stream_detect.cameras.observer import Observers
 from stream_detect.cluster.messages import (
@@ -80,6 +81,7 @@ class WorkerHosting:
     Raises:
         BundleError: the model is missing here.
         SettingsError: it differs from the server's, or a certificate is missing here.
+        StorageError: the folder for analyses cannot be written.
     """
 
     def __init__(
@@ -100,13 +102,16 @@ class WorkerHosting:
         self.problem = ""
         style = OverlayStyle(bundle.card.hysteresis(), settings.window.stale_s)
         network = Network.of(settings.webrtc)
-        self.ice_servers = network.servers
-        self._watching_servers = asyncio.run_coroutine_threadsafe(self.ice_servers.watch(), loop)
-        self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
-        self.publishers = Publishers(settings.webrtc, network)
         self.evidence = WorkerEvidence(
             EvidenceFolder.of(settings.storage, settings.evidence), settings.evidence, outbox.kept, self._camera
         )
+        folder = ProcessFolder(settings.storage.folder / ANALYSES_FOLDER, settings.review.min_free_bytes)
+        # Nothing below fails: the server calls again and again, and each failure would leave threads and tasks behind.
+        self.ice_servers = network.servers
+        watching = keep_running(log, "the trial of ICE servers", self.ice_servers.watch)
+        self._watching_servers = asyncio.run_coroutine_threadsafe(watching, loop)
+        self.viewers = Viewers(settings.webrtc, settings.video, style, settings.monitoring.max_viewers, network)
+        self.publishers = Publishers(settings.webrtc, network)
         make = hosted_here(
             self._engine,
             settings.monitoring,
@@ -125,7 +130,7 @@ class WorkerHosting:
         self.analyses = WorkerAnalyses(
             ModelReviewer(settings.only(ExaminationSettings), self._is_busy),
             self._registry,
-            ProcessFolder(settings.storage.folder / ANALYSES_FOLDER, settings.review.min_free_bytes),
+            folder,
             settings.cluster.lease_s,
             outbox.wake,
         )

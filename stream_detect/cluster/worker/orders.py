@@ -3,8 +3,9 @@
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+from stream_detect.backoff import Outage
 from stream_detect.cameras.fleet import Fleet
 from stream_detect.cluster.messages import ModelOrder, Orders
 from stream_detect.cluster.worker.outbox import Outbox
@@ -72,6 +73,7 @@ class OrderKeeper:
         self._hosted: dict[str, int] = {}
         self._started: dict[str, int] = {}  # lease numbers with which the fleet's cameras were started
         self._expiries = 0
+        self._attaching = threading.Lock()
         self._there = threading.Event()
         self._closing = threading.Event()
         self._threads = [
@@ -103,7 +105,7 @@ class OrderKeeper:
 
     def close(self) -> None:
         """Stops carrying out and reporting: a worker's end is not the end of its cameras."""
-        self._outbox.attach({})
+        self._detach()
         self._closing.set()
         self._there.set()
 
@@ -129,10 +131,10 @@ class OrderKeeper:
         self._hosted = {**self._hosted, **numbers}
         # A camera with another lease number restarts, even if its settings are the same.
         again = {name for name, number in before.items() if numbers.get(name, number) != number}
-        self._outbox.attach({name: number for name, number in numbers.items() if name not in again})
+        self._attach({name: number for name, number in numbers.items() if name not in again}, expiries)
         if again:
             self._fleet.apply([one for one in wanted if one.name in before and one.name not in again])
-        self._outbox.attach(numbers)
+        self._attach(numbers, expiries)
         self._fleet.apply(wanted)
         self._started = numbers
         for name in set(before) - set(numbers):
@@ -144,23 +146,45 @@ class OrderKeeper:
         self.revision = orders.revision
         self._outbox.wake()
 
+    def _attach(self, numbers: Mapping[str, int], expiries: int) -> None:
+        """Reports these cameras from now on, unless the lease has expired since.
+
+        The server would take the end of a camera that stops for that reason for the end of its file.
+        """
+        with self._attaching:
+            if self._expiries == expiries:
+                self._outbox.attach(numbers)
+
+    def _detach(self) -> None:
+        """Reports no cameras until the next orders."""
+        with self._attaching:
+            self._expiries += 1
+            self._outbox.attach({})
+
     def _watch(self) -> None:
         """Stops everything once the lease has expired; work resumes with the server's next orders."""
-        held = False
+        held, outage = False, Outage(log, "stopping cameras whose lease expired")
         while not self._closing.wait(WATCH_S):
             if self._lease.holds:
                 held = True
                 continue
-            if held:
-                held = False
-                self.on_expired()
-            if self._hosted:
-                log.warning("%d cameras are stopped: %s", len(self._hosted), NOT_RENEWED)
-                names = list(self._hosted)
-                self._expiries += 1
-                self._outbox.attach({})
-                self._fleet.stop_all(NOT_RENEWED)
-                self._hosted = {}
-                for name in names:
-                    self._leave(name)
-                self._outbox.wake()
+            try:
+                if held:
+                    held = False
+                    self.on_expired()
+                if self._hosted:
+                    self._stop_cameras()
+            except Exception as error:  # noqa: BLE001 - the thread's edge: without it, a camera would be watched twice
+                outage.failed("it failed, and is tried again", error)
+            else:
+                outage.ended()
+
+    def _stop_cameras(self) -> None:
+        log.warning("%d cameras are stopped: %s", len(self._hosted), NOT_RENEWED)
+        names = list(self._hosted)
+        self._detach()
+        self._fleet.stop_all(NOT_RENEWED)
+        self._hosted = {}
+        for name in names:
+            self._leave(name)
+        self._outbox.wake()

@@ -54,6 +54,7 @@ class Worker:
         self._incarnation = os.urandom(8).hex()
         self._outbox = Outbox()
         self._hosting: WorkerHosting | None = None
+        self._loading: asyncio.Future[WorkerHosting] | None = None
         self._status_at_s = -1e9
         self._cpu_s, self._cpu_at_s = time.process_time(), time.monotonic()
         self._beginning = asyncio.Lock()
@@ -76,17 +77,26 @@ class Worker:
             )
         async with self._beginning:
             if self._hosting is None:
-                logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-                for chatty in ("aioice", "aiortc"):
-                    logging.getLogger(chatty).setLevel(logging.WARNING)
-                loop = asyncio.get_running_loop()
                 try:
-                    self._hosting = await asyncio.to_thread(
-                        WorkerHosting, WorkerSettings.model_validate(settings), model, self._outbox, loop
-                    )
+                    self._hosting = await self._loaded(settings, model)
                 except (StreamDetectError, ValueError) as error:
                     return refusal_of(error)
         return self._incarnation
+
+    async def _loaded(self, settings: dict[str, Any], model: tuple[str, str]) -> "WorkerHosting":
+        """The services, loaded once: the thread goes on if the server stops waiting, and its next call waits for it."""
+        if self._loading is None:
+            logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+            for chatty in ("aioice", "aiortc"):
+                logging.getLogger(chatty).setLevel(logging.WARNING)
+            loop, valid = asyncio.get_running_loop(), WorkerSettings.model_validate(settings)
+            loading = asyncio.to_thread(WorkerHosting, valid, model, self._outbox, loop)
+            self._loading = asyncio.ensure_future(loading)
+        try:
+            return await asyncio.shield(self._loading)
+        finally:
+            if self._loading.done():
+                self._loading = None
 
     async def exchange(self, call: Call) -> Batch:
         """Accepts orders and renewals; answers soon with what happened."""
