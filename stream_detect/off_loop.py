@@ -13,12 +13,15 @@ from typing import TypeVar
 T = TypeVar("T")
 
 
-async def off_loop(call: Callable[[], T], name: str) -> T:
-    """Runs `call` on a thread while the event loop continues. If the wait is cancelled, the result is dropped.
+def off_loop(call: Callable[[], T], name: str) -> "asyncio.Future[T]":
+    """Runs `call` on a thread, from now on, while the event loop continues.
 
     Args:
         call: blocking function.
         name: name of the thread.
+
+    Returns:
+        The result to wait for. If the wait is cancelled, the call goes on, and its result is dropped.
     """
     loop = asyncio.get_running_loop()
     outcome: asyncio.Future[T] = loop.create_future()
@@ -42,4 +45,4 @@ async def off_loop(call: Callable[[], T], name: str) -> T:
             loop.call_soon_threadsafe(settle, result, error)
 
     threading.Thread(target=run, name=name, daemon=True).start()
-    return await outcome
+    return outcome

@@ -29,7 +29,7 @@ class CameraTrials:
     def __init__(self, monitoring: MonitoringSettings) -> None:
         self._monitoring = monitoring
         self._places = threading.BoundedSemaphore(AT_ONCE)
-        self._waiting: set[asyncio.Task[ConnectionBody]] = set()
+        self._waiting: set[asyncio.Future[ConnectionBody]] = set()
         self._closed = False
 
     async def run(self, settings: CameraSettings, address: Address) -> ConnectionBody:
@@ -43,7 +43,7 @@ class CameraTrials:
         if self._closed or not self._places.acquire(blocking=False):
             raise CapacityError(f"{AT_ONCE} addresses are already being tested; try again in a moment", RETRY_AFTER_S)
         # The trial itself releases its place: a client that disconnects makes no room while the trial is still running.
-        trial = asyncio.ensure_future(off_loop(lambda: self._tried(settings, address), "try-camera"))
+        trial = off_loop(lambda: self._tried(settings, address), "try-camera")
         self._waiting.add(trial)
         trial.add_done_callback(self._waiting.discard)
         try:

@@ -117,9 +117,13 @@ class Monitoring:
             self.hosting.start()
             self.cameras.start()
         except BaseException:
-            self.fleet.close()
-            self._close_memory()
+            self.end()
             raise
+
+    def end(self) -> None:
+        """Ends what was started, if the server cannot start. Blocks."""
+        self.fleet.close()
+        self._close_memory()
 
     def open(self) -> None:
         """Accepts listeners and WebRTC sessions from now on; called on the event loop."""

@@ -83,8 +83,12 @@ def create_service(
     here = ModelReviewer(settings.only(ExaminationSettings), lambda: analyses.busy())  # noqa: PLW0108 - made below
     reviewer = monitoring.hosting.reviewer_for(here, registry.sha256_of)
     analyses = AnalysisService(settings, monitoring.database, reviewer, lookup(registry, lambda: model.judge.name))
-    analyses.start()
     monitoring.start()
+    try:
+        analyses.start()  # last: a start that fails is no attempt of the analyses that wait
+    except BaseException:
+        monitoring.end()
+        raise
 
     def shut_down() -> None:
         monitoring.shut_down()

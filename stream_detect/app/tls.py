@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from stream_detect.backoff import keep_running
 from stream_detect.errors import SettingsError, StreamDetectError
 from stream_detect.media.files import put_whole
 from stream_detect.settings import Settings
@@ -92,9 +93,13 @@ class Certificate:
 
     async def watch(self, every_s: float = CHECK_EVERY_S) -> None:
         """Refreshes from time to time, until cancelled."""
-        while True:
-            await asyncio.sleep(every_s)
-            await asyncio.to_thread(self.refresh)
+
+        async def refresh() -> None:
+            while True:
+                await asyncio.sleep(every_s)
+                await asyncio.to_thread(self.refresh)
+
+        await keep_running(_log, "the watch over the TLS certificate", refresh)
 
     def _choose(self, connection: ssl.SSLObject | ssl.SSLSocket, _name: str | None, _context: ssl.SSLContext) -> None:
         connection.context = self._newest

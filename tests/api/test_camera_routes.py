@@ -1,6 +1,7 @@
 """Cameras over HTTP: add, change, stop and remove; they survive restarts. Those of the settings file are read-only."""
 
 import asyncio
+import contextlib
 import io
 import threading
 import time
@@ -10,11 +11,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from stream_detect.api.schemas.cameras import ConnectionBody
 from stream_detect.app import camera_trials
-from stream_detect.errors import StorageError
+from stream_detect.errors import CapacityError, StorageError
 from stream_detect.off_loop import off_loop
+from stream_detect.settings import CameraSettings, MonitoringSettings
+from stream_detect.sources.address import parse_address
 from stream_detect.storage.records import Score, StateEntry
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, POLL_S
 
 PUSHED = {"name": "street", "url": "whip:"}
 OF_FILE = {"cameras": [{"name": "door", "url": "rtsp://viewer:hunter2@127.0.0.1:9/a", "enabled": False}]}
@@ -210,6 +214,27 @@ def test_two_addresses_are_tried_at_once_and_no_more(make, monkeypatch):
     refused = make().client.post("/api/cameras/test-connection", json={"url": "rtsp://127.0.0.1:9/a"})
     assert refused.status_code == 503
     assert int(refused.headers["retry-after"]) > 0
+
+
+async def test_who_leaves_before_a_trial_has_begun_takes_no_place_for_good():
+    url = "rtsp://127.0.0.1:9/a"
+    settings, address = CameraSettings(name="door", url=url), parse_address(url, from_settings_file=False)
+    trials = camera_trials.CameraTrials(MonitoringSettings())
+    for _ in range(camera_trials.AT_ONCE):
+        leaving = asyncio.create_task(trials.run(settings, address))
+        await asyncio.sleep(0)
+        leaving.cancel()
+        await asyncio.wait([leaving])
+
+    async def tried() -> ConnectionBody | None:
+        with contextlib.suppress(CapacityError):
+            return await trials.run(settings, address)
+        return None
+
+    async with asyncio.timeout(PATIENCE_S):
+        while (found := await tried()) is None:  # noqa: ASYNC110 - a thread gives it back
+            await asyncio.sleep(POLL_S)
+    assert not found.ok
 
 
 def test_scores_and_states_are_those_asked_for(make):

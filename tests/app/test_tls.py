@@ -173,6 +173,26 @@ async def test_files_are_looked_at_from_time_to_time(tmp_path: Path) -> None:
     watching.cancel()
 
 
+async def test_a_folder_that_cannot_be_made_does_not_end_the_watch(tmp_path: Path) -> None:
+    files = pair(tmp_path / "now")
+    failures: list[OSError] = []
+
+    def fails_once() -> tuple[Path, Path]:
+        if watching and not failures:
+            failures.append(OSError("read-only file system"))
+            raise failures[0]
+        return files
+
+    watching: list[asyncio.Task[None]] = []
+    certificate = Certificate(fails_once)
+    before = certificate.summary
+    watching.append(asyncio.create_task(certificate.watch(0.01)))
+    await soon(lambda: failures)
+    replace(files, pair(tmp_path / "renewed"))
+    await soon(lambda: certificate.summary != before)
+    watching[0].cancel()
+
+
 def test_unusable_certificates_prevent_the_start(tmp_path: Path) -> None:
     good, other, old = pair(tmp_path / "a"), pair(tmp_path / "b"), pair(tmp_path / "c", days=900)
     for files, words in (

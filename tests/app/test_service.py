@@ -1,0 +1,36 @@
+"""The start of the services: one that fails leaves everything as it was."""
+
+import pytest
+
+from stream_detect.app.service import create_service
+from stream_detect.errors import AddressError, StorageError
+from stream_detect.jobs.jobs import Jobs
+from stream_detect.settings import Settings
+from stream_detect.storage.analyses import Analyses
+from stream_detect.storage.database import Database
+from stream_detect.storage.records import Analysis, Upload
+
+WAITING = Analysis("1" * 32, "queued", Upload("a.mp4", 1, "0" * 64), "", (("meso4", "ab" * 32),), 5.0, 1.0)
+
+
+def test_a_start_that_fails_is_no_attempt_of_the_analyses_that_wait(tmp_path):
+    settings = Settings.model_validate(
+        {"storage": {"folder": tmp_path}, "cameras": [{"name": "door", "url": "nonsense://nowhere"}]}
+    )
+    with Database.open(settings.storage) as database:
+        Analyses(database).put([WAITING])
+    with pytest.raises(AddressError, match="camera door"):
+        create_service(settings, lambda: settings)
+    with Database.open(settings.storage) as database:
+        assert Analyses(database).get(WAITING.id) == WAITING
+
+
+def test_cameras_end_where_analyses_cannot_start(tmp_path, monkeypatch):
+    def fails(_jobs: Jobs) -> None:
+        raise StorageError("the folder cannot be written")
+
+    monkeypatch.setattr(Jobs, "start", fails)
+    settings = Settings.model_validate({"storage": {"folder": tmp_path}})
+    with pytest.raises(StorageError, match="cannot be written"):
+        create_service(settings, lambda: settings)
+    Database.open(settings.storage).close()  # its folder is free again
