@@ -196,9 +196,9 @@ class WebhookSender:
 
     async def _failed(self, webhook: Webhook, delivery: Delivery, problem: str) -> None:
         tally = self._tallies[webhook.name]
-        tally.attempts_failed += 1
-        tally.in_a_row += 1
         tally.problem = problem
+        tally.in_a_row += 1
+        tally.attempts_failed += 1  # last: a status with this failure also has its reason
         tally.outage.failed(problem)
         due_s = self._clock() + self._pause(delivery.attempts)
         too_old = due_s > told_at_s(delivery.body) + GIVE_UP_S

@@ -111,7 +111,7 @@ def test_waiting_messages_survive_a_restart(open_outbox):
     with open_outbox() as outbox:
         outbox.put(message())
         with Running(outbox, hook(f"http://127.0.0.1:{port}/")) as sender:
-            until(lambda: sender.statuses()[0].attempts_failed >= 2)
+            until(lambda: outbox.due(math.inf)[0].attempts >= 2)  # recorded, and not only counted
             assert sender.statuses()[0].state == "failing"
             assert sender.statuses()[0].detail == "no connection: the host does not respond, or TLS failed"
     with Receiver(port=port) as receiver, open_outbox() as outbox:

@@ -94,7 +94,7 @@ async def test_a_header_that_does_not_come_closes_the_connection(first):
 
 
 async def test_half_a_header_after_an_answer_closes_it_too():
-    async with Served(head_s=0.2) as server:
+    async with Served(head_s=1.0) as server:
         reader, writer = await server.connect(HEAD)
         assert await answer(reader) == b"HTTP/1.1 200 OK"
         writer.write(b"GET")

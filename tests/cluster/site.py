@@ -84,6 +84,11 @@ class ClusterSite:
     def node_of(self, name: str) -> str:
         return str(self.camera(name)["node"])
 
+    def is_lost(self, camera: str, since_s: float) -> bool:
+        """Whether its worker was lost since a time; the state may be over by the time that somebody looks."""
+        entered = self.get(f"/api/cameras/{camera}/states?from={since_s}")["items"]
+        return any(one["state"] == "lost_node" and one["at_s"] > since_s for one in entered)
+
     def events(self, **wanted: str) -> list[dict[str, Any]]:
         """Events, filtered by `camera=`, `kind=` and `from_=`."""
         query = {name.rstrip("_"): value for name, value in wanted.items()}

@@ -64,17 +64,17 @@ def test_a_worker_that_is_cut_off_stops_by_itself_before_another_one_begins(stag
     made.fleet.add(camera("door", rtsp_server.url("small")))
     (node,) = made.live("door")
     number = made.leases.held()["door"].number
+    incarnation = made.fleet.camera("door").placement.incarnation
     with NeverTwo(made.nodes, "door") as looking:
-        cut_s = time.monotonic()
         made.nodes.links[node].cut.set()
         until(lambda: made.state("door") is CameraState.LOST_NODE)
         until(lambda: made.state("door") == "live" and made.node_of("door") not in {"", node}, describe=made.summary)
-        gone_s = time.monotonic() - cut_s
+        gone_s = time.monotonic() - incarnation.heard_s
         made.nodes.links[node].cut.clear()  # it returns, and does not get the camera back
         until(lambda: made.head.statuses()[0].state == made.head.statuses()[1].state == "ready")
         until(lambda: len(made.watcher.results) > 10)
     assert looking.most == 1
-    assert gone_s >= LEASE_S - 0.5  # the settings for which the lease was granted
+    assert gone_s >= LEASE_S  # the time for which the lease was granted
     assert made.leases.held()["door"].number == number + 1
     move = made.head.moves[0]
     assert (move.camera, move.origin, move.target) == ("door", node, made.node_of("door"))
@@ -191,8 +191,7 @@ def test_evidence_is_kept_where_the_picture_was_judged(stage, rtsp_server, tmp_p
     made = stage("a")
     made.fleet.add(camera("door", rtsp_server.url("face"), evidence=True))
     made.live("door")
-    until(lambda: made.watcher.results and made.watcher.results[-1][1].tracks)
-    _, result, at_s = made.watcher.results[-1]
+    _, result, at_s = until(lambda: next((one for one in made.watcher.results[-1:] if one[1].tracks), None))
     track = result.tracks[0].track_id
     event = Event("0" * 31 + "1", "door", "fake", at_s, None, "a test", track=track, judge=JUDGE)
     assert made.head.keep(event, result)
@@ -202,3 +201,11 @@ def test_evidence_is_kept_where_the_picture_was_judged(stage, rtsp_server, tmp_p
     assert all((tmp_path / "evidence" / name).is_file() for name in (evidence.picture, evidence.face, evidence.clip))
     (link,) = made.head.a_link_of_each_node()
     assert link.call("evidence_file", evidence.picture, timeout_s=10)[:2] == b"\xff\xd8"
+
+
+def test_nothing_is_left_of_a_camera_that_was_removed(stage, rtsp_server):
+    made = stage("a")
+    made.fleet.add(camera("door", rtsp_server.url("small")))
+    made.live("door")
+    made.fleet.remove("door")
+    until(lambda: not made.head._active and not made.head._not_before)

@@ -51,7 +51,7 @@ def test_a_worker_is_killed_before_its_viewer(site, ray_cluster):
     # Ignores events from the start, when the server was waiting for workers.
     node, killed_at_s = site.node_of("c0"), time.time()
     ray_cluster.kill_worker(node)
-    until(lambda: site.camera("c0")["state"] == "lost_node", describe=site.summary)
+    until(lambda: site.is_lost("c0", killed_at_s), describe=site.summary)
     site.live("c0")
     assert any((camera, origin) == ("c0", node) for camera, origin, _ in site.moves())
     site.watch("c0")  # answered by the worker that has it now
@@ -82,9 +82,10 @@ def test_a_node_is_killed_and_its_cameras_go_on_elsewhere(site, ray_cluster):
     # The first one has Ray's own head, and with it the server.
     node = next(one for one in map(site.node_of, CAMERAS) if one != NODES[0])
     there = [name for name in CAMERAS if site.node_of(name) == node]
+    killed_at_s = time.time()
     with in_time():
         ray_cluster.kill_node(node)
-        until(lambda: site.camera(there[0])["state"] == "lost_node", describe=site.summary)
+        until(lambda: site.is_lost(there[0], killed_at_s), describe=site.summary)
         site.live(*there, but=node)
     ray_cluster.remove(node)
     until(lambda: site.states()[node] == "lost", START_S, describe=site.summary)

@@ -1,5 +1,7 @@
 """Three machines with their own networks: one is cut off from the others but not from its cameras, and returns."""
 
+import time
+
 import pytest
 
 from tests.cluster.ray_hosts import HttpWithin, cut, mend, ray_hosts
@@ -83,8 +85,9 @@ def lose(site, part, machine):
     """Cuts a machine off; returns its cameras once they are live elsewhere."""
     there = [name for name in CAMERAS if site.node_of(name) == machine.name]
     assert there
+    cut_at_s = time.time()
     part(machine)
-    until(lambda: all(site.camera(name)["state"] == "lost_node" for name in there), describe=site.summary)
+    until(lambda: all(site.is_lost(name, cut_at_s) for name in there), describe=site.summary)
     site.live(*there, but=machine.name)
     return there
 

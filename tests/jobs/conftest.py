@@ -65,6 +65,7 @@ class Desk:
         return sorted(str(path.relative_to(self.folder)) for path in files_in(self.folder))
 
     def close(self) -> None:
+        self.jobs.stop()  # first: nothing is completed meanwhile
         self.reviewer.may_go_on.set()
         self.jobs.close(PATIENCE_S)
         self.database.close()

@@ -52,7 +52,7 @@ class Host(BaseHTTPRequestHandler):
             self.send_response(200)
             self.send_header("Content-Length", "1000")
             self.end_headers()
-            for _ in range(20):
+            for _ in range(1000):
                 self.wfile.write(b"x")
                 self.wfile.flush()
                 self.server.closing.wait(0.05)
