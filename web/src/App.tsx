@@ -40,7 +40,7 @@ interface Props {
 }
 
 export function App({ services, stream, token, media }: Props) {
-  const { server, fleet, identity, player } = services;
+  const { server, fleet, identity, player, uploads } = services;
   const route = useRoute();
   const snapshot = useSyncExternalStore(stream.subscribe, stream.snapshot);
   const me = useSyncExternalStore(identity.subscribe, identity.snapshot);
@@ -63,7 +63,8 @@ export function App({ services, stream, token, media }: Props) {
     if (!nobody) return;
     stream.stop();
     player.stop();
-  }, [nobody, stream, player]);
+    uploads.clear();
+  }, [nobody, stream, player, uploads]);
 
   useEffect(() => {
     document.title = `${label} · stream-detect`;
@@ -97,7 +98,7 @@ export function App({ services, stream, token, media }: Props) {
   const takeToken = (given: string): void => {
     token.keep(given);
     stream.stop();
-    void identity.refresh().then(begin);
+    void identity.renew().then(begin);
   };
   if (nobody && me !== null && (me.signIn.password || me.signIn.oidc !== null)) {
     return (

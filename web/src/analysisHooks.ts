@@ -31,14 +31,17 @@ export function useAnalyses(filter: AnalysisFilter) {
   const change = useCallback((update: (items: readonly Analysis[]) => readonly Analysis[]) => {
     setList((before) => (before.items === null ? before : { ...before, items: update(before.items) }));
   }, []);
+  // A response that was requested before a deletion still contains the deleted analysis.
+  const dropped = useRef(new Set<string>());
   const put = useCallback(
     (analysis: Analysis) => {
-      change((items) => withAnalysis(items, analysis, kept));
+      if (!dropped.current.has(analysis.id)) change((items) => withAnalysis(items, analysis, kept));
     },
     [change, kept],
   );
   const drop = useCallback(
     (id: string) => {
+      dropped.current.add(id);
       change((items) => items.filter((analysis) => analysis.id !== id));
     },
     [change],
@@ -53,7 +56,7 @@ export function useAnalyses(filter: AnalysisFilter) {
         if (!wanted) return;
         cursor.current = page.next;
         setList(({ items }) => {
-          const fresh = page.items.filter(({ id }) => !items?.some((analysis) => analysis.id === id));
+          const fresh = page.items.filter(({ id }) => !dropped.current.has(id) && !items?.some((analysis) => analysis.id === id));
           return { items: [...(items ?? []), ...fresh], next: page.next, failure: null, reading: false };
         });
       },
@@ -191,7 +194,7 @@ export function useMedia(path: string, bytes: number): Media {
   const read = useCallback(() => {
     setWanted(true);
   }, []);
-  if (analyses.open) return { url: path, failure: null, asks, read };
+  if (analyses.open) return { url: analyses.address(path), failure: null, asks, read };
   const mine = blob?.path === path ? blob : null;
   return { url: mine?.url ?? null, failure: mine?.failure ?? null, asks, read };
 }

@@ -11,13 +11,20 @@ export interface PagedList<Item> {
   readonly reading: boolean;
 }
 
+type Change<Item> = (items: readonly Item[]) => readonly Item[];
+
+interface ReadList<Item> extends PagedList<Item> {
+  /** Requested before the first page arrived, which may be older than they are. */
+  readonly changes: readonly Change<Item>[];
+}
+
 /**
  * Reads a list page by page. The `page` function of the first call is used; another one needs another `key`.
  *
- * `readOn` reads the next page, or repeats a failed one; `change` changes the items that were read.
+ * `readOn` reads the next page, or repeats a failed one; `change` changes the items that were read, or the first to be read.
  */
 export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ items: readonly Item[]; next: string | null }>) {
-  const [list, setList] = useState<PagedList<Item>>({ items: null, next: null, failure: null, reading: true });
+  const [list, setList] = useState<ReadList<Item>>({ items: null, next: null, failure: null, reading: true, changes: [] });
   const [read] = useState(() => page);
   const cursor = useRef<string | null>(null);
   const [round, setRound] = useState(0);
@@ -27,7 +34,11 @@ export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ it
       ({ items, next }) => {
         if (!wanted) return;
         cursor.current = next;
-        setList((before) => ({ items: [...(before.items ?? []), ...items], next, failure: null, reading: false }));
+        setList((before) => {
+          const all: readonly Item[] = [...(before.items ?? []), ...items];
+          const changed = before.changes.reduce((changing, update) => update(changing), all);
+          return { items: changed, next, failure: null, reading: false, changes: [] };
+        });
       },
       (error: unknown) => {
         if (wanted) setList((before) => ({ ...before, failure: asFailure(error), reading: false }));
@@ -41,8 +52,10 @@ export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ it
     setList((before) => ({ ...before, reading: true }));
     setRound((before) => before + 1);
   }, []);
-  const change = useCallback((update: (items: readonly Item[]) => readonly Item[]) => {
-    setList((before) => (before.items === null ? before : { ...before, items: update(before.items) }));
+  const change = useCallback((update: Change<Item>) => {
+    setList((before) =>
+      before.items === null ? { ...before, changes: [...before.changes, update] } : { ...before, items: update(before.items) },
+    );
   }, []);
   return { list, readOn, change };
 }

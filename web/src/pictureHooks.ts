@@ -12,13 +12,20 @@ export interface ShownFile {
 
 const NOTHING: ShownFile = { url: null, failure: null };
 
+interface ReadFile extends ShownFile {
+  /** Path of the file; null before the first. */
+  readonly path: string | null;
+}
+
 /**
+ * Loads a file. The file of another path is never returned: there is none until the new one is loaded.
+ *
  * @param path null keeps the current picture
  * @param everyMs how often it is reloaded; null for a file that does not change
  */
 export function useFile(path: string | null, everyMs: number | null = null): ShownFile {
   const { pictures } = useServices();
-  const [file, setFile] = useState(NOTHING);
+  const [file, setFile] = useState<ReadFile>({ ...NOTHING, path: null });
   useEffect(() => {
     if (path === null) return undefined;
     const run = new AbortController();
@@ -28,10 +35,10 @@ export function useFile(path: string | null, everyMs: number | null = null): Sho
         try {
           const blob = await pictures.load(path, run.signal);
           if (run.signal.aborted) return;
-          setFile({ url: URL.createObjectURL(blob), failure: null });
+          setFile({ path, url: URL.createObjectURL(blob), failure: null });
         } catch (error) {
           if (run.signal.aborted) return;
-          setFile((before) => ({ ...before, failure: asFailure(error) }));
+          setFile((before) => ({ path, url: before.path === path ? before.url : null, failure: asFailure(error) }));
         }
       }
       if (everyMs !== null) timer = setTimeout(() => void read(), everyMs);
@@ -49,7 +56,7 @@ export function useFile(path: string | null, everyMs: number | null = null): Sho
     },
     [url],
   );
-  return file;
+  return path === null || file.path === path ? file : NOTHING;
 }
 
 /** Whether an element is in the viewport, or close to it. */

@@ -5,7 +5,7 @@ import { AccessToken } from "../src/stream/accessToken";
 import { CheckStream } from "../src/stream/checkStream";
 import { oidcPath } from "../src/stream/access";
 import { browserName } from "../src/stream/userAgent";
-import { FakeCameraServer, httpOf, servicesOf } from "./fakeCameras";
+import { FakeCameraServer, held, httpOf, servicesOf } from "./fakeCameras";
 import { stage, WIRE_STATUS } from "./fakes";
 
 vi.mock("../src/components/timelineChart", () => ({
@@ -144,6 +144,31 @@ describe("signing in", () => {
     await act(() => services.access.users().catch(() => []));
     await screen.findByTestId("sign-in");
     expect(stop).toHaveBeenCalled();
+  });
+
+  it("is not undone by a response to an earlier request", async () => {
+    const { server, services } = open();
+    await screen.findByTestId("sign-in");
+    const before = held();
+    server.on("GET /api/me", () => before.response());
+    const asking = services.identity.refresh();
+    server.json("POST /api/session", me("anna", "admin"));
+    await signIn("anna", "correct horse battery");
+    await screen.findByText("version 0.1.0");
+    before.answer(NOBODY);
+    await act(() => asking);
+    expect(screen.getByTestId("account").textContent).toBe("anna · Admin");
+  });
+
+  it("removes the uploads of the user who was signed in", async () => {
+    const { server, services } = open(me("anna", "admin"), "#/account");
+    await screen.findByTestId("sign-out");
+    const clear = vi.spyOn(services.uploads, "clear");
+    server.json("DELETE /api/session", null, 204);
+    server.json("GET /api/me", NOBODY);
+    fireEvent.click(screen.getByTestId("sign-out"));
+    await screen.findByTestId("sign-in");
+    expect(clear).toHaveBeenCalled();
   });
 
   it("ends everywhere, and nothing stays visible", async () => {

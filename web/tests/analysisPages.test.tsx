@@ -6,7 +6,7 @@ import { ServicesContext } from "../src/services";
 import { EVERY_ANALYSIS } from "../src/stream/analyses";
 import { WIRE_STATUS } from "./fakes";
 import { ID, wireAnalysis, wireResults } from "./fakeAnalyses";
-import { FakeCameraServer, FakeFeed, httpOf, servicesOf } from "./fakeCameras";
+import { FakeCameraServer, FakeFeed, held, httpOf, ORIGIN, servicesOf } from "./fakeCameras";
 
 // There is no canvas here; the browser tests look at the drawing.
 vi.mock("../src/components/reviewChart", () => ({
@@ -105,6 +105,27 @@ describe("the library", () => {
     });
   });
 
+  it("keeps the typed text while the URL follows", async () => {
+    const { services } = servicesOf(httpOf(server));
+    const page = (search: string) => (
+      <ServicesContext value={services}>
+        <Analyses filter={{ search, state: null }} />
+      </ServicesContext>
+    );
+    const { rerender } = render(page(""));
+    const field = screen.getByTestId<HTMLInputElement>("search");
+    fireEvent.change(field, { target: { value: "front " } });
+    await waitFor(() => {
+      expect(window.location.hash).toBe("#/analyses?search=front");
+    });
+    rerender(page("front"));
+    expect(field.value).toBe("front ");
+    rerender(page("back")); // by the browser's back button
+    expect(field.value).toBe("back");
+    rerender(page("front"));
+    expect(field.value).toBe("front");
+  });
+
   it("follows the running one, and announces every quarter", async () => {
     server.json("GET /api/analyses", { items: [wireAnalysis({ state: "running", done_share: 0, ended_s: null })], next: null });
     list();
@@ -137,6 +158,27 @@ describe("the library", () => {
     fireEvent.click(screen.getByTestId("confirm"));
     await waitFor(() => {
       expect(screen.queryByTestId("analysis")).toBeNull();
+    });
+  });
+
+  it("does not show an analysis again that was deleted while the list was read", async () => {
+    server.json("GET /api/analyses", { items: [wireAnalysis(), wireAnalysis({ id: "b", state: "cancelled" })], next: "more" });
+    server.json(`DELETE ${PATH}`, null, 204);
+    list();
+    const [first = document.body] = await screen.findAllByTestId("delete-analysis");
+    const older = held();
+    server.on("GET /api/analyses", () => older.response());
+    fireEvent.click(screen.getByTestId("older"));
+    fireEvent.click(first);
+    fireEvent.click(screen.getByTestId("confirm"));
+    await waitFor(() => {
+      expect(screen.getAllByTestId("analysis")).toHaveLength(1);
+    });
+    act(() => {
+      older.answer({ items: [wireAnalysis(), wireAnalysis({ id: "c", created_s: 100 })], next: null });
+    });
+    await waitFor(() => {
+      expect(screen.getAllByTestId("analysis").map((row) => row.dataset.state)).toEqual(["cancelled", "done"]);
     });
   });
 
@@ -232,7 +274,7 @@ describe("an analysis's page", () => {
 
   it("plays the file by its URL, or from memory if a token is required", async () => {
     one();
-    expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${PATH}/media`);
+    expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${ORIGIN}${PATH}/media`);
     cleanup();
     sessionStorage.setItem("stream-detect.token", "secret");
     server.on(`GET ${PATH}/media`, () => new Response(new Blob(["film"])));
@@ -240,6 +282,19 @@ describe("an analysis's page", () => {
     expect((await screen.findByTestId("player")).getAttribute("src")).toMatch(/^blob:/);
     const read = server.asked.find(({ path }) => path === `${PATH}/media`);
     expect(read?.headers.get("Authorization")).toBe("Bearer secret");
+  });
+
+  it("loads files under the path prefix of a proxy", async () => {
+    const { services } = servicesOf(httpOf(server, `${ORIGIN}/detect/`));
+    server.json(`GET /detect${PATH}`, wireAnalysis());
+    server.json(`GET /detect${PATH}/results`, wireResults());
+    render(
+      <ServicesContext value={services}>
+        <AnalysisPage id={ID} />
+      </ServicesContext>,
+    );
+    expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${ORIGIN}/detect${PATH}/media`);
+    expect(screen.getByTestId("report-html").getAttribute("href")).toBe(`${ORIGIN}/detect${PATH}/report.html`);
   });
 
   it("asks before reading a large file into memory", async () => {
@@ -261,8 +316,8 @@ describe("an analysis's page", () => {
     fireEvent.click(screen.getByTestId("annotate"));
     await screen.findByText("40 %");
     server.json(`GET ${PATH}/annotated`, { state: "done", done_share: 1, problem: "" });
-    fireEvent.click(await screen.findByTestId("show-annotated", undefined, { timeout: 3000 }));
-    expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${PATH}/annotated.mp4?model=meso4`);
+    fireEvent.click(await screen.findByTestId("show-annotated"));
+    expect((await screen.findByTestId("player")).getAttribute("src")).toBe(`${ORIGIN}${PATH}/annotated.mp4?model=meso4`);
   });
 
   it("says why an annotated video could not be created", async () => {
@@ -283,6 +338,19 @@ describe("an analysis's page", () => {
     await screen.findByTestId("flagged-picture");
     expect(screen.queryByTestId("flagged-map")).toBeNull();
     expect(screen.getByTestId("seek").getAttribute("aria-valuenow")).toBe("5.4");
+  });
+
+  it("never shows one flagged frame in place of another whose image fails to load", async () => {
+    server.on(`GET ${PATH}/flagged/1.jpg`, () => new Response(new Blob(["x"])));
+    server.problem(`GET ${PATH}/flagged/2.jpg`, 404, "the picture is gone");
+    one();
+    const [first = document.body] = await screen.findAllByTestId("flagged");
+    fireEvent.click(first);
+    await screen.findByTestId("flagged-picture");
+    fireEvent.click(screen.getByTestId("flagged-after"));
+    expect(screen.queryByTestId("flagged-picture")).toBeNull();
+    await screen.findByText("The picture is gone.");
+    expect(screen.queryByTestId("flagged-picture")).toBeNull();
   });
 
   it("seeks by keys from sample to sample", async () => {
@@ -312,7 +380,7 @@ describe("an analysis's page", () => {
     const results = wireResults();
     server.json(`GET ${PATH}/results`, { ...results, file: { ...(results.file as object), kind: "image", duration_s: 0, fps: 0 } });
     one();
-    expect((await screen.findByTestId("picture")).getAttribute("src")).toBe(`${PATH}/media`);
+    expect((await screen.findByTestId("picture")).getAttribute("src")).toBe(`${ORIGIN}${PATH}/media`);
     expect(screen.queryByTestId("seek-timeline")).toBeNull();
   });
 

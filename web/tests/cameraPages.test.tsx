@@ -3,7 +3,7 @@ import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CameraPage } from "../src/pages/CameraPage";
 import { Cameras } from "../src/pages/Cameras";
 import { ServicesContext } from "../src/services";
-import { FakeCameraServer, httpOf, servicesOf, wireCamera, wireEvent } from "./fakeCameras";
+import { FakeCameraServer, held, httpOf, servicesOf, wireCamera, wireEvent } from "./fakeCameras";
 import { STATUS, wireResult } from "./fakes";
 
 // There is no canvas here; the browser tests look at the drawing.
@@ -56,12 +56,12 @@ function wall(server = new FakeCameraServer()) {
 
 function page(name = "door", server = new FakeCameraServer()) {
   const of = servicesOf(httpOf(server));
-  render(
+  const { unmount } = render(
     <ServicesContext value={of.services}>
       <CameraPage name={name} status={STATUS} />
     </ServicesContext>,
   );
-  return { services: of.services };
+  return { services: of.services, unmount };
 }
 
 const asked = (server: FakeCameraServer, part: string) => server.asked.filter(({ path }) => path.includes(part)).length;
@@ -144,10 +144,16 @@ describe("the camera wall", () => {
     const { player } = wall().services;
     const link = (await screen.findByTestId("tile")).querySelector("a");
     if (link === null) throw new Error("expected a link in the tile");
-    fireEvent.pointerEnter(link, { pointerType: "mouse" });
-    fireEvent.pointerLeave(link);
-    await new Promise((resolve) => setTimeout(resolve, 400));
-    expect(player.snapshot().state).toBe("idle");
+    vi.useFakeTimers({ toFake: ["setTimeout", "clearTimeout"] });
+    for (const passes of [true, false]) {
+      fireEvent.pointerEnter(link, { pointerType: "mouse" });
+      if (passes) fireEvent.pointerLeave(link);
+      act(() => {
+        vi.advanceTimersByTime(1000);
+      });
+      expect(player.snapshot().camera).toBe(passes ? null : "door");
+    }
+    vi.useRealTimers();
   });
 
   it("filters by state", async () => {
@@ -211,6 +217,26 @@ describe("adding a camera", () => {
     expect(server.asked.at(-1)?.body).toMatchObject({ name: "gate", url: "rtsp://me:secret@10.0.0.7/x", rate_hz: 5 });
   });
 
+  it("clears the test result when the URL is edited, and cancels a running test", async () => {
+    const server = await dialog();
+    const tested = { ok: true, detail: "it sends H.264", codec: "h264", width: 640, height: 480, fps: 25, picture: null };
+    server.json("POST /api/cameras/test-connection", tested);
+    fireEvent.click(screen.getByTestId("test-connection"));
+    await screen.findByText("The camera answers.");
+    fireEvent.input(screen.getByLabelText(/^Title/), { target: { value: "Gate" } });
+    expect(screen.getByTestId("tested").dataset.state).toBe("true");
+    fireEvent.input(screen.getByLabelText(/^Address/), { target: { value: "rtsp://10.0.0.8/y" } });
+    expect(screen.getByTestId("tested").dataset.state).toBe("no");
+    const late = held();
+    server.on("POST /api/cameras/test-connection", () => late.response());
+    fireEvent.click(screen.getByTestId("test-connection"));
+    expect(screen.getByTestId("tested").dataset.state).toBe("running");
+    fireEvent.input(screen.getByLabelText(/^Address/), { target: { value: "rtsp://10.0.0.9/z" } });
+    late.answer(tested);
+    await act(() => Promise.resolve());
+    expect(screen.getByTestId("tested").dataset.state).toBe("no");
+  });
+
   it("says why there is no frame", async () => {
     const server = await dialog();
     const tested = {
@@ -269,10 +295,10 @@ describe("a camera's page", () => {
 
   it("says why there is no picture, and when the next attempt is", async () => {
     const server = new FakeCameraServer();
-    const away = { state: "backing_off", reason: "the camera closed the connection", verdict: null, retry_at_s: Date.now() / 1000 + 30 };
+    const away = { state: "backing_off", reason: "the camera closed the connection", verdict: null, retry_at_s: Date.now() / 1000 + 3000 };
     server.json("GET /api/cameras", { items: [wireCamera(away)] });
     const { services } = page("door", server);
-    expect((await screen.findByText("The camera closed the connection.", { exact: false })).textContent).toMatch(/Next try in (29|30) s/);
+    expect((await screen.findByText("The camera closed the connection.", { exact: false })).textContent).toMatch(/Next try in \d+ s/);
     expect(screen.getByTestId("verdict").textContent).toBe("Reconnecting");
     expect(services.player.snapshot().state).toBe("idle");
   });
@@ -285,6 +311,32 @@ describe("a camera's page", () => {
     await waitFor(() => {
       expect(screen.getByTestId("turn-camera").textContent).toBe("Start");
     });
+  });
+
+  it("does not resume playback after the user has left, if the camera could not be stopped", async () => {
+    const server = new FakeCameraServer();
+    const late = held();
+    server.on("POST /api/cameras/door/stop", () => late.response());
+    const { services, unmount } = page("door", server);
+    fireEvent.click(await screen.findByTestId("turn-camera"));
+    unmount();
+    const play = vi.spyOn(services.player, "play");
+    late.answer({ no: "camera" });
+    await act(() => new Promise((resolve) => setTimeout(resolve)));
+    expect(play).not.toHaveBeenCalled();
+    expect(services.player.snapshot().state).toBe("idle");
+  });
+
+  it("requests a challenge once, even if the button is clicked twice", async () => {
+    const server = new FakeCameraServer();
+    const late = held();
+    server.on("POST /api/cameras/door/challenge", () => late.response());
+    page("door", server);
+    const begin = await screen.findByTestId<HTMLButtonElement>("start-challenge");
+    fireEvent.click(begin);
+    fireEvent.click(begin);
+    expect(server.asked.filter(({ path }) => path.endsWith("/challenge"))).toHaveLength(1);
+    expect(begin.disabled).toBe(true);
   });
 
   it("changes its settings without asking for the password again", async () => {

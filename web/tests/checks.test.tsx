@@ -1,4 +1,4 @@
-import { cleanup, fireEvent, render, screen, within } from "@testing-library/react";
+import { cleanup, fireEvent, render, screen, waitFor, within } from "@testing-library/react";
 import { afterEach, describe, expect, it } from "vitest";
 import { Checks } from "../src/pages/Checks";
 import { ServicesContext } from "../src/services";
@@ -80,11 +80,13 @@ describe("earlier checks", () => {
     server.json(`DELETE /api/checks/${CHECK.id}`, null);
     fireEvent.click(await screen.findByTestId("older"));
     await screen.findByText("Challenge in front of door");
-    const [first] = screen.getAllByRole("button", { name: "Delete" });
+    const [first] = screen.getAllByRole("button", { name: /^Delete the record of / });
     if (first === undefined) throw new Error("expected a button");
     fireEvent.click(first);
     fireEvent.click(screen.getByTestId("confirm"));
-    await expect.poll(() => screen.getAllByTestId("check").length).toBe(1);
+    await waitFor(() => {
+      expect(screen.getAllByTestId("check")).toHaveLength(1);
+    });
   });
 
   it("say how the first record is created", async () => {

@@ -78,6 +78,11 @@ describe("ProbabilityBand", () => {
     render(<ProbabilityBand value={0.08} thresholds={THRESHOLDS} />);
     expect(screen.getByRole("meter").getAttribute("aria-valuetext")).toBe("0.08; real at or below 0.20, fake at or above 0.80");
   });
+
+  it("does not round thresholds", () => {
+    render(<ProbabilityBand value={0.08} thresholds={{ ...THRESHOLDS, realEnter: 0.0005, fakeEnter: 0.002 }} />);
+    expect(screen.getByRole("meter").getAttribute("aria-valuetext")).toBe("0.08; real at or below 0.0005, fake at or above 0.002");
+  });
 });
 
 describe("Message", () => {

@@ -4,7 +4,7 @@ import { EventPage } from "../src/pages/EventPage";
 import { Events } from "../src/pages/Events";
 import { ServicesContext } from "../src/services";
 import { EVERY_EVENT } from "../src/stream/events";
-import { FakeCameraServer, httpOf, servicesOf, wireEvent } from "./fakeCameras";
+import { FakeCameraServer, held, httpOf, servicesOf, wireEvent } from "./fakeCameras";
 
 // There is no canvas here; the browser tests look at the drawing.
 vi.mock("../src/components/scoreChart", () => ({
@@ -93,6 +93,26 @@ describe("the list of events", () => {
     });
     await screen.findByText(/Lasted 48 s/);
     expect(screen.getAllByTestId("event")).toHaveLength(1);
+  });
+
+  it("shows an event that begins while the first page is read", async () => {
+    const server = new FakeCameraServer();
+    const page = held();
+    server.on("GET /api/events", () => page.response());
+    list(server);
+    await waitFor(() => {
+      expect(server.asked.some(({ path }) => path.startsWith("/api/streams/events"))).toBe(true);
+    });
+    act(() => {
+      server.feed.send("event", wireEvent({ id: "b", began_s: 1795300100, ended_s: null }));
+    });
+    await act(() => Promise.resolve());
+    act(() => {
+      page.answer({ items: [wireEvent()], next: null });
+    });
+    await waitFor(() => {
+      expect(screen.getAllByTestId("event")).toHaveLength(2);
+    });
   });
 
   it("offers to try again when it could not be loaded", async () => {

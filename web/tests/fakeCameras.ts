@@ -113,6 +113,18 @@ export class FakeFeed {
   }
 }
 
+/** A JSON response that is sent when the test calls `answer`. */
+export function held(): { response: () => Response; answer: (body: unknown) => void } {
+  const feed = new FakeFeed();
+  return {
+    response: () => feed.response(),
+    answer: (body) => {
+      feed.sendText(JSON.stringify(body));
+      feed.end();
+    },
+  };
+}
+
 export class FakeCameraServer {
   readonly asked: { method: string; path: string; body: unknown; headers: Headers }[] = [];
   readonly feed = new FakeFeed();
@@ -153,8 +165,9 @@ export class FakeCameraServer {
   };
 }
 
-export function httpOf(fake: FakeCameraServer): Http {
-  return new Http(new AccessToken(() => sessionStorage), fake.fetch, ORIGIN);
+/** @param page URL of the page */
+export function httpOf(fake: FakeCameraServer, page = ORIGIN): Http {
+  return new Http(new AccessToken(() => sessionStorage), fake.fetch, page);
 }
 
 /** All that the pages need, in front of this server. */

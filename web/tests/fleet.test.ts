@@ -1,6 +1,6 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
 import { CameraResults } from "../src/stream/cameraResults";
-import { FakeCameraServer, FakeFeed, httpOf, servicesOf, wireCamera, wireEvent } from "./fakeCameras";
+import { FakeCameraServer, FakeFeed, held, httpOf, servicesOf, wireCamera, wireEvent } from "./fakeCameras";
 import { wireResult } from "./fakes";
 
 beforeEach(() => {
@@ -60,6 +60,23 @@ describe("Fleet", () => {
     server.feed.end();
     await pass(2000);
     expect(names()).toEqual([]);
+    leave();
+  });
+
+  it("prefers what the feed reported after the list was requested to the list", async () => {
+    const server = new FakeCameraServer();
+    const list = held();
+    server.on("GET /api/cameras", () => list.response());
+    const { names, fleet, leave } = await watched(server);
+    server.feed.send("camera", wireCamera({ name: "door", title: "New title" }));
+    server.feed.send("camera", wireCamera({ name: "gate" }));
+    server.feed.send("camera", wireCamera({ name: "hall" }));
+    server.feed.send("removed", { name: "hall" });
+    await pass(300);
+    list.answer({ items: [wireCamera(), wireCamera({ name: "hall" })] });
+    await pass(300);
+    expect(names()).toEqual(["door", "gate"]);
+    expect(fleet.snapshot().cameras?.[0]?.camera.title).toBe("New title");
     leave();
   });
 

@@ -114,6 +114,17 @@ describe("uploads", () => {
     expect(told).toEqual([]);
   });
 
+  it("are all cancelled when the user signs out", async () => {
+    uploads.add([file("a"), file("b")], []);
+    uploads.clear();
+    expect(sent(0).aborted).toBe(true);
+    await settle();
+    expect(states()).toEqual([]);
+    expect(requests).toHaveLength(1);
+    uploads.add([file("c")], []);
+    expect(states()).toEqual(["c sending"]);
+  });
+
   it("fail on an invalid response", async () => {
     uploads.add([file("a")], []);
     sent(0).answer(202, { items: [{}] });

@@ -36,14 +36,17 @@ export function AnalysisFilters({ filter }: { readonly filter: AnalysisFilter })
 function Search({ filter }: { readonly filter: AnalysisFilter }) {
   const [typed, setTyped] = useState(filter.search);
   const [known, setKnown] = useState(filter.search);
+  const [sent, setSent] = useState(filter.search);
   if (known !== filter.search) {
-    // The URL was changed elsewhere: back, forward, the navigation.
     setKnown(filter.search);
-    setTyped(filter.search);
+    // Unless the URL follows the field, it was changed elsewhere: back, forward, the navigation.
+    if (sent !== filter.search) setTyped(filter.search);
+    setSent(filter.search);
   }
   useEffect(() => {
     if (typed.trim() === filter.search) return undefined;
     const timer = setTimeout(() => {
+      setSent(typed.trim());
       show({ ...filter, search: typed.trim() });
     }, TYPING_MS);
     return () => {

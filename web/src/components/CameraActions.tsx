@@ -1,4 +1,4 @@
-import { useState } from "react";
+import { useEffect, useRef, useState } from "react";
 import { titleOf } from "../cameraWords";
 import { useMay } from "../roles";
 import { openInstead } from "../route";
@@ -18,6 +18,13 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState("");
   const stopped = camera.state === "stopped";
+  const here = useRef(true);
+  useEffect(() => {
+    here.current = true;
+    return () => {
+      here.current = false;
+    };
+  }, []);
   const close = (): void => {
     setOpen("none");
   };
@@ -27,7 +34,7 @@ export function CameraActions({ camera }: { readonly camera: Camera }) {
     try {
       return await ask();
     } catch (error) {
-      if (!stopped) player.play(camera.name);
+      if (!stopped && here.current) player.play(camera.name); // not after the user has left the page
       throw error;
     }
   };

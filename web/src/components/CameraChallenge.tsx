@@ -1,8 +1,6 @@
-import { useState } from "react";
+import { useAction } from "../action";
 import { useServices } from "../services";
-import { asFailure } from "../stream/failure";
 import type { CheckResult } from "../stream/messages";
-import { asSentence } from "../words";
 import { ChallengePanel } from "./ChallengePanel";
 
 interface Props {
@@ -13,24 +11,15 @@ interface Props {
 /** A challenge of the person in front of a camera, to whom the prompts are read aloud. */
 export function CameraChallenge({ name, result }: Props) {
   const { cameras } = useServices();
-  const [problem, setProblem] = useState("");
-  const ask = (work: Promise<void>): void => {
-    setProblem("");
-    work.catch((error: unknown) => {
-      setProblem(asSentence(asFailure(error).detail));
-    });
-  };
+  const { busy, problem, run } = useAction();
   return (
     <ChallengePanel
       challenge={result?.challenge ?? null}
       challenged="other"
       problem={problem}
-      onStart={() => {
-        ask(cameras.startChallenge(name));
-      }}
-      onStop={() => {
-        ask(cameras.stopChallenge(name));
-      }}
+      busy={busy}
+      onStart={() => void run(() => cameras.startChallenge(name))}
+      onStop={() => void run(() => cameras.stopChallenge(name))}
     />
   );
 }

@@ -1,4 +1,4 @@
-import { useEffect, useRef, useState, type SubmitEvent } from "react";
+import { useEffect, useRef, useState, type InputEvent, type SubmitEvent } from "react";
 import { titleOf } from "../cameraWords";
 import { openInstead } from "../route";
 import { useServices } from "../services";
@@ -14,6 +14,9 @@ interface Props {
   readonly camera: Camera | null;
   readonly onClose: () => void;
 }
+
+/** Fields that the connection test depends on. */
+const TESTED: ReadonlySet<string> = new Set(["url", "transport"]);
 
 type Testing = { readonly state: "no" | "running" } | { readonly state: "done"; readonly tested: TestedConnection };
 
@@ -42,6 +45,12 @@ export function CameraDialog({ camera, onClose }: Props) {
       setProblem(asSentence(asFailure(error).detail));
     }
   };
+  /** Clears the result of another URL, and cancels its test. */
+  const forget = ({ target }: InputEvent<HTMLFormElement>): void => {
+    if (!(target instanceof Element) || !TESTED.has(target.getAttribute("name") ?? "")) return;
+    run.current?.abort();
+    setTesting({ state: "no" });
+  };
   const save = async (event: SubmitEvent<HTMLFormElement>): Promise<void> => {
     event.preventDefault();
     const filled = readForm(event.currentTarget, camera);
@@ -58,7 +67,7 @@ export function CameraDialog({ camera, onClose }: Props) {
   };
   return (
     <Dialog title={camera === null ? "Add a camera" : `Settings of ${titleOf(camera)}`} onClose={onClose} testId="camera-dialog">
-      <form ref={form} onSubmit={(event) => void save(event)} className="space-y-4">
+      <form ref={form} onInput={forget} onSubmit={(event) => void save(event)} className="space-y-4">
         <Fields camera={camera} />
         <Outcome testing={testing} />
         <p role="alert" className="font-semibold empty:hidden">

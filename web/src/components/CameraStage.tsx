@@ -38,7 +38,7 @@ export function CameraStage({ camera, fresh }: Props) {
   );
   return (
     <StageBox
-      picture={live ? shown.picture : null}
+      picture={live && shown.camera === name ? shown.picture : null}
       dimmed={!fresh}
       label={`Live picture of ${titleOf(camera)}, with a badge on each face`}
       poster={poster}

@@ -9,13 +9,15 @@ interface Props {
   readonly challenged: Challenged;
   /** Why it could not be started; empty without an error. */
   readonly problem?: string;
+  /** A request is in progress. */
+  readonly busy?: boolean;
   readonly onStart: () => void;
   /** Stops a running challenge, or clears an ended one. */
   readonly onStop: () => void;
 }
 
 /** A challenge: random movements that a person can follow and a recording cannot, with the outcome of each. */
-export function ChallengePanel({ challenge, challenged, problem = "", onStart, onStop }: Props) {
+export function ChallengePanel({ challenge, challenged, problem = "", busy = false, onStart, onStop }: Props) {
   const prompt = challenge === null ? null : promptOf(challenge);
   return (
     <section aria-labelledby="challenge-title" data-testid="challenge" data-state={challenge?.state ?? "none"} className="panel p-4">
@@ -25,13 +27,17 @@ export function ChallengePanel({ challenge, challenged, problem = "", onStart, o
         </h2>
         {prompt === null ? (
           <span className="flex gap-2">
-            {challenge !== null && <Button onClick={onStop}>Close</Button>}
-            <Button testId="start-challenge" onClick={onStart}>
+            {challenge !== null && (
+              <Button disabled={busy} onClick={onStop}>
+                Close
+              </Button>
+            )}
+            <Button testId="start-challenge" disabled={busy} onClick={onStart}>
               {challenge === null ? "Start" : "Repeat"}
             </Button>
           </span>
         ) : (
-          <Button testId="stop-challenge" onClick={onStop}>
+          <Button testId="stop-challenge" disabled={busy} onClick={onStop}>
             Stop
           </Button>
         )}

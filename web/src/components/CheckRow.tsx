@@ -41,6 +41,7 @@ export function CheckRow({ check, onDelete }: Props) {
               }}
             >
               Delete
+              <span className="sr-only"> the record of {moment(beganS)}</span>
             </Button>
           </span>
         )}

@@ -1,4 +1,4 @@
-import { interval, measured, NONE, probability } from "../figures";
+import { exact, interval, measured, NONE } from "../figures";
 import type { Metric } from "../modelCards";
 
 /** Readable names of the figures of our own evaluation; others are shown by their name. */
@@ -64,5 +64,5 @@ export function MetricTable({ metrics, of }: Props) {
 /** "Fakes found, at 0.80" */
 function nameOf({ name, threshold }: Metric): string {
   const words = NAMES[name] ?? name.replaceAll("_", " ");
-  return threshold === null ? words : `${words}, at ${probability(threshold)}`;
+  return threshold === null ? words : `${words}, at ${exact(threshold)}`;
 }

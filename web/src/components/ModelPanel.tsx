@@ -1,5 +1,5 @@
 import type { ReactNode } from "react";
-import { probability } from "../figures";
+import { exact } from "../figures";
 import type { ModelCard } from "../modelCards";
 import { MetricTable } from "./MetricTable";
 
@@ -46,8 +46,8 @@ export function ModelPanel({ card, judging }: { readonly card: ModelCard; readon
         <Part title="Thresholds">
           {thresholds !== null && (
             <p>
-              Fake from {probability(thresholds.fakeEnter)} until it falls below {probability(thresholds.fakeLeave)}, real up to{" "}
-              {probability(thresholds.realEnter)} until it rises above {probability(thresholds.realLeave)}, uncertain in between.
+              Fake from {exact(thresholds.fakeEnter)} until it falls below {exact(thresholds.fakeLeave)}, real up to{" "}
+              {exact(thresholds.realEnter)} until it rises above {exact(thresholds.realLeave)}, uncertain in between.
             </p>
           )}
           <p className="mt-1">{card.calibratedOn ? `Calibrated on ${card.calibratedOn}.` : "Its probabilities are not calibrated."}</p>

@@ -1,4 +1,4 @@
-import { probability } from "../figures";
+import { exact, probability } from "../figures";
 import type { Thresholds } from "../stream/messages";
 
 interface Props {
@@ -14,7 +14,7 @@ export function ProbabilityBand({ value, thresholds, label = "Fake probability" 
   const bounds =
     thresholds === null
       ? ""
-      : `; real at or below ${probability(thresholds.realEnter)}, fake at or above ${probability(thresholds.fakeEnter)}`;
+      : `; real at or below ${exact(thresholds.realEnter)}, fake at or above ${exact(thresholds.fakeEnter)}`;
   const marks = thresholds === null ? [] : [thresholds.realEnter, thresholds.fakeEnter];
   const place = (share: number) => `${share * 100}%`;
   return (
@@ -54,7 +54,7 @@ export function ProbabilityBand({ value, thresholds, label = "Fake probability" 
         <span className="absolute left-0 top-4">real</span>
         {marks.map((threshold) => (
           <span key={threshold} className="absolute -translate-x-1/2 whitespace-nowrap" style={{ left: place(threshold) }}>
-            {probability(threshold)}
+            {exact(threshold)}
           </span>
         ))}
         <span className="absolute right-0 top-4">fake</span>

@@ -29,7 +29,7 @@ export function SaveLink({ path, name, testId, children }: Props) {
   return (
     <span>
       <a
-        href={path}
+        href={analyses.address(path)}
         download={name}
         data-testid={testId}
         onClick={(event) => {

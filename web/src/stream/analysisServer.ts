@@ -31,6 +31,11 @@ export class AnalysisServer {
     return !this.http.sendsToken;
   }
 
+  /** The URL of a file, for elements that load it themselves: a proxy may serve the page under a path prefix. */
+  address(path: string): string {
+    return this.http.address(path);
+  }
+
   async page(filter: AnalysisFilter, cursor: string | null = null): Promise<AnalysisPage> {
     const query = analysisQuery(filter);
     query.set("limit", String(ANALYSES_LENGTH));

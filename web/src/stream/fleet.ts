@@ -40,6 +40,9 @@ export class Fleet {
   #snapshot: FleetSnapshot = { feed: "closed", failure: null, cameras: null, atMs: 0 };
   #state: FeedState = "closed";
   #failure: StreamFailure | null = null;
+  /** Cameras that were removed since the list was requested, which may still contain them. */
+  readonly #removed = new Set<string>();
+  #lists = 0;
   #complete = false;
   #telling = false;
   #leaving: ReturnType<typeof setTimeout> | undefined;
@@ -99,12 +102,18 @@ export class Fleet {
 
   /** Removes a camera that was removed here, and notifies at once. */
   drop(name: string): void {
-    this.#seen.delete(name);
+    this.#forget(name);
     this.#tellNow();
   }
 
   #see(camera: Camera): void {
     this.#seen.set(camera.name, { camera, atMs: performance.now() });
+    this.#removed.delete(camera.name);
+  }
+
+  #forget(name: string): void {
+    this.#seen.delete(name);
+    this.#removed.add(name);
   }
 
   #follow(state: FeedState, failure: StreamFailure | null): void {
@@ -116,13 +125,20 @@ export class Fleet {
 
   /** Reads the whole list once per connection: removals in between are not reported in any other way. */
   async #readAll(): Promise<void> {
+    this.#lists += 1;
+    const [list, askedMs] = [this.#lists, performance.now()];
+    this.#removed.clear();
     try {
       const cameras = await this.server.cameras();
+      if (list !== this.#lists) return; // a later connection requested a newer one
       const atMs = performance.now();
+      const newer = [...this.#seen.values()].filter((seen) => seen.atMs >= askedMs);
       this.#seen.clear();
-      for (const camera of cameras) this.#seen.set(camera.name, { camera, atMs });
+      for (const camera of cameras) if (!this.#removed.has(camera.name)) this.#seen.set(camera.name, { camera, atMs });
+      for (const seen of newer) this.#seen.set(seen.camera.name, seen);
       this.#complete = true;
     } catch (error) {
+      if (list !== this.#lists) return;
       this.#failure = asFailure(error); // shown while there is no list; the feed may still provide it
     }
     this.#tell();
@@ -131,7 +147,7 @@ export class Fleet {
   #take(event: string, data: unknown): void {
     try {
       if (event === "camera") this.#see(readCamera(data, "camera"));
-      if (event === "removed") this.#seen.delete(text(object(data, "removed").name, "removed.name"));
+      if (event === "removed") this.#forget(text(object(data, "removed").name, "removed.name"));
       if (event !== "event") {
         this.#tell();
         return;

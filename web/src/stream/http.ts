@@ -41,6 +41,11 @@ export class Http {
     return this.token.value !== null;
   }
 
+  /** The URL of a route, for elements that load it themselves. */
+  address(path: string): string {
+    return addressOf(path, this.page);
+  }
+
   /** GETs JSON and parses it with `read`. */
   async read<T>(path: string, read: Read<T>, asking: Asking = {}): Promise<T> {
     const response = await this.request(path, { ...asking, headers: { Accept: "application/json", ...asking.headers } });

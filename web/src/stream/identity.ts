@@ -11,6 +11,8 @@ export class Identity {
   readonly #listeners = new Set<() => void>();
   #me: Me | null = null;
   #asking: Promise<void> | null = null;
+  /** Number of sign-ins, sign-outs and changes of the token: responses requested before the last one are outdated. */
+  #changes = 0;
 
   constructor(
     http: Http,
@@ -37,27 +39,40 @@ export class Identity {
 
   /** Asks again; without a response, the known user is kept. */
   refresh(): Promise<void> {
-    this.#asking ??= this.#ask().finally(() => {
-      this.#asking = null;
+    if (this.#asking !== null) return this.#asking;
+    const asking = this.#ask().finally(() => {
+      if (this.#asking === asking) this.#asking = null;
     });
-    return this.#asking;
+    this.#asking = asking;
+    return asking;
+  }
+
+  /** Asks again after a sign-out or a change of the token, whatever request is in progress. */
+  renew(): Promise<void> {
+    this.#changes += 1;
+    this.#asking = null;
+    return this.refresh();
   }
 
   /** @throws {StreamFailure} when the name or the password is wrong */
   async signIn(name: string, password: string): Promise<void> {
     this.token.forget(); // it would be sent as well, and takes precedence over the session
-    this.#set(await this.server.signIn(name, password));
+    const me = await this.server.signIn(name, password);
+    this.#changes += 1;
+    this.#set(me);
   }
 
   /** @throws {StreamFailure} */
   async signOut(everywhere: boolean): Promise<void> {
     await (everywhere ? this.server.signOutEverywhere() : this.server.signOut());
-    await this.refresh();
+    await this.renew();
   }
 
   async #ask(): Promise<void> {
+    const changes = this.#changes;
     try {
-      this.#set(await this.server.me());
+      const me = await this.server.me();
+      if (changes === this.#changes) this.#set(me);
     } catch {
       // No response, or a refused token: the page's next request shows the reason.
     }

@@ -4,7 +4,7 @@
  *
  *     waiting  --its turn--> sending --last byte sent--> handing_over --accepted--> (gone: reported as an analysis)
  *     sending, handing_over --refused, unreachable--> failed --retry()--> waiting
- *     any of them --drop()--> (gone)
+ *     any of them --drop(), clear()--> (gone)
  */
 
 import type { AccessToken } from "./accessToken";
@@ -81,6 +81,14 @@ export class Uploads {
     this.#running.request.abort();
     this.#running = null;
     this.#next();
+  }
+
+  /** Removes all files, as `drop` does one, when the user signs out. */
+  clear(): void {
+    const running = this.#running;
+    this.#running = null;
+    this.#set([]);
+    running?.request.abort();
   }
 
   retry(id: number): void {
