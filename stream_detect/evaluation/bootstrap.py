@@ -40,11 +40,14 @@ def draws(groups: int, width: int) -> Iterator[Floats]:
 
 
 def interval(drawn: ArrayLike, groups: int) -> tuple[float, float]:
-    """The 95 % interval of a figure.
+    """The 95 % interval of a figure in [0, 1].
+
+    A single group says nothing of how groups differ: unless something was never, or always, observed, the interval is
+    the whole range.
 
     Args:
         drawn: its value in each draw.
-        groups: number of groups that could have made a difference.
+        groups: number of groups that could have made a difference; for a comparison, of the side that has fewer.
     """
     low, high = np.percentile(np.asarray(drawn, np.float64), _INTERVAL)
     if low == high in (0.0, 1.0):
@@ -52,6 +55,8 @@ def interval(drawn: ArrayLike, groups: int) -> tuple[float, float]:
         # 1934).
         beyond = 1 - ((100 - _INTERVAL[1]) / 100) ** (1 / groups)
         low, high = (0.0, beyond) if low == 0 else (1 - beyond, 1.0)
+    elif groups < 2:
+        low, high = 0.0, 1.0
     return float(low), float(high)
 
 
@@ -79,6 +84,7 @@ def area(fake: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_])
         groups: (n,), the group of each.
     """
     names, which = np.unique(groups, return_inverse=True)
+    fewest = min(len(np.unique(groups[fake])), len(np.unique(groups[~fake])))
     order = np.argsort(probability, kind="stable")
     fake, which = fake[order], which[order]
     # Indices at which a new score begins.
@@ -94,7 +100,7 @@ def area(fake: NDArray[np.bool_], probability: Floats, groups: NDArray[np.str_])
 
     value = float(areas(np.ones((1, len(names))))[0])
     drawn = np.concatenate([areas(times) for times in draws(len(names), len(fake))])
-    low, high = interval(drawn, len(names)) if len(drawn) else (value, value)
+    low, high = interval(drawn, fewest) if len(drawn) else (0.0, 1.0)
     return Estimate(rounded(value), rounded(low), rounded(high))
 
 

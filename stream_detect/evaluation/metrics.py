@@ -49,8 +49,9 @@ def measure(
         badge: thresholds of the badge.
 
     Returns:
-        AUC, accuracy, precision, recall and false-alarm rate; recall, false alarms and fakes taken for real at the
-            badge's thresholds; then figures by family and by generator, and false alarms by source of real faces.
+        AUC, accuracy, precision (unless no face is called fake), recall and false-alarm rate; recall, false alarms and
+            fakes taken for real at the badge's thresholds; then figures by family and by generator, and false alarms by
+            source of real faces.
 
     Raises:
         DatasetError: there is only one label.
@@ -139,7 +140,7 @@ def _in_all(scored: Scored, threshold: float, on: str, badge: WindowThresholds) 
     named = [
         ("auc", seen.auc, n, None),
         ("accuracy", single.accuracy, n, threshold),
-        ("precision", single.precision or Estimate(0.0, 0.0, 0.0), n, threshold),
+        ("precision", single.precision, n, threshold),
         ("recall", single.recall, seen.fake, threshold),
         ("false_alarm_rate", single.false_alarm_rate, seen.real, threshold),
     ]

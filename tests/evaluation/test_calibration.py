@@ -40,6 +40,12 @@ def test_known_scores_give_known_figures():
     assert (got["auc", None].n, got["recall", 0.5].n, got["false_alarm_rate", 0.5].n) == (8, 3, 5)
 
 
+def test_a_precision_that_nothing_was_called_fake_for_is_not_stated():
+    got = figures(measure(scored([0.1, 0.2, 0.3, 0.4], [1, 0, 1, 0]), 0.5, "all"))
+    assert ("precision", 0.5) not in got
+    assert got["recall", 0.5].value == 0
+
+
 def test_confusion_counts():
     assert confusion(KNOWN, 0.5).tolist() == [[3, 2], [1, 2]]
 

@@ -92,6 +92,16 @@ def test_copies_of_a_group_do_not_narrow_the_interval():
         assert pick(often) == pick(once)
 
 
+def test_one_group_says_nothing_of_others():
+    """The fakes of one video: their interval is the whole range, whatever the bootstrap of one group draws."""
+    score, fake = [0.95, 0.95, 0.2, 0.1, 0.3, 0.2, 0.97, 0.4], [1, 1, 1, 0, 0, 0, 0, 0]
+    got = figures(items(score, fake, ["video"] * 3 + [f"g{i}" for i in range(5)]), (0.9,))
+    for estimate in (got.auc, got.at[0].recall):
+        assert (estimate.low, estimate.high) == (0, 1)
+        assert 0 < estimate.value < 1
+    assert got.at[0].false_alarm_rate.high < 1
+
+
 @pytest.mark.parametrize("fake", [0, 1])
 def test_one_kind_gives_what_one_kind_can(fake):
     got = figures(items([0.2, 0.3, 0.9], [fake] * 3), (0.5,))
