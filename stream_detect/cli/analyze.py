@@ -11,7 +11,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from stream_detect.cli.analyze_output import STDOUT, outputs, person_line
+from stream_detect.cli.analyze_output import STDOUT, outputs, person_line, printable
 from stream_detect.cli.batch import BatchOptions, FileOutcome, PassedOver, examined
 from stream_detect.cli.inputs import STDIN, inputs_of
 from stream_detect.cli.progress import reporting
@@ -102,7 +102,8 @@ def analyze(  # noqa: PLR0913 - the command's options
     passed_over = PassedOver(inputs)
     lines = sys.stderr if STDOUT in (json, csv) else sys.stdout
     status = 0
-    with outputs(json, csv, html) as take, reporting([given.shown for given in inputs], lines, sys.stderr) as report:
+    shown = [printable(given.shown) for given in inputs]
+    with outputs(json, csv, html) as take, reporting(shown, lines, sys.stderr) as report:
         for number, each in enumerate(examined(inputs, options, report.share)):
             outcome = passed_over.filtered(each)
             if outcome is not None:

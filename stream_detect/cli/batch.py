@@ -1,7 +1,7 @@
 """Examines the files of a command line in several processes, with the outcomes in the order of the inputs."""
 
 import os
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -172,11 +172,14 @@ class _Job:
 
 
 def _names(inputs: Sequence[MediaInput], options: BatchOptions) -> list[str]:
-    """Name of each annotated file, without a suffix; equal names are numbered."""
-    taken: dict[str, int] = {}
-    names = []
+    """Name of each annotated file, without a suffix; equal names are numbered, and no number makes another equal."""
+    numbers: Counter[str] = Counter()
+    names: dict[str, None] = {}
     for given in inputs if options.annotate_to else ():
         stem = given.stem.replace(os.sep, "_")
-        taken[stem] = taken.get(stem, 0) + 1
-        names.append(f"{stem}.annotated" if taken[stem] == 1 else f"{stem}.{taken[stem]}.annotated")
-    return names or [""] * len(inputs)
+        name = f"{stem}.annotated"
+        while name in names:
+            numbers[stem] += 1
+            name = f"{stem}.{numbers[stem] + 1}.annotated"
+        names[name] = None
+    return list(names) or [""] * len(inputs)

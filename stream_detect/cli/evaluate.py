@@ -145,7 +145,7 @@ def _bar() -> Iterator[OnProgress]:
 
 
 def _print(summary: Summary) -> None:
-    console = Console()
+    console = Console(markup=False)  # brackets in names of files and sets are no markup
     console.print(_figures(summary))
     if summary.families:
         console.print(_families(summary))

@@ -39,10 +39,12 @@ def judge_by(name: str, url: str, token: str | None) -> str:
     """
     if not url.startswith(("https://", "http://")):
         raise BundleError(f"expected the http or https address of a server, received {url!r}")
+    if token and not token.isascii():
+        raise BundleError("expected an access token of ASCII characters, received others")
     headers = {"Authorization": f"Bearer {token}"} if token else {}
     try:
         answer = httpx.put(url.rstrip("/") + ROUTE, json={"name": name}, headers=headers, timeout=TIMEOUT_S)
-    except httpx.HTTPError as error:
+    except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise BundleError(f"expected a stream-detect server at {url}, received none: {error}") from error
     if answer.is_error:
         raise BundleError(f"the server refuses to use {name!r}: {_detail(answer)}")
@@ -75,7 +77,7 @@ def list_bundles(folder: Folder = None) -> None:
     for name in registry.names():
         card = read_card(registry.folder_of(name))
         table.add_row(name, card.architecture, f"{card.input.width_px}x{card.input.height_px}", card.title)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 @app.command()
@@ -83,7 +85,7 @@ def info(name: str, folder: Folder = None) -> None:
     """Show the card of a bundle: terms, limits and metrics."""
     home = Registry.of(folder).folder_of(name)
     card = read_card(home)
-    console = Console(highlight=False)
+    console = Console(highlight=False, markup=False)  # a card's brackets are no markup
     console.print(f"{card.title}  ({card.name} {card.version}, {card.architecture})", style="bold")
     console.print(f"in      {home}\ndata    {card.training.data}\nterms   {card.training.terms}")
     console.print(f"made by {card.training.recipe}")
@@ -193,7 +195,7 @@ def publish_bundle(  # noqa: PLR0913 - the command's options
             cache=cache or Path.home() / ".cache" / "stream-detect",
         )
     )
-    Console(highlight=False).print(_metrics(bundle.card))
+    Console(highlight=False, markup=False).print(_metrics(bundle.card))
     typer.echo(f"made    {bundle.folder}")
 
 

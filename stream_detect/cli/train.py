@@ -285,7 +285,7 @@ def _print(metrics: tuple[Metric, ...]) -> None:
     for metric in metrics:
         interval = "" if metric.low is None else f"{metric.low:.3f} to {metric.high:.3f}"
         table.add_row(metric.name, f"{metric.value:.3f}", interval, f"{metric.n:,}", metric.data)
-    Console().print(table)
+    Console(markup=False).print(table)
 
 
 def _quiet() -> None:

@@ -14,6 +14,7 @@ import typer
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.audit import note
 from stream_detect.access.directory import Directory
+from stream_detect.access.principal import user_name
 from stream_detect.errors import PasswordError
 from stream_detect.settings.file import load_settings
 from stream_detect.storage.audit import AuditTable
@@ -28,7 +29,10 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="Name of the user: a-z, 0-9 and . _ @ + -.")]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="Name of the user: a-z, 0-9 and . _ @ + -.", callback=user_name),
+]
 File = Annotated[
     Path | None,
     typer.Option("--settings", metavar="FILE", help="Settings file. Default: stream-detect.yaml in this folder."),

@@ -83,10 +83,9 @@ def read_card(folder: Path) -> Card:
     file = folder / CARD_FILE
     try:
         text = file.read_text(encoding="utf-8")
-    except OSError as error:
-        raise BundleError(
-            f"expected a model bundle's card at {file}, but it cannot be read: {error.strerror}"
-        ) from error
+    except (OSError, UnicodeDecodeError) as error:
+        reason = error.strerror if isinstance(error, OSError) else "it is not UTF-8 text"
+        raise BundleError(f"expected a model bundle's card at {file}, but it cannot be read: {reason}") from error
     try:
         return Card.model_validate_json(text)
     except ValidationError as error:

@@ -156,6 +156,10 @@ def _transfer(url: str, part: Path, wait: Callable[[float], None]) -> None:
         for attempt in range(1, ATTEMPTS + 1):
             try:
                 _resume(client, url, part)
+            except httpx.InvalidURL as error:
+                raise BundleError(
+                    f"expected an http or https address to pull from, received {url!r}: {error}"
+                ) from error
             except (httpx.HTTPError, OSError) as error:
                 if isinstance(error, httpx.HTTPStatusError) and error.response.status_code not in _AGAIN:
                     raise BundleError(

@@ -15,8 +15,10 @@ import av
 import numpy as np
 import pytest
 
-from stream_detect.cli import main
+from stream_detect.cli import main, progress
 from stream_detect.cli.analyze import _with_outputs
+from stream_detect.cli.batch import BatchOptions, _names
+from stream_detect.cli.inputs import MediaInput
 from stream_detect.models.registry import SHIPPED
 from stream_detect.settings import Settings
 from stream_detect.sources.media import open_media
@@ -247,14 +249,30 @@ def test_odd_names_end_nothing_and_reach_no_terminal(analyze, faceless, tmp_path
     odd = [tmp_path / os.fsdecode(name) for name in (b"caf\xe9.mp4", b"a\x1b[31m.mp4", "😀.mp4".encode())]
     for path in odd:
         shutil.copy(faceless, path)
+    plain, named = progress._Plain, []
+
+    def noted(names, *streams):
+        named.extend(names)
+        return plain(names, *streams)
+
+    monkeypatch.setattr(progress, "_Plain", noted)
     ran = analyze("--json", "--html", tmp_path / "r.html", "--csv", tmp_path / "r.csv", *odd)
     assert ran.status == 0
     assert [each["file"].rpartition("/")[2] for each in ran.found] == ["caf\\xe9.mp4", "a\x1b[31m.mp4", "😀.mp4"]
     assert "\x1b" not in ran.err
     assert r"a\x1b[31m.mp4" in ran.err
+    assert [name.rpartition("/")[2] for name in named] == [r"caf\xe9.mp4", r"a\x1b[31m.mp4", "😀.mp4"]
     monkeypatch.chdir(tmp_path)
     shutil.copy(faceless, "-dash.mp4")
     assert analyze("--", "-dash.mp4").status == 0
+
+
+def test_no_annotated_video_has_the_name_of_another(tmp_path):
+    files = ("a/x.mp4", "b/x.mp4", "x.2.mp4", "c/x.mp4", "x.2.3.mp4", "d/x.2.mp4")
+    options = BatchOptions(None, (), 1.0, 1, tmp_path)
+    names = _names([MediaInput(name) for name in files], options)
+    assert names[:2] == ["x.annotated", "x.2.annotated"]
+    assert len(set(names)) == len(files)
 
 
 def analyze_elsewhere(*arguments, **options):

@@ -51,6 +51,21 @@ def test_the_server_is_notified(server):
     assert server.asked == [("/api/models/judging", {"name": "other"}, "Bearer correct-horse")]
 
 
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (("--url", "http://127.0.0.1:99999"), "expected a stream-detect server"),
+        (("--url", "http://127.0.0.1\n"), "expected a stream-detect server"),
+        (("--token", "p\xe4ssword"), "expected an access token of ASCII characters"),
+    ],
+)
+def test_what_cannot_be_sent_is_refused(arguments, expected):
+    outcome = CliRunner().invoke(app, ["use", "other", *arguments])
+    assert isinstance(outcome.exception, BundleError), outcome.exception
+    assert expected in str(outcome.exception)
+    assert "\xe4" not in str(outcome.exception)
+
+
 @pytest.mark.parametrize(("name", "expected"), [("absent", "expected one of other"), ("odd", "HTTP 404")])
 def test_a_refusal_is_reported_in_the_server_s_words(server, name, expected):
     outcome = run(server, name)

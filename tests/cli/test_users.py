@@ -84,6 +84,7 @@ def test_sign_ins_are_listed_and_ended(users, tmp_path):
         (("sign-out", "alice", "--session", "0" * 32), "", "expected the id of a session"),
         (("add", "alice", "--password-stdin"), PASSWORD, "there is already a user named alice"),
         (("add", "a b", "--password-stdin"), PASSWORD, "expected a user name"),
+        (("passwd", "\udcff", "--password-stdin"), PASSWORD, "expected a user name"),  # a byte that is not UTF-8
         (("add", "carol", "--password-stdin"), "short\n", "expected a password of 12 to 256 characters, received 5"),
         (("add", "carol", "--password-stdin"), "", "received 0"),
         (("add", "carol"), PASSWORD, "expected a terminal"),

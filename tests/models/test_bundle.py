@@ -53,6 +53,13 @@ def test_broken_card_is_named_with_the_place(make_bundle, text, message):
         Bundle.load(folder)
 
 
+def test_card_that_is_no_text_is_refused(make_bundle):
+    folder = make_bundle()
+    (folder / "card.json").write_bytes(b'{"name": "\xe9"}')
+    with pytest.raises(BundleError, match=r"card\.json, cannot read it: it is not UTF-8 text"):
+        Bundle.load(folder)
+
+
 def test_registry_knows_bundles_by_name_and_says_which_there_are(make_bundle, tmp_path):
     make_bundle("one")
     make_bundle("two")

@@ -25,6 +25,15 @@ def test_info_shows_terms_limits_and_figures(run, make_bundle):
         assert text in output
 
 
+def test_brackets_in_a_card_are_shown_as_they_are(run, make_bundle):
+    make_bundle("one", title="for [red] faces", limits=["sees [/nothing] else"])
+    listed, shown = run("list"), run("info", "one")
+    assert (listed.exit_code, shown.exit_code) == (0, 0), shown.exception
+    assert "for [red] faces" in listed.output
+    assert "for [red] faces" in shown.output
+    assert "sees [/nothing] else" in shown.output
+
+
 def test_verify_distinguishes_broken_bundles(run, make_bundle):
     make_bundle("one")
     (make_bundle("two") / "model.bin").write_bytes(b"changed")
