@@ -19,8 +19,7 @@ from stream_detect.storage.audit import EXPIRED, AuditEntry, AuditTable, Written
 from stream_detect.storage.chain import FIRST
 
 MAX_WAITING: Final = 10_000
-"""Maximum number of entries that wait while the database cannot be used; further ones are only in the log and the file.
-"""
+"""Maximum number of entries that wait while the database cannot be used; further ones are only in the log."""
 
 _BATCH: Final = 500
 _CLOSE_S: Final = 3.0
@@ -82,11 +81,20 @@ class AuditLog:
         self._thread.start()
 
     def close(self) -> None:
-        """Writes waiting entries, for at most three seconds. Blocks."""
+        """Writes waiting entries, for at most three seconds. Blocks.
+
+        Those that the database has not taken by then are in the log and the file.
+        """
         self._closing.set()
         self._arrived.set()
         if self._thread.is_alive():
             self._thread.join(_CLOSE_S)
+        with self._lock:
+            left = list(self._waiting)
+        for entry in left:
+            _log.error("not written to the database: %s", json.dumps(asdict(entry)))
+        if left:
+            self._append(left)
 
     def note(self, entry: AuditEntry) -> None:
         """Adds an entry. Does not block."""
@@ -138,6 +146,10 @@ class AuditLog:
                 entry.target,
                 entry.result,
             )
+        self._append(batch)
+
+    def _append(self, batch: list[AuditEntry]) -> None:
+        """Appends entries to the file, if there is one."""
         if self._settings.file is None:
             return
         lines = "".join(json.dumps(shown(entry), ensure_ascii=True) + "\n" for entry in batch)

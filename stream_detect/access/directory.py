@@ -66,6 +66,7 @@ class Directory:
         self._may_be_open = is_loopback(server.host) and not server.sign_in
         self._may_be_open &= access.proxy_header is None and access.oidc_issuer is None
         self._lock = threading.Lock()
+        self._rereading = threading.RLock()  # one at a time: an older copy must not replace a newer one
         self._entitled = stored.read()
         self._seen: dict[str, float] = {}
         self._used: dict[str, float] = {}
@@ -99,6 +100,10 @@ class Directory:
         Returns:
             Whether they were reread.
         """
+        with self._rereading:
+            return self._reread()
+
+    def _reread(self) -> bool:
         try:
             changed = self._stored.version() != self._entitled.version
             if changed:
@@ -117,13 +122,14 @@ class Directory:
         Raises:
             StorageError: they cannot be written.
         """
-        self._noted_s = self._clock()
-        with self._lock:
-            seen, used = dict(self._seen), dict(self._used)
-        if not seen and not used:
-            return
-        self._stored.note_use(seen, used)
-        self._entitled = self._stored.read()
+        with self._rereading:
+            self._noted_s = self._clock()
+            with self._lock:
+                seen, used = dict(self._seen), dict(self._used)
+            if not seen and not used:
+                return
+            self._stored.note_use(seen, used)
+            self._entitled = self._stored.read()
         with self._lock:
             for noted, uses in ((seen, self._seen), (used, self._used)):
                 for digest, at_s in noted.items():

@@ -211,7 +211,7 @@ def _html(openapi: dict[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1"><title>Routes</title>'
         '<link rel="icon" href="data:,"></head>'
         f"<body><main><h1>Routes of stream-detect {escape(__version__)}</h1>"
-        '<p>Machine-readable: <a href="/openapi.json">openapi.json</a>. '
+        '<p>Machine-readable: <a href="openapi.json">openapi.json</a>. '
         "docs/protocol.md describes the messages of the data channel.</p>" + "".join(sections) + "</main></body></html>"
     )
 

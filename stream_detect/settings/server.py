@@ -13,6 +13,7 @@ _HOST = re.compile(r"\[[0-9A-Fa-f:.]+\]|[0-9A-Za-z]([0-9A-Za-z.-]*[0-9A-Za-z])?|
 _PREFIX = re.compile(r"(/[0-9A-Za-z_-]+)+")
 _OWN_PATHS = ("api", "assets", "docs", "healthz", "metrics", "readyz", "webrtc", "whep", "whip")
 _ORIGIN = re.compile(r"https?://[^/\s@?#]+")
+_USUAL_PORTS = {"http": ":80", "https": ":443"}
 
 
 def is_loopback(host: str) -> bool:
@@ -93,7 +94,7 @@ class ServerSettings(Section):
         for origin in origins:
             if not _ORIGIN.fullmatch(origin):
                 raise ValueError(f"expected scheme and host, such as https://player.example, received {origin!r}")
-        return origins
+        return tuple(map(_as_sent, origins))
 
     @field_validator("proxies")
     @classmethod
@@ -125,6 +126,12 @@ class ServerSettings(Section):
                 "server.token), or server.sign_in for users who sign in, or keep host 127.0.0.1"
             )
         return self
+
+
+def _as_sent(origin: str) -> str:
+    """An origin as browsers send it: in lower case, without the port that its scheme implies (RFC 6454, 6.1)."""
+    scheme, _, host = origin.lower().partition("://")
+    return f"{scheme}://{host.removesuffix(_USUAL_PORTS[scheme])}"
 
 
 class ModelSettings(Section):

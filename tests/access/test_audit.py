@@ -82,6 +82,22 @@ def test_beyond_the_bound_the_newest_are_in_the_log_alone(table, caplog):
     assert len(targets(table)) == MAX_WAITING
 
 
+def test_what_the_database_has_not_taken_at_the_end_is_in_the_log_and_the_file(table, tmp_path, caplog):
+    def away(_entries) -> None:
+        raise StorageError("the database is away")
+
+    table.append = away
+    file = tmp_path / "audit.jsonl"
+    log = AuditLog(table, AuditSettings(file=file))
+    log.start()
+    for entry in numbered(2):
+        log.note(entry)
+    until(lambda: log.problem)
+    log.close()
+    assert [json.loads(line)["target"] for line in file.read_text().splitlines()] == ["0", "1"]
+    assert [f'"target": "{n}"' in caplog.text for n in range(2)] == [True, True]
+
+
 def test_a_file_that_cannot_be_written_is_a_problem_and_stops_nothing(table, tmp_path):
     log = AuditLog(table, AuditSettings(file=tmp_path))
     log.start()

@@ -1,5 +1,7 @@
 """The owner of a credential, its expiry, and when no sign-in is required."""
 
+import threading
+
 import pytest
 from pydantic import SecretStr
 
@@ -8,6 +10,8 @@ from stream_detect.errors import StorageError
 from stream_detect.settings import ServerSettings
 from stream_detect.storage.users import StoredUsers
 from stream_detect.types import Role
+from tests.access.conftest import PASSWORD
+from tests.patience import PATIENCE_S
 
 TOKEN = "correct-horse-battery"
 PUBLIC = ServerSettings(host="0.0.0.0", sign_in=True)
@@ -38,6 +42,26 @@ def test_the_first_user_closes_the_house_within_one_look(house):
     assert house.directory.anybody() is None
     assert house.directory.role_of("open") is None
     assert house.directory.sign_in().password
+
+
+def test_a_copy_that_was_read_earlier_never_replaces_a_newer_one(house):
+    house.add("alice")
+    read, others = house.stored.read, []
+
+    def slow():
+        found = read()
+        if not others:
+            house.accounts.add("bob", Role.VIEWER, PASSWORD)
+            others.append(threading.Thread(target=house.directory.refresh))
+            others[0].start()
+            others[0].join(0.2)  # it is done by then, unless it waits for this one
+        return found
+
+    house.stored.read = slow
+    house.accounts.add("carol", Role.VIEWER, PASSWORD)
+    house.directory.refresh()
+    others[0].join(PATIENCE_S)
+    assert house.directory.knows("bob")
 
 
 def test_the_settings_token_is_an_admin_until_it_is_replaced(house):

@@ -76,3 +76,4 @@ def test_the_description_is_encoded_once(make):
 def test_the_description_names_the_prefix(make):
     client = make({"server": {"path_prefix": "/detect"}}).client
     assert client.get("/detect/openapi.json").json()["servers"] == [{"url": "/detect"}]
+    assert 'href="openapi.json"' in client.get("/detect/docs").text

@@ -291,6 +291,12 @@ def test_a_proxy_s_user_who_is_not_in_the_list_is_refused_with_the_cure(make):
     assert "access.sso_role" in answer.json()["detail"]
 
 
+@pytest.mark.parametrize("body", [b'{"\\ud800": 1}', b'{"name": "\\ud800", "password": "x"}'])
+def test_text_that_utf_8_cannot_encode_is_refused_as_what_it_is(house, body):
+    answer = house.client.post("/api/session", content=body, headers=ORIGIN | {"Content-Type": "application/json"})
+    assert answer.status_code == 422, answer.text
+
+
 TEXT = st.text(max_size=300)
 FUZZED = st.one_of(
     st.fixed_dictionaries({}, optional={"name": TEXT, "password": TEXT, "more": TEXT}),

@@ -95,11 +95,13 @@ def problem(
 
     Args:
         status: status of the response, also the default title.
-        detail: what was expected, what was received, and what to do.
+        detail: what was expected, what was received, and what to do; lone surrogates, which JSON can name and UTF-8
+            cannot encode, are escaped.
         title: short name of the kind of problem.
         headers: further headers.
     """
-    content = {"type": "about:blank", "title": title or status.phrase, "status": int(status), "detail": detail}
+    said = detail.encode("utf-8", "backslashreplace").decode()
+    content = {"type": "about:blank", "title": title or status.phrase, "status": int(status), "detail": said}
     return JSONResponse(content, status_code=status, headers=dict(headers or {}), media_type=MEDIA_TYPE)
 
 

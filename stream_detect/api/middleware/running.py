@@ -36,6 +36,7 @@ class _Request:
     task: asyncio.Task[Any] | None
     receives: bool
     started: bool = False
+    has_length: bool = False
     complete: bool = False
     ended: bool = False
 
@@ -95,6 +96,7 @@ class Running:
         async def sent(message: Message) -> None:
             if message["type"] == "http.response.start":
                 request.started = True
+                request.has_length = "content-length" in Headers(raw=message["headers"])
                 self._note(request, scope, message)
             elif message["type"] == "http.response.body":
                 request.complete = not message.get("more_body", False)
@@ -106,7 +108,7 @@ class Running:
         except asyncio.CancelledError:
             if not request.ended or (request.task is not None and request.task.uncancel() > 0):
                 raise
-            if request.started and not request.complete:
+            if request.started and not request.complete and not request.has_length:  # one cut short has no proper end
                 await send({"type": "http.response.body", "body": b"", "more_body": False})
             return request.started
         finally:

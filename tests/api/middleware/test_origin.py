@@ -135,6 +135,20 @@ def test_a_page_of_an_allowed_origin_may_ask_and_read():
     assert "Location" in answer.headers["access-control-expose-headers"]
 
 
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ("https://Player.Example", PLAYER),
+        ("https://player.example:443", PLAYER),
+        ("http://player.example:80", "http://player.example"),
+        ("http://player.example:443", "http://player.example:443"),
+        ("http://[::1]:8080", "http://[::1]:8080"),
+    ],
+)
+def test_an_origin_of_the_settings_is_the_one_that_browsers_send(given, sent):
+    assert Served.of(ServerSettings(origins=(given,))).origins == (sent,)
+
+
 def test_another_origin_receives_nothing():
     there = client(origins=(PLAYER,))
     for method in ("OPTIONS", "GET", "POST"):

@@ -62,6 +62,11 @@ def test_a_full_server_says_when_to_come_again():
     assert (response.status_code, response.headers["retry-after"]) == (503, "7")
 
 
+def test_what_utf_8_cannot_encode_is_escaped():
+    response = client_for(errors.NotFoundError("expected other, received '\ud800'")).get("/fails/1")
+    assert (response.status_code, response.json()["detail"]) == (404, r"expected other, received '\ud800'")
+
+
 def test_unexpected_errors_reveal_no_internals(caplog):
     response = client_for(RuntimeError("/root/secret")).get("/fails/1")
     assert response.status_code == 500

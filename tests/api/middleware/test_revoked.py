@@ -17,6 +17,7 @@ from aiortc import RTCConfiguration, RTCPeerConnection, RTCSessionDescription, V
 
 from stream_detect.access.accounts import Accounts
 from stream_detect.access.principal import Principal
+from stream_detect.api.middleware.running import Running
 from stream_detect.settings import AccessSettings, StorageSettings
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers
@@ -101,7 +102,7 @@ async def test_a_webrtc_session_ends_with_its_token(town, path, who):
     async with session(town, path, bearer(town.tokens[who])) as peer:
         await asyncio.to_thread(town.accounts.remove_token, town.ids[who], None)  # by another process
         await soon(lambda: peer.connection.connectionState == "closed")
-        async with httpx.AsyncClient(base_url=town.url) as client:
+        async with httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as client:
             gone = await client.delete(peer.answer.headers["location"], headers=bearer(town.tokens["admin"]))
         assert gone.status_code == 404
 
@@ -198,6 +199,26 @@ async def test_an_upload_ends_with_its_token(town):
         assert posting.exception() is not None or posting.result().status_code in {400, 401}
 
 
+@pytest.mark.parametrize("headers", [[], [(b"content-length", b"100")]])
+async def test_a_download_of_stated_length_is_cut_off_and_any_other_response_is_ended(headers):
+    running, sent = Running(), []
+
+    async def download(_scope, _receive, send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b"a part", "more_body": True})
+        await asyncio.Event().wait()
+
+    async def send(message) -> None:
+        sent.append(message)
+
+    exchange = ({"method": "GET", "path": "/", "headers": []}, None, send)
+    carrying = asyncio.create_task(running.carry(Principal(Role.VIEWER, "token"), Role.VIEWER, download, exchange))
+    await soon(lambda: len(sent) == 2)
+    await running.end_revoked(lambda _key: None)
+    assert await carrying
+    assert [message["body"] for message in sent[2:]] == ([] if headers else [b""])
+
+
 async def test_a_stream_ends_when_the_settings_token_is_replaced(start_server, tmp_path):
     file = tmp_path / "settings.yaml"
     file.write_text("server: {token: the-token-of-yesterday}\n", encoding="utf-8")
@@ -222,5 +243,6 @@ def test_a_proxy_s_users_are_known_by_the_connection_and_not_by_a_forwarded_addr
         ACCESS__SSO_ROLE="operator",
     )
     headers = {"X-Forwarded-For": "203.0.113.9", "X-Remote-User": "dora"}
-    assert httpx.get(f"{server.url}/api/status", headers=headers).status_code == (200 if role else 401)
-    assert httpx.get(f"{server.url}/api/me", headers=headers).json()["role"] == role
+    with httpx.Client(base_url=server.url, headers=headers, timeout=PATIENCE_S) as client:
+        assert client.get("/api/status").status_code == (200 if role else 401)
+        assert client.get("/api/me").json()["role"] == role
