@@ -11,6 +11,7 @@ import pytest
 import yaml
 
 from scripts import api_types, npm
+from tests.patience import PATIENCE_S
 
 pytestmark = [pytest.mark.contract, pytest.mark.server, pytest.mark.slow]
 BIN = Path(sys.executable).parent
@@ -53,7 +54,7 @@ def test_schemathesis_finds_nothing(start_server, tmp_path):
 def test_a_generated_python_client_works(start_server, tmp_path):
     server = start_server()
     document = tmp_path / "openapi.json"
-    document.write_bytes(httpx.get(f"{server.url}/openapi.json").content)
+    document.write_bytes(httpx.get(f"{server.url}/openapi.json", timeout=PATIENCE_S).content)
     config = tmp_path / "config.yaml"
     config.write_text(yaml.safe_dump({"content_type_overrides": OVERRIDES}), encoding="utf-8")
     made = _run(
@@ -79,7 +80,7 @@ def test_a_generated_python_client_works(start_server, tmp_path):
 
 
 def test_the_pages_types_are_those_of_the_document(start_server, tmp_path):
-    api_types.generate(httpx.get(f"{start_server().url}/openapi.json").json(), tmp_path)
+    api_types.generate(httpx.get(f"{start_server().url}/openapi.json", timeout=PATIENCE_S).json(), tmp_path)
     for file in (api_types.SCHEMAS, api_types.TYPES):
         made, kept = ((folder / file).read_text(encoding="utf-8") for folder in (tmp_path, api_types.FOLDER))
         assert made == kept, f"{file} is not of this server: run make api-types"
@@ -87,7 +88,7 @@ def test_the_pages_types_are_those_of_the_document(start_server, tmp_path):
 
 def test_openapi_typescript_takes_the_whole_document(start_server, tmp_path):
     document, types = tmp_path / "openapi.json", tmp_path / "api.d.ts"
-    document.write_bytes(httpx.get(f"{start_server().url}/openapi.json").content)
+    document.write_bytes(httpx.get(f"{start_server().url}/openapi.json", timeout=PATIENCE_S).content)
     api_types.write_types(document, types)
     described = set(json.loads(document.read_bytes())["paths"])
     written = types.read_text(encoding="utf-8")

@@ -43,7 +43,7 @@ def go(house, to: str = "/cameras") -> httpx.Response:
     assert out.status_code == 302, out.text
     cookie = out.headers["set-cookie"].lower()
     assert all(words in cookie for words in ("httponly", "samesite=lax", "path=/api/oidc"))
-    back = httpx.get(out.headers["location"]).headers["location"]
+    back = httpx.get(out.headers["location"], timeout=PATIENCE_S).headers["location"]
     address = urlsplit(back)
     assert back.startswith("http://127.0.0.1:8080/api/oidc/callback?")
     return house.client.get(f"{address.path}?{address.query}", follow_redirects=False)
@@ -104,7 +104,7 @@ def test_a_provider_that_changes_its_keys_is_asked_again(house, provider):
 
 def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
     out = house.client.get("/api/oidc/login", follow_redirects=False)
-    back = urlsplit(httpx.get(out.headers["location"]).headers["location"])
+    back = urlsplit(httpx.get(out.headers["location"], timeout=PATIENCE_S).headers["location"])
     path = f"{back.path}?{back.query}"
     kept = dict(house.client.cookies)
     house.client.cookies.clear()
@@ -112,7 +112,7 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
     house.client.cookies.update(kept)
     assert house.client.get(path.replace("state=", "state=x"), follow_redirects=False).status_code == 401
     assert house.client.get(path, follow_redirects=False).status_code == 302
-    another_code = urlsplit(httpx.get(out.headers["location"]).headers["location"])
+    another_code = urlsplit(httpx.get(out.headers["location"], timeout=PATIENCE_S).headers["location"])
     for answer in (path, f"{another_code.path}?{another_code.query}"):
         house.client.cookies.update(kept)
         again = house.client.get(answer, follow_redirects=False)
@@ -122,7 +122,7 @@ def test_an_answer_counts_once_and_in_the_browser_that_asked(house, provider):
 def test_a_code_of_another_sign_in_is_refused_by_its_nonce(house):
     """The callback of an attacker who has one of the provider's codes, in a browser that is about to return."""
     outs = [house.client.get("/api/oidc/login", follow_redirects=False) for _ in range(2)]
-    theirs, own = (urlsplit(httpx.get(out.headers["location"]).headers["location"]) for out in outs)
+    theirs, own = (urlsplit(httpx.get(out.headers["location"], timeout=PATIENCE_S).headers["location"]) for out in outs)
     mixed = urlencode({"state": parse_qs(own.query)["state"][0], "code": parse_qs(theirs.query)["code"][0]})
     assert house.client.get(f"{own.path}?{mixed}", follow_redirects=False).status_code == 401
     assert house.client.get("/api/me").json()["role"] is None

@@ -7,6 +7,7 @@ from pathlib import Path
 import httpx
 
 from tests.browser.review_site import analysed, go
+from tests.patience import PATIENCE_S
 
 TOKEN = "correct-horse-battery"
 DROP = """([name, data]) => {
@@ -69,7 +70,7 @@ def test_a_clip_is_dropped_followed_looked_at_found_again_and_deleted(visit, sit
     opened.page.get_by_test_id("delete-analysis").click()
     opened.page.get_by_test_id("confirm").click()
     opened.until(lambda: opened.page.url.endswith("#/analyses"))
-    assert httpx.get(f"{site.url}/api/analyses/{identity}").status_code == 404
+    assert httpx.get(f"{site.url}/api/analyses/{identity}", timeout=PATIENCE_S).status_code == 404
 
 
 def test_several_files_are_chosen_at_once_and_a_file_without_video_is_reported(visit, site, tmp_path):
@@ -104,7 +105,8 @@ def test_an_upload_reports_its_progress_and_can_be_broken_off(visit, site, tmp_p
     opened.until(lambda: [request.method for request in opened.broken_off] == ["POST"])
     opened.settle()
     assert row(opened, "long.mp4").count() == 0
-    assert httpx.get(f"{site.url}/api/analyses", params={"search": "long.mp4"}).json()["items"] == []
+    found = httpx.get(f"{site.url}/api/analyses", params={"search": "long.mp4"}, timeout=PATIENCE_S)
+    assert found.json()["items"] == []
 
 
 def test_with_a_token_player_pictures_and_reports_are_read_by_the_page(visit, start_server, settings, clip):

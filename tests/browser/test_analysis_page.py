@@ -12,6 +12,7 @@ import pytest
 import scripts.webcam
 from tests.browser.axe import look
 from tests.browser.review_site import analysed, film, go
+from tests.patience import PATIENCE_S
 
 SHOWN = "image => image.complete && image.naturalWidth > 0"
 TIME = "video => video.currentTime"
@@ -70,7 +71,7 @@ def test_timeline_and_player_seek_together(review):
 
 
 def test_a_flagged_frame_opens_with_its_heat_map_and_seeks_the_player(review, site, looked_at):
-    results = httpx.get(f"{site.url}/api/analyses/{looked_at}/results").json()
+    results = httpx.get(f"{site.url}/api/analyses/{looked_at}/results", timeout=PATIENCE_S).json()
     flagged = results["models"][0]["flagged"]
     player, strip = review.page.get_by_test_id("player"), review.page.get_by_test_id("flagged")
     assert strip.count() == len(flagged) > 1
@@ -103,7 +104,7 @@ def test_the_reports_are_downloaded(review, looked_at):
 
 
 def test_models_are_compared_and_the_annotated_video_is_made_and_played(review, site, looked_at):
-    results = httpx.get(f"{site.url}/api/analyses/{looked_at}/results").json()
+    results = httpx.get(f"{site.url}/api/analyses/{looked_at}/results", timeout=PATIENCE_S).json()
     verdict = review.page.get_by_test_id("verdict")
     assert verdict.get_attribute("data-state") == "fake"
     review.page.get_by_test_id("model-choice").get_by_role("radio").nth(1).check()

@@ -222,7 +222,7 @@ describe("adding a camera", () => {
     const tested = { ok: true, detail: "it sends H.264", codec: "h264", width: 640, height: 480, fps: 25, picture: null };
     server.json("POST /api/cameras/test-connection", tested);
     fireEvent.click(screen.getByTestId("test-connection"));
-    await screen.findByText("The camera answers.");
+    await screen.findByText("The camera works.");
     fireEvent.input(screen.getByLabelText(/^Title/), { target: { value: "Gate" } });
     expect(screen.getByTestId("tested").dataset.state).toBe("true");
     fireEvent.input(screen.getByLabelText(/^Address/), { target: { value: "rtsp://10.0.0.8/y" } });

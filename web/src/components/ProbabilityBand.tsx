@@ -12,9 +12,7 @@ interface Props {
 /** The window's fake probability, drawn on a band with the two thresholds instead of as a bare number. */
 export function ProbabilityBand({ value, thresholds, label = "Fake probability" }: Props) {
   const bounds =
-    thresholds === null
-      ? ""
-      : `; real at or below ${exact(thresholds.realEnter)}, fake at or above ${exact(thresholds.fakeEnter)}`;
+    thresholds === null ? "" : `; real at or below ${exact(thresholds.realEnter)}, fake at or above ${exact(thresholds.fakeEnter)}`;
   const marks = thresholds === null ? [] : [thresholds.realEnter, thresholds.fakeEnter];
   const place = (share: number) => `${share * 100}%`;
   return (
