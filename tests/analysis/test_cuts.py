@@ -67,7 +67,7 @@ def test_another_person_in_the_same_place_is_a_cut_at_once(number, step_s):
 
 
 @pytest.mark.parametrize("number", range(1, 4))
-@pytest.mark.parametrize("length", [4, 8, 12])
+@pytest.mark.parametrize("length", [4, 8, 12, 20, 30])
 def test_a_fade_is_a_cut_by_the_time_it_is_over(number, length):
     mixed = [cv2.addWeighted(person(0), 1 - share, person(number), share, 0) for share in np.linspace(0, 1, length)]
     comparisons = sights([person(0)] * 12 + mixed + [person(number)] * 12)
@@ -91,6 +91,14 @@ def test_a_fade_is_a_cut_by_the_time_it_is_over(number, length):
 def test_what_happens_to_one_person_is_no_cut(change):
     changed = change(person(0))
     assert Comparison.CUT not in sights([person(0)] * 4 + [changed] * 14 + [person(0)] * 4)
+
+
+@pytest.mark.parametrize("shown", [lambda image: image.astype(int) + 200, lambda image: image * 0.0])
+def test_a_flash_is_no_cut_and_another_person_behind_it_is(shown):
+    flash = np.clip(shown(person(0)), 0, 255).astype(np.uint8)
+    assert Comparison.CUT not in sights([person(0)] * 4 + [flash] + [person(0)] * 4 + [flash] * 2 + [person(0)] * 4)
+    assert sights([person(0)] * 4 + [flash] + [person(1)] * 2)[-2:] == [Comparison.CUT, Comparison.SAME]
+    assert Comparison.CUT in sights([person(0)] * 4 + [flash] * 3)
 
 
 def test_a_walk_through_the_frame_is_no_cut():
