@@ -63,6 +63,10 @@ class Declined:
         return str(Sections(session, media))
 
 
+NOTHING = Declined({}, bundled=True, named=True)
+"""Of an offer that aiortc can answer as it is."""
+
+
 def take_out(offer: Sections, places: Collection[int]) -> tuple[Sections, Declined]:
     """The offer without the sections that are declined; if no other one has a mid, they get one each.
 

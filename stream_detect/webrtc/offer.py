@@ -17,7 +17,7 @@ from aiortc.rtcrtpparameters import RTCRtpCodecParameters
 from aiortc.sdp import MediaDescription, SessionDescription, candidate_from_sdp
 
 from stream_detect.errors import CodecError, NoVideoError, OfferError
-from stream_detect.webrtc.declined import Declined, Sections, is_stopped, is_unknown, take_out
+from stream_detect.webrtc.declined import NOTHING, Declined, Sections, is_stopped, is_unknown, take_out
 
 MAX_CANDIDATES = 64
 """Maximum number of ICE candidates in a section."""
@@ -77,14 +77,14 @@ class Offer:
     Args:
         sdp: in the form for aiortc: with the candidates that are used, and without the end of their list.
         codec: codec of the answer to its first video.
-        declined: what is not in `sdp`, since aiortc cannot answer it.
         h264: the format whose profile aiortc does not know; None if it knows one of the offer.
+        declined: what is not in `sdp`, since aiortc cannot answer it.
     """
 
     sdp: str
     codec: Codec
-    declined: Declined
     h264: H264Format | None = None
+    declined: Declined = NOTHING
 
     def answered_as_offered(self, answer: str) -> str:
         """The answer of aiortc, with the declined sections, and the H.264 profile of the offer (RFC 6184, 8.2.2)."""
@@ -127,13 +127,13 @@ def read_offer(text: str, *, h264: bool, direction: Direction = "sendrecv") -> O
         )
     text = _with_usable_candidates(text)
     try:
-        return Offer(text, _codec(video.rtp.codecs, h264=h264), declined)
+        return Offer(text, _codec(video.rtp.codecs, h264=h264), declined=declined)
     except CodecError:
         other = _other_h264(text, sends=direction != "sendonly") if h264 else None
         if other is None:
             raise
         text = _with_format(text, H264Format(other.payload_type, BASELINE, "1"))
-        return Offer(text, Codec.H264, declined, other)
+        return Offer(text, Codec.H264, other, declined)
 
 
 def _without_declined(offer: Sections, *, h264: bool) -> tuple[Sections, Declined]:
