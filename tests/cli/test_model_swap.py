@@ -93,5 +93,5 @@ def test_a_server_that_runs_judges_by_the_other(start_server, tmp_path):
     assert running.get("/api/status")["model"]["title"] == "Once more"
     (home / "model.bin").write_bytes(b"damaged")
     outcome = CliRunner().invoke(app, ["use", "again", "--url", running.url])
-    assert "the file is damaged" in str(outcome.exception)
+    assert "the file was damaged" in str(outcome.exception)
     assert running.get("/readyz") == {"ready": True}

@@ -56,7 +56,7 @@ def test_broken_card_is_named_with_the_place(make_bundle, text, message):
 def test_card_that_is_no_text_is_refused(make_bundle):
     folder = make_bundle()
     (folder / "card.json").write_bytes(b'{"name": "\xe9"}')
-    with pytest.raises(BundleError, match=r"card\.json, cannot read it: it is not UTF-8 text"):
+    with pytest.raises(BundleError, match=r"card\.json, but it cannot be read: it is not UTF-8 text"):
         Bundle.load(folder)
 
 
@@ -81,7 +81,7 @@ def test_folder_of_bundles_may_be_a_bundle_itself(make_bundle):
 
 
 def test_absent_folder_of_bundles_is_an_error(tmp_path):
-    with pytest.raises(BundleError, match=r"models\.folder"):
+    with pytest.raises(BundleError, match=r"model\.folder"):
         Registry.of(tmp_path / "absent")
 
 
