@@ -232,7 +232,7 @@ class Viewers(CameraSessions[WhepSession]):
             raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
         if not self._sessions.make_room(self.limit):
             raise CapacityError(
-                f"all {self.limit} viewers' places are taken; try again later, or raise monitoring.max_viewers",
+                f"all {self.limit} viewer places are taken; try again later, or raise monitoring.max_viewers",
                 RETRY_AFTER_S,
             )
         hub = self.viewing(camera)

@@ -177,7 +177,7 @@ def test_only_its_owner_and_admins_can_revoke_a_token(house):
     house.add("alice")
     house.add("bob", Role.VIEWER)
     token, value = house.accounts.add_token(ADMIN, "script", Role.VIEWER, None, None)
-    with pytest.raises(ConflictError, match="named script already"):
+    with pytest.raises(ConflictError, match="already have a token named script"):
         house.accounts.add_token(ADMIN, "script", Role.VIEWER, None, None)
     with pytest.raises(NotFoundError):
         house.accounts.remove_token(token.id, "bob")

@@ -60,7 +60,7 @@ def test_another_table_or_policy_is_cut_again(training_data, tmp_path):
 
 def test_an_interrupted_run_leaves_no_valid_cache(training_data, face, tmp_path):
     training_data.tars["val-fake.tar"]["fake/val3.jpg"] = b"not a picture"
-    with pytest.raises(DatasetError, match=r"cannot decode row \d+ \(fake/val3\.jpg\)"):
+    with pytest.raises(DatasetError, match=r"but row \d+ \(fake/val3\.jpg\) cannot be decoded"):
         load_faces(training_data.write(), "val", POLICY, tmp_path / "cache")
     training_data.rows = [row for row in training_data.rows if row[0] != "fake/val3.jpg"]
     assert len(load_faces(training_data.write(), "val", POLICY, tmp_path / "cache").rows) == 7

@@ -32,8 +32,8 @@ def results(reviewed):
 def test_the_page_is_whole_and_says_who_judged_what(reviewed, results):
     page = html_report(results, pictures_of(reviewed))
     assert not re.search(r"""(?:src|href)=["'](?!data:)|url\(|@import|<script""", page)
-    for text in ("cd" * 32, "ab" * 32, "scripted, for tests", "other", "fake from 0.9", "20 frames, 5 a second", "FAKE",
-                 "It knows nothing.", "&lt;script&gt;", "<svg", "That is not proof"):  # fmt: skip
+    for text in ("cd" * 32, "ab" * 32, "scripted, for tests", "other", "fake from 0.9", "20 frames, 5 per second",
+                 "FAKE", "It knows nothing.", "&lt;script&gt;", "<svg", "That is not proof"):  # fmt: skip
         assert text in page, text
     flagged = sum(len(review["flagged"]) for review in results["models"])
     assert page.count("data:image/jpeg;base64,") == 2 * flagged > 0

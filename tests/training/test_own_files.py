@@ -116,7 +116,7 @@ def test_a_changed_file_is_cut_again(own):
 )
 def test_a_broken_file_is_named_with_its_row(own, tmp_path, name, content):
     (tmp_path / name).write_bytes(content or b"")
-    with pytest.raises(DatasetError, match=r"cannot decode row 7 \(val-real1\.png\).*remove its row"):
+    with pytest.raises(DatasetError, match=r"row 7 \(val-real1\.png\) cannot be decoded.*remove its row"):
         load_faces(own(), "val", POLICY, tmp_path / "cache")
 
 

@@ -134,7 +134,7 @@ async def test_viewers_that_never_connect_do_not_block_others(nothing_left, monk
     await viewers.answer("door", await squatter.offer(), "192.0.2.1")
     await screens[1].watch(viewers)
     await screens[1].until(lambda: connected(viewers) == 2)
-    with pytest.raises(CapacityError, match="2 places"):
+    with pytest.raises(CapacityError, match="2 viewer places"):
         await viewers.answer("door", await squatter.offer(), "192.0.2.1")
     await viewers.close_all()
     await asyncio.gather(*(screen.close() for screen in (squatter, *screens)))

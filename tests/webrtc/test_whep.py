@@ -268,7 +268,7 @@ async def test_places_are_limited_over_all_cameras_and_come_back(open_viewers, m
     screens = [make_screen(), make_screen()]
     ids = [await screen.watch(viewers, camera) for screen, camera in zip(screens, ("door", "yard"), strict=True)]
     await screens[0].until(lambda: all(session.connected for session in viewers._sessions.all()))
-    with pytest.raises(CapacityError, match="2 places"):
+    with pytest.raises(CapacityError, match="2 viewer places"):
         await make_screen().watch(viewers)
     with pytest.raises(NotFoundError):
         await viewers.close("yard", ids[0])
