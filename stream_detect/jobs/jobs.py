@@ -214,13 +214,15 @@ class Jobs:
         """
         analysis = self.done(analysis_id)
         known = self.annotation(analysis_id, model)
-        if known is not None and known.state != "failed":
-            return known
         asked = Annotation(analysis_id, analysis.models[analysis.number_of(model)][0], "queued", time.time())
+        task = Task(analysis_id, asked.model)
+        # It can be in the database and not in the queue: stored by a request whose answer from the database was lost.
+        if known is not None and (known.state == "done" or (known.state != "failed" and self.queue.has(task))):
+            return known
         with self.queue.places(1):
             if not self._analyses.put_annotation(asked):
                 raise NotFoundError("the analysis has just been deleted")
-            self.queue.put([Task(analysis_id, asked.model)])
+            self.queue.put([task])
         return asked
 
     def annotation(self, analysis_id: str, model: str | None) -> Annotation | None:

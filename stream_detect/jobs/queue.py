@@ -149,6 +149,11 @@ class JobQueue:
             self._new.extend(task for task in tasks if task not in self._new and task not in self._long)
             self._dispatch()
 
+    def has(self, task: Task) -> bool:
+        """Whether a task is waiting, running or paused."""
+        with self._changed:
+            return task in self._new or task in self._long or any(run.task == task for run in self._running)
+
     def drop(self, analysis_id: str) -> None:
         """Removes the tasks of an analysis and stops running ones; does not wait."""
         with self._changed:

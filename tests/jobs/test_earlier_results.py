@@ -9,9 +9,11 @@ from stream_detect.errors import (
     ConflictError,
     MediaError,
     NotFoundError,
+    StorageError,
 )
 from stream_detect.jobs.jobs import ReviewOptions
 from stream_detect.jobs.library import RESULTS, annotated_name, flagged_name
+from stream_detect.storage.records import Annotation
 from tests.jobs.conftest import BOTH, ONE
 from tests.jobs.scripted_reviewer import MODELS
 
@@ -87,3 +89,19 @@ def test_an_annotated_video_resumes_after_a_stop_and_can_be_retried(open_desk, c
     assert again.jobs.annotation(analysis.id, None).state == "queued"
     again.jobs.start()
     again.until(lambda: again.jobs.annotation(analysis.id, None).state == "done")
+
+
+def test_an_annotated_video_whose_request_failed_after_it_was_stored_is_made_for_the_next_one(desk, clip, monkeypatch):
+    analysis = desk.ended(desk.submit(clip))
+    put = desk.analyses.put_annotation
+
+    def breaks(annotation: Annotation, more_bytes: int = 0) -> bool:
+        put(annotation, more_bytes)
+        raise StorageError("the connection broke before the answer")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.analyses, "put_annotation", breaks)
+        with pytest.raises(StorageError):
+            desk.jobs.annotate(analysis.id, None)
+    assert desk.jobs.annotate(analysis.id, None).state == "queued"
+    desk.until(lambda: desk.jobs.annotation(analysis.id, None).state == "done")
