@@ -301,7 +301,7 @@ def test_a_full_disk_leaves_no_partial_file(
     evidence = stage.reports(2)[-1]
     assert evidence.picture in stage.names()
     assert evidence.clip is None
-    assert "the disk is full" in evidence.problem
+    assert "is full" in evidence.problem
     assert stage.names() == {evidence.picture, evidence.face}
     assert evidence.bytes == sum((stage.folder / name).stat().st_size for name in names_of(evidence))
 
