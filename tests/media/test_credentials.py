@@ -196,5 +196,5 @@ def test_trust_anchors_that_cannot_be_used_are_named(tmp_path, authority, monkey
     with pytest.raises(SettingsError, match=r"expected PEM certificates"):
         trust_anchors_of(tmp_path / "anchors.pem")
     monkeypatch.setitem(extras.PACKAGES, "c2pa", ("no_such_package",))
-    with pytest.raises(MissingExtraError, match=r"review\.trust_anchors needs"):
+    with pytest.raises(MissingExtraError, match=r"review\.trust_anchors requires"):
         trust_anchors_of(tmp_path / "anchors.pem")
