@@ -1,8 +1,8 @@
 """Detects cuts, where another person takes the place of a face, by comparing appearances from sample to sample.
 
 A track joins boxes by overlap, so it would continue through a hard cut, a fade, a switch of the active speaker or a
-swap of a picture-in-picture. Here a face and its surroundings are compared with their appearance within the last
-second. Nobody is recognised: an appearance is 32 x 32 pixels, is discarded after a second, and is never stored.
+swap of a picture-in-picture. Here a face and its surroundings are compared with their appearance within the last three
+seconds. Nobody is recognised: an appearance is 32 x 32 pixels, is discarded after that time, and is never stored.
 """
 
 import math

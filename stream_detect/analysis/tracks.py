@@ -137,7 +137,7 @@ class Tracker:
 
 
 class _Trail:
-    """Where a track was last seen, how it moved, and what it looked like within the last second."""
+    """Where a track was last seen, how it moved, and what it looked like within the last seconds."""
 
     def __init__(self, track_id: int, box: NDArray[np.float64], seen_s: float, *, after_cut: bool) -> None:
         self.track_id = track_id
