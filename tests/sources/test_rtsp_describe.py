@@ -9,6 +9,7 @@ from contextlib import contextmanager
 import pytest
 
 from stream_detect.errors import SourceRefusedError
+from stream_detect.sources import opening
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.reader import Reader, ReaderSettings
 from stream_detect.sources.rtsp_describe import describe
@@ -19,6 +20,14 @@ from tests.rtsp.peer import RtspServer
 MD5 = 'WWW-Authenticate: Digest realm="r", nonce="1", algorithm=MD5'
 SHA = 'WWW-Authenticate: Digest realm="r", nonce="1", algorithm=SHA-256'
 BASIC = 'www-authenticate: Basic realm="r"'
+
+
+PATIENT = ReaderSettings(open_timeout_s=2 * PATIENCE_S, read_timeout_s=2 * PATIENCE_S)
+
+
+@pytest.fixture(autouse=True)
+def _patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(opening, "DESCRIBE_S", PATIENCE_S)
 
 
 @contextmanager
@@ -97,7 +106,7 @@ def test_a_login_that_is_not_supported_is_named(headers: list[str], unsupported:
         assert describe(f"rtsp://viewer:s3cret@127.0.0.1:{port}/a", PATIENCE_S).unsupported == unsupported
         address = parse_address(f"rtsp://viewer:s3cret@127.0.0.1:{port}/a", from_settings_file=False)
         words = unsupported or "the user name or password was refused"
-        with pytest.raises(SourceRefusedError, match=words), Reader(address, ReaderSettings(), threading.Event()):
+        with pytest.raises(SourceRefusedError, match=words), Reader(address, PATIENT, threading.Event()):
             pass
 
 
@@ -112,6 +121,5 @@ def test_a_camera_is_seen_behind_a_redirection_to_where_it_asks_for_the_password
     target = rtsp_server.mount("moved", FILMS["small"], lock="digest", user="viewer", password="s3cret")
     with answering("302 Moved", (f"Location: {target}",)) as (port, _):
         address = parse_address(f"rtsp://viewer:s3cret@127.0.0.1:{port}/a", from_settings_file=False)
-        settings = ReaderSettings(open_timeout_s=2 * PATIENCE_S, read_timeout_s=2 * PATIENCE_S)
-        with Reader(address, settings, threading.Event()) as opened:
+        with Reader(address, PATIENT, threading.Event()) as opened:
             assert len(list(itertools.islice(opened.pictures(), 5))) == 5
