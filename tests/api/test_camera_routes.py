@@ -216,7 +216,7 @@ def test_two_addresses_are_tried_at_once_and_no_more(make, monkeypatch):
     assert int(refused.headers["retry-after"]) > 0
 
 
-async def test_who_leaves_before_a_trial_has_begun_takes_no_place_for_good():
+async def test_a_connection_test_cancelled_before_its_start_frees_its_place():
     url = "rtsp://127.0.0.1:9/a"
     settings, address = CameraSettings(name="door", url=url), parse_address(url, from_settings_file=False)
     trials = camera_trials.CameraTrials(MonitoringSettings())

@@ -1,4 +1,4 @@
-"""The start of the services: one that fails leaves everything as it was."""
+"""The start of the services: a failed one changes nothing."""
 
 import pytest
 
@@ -13,7 +13,7 @@ from stream_detect.storage.records import Analysis, Upload
 WAITING = Analysis("1" * 32, "queued", Upload("a.mp4", 1, "0" * 64), "", (("meso4", "ab" * 32),), 5.0, 1.0)
 
 
-def test_a_start_that_fails_is_no_attempt_of_the_analyses_that_wait(tmp_path):
+def test_a_failed_start_does_not_count_as_an_attempt_of_waiting_analyses(tmp_path):
     settings = Settings.model_validate(
         {"storage": {"folder": tmp_path}, "cameras": [{"name": "door", "url": "nonsense://nowhere"}]}
     )
@@ -25,7 +25,7 @@ def test_a_start_that_fails_is_no_attempt_of_the_analyses_that_wait(tmp_path):
         assert Analyses(database).get(WAITING.id) == WAITING
 
 
-def test_cameras_end_where_analyses_cannot_start(tmp_path, monkeypatch):
+def test_if_analyses_cannot_start_everything_else_is_closed(tmp_path, monkeypatch):
     def fails(_jobs: Jobs) -> None:
         raise StorageError("the folder cannot be written")
 

@@ -173,7 +173,7 @@ async def test_files_are_looked_at_from_time_to_time(tmp_path: Path) -> None:
     watching.cancel()
 
 
-async def test_a_folder_that_cannot_be_made_does_not_end_the_watch(tmp_path: Path) -> None:
+async def test_a_system_error_does_not_end_the_watch_over_the_files(tmp_path: Path) -> None:
     files = pair(tmp_path / "now")
     failures: list[OSError] = []
 

@@ -281,7 +281,7 @@ def test_what_a_killed_worker_left_is_removed_by_the_next_one_and_nothing_else(t
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_folder_that_is_removed_while_it_is_locked_is_made_anew(tmp_path, monkeypatch):
+def test_a_folder_removed_while_it_is_locked_is_replaced(tmp_path, monkeypatch):
     removed = []
 
     class Removed(FolderLock):

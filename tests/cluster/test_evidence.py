@@ -1,4 +1,4 @@
-"""Evidence in a cluster: deleted wherever it is, and what a lost worker had yet to keep is said to be lost."""
+"""Evidence in a cluster: deletion on all nodes, and what is reported if a worker is lost before it is complete."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -42,7 +42,7 @@ def keeper_of(folder: Path, events: Events | None = None, clock: Clock | None = 
 
 
 class Link:
-    """A way to the keeper of another node."""
+    """A link to the keeper of another node."""
 
     def __init__(self, keeper: EvidenceKeeper) -> None:
         self._methods: dict[str, Callable[..., Any]] = {
@@ -69,7 +69,7 @@ class Site:
         self.evidence = ClusterEvidence(self.keeper, head, self.cache)
 
     def files(self) -> list[str]:
-        """Of the node, and those fetched from it."""
+        """Names of the files on the node and in the cache."""
         return [path.name for folder in (self.there, self.cache) if folder.is_dir() for path in folder.iterdir()]
 
 
@@ -81,7 +81,7 @@ def site(tmp_path: Path) -> Iterator[Site]:
         made.keeper.close()
 
 
-def test_what_was_fetched_from_a_node_is_deleted_with_its_event(site):
+def test_deleting_an_event_deletes_its_files_on_the_node_and_in_the_cache(site):
     one = kept(site.events, site.there, WALL_S, 5)
     assert site.evidence.path(one.evidence.picture).read_bytes() == bytes(5)
     assert site.files() == [one.evidence.picture] * 2
@@ -105,7 +105,7 @@ def batch(upto: int, *items: Reliable) -> Batch:
 
 
 class Reports:
-    """What a server gets of a worker's process."""
+    """What a server receives from a worker's process."""
 
     def __init__(self) -> None:
         self.incarnation = Incarnation("key", "a/0", 0.0, Orders(0, (), ModelOrder("m", "ab" * 32, Thresholds())))
@@ -114,7 +114,7 @@ class Reports:
         self.inbox.report_evidence_to(lambda event_id, evidence: self.evidence.append((event_id, evidence)))
 
 
-def test_what_a_lost_worker_had_yet_to_keep_is_said_to_be_lost():
+def test_incomplete_evidence_of_a_lost_worker_is_reported_as_lost():
     reports = Reports()
     asked, pictured, filmed, refused = (event(float(number)) for number in range(4))
     for one in (asked, pictured, filmed, refused):
@@ -135,7 +135,7 @@ def test_what_a_lost_worker_had_yet_to_keep_is_said_to_be_lost():
     assert len(reports.evidence) == len(known) + len(lost)
 
 
-def test_a_report_that_cannot_be_taken_keeps_no_other_one_back():
+def test_a_report_that_fails_does_not_block_or_repeat_others():
     reports, records = Reports(), []
 
     def keep(record: object) -> None:
@@ -151,10 +151,10 @@ def test_a_report_that_cannot_be_taken_keeps_no_other_one_back():
     assert records == [item.record for item in items]
 
 
-def test_a_worker_that_is_started_anew_keeps_nothing_of_what_it_was_told(stage):
+def test_evidence_requested_from_a_restarted_worker_is_reported_as_lost(stage):
     made = stage("a")
     (worker,) = made.head._membership.workers()
-    one = event(camera="none of its own")  # so that it keeps nothing of it before
+    one = event(camera="none of its own")  # so that no evidence is complete before
     made.head.inbox.request_evidence(worker.current, EvidenceRequest(one, result()))
     made.nodes.links["a"].start_anew()
     until(lambda: made.kept == [(one.id, Evidence(problem=NO_WORKER))])

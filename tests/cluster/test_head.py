@@ -203,7 +203,7 @@ def test_evidence_is_kept_where_the_picture_was_judged(stage, rtsp_server, tmp_p
     assert link.call("evidence_file", evidence.picture, timeout_s=10)[:2] == b"\xff\xd8"
 
 
-def test_nothing_is_left_of_a_camera_that_was_removed(stage, rtsp_server):
+def test_a_removed_camera_leaves_nothing(stage, rtsp_server):
     made = stage("a")
     made.fleet.add(camera("door", rtsp_server.url("small")))
     made.live("door")

@@ -1,4 +1,4 @@
-"""A worker starts once or leaves nothing, and carries out orders as long as its lease holds."""
+"""A worker: its start, which leaves nothing behind if it fails, and its orders while its lease holds."""
 
 import asyncio
 import threading
@@ -23,7 +23,7 @@ MODEL = ModelOrder("scripted", "ab" * 32, Thresholds())
 
 
 class Cameras:
-    """A fleet whose cameras say what they do; a list with less than before takes as long as the test says."""
+    """A fleet whose cameras report their states; removing cameras takes until the test permits it."""
 
     def __init__(self, outbox: Outbox) -> None:
         self._outbox = outbox
@@ -54,7 +54,7 @@ class Cameras:
 
 
 class Ordered:
-    """The keeper of a worker's orders, by a clock that stands still until it is set."""
+    """The orders of a worker, by a clock that tests set."""
 
     def __init__(self) -> None:
         self.now_s = 0.0
@@ -72,7 +72,7 @@ class Ordered:
         return self.now_s
 
     def order(self, revision: int, *numbers: int) -> None:
-        """A camera for each of these lease numbers."""
+        """Orders a camera for each lease number."""
         cameras = (CameraSettings(name=f"c{at}", url="rtsp://192.0.2.1/a") for at in range(len(numbers)))
         self.orders.take(Orders(revision, tuple(map(Assignment, cameras, numbers)), MODEL))
 
@@ -89,7 +89,7 @@ def worker() -> Iterator[Ordered]:
     made.orders.close()
 
 
-def test_a_lease_that_expires_while_a_camera_is_restarted_ends_no_camera(worker):
+def test_a_lease_that_expires_during_a_restart_does_not_switch_the_camera_off(worker):
     worker.order(1, 7)
     until(lambda: worker.orders.revision == 1)
     worker.order(2, 8)
@@ -107,7 +107,7 @@ def test_a_lease_that_expires_while_a_camera_is_restarted_ends_no_camera(worker)
 
 
 @pytest.mark.parametrize("failing", ["cameras", "checks"])
-def test_a_defect_does_not_end_the_watch_over_the_lease(worker, caplog, failing):
+def test_an_exception_does_not_end_the_watch_over_the_lease(worker, caplog, failing):
     def breaks() -> None:
         raise RuntimeError("a defect")
 
@@ -136,7 +136,7 @@ async def test_a_worker_that_cannot_start_leaves_nothing_running(tmp_path):
     assert asyncio.all_tasks() == tasks
 
 
-async def test_a_worker_whose_start_takes_long_starts_once(monkeypatch):
+async def test_a_slow_start_is_not_repeated(monkeypatch):
     may_go_on, made = threading.Event(), []
 
     def load(*_of_it: object) -> object:
@@ -157,7 +157,7 @@ async def test_a_worker_whose_start_takes_long_starts_once(monkeypatch):
     assert len(made) == 1
 
 
-async def test_a_defect_does_not_end_the_trial_of_ice_servers(tmp_path, monkeypatch):
+async def test_an_exception_does_not_end_the_trial_of_ice_servers(tmp_path, monkeypatch):
     trials = []
 
     async def watch(_servers: IceServers) -> None:

@@ -65,7 +65,7 @@ def test_the_next_challenge_is_another_record(checks):
         assert (record.challenges[0].challenge_id, record.began_s) == (f"{number:016x}", WALL_S + number)
 
 
-def test_one_whose_worker_was_silent_goes_on_or_ended_with_the_silence(checks):
+def test_a_challenge_whose_worker_was_silent_continues_or_ended_with_the_silence(checks):
     checks.result(shown(challenge(RUNNING)), WALL_S)
     checks.silence(WALL_S + 1)
     assert checks.result(shown(challenge(RUNNING)), WALL_S + 2) is None

@@ -151,7 +151,7 @@ def test_old_checks_are_forgotten_as_old_events_are(memory: Memory, journal: Jou
     assert [int(record.id, 16) for record in memory.checks.page().items] == [1]
 
 
-def test_a_start_that_is_killed_loses_no_message_of_an_event_that_it_ended(
+def test_a_killed_start_loses_no_message_about_an_event_that_it_ended(
     memory: Memory, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ):
     class KilledError(BaseException):

@@ -219,7 +219,7 @@ def passed() -> ChallengeRecord:
     return ChallengeRecord("ab" * 8, ChallengeState.PASSED, "", None, (), 0.1, 0.2, by="anna")
 
 
-def test_a_challenge_that_ended_has_one_record_though_results_pause(recorder: Recorder, memory: Memory, clock: Clock):
+def test_an_ended_challenge_has_one_record_although_results_pause(recorder: Recorder, memory: Memory, clock: Clock):
     """Each result has the newest challenge, also long after its end."""
     recorder.state(change("live", WALL_S))
     recorder.result("door", replace(result("real", 0.05), challenge=passed()), WALL_S)
@@ -232,7 +232,7 @@ def test_a_challenge_that_ended_has_one_record_though_results_pause(recorder: Re
     assert len(memory.checks.page().items) == 1
 
 
-def test_a_challenge_whose_worker_was_silent_for_a_moment_is_recorded_with_its_outcome(
+def test_a_challenge_during_a_short_silence_of_its_worker_is_recorded_with_its_outcome(
     recorder: Recorder, memory: Memory, clock: Clock
 ):
     running = replace(passed(), state=ChallengeState.RUNNING)

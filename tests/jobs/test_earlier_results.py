@@ -91,7 +91,7 @@ def test_an_annotated_video_resumes_after_a_stop_and_can_be_retried(open_desk, c
     again.until(lambda: again.jobs.annotation(analysis.id, None).state == "done")
 
 
-def test_an_annotated_video_whose_request_failed_after_it_was_stored_is_made_for_the_next_one(desk, clip, monkeypatch):
+def test_an_annotated_video_whose_request_failed_after_the_commit_can_be_requested_again(desk, clip, monkeypatch):
     analysis = desk.ended(desk.submit(clip))
     put = desk.analyses.put_annotation
 

@@ -158,7 +158,7 @@ def test_more_are_begun_once_more_may_run_at_once(bench):
     until(lambda: desk.begun == ["long", "longer"])
 
 
-def test_a_task_that_is_put_back_while_the_database_is_away_waits_once(monkeypatch):
+def test_a_task_put_back_during_a_database_outage_is_queued_once(monkeypatch):
     monkeypatch.setattr("stream_detect.jobs.queue.AGAIN_S", 0.01)
     begun = []
 

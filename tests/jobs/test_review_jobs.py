@@ -294,12 +294,12 @@ def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
 
 
 class Answers:
-    """Changes of analyses in a database whose first answer about a state is an error.
+    """Replaces `Analyses.change`: the first change to a given state raises an error.
 
     Args:
-        desk: its analyses.
-        state: that state.
-        written: whether the change was written all the same, and only the answer was lost.
+        desk: has the analyses.
+        state: the state.
+        written: whether the change is committed anyway, and only the answer is lost.
     """
 
     def __init__(self, desk: Desk, state: str, *, written: bool) -> None:
@@ -317,7 +317,7 @@ class Answers:
 
 @pytest.mark.parametrize("written", [False, True])
 @pytest.mark.parametrize("state", ["running", "done"])
-def test_an_error_of_the_database_fails_no_analysis_and_deletes_no_results(desk, clip, monkeypatch, state, written):
+def test_a_database_error_does_not_fail_an_analysis_or_delete_its_results(desk, clip, monkeypatch, state, written):
     monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
     answers = Answers(desk, state, written=written)
     monkeypatch.setattr(desk.analyses, "change", answers)
@@ -329,7 +329,7 @@ def test_an_error_of_the_database_fails_no_analysis_and_deletes_no_results(desk,
 
 
 @pytest.mark.parametrize("written", [False, True])
-def test_an_error_of_the_database_fails_no_annotated_video_and_counts_it_once(desk, clip, monkeypatch, written):
+def test_a_database_error_does_not_fail_an_annotated_video_or_count_it_twice(desk, clip, monkeypatch, written):
     monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
     analysis = desk.ended(desk.submit(clip))
     put, lost = desk.analyses.put_annotation, []
@@ -350,8 +350,8 @@ def test_an_error_of_the_database_fails_no_annotated_video_and_counts_it_once(de
     assert desk.jobs.get(analysis.id).kept_bytes == sum(path.stat().st_size for path in folder.iterdir())
 
 
-def test_nothing_is_reported_after_the_end():
-    """A cancellation comes between the look at what is followed and the report."""
+def test_no_progress_is_reported_after_a_cancellation():
+    """The cancellation arrives while progress is about to be reported."""
     reported: list[Analysis] = []
     ending: list[threading.Thread] = []
     running = Analysis("1" * 32, "running", Upload("a", 1, "0" * 64), "", MODELS, 5.0, 1.0)
@@ -374,7 +374,7 @@ def test_nothing_is_reported_after_the_end():
     assert reported[-1].state == "cancelled"
 
 
-def test_a_defect_does_not_end_the_deletion_of_old_ones(open_desk, clip, monkeypatch):
+def test_an_exception_does_not_end_the_deletion_of_old_analyses(open_desk, clip, monkeypatch):
     monkeypatch.setattr(jobs, "UPKEEP_S", 0.01)
     desk = open_desk(keep_days=1)
     analysis = desk.submit(clip)

@@ -185,7 +185,7 @@ def test_kill_9_loses_nothing_that_was_answered(settings, after):
     assert len(there) % 2 == 0  # inserted together or not at all
 
 
-def test_an_annotated_video_that_is_asked_for_while_its_analysis_is_deleted_is_not_left(cluster, tmp_path):
+def test_an_annotated_video_requested_during_a_deletion_is_deleted_too(cluster, tmp_path):
     settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
     with Database.open(settings) as database, ThreadPoolExecutor(1) as threads:
         analyses = Analyses(database)

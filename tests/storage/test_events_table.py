@@ -257,7 +257,7 @@ def test_the_outbox_keeps_what_failed_until_it_is_due_again(database):
     assert outbox.waiting("desk") == 0
 
 
-def test_the_end_of_an_event_and_its_deletion_do_not_wait_for_each_other(cluster, tmp_path, make_event):
+def test_ending_and_deleting_an_event_do_not_deadlock(cluster, tmp_path, make_event):
     """PostgreSQL would end one of the two with an error."""
     settings = StorageSettings(folder=tmp_path, database_url=SecretStr(cluster.new()))
     with Database.open(settings) as database, ThreadPoolExecutor(1) as threads:
