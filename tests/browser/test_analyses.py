@@ -67,7 +67,11 @@ def test_a_clip_is_dropped_followed_looked_at_found_again_and_deleted(visit, sit
     identity = opened.page.url.rpartition("/")[2]
     opened.until(lambda: opened.page.get_by_test_id("player").evaluate("video => video.readyState > 0"))
     opened.settle()  # what the page still asks for a deleted analysis is not found
-    opened.page.get_by_test_id("delete-analysis").click()
+    delete = opened.page.get_by_test_id("delete-analysis")
+    delete.click()
+    opened.page.get_by_role("button", name="Cancel", exact=True).click()
+    opened.until(lambda: delete.evaluate("button => button === document.activeElement"))
+    delete.click()
     opened.page.get_by_test_id("confirm").click()
     opened.until(lambda: opened.page.url.endswith("#/analyses"))
     assert httpx.get(f"{site.url}/api/analyses/{identity}", timeout=PATIENCE_S).status_code == 404

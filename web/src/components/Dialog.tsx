@@ -1,4 +1,4 @@
-import { useEffect, useId, useRef, type ReactNode } from "react";
+import { useEffect, useId, useRef, useState, type ReactNode } from "react";
 
 interface Props {
   readonly title: string;
@@ -7,13 +7,19 @@ interface Props {
   readonly children: ReactNode;
 }
 
-/** A modal dialog: open while it is on the page, closed by Escape. */
+/** A modal dialog: open while it is rendered, closed by Escape. Then the focus returns to what opened it. */
 export function Dialog({ title, onClose, testId, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
+  const [opener] = useState(() => document.activeElement);
   useEffect(() => {
     dialog.current?.showModal();
-  }, []);
+    return () => {
+      // Browsers do this only for a dialog that is closed, not for one that is removed.
+      const lost = document.activeElement === null || document.activeElement === document.body;
+      if (lost && opener instanceof HTMLElement) opener.focus({ preventScroll: true });
+    };
+  }, [opener]);
   return (
     <dialog
       ref={dialog}
