@@ -31,7 +31,7 @@ PORTS = {
 """Port of Ray's agents: Ray waits at most 15 s for an agent to choose one, too short on a busy machine."""
 
 STARTED = b"Ray runtime started"
-ATTEMPTS, START_S = 3, 2 * PATIENCE_S
+ATTEMPTS, START_S = 3, 4 * PATIENCE_S
 CLONE_NEWNET = 0x40000000
 TABLE = "inet cut"
 QUICK = {
