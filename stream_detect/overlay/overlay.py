@@ -113,7 +113,7 @@ class Overlay:
 
     Args:
         thresholds: of the model, drawn in the probability band.
-        stale_s: after this time without a result everything is shown hatched grey.
+        stale_s: once the frame of the newest result arrived this long ago, everything is shown hatched grey.
     """
 
     def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
@@ -141,7 +141,7 @@ class Overlay:
         canvas = _Canvas(Planes.of(frame), wh, self._layout(wh))
         if self._started_s is None:
             self._started_s = now_s
-        age_s = now_s - (self._started_s if result is None else result.arrived_s + result.latency_s)
+        age_s = now_s - (self._started_s if result is None else result.arrived_s)
         stale = age_s > self._stale_s
         label = _picture_label(result, age_s if stale else None)
         if label is not None:

@@ -29,7 +29,7 @@ class OverlayStyle:
 
     Args:
         thresholds: of the model.
-        stale_s: after this time without a result everything is shown hatched grey.
+        stale_s: once the frame of the newest result arrived this long ago, everything is shown hatched grey.
     """
 
     thresholds: Thresholds

@@ -106,6 +106,13 @@ def test_without_a_result_all_turns_hatched_grey(flat, overlay, track, result, k
         assert share_of(badge, palette.HATCH_RGB) > 0.2
 
 
+def test_a_result_that_comes_late_is_stale_at_once(flat, overlay, track, result):
+    late = dataclasses.replace(result(track(BOX, VerdictState.REAL, 0.1)), latency_s=5.0)
+    frame = flat()
+    overlay.draw(frame, late, late.arrived_s + 5.0)
+    assert share_of(to_rgb(frame), palette.BLUE) < 0.001
+
+
 def test_a_result_younger_than_stale_s_is_shown(flat, overlay, track, result):
     newest = result(track(BOX, VerdictState.FAKE, 0.9))
     for now_s, fake in ((1.0, True), (1.02, False)):

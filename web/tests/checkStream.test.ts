@@ -117,6 +117,8 @@ describe("a successful check", () => {
     expect(stream.snapshot().stale).toBe(true);
     last(of).channel.receive("result", wireResult());
     expect(stream.snapshot().stale).toBe(false);
+    last(of).channel.receive("result", wireResult({ latency_ms: 1500 }));
+    expect(stream.snapshot().stale).toBe(true);
   });
 
   it("counts the age of the score from results that have one", async () => {

@@ -55,8 +55,11 @@ export class CameraResults {
 
   #take(event: string, data: unknown): void {
     if (event !== "result") return;
+    let freshMs: number;
     try {
-      this.#set({ result: readResult(data, "result"), stale: false });
+      const result = readResult(data, "result");
+      freshMs = this.staleS * 1000 - result.latencyMs;
+      this.#set({ result, stale: freshMs <= 0 });
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
       console.warn(`ignored a result that does not follow the protocol: ${error.message}`);
@@ -65,7 +68,7 @@ export class CameraResults {
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#set({ stale: true });
-    }, this.staleS * 1000);
+    }, freshMs);
   }
 
   #set(change: Partial<ResultsSnapshot>): void {

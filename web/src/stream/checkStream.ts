@@ -201,7 +201,7 @@ export class CheckStream {
         scoredAtMs: null,
         stale: false,
       });
-      this.#awaitResult();
+      this.#awaitResult(this.#staleS * 1000);
       return await connection.lost;
     } finally {
       connection.close();
@@ -232,21 +232,22 @@ export class CheckStream {
     const result = message.value;
     const now = performance.now();
     const scored = result.faces.some((face) => face.score !== null);
+    const freshMs = this.#staleS * 1000 - result.latencyMs;
     this.#set({
       result,
       resultAtMs: now,
       scoredAtMs: scored ? now - result.latencyMs : this.#snapshot.scoredAtMs,
-      stale: false,
+      stale: freshMs <= 0,
       history: remember(this.#snapshot.history, result, now / 1000, this.#connections),
     });
-    this.#awaitResult();
+    this.#awaitResult(freshMs);
   }
 
-  #awaitResult(): void {
+  #awaitResult(freshMs: number): void {
     clearTimeout(this.#staleTimer);
     this.#staleTimer = setTimeout(() => {
       this.#set({ stale: true });
-    }, this.#staleS * 1000);
+    }, freshMs);
   }
 
   /** The camera was unplugged, or the user stopped sharing in the browser. */
