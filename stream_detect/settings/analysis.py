@@ -109,7 +109,8 @@ class WindowSettings(Section):
         description="a gap this long in stream time starts tracks and windows anew: another person may have sat down",
     )
     stale_s: Annotated[float, Field(gt=0)] = Field(
-        default=1.0, description="age of the newest result, from the arrival of its frame, after which the badge says so"
+        default=1.0,
+        description="age of the newest result, from the arrival of its frame, after which the badge says so",
     )
     max_scores_hz: Annotated[float, Field(gt=0, le=1000)] = Field(
         default=40.0,
