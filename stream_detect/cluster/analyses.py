@@ -120,9 +120,10 @@ class ClusterReviewer:
             take: fetches the output from the worker; starts again when called again.
         """
         unfit: set[RemoteWorker] = set()
+        silent_s: dict[RemoteWorker, float] = {}
         lost = 0
         while lost < MAX_LOST:
-            task = self._begun(unfit, hooks)
+            task = self._begun(unfit, silent_s, hooks)
             if task is None:
                 return False
             attempt = _Attempt(task, replace(order, key=secrets.token_hex(16)))
@@ -131,6 +132,7 @@ class ClusterReviewer:
                 take(attempt)
             except WorkerLostError as error:
                 lost += 1
+                silent_s[task.worker] = time.monotonic()
                 log.warning("analysis lost on worker %s: %s; it restarts on another worker", task.worker.name, error)
             except _UnfitError as error:
                 unfit.add(task.worker)
@@ -142,13 +144,21 @@ class ClusterReviewer:
                 self._tasks.end(task)
         raise ReviewError(f"{MAX_LOST} workers were lost during this analysis; submit the file again")
 
-    def _begun(self, unfit: set[RemoteWorker], hooks: Hooks) -> WorkerTask | None:
-        """Chooses a worker, once there is one; None if there is none in time."""
+    def _begun(self, unfit: set[RemoteWorker], silent_s: dict[RemoteWorker, float], hooks: Hooks) -> WorkerTask | None:
+        """Chooses a worker, once there is one; None if there is none in time.
+
+        Args:
+            unfit: workers that cannot do it.
+            silent_s: when the work was lost on a worker: it gets it again once it has answered since then. A worker
+                counts as ready for a moment after its end, and would lose it MAX_LOST times meanwhile.
+            hooks: hooks of the job.
+        """
         until_s = time.monotonic() + WAIT_S
         while True:
             if hooks.cancelled():
                 raise ReviewCancelledError("cancelled")
-            task = self._tasks.begin_analysis(self._settings.jobs, unfit)
+            silent = {worker for worker, at_s in silent_s.items() if not worker.answered_since(at_s)}
+            task = self._tasks.begin_analysis(self._settings.jobs, unfit | silent)
             if task is not None or unfit or time.monotonic() > until_s or not self._tasks.expects_workers:
                 return task
             hooks.give_way()

@@ -142,6 +142,10 @@ class RemoteWorker:
         """Whether it can accept cameras."""
         return self.quiet_s < QUIET_S and not self.problem and not self.closed
 
+    def answered_since(self, at_s: float) -> bool:
+        """Whether it has answered since this time, in monotonic seconds."""
+        return self.current is not None and self.current.heard_s > at_s
+
     def rename(self, node: Node) -> None:
         """Sets its node, which has a new name."""
         self.node = node

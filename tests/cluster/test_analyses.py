@@ -186,6 +186,23 @@ def test_a_worker_that_is_lost_has_it_no_more_and_another_one_examines_it(stage,
     until(lambda: not left(made))
 
 
+def test_a_worker_that_is_lost_as_it_begins_is_not_asked_again_at_once(stage, clip, expected):
+    made = stage("a", "b")
+    cut = []
+    for link in made.nodes.links.values():
+
+        def call(method, *arguments, link=link, call=link.call, **options):
+            if method == "begin_analysis" and not cut:
+                cut.append(link)
+                link.cut.set()
+            return call(method, *arguments, **options)
+
+        link.call = call
+    running = Running(reviewer_of(made), clip).end()
+    assert running.error is None, running.error
+    assert running.result.as_json("01", UPLOAD) == expected
+
+
 def test_a_file_that_takes_its_workers_with_it_is_given_up(stage, long_clip, monkeypatch):
     monkeypatch.setattr(analyses, "MAX_LOST", 1)
     made = stage("a")
