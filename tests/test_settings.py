@@ -90,6 +90,10 @@ def test_the_file_in_use_is_the_one_that_is_read():
         ("- 1\n", r"line 1: expected sections such as `server:`"),
         ("server:\n  port: 1\n  port: 2\n", r"line 3: server\.port is set twice"),
         ("server: {port: [}\n", r"line 1: expected YAML"),
+        ("cameras: &all [*all]\n", r"expected sections with values, received a list or alias without end"),
+        ("cameras: " + 5000 * "[", r"expected sections with values, received a list or alias without end"),
+        ("window: {stale_s: .inf}\n", r"line 1: window\.stale_s: .*finite number"),
+        ("window: {stale_s: .nan}\n", r"line 1: window\.stale_s: expected"),
         ("cameras:\n  - {name: a\n  - {name: b}\n", r"line 3: expected YAML: ',' or '}'"),
         ("cameras:\n  - {name: a, url: 'whip:', title: \"a\\tb\"}\n", r"line 2: cameras\.0\.title: .* printable"),
         ("server:\n  port: !!int x\n", r"line 2: server\.port: expected a plain YAML value"),
@@ -117,6 +121,7 @@ def test_errors_in_the_file_name_key_line_and_cure(text, expected):
         ({"STREAM_DETECT_SERVER__PROT": "1"}, r"STREAM_DETECT_SERVER__PROT: server\.prot is not a setting"),
         ({"STREAM_DETECT_TOKNE": SECRET}, r"STREAM_DETECT_TOKNE: expected STREAM_DETECT_SECTION__KEY"),
         ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": "["}, r"STREAM_DETECT_WEBRTC__ICE_SERVERS: expected a JSON list"),
+        ({"STREAM_DETECT_WEBRTC__ICE_SERVERS": 5000 * "["}, r"WEBRTC__ICE_SERVERS: expected a JSON list"),
         ({"STREAM_DETECT_TOKEN": "short"}, r"STREAM_DETECT_TOKEN: server\.token: .*at least 8"),
     ],
 )

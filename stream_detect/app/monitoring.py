@@ -213,3 +213,5 @@ async def _within(seconds: float, work: Awaitable[None], what: str) -> None:
             await work
     except TimeoutError:
         _log.warning("%s did not close within %.1f s; the process ends anyway", what, seconds)
+    except Exception:  # noqa: BLE001 - the end of the server: the other parts, and the database last, close all the same
+        _log.exception("%s did not close", what)

@@ -87,6 +87,9 @@ def _read_file(path: Path, given: _Given) -> None:
         raise SettingsError(f"expected a settings file at {path}; it cannot be read: {reason}") from None
     try:
         root = yaml.compose(text, Loader=yaml.SafeLoader)
+        value = None if root is None else _construct(root, (), str(path), given)
+    except RecursionError:
+        raise SettingsError(f"{path}: expected sections with values, received a list or alias without end") from None
     except yaml.MarkedYAMLError as error:
         # States only what was expected, because the text may be a token that begins with "*" or "!".
         problem = error.problem or "not YAML"
@@ -98,7 +101,6 @@ def _read_file(path: Path, given: _Given) -> None:
         raise SettingsError(f"{path}: expected YAML, received a character that YAML does not allow") from None
     if root is None:
         return
-    value = _construct(root, (), str(path), given)
     if not isinstance(value, dict):
         raise SettingsError(f"{path}, line 1: expected sections such as `server:`, received a single value or a list")
     given.values = value
@@ -142,7 +144,7 @@ def _read_environment(env: Mapping[str, str], given: _Given) -> None:
         if get_origin(_annotation(keys)) is tuple:
             try:
                 value = yaml.safe_load(value)
-            except yaml.YAMLError:
+            except (yaml.YAMLError, RecursionError):
                 raise SettingsError(f"environment variable {variable}: expected a JSON list") from None
         _set(given, keys, value, variable)
 

@@ -12,7 +12,7 @@ _Sections = TypeVar("_Sections", bound="Section")
 class Section(BaseModel):
     """A section of the settings, or several: unknown keys are errors, and values cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     def only(self, sections: type[_Sections]) -> _Sections:
         """The sections that a room uses.

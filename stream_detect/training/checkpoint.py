@@ -80,9 +80,10 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
     try:
         with np.load(file, allow_pickle=False) as stored:
             state = dict(stored)
-    except (OSError, ValueError, BadZipFile) as error:
+        named = str(state["recipe"])
+    except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise TrainingError(f"expected a training's checkpoint at {file}, but it cannot be read: {error}") from error
-    if str(state["recipe"]) != _named(recipe):
+    if named != _named(recipe):
         raise TrainingError(
             f"expected a checkpoint of this recipe at {file}, received one of another: use the options of that "
             "training, or another folder"

@@ -1,8 +1,10 @@
 """The start of the services: a failed one changes nothing."""
 
 import pytest
+from fastapi.testclient import TestClient
 
 from stream_detect.app.service import create_service
+from stream_detect.cameras.fleet import Fleet
 from stream_detect.errors import AddressError, StorageError
 from stream_detect.jobs.jobs import Jobs
 from stream_detect.settings import Settings
@@ -33,4 +35,15 @@ def test_if_analyses_cannot_start_everything_else_is_closed(tmp_path, monkeypatc
     settings = Settings.model_validate({"storage": {"folder": tmp_path}})
     with pytest.raises(StorageError, match="cannot be written"):
         create_service(settings, lambda: settings)
+    Database.open(settings.storage).close()  # its folder is free again
+
+
+def test_cameras_that_cannot_be_stopped_keep_nothing_else_from_closing(tmp_path, monkeypatch):
+    def fails(_fleet: Fleet) -> None:
+        raise RuntimeError("a camera cannot be stopped")
+
+    settings = Settings.model_validate({"storage": {"folder": tmp_path}})
+    service = create_service(settings, lambda: settings)
+    with TestClient(service.application):
+        monkeypatch.setattr(Fleet, "close", fails)
     Database.open(settings.storage).close()  # its folder is free again

@@ -86,10 +86,14 @@ def test_a_checkpoint_of_another_recipe_is_refused(small, tmp_path):
         train(replace(RECIPE, seed=2), small, small, tmp_path)
 
 
-def test_a_damaged_checkpoint_is_named(small, tmp_path):
+@pytest.mark.parametrize("content", [b"PK half a file", b"", None], ids=["damaged", "empty", "of another program"])
+def test_a_damaged_checkpoint_is_named(small, tmp_path, content):
     from stream_detect.training.train import train
 
-    (tmp_path / "checkpoint.npz").write_bytes(b"PK half a file")
+    if content is None:
+        np.savez(tmp_path / "checkpoint.npz", weights=np.zeros(3))
+    else:
+        (tmp_path / "checkpoint.npz").write_bytes(content)
     with pytest.raises(TrainingError, match=r"checkpoint\.npz"):
         train(RECIPE, small, small, tmp_path)
 
