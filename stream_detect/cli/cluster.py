@@ -5,8 +5,10 @@ from typing import Annotated
 
 import typer
 
+from stream_detect.access.audit import note
 from stream_detect.cli import SettingsFile
 from stream_detect.settings.file import load_settings
+from stream_detect.storage.audit import AuditTable
 from stream_detect.storage.database import Database
 from stream_detect.storage.leases import LEADER, Leases
 
@@ -22,6 +24,7 @@ def drain(node: NodeName, settings: SettingsFile = None) -> None:
     """Move the cameras of a node to other nodes, and give it none until `undrain`."""
     with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=True)
+        note(AuditTable(database), "cluster.drain", node)
     typer.echo(f"{node} is drained: its cameras move to other nodes; those that no other node can take stay.")
 
 
@@ -30,6 +33,7 @@ def undrain(node: NodeName, settings: SettingsFile = None) -> None:
     """Let a node have cameras again; cameras that moved to other nodes stay there."""
     with Database.open(load_settings(settings, os.environ).storage, alone=False, create=False) as database:
         Leases(database).drain(node, drained=False)
+        note(AuditTable(database), "cluster.undrain", node)
     typer.echo(f"{node} may have cameras again.")
 
 
