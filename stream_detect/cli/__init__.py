@@ -145,7 +145,12 @@ def purge(
     camera: Annotated[str | None, typer.Option(metavar="NAME", help="Delete the evidence of this camera only.")] = None,
     yes: Annotated[bool, typer.Option("--yes", help="Do not ask for confirmation.")] = False,
 ) -> None:
-    """Delete evidence (pictures, faces, clips) of fake events; keep the events. A server may be running."""
+    """Delete evidence (pictures, faces, clips) of fake events; keep the events. A server may be running.
+
+    In a cluster of several nodes, each has the evidence of its cameras: run the command on each of them.
+    """
+    from dataclasses import replace
+
     from stream_detect.access.audit import note
     from stream_detect.evidence.folder import EvidenceFolder
     from stream_detect.evidence.retention import Purge
@@ -158,12 +163,17 @@ def purge(
         raise typer.BadParameter("expected --days or --all-evidence, received both")
     given = load_settings(settings, os.environ)
     wanted = Purge(0 if all_evidence else given.evidence.days if days is None else days, camera)
+    folder, elsewhere = EvidenceFolder.of(given.storage, given.evidence), 0
     with Database.open(given.storage, alone=False, create=False) as database:
         events = Events(database)
+        if database.dialect != "sqlite":  # which several nodes may share, each with files of its own
+            everywhere = sum(1 for _ in wanted.wanted(events))
+            wanted = replace(wanted, here=folder)
+            elsewhere = everywhere - sum(1 for _ in wanted.wanted(events))
         sizes = [event.evidence.bytes for event in wanted.wanted(events) if event.evidence is not None]
         if sizes and not yes:
             typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
-        gone = wanted.do(events, EvidenceFolder.of(given.storage, given.evidence)) if sizes else None
+        gone = wanted.do(events, folder) if sizes else None
         if gone:
             note(AuditTable(database), "evidence.purge", camera or "", f"{gone.events} events, {gone.bytes} bytes")
     typer.echo(
@@ -171,6 +181,8 @@ def purge(
         if gone
         else "Nothing to delete. The evidence of ongoing events, and of the last five minutes, is always kept."
     )
+    if elsewhere:
+        typer.echo(f"The evidence of {elsewhere} events is not in {given.storage.folder}: run this on their nodes too.")
 
 
 @app.command(name="verify-evidence")

@@ -97,6 +97,10 @@ class EvidenceFolder:
             raise translated(error, self._path) from error
         return put_whole(self._path / name, put)
 
+    def holds(self, evidence: Evidence) -> bool:
+        """Whether a file of an `Evidence` is here; in a cluster it is on the node that watched the camera."""
+        return any((self._path / name).is_file() for name in names_of(evidence))
+
     def delete(self, evidence: Evidence) -> None:
         """Deletes the files of an `Evidence`; missing ones are ignored.
 

@@ -69,10 +69,12 @@ class Purge:
     Args:
         days: minimum age of the events in days; 0 for all except evidence that may still be written.
         camera: only of this camera; None for all.
+        here: only evidence with a file in this folder; None for all.
     """
 
     days: float
     camera: str | None = None
+    here: EvidenceFolder | None = None
 
     def wanted(self, events: Events, now: Callable[[], float] = time.time) -> Iterator[Event]:
         """Yields events that would lose their evidence, newest first.
@@ -84,10 +86,13 @@ class Purge:
         cursor: str | None = None
         while True:
             page = events.page(before, cursor, 500)
-            yield from (event for event in page.items if event.evidence is not None and event.evidence.bytes)
+            yield from (event for event in page.items if event.evidence is not None and self._is_meant(event.evidence))
             cursor = page.next
             if cursor is None:
                 return
+
+    def _is_meant(self, evidence: Evidence) -> bool:
+        return evidence.bytes > 0 and (self.here is None or self.here.holds(evidence))
 
     def do(self, events: Events, folder: EvidenceFolder) -> Purged:
         """Deletes the evidence: first the reference, then the file.
