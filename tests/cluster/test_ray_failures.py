@@ -65,9 +65,9 @@ def open_fakes(site):
 
 
 def announced(receiver):
-    """Messages announced so far: type and event of each."""
-    messages = [request.json for request in receiver.requests]
-    return [(message["type"], message["event"]["id"]) for message in messages if message["event"]]
+    """Messages announced so far: type and event of each; one may come twice, with its id (docs/operations.md)."""
+    messages = {request.json["id"]: request.json for request in receiver.requests}
+    return [(message["type"], message["event"]["id"]) for message in messages.values() if message["event"]]
 
 
 @pytest.mark.parametrize("end", [ClusterSite.kill, ClusterSite.stop], ids=["killed", "stopped"])
