@@ -166,11 +166,11 @@ def purge(
     folder, elsewhere = EvidenceFolder.of(given.storage, given.evidence), 0
     with Database.open(given.storage, alone=False, create=False) as database:
         events = Events(database)
+        found = [event.evidence for event in wanted.wanted(events) if event.evidence is not None]
         if database.dialect != "sqlite":  # which several nodes may share, each with files of its own
-            everywhere = sum(1 for _ in wanted.wanted(events))
             wanted = replace(wanted, here=folder)
-            elsewhere = everywhere - sum(1 for _ in wanted.wanted(events))
-        sizes = [event.evidence.bytes for event in wanted.wanted(events) if event.evidence is not None]
+            elsewhere = sum(not folder.holds(evidence) for evidence in found)
+        sizes = [evidence.bytes for evidence in found if wanted.is_meant(evidence)]
         if sizes and not yes:
             typer.confirm(f"Delete the evidence of {len(sizes)} events, {sum(sizes) / 1e6:.1f} MB?", abort=True)
         gone = wanted.do(events, folder) if sizes else None

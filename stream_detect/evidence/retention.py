@@ -86,12 +86,13 @@ class Purge:
         cursor: str | None = None
         while True:
             page = events.page(before, cursor, 500)
-            yield from (event for event in page.items if event.evidence is not None and self._is_meant(event.evidence))
+            yield from (event for event in page.items if event.evidence is not None and self.is_meant(event.evidence))
             cursor = page.next
             if cursor is None:
                 return
 
-    def _is_meant(self, evidence: Evidence) -> bool:
+    def is_meant(self, evidence: Evidence) -> bool:
+        """Whether it has files, and in the right folder."""
         return evidence.bytes > 0 and (self.here is None or self.here.holds(evidence))
 
     def do(self, events: Events, folder: EvidenceFolder) -> Purged:

@@ -248,6 +248,13 @@ def test_a_clock_jump_leaves_no_hole(make: Callable[..., ReceivedPacket]):
     assert [dts for _, dts in timeline(packets)] == [0, 3600, 7200, 10800, 14400]
 
 
+def send_all(film, connection):
+    """Passes all packets of a film to a ring, from 1 s on."""
+    for number, packet in enumerate(film.demux(film.streams.video[0])):
+        if packet.dts is not None:
+            connection.packet(packet, 1.0 + number / 25)
+
+
 def test_a_reader_left_behind_neither_closes_nor_feeds_its_successors_ring():
     ring = Ring(10.0, 10**7)
     left_behind, successor = ring.connection(), ring.connection()
@@ -259,9 +266,7 @@ def test_a_reader_left_behind_neither_closes_nor_feeds_its_successors_ring():
         successor.opened(second.streams.video[0])
         left_behind.packet(packets[1], 0.1)
         left_behind.closed()
-        for number, packet in enumerate(second.demux(second.streams.video[0])):
-            if packet.dts is not None:
-                successor.packet(packet, 1.0 + number / 25)
+        send_all(second, successor)
     gathered = ring.film(0.0, 100.0)
     assert len(gathered.packets) == 1 + 100
     assert len({id(packet.connection) for packet in gathered.packets}) == 2
@@ -275,7 +280,5 @@ def test_a_reader_left_behind_that_opens_its_source_at_last_does_not_take_the_ri
         successor.opened(second.streams.video[0])
         left_behind.opened(first.streams.video[0])
         left_behind.closed()
-        for number, packet in enumerate(second.demux(second.streams.video[0])):
-            if packet.dts is not None:
-                successor.packet(packet, 1.0 + number / 25)
+        send_all(second, successor)
     assert len(ring.film(0.0, 100.0).packets) == 100
