@@ -14,7 +14,7 @@ export interface PagedList<Item> {
 type Change<Item> = (items: readonly Item[]) => readonly Item[];
 
 interface ReadList<Item> extends PagedList<Item> {
-  /** Requested before the first page arrived, which may be older than they are. */
+  /** Requested while the first page was being read, which may be older than they are. */
   readonly changes: readonly Change<Item>[];
 }
 
@@ -41,7 +41,7 @@ export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ it
         });
       },
       (error: unknown) => {
-        if (wanted) setList((before) => ({ ...before, failure: asFailure(error), reading: false }));
+        if (wanted) setList((before) => ({ ...before, failure: asFailure(error), reading: false, changes: [] }));
       },
     );
     return () => {
@@ -53,9 +53,10 @@ export function usePagedList<Item>(page: (cursor: string | null) => Promise<{ it
     setRound((before) => before + 1);
   }, []);
   const change = useCallback((update: Change<Item>) => {
-    setList((before) =>
-      before.items === null ? { ...before, changes: [...before.changes, update] } : { ...before, items: update(before.items) },
-    );
+    setList((before) => {
+      if (before.items !== null) return { ...before, items: update(before.items) };
+      return before.reading ? { ...before, changes: [...before.changes, update] } : before;
+    });
   }, []);
   return { list, readOn, change };
 }

@@ -23,7 +23,7 @@ export function ChallengePanel({ challenge, challenged, problem = "", busy = fal
     <section aria-labelledby="challenge-title" data-testid="challenge" data-state={challenge?.state ?? "none"} className="panel p-4">
       <div className="flex flex-wrap items-center justify-between gap-x-4 gap-y-2">
         <h2 id="challenge-title" className="font-semibold">
-          {challenged === "self" ? "Challenge" : "Challenge the other person"}
+          {challenged === "self" ? "Challenge" : "Ask them to move"}
         </h2>
         {prompt === null ? (
           <span className="flex gap-2">
