@@ -1,7 +1,7 @@
 """The checkpoint of a training: everything that the next step depends on, so that a training can be resumed.
 
 It is one .npz file: the variables of the network (including the random state of dropout) and of the optimizer
-(including its step), the moving average, the best figure so far and the curve. Batches depend on their number only
+(including its step), the averages, the best figure so far and the curve. Batches depend on their number only
 (batches.py).
 """
 
@@ -35,12 +35,15 @@ class Progress:
         step: number of batches done.
         best_auc: highest validation AUC so far.
         average: moving average of all weights; empty before its first step.
+        cycles: average of the weights at the ends of the cycles so far; empty before the first restart, or if the
+            recipe does not average them.
         curve: points (step, mean loss since the last point, validation AUC or NaN).
     """
 
     step: int = 0
     best_auc: float = -1.0
     average: Weights = field(default_factory=list)
+    cycles: Weights = field(default_factory=list)
     curve: list[tuple[float, float, float]] = field(default_factory=list)
 
     @property
@@ -62,6 +65,7 @@ def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -
         ("model", _values(model.variables)),
         ("optimizer", _values(model.optimizer.variables)),
         ("average", progress.average),
+        ("cycles", progress.cycles),
     ):
         state |= {f"{kind}_{index:04}": array for index, array in enumerate(arrays)}
     scratch = folder / f".{CHECKPOINT_FILE}"
@@ -95,7 +99,7 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
     return Progress(
         int(state["step"]),
         float(state["best_auc"]),
-        [array.astype(np.float32) for array in _of_kind(state, "average")],
+        *([array.astype(np.float32) for array in _of_kind(state, kind)] for kind in ("average", "cycles")),
         [(float(step), float(loss), float(auc)) for step, loss, auc in state["curve"]],
     )
 

@@ -103,6 +103,8 @@ def train(  # noqa: PLR0913 - two of them are for the screen
             losses.append(_finite(float(loss), step))
             progress.step = step
             average.take(step)
+            if step in recipe.restarts and recipe.cycle_share < 1:
+                progress.cycles = _of_cycles(progress.cycles, average.weights(), recipe.cycle_share)
             due = step % recipe.validate_every == 0 or step == recipe.steps
             shown = losses[-1]
             if due or step % _POINT_EVERY == 0:
@@ -251,11 +253,18 @@ class _MovingAverage:
         return [np.asarray(keras.ops.convert_to_numpy(each), np.float32) for each in self._values]
 
 
+def _of_cycles(before: Weights, newest: Weights, share: float) -> Weights:
+    """The average of the weights at the ends of cycles: `share` of the newest, the rest of those before, if any."""
+    if not before:
+        return newest
+    return [old + np.float32(share) * (new - old) for old, new in zip(before, newest, strict=True)]
+
+
 def _validate(progress: Progress, recipe: Recipe, model: keras.Model, val: Faces, folder: Path) -> float:
     """The validation AUC of the averaged weights, which are saved if it is the best so far."""
     weights = model.get_weights()
     if progress.average:
-        model.set_weights(progress.average)
+        model.set_weights(_of_cycles(progress.cycles, progress.average, recipe.cycle_share))
     network = architecture_named(recipe.architecture)
     reached = chosen_auc(val, recipe, lambda crops: predict(model, crops, network))
     if reached > progress.best_auc or recipe.selected_by == LAST:

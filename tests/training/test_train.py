@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from stream_detect.errors import TrainingError
 from stream_detect.evaluation.dataset import Faces
 from stream_detect.models.bundle import Bundle
-from stream_detect.training.recipe import Recipe
+from stream_detect.training.recipe import Recipe, RecipeValueError
 
 # ruff: noqa: PLC0415 - TensorFlow is imported by the tests that run, not while tests are collected
 # TensorFlow's variables do not support NumPy 2's `copy` yet.
@@ -54,6 +54,39 @@ def test_a_training_broken_off_ends_as_if_it_had_not_been(small, tmp_path):
         np.testing.assert_allclose(one, other, atol=1e-4)
     curves = [(tmp_path / name / "curves.csv").read_text(encoding="utf-8") for name in ("whole", "halves")]
     assert curves[0] == curves[1]
+
+
+def test_weights_of_two_cycles_are_averaged_and_a_resumed_training_does_so_too(small, tmp_path):
+    from stream_detect.training.train import train
+
+    recipe = replace(RECIPE, restarts=(3,), selected_by="last", ema=0.5, learning_rate=0.01)
+    last = weights_of(train(recipe, small, small, tmp_path / "last"))
+    averaged, first = replace(recipe, cycle_share=0.25), tmp_path / "first.keras"
+
+    class BrokenOffError(Exception):
+        pass
+
+    def stop(at):
+        if at.step == 4:
+            shutil.copy(tmp_path / "both" / "best.keras", first)  # the checkpoint is from step 3
+            raise BrokenOffError
+
+    with pytest.raises(BrokenOffError):
+        train(averaged, small, small, tmp_path / "both", stop)
+    both = weights_of(train(averaged, small, small, tmp_path / "both"))
+    for mean, old, new in zip(both, weights_of(first), last, strict=True):
+        np.testing.assert_allclose(mean, 0.75 * old + 0.25 * new, atol=1e-4)
+    assert any(np.abs(mean - new).max() > 1e-3 for mean, new in zip(both, last, strict=True))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [{"cycle_share": 0.0}, {"cycle_share": 1.5}, {"restarts": ()}, {"selected_by": "all"}, {"ema_from": 3}],
+)
+def test_an_average_of_cycles_that_cannot_be_is_refused(changed):
+    with pytest.raises(RecipeValueError) as refused:
+        replace(RECIPE, **{"restarts": (3,), "selected_by": "last", "cycle_share": 0.5, **changed})
+    assert refused.value.key == "cycle_share"
 
 
 def test_a_finished_training_does_nothing_more(small, tmp_path):
