@@ -117,7 +117,7 @@ def decode(regressors: Floats, logits: Floats, anchors: Floats, min_score: float
         min_logit = np.log(min_score) - np.log1p(-min_score)
     kept = np.flatnonzero(logits >= min_logit)
     kept = kept[np.argsort(-logits[kept], kind="stable")]
-    if np.isnan(logits).any() or not np.isfinite(regressors[kept]).all():
+    if np.isnan(logits.max()) or not np.isfinite(regressors[kept]).all():
         raise AnalysisError("expected finite numbers from the face detector, received others")
     raw = regressors[kept].reshape(-1, 2 + KEYPOINTS, 2)
     centres = raw[:, :1] + anchors[kept, None]
@@ -141,7 +141,7 @@ def suppress(candidates: Candidates, iou: float = SUPPRESSION_IOU) -> Candidates
         agree = overlaps(boxes[:1], boxes)[0] > iou
         agree[0] = True  # ensures progress even for a box without area
         weights = scores[agree] / scores[agree].sum()
-        means.append(np.tensordot(weights, points[agree], axes=1))
+        means.append(weights @ points[agree].reshape(len(weights), -1))
         best.append(scores[0])
         points, scores = points[~agree], scores[~agree]
     return Candidates(

@@ -99,17 +99,16 @@ def _left_out(text: str) -> LeftOut:
 
 
 def _training_faces(request: Request, recipe: Recipe, crop: CropPolicy) -> NDArray[np.uint8]:
-    """Some training faces, drawn evenly from every collection that was used."""
+    """Some training faces, drawn at random from all that were used.
+
+    If every collection gives as many, INT8 changes lite0-faces more: the AUC of talking heads by .013, not .006.
+    """
     faces = load_joined(request.data, "train", crop, request.cache)
     chosen = [i for i, row in enumerate(faces.rows) if recipe.learns_from(row.source)]
     if not chosen:
         raise DatasetError("expected training faces for the INT8 network, received none; add some, or use --no-int8")
-    rng = np.random.default_rng(_SEED)
-    of_source: dict[str, list[int]] = {}
-    for i in rng.permutation(chosen):
-        of_source.setdefault(faces.rows[i].source, []).append(int(i))
-    each = -(-CALIBRATED_ON // len(of_source))
-    return np.stack([faces.crops[i] for some in of_source.values() for i in some[:each]])
+    drawn = np.random.default_rng(_SEED).permutation(chosen)[:CALIBRATED_ON]
+    return np.stack([faces.crops[int(i)] for i in drawn])
 
 
 def _command(request: Request, name: str) -> str:
