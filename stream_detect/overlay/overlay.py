@@ -61,13 +61,13 @@ def draw_outline(planes: Planes, box: Xyxy, colour: Yuv, thickness_px: int, *, d
     """
     strokes = list(np.rint((_dashes(box) if dashed else _brackets(box)) * (1 << SHIFT)).astype(np.int32))
     chroma_px = max(1, (thickness_px + 1) // 2)
-    # Only the bright line needs smooth edges: the dark one is hidden behind it, and chroma is coarse. This halves the
-    # time of an outline, 80 us at 640 x 480.
+    # The dark edge is one pixel wide on each side, so steps do not show; without smoothing, an outline takes a quarter
+    # less time (80 us at 640 x 480). Chroma that is not smoothed lies beside the line and leaves a grey seam.
     for plane, value, width_px, line, shift in (
         (planes.y, EDGE_LUMA, thickness_px + 2, cv2.LINE_8, SHIFT),
         (planes.y, colour[0], thickness_px, cv2.LINE_AA, SHIFT),
-        (planes.u, colour[1], chroma_px, cv2.LINE_8, SHIFT + 1),  # one more bit, because chroma has half the size
-        (planes.v, colour[2], chroma_px, cv2.LINE_8, SHIFT + 1),
+        (planes.u, colour[1], chroma_px, cv2.LINE_AA, SHIFT + 1),  # one more bit, because chroma has half the size
+        (planes.v, colour[2], chroma_px, cv2.LINE_AA, SHIFT + 1),
     ):
         cv2.polylines(plane, strokes, False, value, width_px, line, shift)  # noqa: FBT003 - open lines
 
