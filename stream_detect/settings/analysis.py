@@ -58,7 +58,7 @@ class QualitySettings(Section):
     max_yaw: Share = Field(
         default=0.6,
         description="distance of the nose from the middle of the eyes / eye distance; above it, the face is in profile "
-        "and not scored: there half as many fakes are found as in front, while up to it scores raise no false alarm",
+        "and not scored: there half as many fakes are found as in front, and up to it scores are nearly as good",
     )
     min_luma: Share = Field(
         default=0.12, description="mean brightness below which a face is too dark (none of 820 faces, p1 is .15)"
