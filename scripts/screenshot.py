@@ -33,7 +33,7 @@ def main() -> None:
     IMAGE.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder, started_server(folder) as address:
         clip = Path(folder) / "astronaut.mjpeg"
-        webcam.write(clip, webcam.astronaut(4))  # two sways: it repeats without a seam
+        webcam.write(clip, webcam.astronaut(WATCH_S + 10, (2.6, 4.3, 7.1)))  # else the feed would be shown as looped
         _shoot(address, chromium, clip)
 
 

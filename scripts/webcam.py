@@ -45,9 +45,9 @@ def of_clip(clip: Path, length_s: float) -> Iterator[Picture]:
                 shown += 1
 
 
-def astronaut(length_s: float) -> Iterator[Picture]:
-    """The public-domain astronaut, gently moving."""
-    return _moving((50.0, 0.0, 400.0, 300.0), length_s)
+def astronaut(length_s: float, periods_s: tuple[float, ...] = (2.0,)) -> Iterator[Picture]:
+    """The public-domain astronaut, gently moving; with periods of no common multiple the picture does not repeat."""
+    return _moving((50.0, 0.0, 400.0, 300.0), length_s, periods_s)
 
 
 def faceless(length_s: float) -> Iterator[Picture]:
@@ -55,12 +55,14 @@ def faceless(length_s: float) -> Iterator[Picture]:
     return _moving((10.0, 385.0, 160.0, 120.0), length_s)
 
 
-def _moving(view: tuple[float, float, float, float], length_s: float) -> Iterator[Picture]:
-    """A view (left, top, width, height in pixels) of the photo that sways sideways once in two seconds."""
+def _moving(
+    view: tuple[float, float, float, float], length_s: float, periods_s: tuple[float, ...] = (2.0,)
+) -> Iterator[Picture]:
+    """A view (left, top, width, height in pixels) of the photo that sways sideways, once in each of the periods."""
     photo = np.asarray(skimage.data.astronaut(), np.uint8)  # type: ignore[no-untyped-call]
     left, top, width, height = view
     for number in range(round(length_s * RATE_HZ)):
-        sway = 0.02 * width * np.sin(np.pi * number / RATE_HZ)
+        sway = 0.02 * width * sum(np.sin(2 * np.pi * number / RATE_HZ / period_s) for period_s in periods_s)
         placed = np.array([[WH[0] / width, 0, 0], [0, WH[1] / height, 0]])
         placed[:, 2] = -placed[:, :2] @ (left + sway, top)
         yield np.asarray(cv2.warpAffine(photo, placed, WH, flags=cv2.INTER_CUBIC), np.uint8)
