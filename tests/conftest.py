@@ -121,23 +121,36 @@ SLOW = {
 
 
 LONGEST = (
-    "training/test_backends.py",
-    "webrtc/test_soak.py",
     "api/test_analyses_server.py",
-    "browser/test_accessibility.py",
+    "webrtc/test_soak.py",
+    "training/test_backends.py",
+    "browser/test_sign_in.py",
     "sources/test_rtsp.py",
+    "browser/test_accessibility.py",
+    "api/middleware/test_revoked.py",
     "sources/test_fuzz_media.py",
-    "training/test_train.py",
-    "browser/test_analysis_page.py",
     "browser/test_live_check.py",
-    "cameras/test_camera_rtsp.py",
+    "browser/test_analysis_page.py",
+    "test_house.py",
+    "cluster/test_head.py",
     "api/test_cameras_server.py",
-    "jobs/test_processes.py",
+    "sources/test_hls.py",
+    "cli/test_analyze.py",
+    "cluster/test_analyses.py",
+    "webrtc/test_live_check.py",
+    "cameras/test_camera_rtsp.py",
     "browser/test_messages.py",
+    "test_packaging.py",
+    "network/test_addresses.py",
+    "training/test_train.py",
+    "cluster/test_checks.py",
+    "webrtc/test_sessions.py",
+    "jobs/test_processes.py",
+    "browser/test_many_cameras.py",
     "browser/test_cameras.py",
     "webrtc/test_whep.py",
 )
-"""The slowest files, up to two minutes each; they run first, so that no process has to run one alone at the end."""
+"""The slowest files, half a minute to two minutes each; they run first, so that none runs alone at the end."""
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
