@@ -1,6 +1,7 @@
 """The record of a challenge: its prompts, and how each was followed; shared by all rooms.
 
-Times are stream time in seconds; every score is a `fake_probability` in [0, 1], 1 = fake.
+Times are in seconds, of stream time or between the arrivals of frames, whichever is longer; every score is a
+`fake_probability` in [0, 1], 1 = fake.
 """
 
 from collections.abc import Mapping
@@ -46,7 +47,7 @@ class PromptOutcome:
     Args:
         asked: the requested movement.
         seen: the first movement held after the prompt, which decides; None if the time limit was reached.
-        took_s: stream time from the prompt to the start of that movement; None if there was none.
+        took_s: time from the prompt to the start of that movement; None if there was none.
         score_mean: mean fake_probability of the face's scores during the prompt; None if there were none.
         score_max: highest of these scores.
     """
@@ -71,7 +72,7 @@ class StandingPrompt:
         asked: the requested movement.
         number: number of the prompt, from 1.
         of: total number of prompts.
-        left_s: stream time left, at least 0.
+        left_s: time left, at least 0, at the newest sample.
     """
 
     asked: Movement

@@ -81,21 +81,38 @@ class _Scores:
         return self._max if self._count else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Sampled:
+    """When a sample was taken, in stream time, and when it arrived, in monotonic seconds."""
+
+    time_s: float
+    arrived_s: float
+
+    def since(self, earlier: "_Sampled") -> float:
+        """Seconds since an earlier sample: the longer of stream time and time between the arrivals.
+
+        The timestamps are the sender's, and who is challenged may be the sender: with slow ones, or with a pause that
+        they do not show, there would be as much time for each answer as a recording needs to be made.
+        """
+        return max(self.time_s - earlier.time_s, self.arrived_s - earlier.arrived_s)
+
+
 @dataclass(slots=True)
 class _Hold:
     """A movement that is being held."""
 
     movement: Movement
-    since_s: float
+    since: _Sampled
     samples: int = 1
     missed: int = 0  # consecutive samples that did not show it
 
 
 class Challenge:
-    """One challenge, from start to end. Uses stream time; synchronous, not thread-safe.
+    """One challenge, from start to end. Synchronous, not thread-safe.
 
     Before each prompt the face has to be at rest. The prompt is then shown until a movement has been held or the time
-    limit is reached. All prompts are shown, even if one was not followed.
+    limit is reached. All prompts are shown, even if one was not followed. Time limits apply in stream time and in time
+    between the arrivals of samples, whichever is longer.
 
     Args:
         challenge_id: unguessable.
@@ -109,8 +126,8 @@ class Challenge:
         self._prompts = prompts
         self._state = ChallengeState.BASELINE
         self._reason = ""
-        self._now_s = -math.inf
-        self._since_s: float | None = None  # when the current prompt, or the wait for rest, began
+        self._now = _Sampled(-math.inf, -math.inf)
+        self._since: _Sampled | None = None  # when the current prompt, or the wait for rest, began
         self._asking = False
         self._hold: _Hold | None = None
         self._done: list[PromptOutcome] = []
@@ -145,24 +162,25 @@ class Challenge:
             by=self._by,
         )
 
-    def step(self, time_s: float, sight: Sight | None) -> None:
+    def step(self, time_s: float, sight: Sight | None, arrived_s: float) -> None:
         """Processes the next sample of the face.
 
         Args:
             time_s: stream time.
             sight: what it shows; None if the face was not found in it, which does not interrupt a hold.
+            arrived_s: arrival of its frame in monotonic seconds.
         """
         if self.ended:
             return
-        self._now_s = time_s
-        if self._since_s is None:
-            self._since_s = time_s
+        self._now = _Sampled(time_s, arrived_s)
+        if self._since is None:
+            self._since = self._now
         if not self._asking:
-            self._wait(sight, self._since_s)
+            self._wait(sight, self._since)
             return
         if sight is not None:
             self._follow(sight.movement)
-        if self._asking and time_s - self._since_s >= PROMPT_S:
+        if self._asking and self._now.since(self._since) >= PROMPT_S:
             self._decide(None)
 
     def score(self, fake_probability: float) -> None:
@@ -181,11 +199,11 @@ class Challenge:
             self._state, self._reason = state, reason
             self._asking, self._hold = False, None
 
-    def _wait(self, sight: Sight | None, since_s: float) -> None:
+    def _wait(self, sight: Sight | None, since: _Sampled) -> None:
         if sight is not None and sight.at_rest:
             self._state, self._asking = ChallengeState.RUNNING, True
-            self._since_s, self._hold, self._during = self._now_s, None, _Scores()
-        elif self._now_s - since_s >= REST_LIMIT_S:
+            self._since, self._hold, self._during = self._now, None, _Scores()
+        elif self._now.since(since) >= REST_LIMIT_S:
             self.end(ChallengeState.FAILED, NOT_AT_REST)
 
     def _follow(self, movement: Movement | None) -> None:
@@ -195,33 +213,33 @@ class Challenge:
                 hold.missed += 1
                 self._hold = hold if hold.missed <= 1 else None
         elif hold is None or hold.movement is not movement:
-            self._hold = _Hold(movement, self._now_s)
+            self._hold = _Hold(movement, self._now)
         else:
             hold.samples, hold.missed = hold.samples + 1, 0
-            if hold.samples >= HOLD_SAMPLES and self._now_s - hold.since_s >= HOLD_S:
+            if hold.samples >= HOLD_SAMPLES and self._now.time_s - hold.since.time_s >= HOLD_S:
                 self._decide(hold)
 
     def _decide(self, hold: _Hold | None) -> None:
         """Records the answer to the current prompt, or that there was none in time."""
-        begun_s = self._now_s if self._since_s is None else self._since_s
+        begun = self._since or self._now
         self._done.append(
             PromptOutcome(
                 asked=self._prompts[len(self._done)],
                 seen=hold.movement if hold else None,
-                took_s=hold.since_s - begun_s if hold else None,
+                took_s=hold.since.since(begun) if hold else None,
                 score_mean=self._during.mean,
                 score_max=self._during.highest,
             )
         )
-        self._asking, self._hold, self._since_s = False, None, self._now_s
+        self._asking, self._hold, self._since = False, None, self._now
         if len(self._done) == len(self._prompts):
             followed = all(outcome.followed for outcome in self._done)
             self._state = ChallengeState.PASSED if followed else ChallengeState.FAILED
             self._reason = "" if followed else NOT_FOLLOWED
 
     def _standing(self) -> StandingPrompt | None:
-        if not self._asking or self._since_s is None:
+        if not self._asking or self._since is None:
             return None
-        left_s = max(PROMPT_S - (self._now_s - self._since_s), 0.0)
+        left_s = max(PROMPT_S - self._now.since(self._since), 0.0)
         number = len(self._done) + 1
         return StandingPrompt(self._prompts[number - 1], number, len(self._prompts), left_s)

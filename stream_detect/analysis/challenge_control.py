@@ -160,7 +160,7 @@ class ChallengeControl:
         asked = challenge.asking
         sight = None if view is None else self._watch.look(view)
         self._moving = sight is not None and sight.movement is not None
-        self._step(challenge, lambda: challenge.step(frame.time_s, sight))
+        self._step(challenge, lambda: challenge.step(frame.time_s, sight, frame.arrived_s))
         if asked and not challenge.asking:
             self._watch.begin()
 

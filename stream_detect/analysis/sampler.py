@@ -74,10 +74,14 @@ class Mailbox(Generic[Item]):
             self._item = item
             self._changed.notify()
 
-    def take(self) -> Item | None:
-        """Waits for an item and removes it from the slot; None once the mailbox is closed."""
+    def take(self, timeout_s: float | None = None) -> Item | None:
+        """Waits for an item and removes it from the slot; None once the mailbox is closed, or after the time limit.
+
+        Args:
+            timeout_s: time limit; None for no limit.
+        """
         with self._changed:
-            self._changed.wait_for(lambda: self._item is not None or self._closed)
+            self._changed.wait_for(lambda: self._item is not None or self._closed, timeout_s)
             item, self._item = self._item, None
             return item
 

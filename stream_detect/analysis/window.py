@@ -23,8 +23,8 @@ class WindowSummary:
     Args:
         admitted: scores in the window.
         newest_s: stream time of the newest of them; -inf if there are none.
-        fake_probability: trimmed mean of the logits, as a probability in [0, 1]; None if there are no scores. lowest:
-            the least fake_probability that was not trimmed; None without a score.
+        fake_probability: trimmed mean of the logits, as a probability in [0, 1]; None if there are no scores.
+        lowest: the least fake_probability that was not trimmed; None without a score.
         highest: the greatest one that was not trimmed; None without a score.
     """
 

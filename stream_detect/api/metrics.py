@@ -69,7 +69,7 @@ _ALL: Final = (
     _camera("camera_verdict", "gauge", "1 for the current verdict, 0 for the others; all 0 without one", "verdict"),
     _camera("camera_feed", "gauge", "1 for the state of the feed, 0 for the others; all 0 without a result", "feed"),
     _camera("camera_fake_probability", "gauge", "fake probability, in [0, 1]; absent without enough evidence"),
-    _camera("camera_result_age_seconds", "gauge", "age of the newest result; absent without one"),
+    _camera("camera_result_age_seconds", "gauge", "time since the newest result's frame arrived; absent without one"),
     _camera("result_latency_seconds", "histogram", "from the arrival of a frame to its result"),
     _alert("failing", "gauge", "1 if the newest attempt failed"),
     _alert("delivered_total", "counter", "messages of events that were delivered"),

@@ -87,7 +87,7 @@ class Camera:
         self._totals = Totals()
         self._repeats = RepeatedFailures()
         self._analysed = 0
-        self._latest: tuple[Result, float] | None = None  # and the monotonic time of its arrival
+        self._latest: tuple[Result, float] | None = None  # and the arrival of its frame in monotonic seconds
         self._reader: FrameSource | None = None  # that of the current attempt
         self._codec = ""
         self._position = Position()
@@ -149,11 +149,16 @@ class Camera:
         trouble = reader.trouble if reader is not None else ""
         return one_line(f"{fps:.0f} fps{f'; {trouble}' if trouble else ''}")
 
-    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """The newest frame (read-only) and, while live, the newest result; None before the first frame."""
+    def snapshot(self) -> tuple[VideoFrame, Result | None, float] | None:
+        """The newest frame (read-only), while live the newest result, and when the frame arrived (monotonic seconds).
+
+        None before the first frame.
+        """
         watch, latest = self._totals.watch, self._latest
         newest = watch.intake.newest if watch else None
-        return None if newest is None else (newest, latest[0] if latest else None)
+        if watch is None or newest is None:
+            return None
+        return newest, latest[0] if latest else None, watch.intake.newest_s
 
     def judged(self) -> tuple[VideoFrame, Result | None] | None:
         """The newest result and its frame (read-only); None before the first result.
@@ -348,7 +353,7 @@ class Camera:
                 return
             if result.tracks:
                 self._keyframe_only.face(now_s)
-            self._latest = result, now_s
+            self._latest = result, result.arrived_s
             self._parts.viewing.show_result(result)
             self._analysed += result.error is None
             self._parts.observer.result(self.name, result, self._parts.clocks.wall() - (now_s - result.arrived_s))

@@ -85,8 +85,8 @@ class HostedCamera(Protocol):
         """Does what is due; called several times a second."""
         ...
 
-    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
-        """The newest frame and result, if they are in this process; otherwise None."""
+    def snapshot(self) -> tuple[VideoFrame, Result | None, float] | None:
+        """The newest frame and result, and when the frame arrived, if they are in this process; otherwise None."""
         ...
 
     def judged(self) -> tuple[VideoFrame, Result | None] | None:

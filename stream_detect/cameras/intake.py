@@ -43,6 +43,8 @@ class Intake:
         self._gaps_analysed = 0  # used on the worker's thread only, like the next
         self._rgb = RgbConverter()
         self.newest: VideoFrame | None = None
+        self.newest_s = 0.0
+        """Arrival of the newest frame in monotonic seconds."""
         self.judged: VideoFrame | None = None
         """The frame analysed last: on the worker's thread, that of the result being delivered."""
         self.pictures = 0
@@ -68,7 +70,7 @@ class Intake:
         if self._began_s is None:
             self._began_s = arrived_s
         time_s = self._clock.at(source_s, arrived_s) - self._began_s
-        self.newest = frame
+        self.newest, self.newest_s = frame, arrived_s
         self.pictures += 1
         if self._viewing.viewers:
             self._viewing.show(frame)

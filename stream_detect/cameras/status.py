@@ -44,7 +44,7 @@ class CameraStatus:
         viewers: current number of viewers.
         retry_at_s: time of the next attempt, unix seconds; None if none is due.
         result: the newest result; None before the first, and while the camera is not live.
-        result_age_s: seconds since that result arrived; None if there is none.
+        result_age_s: seconds since the frame of that result arrived; None if there is none.
         node: node of the cluster that runs it; empty in the server's process, and while no node has it.
     """
 

@@ -71,7 +71,7 @@ class RemoteCamera:
         self._past = CameraCounts()
         self._status: CameraStatus | None = None  # of the current placement
         self._change = StateChange(settings.name, CameraState.STOPPED, "switched off", time.time())
-        self._latest: tuple[Result, float] | None = None
+        self._latest: tuple[Result, float] | None = None  # and about when its frame arrived, monotonic seconds
         self.wanted = False
         """Whether it is to be watched."""
         self.placement: Placement | None = None
@@ -146,7 +146,7 @@ class RemoteCamera:
     def look(self) -> None:
         """Does nothing, because the worker does it."""
 
-    def snapshot(self) -> tuple[VideoFrame, Result | None] | None:
+    def snapshot(self) -> tuple[VideoFrame, Result | None, float] | None:
         """None, because its frames are on the worker."""
         return None
 
@@ -226,7 +226,7 @@ class RemoteCamera:
         """The worker reports a result."""
         with self._lock:
             if self._is_of(incarnation, number) and self._change.state is CameraState.LIVE:
-                self._latest = result, time.monotonic()
+                self._latest = result, time.monotonic() - result.latency_s
                 self._observer.result(self.name, result, at_s)
 
     def take_status(self, incarnation: Incarnation, number: int, status: CameraStatus) -> None:

@@ -116,13 +116,14 @@ class Overlay:
     Args:
         thresholds: of the model, drawn in the probability band.
         stale_s: once the frame of the newest result arrived this long ago, everything is shown hatched grey.
+        since_s: while there is no result, the monotonic seconds since which there is none; default the first frame.
     """
 
-    def __init__(self, thresholds: Thresholds, stale_s: float) -> None:
+    def __init__(self, thresholds: Thresholds, stale_s: float, since_s: float | None = None) -> None:
         self._stale_s = stale_s
         self._badges = BadgeSet(thresholds)
         self._motion = BoxMotion()
-        self._started_s: float | None = None
+        self._since_s = since_s  # arrival of the newest result's frame, or of the first frame
         self._sides: dict[int, int] = {}
         self._layout = lru_cache(1)(Layout.of)
         self._drawn: Result | None = None
@@ -141,9 +142,11 @@ class Overlay:
         """
         wh = frame.width, frame.height
         canvas = _Canvas(Planes.of(frame), wh, self._layout(wh))
-        if self._started_s is None:
-            self._started_s = now_s
-        age_s = now_s - (self._started_s if result is None else result.arrived_s)
+        if result is not None:
+            self._since_s = result.arrived_s
+        elif self._since_s is None:
+            self._since_s = now_s
+        age_s = now_s - self._since_s
         stale = age_s > self._stale_s
         label = _picture_label(result, age_s if stale else None)
         if label is not None:
@@ -240,14 +243,20 @@ def _fitted(box: Xyxy, of: Wh, to: Wh) -> Xyxy:
     return min(xs), min(ys), max(xs), max(ys)
 
 
-def annotated(
-    frame: av.VideoFrame, result: Result | None, thresholds: Thresholds, stale_s: float, width: int | None
+def annotated(  # noqa: PLR0913, PLR0917 - a snapshot of three parts, and how it is drawn
+    frame: av.VideoFrame,
+    result: Result | None,
+    arrived_s: float,
+    thresholds: Thresholds,
+    stale_s: float,
+    width: int | None,
 ) -> bytes:
     """Encodes a frame as JPEG; the badge is drawn at the final size, so that it is readable in small pictures. Blocks.
 
     Args:
         frame: read only.
         result: the newest result; None before the first.
+        arrived_s: arrival of the frame in monotonic seconds: an old frame without a result waits for none.
         thresholds: of the model.
         stale_s: a result older than this is drawn as stale.
         width: in pixels; None, or more than the frame's width, keeps the frame's.
@@ -256,7 +265,7 @@ def annotated(
         MediaError: the frame has a format that cannot be drawn on.
     """
     picture = copy_yuv420p(_narrowed(frame, width))
-    Overlay(thresholds, stale_s).draw(picture, result, time.monotonic())
+    Overlay(thresholds, stale_s, arrived_s).draw(picture, result, time.monotonic())
     return encode_snapshot(to_rgb(picture))
 
 

@@ -13,6 +13,7 @@ from aiortc import MediaStreamTrack, RTCRtpSender
 
 from stream_detect.backoff import Outage
 from stream_detect.errors import MediaError
+from stream_detect.media.clock import RTP_CLOCK_RATE_HZ
 from stream_detect.media.encoder import H264Encoder
 from stream_detect.media.planes import copy_yuv420p
 from stream_detect.overlay.overlay import Overlay
@@ -25,6 +26,11 @@ _log = logging.getLogger(__name__)
 
 KEYFRAME_INTERVAL_S = 0.4
 """Minimum time between two keyframes requested by a peer."""
+
+SILENT_S = 1.5
+"""If no frame came for this long, the newest one is sent again, and its badge shows how old the result is. Otherwise
+the last frame of a source that hangs would keep the badge of a live one. Screens that stand still send one per second.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,12 +159,13 @@ class Annotator:
         self._broken = False  # aiortc's encoder was used, so the peer's decoder lacks our frames
         self._closed = False
 
-    def annotate(self, frame: av.VideoFrame, demand: Demand) -> "Sendable | None":
-        """Returns what to send for a frame, with the frame's pts.
+    def annotate(self, frame: av.VideoFrame, demand: Demand, pts: int | None = None) -> "Sendable | None":
+        """Returns what to send for a frame.
 
         Args:
             frame: as decoded; read only.
             demand: the peer's requirements.
+            pts: pts of what is sent, in the frame's time base; None for the frame's own.
 
         Returns:
             A packet, or a frame for aiortc to encode; None if the frame has a format that cannot be sent.
@@ -168,6 +175,8 @@ class Annotator:
         except MediaError as error:
             self._drawing.note(f"frames are dropped: {error}")
             return None
+        if pts is not None:
+            drawn.pts = pts
         if self._encoder is None:
             return drawn
         self._encoder.target_bitrate_bps = demand.bitrate_bps
@@ -201,6 +210,8 @@ class Annotator:
 class AnnotatedTrack(MediaStreamTrack):
     """The returned video. `recv` awaits only drawing and encoding, off the event loop, because it delays every frame.
 
+    Every frame is returned with its own pts. After SILENT_S without one, the newest is returned again.
+
     Args:
         frames: frames from the peer.
         annotator: draws and encodes.
@@ -217,6 +228,10 @@ class AnnotatedTrack(MediaStreamTrack):
         self._feedback = feedback
         self._pool = pool
         self._outage = Outage(_log, "a live check's video")
+        self._newest: av.VideoFrame | None = None
+        self._newest_pts = 0
+        self._newest_s = 0.0  # monotonic
+        self._sent_pts = 0
 
     async def recv(self) -> Sendable:
         """The next frame or packet to send.
@@ -226,17 +241,38 @@ class AnnotatedTrack(MediaStreamTrack):
                 silently.
         """
         while True:
-            frame = await self._frames.get()
+            frame, repeated = await self._next()
             demand = self._feedback.take()
             try:
                 sendable = await asyncio.get_running_loop().run_in_executor(
-                    self._pool, self._annotator.annotate, frame, demand
+                    self._pool, self._annotator.annotate, frame, demand, self._sent_pts
                 )
             except Exception as error:  # noqa: BLE001 - the session's edge: aiortc's sender would end without a word
                 self._outage.failed("frames are sent back as they came", error)
                 self._annotator.skipped()
+                if repeated:
+                    continue
                 return frame
             self._outage.ended()
             if sendable is not None:
                 return sendable
-            self._frames.dropped += 1
+            self._frames.dropped += not repeated
+
+    async def _next(self) -> tuple[av.VideoFrame, bool]:
+        """Waits for the next frame, or until the newest has to be repeated; returns it, and whether it is repeated."""
+        newest = self._newest
+        try:
+            async with asyncio.timeout(None if newest is None else SILENT_S):
+                frame = await self._frames.get()
+        except TimeoutError:
+            if newest is None:
+                raise
+            waited_s = time.monotonic() - self._newest_s
+            self._sent_pts = self._newest_pts + round(RTP_CLOCK_RATE_HZ * waited_s)
+            return newest, True
+        pts = frame.pts or 0
+        # The pts of a repeated frame was an estimate, which that of the next one may fall short of.
+        overtaken = newest is not None and self._newest_pts < pts <= self._sent_pts
+        self._sent_pts = self._sent_pts + 1 if overtaken else pts
+        self._newest, self._newest_pts, self._newest_s = frame, pts, time.monotonic()
+        return frame, False

@@ -106,11 +106,12 @@ class Hub:
         renderer, is_new = (self._renderer, False) if self._renderer else (self._begin(), True)
         self.retarget(viewer.codec)
         held = self._held
-        repeated = held is not None and (is_new or time.monotonic() - held[1] > REPEAT_S)
+        waited_s = 0.0 if held is None else time.monotonic() - held[1]
+        repeated = held is not None and (is_new or waited_s > REPEAT_S)
         # A stalled camera may send no further frame for a delayed keyframe, so the repeated one must be a keyframe.
         renderer.request_keyframe(viewer.codec, at_once=repeated)
         if held is not None and repeated:
-            renderer.show(held[0])
+            renderer.show(held[0], waited_s)
 
     def detach(self, viewer: Viewer) -> None:
         """Stops sending frames to this viewer; does nothing if it was never attached."""

@@ -20,7 +20,7 @@ from stream_detect.backoff import Outage
 from stream_detect.errors import MediaError
 from stream_detect.media.clock import RTP_CLOCK_RATE_HZ, RTP_TIME_BASE, RtpClock
 from stream_detect.settings import VideoSettings
-from stream_detect.webrtc.annotated_track import Drawing
+from stream_detect.webrtc.annotated_track import SILENT_S, Drawing
 from stream_detect.webrtc.congestion import shared_bitrate_bps
 from stream_detect.webrtc.encoding import EncodedFrame, Encoding, KeyframeGate, new_encoding
 from stream_detect.webrtc.offer import Codec
@@ -29,6 +29,21 @@ KEYFRAME_INTERVAL_S = 0.5
 """Minimum time between two keyframes of a codec: viewers who join, or lose packets, within it share one."""
 
 _log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """A frame to be encoded.
+
+    Args:
+        frame: as decoded; read only.
+        arrived_s: monotonic seconds; of a repeated frame, when it is repeated.
+        waited_s: how long before that it was shown first; 0 unless it is repeated.
+    """
+
+    frame: av.VideoFrame
+    arrived_s: float
+    waited_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +65,7 @@ class Renderer:
     """Draws and encodes one camera's frames while somebody watches, on its own thread from `start` to `stop`.
 
     Drop policy: at most one frame waits, the newest; replaced frames, and those for which the event loop had no time,
-    are counted.
+    are counted. After SILENT_S without a frame the newest is encoded again.
 
     Args:
         name: name of the camera.
@@ -63,7 +78,8 @@ class Renderer:
         self._drawing = drawing
         self._video = video
         self._output = output
-        self._frames: Mailbox[tuple[av.VideoFrame, float]] = Mailbox()
+        self._frames: Mailbox[_Shown] = Mailbox()
+        self._newest: _Shown | None = None  # used on the renderer's thread only
         self._keyframes = {codec: KeyframeGate(KEYFRAME_INTERVAL_S) for codec in Codec}
         self._targets_bps = dict.fromkeys(Codec, video.start_bitrate_bps)
         self._encodings: dict[Codec, Encoding] = {}
@@ -81,9 +97,14 @@ class Renderer:
         """Starts the thread."""
         self._thread.start()
 
-    def show(self, frame: av.VideoFrame) -> None:
-        """Accepts a frame. Thread-safe."""
-        self._frames.put((frame, time.monotonic()))
+    def show(self, frame: av.VideoFrame, waited_s: float = 0.0) -> None:
+        """Accepts a frame. Thread-safe.
+
+        Args:
+            frame: as decoded; read only.
+            waited_s: how long ago it arrived, if it is repeated.
+        """
+        self._frames.put(_Shown(frame, time.monotonic(), waited_s))
 
     def request_keyframe(self, codec: Codec, *, at_once: bool = False) -> None:
         """Requests a keyframe; `at_once` if no later frame may come that could be one."""
@@ -108,9 +129,9 @@ class Renderer:
 
     def _work(self) -> None:
         outage = Outage(_log, self._thread.name)
-        while (item := self._frames.take()) is not None:
+        while (shown := self._next()) is not None:
             try:
-                self._make(*item)
+                self._make(shown)
                 outage.ended()
             except MediaError as error:
                 self._drawing.note(f"{self._thread.name}: a frame is left out: {error}")
@@ -118,14 +139,24 @@ class Renderer:
                 outage.failed("a frame is left out", error)
         self._keep(frozenset())
 
-    def _make(self, frame: av.VideoFrame, arrived_s: float) -> None:
+    def _next(self) -> _Shown | None:
+        """Waits for the next frame, or until the newest has to be repeated; None after `stop`."""
+        newest = self._newest
+        shown = self._frames.take(None if newest is None else SILENT_S)
+        if shown is None and newest is not None and not self._frames.closed:
+            now_s = time.monotonic()
+            shown = _Shown(newest.frame, now_s, now_s - newest.arrived_s + newest.waited_s)
+        self._newest = shown
+        return shown
+
+    def _make(self, shown: _Shown) -> None:
         codecs = self._output.codecs()
         self._keep(codecs)
         if not self._output.is_free():
             self._skipped += 1
             return
-        drawn = self._drawing.draw(frame)
-        drawn.pts, drawn.time_base = self._timestamp(frame, arrived_s), RTP_TIME_BASE
+        drawn = self._drawing.draw(shown.frame)
+        drawn.pts, drawn.time_base = self._timestamp(shown), RTP_TIME_BASE
         for codec in codecs:
             encoding = self._encodings.get(codec)
             if encoding is None:
@@ -138,10 +169,13 @@ class Renderer:
         for codec in self._encodings.keys() - codecs:
             self._encodings.pop(codec).close()
 
-    def _timestamp(self, frame: av.VideoFrame, arrived_s: float) -> int:
+    def _timestamp(self, shown: _Shown) -> int:
         """90 kHz ticks since the first frame; increases, whatever the source's clock does."""
-        seconds = arrived_s if frame.pts is None or frame.time_base is None else frame.pts * frame.time_base
-        at = self._clock.read(round(seconds * RTP_CLOCK_RATE_HZ), arrived_s)
+        frame, seconds = shown.frame, shown.arrived_s
+        if frame.pts is not None and frame.time_base is not None:
+            # Without the wait, the frame after a repeated one would seem to come that much later.
+            seconds = float(frame.pts * frame.time_base) + shown.waited_s
+        at = self._clock.read(round(seconds * RTP_CLOCK_RATE_HZ), shown.arrived_s)
         self._ticks = max(round(at.time_s * RTP_CLOCK_RATE_HZ), self._ticks + 1)
         return self._ticks
 

@@ -35,7 +35,7 @@ class Person:
 
     def shows(self, sight: Sight | None, length_s: float = PERIOD_S) -> None:
         for _ in range(round(length_s / PERIOD_S)):
-            self.challenge.step(self.time_s, sight)
+            self.challenge.step(self.time_s, sight, self.time_s)
             self.time_s = round(self.time_s + PERIOD_S, 6)
 
     def does(self, movement: Movement, length_s: float = 0.5) -> None:
@@ -109,13 +109,42 @@ def test_one_sample_that_shows_nothing_breaks_no_movement(gap, passes):
     assert (person.record.state is PASSED) is passes
 
 
+@pytest.mark.parametrize(
+    ("slow", "pause_s", "in_time"),
+    [(1.0, 0.0, True), (0.1, 0.0, False), (1.0, PROMPT_S, False), (1e-6, 0.0, False)],
+)
+def test_timestamps_that_run_slow_or_hide_a_pause_gain_no_time_for_an_answer(slow, pause_s, in_time):
+    """After the prompt, an answer is shown that took 6 s of the stream to make."""
+    challenge, arrived_s = Challenge("id", (UP,)), 50.0
+    challenge.step(0.0, REST, arrived_s)
+    arrived_s += pause_s
+    for number in range(1, 70):
+        time_s = number * PERIOD_S
+        sight = Sight(at_rest=True, movement=UP) if time_s >= 6 else REST
+        challenge.step(time_s, sight, arrived_s + time_s / slow)
+        if challenge.ended:
+            break
+    (answer,) = challenge.record.done
+    assert answer.seen is (UP if in_time else None)
+    if in_time:
+        assert answer.took_s == pytest.approx(6.0)
+
+
+@pytest.mark.parametrize("in_time", [True, False])
+def test_a_pause_that_the_timestamps_hide_ends_the_wait_for_rest(in_time):
+    challenge = Challenge("id", (UP,))
+    challenge.step(0.0, MOVING, 50.0)
+    challenge.step(0.1, MOVING, 50.0 + REST_LIMIT_S - (1.0 if in_time else 0.0))
+    assert challenge.ended is not in_time
+
+
 def test_a_movement_takes_three_samples_however_slow_the_stream():
     challenge = Challenge("id", (UP,))
     raised = Sight(at_rest=True, movement=UP)
     for time_s, sight in enumerate((REST, raised, raised)):
-        challenge.step(float(time_s), sight)
+        challenge.step(float(time_s), sight, 0.0)
         assert not challenge.ended
-    challenge.step(3.0, raised)
+    challenge.step(3.0, raised, 0.0)
     assert challenge.state is PASSED
 
 
@@ -207,7 +236,7 @@ def test_a_recording_of_random_movements_passes_only_by_chance(prompts, tries):
         challenge = Challenge("id", draw_prompts(chance.integers)[:prompts])
         clip = clips[chance.integers(len(clips))][chance.integers(450) :]
         for number, sight in enumerate(clip):
-            challenge.step(number * PERIOD_S, sight)
+            challenge.step(number * PERIOD_S, sight, 0.0)
             if challenge.ended:
                 break
         passed += challenge.state is PASSED

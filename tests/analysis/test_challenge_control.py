@@ -38,13 +38,15 @@ class Stream:
         self._frames = count()
         self._pictures: dict[tuple, np.ndarray] = {}
         self.results = []
+        self.hidden_s = 0.0
+        """Pauses so far that the timestamps do not show."""
 
     def shows(self, shown: dict | None, length_s: float) -> None:
         """Sends frames with or without the person."""
         for _ in range(round(10 * length_s)):
             number = next(self._frames)
             picture = self._picture(tuple(({"nobody": True} if shown is None else shown).items()), number)
-            self.results.append(self.pipeline.step(Frame(picture, 0.1 * number, 0.0)))
+            self.results.append(self.pipeline.step(Frame(picture, 0.1 * number, 0.1 * number + self.hidden_s)))
 
     def until_asked(self, shown: dict = AT_REST) -> None:
         while self.challenge.record.now is None:
@@ -61,6 +63,15 @@ class Stream:
     @property
     def record(self):
         return self.challenge.record
+
+
+def test_a_recording_that_was_made_while_the_stream_paused_does_not_pass():
+    stream = Stream(MOUTH)
+    stream.challenge.start()
+    stream.until_asked()
+    stream.hidden_s += 3600.0
+    stream.shows(COVERED, 0.6)
+    assert (stream.record.state, stream.record.reason) == (FAILED, NOT_FOLLOWED)
 
 
 def test_a_person_who_covers_the_mouth_and_moves_closer_passes(caplog):

@@ -166,7 +166,7 @@ def movements(views: list[HeadView]) -> list[tuple[Movement, float]]:
     """The movements that decide successive prompts, with their times."""
     watch, challenge, found = HeadWatch(), Challenge("id", (MOUTH,)), []
     for view in views:
-        challenge.step(view.time_s, watch.look(view))
+        challenge.step(view.time_s, watch.look(view), view.time_s)
         if challenge.ended:
             found += [(outcome.seen, view.time_s) for outcome in challenge.record.done if outcome.seen]
             challenge = Challenge("id", (MOUTH,))
@@ -246,7 +246,7 @@ def test_a_real_head_that_turns_passes_a_challenge_and_so_does_the_face_swapped_
         for _ in range(samples):
             time_s = 0.1 * next(clock)
             asked = challenge.asking
-            challenge.step(time_s, watch.look(read(picture, time_s, border=0.5)))
+            challenge.step(time_s, watch.look(read(picture, time_s, border=0.5)), time_s)
             if asked and not challenge.asking:
                 watch.begin()
 

@@ -161,7 +161,7 @@ def test_a_stall_is_noticed_while_the_reader_is_blocked_and_its_late_pictures_ar
     stage.watcher.expect(STALLED)
     status = camera.status()
     assert (status.result, status.result_age_s, status.fps) == (None, None, 0.0)  # no current verdict
-    assert camera.snapshot()[1] is None
+    assert camera.snapshot()[1:] == (None, pytest.approx(stage.now_s - 5.0))
     stage.pass_s(camera, 5.5)
     stage.watcher.expect(BACKING_OFF)
     stage.pass_s(camera, 1.0)
@@ -279,6 +279,17 @@ def test_a_track_that_outlives_a_reconnect_shows_the_gap(stage):
     stage.connection().script.put(stage.picture())
     (track,) = stage.watcher.results.get(timeout=PATIENCE_S)[1].tracks
     assert [score != score for score in track.trace] == [False, True, False]  # noqa: PLR0124 - NaN
+
+
+def test_the_age_of_a_result_counts_from_the_arrival_of_its_frame(stage):
+    release = []
+    stage.engine._detector_factory = lambda: _Slow(release)
+    camera, _ = stage.live()
+    until(lambda: release)
+    stage.now_s += 3.0  # of the analysis
+    release[0].set()
+    until(lambda: camera.status().result)
+    assert camera.status().result_age_s == pytest.approx(3.0)
 
 
 def test_a_result_after_the_stall_is_not_reported(stage):

@@ -106,6 +106,23 @@ def test_a_lease_that_expires_during_a_restart_does_not_switch_the_camera_off(wo
     until(lambda: (9, CameraState.CONNECTING) in worker.said())
 
 
+def test_a_worker_that_was_frozen_and_is_renewed_before_it_looks_ends_its_checks_all_the_same(worker):
+    ended = threading.Event()
+    worker.orders.on_expired = ended.set
+    worker.order(1, 7)
+    until(lambda: worker.orders.revision == 1 and "lease" in worker.looked)
+    worker.looked.clear()
+    until(lambda: "lease" in worker.looked)
+    worker.now_s = 10 * LEASE_S
+    worker.orders.renew(10 * LEASE_S)
+    assert ended.wait(PATIENCE_S), "the server has given up the checks, and cannot end them any more"
+    ended.clear()
+    worker.orders.renew(10 * LEASE_S + 1)
+    worker.looked.clear()
+    until(lambda: "lease" in worker.looked)
+    assert not ended.is_set()
+
+
 @pytest.mark.parametrize("failing", ["cameras", "checks"])
 def test_an_exception_does_not_end_the_watch_over_the_lease(worker, caplog, failing):
     def breaks() -> None:

@@ -1,8 +1,10 @@
 import dataclasses
 import itertools
 import math
+import time
 
 import av
+import cv2
 import numpy as np
 import pytest
 
@@ -11,7 +13,8 @@ from stream_detect.media.encoder import H264Encoder
 from stream_detect.media.planes import Planes, copy_yuv420p, to_rgb
 from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.layout import features_of
-from stream_detect.types import VerdictState
+from stream_detect.overlay.overlay import annotated
+from stream_detect.types import Thresholds, VerdictState
 
 BOX = (200.0, 150.0, 400.0, 400.0)
 JUDGED = {VerdictState.REAL: 0.08, VerdictState.UNCERTAIN: 0.47, VerdictState.FAKE: 0.91}
@@ -104,6 +107,26 @@ def test_without_a_result_all_turns_hatched_grey(flat, overlay, track, result, k
         badge = image[150 - 4 - 24 + 2 : 144, 202:360]
         assert share_of(badge, palette.STALE_RGB) > 0.2
         assert share_of(badge, palette.HATCH_RGB) > 0.2
+
+
+def test_the_age_of_a_result_that_was_withdrawn_counts_from_its_frame(flat, overlay, result):
+    newest = dataclasses.replace(result(), arrived_s=3600.0)  # hours after the first frame
+    for known, now_s, hatched in (
+        (newest, 0.0, False),
+        (newest, 3600.1, False),
+        (None, 3600.9, False),
+        (None, 3601.1, True),
+    ):
+        frame = flat(rgb=(255, 255, 255))
+        overlay.draw(frame, known, now_s)
+        assert (share_of(to_rgb(frame)[10:30, 10:90], palette.HATCH_RGB) > 0.1) is hatched
+
+
+def test_a_snapshot_of_a_camera_that_went_offline_waits_for_no_result(flat):
+    for age_s, hatched in ((0.0, False), (60.0, True)):
+        jpeg = annotated(flat(rgb=(255, 255, 255)), None, time.monotonic() - age_s, Thresholds(), 10.0, None)
+        image = cv2.cvtColor(cv2.imdecode(np.frombuffer(jpeg, np.uint8), cv2.IMREAD_COLOR), cv2.COLOR_BGR2RGB)
+        assert (share_of(image[10:30, 10:90], palette.HATCH_RGB, 20) > 0.1) is hatched
 
 
 def test_a_result_that_comes_late_is_stale_at_once(flat, overlay, track, result):

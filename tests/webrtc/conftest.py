@@ -248,6 +248,13 @@ async def nothing_left() -> AsyncIterator[None]:
         await asyncio.sleep(0.02)
 
 
+@pytest.fixture(autouse=True)
+def seldom_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No frame is repeated because a busy machine was late with the next: tests count frames."""
+    for module in ("annotated_track", "renderer"):
+        monkeypatch.setattr(f"stream_detect.webrtc.{module}.SILENT_S", 2 * PATIENCE_S)
+
+
 class SessionClock:
     """The clock of sessions: real time plus what a test adds."""
 

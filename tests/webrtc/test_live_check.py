@@ -17,6 +17,7 @@ from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds, VerdictState
+from stream_detect.webrtc import annotated_track
 from stream_detect.webrtc.annotated_track import Annotator
 from stream_detect.webrtc.live_check import Client
 from tests.patience import PATIENCE_S
@@ -228,6 +229,23 @@ async def test_a_slow_classifier_delays_no_frame_and_the_badge_goes_stale(open_s
     assert not judging.may_go_on.is_set()
 
 
+@pytest.mark.parametrize("codecs", [H264, VP8])
+async def test_the_last_frame_of_a_sender_that_hangs_keeps_no_badge_of_a_live_one(
+    open_sessions, make_peer, monkeypatch, codecs
+):
+    monkeypatch.setattr(annotated_track, "SILENT_S", 0.2)
+    peer = make_peer(codecs=codecs)
+    await peer.connect(open_sessions(vanish_timeout_s=2 * PATIENCE_S))
+    await peer.until(lambda: peer.frames and share_of(palette.VERMILION, peer.frames[-1]) > 0.01)
+    peer.camera.silent = True
+    await peer.until(lambda: share_of(palette.VERMILION, peer.frames[-1]) == 0)
+    assert share_of(palette.HATCH_RGB, peer.frames[-1]) > 0.01
+    peer.camera.silent = False  # its timestamps continue where they stopped, below those of the repeated frames
+    await peer.until(lambda: share_of(palette.VERMILION, peer.frames[-1]) > 0.01)
+    ticks = [frame.pts for frame in peer.frames]
+    assert ticks == sorted(set(ticks))
+
+
 async def test_a_failing_classifier_is_reported_and_the_video_continues(open_sessions, make_peer, engine_of):
     def fail(_crop) -> float:
         raise AnalysisError("the model is gone")
@@ -276,11 +294,11 @@ async def test_a_frame_that_is_sent_back_as_it_came_is_followed_by_a_keyframe(
     annotate, encode = Annotator.annotate, H264Encoder.encode
     calls, keyframes = [], []
 
-    def fail_once(self, frame, demand):
+    def fail_once(self, frame, demand, pts):
         calls.append(demand)
         if len(calls) == 6:
             raise ZeroDivisionError
-        return annotate(self, frame, demand)
+        return annotate(self, frame, demand, pts)
 
     def noted(self, frame, keyframe=False):
         keyframes.append(keyframe)

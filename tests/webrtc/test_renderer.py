@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 
+from stream_detect.overlay import sprite as palette
 from stream_detect.overlay.overlay import Overlay
 from stream_detect.settings import VideoSettings
 from stream_detect.types import Thresholds
@@ -17,7 +18,7 @@ from stream_detect.webrtc import renderer as renderer_module
 from stream_detect.webrtc.annotated_track import Drawing, NewestResult
 from stream_detect.webrtc.offer import Codec
 from stream_detect.webrtc.renderer import Renderer, RendererOutput
-from tests.patience import PATIENCE_S
+from tests.patience import PATIENCE_S, until
 from tests.scenes import result
 from tests.webrtc.peers import numbered
 
@@ -98,6 +99,37 @@ def test_keyframes_first_and_when_asked_for(renderer, taker):
     renderer.request_keyframe(Codec.H264)  # shared with the previous one
     kinds.append(shown(renderer, taker, numbered(4)).keyframe)
     assert kinds == [True, False, False, True, False]
+
+
+def test_the_last_frame_of_a_camera_that_hangs_is_repeated_until_the_next_one_comes(taker, monkeypatch):
+    monkeypatch.setattr(renderer_module, "SILENT_S", 0.05)
+    newest = NewestResult(replace(result("no_face", None, tracks=()), arrived_s=time.monotonic()))
+    drawing = Drawing(Overlay(Thresholds(), 0.2), newest)
+    frames, badges, draw = [], [], drawing.draw
+
+    def noted(frame):
+        drawn = draw(frame)
+        frames.append(frame)
+        badges.append(drawn.to_ndarray(format="rgb24")[:40, :120])
+        return drawn
+
+    drawing.draw = noted
+    renderer = Renderer(
+        "door", drawing, VideoSettings(), RendererOutput(lambda: taker.codecs, taker.is_free, taker.deliver)
+    )
+    renderer.start()
+    began_s = time.monotonic()
+    renderer.show(numbered(0))
+    until(lambda: badges and (np.abs(badges[-1].astype(int) - palette.HATCH_RGB).max(-1) < 25).mean() > 0.05)
+    resumed = numbered(1)
+    resumed.pts = round((time.monotonic() - began_s) * 90_000)
+    renderer.show(resumed)
+    until(lambda: resumed in frames)
+    renderer.stop()
+    renderer.join(PATIENCE_S)
+    ticks = [one.timestamp for one in taker.coded]
+    assert all(later > earlier for earlier, later in itertools.pairwise(ticks))
+    assert ticks[-1] <= (time.monotonic() - began_s) * 90_000 + 1, "frames would be shown late from then on"
 
 
 def test_only_codecs_with_viewers_are_encoded(renderer, taker):

@@ -18,6 +18,9 @@ export const PROMPTS: Readonly<Record<Movement, string>> = {
 
 const HOLD = "Look straight at the camera and hold still";
 
+/** Shown in place of a prompt while there are no new results. */
+export const WAITS = "No new result: the video or the connection has stopped. The time limits apply all the same.";
+
 /** The current prompt; null if there is none. */
 export function promptOf({ state, now }: Challenge): string | null {
   if (state !== "baseline" && state !== "running") return null;

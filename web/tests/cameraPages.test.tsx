@@ -1,5 +1,6 @@
 import { act, cleanup, fireEvent, render, screen, waitFor } from "@testing-library/react";
 import { afterEach, beforeEach, describe, expect, it, vi } from "vitest";
+import { LiveCorner } from "../src/components/LiveCorner";
 import { CameraPage } from "../src/pages/CameraPage";
 import { Cameras } from "../src/pages/Cameras";
 import { ServicesContext } from "../src/services";
@@ -154,6 +155,20 @@ describe("the camera wall", () => {
       expect(player.snapshot().camera).toBe(passes ? null : "door");
     }
     vi.useRealTimers();
+  });
+
+  it.each([true, false])("calls a playing picture live only while results come (%s)", (fresh) => {
+    const { services } = servicesOf(httpOf(new FakeCameraServer()));
+    const playing = { state: "playing", camera: "door", picture: null, failure: null, retryAtMs: null } as const;
+    vi.spyOn(services.player, "snapshot").mockReturnValue(playing);
+    render(
+      <ServicesContext value={services}>
+        <LiveCorner title="Door" fresh={fresh} />
+      </ServicesContext>,
+    );
+    fireEvent.playing(screen.getByTestId("live-picture"));
+    expect(screen.queryByText("Live") !== null).toBe(fresh);
+    expect(screen.queryByText("No new results") !== null).toBe(!fresh);
   });
 
   it("filters by state", async () => {

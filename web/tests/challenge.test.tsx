@@ -1,6 +1,6 @@
 import { cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
-import { answerWords, outcomeOf, promptOf } from "../src/challengeWords";
+import { answerWords, outcomeOf, promptOf, WAITS } from "../src/challengeWords";
 import { ChallengePanel } from "../src/components/ChallengePanel";
 import { challengeMessage, parseMessage, type Challenge } from "../src/stream/messages";
 import { wireResult } from "./fakes";
@@ -67,10 +67,10 @@ describe("a challenge", () => {
 });
 
 describe("ChallengePanel", () => {
-  const shown = (of: Challenge | null, challenged: "self" | "other" = "self") => {
+  const shown = (of: Challenge | null, challenged: "self" | "other" = "self", stale = false) => {
     const onStart = vi.fn();
     const onStop = vi.fn();
-    render(<ChallengePanel challenge={of} challenged={challenged} onStart={onStart} onStop={onStop} />);
+    render(<ChallengePanel challenge={of} challenged={challenged} stale={stale} onStart={onStart} onStop={onStop} />);
     return { onStart, onStop };
   };
 
@@ -93,6 +93,15 @@ describe("ChallengePanel", () => {
   it("asks to read the prompts aloud to the other person in a call", () => {
     shown(challenge(), "other");
     expect(screen.getByRole("status").textContent).toBe("Read aloud:Look up.");
+  });
+
+  it("shows neither a prompt nor its time once the results are out of date", () => {
+    shown(challenge(), "other", true);
+    expect(screen.getByRole("status").textContent).toBe(WAITS);
+    expect(screen.queryByText(/s left/)).toBeNull();
+    cleanup();
+    shown(challenge({ state: "stopped", now: null, reason: "the person left" }), "other", true);
+    expect(screen.getByRole("status").textContent).toBe("Stopped: the person left.");
   });
 
   it("can be repeated or closed", () => {

@@ -120,6 +120,12 @@ describe("CameraResults", () => {
     expect(results.snapshot()).toMatchObject({ feed: "open", stale: false, result: { sequence: 7 } });
     await pass(1100);
     expect(results.snapshot().stale).toBe(true);
+    server.results.send("state", { state: "live", reason: "25 fps", at_s: 1 });
+    await pass(0);
+    expect(results.snapshot().result).not.toBeNull();
+    server.results.send("state", { state: "stalled", reason: "no frame came for 5 s", at_s: 2 });
+    await pass(0);
+    expect(results.snapshot()).toMatchObject({ stale: false, result: null });
     leave();
     await pass(0);
     expect(results.snapshot().feed).toBe("closed");

@@ -32,10 +32,14 @@ class WorkerLease:
         self._for_s = lease_s - STOP_BEFORE_S
         self._clock = clock
         self._until_s = -1e9
+        self.grants = 0
+        """How often it was renewed after it had expired, or for the first time."""
 
     def renew(self, sent_s: float) -> None:
         """The server received the batch of that time and renews; an old one renews nothing."""
-        self._until_s = max(self._until_s, sent_s + self._for_s)
+        until_s = sent_s + self._for_s
+        self.grants += self._until_s <= self._clock() < until_s
+        self._until_s = max(self._until_s, until_s)
 
     @property
     def holds(self) -> bool:
@@ -163,16 +167,18 @@ class OrderKeeper:
 
     def _watch(self) -> None:
         """Stops everything once the lease has expired; work resumes with the server's next orders."""
-        held, outage = False, Outage(log, "stopping cameras whose lease expired")
+        grants, outage = 0, Outage(log, "stopping cameras whose lease expired")
         while not self._closing.wait(WATCH_S):
-            if self._lease.holds:
-                held = True
+            holds, granted = self._lease.holds, self._lease.grants
+            if holds and granted == (grants or granted):
+                grants = granted
                 continue
             try:
-                if held:
-                    held = False
+                # Also if it is renewed already: a process that was frozen may hear of the server before it looks here.
+                if grants:
+                    grants = 0
                     self.on_expired()
-                if self._hosted:
+                if self._hosted and not holds:
                     self._stop_cameras()
             except Exception as error:  # noqa: BLE001 - the thread's edge: without it, a camera would be watched twice
                 outage.failed("it failed, and is tried again", error)

@@ -59,8 +59,8 @@ export const CameraTile = memo(function CameraTile({ name, title, shown, hasPict
               className={`absolute inset-0 size-full object-contain ${shown.fresh ? "" : "opacity-50 grayscale"}`}
             />
           )}
+          {playing && <LiveCorner title={title} fresh={shown.fresh} />}
           {!shown.fresh && <span className="hatched absolute inset-0" />}
-          {playing && <LiveCorner title={title} />}
         </span>
         <span className="block space-y-1 p-3">
           <span className="flex items-center justify-between gap-2">

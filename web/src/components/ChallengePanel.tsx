@@ -1,4 +1,4 @@
-import { answerWords, outcomeOf, promptOf, PROMPTS, type Challenged } from "../challengeWords";
+import { answerWords, outcomeOf, promptOf, PROMPTS, WAITS, type Challenged } from "../challengeWords";
 import { probability } from "../figures";
 import type { Challenge } from "../stream/messages";
 import { Button } from "./Button";
@@ -7,6 +7,8 @@ interface Props {
   /** null: there was none, or it was cleared */
   readonly challenge: Challenge | null;
   readonly challenged: Challenged;
+  /** No new result, so that a prompt and its time are out of date. */
+  readonly stale: boolean;
   /** Why it could not be started; empty without an error. */
   readonly problem?: string;
   /** A request is in progress. */
@@ -17,7 +19,7 @@ interface Props {
 }
 
 /** A challenge: random movements that a person can follow and a recording cannot, with the outcome of each. */
-export function ChallengePanel({ challenge, challenged, problem = "", busy = false, onStart, onStop }: Props) {
+export function ChallengePanel({ challenge, challenged, stale, problem = "", busy = false, onStart, onStop }: Props) {
   const prompt = challenge === null ? null : promptOf(challenge);
   return (
     <section aria-labelledby="challenge-title" data-testid="challenge" data-state={challenge?.state ?? "none"} className="panel p-4">
@@ -49,7 +51,7 @@ export function ChallengePanel({ challenge, challenged, problem = "", busy = fal
           challenge shows no more than that.
         </p>
       ) : (
-        <Running challenge={challenge} challenged={challenged} prompt={prompt} />
+        <Running challenge={challenge} challenged={challenged} prompt={prompt} waits={stale && prompt !== null} />
       )}
       <p role="alert" className="mt-2 text-sm font-semibold empty:hidden">
         {problem}
@@ -62,19 +64,22 @@ interface RunningProps {
   readonly challenge: Challenge;
   readonly challenged: Challenged;
   readonly prompt: string | null;
+  readonly waits: boolean;
 }
 
-function Running({ challenge, challenged, prompt }: RunningProps) {
+function Running({ challenge, challenged, prompt, waits }: RunningProps) {
   const { now, done, scoreOutsideMean } = challenge;
   return (
     <>
       <div role="status" data-testid="prompt" className="mt-3 min-h-14">
-        {prompt !== null && challenged === "other" && <p className="text-sm text-muted">Read aloud:</p>}
-        <p className={prompt === null ? "" : "text-xl font-semibold"}>{prompt === null ? outcomeOf(challenge) : `${prompt}.`}</p>
+        {prompt !== null && !waits && challenged === "other" && <p className="text-sm text-muted">Read aloud:</p>}
+        <p className={prompt === null || waits ? "" : "text-xl font-semibold"}>
+          {waits ? WAITS : prompt === null ? outcomeOf(challenge) : `${prompt}.`}
+        </p>
       </div>
       {/* Counts down, so it is not said aloud. */}
       <p aria-hidden="true" className="min-h-5 text-sm text-muted">
-        {now !== null && `Movement ${now.number} of ${now.of}, ${Math.ceil(now.secondsLeft)} s left`}
+        {now !== null && !waits && `Movement ${now.number} of ${now.of}, ${Math.ceil(now.secondsLeft)} s left`}
       </p>
       {done.length > 0 && (
         <ul aria-label="Movements so far" className="mt-2 space-y-1 text-sm">

@@ -10,8 +10,14 @@ const WORDS: Readonly<Record<PlayerState, string>> = {
   failed: "No live picture",
 };
 
+interface Props {
+  readonly title: string;
+  /** Results come, so that the picture is not one that stands still because the connection is interrupted. */
+  readonly fresh: boolean;
+}
+
 /** The live picture over the last one, with a label in its corner that says which of the two is visible. */
-export function LiveCorner({ title }: { readonly title: string }) {
+export function LiveCorner({ title, fresh }: Props) {
   const { player } = useServices();
   const { state, picture, failure } = useSyncExternalStore(player.subscribe, player.snapshot);
   const video = useRef<HTMLVideoElement>(null);
@@ -38,7 +44,7 @@ export function LiveCorner({ title }: { readonly title: string }) {
         className={`absolute inset-0 size-full bg-stage object-contain ${live ? "" : "invisible"}`}
       />
       <span className="absolute top-2 left-2 rounded bg-stage/80 px-2 py-0.5 text-xs text-white" title={failure?.detail}>
-        {live ? "Live" : WORDS[state]}
+        {live ? (fresh ? "Live" : "No new results") : WORDS[state]}
       </span>
     </>
   );

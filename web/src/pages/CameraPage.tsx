@@ -85,7 +85,7 @@ function Watched({ seen: { camera }, fresh, status }: WatchedProps) {
         />
       </div>
       <div className="min-w-0 space-y-4 [grid-area:timeline]">
-        {camera.state === "live" && <CameraChallenge name={camera.name} result={shown.result} />}
+        {camera.state === "live" && <CameraChallenge name={camera.name} result={shown.result} stale={shown.stale} />}
         <CameraPast name={camera.name} thresholds={thresholds} />
       </div>
       <div className="[grid-area:details]">

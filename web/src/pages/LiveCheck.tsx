@@ -41,6 +41,7 @@ export function LiveCheck({ stream, snapshot, status, media, onToken }: Props) {
     <ChallengePanel
       challenge={snapshot.result?.challenge ?? null}
       challenged={snapshot.source === "screen" ? "other" : "self"}
+      stale={snapshot.stale}
       onStart={() => {
         stream.challenge("start");
       }}

@@ -4,7 +4,7 @@ import { EventFeed, type FeedState } from "./eventFeed";
 import type { StreamFailure } from "./failure";
 import type { Http } from "./http";
 import { readResult, type CheckResult } from "./messages";
-import { ShapeError } from "./shape";
+import { object, ShapeError, text } from "./shape";
 
 export interface ResultsSnapshot {
   readonly feed: FeedState;
@@ -54,21 +54,32 @@ export class CameraResults {
   };
 
   #take(event: string, data: unknown): void {
-    if (event !== "result") return;
+    if (event !== "result" && event !== "state") return;
     let freshMs: number;
     try {
+      if (event === "state") {
+        this.#follow(text(object(data, "state").state, "state.state"));
+        return;
+      }
       const result = readResult(data, "result");
       freshMs = this.staleS * 1000 - result.latencyMs;
       this.#set({ result, stale: freshMs <= 0 });
     } catch (error) {
       if (!(error instanceof ShapeError)) throw error;
-      console.warn(`ignored a result that does not follow the protocol: ${error.message}`);
+      console.warn(`ignored a message that does not follow the protocol: ${error.message}`);
       return;
     }
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => {
       this.#set({ stale: true });
     }, freshMs);
+  }
+
+  /** A result from before an interruption is not that of the person who is there after it. */
+  #follow(state: string): void {
+    if (state === "live") return;
+    clearTimeout(this.#timer);
+    this.#set({ result: null, stale: false });
   }
 
   #set(change: Partial<ResultsSnapshot>): void {
