@@ -143,13 +143,15 @@ def run(arguments: Sequence[str]) -> int:
 
 
 def _with_spare(settings: ExaminationSettings, jobs: int) -> ExaminationSettings:
-    """Lets decoding use the processors that no job needs."""
+    """Lets decoding use the processors that no job needs, and annotated files the disk to its end: it is the user's."""
     threads = max(settings.review.threads, min((os.cpu_count() or 1) // max(jobs, 1), _MOST_THREADS))
-    return settings.model_copy(update={"review": settings.review.model_copy(update={"threads": threads})})
+    return settings.model_copy(
+        update={"review": settings.review.model_copy(update={"threads": threads, "min_free_bytes": 0})}
+    )
 
 
 def _status(outcome: FileOutcome) -> int:
-    if outcome.reviewed is None:
+    if outcome.reviewed is None or outcome.problem:
         return FAILED
     return FAKE_FOUND if outcome.reviewed.verdict is VerdictState.FAKE else 0
 

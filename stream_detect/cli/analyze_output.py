@@ -38,7 +38,7 @@ def person_line(outcome: FileOutcome) -> str:
     value = worst.verdict.fake_probability
     shown = "    " if value is None else f"{value:.2f}"
     by = f" [{worst.judge.name}]" if len(outcome.reviewed.models) > 1 else ""
-    notes = [worst.verdict.reason, *outcome.reviewed.notes, outcome.reviewed.credentials.sentence]
+    notes = [worst.verdict.reason, *outcome.reviewed.notes, outcome.reviewed.credentials.sentence, outcome.problem]
     said = "; ".join(filter(None, notes))
     return f"{_WORDS[worst.verdict.state]:<9} {shown} {printable(outcome.given.shown)}{by}: {printable(said)}"
 
@@ -69,6 +69,8 @@ def json_parts(outcome: FileOutcome) -> Iterator[str]:
         "annotated": [os.fsencode(path).decode("utf-8", "backslashreplace") for path in outcome.annotated],
         "tracks": tracks_json(worst),
     }
+    if outcome.problem:
+        head["error"] = outcome.problem
     yield _text(head)[:-1] + ", "
     yield from frame_parts(worst)
     if len(reviewed.models) > 1:
@@ -91,7 +93,9 @@ def csv_lines(outcome: FileOutcome) -> Iterator[str]:
         counts = len(model.tracks), outcome.reviewed.sampled, len(model.flagged)
         file = given, outcome.upload.sha256, outcome.upload.kind
         said = model.judge.name, model.judge.sha256, verdict.state, value, verdict.reason
-        yield csv_line([*file, *said, *counts, *credentials_cells(outcome.reviewed.credentials.as_json()), ""])
+        yield csv_line(
+            [*file, *said, *counts, *credentials_cells(outcome.reviewed.credentials.as_json()), outcome.problem]
+        )
 
 
 def worst_review(reviewed: Reviewed) -> ModelReview:
@@ -158,7 +162,8 @@ def _section(outcome: FileOutcome) -> str:
     if outcome.reviewed is None:
         return html_problem(outcome.given.shown, outcome.problem)
     results = json.loads(outcome.reviewed.as_json("", outcome.upload))
-    return html_section(results, pictures_of(outcome.reviewed))
+    section = html_section(results, pictures_of(outcome.reviewed))
+    return section + (html_problem(outcome.given.shown, outcome.problem) if outcome.problem else "")
 
 
 def pictures_of(reviewed: Reviewed) -> Callable[[str, int, Literal["picture", "map"]], bytes | None]:

@@ -34,7 +34,7 @@ class FileOutcome:
         upload: the file; without a sha256 if it could not be read.
         reviewed: the results; None if there is a problem.
         annotated: created files.
-        problem: what went wrong; empty if nothing did.
+        problem: what went wrong; empty if nothing did. With results: why an annotated file was not made.
         passed_over: whether it was found in a folder and is neither a picture nor a video.
     """
 
@@ -140,21 +140,33 @@ class _Job:
                 reviewed = self.processes.review(file.path, options.models, options.rate_hz, hooks)
                 upload = reviewed.completed(Upload(given.shown, file.bytes, file.sha256))
                 after = self._hooks(lambda share: on_share(number, _EXAMINED + (1 - _EXAMINED) * share))
-                made = self._annotated(file, reviewed, upload, after)
+                made, problem = self._annotated(file, reviewed, upload, after)
         except NoMediaError as error:
             return FileOutcome(given, upload, None, problem=str(error), passed_over=given.may_be_other)
         except StreamDetectError as error:
             return FileOutcome(given, upload, None, problem=str(error))
         except OSError as error:
             return FileOutcome(given, upload, None, problem=error.strerror or type(error).__name__)
-        return FileOutcome(given, upload, reviewed, made)
+        return FileOutcome(given, upload, reviewed, made, problem)
 
-    def _annotated(self, file: ReceivedFile, reviewed: Reviewed, upload: Upload, hooks: Hooks) -> tuple[Path, ...]:
+    def _annotated(
+        self, file: ReceivedFile, reviewed: Reviewed, upload: Upload, hooks: Hooks
+    ) -> tuple[tuple[Path, ...], str]:
+        """Makes the annotated files; returns those made, and why others were not, which does not affect the verdict."""
         folder = self.options.annotate_to
         if folder is None:
-            return ()
+            return (), ""
+        made: list[Path] = []
+        try:
+            made.extend(self._drawn(folder, file, reviewed, upload, hooks))
+        except (StreamDetectError, OSError) as error:
+            return tuple(made), f"no annotated file: {error}"
+        return tuple(made), ""
+
+    def _drawn(
+        self, folder: Path, file: ReceivedFile, reviewed: Reviewed, upload: Upload, hooks: Hooks
+    ) -> Iterator[Path]:
         suffix = "jpg" if reviewed.facts.kind == "image" else "mp4"
-        made = []
         with TemporaryDirectory(prefix="stream-detect-") as temporary:
             results = Path(temporary) / "results.json"
             with results.open("w", encoding="utf-8") as opened:
@@ -164,8 +176,7 @@ class _Job:
                 to = folder / f"{self.annotated_name}{mark}.{suffix}"
                 self.processes.annotate(file.path, to, results, model, hooks)
                 to.chmod(0o644)
-                made.append(to)
-        return tuple(made)
+                yield to
 
     def _hooks(self, on_progress: Callable[[float], None]) -> Hooks:
         return Hooks(on_progress, self.stopping.is_set)

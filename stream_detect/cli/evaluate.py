@@ -17,7 +17,7 @@ from stream_detect.errors import DatasetError
 from stream_detect.evaluation.dataset import TABLE, read_table
 from stream_detect.evaluation.report import html_report, percent, points, value
 from stream_detect.evaluation.run import EvaluationPlan, OnProgress, evaluate, load_entrants
-from stream_detect.evaluation.score_sheet import write_report
+from stream_detect.evaluation.score_sheet import check_report, write_report
 from stream_detect.evaluation.summary import Summary
 from stream_detect.settings.file import load_settings
 
@@ -94,6 +94,8 @@ def evaluate_models(  # noqa: PLR0913 - the command's options
         threads=threads,
         robust=robustness_of if robustness else 0,
     )
+    for report in filter(None, (json, html)):
+        check_report(report)
     begun_s = time.monotonic()
     entrants = load_entrants(names, loaded.model)
     with _bar() as on_progress:

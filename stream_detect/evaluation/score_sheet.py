@@ -1,8 +1,11 @@
 """The output files of an evaluation: the CSV of scores, which grows row by row, and the reports."""
 
 import csv
+import errno
+import os
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryFile
 from types import TracebackType
 from typing import Self, TextIO
 
@@ -84,6 +87,22 @@ class ScoreSheet:
                 part_of(self._file).replace(self._file)
         except OSError as failure:
             raise _unwritable(self._file, failure) from failure
+
+
+def check_report(file: Path) -> None:
+    """Checks that a report can be written, before the hours that an evaluation takes.
+
+    Raises:
+        DatasetError: it cannot.
+    """
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        if file.is_dir():
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        with TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise _unwritable(file, error) from error
 
 
 def write_report(file: Path, text: str) -> None:

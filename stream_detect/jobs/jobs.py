@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from stream_detect.errors import ConflictError, NotFoundError, ReviewCancelledError, StorageError
 from stream_detect.jobs.incoming import ReceivedFile
-from stream_detect.jobs.queue import JobQueue, Task
+from stream_detect.jobs.queue import JobQueue, Task, TaskRun
 from stream_detect.jobs.reviewer import Reviewer
 from stream_detect.jobs.work import AnalysisStores, Work
 from stream_detect.settings import ReviewSettings
@@ -51,7 +51,8 @@ class Jobs:
         self._settings = settings
         self._work = Work(kept, reviewer)
         self._reviewer = reviewer
-        self.queue = JobQueue(self._work.run, lambda: reviewer.at_once, settings.max_waiting, settings.turn_s)
+        self.queue = JobQueue(self._run, lambda: reviewer.at_once, settings.max_waiting, settings.turn_s)
+        self._unwanted: set[str] = set()  # to be deleted once the database can be used
         self._closing = threading.Event()
         self._upkeep = threading.Thread(target=self._keep_tidy, name="review-upkeep", daemon=True)
 
@@ -103,7 +104,7 @@ class Jobs:
                 for analysis, file in zip(made, files, strict=True):
                     undo.callback(self._library.delete, analysis.id)
                     self._library.take(file, analysis.id)
-                self._analyses.put(made)
+                self._put(made)
                 undo.pop_all()
             answered = tuple(map(self._answered, made))
             self.queue.put([Task(analysis.id) for analysis in answered if not analysis.ended])
@@ -140,9 +141,17 @@ class Jobs:
         now_s = time.time()
         analysis = Analysis(new_id(now_s), "queued", Upload(name, 0, ""), shown, *_of(options), now_s, address=address)
         with self.queue.places(1):
-            self._analyses.put([analysis])
+            self._put([analysis])
             self.queue.put([Task(analysis.id)])
         return analysis
+
+    def _put(self, made: Sequence[Analysis]) -> None:
+        """Inserts analyses, all or none. After an error nothing stays, even if only the database's answer was lost."""
+        try:
+            self._analyses.put(made)
+        except StorageError:
+            self._delete_later([analysis.id for analysis in made])
+            raise
 
     def get(self, analysis_id: str) -> Analysis:
         """Returns an analysis in its current state.
@@ -189,8 +198,41 @@ class Jobs:
 
         Raises:
             NotFoundError: there is no such analysis.
+            StorageError: the database cannot be used; it is deleted once it can.
         """
-        gone = self._analyses.delete(analysis_id)
+        try:
+            gone = self._analyses.delete(analysis_id)
+        except StorageError:
+            self._delete_later([analysis_id])
+            raise
+        self._end_deleted(gone)
+
+    def _delete_later(self, ids: Sequence[str]) -> None:
+        """Lets the queue delete analyses, which tries again while the database is away.
+
+        Whether they are in the database is unknown: it may have committed a change whose answer was lost.
+        """
+        self._unwanted.update(ids)
+        self.queue.put([Task(analysis_id) for analysis_id in ids])
+
+    def _run(self, run: TaskRun) -> None:
+        """Runs a task of the queue.
+
+        Raises:
+            StorageError: the database cannot be used now.
+        """
+        analysis_id = run.task.analysis_id
+        if analysis_id not in self._unwanted:
+            self._work.run(run)
+            return
+        try:
+            self._end_deleted(self._analyses.delete(analysis_id))
+        except NotFoundError:
+            self.queue.drop(analysis_id)
+            self._library.delete(analysis_id)
+        self._unwanted.discard(analysis_id)
+
+    def _end_deleted(self, gone: Analysis) -> None:
         self._end(replace(gone, state="cancelled", ended_s=gone.moment(time.time())), was_ended=gone.ended)
 
     def _end(self, analysis: Analysis, *, was_ended: bool = False) -> None:
@@ -240,16 +282,20 @@ class Jobs:
         """Deletes old analyses from time to time."""
         while True:
             try:
-                old_s = time.time() - self._settings.keep_days * DAY_S
-                for analysis_id in self._analyses.old(old_s) if self._analyses.may_expire() else ():
-                    with contextlib.suppress(NotFoundError):
-                        self.delete(analysis_id)
+                self._delete_old(time.time() - self._settings.keep_days * DAY_S)
             except StorageError as error:
                 _log.warning("old analyses were not deleted; trying again in an hour: %s", error)
             except Exception:  # noqa: BLE001 - the thread's edge: a failure may not occur again in an hour
                 _log.exception("old analyses were not deleted; trying again in an hour")
             if self._closing.wait(UPKEEP_S):
                 return
+
+    def _delete_old(self, before_s: float) -> None:
+        """Deletes all analyses that ended before that time, some at a time."""
+        while not self._closing.is_set() and self._analyses.may_expire() and (old := self._analyses.old(before_s)):
+            for analysis_id in old:
+                with contextlib.suppress(NotFoundError):
+                    self.delete(analysis_id)
 
 
 def _of(options: ReviewOptions) -> tuple[tuple[tuple[str, str], ...], float]:

@@ -13,6 +13,7 @@ No name of a file comes from its sender.
 
 import logging
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Callable, Container
@@ -30,6 +31,7 @@ ORIGINAL = "original"
 RESULTS = "results.json"
 _INCOMING = "incoming"
 _DELETED = "deleted"
+_ID = re.compile(r"[0-9a-f]{32}")
 _SHARED = (ORIGINAL, "flagged-", "map-")
 
 log = logging.getLogger(__name__)
@@ -178,7 +180,7 @@ class Library:
             log.warning("files of analysis %s remain until the next start: %s", analysis_id, error)
 
     def sweep(self, owners: Container[str]) -> None:
-        """At a start: deletes partial files of a killed process, and files that belong to no analysis.
+        """At a start: deletes partial files of a killed process, and folders of analyses that are gone.
 
         Args:
             owners: ids of the analyses that have files.
@@ -190,6 +192,8 @@ class Library:
             for name in (_INCOMING, _DELETED):
                 shutil.rmtree(self._path / name, ignore_errors=True)
             for folder in self._path.iterdir() if self._path.is_dir() else ():
+                if not _ID.fullmatch(folder.name):  # not ours, such as the lost+found of a disk
+                    continue
                 if folder.name not in owners:
                     shutil.rmtree(folder)
                     continue

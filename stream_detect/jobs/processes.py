@@ -216,11 +216,7 @@ class _Process:
                 if stopped_s is not None and now_s - stopped_s > STOP_WITHIN_S:
                     self.kill()
                     raise ReviewCancelledError("cancelled")
-                if now_s - alive_s > (self._stall_s if self._is_opening else _START_WITHIN_S):
-                    self.kill()
-                    raise ReviewCrashedError(
-                        f"nothing was decoded for {self._stall_s:g} s (review.stall_s); the analysis was aborted"
-                    )
+                self._check_alive(now_s - alive_s)
                 continue
             kind, content = frame
             alive_s = now_s
@@ -239,6 +235,17 @@ class _Process:
                 if kind == RESULT:
                     return content
                 raise _error(content if kind == ERROR else b"")
+
+    def _check_alive(self, silent_s: float) -> None:
+        limit_s = self._stall_s if self._is_opening else _START_WITHIN_S
+        if silent_s <= limit_s:
+            return
+        self.kill()
+        raise ReviewCrashedError(
+            f"nothing was decoded for {limit_s:g} s (review.stall_s); the analysis was aborted"
+            if self._is_opening
+            else f"the models were not loaded within {limit_s:g} s: the machine is too busy; submit the file again"
+        )
 
     def _note_ready(self, content: bytes) -> None:
         if not json.loads(content)["network_is_off"]:
@@ -285,6 +292,8 @@ class _Process:
         status = self._process.returncode
         if status == -signal.SIGXCPU:
             return "the process that decodes the file used more processor time than review.max_run_s allows"
+        if status == -signal.SIGKILL:
+            return "the process that decodes the file was killed (SIGKILL): this machine may have run out of memory"
         name = signal.Signals(-status).name if status is not None and status < 0 else f"status {status}"
         return f"the process that decodes the file crashed ({name}): the file is damaged or malicious"
 

@@ -75,6 +75,8 @@ class Work:
                 self._annotate(analysis, run)
             elif analysis.ended:  # by an attempt whose answer from the database was lost
                 self._progress.changed(analysis)
+                if analysis.state != "done":
+                    self._library.delete(analysis.id)
             else:
                 self._analyse(analysis, run)
         except NotFoundError:
@@ -95,7 +97,7 @@ class Work:
         upload = replace(same.upload, name=analysis.upload.name)
         try:
             self._library.share(same.id, analysis.id)
-            results = self._library.path(same.id, RESULTS).read_text()
+            results = self._library.path(same.id, RESULTS).read_text(encoding="utf-8")
             self._library.write(analysis.id, RESULTS, _put(with_head(results, analysis.id, upload)))
         except (StorageError, NotFoundError, OSError):  # just deleted, or not enough space: it is examined again
             return None
@@ -109,7 +111,7 @@ class Work:
             if analysis.address:
                 analysis = self._entered(analysis, "fetching")
                 analysis = self._fetched(analysis, run)
-            elif self.from_earlier(analysis):
+            if self.from_earlier(analysis):
                 return
             analysis = self._entered(analysis, "running")
             hooks = _hooks(run, self._progress.follow(run.task, analysis))

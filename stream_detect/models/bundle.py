@@ -20,6 +20,7 @@ from pydantic import ValidationError
 
 from stream_detect.errors import BundleError, BundleTamperedError
 from stream_detect.extras import require
+from stream_detect.media.files import put_whole
 from stream_detect.models.card import Card
 
 CARD_FILE = "card.json"
@@ -96,9 +97,17 @@ def read_card(folder: Path) -> Card:
 
 
 def write_card(folder: Path, card: Card) -> None:
-    """Writes `card.json`, formatted for people."""
-    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False)
-    (folder / CARD_FILE).write_text(text + "\n", encoding="utf-8")
+    """Writes `card.json` atomically, because a server may read it at any time; formatted for people.
+
+    Raises:
+        StorageError: it cannot be written.
+    """
+    text = json.dumps(card.model_dump(mode="json"), indent=2, ensure_ascii=False) + "\n"
+
+    def put(part: Path) -> None:
+        part.write_text(text, encoding="utf-8")
+
+    put_whole(folder / CARD_FILE, put, private=False)
 
 
 def sha256_of(file: Path) -> str:
@@ -118,7 +127,7 @@ def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
         The files written, the network's first.
 
     Raises:
-        BundleError: the suffix is another one, or the file exists.
+        BundleError: the suffix is another one, or the file exists. After any failure none of the files is left.
     """
     if to.suffix not in _WRITERS:
         raise BundleError(
@@ -131,8 +140,13 @@ def export(bundle: Bundle, to: Path) -> tuple[Path, ...]:
         if file.exists():
             raise BundleError(f"expected a new file, but {file} exists; name another or remove it")
     to.parent.mkdir(parents=True, exist_ok=True)
-    _WRITERS[to.suffix](bundle, to)
-    card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    try:
+        _WRITERS[to.suffix](bundle, to)
+        card.write_text(bundle.card.model_dump_json(indent=2) + "\n", encoding="utf-8")
+    except BaseException:  # also an interrupt: the same command must work again
+        for file in files:
+            file.unlink(missing_ok=True)
+        raise
     return files
 
 

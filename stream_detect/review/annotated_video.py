@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from stream_detect.errors import NotFoundError, ReviewError, StorageError
-from stream_detect.media.files import put_whole
+from stream_detect.media.files import check_room, put_whole
 from stream_detect.media.jpeg import encode_jpeg
 from stream_detect.media.planes import copy_yuv420p, to_rgb
 from stream_detect.overlay.overlay import Overlay
@@ -28,6 +28,9 @@ from stream_detect.sources.media import Media, open_media
 from stream_detect.types import Face, Result, Thresholds, TrackResult, Verdict, VerdictState
 
 _QUALITY = 90
+_ROOM_EVERY = 32
+"""The free space is checked once per this many frames, which are a few MB."""
+
 _STALE_S = 2.0
 _STALE_PERIODS = 3.0
 """After this many sampling periods without a result the badge is shown as stale: that part of the file was not
@@ -54,6 +57,7 @@ def annotate(
     Raises:
         MediaError: the file cannot be decoded, or a frame not encoded.
         ReviewCancelledError: it was cancelled; no file is left.
+        DiskFullError: less than `review.min_free_bytes` would remain free.
         StorageError: the output cannot be written.
     """
     hooks = hooks or Hooks()
@@ -182,10 +186,12 @@ def _draw_video(
         if goes_ahead(media.facts, limits.threads):
             shots = stack.enter_context(closing(ahead(shots)))
         stack.callback(allowance.leave)
-        for shot in shots:
+        for number, shot in enumerate(shots):
             if shot.time_s > limits.max_duration_s or allowance.used_up:
                 break
             allowance.check()
+            if number % _ROOM_EVERY == 0:
+                check_room(writer.to.parent, limits.min_free_bytes, "review.min_free_bytes")
             frame = copy_yuv420p(shot.upright())
             overlay.draw(frame, stored.at(shot.time_s), shot.time_s)
             writer.put(frame)

@@ -44,7 +44,7 @@ class VideoWriter:
     def __init__(self, to: Path, original: Path, settings: VideoSettings) -> None:
         most_bps = max(_BITRATE_BPS, settings.max_bitrate_bps)
         self._encoder = H264Encoder(settings.min_bitrate_bps, most_bps, most_bps)
-        self._to = to
+        self.to = to
         self._copied = _Copied(original)
         self._container: OutputContainer | None = None
         self._stream: VideoStream | None = None
@@ -95,7 +95,7 @@ class VideoWriter:
 
     def _begin(self, frame: av.VideoFrame) -> None:
         self._wh = (frame.width, frame.height)
-        self._container = av.open(str(self._to), "w", format="mp4", options={"movflags": "+faststart"})
+        self._container = av.open(str(self.to), "w", format="mp4", options={"movflags": "+faststart"})
         # Not add_stream, which opens its own encoder, whose headers would differ from those of our packets.
         stream = self._container.add_mux_stream("h264", rate=NOMINAL_FPS, width=frame.width, height=frame.height)
         stream.time_base = TIME_BASE
@@ -111,6 +111,7 @@ class _Copied:
         self._packets: Iterator[Packet[AudioStream]] = iter(())
         self._next: Packet[AudioStream] | None = None
         self._to: AudioStream | None = None
+        self._last_dts = -1
 
     def begin(self, container: OutputContainer) -> None:
         if self._sound is not None:
@@ -127,7 +128,8 @@ class _Copied:
             pts, dts = cast("int", packet.pts) - shift, cast("int", packet.dts) - shift
             if float(pts * tick_s) > until_s:
                 return
-            if min(pts, dts) >= 0:
+            if pts >= 0 and dts > self._last_dts:  # sound whose times go back is left out
+                self._last_dts = dts
                 packet.pts, packet.dts, packet.stream = pts, dts, cast("AudioStream", self._to)
                 container.mux_one(packet)
             self._next = next(self._packets, None)

@@ -195,6 +195,21 @@ def test_bad_files_are_reported_and_stop_nothing(analyze, faceless, tmp_path):
         assert reason in each["error"]
 
 
+def test_a_verdict_is_given_also_if_its_annotated_file_cannot_be_made(analyze, faceless, tmp_path):
+    (tmp_path / "taken").touch()
+    ran = analyze(faceless, "--annotate", tmp_path / "taken", "--json", tmp_path / "r.json",
+                  "--csv", tmp_path / "r.csv", "--html", tmp_path / "r.html")  # fmt: skip
+    assert ran.status == 2
+    assert ran.out.startswith("NO FACE ")
+    assert "no annotated file: " in ran.out
+    record = json.loads((tmp_path / "r.json").read_text())
+    assert (record["verdict"], record["annotated"]) == ("no_face", [])
+    assert record["error"].startswith("no annotated file: ")
+    (row,) = csv.DictReader(io.StringIO((tmp_path / "r.csv").read_text()))
+    assert (row["verdict"], row["error"]) == ("no_face", record["error"])
+    assert "no annotated file: " in (tmp_path / "r.html").read_text()
+
+
 def test_folders_and_patterns_in_order(analyze, faceless, tmp_path):
     for name in ("b/2.mp4", "b/1.mp4", "a.mp4", "b/clip", "b/clip.dav", "b/clip.ts", "b/.hidden.mp4"):
         (tmp_path / name).parent.mkdir(exist_ok=True)

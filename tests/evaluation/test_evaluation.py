@@ -14,7 +14,7 @@ from stream_detect.errors import AnalysisError, DatasetError
 from stream_detect.evaluation import degradation, run
 from stream_detect.evaluation.report import html_report
 from stream_detect.evaluation.run import EvaluationPlan, evaluate
-from stream_detect.evaluation.score_sheet import write_report
+from stream_detect.evaluation.score_sheet import check_report, write_report
 from stream_detect.settings import ModelSettings
 
 
@@ -223,9 +223,22 @@ def test_a_report_that_cannot_be_written_is_reported_and_leaves_nothing(tmp_path
     (tmp_path / "folder").mkdir()
     (tmp_path / "file").touch()
     for place in (tmp_path / "folder", tmp_path / "file" / "report.html"):
-        with pytest.raises(DatasetError, match=f"cannot write {place}: expected .* to be readable and writable"):
-            write_report(place, "text")
+        for write in (check_report, lambda file: write_report(file, "text")):
+            with pytest.raises(DatasetError, match=f"cannot write {place}: expected .* to be readable and writable"):
+                write(place)
+    check_report(tmp_path / "file")
     assert sorted(each.name for each in tmp_path.iterdir()) == ["file", "folder"]
+
+
+@pytest.mark.parametrize("option", ["--json", "--html"])
+def test_a_report_that_cannot_be_written_is_reported_before_anything_is_judged(crops, tmp_path, option):
+    given = plan(crops)
+    outcome = CliRunner().invoke(
+        commands.app, ["--manifest", str(given.manifest), "--root", str(given.root), "--crops", option, str(tmp_path)]
+    )
+    assert isinstance(outcome.exception, DatasetError)
+    assert str(outcome.exception).startswith(f"cannot write {tmp_path}")
+    assert "judging" not in outcome.output
 
 
 def test_the_page_needs_nothing_else_and_shows_all(crops, entrant):

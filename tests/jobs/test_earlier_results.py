@@ -11,8 +11,10 @@ from stream_detect.errors import (
     NotFoundError,
     StorageError,
 )
+from stream_detect.jobs.incoming import IncomingFile, ReceivedFile
 from stream_detect.jobs.jobs import ReviewOptions
 from stream_detect.jobs.library import RESULTS, annotated_name, flagged_name
+from stream_detect.review.examination import Hooks
 from stream_detect.storage.records import Annotation
 from tests.jobs.conftest import BOTH, ONE
 from tests.jobs.scripted_reviewer import MODELS
@@ -29,6 +31,20 @@ def test_the_same_bytes_are_answered_at_once_and_outlive_the_earlier_result(desk
     assert (results["id"], results["file"]["name"]) == (again.id, "renamed.mp4")
     assert desk.library.path(again.id, flagged_name(0, 1)).stat().st_size > 100
     assert desk.ended(desk.submit(clip)).same_as == again.id
+
+
+def test_the_same_bytes_from_an_address_are_answered_once_they_are_fetched(desk, clip, monkeypatch):
+    first = desk.ended(desk.submit(clip))
+
+    def fetched(_address: str, to: IncomingFile, _hooks: Hooks) -> ReceivedFile:
+        to.write(clip.read_bytes())
+        return to.finish()
+
+    monkeypatch.setattr(desk.reviewer, "fetch", fetched)
+    address = "https://example.org/a.mp4"
+    again = desk.ended(desk.jobs.submit_address(address, address, "a.mp4", ONE))
+    assert (again.state, again.same_as, again.url, again.address) == ("done", first.id, address, "")
+    assert len(desk.reviewer.looked_at) == 1
 
 
 @pytest.mark.parametrize(

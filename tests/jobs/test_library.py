@@ -156,6 +156,15 @@ def test_a_start_removes_files_without_an_owner(library, tmp_path):
     Library(tmp_path / "nothing here", ReviewSettings()).sweep(())
 
 
+def test_a_start_leaves_alone_what_is_not_its_own(library, tmp_path):
+    take(library, ONE)
+    (tmp_path / "analyses" / "lost+found").mkdir()
+    (tmp_path / "analyses" / "lost+found" / "#12").write_bytes(b"")
+    (tmp_path / "analyses" / ".nfs0001").write_bytes(b"")
+    library.sweep(())
+    assert files(tmp_path / "analyses") == [".nfs0001", "lost+found/#12"]
+
+
 class Rests:
     """A stop event that records how long it was waited for, and advances the clock."""
 

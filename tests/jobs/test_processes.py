@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from stream_detect.errors import MediaError, NoMediaError, ReviewCancelledError, ReviewCrashedError, SettingsError
+from stream_detect.jobs import processes as processes_module
 from stream_detect.jobs.processes import ReviewProcesses
 from stream_detect.media.credentials import NO_CREDENTIALS
 from stream_detect.models.registry import Registry
@@ -174,8 +175,10 @@ def in_thread(work) -> tuple[threading.Thread, list[BaseException]]:
     return thread, raised
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV])
-def test_a_process_that_dies_fails_its_file_and_is_replaced(processes, endless, clip, number):
+@pytest.mark.parametrize(
+    ("number", "reason"), [(signal.SIGKILL, "run out of memory"), (signal.SIGSEGV, "damaged or malicious")]
+)
+def test_a_process_that_dies_fails_its_file_and_is_replaced(processes, endless, clip, number, reason):
     shares: list[float] = []
     thread, raised = in_thread(lambda: review(processes, endless, Hooks(shares.append)))
     until(lambda: shares)
@@ -183,6 +186,7 @@ def test_a_process_that_dies_fails_its_file_and_is_replaced(processes, endless, 
     thread.join(PATIENCE_S)
     assert isinstance(raised[0], ReviewCrashedError)
     assert number.name in str(raised[0])
+    assert reason in str(raised[0])
     assert review(processes, clip).sampled > 0
 
 
@@ -196,6 +200,14 @@ def test_a_process_that_hangs_is_given_up(endless):
         thread.join(PATIENCE_S)
         assert "review.stall_s" in str(raised[0])
         assert not processes._all
+
+
+def test_a_process_that_loads_no_models_in_time_is_not_called_stalled(clip, monkeypatch):
+    monkeypatch.setattr(processes_module, "_START_WITHIN_S", 0.05)  # Python alone takes longer to start
+    with closing(ReviewProcesses(ExaminationSettings())) as opened:
+        with pytest.raises(ReviewCrashedError, match=r"models were not loaded within 0\.05 s"):
+            review(opened, clip)
+        assert not opened._all
 
 
 @pytest.mark.parametrize("hangs", [False, True])

@@ -275,6 +275,84 @@ def test_old_ones_leave(open_desk, clip):
         desk.jobs.get(analysis.id)
 
 
+def test_more_old_ones_than_are_read_at_once_leave_together(open_desk, clip, monkeypatch):
+    desk = open_desk(keep_days=1)
+    for _ in range(3):
+        analysis = desk.submit(clip)
+        desk.analyses.change(replace(analysis, state="done", ended_s=time.time() - 90_000), ("queued",))
+    old = desk.analyses.old
+    monkeypatch.setattr(desk.analyses, "old", lambda before_s: old(before_s, limit=1))
+    desk.jobs.start()
+    desk.until(lambda: not desk.analyses.ids())  # the next upkeep is an hour away
+    desk.until(lambda: not desk.files())
+
+
+class LostAnswers:
+    """Replaces a method of `Analyses`: its first calls raise an error.
+
+    Args:
+        method: the method.
+        written: whether those calls are committed anyway, and only the answers are lost.
+        calls: number of those calls.
+    """
+
+    def __init__(self, method: Callable[..., object], *, written: bool, calls: int = 1) -> None:
+        self._method, self._written, self._left = method, written, calls
+
+    def __call__(self, *arguments: object) -> object:
+        if not self._left:
+            return self._method(*arguments)
+        self._left -= 1
+        if self._written:
+            self._method(*arguments)
+        raise StorageError("the connection broke before the answer")
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("how", ["upload", "address"])
+def test_what_was_refused_is_not_analysed_even_if_only_the_answer_was_lost(desk, clip, monkeypatch, how, written):
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
+    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=False))
+    address = "http://a.test/a.mp4"
+    submit = {"upload": lambda: desk.submit(clip), "address": lambda: desk.jobs.submit_address(address, "", "a", ONE)}
+    with monkeypatch.context() as broken:
+        broken.setattr(desk.analyses, "put", LostAnswers(desk.analyses.put, written=written))
+        with pytest.raises(StorageError):
+            submit[how]()
+    desk.until(lambda: not desk.jobs.queue.waiting and not desk.analyses.ids())
+    desk.until(lambda: not desk.files())
+    assert desk.ended(desk.submit(clip)).state == "done"
+    assert len(desk.reviewer.looked_at) == 1
+
+
+@pytest.mark.parametrize("written", [False, True])
+@pytest.mark.parametrize("state", ["running", "done"])
+def test_a_deletion_is_completed_even_if_its_answer_was_lost(desk, clip, monkeypatch, state, written):
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
+    if state == "running":
+        desk.reviewer.may_go_on.clear()
+    analysis = desk.submit(clip)
+    assert desk.reviewer.begun.wait(PATIENCE_S)
+    if state == "done":
+        desk.ended(analysis)
+    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=written))
+    with pytest.raises(StorageError):
+        desk.jobs.delete(analysis.id)
+    desk.reviewer.may_go_on.set()
+    desk.until(lambda: not desk.analyses.ids())
+    desk.until(lambda: not desk.files())
+
+
+def test_a_failure_whose_answer_was_lost_leaves_no_file(desk, clip, monkeypatch):
+    monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
+    answers = Answers(desk, "failed", written=True)
+    monkeypatch.setattr(desk.analyses, "change", answers)
+    desk.reviewer.fails = MediaError("the file is damaged")
+    assert desk.ended(desk.submit(clip)).problem == "the file is damaged"
+    desk.until(lambda: not desk.files())
+    assert answers.lost
+
+
 def test_while_the_database_is_away_jobs_wait(open_desk, clip, monkeypatch):
     monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
     desk = open_desk()

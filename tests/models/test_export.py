@@ -1,5 +1,9 @@
 """Export: the network gives the bundle's outputs, the card is written beside it, and nothing is overwritten."""
 
+import errno
+import shutil
+from pathlib import Path
+
 import numpy as np
 import openvino as ov
 import pytest
@@ -39,6 +43,22 @@ def test_what_a_bundle_has_is_copied_with_its_card(make_bundle, tmp_path, suffix
     assert {file.name for file in to.parent.iterdir()} == {*files, "m.card.json"}
     for name in files:
         assert (to.parent / name).read_bytes() == (home / name.replace("m.", "model.")).read_bytes()
+
+
+@pytest.mark.parametrize("suffix", [".xml", ".keras"])
+def test_nothing_is_left_of_an_export_that_failed_and_it_can_be_run_again(make_bundle, tmp_path, monkeypatch, suffix):
+    make_bundle("one")
+    to = tmp_path / "out" / f"m{suffix}"
+
+    def full(_source: Path, target: Path) -> None:
+        target.write_bytes(b"half")
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(shutil, "copyfile", full)
+        assert isinstance(run("one", "--folder", str(tmp_path), "--to", str(to)).exception, OSError)
+    assert list(to.parent.iterdir()) == []
+    assert run("one", "--folder", str(tmp_path), "--to", str(to)).exit_code == 0
 
 
 @pytest.mark.parametrize(("name", "expected"), [("m.onnx", "tf2onnx"), ("m", "ends in"), ("there.xml", "exists")])

@@ -1,14 +1,16 @@
 """The annotated video: badge, frame times and sound are right, and no partial file is left."""
 
 import resource
+import shutil
 import threading
 from fractions import Fraction
+from types import SimpleNamespace
 
 import av
 import numpy as np
 import pytest
 
-from stream_detect.errors import MediaError, ReviewCancelledError, StorageError, StreamDetectError
+from stream_detect.errors import DiskFullError, MediaError, ReviewCancelledError, StorageError, StreamDetectError
 from stream_detect.overlay.sprite import STATE_RGB
 from stream_detect.review.annotated_video import StoredResults
 from stream_detect.review.annotated_video import annotate as draw
@@ -157,3 +159,32 @@ def test_a_full_disk_is_reported_and_left_clean(tmp_path):
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_the_free_space_that_must_remain_is_kept_while_it_is_written(tmp_path, monkeypatch):
+    film(tmp_path / "a.mp4", [scene(n) for n in range(100)], options=FAST)
+    (tmp_path / "out").mkdir()
+    free = iter((700_000_000, 600_000_000))
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=next(free, 400_000_000)))
+    shares = []
+    with pytest.raises(DiskFullError, match=r"400 MB are free, 500 MB must stay free \(review.min_free_bytes\)"):
+        annotate(
+            tmp_path / "a.mp4",
+            tmp_path / "out" / "b.mp4",
+            review_models(min_free_bytes=500_000_000),
+            5.0,
+            Hooks(shares.append),
+        )
+    assert 0 < shares[-1] < 1
+    assert list((tmp_path / "out").iterdir()) == []
+
+
+def test_sound_whose_times_go_back_is_left_out(tmp_path):
+    """Two recordings in one file, such as those of a receiver that was switched on again."""
+    part = with_sound(tmp_path / "part.ts", 0.0).read_bytes()
+    (tmp_path / "a.ts").write_bytes(part + part)
+    annotate(tmp_path / "a.ts", tmp_path / "b.mp4", review_models(), 5.0)
+    with av.open(str(tmp_path / "b.mp4")) as container:
+        times = [packet.dts for packet in container.demux(audio=0) if packet.dts is not None]
+    assert times == sorted(set(times))
+    assert len(times) > 20

@@ -39,6 +39,9 @@ export interface ModelList {
   readonly models: readonly ModelCard[];
 }
 
+/** Several figures of each kind of fakes and each generator: a card of the server has some 100. */
+const MOST_METRICS = 4_096;
+
 export const readModels: Read<ModelList> = (value, where) => {
   const from = object(value, where);
   return { judging: text(from.judging, `${where}.judging`), models: listOf(readCard, 256)(from.models, `${where}.models`) };
@@ -58,7 +61,7 @@ const readCard: Read<ModelCard> = (value, where) => {
     calibratedOn: orNull(text)(calibration?.fitted_on, `${where}.calibration.fitted_on`),
     thresholds: orNull(readThresholds)(from.thresholds, `${where}.thresholds`),
     limits: orNull(listOf(text, 64))(from.limits, `${where}.limits`) ?? [],
-    metrics: orNull(listOf(readMetric, 256))(from.metrics, `${where}.metrics`) ?? [],
+    metrics: orNull(listOf(readMetric, MOST_METRICS))(from.metrics, `${where}.metrics`) ?? [],
     files: Object.entries(files).map(([file, sha256]) => ({ file, sha256: text(sha256, `${where}.sha256.${file}`) })),
   };
 };

@@ -40,6 +40,12 @@ describe("readModels", () => {
     expect(card).toMatchObject({ title: "MesoNet as published", training: null, thresholds: null, limits: [], metrics: [], files: [] });
   });
 
+  it("reads the figures of hundreds of generators", () => {
+    const metrics = Array.from({ length: 1000 }, (_, n) => ({ name: "auc", value: 0.9, data: `generator ${n}`, n: 9 }));
+    const [card] = readModels({ judging: "x", models: [{ ...BARE, metrics }] }, "models").models;
+    expect(card?.metrics).toHaveLength(1000);
+  });
+
   it("refuses a card without a name", () => {
     expect(() => readModels({ judging: "x", models: [{ ...BARE, name: 4 }] }, "models")).toThrow(
       /models\.models\[0\]\.name: expected a text/,

@@ -1,4 +1,4 @@
-import { beforeEach, describe, expect, it } from "vitest";
+import { beforeEach, describe, expect, it, vi } from "vitest";
 import { AccessToken } from "../src/stream/accessToken";
 import type { Analysis } from "../src/stream/analyses";
 import { SendingRate, Uploads } from "../src/stream/uploads";
@@ -123,6 +123,22 @@ describe("uploads", () => {
     expect(requests).toHaveLength(1);
     uploads.add([file("c")], []);
     expect(states()).toEqual(["c sending"]);
+  });
+
+  it("fail if the server does not answer in time after the last byte", async () => {
+    vi.useFakeTimers();
+    try {
+      uploads.add([file("a"), file("b")], []);
+      sent(0).upload.onload?.();
+      await vi.advanceTimersByTimeAsync(899_000);
+      expect(states()).toEqual(["a handing_over", "b waiting"]);
+      await vi.advanceTimersByTimeAsync(2_000);
+      expect(sent(0).aborted).toBe(true);
+      expect(states()).toEqual(["a failed", "b sending"]);
+      expect(uploads.snapshot()[0]?.failure?.detail).toContain("within 15 minutes");
+    } finally {
+      vi.useRealTimers();
+    }
   });
 
   it("fail on an invalid response", async () => {

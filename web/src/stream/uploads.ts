@@ -16,6 +16,11 @@ import { ShapeError } from "./shape";
 const ROUTE = "/api/analyses";
 /** A connection that transfers nothing for this long is dead. */
 const SILENCE_MS = 60_000;
+/**
+ * How long the server may take to write and compare a sent file, and a proxy to pass it on: 2 GB take some minutes over
+ * a slow link between them.
+ */
+const HANDING_OVER_MS = 900_000;
 /** The upload rate is averaged over about this time. */
 const RATE_OVER_S = 4;
 
@@ -131,20 +136,25 @@ export class Uploads {
         clearTimeout(timer);
         reject(new StreamFailure("connection-lost", detail));
       };
-      const heard = (): void => {
+      const expect = (withinMs: number, detail: string): void => {
         clearTimeout(timer);
         timer = setTimeout(() => {
-          lost(`nothing was sent for ${SILENCE_MS / 1000} s`)();
+          lost(detail)();
           request.abort();
-        }, SILENCE_MS);
+        }, withinMs);
+      };
+      const heard = (): void => {
+        expect(SILENCE_MS, `nothing was sent for ${SILENCE_MS / 1000} s`);
       };
       request.upload.onprogress = ({ loaded, total }) => {
         heard();
         this.#change(id, { sentBytes: Math.min(loaded, file.size), etaS: rate.etaS(loaded, total, performance.now()) });
       };
-      // The server may still have to write and compare the file, which may take long; only the connection limits it.
       request.upload.onload = () => {
-        clearTimeout(timer);
+        expect(
+          HANDING_OVER_MS,
+          `the server did not answer within ${HANDING_OVER_MS / 60_000} minutes after the last byte; it may have the file: look at the list before you send it again`,
+        );
         this.#change(id, { state: "handing_over", sentBytes: file.size, etaS: null });
       };
       request.onerror = lost("the connection was lost while the file was being sent; the file may be larger than the server accepts");
