@@ -210,8 +210,12 @@ class Jobs:
     def _delete_later(self, ids: Sequence[str]) -> None:
         """Lets the queue delete analyses, which tries again while the database is away.
 
-        Whether they are in the database is unknown: it may have committed a change whose answer was lost.
+        Whether they are in the database is unknown: it may have committed a change whose answer was lost. No more than
+        `review.max_waiting` wait for it.
         """
+        if len(self._unwanted) + len(ids) > self._settings.max_waiting:
+            _log.warning("the database is away: analyses %s may have to be deleted again", ", ".join(ids))
+            return
         self._unwanted.update(ids)
         self.queue.put([Task(analysis_id) for analysis_id in ids])
 

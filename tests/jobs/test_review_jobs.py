@@ -343,6 +343,16 @@ def test_a_deletion_is_completed_even_if_its_answer_was_lost(desk, clip, monkeyp
     desk.until(lambda: not desk.files())
 
 
+def test_no_more_deletions_wait_for_the_database_than_analyses(open_desk, monkeypatch, caplog):
+    desk = open_desk(max_waiting=3)
+    monkeypatch.setattr(desk.analyses, "delete", LostAnswers(desk.analyses.delete, written=False, calls=5))
+    for number in range(5):
+        with pytest.raises(StorageError):
+            desk.jobs.delete(f"{number:032x}")
+    assert desk.jobs.queue.waiting == 3
+    assert f"analyses {4:032x} may have to be deleted again" in caplog.text
+
+
 def test_a_failure_whose_answer_was_lost_leaves_no_file(desk, clip, monkeypatch):
     monkeypatch.setattr(job_queue, "AGAIN_S", 0.05)
     answers = Answers(desk, "failed", written=True)
