@@ -13,7 +13,7 @@ from stream_detect.jobs import sandbox
 from stream_detect.sources import opening
 from stream_detect.storage import database, retention_clock, users
 from stream_detect.webrtc import offer, video_receiver, whip
-from stream_detect.webrtc.aiortc_private import connection
+from stream_detect.webrtc.aiortc_private import connection, rtcp
 
 SECURITY = (Path(__file__).parents[1] / "docs" / "security.md").read_text(encoding="utf-8")
 ROWS = {
@@ -72,6 +72,7 @@ ROWS = {
         ("addresses that checks have come from", f"{connection.MAX_REMOTE_CANDIDATES}"),
         ("datagrams that wait", f"{connection.MAX_UNREAD_BYTES >> 20} MiB"),
         ("RTP streams (SSRC)", f"{connection.MAX_SSRCS}"),
+        ("packets sent again for one peer (NACK)", f"{rtcp.RETRANSMITTED_HZ:g} at once, then as many a second"),
         (
             "encoded frames that wait",
             f"{video_receiver.MAX_ENCODED_BYTES >> 20} MiB, {video_receiver.MAX_ENCODED_FRAMES} frames",

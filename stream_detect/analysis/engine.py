@@ -125,7 +125,9 @@ class Engine:
             SettingsError: at this rate no verdict could be reached.
         """
         self.settings.at_rate(rate_hz)  # raises here what would otherwise fail on the worker's thread
-        return AnalysisWorker(lambda: _Following(self, rate_hz, challenge), on_result, self.health, self._clock)
+        return AnalysisWorker(
+            lambda: _Following(self, rate_hz, challenge), on_result, self.health, self._clock, challenge
+        )
 
     def _head_reader(self) -> HeadReader:
         with self._mesh_lock:

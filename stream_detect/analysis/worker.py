@@ -10,12 +10,15 @@ from collections.abc import Callable
 from dataclasses import replace
 from threading import Lock, Thread, current_thread
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 from stream_detect.analysis.sampler import Mailbox
 from stream_detect.backoff import Backoff
 from stream_detect.errors import StreamDetectError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
+
+if TYPE_CHECKING:
+    from stream_detect.analysis.challenge_control import ChallengeActions
 
 FIRST_RETRY_S = 0.5
 LAST_RETRY_S = 8.0
@@ -91,6 +94,7 @@ class AnalysisWorker:
         on_result: called with each result, on the worker's thread.
         health: where failure and recovery are recorded.
         clock: monotonic seconds, the clock of `Frame.arrived_s`.
+        challenge: of the stream, which goes on while the analysis fails; None if nobody can request one.
     """
 
     def __init__(
@@ -99,8 +103,10 @@ class AnalysisWorker:
         on_result: Callable[[Result], None],
         health: Health,
         clock: Callable[[], float] = time.monotonic,
+        challenge: "ChallengeActions | None" = None,
     ) -> None:
         self._pipeline_factory = pipeline_factory
+        self._challenge = challenge
         self._pipeline: FrameAnalysis | None = None
         self._on_result = on_result
         self._health = health
@@ -201,7 +207,8 @@ class AnalysisWorker:
         return self._unavailable(message)
 
     def _unavailable(self, message: str) -> Result:
-        return replace(self._latest, verdict=_no_verdict("analysis unavailable"), error=message)
+        challenge = None if self._challenge is None else self._challenge.record
+        return replace(self._latest, verdict=_no_verdict("analysis unavailable"), error=message, challenge=challenge)
 
     def _deliver(self, result: Result) -> None:
         if self._mailbox.closed:

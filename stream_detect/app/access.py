@@ -121,7 +121,7 @@ class AccessService:
                     await self._changed.wait()
             self._changed.clear()
             await asyncio.to_thread(self.directory.refresh)
-            await self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))
+            self.running.end_revoked(lambda key: self.directory.role_of(key, in_use=True))
 
 
 def _provider(settings: AccessSettings) -> "OidcProvider | None":

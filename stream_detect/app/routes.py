@@ -100,6 +100,7 @@ def application(settings: Settings, services: Services, contents: Contents, life
     for router in routers:
         made.include_router(router)
     routes = [*made.router.routes, *(route for router in routers for route in router.routes)]
+    services.access.running.runs = _session_runs(services)
     made.state.permissions = permissions = Permissions(routes, frozenset(contents.page))
     for route in permissions.unlisted():
         _log.error("%s has no role in api/middleware/permissions.py: it needs an admin", route)
@@ -142,6 +143,22 @@ def _routers(settings: Settings, services: Services, contents: Contents) -> list
         openapi.reference(),
         page.router(contents.page),
     ]
+
+
+def _session_runs(services: Services) -> Callable[[str], bool]:
+    """Whether the WebRTC session at a path has not ended, by the room that has it."""
+    monitoring = services.monitoring
+    rooms: dict[str, Callable[[str], bool]] = {
+        "webrtc": services.sessions.runs,
+        "whip": monitoring.publishers.runs,
+        "whep": monitoring.viewers.runs,
+    }
+
+    def runs(path: str) -> bool:
+        _, room, *_, session_id = path.split("/")
+        return rooms[room](session_id)
+
+    return runs
 
 
 def _metric_sources(services: Services) -> MetricSources:

@@ -7,6 +7,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 from stream_detect.cluster.challenge import RemoteChallenge
 from stream_detect.cluster.messages import CheckBegun, Refusal, raised
@@ -33,6 +34,8 @@ MAX_REMEMBERED = 1_000
 
 WORKER_LOST = "its worker was lost"
 
+WORKER_SILENT = "its worker did not answer when the server stopped"
+
 log = logging.getLogger(__name__)
 
 
@@ -52,6 +55,7 @@ class WorkerChecks:
         self._keep = keep
         self._lock = threading.Lock()
         self._stored: deque[str] = deque(maxlen=MAX_REMEMBERED)
+        self._unsettled: dict[asyncio.Task[None], CheckRecord] = {}
 
     def sessions(self, offer_sdp: str, client: Client, gone: Gone) -> Iterator["RemoteCheck"]:
         """See `RemoteChecks`: one on each worker, the least busy one first."""
@@ -79,10 +83,32 @@ class WorkerChecks:
         if lost is not None:
             self.take(lost)
 
+    def settle_later(self, task: WorkerTask, session_id: str, lost: CheckRecord | None) -> None:
+        """Called when a worker has not answered that a check ends: the worker sends its record, or is lost.
+
+        Args:
+            task: task of the check.
+            session_id: id of the check.
+            lost: its record if the worker is lost; None if it has none.
+        """
+        if lost is not None:
+            settling = asyncio.get_running_loop().create_task(self._settle(task, session_id, lost))
+            self._unsettled[settling] = lost
+            settling.add_done_callback(self._unsettled.pop)
+
     async def all_ended(self) -> None:
-        """Waits until workers have no more checks."""
+        """Waits until workers have no more checks, and stores what is known of those that they did not answer for."""
         while self._tasks.checks():  # noqa: ASYNC110 - each ends in its own time
             await asyncio.sleep(LOOK_S)
+        for settling, lost in list(self._unsettled.items()):
+            settling.cancel()
+            self.take(replace(lost, reason=WORKER_SILENT))
+
+    async def _settle(self, task: WorkerTask, session_id: str, lost: CheckRecord) -> None:
+        while session_id in task.incarnation.ended_checks and not task.lost:  # noqa: ASYNC110 - of a thread
+            await asyncio.sleep(LOOK_S)
+        if task.lost:
+            self.take(lost)
 
 
 class RemoteCheck:
@@ -175,8 +201,11 @@ class RemoteCheck:
             if self._watching is not None:
                 self._watching.cancel()
             if self._asked and not self._task.lost:
-                with contextlib.suppress(WorkerLostError):  # a worker that is cut off ends it by itself
-                    await self._end(reason)
+                await self._end(reason)
+        except WorkerLostError:
+            # The worker ends it when it answers a call again, or by itself once its lease has expired.
+            self._task.incarnation.ended_checks[self.session_id] = reason
+            self._checks.settle_later(self._task, self.session_id, self._lost_record())
         finally:
             self._checks.end(self._task, self._lost_record() if self._task.lost else None)
 

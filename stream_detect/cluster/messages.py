@@ -17,6 +17,7 @@ from stream_detect.settings import CameraSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Event, Evidence
 from stream_detect.types import Result, StateChange, Thresholds
+from stream_detect.webrtc.results_channel import ByeReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,6 +207,8 @@ class Call:
         evidence: events that began; repeated until answered.
         listened: cameras whose results somebody follows on the page; these are sent in full.
         analyses: keys of the wanted analyses, and whether each must pause now; a worker ends all others.
+        ended_checks: live checks that the worker has yet to end, by session id, with the reason for `bye`; repeated
+            until it lists them no more.
     """
 
     incarnation: str
@@ -215,6 +218,7 @@ class Call:
     evidence: tuple[EvidenceRequest, ...] = ()
     listened: frozenset[str] = frozenset()
     analyses: Mapping[str, bool] = field(default_factory=dict)
+    ended_checks: Mapping[str, ByeReason] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +303,7 @@ class Batch:
         analyses: states by key, until the analyses are ended.
         ice_problems: problems of STUN and TURN servers as seen from there, in sentences.
         checks: session ids of live checks, and whether their peers have connected.
+        sessions: session ids of viewers and publishers.
     """
 
     incarnation: str
@@ -314,6 +319,7 @@ class Batch:
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
     ice_problems: tuple[str, ...] = ()
     checks: Mapping[str, bool] = field(default_factory=dict)
+    sessions: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, slots=True)

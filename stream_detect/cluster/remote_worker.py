@@ -23,6 +23,7 @@ from stream_detect.cluster.messages import (
 from stream_detect.cluster.nodes import Node, WorkerLink, WorkerLostError
 from stream_detect.cluster.placement import Overload
 from stream_detect.storage.records import Evidence
+from stream_detect.webrtc.results_channel import ByeReason
 
 CALL_S = 2.0
 """Time limit of a call, whose answer is due after a fifth of a second."""
@@ -59,6 +60,8 @@ class Incarnation:
         unfinished: evidence so far of the events that it was told of, by event id, until it is complete.
         analyses: from the batch.
         checks: from the batch.
+        sessions: from the batch.
+        ended_checks: live checks that it has yet to end, by session id, with the reason for `bye`.
         wanted: keys of its analyses, and whether each must pause now.
         orders: its orders; empty for a new process.
     """
@@ -75,6 +78,8 @@ class Incarnation:
     unfinished: dict[str, Evidence] = field(default_factory=dict)
     analyses: Mapping[str, AnalysisState] = field(default_factory=dict)
     checks: Mapping[str, bool] = field(default_factory=dict)
+    sessions: frozenset[str] = frozenset()
+    ended_checks: dict[str, ByeReason] = field(default_factory=dict)
     wanted: dict[str, bool] = field(default_factory=dict)
 
 
@@ -212,6 +217,7 @@ class RemoteWorker:
             evidence=requests,
             listened=self._parts.listened(),
             analyses=now.wanted.copy(),
+            ended_checks=now.ended_checks.copy(),
         )
         batch: Batch = self.link.call("exchange", call, timeout_s=CALL_S)
         if batch.incarnation != now.key:
@@ -222,7 +228,10 @@ class RemoteWorker:
             return 0.0
         for _ in requests:
             now.evidence.popleft()
-        now.analyses, now.checks = batch.analyses, batch.checks  # set first: whoever sees the new time sees these too
+        for session_id in call.ended_checks.keys() - batch.checks.keys():
+            del now.ended_checks[session_id]
+        # Set before the time of the batch: whoever sees the new time sees these too.
+        now.analyses, now.checks, now.sessions = batch.analyses, batch.checks, batch.sessions
         now.sent_s, now.heard_s = batch.sent_s, time.monotonic()
         now.hosted, now.revision = batch.hosted, batch.revision
         self.load, self.problem, self.ice_problems = batch.load, batch.problem, batch.ice_problems

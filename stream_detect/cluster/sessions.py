@@ -1,5 +1,6 @@
 """Viewers and publishers in a cluster: the worker of the camera answers, and media go directly to it."""
 
+import time
 from collections import OrderedDict
 from typing import Any
 
@@ -31,7 +32,12 @@ class _Sessions:
         self._opens = opens
         self._ends = ends
         self._adds = adds
-        self._links: OrderedDict[str, tuple[str, WorkerLink]] = OrderedDict()
+        self._links: OrderedDict[str, tuple[str, WorkerLink, float]] = OrderedDict()
+
+    def runs(self, session_id: str) -> bool:
+        """Whether a session was opened, and its worker has not reported that it ended."""
+        known = self._links.get(session_id)
+        return known is not None and self._head.tasks.has_session(known[1], session_id, known[2])
 
     async def close(self, camera: str, session_id: str) -> None:
         """Ends a session.
@@ -58,7 +64,7 @@ class _Sessions:
     async def _open(self, camera: str, offer_sdp: str, client: str) -> Answer:
         link = self._head.link_of(camera)
         answer: Answer = await _asked(link, self._opens, camera, offer_sdp, client)
-        self._links[answer.session_id] = camera, link
+        self._links[answer.session_id] = camera, link, time.monotonic()
         while len(self._links) > MAX_REMEMBERED:
             self._links.popitem(last=False)
         return answer

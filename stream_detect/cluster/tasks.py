@@ -1,4 +1,4 @@
-"""The tasks of workers besides cameras: assigns analyses of uploads and live checks to workers that have room."""
+"""The tasks of workers besides cameras: analyses of uploads and live checks, and which sessions they still have."""
 
 import threading
 import time
@@ -6,8 +6,9 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from stream_detect.cluster.nodes import WorkerLink
 from stream_detect.cluster.placement import ANALYSIS_COST, Host, choose
-from stream_detect.cluster.remote_worker import Incarnation, RemoteWorker
+from stream_detect.cluster.remote_worker import CALL_S, Incarnation, RemoteWorker
 
 
 @dataclass(frozen=True, eq=False, slots=True)
@@ -117,6 +118,20 @@ class WorkerTasks:
         """Number of live checks of each worker."""
         with self._lock:
             return _counts(self._checks)
+
+    def has_session(self, link: WorkerLink, session_id: str, opened_s: float) -> bool:
+        """Whether a worker may still have a viewer's or publisher's session: until it reports that it has ended.
+
+        Args:
+            link: link to the worker.
+            session_id: id of the session.
+            opened_s: when it was opened, in the server's monotonic seconds.
+        """
+        incarnation = next((worker.current for worker in self._workers() if worker.link is link), None)
+        if incarnation is None or time.monotonic() - incarnation.heard_s > self._lease_s:
+            return False
+        # An answer to a call that began before the session was opened does not list it.
+        return session_id in incarnation.sessions or incarnation.heard_s - CALL_S <= opened_s
 
     def _begun(
         self, chosen: Host | None, workers: Mapping[str, RemoteWorker], tasks: list[WorkerTask]

@@ -8,7 +8,7 @@ from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.records import Judge, new_id
 from stream_detect.types import Result, Verdict
 
-BROKEN_OFF = "broken off: the camera was stopped, changed or moved to another worker"
+BROKEN_OFF = "broken off by a client, or because the camera was stopped, changed or moved to another worker"
 
 
 class CameraChecks:
@@ -44,7 +44,8 @@ class CameraChecks:
         now, before = result.challenge, self._challenge
         if before is not None and (now is None or now.challenge_id != before.challenge_id):
             return self.close(at_s)
-        self._verdict = result.verdict
+        if result.error is None:  # otherwise the analysis failed, and has no verdict
+            self._verdict = result.verdict
         self._silent_s, self._carried = None, now is not None
         if now is None or now.challenge_id == self._recorded:
             return None

@@ -152,7 +152,8 @@ class Recorder:
         moment = Moment(at_s, self._now().now_s)
         with self._lock:
             watch = self._watch(camera)
-            watch.model_sha256 = result.model_sha256
+            if result.error is None:  # otherwise no model judged it
+                watch.model_sha256 = result.model_sha256
             transitions = watch.events.result(result, moment)
             score = watch.seconds.add(result, at_s)
             self._note(transitions, score)

@@ -29,8 +29,8 @@ class CheckRecord:
         ended_s: unix seconds at which the client left, or the challenge ended.
         source_label: the camera's name on the client's system; empty if unknown.
         virtual_camera: the program that makes the video, guessed from that name; empty if it names none. A hint.
-        state: the newest verdict of the stream; None if nothing was analysed.
-        reason: reason for that verdict, a sentence.
+        state: the newest verdict of the stream; None if there was none.
+        reason: reason for that verdict, a sentence; without one what went wrong, or empty if nothing was analysed.
         fake_probability: that of the verdict, in [0, 1]; None without enough evidence.
         judge: the model.
         challenges: ended challenges, oldest first; of a live check the newest `challenge_control.MAX_ENDED`.

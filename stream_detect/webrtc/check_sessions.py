@@ -99,12 +99,7 @@ class CheckSessions:
             CapacityError: all places are taken, or the server is closing.
         """
         offer = read_offer(offer_sdp, h264=self._parts.video.h264)
-        if self._sessions.closed:
-            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
-        if not self._sessions.make_room(self.limit):
-            raise CapacityError(
-                f"all {self.limit} sessions are in use; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
-            )
+        self._expect_place()
         client = client or Client()
         client = replace(client, source_label=printable(client.source_label))
         for session in self._elsewhere(offer_sdp, client):
@@ -112,8 +107,17 @@ class CheckSessions:
                 return await self._opened(session, offer, client)
             except CapacityError as error:
                 _log.info("check %s: %s; trying another process", session.session_id[:6], error)
+                self._expect_place()  # an answer may take seconds
         session = CheckSession(ids or CheckIds.new(), offer.codec, client, self._parts, self._sessions.gone)
         return await self._opened(session, offer, client)
+
+    def _expect_place(self) -> None:
+        if self._sessions.closed:
+            raise CapacityError("the server is shutting down; try again when it is back", RETRY_AFTER_S)
+        if not self._sessions.make_room(self.limit):
+            raise CapacityError(
+                f"all {self.limit} sessions are in use; try again later, or raise webrtc.max_sessions", RETRY_AFTER_S
+            )
 
     def _elsewhere(self, offer_sdp: str, client: Client) -> Iterable[Check]:
         """Other processes that may accept the check."""
@@ -133,6 +137,10 @@ class CheckSessions:
         """
         return self._sessions.running(session_id).challenge
 
+    def runs(self, session_id: str) -> bool:
+        """Whether there is a session with that id that is not closing."""
+        return self._sessions.runs(session_id)
+
     def connected(self) -> dict[str, bool]:
         """All sessions that hold a place, by id, and whether their peers have connected."""
         return {session.session_id: session.connected for session in self._sessions.all()}
@@ -148,6 +156,17 @@ class CheckSessions:
             NotFoundError: there is no session with that id, or it is closing already.
         """
         await self._sessions.end(self._sessions.running(session_id), reason)
+
+    def end_soon(self, session_id: str, reason: str, bye: ByeReason) -> None:
+        """Ends a session soon, if it runs.
+
+        Args:
+            session_id: id of the session.
+            reason: the reason in words.
+            bye: the reason in `bye`.
+        """
+        if self.runs(session_id):
+            self._sessions.gone(self._sessions.running(session_id), reason, bye)
 
     def end_all(self, reason: str) -> None:
         """Ends all sessions soon, for a reason in words; accepts new ones."""

@@ -184,6 +184,7 @@ class CheckSession:
         self._loop = asyncio.get_running_loop()
         self._stale_s = parts.engine.settings.window.stale_s
         self._newest = NewestResult()
+        self._judged: Result | None = None  # the newest result with a verdict
         self._pinged_s: float | None = None
         self._frames = FrameQueue()
         self.challenge = parts.engine.challenge()
@@ -249,9 +250,10 @@ class CheckSession:
         if keep is None or self._began_s is None:
             return
         self.challenge.close("the live check ended")
-        newest, by = self._newest.result, self._models[-1]
-        if newest is not None:  # it may be older than the newest model
-            by = next((one for one in reversed(self._models) if one.model_sha256 == newest.model_sha256), by)
+        newest, judged, by = self._newest.result, self._judged, self._models[-1]
+        if judged is not None:  # it may be older than the newest model
+            by = next((one for one in reversed(self._models) if one.model_sha256 == judged.model_sha256), by)
+        last = judged or newest
         keep(
             CheckRecord(
                 id=self._record_id,
@@ -261,9 +263,9 @@ class CheckSession:
                 ended_s=max(time.time(), self._began_s),
                 source_label=self._client.source_label,
                 virtual_camera=virtual_camera(self._client.source_label),
-                state=newest.verdict.state if newest else None,
-                reason=newest.verdict.reason if newest else "",
-                fake_probability=newest.verdict.fake_probability if newest else None,
+                state=judged.verdict.state if judged else None,
+                reason=last.verdict.reason if last else "",
+                fake_probability=judged.verdict.fake_probability if judged else None,
                 judge=Judge(by.model_name, by.model_sha256, **asdict(by.thresholds)),
                 challenges=self.challenge.ended,
                 challenges_ended=self.challenge.ended_count,
@@ -308,6 +310,8 @@ class CheckSession:
     def _deliver(self, result: Result) -> None:
         """Accepts a result on the analysis thread: the badge uses it at once, the channel on the event loop."""
         self._newest.result = result
+        if result.error is None:
+            self._judged = result
         self._loop.call_soon_threadsafe(self._send, result)
 
     def _send(self, result: Result) -> None:

@@ -25,6 +25,7 @@ from stream_detect.errors import OfferError, PreconditionError, SignalingError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.webrtc.aiortc_private.connection import bound_checks, bound_received, close, new_connection
 from stream_detect.webrtc.aiortc_private.gathering import gather_by
+from stream_detect.webrtc.aiortc_private.rtcp import limit_retransmissions
 from stream_detect.webrtc.network import Network
 from stream_detect.webrtc.offer import KEPT_CANDIDATES, Codec, Offer
 from stream_detect.webrtc.results_channel import ByeReason
@@ -104,6 +105,7 @@ class PeerConnection:
             track: the track to send, if aiortc sends it.
         """
         transceiver = self.rtc.addTransceiver(track or "video", direction)
+        limit_retransmissions(transceiver.sender)
         capabilities = RTCRtpSender.getCapabilities("video").codecs
         transceiver.setCodecPreferences([c for c in capabilities if c.mimeType in {codec.value, "video/rtx"}])
         return transceiver

@@ -16,7 +16,7 @@ from collections.abc import Callable, Sequence
 from typing import Generic, Protocol, TypeVar
 
 from stream_detect.access.networks import client_network
-from stream_detect.errors import NotFoundError
+from stream_detect.errors import CapacityError, NotFoundError
 from stream_detect.webrtc.offer import Offer
 from stream_detect.webrtc.peer_connection import PeerConnection
 from stream_detect.webrtc.results_channel import ByeReason
@@ -24,6 +24,9 @@ from stream_detect.webrtc.results_channel import ByeReason
 GRACE_S = 3.0
 """A peer whose address has sent only one offer keeps its place for this time without connecting; a browser connects
 within one second, with a relay within two."""
+
+RETRY_AFTER_S = 2
+"""When a peer may try again whose session ended while it was answered."""
 
 RELEASE_S = 1.0
 """Minimum time between two releases of memory when many sessions end."""
@@ -125,16 +128,27 @@ class SessionTable(Generic[S]):
 
         Raises:
             OfferError: it cannot be answered.
+            CapacityError: it was ended meanwhile, because the server closes or the connection took too long.
         """
         self._sessions[session.session_id] = session
         try:
             sdp = await session.answer(offer)
-        except BaseException:  # a cancelled request must release its place too
+        except BaseException as error:  # a cancelled request must release its place too
+            ended = self._is_leaving(session) and isinstance(error, Exception | asyncio.CancelledError)
             self._end_later(session, "closed")
+            if ended and not _is_cancelled():  # then it has failed because its connection was closed
+                raise _ended_early() from error
             raise
+        if self._is_leaving(session):
+            raise _ended_early()
         self._answered[session.session_id] = client_network(client), self._clock()
         _log.info("%s %s: answered in %s", self._kind, session.session_id[:6], offer.codec)
         return sdp
+
+    def runs(self, session_id: str) -> bool:
+        """Whether there is a session with that id that is not closing."""
+        session = self._sessions.get(session_id)
+        return session is not None and not session.closing
 
     def running(self, session_id: str) -> S:
         """Returns a session that is not closing.
@@ -197,6 +211,16 @@ class SessionTable(Generic[S]):
         task.add_done_callback(self._ends.discard)
 
 
+def _is_cancelled() -> bool:
+    """Whether the current task is being cancelled."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
+def _ended_early() -> CapacityError:
+    return CapacityError("the session was ended while it was answered; try again", RETRY_AFTER_S)
+
+
 class CameraSession(Session, Protocol):
     """A peer that watches a camera, or publishes to one."""
 
@@ -226,6 +250,14 @@ class CameraSessions(ABC, Generic[C]):
         Raises:
             NotFoundError: that camera has no session with that id.
         """
+
+    def runs(self, session_id: str) -> bool:
+        """Whether there is a session with that id that is not closing."""
+        return self._sessions.runs(session_id)
+
+    def ids(self) -> frozenset[str]:
+        """Ids of the sessions that hold a place, including closing ones."""
+        return frozenset(session.session_id for session in self._sessions.all())
 
     async def close(self, camera: str, session_id: str) -> None:
         """Ends a session.

@@ -7,6 +7,7 @@ from queue import Queue
 import numpy as np
 import pytest
 
+from stream_detect.analysis.challenge_control import ChallengeControl
 from stream_detect.analysis.worker import REMEMBER_S, AnalysisWorker, Health
 from stream_detect.errors import AnalysisError
 from stream_detect.types import Frame, Result, Verdict, VerdictState
@@ -112,6 +113,22 @@ def test_frames_are_made_on_the_workers_thread_and_only_when_analysed():
         steps.go_on.release(2)
         [stream.results.get(timeout=PATIENCE_S) for _ in range(2)]
     assert made == [(0.0, "analysis"), (2.0, "analysis")]
+
+
+def test_a_result_without_a_verdict_has_the_challenge_that_goes_on(steps):
+    control = ChallengeControl(lambda: None)
+    results = Queue()
+    steps.error = AnalysisError("the model is gone")
+    with AnalysisWorker(lambda: steps, results.put, Health(), challenge=control) as worker:
+        for state in (None, "baseline", "stopped"):
+            if state == "baseline":
+                control.start("anna")
+            elif state == "stopped":
+                control.stop()
+            worker.submit(lambda: frame(1.0))
+            result = results.get(timeout=PATIENCE_S)
+            assert result.error is not None
+            assert (result.challenge and result.challenge.state) == state
 
 
 def test_close_under_load_ends_the_thread_and_the_results(steps):

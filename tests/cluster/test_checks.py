@@ -1,18 +1,23 @@
 """Live checks on workers: media go directly to a worker, and the server lists each check until it ends there."""
 
 import asyncio
+import threading
+import time
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
-from stream_detect.cluster.checks import WORKER_LOST, WorkerChecks
+from stream_detect.cluster.checks import WORKER_LOST, WORKER_SILENT, WorkerChecks
+from stream_detect.cluster.nodes import WorkerLostError
 from stream_detect.errors import CapacityError, ConflictError, NotFoundError, OfferError
 from stream_detect.settings import WebRtcSettings
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.webrtc.check_sessions import CheckSessions
 from stream_detect.webrtc.live_check import Client
-from tests.patience import soon
+from tests.cluster.conftest import LEASE_S
+from tests.cluster.local_nodes import CUT_S
+from tests.patience import PATIENCE_S, soon
 from tests.webrtc.conftest import ABOUT, Peer, scripted_engine
 
 ANN = Client("192.0.2.1", "ann", "OBS Virtual Camera")
@@ -58,6 +63,18 @@ class Server:
         (name,) = (name for name, count in self.there().items() if count)
         return name
 
+    def deaf_to(self, *methods):
+        """Lets the worker of the only node miss all calls of these methods from now on."""
+        (link,) = self.stage.nodes.links.values()
+
+        def deaf(method, *arguments, timeout_s):
+            if method in methods:
+                time.sleep(CUT_S)
+                raise WorkerLostError("it did not answer")
+            return type(link).call(link, method, *arguments, timeout_s=timeout_s)
+
+        link.call = deaf
+
     async def none_left(self):
         await soon(
             lambda: not any(self.there().values()) and not any(self.known().values()) and not self.sessions.count
@@ -69,8 +86,8 @@ def serving(stage):
     """Makes servers with workers; their checks and peers end with the block."""
 
     @asynccontextmanager
-    async def make(*names: str, **options):
-        server = Server(stage(*names), **options)
+    async def make(*names: str, lease_s: float = LEASE_S, **options):
+        server = Server(stage(*names, lease_s=lease_s), **options)
         try:
             yield server
             await server.sessions.close_all()
@@ -122,6 +139,67 @@ async def test_a_worker_that_is_cut_off_ends_its_checks_and_the_server_counts_th
         await soon(lambda: server.received_of(incarnation) == 1)
         await server.connected(Client("192.0.2.2", "bob"))
     assert sorted(record.who for record in server.records) == ["ann", "bob"]
+
+
+async def test_a_check_whose_end_the_worker_does_not_answer_ends_with_the_next_messages(serving):
+    async with serving("a") as server:
+        peer, session_id = await server.connected()
+        server.deaf_to("end_check")
+        await server.sessions.close(session_id)
+        await server.none_left()
+        await peer.until(lambda: peer.of_type("bye"))
+        await soon(lambda: server.records)
+        (worker,) = server.stage.head._membership.workers()
+        await soon(lambda: not worker.current.ended_checks)
+    assert [(record.who, record.state) for record in server.records] == [("ann", "no_face")]
+
+
+async def test_no_check_is_opened_here_once_the_server_closes(serving):
+    async with serving("a") as server:
+        link, asked, lost = server.stage.nodes.links["a"], threading.Event(), threading.Event()
+        call = link.call
+
+        def slow(method, *arguments, timeout_s):
+            if method == "check":
+                asked.set()
+                lost.wait(PATIENCE_S)
+                raise WorkerLostError("it did not answer")
+            return call(method, *arguments, timeout_s=timeout_s)
+
+        link.call = slow
+        peer = Peer()
+        server.peers.append(peer)
+        answering = asyncio.create_task(server.sessions.answer(await peer.offer(), ANN))
+        await soon(asked.is_set)
+        await server.sessions.close_all()
+        lost.set()
+        with pytest.raises(CapacityError, match="shutting down"):
+            await answering
+        assert server.sessions.count == 0
+
+
+async def test_a_server_that_stops_writes_the_record_that_the_worker_does_not_send(serving):
+    async with serving("a", lease_s=PATIENCE_S) as server:
+        await server.connected()
+        server.deaf_to("end_check", "exchange")
+        await server.sessions.close_all()
+        await server.remote.all_ended()
+        assert [(record.who, record.state, record.reason) for record in server.records] == [
+            ("ann", None, WORKER_SILENT)
+        ]
+        server.deaf_to()
+        await server.none_left()
+
+
+async def test_a_check_that_ends_while_its_worker_is_silent_has_a_record_if_the_worker_is_lost(serving):
+    async with serving("a") as server:
+        _, session_id = await server.connected()
+        server.deaf_to("end_check", "exchange")
+        await server.sessions.close(session_id)
+        await soon(lambda: server.records)
+        assert [(record.who, record.reason) for record in server.records] == [("ann", WORKER_LOST)]
+        server.deaf_to()
+        await server.none_left()
 
 
 @pytest.mark.parametrize("first", ["worker", "server"])

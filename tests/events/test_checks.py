@@ -49,6 +49,13 @@ def test_one_whose_end_had_no_result_is_recorded_as_it_was_known(checks, then):
     ]
 
 
+def test_a_failed_analysis_is_no_verdict(checks):
+    failed = replace(shown(challenge(PASSED), "no_face"), error="analysis unavailable: the model is gone")
+    checks.result(shown(challenge(RUNNING)), WALL_S)
+    record = checks.result(failed, WALL_S + 1)
+    assert (record.state, record.fake_probability) == (VerdictState.REAL, 0.1)
+
+
 def test_a_camera_that_is_stopped_breaks_its_challenge_off(checks):
     assert checks.close(WALL_S) is None
     checks.result(shown(challenge(RUNNING)), WALL_S)

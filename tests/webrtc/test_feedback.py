@@ -6,11 +6,14 @@ from aiortc.rtp import (
     RTCP_PSFB_APP,
     RTCP_PSFB_FIR,
     RTCP_PSFB_PLI,
+    RTCP_RTPFB_NACK,
     RtcpPsfbPacket,
     RtcpRrPacket,
+    RtcpRtpfbPacket,
     pack_remb_fci,
 )
 
+from stream_detect.webrtc.aiortc_private.rtcp import RETRANSMITTED_HZ, limit_retransmissions
 from stream_detect.webrtc.annotated_track import KEYFRAME_INTERVAL_S, Feedback
 
 
@@ -86,3 +89,43 @@ async def test_the_sender_still_gets_every_packet(sender, feedback):
     for packet in packets:
         await sender._handle_rtcp_packet(packet)
     assert received == packets
+
+
+async def test_a_peer_has_so_many_packets_sent_again_and_no_more(sender, feedback, now):
+    again = []
+
+    async def retransmit(sequence: int) -> None:
+        again.append(sequence)
+
+    limit_retransmissions(sender, clock=lambda: now[0])
+    feedback.attach(sender)
+    sender._retransmit = retransmit
+
+    async def ask(count: int) -> int:
+        again.clear()
+        await sender._handle_rtcp_packet(RtcpRtpfbPacket(RTCP_RTPFB_NACK, 1, sender._ssrc, lost=[*range(count)]))
+        return len(again)
+
+    assert await ask(20) == 20
+    assert await ask(6000) == RETRANSMITTED_HZ - 20
+    assert await ask(6000) == 0
+    now[0] += 0.5
+    assert await ask(6000) == RETRANSMITTED_HZ / 2
+    now[0] += 60.0
+    assert await ask(6000) == RETRANSMITTED_HZ
+
+
+async def test_every_connection_limits_them(open_sessions, make_peer):
+    sessions, peer = open_sessions(), make_peer(codecs=frozenset({"VP8"}))
+    session_id = await peer.connect(sessions)
+    (transceiver,) = sessions._sessions.running(session_id)._connection.rtc.getTransceivers()
+    again = []
+
+    async def retransmit(sequence: int) -> None:
+        again.append(sequence)
+
+    transceiver.sender._retransmit = retransmit
+    await transceiver.sender._handle_rtcp_packet(
+        RtcpRtpfbPacket(RTCP_RTPFB_NACK, 1, transceiver.sender._ssrc, lost=[*range(6000)])
+    )
+    assert 0 < len(again) <= RETRANSMITTED_HZ

@@ -21,6 +21,7 @@ from stream_detect.webrtc import annotated_track
 from stream_detect.webrtc.annotated_track import Annotator
 from stream_detect.webrtc.live_check import Client
 from tests.patience import PATIENCE_S
+from tests.webrtc.conftest import ABOUT
 
 H264, VP8 = frozenset({"H264"}), frozenset({"VP8"})
 
@@ -401,6 +402,35 @@ async def test_the_record_names_the_model_of_the_newest_result_however_often_it_
     await sessions.close(session_id)
     (record,) = records
     assert (record.judge.name, record.judge.sha256) == ("scripted", about.model_sha256)
+
+
+@pytest.mark.parametrize("judged_first", [True, False])
+async def test_the_record_has_the_newest_verdict_and_no_failed_analysis(
+    open_sessions, make_peer, engine_of, judged_first
+):
+    failing = threading.Event()
+    if not judged_first:
+        failing.set()
+
+    def judge(_crop) -> float:
+        if failing.is_set():
+            raise AnalysisError("the model is gone")
+        return 0.99
+
+    records = []
+    sessions, peer = open_sessions(engine_of(lambda: ScriptedClassifier(judge)), keep=records.append), make_peer()
+    session_id = await peer.connect(sessions)
+    if judged_first:
+        await peer.until(lambda: peer.of_type("result") and peer.of_type("result")[-1]["state"] == "fake")
+    failing.set()
+    await peer.until(lambda: peer.of_type("result") and peer.of_type("result")[-1]["error"])
+    await sessions.close(session_id)
+    (record,) = records
+    if judged_first:
+        assert (record.state, record.judge.sha256) == (VerdictState.FAKE, ABOUT.model_sha256)
+        assert record.fake_probability > 0.9
+    else:
+        assert (record.state, record.reason, record.fake_probability) == (None, "analysis unavailable", None)
 
 
 async def test_an_offer_without_a_connection_leaves_no_record(open_sessions, make_peer):

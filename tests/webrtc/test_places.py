@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from stream_detect.access.networks import client_network
-from stream_detect.errors import CapacityError, ConflictError
+from stream_detect.errors import CapacityError, ConflictError, OfferError
 from stream_detect.settings import VideoSettings, WebRtcSettings
 from stream_detect.types import Thresholds
 from stream_detect.webrtc.hub import OverlayStyle
@@ -91,6 +91,49 @@ async def test_a_connected_peer_keeps_its_place(table):
     table.now_s += GRACE_S
     assert await table.offer("d", "192.0.2.2")
     assert await table.ids() == {"a", "d"}
+
+
+@pytest.mark.parametrize("how", ["answered", "failed", "cancelled"])
+async def test_a_session_that_ends_while_it_is_answered_is_refused_and_forgotten(table, how):
+    asked, may_answer = asyncio.Event(), asyncio.Event()
+
+    async def answer(_offer):
+        asked.set()
+        await may_answer.wait()
+        if how == "answered":
+            return "v=0"
+        raise OfferError("the connection is closed") if how == "failed" else asyncio.CancelledError
+
+    session = Session("a")
+    session.answer = answer
+    opening = asyncio.create_task(table.sessions.open(session, Offer("v=0", Codec.VP8), "192.0.2.1"))
+    await asked.wait()
+    await table.sessions.close_all()
+    may_answer.set()
+    with pytest.raises(CapacityError, match="ended while it was answered"):
+        await opening
+    assert await table.ids() == set()
+    assert not table.sessions._answered
+    assert not table.sessions.runs("a")
+
+
+async def test_a_cancelled_request_stays_cancelled(table):
+    asked = asyncio.Event()
+
+    async def answer(_offer):
+        asked.set()
+        await asyncio.Event().wait()
+
+    session = Session("a")
+    session.answer = answer
+    opening = asyncio.create_task(table.sessions.open(session, Offer("v=0", Codec.VP8), "192.0.2.1"))
+    await asked.wait()
+    assert table.sessions.runs("a")
+    table.sessions.gone(session, "the server has no time")
+    opening.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await opening
+    assert await table.ids() == set()
 
 
 async def test_a_session_that_fails_at_its_end_keeps_no_other_from_it(table, caplog):

@@ -61,7 +61,7 @@ export function App({ services, stream, token, media }: Props) {
   const nobody = isNobody(me);
   useEffect(() => {
     if (!nobody) return;
-    stream.stop();
+    stream.clear();
     player.stop();
     uploads.clear();
   }, [nobody, stream, player, uploads]);
@@ -97,7 +97,7 @@ export function App({ services, stream, token, media }: Props) {
   };
   const takeToken = (given: string): void => {
     token.keep(given);
-    stream.stop();
+    stream.clear();
     void identity.renew().then(begin);
   };
   if (nobody && me !== null && (me.signIn.password || me.signIn.oidc !== null)) {

@@ -106,7 +106,7 @@ export function failureWords(failure: StreamFailure, source: StreamSnapshot["sou
         "Another program or tab seems to be using it. Close it, or choose another source, and start again.",
       );
     case "server-full":
-      return plain("The server is full", "All its sessions are in use. This page retries by itself.");
+      return plain("The server is busy", asSentence(failure.detail));
     case "connection-lost":
       return plain("The connection was lost", `${asSentence(failure.detail)} Check the network, and whether the server is running.`);
     case "insecure":

@@ -74,6 +74,17 @@ describe("a successful check", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it.each(["while it runs", "after it was stopped"])("is forgotten when it is cleared %s", async (when) => {
+    const of = stage();
+    const stream = await live(of);
+    last(of).channel.receive("result", wireResult());
+    if (when === "after it was stopped") stream.stop();
+    expect(stream.snapshot().history).toHaveLength(1);
+    stream.clear();
+    expect(stream.snapshot()).toMatchObject({ state: "idle", result: null, picture: null, history: [] });
+    expect(of.source.track.stopped).toBe(true);
+  });
+
   it("ends the session before the connection, so that the server does not see a disconnection first", async () => {
     const of = stage();
     const stream = await live(of);
@@ -315,6 +326,17 @@ describe("a lost connection", () => {
     await pass(0);
     expect(stream.snapshot()).toMatchObject({ state: "live", attempt: 0 });
     expect(of.peers).toHaveLength(2);
+  });
+
+  it("is not restored if the server refuses the video, which would be refused again", async () => {
+    const of = stage();
+    const stream = await live(of);
+    last(of).channel.receive("bye", { reason: "video_too_large" });
+    await pass(0);
+    expect(stream.snapshot()).toMatchObject({ state: "failed", failure: { code: "server-error" } });
+    expect(stream.snapshot().failure?.detail).toMatch(/larger than the server accepts/);
+    expect(of.source.track.stopped).toBe(true);
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it("ends the lost session, unless the server has ended it", async () => {

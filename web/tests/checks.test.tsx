@@ -75,6 +75,13 @@ describe("earlier checks", () => {
     expect(screen.queryByTestId("check-virtual-camera")).toBeNull();
   });
 
+  it("say what went wrong if no verdict is known", async () => {
+    open([{ ...EMPTY, camera: null, reason: "its worker was lost" }]);
+    const row = await screen.findByTestId("check");
+    expect(row.textContent).toContain("No verdict is known: its worker was lost.");
+    expect(row.textContent).not.toContain("before anything was analysed");
+  });
+
   it("load more pages, and remove a deleted one", async () => {
     const server = open([CHECK], [EMPTY]);
     server.json(`DELETE /api/checks/${CHECK.id}`, null);

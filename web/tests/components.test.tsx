@@ -1,5 +1,6 @@
 import { act, cleanup, fireEvent, render, screen } from "@testing-library/react";
 import { afterEach, describe, expect, it, vi } from "vitest";
+import { ConfirmDialog } from "../src/components/ConfirmDialog";
 import { Message } from "../src/components/Message";
 import { ProbabilityBand } from "../src/components/ProbabilityBand";
 import { SourcePicker } from "../src/components/SourcePicker";
@@ -146,6 +147,37 @@ describe("VirtualCameraHint", () => {
   it("says nothing about a real camera", () => {
     render(<VirtualCameraHint label="Integrated Camera (04f2:b6d9)" program={null} />);
     expect(screen.queryByTestId("virtual-camera")).toBeNull();
+  });
+});
+
+describe("ConfirmDialog", () => {
+  it("stays open while its request is in progress, and shows why it failed", async () => {
+    const onClose = vi.fn();
+    let refuse: (failure: StreamFailure) => void = () => undefined;
+    const onConfirm = () => new Promise<void>((_, reject) => (refuse = reject));
+    render(
+      <ConfirmDialog title="Delete this record?" action="Delete" onConfirm={onConfirm} onClose={onClose}>
+        It will be deleted.
+      </ConfirmDialog>,
+    );
+    const dialog = screen.getByTestId<HTMLDialogElement>("confirm-dialog");
+    const escape = () => fireEvent(dialog, new Event("cancel", { cancelable: true }));
+    expect(escape()).toBe(true);
+    fireEvent.click(screen.getByTestId("confirm"));
+    expect(escape()).toBe(false);
+    expect(screen.getByText<HTMLButtonElement>("Cancel").disabled).toBe(true);
+    act(() => {
+      dialog.close(); // as some browsers do at the second Escape
+    });
+    expect(dialog.open).toBe(true);
+    expect(onClose).not.toHaveBeenCalled();
+    await act(async () => {
+      refuse(new StreamFailure("server-error", "the database does not answer"));
+      await Promise.resolve();
+    });
+    expect(screen.getByRole("alert").textContent).toBe("The database does not answer.");
+    fireEvent.click(screen.getByText("Cancel"));
+    expect(onClose).toHaveBeenCalledTimes(1);
   });
 });
 

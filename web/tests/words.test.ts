@@ -93,6 +93,14 @@ describe("wording", () => {
     expect(failureWords(new StreamFailure("permission-denied", ""), "camera", browser).steps[0]).toMatch(step);
   });
 
+  it.each(["all 4 sessions are in use; try again later", "the server is shutting down; try again when it is back"])(
+    "gives the server's reason for having no place: %s",
+    (reason) => {
+      const { text } = failureWords(new StreamFailure("server-full", reason, 5), "camera", "chrome");
+      expect(text.toLowerCase()).toBe(`${reason}.`);
+    },
+  );
+
   it("refers to sharing if a screen was to be shared", () => {
     expect(failureWords(new StreamFailure("permission-denied", ""), "screen", "chrome")).toMatchObject({
       title: "Nothing was shared",

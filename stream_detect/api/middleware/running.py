@@ -1,7 +1,7 @@
 """Requests in progress and WebRTC sessions by who started them, so that they end when access is revoked.
 
-A WebRTC session is a resource at a `Location`: the server remembers who opened it, and deletes it as its owner could
-when the access is revoked. Runs on the event loop.
+A WebRTC session is a resource at a `Location`: the server remembers who opened it until it ends, and deletes it as its
+owner could when the access is revoked. Runs on the event loop.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from stream_detect.access.principal import Principal
 from stream_detect.types import Role
 
 MAX_SESSIONS: Final = 4096
-"""Sessions that are remembered. A vanished one stays; above the limit the oldest is ended."""
+"""Sessions that are remembered; above the limit the oldest is ended."""
 
 _OPENING: Final = ("/webrtc/check", "/whip/", "/whep/")
 _log = logging.getLogger(__name__)
@@ -65,6 +65,8 @@ class Running:
 
     def __init__(self, application: ASGIApp | None = None) -> None:
         self.application = application
+        self.runs: Callable[[str], bool] = lambda _path: True
+        """Whether the session at a path has not ended: a session that has is no use of its owner's credentials."""
         self._requests: dict[_Request, None] = {}
         self._sessions: OrderedDict[str, _Session] = OrderedDict()
         self._ending: set[asyncio.Task[None]] = set()
@@ -115,8 +117,8 @@ class Running:
             del self._requests[request]
         return True
 
-    async def end_revoked(self, role_of: RoleOf) -> None:
-        """Ends requests and sessions whose right was revoked.
+    def end_revoked(self, role_of: RoleOf) -> None:
+        """Ends requests and sessions whose right was revoked; does not wait for the end of sessions.
 
         Args:
             role_of: returns the current role of a principal's key; None if it was revoked.
@@ -124,18 +126,15 @@ class Running:
         for request in list(self._requests):
             if not _stands(request.principal, request.least, role_of):
                 request.end()
-        gone = [at for at, one in self._sessions.items() if not _stands(one.principal, one.least, role_of)]
-        if gone:
-            ends = [self._delete(self._sessions.pop(location)) for location in gone]
-            for outcome in await asyncio.gather(*ends, return_exceptions=True):
-                if isinstance(outcome, Exception):
-                    _log.error("a session whose access was revoked could not be ended", exc_info=outcome)
+        for path in [path for path in self._sessions if not self.runs(path)]:
+            del self._sessions[path]
+        for path in [at for at, one in self._sessions.items() if not _stands(one.principal, one.least, role_of)]:
+            session = self._sessions.pop(path)
+            self._end(session, f"the access of {session.principal.name or session.principal.by} was revoked")
 
     def _note(self, request: _Request, scope: Scope, answer: Message) -> None:
-        """Remembers a session that starts with this response, and forgets one that ends with it."""
+        """Remembers a session that starts with this response."""
         path = _below_root(scope, scope["path"])
-        if scope["method"] == "DELETE":
-            self._sessions.pop(path, None)
         location = Headers(raw=answer["headers"]).get("location", "")
         if answer["status"] != 201 or not location or not path.startswith(_OPENING):
             return
@@ -146,11 +145,19 @@ class Running:
         self._sessions[there] = _Session(request.principal, request.least, deleting)
         if len(self._sessions) > MAX_SESSIONS:
             _, oldest = self._sessions.popitem(last=False)
-            task = asyncio.ensure_future(self._delete(oldest))
-            self._ending.add(task)
-            task.add_done_callback(self._ending.discard)
+            self._end(oldest, f"more than {MAX_SESSIONS} sessions are open")
 
-    async def _delete(self, session: _Session) -> None:
+    def _end(self, session: _Session, why: str) -> None:
+        task = asyncio.get_running_loop().create_task(self._delete(session, why))
+        self._ending.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._ending.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            _log.error("a session could not be ended", exc_info=error)
+
+    async def _delete(self, session: _Session, why: str) -> None:
         async def receive() -> Message:
             return {"type": "http.request", "body": b"", "more_body": False}
 
@@ -159,8 +166,8 @@ class Running:
 
         if self.application is not None:
             await self.application(dict(session.scope), receive, send)
-            path, name = session.scope["path"], session.principal.name or session.principal.by
-            _log.info("%s...: ended because the access of %s was revoked", path[: path.rfind("/") + 7], name)
+            path = session.scope["path"]
+            _log.info("%s...: ended because %s", path[: path.rfind("/") + 7], why)
 
 
 def _stands(principal: Principal, least: Role, role_of: RoleOf) -> bool:

@@ -65,8 +65,8 @@ class CheckBody(Body):
     virtual_camera: str | None = Field(
         description="the virtual camera program that this name suggests; a hint that does not affect the verdict"
     )
-    state: VerdictState | None = Field(description="state of the last verdict; null: nothing was analysed")
-    reason: str
+    state: VerdictState | None = Field(description="state of the last verdict; null: there was none")
+    reason: str = Field(description="reason for that verdict, or why there was none; may be empty")
     fake_probability: Share | None
     model: EventJudgeBody | None = Field(description="the model that judged, with its thresholds at that time")
     challenges: tuple[ChallengeBody, ...] = Field(description="the last challenges that ended, oldest first")

@@ -108,6 +108,8 @@ class Worker:
             for request in call.evidence:
                 hosting.evidence.begin(request)
             hosting.analyses.want(call.analyses)
+            for session_id, reason in call.ended_checks.items():
+                hosting.checks.end_soon(session_id, "the server has ended it", reason)
         await self._outbox.wait(HOLD_S)
         return self._batch(call)
 
@@ -263,6 +265,7 @@ class Worker:
             analyses={} if hosting is None else hosting.analyses.states(),
             ice_problems=() if hosting is None else hosting.ice_servers.problems,
             checks={} if hosting is None else hosting.checks.connected(),
+            sessions=frozenset() if hosting is None else hosting.viewers.ids() | hosting.publishers.ids(),
         )
 
     def _load(self, now_s: float) -> Load:

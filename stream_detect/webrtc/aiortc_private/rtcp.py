@@ -1,9 +1,11 @@
-"""RTCP messages: a peer's requests to our encoders, and the bit rate that is requested from the peer.
+"""RTCP messages: a peer's requests to our encoders and for lost packets, and the bit rate requested from the peer.
 
 A sender that gets packets ignores PLI and FIR, and passes the peer's bandwidth estimate to an encoder that it never
 uses. So the sender's `_handle_rtcp_packet`, which its transport looks up for every packet, is shadowed.
 """
 
+import time
+from collections.abc import Callable
 from typing import Any, Protocol
 
 from aiortc import RTCRtpReceiver, RTCRtpSender
@@ -14,6 +16,7 @@ from aiortc.rtp import (
     AnyRtcpPacket,
     RtcpPsfbPacket,
     RtcpRrPacket,
+    RtcpRtpfbPacket,
     RtcpSrPacket,
     unpack_remb_fci,
 )
@@ -65,6 +68,35 @@ def _report(listener: RtcpListener, packet: AnyRtcpPacket, ssrc: int) -> None:
             return  # message of another application
         if ssrc in ssrcs:
             listener.estimate(bitrate_bps)
+
+
+RETRANSMITTED_HZ = 256.0
+"""Packets a second that a peer may request again, and as many at once: more than half of all at 4 Mbit/s. One message
+can name thousands, which would hold the event loop for tenths of a second and multiply what the peer sends."""
+
+
+def limit_retransmissions(sender: RTCRtpSender, clock: Callable[[], float] = time.monotonic) -> None:
+    """Limits the packets that a sender sends again for its peer (NACK); further requests are ignored.
+
+    Args:
+        sender: sender of a connection.
+        clock: returns monotonic seconds.
+    """
+    shadowed: Any = sender
+    handle = shadowed._handle_rtcp_packet
+    left, filled_s = RETRANSMITTED_HZ, clock()
+
+    async def limited(packet: AnyRtcpPacket) -> None:
+        nonlocal left, filled_s
+        if isinstance(packet, RtcpRtpfbPacket):
+            now_s = clock()
+            left = min(left + (now_s - filled_s) * RETRANSMITTED_HZ, RETRANSMITTED_HZ)
+            filled_s = now_s
+            packet.lost = packet.lost[: int(left)]
+            left -= len(packet.lost)
+        await handle(packet)
+
+    shadowed._handle_rtcp_packet = limited
 
 
 SEND_TIME_WRAP = 1 << 24

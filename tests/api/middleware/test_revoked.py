@@ -214,7 +214,7 @@ async def test_a_download_of_stated_length_is_cut_off_and_any_other_response_is_
     exchange = ({"method": "GET", "path": "/", "headers": []}, None, send)
     carrying = asyncio.create_task(running.carry(Principal(Role.VIEWER, "token"), Role.VIEWER, download, exchange))
     await soon(lambda: len(sent) == 2)
-    await running.end_revoked(lambda _key: None)
+    running.end_revoked(lambda _key: None)
     assert await carrying
     assert [message["body"] for message in sent[2:]] == ([] if headers else [b""])
 

@@ -66,7 +66,12 @@ export function CameraDialog({ camera, onClose }: Props) {
     }
   };
   return (
-    <Dialog title={camera === null ? "Add a camera" : `Settings of ${titleOf(camera)}`} onClose={onClose} testId="camera-dialog">
+    <Dialog
+      title={camera === null ? "Add a camera" : `Settings of ${titleOf(camera)}`}
+      onClose={onClose}
+      testId="camera-dialog"
+      busy={saving}
+    >
       <form ref={form} onInput={forget} onSubmit={(event) => void save(event)} className="space-y-4">
         <Fields camera={camera} />
         <Outcome testing={testing} />
@@ -87,7 +92,9 @@ export function CameraDialog({ camera, onClose }: Props) {
           >
             {testing.state === "running" ? "Testing …" : "Test connection"}
           </Button>
-          <Button onClick={onClose}>Cancel</Button>
+          <Button disabled={saving} onClick={onClose}>
+            Cancel
+          </Button>
         </div>
       </form>
     </Dialog>

@@ -47,7 +47,7 @@ export function CheckRow({ check, onDelete }: Props) {
         )}
       </div>
       <p className="mt-1 text-sm text-muted">{details.filter(Boolean).join(" · ")}</p>
-      <p className="text-sm">{state === null ? "The check ended before anything was analysed." : `Last verdict: ${asSentence(reason)}`}</p>
+      <p className="text-sm">{state === null ? noVerdict(reason) : `Last verdict: ${asSentence(reason)}`}</p>
       {sourceLabel !== "" && (
         <p className="text-sm">
           Camera: “{sourceLabel}”
@@ -82,6 +82,11 @@ export function CheckRow({ check, onDelete }: Props) {
       )}
     </li>
   );
+}
+
+/** @param reason what went wrong; empty if nothing did */
+function noVerdict(reason: string): string {
+  return reason === "" ? "The check ended before anything was analysed." : `No verdict is known: ${reason.replace(/\.?$/, ".")}`;
 }
 
 function ChallengeOutcome({ challenge }: { readonly challenge: Challenge }) {

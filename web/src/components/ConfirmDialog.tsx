@@ -28,7 +28,7 @@ export function ConfirmDialog({ title, action, onConfirm, onClose, children }: P
     }
   };
   return (
-    <Dialog title={title} onClose={onClose} testId="confirm-dialog">
+    <Dialog title={title} onClose={onClose} testId="confirm-dialog" busy={busy}>
       <p>{children}</p>
       <p role="alert" className="mt-2 font-semibold empty:hidden">
         {problem}
@@ -37,7 +37,9 @@ export function ConfirmDialog({ title, action, onConfirm, onClose, children }: P
         <Button primary testId="confirm" disabled={busy} onClick={() => void confirm()}>
           {action}
         </Button>
-        <Button onClick={onClose}>Cancel</Button>
+        <Button disabled={busy} onClick={onClose}>
+          Cancel
+        </Button>
       </div>
     </Dialog>
   );

@@ -4,11 +4,13 @@ interface Props {
   readonly title: string;
   readonly onClose: () => void;
   readonly testId: string;
+  /** A request is in progress: the dialog stays, to show its error. */
+  readonly busy?: boolean;
   readonly children: ReactNode;
 }
 
-/** A modal dialog: open while it is rendered, closed by Escape. Then the focus returns to what opened it. */
-export function Dialog({ title, onClose, testId, children }: Props) {
+/** A modal dialog: open while it is rendered, closed by Escape unless it is busy. Then the focus returns to what opened it. */
+export function Dialog({ title, onClose, testId, busy = false, children }: Props) {
   const dialog = useRef<HTMLDialogElement>(null);
   const id = useId();
   const [opener] = useState(() => document.activeElement);
@@ -23,7 +25,13 @@ export function Dialog({ title, onClose, testId, children }: Props) {
   return (
     <dialog
       ref={dialog}
-      onClose={onClose}
+      onCancel={(event) => {
+        if (busy) event.preventDefault();
+      }}
+      onClose={() => {
+        if (busy) dialog.current?.showModal(); // some browsers close it at the second Escape all the same
+        else onClose();
+      }}
       aria-labelledby={id}
       className="panel m-auto max-h-[calc(100dvh-32px)] w-[min(32rem,calc(100vw-32px))] overflow-y-auto p-4 text-ink backdrop:bg-black/60 sm:p-6"
       data-testid={testId}

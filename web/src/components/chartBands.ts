@@ -1,9 +1,14 @@
 /** The background of score charts: the thresholds as labelled bands. */
 
 import type UPlot from "uplot";
+import { exact } from "../figures";
 import type { Thresholds } from "../stream/messages";
 
 export const FONT = "12px system-ui, sans-serif";
+
+/** Width of the probability axis, for labels of LABEL_CHARS. */
+export const LEVELS_PX = 52;
+const LABEL_CHARS = 7;
 
 /** Draws lines at fake_enter and real_enter, and dashed ones at fake_leave and real_leave. `colour` reads a CSS variable. */
 export function drawBands(plot: UPlot, thresholds: Thresholds | null, colour: (variable: string) => string): void {
@@ -50,6 +55,11 @@ export function levelLabels(levels: readonly number[]): string[] {
   return levels.map((level) =>
     thresholds.some((threshold) => threshold !== level && (level === 0 || level === 1) && Math.abs(threshold - level) < NEAR)
       ? ""
-      : level.toFixed(2),
+      : levelLabel(level),
   );
+}
+
+function levelLabel(level: number): string {
+  const label = exact(level);
+  return label.length <= LABEL_CHARS ? label : level.toFixed(LABEL_CHARS - 2);
 }

@@ -5,7 +5,7 @@ import type { FlaggedFrame } from "../stream/analysisResults";
 import type { Thresholds } from "../stream/messages";
 import { chosen, moved, zoomed, type ReviewTimeline, type TimeRange } from "../stream/reviewTimeline";
 import { mediaTime } from "../times";
-import { drawBands } from "./chartBands";
+import { drawBands, levelLabels, LEVELS_PX } from "./chartBands";
 import { lineStyle } from "./lineStyle";
 import { PlotBox } from "./plotBox";
 
@@ -106,7 +106,7 @@ export class ReviewChart {
       scales: { x: { time: false, auto: false }, y: { range: [0, 1] } },
       axes: [
         { ...axis, size: 28, gap: 8, space: 72, values: (plot, splits) => splits.map((at) => mediaTime(at, digits(plot))) },
-        { ...axis, size: 40, gap: 4, splits: [0, realEnter, fakeEnter, 1], values: (_, splits) => splits.map((value) => value.toFixed(2)) },
+        { ...axis, size: LEVELS_PX, gap: 4, splits: [0, realEnter, fakeEnter, 1], values: (_, splits) => levelLabels(splits) },
       ],
       series: [
         {},

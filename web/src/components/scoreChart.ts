@@ -5,11 +5,11 @@ import type { CameraEvent } from "../stream/events";
 import type { Thresholds } from "../stream/messages";
 import type { ScoreLines } from "../stream/scoreHistory";
 import { clock } from "../times";
-import { drawBands, levelLabels } from "./chartBands";
+import { drawBands, levelLabels, LEVELS_PX } from "./chartBands";
 import { PlotBox } from "./plotBox";
 
 /** Position of the plot in its element, in px, to align the strip of states below. */
-export const PLOT_LEFT_PX = 40;
+export const PLOT_LEFT_PX = LEVELS_PX;
 export const PLOT_RIGHT_PX = 28;
 const MARK_PX = 6;
 

@@ -3,7 +3,7 @@
 import type UPlot from "uplot";
 import { HISTORY_S, type Timeline } from "../stream/history";
 import type { Thresholds } from "../stream/messages";
-import { drawBands, levelLabels } from "./chartBands";
+import { drawBands, levelLabels, LEVELS_PX } from "./chartBands";
 import { lineStyle } from "./lineStyle";
 import { PlotBox } from "./plotBox";
 
@@ -56,7 +56,7 @@ export class TimelineChart {
         },
         {
           ...axis,
-          size: 40,
+          size: LEVELS_PX,
           gap: 4,
           splits: [0, ...marks, 1],
           values: (_, splits) => levelLabels(splits),

@@ -196,7 +196,7 @@ function UserSessions({ name, onClose }: SessionsProps) {
     onClose();
   };
   return (
-    <Dialog title={`Where ${name} is signed in`} onClose={onClose} testId="sessions-dialog">
+    <Dialog title={`Where ${name} is signed in`} onClose={onClose} testId="sessions-dialog" busy={busy}>
       <div className="space-y-4">
         <Sessions user={name} />
         <p role="alert" className="font-semibold empty:hidden">
@@ -206,7 +206,9 @@ function UserSessions({ name, onClose }: SessionsProps) {
           <Button testId="end-sessions" disabled={busy} onClick={() => void run(endAll)}>
             Sign out everywhere
           </Button>
-          <Button onClick={onClose}>Close</Button>
+          <Button disabled={busy} onClick={onClose}>
+            Close
+          </Button>
         </div>
       </div>
     </Dialog>
@@ -227,7 +229,7 @@ function NewPassword({ name, onChange, onClose }: NewPasswordProps) {
     if (await run(() => onChange(password))) onClose();
   };
   return (
-    <Dialog title={`New password for ${name}`} onClose={onClose} testId="password-dialog">
+    <Dialog title={`New password for ${name}`} onClose={onClose} testId="password-dialog" busy={busy}>
       <form onSubmit={(event) => void submit(event)} className="space-y-4">
         <PasswordField hint="They will be signed out everywhere. Tell them the new password yourself." />
         <p role="alert" className="font-semibold empty:hidden">
@@ -271,7 +273,7 @@ function AddUser({ first, onAdded, onClose }: AddProps) {
     }
   };
   return (
-    <Dialog title="Add a user" onClose={onClose} testId="user-dialog">
+    <Dialog title="Add a user" onClose={onClose} testId="user-dialog" busy={busy}>
       <form onSubmit={(event) => void submit(event)} className="space-y-4">
         <Field label="Name" hint="Lower-case letters, digits and . _ @ + -">
           <input name="name" required maxLength={64} autoComplete="off" autoCapitalize="none" spellCheck={false} className={INPUT} />

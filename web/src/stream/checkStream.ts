@@ -6,9 +6,9 @@
  *     asking       --source allowed--> connecting           --refused, cancelled--> failed
  *     connecting   --connected--> live    --server full--> waiting    --lost--> reconnecting    --refused--> failed
  *     waiting      --Retry-After elapsed--> connecting      --too often--> failed
- *     live         --lost, bye--> reconnecting              --source ended--> closed or failed
+ *     live         --lost, bye--> reconnecting              --source ended--> closed or failed    --refused--> failed
  *     reconnecting --connected--> live    --server full--> waiting    --too often, refused--> failed
- *     any of them  --stop()--> closed
+ *     any of them  --stop()--> closed                       --clear()--> idle
  *
  * The source stays open from connecting to live and is released in failed and closed.
  */
@@ -134,6 +134,12 @@ export class CheckStream {
     this.#set({ ...NOTHING, state: "closed" });
   }
 
+  /** Like `stop`, and forgets what was checked. */
+  clear(): void {
+    this.stop();
+    this.#set({ ...NOTHING, state: "idle", history: [] });
+  }
+
   async #check(choice: SourceChoice, signal: AbortSignal): Promise<void> {
     const { createPeer, media, secure } = this.environment;
     const source = await openSource(choice, media, secure);
@@ -151,7 +157,7 @@ export class CheckStream {
       let failure: StreamFailure;
       try {
         const liveMs = performance.now();
-        failure = new StreamFailure("connection-lost", await this.#converse(source, createPeer, signal));
+        failure = await this.#converse(source, createPeer, signal);
         if (performance.now() - liveMs > STEADY_MS) attempt = waits = 0;
       } catch (error) {
         failure = asFailure(error);
@@ -174,7 +180,11 @@ export class CheckStream {
   }
 
   /** One connection, from the offer to its loss. @returns why it was lost */
-  async #converse(source: MediaStream, createPeer: NonNullable<StreamEnvironment["createPeer"]>, signal: AbortSignal): Promise<string> {
+  async #converse(
+    source: MediaStream,
+    createPeer: NonNullable<StreamEnvironment["createPeer"]>,
+    signal: AbortSignal,
+  ): Promise<StreamFailure> {
     const { server } = this.environment;
     const status = await server.status();
     signal.throwIfAborted();

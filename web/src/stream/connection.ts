@@ -24,10 +24,14 @@ export interface ConnectionListener {
   onStats(stats: StreamStats): void;
 }
 
-const BYE_REASONS: ReadonlyMap<string, string> = new Map([
-  ["server_shutdown", "the server is shutting down"],
-  ["video_too_large", "the video is larger than the server accepts"],
-]);
+/** Another connection would end in the same way. */
+const TOO_LARGE = "the video is larger than the server accepts; share a smaller window, or use a camera of a lower resolution";
+
+function failureOf(byeReason: string): StreamFailure {
+  if (byeReason === "video_too_large") return new StreamFailure("server-error", TOO_LARGE);
+  const why = byeReason === "server_shutdown" ? "the server is shutting down" : "the server ended the session";
+  return new StreamFailure("connection-lost", why);
+}
 
 export class Connection {
   readonly #link: PeerLink;
@@ -36,6 +40,7 @@ export class Connection {
   readonly #pings = new Map<number, number>();
   #counters: Counters | null = null;
   #location: string | null = null;
+  #bye: StreamFailure | null = null;
   #heardMs = 0;
   #pinged = 0;
 
@@ -60,9 +65,9 @@ export class Connection {
     };
   }
 
-  /** Resolves with the reason, in words, when the connection is lost or closed. */
-  get lost(): Promise<string> {
-    return this.#link.lost;
+  /** Resolves with the reason when the connection is lost or closed. */
+  get lost(): Promise<StreamFailure> {
+    return this.#link.lost.then((why) => this.#bye ?? new StreamFailure("connection-lost", why));
   }
 
   /**
@@ -124,7 +129,8 @@ export class Connection {
     else this.listener.onMessage(message);
     if (message.type === "bye") {
       this.#location = null; // the server has already ended it
-      this.#link.lose(BYE_REASONS.get(message.value.reason) ?? "the server ended the session");
+      this.#bye = failureOf(message.value.reason);
+      this.#link.lose(this.#bye.detail);
     }
   }
 
