@@ -97,7 +97,7 @@ export function App({ services, stream, token, media }: Props) {
   };
   const takeToken = (given: string): void => {
     token.keep(given);
-    stream.clear();
+    stream.stop();
     void identity.renew().then(begin);
   };
   if (nobody && me !== null && (me.signIn.password || me.signIn.oidc !== null)) {

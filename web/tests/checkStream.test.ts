@@ -375,6 +375,20 @@ describe("a lost connection", () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it("gives up if each connection takes long to open and is lost at once", async () => {
+    const of = stage();
+    const stream = await live(of);
+    for (let attempt = 1; attempt <= MAX_RECONNECTS + 1; attempt += 1) {
+      last(of).become("failed");
+      for (let waited = 0; waited < 200 && of.peers.length === attempt; waited += 1) await pass(100);
+      await pass(11_000);
+      last(of).become("connected");
+      await pass(0);
+    }
+    expect(stream.snapshot()).toMatchObject({ state: "failed", failure: { code: "connection-lost" } });
+    expect(of.server.offers).toBe(1 + MAX_RECONNECTS);
+  });
+
   it("marks the history, so that no line is drawn across the gap", async () => {
     const of = stage();
     const stream = await live(of);

@@ -115,6 +115,14 @@ describe("WhepPlayer", () => {
     expect(of.peers).toHaveLength(MAX_RECONNECTS + 1);
   });
 
+  it("gives up if no attempt connects, however long each one takes", async () => {
+    const of = stage();
+    of.player.play("door");
+    await pass(600_000);
+    expect(of.player.snapshot()).toMatchObject({ state: "failed", failure: { code: "connection-lost" } });
+    expect(of.peers).toHaveLength(MAX_RECONNECTS + 1);
+  });
+
   it("does not retry what the server refuses", async () => {
     const of = stage();
     of.refusals.push(new StreamFailure("server-error", "the camera is stopped"));

@@ -29,7 +29,8 @@ export function Dialog({ title, onClose, testId, busy = false, children }: Props
         if (busy) event.preventDefault();
       }}
       onClose={() => {
-        if (busy) dialog.current?.showModal(); // some browsers close it at the second Escape all the same
+        if (busy)
+          dialog.current?.showModal(); // some browsers close it at the second Escape all the same
         else onClose();
       }}
       aria-labelledby={id}

@@ -459,14 +459,17 @@ export interface components {
             id: string;
             /** @description the model that judged, with its thresholds at that time */
             model: components["schemas"]["EventJudgeBody"] | null;
-            /** Reason */
+            /**
+             * Reason
+             * @description reason for that verdict, or why there was none; may be empty
+             */
             reason: string;
             /**
              * Source Label
              * @description the camera's name on the client's system; empty if not given
              */
             source_label: string;
-            /** @description state of the last verdict; null: nothing was analysed */
+            /** @description state of the last verdict; null: there was none */
             state: components["schemas"]["VerdictState"] | null;
             /**
              * Virtual Camera

@@ -154,10 +154,12 @@ export class CheckStream {
     this.#set({ state: "connecting", sourceLabel });
     let attempt = 0;
     for (let waits = 0; ;) {
+      let liveMs = Number.POSITIVE_INFINITY;
       let failure: StreamFailure;
       try {
-        const liveMs = performance.now();
-        failure = await this.#converse(source, createPeer, signal);
+        failure = await this.#converse(source, createPeer, signal, () => {
+          liveMs = performance.now();
+        });
         if (performance.now() - liveMs > STEADY_MS) attempt = waits = 0;
       } catch (error) {
         failure = asFailure(error);
@@ -184,6 +186,7 @@ export class CheckStream {
     source: MediaStream,
     createPeer: NonNullable<StreamEnvironment["createPeer"]>,
     signal: AbortSignal,
+    onLive: () => void,
   ): Promise<StreamFailure> {
     const { server } = this.environment;
     const status = await server.status();
@@ -201,6 +204,7 @@ export class CheckStream {
     try {
       await connection.open();
       signal.throwIfAborted();
+      onLive();
       this.#set({
         state: "live",
         failure: null,

@@ -58,10 +58,12 @@ export class EventFeed {
   async #follow(signal: AbortSignal): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
       let failure: StreamFailure;
-      const beganMs = performance.now();
+      let openMs = Number.POSITIVE_INFINITY;
       try {
         this.listener.onState("connecting", null);
-        await this.#read(await this.http.open(this.path, signal), signal);
+        const body = await this.http.open(this.path, signal);
+        openMs = performance.now();
+        await this.#read(body, signal);
         failure = new StreamFailure("connection-lost", "the server ended the stream");
       } catch (error) {
         failure = asFailure(error);
@@ -71,7 +73,7 @@ export class EventFeed {
         this.listener.onState("refused", failure);
         return;
       }
-      if (performance.now() - beganMs > STEADY_MS) attempt = 1;
+      if (performance.now() - openMs > STEADY_MS) attempt = 1;
       this.listener.onState("waiting", failure);
       try {
         await pause(failure.retryAfterS === null ? backoffMs(attempt, this.random()) : failure.retryAfterS * 1000, signal);

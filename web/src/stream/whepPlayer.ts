@@ -82,15 +82,18 @@ export class WhepPlayer {
 
   async #follow(camera: string, signal: AbortSignal): Promise<void> {
     for (let attempt = 1; ; attempt += 1) {
-      const beganMs = performance.now();
+      let playingMs = Number.POSITIVE_INFINITY;
       let failure: StreamFailure;
       try {
-        failure = new StreamFailure("connection-lost", await this.#watch(camera, signal));
+        const why = await this.#watch(camera, signal, () => {
+          playingMs = performance.now();
+        });
+        failure = new StreamFailure("connection-lost", why);
       } catch (error) {
         failure = asFailure(error);
       }
       if (signal.aborted) return;
-      if (performance.now() - beganMs > STEADY_MS) attempt = 1;
+      if (performance.now() - playingMs > STEADY_MS) attempt = 1;
       const passes = failure.code === "connection-lost" || failure.code === "server-full";
       if (!passes || attempt > MAX_RECONNECTS) {
         this.#set({ ...IDLE, state: "failed", camera, failure });
@@ -108,7 +111,7 @@ export class WhepPlayer {
   }
 
   /** One connection, from the offer to its loss. @returns why it was lost */
-  async #watch(camera: string, signal: AbortSignal): Promise<string> {
+  async #watch(camera: string, signal: AbortSignal, onPlaying: () => void): Promise<string> {
     const { createPeer, http, iceServers } = this.environment;
     if (createPeer === undefined) throw new StreamFailure("unsupported", "this browser has no WebRTC");
     const servers = await iceServers();
@@ -133,6 +136,7 @@ export class WhepPlayer {
       signal.throwIfAborted();
       await link.connect(answer.sdp);
       signal.throwIfAborted();
+      onPlaying();
       this.#set({ ...IDLE, state: "playing", camera, picture });
       return await link.lost;
     } finally {
