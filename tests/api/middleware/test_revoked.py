@@ -8,7 +8,6 @@ import signal
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import httpx
 import pytest
@@ -23,7 +22,8 @@ from stream_detect.storage.database import Database
 from stream_detect.storage.users import StoredUsers
 from stream_detect.types import Role
 from tests.api.signing_in import PASSWORD, bearer
-from tests.patience import PATIENCE_S, soon
+from tests.conftest import Server
+from tests.patience import PATIENCE_S, soon, until
 
 SDP = {"Content-Type": "application/sdp"}
 DIRECTIONS = {"/whip/street": "sendonly", "/whep/street": "recvonly", "/webrtc/check": "sendrecv"}
@@ -31,36 +31,54 @@ DIRECTIONS = {"/whip/street": "sendonly", "/whep/street": "recvonly", "/webrtc/c
 
 @dataclass
 class Town:
-    """A server with users of each role, and a second view of its tables, as from another process."""
+    """A server with users of each role, and a second view of its tables, as from another process.
+
+    Args:
+        names: name of the user of each role.
+        tokens: token of the user of each role, and of `publisher`.
+        ids: ids of these tokens.
+    """
 
     url: str
     accounts: Accounts
+    names: dict[str, str]
     tokens: dict[str, str]
     ids: dict[str, str]
-    log: list[str]
+
+
+@pytest.fixture(scope="module")
+def shared_server(run_server, tmp_path_factory) -> Iterator[tuple[Server, Accounts]]:
+    """A server and its accounts; each test has users of its own."""
+    folder = tmp_path_factory.mktemp("town")
+    file = folder / "settings.yaml"
+    cameras = [{"name": "street", "url": "whip:"}]
+    file.write_text(yaml.safe_dump({"cameras": cameras}), encoding="utf-8")
+    with Database.open(StorageSettings(folder=folder / "data"), alone=False) as database:
+        accounts = Accounts(StoredUsers(database), AccessSettings())
+        accounts.add("keeper", Role.ADMIN, PASSWORD)  # from the start: without a user, a server is open
+        with run_server(SETTINGS=str(file), STORAGE__FOLDER=str(folder / "data")) as server:
+            yield server, accounts
+            server.stop()
+            assert "Traceback" not in "".join(server.log)
 
 
 @pytest.fixture
-def town(start_server, tmp_path: Path) -> Iterator[Town]:
-    file = tmp_path / "settings.yaml"
-    cameras = [{"name": "street", "url": "whip:"}]
-    file.write_text(yaml.safe_dump({"cameras": cameras}), encoding="utf-8")
-    with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
-        accounts = Accounts(StoredUsers(database), AccessSettings())
-        tokens, ids = {}, {}
-        for role in reversed(Role):
-            accounts.add(role.value, role, PASSWORD)
-            owner = Principal(role, "session", role.value)
-            made, tokens[role.value] = accounts.add_token(owner, "test", role, None, None)
-            ids[role.value] = made.id
-        made, tokens["publisher"] = accounts.add_token(
-            Principal(Role.OPERATOR, "session", "operator"), "obs", Role.OPERATOR, None, "street"
-        )
-        ids["publisher"] = made.id
-        server = start_server(SETTINGS=str(file), STORAGE__FOLDER=str(tmp_path / "data"))
-        yield Town(server.url, accounts, tokens, ids, server.log)
-        server.stop()
-        assert "Traceback" not in "".join(server.log)
+def town(shared_server: tuple[Server, Accounts]) -> Town:
+    server, accounts = shared_server
+    number = len(accounts.users())
+    names, tokens, ids = {}, {}, {}
+    for role in reversed(Role):
+        name = names[role.value] = f"{role.value}{number}"
+        accounts.add(name, role, PASSWORD)
+        made, tokens[role.value] = accounts.add_token(Principal(role, "session", name), "test", role, None, None)
+        ids[role.value] = made.id
+    made, tokens["publisher"] = accounts.add_token(
+        Principal(Role.OPERATOR, "session", names["operator"]), "obs", Role.OPERATOR, None, "street"
+    )
+    ids["publisher"] = made.id
+    with httpx.Client(base_url=server.url, headers=bearer(tokens["publisher"]), timeout=PATIENCE_S) as client:
+        until(lambda: client.get("/api/status").status_code not in {401, 429})  # the newest of them
+    return Town(server.url, accounts, names, tokens, ids)
 
 
 @dataclass
@@ -122,9 +140,9 @@ async def test_a_user_who_is_disabled_or_loses_the_role_is_seen_out(town):
         session(town, "/webrtc/check", bearer(town.tokens["operator"])) as checking,
         session(town, "/whep/street", bearer(town.tokens["operator"])) as watching,
     ):
-        await asyncio.to_thread(lambda: town.accounts.change("viewer", disabled=True))
+        await asyncio.to_thread(lambda: town.accounts.change(town.names["viewer"], disabled=True))
         await soon(lambda: viewing.connection.connectionState == "closed")
-        await asyncio.to_thread(lambda: town.accounts.change("operator", role=Role.VIEWER))
+        await asyncio.to_thread(lambda: town.accounts.change(town.names["operator"], role=Role.VIEWER))
         await soon(lambda: checking.connection.connectionState == "closed")
         assert watching.connection.connectionState == "connected"
 
@@ -132,7 +150,7 @@ async def test_a_user_who_is_disabled_or_loses_the_role_is_seen_out(town):
 async def test_signing_out_ends_what_the_browser_watches(town):
     origin = {"Origin": town.url}
     async with httpx.AsyncClient(base_url=town.url, timeout=PATIENCE_S) as browser:
-        body = {"name": "viewer", "password": PASSWORD}
+        body = {"name": town.names["viewer"], "password": PASSWORD}
         assert (await browser.post("/api/session", json=body, headers=origin)).status_code == 200
         cookie = {"Cookie": "; ".join(f"{name}={value}" for name, value in browser.cookies.items()), **origin}
         async with session(town, "/whep/street", cookie) as peer, events(town, cookie) as stream:
@@ -223,7 +241,7 @@ async def test_a_stream_ends_when_the_settings_token_is_replaced(start_server, t
     file = tmp_path / "settings.yaml"
     file.write_text("server: {token: the-token-of-yesterday}\n", encoding="utf-8")
     server = start_server(SETTINGS=str(file))
-    town = Town(server.url, None, {}, {}, server.log)
+    town = Town(server.url, None, {}, {}, {})
     async with events(town, bearer("the-token-of-yesterday")) as stream:
         file.write_text("server: {token: the-token-of-today}\n", encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
