@@ -183,6 +183,7 @@ class Journal:
         self._last = False
         self._backoff = Backoff(FIRST_RETRY_S, LAST_RETRY_S, chance=lambda: 0.0)
         self._outage = Outage(log, "the database")
+        self._deleting = Outage(log, "old evidence")
         self._retry_at_s = self._flush_at_s = self._upkeep_at_s = -1e9
         self.problem = ""
         """Why nothing can be written now; empty if all is well."""
@@ -228,7 +229,8 @@ class Journal:
             self._write_all(open_events, now_s)
         except StorageError as error:
             self._retry_at_s = now_s + self._backoff.pause_s()
-            self._outage.failed(f"nothing can be remembered, it is tried again: {error}")
+            if not last:
+                self._outage.failed(f"nothing can be remembered, it is tried again: {error}")
             self.problem = str(error)
         else:
             self._outage.ended()
@@ -244,7 +246,7 @@ class Journal:
             for event in closed:
                 self._announce(event, "ended")
         _drain(self._changes, 1, lambda changes: self._write_change(changes[0]))
-        _drain(self._states, 1, lambda states: self._ledger.history.add_state(states[0]))
+        _drain(self._states, AT_ONCE, self._ledger.history.add_states)
         if now_s >= self._flush_at_s or self._last:
             self._flush_at_s = now_s + FLUSH_S
             _drain(self._scores, AT_ONCE, self._ledger.history.add_scores)
@@ -289,7 +291,7 @@ class Journal:
 
     def _write_evidence(self, kept: _NewEvidence) -> None:
         if not self._ledger.events.update(kept.event_id, evidence=kept.evidence):
-            self._forget(kept.evidence)
+            self._delete_files(kept.evidence)
         elif kept.event_id in self._written:
             event, written_s = self._written[kept.event_id]
             self._written[kept.event_id] = replace(event, evidence=kept.evidence), written_s
@@ -317,8 +319,17 @@ class Journal:
             self._upkeep_at_s = moment.now_s + UPKEEP_LEFT_S
             return
         for evidence in self._ledger.events.expire(moment.at_s - storage.events_days * DAY_S):
-            self._forget(evidence)
+            self._delete_files(evidence)
         self._ledger.checks.expire(moment.at_s - storage.events_days * DAY_S)
+
+    def _delete_files(self, evidence: Evidence) -> None:
+        """Deletes the files of a deleted event; events do not wait for a folder in which nothing can be deleted."""
+        try:
+            self._forget(evidence)
+        except StorageError as error:
+            self._deleting.failed(f"files of deleted events are left until the next start: {error}")
+        else:
+            self._deleting.ended()
 
     def _deliveries_for(self, event: Event, what: What) -> Sequence[Delivery]:
         try:

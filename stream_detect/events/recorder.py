@@ -250,6 +250,9 @@ class Recorder:
         if self._evidence is not None:
             self._evidence.close()
             self._journal.write((), last=True)
+        lost = self._journal.counts.waiting
+        if lost:
+            log.error("%d events, checks, states and scores are lost: %s", lost, self._journal.problem)
 
     def _forget(self, evidence: Evidence) -> None:
         if self._evidence is not None:

@@ -110,11 +110,13 @@ class History:
             with self._database.writing() as session:
                 session.connection().execute(insert, rows)  # not through the ORM, whose bulk insert cannot merge
 
-    def add_state(self, entry: StateEntry) -> None:
-        """Records that a camera entered a state."""
-        row = StateRow(camera=entry.camera, at_s=entry.at_s, state=entry.state, reason=entry.reason)
+    def add_states(self, entries: Sequence[StateEntry]) -> None:
+        """Records states that cameras entered, in this order, in one transaction."""
+        rows = [
+            StateRow(camera=entry.camera, at_s=entry.at_s, state=entry.state, reason=entry.reason) for entry in entries
+        ]
         with self._database.writing() as session:
-            session.add(row)
+            session.add_all(rows)
 
     def scores(self, camera: str, from_s: float, to_s: float, step_s: int) -> list[Score]:
         """A camera's scores that begin in [from_s, to_s), oldest first.

@@ -242,8 +242,8 @@ def test_scores_and_states_are_those_asked_for(make):
     client, history = inside.client, inside.monitoring.history
     now = int(time.time()) // 60 * 60
     history.add_scores([Score("door", now - 120 + second, 0.1, 0.2, 0.3, "real", 5) for second in range(3)])
-    for at_s, state in ((now - 5000, "connecting"), (now - 100, "live")):
-        history.add_state(StateEntry("door", at_s, state, "why"))
+    entries = [StateEntry("door", at_s, state, "why") for at_s, state in ((now - 5000, "connecting"), (now - 100, "live"))]
+    history.add_states(entries)
     span = {"from": now - 300, "to": now}
     seconds = client.get("/api/cameras/door/scores", params=span).json()
     assert seconds == {"step_s": 1, "items": [[now - 120 + second, 0.1, 0.2, 0.3, "real"] for second in range(3)]}

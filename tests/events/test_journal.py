@@ -12,7 +12,7 @@ from stream_detect.events.journal import Backlog, Journal
 from stream_detect.events.rules import Transition
 from stream_detect.storage.checks import CheckRecord
 from stream_detect.storage.deliveries import Deliveries
-from stream_detect.storage.records import Delivery, Event, Evidence, Score, StateEntry
+from stream_detect.storage.records import Delivery, Event, EventFilter, Evidence, Score, StateEntry
 from tests.events.memory import Memory, fake
 from tests.scenes import WALL_S, Clock
 
@@ -90,6 +90,43 @@ def test_evidence_of_an_event_that_was_deleted_is_deleted_too(memory: Memory, cl
     assert memory.events.get(f"{2:032x}").evidence == Evidence(picture="2.jpg", bytes=5)
     with pytest.raises(NotFoundError):
         memory.events.get(f"{1:032x}")
+
+
+def test_events_do_not_wait_for_files_that_cannot_be_deleted(memory: Memory, clock: Clock, caplog):
+    """The folder of the evidence, or that of a node, is mounted read-only."""
+
+    def refuses(_evidence: Evidence) -> None:
+        raise StorageError("expected the folder to be writable, received Read-only file system")
+
+    journal = Journal(memory.ledger, refuses, clock)
+    old = {"began_s": WALL_S - 400 * 86_400, "ended_s": WALL_S - 399 * 86_400}
+    for number in (1, 2):
+        memory.events.begin(fake(number, **old, evidence=Evidence(picture=f"{number}.jpg", bytes=5)))
+    journal.kept(f"{9:032x}", Evidence(picture="9.jpg", bytes=5))  # of an event that was deleted meanwhile
+    journal.transitions([Transition("began", fake(3))])
+    journal.write(())
+    assert memory.words() == [("began", "fake")]
+    assert journal.problem == ""
+    assert [event.id for event in memory.events.page(EventFilter()).items] == [fake(3).id]
+    said = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    assert len(said) == 1
+    assert "files of deleted events are left" in said[0]
+    assert "Read-only" in said[0]
+
+
+def test_states_that_waited_for_the_database_hold_up_no_event(
+    journal: Journal, memory: Memory, monkeypatch: pytest.MonkeyPatch
+):
+    with memory.away(monkeypatch):
+        for number in range(3 * journals.AT_ONCE):
+            journal.state(StateEntry("door", WALL_S + number, "live", ""))
+        journal.write(())
+    transactions = []
+    writing = memory.database.writing
+    monkeypatch.setattr(memory.database, "writing", lambda: transactions.append(1) or writing())
+    journal.write((), last=True)
+    assert len(memory.history.states("door", WALL_S - 1, WALL_S + 1e6)) == 3 * journals.AT_ONCE
+    assert len(transactions) < 10
 
 
 def test_an_end_is_reported_with_its_evidence(journal: Journal, memory: Memory, clock: Clock):

@@ -144,6 +144,19 @@ def test_watching_continues_while_the_database_is_down(
     assert recorder.counts.dropped_changes == recorder.counts.dropped_scores == 0
 
 
+def test_what_the_database_has_not_taken_at_the_end_is_counted_in_the_log(
+    recorder: Recorder, memory: Memory, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    recorder.start()
+    until(lambda: not recorder.problem)
+    with memory.away(monkeypatch):
+        recorder.result("door", result("fake", 0.95), WALL_S)
+        recorder.state(change("live", WALL_S))
+        recorder.close()
+    assert recorder.counts.waiting == 4
+    assert "4 events, checks, states and scores are lost: the database is away" in caplog.text
+
+
 def test_many_cameras_at_once(recorder: Recorder, memory: Memory, clock: Clock):
     recorder.start()
 

@@ -162,8 +162,7 @@ def test_old_minutes_and_states_are_forgotten_but_the_state_in_force(history, da
     first = edge - 30  # the minute that contains the edge
     history.add_scores([second(first + minute * 60, camera=name) for name in ("a", "b") for minute in (-9, -5, 0, 1)])
     entries = [StateEntry(name, at_s, "live", "r") for name in ("a", "b") for at_s in (1.5, 2.5, edge, edge + 1.5)]
-    for entry in [*entries, StateEntry("c", 3.5, "stopped", "long ago")]:
-        history.add_state(entry)
+    history.add_states([*entries, StateEntry("c", 3.5, "stopped", "long ago")])
     history.roll_up(NOW, seconds_days=1, minutes_days=2)
     assert rows(database, MinuteRow) == [("a", first + 60), ("b", first + 60)]
     assert rows(database, StateRow) == [("a", edge), ("a", edge + 1.5), ("b", edge), ("b", edge + 1.5), ("c", 3.5)]
@@ -182,8 +181,7 @@ def test_the_roll_up_stops_between_transactions_when_asked(history, database):
 def test_states_begin_with_the_one_in_force(history):
     entries = [StateEntry("door", float(at_s), state, f"reason {at_s}") for at_s, state in
                ((10, "connecting"), (20, "live"), (20, "stalled"), (30, "live"), (40, "stopped"))]  # fmt: skip
-    for entry in [*entries, StateEntry("yard", 15.0, "live", "")]:
-        history.add_state(entry)
+    history.add_states([*entries, StateEntry("yard", 15.0, "live", "")])
     assert history.states("door", 0, 100) == entries
     assert history.states("door", 20.0, 40.0) == entries[2:4]  # of two at the same time, the later one counts
     assert history.states("door", 25, 30.0) == entries[2:3]
