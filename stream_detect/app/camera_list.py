@@ -158,7 +158,7 @@ class CameraList:
         return self.body(name)
 
     def remove(self, name: str) -> None:
-        """Removes a camera; its events are kept.
+        """Removes a camera, also one that was skipped at the start; its events are kept.
 
         Raises:
             NotFoundError: there is no such camera.
@@ -166,6 +166,8 @@ class CameraList:
             StorageError: the list cannot be written.
         """
         with self._one_at_a_time():
+            if name not in self._fleet.names() and self._stored.delete(name):
+                return
             self._own(name)
             self._stored.delete(name)
             self._fleet.remove(name)
@@ -174,6 +176,8 @@ class CameraList:
     def switch(self, name: str, *, on: bool) -> CameraBody:
         """Stops or starts a camera; for cameras added over HTTP this survives a restart.
 
+        One that is started already goes on undisturbed.
+
         Raises:
             NotFoundError: there is no such camera.
             StorageError: the list cannot be written.
@@ -181,12 +185,12 @@ class CameraList:
         with self._one_at_a_time():
             camera = self._fleet.camera(name)
             settings = camera.settings.model_copy(update={"enabled": on})
-            added_here = name not in self._of_file
-            if added_here:
+            switches = name not in self._of_file and settings != camera.settings
+            if switches:
                 self._stored.put(settings)
             if not on:
                 camera.stop()
-            if added_here:
+            if switches:
                 self._fleet.change(settings)
                 self._leave((name,), ())
             elif on:
@@ -254,7 +258,7 @@ class CameraList:
     def _usable(self) -> list[CameraSettings]:
         """Cameras added over HTTP. One that can no longer be watched is skipped and logged."""
         usable = []
-        for settings in self._stored.all():
+        for settings in self._stored.all(lambda error: _log.error("a camera added over HTTP is skipped: %s", error)):
             try:
                 self._fleet.check(settings, from_settings_file=False)
                 usable.append(settings)

@@ -1,5 +1,7 @@
 """The cameras that were added by the API, with their passwords; not those in the settings file."""
 
+from collections.abc import Callable
+
 from pydantic import ValidationError
 from sqlalchemy import delete, select
 
@@ -15,14 +17,26 @@ class StoredCameras:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    def all(self) -> list[CameraSettings]:
+    def all(self, skip: Callable[[StorageError], None] | None = None) -> list[CameraSettings]:
         """All cameras, by name.
 
+        Args:
+            skip: called with the error of each camera whose settings are invalid for this version; None to raise it.
+
         Raises:
-            StorageError: the settings of one are invalid for this version.
+            StorageError: the settings of one are invalid for this version, or the table cannot be read.
         """
         with self._database.reading() as session:
-            return [_value(row) for row in session.scalars(select(CameraRow).order_by(CameraRow.name))]
+            rows = session.scalars(select(CameraRow).order_by(CameraRow.name)).all()
+        known = []
+        for row in rows:
+            try:
+                known.append(_value(row))
+            except StorageError as error:
+                if skip is None:
+                    raise
+                skip(error)
+        return known
 
     def put(self, camera: CameraSettings) -> None:
         """Inserts a camera, or replaces the one of its name."""
@@ -30,10 +44,15 @@ class StoredCameras:
         with self._database.writing() as session:
             session.merge(CameraRow(name=camera.name, settings=settings))
 
-    def delete(self, name: str) -> None:
-        """Deletes a camera if it exists; its events and scores are kept."""
+    def delete(self, name: str) -> bool:
+        """Deletes a camera; its events and scores are kept.
+
+        Returns:
+            Whether there was one.
+        """
         with self._database.writing() as session:
-            session.execute(delete(CameraRow).where(CameraRow.name == name))
+            deleted = session.execute(delete(CameraRow).where(CameraRow.name == name).returning(CameraRow.name))
+            return deleted.first() is not None
 
 
 def _value(row: CameraRow) -> CameraSettings:

@@ -10,6 +10,7 @@ import av
 import numpy as np
 import pytest
 from PIL import Image
+from sqlalchemy import text
 
 from stream_detect.api.schemas.cameras import ConnectionBody
 from stream_detect.app import camera_trials
@@ -119,6 +120,37 @@ def test_added_cameras_and_their_rest_are_kept_over_a_restart(make):
     ]  # fmt: skip
     started = again.post("/api/cameras/stage/start").json()
     assert (started["state"], started["enabled"]) == ("connecting", True)
+
+
+def test_starting_a_started_camera_does_not_interrupt_it(make):
+    inside = make()
+    inside.client.post("/api/cameras", json=PUSHED)
+    watched = inside.monitoring.fleet.camera("street")
+    again = inside.client.post("/api/cameras/street/start").json()
+    assert (again["state"], again["enabled"]) == ("connecting", True)
+    assert inside.monitoring.fleet.camera("street") is watched
+    states = inside.client.get("/api/cameras/street/states").json()["items"]
+    assert "stopped" not in [entry["state"] for entry in states]
+
+
+def test_a_camera_that_this_version_does_not_know_is_skipped_until_it_is_removed_or_added_again(make, caplog):
+    """As after the return to an earlier version."""
+    first = make()
+    for name in ("door", "street", "yard"):
+        first.client.post("/api/cameras", json={**PUSHED, "name": name})
+    with first.monitoring.database.writing() as session:
+        session.execute(
+            text("UPDATE cameras SET settings = :held WHERE name <> 'street'"), {"held": '{"colour": "red"}'}
+        )
+    first.client.__exit__(None, None, None)
+    client = make().client
+    assert names(client) == ["street"]
+    assert {name for name in ("door", "yard") if f"settings of camera {name}" in caplog.text} == {"door", "yard"}
+    assert client.post("/api/cameras/reload").status_code == 200
+    assert client.post("/api/cameras", json={**PUSHED, "name": "door"}).status_code == 201
+    assert [client.delete("/api/cameras/yard").status_code for _ in range(2)] == [204, 404]
+    client.__exit__(None, None, None)
+    assert names(make().client) == ["door", "street"]
 
 
 def test_a_camera_of_the_file_rests_until_the_restart(make):
@@ -242,8 +274,8 @@ def test_scores_and_states_are_those_asked_for(make):
     client, history = inside.client, inside.monitoring.history
     now = int(time.time()) // 60 * 60
     history.add_scores([Score("door", now - 120 + second, 0.1, 0.2, 0.3, "real", 5) for second in range(3)])
-    entries = [StateEntry("door", at_s, state, "why") for at_s, state in ((now - 5000, "connecting"), (now - 100, "live"))]
-    history.add_states(entries)
+    entered = ((now - 5000, "connecting"), (now - 100, "live"))
+    history.add_states([StateEntry("door", at_s, state, "why") for at_s, state in entered])
     span = {"from": now - 300, "to": now}
     seconds = client.get("/api/cameras/door/scores", params=span).json()
     assert seconds == {"step_s": 1, "items": [[now - 120 + second, 0.1, 0.2, 0.3, "real"] for second in range(3)]}
