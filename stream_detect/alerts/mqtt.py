@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import urlsplit
 
-from paho.mqtt.client import Client, MQTTMessageInfo
+from paho.mqtt.client import Client, MQTTMessage, MQTTMessageInfo
 from paho.mqtt.enums import CallbackAPIVersion
 from paho.mqtt.reasoncodes import ReasonCode
 
@@ -58,6 +58,8 @@ class MqttPublisher:
         self._topics = Topics(settings.prefix, settings.discovery_prefix)
         self._lock = threading.Lock()  # never taken in `_acknowledge`, which the library calls under a lock of its own
         self._cameras: dict[str, CameraPicture] = {}
+        self._titles: dict[str, str] = {}  # as in Home Assistant's discovery
+        self._complete = False  # whether `_cameras` has all cameras
         self._said_s: dict[str, float] = {}
         self._gone: set[str] = set()
         self._waiting: set[int] = set()
@@ -95,7 +97,7 @@ class MqttPublisher:
                 before or CameraPicture(), change=change, result=before.result if before and live else None
             )
             self._cameras[change.camera] = picture
-            if before is None:
+            if before is None or self._titles.get(change.camera) != self._title_of(change.camera):
                 self._introduce(change.camera)
             self._say(change.camera)
 
@@ -109,10 +111,21 @@ class MqttPublisher:
             if picture.word != before.word or time.monotonic() - self._said_s[camera] >= _EVERY_S:
                 self._say(camera)
 
+    def clear_others(self) -> None:
+        """Clears the retained messages of cameras that were removed while no server ran.
+
+        Call it once the state of every camera has been published.
+        """
+        with self._lock:
+            self._complete = True
+            if self._connected:
+                self._client.subscribe(self._topics.states)
+
     def removed(self, camera: str) -> None:
         """Clears all retained messages of the camera."""
         with self._lock:
             self._cameras.pop(camera, None)
+            self._titles.pop(camera, None)
             self._said_s.pop(camera, None)
             self._gone.add(camera)
             if self._connected:
@@ -168,6 +181,7 @@ class MqttPublisher:
         client.on_connect_fail = self._on_connect_fail
         client.on_disconnect = self._on_disconnect
         client.on_publish = self._acknowledge
+        client.on_message = self._found
         return client
 
     def _on_connect(self, _client: Client, _data: Any, _flags: Any, reason: ReasonCode, _properties: Any) -> None:
@@ -179,6 +193,8 @@ class MqttPublisher:
             self._connected, self._problem = True, None
             self._client.publish(self._topics.status, _ONLINE, qos=1, retain=True)
             self._forget_gone()
+            if self._complete:
+                self._client.subscribe(self._topics.states)
             for camera in self._cameras:
                 self._introduce(camera)
                 self._say(camera)
@@ -195,6 +211,17 @@ class MqttPublisher:
         self._connects_failed += 1
         self._outage.failed(problem)
         self._problem = problem
+
+    def _found(self, _client: Client, _data: Any, message: MQTTMessage) -> None:
+        """A retained state. The first other one shows that there are no more: the broker sends those first."""
+        if not message.retain:
+            self._client.unsubscribe(self._topics.states)
+            return
+        camera = self._topics.camera_of(message.topic)
+        with self._lock:
+            if camera not in self._cameras:
+                self._gone.add(camera)
+                self._forget_gone()
 
     def _acknowledge(self, _client: Client, _data: Any, mid: int, _reason: ReasonCode, _properties: Any) -> None:
         self._acknowledged.append(mid)
@@ -216,8 +243,9 @@ class MqttPublisher:
 
     def _introduce(self, camera: str) -> None:
         self._gone.discard(camera)
+        title = self._titles[camera] = self._title_of(camera)
         if self._connected:
-            for topic, payload in self._topics.discovery(camera, self._title_of(camera)).items():
+            for topic, payload in self._topics.discovery(camera, title).items():
                 self._client.publish(topic, payload, qos=1, retain=True)
 
     def _forget_gone(self) -> None:

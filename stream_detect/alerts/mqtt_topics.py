@@ -80,6 +80,15 @@ class Topics:
         """Topic of a camera's state."""
         return f"{self.prefix}/cameras/{camera}/state"
 
+    @property
+    def states(self) -> str:
+        """Filter for the topics of all cameras' states."""
+        return self.state("+")
+
+    def camera_of(self, topic: str) -> str:
+        """Name of the camera of a topic that matches `states`."""
+        return topic.removeprefix(f"{self.prefix}/cameras/").removesuffix("/state")
+
     def event(self, camera: str) -> str:
         """Topic of a camera's events."""
         return f"{self.prefix}/cameras/{camera}/event"

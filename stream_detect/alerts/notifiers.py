@@ -139,6 +139,11 @@ class Alerts:
         if self._mqtt:
             self._mqtt.state(change)
 
+    def clear_others(self) -> None:
+        """For the broker: clears what it keeps of cameras that are not there any more. Call after their start."""
+        if self._mqtt:
+            self._mqtt.clear_others()
+
     def removed(self, camera: str) -> None:
         """For the broker. See `Observer`."""
         if self._mqtt:

@@ -116,6 +116,7 @@ class Monitoring:
         try:
             self.hosting.start()
             self.cameras.start()
+            self.alerts.clear_others()
         except BaseException:
             self.end()
             raise

@@ -146,7 +146,7 @@ class Fleet:
     Args:
         make: makes a camera from checked settings.
         engine: checks sampling rates.
-        observer: is notified when a camera is removed.
+        observer: is notified of cameras that are not started, and when a camera is removed.
         max_cameras: maximum number of cameras.
     """
 
@@ -298,8 +298,12 @@ class Fleet:
 
     def _put(self, camera: HostedCamera) -> None:
         self._cameras[camera.name] = camera
-        if camera.settings.enabled and not self._closing.is_set():
+        if self._closing.is_set():
+            return
+        if camera.settings.enabled:
             camera.start()
+        else:  # whoever follows the cameras may know it in another state, from before a restart
+            self._observer.state(camera.status().change)
 
     def _take_off(self, cameras: Sequence[HostedCamera]) -> None:
         _stop(cameras, "removed")

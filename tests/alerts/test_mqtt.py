@@ -190,6 +190,45 @@ def test_a_removed_camera_leaves_nothing_behind(publish, watch):
         assert not [message for message in other.messages if "door" in message.topic]
 
 
+def test_a_camera_that_was_removed_while_no_server_ran_leaves_nothing_behind(publish, watch):
+    before = connected(publish())
+    for camera in ("door", "yard", "gate"):
+        before.state(change(camera))
+    topics = Topics("house/sd", "homeassistant")
+    gone = [topic for camera in ("door", "gate") for topic in topics.retained(camera)]
+    with watch() as watcher:
+        for topic in [*gone, *topics.retained("yard")]:
+            watcher.last(topic)
+        before.close()
+        after = publish()
+        after.state(change("yard", CameraState.STOPPED))
+        after.clear_others()
+        for topic in gone:
+            watcher.last(topic, lambda message: message.payload == "")
+        connected(after).state(change("yard"))
+        assert watcher.last(topics.state("yard"), lambda message: message.json["state"] == "live")
+        assert all(message.payload for topic in topics.retained("yard") for message in watcher.of(topic))
+
+
+def test_a_camera_has_its_new_title_at_once(broker, watch):
+    titles = {"door": "Door"}
+    publisher = MqttPublisher(settings(broker), lambda name: titles[name])
+    publisher.start()
+    try:
+        connected(publisher).state(change())
+        (topic, *_) = Topics("house/sd", "homeassistant").discovery("door", "")
+        with watch() as watcher:
+            watcher.last(topic, lambda message: message.json["device"]["name"] == "Door")
+            titles["door"] = "Back door"
+            publisher.state(change(state=CameraState.CONNECTING))
+            watcher.last(topic, lambda message: message.json["device"]["name"] == "Back door")
+            publisher.state(change())
+            watcher.last(STATE, lambda message: message.json["state"] == "live")
+            assert len(watcher.of(topic)) == 2
+    finally:
+        publisher.close()
+
+
 def test_the_last_will_of_a_killed_process(broker, watch):
     program = (
         "import sys, time\n"

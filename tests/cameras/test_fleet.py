@@ -92,6 +92,7 @@ def test_a_camera_that_is_not_enabled_is_listed_and_stopped(stage, fleet):
     fleet.add(settings("door", enabled=False))
     change = fleet.camera("door").status().change
     assert (change.state, change.reason) == (STOPPED, "switched off")
+    assert stage.watcher.changes == [change], "it may have been live before a restart"
     assert stage.connections.empty()
 
 

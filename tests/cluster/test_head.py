@@ -59,6 +59,15 @@ def test_cameras_are_spread_watched_and_stopped(stage, rtsp_server):
     assert made.state("c1") == "live"
 
 
+def test_a_camera_that_is_disabled_in_the_settings_is_watched_once_it_is_started(stage, rtsp_server):
+    made = stage("a")
+    door = made.fleet.add(camera("door", rtsp_server.url("small"), enabled=False))
+    assert made.state("door") is CameraState.STOPPED
+    door.start()
+    made.live("door")
+    assert not door.settings.enabled
+
+
 def test_a_worker_that_is_cut_off_stops_by_itself_before_another_one_begins(stage, rtsp_server):
     made = stage("a", "b")
     made.fleet.add(camera("door", rtsp_server.url("small")))

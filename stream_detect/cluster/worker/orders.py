@@ -129,7 +129,8 @@ class OrderKeeper:
 
     def _apply(self, orders: Orders) -> None:
         self._use(orders.model)
-        wanted = [one.settings for one in orders.assignments]
+        # An operator may have started a camera that is disabled in the settings file.
+        wanted = [one.settings.model_copy(update={"enabled": True}) for one in orders.assignments]
         numbers = {one.settings.name: one.number for one in orders.assignments}
         expiries, before = self._expiries, self._started
         self._hosted = {**self._hosted, **numbers}
