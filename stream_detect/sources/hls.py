@@ -31,6 +31,9 @@ PATIENCE = 3.0
 """Target durations without a new segment after which the encoder counts as stopped; a working server adds one in 1.5.
 """
 
+PARSE_SHARE = 0.05
+"""Share of a processor that parsing may take: a longer playlist is read less often. The longest takes 0.1 s."""
+
 Get = Callable[[str, int, float, tuple[int, int] | None], HttpAnswer]
 """Fetches a resource (`Web.get`): address, maximum bytes, time limit in seconds, byte range."""
 
@@ -97,6 +100,7 @@ class HlsStream:
     _begun: bool = False
     _keys: dict[str, bytes] = field(default_factory=dict)
     _patience_s: float | None = None
+    _parse_at_s: float = 0.0
 
     def read(self, count: int) -> bytes:
         """Returns some of the next bytes; none at the end of a finished playlist.
@@ -173,8 +177,13 @@ class HlsStream:
         return False
 
     def _playlist(self) -> Playlist:
+        self.stopping.wait(max(self._parse_at_s - time.monotonic(), 0.0))
         answer = self.get(self.url, PLAYLIST_BYTES, self.timeout_s, None)
-        return parse_playlist(answer.body.decode("utf-8", "replace"), answer.url)
+        began_s = time.thread_time()
+        try:
+            return parse_playlist(answer.body.decode("utf-8", "replace"), answer.url)
+        finally:
+            self._parse_at_s = time.monotonic() + (time.thread_time() - began_s) / PARSE_SHARE
 
     def _content(self, segment: Segment) -> bytes:
         """Content of a segment; empty if it no longer exists."""

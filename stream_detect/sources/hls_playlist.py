@@ -1,7 +1,9 @@
 """HLS playlists (RFC 8216): reads them, and chooses the variant of a stream."""
 
 import re
+from collections import deque
 from dataclasses import dataclass
+from functools import cache
 from urllib.parse import urljoin
 
 from stream_detect.errors import SourceUnreachableError
@@ -14,6 +16,12 @@ MAX_ADDRESS_CHARS = 8192
 
 MAX_SEGMENTS = 5000
 """Number of segments of a playlist that are kept, the newest: a recorder may offer hours."""
+
+MAX_LINES = 150_000
+"""A day of segments of two seconds has 86,400 lines. A playlist of 2 MB may have a million, which take a second."""
+
+MAX_VARIANTS = 1000
+"""Variants of a multivariant playlist; usual are ten."""
 
 LARGEST_WH = 1920 * 1080
 """The largest variant up to this size is chosen: above it faces gain nothing, and decoding takes four times as long."""
@@ -110,9 +118,13 @@ def parse_playlist(text: str, url: str) -> Playlist:
     Raises:
         SourceUnreachableError: it is not a playlist, or cannot be played.
     """
-    lines = [line.strip() for line in text.lstrip("\ufeff \t\r\n").splitlines()]
+    lines = text.lstrip("\ufeff \t\r\n").splitlines()
     if not lines or not lines[0].startswith("#EXTM3U"):
         raise SourceUnreachableError("expected an HLS playlist that begins with #EXTM3U, received something else")
+    if len(lines) > MAX_LINES:
+        raise SourceUnreachableError(
+            f"expected an HLS playlist of at most {MAX_LINES:,} lines, received {len(lines):,}"
+        )
     try:
         return _Parser(url).parse(lines[1:])
     except (ValueError, OverflowError) as error:
@@ -137,21 +149,39 @@ def choose(variants: tuple[Variant, ...], max_pixels: int) -> Variant:
     return max(wanted, key=rank)
 
 
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """A segment as the playlist has it: what is not read is not understood either.
+
+    Args:
+        number: its media sequence number.
+        address: its address.
+        byte_range: first byte and number of bytes; None for all.
+        map: value of the EXT-X-MAP tag that applies; None if there is none.
+        key: value of the EXT-X-KEY tag that applies; None if there is none.
+    """
+
+    number: int
+    address: str
+    byte_range: tuple[int, int] | None
+    map: str | None
+    key: str | None
+
+
 class _Parser:
     """Parses the lines of one playlist."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._variants: list[Variant] = []
-        self._segments: list[Segment] = []
+        self._segments: deque[_Written] = deque(maxlen=MAX_SEGMENTS)
         self._number = 0
         self._target_s = 0.0
         self._longest_s = 0.0
         self._ended = False
-        self._initial: Part | None = None
-        self._key_url = ""
-        self._vector: bytes | None = None
-        self._stream: dict[str, str] | None = None
+        self._map_value: str | None = None
+        self._key_value: str | None = None
+        self._stream: str | None = None
         self._range: tuple[int | None, int] | None = None  # offset, if stated, and length
         self._next_byte = 0
 
@@ -165,7 +195,8 @@ class _Parser:
             "#EXT-X-MAP": self._map,
             "#EXTINF": self._extinf,
         }
-        for line in lines:
+        for unstripped in lines:
+            line = unstripped.strip()
             if not line.startswith("#"):
                 if line:
                     self._address(line)
@@ -176,10 +207,30 @@ class _Parser:
             elif name in tags:
                 tags[name](value)
         target_s = min(max(self._target_s or self._longest_s, 0.5), 60.0)
-        return Playlist(tuple(self._variants), tuple(self._segments[-MAX_SEGMENTS:]), target_s, self._ended)
+        return Playlist(tuple(self._variants), self._understood(), target_s, self._ended)
+
+    def _understood(self) -> tuple[Segment, ...]:
+        initial, key = cache(self._initial), cache(self._key_of)  # one tag applies to many segments
+        if self._map_value is not None:  # it and the key apply to the next segments, if to none of these
+            initial(self._map_value)
+        if self._key_value is not None:
+            key(self._key_value)
+        segments = []
+        for written in self._segments:
+            key_url, vector = ("", None) if written.key is None else key(written.key)
+            segments.append(
+                Segment(
+                    written.number,
+                    Part(self._joined(written.address), written.byte_range),
+                    None if written.map is None else initial(written.map),
+                    key_url,
+                    vector or max(written.number, 0).to_bytes(16, "big"),
+                )
+            )
+        return tuple(segments)
 
     def _stream_inf(self, value: str) -> None:
-        self._stream = _attributes(value)
+        self._stream = value
 
     def _target(self, value: str) -> None:
         self._target_s = float(value)
@@ -195,20 +246,29 @@ class _Parser:
         self._range = (int(begin) if at else None, int(length))
 
     def _key(self, value: str) -> None:
+        self._key_value = value
+
+    def _map(self, value: str) -> None:
+        self._map_value = value
+
+    def _key_of(self, value: str) -> tuple[str, bytes | None]:
+        """Address of the key, empty for none; and the initialisation vector, if stated."""
         given = _attributes(value)
         method = given.get("METHOD", "NONE")
         if method not in {"NONE", "AES-128"}:
             shown = method[:_SHOWN_CHARS]
             raise SourceUnreachableError(f"its HLS segments are encrypted by {shown}, which cannot be played here")
-        self._key_url = self._joined(given.get("URI", "")) if method == "AES-128" else ""
         vector = given.get("IV", "")
-        self._vector = bytes.fromhex(vector[2:].rjust(32, "0"))[-16:] if vector else None
+        return (
+            self._joined(given.get("URI", "")) if method == "AES-128" else "",
+            bytes.fromhex(vector[2:].rjust(32, "0"))[-16:] if vector else None,
+        )
 
-    def _map(self, value: str) -> None:
+    def _initial(self, value: str) -> Part:
         given = _attributes(value)
         length, at, begin = given.get("BYTERANGE", "").partition("@")
         byte_range = (int(begin) if at else 0, int(length)) if length else None
-        self._initial = Part(self._joined(given.get("URI", "")), byte_range)
+        return Part(self._joined(given.get("URI", "")), byte_range)
 
     def _joined(self, address: str) -> str:
         if len(address) > MAX_ADDRESS_CHARS:
@@ -216,11 +276,8 @@ class _Parser:
         return urljoin(self._url, address)
 
     def _address(self, line: str) -> None:
-        url = self._joined(line)
         if self._stream is not None:
-            width, _, height = self._stream.get("RESOLUTION", "0x0").lower().partition("x")
-            bandwidth = int(self._stream.get("BANDWIDTH", "0"))
-            self._variants.append(Variant(url, (int(width), int(height)), bandwidth, self._stream.get("CODECS", "")))
+            self._variant(line, _attributes(self._stream))
             self._stream = None
             return
         byte_range = None
@@ -228,9 +285,15 @@ class _Parser:
             begin, length = self._range
             byte_range = (self._next_byte if begin is None else begin, length)
             self._next_byte, self._range = sum(byte_range), None
-        vector = self._vector or max(self._number, 0).to_bytes(16, "big")
-        self._segments.append(Segment(self._number, Part(url, byte_range), self._initial, self._key_url, vector))
+        self._segments.append(_Written(self._number, line, byte_range, self._map_value, self._key_value))
         self._number += 1
+
+    def _variant(self, address: str, given: dict[str, str]) -> None:
+        if len(self._variants) >= MAX_VARIANTS:
+            raise SourceUnreachableError(f"its HLS playlist has more than {MAX_VARIANTS} variants")
+        width, _, height = given.get("RESOLUTION", "0x0").lower().partition("x")
+        wh, bandwidth = (int(width), int(height)), int(given.get("BANDWIDTH", "0"))
+        self._variants.append(Variant(self._joined(address), wh, bandwidth, given.get("CODECS", "")))
 
 
 def _attributes(text: str) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 from fractions import Fraction
 from functools import partial
 from http.server import BaseHTTPRequestHandler
+from types import SimpleNamespace
 
 import av
 import numpy as np
@@ -22,9 +23,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from stream_detect.errors import SourceEndedError, SourceRefusedError, SourceStalledError, SourceUnreachableError
+from stream_detect.sources import hls, hls_playlist
 from stream_detect.sources.address import parse_address
 from stream_detect.sources.hls import HlsStream, Position
-from stream_detect.sources.hls_playlist import MAX_ADDRESS_CHARS, Variant, choose, is_playlist, parse_playlist
+from stream_detect.sources.hls_playlist import (
+    MAX_ADDRESS_CHARS,
+    MAX_SEGMENTS,
+    Variant,
+    choose,
+    is_playlist,
+    parse_playlist,
+)
 from stream_detect.sources.http import HttpAnswer
 from stream_detect.sources.reader import Reader, ReaderSettings
 from tests.patience import PATIENCE_S, in_time
@@ -317,6 +326,43 @@ def test_a_long_line_of_a_playlist_takes_little_time_and_is_not_repeated(tag):
     with pytest.raises(SourceUnreachableError) as raised:
         parse_playlist(f"#EXTM3U\n#EXT-X-KEY:METHOD={'://' * 50_000}\n", "http://cam/live.m3u8")
     assert len(str(raised.value)) < 200
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["a", "#EXTINF:1,\na", '#EXT-X-KEY:METHOD=AES-128,URI="{}"\n#EXT-X-MAP:URI="{}"\na', "#EXT-X-STREAM-INF:\na"],
+)
+def test_of_a_long_playlist_no_more_is_understood_than_is_read(line, monkeypatch):
+    joined = []
+    monkeypatch.setattr(hls_playlist, "urljoin", lambda _url, address: joined.append(address) or address)
+    lines = (line.format(number, number) for number in itertools.count())
+    text = "#EXTM3U\n" + "\n".join(itertools.islice(lines, hls_playlist.MAX_LINES // (line.count("\n") + 1) - 1))
+    with contextlib.suppress(SourceUnreachableError):
+        assert len(parse_playlist(text, "http://cam/live.m3u8").segments) == MAX_SEGMENTS
+    assert len(joined) <= 3 * MAX_SEGMENTS
+    with pytest.raises(SourceUnreachableError, match=r"at most 150,000 lines, received 1,000,000"):
+        parse_playlist("#EXTM3U\n" + "a\n" * 999_999, "http://cam/live.m3u8")
+
+
+def test_a_playlist_that_takes_long_to_parse_is_read_less_often(monkeypatch):
+    now_s, asked = 100.0, []
+
+    class Stopping(threading.Event):
+        def wait(self, timeout: float | None = None) -> bool:
+            nonlocal now_s
+            now_s += timeout or 0.0
+            return False
+
+    def get(url, *_limits):
+        asked.append(now_s)
+        return HttpAnswer(url, "", playlist(["0.ts"]).encode())
+
+    used_s = itertools.count(0.0, 0.05)  # read before and after each is parsed
+    monkeypatch.setattr(hls, "time", SimpleNamespace(monotonic=lambda: now_s, thread_time=lambda: next(used_s)))
+    stream = HlsStream(get, "http://cam/cam.m3u8", Position(), Stopping(), 1.0, 1_000_000)
+    for _ in range(4):
+        stream._playlist()
+    assert [after - before for before, after in itertools.pairwise(asked)] == pytest.approx([1.0] * 3)
 
 
 @pytest.mark.parametrize("line", ["{}", '#EXT-X-KEY:METHOD=AES-128,URI="{}"', '#EXT-X-MAP:URI="{}"'])
