@@ -6,8 +6,9 @@ from collections.abc import Awaitable, Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Annotated, Final
 
-from fastapi import APIRouter, Query, Response
+from fastapi import APIRouter, Query, Request, Response
 
+from stream_detect.api.middleware.audit import say
 from stream_detect.api.requests import ABSENT_CAMERA, FULL, NO_STORAGE, Name, Responses
 from stream_detect.api.schemas.cameras import (
     AppliedBody,
@@ -63,9 +64,10 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
     @routes.post(
         "/reload", responses=_CHANGES | {422: {"description": "the settings file is invalid; nothing was changed"}}
     )
-    def reload() -> AppliedBody:
+    def reload(request: Request) -> AppliedBody:
         """Reloads the settings file, like SIGHUP: only changed cameras are restarted."""
         done = cameras.reload()
+        say(request, detail=done.summary)
         added, changed, removed = (
             tuple(sorted(names)) for names in (done.cameras.added, done.cameras.changed, done.cameras.removed)
         )
@@ -82,9 +84,11 @@ def router(cameras: "CameraList", trials: "CameraTrials") -> APIRouter:
         return cameras.body(name)
 
     @routes.put("/{name}", responses=ABSENT_CAMERA | _OF_FILE | _UNUSABLE | _CHANGES)
-    def change(name: Name, body: CameraChange) -> CameraBody:
+    def change(name: Name, body: CameraChange, request: Request) -> CameraBody:
         """Replaces the settings; an omitted address is kept."""
-        return cameras.change(name, body)
+        changed = cameras.change(name, body)
+        say(request, detail=f"changed: {', '.join(changed.settings) or 'none'}")
+        return changed.body
 
     @routes.delete("/{name}", status_code=204, response_class=Response, responses=ABSENT_CAMERA | _OF_FILE | _CHANGES)
     def remove(name: Name) -> None:

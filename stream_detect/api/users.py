@@ -48,19 +48,21 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         status_code=201,
         responses=NO_STORAGE | {409: {"description": "a user of this name exists, or the first user is not an admin"}},
     )
-    def add(body: NewUserBody, response: Response) -> UserBody:
+    def add(body: NewUserBody, request: Request, response: Response) -> UserBody:
         """Adds a user. The first user must be an admin; from then on, everybody has to sign in."""
         added = accounts.add(body.name, body.role, body.password.get_secret_value())
         applied()
+        say(request, detail=f"role {added.role.value}")
         response.headers["Location"] = f"{routes.prefix}/{added.name}"
         return UserBody.of(added)
 
     @routes.patch("/{user}", responses=NO_STORAGE | _NO_USER | _LAST)
-    def change(user: UserName, body: UserChangeBody) -> UserBody:
+    def change(user: UserName, body: UserChangeBody, request: Request) -> UserBody:
         """Changes the given values of a user; a new password, or disabling the user, ends the user's sessions."""
         password = None if body.password is None else body.password.get_secret_value()
         changed = accounts.change(user, role=body.role, disabled=body.disabled, password=password)
         applied()
+        say(request, detail=_given(body))
         return UserBody.of(changed)
 
     @routes.delete("/{user}", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_USER | _LAST)
@@ -84,6 +86,16 @@ def router(directory: Directory, accounts: Accounts, applied: Applied) -> APIRou
         applied()
 
     return routes
+
+
+def _given(body: UserChangeBody) -> str:
+    """The given values of a change, without the password."""
+    values = [
+        "" if body.role is None else f"role {body.role.value}",
+        "" if body.disabled is None else "disabled" if body.disabled else "enabled",
+        "" if body.password is None else "new password",
+    ]
+    return ", ".join(filter(None, values)) or "nothing was given"
 
 
 TokenId = Annotated[str, Path(pattern=r"^[0-9a-f]{32}$", description="id of the token")]
@@ -125,7 +137,8 @@ def tokens(accounts: Accounts, applied: Applied) -> APIRouter:
         assert owner is not None  # noqa: S101 - signed_in() saw it
         token, value = accounts.add_token(owner, body.name, body.role, body.expires_in_days, body.camera)
         applied()
-        say(request, target=f"{token.id} {token.name}")
+        camera = "" if token.camera is None else f", for camera {token.camera} only"
+        say(request, target=f"{token.id} {token.name}", detail=f"role {token.role.value}{camera}")
         return MadeTokenBody.with_value(token, value)
 
     @routes.delete("/{token_id}", status_code=204, response_class=Response, responses=NO_STORAGE | _NO_TOKEN)

@@ -40,6 +40,27 @@ class Reloaded:
     cameras: Applied
     after_restart: tuple[str, ...]
 
+    @property
+    def summary(self) -> str:
+        """What changed, for the logs."""
+        applied = self.cameras
+        named = [("added", applied.added), ("changed", applied.changed), ("removed", applied.removed)]
+        named += [("after a restart", self.after_restart)] if self.after_restart else []
+        return "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in named)
+
+
+@dataclass(frozen=True, slots=True)
+class ChangedCamera:
+    """A camera whose settings were replaced.
+
+    Args:
+        body: the camera now.
+        settings: names of the settings that have other values than before.
+    """
+
+    body: CameraBody
+    settings: tuple[str, ...]
+
 
 @dataclass(frozen=True, slots=True)
 class Reload:
@@ -136,7 +157,7 @@ class CameraList:
             self._fleet.add(settings)
         return self.body(settings.name)
 
-    def change(self, name: str, wanted: CameraChange) -> CameraBody:
+    def change(self, name: str, wanted: CameraChange) -> ChangedCamera:
         """Changes the title, the address or other settings of a camera.
 
         Raises:
@@ -155,7 +176,8 @@ class CameraList:
             self._stored.put(settings)
             self._fleet.change(settings)
             self._leave((name,), ())
-        return self.body(name)
+        other = (one for one in CameraSettings.model_fields if getattr(settings, one) != getattr(before, one))
+        return ChangedCamera(self.body(name), tuple(other))
 
     def remove(self, name: str) -> None:
         """Removes a camera, also one that was skipped at the start; its events are kept.

@@ -8,7 +8,7 @@ and the database last (`AnalysisService.close`, `Monitoring.close`).
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import asdict
 
@@ -150,16 +150,8 @@ def _reload(monitoring: Monitoring, audit: AuditLog) -> None:
         audit.note(AuditEntry(time.time(), "settings.reload", "failed", by="signal", detail=str(error)))
         _log.error("the settings file is invalid; nothing was changed: %s", error)
     else:
-        audit.note(AuditEntry(time.time(), "settings.reload", by="signal"))
-        names = done.cameras
-        _log.info(
-            "settings reloaded: added %s, changed %s, removed %s",
-            *map(_listed, (names.added, names.changed, names.removed)),
-        )
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(names) or "none"
+        audit.note(AuditEntry(time.time(), "settings.reload", by="signal", detail=done.summary))
+        _log.info("settings reloaded: %s", done.summary)
 
 
 def _judge(bundle: Bundle) -> JudgeBody:

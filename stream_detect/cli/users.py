@@ -73,7 +73,7 @@ def listed(settings: File = None) -> None:
 @app.command()
 def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = False) -> None:
     """Set a user's password, for example a forgotten one, and end all sessions of the user."""
-    with _accounts(settings, "user.change", name) as accounts:
+    with _accounts(settings, "user.change", name, "new password") as accounts:
         accounts.change(name.lower(), password=_password(password_stdin))
     typer.echo(f"{name.lower()} has a new password; all sessions have ended.")
 
@@ -81,7 +81,7 @@ def passwd(name: Name, settings: File = None, *, password_stdin: FromStdin = Fal
 @app.command()
 def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], settings: File = None) -> None:
     """Give a user another role: viewer, operator or admin."""
-    with _accounts(settings, "user.change", name) as accounts:
+    with _accounts(settings, "user.change", name, f"role {role.value}") as accounts:
         accounts.change(name.lower(), role=role)
     typer.echo(f"{name.lower()} is {role.value}.")
 
@@ -89,7 +89,7 @@ def role(name: Name, role: Annotated[Role, typer.Argument(metavar="ROLE")], sett
 @app.command()
 def disable(name: Name, settings: File = None) -> None:
     """Disable a user; the user's sessions, tokens and streams end."""
-    with _accounts(settings, "user.change", name) as accounts:
+    with _accounts(settings, "user.change", name, "disabled") as accounts:
         accounts.change(name.lower(), disabled=True)
     typer.echo(f"{name.lower()} is disabled.")
 
@@ -97,7 +97,7 @@ def disable(name: Name, settings: File = None) -> None:
 @app.command()
 def enable(name: Name, settings: File = None) -> None:
     """Enable a disabled user."""
-    with _accounts(settings, "user.change", name) as accounts:
+    with _accounts(settings, "user.change", name, "enabled") as accounts:
         accounts.change(name.lower(), disabled=False)
     typer.echo(f"{name.lower()} may sign in.")
 
@@ -143,13 +143,13 @@ def remove(name: Name, settings: File = None) -> None:
 
 
 @contextmanager
-def _accounts(file: Path | None, action: str = "", name: str = "") -> Iterator[Accounts]:
-    """The accounts of a server; an action on the user of that name is recorded in the audit log."""
+def _accounts(file: Path | None, action: str = "", name: str = "", detail: str = "") -> Iterator[Accounts]:
+    """The accounts of a server; an action on the user of that name is recorded in the audit log, with its detail."""
     settings = load_settings(file, os.environ)
     with Database.open(settings.storage, alone=False) as database:
         yield Accounts(StoredUsers(database), settings.access)
         if action:
-            note(AuditTable(database), action, name.lower())
+            note(AuditTable(database), action, name.lower(), detail)
 
 
 def _password(from_stdin: bool) -> str:  # noqa: FBT001 - as the option is

@@ -12,6 +12,7 @@ import pytest
 from stream_detect.access.accounts import Accounts
 from stream_detect.cli import main
 from stream_detect.settings import AccessSettings, StorageSettings
+from stream_detect.storage.audit import AuditTable
 from stream_detect.storage.database import Database
 from stream_detect.storage.users import Browser, StoredUsers
 from tests.patience import PATIENCE_S
@@ -67,7 +68,7 @@ def test_a_process_reads_the_password_from_its_standard_input(users, tmp_path):
     assert users("sessions", "alice").stdout.endswith("a browser\n")
 
 
-def test_users_are_added_listed_changed_and_removed(users):
+def test_users_are_added_listed_changed_and_removed(users, tmp_path):
     assert users("list").stdout == "There are no users.\n"
     assert users("add", "Alice", "--password-stdin").stdout == "alice may sign in as admin.\n"
     assert users("add", "bob", "--role", "operator", "--password-stdin").returncode == 0
@@ -80,6 +81,9 @@ def test_users_are_added_listed_changed_and_removed(users):
     assert users("enable", "bob").returncode == 0
     assert users("remove", "bob").stdout == "bob is removed.\n"
     assert len(users("list").stdout.splitlines()) == 1
+    with Database.open(StorageSettings(folder=tmp_path / "data"), alone=False) as database:
+        changes = [entry.detail for entry in AuditTable(database).entries() if entry.action == "user.change"]
+    assert changes == ["new password", "role viewer", "disabled", "enabled"]
 
 
 def test_sign_ins_are_listed_and_ended(users, tmp_path):

@@ -89,6 +89,8 @@ class Audit:
         elif permission is not None and permission.is_viewing and self._views.is_one(who, by, address, action, target):
             return
         detail = f"{scope['method']} {_path(scope)}: {status}{cause}"
+        if "detail" in said:
+            detail += f"; {_plain(said['detail'])}"
         if not by:
             before = self._left_out_before(action)
             if before is None:
@@ -127,7 +129,7 @@ def _action(scope: Scope, permission: "Permission | None", status: int) -> tuple
 
 
 def say(request: Request, **values: str) -> None:
-    """Adds values for a request's entry that its path does not contain: `who`, `by` or `target`.
+    """Adds values for a request's entry that its path does not contain: `who`, `by`, `target`, or `detail`.
 
     Args:
         request: the request.

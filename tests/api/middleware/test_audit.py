@@ -43,6 +43,36 @@ def test_changes_are_written_down_with_who_did_them(house):
     ]
 
 
+def test_changes_are_written_down_with_what_was_changed(make):
+    now = {}
+    house = signed_in(make(read_again=lambda: now))
+    client, admin = house.client, bearer(house.tokens[Role.ADMIN])
+    user = {"name": "eve", "role": "viewer", "password": PASSWORD}
+    assert client.post("/api/users", json=user, headers=admin).status_code == 201
+    change = {"role": "operator", "disabled": True, "password": f"another {PASSWORD}"}
+    for given in (change, {"disabled": False}, {}):
+        assert client.patch("/api/users/eve", json=given, headers=admin).status_code == 200
+    assert client.post("/api/cameras", json=CAMERA, headers=admin).status_code == 201
+    change = {"url": "rtsp://viewer:hunter3@192.0.2.1/stream", "title": "Door", "enabled": False}
+    for _ in range(2):
+        assert client.put("/api/cameras/door", json=change, headers=admin).status_code == 200
+    now = {"cameras": [{"name": "yard", "url": "whip:"}], "alerts": {"min_interval_s": 5}}
+    assert client.post("/api/cameras/reload", headers=admin).status_code == 200
+    entries(house, 8)
+    written = list(house.inside.access.audit.table.entries())
+    assert [entry.detail.partition(": 20")[2] for entry in written] == [
+        "1; role viewer",
+        "0; role operator, disabled, new password",
+        "0; enabled",
+        "0; nothing was given",
+        "1",
+        "0; changed: title, url",
+        "0; changed: none",
+        "0; added: yard; changed: none; removed: none; after a restart: alerts",
+    ]
+    assert not [entry for entry in written if "hunter" in str(entry) or PASSWORD in str(entry)]
+
+
 def test_sign_ins_and_refused_ones_are_written_down_without_what_was_typed(house):
     for body in (
         {"name": "viewer", "password": "not the right one"},
