@@ -318,6 +318,65 @@ describe("a camera's page", () => {
     expect(services.player.snapshot().state).toBe("idle");
   });
 
+  it("shows no face of before an interruption", async () => {
+    const server = new FakeCameraServer();
+    page("door", server);
+    await screen.findByText("Last 24 hours");
+    act(() => {
+      server.results.send("result", wireResult());
+    });
+    expect(await screen.findByText("Face 1")).toBeTruthy();
+    act(() => {
+      server.results.send("state", { state: "stalled", reason: "no frame came for 5 s", at_s: 1795300001 });
+      server.results.send("state", { state: "live", reason: "frames are coming", at_s: 1795300002 });
+    });
+    await waitFor(() => {
+      expect(screen.getByTestId("verdict").dataset.state).toBe("gathering");
+    });
+    expect(screen.queryByText("Face 1")).toBeNull();
+  });
+
+  it("reads the last picture again once there is no newer one", async () => {
+    const server = new FakeCameraServer();
+    page("door", server);
+    await waitFor(() => {
+      expect(asked(server, "snapshot")).toBe(1);
+    });
+    act(() => {
+      server.feed.send("camera", wireCamera({ state: "backing_off", reason: "the camera closed the connection", verdict: null }));
+    });
+    await waitFor(() => {
+      expect(asked(server, "snapshot")).toBe(2);
+    });
+  });
+
+  it("shows an event at once, and forgets one that was deleted elsewhere", async () => {
+    const server = new FakeCameraServer();
+    page("door", server);
+    await screen.findByText("Last 24 hours");
+    act(() => {
+      server.feed.send("event", wireEvent({ began_s: Date.now() / 1000 - 60, ended_s: null }));
+      server.feed.send("event", wireEvent({ id: "01920000000000000000000000000002", began_s: Date.now() / 1000 - 90_000 }));
+    });
+    expect(await screen.findAllByTestId("event")).toHaveLength(1);
+    fireEvent.change(screen.getByTestId("span"), { target: { value: "6" } });
+    await waitFor(() => {
+      expect(screen.queryByTestId("event")).toBeNull();
+    });
+  });
+
+  it("has no title of its own unless it is given one", async () => {
+    const server = new FakeCameraServer();
+    server.json("GET /api/cameras", { items: [wireCamera({ title: "door" })] });
+    server.json("PUT /api/cameras/door", wireCamera({ title: "door" }));
+    page("door", server);
+    fireEvent.click(await screen.findByTestId("edit-camera"));
+    fireEvent.click(screen.getByTestId("save-camera"));
+    await waitFor(() => {
+      expect(server.asked.find(({ method }) => method === "PUT")?.body).toMatchObject({ name: "door", title: "" });
+    });
+  });
+
   it("stops and starts it", async () => {
     const server = new FakeCameraServer();
     server.json("POST /api/cameras/door/stop", wireCamera({ state: "stopped", verdict: null, enabled: false }));

@@ -136,7 +136,14 @@ function Fields({ camera }: { readonly camera: Camera | null }) {
           />
         </Field>
         <Field label="Title" hint="Optional; shown in the camera list">
-          <input name="title" maxLength={80} defaultValue={camera?.title ?? ""} autoComplete="off" className={INPUT} />
+          <input
+            name="title"
+            maxLength={80}
+            // Without a title, the server sends the name.
+            defaultValue={camera === null || camera.title === camera.name ? "" : camera.title}
+            autoComplete="off"
+            className={INPUT}
+          />
         </Field>
         <Field label="Transport" hint="For RTSP media">
           <select name="transport" defaultValue={settings?.transport ?? "tcp"} className={INPUT}>

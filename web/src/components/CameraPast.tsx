@@ -21,6 +21,20 @@ const MOST_MARKS = 500;
 /** Events listed below it; a link leads to the others. */
 const LISTED = 5;
 
+/** Reported events are kept for some reloads, in case one fails. */
+const KEPT_MS = 10 * REFRESH_MS;
+
+interface LoadedPast extends ScorePast {
+  /** Time of the request: ms of performance.now(). */
+  readonly askedMs: number;
+}
+
+interface ToldEvent {
+  readonly event: CameraEvent;
+  /** Time of the report: ms of performance.now(). */
+  readonly atMs: number;
+}
+
 interface Props {
   readonly name: string;
   readonly thresholds: Thresholds | null;
@@ -30,7 +44,8 @@ interface Props {
 export function CameraPast({ name, thresholds }: Props) {
   const { cameras, fleet } = useServices();
   const [hours, setHours] = useState<number>(SPANS[0].hours);
-  const load = useCallback(async (): Promise<ScorePast> => {
+  const load = useCallback(async (): Promise<LoadedPast> => {
+    const askedMs = performance.now();
     const toS = Math.ceil(Date.now() / 1000);
     const fromS = toS - hours * 3600;
     const [scores, states, page] = await Promise.all([
@@ -38,10 +53,10 @@ export function CameraPast({ name, thresholds }: Props) {
       cameras.states(name, fromS, toS),
       cameras.events({ ...EVERY_EVENT, camera: name, fromS }, null, MOST_MARKS),
     ]);
-    return { scores, states, events: page.items, fromS, toS };
+    return { scores, states, events: page.items, fromS, toS, askedMs };
   }, [cameras, name, hours]);
   const [past, reload] = useResource(load);
-  const [told, setTold] = useState<readonly CameraEvent[]>([]);
+  const [told, setTold] = useState<readonly ToldEvent[]>([]);
   useEffect(() => {
     const timer = setInterval(reload, REFRESH_MS);
     return () => {
@@ -51,7 +66,8 @@ export function CameraPast({ name, thresholds }: Props) {
   useEffect(
     () =>
       fleet.onEvent((event) => {
-        if (event.camera === name) setTold((before) => withEvent(before, event, EVERY_EVENT));
+        const atMs = performance.now();
+        setTold((before) => [...before.filter((one) => atMs - one.atMs < KEPT_MS), { event, atMs }].slice(-MOST_MARKS));
       }),
     [fleet, name],
   );
@@ -66,7 +82,10 @@ export function CameraPast({ name, thresholds }: Props) {
   if (past.state === "failed") {
     return <Failed what="The last hours could not be loaded." failure={past.failure} retrying={past.retrying} onRetry={reload} />;
   }
-  const events = told.reduceRight<readonly CameraEvent[]>((list, event) => withEvent(list, event, EVERY_EVENT), past.value.events);
+  const { askedMs, fromS } = past.value;
+  const since = told.filter(({ atMs }) => atMs >= askedMs); // the list has what was reported before it was requested
+  const wanted = { ...EVERY_EVENT, camera: name, fromS };
+  const events = since.reduce<readonly CameraEvent[]>((list, { event }) => withEvent(list, event, wanted), past.value.events);
   return (
     <div className="space-y-4">
       <ScoreTimeline

@@ -11,6 +11,8 @@ import { Message } from "./Message";
 import { Notice, StageBox } from "./StageBox";
 
 const WIDTH_PX = 960;
+/** The picture is read again this often, and when the camera is no longer live: a stopped camera has none to read. */
+const REFRESH_MS = 10_000;
 
 interface Props {
   readonly camera: Camera;
@@ -24,7 +26,7 @@ export function CameraStage({ camera, fresh }: Props) {
   const { name } = camera;
   const shown = useSyncExternalStore(player.subscribe, player.snapshot);
   const live = camera.state === "live";
-  const last = useFile(camera.width === null ? null : snapshotPath(name, WIDTH_PX));
+  const last = useFile(camera.width === null ? null : snapshotPath(name, WIDTH_PX), live ? REFRESH_MS : null);
   useEffect(() => {
     if (!live) return undefined;
     player.play(name);
