@@ -7,6 +7,7 @@ run for a day, which is time to correct the clock or to read the log.
 
 import json
 import logging
+import math
 import os
 import time
 from collections.abc import Callable
@@ -23,6 +24,10 @@ JUMP_S: Final = 12 * 3600.0
 """Shorter steps are harmless: everything is kept for at least a day."""
 
 HOLD_S: Final = 24 * 3600.0
+OFF_S: Final = 7 * 24 * 3600.0
+"""A machine that is off at night, or over a few days, must not wait for a whole day again each time: it would never
+delete anything."""
+
 _NOTE_EVERY_S: Final = 60.0
 _log = logging.getLogger(__name__)
 
@@ -30,8 +35,8 @@ _log = logging.getLogger(__name__)
 class RetentionClock:
     """Compares the wall clock with its stored time and with the monotonic clock. Thread-safe.
 
-    A server that was off for longer than `JUMP_S` cannot be distinguished from a jump, so it also deletes nothing for a
-    day.
+    A server that was off for longer than `JUMP_S` cannot be distinguished from a jump, so it also deletes nothing until
+    it has run for a day; if it is off again meanwhile, for up to `OFF_S`, that day goes on afterwards.
 
     Args:
         folder: folder of the stored time, the server's own.
@@ -56,9 +61,9 @@ class RetentionClock:
         noted_s, self._hold_s = self._read(is_new=is_new)
         self._noted_at_s = -1e9
         if noted_s is None:
-            self._jumped("no time was recorded for the data")
-        elif abs(self._at_s - noted_s) > JUMP_S:
-            self._jumped(f"the clock is {(self._at_s - noted_s) / 3600:+.0f} h from the time that was noted last")
+            self._jumped(math.inf, "no time was recorded for the data")
+        elif abs(by_s := self._at_s - noted_s) > JUMP_S:
+            self._jumped(by_s, f"the clock is {by_s / 3600:+.0f} h from the time that was noted last")
         self._note()
 
     def may_delete(self) -> bool:
@@ -70,12 +75,14 @@ class RetentionClock:
             self._at_s, self._elapsed_s = at_s, elapsed_s
             self._hold_s = max(0.0, self._hold_s - ran_s)
             if abs(drift_s) > JUMP_S:
-                self._jumped(f"the clock jumped by {drift_s / 3600:+.0f} h")
+                self._jumped(drift_s, f"the clock jumped by {drift_s / 3600:+.0f} h")
             if elapsed_s - self._noted_at_s >= _NOTE_EVERY_S:
                 self._note()
             return self._hold_s == 0.0
 
-    def _jumped(self, why: str) -> None:
+    def _jumped(self, by_s: float, why: str) -> None:
+        if self._hold_s and 0 < by_s <= OFF_S:
+            return
         self._hold_s = HOLD_S
         _log.warning("%s: nothing is deleted by its age for the next %.0f h", why, HOLD_S / 3600)
 

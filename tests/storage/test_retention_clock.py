@@ -6,7 +6,7 @@ import pytest
 
 from stream_detect.settings import StorageSettings
 from stream_detect.storage.database import Database
-from stream_detect.storage.retention_clock import FILE_NAME, HOLD_S, JUMP_S, RetentionClock
+from stream_detect.storage.retention_clock import FILE_NAME, HOLD_S, JUMP_S, OFF_S, RetentionClock
 
 DAY_S = 86_400.0
 NOW_S = 1_795_000_000.0
@@ -68,6 +68,37 @@ def test_the_way_back_is_a_jump_too_and_a_restart_does_not_end_the_day(machine):
     assert not clock.may_delete()
     machine.runs(3600.0)
     assert clock.may_delete()
+
+
+@pytest.mark.parametrize("asleep", [False, True], ids=["switched off", "asleep"])
+def test_a_machine_that_is_off_every_night_deletes_every_few_days(machine, asleep):
+    clock = machine.start(is_new=True)
+    deleted = []
+    for day in range(14):
+        for _ in range(20):
+            machine.runs(1800.0)
+            if clock.may_delete():
+                deleted.append(day)
+        machine.wall_s += 14 * 3600.0 + (2 * DAY_S if day % 7 == 4 else 0)
+        if not asleep:
+            clock = machine.start()
+    assert set(deleted) >= {0, 3, 6, 9, 12}
+    assert not set(deleted) & {1, 2, 4, 5, 7, 8, 10, 11, 13}
+
+
+def test_a_longer_jump_begins_the_day_again(machine):
+    machine.start(is_new=True)
+    machine.wall_s += JUMP_S + 1
+    clock = machine.start()
+    machine.runs(HOLD_S - 10)
+    assert not clock.may_delete()
+    machine.wall_s += OFF_S + 1
+    clock = machine.start()
+    machine.runs(HOLD_S - 10)
+    assert not clock.may_delete()
+    machine.wall_s -= JUMP_S + 1
+    machine.runs(20)
+    assert not clock.may_delete()
 
 
 def test_a_jump_of_a_running_server_counts(machine):
