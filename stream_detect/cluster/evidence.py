@@ -67,7 +67,7 @@ class ClusterEvidence:
             self._report(event.id, Evidence(problem=NO_WORKER))
 
     def forget(self, camera: str) -> None:
-        """Does nothing: the worker knows that the camera was removed."""
+        """Does little: the worker knows that the camera was stopped or removed."""
         self._keeper.forget(camera)
 
     def delete(self, evidence: Evidence) -> None:

@@ -55,7 +55,7 @@ class EvidenceSink(Protocol):
         ...
 
     def forget(self, camera: str) -> None:
-        """Called when a camera was removed."""
+        """Called when a camera was stopped or removed; it may come back with another address."""
         ...
 
     def delete(self, evidence: Evidence) -> None:
@@ -175,6 +175,8 @@ class Recorder:
                 watch.checks.silence(change.at_s)
             for news in watch.repeats.news(change):
                 self._journal.state(StateEntry(news.camera, news.at_s, news.state.value, news.reason))
+        if change.state is CameraState.STOPPED and self._evidence is not None:
+            self._evidence.forget(change.camera)
         self._wake.set()
 
     def removed(self, camera: str) -> None:

@@ -117,7 +117,7 @@ class EvidenceKeeper:
         return self._files.problem
 
     def tap(self, camera: str) -> Ring:
-        """Receiver of the camera's packets, the same for all its connections."""
+        """Receiver of the camera's packets, the same for all its connections from a start to the next stop."""
         with self._rings_lock:
             fresh = Ring(self._settings.clip_before_s, self._settings.ring_max_bytes)
             return self._rings.setdefault(camera, fresh)
@@ -164,7 +164,7 @@ class EvidenceKeeper:
             self._thread.join(CLOSE_S)
 
     def forget(self, camera: str) -> None:
-        """Called when a camera was removed: its packets are dropped."""
+        """Called when a camera was stopped or removed: no clip has packets of before and after it."""
         with self._rings_lock:
             self._rings.pop(camera, None)
 

@@ -10,7 +10,8 @@ from stream_detect.challenge_record import ChallengeRecord, ChallengeState
 from stream_detect.events.recorder import Recorder
 from stream_detect.settings import MonitoringSettings
 from stream_detect.storage.checks import CheckRecord
-from stream_detect.storage.records import EventFilter
+from stream_detect.storage.records import Event, EventFilter, Evidence
+from stream_detect.types import Result
 from tests.events.memory import Memory, fake, open_ones
 from tests.patience import in_time, until
 from tests.scenes import JUDGE, WALL_S, Clock, change, result
@@ -192,6 +193,43 @@ def test_an_event_names_the_model_that_gave_the_score_though_another_judges_by_n
         recorder.close()
     named = {event.camera: event.judge.name for event in memory.events.page(EventFilter()).items}
     assert named == {"door": "former", "gate": JUDGE.name, "hall": JUDGE.name}
+
+
+class Sink:
+    """An `EvidenceSink` that keeps nothing."""
+
+    problem = ""
+
+    def __init__(self) -> None:
+        self.forgotten: list[str] = []
+
+    def report_to(self, _report: object) -> None:
+        """Reports nothing."""
+
+    def start(self) -> None:
+        """Has no thread."""
+
+    def close(self) -> None:
+        """Has no thread."""
+
+    def begin(self, _event: Event, _result: Result) -> None:
+        """Keeps nothing."""
+
+    def forget(self, camera: str) -> None:
+        self.forgotten.append(camera)
+
+    def delete(self, _evidence: Evidence) -> None:
+        """Has no files."""
+
+
+def test_what_a_camera_sent_before_a_stop_is_no_evidence_of_what_it_shows_after_it(memory: Memory, clock: Clock):
+    sink = Sink()
+    recorder = Recorder(memory.ledger, MonitoringSettings(), lambda: JUDGE, sink, clock)
+    for state in ("connecting", "live", "stalled", "backing_off", "connecting", "live"):
+        recorder.state(change(state, WALL_S))
+    assert sink.forgotten == []
+    recorder.state(change("stopped", WALL_S, reason="its settings were changed"))
+    assert sink.forgotten == ["door"]
 
 
 def test_a_recorder_whose_thread_ended_says_so(memory, clock, monkeypatch):

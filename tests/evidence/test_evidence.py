@@ -167,6 +167,19 @@ def test_a_camera_that_falls_silent_has_its_clip_all_the_same(stage: Stage):
     assert stage.reports(2)[-1].clip
 
 
+def test_a_clip_ends_where_its_camera_was_stopped(stage: Stage):
+    stage.keeper.start()
+    began = plays(stage, film(), 13.0, upto_s=14.0)
+    stage.keeper.forget(began.camera)
+    for now_s in play(film(), stage.keeper.tap(began.camera)):  # as after a change of its address
+        stage.clock.now_s = now_s
+    clip = stage.reports(2)[-1].clip
+    assert clip is not None
+    with av.open(str(stage.keeper.path(clip))) as file:
+        frames = list(file.decode(video=0))
+    assert 9 < frames[-1].time - frames[0].time < 13
+
+
 def test_closing_cuts_what_there_is(stage: Stage):
     stage.keeper.start()
     plays(stage, film(), 13.0, upto_s=14.0)

@@ -13,7 +13,7 @@ from stream_detect.evidence.folder import EvidenceFolder
 from stream_detect.evidence.keeper import EvidenceKeeper, EvidenceSources
 from stream_detect.settings import EvidenceSettings
 from stream_detect.storage.records import Evidence
-from stream_detect.types import Result, StateChange
+from stream_detect.types import CameraState, Result, StateChange
 
 JUDGED = 10
 """Analysed frames kept per camera with evidence: two seconds at 5 Hz, in which the server has received the result and
@@ -69,10 +69,12 @@ class WorkerEvidence:
                 self._judged.setdefault(camera, deque(maxlen=JUDGED)).append((judged[0], result))
 
     def state(self, change: StateChange) -> None:
-        """See `Observer`: frames of a camera that is not live are dropped."""
-        if change.state != "live":
+        """See `Observer`: frames of a camera that is not live are dropped, and packets of one that was stopped."""
+        if change.state is not CameraState.LIVE:
             with self._lock:
                 self._judged.pop(change.camera, None)
+        if change.state is CameraState.STOPPED:
+            self.keeper.forget(change.camera)
 
     def removed(self, camera: str) -> None:
         """See `Observer`."""
