@@ -231,8 +231,8 @@ class CameraList:
         with self._one_at_a_time():
             settings = self._reload.read()
             applied = self._apply(settings.cameras, self._usable())
+            self._leave(applied.changed, applied.removed)  # first: the rest can fail, and be repeated
             self._reload.take(settings)
-            self._leave(applied.changed, applied.removed)
         later = tuple(
             section
             for section in Settings.model_fields

@@ -198,6 +198,21 @@ def test_a_reload_leaves_added_cameras_alone(make):
     assert names(client) == ["street"]
 
 
+def test_a_removed_camera_is_left_even_if_the_rest_of_a_reload_fails(make, monkeypatch):
+    inside = make({"cameras": [{"name": "door", "url": "whip:"}]}, read_again=lambda: {"cameras": []})
+    left = []
+    monkeypatch.setattr(inside.monitoring.cameras, "_leave", lambda _changed, removed: left.extend(removed))
+
+    def fail():
+        raise StorageError("the database is away")
+
+    with monkeypatch.context() as broken:
+        broken.setattr(inside.access.directory, "refresh", fail)
+        assert inside.client.post("/api/cameras/reload").status_code == 503
+    assert names(inside.client) == []
+    assert left == ["door"]
+
+
 def test_what_cannot_be_kept_is_not_done(make, monkeypatch):
     inside = make()
 
