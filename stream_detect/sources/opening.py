@@ -155,7 +155,8 @@ def open_source(
     """
     if address.is_pushed:
         raise AddressError("the frames of a whip: camera are sent by its publisher")
-    limit_allocations(settings.max_pixels * BYTES_A_PIXEL)
+    # Live checks and publishers decode in the same process, whatever cameras may have.
+    limit_allocations(max(settings.max_pixels, MAX_LIVE_PIXELS) * BYTES_A_PIXEL)
     remaining = _Remaining(settings.open_timeout_s)
     if address.scheme not in {"http", "https"}:
         return _open(address, settings, remaining)

@@ -4,9 +4,11 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 from pathlib import Path
 from types import SimpleNamespace
 
+import av
 import pytest
 
 from stream_detect.errors import SourceUnreachableError
@@ -76,3 +78,16 @@ def test_the_time_is_for_all_stages_together(
 def test_an_unknown_host_name() -> None:
     with pytest.raises(SourceUnreachableError, match="name is not known"):
         open_source(parse_address("rtsp://u:s3cret@nobody.invalid/s", from_settings_file=False), QUICK)
+
+
+def test_a_small_limit_of_cameras_leaves_live_checks_their_frames(clip: Callable[..., Path]) -> None:
+    """FFmpeg has one limit in a process."""
+    address = parse_address(f"file:{clip()}", from_settings_file=True)
+    with contextlib.suppress(SourceUnreachableError):
+        open_source(address, ReaderSettings(max_pixels=76_800)).close()
+    encoder = av.CodecContext.create("libx264", "w")
+    encoder.width, encoder.height, encoder.pix_fmt, encoder.time_base = 1280, 720, "yuv420p", Fraction(1, 30)
+    packets = [*encoder.encode(av.VideoFrame(1280, 720, "yuv420p")), *encoder.encode(None)]
+    decoder = av.CodecContext.create("h264", "r")
+    frames = [frame for packet in [*packets, None] for frame in decoder.decode(packet)]
+    assert [(frame.width, frame.height) for frame in frames] == [(1280, 720)]
