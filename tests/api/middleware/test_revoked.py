@@ -239,11 +239,12 @@ async def test_a_download_of_stated_length_is_cut_off_and_any_other_response_is_
 
 async def test_a_stream_ends_when_the_settings_token_is_replaced(start_server, tmp_path):
     file = tmp_path / "settings.yaml"
-    file.write_text("server: {token: the-token-of-yesterday}\n", encoding="utf-8")
+    camera = "cameras: [{name: street, url: 'whip:'}]\n"  # its state is the first event; without one, nothing for 15 s
+    file.write_text(f"{camera}server: {{token: the-token-of-yesterday}}\n", encoding="utf-8")
     server = start_server(SETTINGS=str(file))
     town = Town(server.url, None, {}, {}, {})
     async with events(town, bearer("the-token-of-yesterday")) as stream:
-        file.write_text("server: {token: the-token-of-today}\n", encoding="utf-8")
+        file.write_text(f"{camera}server: {{token: the-token-of-today}}\n", encoding="utf-8")
         server.process.send_signal(signal.SIGHUP)
         await asyncio.wait_for(stream.ended, PATIENCE_S)
     async with httpx.AsyncClient(base_url=server.url, timeout=PATIENCE_S) as client:
