@@ -99,7 +99,8 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
     return Progress(
         int(state["step"]),
         float(state["best_auc"]),
-        *([array.astype(np.float32) for array in _of_kind(state, kind)] for kind in ("average", "cycles")),
+        _weights(state, "average"),
+        _weights(state, "cycles"),
         [(float(step), float(loss), float(auc)) for step, loss, auc in state["curve"]],
     )
 
@@ -111,6 +112,10 @@ def _named(recipe: Recipe) -> str:
 
 def _values(variables: Sequence[keras.Variable]) -> list[NDArray[np.generic]]:
     return [np.asarray(keras.ops.convert_to_numpy(variable.value)) for variable in variables]
+
+
+def _weights(state: dict[str, NDArray[np.generic]], kind: str) -> Weights:
+    return [array.astype(np.float32) for array in _of_kind(state, kind)]
 
 
 def _of_kind(state: dict[str, NDArray[np.generic]], kind: str) -> list[NDArray[np.generic]]:
