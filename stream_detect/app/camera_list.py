@@ -45,8 +45,8 @@ class Reloaded:
         """What changed, for the logs."""
         applied = self.cameras
         named = [("added", applied.added), ("changed", applied.changed), ("removed", applied.removed)]
-        named += [("after a restart", self.after_restart)] if self.after_restart else []
-        return "; ".join(f"{what}: {', '.join(names) or 'none'}" for what, names in named)
+        cameras = ", ".join(f"{what} {', '.join(names) or 'none'}" for what, names in named)
+        return f"{cameras}; after a restart: {', '.join(self.after_restart)}" if self.after_restart else cameras
 
 
 @dataclass(frozen=True, slots=True)

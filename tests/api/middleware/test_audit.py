@@ -68,7 +68,7 @@ def test_changes_are_written_down_with_what_was_changed(make):
         "1",
         "0; changed: title, url",
         "0; changed: none",
-        "0; added: yard; changed: none; removed: none; after a restart: alerts",
+        "0; added yard, changed none, removed none; after a restart: alerts",
     ]
     assert not [entry for entry in written if "hunter" in str(entry) or PASSWORD in str(entry)]
 
