@@ -6,6 +6,7 @@ It is one .npz file: the variables of the network (including the random state of
 """
 
 import csv
+import hashlib
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
@@ -20,6 +21,7 @@ from numpy.typing import NDArray
 from tensorboardX import SummaryWriter
 
 from stream_detect.errors import TrainingError
+from stream_detect.evaluation.dataset import Faces
 from stream_detect.training.recipe import Recipe
 
 CHECKPOINT_FILE = "checkpoint.npz"
@@ -38,6 +40,7 @@ class Progress:
         cycles: average of the weights at the ends of the cycles so far; empty before the first restart, or if the
             recipe does not average them.
         curve: points (step, mean loss since the last point, validation AUC or NaN).
+        faces: digest of the faces (`digest_of`).
     """
 
     step: int = 0
@@ -45,6 +48,7 @@ class Progress:
     average: Weights = field(default_factory=list)
     cycles: Weights = field(default_factory=list)
     curve: list[tuple[float, float, float]] = field(default_factory=list)
+    faces: str = ""
 
     @property
     def since_best(self) -> int:
@@ -57,6 +61,7 @@ def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -
     """Writes the state atomically; after an interruption the previous one remains."""
     state: dict[str, NDArray[np.generic]] = {
         "recipe": np.array(_named(recipe)),
+        "faces": np.array(progress.faces),
         "step": np.array(progress.step),
         "best_auc": np.array(progress.best_auc),
         "curve": np.array(progress.curve, np.float64).reshape(-1, 3),
@@ -74,23 +79,43 @@ def save(folder: Path, recipe: Recipe, model: keras.Model, progress: Progress) -
     scratch.replace(folder / CHECKPOINT_FILE)
 
 
-def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
+def digest_of(*sets: Faces) -> str:
+    """Identifies the faces of a training by their rows in order: the same steps with other faces are another training.
+
+    Args:
+        *sets: those to learn from, and those to choose the best weights by.
+    """
+    return hashlib.sha256(repr([each.rows for each in sets]).encode()).hexdigest()
+
+
+def restore(folder: Path, recipe: Recipe, faces: str, model: keras.Model) -> Progress:
     """Reads the state into a compiled model of the same recipe.
 
+    Args:
+        folder: folder of the run.
+        recipe: parameters of the training.
+        faces: digest of its faces.
+        model: receives the weights.
+
     Raises:
-        TrainingError: it is missing or damaged, or belongs to another recipe.
+        TrainingError: it is missing or damaged, or belongs to another recipe or to other faces.
     """
     file = folder / CHECKPOINT_FILE
     try:
         with np.load(file, allow_pickle=False) as stored:
             state = dict(stored)
-        named = str(state["recipe"])
+        named, learnt = str(state["recipe"]), str(state["faces"])
     except (OSError, EOFError, ValueError, KeyError, BadZipFile) as error:
         raise TrainingError(f"expected a training's checkpoint at {file}, but it cannot be read: {error}") from error
     if named != _named(recipe):
         raise TrainingError(
             f"expected a checkpoint of this recipe at {file}, received one of another: use the options of that "
             "training, or another folder"
+        )
+    if learnt != faces:
+        raise TrainingError(
+            f"expected a checkpoint of these faces at {file}, received one of others: use the tables of that training "
+            "as they were, or another folder"
         )
     model.optimizer.build(model.trainable_variables)
     for kind, variables in (("model", model.variables), ("optimizer", model.optimizer.variables)):
@@ -102,6 +127,7 @@ def restore(folder: Path, recipe: Recipe, model: keras.Model) -> Progress:
         _weights(state, "average"),
         _weights(state, "cycles"),
         [(float(step), float(loss), float(auc)) for step, loss, auc in state["curve"]],
+        faces,
     )
 
 

@@ -78,8 +78,8 @@ def train(  # noqa: PLR0913 - two of them are for the screen
         The file with the best weights.
 
     Raises:
-        TrainingError: the loss is not a number, the checkpoint belongs to another recipe, the backend cannot run the
-            recipe, its initial weights are missing, or the disk is full.
+        TrainingError: the loss is not a number, the checkpoint belongs to another recipe or other faces, the backend
+            cannot run the recipe, its initial weights are missing, or the disk is full.
         DatasetError: there are no faces for a pairing of the recipe, or the faces are one-sided.
     """
     network = architecture_named(recipe.architecture)
@@ -89,7 +89,8 @@ def train(  # noqa: PLR0913 - two of them are for the screen
     folder.mkdir(parents=True, exist_ok=True)
     cv2.setNumThreads(1)  # batches are made on our own threads
     batches = Batches(faces, recipe)
-    progress = checkpoint.restore(folder, recipe, model) if begun else Progress()
+    digest = checkpoint.digest_of(faces, val)
+    progress = checkpoint.restore(folder, recipe, digest, model) if begun else Progress(faces=digest)
     average = _MovingAverage(recipe, model, progress.average)
     speed = _Speed(recipe, progress.step)
     losses: list[float] = []

@@ -119,6 +119,16 @@ def test_a_checkpoint_of_another_recipe_is_refused(small, tmp_path):
         train(replace(RECIPE, seed=2), small, small, tmp_path)
 
 
+def test_a_checkpoint_of_other_faces_is_refused(small, tmp_path):
+    from stream_detect.training.train import train
+
+    train(RECIPE, small, small, tmp_path)
+    fewer = Faces(small.crops[:-2], small.rows[:-2], ())
+    for faces, val in ((fewer, small), (small, fewer)):
+        with pytest.raises(TrainingError, match="of these faces"):
+            train(replace(RECIPE, patience=3), faces, val, tmp_path)
+
+
 @pytest.mark.parametrize("content", [b"PK half a file", b"", None], ids=["damaged", "empty", "of another program"])
 def test_a_damaged_checkpoint_is_named(small, tmp_path, content):
     from stream_detect.training.train import train
