@@ -185,6 +185,7 @@ async def test_a_live_check_ends_with_the_token_that_began_it(site, database_url
         owner = Principal(Role.ADMIN, "session", "root")
         looking, opening = (accounts.add_token(owner, name, Role.ADMIN, None, None) for name in ("looks", "opens"))
         headers = bearer(looking[1])
+        await soon(lambda: site.http.get("/api/cluster").status_code == httpx.codes.UNAUTHORIZED)
         await soon(lambda: site.http.get("/api/cluster", headers=headers).is_success)
         async with live_check(site, **bearer(opening[1])) as (peer, _):
             assert len(checked_on(site, **headers)) == 1
